@@ -1,0 +1,1 @@
+"""A simulated estate behind real SSH, HTTP, HAProxy and PostgreSQL."""
