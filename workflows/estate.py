@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, StringConstraints, model_validator
 
+from workflows.stages import Slug
 from workflows.values import Value
 
 NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
@@ -279,7 +280,7 @@ class Estate(Value):
     """Addresses of monitoring and health checks: their connections are no sessions."""
     stop_target_monitors: bool = False
     """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""
-    approve_before: tuple[str, ...] = ()
+    approve_before: tuple[Slug, ...] = ()
     """Stages that always wait for an approval here, whatever a request says."""
 
     @model_validator(mode="before")
@@ -367,18 +368,17 @@ class Estate(Value):
 
     def _references(self) -> list[str]:
         clusters = {cluster.name for cluster in self.clusters}
-        objections = []
-        for name, addresses in self.load_balancer.names.items():
-            if set(addresses) != clusters:
-                objections.append(
-                    f"load_balancer.names.{name} needs one address for each of "
-                    f"{', '.join(sorted(clusters))}"
-                )
-        for link in self.replication.links:
-            if {link.source, link.target} != clusters:
-                objections.append(
-                    f"replication link {link.name} must lead from one cluster to the other"
-                )
+        objections = [
+            f"load_balancer.names.{name} needs one address for each of "
+            f"{', '.join(sorted(clusters))}"
+            for name, addresses in self.load_balancer.names.items()
+            if set(addresses) != clusters
+        ]
+        objections.extend(
+            f"replication link {link.name} must lead from one cluster to the other"
+            for link in self.replication.links
+            if {link.source, link.target} != clusters
+        )
         probed = {probe.protocol for probe in self.load_balancer.probes}
         provable = {Protocol.SSH, Protocol.HTTP}
         served = {p for cluster in self.clusters for edge in cluster.edges for p in edge.protocols}

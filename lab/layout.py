@@ -1,0 +1,211 @@
+"""Where everything of one lab stands: names, addresses, ports, directories, invented accounts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+ESTATE = "lab"
+
+# The operating system's SSH server; 22 would need root.
+SHELL_PORT = 10022
+# The vendor's ports of an installation without root (securetransport.md, section 10).
+SFTP_PORT = 8022
+FTP_PORT = 8021
+HTTP_PORT = 8080
+HTTPS_PORT = 8443
+AS2_PORT = 10080
+PESIT_PORT = 17617
+ADMIN_PORT = 8444
+STREAMING_PORT = 20022
+DATABASE_PORT = 15432
+
+PROTOCOL_PORTS = {
+    "ssh": SFTP_PORT,
+    "http": HTTPS_PORT,
+    "ftp": FTP_PORT,
+    "as2": AS2_PORT,
+    "pesit": PESIT_PORT,
+}
+
+ADMIN_USER = "admin"
+ADMIN_PASSWORD = "lab-admin"
+PROBE_ACCOUNT = "probe"
+DATABASE = "st"
+DATABASE_USER = "st"
+DATABASE_PASSWORD = "lab-database"
+SHELL_USER = "st"
+
+ClusterName = Literal["cluster1", "cluster2"]
+
+
+def account(number: int) -> str:
+    """The name of the *number*-th invented partner, counted from 1."""
+    return f"partner{number:03d}"
+
+
+def password(account_name: str) -> str:
+    """The invented password of an account: derived, so that every part of the lab knows it."""
+    return hashlib.sha256(f"lab:{account_name}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class NodeLayout:
+    """One simulated SecureTransport machine."""
+
+    name: str
+    kind: Literal["server", "edge"]
+    cluster: ClusterName
+    address: str
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        """Its FILEDRIVEHOME."""
+        return self.root / "opt/axway/SecureTransport"
+
+    @property
+    def ledger(self) -> Path:
+        """Where a switchover may keep its record on this machine."""
+        return self.root / "var/lib/switchover"
+
+    @property
+    def boot_id(self) -> Path:
+        """The file that changes with every (simulated) boot of this machine."""
+        return self.root / "proc/boot_id"
+
+
+@dataclass(frozen=True)
+class ClusterLayout:
+    """One simulated cluster with its database and its shared storage."""
+
+    name: ClusterName
+    nodes: tuple[NodeLayout, ...]
+    database_name: str
+    database_address: str
+    database_root: Path
+    storage: Path
+
+    @property
+    def servers(self) -> tuple[NodeLayout, ...]:
+        """The nodes with a Transaction Manager."""
+        return tuple(node for node in self.nodes if node.kind == "server")
+
+    @property
+    def edges(self) -> tuple[NodeLayout, ...]:
+        """The nodes in the DMZ."""
+        return tuple(node for node in self.nodes if node.kind == "edge")
+
+    @property
+    def dsn(self) -> str:
+        """How to reach the cluster's database."""
+        return (
+            f"host={self.database_address} port={DATABASE_PORT} dbname={DATABASE} "
+            f"user={DATABASE_USER} password={DATABASE_PASSWORD}"
+        )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One lab: everything lives under *root* and on the loopback block ``BLOCK.0/24``.
+
+    Addresses: the load balancer is ``.2`` (clients and its shell), the databases ``.11`` and
+    ``.12``, Temporal ``.5``, cluster1's Servers from ``.21``, its Edges from ``.61``, cluster2's
+    from ``.121`` and ``.161``: room for 20 of each.
+    """
+
+    root: Path
+    block: str
+    servers: int = 2
+    edges: int = 2
+
+    @property
+    def load_balancer(self) -> str:
+        """The address clients connect to; the machine ``loadbalancer1``."""
+        return f"{self.block}.2"
+
+    @property
+    def load_balancer_root(self) -> Path:
+        """The load balancer machine's own files."""
+        return self.root / "machines/loadbalancer1"
+
+    @property
+    def temporal(self) -> str:
+        """The address a Temporal server of this lab listens on."""
+        return f"{self.block}.5"
+
+    @cached_property
+    def clusters(self) -> tuple[ClusterLayout, ClusterLayout]:
+        """Both clusters; cluster1 is active in the baseline."""
+        return self._cluster("cluster1", 1), self._cluster("cluster2", 2)
+
+    @property
+    def nodes(self) -> tuple[NodeLayout, ...]:
+        """Every SecureTransport machine of both clusters."""
+        return self.clusters[0].nodes + self.clusters[1].nodes
+
+    def cluster(self, name: str) -> ClusterLayout:
+        """Return the cluster of that name."""
+        return {cluster.name: cluster for cluster in self.clusters}[name]  # type: ignore[index]
+
+    def node(self, name: str) -> NodeLayout:
+        """Return the node of that name."""
+        return {node.name: node for node in self.nodes}[name]
+
+    @property
+    def effects(self) -> Path:
+        """What nodes, databases and the load balancer really did (see ``lab.records``)."""
+        return self.root / "effects.jsonl"
+
+    @property
+    def sessions(self) -> Path:
+        """Every client session's begin and end, as the protocol servers saw it."""
+        return self.root / "sessions.jsonl"
+
+    @property
+    def work(self) -> Path:
+        """What was done once for a file or a schedule: events, pick-ups, scheduled runs."""
+        return self.root / "work.jsonl"
+
+    @property
+    def switches(self) -> Path:
+        """How the lab behaves where the facts leave it open (see ``lab.switches``)."""
+        return self.root / "switches.json"
+
+    @property
+    def keys(self) -> Path:
+        """Host keys, client keys, certificates and secrets of this lab."""
+        return self.root / "keys"
+
+    @property
+    def estate_file(self) -> Path:
+        """The estate as a product would be told of it."""
+        return self.root / "estates" / f"{ESTATE}.yaml"
+
+    def _cluster(self, name: ClusterName, number: int) -> ClusterLayout:
+        base = 100 * (number - 1)
+        nodes = tuple(
+            NodeLayout(
+                name=f"{name}-{kind}{index}",
+                kind=kind,
+                cluster=name,
+                address=f"{self.block}.{base + first + index}",
+                root=self.root / "machines" / f"{name}-{kind}{index}",
+            )
+            for kind, count, first in self._kinds()
+            for index in range(1, count + 1)
+        )
+        return ClusterLayout(
+            name=name,
+            nodes=nodes,
+            database_name=f"database{number}",
+            database_address=f"{self.block}.{10 + number}",
+            database_root=self.root / "machines" / f"database{number}",
+            storage=self.root / "storage" / name,
+        )
+
+    def _kinds(self) -> tuple[tuple[Literal["server", "edge"], int, int], ...]:
+        return ("server", self.servers, 20), ("edge", self.edges, 60)

@@ -1,0 +1,240 @@
+"""What the core needs done, as abstract activities: typed, so that fakes and hands must agree.
+
+An errand is an order together with the places it concerns, taken from the plan's snapshot of the
+estate; no activity reads the estate file again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from temporalio import activity
+
+from workflows.estate import (
+    Cluster,
+    Database,
+    LoadBalancer,
+    Node,
+    Replication,
+    ReplicationLink,
+    Timing,
+)
+from workflows.orders import (
+    AwaitQueue,
+    AwaitSessions,
+    AwaitWorkInHand,
+    ObserveNode,
+    ObserveReplication,
+    ObserveTraffic,
+    ProveSchedulingStopped,
+    ProveStopped,
+    ProveTraffic,
+    Redirect,
+    ResumeReplication,
+    StartAll,
+    StartMonitor,
+    StartProtocolServer,
+    StartScheduling,
+    StartTransactionManager,
+    StopGracefully,
+    StopMonitor,
+    StopRemaining,
+    StopScheduling,
+    StopTransactionManager,
+    SuspendReplication,
+)
+from workflows.plan import Plan
+from workflows.progress import Outcome
+from workflows.reports import NodeReading, Operation, ReplicationReading, Report, TrafficReading
+from workflows.request import Request
+from workflows.values import Value
+
+O = TypeVar("O")  # noqa: E741 - the order, and nothing else here is called so
+
+
+class Errand(Value, Generic[O]):
+    """An order, who asks, and how long things take on this estate."""
+
+    operation: Operation
+    order: O
+    timing: Timing
+
+
+class NodeErrand(Errand[O], Generic[O]):
+    """An order for one node."""
+
+    node: Node
+
+
+class DrainErrand(NodeErrand[O], Generic[O]):
+    """A wait for sessions to leave one node."""
+
+    ignored_peers: tuple[str, ...] = ()
+    redirected_at: datetime | None = None
+    """Sessions that begin later than this on the source are a finding."""
+
+
+class ReplicationErrand(Errand[O], Generic[O]):
+    """An order for one replication link."""
+
+    link: ReplicationLink
+    publisher: Database
+    subscriber: Database
+    replication: Replication
+
+
+class TrafficErrand(Errand[O], Generic[O]):
+    """An order for the load balancer; *clusters* are where its traffic may land."""
+
+    load_balancer: LoadBalancer
+    clusters: tuple[Cluster, ...]
+
+
+class Planning(ABC):
+    """Reading the estate, once, and keeping the outcome where Temporal's retention ends."""
+
+    @activity.defn
+    @abstractmethod
+    async def make_plan(self, request: Request) -> Plan:
+        """Read the estate file and plan; BadInput where either is wrong."""
+
+    @activity.defn
+    @abstractmethod
+    async def keep_outcome(self, outcome: Outcome) -> str:
+        """Write the outcome to a file and return where it is."""
+
+
+class Nodes(ABC):
+    """What is asked of SecureTransport machines through their shell and ledger."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_node(self, errand: NodeErrand[ObserveNode]) -> NodeReading:
+        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_monitor(self, errand: NodeErrand[StopMonitor]) -> Report:
+        """Leave the Monitor stopped."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_monitor(self, errand: NodeErrand[StartMonitor]) -> Report:
+        """Leave the Monitor running."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_gracefully(self, errand: NodeErrand[StopGracefully]) -> Report:
+        """Leave the protocol server stopped, gracefully; NotReady while the Monitor runs."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_protocol_server(self, errand: NodeErrand[StartProtocolServer]) -> Report:
+        """Leave the protocol server running; waits for pending stops first."""
+
+    @activity.defn
+    @abstractmethod
+    async def prove_stopped(self, errand: NodeErrand[ProveStopped]) -> Report:
+        """See every protocol server and the Monitor down; NotReady naming what runs."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_transaction_manager(self, errand: NodeErrand[StopTransactionManager]) -> Report:
+        """Leave it stopped, gracefully; NotReady while what comes before still runs."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_transaction_manager(
+        self, errand: NodeErrand[StartTransactionManager]
+    ) -> Report:
+        """Leave the Transaction Manager running; waits for pending stops first."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_remaining(self, errand: NodeErrand[StopRemaining]) -> Report:
+        """Leave nothing of SecureTransport running; proven by PID files and ports."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_all(self, errand: NodeErrand[StartAll]) -> Report:
+        """Leave the node started, admin answering."""
+
+
+class Scheduling(ABC):
+    """What is asked of Servers through the admin REST API: Scheduler and Folder Monitor."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_scheduling(self, errand: NodeErrand[StopScheduling]) -> Report:
+        """Leave both stopped."""
+
+    @activity.defn
+    @abstractmethod
+    async def prove_scheduling_stopped(self, errand: NodeErrand[ProveSchedulingStopped]) -> Report:
+        """See both stopped, twice, the second time after the takeover time."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_scheduling(self, errand: NodeErrand[StartScheduling]) -> Report:
+        """Leave both running."""
+
+
+class Waits(ABC):
+    """Waits for what clients and partners do; they only look, and heartbeat what is left."""
+
+    @activity.defn
+    @abstractmethod
+    async def await_work_in_hand(self, errand: NodeErrand[AwaitWorkInHand]) -> Report:
+        """Return once every event queued at the first reading has ended; heartbeats QueueLeft."""
+
+    @activity.defn
+    @abstractmethod
+    async def await_sessions(self, errand: DrainErrand[AwaitSessions]) -> Report:
+        """Return once the sessions have left; heartbeats SessionsLeft."""
+
+    @activity.defn
+    @abstractmethod
+    async def await_queue(self, errand: NodeErrand[AwaitQueue]) -> Report:
+        """Return once the queue is empty and nothing is active; heartbeats QueueLeft."""
+
+
+class Traffic(ABC):
+    """What is asked of the load balancer."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_traffic(self, errand: TrafficErrand[ObserveTraffic]) -> TrafficReading:
+        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+
+    @activity.defn
+    @abstractmethod
+    async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
+        """Leave the host pointing at the cluster."""
+
+    @activity.defn
+    @abstractmethod
+    async def prove_traffic(self, errand: TrafficErrand[ProveTraffic]) -> Report:
+        """Find our own login on a node of the cluster; NotReady where it lands elsewhere."""
+
+
+class Databases(ABC):
+    """What is asked of the databases."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_replication(
+        self, errand: ReplicationErrand[ObserveReplication]
+    ) -> ReplicationReading:
+        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+
+    @activity.defn
+    @abstractmethod
+    async def suspend_replication(self, errand: ReplicationErrand[SuspendReplication]) -> Report:
+        """Leave the subscription disabled, after its lag reached zero."""
+
+    @activity.defn
+    @abstractmethod
+    async def resume_replication(self, errand: ReplicationErrand[ResumeReplication]) -> Report:
+        """Leave the subscription enabled and its worker running."""

@@ -1,0 +1,359 @@
+"""What can be asked of one place, and what it answers.
+
+An order names its place; the plan's snapshot of the estate says where that is. Every order that
+changes something knows the order that undoes it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workflows.estate import Name, Protocol
+from workflows.values import Value
+
+
+class _Order(Value):
+    """One thing asked of one place."""
+
+    @property
+    def place(self) -> str:
+        """The node, link, load balancer host or cluster that is asked."""
+        raise AssertionError(self)  # every order below names its place
+
+    @property
+    def subject(self) -> str:
+        """What of that place is concerned, where there may be several."""
+        return ""
+
+    @property
+    def key(self) -> str:
+        """The order's name within its stage; part of its operation id, so it never changes."""
+        kind: str = self.kind  # type: ignore[attr-defined] # every order below has one
+        return ".".join(part for part in (kind, self.place, self.subject) if part)
+
+    @property
+    def undo(self) -> Order | None:
+        """The order that takes this one back; None where nothing was changed."""
+        return None
+
+
+class _NodeOrder(_Order):
+    node: Name
+
+    @property
+    def place(self) -> str:
+        return self.node
+
+
+class _LinkOrder(_Order):
+    link: Name
+
+    @property
+    def place(self) -> str:
+        return self.link
+
+
+class ObserveNode(_NodeOrder):
+    """Read everything about a node that a prerequisite asks for."""
+
+    kind: Literal["observe_node"] = "observe_node"
+
+    def __str__(self) -> str:
+        return f"look at {self.node}"
+
+
+class ObserveReplication(_LinkOrder):
+    """Read a replication link: enabled, running, lag, published tables."""
+
+    kind: Literal["observe_replication"] = "observe_replication"
+
+    def __str__(self) -> str:
+        return f"look at replication {self.link}"
+
+
+class ObserveTraffic(_Order):
+    """Read where a load balancer host sends traffic, and where a login really lands."""
+
+    kind: Literal["observe_traffic"] = "observe_traffic"
+    host: Name
+
+    @property
+    def place(self) -> str:
+        return self.host
+
+    def __str__(self) -> str:
+        return f"look at where {self.host} sends traffic"
+
+
+class StopMonitor(_NodeOrder):
+    """Stop the Monitor Server, which would restart what is being stopped."""
+
+    kind: Literal["stop_monitor"] = "stop_monitor"
+
+    @property
+    def undo(self) -> Order:
+        return StartMonitor(node=self.node)
+
+    def __str__(self) -> str:
+        return f"stop the Monitor on {self.node}"
+
+
+class StartMonitor(_NodeOrder):
+    """Start the Monitor Server; nothing happens where it did not run at the baseline."""
+
+    kind: Literal["start_monitor"] = "start_monitor"
+
+    @property
+    def undo(self) -> Order:
+        return StopMonitor(node=self.node)
+
+    def __str__(self) -> str:
+        return f"start the Monitor on {self.node}"
+
+
+class SuspendReplication(_LinkOrder):
+    """Let the lag reach zero, then disable the subscription and read it back."""
+
+    kind: Literal["suspend_replication"] = "suspend_replication"
+
+    @property
+    def undo(self) -> Order:
+        return ResumeReplication(link=self.link)
+
+    def __str__(self) -> str:
+        return f"suspend replication {self.link}"
+
+
+class ResumeReplication(_LinkOrder):
+    """Enable the subscription again and see it apply."""
+
+    kind: Literal["resume_replication"] = "resume_replication"
+
+    @property
+    def undo(self) -> Order:
+        return SuspendReplication(link=self.link)
+
+    def __str__(self) -> str:
+        return f"resume replication {self.link}"
+
+
+class Redirect(_Order):
+    """Make a load balancer host send new connections to a cluster."""
+
+    kind: Literal["redirect"] = "redirect"
+    host: Name
+    to: Name
+    back_to: Name
+
+    @property
+    def place(self) -> str:
+        return self.host
+
+    @property
+    def subject(self) -> str:
+        return self.to
+
+    @property
+    def undo(self) -> Order:
+        return Redirect(host=self.host, to=self.back_to, back_to=self.to)
+
+    def __str__(self) -> str:
+        return f"point {self.host} at {self.to}"
+
+
+class ProveTraffic(_Order):
+    """Log in through the load balancer and find that very session on a node of the cluster."""
+
+    kind: Literal["prove_traffic"] = "prove_traffic"
+    protocol: Protocol
+    to: Name
+
+    @property
+    def place(self) -> str:
+        return self.to
+
+    @property
+    def subject(self) -> str:
+        return self.protocol
+
+    def __str__(self) -> str:
+        return f"prove that a new {self.protocol} session lands on {self.to}"
+
+
+class StopScheduling(_NodeOrder):
+    """Stop Scheduler and Folder Monitor on a Server."""
+
+    kind: Literal["stop_scheduling"] = "stop_scheduling"
+
+    @property
+    def undo(self) -> Order:
+        return StartScheduling(node=self.node)
+
+    def __str__(self) -> str:
+        return f"stop Scheduler and Folder Monitor on {self.node}"
+
+
+class ProveSchedulingStopped(_NodeOrder):
+    """See Scheduler and Folder Monitor stopped, still so after the takeover time."""
+
+    kind: Literal["prove_scheduling_stopped"] = "prove_scheduling_stopped"
+
+    def __str__(self) -> str:
+        return f"see that no Scheduler or Folder Monitor took over on {self.node}"
+
+
+class AwaitWorkInHand(_NodeOrder):
+    """Wait until every event that is queued now has ended, then one storage delay more."""
+
+    kind: Literal["await_work_in_hand"] = "await_work_in_hand"
+
+    def __str__(self) -> str:
+        return f"wait for the Folder Monitor's work in hand, as {self.node} sees it"
+
+
+class StartScheduling(_NodeOrder):
+    """Start Scheduler and Folder Monitor on a Server."""
+
+    kind: Literal["start_scheduling"] = "start_scheduling"
+
+    @property
+    def undo(self) -> Order:
+        return StopScheduling(node=self.node)
+
+    def __str__(self) -> str:
+        return f"start Scheduler and Folder Monitor on {self.node}"
+
+
+class AwaitSessions(_NodeOrder):
+    """Wait until the client sessions have left, stable over several readings."""
+
+    kind: Literal["await_sessions"] = "await_sessions"
+
+    def __str__(self) -> str:
+        return f"wait until the sessions have left {self.node}"
+
+
+class StopGracefully(_NodeOrder):
+    """Ask a protocol server whose sessions have left to stop; what is left gets *grace*."""
+
+    kind: Literal["stop_gracefully"] = "stop_gracefully"
+    protocol: Protocol
+    grace: timedelta
+
+    @property
+    def subject(self) -> str:
+        return self.protocol
+
+    @property
+    def undo(self) -> Order:
+        return StartProtocolServer(node=self.node, protocol=self.protocol)
+
+    def __str__(self) -> str:
+        return f"stop {self.protocol} gracefully on {self.node}"
+
+
+class StartProtocolServer(_NodeOrder):
+    """Start a protocol server, after every pending stop of it has landed."""
+
+    kind: Literal["start_protocol_server"] = "start_protocol_server"
+    protocol: Protocol
+
+    @property
+    def subject(self) -> str:
+        return self.protocol
+
+    def __str__(self) -> str:
+        return f"start {self.protocol} on {self.node}"
+
+
+class ProveStopped(_NodeOrder):
+    """See every protocol server and the Monitor of a node down."""
+
+    kind: Literal["prove_stopped"] = "prove_stopped"
+
+    def __str__(self) -> str:
+        return f"see every protocol server and the Monitor of {self.node} down"
+
+
+class AwaitQueue(_NodeOrder):
+    """Wait until the event queue is empty and nothing is active, as this Server sees it."""
+
+    kind: Literal["await_queue"] = "await_queue"
+
+    def __str__(self) -> str:
+        return f"wait until the event queue is empty, as {self.node} sees it"
+
+
+class StopTransactionManager(_NodeOrder):
+    """Stop the Transaction Manager gracefully."""
+
+    kind: Literal["stop_transaction_manager"] = "stop_transaction_manager"
+    grace: timedelta = Field(ge=timedelta(seconds=30))
+
+    @property
+    def undo(self) -> Order:
+        return StartTransactionManager(node=self.node)
+
+    def __str__(self) -> str:
+        return f"stop the Transaction Manager gracefully on {self.node}"
+
+
+class StartTransactionManager(_NodeOrder):
+    """Start the Transaction Manager, after a pending stop of it has landed."""
+
+    kind: Literal["start_transaction_manager"] = "start_transaction_manager"
+
+    def __str__(self) -> str:
+        return f"start the Transaction Manager on {self.node}"
+
+
+class StopRemaining(_NodeOrder):
+    """Stop what is left on a node with the vendor's ``stop_all``."""
+
+    kind: Literal["stop_remaining"] = "stop_remaining"
+
+    @property
+    def undo(self) -> Order:
+        return StartAll(node=self.node)
+
+    def __str__(self) -> str:
+        return f"stop all that is left on {self.node}"
+
+
+class StartAll(_NodeOrder):
+    """Start everything on a node with the vendor's ``start_all``."""
+
+    kind: Literal["start_all"] = "start_all"
+
+    def __str__(self) -> str:
+        return f"start all on {self.node}"
+
+
+Order = Annotated[
+    ObserveNode
+    | ObserveReplication
+    | ObserveTraffic
+    | StopMonitor
+    | StartMonitor
+    | SuspendReplication
+    | ResumeReplication
+    | Redirect
+    | ProveTraffic
+    | StopScheduling
+    | ProveSchedulingStopped
+    | AwaitWorkInHand
+    | StartScheduling
+    | AwaitSessions
+    | StopGracefully
+    | StartProtocolServer
+    | ProveStopped
+    | AwaitQueue
+    | StopTransactionManager
+    | StartTransactionManager
+    | StopRemaining
+    | StartAll,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,175 @@
+"""The runbook as a value: which orders, in which stages and waves, for which estate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from workflows.errors import BadInput
+from workflows.estate import Cluster, Estate, Protocol
+from workflows.orders import (
+    AwaitQueue,
+    AwaitSessions,
+    AwaitWorkInHand,
+    ObserveNode,
+    ObserveReplication,
+    ObserveTraffic,
+    Order,
+    ProveSchedulingStopped,
+    ProveStopped,
+    ProveTraffic,
+    Redirect,
+    StartMonitor,
+    StartScheduling,
+    StopGracefully,
+    StopMonitor,
+    StopRemaining,
+    StopScheduling,
+    StopTransactionManager,
+    SuspendReplication,
+)
+from workflows.request import Request
+from workflows.stages import TITLES, Slug
+from workflows.values import Value
+
+Wave = tuple[Order, ...]
+"""Orders that run side by side; all of them finish before they are judged together."""
+
+
+class Stage(Value):
+    """One numbered step of the manual."""
+
+    slug: Slug
+    gated: bool = False
+    """Whether someone must approve before it begins."""
+    waves: tuple[Wave, ...]
+
+    @property
+    def title(self) -> str:
+        """What the stage is for, as the README's table says it."""
+        return TITLES[self.slug]
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """Every order of the stage, wave by wave."""
+        return tuple(order for wave in self.waves for order in wave)
+
+
+class Plan(Value):
+    """A switchover as it will be executed: a snapshot of the estate, and its orders."""
+
+    estate: Estate
+    source: str
+    target: str
+    stages: tuple[Stage, ...]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the whole plan: equal hashes mean the same orders on the same estate."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def stage(self, slug: Slug) -> Stage:
+        """Return the stage of that name."""
+        return {stage.slug: stage for stage in self.stages}[slug]
+
+
+def plan_switchover(estate: Estate, request: Request) -> Plan:
+    """Turn the manual into orders for this estate (securetransport.md, section 2).
+
+    Raises:
+        BadInput: the request names a cluster that the estate does not have, a gate before the
+            prerequisites, or a plan hash other than this plan's.
+    """
+    names = [cluster.name for cluster in estate.clusters]
+    for role, name in (("source", request.source), ("target", request.target)):
+        if name not in names:
+            raise BadInput(
+                f"{role}: estate {estate.name} has no cluster {name}; it has {' and '.join(names)}"
+            )
+    gates = _gates(estate, request)
+    stages = _stages(estate, estate.cluster(request.source), estate.cluster(request.target))
+    plan = Plan(
+        estate=estate,
+        source=request.source,
+        target=request.target,
+        stages=tuple(
+            Stage(slug=slug, gated=slug in gates, waves=tuple(filter(None, waves)))
+            for slug, waves in stages.items()
+        ),
+    )
+    if request.plan_hash not in (None, plan.hash):
+        raise BadInput(
+            f"plan_hash: {request.plan_hash} was reviewed, but the plan is now {plan.hash}; "
+            "look at it again with `switchover plan`"
+        )
+    return plan
+
+
+def _gates(estate: Estate, request: Request) -> set[Slug]:
+    gates = {*estate.approve_before, *request.approve_before}
+    if Slug.CHECK_PREREQUISITES in gates:
+        raise BadInput("approve_before: check_prerequisites only looks; gate a later stage")
+    return gates
+
+
+def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tuple[Wave, ...]]:
+    links = estate.replication.links
+    monitored = source.nodes + (target.nodes if estate.stop_target_monitors else ())
+    return {
+        Slug.CHECK_PREREQUISITES: (
+            (
+                *(ObserveNode(node=node.name) for node in estate.nodes),
+                *(ObserveReplication(link=link.name) for link in links),
+                *(ObserveTraffic(host=host.name) for host in estate.load_balancer.hosts),
+            ),
+        ),
+        Slug.STOP_MONITORS: (tuple(StopMonitor(node=node.name) for node in monitored),),
+        Slug.SUSPEND_REPLICATION: (tuple(SuspendReplication(link=link.name) for link in links),),
+        Slug.REDIRECT_TRAFFIC: _redirect(estate, source, target),
+        Slug.STOP_SCHEDULING: (
+            tuple(StopScheduling(node=node.name) for node in source.servers),
+            # A Folder Monitor that was stopped on one Server may have moved to another.
+            tuple(ProveSchedulingStopped(node=node.name) for node in source.servers),
+        ),
+        Slug.START_SCHEDULING: (
+            # The queue is the cluster's: one Server sees all of it.
+            (AwaitWorkInHand(node=source.servers[0].name),),
+            tuple(StartScheduling(node=node.name) for node in target.servers),
+        ),
+        Slug.DRAIN_PROTOCOL_SERVERS: (
+            tuple(AwaitSessions(node=node.name) for node in source.nodes),
+            tuple(
+                StopGracefully(node=node.name, protocol=protocol, grace=estate.timing.grace)
+                for node in source.nodes
+                for protocol in Protocol
+                if protocol in node.protocols
+            ),
+        ),
+        Slug.DRAIN_TRANSACTION_MANAGER: (
+            tuple(ProveStopped(node=node.name) for node in source.nodes),
+            (AwaitQueue(node=source.servers[0].name),),
+            tuple(
+                StopTransactionManager(
+                    node=node.name, grace=estate.timing.transaction_manager_grace
+                )
+                for node in source.servers
+            ),
+        ),
+        Slug.STOP_REMAINING_SERVICES: (
+            tuple(StopRemaining(node=node.name) for node in source.nodes),
+        ),
+        Slug.RESTORE_MONITORS: (
+            tuple(StartMonitor(node=node.name) for node in monitored if node in target.nodes),
+        ),
+    }
+
+
+def _redirect(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
+    probed: Iterable[Protocol] = (probe.protocol for probe in estate.load_balancer.probes)
+    return (
+        tuple(
+            Redirect(host=host.name, to=target.name, back_to=source.name)
+            for host in estate.load_balancer.hosts
+        ),
+        tuple(ProveTraffic(protocol=protocol, to=target.name) for protocol in probed),
+    )
