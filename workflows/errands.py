@@ -1,0 +1,151 @@
+"""Who carries out which order, with what, under which policy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+from temporalio import workflow
+from temporalio.workflow import ActivityConfig
+
+from workflows import orders as o
+from workflows import policies
+from workflows.contract import (
+    Databases,
+    DrainErrand,
+    Errand,
+    NodeErrand,
+    Nodes,
+    ReplicationErrand,
+    Scheduling,
+    Traffic,
+    TrafficErrand,
+    Waits,
+)
+from workflows.estate import Timing
+from workflows.plan import Plan
+from workflows.reports import Operation, Reading, Report
+
+WAITS = (o.AwaitWorkInHand, o.AwaitSessions, o.AwaitQueue)
+"""Orders that only wait for clients and partners: patience applies to them."""
+
+OBSERVERS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Reading]]] = {
+    o.ObserveNode: Nodes.observe_node,
+    o.ObserveReplication: Databases.observe_replication,
+    o.ObserveTraffic: Traffic.observe_traffic,
+}
+"""Orders that bring a reading instead of a report."""
+
+HANDS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Report]]] = {
+    o.StopMonitor: Nodes.stop_monitor,
+    o.StartMonitor: Nodes.start_monitor,
+    o.SuspendReplication: Databases.suspend_replication,
+    o.ResumeReplication: Databases.resume_replication,
+    o.Redirect: Traffic.redirect,
+    o.ProveTraffic: Traffic.prove_traffic,
+    o.StopScheduling: Scheduling.stop_scheduling,
+    o.ProveSchedulingStopped: Scheduling.prove_scheduling_stopped,
+    o.AwaitWorkInHand: Waits.await_work_in_hand,
+    o.StartScheduling: Scheduling.start_scheduling,
+    o.AwaitSessions: Waits.await_sessions,
+    o.StopGracefully: Nodes.stop_gracefully,
+    o.StartProtocolServer: Nodes.start_protocol_server,
+    o.ProveStopped: Nodes.prove_stopped,
+    o.AwaitQueue: Waits.await_queue,
+    o.StopTransactionManager: Nodes.stop_transaction_manager,
+    o.StartTransactionManager: Nodes.start_transaction_manager,
+    o.StopRemaining: Nodes.stop_remaining,
+    o.StartAll: Nodes.start_all,
+}
+
+
+class Errands:
+    """Carries orders out on the places that the plan's snapshot of the estate names."""
+
+    def __init__(self, plan: Plan, identity: str) -> None:
+        self._estate = plan.estate
+        self._identity = identity
+        self.redirected_at: datetime | None = None
+        """When new sessions were first sent to the target."""
+
+    async def observe(self, order: o.Order, stage: str) -> Reading:
+        """Bring the reading that an observation asks for; ActivityError where none came."""
+        return await workflow.execute_activity_method(
+            OBSERVERS[type(order)], self._errand(order, stage, 1), **self._config(order, 1)
+        )
+
+    async def carry_out(self, order: o.Order, stage: str, round_: int) -> Report:
+        """Have the order done; ActivityError where it was not."""
+        return await workflow.execute_activity_method(
+            HANDS[type(order)], self._errand(order, stage, round_), **self._config(order, round_)
+        )
+
+    def _errand(self, order: o.Order, stage: str, round_: int) -> Errand[o.Order]:
+        estate = self._estate
+        base = {
+            "operation": Operation(
+                identity=self._identity, stage=stage, order=order.key, round=round_
+            ),
+            "order": order,
+            "timing": estate.timing,
+        }
+        match order:
+            case o.AwaitSessions():
+                return DrainErrand(
+                    **base,
+                    node=estate.node(order.node),
+                    ignored_peers=estate.ignored_peers,
+                    redirected_at=self.redirected_at,
+                )
+            case o.ObserveReplication() | o.SuspendReplication() | o.ResumeReplication():
+                link = estate.link(order.link)
+                return ReplicationErrand(
+                    **base,
+                    link=link,
+                    publisher=estate.cluster(link.source).database,
+                    subscriber=estate.cluster(link.target).database,
+                    replication=estate.replication,
+                )
+            case o.ObserveTraffic() | o.Redirect() | o.ProveTraffic():
+                return TrafficErrand(
+                    **base, load_balancer=estate.load_balancer, clusters=estate.clusters
+                )
+            case _:
+                return NodeErrand(**base, node=estate.node(order.place))
+
+    def _config(self, order: o.Order, round_: int) -> ActivityConfig:
+        """The policy of the order's intent; the Web UI shows the order's own sentence."""
+        config = policies.saying(_policy(order, self._estate.timing), str(order))
+        config["activity_id"] = activity_id(order, round_)
+        return config
+
+
+def activity_id(order: o.Order, round_: int) -> str:
+    """Under which an order's live heartbeats are found while it runs."""
+    return f"{order.key}.{round_}"
+
+
+def _policy(order: o.Order, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
+    match order:
+        case o.ObserveNode() | o.ObserveReplication() | o.ObserveTraffic():
+            return policies.LOOK
+        case o.ProveStopped() | o.ProveSchedulingStopped() | o.ProveTraffic():
+            return policies.PROVE
+        case o.AwaitWorkInHand() | o.AwaitSessions() | o.AwaitQueue():
+            return policies.WATCH
+        case o.StopScheduling() | o.StartScheduling():
+            return policies.CALL
+        case o.SuspendReplication() | o.ResumeReplication():
+            return policies.statement(timing)
+        case o.StopGracefully() | o.StopTransactionManager():
+            return policies.command(order.grace + 2 * timing.stop_margin)
+        case o.Redirect() | o.StopMonitor() | o.StopRemaining():
+            return policies.command(2 * timing.stop_margin + timedelta(minutes=2))
+        case (
+            o.StartMonitor() | o.StartProtocolServer() | o.StartTransactionManager() | o.StartAll()
+        ):
+            pending = max(timing.grace, timing.transaction_manager_grace) + timing.stop_margin
+            return policies.command(timing.start_patience + 2 * pending)
+        case _:
+            assert_never(order)

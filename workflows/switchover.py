@@ -1,0 +1,204 @@
+"""The Switchover workflow: its input, its messages, its outcome; ``execution`` does the work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from temporalio import workflow
+from temporalio.common import RawValue, SearchAttributeKey
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from workflows import policies
+from workflows.board import Board
+from workflows.contract import Planning
+from workflows.desk import VERBS, Desk
+from workflows.details import details
+from workflows.errands import Errands
+from workflows.errors import BadInput, SwitchoverError
+from workflows.execution import Ended, Execution
+from workflows.plan import Plan
+from workflows.progress import Outcome, Progress, RunState
+from workflows.request import Request, parse_request
+from workflows.stages import Slug
+
+ESTATE = SearchAttributeKey.for_keyword("SwitchoverEstate")
+STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
+STATE = SearchAttributeKey.for_keyword("SwitchoverState")
+
+
+@workflow.defn(name="Switchover", failure_exception_types=[SwitchoverError])
+class Switchover:
+    """Moves traffic from the source cluster to the target, then drains and stops the source."""
+
+    @workflow.init
+    def __init__(self, *given: Any) -> None:  # noqa: ANN401, ARG002 - Temporal gives run's input
+        self._desk = Desk(workflow.now)
+        self._board: Board | None = None
+        self._plan: Plan | None = None
+        self._shown: tuple[str, str] = ("", "")
+        self._listen()
+
+    @workflow.run
+    async def run(self, *given: Any) -> Outcome:  # noqa: ANN401 - whatever was sent
+        """Run the switchover that one JSON object asks for (see ``workflows.request``)."""
+        request = parse_request(given)
+        _require_own_id(request)
+        work = asyncio.create_task(self._switch_over(request))
+        while not work.done():
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # Not the work but the run was cancelled: waits end, effects are finished.
+                self._desk.cancel()
+            except SwitchoverError:
+                break  # raised below, where there is nothing left to wait for
+        return work.result()
+
+    @workflow.query(name="status", description="Where the run is, and what it waits for")
+    def status(self) -> Progress | None:
+        """Return the progress; None until there is a plan."""
+        if self._board is None:
+            return None
+        return self._board.progress.model_copy(update={"said": tuple(self._desk.said)})
+
+    @workflow.query(name="plan", description="What is done, in which order, on which estate")
+    def plan(self) -> Plan | None:
+        """Return the plan as it is executed; None until there is one."""
+        return self._plan
+
+    async def _switch_over(self, request: Request) -> Outcome:
+        plan = self._plan = await make_plan(request)
+        board = self._board = Board(plan, _at_first(request, plan), workflow.now, self._show)
+        self._desk.open(request, plan)
+        execution = Execution(plan, request, board, self._desk, Errands(plan, _identity()))
+        try:
+            await execution.run()
+        except Ended as end:
+            return await self._close("aborted", str(end))
+        except SwitchoverError:
+            board.close("failed")
+            raise
+        words = f"traffic is on {plan.target}; {plan.source} has drained and is down"
+        if execution.accepted:
+            accepted = ", ".join(sorted({finding.name for finding in execution.accepted}))
+            return await self._close("completed_with_exceptions", f"{words}; accepted: {accepted}")
+        return await self._close("completed", words)
+
+    async def _close(
+        self, outcome: Literal["completed", "completed_with_exceptions", "aborted"], words: str
+    ) -> Outcome:
+        assert self._board is not None  # noqa: S101 - there is a plan, or nothing ends here
+        self._board.close(outcome)
+        progress = self._board.progress
+        seconds = (workflow.now() - progress.started).total_seconds()
+        result = Outcome(
+            **progress.model_dump(
+                include={"estate", "source", "target", "reason", "identity", "plan_hash", "started"}
+            ),
+            outcome=outcome,
+            words=words,
+            ended=workflow.now(),
+            seconds=seconds,
+            drain_seconds=self._board.drained.total_seconds(),
+            stages=self._board.outcomes(),
+            decisions=tuple(self._desk.said),
+            findings=progress.findings,
+        )
+        try:
+            record = await workflow.execute_activity_method(
+                Planning.keep_outcome, result, **policies.saying(policies.KEEP, "keep the outcome")
+            )
+        except ActivityError as error:
+            workflow.logger.warning("the outcome is in Temporal alone: %s", error.cause)
+            return result
+        return result.model_copy(update={"record": record})
+
+    def _listen(self) -> None:
+        """Take every verb as a signal and as an update of the same name."""
+        for verb in VERBS:
+            self._listen_for(verb)
+
+        def unknown(name: str, _: Sequence[RawValue]) -> None:
+            self._desk.note_unknown(name)
+            self._show()
+
+        workflow.set_dynamic_signal_handler(unknown)
+
+    def _listen_for(self, verb: str) -> None:
+        def signal(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
+            self._desk.take(verb, given, "signal")
+            self._show()
+
+        def update(*given: Any) -> str:  # noqa: ANN401 - whatever was sent
+            words = self._desk.take(verb, given, "update")
+            self._show()
+            return words
+
+        def refuse(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
+            objection = self._desk.objection(verb, given)
+            if objection is not None:
+                raise BadInput(objection)
+
+        workflow.set_signal_handler(verb, signal)
+        workflow.set_update_handler(verb, update, validator=refuse)
+
+    def _show(self) -> None:
+        """Let the Web UI and the list of runs show where the run is."""
+        progress = self.status()
+        if progress is None:
+            return
+        workflow.set_current_details(details(progress))
+        if self._shown != (progress.stage, progress.state):
+            self._shown = (progress.stage, progress.state)
+            workflow.upsert_search_attributes(
+                [
+                    ESTATE.value_set(progress.estate),
+                    STAGE.value_set(progress.stage.value),
+                    STATE.value_set(progress.state.value),
+                ]
+            )
+
+
+async def make_plan(request: Request) -> Plan:
+    """Have a worker read the estate file and plan, once."""
+    try:
+        return await workflow.execute_activity_method(
+            Planning.make_plan,
+            request,
+            **policies.saying(policies.PLAN, f"plan for {request.estate}"),
+        )
+    except ActivityError as error:
+        if isinstance(error.cause, ApplicationError):
+            raise BadInput(error.cause.message) from error
+        raise
+
+
+def _identity() -> str:
+    """One for all runs of this switchover, also after a reset."""
+    return workflow.info().first_execution_run_id
+
+
+def _require_own_id(request: Request) -> None:
+    """The workflow id is the estate's lock: Temporal runs one of a name at a time."""
+    wanted, used = f"switchover-{request.estate}", workflow.info().workflow_id
+    if used != wanted:
+        raise BadInput(
+            f"the workflow id of a switchover of {request.estate} is {wanted}, not {used}; "
+            "start it again under that id"
+        )
+
+
+def _at_first(request: Request, plan: Plan) -> Progress:
+    return Progress(
+        estate=request.estate,
+        source=request.source,
+        target=request.target,
+        reason=request.reason,
+        identity=_identity(),
+        plan_hash=plan.hash,
+        state=RunState.RUNNING,
+        started=workflow.info().start_time,
+        stage=Slug.CHECK_PREREQUISITES,
+    )
