@@ -315,11 +315,9 @@ class Execution:
 
 def _fault(order: Order, error: ActivityError) -> Fault:
     """Say why an order failed; what did not end by its own word is unknown."""
-    cause = error.cause
-    while isinstance(cause, Exception) and not isinstance(cause, ApplicationError):
-        if cause.__cause__ is None:
-            break
-        cause = cause.__cause__  # type: ignore[assignment] # a timeout keeps the last failure there
+    cause: BaseException | None = error.cause
+    while cause is not None and not isinstance(cause, ApplicationError) and cause.__cause__:
+        cause = cause.__cause__  # a timeout keeps the last attempt's failure there
     if isinstance(cause, ApplicationError):
         kind = cause.type or OutcomeUnknown.__name__
         words = cause.message

@@ -1,0 +1,46 @@
+"""What every test may use: a real Temporal server."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from workflows.switchover import ESTATE, STAGE, STATE
+
+
+def temporal_program() -> str:
+    """Where the Temporal CLI of this virtual environment is."""
+    beside = Path(sys.executable).parent / "temporal"
+    found = str(beside) if beside.exists() else shutil.which("temporal")
+    assert found, "the Temporal CLI is missing; scripts/test installs it"
+    return found
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[Client]:
+    """A client of a real Temporal server that knows our search attributes."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_program(),
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        ui=False,
+    ) as environment:
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace="default",
+                search_attributes={
+                    key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+                    for key in (ESTATE, STAGE, STATE)
+                },
+            )
+        )
+        yield environment.client

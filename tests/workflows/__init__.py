@@ -1,0 +1,1 @@
+"""The core, held against its promises without any wire."""

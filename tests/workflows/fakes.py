@@ -1,0 +1,236 @@
+"""Hands that carry orders out on the model of an estate: the contract's typed subclass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio import activity
+
+from tests.workflows.world import World
+from workflows import orders as o
+from workflows import reports as r
+from workflows.contract import (
+    Databases,
+    DrainErrand,
+    Errand,
+    NodeErrand,
+    Nodes,
+    Planning,
+    ReplicationErrand,
+    Scheduling,
+    Traffic,
+    TrafficErrand,
+    Waits,
+)
+from workflows.errors import BadInput
+from workflows.estate import Estate, Kind
+from workflows.plan import Plan, plan_switchover
+from workflows.progress import Outcome
+from workflows.request import Request
+
+
+class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
+    """Obeys at once, unless a fault was planted or the order is held."""
+
+    def __init__(self, estate: Estate) -> None:
+        self.estate = estate
+        self.world = World(estate, "cluster1", "cluster2")
+        self.faults: dict[str, list[Exception]] = {}
+        """By order key: raised by the next attempts, one each."""
+        self.held: dict[str, asyncio.Event] = {}
+        """By order key: the order does not end before the event is set."""
+        self.readings: dict[str, dict[str, Any]] = {}
+        """By place: what to change in the reading of that place."""
+        self.asked: Counter[str] = Counter()
+        """How often each operation was asked for, by its id without the identity."""
+        self.kept: list[Outcome] = []
+
+    @activity.defn
+    async def make_plan(self, request: Request) -> Plan:
+        """Plan for the one estate there is."""
+        if request.estate != self.estate.name:
+            raise BadInput(f"there is no estate {request.estate}; there is {self.estate.name}")
+        return plan_switchover(self.estate, request)
+
+    @activity.defn
+    async def keep_outcome(self, outcome: Outcome) -> str:
+        """Keep it in memory."""
+        self.kept.append(outcome)
+        return "/records/outcome.json"
+
+    @activity.defn
+    async def observe_node(self, errand: NodeErrand[o.ObserveNode]) -> r.NodeReading:
+        """Read the model."""
+        await self._meet(errand)
+        node = errand.node
+        services = [r.Service.MONITOR, r.Service.ADMIN, *map(r.Service, node.protocols)]
+        if node.kind is Kind.SERVER:
+            services += [r.Service.TRANSACTION_MANAGER, *r.SCHEDULING]
+        reading = r.NodeReading(
+            place=node.name,
+            services={service: self.world.state(node.name, service) for service in services},
+            taeh="a" * 64,
+            version="5.5-20260101",
+            sessions=0,
+            clock_ahead=timedelta(),
+        )
+        return reading.model_copy(update=self.readings.get(node.name, {}))
+
+    @activity.defn
+    async def observe_replication(
+        self, errand: ReplicationErrand[o.ObserveReplication]
+    ) -> r.ReplicationReading:
+        """Read the model."""
+        await self._meet(errand)
+        runs = errand.link.name in self.world.replicating
+        reading = r.ReplicationReading(
+            place=errand.link.name, enabled=runs, running=runs, lag=0, tables=("account",)
+        )
+        return reading.model_copy(update=self.readings.get(errand.link.name, {}))
+
+    @activity.defn
+    async def observe_traffic(self, errand: TrafficErrand[o.ObserveTraffic]) -> r.TrafficReading:
+        """Read the model."""
+        await self._meet(errand)
+        cluster = self.world.traffic[errand.order.host]
+        reading = r.TrafficReading(
+            place=errand.order.host,
+            resolves_to={n: a[cluster] for n, a in errand.load_balancer.names.items()},
+            lands_on={p.protocol: f"{cluster}-edge1" for p in errand.load_balancer.probes},
+        )
+        return reading.model_copy(update=self.readings.get(errand.order.host, {}))
+
+    @activity.defn
+    async def stop_monitor(self, errand: NodeErrand[o.StopMonitor]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def start_monitor(self, errand: NodeErrand[o.StartMonitor]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def stop_gracefully(self, errand: NodeErrand[o.StopGracefully]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def start_protocol_server(self, errand: NodeErrand[o.StartProtocolServer]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def prove_stopped(self, errand: NodeErrand[o.ProveStopped]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def stop_transaction_manager(
+        self, errand: NodeErrand[o.StopTransactionManager]
+    ) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def start_transaction_manager(
+        self, errand: NodeErrand[o.StartTransactionManager]
+    ) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def stop_remaining(self, errand: NodeErrand[o.StopRemaining]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def start_all(self, errand: NodeErrand[o.StartAll]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def stop_scheduling(self, errand: NodeErrand[o.StopScheduling]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def prove_scheduling_stopped(
+        self, errand: NodeErrand[o.ProveSchedulingStopped]
+    ) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def start_scheduling(self, errand: NodeErrand[o.StartScheduling]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def await_work_in_hand(self, errand: NodeErrand[o.AwaitWorkInHand]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def await_sessions(self, errand: DrainErrand[o.AwaitSessions]) -> r.Report:
+        """Obey."""
+        assert errand.redirected_at is not None
+        return await self._obey(errand)
+
+    @activity.defn
+    async def await_queue(self, errand: NodeErrand[o.AwaitQueue]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def redirect(self, errand: TrafficErrand[o.Redirect]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def prove_traffic(self, errand: TrafficErrand[o.ProveTraffic]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def suspend_replication(
+        self, errand: ReplicationErrand[o.SuspendReplication]
+    ) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def resume_replication(self, errand: ReplicationErrand[o.ResumeReplication]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @property
+    def activities(self) -> list[Any]:
+        """Everything a worker has to register."""
+        contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases)
+        names = [n for c in contracts for n in vars(c) if hasattr(getattr(c, n), ACTIVITY)]
+        return [getattr(self, name) for name in names]
+
+    async def _obey(self, errand: Errand[Any]) -> r.Report:
+        await self._meet(errand)
+        order: o.Order = errand.order
+        self.world.obey(order)
+        words = f"did: {order}"
+        now = datetime.now(UTC)
+        return r.seen(order, words, now) if order.undo is None else r.changed(order, words, now)
+
+    async def _meet(self, errand: Errand[Any]) -> None:
+        """Count the attempt, wait while held, and raise what was planted."""
+        key = errand.order.key
+        self.asked[errand.operation.id.removeprefix(f"{errand.operation.identity}.")] += 1
+        while key in self.held and not self.held[key].is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.05)
+        if self.faults.get(key):
+            raise self.faults[key].pop(0)
+
+
+ACTIVITY = "__temporal_activity_definition"

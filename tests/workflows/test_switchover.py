@@ -1,0 +1,449 @@
+"""The Switchover workflow on a real Temporal server, with hands that obey a model estate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from tests import estates
+from tests.workflows.fakes import FakeHands
+from worker.wiring import FIREWALL
+from workflows.errors import Lost, NotReady, OutcomeUnknown
+from workflows.estate import Estate
+from workflows.progress import Outcome, Progress, Step
+from workflows.reports import Finding, Service, State
+from workflows.review import PlanReview
+from workflows.stages import Slug
+from workflows.switchover import Switchover
+
+GATED = {"approve_before": ["redirect_traffic"]}
+
+
+class Run:
+    """One estate of its own, with its hands and its worker, on the shared server."""
+
+    def __init__(self, client: Client, estate: Estate) -> None:
+        self.client = client
+        self.hands = FakeHands(estate)
+        self.queue = f"queue-{estate.name}"
+        self.handle: WorkflowHandle[Any, Outcome]
+
+    async def start(self, *given: Any, **changes: Any) -> WorkflowHandle[Any, Outcome]:  # noqa: ANN401
+        """Start with the usual request and *changes*, or with just what is given."""
+        usual = {
+            "estate": self.hands.estate.name,
+            "source": "cluster1",
+            "target": "cluster2",
+            **changes,
+        }
+        self.handle = await self.client.start_workflow(
+            "Switchover",
+            args=list(given) if given else [usual],
+            id=f"switchover-{self.hands.estate.name}",
+            task_queue=self.queue,
+            result_type=Outcome,
+        )
+        return self.handle
+
+    async def outcome(self) -> Outcome:
+        """Wait for the end."""
+        return await asyncio.wait_for(self.handle.result(), 20)
+
+    async def failure(self) -> str:
+        """Wait for a failed end and return its reason."""
+        with pytest.raises(WorkflowFailureError) as failed:
+            await asyncio.wait_for(self.handle.result(), 20)
+        cause = failed.value.cause
+        assert isinstance(cause, ApplicationError)
+        return cause.message
+
+    async def status(self) -> Progress | None:
+        """Ask the run where it is."""
+        progress: Progress | None = await self.handle.query("status", result_type=Progress)
+        return progress
+
+    async def reaches(self, condition: Callable[[Progress], bool]) -> Progress:
+        """Wait until the run's progress is so."""
+        for _ in range(400):
+            progress = await self.status()
+            if progress is not None and condition(progress):
+                return progress
+            await asyncio.sleep(0.025)  # between two looks at a condition
+        raise AssertionError(progress)
+
+    async def waits(self, kind: str) -> Progress:
+        """Wait until the run waits for someone."""
+        return await self.reaches(lambda p: p.waiting is not None and p.waiting.kind == kind)
+
+
+@pytest.fixture
+async def run(temporal: Client) -> AsyncIterator[Run]:
+    """A run that has not started yet."""
+    run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
+    async with Worker(
+        temporal,
+        task_queue=run.queue,
+        workflows=[Switchover, PlanReview],
+        activities=run.hands.activities,
+        workflow_runner=FIREWALL,
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+    ):
+        yield run
+
+
+async def test_a_switchover_does_all_of_the_plan_once(run: Run) -> None:
+    """Every order of every stage is asked for exactly once, and no invariant breaks."""
+    await run.start(reason="the first one")
+    outcome = await run.outcome()
+    assert outcome.outcome == "completed"
+    assert [stage.stage for stage in outcome.stages] == list(Slug)
+    assert all(stage.step is Step.DONE for stage in outcome.stages)
+    assert run.hands.world.violations == []
+    assert run.hands.asked
+    assert set(run.hands.asked.values()) == {1}
+    assert outcome.record == "/records/outcome.json"
+    assert [kept.outcome for kept in run.hands.kept] == ["completed"]
+
+
+async def test_a_gate_waits_for_its_approval(run: Run) -> None:
+    """With redirect gated nothing is suspended before somebody approves; then all goes on."""
+    await run.start(**GATED)
+    progress = await run.waits("approval")
+    assert progress.stage is Slug.SUSPEND_REPLICATION
+    assert progress.waiting is not None
+    assert progress.waiting.stage is Slug.REDIRECT_TRAFFIC
+    assert len(run.hands.world.replicating) == 2
+    await run.handle.signal("approve", {"stage": "redirect_traffic", "by": "ann"})
+    outcome = await run.outcome()
+    assert outcome.outcome == "completed"
+    assert [(d.verb, d.way, d.by) for d in outcome.decisions] == [("approve", "signal", "ann")]
+
+
+async def test_an_early_approval_counts_for_its_stage(run: Run) -> None:
+    """An approval that is there before its gate, even before the plan, opens it."""
+    run.hands.held["observe_node.cluster1-server1"] = asyncio.Event()
+    await run.start(**GATED)
+    said = await run.handle.execute_update(
+        "approve", {"stage": "redirect_traffic", "by": "ann"}, result_type=str
+    )
+    assert "redirect_traffic" in said or "noted" in said
+    run.hands.held["observe_node.cluster1-server1"].set()
+    assert (await run.outcome()).outcome == "completed"
+
+
+async def test_two_people_means_two_different_people(run: Run) -> None:
+    """One person cannot approve twice, and who is not an approver does not count."""
+    await run.start(**GATED, approvers=["ann", "bob"], approvals_needed=2)
+    await run.waits("approval")
+    approve = {"stage": "redirect_traffic"}
+    await run.handle.execute_update("approve", {**approve, "by": "ann"})
+    again = await run.handle.execute_update("approve", {**approve, "by": "ann"}, result_type=str)
+    assert "already" in again
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.handle.execute_update("approve", {**approve, "by": "eve"})
+    assert "approvers: ann, bob" in str(refused.value.cause)
+    progress = await run.status()
+    assert progress is not None
+    assert progress.waiting is not None
+    assert progress.waiting.approved_by == ("ann",)
+    await run.handle.execute_update("approve", {**approve, "by": "bob"})
+    assert (await run.outcome()).outcome == "completed"
+
+
+async def test_a_rejected_gate_ends_the_run_with_nothing_moved(run: Run) -> None:
+    """A reject at the redirect's gate ends before replication is suspended."""
+    await run.start(**GATED)
+    await run.waits("approval")
+    reject = {"stage": "redirect_traffic", "by": "ann", "reason": "not tonight"}
+    await run.handle.execute_update("reject", reject)
+    outcome = await run.outcome()
+    assert outcome.outcome == "aborted"
+    assert "ann rejected redirect_traffic: not tonight" in outcome.words
+    assert len(run.hands.world.replicating) == 2
+    assert outcome.stages[Slug.REDIRECT_TRAFFIC.number].step is Step.LEFT_OUT
+
+
+async def test_a_gate_that_nobody_answers_can_expire(run: Run) -> None:
+    """With on_expiry reject the run ends by itself when nobody answers."""
+    await run.start(**GATED, expires_after=1, on_expiry="reject")
+    outcome = await run.outcome()
+    assert outcome.outcome == "aborted"
+    assert "nobody approved redirect_traffic" in outcome.words
+
+
+@pytest.mark.parametrize(
+    ("verb", "decision", "words"),
+    [
+        ("approve", {}, "approve needs a stage"),
+        ("approve", {"stage": "stop_monitors"}, "no gate in this run"),
+        ("approve", {"stage": "no_such_stage"}, "not usable: stage"),
+        ("approve", {"stage": "redirect_traffic", "who": "x"}, "not usable: who"),
+        ("reject", {"stage": "redirect_traffic"}, "reject needs a reason"),
+        ("retry", {"stage": "redirect_traffic"}, "nothing waits for a decision"),
+        ("abort", {}, "abort needs a reason"),
+        ("abort", {"reason": "x" * 1001}, "not usable: reason"),
+    ],
+)
+async def test_a_message_that_cannot_apply_changes_nothing(
+    run: Run, verb: str, decision: dict[str, str], words: str
+) -> None:
+    """As an update it is refused and says why; as a signal it is recorded; the run stays."""
+    await run.start(**GATED)
+    await run.waits("approval")
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.handle.execute_update(verb, decision)
+    assert words in str(refused.value.cause)
+    await run.handle.signal(verb, decision)
+    progress = await run.reaches(lambda p: len(p.said) > 0)
+    assert [said.counted for said in progress.said] == [False]
+    assert words in progress.said[0].effect
+    assert progress.waiting is not None
+    await run.handle.signal("approve", {"stage": "redirect_traffic"})
+    assert (await run.outcome()).outcome == "completed"
+
+
+async def test_an_unknown_signal_is_recorded(run: Run) -> None:
+    """A misspelt verb is shown, with the known ones, and changes nothing."""
+    await run.start(**GATED)
+    await run.waits("approval")
+    await run.handle.signal("aprove", {"stage": "redirect_traffic"})
+    progress = await run.reaches(lambda p: len(p.said) > 0)
+    assert progress.said[0].verb == "aprove"
+    assert "known are approve" in progress.said[0].effect
+    assert progress.waiting is not None
+    await run.handle.signal("approve", {"stage": "redirect_traffic"})
+    await run.outcome()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([None], "must be one JSON object"),
+        (["lab"], "must be one JSON object"),
+        ([{}, {}], "got 2"),
+        ([{"estate": "lab"}], "source: Field required; target: Field required"),
+        ([{"estate": "lab", "source": "a", "target": "a"}], "traffic moves between two"),
+        ([{"estate": "lab", "source": "a", "target": "b", "colour": 1}], "colour: Extra inputs"),
+        (
+            [{"estate": "lab", "source": "a", "target": "b", "approve_before": ["x"]}],
+            "approve_before.0",
+        ),
+        ([{"estate": "other", "source": "a", "target": "b"}], "is switchover-other, not"),
+    ],
+)
+async def test_bad_input_fails_at_once(run: Run, given: list[Any], words: str) -> None:
+    """A start that cannot be understood fails with a sentence; nothing is looked at."""
+    await run.start(*given)
+    assert words in await run.failure()
+    assert not run.hands.asked
+
+
+async def test_no_input_fails_at_once(run: Run) -> None:
+    """The blank form of the Web UI ends in a readable failure."""
+    run.handle = await run.client.start_workflow(
+        "Switchover", id="switchover-lab", task_queue=run.queue, result_type=Outcome
+    )
+    assert "exactly one input, and got none" in await run.failure()
+
+
+async def test_an_unknown_cluster_fails_at_once(run: Run) -> None:
+    """What only the estate can tell is told by the plan."""
+    await run.start(source="cluster9")
+    assert "has no cluster cluster9" in await run.failure()
+
+
+async def test_every_blocking_finding_is_in_the_failure(run: Run) -> None:
+    """A run that must not begin fails with all that speaks against it, and changes nothing."""
+    run.hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
+    run.hands.readings["cluster2-server1"] = {
+        "services": {Service.SCHEDULER: State.RUNNING, Service.FOLDER_MONITOR: State.STOPPED}
+    }
+    trouble = Finding(
+        name="node_unreachable_ssh",
+        place="cluster2-edge2",
+        seen="nothing",
+        expected="an answer",
+        advice="look at the network",
+    )
+    run.hands.readings["cluster2-edge2"] = {"trouble": (trouble,), "services": {}}
+    await run.start()
+    reason = await run.failure()
+    for words in ("cluster1-edge1: taeh_differs", "target_not_idle", "cluster2-edge2: node_unre"):
+        assert words in reason
+    assert all(".observe_" in operation for operation in run.hands.asked)
+
+
+async def test_a_finding_may_be_accepted_with_a_reason(run: Run) -> None:
+    """What was accepted is in the outcome, which says so; some findings cannot be."""
+    run.hands.readings["cluster2-edge1"] = {"sessions": 3}
+    await run.start(accept={"target_has_sessions": "the monitoring of the night shift"})
+    outcome = await run.outcome()
+    assert outcome.outcome == "completed_with_exceptions"
+    assert "target_has_sessions" in outcome.words
+
+
+async def test_a_finding_that_breaks_the_promise_cannot_be_accepted(run: Run) -> None:
+    """A different taeh stays a refusal, whatever the reason."""
+    run.hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
+    await run.start(accept={"taeh_differs": "it will be fine"})
+    assert "taeh_differs" in await run.failure()
+
+
+@pytest.mark.parametrize(
+    ("fault", "rounds"),
+    [
+        (NotReady("ssh refuses"), ["1", "2"]),
+        (Lost("nobody knows how it ended"), ["1", "2"]),
+    ],
+)
+async def test_a_fault_waits_for_a_retry(run: Run, fault: Exception, rounds: list[str]) -> None:
+    """Only the order that failed is tried again, in a new round since its end is known."""
+    order = "stop_gracefully.cluster1-edge1.ssh"
+    run.hands.faults[order] = [fault]
+    await run.start()
+    progress = await run.waits("decision")
+    assert progress.waiting is not None
+    assert str(fault) in progress.waiting.words
+    assert progress.waiting.answers == ("retry", "abort")
+    await run.handle.execute_update("retry", {"stage": "drain_protocol_servers", "by": "ann"})
+    outcome = await run.outcome()
+    assert outcome.outcome == "completed"
+    asked = [f"drain_protocol_servers.{order}.{n}" for n in rounds]
+    assert [run.hands.asked[operation] for operation in asked] == [1, 1]
+    others = {n for op, n in run.hands.asked.items() if op not in asked}
+    assert others == {1}
+    [reported] = outcome.stages[Slug.DRAIN_PROTOCOL_SERVERS.number].faults
+    assert reported.settled
+
+
+async def test_an_unknown_outcome_keeps_its_round(run: Run) -> None:
+    """What may still be under way is attached to, never begun again."""
+    order = "stop_gracefully.cluster1-edge1.ssh"
+    run.hands.faults[order] = [OutcomeUnknown("the connection was lost")]
+    await run.start()
+    assert (await run.outcome()).outcome == "completed"
+    assert run.hands.asked[f"drain_protocol_servers.{order}.1"] == 2
+    assert run.hands.asked[f"drain_protocol_servers.{order}.2"] == 0
+
+
+async def test_a_retry_for_one_node_leaves_the_others(run: Run) -> None:
+    """`node` narrows a retry; what else failed still waits."""
+    for node in ("cluster1-edge1", "cluster1-edge2"):
+        run.hands.faults[f"stop_monitor.{node}"] = [NotReady("no")]
+    await run.start()
+    await run.waits("decision")
+    retry = {"stage": "stop_monitors"}
+    await run.handle.execute_update("retry", {**retry, "node": "cluster1-edge1"})
+    progress = await run.reaches(
+        lambda p: p.waiting is not None and "cluster1-edge1" not in p.waiting.words
+    )
+    assert progress.waiting is not None
+    assert "cluster1-edge2" in progress.waiting.words
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.handle.execute_update("retry", {**retry, "node": "cluster1-edge1"})
+    assert "nothing failed on cluster1-edge1" in str(refused.value.cause)
+    await run.handle.execute_update("retry", retry)
+    assert (await run.outcome()).outcome == "completed"
+
+
+async def test_an_abort_ends_at_the_next_boundary(run: Run) -> None:
+    """Before stage 4 an abort ends the run; what was not begun is left out."""
+    run.hands.faults["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    await run.start()
+    await run.waits("decision")
+    await run.handle.execute_update("abort", {"by": "ann", "reason": "enough"})
+    outcome = await run.outcome()
+    assert outcome.outcome == "aborted"
+    assert "ann aborted" in outcome.words
+    assert run.hands.world.traffic == {"loadbalancer1": "cluster1"}
+
+
+async def test_an_abort_never_leaves_an_estate_without_scheduling(run: Run) -> None:
+    """From stage 4's first effect on, an abort takes effect after stage 5."""
+    run.hands.held["prove_scheduling_stopped.cluster1-server1"] = asyncio.Event()
+    await run.start()
+    await run.reaches(lambda p: p.stage is Slug.STOP_SCHEDULING)
+    await run.handle.execute_update("abort", {"reason": "enough"})
+    run.hands.held["prove_scheduling_stopped.cluster1-server1"].set()
+    outcome = await run.outcome()
+    assert outcome.outcome == "aborted"
+    assert outcome.stages[Slug.START_SCHEDULING.number].step is Step.DONE
+    assert outcome.stages[Slug.DRAIN_PROTOCOL_SERVERS.number].step is Step.LEFT_OUT
+    assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
+
+
+async def test_a_cancelled_run_ends_its_waits_and_has_an_outcome(run: Run) -> None:
+    """Cancelling ends a drain at once; the run says where it stopped."""
+    run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    await run.start()
+    await run.reaches(lambda p: p.stage is Slug.DRAIN_PROTOCOL_SERVERS)
+    await run.handle.cancel()
+    outcome = await run.outcome()
+    assert outcome.outcome == "aborted"
+    assert "cancellation requested" in outcome.words
+    assert run.hands.world.stopped_gracefully == []
+
+
+async def test_patience_that_runs_out_asks_and_goes_on_by_itself(temporal: Client) -> None:
+    """The run asks, keeps watching, and goes on when the sessions leave meanwhile."""
+    estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", timing={"patience": 1})
+    run = Run(temporal, estate)
+    run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    async with Worker(
+        temporal,
+        task_queue=run.queue,
+        workflows=[Switchover],
+        activities=run.hands.activities,
+        workflow_runner=FIREWALL,
+    ):
+        await run.start()
+        progress = await run.waits("decision")
+        assert progress.waiting is not None
+        assert "patience of 0:00:01 has run out" in progress.waiting.words
+        run.hands.held["await_sessions.cluster1-edge1"].set()
+        assert (await run.outcome()).outcome == "completed"
+        assert run.hands.asked["drain_protocol_servers.await_sessions.cluster1-edge1.1"] == 1
+
+
+async def test_a_monitor_that_did_not_run_is_not_started(temporal: Client) -> None:
+    """Stage 9 restores the baseline and nothing more."""
+    estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", stop_target_monitors=True)
+    run = Run(temporal, estate)
+    run.hands.world.running.discard(("cluster2-edge1", Service.MONITOR))
+    async with Worker(
+        temporal,
+        task_queue=run.queue,
+        workflows=[Switchover],
+        activities=run.hands.activities,
+        workflow_runner=FIREWALL,
+    ):
+        await run.start()
+        outcome = await run.outcome()
+    assert outcome.outcome == "completed"
+    assert ("cluster2-edge1", Service.MONITOR) not in run.hands.world.running
+    assert ("cluster2-edge2", Service.MONITOR) in run.hands.world.running
+
+
+async def test_a_review_is_the_plan_itself(run: Run) -> None:
+    """`switchover plan` shows the value that a start would execute."""
+    given = {"estate": run.hands.estate.name, "source": "cluster1", "target": "cluster2"}
+    shown = await run.client.execute_workflow(
+        "PlanReview", given, id=f"plan-{uuid4()}", task_queue=run.queue, result_type=dict
+    )
+    await run.start()
+    await run.outcome()
+    executed = await run.handle.query("plan", result_type=dict)
+    assert shown == executed

@@ -1,0 +1,102 @@
+"""A model of an estate that obeys orders and notices, by itself, when an invariant breaks."""
+
+from __future__ import annotations
+
+from workflows import orders as o
+from workflows.estate import Estate, Kind
+from workflows.reports import SCHEDULING, Service, State
+
+Place = tuple[str, Service]
+
+
+class World:
+    """What would run where; *violations* collects every broken invariant of design's list."""
+
+    def __init__(self, estate: Estate, source: str, target: str) -> None:
+        self.estate = estate
+        self.source = source
+        self.target = target
+        self.running: set[Place] = set()
+        self.replicating = {link.name for link in estate.replication.links}
+        self.traffic = dict.fromkeys((h.name for h in estate.load_balancer.hosts), source)
+        self.stopped_gracefully: list[Place] = []
+        self.violations: list[str] = []
+        for node in estate.nodes:
+            services = {Service.MONITOR, Service.ADMIN, *map(Service, node.protocols)}
+            if node.kind is Kind.SERVER:
+                services.add(Service.TRANSACTION_MANAGER)
+                if estate.cluster_of(node.name).name == source:
+                    services.update(SCHEDULING)
+            self.running |= {(node.name, service) for service in services}
+
+    def state(self, node: str, service: Service) -> State:
+        """Whether a service runs."""
+        return State.RUNNING if (node, service) in self.running else State.STOPPED
+
+    def obey(self, order: o.Order) -> None:  # noqa: C901 - one case an order
+        """Make the order's wished state true, then look for broken invariants."""
+        match order:
+            case o.StopMonitor():
+                self._stop(order.node, Service.MONITOR)
+            case o.StartMonitor():
+                self.running.add((order.node, Service.MONITOR))
+            case o.SuspendReplication():
+                self.replicating.discard(order.link)
+            case o.Redirect():
+                self._expect(not self.replicating, "4: traffic moves while replication runs")
+                self.traffic[order.host] = order.to
+            case o.StopScheduling():
+                for service in SCHEDULING:
+                    self._stop(order.node, service)
+            case o.StartScheduling():
+                self.running |= {(order.node, service) for service in SCHEDULING}
+            case o.StopGracefully():
+                self._stop_gracefully(order.node, Service(order.protocol))
+            case o.StopTransactionManager():
+                self._stop_transaction_manager(order.node)
+            case o.StopRemaining():
+                self.running = {place for place in self.running if place[0] != order.node}
+            case _:
+                assert order.undo is None, order
+        self.look()
+
+    def look(self) -> None:
+        """Hold the state against the invariants that hold at every instant."""
+        scheduling = {
+            self.estate.cluster_of(node).name
+            for node, service in self.running
+            if service in SCHEDULING
+        }
+        self._expect(len(scheduling) < 2, "1: scheduling runs on both clusters")
+        for cluster in self.traffic.values():
+            for edge in self.estate.cluster(cluster).edges:
+                for protocol in edge.protocols:
+                    serves = (edge.name, Service(protocol)) in self.running
+                    self._expect(serves, f"2: traffic points at {edge.name}, {protocol} is down")
+
+    def _stop(self, node: str, service: Service) -> None:
+        if self.estate.cluster_of(node).name == self.target:
+            allowed = service is Service.MONITOR
+            self._expect(allowed, f"5: {service} of {node} on the target is stopped")
+        self.running.discard((node, service))
+
+    def _stop_gracefully(self, node: str, service: Service) -> None:
+        place = (node, service)
+        self._expect((node, Service.MONITOR) not in self.running, f"6: Monitor of {node} runs")
+        self._expect(place not in self.stopped_gracefully, f"7: {place} is stopped twice")
+        self.stopped_gracefully.append(place)
+        self._stop(node, service)
+
+    def _stop_transaction_manager(self, node: str) -> None:
+        nodes = {n.name for n in self.estate.cluster_of(node).nodes}
+        left = [
+            place
+            for place in sorted(self.running)
+            if place[0] in nodes and place[1] in set(map(Service, ("ftp", "http", "as2", "ssh")))
+        ]
+        self._expect(not left, f"3: the TM of {node} is stopped while {left} run")
+        self._stop_gracefully(node, Service.TRANSACTION_MANAGER)
+
+    def _expect(self, holds: bool, words: str) -> None:  # noqa: FBT001 - it is the sentence's truth
+        if not holds:
+            self.violations.append(words)
