@@ -25,6 +25,19 @@ def temporal_program() -> str:
     return found
 
 
+async def register_search_attributes(client: Client) -> None:
+    """Let a server know our search attributes."""
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace="default",
+            search_attributes={
+                key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+                for key in (ESTATE, STAGE, STATE)
+            },
+        )
+    )
+
+
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[Client]:
     """A client of a real Temporal server that knows our search attributes."""
@@ -34,13 +47,5 @@ async def temporal() -> AsyncIterator[Client]:
         data_converter=pydantic_data_converter,
         ui=False,
     ) as environment:
-        await environment.client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace="default",
-                search_attributes={
-                    key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-                    for key in (ESTATE, STAGE, STATE)
-                },
-            )
-        )
+        await register_search_attributes(environment.client)
         yield environment.client

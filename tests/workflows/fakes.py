@@ -66,12 +66,9 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
         """Read the model."""
         await self._meet(errand)
         node = errand.node
-        services = [r.Service.MONITOR, r.Service.ADMIN, *map(r.Service, node.protocols)]
-        if node.kind is Kind.SERVER:
-            services += [r.Service.TRANSACTION_MANAGER, *r.SCHEDULING]
         reading = r.NodeReading(
             place=node.name,
-            services={service: self.world.state(node.name, service) for service in services},
+            services=self.services(node.name),
             taeh="a" * 64,
             version="5.5-20260101",
             sessions=0,
@@ -206,6 +203,14 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
     async def resume_replication(self, errand: ReplicationErrand[o.ResumeReplication]) -> r.Report:
         """Obey."""
         return await self._obey(errand)
+
+    def services(self, name: str) -> dict[r.Service, r.State]:
+        """Return what runs on a node of the model now."""
+        node = self.estate.node(name)
+        services = [r.Service.MONITOR, r.Service.ADMIN, *map(r.Service, node.protocols)]
+        if node.kind is Kind.SERVER:
+            services += [r.Service.TRANSACTION_MANAGER, *r.SCHEDULING]
+        return {service: self.world.state(name, service) for service in services}
 
     @property
     def activities(self) -> list[Any]:

@@ -3,104 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from temporalio.client import (
     Client,
-    WorkflowFailureError,
-    WorkflowHandle,
     WorkflowUpdateFailedError,
 )
-from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
 
 from tests import estates
-from tests.workflows.fakes import FakeHands
-from worker.wiring import FIREWALL
+from tests.workflows.runs import Run, at_work
 from workflows.errors import Lost, NotReady, OutcomeUnknown
-from workflows.estate import Estate
-from workflows.progress import Outcome, Progress, Step
+from workflows.progress import Outcome, Step
 from workflows.reports import Finding, Service, State
-from workflows.review import PlanReview
 from workflows.stages import Slug
-from workflows.switchover import Switchover
 
 GATED = {"approve_before": ["redirect_traffic"]}
-
-
-class Run:
-    """One estate of its own, with its hands and its worker, on the shared server."""
-
-    def __init__(self, client: Client, estate: Estate) -> None:
-        self.client = client
-        self.hands = FakeHands(estate)
-        self.queue = f"queue-{estate.name}"
-        self.handle: WorkflowHandle[Any, Outcome]
-
-    async def start(self, *given: Any, **changes: Any) -> WorkflowHandle[Any, Outcome]:  # noqa: ANN401
-        """Start with the usual request and *changes*, or with just what is given."""
-        usual = {
-            "estate": self.hands.estate.name,
-            "source": "cluster1",
-            "target": "cluster2",
-            **changes,
-        }
-        self.handle = await self.client.start_workflow(
-            "Switchover",
-            args=list(given) if given else [usual],
-            id=f"switchover-{self.hands.estate.name}",
-            task_queue=self.queue,
-            result_type=Outcome,
-        )
-        return self.handle
-
-    async def outcome(self) -> Outcome:
-        """Wait for the end."""
-        return await asyncio.wait_for(self.handle.result(), 20)
-
-    async def failure(self) -> str:
-        """Wait for a failed end and return its reason."""
-        with pytest.raises(WorkflowFailureError) as failed:
-            await asyncio.wait_for(self.handle.result(), 20)
-        cause = failed.value.cause
-        assert isinstance(cause, ApplicationError)
-        return cause.message
-
-    async def status(self) -> Progress | None:
-        """Ask the run where it is."""
-        progress: Progress | None = await self.handle.query("status", result_type=Progress)
-        return progress
-
-    async def reaches(self, condition: Callable[[Progress], bool]) -> Progress:
-        """Wait until the run's progress is so."""
-        for _ in range(400):
-            progress = await self.status()
-            if progress is not None and condition(progress):
-                return progress
-            await asyncio.sleep(0.025)  # between two looks at a condition
-        raise AssertionError(progress)
-
-    async def waits(self, kind: str) -> Progress:
-        """Wait until the run waits for someone."""
-        return await self.reaches(lambda p: p.waiting is not None and p.waiting.kind == kind)
 
 
 @pytest.fixture
 async def run(temporal: Client) -> AsyncIterator[Run]:
     """A run that has not started yet."""
     run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
-    async with Worker(
-        temporal,
-        task_queue=run.queue,
-        workflows=[Switchover, PlanReview],
-        activities=run.hands.activities,
-        workflow_runner=FIREWALL,
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
-    ):
+    async with at_work(run):
         yield run
 
 
@@ -402,13 +329,7 @@ async def test_patience_that_runs_out_asks_and_goes_on_by_itself(temporal: Clien
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", timing={"patience": 1})
     run = Run(temporal, estate)
     run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
-    async with Worker(
-        temporal,
-        task_queue=run.queue,
-        workflows=[Switchover],
-        activities=run.hands.activities,
-        workflow_runner=FIREWALL,
-    ):
+    async with at_work(run):
         await run.start()
         progress = await run.waits("decision")
         assert progress.waiting is not None
@@ -423,13 +344,7 @@ async def test_a_monitor_that_did_not_run_is_not_started(temporal: Client) -> No
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", stop_target_monitors=True)
     run = Run(temporal, estate)
     run.hands.world.running.discard(("cluster2-edge1", Service.MONITOR))
-    async with Worker(
-        temporal,
-        task_queue=run.queue,
-        workflows=[Switchover],
-        activities=run.hands.activities,
-        workflow_runner=FIREWALL,
-    ):
+    async with at_work(run):
         await run.start()
         outcome = await run.outcome()
     assert outcome.outcome == "completed"
