@@ -113,8 +113,8 @@ class Layout:
     """One lab: everything lives under *root* and on the loopback block ``BLOCK.0/24``.
 
     Addresses: the load balancer is ``.2`` (clients and its shell), the databases ``.11`` and
-    ``.12``, Temporal ``.5``, cluster1's Servers from ``.21``, its Edges from ``.61``, cluster2's
-    from ``.121`` and ``.161``: room for 20 of each.
+    ``.12``, Temporal ``.5``, monitoring ``.9``, cluster1's Servers from ``.21``, its Edges from
+    ``.61``, cluster2's from ``.121`` and ``.161``: room for 20 of each.
     """
 
     root: Path
@@ -136,6 +136,11 @@ class Layout:
     def temporal(self) -> str:
         """The address a Temporal server of this lab listens on."""
         return f"{self.block}.5"
+
+    @property
+    def monitoring(self) -> str:
+        """The address the site's monitoring connects from, to every node's protocol servers."""
+        return f"{self.block}.9"
 
     @cached_property
     def clusters(self) -> tuple[ClusterLayout, ClusterLayout]:
@@ -169,6 +174,16 @@ class Layout:
     def work(self) -> Path:
         """What was done once for a file or a schedule: events, pick-ups, scheduled runs."""
         return self.root / "work.jsonl"
+
+    @property
+    def traffic(self) -> Path:
+        """What the clients tried and what became of it."""
+        return self.root / "traffic.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """What was seen to run, again and again."""
+        return self.root / "samples.jsonl"
 
     @property
     def switches(self) -> Path:

@@ -1,0 +1,221 @@
+"""How is a node's admin REST API asked, and what does a failing request mean?"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from activities import answers
+from activities.answers import Operated, Page, Session
+from activities.secrets import Secrets
+from activities.shell import Shell
+from activities.sightings import Sighting
+from activities.tls import trust
+from workflows.errors import (
+    AccessRefused,
+    CommandFailed,
+    OutcomeUnknown,
+    SwitchoverError,
+    Unreachable,
+)
+from workflows.estate import Node
+from workflows.reports import Service
+
+READ_WITHIN = 5.0
+"""Seconds for one read."""
+DROPOUT_PAUSES = (0.2, 0.4, 0.8, 1.6)
+"""The admin API drops out briefly while services start or stop (section 4): reads try again."""
+PAGE = 100
+
+CLUSTER_SERVICES = {Service.SCHEDULER: "Scheduler", Service.FOLDER_MONITOR: "FolderMonitor"}
+
+Query = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A body, and the node's own clock when it was sent."""
+
+    body: Any
+    at: datetime
+
+
+class Admin:
+    """The admin REST APIs of all nodes.
+
+    Every request has a connection of its own: none is sent on one that died unnoticed, so a refused
+    connection always means that nothing was sent.
+    """
+
+    def __init__(self, shell: Shell, secrets: Secrets) -> None:
+        self._shell = shell
+        self._secrets = secrets
+
+    async def get(self, node: Node, path: str, query: Query | None = None) -> Reply:
+        """Read one resource; Unreachable after a few seconds without an answer."""
+        for seconds in DROPOUT_PAUSES:
+            try:
+                return await self._get_once(node, path, query)
+            except Unreachable:
+                await asyncio.sleep(seconds)
+        return await self._get_once(node, path, query)
+
+    async def operate(self, node: Node, path: str, query: Query, within: float) -> None:
+        """Send an operation once.
+
+        Raises:
+            Unreachable: nothing was sent.
+            OutcomeUnknown: it was sent, and no answer came.
+            CommandFailed: the API said no, even with a 200.
+        """
+        response = await self._send(_Call("POST", path, query, within), node)
+        _require_success(node, response, OutcomeUnknown)
+        for result in _results(node, response):
+            if not result.succeeded:
+                raise CommandFailed(f"{node.name}: the admin API refused: {result.message}")
+
+    async def cluster_service(self, node: Node, service: Service) -> Sighting:
+        """Read what a node says of its Scheduler or Folder Monitor."""
+        query = {"serviceName": CLUSTER_SERVICES[service]}
+        reply = await self.get(node, "clusterServices", query)
+        return answers.service_status(reply.body, node.name)
+
+    async def sessions(self, node: Node) -> tuple[tuple[Session, ...], datetime]:
+        """Read the client sessions that the node lists now, and its clock."""
+        reply = await self.get(node, "sessions")
+        return answers.sessions(reply.body, node.name), reply.at
+
+    async def count(self, node: Node, path: str, query: Query | None = None) -> int:
+        """Read how many items a list has."""
+        reply = await self.get(node, path, {**(query or {}), "limit": 1, "fields": "id"})
+        return answers.read(Page, reply.body, node.name).total
+
+    async def items(
+        self, node: Node, path: str, query: Query | None = None
+    ) -> tuple[dict[str, Any], ...]:
+        """Read all pages of a list."""
+        found: list[dict[str, Any]] = []
+        while True:
+            asked = {**(query or {}), "limit": PAGE, "offset": len(found)}
+            page = answers.read(Page, (await self.get(node, path, asked)).body, node.name)
+            found.extend(page.result)
+            if not page.result or len(found) >= page.total:
+                return tuple(found)
+
+    async def _get_once(self, node: Node, path: str, query: Query | None) -> Reply:
+        response = await self._send(_Call("GET", path, query or {}, READ_WITHIN), node)
+        _require_success(node, response, Unreachable)
+        return Reply(_json(node, response), _clock(response))
+
+    async def _send(self, call: _Call, node: Node) -> httpx.Response:
+        access = node.admin
+        trusted = trust(node.name, access.ca, access.fingerprint)
+        tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None
+        origin = f"https://{bracketed(node.address)}:{access.port}"
+        transport = httpx.AsyncHTTPTransport(
+            verify=trusted.context, uds=str(tunnel) if tunnel else None, trust_env=False
+        )
+        async with httpx.AsyncClient(
+            auth=(access.user, self._secrets.read(access.password)),
+            headers={"Referer": f"{origin}/", "Accept": "application/json"},
+            transport=transport,
+            trust_env=False,
+        ) as client:
+            with translated(node.name, OutcomeUnknown if call.changes else Unreachable):
+                # The client's limits hold for each part of a request, this one for all of it.
+                async with asyncio.timeout(call.within):
+                    return await client.request(
+                        call.method,
+                        f"{origin}/api/v2.0/{call.path}",
+                        params=dict(call.query),
+                        timeout=call.within,
+                        extensions=dict(trusted.extensions),
+                    )
+
+
+@dataclass(frozen=True)
+class _Call:
+    method: str
+    path: str
+    query: Query
+    within: float
+
+    @property
+    def changes(self) -> bool:
+        return self.method != "GET"
+
+
+def bracketed(address: str) -> str:
+    """Spell an address as a URL wants it."""
+    return f"[{address}]" if ":" in address else address
+
+
+@contextmanager
+def translated(place: str, lost: type[SwitchoverError]) -> Iterator[None]:
+    """Say what httpx's complaint means; *lost* is raised where the request may have arrived."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
+        if isinstance(_root(fault), ssl.SSLCertVerificationError):
+            raise AccessRefused(
+                f"{place}: its certificate cannot be verified ({_root(fault)}); "
+                "look at ca or fingerprint, and at who answers there"
+            ) from fault
+        raise Unreachable(f"{place}: HTTPS does not answer ({str(fault) or 'silence'})") from fault
+    except (httpx.HTTPError, TimeoutError) as fault:
+        raise lost(f"{place}: HTTPS broke off ({str(fault) or type(fault).__name__})") from fault
+
+
+def _root(fault: BaseException) -> BaseException:
+    """The first cause: httpx wraps what the TLS library said twice over."""
+    while (inner := fault.__cause__ or fault.__context__) is not None:
+        fault = inner
+    return fault
+
+
+def _require_success(node: Node, response: httpx.Response, lost: type[SwitchoverError]) -> None:
+    status = response.status_code
+    if status in (401, 403):
+        raise AccessRefused(
+            f"{node.name}: the admin API refused {node.admin.user} ({status}); "
+            "look at the account and its password"
+        )
+    if status >= 500:  # noqa: PLR2004 - the server's fault: it may have done it
+        raise lost(f"{node.name}: the admin API answered {status}")
+    if status >= 300:  # noqa: PLR2004 - everything else that is no success
+        raise CommandFailed(
+            f"{node.name}: the admin API answered {status} to {response.request.method} "
+            f"{response.request.url.path}: {response.text[:400]}"
+        )
+
+
+def _json(node: Node, response: httpx.Response) -> object:
+    try:
+        body: object = response.json()
+    except ValueError as strange:
+        raise OutcomeUnknown(
+            f"{node.name}: the admin API's answer is no JSON: {response.text[:100]!r}"
+        ) from strange
+    return body
+
+
+def _results(node: Node, response: httpx.Response) -> Iterator[Operated]:
+    """Read the one result, or the list of them; an operation may also answer with nothing."""
+    if not response.content.strip():
+        return
+    body = _json(node, response)
+    results = body.get("daemonOperationResults", [body]) if isinstance(body, dict) else []
+    for result in results:
+        yield answers.read(Operated, result, node.name)
+
+
+def _clock(response: httpx.Response) -> datetime:
+    """The sender's clock; its answer's own Date header, or now where it sends none."""
+    return answers.moment(response.headers.get("Date")) or datetime.now(UTC)

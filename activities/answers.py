@@ -1,0 +1,141 @@
+"""What does the admin REST API say: pure readings of its answers (section 8)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from activities.sightings import Sighting
+from workflows.errors import OutcomeUnknown
+from workflows.estate import Protocol
+from workflows.reports import State
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class _Answer(BaseModel):
+    """Only what is needed is read: the vendor may add keys at any update."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Status(_Answer):
+    """Of a cluster service or the Transaction Manager."""
+
+    status: str
+
+
+class Operated(_Answer):
+    """What came of an operation: 200 is not success."""
+
+    message: str = ""
+    succeeded: bool = Field(default=True, alias="isSuccessful")
+
+
+class _ResultSet(_Answer):
+    total: int = Field(alias="totalCount")
+
+
+class Page(_Answer):
+    """One page of a list."""
+
+    about: _ResultSet = Field(alias="resultSet")
+    result: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many there are on all pages."""
+        return self.about.total
+
+
+class Session(_Answer):
+    """A client's session, as the list shows it; the list is not stable between calls."""
+
+    id: str | int
+    user: str = Field(default="", alias="userName")
+    host: str = ""
+    protocol: str = ""
+    created: Any = Field(default=None, alias="sessionCreationTime")
+
+    @property
+    def began(self) -> datetime | None:
+        """When it began by its node's clock, where that can be read at all."""
+        return moment(self.created)
+
+    def is_over(self, protocol: Protocol) -> bool:
+        """Whether it uses this protocol, under any name that is seen for it."""
+        return self.protocol.lower() in SPOKEN.get(protocol, (protocol.value,))
+
+
+SPOKEN = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
+
+_STATUSES = {
+    "running": State.RUNNING,
+    "stopped": State.STOPPED,
+    "not running": State.STOPPED,
+    "shutdown in progress": State.STOPPING,
+    "disabled": State.DISABLED,
+}
+
+
+def read(kind: type[T], body: object, place: str) -> T:
+    """Read one answer; OutcomeUnknown where it is not what the vendor documents."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError as strange:
+        where = {".".join(str(part) for part in error["loc"]) for error in strange.errors()}
+        raise OutcomeUnknown(
+            f"{place}: the admin API's answer cannot be read: "
+            f"{', '.join(sorted(where)) or 'it'} is not as documented"
+        ) from strange
+
+
+def sessions(body: object, place: str) -> tuple[Session, ...]:
+    """Read the session list, a plain array."""
+    if not isinstance(body, list):
+        raise OutcomeUnknown(f"{place}: the admin API's session list is no list")
+    return tuple(read(Session, item, place) for item in body)
+
+
+def service_status(body: object, place: str) -> Sighting:
+    """Read the status of a cluster service or the Transaction Manager; a full stop may follow."""
+    words = read(Status, body, place).status
+    state = _STATUSES.get(words.strip().removesuffix(".").lower(), State.UNKNOWN)
+    return Sighting(state, words)
+
+
+def version(body: object) -> str | None:
+    """Read version and update level as one text that can be compared."""
+    if not isinstance(body, dict):
+        return None
+    words = [str(body[key]) for key in ("version", "updateLevel") if body.get(key)]
+    return " ".join(words) or None
+
+
+def moment(given: object) -> datetime | None:
+    """Read a time as RFC 2822, ISO 8601 or milliseconds since the epoch; None if it is neither."""
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return datetime.fromtimestamp(given / 1000, UTC)
+    if not isinstance(given, str):
+        return None
+    for reader in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            at = reader(given)
+        except ValueError:
+            continue
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return None
+
+
+def option_values(options: tuple[dict[str, Any], ...], ending: str) -> dict[str, str]:
+    """Read the options whose names end so, as the node spells their values."""
+    named = ((str(option.get("name", "")), option.get("values")) for option in options)
+    return {
+        name: ", ".join(str(value) for value in values)
+        for name, values in named
+        if name.endswith(ending) and isinstance(values, list)
+    }

@@ -1,0 +1,140 @@
+"""Where estates are read from and outcomes are kept: files in two directories of the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Hashable
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from temporalio import activity
+
+from workflows.contract import Planning
+from workflows.errors import BadInput
+from workflows.estate import Estate
+from workflows.plan import Plan, plan_switchover
+from workflows.progress import Outcome
+from workflows.request import Request, objections_in
+
+
+class EstateFiles(Planning):
+    """Estates as ``NAME.yaml`` in one directory, outcomes as JSON files in another."""
+
+    def __init__(self, estates: Path, records: Path) -> None:
+        self._estates = estates
+        self._records = records
+
+    @activity.defn
+    async def make_plan(self, request: Request) -> Plan:
+        """Read the estate file and plan; BadInput where either is wrong."""
+        return await asyncio.to_thread(
+            lambda: plan_switchover(read_estate(self._estates, request.estate), request)
+        )
+
+    @activity.defn
+    async def keep_outcome(self, outcome: Outcome) -> str:
+        """Write the outcome to a file and return where it is."""
+        started = outcome.started.astimezone(UTC)
+        file = self._records / f"{outcome.estate}-{started:%Y%m%dT%H%M%SZ}-{outcome.identity}.json"
+        await asyncio.to_thread(_replace, file, outcome.model_dump_json(indent=2) + "\n")
+        return str(file)
+
+
+def estates_in(directory: Path) -> list[str]:
+    """Return the names of the estates that have a file here, in order."""
+    return sorted(file.stem for file in directory.glob("*.yaml") if file.is_file())
+
+
+def read_estate(directory: Path, name: str) -> Estate:
+    """Read one estate.
+
+    Raises:
+        BadInput: in one sentence, the file, the key and what to do; never a value, which may be a
+            secret that was written in clear.
+    """
+    file = directory / f"{name}.yaml"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        there = ", ".join(estates_in(directory)) or "none"
+        raise BadInput(
+            f"there is no estate {name}: {directory} has {there}; "
+            f"name one of these or write {file.name}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as refusal:
+        why = refusal.strerror if isinstance(refusal, OSError) else "it is not UTF-8 text"
+        raise BadInput(f"{file} cannot be read: {why}") from None
+    given = _parsed(text, file)
+    try:
+        estate = Estate.model_validate(given)
+    except ValidationError as mistakes:
+        # The mistakes hold the input, secrets in clear included: only their words may leave here.
+        raise BadInput(f"{file} is not a usable estate: {objections_in(mistakes)}") from None
+    if estate.name != name:
+        raise BadInput(
+            f"{file}: name: the estate calls itself {estate.name}; "
+            f"a file and its estate share one name, so write name: {name} or rename the file"
+        )
+    return estate
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain YAML in which a key that is given twice is a mistake, not an override."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        seen: set[str] = set()
+        for key, _ in node.value:
+            # ``<<`` merges other mappings, and may do so twice.
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise _KeyTwiceError(key)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _KeyTwiceError(Exception):
+    """A mapping says a key a second time."""
+
+    def __init__(self, node: yaml.ScalarNode) -> None:
+        super().__init__(node.value)
+        self.key = node.value
+        self.line = node.start_mark.line + 1
+
+
+def _parsed(text: str, file: Path) -> object:
+    try:
+        given: object = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader, see above
+    except _KeyTwiceError as twice:
+        raise BadInput(
+            f"{file}, line {twice.line}: the key {twice.key} is given twice; keep one"
+        ) from None
+    except (yaml.YAMLError, ValueError) as mistake:
+        # PyYAML's own words repeat what stands there, which may be a secret.
+        mark = getattr(mistake, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise BadInput(
+            f"{file}{where}: this is not YAML; look at the indentation, "
+            "and put quotes around values that begin with a special character"
+        ) from None
+    if not isinstance(given, dict):
+        raise BadInput(f"{file} holds no estate; see docs/estate.example.yaml for one")
+    return given
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file that is there whole or not at all, also after a power cut."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as writing:
+            writing.write(text)
+            writing.flush()
+            os.fsync(writing.fileno())
+        Path(draft).replace(file)
+    finally:
+        Path(draft).unlink(missing_ok=True)

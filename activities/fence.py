@@ -1,0 +1,45 @@
+"""May this attempt still act, or could another one be at work already?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+
+from workflows.errors import Unreachable
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The time an attempt has before the engine may begin another.
+
+    Of an attempt's start-to-close timeout the first third is for sending, the second for an answer,
+    the last is spare: a worker that was frozen finds the first third gone, and sends nothing.
+    """
+
+    begins: datetime
+    third: timedelta
+
+    @classmethod
+    def of_this_attempt(cls) -> Fence:
+        """Return the fence of the activity that runs now."""
+        info = activity.info()
+        limit = info.start_to_close_timeout
+        if limit is None:
+            raise AssertionError(info.activity_type)  # policies give every effect one
+        return cls(info.started_time, limit / 3)
+
+    @property
+    def left(self) -> timedelta:
+        """How long an effect may still be sent."""
+        return self.begins + self.third - datetime.now(UTC)
+
+    def pass_(self) -> float:
+        """Return the seconds a request may take that is sent now; Unreachable if it is too late."""
+        if self.left <= timedelta():
+            raise Unreachable(
+                "nothing was sent: this attempt is too old to act safely; "
+                "its worker was held up, or its clock is ahead of the Temporal server's"
+            )
+        return self.third.total_seconds()

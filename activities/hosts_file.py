@@ -1,0 +1,67 @@
+"""Which line of a hosts file gives a name its address, and how is it changed? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from workflows.errors import NotReady
+
+BEGIN, END = "# BEGIN switchover", "# END switchover"
+
+
+def addresses(text: str, names: Mapping[str, object]) -> dict[str, str]:
+    """Return the address of each name that has one; as for libc, the first line counts."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        for name in _names_on(line):
+            if name in names:
+                found.setdefault(name, line.split()[0])
+    return found
+
+
+def pointed_at(text: str, wanted: Mapping[str, str], place: str) -> str:
+    """Return the text with these addresses between our markers; everything else stays as it is.
+
+    Raises:
+        NotReady: a name also stands outside the markers, or these are not one pair.
+    """
+    lines = text.splitlines()
+    begin, end = _block(lines, place)
+    for number, line in enumerate(lines, 1):
+        ours = begin < number - 1 < end
+        if not ours and (strangers := [name for name in _names_on(line) if name in wanted]):
+            raise NotReady(
+                f"{place}: line {number} of the hosts file gives {', '.join(strangers)} an address "
+                f"outside our markers: {line.strip()!r}; put it between {BEGIN!r} and {END!r}"
+            )
+    block = [BEGIN, *(f"{address} {name}" for name, address in wanted.items()), END]
+    kept = _ours_kept(lines[begin + 1 : end], wanted)
+    return "\n".join([*lines[:begin], *block[:1], *kept, *block[1:], *lines[end + 1 :]]) + "\n"
+
+
+def _block(lines: list[str], place: str) -> tuple[int, int]:
+    """Return the indices of the markers; where there are none, both are the end of the file."""
+    marks = [(i, line.strip()) for i, line in enumerate(lines) if line.strip() in (BEGIN, END)]
+    match marks:
+        case []:
+            return len(lines), len(lines)
+        case [(begin, first), (end, last)] if (first, last) == (BEGIN, END):
+            return begin, end
+        case _:
+            raise NotReady(
+                f"{place}: the markers in the hosts file are no pair; "
+                f"leave one {BEGIN!r} and, after it, one {END!r}"
+            )
+
+
+def _ours_kept(lines: list[str], wanted: Mapping[str, str]) -> Iterator[str]:
+    """Yield what stands between the markers and is none of the names that get an address."""
+    for line in lines:
+        names = list(_names_on(line))
+        if not any(name in wanted for name in names):
+            yield line
+
+
+def _names_on(line: str) -> Iterator[str]:
+    """Yield the names that a line gives an address, without its comment."""
+    yield from line.partition("#")[0].split()[1:]

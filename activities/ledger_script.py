@@ -1,0 +1,154 @@
+"""What runs on a machine so that an effect happens once, and how it went can be told (POSIX sh)?
+
+The ledger's layout, under its directory:
+
+* ``claims/1``, ``claims/2``, ...: one line each, in the order in which they were made:
+  ``operation service pid boot process-start began deadline lands flips note``.
+  A claim is made by ``link(2)`` of a file that is already whole: atomic like ``mkdir``, but never
+  without its content, and the numbers put all claims of the machine in one order. Nothing is ever
+  removed, so nothing can be removed by mistake.
+* ``OPERATION/words``, ``output``, ``status`` (``exit-status time``, moved into place), ``settled``
+
+A claim is *open*, and keeps others from the same service, until it is resolved:
+
+* settled: whoever watched it saw the service in the wished state; or the machine was rebooted
+* it ended with its process (lands: ``exit``), or also its deadline passed (lands: ``late``: a
+  graceful stop runs on the server's own clock)
+* its process is gone without a status, and its deadline passed
+
+``flips`` is until when the service may still change behind everyone's back: the latest deadline of
+any graceful stop that was claimed for it before.
+"""
+
+from __future__ import annotations
+
+_COMMON = r"""
+LC_ALL=C; export LC_ALL
+ledger=$1 op=$2 service=$3 boot_file=$4
+now=$(date +%s)
+read -r boot <"$boot_file" || { echo "refused $boot_file cannot be read"; exit 0; }
+
+# The 22nd field of /proc/PID/stat; the second may hold spaces and brackets.
+process_start() {
+  stat=
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+  set -- ${stat##*) }
+  [ "$1" != Z ] && start_seen=${20}
+}
+
+alive() { # pid boot start
+  [ "$2" = "$boot" ] && process_start "$1" && [ "$start_seen" = "$3" ]
+}
+
+claim_state() { # reads the c_* variables of one claim
+  # Whether the process lives is asked before its status is looked for: it writes that, then ends.
+  living=no
+  alive "$c_pid" "$c_boot" "$c_start" && living=yes
+  if [ -e "$ledger/$c_op/settled" ] || [ "$c_boot" != "$boot" ]; then state=resolved
+  elif [ -e "$ledger/$c_op/status" ]; then
+    if [ "$c_lands" = exit ] || [ "$now" -ge "$c_deadline" ]; then state=resolved
+    else state=open; fi
+  elif [ $living = no ] && [ "$now" -ge "$c_deadline" ]; then state=resolved
+  else state=open; fi
+}
+
+touches() { # whether claims of these two services concern each other
+  [ "$1" = "$2" ] || [ "$1" = all ] || [ "$2" = all ]
+}
+
+# Walks every claim: sets mine (the operation's own, if any), busy and until (an open one of the
+# same service), flips and next (the first free number).
+walk() {
+  mine= busy= until=0 flips=0 next=1
+  while [ -e "$ledger/claims/$next" ]; do
+    read -r c_op c_service c_pid c_boot c_start c_began c_deadline c_lands c_flips c_note \
+      <"$ledger/claims/$next"
+    if [ "$c_op" = "$op" ]; then
+      claim_state; mine=$next mine_living=$living
+    elif touches "$c_service" "$service"; then
+      claim_state
+      if [ "$state" = open ]; then
+        busy=$c_op
+        [ "$c_deadline" -gt "$until" ] && until=$c_deadline
+      fi
+      if [ "$c_lands" = late ] && [ "$c_boot" = "$boot" ] && [ "$c_deadline" -gt "$flips" ]; then
+        flips=$c_deadline
+      fi
+    fi
+    next=$((next + 1))
+  done
+}
+"""
+
+_DETACHED = (
+    _COMMON
+    + r"""
+seconds=$5 lands=$6 note=$7; shift 7
+draft=$ledger/claims/draft.$$ room=$ledger/$op/room.$$
+leave() { rm -f "$draft" "$room"; [ -n "$1" ] && echo "$1"; exit 0; }
+refuse() { leave "refused $ledger cannot be written: $1"; }
+yield() {
+  [ -n "$mine" ] && leave
+  [ -n "$busy" ] && leave "busy $busy $until $now"
+}
+mask=$(umask)
+umask 077
+walk
+yield
+mkdir -p "$ledger/claims" "$ledger/$op" 2>/dev/null || refuse "no directory"
+# Room for the output and the status is taken now: a claim that cannot be recorded to its end
+# would be lost, after it had its effect.
+dd if=/dev/zero of="$room" bs=4096 count=16 2>/dev/null || refuse "no room"
+process_start $$ || refuse "no /proc"
+printf '%s\n' "$*" >"$ledger/$op/words" || refuse "no room"
+while :; do
+  echo "$op $service $$ $boot $start_seen $now $((now + seconds)) $lands $flips $note" >"$draft" \
+    || refuse "no room"
+  ln "$draft" "$ledger/claims/$next" 2>/dev/null && break
+  [ -e "$ledger/claims/$next" ] || refuse "no hard links"
+  walk
+  yield
+done
+rm -f "$draft" "$room"
+# From here on nothing is said to the caller, who may be gone.
+exec >"$ledger/$op/output" 2>&1 </dev/null
+cd /
+# What a start script brings up must not inherit the ledger's privacy.
+(umask "$mask"; exec "$@")
+echo "$? $(date +%s)" >"$ledger/$op/status.draft"
+mv "$ledger/$op/status.draft" "$ledger/$op/status"
+"""
+)
+
+# The caller hears what the detached process says until that claims, or says why it does not.
+CLAIM = r"""
+detached=$1; shift
+if command -v setsid >/dev/null 2>&1; then
+  { setsid sh -c "$detached" switchover "$@" </dev/null & } | cat
+else
+  { (nohup sh -c "$detached" switchover "$@" </dev/null &) } | cat
+fi
+"""
+
+DETACHED = _DETACHED
+
+LOOK = (
+    _COMMON
+    + r"""
+walk
+echo "now $now"
+[ -n "$busy" ] && echo "busy $busy $until"
+echo "flips $flips"
+if [ -n "$mine" ]; then
+  echo "claim $(cat "$ledger/claims/$mine")"
+  echo "living $mine_living"
+  [ -e "$ledger/$op/status" ] && echo "status $(cat "$ledger/$op/status")"
+  echo output
+  tail -c 4000 "$ledger/$op/output" 2>/dev/null
+fi
+echo
+echo end
+"""
+)
+
+SETTLE = r"""[ -e "$1/$2/status" ] && : >"$1/$2/settled" """

@@ -1,0 +1,87 @@
+"""What does a node look like before anything is asked of it? Reads everything, changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from activities import answers, linux, securetransport
+from activities.admin import Admin
+from activities.sightings import Sighting
+from activities.survey import Survey
+from activities.trouble import tolerant
+from workflows.contract import DrainErrand, NodeErrand
+from workflows.estate import Kind, Node
+from workflows.orders import ObserveNode
+from workflows.reports import SCHEDULING, Finding, NodeReading, Service, Severity, State
+
+SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
+GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Reads a node over its shell and its admin REST API side by side; neither needs the other."""
+
+    survey: Survey
+    admin: Admin
+
+    async def read(self, errand: NodeErrand[ObserveNode]) -> NodeReading:
+        """Return everything that could be read, and why the rest could not."""
+        node = errand.node
+        ignored = errand.ignored_peers if isinstance(errand, DrainErrand) else ()
+        results = await asyncio.gather(
+            tolerant(lambda: self._services(node), node.name, SHELL),
+            tolerant(lambda: self._sessions(node, ignored), node.name, SHELL),
+            tolerant(lambda: self._taeh(node), node.name, SHELL),
+            tolerant(lambda: self._clock(node), node.name, SHELL),
+            tolerant(lambda: self._scheduling(node), node.name, ADMIN),
+            tolerant(lambda: self._version(node), node.name, ADMIN),
+            tolerant(lambda: self._timeouts(node), node.name, ADMIN, Severity.WARNS),
+        )
+        services, sessions, taeh, clock, scheduling, version, timeouts = results
+        sightings: dict[Service, Sighting] = {}
+        for found in (services, scheduling):
+            sightings.update(found if isinstance(found, dict) else {})
+        return NodeReading(
+            place=node.name,
+            services={service: seen.state for service, seen in sightings.items()},
+            words={s: seen.words for s, seen in sightings.items() if seen.state is State.UNKNOWN},
+            sessions=sessions if isinstance(sessions, int) else None,
+            taeh=taeh if isinstance(taeh, str) else None,
+            clock_ahead=clock if isinstance(clock, timedelta) else None,
+            version=version if isinstance(version, str) else None,
+            graceful_timeouts=timeouts if isinstance(timeouts, dict) else {},
+            # One silent machine is one finding, whatever was asked of it.
+            trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+        )
+
+    async def _services(self, node: Node) -> dict[Service, Sighting]:
+        return await self.survey.states(node, securetransport.SERVICES[node.kind])
+
+    async def _sessions(self, node: Node, ignored: tuple[str, ...]) -> int:
+        return sum((await self.survey.connections(node, ignored)).values())
+
+    async def _taeh(self, node: Node) -> str:
+        path = f"{node.filedrivehome}/bin/taeh"
+        return linux.parse_digest((await self.survey.expect(node, linux.digest(path))).out)
+
+    async def _clock(self, node: Node) -> timedelta:
+        asked = datetime.now(UTC)
+        there = linux.parse_clock((await self.survey.expect(node, linux.clock())).out)
+        answered = datetime.now(UTC)
+        return there - (asked + (answered - asked) / 2)
+
+    async def _scheduling(self, node: Node) -> dict[Service, Sighting]:
+        if node.kind is Kind.EDGE:
+            return {}
+        found = await asyncio.gather(*(self.admin.cluster_service(node, s) for s in SCHEDULING))
+        return dict(zip(SCHEDULING, found, strict=True))
+
+    async def _version(self, node: Node) -> str | None:
+        return answers.version((await self.admin.get(node, "version")).body)
+
+    async def _timeouts(self, node: Node) -> dict[str, str]:
+        options = await self.admin.items(node, "configurations/options")
+        return answers.option_values(options, GRACEFUL_TIMEOUT)

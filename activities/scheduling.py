@@ -1,0 +1,111 @@
+"""How are Scheduler and Folder Monitor stopped and started through the admin REST API?"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from activities.admin import CLUSTER_SERVICES, Admin
+from activities.fence import Fence
+from activities.pulse import pause, pulse
+from activities.sightings import Sighting
+from activities.telemetry import effect
+from activities.wishes import GLANCE
+from workflows.contract import NodeErrand, Scheduling
+from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
+from workflows.estate import Node
+from workflows.orders import ProveSchedulingStopped, StartScheduling, StopScheduling
+from workflows.reports import SCHEDULING, Report, Service, State, changed, seen, unchanged
+
+LOOKS = 10
+"""How often a service is read after it was asked to change, before that counts as not done."""
+
+
+class RestScheduling(Scheduling):
+    """One Server at a time: whether a call acts on its node or its cluster is not known."""
+
+    def __init__(self, admin: Admin) -> None:
+        self._admin = admin
+
+    @activity.defn
+    async def stop_scheduling(self, errand: NodeErrand[StopScheduling]) -> Report:
+        """Leave both stopped; disabled by their options counts as that (section 7)."""
+        acted = [
+            service
+            for service in SCHEDULING
+            if not (await self._read(errand.node, service)).down
+            and await self._bring(errand, service, "stop")
+        ]
+        return _report(errand, acted, "stopped")
+
+    @activity.defn
+    async def start_scheduling(self, errand: NodeErrand[StartScheduling]) -> Report:
+        """Leave both running; NotReady where an option forbids it."""
+        states = {service: await self._read(errand.node, service) for service in SCHEDULING}
+        for service, sighting in states.items():
+            if sighting.state is State.DISABLED:
+                raise NotReady(
+                    f"{errand.node.name}: {service} is disabled by its option; "
+                    f"set {CLUSTER_SERVICES[service]}.enable to true, then decide `retry`"
+                )
+        acted = [
+            service
+            for service, sighting in states.items()
+            if sighting.state is not State.RUNNING and await self._bring(errand, service, "start")
+        ]
+        return _report(errand, acted, "started")
+
+    @activity.defn
+    async def prove_scheduling_stopped(self, errand: NodeErrand[ProveSchedulingStopped]) -> Report:
+        """See both stopped, twice, the second time after the takeover time."""
+        node = errand.node
+        async with pulse():
+            await self._require_stopped(node)
+            await pause(errand.timing.takeover)
+            await self._require_stopped(node)
+        words = f"no Scheduler or Folder Monitor runs on {node.name}, nor took over"
+        return seen(errand.order, words, datetime.now(UTC))
+
+    async def _require_stopped(self, node: Node) -> None:
+        for service in SCHEDULING:
+            sighting = await self._read(node, service)
+            if not sighting.down:
+                raise NotReady(
+                    f"{node.name}: {service} is {sighting.state} ({sighting.words}), expected "
+                    "stopped; look whether it moved there from another Server, then decide `retry`"
+                )
+
+    async def _read(self, node: Node, service: Service) -> Sighting:
+        sighting = await self._admin.cluster_service(node, service)
+        return sighting.known(f"{node.name}: {service}")
+
+    async def _bring(self, errand: NodeErrand[Any], service: Service, verb: str) -> bool:
+        """Send one operation and read it back; a lost reply is resolved by reading."""
+        node, lost = errand.node, None
+        query = {"operation": verb, "serviceName": CLUSTER_SERVICES[service]}
+        within = Fence.of_this_attempt().pass_()
+        with effect(errand, f"{verb} {service} on {node.name}"):
+            try:
+                await self._admin.operate(node, "clusterServices/operations", query, within)
+            except OutcomeUnknown as silence:
+                lost = silence
+        for _ in range(LOOKS):
+            sighting = await self._read(node, service)
+            if sighting.down if verb == "stop" else sighting.state is State.RUNNING:
+                return True
+            await asyncio.sleep(GLANCE.total_seconds())
+        if lost is not None:
+            raise lost
+        raise CommandFailed(
+            f"{node.name}: {verb} of {service} was accepted, but it is still {sighting.state}"
+        )
+
+
+def _report(errand: NodeErrand[Any], acted: list[Service], done: str) -> Report:
+    node, now = errand.node.name, datetime.now(UTC)
+    if not acted:
+        return unchanged(errand.order, f"both were {done} already on {node}", now)
+    return changed(errand.order, f"{' and '.join(acted)} {done} on {node}", now)

@@ -1,0 +1,49 @@
+"""Which secret does a reference in the estate stand for?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from workflows.errors import AccessRefused, BadInput
+
+
+class Secrets:
+    """Resolves ``env:NAME`` and ``file:PATH`` at the moment of use; keeps nothing."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def read(self, reference: str) -> str:
+        """Return the secret, less one trailing newline.
+
+        Raises:
+            BadInput: there is none under this reference.
+            AccessRefused: there is a file, and this user may not read it.
+        """
+        kind, _, name = reference.partition(":")
+        match kind:
+            case "env":
+                return self._from_environment(name)
+            case "file":
+                return _from_file(Path(name))
+            case _:
+                raise BadInput("a secret reference is neither env:NAME nor file:PATH; correct it")
+
+    def _from_environment(self, name: str) -> str:
+        if name not in self._environment:
+            raise BadInput(f"env:{name}: the worker's environment has no {name}; set it there")
+        return self._environment[name].removesuffix("\n")
+
+
+def _from_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n")
+    except FileNotFoundError:
+        raise BadInput(f"file:{path}: there is no such file on the worker; put it there") from None
+    except OSError as refusal:
+        raise AccessRefused(
+            f"file:{path}: the worker may not read it ({refusal.strerror}); give it the right to"
+        ) from None
+    except UnicodeDecodeError:
+        raise BadInput(f"file:{path}: it is not UTF-8 text; look at what was put there") from None

@@ -1,0 +1,52 @@
+"""How does a reading that could not be made become a finding?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from workflows.errors import AccessRefused, SwitchoverError, Unreachable
+from workflows.reports import Finding, Severity
+
+T = TypeVar("T")
+
+GIVE_UP_AFTER = 9.0
+"""Seconds: an observation ends within ten (design.md, section 5)."""
+
+
+async def tolerant(
+    reading: Callable[[], Awaitable[T]],
+    place: str,
+    silence: str,
+    severity: Severity = Severity.BLOCKS,
+) -> T | Finding:
+    """Return the reading, or the finding that says why there is none.
+
+    *silence* names the finding where the place does not answer.
+    """
+    try:
+        async with asyncio.timeout(GIVE_UP_AFTER):
+            return await reading()
+    except TimeoutError:
+        name, seen = silence, f"no answer within {GIVE_UP_AFTER:.0f} s"
+    except Unreachable as fault:
+        name, seen = silence, str(fault)
+    except AccessRefused as refusal:
+        name, seen = "access_refused", str(refusal)
+    except SwitchoverError as fault:
+        name, seen = "reading_unusable", str(fault)
+    return Finding(
+        name=name,
+        place=place,
+        seen=seen.removeprefix(f"{place}: "),
+        expected="an answer",
+        advice=_ADVICE.get(name, "look whether it is up, and at the way from the worker to it"),
+        severity=severity,
+    )
+
+
+_ADVICE = {
+    "access_refused": "put the account, its key or password, or the host key in order",
+    "reading_unusable": "ask the place by hand; report the words if they are the vendor's",
+}

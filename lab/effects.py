@@ -1,0 +1,76 @@
+"""What did nodes, databases and the load balancer really do, and what of it twice?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import records
+
+DOWN = ("stop", "drain")
+LANDED = ("stopped", "died")
+"""How an earlier order ends, or nobody's order: never asked for, so never asked for twice."""
+
+
+@dataclass(frozen=True, order=True)
+class Effect:
+    """One thing that can happen to one service of one place."""
+
+    place: str
+    service: str
+    effect: str
+    to: str = ""
+    """Of a redirect: the cluster."""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.place, self.service, self.effect, self.to)))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One line of the lab's record."""
+
+    at: float
+    effect: Effect
+    changed: bool = True
+    by: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.effect}{'' if self.changed else ' (no change)'} by {self.by or 'nobody'}"
+
+
+def read_effects(file: Path) -> list[Recorded]:
+    """Return the record in the order things happened."""
+    found = [
+        Recorded(
+            line["at"],
+            Effect(line["place"], line["service"], line["effect"], line.get("to", "")),
+            line.get("changed", True),
+            line.get("by", ""),
+        )
+        for line in records.read(file)
+    ]
+    return sorted(found, key=lambda recorded: recorded.at)
+
+
+def repeated(record: Iterable[Recorded]) -> list[Recorded]:
+    """What was asked for again: without its opposite in between, or while it was pending."""
+    last: dict[tuple[str, str], Effect] = {}
+    found = []
+    for recorded in record:
+        effect = recorded.effect
+        if effect.effect in LANDED:
+            continue
+        before = last.get((effect.place, effect.service))
+        if before is not None and _again(before, recorded):
+            found.append(recorded)
+        last[effect.place, effect.service] = effect
+    return found
+
+
+def _again(before: Effect, recorded: Recorded) -> bool:
+    """A stop after a drain is asked for again only if it found nothing left to stop."""
+    now = recorded.effect
+    same_wish = before.effect in DOWN and now.effect in DOWN and not recorded.changed
+    return before == now or same_wish

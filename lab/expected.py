@@ -1,0 +1,134 @@
+"""Which effects does the vendor's manual want for this estate, and which of them before which?
+
+A second reading of ``securetransport.md``, sections 2 and 3: nothing here comes from a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lab.effects import Effect, Recorded
+from lab.node import services
+from workflows.estate import Cluster, Estate, Node
+
+BEFORE = {
+    1: (),
+    2: (1,),
+    3: (1, 2),
+    4: (1, 2, 3),
+    5: (1, 2, 3, 4),
+    # The manual's own variant shuts a node down while step 5 is still under way.
+    6: (1, 2, 3),
+    7: (1, 2, 3, 4, 6),
+    8: (1, 2, 3, 4, 6, 7),
+    9: (1, 2, 3, 4, 5, 6, 7, 8),
+}
+"""For each step of the manual: the steps all of whose effects come earlier. 9 is not the manual's:
+Monitors of the target that step 1 stopped run again."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One effect and the manual's step that asks for it."""
+
+    step: int
+    effect: Effect
+
+
+def expected_effects(estate: Estate, source: str, target: str) -> tuple[Expected, ...]:
+    """Everything a switchover does to an estate in its baseline, once each."""
+    steps = _Steps(estate, estate.cluster(source), estate.cluster(target))
+    return tuple(
+        Expected(step, effect)
+        for step, effects in (
+            (1, steps.monitors("stop")),
+            (2, steps.replication()),
+            (3, steps.traffic()),
+            (4, steps.scheduling(steps.source, "stop")),
+            (5, steps.scheduling(steps.target, "start")),
+            (6, steps.protocol_servers()),
+            (7, steps.transaction_managers()),
+            (8, steps.what_is_left()),
+            (9, steps.restored_monitors()),
+        )
+        for effect in effects
+    )
+
+
+def misordered(record: list[Recorded], expected: tuple[Expected, ...]) -> list[str]:
+    """Every expected effect that came before one that has to precede it."""
+    first: dict[Effect, float] = {}
+    for recorded in record:
+        if recorded.changed:
+            first.setdefault(recorded.effect, recorded.at)
+    latest: dict[int, tuple[float, Effect]] = {}
+    for one in expected:
+        if one.effect in first:
+            candidate = (first[one.effect], one.effect)
+            latest[one.step] = max(latest.get(one.step, candidate), candidate)
+    return [
+        f"{one.effect} came before {late[1]}"
+        for one in expected
+        if one.effect in first
+        for late in [
+            max((latest[step] for step in BEFORE[one.step] if step in latest), default=None)
+        ]
+        if late is not None and late[0] > first[one.effect]
+    ]
+
+
+@dataclass(frozen=True)
+class _Steps:
+    estate: Estate
+    source: Cluster
+    target: Cluster
+
+    def monitors(self, effect: str) -> Iterator[Effect]:
+        nodes = self.source.nodes
+        if self.estate.stop_target_monitors:
+            nodes += self.target.nodes
+        return (Effect(node.name, "monitor", effect) for node in nodes)
+
+    def replication(self) -> Iterator[Effect]:
+        for link in self.estate.replication.links:
+            database = self.estate.cluster(link.target).database
+            yield Effect(database.name, link.subscription, "disable")
+
+    def traffic(self) -> Iterator[Effect]:
+        for host in self.estate.load_balancer.hosts:
+            yield Effect(host.name, "traffic", "redirect", self.target.name)
+
+    def scheduling(self, cluster: Cluster, effect: str) -> Iterator[Effect]:
+        for server in cluster.servers:
+            for service in services.SCHEDULING.values():
+                yield Effect(server.name, service, effect)
+
+    def protocol_servers(self) -> Iterator[Effect]:
+        for node in self.source.nodes:
+            for service in _running(node):
+                if service in services.PROTOCOLS:
+                    yield Effect(node.name, service, "drain")
+                    yield Effect(node.name, service, "stopped")
+
+    def transaction_managers(self) -> Iterator[Effect]:
+        for server in self.source.servers:
+            yield Effect(server.name, "tm", "drain")
+            yield Effect(server.name, "tm", "stopped")
+
+    def what_is_left(self) -> Iterator[Effect]:
+        gone = {"monitor", "tm", *services.PROTOCOLS}
+        for node in self.source.nodes:
+            for service in _running(node):
+                if service not in gone:
+                    yield Effect(node.name, service, "stop")
+
+    def restored_monitors(self) -> Iterator[Effect]:
+        if self.estate.stop_target_monitors:
+            for node in self.target.nodes:
+                yield Effect(node.name, "monitor", "start")
+
+
+def _running(node: Node) -> tuple[str, ...]:
+    """What runs on such a node before a switchover: AS2 and PeSIT need not (F21)."""
+    return services.baseline(node.kind.value)

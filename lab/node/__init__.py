@@ -1,0 +1,1 @@
+"""One simulated SecureTransport machine: its shell, its scripts and its services."""

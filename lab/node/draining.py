@@ -1,0 +1,92 @@
+"""What do all services that can be stopped gracefully have in common?
+
+A pending stop refuses new work and lands when nothing is in flight, or at its timeout, when it
+cuts what is left (F1, F4, F5). Its clock runs here, in the service, whoever asked for it (F2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from abc import ABC, abstractmethod
+
+from lab.node.service import Context, Line
+from lab.processes import Message
+
+
+class Draining(ABC):
+    """A service with a door that closes before the service ends."""
+
+    def __init__(self, context: Context, line: Line) -> None:
+        self.context = context
+        self.line = line
+        self.in_flight: set[object] = set()
+        self.admits = True
+        """Whether new operations are let in."""
+        self._deadline: asyncio.TimerHandle | None = None
+        line.on("drain", self._drain)
+        line.on("start", self._start_again)
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Listen."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Listen no more; what is connected stays."""
+
+    @abstractmethod
+    def hang_up(self) -> None:
+        """End every session."""
+
+    async def serve(self) -> None:
+        """Serve until the process is ended."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        await asyncio.sleep(self.context.delay)
+        if self.admits:  # a stop may have come before the first client could
+            await self.open()
+        self.line.tell("ready")
+        await asyncio.Event().wait()
+
+    def begin(self, work: object) -> None:
+        """Count something that a graceful stop waits for."""
+        self.in_flight.add(work)
+
+    def finish(self, work: object) -> None:
+        """Count it no more; the last one lets a pending stop land."""
+        self.in_flight.discard(work)
+        self._land_early()
+
+    def _drain(self, message: Message) -> None:
+        self.admits = False
+        self.close()
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(message.body["timeout"], self._land)
+        self._land_early()
+
+    def _land_early(self) -> None:
+        pending = self._deadline is not None and not self.in_flight
+        if pending and self.context.switches.graceful_stop_ends == "early":
+            # The answer to the last operation is still to be sent.
+            asyncio.get_running_loop().call_later(0.02, self._land_if_idle)
+
+    def _land_if_idle(self) -> None:
+        if not self.in_flight:
+            self._land()
+
+    def _land(self) -> None:
+        self.line.tell("landed", cut=len(self.in_flight))
+        self._end()
+
+    def _end(self) -> None:
+        self.hang_up()
+        os._exit(0)
+
+    def _start_again(self, _: Message) -> None:
+        """Look started, until the stop lands all the same (F3)."""
+        if not self.admits:
+            self.admits = True
+            self._opening = asyncio.get_running_loop().create_task(self.open())

@@ -1,0 +1,166 @@
+"""What does the admin API show of a cluster's records and configuration?
+
+On Servers events, transfers and audit entries are the cluster's; an Edge has no database and shows
+none (F14). The server log is the node's own.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any, LiteralString
+
+import psycopg
+from aiohttp import web
+
+from lab.layout import ADMIN_USER
+from lab.node import options
+from lab.node.database import Database
+from lab.node.paging import invalid, limits, page, result
+from lab.node.service import Context, Line
+
+_EVENTS: LiteralString = "SELECT id, kind, account, path, node, created FROM event WHERE %s = ''"
+_TRANSFERS: LiteralString = (
+    "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "
+    "FROM transferdata WHERE account = %s"
+)
+_ALL_TRANSFERS: LiteralString = (
+    "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "
+    "FROM transferdata WHERE %s = ''"
+)
+_ACTIVE: LiteralString = (
+    "SELECT id, account, path, protocol, direction, node, status, started "
+    "FROM transferdata WHERE status = 'In Progress' AND %s = ''"
+)
+_AUDIT: LiteralString = (
+    "SELECT id, operation_type, object_type, object_name, user_name, at FROM auditlog WHERE %s = ''"
+)
+_EVENT_FIELDS = ("id", "type", "account", "path", "nodeName", "creationTime")
+_TRANSFER_FIELDS = (
+    *("id", "account", "filename", "protocol", "direction", "serverName", "status", "checksum"),
+    *("filesize", "startTime", "endTime"),
+)
+_ACTIVE_FIELDS = (*_TRANSFER_FIELDS[:7], "startTime")
+_AUDIT_FIELDS = ("id", "operationType", "objectType", "objectName", "userName", "timestamp")
+
+
+class Logs:
+    """What the cluster's database and the node's own log hold."""
+
+    def __init__(self, context: Context, line: Line) -> None:
+        self._context = context
+        self._line = line
+        self._database = Database(context.cluster.dsn)
+
+    def routes(self, base: str) -> list[web.RouteDef]:
+        """Every resource, below *base*."""
+        return [
+            web.get(f"{base}/events", self._events),
+            web.get(f"{base}/transfers", self._active),
+            web.get(f"{base}/logs/transfers", self._transfers),
+            web.get(f"{base}/logs/audit", self._audit),
+            web.get(f"{base}/logs/server", self._server_log),
+            web.get(f"{base}/configurations/options", self._options),
+            web.patch(f"{base}/configurations/options/{{name}}", self._change_option),
+        ]
+
+    async def _rows(
+        self, request: web.Request, select: LiteralString, fields: tuple[str, ...], value: str = ""
+    ) -> web.Response:
+        limit, offset = limits(request)
+        if self._context.node.kind == "edge":
+            return result(request, [], 0)
+        try:
+            counted = await self._database.run(f"SELECT count(*) FROM ({select}) AS found", value)  # noqa: S608 - a literal
+            rows = await self._database.run(
+                f"{select} ORDER BY 1 LIMIT %s OFFSET %s", value, limit, offset
+            )
+        except psycopg.OperationalError as fault:
+            raise web.HTTPInternalServerError(text=f"database: {fault}") from fault
+        entries = [dict(zip(fields, map(_shown, row), strict=True)) for row in rows]
+        return result(request, entries, counted[0][0])
+
+    async def _events(self, request: web.Request) -> web.Response:
+        return await self._rows(request, _EVENTS, _EVENT_FIELDS)
+
+    async def _active(self, request: web.Request) -> web.Response:
+        if (await self._line.ask("states"))["tm_pending"]:
+            raise web.HTTPServiceUnavailable(text="The Transaction Manager is shutting down.")
+        return await self._rows(request, _ACTIVE, _ACTIVE_FIELDS)
+
+    async def _transfers(self, request: web.Request) -> web.Response:
+        if account := request.query.get("account"):  # accountName is silently ignored
+            return await self._rows(request, _TRANSFERS, _TRANSFER_FIELDS, account)
+        return await self._rows(request, _ALL_TRANSFERS, _TRANSFER_FIELDS)
+
+    async def _audit(self, request: web.Request) -> web.Response:
+        return await self._rows(request, _AUDIT, _AUDIT_FIELDS)
+
+    async def _server_log(self, request: web.Request) -> web.Response:
+        since = _date(request.query.get("fromDate"))
+        component = request.query.get("component")
+        file = self._context.node.home / "var/logs/server.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return page(
+            request,
+            [
+                {
+                    "time": format_datetime(datetime.fromtimestamp(entry["at"], UTC)),
+                    "level": entry["level"],
+                    "component": entry["component"],
+                    "message": entry["message"],
+                }
+                for entry in map(json.loads, lines)
+                if entry["at"] >= since and component in (None, entry["component"])
+            ],
+        )
+
+    async def _options(self, request: web.Request) -> web.Response:
+        found = options.options(self._context.layout, self._context.node)
+        name = request.query.get("name")
+        return page(
+            request,
+            [
+                {
+                    "name": option.name,
+                    "values": list(option.values),
+                    "isLocal": option.local,
+                    "encrypted": option.encrypted,
+                }
+                for option in found
+                if name in (None, option.name)
+            ],
+        )
+
+    async def _change_option(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        changed = await request.json()
+        if not isinstance(changed, dict) or not changed.get("values"):
+            raise invalid("values: one is needed")
+        if self._context.node.kind == "server":
+            await self._database.run(
+                "INSERT INTO auditlog (id, operation_type, object_type, object_name, user_name) "
+                "VALUES (%s, 'Update', 'ConfigurationOption', %s, %s)",
+                uuid.uuid4(),
+                name,
+                ADMIN_USER,
+            )
+        options.change(self._context.layout, self._context.node, name, str(changed["values"][0]))
+        return web.Response(status=204)
+
+
+def _date(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except ValueError as unreadable:
+        raise invalid(f"fromDate: {text!r} is no RFC 2822 date") from unreadable
+
+
+def _shown(value: object) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, datetime):
+        return format_datetime(value)
+    return str(value) if isinstance(value, uuid.UUID) else value

@@ -1,0 +1,220 @@
+"""What holds one simulated machine together?
+
+A single-threaded loop, the first process of the machine: it forks the shell and the services,
+passes messages between them, takes what the scripts ask for, and adopts every orphan, so that
+detached commands survive their SSH session (F2) but not the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.layout import Layout, NodeLayout
+from lab.node import calls, scripts, services, shell
+from lab.node.control import BASELINE, Control, Running
+from lab.node.orders import Order, carry_out
+from lab.processes import Channel, Message, adopt_orphans, channel, fork, sweep
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a machine stands; without a node it has only a shell."""
+
+    layout: Layout
+    name: str
+    address: str
+    root: Path
+    node: NodeLayout | None = None
+
+    @classmethod
+    def of(cls, layout: Layout, name: str) -> Place:
+        """Return the place of that name, ``loadbalancer1`` included."""
+        if name == "loadbalancer1":
+            return cls(layout, name, layout.load_balancer, layout.load_balancer_root)
+        node = layout.node(name)
+        return cls(layout, name, node.address, node.root, node)
+
+
+class Machine:
+    """One machine from boot to halt."""
+
+    def __init__(self, place: Place, superior: Channel) -> None:
+        self._place = place
+        self._superior = superior
+        self._selector = selectors.DefaultSelector()
+        self._control: Control | None = None
+        self._awaited: set[str] = set()
+        self._halted = False
+        self._rest = b""
+
+    def run(self, boot: list[str], by: str) -> None:
+        """Start the shell and these services, then serve until halted."""
+        adopt_orphans()
+        self._listen_to_signals()
+        self._selector.register(self._superior, selectors.EVENT_READ, self._obey)
+        (self._place.root / "proc").mkdir(parents=True, exist_ok=True)
+        (self._place.root / "proc/boot_id").write_text(f"{uuid.uuid4()}\n", encoding="utf-8")
+        self._awaited = {"shell", *boot}
+        self._start_shell()
+        if self._place.node:
+            self._open_control()
+            self._control = Control(self._place.layout, self._place.node, self._attach)
+            for name in boot:
+                self._control.start(name, by)
+        while not self._halted:
+            for key, _ in self._selector.select():
+                key.data()
+        sweep()
+
+    def _listen_to_signals(self) -> None:
+        hear, tell = socket.socketpair()
+        hear.settimeout(0)
+        tell.settimeout(0)
+        signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._halt)
+        self._wakeup = hear, tell
+        self._selector.register(hear, selectors.EVENT_READ, self._reap)
+
+    def _halt(self, *_: object) -> None:
+        self._halted = True
+
+    def _reap(self) -> None:
+        with suppress(BlockingIOError):
+            self._wakeup[0].recv(4096)
+        while not self._halted:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if self._control:
+                self._hear_last_words(pid)
+                self._control.gone(pid)
+
+    def _hear_last_words(self, pid: int) -> None:
+        """A service may have said that its stop landed just before it ended."""
+        assert self._control
+        for process in list(self._control.running.values()):
+            if process.pid == pid:
+                while (message := process.channel.receive()) is not None:
+                    self._handle(process, message)
+                self._selector.unregister(process.channel)
+                process.channel.close()
+
+    def _start_shell(self) -> None:
+        ours, theirs = channel()
+        place = self._place
+        context = shell.Context(place.layout, place.name, place.address, place.root, theirs)
+        log = place.root / "var/log/shell.log"
+        fork(lambda: shell.run(context), when_parent_dies=signal.SIGKILL, log=log)
+        theirs.close()
+
+        def hear() -> None:
+            if ours.receive() is None:
+                self._selector.unregister(ours)
+            else:
+                self._ready("shell")
+
+        self._selector.register(ours, selectors.EVENT_READ, hear)
+
+    def _open_control(self) -> None:
+        assert self._place.node
+        fifo = scripts.run_directory(self._place.node) / "control"
+        fifo.unlink(missing_ok=True)
+        os.mkfifo(fifo, 0o600)
+        # For writing, too: or else it would read as ended whenever no script has it open.
+        handle = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+        self._selector.register(handle, selectors.EVENT_READ, lambda: self._hear_scripts(handle))
+
+    def _hear_scripts(self, handle: int) -> None:
+        *lines, self._rest = (self._rest + os.read(handle, 1 << 16)).split(b"\n")
+        node, control = self._place.node, self._control
+        assert node
+        assert control
+        for line in lines:
+            pid, script, *words = line.decode(errors="replace").split(scripts.SEPARATOR)
+            given = tuple(word for word in words if word)
+            call = calls.Call(int(pid), script, given, scripts.run_directory(node))
+            calls.carry_out(call, control, self._place.layout, node)
+
+    def _attach(self, process: Running) -> None:
+        def hear() -> None:
+            if self._control and self._control.running.get(process.service.name) is not process:
+                return  # its end was noticed just before
+            if message := process.channel.receive():
+                self._handle(process, message)
+            else:
+                self._reap()
+
+        self._selector.register(process.channel, selectors.EVENT_READ, hear)
+
+    def _handle(self, process: Running, message: Message) -> None:
+        control = self._control
+        assert control
+        if message.to != "machine":
+            self._pass_on(control, message)
+        elif message.what == "ready":
+            process.ready = True
+            self._ready(process.service.name)
+        elif message.what == "landed":
+            process.cut = message.body["cut"]
+        elif message.what == "revive":
+            control.revive("monitord")
+        elif message.what == "states":
+            process.channel.send(message.answered(**_states(control)))
+        elif message.what == "order":
+            accepted = carry_out(control, Order(**message.body))
+            process.channel.send(message.answered(accepted=accepted))
+
+    def _pass_on(self, control: Control, message: Message) -> None:
+        receiver = control.running.get(message.to)
+        if receiver:
+            receiver.channel.send(message)
+        elif message.what != "answer" and (sender := control.running.get(message.sender)):
+            sender.channel.send(message.answered())
+
+    def _ready(self, name: str) -> None:
+        if name in self._awaited:
+            self._awaited.discard(name)
+            if not self._awaited:
+                self._superior.send(Message("ready", sender=self._place.name))
+
+    def _obey(self) -> None:
+        message = self._superior.receive()
+        if message is None or message.what == "halt":
+            self._halted = True
+        elif message.what == "crash":
+            ran = self._control.crash("reboot") if self._control else []
+            self._superior.send(message.answered(ran=ran))
+            self._halted = True
+        elif message.what == "restart" and self._control:
+            self._restart(self._control, message.body["service"])
+
+    def _restart(self, control: Control, name: str) -> None:
+        def again() -> None:
+            self._awaited = {name}
+            control.start(name, BASELINE)
+
+        if name in control.running:
+            control.stop(name, BASELINE, again)
+        else:
+            again()
+
+
+def _states(control: Control) -> dict[str, object]:
+    tm = control.running.get("tm")
+    return {
+        "services": {service.name: control.state(service.name) for service in control.services},
+        "scheduling": {name: control.scheduling_runs(name) for name in services.SCHEDULING},
+        "enabled": control.scheduling_enabled(),
+        "tm_pending": tm is not None and tm.pending,
+    }

@@ -1,0 +1,16 @@
+"""What does the Monitor Server do?"""
+
+from __future__ import annotations
+
+import time
+
+from lab.node.service import Context
+from lab.processes import Message
+
+
+def watch(context: Context) -> None:
+    """Have what died started again, every now and then (F6)."""
+    context.channel.send(Message("ready", sender="monitor"))
+    while True:
+        time.sleep(context.switches.monitor_interval)
+        context.channel.send(Message("revive", sender="monitor"))

@@ -1,0 +1,73 @@
+"""Which configuration options does a node have?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.layout import Layout, NodeLayout
+from lab.switches import Switches
+
+_GRACE = {"ftp": 86400, "as2": 86400, "ssh": 86400, "pesit": 86400, "http": 30, "tm": 600}
+_NAMES = {
+    "ftp": "Ftpd.GracefulShutdownTimeout",
+    "as2": "As2.GracefulShutdownTimeout",
+    "ssh": "Ssh.GracefulShutdownTimeout",
+    "pesit": "Pesit.GracefulShutdownTimeout",
+    "http": "Http.GracefulShutdownTimeout",
+    "tm": "TransactionManager.GracefulShutdownTimeout",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row of ``/configurations/options``."""
+
+    name: str
+    values: tuple[str, ...]
+    local: bool = False
+    encrypted: bool = False
+
+
+def grace(service: str) -> float:
+    """What a graceful stop gets where its caller names no timeout (section 4)."""
+    return _GRACE[service]
+
+
+def options(layout: Layout, node: NodeLayout) -> list[Option]:
+    """Every option, as this node sees it now."""
+    switches = Switches.read(layout.switches)
+    scheduling = str(switches.scheduling_option.get(node.cluster, True)).lower()
+    configured = {
+        **{_NAMES[service]: str(seconds) for service, seconds in _GRACE.items()},
+        "FolderMonitor.enable": scheduling,
+        "FolderMonitor.heartbeatTimeout": str(switches.folder_monitor_heartbeat),
+        "GracefulShutdown.Logging.Interval": "60",
+        "Scheduler.enable": scheduling,
+        **changed(layout, node),
+    }
+    own = [
+        Option("Server.Hostname", (node.name,), local=True),
+        Option("Server.Address", (node.address,), local=True),
+        Option("Db.Password", (f"encrypted:{node.cluster}",), encrypted=True),
+    ]
+    listed = [Option(name, (value,)) for name, value in configured.items()]
+    return sorted([*listed, *own], key=lambda option: option.name)
+
+
+def changed(layout: Layout, node: NodeLayout) -> dict[str, str]:
+    """The options that someone changed through the API; a cluster's nodes share them."""
+    file = _file(layout, node)
+    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
+
+
+def change(layout: Layout, node: NodeLayout, name: str, value: str) -> None:
+    """Give an option another value, on every node of the cluster."""
+    file = _file(layout, node)
+    file.write_text(json.dumps({**changed(layout, node), name: value}), encoding="utf-8")
+
+
+def _file(layout: Layout, node: NodeLayout) -> Path:
+    return layout.root / "machines" / f"{node.cluster}-options.json"

@@ -1,0 +1,54 @@
+"""What are the scripts in FILEDRIVEHOME/bin?
+
+Each is a few lines of shell: it asks the machine's service control through a FIFO and prints what
+it is told, since starting an interpreter for each would cost a hundred times as much.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.layout import NodeLayout
+from lab.node import services
+
+SEPARATOR = "\x1f"
+
+_SCRIPT = """\
+#!/bin/sh
+cd "{run}" || exit 1
+reply=reply.$$
+[ -p "$reply" ] || mkfifo -m 600 "$reply" || exit 1
+exec 3<>"$reply"
+IFS='{separator}'
+printf '%s\\n' "$$${{IFS}}{name}${{IFS}}$*" >control
+IFS=' '
+read -r code stream text <&3
+printf '%b\\n' "$text" >&"$stream"
+exit "$code"
+"""
+
+
+def write(node: NodeLayout) -> None:
+    """Write every script of a node; those of a disabled server are renamed (F21)."""
+    folder = node.home / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ["start_all", "stop_all"]
+    for service in services.of(node.kind):
+        suffix = ".disable" if service.name in services.DISABLED else ""
+        # Without its status script nobody could read "ftpd is disabled".
+        names.append(f"status_{service.script}")
+        names.extend(f"{verb}_{service.script}{suffix}" for verb in ("start", "stop"))
+    for name in names:
+        file = folder / name
+        text = _SCRIPT.format(
+            run=run_directory(node),
+            name=name.removesuffix(".disable"),
+            separator=SEPARATOR,
+        )
+        file.write_text(text, encoding="utf-8")
+        file.chmod(0o755)
+
+
+def run_directory(node: NodeLayout) -> Path:
+    """Where scripts and service control meet."""
+    return node.root / "run"

@@ -1,0 +1,117 @@
+"""Which client sessions does a protocol server have, and who is told of them?"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab import records
+from lab.node.draining import Draining
+from lab.node.service import Context, Line
+from lab.node.streaming import Stream
+from lab.processes import Message
+
+
+@dataclass
+class Session:
+    """One client's login, from its begin to its end."""
+
+    account: str
+    peer: str
+    hang_up: Callable[[], None]
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    began: float = field(default_factory=time.time)
+    command: str = ""
+    transferring: int = 0
+
+
+class ProtocolServer(Draining):
+    """A protocol server whose sessions the admin API can list and end."""
+
+    def __init__(self, context: Context, line: Line) -> None:
+        super().__init__(context, line)
+        self.sessions: dict[str, Session] = {}
+        line.on("sessions", self._list)
+        line.on("end_session", self._end_one)
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """Its name in the REST API."""
+
+    def stream(self) -> Stream:
+        """A new stream to a Transaction Manager this node may use (F14)."""
+        node, cluster = self.context.node, self.context.cluster
+        servers = (node,) if node.kind == "server" else cluster.servers
+        return Stream(node.name, self.protocol, tuple(server.address for server in servers))
+
+    def begin_session(self, session: Session) -> Session:
+        """Note that a client has logged in."""
+        self.sessions[session.id] = session
+        self._note(session, "begin")
+        self._log(f"session {session.id} of {session.account} began, from {session.peer}")
+        return session
+
+    def end_session(self, session: Session) -> None:
+        """Note that it has left, once."""
+        if self.sessions.pop(session.id, None):
+            self._note(session, "end")
+            self._log(f"session {session.id} of {session.account} ended")
+
+    def hang_up(self) -> None:
+        """End every session."""
+        for session in list(self.sessions.values()):
+            session.hang_up()
+            self.end_session(session)
+
+    def _note(self, session: Session, what: str) -> None:
+        records.append(
+            self.context.layout.sessions,
+            node=self.context.node.name,
+            protocol=self.protocol,
+            account=session.account,
+            peer=session.peer,
+            id=session.id,
+            what=what,
+        )
+
+    def _log(self, message: str) -> None:
+        log(self.context, self.context.service.script.upper(), message)
+
+    def _list(self, question: Message) -> None:
+        listed = [self._shown(session) for session in self.sessions.values()]
+        self.line.answer(question, sessions=listed)
+
+    def _shown(self, session: Session) -> dict[str, Any]:
+        return {
+            "id": session.id,
+            "userName": session.account,
+            "host": session.peer,
+            "protocol": self.protocol,
+            "command": session.command,
+            "currentTransferBandwidth": 1000 if session.transferring else -1,
+            "sessionCreationTime": int(session.began * 1000),
+            "nodeIp": self.context.node.address,
+        }
+
+    def _end_one(self, question: Message) -> None:
+        session = self.sessions.get(question.body["id"])
+        if session:
+            session.hang_up()
+            self.end_session(session)
+        self.line.answer(question, ended=session is not None)
+
+
+def log(context: Context, component: str, message: str) -> None:
+    """Write a line of the node's server log, which ``/logs/server`` shows."""
+    file = context.node.home / "var/logs/server.jsonl"
+    entry = json.dumps(
+        {"at": time.time(), "component": component, "level": "INFO", "message": message}
+    )
+    with file.open("a", encoding="utf-8") as out:
+        out.write(entry + "\n")

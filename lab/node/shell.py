@@ -1,0 +1,166 @@
+"""How does a machine's operating system serve SSH?
+
+Commands run in a real ``/bin/sh``, each in a session of its own. As with any SSH server, a client
+that vanishes leaves its command running; only the machine's end takes it along.
+
+Faults that can be planted on a machine (``Switches.planted``): ``unreachable`` (any text): new
+connections and new commands find the line dead; ``taeh``: another content of that file, which
+stays until a reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import asyncssh
+from typing_extensions import override
+
+from lab.layout import SHELL_PORT, SHELL_USER, Layout
+from lab.processes import Channel, Message
+from lab.switches import Switches
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the shell's process is given."""
+
+    layout: Layout
+    name: str
+    address: str
+    root: Path
+    channel: Channel
+
+    @property
+    def planted(self) -> dict[str, str]:
+        """The faults planted on this machine."""
+        return Switches.read(self.layout.switches).planted.get(self.name, {})
+
+    @property
+    def reachable(self) -> bool:
+        """Whether no such fault is planted."""
+        return "unreachable" not in self.planted
+
+
+class _Visitor(asyncssh.SSHServer):
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @override
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        if not self._context.reachable:
+            conn.abort()
+
+    @override
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    @override
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        operator = asyncssh.read_public_key(self._context.layout.keys / "operator.pub")
+        return username == SHELL_USER and key.public_data == operator.public_data
+
+    @override
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    @override
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> Awaitable[asyncssh.SSHTCPSession[bytes]] | bool:
+        if dest_host not in (*_LOCAL, self._context.address) or not self._context.reachable:
+            return False
+        return self._forward(dest_port)
+
+    async def _forward(self, port: int) -> asyncssh.SSHTCPSession[bytes]:
+        # All machines of a lab share one localhost, so each maps it to its own address.
+        forwarder = await self._connection.forward_connection(self._context.address, port)
+        return cast(asyncssh.SSHTCPSession[bytes], forwarder)
+
+
+class _Shell:
+    """Runs commands for one machine."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._environment = {
+            "HOME": str(context.root),
+            "LOGNAME": SHELL_USER,
+            "USER": SHELL_USER,
+            "SHELL": "/bin/sh",
+            "LANG": "C.UTF-8",
+            "PATH": os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        }
+
+    async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Run one command, then hand over how it ended."""
+        if not self._context.reachable:
+            process.channel.get_connection().abort()
+            return
+        if taeh := self._context.planted.get("taeh"):
+            home = self._context.layout.node(self._context.name).home
+            (home / "bin/taeh").write_text(taeh, encoding="utf-8")
+        words = ["/bin/sh", "-c", process.command] if process.command else ["/bin/sh"]
+        command = subprocess.Popen(  # noqa: ASYNC220 - it only forks, which takes a millisecond
+            words,
+            cwd=self._context.root,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        await process.redirect(command.stdin, command.stdout, command.stderr)
+        await _ended(command)
+        # What the command wrote last is still on its way.
+        await process.stdout.drain()
+        await process.stderr.drain()
+        if (status := command.returncode) < 0:
+            process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+        else:
+            process.exit(status)
+
+
+async def _ended(command: subprocess.Popen[bytes]) -> None:
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    handle = os.pidfd_open(command.pid)
+    loop.add_reader(handle, done.set)
+    try:
+        await done.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
+    command.wait()  # it has ended, so this only collects its status
+
+
+async def _serve(context: Context) -> None:
+    shell = _Shell(context)
+    async with asyncssh.listen(
+        context.address,
+        SHELL_PORT,
+        config=None,
+        server_factory=lambda: _Visitor(context),
+        server_host_keys=[context.layout.keys / f"{context.name}_host_key"],
+        process_factory=shell.run,
+        encoding=None,
+        allow_scp=False,
+        reuse_address=True,
+        kex_algs=("curve25519-sha256", "ecdh-sha2-nistp256"),
+        server_version="OpenSSH_9.6",
+    ):
+        context.channel.send(Message("ready", sender="shell"))
+        await asyncio.Event().wait()
+
+
+def run(context: Context) -> None:
+    """Be the shell of a machine until the machine ends."""
+    asyncio.run(_serve(context))

@@ -1,0 +1,62 @@
+"""What runs, listens and is scheduled on the machines right now, as their own traces say?"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.layout import NodeLayout
+from lab.node import services
+
+LISTENING = "0A"
+"""The kernel's word for a listening TCP socket."""
+
+
+@dataclass(frozen=True)
+class NodeReading:
+    """What one node does."""
+
+    running: frozenset[str]
+    """Services whose PID file names a living process."""
+    scheduling: frozenset[str]
+    """Which of Scheduler and Folder Monitor are started and have their Transaction Manager."""
+
+
+def read_node(node: NodeLayout) -> NodeReading:
+    """Read a node's PID files and its wish for scheduling."""
+    run = node.home / "var/run"
+    running = {s.name for s in services.of(node.kind) if alive(run / s.pid_file)}
+    scheduled: dict[str, bool] = {}
+    with suppress(FileNotFoundError, json.JSONDecodeError):  # written anew while we look
+        scheduled = json.loads((node.root / "var/scheduling.json").read_text(encoding="utf-8"))
+    scheduling = {services.SCHEDULING[name] for name, wanted in scheduled.items() if wanted}
+    return NodeReading(
+        frozenset(running), frozenset(scheduling if "tm" in running else frozenset())
+    )
+
+
+def listening() -> set[tuple[str, int]]:
+    """Every IPv4 address and port on this machine that accepts connections."""
+    found = set()
+    with Path("/proc/net/tcp").open(encoding="ascii") as lines:
+        next(lines)
+        for line in lines:
+            _, local, _, state, *_ = line.split(maxsplit=4)
+            if state == LISTENING:
+                address, _, port = local.partition(":")
+                packed = struct.pack("=I", int(address, 16))
+                found.add((socket.inet_ntoa(packed), int(port, 16)))
+    return found
+
+
+def alive(pid_file: Path) -> bool:
+    """Whether the file names a process that lives; a dead one that nobody collected does not."""
+    try:
+        pid = int(pid_file.read_text(encoding="ascii"))
+        return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
+    except (OSError, ValueError):
+        return False

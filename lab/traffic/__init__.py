@@ -1,0 +1,1 @@
+"""Clients that keep transferring through the load balancer while the estate is moved."""

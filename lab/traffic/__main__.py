@@ -1,0 +1,36 @@
+"""How is the traffic run as a process of its own?
+
+``python -m lab.traffic ROOT BLOCK SERVERS EDGES CLIENTS``; SIGTERM lets all clients leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from lab.layout import Layout
+from lab.traffic.clients import Client
+from lab.traffic.neighbours import drop_files, watch_ports
+from lab.traffic.sessions import Doors
+
+
+async def main() -> None:
+    """Keep transferring until told to finish."""
+    root, block, servers, edges, clients = sys.argv[1:]
+    layout = Layout(Path(root), block, int(servers), int(edges))
+    finishing = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, finishing.set)
+    doors = Doors(layout)
+    await asyncio.gather(
+        drop_files(layout, finishing),
+        watch_ports(layout, finishing),
+        *(Client(number, doors, finishing).run() for number in range(int(clients))),
+    )
+
+
+if __name__ == "__main__":
+    logging.getLogger("asyncssh").setLevel(logging.CRITICAL)  # the record says what failed
+    asyncio.run(main())

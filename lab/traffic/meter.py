@@ -1,0 +1,77 @@
+"""What became of every operation that a client tried?
+
+``traffic.jsonl`` has one line for each, written at its end: ``{"at", "begin", "end", "client",
+"account", "protocol", "operation", "name", "sha256", "ok", "words"}``. Operations: ``connect list
+put get young_get``; ``young_get`` reads back a file that is younger than the storage delay, which
+is measured, not promised. An application's ``drop`` into an inbox stands there, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+import httpx
+
+from lab import records
+
+GIVEN_UP_AFTER = 60.0
+"""Seconds until an operation that hangs has failed; longer than the slowest transfer takes."""
+
+
+class Unexpected(Exception):
+    """The server answered, and the answer is wrong."""
+
+
+class SessionFailed(Exception):
+    """An operation failed and stands in the record; its session is over."""
+
+
+@dataclass(frozen=True)
+class Who:
+    """One client."""
+
+    client: str
+    account: str
+    protocol: str
+
+
+@dataclass
+class Operation:
+    """One thing that a client tries."""
+
+    operation: str
+    name: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Writes the record of one client."""
+
+    record: Path
+    who: Who
+
+    @asynccontextmanager
+    async def measured(self, operation: Operation) -> AsyncIterator[None]:
+        """Record how the operation inside ends; raise SessionFailed if it fails."""
+        begin = time.time()
+        try:
+            async with asyncio.timeout(GIVEN_UP_AFTER):
+                yield
+        except (asyncssh.Error, httpx.HTTPError, OSError, Unexpected) as fault:
+            words = f"{type(fault).__name__}: {fault}".strip()
+            self._write(operation, begin, words)
+            raise SessionFailed(words) from fault
+        self._write(operation, begin, "")
+
+    def _write(self, operation: Operation, begin: float, words: str) -> None:
+        end = time.time()
+        failure = {"ok": not words, "words": words}
+        times = {"begin": begin, "end": end}
+        records.append(self.record, **times, **vars(self.who), **vars(operation), **failure)

@@ -1,0 +1,44 @@
+"""How is traffic turned on and off from outside?"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from lab.children import HERE, end, ended, spawn
+from lab.layout import Layout
+
+CLIENTS = 40
+FINISHES_WITHIN = 60.0
+
+
+class Traffic:
+    """The process in which all clients live."""
+
+    def __init__(self, layout: Layout, clients: int = CLIENTS) -> None:
+        self.layout = layout
+        self.clients = clients
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Let the clients begin."""
+        layout = self.layout
+        numbers = (layout.servers, layout.edges, self.clients)
+        words = [sys.executable, "-m", "lab.traffic", str(layout.root), layout.block]
+        self._process = spawn([*words, *map(str, numbers)], layout.root / "traffic.log", cwd=HERE)
+
+    async def finish(self) -> None:
+        """Let every client complete its session, so that nothing fails by our own doing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        if not await ended(self._process, FINISHES_WITHIN):
+            raise TimeoutError(f"the clients did not leave within {FINISHES_WITHIN} s")
+        if self._process.returncode:
+            log = (self.layout.root / "traffic.log").read_text(encoding="utf-8")
+            raise RuntimeError(f"the traffic broke down: {log[-2000:]}")
+
+    async def stop(self) -> None:
+        """End it now, whatever is in flight."""
+        if self._process is not None:
+            await end(self._process, signal.SIGKILL)

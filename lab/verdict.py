@@ -1,0 +1,194 @@
+"""What does the lab say of a switchover, from its own records alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lab.effects import repeated
+from lab.evidence import Evidence
+from lab.expected import expected_effects, misordered
+from lab.fates import (
+    EventsFate,
+    FilesFate,
+    TrafficFate,
+    events_fate,
+    files_fate,
+    redirect,
+    traffic_fate,
+)
+from lab.invariants import Roles, in_intervals, in_samples
+from lab.node import services
+
+SHOWN = 20
+"""How many words of one kind a verdict carries along."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What whoever drove the switchover says of it."""
+
+    outcome: str
+    began: float
+    ended: float
+    stages: tuple[dict[str, Any], ...] = ()
+    """``{"stage": ..., "seconds": ...}`` and whatever else is known, in order."""
+
+
+@dataclass(frozen=True)
+class EffectsFate:
+    """What was done to services, against what the manual wants."""
+
+    expected: int
+    recorded: int
+    """How many of the expected ones."""
+    repeated: int
+    skipped: int
+    misordered: int
+    unexpected: int
+    """Effects, or orders without effect, that the manual does not know."""
+
+
+@dataclass(frozen=True)
+class InvariantsFate:
+    """How often the estate was judged, and found to stand as it must not."""
+
+    samples: int
+    violations: int
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Where the time went."""
+
+    total: float
+    drain: float
+    """From the target's scheduling until the last client had left the source."""
+    orchestration: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that is known of one switchover."""
+
+    outcome: str
+    traffic: TrafficFate
+    files: FilesFate
+    events: EventsFate
+    effects: EffectsFate
+    invariants: InvariantsFate
+    seconds: Seconds
+    stages: tuple[dict[str, Any], ...]
+    left_in_progress: int
+    """Transfers that a Transaction Manager left In Progress for ever."""
+    words: dict[str, list[str]] = field(default_factory=dict)
+    """What the numbers above are made of, where they are bad."""
+
+    def problems(self) -> list[str]:
+        """Every number that must be zero and is not, and every one that must not be and is."""
+        return [*self._faults(), *self._empty()]
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as ``lab demo --json`` writes it."""
+        return {**asdict(self), "problems": self.problems()}
+
+    def _faults(self) -> Iterator[str]:
+        if self.outcome != "completed":
+            yield f"the outcome is {self.outcome}"
+        must_be_zero = {
+            "traffic": ("failed",),
+            "files": ("missing", "corrupt", "duplicated"),
+            "events": ("missing", "duplicated"),
+            "effects": ("repeated", "skipped", "misordered", "unexpected"),
+            "invariants": ("violations",),
+        }
+        for section, names in must_be_zero.items():
+            for name in names:
+                if count := getattr(getattr(self, section), name):
+                    yield f"{section}: {count} {name}"
+        if self.left_in_progress:
+            yield f"{self.left_in_progress} transfers are In Progress for ever"
+
+    def _empty(self) -> Iterator[str]:
+        denominators = {
+            "traffic": ("clients", "attempted", "straddling"),
+            "files": ("expected",),
+            "events": ("expected",),
+            "effects": ("expected", "recorded"),
+            "invariants": ("samples",),
+        }
+        for section, names in denominators.items():
+            for name in names:
+                if not getattr(getattr(self, section), name):
+                    yield f"{section}: {name} is zero, so nothing was proved"
+        if self.traffic.redirect_gap_seconds is None:
+            yield "traffic: no client was seen to move from the source to the target"
+
+
+def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
+    """Form a verdict; every number comes from the evidence, none from what was planned."""
+    effects, effect_words = _effects(roles, evidence)
+    judged, broken = in_intervals(roles, evidence.effects)
+    sampled, seen = in_samples(roles, evidence.samples)
+    if not evidence.samples or not evidence.effects:
+        judged = sampled = 0  # one kind of evidence does not stand in for the other
+    words = effect_words | {
+        "failed": [
+            f"{one.client} {one.operation}: {one.words}" for one in evidence.tried if not one.ok
+        ],
+        "violations": [str(violation) for violation in (*broken, *seen)],
+    }
+    return Verdict(
+        outcome=run.outcome,
+        traffic=traffic_fate(evidence, *(_nodes(roles, c) for c in (roles.source, roles.target))),
+        files=files_fate(evidence),
+        events=events_fate(evidence),
+        effects=effects,
+        invariants=InvariantsFate(judged + sampled, len(broken) + len(seen)),
+        seconds=_seconds(roles, run, evidence),
+        stages=run.stages,
+        left_in_progress=evidence.in_progress,
+        words={kind: said[:SHOWN] for kind, said in words.items() if said},
+    )
+
+
+def _effects(roles: Roles, evidence: Evidence) -> tuple[EffectsFate, dict[str, list[str]]]:
+    expected = expected_effects(roles.estate, roles.source, roles.target)
+    wished = {one.effect for one in expected}
+    done = {recorded.effect for recorded in evidence.effects if recorded.changed}
+    again = repeated(evidence.effects)
+    words = {
+        "repeated": [str(recorded) for recorded in again],
+        "skipped": sorted(str(effect) for effect in wished - done),
+        "misordered": misordered(evidence.effects, expected),
+        "unexpected": [
+            str(recorded)
+            for recorded in evidence.effects
+            if recorded not in again and not (recorded.changed and recorded.effect in wished)
+        ],
+    }
+    counts = {kind: len(said) for kind, said in words.items()}
+    return EffectsFate(expected=len(wished), recorded=len(wished & done), **counts), words
+
+
+def _seconds(roles: Roles, run: Run, evidence: Evidence) -> Seconds:
+    """The clients' share is the drain, the rest is ours."""
+    source, target = _nodes(roles, roles.source), _nodes(roles, roles.target)
+    scheduling = services.SCHEDULING.values()
+    moved = redirect(evidence)
+    begins = [
+        recorded.at
+        for recorded in evidence.effects
+        if recorded.effect.place in target
+        and recorded.effect.effect == "start"
+        and recorded.effect.service in scheduling
+    ] or ([moved.at] if moved else [])
+    ends = [v.at for v in evidence.visits if v.node in source and v.what == "end"]
+    total = run.ended - run.began
+    drain = max(0.0, max(ends) - max(begins)) if begins and ends else 0.0
+    return Seconds(round(total, 2), round(drain, 2), round(total - drain, 2))
+
+
+def _nodes(roles: Roles, cluster: str) -> list[str]:
+    return [node.name for node in roles.estate.cluster(cluster).nodes]

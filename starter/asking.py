@@ -1,0 +1,107 @@
+"""What the console asks of Temporal: a plan, a start, a decision, an outcome."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import TimeoutError as RanOutOfTime
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from starter.connection import ANSWER, Run, Temporal, workflow_id
+from starter.exits import NO_WORKER, NoWorker, Stop, translated
+from starter.live import outcome_of
+from starter.sight import Sight, look
+from workflows.plan import Plan
+from workflows.policies import TASK_QUEUE
+from workflows.progress import Outcome
+from workflows.request import Decision, Request
+from workflows.review import PlanReview
+from workflows.switchover import Switchover
+
+REVIEW = timedelta(seconds=10)
+"""Reading a file takes a moment; what takes longer is a worker that is not there."""
+
+
+async def review(temporal: Temporal, request: Request) -> Plan:
+    """Have a worker plan, and change nothing; Stop where it cannot."""
+    with translated():
+        try:
+            return await temporal.client.execute_workflow(
+                PlanReview.run,
+                _input(request),
+                id=f"plan-{request.estate}-{uuid4().hex[:8]}",
+                task_queue=TASK_QUEUE,
+                execution_timeout=REVIEW,
+            )
+        except WorkflowFailureError as error:
+            if isinstance(error.cause, RanOutOfTime):
+                raise NoWorker from error
+            raise
+
+
+async def begin(temporal: Temporal, request: Request) -> Run:
+    """Start a switchover; Stop where one of this estate is under way."""
+    with translated():
+        try:
+            started = await temporal.client.start_workflow(
+                Switchover.run,
+                _input(request),
+                id=workflow_id(request.estate),
+                task_queue=TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{request.estate}: {request.source} → {request.target}",
+            )
+        except WorkflowAlreadyStartedError as there:
+            raise Stop(
+                f"a switchover of {request.estate} is under way already (run {there.run_id}); "
+                f"`switchover watch {request.estate}` shows it"
+            ) from there
+    return temporal.run(request.estate, started.result_run_id)
+
+
+async def settled(run: Run) -> Sight:
+    """Look until the run has a plan, has ended or nobody answers: a wrong input shows at once."""
+    give_up = time.monotonic() + REVIEW.total_seconds()
+    while True:
+        sight = await look(run)
+        if sight.over or sight.progress or sight.trouble or time.monotonic() > give_up:
+            return sight
+
+
+async def decide(temporal: Temporal, estate: str, verb: str, decision: Decision) -> str:
+    """Tell a run what an operator decided, and return its answer; Stop where it refuses."""
+    payload = decision.model_dump(mode="json", exclude_defaults=True)
+    try:
+        with translated(NoWorker):
+            answer: str = await temporal.run(estate).execute_update(
+                verb, payload, result_type=str, rpc_timeout=ANSWER
+            )
+    except NoWorker as silence:
+        words = ["temporal", "workflow", "signal", "--workflow-id", workflow_id(estate)]
+        signal = shlex.join([*words, "--name", verb, "--input", json.dumps(payload)])
+        raise Stop(
+            f"{NO_WORKER}; nobody has answered to this {verb}, so say it again then, "
+            f"or leave it with Temporal: {signal}"
+        ) from silence
+    return answer
+
+
+async def ended(run: Run, estate: str) -> Outcome:
+    """Return the outcome of a run; Stop while it is under way, or where it failed."""
+    with translated():
+        description = await run.describe(rpc_timeout=ANSWER)
+    if description.status is WorkflowExecutionStatus.RUNNING:
+        raise Stop(f"the switchover is still under way; `switchover watch {estate}` shows it")
+    return await outcome_of(run)
+
+
+def _input(request: Request) -> dict[str, object]:
+    """Return the JSON object that a form of the Web UI would send."""
+    return request.model_dump(mode="json", exclude_defaults=True)

@@ -1,0 +1,55 @@
+"""An operator at a console: real processes against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """Everything that an operator saw, as one line."""
+        return " ".join(f"{self.out} {self.err}".split())
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Somebody who types commands; a traceback is never an answer."""
+
+    address: str
+
+    async def types(self, *words: str) -> Said:
+        """Run one console command to its end."""
+        process = await self.begins(*words)
+        out, err = await asyncio.wait_for(process.communicate(), 40)
+        said = Said(process.returncode or 0, out.decode(), err.decode())
+        assert "Traceback" not in said.words, said.words
+        return said
+
+    async def begins(self, *words: str) -> asyncio.subprocess.Process:
+        """Run one console command, and leave it running."""
+        environment = {**os.environ, "TEMPORAL_ADDRESS": self.address, "COLUMNS": "150"}
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "starter",
+            *words,
+            cwd=ROOT,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )

@@ -1,0 +1,269 @@
+"""What an operator gets from the console, whatever is typed and whatever runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from tests import estates
+from tests.starter.desk import Operator
+from tests.workflows.fakes import FakeHands
+from worker.wiring import Hands, build_worker
+from workflows import orders as o
+from workflows import reports as r
+from workflows.contract import DrainErrand
+from workflows.errors import CommandFailed
+from workflows.estate import Protocol
+from workflows.plan import Plan, plan_switchover
+from workflows.progress import Outcome, Progress
+from workflows.switchover import Switchover
+
+MOVE = ("--from", "cluster1", "--to", "cluster2")
+
+
+class DrainingHands(FakeHands):
+    """Sessions that are seen before they leave."""
+
+    @activity.defn
+    async def await_sessions(self, errand: DrainErrand[o.AwaitSessions]) -> r.Report:
+        """Tell what is left as long as the order is held, then obey."""
+        left = r.SessionsLeft(
+            node=errand.node.name,
+            at=datetime.now(UTC),
+            connections={Protocol.SSH: 7},
+            accounts=("partner001",),
+        )
+        while errand.order.key in self.held and not self.held[errand.order.key].is_set():
+            activity.heartbeat(left)
+            await asyncio.sleep(0.05)
+        return await self._obey(errand)
+
+
+@pytest.fixture
+def operator(temporal: Client) -> Operator:
+    """Somebody at the console of the real server."""
+    address: str = temporal.service_client.config.target_host
+    return Operator(address)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """An estate of its own for every test: one run per estate is the rule."""
+    function: str = request.node.name
+    return function.removeprefix("test_")[:40].rstrip("_")
+
+
+@pytest.fixture
+def hands(name: str) -> DrainingHands:
+    """What carries orders out."""
+    return DrainingHands(estates.estate(name=name))
+
+
+@pytest.fixture
+async def worker(temporal: Client, hands: DrainingHands) -> AsyncIterator[Worker]:
+    """A worker on the queue that the console uses."""
+    async with build_worker(temporal, Hands(*[hands] * 6)) as worker:
+        yield worker
+
+
+async def _until_waiting(temporal: Client, name: str) -> None:
+    handle = temporal.get_workflow_handle_for(Switchover.run, f"switchover-{name}")
+    for _ in range(400):
+        progress = await handle.query(Switchover.status)
+        if progress is not None and progress.waiting is not None:
+            return
+        await asyncio.sleep(0.025)  # between two looks at a condition
+    raise AssertionError(progress)
+
+
+async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:
+    """What is shown is the plan that a start would execute, with its hash."""
+    gate = ("--approve-before", "redirect_traffic")
+    shown = await operator.types("plan", name, *MOVE, *gate)
+    assert shown.code == 0
+    given = await operator.types("plan", name, *MOVE, *gate, "--json")
+    read = json.loads(given.out)
+    told = read.pop("hash")
+    request = estates.request(estate=name, approve_before=["redirect_traffic"])
+    plan = plan_switchover(hands.estate, request)
+    assert Plan.model_validate(read) == plan
+    assert told == plan.hash
+    assert told in shown.out
+    for stage in plan.stages:
+        assert f"{stage.slug.number} {stage.slug}" in shown.out
+        assert all(str(order) in shown.out for order in stage.orders)
+    assert shown.out.count("waits for an approval") == 1
+    assert shown.words.index("5 start_scheduling") < shown.words.index("point of no return")
+    assert shown.words.index("point of no return") < shown.words.index("6 drain_protocol_servers")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("plan", "nowhere", *MOVE), "there is no estate nowhere"),
+        (("plan", "bad_words", "--from", "a", "--to", "b"), "has no cluster a"),
+        (("plan", "bad_words", "--from", "a", "--to", "a"), "source and target are both a"),
+        (("plan", "Bad/Name", *MOVE), "estate: "),
+        (("plan", "bad_words", "--from", "cluster1"), "Missing option '--to'"),
+        (("plan", "bad_words", *MOVE, "--approve-before", "lunch"), "'lunch' is not one of"),
+        (("start", "bad_words", *MOVE, "--accept", "clock"), "write FINDING=REASON"),
+        (("start", "bad_words", *MOVE, "--accept", "clock="), "accept.clock needs a reason"),
+        (("start", "bad_words", *MOVE, "--plan-hash", "0"), "0 was reviewed, but the plan is now"),
+        (("start", "nowhere", *MOVE), "there is no estate nowhere"),
+        (("start", "nowhere", *MOVE, "--wait"), "there is no estate nowhere"),
+        (("status", "nobody"), "no such run"),
+        (("watch", "nobody"), "no such run"),
+        (("report", "nobody"), "no such run"),
+        (("approve", "nobody", "--stage", "redirect_traffic"), "no such run"),
+        (("approve", "nobody", "--node", "No Name"), "node: "),
+        (("frobnicate",), "No such command"),
+    ],
+)
+async def test_bad_words(
+    operator: Operator, temporal: Client, words: tuple[str, ...], answer: str
+) -> None:
+    """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
+    hands = FakeHands(estates.estate(name="bad_words"))
+    async with build_worker(temporal, Hands(*[hands] * 6)):
+        said = await operator.types(*words)
+    assert answer in said.words
+    assert said.code == 2
+
+
+async def test_a_whole_switchover(
+    operator: Operator, name: str, hands: FakeHands, worker: Worker, temporal: Client
+) -> None:
+    """Start, approve and retry from the console; its words alone suffice to get through."""
+    failing = "stop_scheduling.cluster1-server1"
+    hands.faults[failing] = [CommandFailed("the admin API answered 500")]
+    started = await operator.types(
+        "start", name, *MOVE, "--approve-before", "redirect_traffic", "--reason", "[b]drill[/b]"
+    )
+    assert started.code == 0
+    assert f"switchover-{name}" in started.out
+    watching = await operator.begins("watch", name)
+    await _until_waiting(temporal, name)
+
+    again = await operator.types("start", name, *MOVE)
+    assert again.code == 1
+    assert "under way already" in again.err
+
+    shown = await operator.types("status", name)
+    assert "[b]drill[/b]" in shown.out
+    assert f"switchover approve {name} --stage redirect_traffic" in shown.words
+    progress = Progress.model_validate_json((await operator.types("status", name, "--json")).out)
+    assert progress.waiting is not None
+
+    early = await operator.types("report", name)
+    assert early.code == 1
+    assert "still under way" in early.err
+
+    for words, answer in (
+        (("approve",), "approve needs a stage"),
+        (("approve", "--stage", "stop_monitors"), "has no gate"),
+        (("reject", "--stage", "redirect_traffic"), "reject needs a reason"),
+        (("retry", "--stage", "redirect_traffic"), "nothing waits for a decision"),
+    ):
+        refused = await operator.types(words[0], name, *words[1:])
+        assert (refused.code, answer in refused.err) == (2, True), refused
+    approved = await operator.types("approve", name, "--stage", "redirect_traffic", "--by", "ann")
+    assert (approved.code, approved.out.strip()) == (0, "redirect_traffic is approved")
+
+    await _until_waiting(temporal, name)
+    shown = await operator.types("status", name)
+    assert "CommandFailed: the admin API answered 500" in shown.words
+    retried = await operator.types("retry", name, "--stage", "stop_scheduling")
+    assert retried.code == 0
+
+    seen, complaints = (text.decode() for text in await watching.communicate())
+    assert (watching.returncode, complaints) == (0, "")
+    assert "waits: redirect_traffic needs 1 approval(s)" in seen
+    assert "✔ 9 restore_monitors" in seen
+    assert "completed" in seen
+
+    report = await operator.types("report", name)
+    assert report.code == 0
+    assert "approve redirect_traffic by ann: redirect_traffic is approved" in report.words
+    assert "faults on the way: 1" in report.words
+    outcome = Outcome.model_validate_json((await operator.types("report", name, "--json")).out)
+    assert outcome.outcome == "completed"
+
+
+async def test_sessions_are_seen_to_leave(
+    operator: Operator, name: str, hands: FakeHands, worker: Worker
+) -> None:
+    """What still holds a node is shown beside the order that waits for it."""
+    hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    await operator.types("start", name, *MOVE)
+    watching = await operator.begins("watch", name)
+    assert watching.stdout is not None
+    while b"6 drain_protocol_servers: running" not in await watching.stdout.readline():
+        pass  # until the line that tells of the stage
+    while "7 ssh; partner001" not in (shown := await operator.types("status", name)).words:
+        pass  # until the server has the heartbeat
+    assert "wait until the sessions have left cluster1-edge1 7 ssh; partner001" in shown.words
+    hands.held["await_sessions.cluster1-edge1"].set()
+    assert await watching.wait() == 0
+
+
+async def test_an_aborted_run_exits_with_five(
+    operator: Operator, name: str, worker: Worker, temporal: Client
+) -> None:
+    """How a run ended is told by the exit code of whoever waited for it."""
+    waiting = await operator.begins(
+        "start", name, *MOVE, "--approve-before", "stop_monitors", "--wait"
+    )
+    assert waiting.stdout is not None
+    while b"waits:" not in await waiting.stdout.readline():
+        pass  # until the line that tells of the gate
+    said = await operator.types("abort", name, "--by", "ann", "--reason", "wrong day")
+    assert said.code == 0
+    seen, _ = await waiting.communicate()
+    assert waiting.returncode == 5
+    assert "ann aborted before stop_monitors was done: wrong day" in " ".join(seen.decode().split())
+    late = await operator.types("approve", name, "--stage", "stop_monitors")
+    assert (late.code, "no such run is under way" in late.err) == (2, True)
+
+
+async def test_findings_exit_with_six(
+    operator: Operator, name: str, hands: FakeHands, worker: Worker
+) -> None:
+    """A prerequisite that does not hold is told in words, and nothing is changed."""
+    hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
+    said = await operator.types("start", name, *MOVE, "--wait")
+    assert said.code == 6
+    assert "not ready, nothing was changed: " in said.err
+    assert said.err.count("\n") == 1
+
+
+async def test_without_a_worker_nobody_waits_in_vain(operator: Operator, name: str) -> None:
+    """Every command says that no worker answers, and what to do, instead of hanging."""
+    commands = (
+        ("start", name, *MOVE),
+        ("plan", name, *MOVE),
+        ("status", name),
+        ("approve", name, "--stage", "redirect_traffic"),
+    )
+    started = await operator.types(*commands[0])
+    assert started.code == 0
+    assert "no worker answers on task queue switchover; the run is safe" in started.words
+    asked = await asyncio.gather(*(operator.types(*words) for words in commands[1:]))
+    for said in asked:
+        assert said.code == 1
+        assert "no worker answers on task queue switchover" in said.err
+    assert f"temporal workflow signal --workflow-id switchover-{name}" in asked[-1].err
+
+
+async def test_without_a_server_there_is_one_sentence() -> None:
+    """Where Temporal is not, the console says where it looked."""
+    said = await Operator("127.0.0.1:1").types("status", "lab")
+    assert said.code == 1
+    assert said.err.startswith("no Temporal server answers at 127.0.0.1:1;")
+    assert (await Operator("not an address").types("status", "lab")).code == 2

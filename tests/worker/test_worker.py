@@ -1,0 +1,291 @@
+"""The worker starts with one readable line or one readable refusal, and leaves in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfigProfile
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from tests import estates
+from tests.conftest import temporal_program
+from tests.starter.desk import Operator
+from tests.worker.programs import worker_process
+from tests.worker.stray import Stray
+from tests.workflows.fakes import FakeHands
+from worker.connection import SEARCH_ATTRIBUTES, connect, register_search_attributes
+from worker.refusal import TemporalRefused
+from worker.settings import Settings
+from worker.wiring import FIREWALL, Hands
+from workflows.contract import Databases, Nodes, Planning, Scheduling, Traffic, Waits
+
+NOBODY = "127.0.0.1:1"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[WorkflowEnvironment]:
+    """A Temporal server that knows nothing of us yet."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_program(), dev_server_log_level="error"
+    ) as environment:
+        yield environment
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A directory with one good estate and one broken file."""
+    there = tmp_path / "estates"
+    there.mkdir()
+    (there / "lab.yaml").write_text(yaml.safe_dump(estates.written()), encoding="utf-8")
+    (there / "broken.yaml").write_text("password: *hunter2\n", encoding="utf-8")
+    return there
+
+
+def address_of(client: Client) -> str:
+    """Where a client leads."""
+    address: str = client.service_client.config.target_host
+    return address
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+async def server_at(port: int, database: str | None = None) -> WorkflowEnvironment:
+    """A Temporal server at a given place, and with a memory if it is given a file."""
+    return await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_program(),
+        dev_server_log_level="error",
+        dev_server_database_filename=database,
+        port=port,
+    )
+
+
+def settings(tmp_path: Path, address: str) -> Settings:
+    """What a worker would be told."""
+    return Settings(
+        estates=tmp_path,
+        records=tmp_path,
+        log_level="INFO",
+        temporal=ClientConfigProfile(address=address),
+        traces=False,
+        secrets={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ((), "--estates DIR (or SWITCHOVER_ESTATES) is missing"),
+        (("--estates", "{tmp}/nowhere"), "nowhere is no directory"),
+        (("--estates", "{tmp}/file"), "file is no directory"),
+        (("--estates", "{tmp}", "--records", "{tmp}/file"), "file: File exists"),
+        (("--estates", "{tmp}", "--records", "{tmp}/file/under"), "under: Not a directory"),
+        (("--estates", "{tmp}", "--log-level", "shout"), "invalid choice: 'SHOUT'"),
+        (("--estate", "{tmp}", "--frobnicate"), "unrecognized arguments: --frobnicate"),
+    ],
+)
+async def test_bad_words(words: tuple[str, ...], answer: str, tmp_path: Path) -> None:
+    """What cannot be used is named in a sentence, with exit code 2."""
+    (tmp_path / "file").touch()
+    filled = [word.format(tmp=tmp_path) for word in words]
+    async with worker_process(*filled, TEMPORAL_ADDRESS=NOBODY) as worker:
+        assert await worker.ends() == 2
+    assert answer in worker.lines[-1]
+
+
+async def test_a_broken_profile_is_one_sentence(tmp_path: Path) -> None:
+    """Temporal's own configuration file may be wrong, too."""
+    (tmp_path / "temporal.toml").write_text("[profile", encoding="utf-8")
+    file = str(tmp_path / "temporal.toml")
+    async with worker_process("--estates", str(tmp_path), TEMPORAL_CONFIG_FILE=file) as worker:
+        assert await worker.ends() == 2
+    assert "Temporal's configuration cannot be read" in worker.lines[0]
+
+
+async def test_it_says_what_it_serves(
+    server: WorkflowEnvironment, directory: Path, tmp_path: Path
+) -> None:
+    """One ready line; broken files are warned of, and do not stop the others."""
+    address = address_of(server.client)
+    words = ("--estates", str(directory), "--records", str(tmp_path / "records"))
+    operator = Operator(address)
+    async with worker_process(*words, TEMPORAL_ADDRESS=address) as worker:
+        ready = await worker.says("ready: ")
+        assert ready == (
+            f"ready: worker on task queue switchover at {address} (namespace default), estates: lab"
+        )
+        plan = await operator.types("plan", "lab", "--from", "cluster1", "--to", "cluster2")
+        assert (plan.code, "plan hash" in plan.out) == (0, True)
+        broken = await operator.types("plan", "broken", "--from", "cluster1", "--to", "cluster2")
+        assert (broken.code, "broken.yaml, line 1" in broken.err) == (2, True)
+        assert await worker.told_to_stop() == 0
+    [warned] = [line for line in worker.lines if "WARNING worker:" in line]
+    assert "broken.yaml, line 1, column 11: this is not YAML" in warned
+    [failed] = [line for line in worker.lines if "Completing activity as failed" in line]
+    assert "broken.yaml, line 1, column 11: this is not YAML" in failed
+    assert not any("hunter2" in line for line in worker.lines)
+    there = await server.client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace="default")
+    )
+    assert set(SEARCH_ATTRIBUTES) <= set(there.custom_attributes)
+
+
+async def test_it_waits_for_its_server(tmp_path: Path) -> None:
+    """A worker that is started before its server says so, and begins when it is there."""
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    words = ("--estates", str(tmp_path), "--records", str(tmp_path / "records"))
+    async with worker_process(*words, TEMPORAL_ADDRESS=address) as worker:
+        await worker.says(f"no Temporal server answers at {address} yet; waiting")
+        async with await server_at(port):
+            assert "estates: none yet" in await worker.says("ready: ")
+            assert await worker.told_to_stop(signal.SIGINT) == 0
+
+
+async def test_it_outlives_its_server(directory: Path, tmp_path: Path) -> None:
+    """A server that goes away and comes back finds the same worker at work."""
+    port, database = free_port(), str(tmp_path / "temporal.db")
+    operator = Operator(f"127.0.0.1:{port}")
+    words = ("--estates", str(directory), "--records", str(tmp_path / "records"))
+    plan = ("plan", "lab", "--from", "cluster1", "--to", "cluster2")
+    async with worker_process(*words, TEMPORAL_ADDRESS=operator.address) as worker:
+        async with await server_at(port, database):
+            await worker.says("ready: ")
+            assert (await operator.types(*plan)).code == 0
+        assert (await operator.types(*plan)).code == 1
+        async with await server_at(port, database):
+            assert (await operator.types(*plan)).code == 0
+            assert await worker.told_to_stop() == 0
+    assert sum("ready: " in line for line in worker.lines) == 1
+
+
+async def test_spans_arrive_where_opentelemetry_says(
+    server: WorkflowEnvironment, directory: Path, tmp_path: Path
+) -> None:
+    """With an OTLP endpoint every activity leaves a span there, flushed when the worker leaves."""
+    received: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    operator = Operator(address_of(server.client))
+    words = ("--estates", str(directory), "--records", str(tmp_path / "records"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{collector.server_port}"
+        async with worker_process(
+            *words,
+            TEMPORAL_ADDRESS=operator.address,
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+            OTEL_EXPORTER_OTLP_COMPRESSION="none",
+        ) as worker:
+            await worker.says("ready: ")
+            await operator.types("plan", "lab", "--from", "cluster1", "--to", "cluster2")
+            assert await worker.told_to_stop() == 0
+        collector.shutdown()
+    spans = b"".join(received)
+    assert b"RunActivity:make_plan" in spans
+    assert b"RunWorkflow:PlanReview" in spans
+    assert b"switchover-worker" in spans
+
+
+async def test_it_gives_up_on_a_server_that_never_comes(tmp_path: Path) -> None:
+    """Where nobody answers in the end, the refusal says where it looked."""
+    with pytest.raises(TemporalRefused, match=f"no Temporal server answers at {NOBODY}"):
+        await connect(settings(tmp_path, NOBODY), (), patience=0)
+    with pytest.raises(TemporalRefused, match="not an address is no address"):
+        await connect(settings(tmp_path, "not an address"), ())
+
+
+async def test_a_missing_namespace_is_named(server: WorkflowEnvironment, tmp_path: Path) -> None:
+    """The refusal holds the command that creates the namespace."""
+    environment = {
+        "TEMPORAL_ADDRESS": address_of(server.client),
+        "TEMPORAL_NAMESPACE": "elsewhere",
+        "SWITCHOVER_ESTATES": str(tmp_path),
+        "SWITCHOVER_RECORDS": str(tmp_path / "records"),
+    }
+    async with worker_process(**environment) as worker:
+        assert await worker.ends() == 1
+    assert "temporal operator namespace create --namespace elsewhere" in worker.lines[-1]
+
+
+async def test_refused_search_attributes_stop_the_start(server: WorkflowEnvironment) -> None:
+    """Where they cannot be registered, the refusal holds the command that does it."""
+    await _register(server.client, {f"Other{n}": "KEYWORD" for n in range(10)})
+    with pytest.raises(TemporalRefused) as refusal:
+        await register_search_attributes(server.client)
+    assert (
+        "temporal operator search-attribute create --namespace default "
+        "--name SwitchoverEstate --type Keyword --name SwitchoverStage --type Keyword "
+        "--name SwitchoverState --type Keyword"
+    ) in str(refusal.value)
+
+
+async def test_search_attributes_of_another_type_stop_the_start(
+    server: WorkflowEnvironment,
+) -> None:
+    """A run that sets an attribute of another type would hang: nothing starts."""
+    await _register(server.client, {"SwitchoverState": "INT"})
+    with pytest.raises(TemporalRefused, match="SwitchoverState is there with another type"):
+        await register_search_attributes(server.client)
+
+
+async def test_workers_may_start_side_by_side(server: WorkflowEnvironment) -> None:
+    """Registering twice, also at the same instant, is no mistake."""
+    await asyncio.gather(*(register_search_attributes(server.client) for _ in range(3)))
+    await register_search_attributes(server.client)
+
+
+def test_every_activity_of_the_contract_has_a_hand() -> None:
+    """What the core may ask for is registered, and nothing twice."""
+    hands = FakeHands(estates.estate())
+    names = [activity.__name__ for activity in Hands(*[hands] * 6).activities]
+    contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases)
+    assert sorted(names) == sorted(n for c in contracts for n in c.__abstractmethods__)
+    assert len(set(names)) == len(names)
+
+
+async def test_a_stray_import_stops_the_worker_at_its_start(temporal: Client) -> None:
+    """A workflow that reaches for what belongs to the hands never serves a run."""
+    with pytest.raises(RuntimeError, match="Failed validating workflow Stray") as refusal:
+        Worker(temporal, task_queue="stray", workflows=[Stray], workflow_runner=FIREWALL)
+    assert "Module yaml was not intentionally passed through" in str(refusal.value.__cause__)
+
+
+async def _register(client: Client, attributes: dict[str, str]) -> None:
+    for name, kind in attributes.items():
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace="default",
+                search_attributes={
+                    name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{kind}"),
+                },
+            )
+        )

@@ -1,0 +1,101 @@
+"""The worker as a program: ``python -m worker --estates DIR``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from temporalio.client import Interceptor
+from temporalio.worker import Worker
+
+from activities.estates import estates_in, read_estate
+from worker.connection import connect, register_search_attributes
+from worker.hands import open_hands
+from worker.refusal import Refusal, TemporalRefused
+from worker.settings import Settings, read_settings
+from worker.telemetry import configure_logging, tracing
+from worker.wiring import build_worker
+from workflows.errors import BadInput
+from workflows.policies import TASK_QUEUE
+
+logger = logging.getLogger("worker")
+
+
+def main() -> int:
+    """Work until told to stop; return the exit code."""
+    try:
+        settings = read_settings()
+        configure_logging(settings.log_level)
+        asyncio.run(serve(settings))
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)  # noqa: T201 - the operator's terminal
+        return refusal.exit_code
+    except KeyboardInterrupt:  # while there was nothing to end in order yet
+        return 130
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Carry switchovers out until SIGINT or SIGTERM.
+
+    Raises:
+        TemporalRefused: Temporal is not there, or does not let us in.
+    """
+    names = _readable_estates(settings.estates)
+    async with AsyncExitStack() as stack:
+        interceptors: list[Interceptor] = []
+        if settings.traces:
+            interceptors.append(stack.enter_context(tracing()))
+        client = await connect(settings, interceptors)
+        await register_search_attributes(client)
+        worker = build_worker(client, await stack.enter_async_context(open_hands(settings)))
+        try:
+            await _work_until_told(worker, _ready(settings, names))
+        except RuntimeError as fault:
+            raise TemporalRefused(f"the worker cannot go on: {fault}") from fault
+
+
+async def _work_until_told(worker: Worker, ready: str) -> None:
+    """Leave in order on the first signal; a second one ends the process as it always would."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    async with worker:
+        print(ready, flush=True)  # noqa: T201 - whoever starts a worker waits for this line
+        await told.wait()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        logger.info("stopping: what runs on nodes goes on, and waits resume with the next worker")
+
+
+def _ready(settings: Settings, estates: list[str]) -> str:
+    return (
+        f"ready: worker on task queue {TASK_QUEUE} at {settings.address} "
+        f"(namespace {settings.namespace}), estates: {', '.join(estates) or 'none yet'}"
+    )
+
+
+def _readable_estates(directory: Path) -> list[str]:
+    """Return the estates that can be switched, and warn about files that cannot be read."""
+    readable = []
+    for name in estates_in(directory):
+        try:
+            read_estate(directory, name)
+        except BadInput as mistake:
+            logger.warning("%s", mistake)
+        else:
+            readable.append(name)
+    return readable
+
+
+if __name__ == "__main__":
+    code = main()
+    # A thread of Temporal's SDK that is still busy can crash an interpreter that is being taken
+    # down, after everything went well (temporalio/sdk-python#300): so it is not taken down.
+    sys.stdout.flush()
+    os._exit(code)

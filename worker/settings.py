@@ -1,0 +1,109 @@
+"""What was configured, by command line and environment; the only module that reads either."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.envconfig import ClientConfigProfile
+
+from worker.refusal import Refusal
+
+DEFAULT_ADDRESS = "localhost:7233"
+DEFAULT_NAMESPACE = "default"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a worker is told from outside."""
+
+    estates: Path
+    records: Path
+    log_level: str
+    temporal: ClientConfigProfile
+    traces: bool
+    """Whether OpenTelemetry was told where to send them."""
+    secrets: Mapping[str, str]
+    """What ``env:NAME`` in an estate file refers to."""
+
+    @property
+    def address(self) -> str:
+        """Where Temporal is."""
+        return self.temporal.address or DEFAULT_ADDRESS
+
+    @property
+    def namespace(self) -> str:
+        """Which of Temporal's namespaces is ours."""
+        return self.temporal.namespace or DEFAULT_NAMESPACE
+
+
+def read_settings(words: Sequence[str] | None = None) -> Settings:
+    """Read the command line, where it is silent the environment; argparse exits 2 on mistakes.
+
+    Raises:
+        Refusal: a directory or Temporal's own configuration is not usable.
+    """
+    given = _parser().parse_args(words)
+    if not given.estates:
+        raise Refusal("--estates DIR (or SWITCHOVER_ESTATES) is missing: where are estate files?")
+    estates, records = Path(given.estates).resolve(), Path(given.records).resolve()
+    if not estates.is_dir():
+        raise Refusal(f"--estates: {estates} is no directory; name the one with the estate files")
+    try:
+        next(estates.iterdir(), None)
+        records.mkdir(parents=True, exist_ok=True)
+    except OSError as refusal:
+        raise Refusal(f"{refusal.filename}: {refusal.strerror}") from refusal
+    if not os.access(records, os.W_OK | os.X_OK):
+        raise Refusal(f"--records: {records} cannot be written; outcomes are kept there")
+    return Settings(
+        estates=estates,
+        records=records,
+        log_level=given.log_level,
+        temporal=_temporal(),
+        traces=bool(
+            os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+            or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        ),
+        secrets=os.environ,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m worker",
+        description="Carries out switchovers. Where Temporal is: TEMPORAL_ADDRESS, "
+        "TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_... or a profile "
+        "(TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE), as for the temporal CLI.",
+    )
+    parser.add_argument(
+        "--estates",
+        metavar="DIR",
+        default=os.environ.get("SWITCHOVER_ESTATES", ""),
+        help="directory of estate files, NAME.yaml (SWITCHOVER_ESTATES)",
+    )
+    parser.add_argument(
+        "--records",
+        metavar="DIR",
+        default=os.environ.get("SWITCHOVER_RECORDS", "records"),
+        help="directory that outcomes are written to (SWITCHOVER_RECORDS; default: records)",
+    )
+    parser.add_argument(
+        "--log-level",
+        type=str.upper,
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        default=os.environ.get("SWITCHOVER_LOG_LEVEL", logging.getLevelName(logging.INFO)),
+        help="how much to say on standard error (SWITCHOVER_LOG_LEVEL; default: INFO)",
+    )
+    return parser
+
+
+def _temporal() -> ClientConfigProfile:
+    try:
+        return ClientConfigProfile.load()
+    except RuntimeError as mistake:
+        raise Refusal(f"Temporal's configuration cannot be read: {mistake}") from mistake

@@ -1,0 +1,50 @@
+"""Where the worker's traces and log lines go."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from temporalio.contrib.opentelemetry import TracingInterceptor
+
+
+class _OneLine(logging.Formatter):
+    """Says an exception in the line that mentions it: the stack is for --log-level DEBUG."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if logging.getLogger().isEnabledFor(logging.DEBUG) or not record.exc_info:
+            return super().format(record)
+        error = record.exc_info[1]
+        plain = logging.makeLogRecord({**vars(record), "exc_info": None, "exc_text": None})
+        return f"{super().format(plain)}: {type(error).__name__}: {error}".replace("\n", " ")
+
+
+def configure_logging(level: str) -> None:
+    """Send one line per event to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+    # Polling would say so every few seconds.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+
+
+@contextmanager
+def tracing() -> Iterator[TracingInterceptor]:
+    """Export spans over OTLP, where OpenTelemetry's own environment says; flush at the end."""
+    provider = TracerProvider(resource=Resource.create({"service.name": "switchover-worker"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    try:
+        # Runs started from the Web UI or the CLI bring no span to hang ours under.
+        yield TracingInterceptor(
+            provider.get_tracer("switchover"), always_create_workflow_spans=True
+        )
+    finally:
+        provider.shutdown()

@@ -1,0 +1,80 @@
+"""Who carries out what: the workflows, and the hands behind each part of the contract."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, get_type_hints
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import SandboxImportNotificationPolicy
+
+import workflows
+from workflows.contract import Databases, Nodes, Planning, Scheduling, Traffic, Waits
+from workflows.policies import TASK_QUEUE
+from workflows.review import PlanReview
+from workflows.switchover import Switchover
+
+WORKFLOWS = [Switchover, PlanReview]
+
+# PlanReview plans with Switchover's own words, so only what nobody imports is left to check.
+_CORE = {
+    f"{workflows.__name__}.{module.name}" for module in pkgutil.iter_modules(workflows.__path__)
+} - {PlanReview.__module__}
+
+FIREWALL = SandboxedWorkflowRunner(
+    restrictions=replace(
+        SandboxRestrictions.default.with_passthrough_modules(*_CORE, "opentelemetry"),
+        # Whatever else a workflow imports stops the worker at its start, not a run at its end.
+        import_notification_policy=(
+            SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
+            | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+        ),
+    )
+)
+
+AT_ONCE = 200
+"""Orders and waits side by side: a wave of 2 x 40 nodes finds room twice."""
+
+GRACE = timedelta(seconds=2)
+"""Effects go on without us and waits resume elsewhere, so leaving is quick."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """One implementation for each part of the contract."""
+
+    planning: Planning
+    nodes: Nodes
+    scheduling: Scheduling
+    waits: Waits
+    traffic: Traffic
+    databases: Databases
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        """Every activity of the contract, as these hands carry it out."""
+        return [
+            getattr(getattr(self, part), name)
+            for part, contract in get_type_hints(Hands).items()
+            for name in sorted(contract.__abstractmethods__)
+        ]
+
+
+def build_worker(client: Client, hands: Hands) -> Worker:
+    """Return a worker that carries out everything a switchover asks for."""
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=WORKFLOWS,
+        activities=hands.activities,
+        workflow_runner=FIREWALL,
+        max_concurrent_activities=AT_ONCE,
+        graceful_shutdown_timeout=GRACE,
+        # With the default of a minute, what people see of a wait would be a minute old.
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+    )
