@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import httpx
@@ -92,7 +93,7 @@ class Admin:
         reply = await self.get(node, "sessions")
         return answers.sessions(reply.body, node.name), reply.at
 
-    async def count(self, node: Node, path: str, query: Query | None = None) -> int:
+    async def total(self, node: Node, path: str, query: Query | None = None) -> int:
         """Read how many items a list has."""
         reply = await self.get(node, path, {**(query or {}), "limit": 1, "fields": "id"})
         return answers.read(Page, reply.body, node.name).total
@@ -100,14 +101,18 @@ class Admin:
     async def items(
         self, node: Node, path: str, query: Query | None = None
     ) -> tuple[dict[str, Any], ...]:
-        """Read all pages of a list."""
+        """Read all pages of a list, some items twice.
+
+        Pages overlap by half: what ends meanwhile moves the rest forward, past a page's edge.
+        """
         found: list[dict[str, Any]] = []
-        while True:
-            asked = {**(query or {}), "limit": PAGE, "offset": len(found)}
+        for offset in count(0, PAGE // 2):
+            asked = {**(query or {}), "limit": PAGE, "offset": offset}
             page = answers.read(Page, (await self.get(node, path, asked)).body, node.name)
             found.extend(page.result)
-            if not page.result or len(found) >= page.total:
-                return tuple(found)
+            if not page.result or offset + len(page.result) >= page.total:
+                break
+        return tuple(found)
 
     async def _get_once(self, node: Node, path: str, query: Query | None) -> Reply:
         response = await self._send(_Call("GET", path, query or {}, READ_WITHIN), node)

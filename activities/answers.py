@@ -13,7 +13,6 @@ from workflows.errors import OutcomeUnknown
 from workflows.estate import Protocol
 from workflows.reports import State
 
-
 T = TypeVar("T", bound=BaseModel)
 
 

@@ -118,10 +118,10 @@ class Effects:
                 raise kind(f"{node.name}: {words}, past its timeout and margin")
             await pause(GLANCE)
 
-    async def _runs_for_good(self, node: Node, task: Task, wish: Wish) -> bool:
-        """Whether it runs, and no graceful stop is pending that would undo that."""
-        record = await self._ledger.look(node, task)
-        return record.busy is None and record.flips <= record.now and await wish.objection() is None
+    async def _runs(self, node: Node, task: Task, wish: Wish) -> bool:
+        """Whether it runs, and no open stop is about to undo that."""
+        busy = (await self._ledger.look(node, task)).busy
+        return busy is None and await wish.objection() is None
 
     async def _remembering_monitor(self, node: Node, task: Task) -> Task:
         """Note with the claim whether the Monitor runs now: a later attempt cannot see it."""

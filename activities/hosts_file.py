@@ -23,20 +23,23 @@ def pointed_at(text: str, wanted: Mapping[str, str], place: str) -> str:
     """Return the text with these addresses between our markers; everything else stays as it is.
 
     Raises:
-        NotReady: a name also stands outside the markers, or these are not one pair.
+        NotReady: a name stands outside the markers or beside others, or these are no pair.
     """
     lines = text.splitlines()
     begin, end = _block(lines, place)
     for number, line in enumerate(lines, 1):
+        names = set(_names_on(line))
         ours = begin < number - 1 < end
-        if not ours and (strangers := [name for name in _names_on(line) if name in wanted]):
+        if names & set(wanted) and not (ours and names <= set(wanted)):
             raise NotReady(
-                f"{place}: line {number} of the hosts file gives {', '.join(strangers)} an address "
-                f"outside our markers: {line.strip()!r}; put it between {BEGIN!r} and {END!r}"
+                f"{place}: line {number} of the hosts file is not ours to change: "
+                f"{line.strip()!r}; "
+                f"put {', '.join(sorted(names & set(wanted)))} on a line of its own "
+                f"between {BEGIN!r} and {END!r}"
             )
-    block = [BEGIN, *(f"{address} {name}" for name, address in wanted.items()), END]
-    kept = _ours_kept(lines[begin + 1 : end], wanted)
-    return "\n".join([*lines[:begin], *block[:1], *kept, *block[1:], *lines[end + 1 :]]) + "\n"
+    kept = [line for line in lines[begin + 1 : end] if not set(_names_on(line)) & set(wanted)]
+    pointed = [f"{address} {name}" for name, address in wanted.items()]
+    return "\n".join([*lines[:begin], BEGIN, *kept, *pointed, END, *lines[end + 1 :]]) + "\n"
 
 
 def _block(lines: list[str], place: str) -> tuple[int, int]:
@@ -52,14 +55,6 @@ def _block(lines: list[str], place: str) -> tuple[int, int]:
                 f"{place}: the markers in the hosts file are no pair; "
                 f"leave one {BEGIN!r} and, after it, one {END!r}"
             )
-
-
-def _ours_kept(lines: list[str], wanted: Mapping[str, str]) -> Iterator[str]:
-    """Yield what stands between the markers and is none of the names that get an address."""
-    for line in lines:
-        names = list(_names_on(line))
-        if not any(name in wanted for name in names):
-            yield line
 
 
 def _names_on(line: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from activities import answers, linux, securetransport
 from activities.admin import Admin
@@ -20,6 +21,13 @@ SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
 
 
+T = TypeVar("T")
+
+
+def _or_none(result: T | Finding) -> T | None:
+    return None if isinstance(result, Finding) else result
+
+
 @dataclass(frozen=True)
 class Observer:
     """Reads a node over its shell and its admin REST API side by side; neither needs the other."""
@@ -31,28 +39,33 @@ class Observer:
         """Return everything that could be read, and why the rest could not."""
         node = errand.node
         ignored = errand.ignored_peers if isinstance(errand, DrainErrand) else ()
-        results = await asyncio.gather(
+        over_shell = asyncio.gather(
             tolerant(lambda: self._services(node), node.name, SHELL),
             tolerant(lambda: self._sessions(node, ignored), node.name, SHELL),
             tolerant(lambda: self._taeh(node), node.name, SHELL),
             tolerant(lambda: self._clock(node), node.name, SHELL),
+        )
+        over_api = asyncio.gather(
             tolerant(lambda: self._scheduling(node), node.name, ADMIN),
             tolerant(lambda: self._version(node), node.name, ADMIN),
             tolerant(lambda: self._timeouts(node), node.name, ADMIN, Severity.WARNS),
         )
-        services, sessions, taeh, clock, scheduling, version, timeouts = results
+        services, sessions, taeh, clock = await over_shell
+        scheduling, version, timeouts = await over_api
+        results = (services, sessions, taeh, clock, scheduling, version, timeouts)
         sightings: dict[Service, Sighting] = {}
         for found in (services, scheduling):
-            sightings.update(found if isinstance(found, dict) else {})
+            if not isinstance(found, Finding):
+                sightings.update(found)
         return NodeReading(
             place=node.name,
             services={service: seen.state for service, seen in sightings.items()},
             words={s: seen.words for s, seen in sightings.items() if seen.state is State.UNKNOWN},
-            sessions=sessions if isinstance(sessions, int) else None,
-            taeh=taeh if isinstance(taeh, str) else None,
-            clock_ahead=clock if isinstance(clock, timedelta) else None,
-            version=version if isinstance(version, str) else None,
-            graceful_timeouts=timeouts if isinstance(timeouts, dict) else {},
+            sessions=_or_none(sessions),
+            taeh=_or_none(taeh),
+            clock_ahead=_or_none(clock),
+            version=_or_none(version),
+            graceful_timeouts=_or_none(timeouts) or {},
             # One silent machine is one finding, whatever was asked of it.
             trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
         )

@@ -48,22 +48,21 @@ class Survey:
     async def states(self, node: Node, services: Iterable[Service]) -> dict[Service, Sighting]:
         """Return what each of these services is seen to be.
 
-        Status scripts answer only while admin runs (section 3). Without it, and only if it is
-        proven down, PID files and ports decide.
+        Status scripts answer only while admin runs (section 3). Without it, and only if neither a
+        script, nor a process, nor a port speaks for it, PID files and ports decide.
         """
         wanted = tuple(services)
         listing = (await self.expect(node, securetransport.scripts(node))).out.split()
         found = await asyncio.gather(*(self._ask(node, listing, s) for s in wanted))
         sightings = dict(zip(wanted, found, strict=True))
-        if any(sighting.state is State.UNKNOWN for sighting in found):
-            traces = await self.traces(node)
-            if not traces.of(node, Service.ADMIN):
-                return {s: _without_admin(traces, node, s, seen) for s, seen in sightings.items()}
-        return sightings
-
-    async def protocol_servers(self, node: Node) -> dict[Service, Sighting]:
-        """Return what every protocol server is seen to be, listed in the estate or not."""
-        return await self.states(node, PROTOCOL_SERVERS)
+        if all(sighting.state is not State.UNKNOWN for sighting in found):
+            return sightings
+        if (await self._ask(node, listing, Service.ADMIN)).running:
+            return sightings
+        traces = await self.traces(node)
+        if traces.of(node, Service.ADMIN):
+            return sightings
+        return {s: _without_admin(traces, node, s, seen) for s, seen in sightings.items()}
 
     async def traces(self, node: Node) -> Traces:
         """Return what the operating system knows of the node's services."""

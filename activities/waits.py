@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from temporalio import activity
 
@@ -65,8 +64,8 @@ class NodeWaits(Waits):
         node = errand.node
 
         async def look() -> QueueLeft:
-            events = await self._admin.count(node, "events")
-            active = await self._admin.count(node, "transfers")
+            events = await self._admin.total(node, "events")
+            active = await self._admin.total(node, "transfers")
             return QueueLeft(node=node.name, at=datetime.now(UTC), events=events, active=active)
 
         async with pulse() as beating:
@@ -146,7 +145,7 @@ class _SessionWatch:
                     place=self._errand.node.name,
                     seen=f"{name} over {session.protocol}, since {began:%H:%M:%S} UTC",
                     expected=f"no session on the source after {redirected:%H:%M:%S} UTC",
-                    advice="find out who connects past the load balancer, or is pinned to the source",
+                    advice="find out who connects past the load balancer, or is pinned to it",
                     severity=Severity.WARNS,
                 )
 

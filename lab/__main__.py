@@ -12,7 +12,11 @@ from typing import Annotated, Optional
 
 import typer
 
+from lab.databases import ACCOUNTS
+from lab.demo import Demo, Wishes
 from lab.house import Lab
+from lab.traffic.process import CLIENTS
+from lab.verdict import Verdict
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -33,6 +37,28 @@ def up(
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
     with lodgings(directory) as place:
         asyncio.run(_serve(place, servers, edges))
+
+
+@app.command()
+def demo(
+    directory: Directory = None,
+    json: Annotated[Optional[Path], typer.Option(help="Write the verdict to this file.")] = None,  # noqa: UP045 - typer
+    clients: Annotated[int, typer.Option(min=1, max=ACCOUNTS)] = CLIENTS,
+    *,
+    literal: Annotated[bool, typer.Option(help="Follow the vendor's page instead.")] = False,
+    keep: Annotated[bool, typer.Option(help="Leave everything up until Ctrl-C.")] = False,
+) -> None:
+    """Switch a living estate over and say what it cost; exit 1 if anything went wrong."""
+    with lodgings(directory) as place:
+        verdict = asyncio.run(_demonstrate(Demo(Wishes(place, clients, literal, keep, json))))
+    raise typer.Exit(1 if verdict.problems() else 0)
+
+
+async def _demonstrate(demo: Demo) -> Verdict:
+    """Leave in order on SIGTERM, too, as ``asyncio.run`` does on SIGINT."""
+    task = asyncio.ensure_future(demo.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def _serve(place: Path, servers: int, edges: int) -> None:

@@ -79,8 +79,9 @@ def traffic_fate(evidence: Evidence, source: Sequence[str], target: Sequence[str
 
 
 def redirect_gap(evidence: Evidence, source: Sequence[str], target: Sequence[str]) -> float | None:
-    """Seconds from the first connection that suffered, or else the last one that began on the
-    source before, to the first that the target served; None if there is no such one.
+    """Seconds until the target served its first connection; None if it never did.
+
+    They begin with the first connection that suffered, or else with the last that the source took.
     """
     moved = redirect(evidence)
     if moved is None:

@@ -28,7 +28,7 @@ async def watch(run: Run, console: Console) -> Outcome:
         Stop: the run failed, or there is none.
     """
     if console.is_terminal:
-        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
             async for sight in _sights(run):
                 live.update(run_view(sight, datetime.now(UTC)), refresh=True)
     else:
@@ -49,7 +49,7 @@ def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
     for said in after.said[len(before.said) if before else 0 :]:
         yield said_line(said)
     for stage in after.stages:
-        if stage.step is not known.get(stage.stage, Step.PENDING):
+        if stage.step not in (known.get(stage.stage, Step.PENDING), Step.LEFT_OUT):
             took = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
             yield f"{SYMBOLS[stage.step][0]} {stage.number} {stage.stage}: {stage.step}{took}"
     yield from _faults(before, after)

@@ -41,14 +41,15 @@ def run_view(sight: Sight, now: datetime) -> RenderableType:
     trouble = [Text(clean(sight.trouble), style="bold red")] if sight.trouble else []
     if progress is None:
         return Group(*trouble or [Text("the run has no plan yet")])
+    # On a small screen the end is cut off: what someone has to do comes before what goes on.
     return Group(
         _header(progress, now),
+        *trouble,
         stage_table(progress.stages),
-        *_at_work(progress, sight.pending, now),
         *_waiting(progress),
+        *_at_work(progress, sight.pending, now),
         *findings_view(progress.findings),
         *said_view(progress.said[-MOST_SAID:]),
-        *trouble,
     )
 
 

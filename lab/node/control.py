@@ -21,6 +21,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ class Control:
                 then()
 
         for name in names:
-            self.stop(name, by, lambda name=name: gone(name))  # type: ignore[misc]
+            self.stop(name, by, partial(gone, name))
 
     def revive(self, by: str) -> None:
         """Start again what ended without a command (F6)."""

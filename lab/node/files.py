@@ -44,7 +44,12 @@ class Transfer:
     @property
     def hidden(self) -> Path:
         """Where an upload lies until it is whole."""
-        return self.final.with_name(f".{self.final.name}.{self.id.hex}.m_inproc")
+        return hidden(self.final, self.id)
+
+
+def hidden(final: Path, name: uuid.UUID) -> Path:
+    """Where the upload of that name lies until it is whole."""
+    return final.with_name(f".{final.name}.{name.hex}.m_inproc")
 
 
 class Visit:
@@ -140,10 +145,9 @@ class Visit:
         return Frame({"file": number})
 
     def _transfer(self, asked: dict[str, Any]) -> Transfer:
-        path, upload = self._path(asked), asked["mode"] == "write"
-        found = Transfer(uuid.uuid4(), asked["account"], path, upload, None)  # type: ignore[arg-type]
-        found.file = found.hidden.open("w+b") if upload else path.open("rb")
-        return found
+        name, path, upload = uuid.uuid4(), self._path(asked), asked["mode"] == "write"
+        file = hidden(path, name).open("w+b") if upload else path.open("rb")
+        return Transfer(name, asked["account"], path, upload, file)
 
     async def _read(self, asked: dict[str, Any], _: bytes) -> Frame:
         file = self._opened(asked).file

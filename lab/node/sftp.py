@@ -112,7 +112,7 @@ class _Files(asyncssh.SFTPServer):
         assert self._visitor.session
         self._session = self._visitor.session
 
-    async def _ask(self, operation: str, payload: bytes = b"", **fields: Any) -> Frame:  # noqa: ANN401
+    async def _ask(self, operation: str, payload: bytes = b"", **fields: Any) -> Frame:  # noqa: ANN401 - JSON
         if not self._server.admits and "file" not in fields:
             raise asyncssh.SFTPFailure("the server is shutting down")
         try:

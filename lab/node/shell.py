@@ -119,7 +119,8 @@ class _Shell:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        await process.redirect(command.stdin, command.stdout, command.stderr)
+        # The end of standard output must not end the channel: standard error may still come.
+        await process.redirect(command.stdin, command.stdout, command.stderr, send_eof=False)
         await _ended(command)
         # What the command wrote last is still on its way.
         await process.stdout.drain()

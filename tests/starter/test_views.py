@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from itertools import pairwise
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped] # ships no annotations
 import pytest
 from rich.console import Console, RenderableType
 
@@ -87,10 +88,12 @@ def test_a_second_fault_of_one_order_is_told_again() -> None:
     order = plan_switchover(estates.estate(), estates.request()).stages[1].orders[0]
     fault = Fault(order=order.key, place=order.place, kind="Refused", words="no", settled=True)
     looks = [at_work.progress]
-    for step in (lambda: at_work.failed(order, fault), lambda: at_work.begin(order, 2)) * 2:
-        step()
+    for _ in range(2):
+        at_work.failed(order, fault)
         looks.append(at_work.progress)
-    told = [list(transitions(a, b)) for a, b in zip(looks, looks[1:], strict=False)]
+        at_work.begin(order, 2)
+        looks.append(at_work.progress)
+    told = [list(transitions(a, b)) for a, b in pairwise(looks)]
     words = f"✖ {order}: Refused: no"
     assert told == [[words], [], [words], []]
 

@@ -99,7 +99,6 @@ def settings(tmp_path: Path, address: str) -> Settings:
         (("--estates", "{tmp}/nowhere"), "nowhere is no directory"),
         (("--estates", "{tmp}/file"), "file is no directory"),
         (("--estates", "{tmp}", "--records", "{tmp}/file"), "file: File exists"),
-        (("--estates", "{tmp}", "--records", "{tmp}/file/under"), "under: Not a directory"),
         (("--estates", "{tmp}", "--log-level", "shout"), "invalid choice: 'SHOUT'"),
         (("--estate", "{tmp}", "--frobnicate"), "unrecognized arguments: --frobnicate"),
     ],

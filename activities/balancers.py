@@ -1,0 +1,126 @@
+"""How is a load balancer host told where new connections go? One driver for each way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from activities import hosts_file
+from activities.ledger import Ledger, Task, succeeded
+from activities.shell import Command, Shell, script
+from activities.telemetry import effect
+from workflows.contract import TrafficErrand
+from workflows.errors import BadInput, NotReady, OutcomeUnknown
+from workflows.estate import LoadBalancer, LoadBalancerHost
+from workflows.orders import Redirect
+from workflows.reports import Report, changed, unchanged
+
+
+class Balancer(Protocol):
+    """One way of steering traffic: DNS, HAProxy's runtime API and others follow as modules."""
+
+    async def addresses(self, balancer: LoadBalancer, host: str) -> dict[str, str]:
+        """Return the address that each of the estate's names has for this host now."""
+
+    async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
+        """Leave the host pointing at the order's cluster."""
+
+
+_READ = r"""cksum <"$1" && cat "$1" """
+
+_REWRITE = r"""
+file=$1 sum=$2 text=$3; shift 3
+if [ -n "$text" ]; then
+  if [ "$(cksum <"$file")" != "$sum" ]; then echo "$file was changed meanwhile"; exit 75; fi
+  # A new file in one step, with the old one's mode and owner; where the file is mounted by itself,
+  # or is a link, it can only be written where it is.
+  new=$file.switchover.$$
+  if [ ! -L "$file" ] && cp -p "$file" "$new" 2>/dev/null && printf %s "$text" >"$new" \
+    && mv -f "$new" "$file" 2>/dev/null; then :
+  else rm -f "$new"; printf %s "$text" >"$file" || exit 74
+  fi
+  echo rewritten
+else
+  echo already
+fi
+"$@"
+"""
+
+LONGEST = 60_000
+"""Bytes of a hosts file: it travels in one command."""
+
+RELOADED_WITHIN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class _HostsFile:
+    sum: str
+    text: str
+
+
+class HostsFiles:
+    """The vendor's own case: the Edges' names stand in a hosts file (section 2)."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._ledger = Ledger(shell)
+
+    async def addresses(self, balancer: LoadBalancer, host: str) -> dict[str, str]:
+        """Return the address that each of the estate's names has in the host's file now."""
+        file = await self._read(host_named(balancer, host))
+        return hosts_file.addresses(file.text, balancer.names)
+
+    async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
+        """Rewrite and reload, as one effect.
+
+        The file alone proves nothing: whoever wrote it may never have reloaded. So a reload always
+        belongs to this operation, also where the file is right already; ``unchanged`` means that
+        the file was, when this operation was claimed. The ledger remembers which of both it was.
+        """
+        order = errand.order
+        host = host_named(errand.load_balancer, order.host)
+        task = Task(errand.operation.id, "traffic", Command(()), RELOADED_WITHIN)
+        if (await self._ledger.look(host, task)).claim is None:
+            command = await self._rewrite(errand, host)
+            with effect(errand, str(order)):
+                await self._ledger.claim(
+                    host, Task(task.operation, task.service, command, task.within)
+                )
+        record = succeeded(await self._ledger.ended(host, task), host.name)
+        if record.output.startswith("already"):
+            return unchanged(order, f"{host.name} pointed at {order.to} already", record.at)
+        return changed(order, f"{host.name} points at {order.to}", record.at)
+
+    async def _rewrite(self, errand: TrafficErrand[Redirect], host: LoadBalancerHost) -> Command:
+        names = errand.load_balancer.names
+        wanted = {name: addresses[errand.order.to] for name, addresses in names.items()}
+        file = await self._read(host)
+        text = hosts_file.pointed_at(file.text, wanted, host.name)
+        if hosts_file.addresses(file.text, names) == wanted:
+            text = ""
+        if len(text.encode()) > LONGEST:
+            raise NotReady(f"{host.name}: {host.hosts_file} is too long to be rewritten safely")
+        return script(_REWRITE, host.hosts_file, file.sum, text, *host.reload)
+
+    async def _read(self, host: LoadBalancerHost) -> _HostsFile:
+        answer = await self._shell.run(host, script(_READ, host.hosts_file))
+        if answer.status != 0:
+            raise OutcomeUnknown(f"{host.name}: {host.hosts_file} cannot be read: {answer.words}")
+        # A login shell may print what it likes before; the sum is two numbers.
+        lines = answer.out.splitlines(keepends=True)
+        return _HostsFile(lines[0].strip(), "".join(lines[1:]))
+
+
+def host_named(balancer: LoadBalancer, name: str) -> LoadBalancerHost:
+    """Return the load balancer host of that name."""
+    for host in balancer.hosts:
+        if host.name == name:
+            return host
+    raise BadInput(f"the load balancer has no host {name}; look at the plan's estate")
+
+
+def drivers(shell: Shell) -> Mapping[str, Balancer]:
+    """Every driver, by its name in the estate; the only place where they are told apart."""
+    return {"hosts_file": HostsFiles(shell)}

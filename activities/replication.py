@@ -1,0 +1,176 @@
+"""How is replication between the clusters' databases observed, suspended and resumed?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, assert_never
+
+from temporalio import activity
+
+from activities.fence import Fence
+from activities.postgresql import PostgreSql, Subscription
+from activities.pulse import pause, pulse
+from activities.secrets import Secrets
+from activities.telemetry import effect
+from activities.trouble import tolerant
+from activities.wishes import GLANCE
+from workflows.contract import Databases, ReplicationErrand
+from workflows.errors import NotReady, OutcomeUnknown
+from workflows.orders import ObserveReplication, ResumeReplication, SuspendReplication
+from workflows.reports import Finding, ReplicationReading, Report, changed, unchanged
+
+
+class Link(Protocol):
+    """One direction of replication; Oracle GoldenGate, SQL Server and others follow as modules."""
+
+    async def subscription(self) -> Subscription:
+        """Read the subscription; NotReady where there is none."""
+
+    async def written(self) -> str:
+        """Return the position up to which the publisher has written by now."""
+
+    async def lag(self, slot: str, written: str | None = None) -> int:
+        """Return how many bytes, up to a position, the subscriber has not confirmed yet."""
+
+    async def tables(self) -> tuple[str, ...]:
+        """Return what the publication carries."""
+
+    async def disable(self, within: float) -> None:
+        """Disable the subscription, in so many seconds; OutcomeUnknown without an answer."""
+
+    async def enable(self, within: float) -> None:
+        """Enable the subscription, in so many seconds; OutcomeUnknown without an answer."""
+
+
+def link(secrets: Secrets, errand: ReplicationErrand[Any]) -> Link:
+    """Return the errand's link by its driver; the only place where drivers are told apart."""
+    match errand.replication.driver:
+        case "postgresql":
+            return PostgreSql(secrets, errand.link, errand.publisher, errand.subscriber)
+        case never:
+            assert_never(never)
+
+
+UNREACHABLE = "database_unreachable"
+LOOKS = 60
+"""How often a subscription is read after it was asked to change, a glance apart."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a subscription is to become."""
+
+    enables: bool
+
+
+SUSPEND, RESUME = Change(enables=False), Change(enables=True)
+
+
+class ReplicationLinks(Databases):
+    """Replication links, each by its driver."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+
+    @activity.defn
+    async def observe_replication(
+        self, errand: ReplicationErrand[ObserveReplication]
+    ) -> ReplicationReading:
+        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+        here = link(self._secrets, errand)
+        name = errand.link.name
+
+        async def lag() -> int:
+            return await here.lag((await here.subscription()).slot)
+
+        async with pulse():
+            results = await asyncio.gather(
+                tolerant(here.subscription, name, UNREACHABLE),
+                tolerant(lag, name, UNREACHABLE),
+                tolerant(here.tables, name, UNREACHABLE),
+            )
+        subscription, behind, tables = results
+        known = subscription if isinstance(subscription, Subscription) else None
+        return ReplicationReading(
+            place=name,
+            enabled=known.enabled if known else None,
+            running=known.running if known else None,
+            lag=behind if isinstance(behind, int) else None,
+            tables=tables if isinstance(tables, tuple) else (),
+            trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+        )
+
+    @activity.defn
+    async def suspend_replication(self, errand: ReplicationErrand[SuspendReplication]) -> Report:
+        """Leave the subscription disabled, after its lag reached zero."""
+        here, name = link(self._secrets, errand), errand.link.name
+        fence = Fence.of_this_attempt()
+        subscription = await here.subscription()
+        if not subscription.enabled:
+            await _see(here, name, SUSPEND)
+            return unchanged(errand.order, f"{name} was suspended already", datetime.now(UTC))
+        await self._await_lag(errand, fence)
+        await self._alter(errand, SUSPEND, fence)
+        return changed(
+            errand.order, f"{name} suspended, with nothing left behind", datetime.now(UTC)
+        )
+
+    @activity.defn
+    async def resume_replication(self, errand: ReplicationErrand[ResumeReplication]) -> Report:
+        """Leave the subscription enabled and its worker running."""
+        here, name = link(self._secrets, errand), errand.link.name
+        fence = Fence.of_this_attempt()
+        if (await here.subscription()).enabled:
+            await _see(here, name, RESUME)
+            return unchanged(errand.order, f"{name} was running already", datetime.now(UTC))
+        await self._alter(errand, RESUME, fence)
+        return changed(errand.order, f"{name} runs again", datetime.now(UTC))
+
+    async def _await_lag(self, errand: ReplicationErrand[Any], fence: Fence) -> None:
+        """Wait until all that was written by now has been confirmed.
+
+        The wait is part of the attempt's first third: where it takes longer, nothing is sent.
+        """
+        here = link(self._secrets, errand)
+        slot, written = (await here.subscription()).slot, await here.written()
+        patience = min(errand.timing.replication_patience, fence.left)
+        deadline = datetime.now(UTC) + patience
+        while (behind := await here.lag(slot, written)) > 0:
+            if datetime.now(UTC) >= deadline:
+                raise NotReady(
+                    f"{errand.link.name}: {errand.subscriber.name} is still {behind} bytes behind "
+                    f"{errand.publisher.name}, expected 0; find out what holds it, "
+                    "then decide `retry`"
+                )
+            await pause(GLANCE)
+
+    async def _alter(self, errand: ReplicationErrand[Any], change: Change, fence: Fence) -> None:
+        """Send one statement and read it back; a lost reply is resolved by reading."""
+        here, lost = link(self._secrets, errand), None
+        send = here.enable if change.enables else here.disable
+        within = fence.pass_()
+        with effect(errand, str(errand.order)):
+            try:
+                await send(within)
+            except OutcomeUnknown as silence:
+                lost = silence
+        try:
+            await _see(here, errand.link.name, change)
+        except OutcomeUnknown as unseen:
+            raise lost or unseen from unseen
+
+
+async def _see(here: Link, name: str, change: Change) -> None:
+    """Wait until the subscription is as it should be, and so is its worker."""
+    for _ in range(LOOKS):
+        seen = await here.subscription()
+        if seen.enabled is seen.running is change.enables:
+            return
+        await pause(GLANCE)
+    wanted = "enabled and running" if change.enables else "disabled and its worker gone"
+    raise OutcomeUnknown(
+        f"{name}: enabled: {seen.enabled}, its worker running: {seen.running}, expected {wanted}; "
+        "look at the subscriber's log"
+    )

@@ -1,0 +1,118 @@
+"""Where does traffic go, how is it redirected, and how is that proven?"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+
+from activities.admin import Admin
+from activities.balancers import Balancer, drivers
+from activities.probes import Landing, Probes
+from activities.pulse import pulse
+from activities.secrets import Secrets
+from activities.shell import Shell
+from activities.trouble import tolerant
+from workflows.contract import Traffic, TrafficErrand
+from workflows.errors import BadInput, NotReady, OutcomeUnknown
+from workflows.estate import LoadBalancer, Probe, Protocol
+from workflows.orders import ObserveTraffic, ProveTraffic, Redirect
+from workflows.reports import Finding, Report, TrafficReading, seen
+
+PROVEN_WITHIN = timedelta(seconds=15)
+"""How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
+AGAIN_AFTER = timedelta(seconds=0.5)
+
+
+class LoadBalancers(Traffic):
+    """Load balancers, each by its driver."""
+
+    def __init__(self, shell: Shell, admin: Admin, secrets: Secrets) -> None:
+        self._drivers = drivers(shell)
+        self._probes = Probes(admin, secrets)
+
+    @activity.defn
+    async def observe_traffic(self, errand: TrafficErrand[ObserveTraffic]) -> TrafficReading:
+        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+        balancer, host = errand.load_balancer, errand.order.host
+        driver = self._driver(balancer)
+        async with pulse():
+            resolved, *landed = await asyncio.gather(
+                tolerant(
+                    lambda: driver.addresses(balancer, host), host, "load_balancer_unreachable"
+                ),
+                *(self._observe_landing(errand, probe) for probe in balancer.probes),
+            )
+        findings = [result for result in (resolved, *landed) if isinstance(result, Finding)]
+        return TrafficReading(
+            place=host,
+            resolves_to=resolved if isinstance(resolved, dict) else {},
+            lands_on={
+                probe.protocol: result
+                for probe, result in zip(balancer.probes, landed, strict=True)
+                if isinstance(result, str)
+            },
+            trouble=tuple(findings),
+        )
+
+    @activity.defn
+    async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
+        """Leave the host pointing at the cluster."""
+        async with pulse():
+            return await self._driver(errand.load_balancer).redirect(errand)
+
+    @activity.defn
+    async def prove_traffic(self, errand: TrafficErrand[ProveTraffic]) -> Report:
+        """Find our own login on a node of the cluster; NotReady where it lands elsewhere."""
+        order = errand.order
+        probe = _probe(errand.load_balancer, order.protocol)
+        cluster_of = {node.name: c.name for c in errand.clusters for node in c.nodes}
+        deadline = datetime.now(UTC) + PROVEN_WITHIN
+        async with pulse():
+            while True:
+                landing = await self._probes.landing(probe, errand.clusters)
+                node = landing.node
+                if node is not None and cluster_of[node] == order.to:
+                    words = f"a new {order.protocol} session lands on {node}, of {order.to}"
+                    return seen(order, words, datetime.now(UTC))
+                if datetime.now(UTC) >= deadline:
+                    raise _objection(order, landing)
+                await asyncio.sleep(AGAIN_AFTER.total_seconds())
+
+    async def _observe_landing(
+        self, errand: TrafficErrand[ObserveTraffic], probe: Probe
+    ) -> str | Finding:
+        async def look() -> str:
+            landing = await self._probes.landing(probe, errand.clusters)
+            if landing.node is None:
+                raise OutcomeUnknown(_nowhere(probe.protocol, landing))
+            return landing.node
+
+        return await tolerant(look, errand.order.host, "probe_unreachable")
+
+    def _driver(self, balancer: LoadBalancer) -> Balancer:
+        return self._drivers[balancer.driver]
+
+
+def _probe(balancer: LoadBalancer, protocol: Protocol) -> Probe:
+    for probe in balancer.probes:
+        if probe.protocol is protocol:
+            return probe
+    raise BadInput(f"the load balancer has no probe for {protocol}; add one to the estate")
+
+
+def _objection(order: ProveTraffic, landing: Landing) -> NotReady | OutcomeUnknown:
+    if landing.node is None:
+        return OutcomeUnknown(_nowhere(order.protocol, landing))
+    return NotReady(
+        f"a new {order.protocol} session still lands on {landing.node}, expected a node of "
+        f"{order.to}; look at what the load balancer resolves and pins, then decide `retry`"
+    )
+
+
+def _nowhere(protocol: Protocol, landing: Landing) -> str:
+    unread = (
+        f"; not every node could be read: {'; '.join(landing.unread)}" if landing.unread else ""
+    )
+    return f"a {protocol} login was accepted, and is in no node's session list{unread}"

@@ -1,0 +1,197 @@
+"""What does one whole switchover of a living estate look like, unattended and measured?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from lab import records
+from lab.evidence import gather
+from lab.house import Lab
+from lab.invariants import Roles
+from lab.layout import Layout
+from lab.literal import Literal
+from lab.product import Product, stage_of
+from lab.samples import Samples
+from lab.settling import settle
+from lab.temporal import TemporalServer
+from lab.traffic.process import Traffic
+from lab.verdict import Run, Verdict, judge
+from workflows.estate import Estate
+
+SOURCE, TARGET = "cluster1", "cluster2"
+WARM_UP = 8.0
+"""Seconds until large transfers are on their way and there are old files to read back."""
+RUN_ON = 10.0
+"""Seconds of traffic on the target after the switchover."""
+TOLD_EVERY = 5.0
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line asks for."""
+
+    directory: Path
+    clients: int
+    literal: bool
+    keep: bool
+    json: Path | None
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Whoever carries the switchover out."""
+
+    drive: Callable[[], Awaitable[Run]]
+    stage: Callable[[], Awaitable[str]]
+    ui: str = ""
+    """Where it can be watched."""
+
+
+class Demo:
+    """One demonstration, told to a terminal."""
+
+    def __init__(self, wishes: Wishes) -> None:
+        self._wishes = wishes
+        self._console = Console(soft_wrap=True, highlight=False)
+        self._began = time.monotonic()
+
+    async def run(self) -> Verdict:
+        """Let it happen, and judge it."""
+        async with AsyncExitStack() as stack:
+            lab = await stack.enter_async_context(Lab.open(self._wishes.directory))
+            layout = lab.layout
+            self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")
+            begin = self._literal if self._wishes.literal else self._product
+            driver = await begin(layout, stack)
+            samples, traffic = Samples(layout), Traffic(layout, self._wishes.clients)
+            stack.push_async_callback(samples.stop)
+            stack.push_async_callback(traffic.stop)
+            samples.start()
+            traffic.start()
+            self._say(f"{self._wishes.clients} clients begin to transfer")
+            await asyncio.sleep(WARM_UP)
+            self._say(f"the switchover from {SOURCE} to {TARGET} begins")
+            async with self._telling(layout, driver):
+                run = await driver.drive()
+                self._say(f"the switchover is over: {run.outcome}")
+            await asyncio.sleep(RUN_ON)
+            await traffic.finish()
+            await settle(layout)
+            await samples.stop()
+            verdict = await _judged(layout, run)
+            self._show(verdict)
+            if self._wishes.keep:
+                self._say(f"everything stays up until Ctrl-C {driver.ui}")
+                await _until_told()
+        return verdict
+
+    async def _literal(self, layout: Layout, _: AsyncExitStack) -> Driver:
+        literal = Literal(layout, layout.cluster(SOURCE), layout.cluster(TARGET))
+
+        async def stage() -> str:
+            return literal.stage
+
+        return Driver(literal.run, stage)
+
+    async def _product(self, layout: Layout, stack: AsyncExitStack) -> Driver:
+        server = TemporalServer(layout)
+        stack.push_async_callback(server.stop)
+        client = await server.start()
+        self._say(f"Temporal's Web UI: {server.ui}")
+        product = Product(layout, server.address)
+        stack.push_async_callback(product.stop)
+        await product.start_worker()
+        self._say("a worker is ready")
+        return Driver(
+            lambda: product.switch_over(SOURCE, TARGET, client),
+            lambda: stage_of(client),
+            server.ui,
+        )
+
+    @asynccontextmanager
+    async def _telling(self, layout: Layout, driver: Driver) -> AsyncIterator[None]:
+        telling = asyncio.create_task(self._tell(layout, driver))
+        try:
+            yield
+        finally:
+            telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await telling
+
+    async def _tell(self, layout: Layout, driver: Driver) -> None:
+        last, told = "", 0.0
+        while True:
+            stage = await driver.stage() or last
+            if stage != last or time.monotonic() > told + TOLD_EVERY:
+                tried = Counter(line["ok"] for line in records.read(layout.traffic))
+                effects = sum(1 for _ in records.read(layout.effects))
+                self._say(
+                    f"{stage or 'starting':<26} {tried.total():>5} operations, "
+                    f"{tried[False]} failed; {effects} effects"
+                )
+                last, told = stage, time.monotonic()
+            await asyncio.sleep(0.25)
+
+    def _say(self, words: str) -> None:
+        self._console.print(f"{time.monotonic() - self._began:6.1f} s  {words}", markup=False)
+
+    def _show(self, verdict: Verdict) -> None:
+        self._console.print(table(verdict))
+        for problem in verdict.problems():
+            self._console.print(f"problem: {problem}", style="red", markup=False)
+        for kind, words in verdict.words.items():
+            self._console.print(f"{kind}: {'; '.join(words[:5])}", style="dim", markup=False)
+        if self._wishes.json:
+            text = json.dumps(verdict.as_json(), indent=1) + "\n"
+            self._wishes.json.write_text(text, encoding="utf-8")
+            self._say(f"the verdict is in {self._wishes.json}")
+
+
+def table(verdict: Verdict) -> Table:
+    """The verdict for a terminal."""
+    traffic, files, events = verdict.traffic, verdict.files, verdict.events
+    effects, invariants, seconds = verdict.effects, verdict.invariants, verdict.seconds
+    rows = {
+        "traffic": f"{traffic.attempted} operations by {traffic.clients} clients, "
+        f"{traffic.failed} failed, {traffic.straddling} transfers straddled the redirect, "
+        f"gap {traffic.redirect_gap_seconds} s",
+        "files": f"{files.expected} uploaded, {files.missing} missing, {files.corrupt} corrupt, "
+        f"{files.duplicated} worked on twice",
+        "events": f"{events.expected} expected, {events.missing} missing, "
+        f"{events.duplicated} worked off twice",
+        "effects": f"{effects.recorded} of {effects.expected} expected, "
+        f"{effects.repeated} repeated, {effects.skipped} skipped, "
+        f"{effects.misordered} misordered, {effects.unexpected} unexpected",
+        "invariants": f"{invariants.violations} violations in {invariants.samples} judgements",
+        "seconds": f"{seconds.total} in all: {seconds.drain} until the clients had left, "
+        f"{seconds.orchestration} ours",
+    }
+    shown = Table("", f"outcome: {verdict.outcome}", show_lines=False)
+    for name, row in rows.items():
+        shown.add_row(name, row)
+    return shown
+
+
+async def _judged(layout: Layout, run: Run) -> Verdict:
+    text = layout.estate_file.read_text(encoding="utf-8")
+    estate = Estate.model_validate(yaml.safe_load(text))
+    return judge(Roles(estate, SOURCE, TARGET), run, await gather(layout))
+
+
+async def _until_told() -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()

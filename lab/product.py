@@ -1,0 +1,98 @@
+"""How is the product driven from outside, as its operator would: by its worker and its console?"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError
+
+from lab.children import HERE, end, ended, spawn
+from lab.layout import ESTATE, Layout
+from lab.verdict import Run
+
+READY_WITHIN = 30.0
+ENDS_WITHIN = 900.0
+WORKFLOW = f"switchover-{ESTATE}"
+
+
+class Product:
+    """An unmodified worker and console, as processes."""
+
+    def __init__(self, layout: Layout, address: str) -> None:
+        self._layout = layout
+        self._address = address
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._console: subprocess.Popen[bytes] | None = None
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker says."""
+        return self._layout.root / "worker.log"
+
+    @property
+    def console_log(self) -> Path:
+        """What the console says."""
+        return self._layout.root / "console.log"
+
+    async def start_worker(self) -> None:
+        """Start a worker; returns when it is ready."""
+        estates = str(self._layout.estate_file.parent)
+        self._worker = self._spawn(["worker", "--estates", estates], self.worker_log)
+        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        while "ready:" not in _text(self.worker_log):
+            if self._worker.poll() is not None or asyncio.get_running_loop().time() > deadline:
+                raise RuntimeError(f"the worker is not ready: {_text(self.worker_log)[-3000:]}")
+            await asyncio.sleep(0.05)
+
+    async def switch_over(self, source: str, target: str, client: Client) -> Run:
+        """Start a switchover by the console and wait for its outcome."""
+        began = time.time()
+        words = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait"]
+        self._console = self._spawn(words, self.console_log)
+        if not await ended(self._console, ENDS_WITHIN):
+            return Run(f"none after {ENDS_WITHIN:.0f} s", began, time.time())
+        finished = time.time()
+        code = self._console.returncode
+        handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(WORKFLOW)
+        try:
+            outcome = await handle.result()
+        except (WorkflowFailureError, RPCError):
+            return Run(f"failed, exit {code}; see {self.console_log}", began, finished)
+        stages = tuple(
+            {"stage": stage["stage"], "seconds": stage["seconds"]} for stage in outcome["stages"]
+        )
+        said = outcome["outcome"]
+        return Run(said if code == 0 else f"{said}, but exit {code}", began, finished, stages)
+
+    async def stop(self) -> None:
+        """End both."""
+        for process in (self._console, self._worker):
+            if process is not None:
+                await end(process)
+
+    def _spawn(self, words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+        environment = (
+            f"TEMPORAL_ADDRESS={self._address}",
+            f"SWITCHOVER_RECORDS={self._layout.root / 'records'}",
+        )
+        return spawn(["env", *environment, sys.executable, "-m", *words], log, cwd=HERE)
+
+
+async def stage_of(client: Client) -> str:
+    """Say where the run is now; "" while nobody can answer."""
+    try:
+        status = await client.get_workflow_handle(WORKFLOW).query("status")
+    except RPCError:
+        return ""
+    return str(status["stage"])
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8") if log.exists() else ""

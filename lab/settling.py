@@ -1,0 +1,45 @@
+"""When has everything that clients caused come to rest?"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psycopg
+
+from lab.layout import Layout
+
+SETTLES_WITHIN = 20.0
+LOOKS_EVERY = 0.2
+
+
+async def settle(layout: Layout) -> None:
+    """Wait until queues and inboxes are empty and the storages equal, but not for ever.
+
+    What has not come to rest by then never will, and the verdict says so.
+    """
+    deadline = asyncio.get_running_loop().time() + SETTLES_WITHIN
+    while asyncio.get_running_loop().time() < deadline:
+        if await _at_rest(layout):
+            return
+        await asyncio.sleep(LOOKS_EVERY)
+
+
+async def _at_rest(layout: Layout) -> bool:
+    one, two = (_files(cluster.storage) for cluster in layout.clusters)
+    if one != two or any(path.startswith("inbox/") for path in one):
+        return False
+    for cluster in layout.clusters:
+        async with await psycopg.AsyncConnection.connect(cluster.dsn) as connection:
+            queued = await (await connection.execute("SELECT count(*) FROM event")).fetchone()
+        if queued is None or queued[0]:
+            return False
+    return True
+
+
+def _files(storage: Path) -> set[str]:
+    return {
+        str(path.relative_to(storage))
+        for path in storage.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }

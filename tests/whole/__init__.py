@@ -1,0 +1,1 @@
+"""The unmodified worker against the whole lab: real SSH, REST, SQL, HAProxy and Temporal."""
