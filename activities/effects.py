@@ -24,8 +24,6 @@ from workflows.reports import Report, Service, State, changed, unchanged
 Errand = NodeErrand[Any]
 Guard = Callable[[], Awaitable[None]]
 
-SETTLED = timedelta(seconds=1)
-"""Between two looks that must agree: some states flip."""
 REFUSED_AGAIN = timedelta(seconds=2)
 """Before a start that was refused is tried again (section 4: ports in use, daemons in between)."""
 
@@ -61,13 +59,13 @@ class Effects:
         async with self._turns[node.name]:
             if (await self._ledger.look(node, task)).claim is None:
                 if await self._runs(node, task, wish):
-                    await self._stays(node, task, wish)
+                    await self._stays(errand, task, wish)
                     return unchanged(errand.order, wish.already, datetime.now(UTC))
                 with effect(errand, str(errand.order)):
                     await self._ledger.claim(node, await self._remembering_monitor(node, task))
             record = await self._until_accepted(errand, task, wish)
             await _prove(node, record, wish)
-            await self._stays(node, task, wish)
+            await self._stays(errand, task, wish)
             revived = await self._stop_revived_monitor(errand, task)
         return changed(errand.order, wish.done + revived, record.at)
 
@@ -93,12 +91,12 @@ class Effects:
             await guard()
             with effect(errand, str(errand.order)):
                 await self._ledger.claim(node, task)
-        record = await self._landed(node, task, service)
+        record = await self._landed(errand, task, service)
         return changed(errand.order, f"{service} stopped gracefully on {node.name}", record.at)
 
-    async def _landed(self, node: Node, task: Task, service: Service) -> Record:
+    async def _landed(self, errand: Errand, task: Task, service: Service) -> Record:
         """Return once the service reads down, twice; exit status 0 alone proves nothing."""
-        downs = 0
+        node, downs = errand.node, 0
         while True:
             record = await self._ledger.look(node, task)
             if record.claim is None:
@@ -116,7 +114,7 @@ class Effects:
                 words = f"{service} is still {seen.state} ({seen.words})"
                 kind = OutcomeUnknown if seen.state is State.UNKNOWN else CommandFailed
                 raise kind(f"{node.name}: {words}, past its timeout and margin")
-            await pause(GLANCE)
+            await pause(min(GLANCE, errand.timing.reading_interval))
 
     async def _runs(self, node: Node, task: Task, wish: Wish) -> bool:
         """Whether it runs, and no open stop is about to undo that."""
@@ -142,9 +140,10 @@ class Effects:
                 record = await self._ledger.once(node, again)
         return record
 
-    async def _stays(self, node: Node, task: Task, wish: Wish) -> None:
+    async def _stays(self, errand: Errand, task: Task, wish: Wish) -> None:
         """See the state once more, when no earlier graceful stop can undo it any longer."""
-        await pause(SETTLED)
+        node = errand.node
+        await pause(errand.timing.reading_interval)
         while (record := await self._ledger.look(node, task)).flips > record.now:
             await pause(GLANCE)
         if (objection := await wish.objection()) is not None:

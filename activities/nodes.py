@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities import securetransport
 from activities.admin import Admin
-from activities.effects import SETTLED, Effects, monitor_task
+from activities.effects import Effects, monitor_task
 from activities.ledger import EVERYTHING, Ledger, Task
 from activities.observing import Observer
 from activities.pulse import pause, pulse
@@ -90,7 +90,7 @@ class SshNodes(Nodes):
         async with pulse():
             # Twice: a Monitor that someone started meanwhile restarts what it finds down.
             await self._require_down(node, services, "the Transaction Manager was left up")
-            await pause(SETTLED)
+            await pause(errand.timing.reading_interval)
             await self._require_down(node, services, "the Transaction Manager was left up")
         words = f"every protocol server and the Monitor of {node.name} are down"
         return seen(errand.order, words, datetime.now(UTC))

@@ -52,7 +52,8 @@ class Observer:
         )
         services, sessions, taeh, clock = await over_shell
         scheduling, version, timeouts = await over_api
-        results = (services, sessions, taeh, clock, scheduling, version, timeouts)
+        # The timeouts' findings only warn, so a blocking one of the same name comes after them.
+        results = (timeouts, services, sessions, taeh, clock, scheduling, version)
         sightings: dict[Service, Sighting] = {}
         for found in (services, scheduling):
             if not isinstance(found, Finding):

@@ -36,6 +36,7 @@ WARM_UP = 8.0
 RUN_ON = 10.0
 """Seconds of traffic on the target after the switchover."""
 TOLD_EVERY = 5.0
+LOOKS_EVERY = 0.5
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Demo:
                     f"{tried[False]} failed; {effects} effects"
                 )
                 last, told = stage, time.monotonic()
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(LOOKS_EVERY)
 
     def _say(self, words: str) -> None:
         self._console.print(f"{time.monotonic() - self._began:6.1f} s  {words}", markup=False)

@@ -86,12 +86,12 @@ class Product:
 
 
 async def stage_of(client: Client) -> str:
-    """Say where the run is now; "" while nobody can answer."""
+    """Say where the run is now; "" while nobody can answer, or there is no plan yet."""
     try:
         status = await client.get_workflow_handle(WORKFLOW).query("status")
     except RPCError:
         return ""
-    return str(status["stage"])
+    return str(status["stage"]) if status else ""
 
 
 def _text(log: Path) -> str:

@@ -157,7 +157,11 @@ def transaction_managers(seen: Seen) -> Iterator[Finding]:
 def source_scheduling(seen: Seen) -> Iterator[Finding]:
     """Scheduler and Folder Monitor run somewhere on the source: it is the active side."""
     for service in SCHEDULING:
-        states = [reading.services.get(service) for _, reading in seen.of(seen.source)]
+        states = [
+            reading.services.get(service, State.UNKNOWN)
+            for node, reading in seen.of(seen.source)
+            if node.kind is Kind.SERVER
+        ]
         if states and State.RUNNING not in states and State.UNKNOWN not in states:
             yield Finding(
                 name="source_not_active",

@@ -50,7 +50,7 @@ def writing(file: Path, then: str = "") -> tuple[str, ...]:
 
 async def until(file: Path) -> None:
     """Wait until a file is there."""
-    while not await asyncio.to_thread(file.exists):
+    while not await asyncio.to_thread(file.exists):  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(0.02)
 
 

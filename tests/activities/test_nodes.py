@@ -1,9 +1,8 @@
-"""Orders for a node's shell: what holds is left alone, what is done is proven, what is not is said."""
+"""Orders for a node's shell: what holds is left alone, what is done is proven."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -148,7 +147,7 @@ async def test_a_stop_that_does_not_land_is_a_failure(
     """Past its timeout and margin, a service that still runs was not stopped."""
     installation.clear("monitord")
     installation.set("sshd.never")
-    with pytest.raises(CommandFailed, match="still running .*past its timeout and margin"):
+    with pytest.raises(CommandFailed, match=r"still running .*past its timeout and margin"):
         await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
 
 
@@ -183,7 +182,7 @@ async def test_a_lost_stop_that_changed_nothing_is_for_someone_to_decide(
     for _ in range(2):
         with pytest.raises(Lost, match="its process is gone"):
             await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
-    assert Path(f"{node.ledger}-ran").read_text() == "\n"
+    assert await asyncio.to_thread(Path(f"{node.ledger}-ran").read_text) == "\n"
 
 
 async def test_the_transaction_manager_outlives_the_protocol_servers(
@@ -235,7 +234,7 @@ async def test_a_start_waits_for_the_pending_stop(
 async def test_a_start_leaves_the_monitor_as_it_was(
     nodes: SshNodes, node: Node, installation: Installation
 ) -> None:
-    """Every start revives the Monitor; one that was down is stopped again, and the report says so."""
+    """Every start revives the Monitor; one that was down is stopped again, and that is said."""
     installation.clear("monitord")
     installation.clear("sshd")
     first = await Attempt().run(nodes.start_protocol_server, errand(node, START_SSH))
@@ -268,7 +267,7 @@ async def test_a_start_that_is_always_refused_fails_with_its_words(
 
 
 @pytest.fixture
-def stop_all(node: Node, installation: Installation) -> Iterator[Path]:
+def stop_all(node: Node, installation: Installation) -> Path:
     """A tm.pid with a living process, and a stop_all that ends it."""
     run = installation.home / "var/run"
     installation.script(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,17 +10,17 @@ import pytest
 from temporalio.client import Client
 
 from lab.house import Lab
+from tests.lab.node_fixtures import fresh_directory
 from tests.whole.house import House
 
 
 @pytest.fixture(scope="session")
-async def alive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+async def alive() -> AsyncIterator[Lab]:
     """A lab that lives as long as the tests of the whole."""
-    root: Path = tmp_path_factory.mktemp("lab")
-    for parent in (root, *root.parents[:2]):
-        parent.chmod(0o755)  # the databases' user has to pass
+    root = fresh_directory()
     async with Lab.open(root) as lab:
         yield lab
+    shutil.rmtree(root)
 
 
 @pytest.fixture

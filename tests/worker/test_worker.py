@@ -173,7 +173,8 @@ async def test_it_outlives_its_server(directory: Path, tmp_path: Path) -> None:
             assert (await operator.types(*plan)).code == 0
         assert (await operator.types(*plan)).code == 1
         async with await server_at(port, database):
-            assert (await operator.types(*plan)).code == 0
+            while (await operator.types(*plan)).code:
+                pass  # until the worker has found the server again: it looks ever more seldom
             assert await worker.told_to_stop() == 0
     assert sum("ready: " in line for line in worker.lines) == 1
 

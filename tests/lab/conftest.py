@@ -1,0 +1,40 @@
+"""Which whole lab do tests of the lab share, and which records do tests of the meter start from?"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.estate_file import write_estate
+from lab.house import Lab
+from lab.invariants import Roles
+from lab.keys import make_keys
+from lab.layout import Layout
+
+
+@pytest.fixture(scope="session")
+async def shared_lab() -> AsyncIterator[Lab]:
+    """A whole lab, as the last test left it."""
+    with tempfile.TemporaryDirectory(prefix="lab-whole-") as directory:
+        async with Lab.open(Path(directory)) as lab:
+            yield lab
+
+
+@pytest.fixture
+async def whole_lab(shared_lab: Lab) -> Lab:
+    """A whole lab in its baseline."""
+    if await shared_lab.at_baseline():
+        await shared_lab.reset()
+    return shared_lab
+
+
+@pytest.fixture(scope="session")
+def roles() -> Iterator[Roles]:
+    """A lab's estate on paper, switched from cluster1 to cluster2."""
+    with tempfile.TemporaryDirectory(prefix="lab-paper-") as directory:
+        layout = Layout(Path(directory), "127.9.9")
+        make_keys(layout)
+        yield Roles(write_estate(layout), "cluster1", "cluster2")
