@@ -186,7 +186,9 @@ _ACCESS = (
     asyncssh.IllegalUserName,
     asyncssh.KeyExchangeFailed,
     asyncssh.ProtocolNotSupported,
+    asyncssh.PasswordChangeRequired,
 )
+_FAULTS = (asyncssh.Error, asyncssh.ChannelListenError, asyncssh.PasswordChangeRequired, OSError)
 
 
 @contextmanager
@@ -199,7 +201,7 @@ def _before_sending(machine: Machine) -> Iterator[None]:
             f"{machine.name}: no shell for {machine.ssh.user}@{machine.address}:{machine.ssh.port} "
             f"({refusal}); look at key, host_key and the account"
         ) from refusal
-    except (asyncssh.Error, OSError, ValueError) as fault:
+    except (*_FAULTS, ValueError) as fault:
         raise Unreachable(
             f"{machine.name}: {machine.address}:{machine.ssh.port} does not answer "
             f"({str(fault) or type(fault).__name__})"
@@ -213,7 +215,7 @@ def _after_sending(machine: Machine) -> Iterator[None]:
         yield
     except asyncssh.ChannelOpenError as full:
         raise Unreachable(f"{machine.name}: no room for one more command ({full})") from full
-    except (asyncssh.Error, OSError) as fault:  # asyncssh.TimeoutError is both
+    except _FAULTS as fault:  # asyncssh.TimeoutError among them
         raise OutcomeUnknown(
             f"{machine.name}: stopped answering while a command ran "
             f"({str(fault) or type(fault).__name__})"

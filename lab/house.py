@@ -60,6 +60,7 @@ class Lab:
         self._forget()
         await asyncio.to_thread(prepare, self.layout)
         await asyncio.to_thread(self.machines.boot)
+        await self.load_balancer.until_serving()
 
     async def at_baseline(self) -> list[str]:
         """Everything in which the lab differs from its baseline."""
@@ -83,6 +84,7 @@ class Lab:
         await self.load_balancer.start()
         write_estate(layout)
         await asyncio.to_thread(self.machines.start)
+        await self.load_balancer.until_serving()
 
     async def _stop(self) -> None:
         await asyncio.to_thread(self.machines.stop)

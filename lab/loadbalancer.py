@@ -7,6 +7,7 @@ machine ``loadbalancer1`` renders the addresses of *its* hosts file into HAProxy
 from __future__ import annotations
 
 import asyncio
+import csv
 import shutil
 import signal
 import subprocess
@@ -33,8 +34,8 @@ defaults
     timeout client 1h
     timeout server 1h
     retries 3
-    option redispatch
-    default-server check inter 1s fastinter 200ms fall 2 rise 1
+    option redispatch 1
+    default-server check inter 1s fastinter 200ms downinter 100ms fall 2 rise 1
 """
 SERVICE = """\
 frontend {protocol}
@@ -80,7 +81,7 @@ awk '
         print
     }}
 ' etc/hosts etc/haproxy.cfg.template > "$new"
-'{haproxy}' -c -q -f "$new"
+'{haproxy}' -c -f "$new" >/dev/null
 to=$(awk 'FNR == NR {{ cluster[$1] = $2; next }}
           $1 == "server" {{ split($3, at, ":"); print cluster[at[1]] }}
          ' etc/clusters "$new" | sort -u | paste -s -d + -)
@@ -172,6 +173,14 @@ class LoadBalancer:
             command = await asyncio.create_subprocess_exec(self.reload_command)
             assert await command.wait() == 0
 
+    async def until_serving(self) -> None:
+        """Wait until HAProxy has seen every server of the active cluster answer."""
+        deadline = asyncio.get_running_loop().time() + SERVES_WITHIN
+        while not all(state == "UP" for state in await self._states()):
+            if asyncio.get_running_loop().time() > deadline:
+                raise RuntimeError(f"after {SERVES_WITHIN} s HAProxy sees a server down")
+            await asyncio.sleep(0.02)
+
     def differences(self) -> list[str]:
         """Everything in which the load balancer differs from the baseline."""
         wished = {"etc/hosts": self._hosts(), "etc/haproxy.cfg": self._rendered()}
@@ -191,6 +200,16 @@ class LoadBalancer:
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"HAProxy does not serve: {log.read_text(encoding='utf-8')}")
             await asyncio.sleep(0.02)
+
+    async def _states(self) -> list[str]:
+        """What HAProxy's own statistics say of each server."""
+        reader, writer = await asyncio.open_connection(self.layout.load_balancer, STATISTICS_PORT)
+        writer.write(b"show stat\n")
+        lines = (await reader.read()).decode().removeprefix("# ").splitlines()
+        writer.close()
+        return [
+            row["status"] for row in csv.DictReader(lines) if row["svname"] in names(self.layout)
+        ]
 
     def _template(self) -> str:
         address = self.layout.load_balancer

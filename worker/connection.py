@@ -13,9 +13,9 @@ from temporalio.api.operatorservice.v1 import (
     ListSearchAttributesRequest,
 )
 from temporalio.client import Client, Interceptor
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
+from worker.failures import CONVERTER
 from worker.refusal import TemporalRefused
 from worker.settings import Settings
 
@@ -94,7 +94,7 @@ async def _connect(settings: Settings, interceptors: Sequence[Interceptor]) -> C
         api_key=config.get("api_key"),
         tls=config.get("tls"),
         rpc_metadata=config.get("rpc_metadata", {}),
-        data_converter=pydantic_data_converter,
+        data_converter=CONVERTER,
         interceptors=interceptors,
     )
 

@@ -21,10 +21,9 @@ from workflows.switchover import Switchover
 
 WORKFLOWS = [Switchover, PlanReview]
 
-# PlanReview plans with Switchover's own words, so only what nobody imports is left to check.
 _CORE = {
     f"{workflows.__name__}.{module.name}" for module in pkgutil.iter_modules(workflows.__path__)
-} - {PlanReview.__module__}
+} - {workflow.__module__ for workflow in WORKFLOWS}
 
 FIREWALL = SandboxedWorkflowRunner(
     restrictions=replace(

@@ -18,12 +18,8 @@ MARKS = {
 
 def details(progress: Progress) -> str:
     """Return the current details of a run: what it waits for, then the table of stages."""
-    lines = [
-        f"**{progress.estate}: {progress.source} → {progress.target}**, {progress.state.value}",
-        "",
-    ]
-    if progress.outcome is not None:
-        lines += [f"Ended: **{progress.outcome}**", ""]
+    state = progress.outcome or progress.state.value.replace("_", " ")
+    lines = [f"**{progress.estate}: {progress.source} → {progress.target}, {state}**", ""]
     if progress.waiting is not None:
         lines += [*_waiting(progress, progress.waiting), ""]
     lines += ["| | stage | gate | seconds | orders |", "|---|---|---|---|---|"]

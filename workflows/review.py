@@ -8,8 +8,8 @@ from temporalio import workflow
 
 from workflows.errors import SwitchoverError
 from workflows.plan import Plan
+from workflows.planning import make_plan
 from workflows.request import parse_request
-from workflows.switchover import make_plan
 
 
 @workflow.defn(name="PlanReview", failure_exception_types=[SwitchoverError])

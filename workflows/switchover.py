@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeKey
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 from workflows import policies
 from workflows.board import Board
@@ -19,6 +19,7 @@ from workflows.errands import Errands
 from workflows.errors import BadInput, SwitchoverError
 from workflows.execution import Ended, Execution
 from workflows.plan import Plan
+from workflows.planning import make_plan
 from workflows.progress import Outcome, Progress, RunState
 from workflows.request import Request, parse_request
 from workflows.stages import Slug
@@ -159,20 +160,6 @@ class Switchover:
                     STATE.value_set(progress.state.value),
                 ]
             )
-
-
-async def make_plan(request: Request) -> Plan:
-    """Have a worker read the estate file and plan, once."""
-    try:
-        return await workflow.execute_activity_method(
-            Planning.make_plan,
-            request,
-            **policies.saying(policies.PLAN, f"plan for {request.estate}"),
-        )
-    except ActivityError as error:
-        if isinstance(error.cause, ApplicationError):
-            raise BadInput(error.cause.message) from error
-        raise
 
 
 def _identity() -> str:

@@ -10,6 +10,7 @@ import asyncssh
 import pytest
 
 from activities.shell import Shell
+from tests.activities.api import Api, Certificate, serving
 from tests.activities.machines import CLIENT_KEY, HOST_KEY, SECRETS, SshServer, make_node
 from workflows.estate import Node
 
@@ -64,3 +65,23 @@ def node_maker(ssh_server: SshServer, tmp_path: Path) -> NodeMaker:
 def node(node_maker: NodeMaker) -> Node:
     """One Server."""
     return node_maker()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """The certificate of every admin API here."""
+    return Certificate.make(tmp_path_factory.mktemp("tls") / "node.pem")
+
+
+@pytest.fixture
+async def api(certificate: Certificate) -> AsyncIterator[Api]:
+    """An admin API."""
+    async with serving(certificate) as api:
+        yield api
+
+
+@pytest.fixture
+def server(node_maker: NodeMaker, api: Api) -> Node:
+    """A Server whose admin API answers."""
+    access = {"user": "admin", "password": "env:ADMIN", "port": api.port, "via": "direct"}
+    return node_maker(admin={**access, "fingerprint": api.certificate.fingerprint})

@@ -1,0 +1,160 @@
+"""A node's admin REST API for the hands to reach: real TLS, real HTTP, answers that a test sets."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from aiohttp import BasicAuth, web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+BASE = "/api/v2.0"
+
+
+@dataclass
+class Certificate:
+    """A certificate for 127.0.0.1, signed by itself."""
+
+    file: Path
+    fingerprint: str
+
+    @classmethod
+    def make(cls, file: Path) -> Certificate:
+        """Write certificate and key into one file."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
+        now = datetime.now(UTC)
+        addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        certificate = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(addresses, critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        clear = serialization.NoEncryption()
+        file.write_bytes(
+            certificate.public_bytes(pem)
+            + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, clear)
+        )
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        return cls(file, hashlib.sha256(der).hexdigest())
+
+
+@dataclass
+class Api:
+    """What one node answers; tests change it while it runs."""
+
+    certificate: Certificate
+    port: int = 0
+    scheduling: dict[str, str] = field(
+        default_factory=lambda: {"Scheduler": "Running.", "FolderMonitor": "Running."}
+    )
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    transfers: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    fails: list[int] = field(default_factory=list)
+    """Statuses that the next requests are answered with instead."""
+    refuses: str = ""
+    """What operations are refused with, in a 200."""
+    forgets: bool = False
+    """Carry the next operation out and lose the reply."""
+    stuck: bool = False
+    """Accept operations and do nothing."""
+    clock_ahead: timedelta = timedelta()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        self.asked.append(f"{request.method} {request.path.removeprefix(BASE)}")
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        path = request.path.removeprefix(f"{BASE}/")
+        if path == "clusterServices/operations":
+            return await self._operate(request)
+        answers: dict[str, Callable[[], object]] = {
+            "clusterServices": lambda: {"status": self.scheduling[request.query["serviceName"]]},
+            "sessions": lambda: self.sessions,
+            "events": lambda: _page(request, self.events),
+            "transfers": lambda: _page(request, self.transfers),
+            "version": lambda: {"version": "5.5", "updateLevel": "20240328"},
+            "configurations/options": lambda: _options(request),
+        }
+        body = answers[path]()
+        now = datetime.now(UTC) + self.clock_ahead
+        return web.json_response(body, headers={"Date": format_datetime(now, usegmt=True)})
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if self.fails:
+            return web.Response(status=self.fails.pop(0), text="not now")
+        if "Referer" not in request.headers:
+            return web.Response(status=403, text="no Referer")
+        given = BasicAuth.decode(request.headers.get("Authorization", "Basic Og=="))
+        if given != BasicAuth("admin", "admin-secret"):
+            return web.Response(status=401, text="who are you?")
+        return None
+
+    async def _operate(self, request: web.Request) -> web.StreamResponse:
+        if self.refuses:
+            return web.json_response({"message": self.refuses, "isSuccessful": False})
+        if not self.stuck:
+            verb, name = request.query["operation"], request.query["serviceName"]
+            self.scheduling[name] = "Running." if verb == "start" else "Not running."
+        if self.forgets:
+            self.forgets = False
+            assert request.transport is not None
+            request.transport.close()
+        return web.json_response({"message": "done", "isSuccessful": True})
+
+
+@asynccontextmanager
+async def serving(certificate: Certificate) -> AsyncIterator[Api]:
+    """Serve an admin API on loopback."""
+    api = Api(certificate)
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", api.answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    await asyncio.to_thread(context.load_cert_chain, certificate.file)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    api.port = runner.addresses[0][1]
+    yield api
+    await runner.cleanup()
+
+
+def _page(request: web.Request, ids: list[str]) -> dict[str, Any]:
+    offset, limit = int(request.query.get("offset", 0)), int(request.query.get("limit", 100))
+    shown = [{"id": given} for given in ids[offset : offset + limit]]
+    return {
+        "resultSet": {"returnCount": len(shown), "totalCount": len(ids)},
+        "result": shown,
+    }
+
+
+def _options(request: web.Request) -> dict[str, Any]:
+    options = [
+        {"name": "Http.GracefulShutdownTimeout", "values": ["30"]},
+        *({"name": f"Other.{number}", "values": []} for number in range(250)),
+        {"name": "Ssh.GracefulShutdownTimeout", "values": ["86400"]},
+    ]
+    offset, limit = int(request.query.get("offset", 0)), int(request.query.get("limit", 100))
+    shown = options[offset : offset + limit]
+    about = {"returnCount": len(shown), "totalCount": len(options)}
+    return {"resultSet": about, "result": shown}

@@ -1,0 +1,221 @@
+"""Scheduler and Folder Monitor over the admin API: read, act, read back; never late, never blind."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from activities.admin import Admin
+from activities.scheduling import RestScheduling
+from activities.shell import Shell
+from tests.activities.api import Api, Certificate
+from tests.activities.conftest import NodeMaker
+from tests.activities.machines import SECRETS, Attempt, SshServer, errand
+from workflows.errors import (
+    AccessRefused,
+    CommandFailed,
+    NotReady,
+    OutcomeUnknown,
+    Unreachable,
+)
+from workflows.estate import Node
+from workflows.orders import ProveSchedulingStopped, StartScheduling, StopScheduling
+
+STOP = StopScheduling(node="server1")
+START = StartScheduling(node="server1")
+PROVE = ProveSchedulingStopped(node="server1")
+
+
+@pytest.fixture
+def scheduling(shell: Shell) -> RestScheduling:
+    """The hands."""
+    return RestScheduling(Admin(shell, SECRETS))
+
+
+def operations(api: Api) -> int:
+    """Count what was asked to change."""
+    return sum(1 for asked in api.asked if asked.startswith("POST"))
+
+
+async def test_both_are_stopped_and_read_back(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """Once; a second attempt finds nothing to do."""
+    first = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    second = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    assert (first.outcome, second.outcome) == ("changed", "unchanged")
+    assert operations(api) == 2
+    assert set(api.scheduling.values()) == {"Not running."}
+
+
+async def test_a_lost_reply_is_resolved_by_reading(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """The operation was carried out, and only its answer was lost: it is not sent again."""
+    api.forgets = True
+    report = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    assert (report.outcome, operations(api)) == ("changed", 2)
+
+
+async def test_a_lost_reply_that_reading_does_not_resolve_is_unknown(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """Asked, not answered, and not seen: nobody knows yet."""
+    api.forgets = api.stuck = True
+    with pytest.raises(OutcomeUnknown, match="HTTPS broke off"):
+        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+
+
+async def test_a_200_is_not_success(scheduling: RestScheduling, server: Node, api: Api) -> None:
+    """``isSuccessful`` decides (section 8)."""
+    api.refuses = "another operation is in progress"
+    with pytest.raises(CommandFailed, match="another operation is in progress"):
+        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+
+
+async def test_accepted_and_not_done_is_a_failure(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """What is still running was not stopped."""
+    api.stuck = True
+    with pytest.raises(CommandFailed, match="was accepted, but it is still running"):
+        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+
+
+async def test_a_frozen_worker_sends_nothing(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """After the first third of its time another attempt could be near: this one only reads."""
+    late = Attempt(limit=timedelta(seconds=30), age=timedelta(seconds=11))
+    with pytest.raises(Unreachable, match="nothing was sent"):
+        await late.run(scheduling.stop_scheduling, errand(server, STOP))
+    assert operations(api) == 0
+
+
+async def test_an_unknown_status_is_never_stopped(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """Other texts than the documented ones settle nothing, and nothing is sent."""
+    api.scheduling["Scheduler"] = "Resting."
+    for activity, order in ((scheduling.stop_scheduling, STOP),):
+        with pytest.raises(OutcomeUnknown, match="'Resting.'"):
+            await Attempt().run(activity, errand(server, order))
+    assert operations(api) == 0
+
+
+async def test_disabled_counts_as_stopped_and_cannot_be_started(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """An option forbids it; nothing is started beside it either."""
+    api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Disabled."}
+    report = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    assert report.outcome == "unchanged"
+    with pytest.raises(NotReady, match=r"set FolderMonitor\.enable to true"):
+        await Attempt().run(scheduling.start_scheduling, errand(server, START))
+    assert operations(api) == 0
+
+
+async def test_both_are_started(scheduling: RestScheduling, server: Node, api: Api) -> None:
+    """And seen running."""
+    api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Not running."}
+    report = await Attempt().run(scheduling.start_scheduling, errand(server, START))
+    assert report.outcome == "changed"
+    assert set(api.scheduling.values()) == {"Running."}
+
+
+async def test_a_takeover_is_found(scheduling: RestScheduling, server: Node, api: Api) -> None:
+    """A Folder Monitor that moved here from another Server runs here."""
+    with pytest.raises(NotReady, match="look whether it moved there"):
+        await Attempt().run(scheduling.prove_scheduling_stopped, errand(server, PROVE))
+    api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Not running."}
+    report = await Attempt().run(scheduling.prove_scheduling_stopped, errand(server, PROVE))
+    assert report.outcome == "seen"
+
+
+async def test_a_brief_dropout_is_read_through(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """The API drops out while services start or stop; reads try again, for a few seconds."""
+    api.fails = [503, 503]
+    report = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    assert report.outcome == "changed"
+
+
+async def test_a_write_is_never_repeated(
+    scheduling: RestScheduling, server: Node, api: Api, shell: Shell
+) -> None:
+    """A 503 to an operation settles nothing, and nobody sends it twice."""
+    api.fails = [503]
+    query = {"operation": "stop", "serviceName": "Scheduler"}
+    with pytest.raises(OutcomeUnknown):
+        await Admin(shell, SECRETS).operate(server, "clusterServices/operations", query, 5)
+    assert operations(api) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_login_is_for_someone_to_fix(
+    status: int, scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """Trying again with the same password locks accounts."""
+    api.fails = [status]
+    with pytest.raises(AccessRefused, match="refused admin"):
+        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    assert len(api.asked) == 1
+
+
+async def test_a_silent_api_is_unreachable(
+    scheduling: RestScheduling, node_maker: NodeMaker, certificate: Certificate
+) -> None:
+    """Nothing was sent."""
+    node = node_maker(admin=admin(1, fingerprint=certificate.fingerprint))
+    with pytest.raises(Unreachable, match="HTTPS does not answer"):
+        await Attempt().run(scheduling.stop_scheduling, errand(node, STOP))
+
+
+def admin(port: int, **trust: str) -> dict[str, object]:
+    """Access to an admin API."""
+    return {"user": "admin", "password": "env:ADMIN", "port": port, "via": "direct", **trust}
+
+
+async def test_another_certificate_gets_no_password(
+    scheduling: RestScheduling, node_maker: NodeMaker, api: Api
+) -> None:
+    """The pin is checked before a byte of the request is sent."""
+    node = node_maker(admin=admin(api.port, fingerprint="0" * 64))
+    with pytest.raises(AccessRefused, match="find out who answers there"):
+        await Attempt().run(scheduling.stop_scheduling, errand(node, STOP))
+    assert api.asked == []
+
+
+async def test_a_ca_is_as_good_as_a_pin(
+    scheduling: RestScheduling, node_maker: NodeMaker, api: Api, certificate: Certificate
+) -> None:
+    """A certificate of the CA is trusted, any other is not."""
+    known = node_maker(admin=admin(api.port, ca=str(certificate.file)))
+    report = await Attempt().run(scheduling.stop_scheduling, errand(known, STOP))
+    assert report.outcome == "changed"
+    stranger = Certificate.make(certificate.file.with_name("other.pem"))
+    unknown = node_maker(admin=admin(api.port, ca=str(stranger.file)))
+    with pytest.raises(AccessRefused, match="cannot be verified"):
+        await Attempt().run(scheduling.stop_scheduling, errand(unknown, STOP))
+    missing = node_maker(admin=admin(api.port, ca="/nowhere.pem"))
+    with pytest.raises(AccessRefused, match="cannot use the CA file"):
+        await Attempt().run(scheduling.stop_scheduling, errand(missing, STOP))
+
+
+async def test_the_api_is_reached_through_the_shells_connection(
+    scheduling: RestScheduling,
+    node_maker: NodeMaker,
+    api: Api,
+    ssh_server: SshServer,
+) -> None:
+    """Through SSH, and again after that connection was lost."""
+    access = {**admin(api.port, fingerprint=api.certificate.fingerprint), "via": "ssh"}
+    node = node_maker(admin=access)
+    report = await Attempt().run(scheduling.stop_scheduling, errand(node, STOP))
+    assert report.outcome == "changed"
+    ssh_server.cut()
+    again = await Attempt().run(scheduling.stop_scheduling, errand(node, STOP))
+    assert again.outcome == "unchanged"
+    assert len(ssh_server.connections) == 1

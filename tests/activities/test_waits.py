@@ -1,0 +1,231 @@
+"""Waits end when everyone has left, and never because nobody could look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from activities.admin import Admin
+from activities.observing import Observer
+from activities.shell import Shell
+from activities.survey import Survey
+from activities.waits import NodeWaits
+from tests.activities.api import Api
+from tests.activities.conftest import NodeMaker
+from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, drain, errand
+from workflows.errors import AccessRefused
+from workflows.estate import Node, Protocol
+from workflows.orders import AwaitQueue, AwaitSessions, AwaitWorkInHand, ObserveNode
+from workflows.reports import QueueLeft, Report, Service, SessionsLeft, State
+
+LEFT = AwaitSessions(node="server1")
+
+
+@pytest.fixture
+def waits(shell: Shell) -> NodeWaits:
+    """The hands."""
+    return NodeWaits(shell, Admin(shell, SECRETS))
+
+
+class Listener:
+    """A protocol server's port, with whoever is connected to it."""
+
+    def __init__(self) -> None:
+        self.clients: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> int:
+        """Listen, and return the port."""
+        self._server = await asyncio.start_server(self._hold, "127.0.0.1", 0)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def connect(self, port: int) -> None:
+        """Have one more client."""
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        self.clients.append(writer)
+
+    async def leave(self) -> None:
+        """Let every client go."""
+        for writer in self.clients:
+            writer.close()
+            await writer.wait_closed()
+        self.clients.clear()
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self.leave()
+        assert self._server is not None
+        self._server.close()
+
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+
+async def beaten(attempt: Attempt, holds: Callable[[Any], bool]) -> Any:  # noqa: ANN401 - any beat
+    """Return the first heartbeat from now on that is as wanted."""
+    seen = len(attempt.beats)
+    while True:
+        for beat in attempt.beats[seen:]:
+            if holds(beat):
+                return beat
+        seen = len(attempt.beats)
+        await asyncio.sleep(0.01)
+
+
+async def until_done(waiting: Awaitable[Report]) -> Report:
+    """Return what a wait ends with, soon."""
+    return await asyncio.wait_for(waiting, 10)
+
+
+async def test_sessions_have_left_when_nobody_is_connected(
+    waits: NodeWaits, node_maker: NodeMaker, server: Node
+) -> None:
+    """A connection that says nothing is a session all the same: its client may be thinking."""
+    listener = Listener()
+    port = await listener.open()
+    node = node_maker(admin=server.admin, protocols={Protocol.SSH: (port,)})
+    await listener.connect(port)
+    await listener.connect(port)
+    attempt = Attempt()
+    waiting = asyncio.create_task(attempt.run(waits.await_sessions, drain(node, LEFT)))
+    beat = await beaten(attempt, lambda beat: isinstance(beat, SessionsLeft))
+    assert beat.connections == {Protocol.SSH: 2}
+    await listener.leave()
+    report = await until_done(waiting)
+    last = attempt.beats[-1]
+    assert (report.outcome, last.readings_at_zero) == ("seen", 3)
+    await listener.close()
+
+
+async def test_those_who_only_watch_do_not_count(
+    waits: NodeWaits, node_maker: NodeMaker, server: Node, api: Api
+) -> None:
+    """Health checks never leave."""
+    listener = Listener()
+    port = await listener.open()
+    await listener.connect(port)
+    api.sessions = [{"id": 1, "userName": "checker", "host": "127.0.0.1", "protocol": "ssh"}]
+    node = node_maker(admin=server.admin, protocols={Protocol.SSH: (port,)})
+    given = drain(node, LEFT, ignored_peers=("127.0.0.1",))
+    assert (await until_done(Attempt().run(waits.await_sessions, given))).findings == ()
+    await listener.close()
+
+
+async def test_a_session_without_a_connection_counts(
+    waits: NodeWaits, server: Node, api: Api
+) -> None:
+    """Whoever is on the admin API's list is still there, and zero has to be seen in a row."""
+    api.sessions = [{"id": 1, "userName": "partner1", "host": "10.0.0.1", "protocol": "ssh"}]
+    attempt = Attempt()
+    waiting = asyncio.create_task(attempt.run(waits.await_sessions, drain(server, LEFT)))
+    beat = await beaten(attempt, lambda beat: beat.accounts == ("partner1",))
+    assert beat.readings_at_zero == 0
+    hidden, api.sessions = api.sessions, []
+    await beaten(attempt, lambda beat: beat.readings_at_zero == 1)
+    api.sessions = hidden
+    await beaten(attempt, lambda beat: beat.readings_at_zero == 0)
+    api.sessions = []
+    await until_done(waiting)
+
+
+async def test_a_reading_that_cannot_be_made_is_not_zero(
+    waits: NodeWaits, server: Node, api: Api, ssh_server: SshServer
+) -> None:
+    """Trouble is shown, the count begins anew, and the wait goes on."""
+    ssh_server.sh = "/bin/false"
+    attempt = Attempt()
+    waiting = asyncio.create_task(attempt.run(waits.await_sessions, drain(server, LEFT)))
+    beat = await beaten(attempt, lambda beat: beat.trouble is not None)
+    assert beat.readings_at_zero == 0
+    ssh_server.sh = "/bin/sh"
+    assert (await until_done(waiting)).outcome == "seen"
+
+
+async def test_a_refused_login_ends_the_wait(waits: NodeWaits, server: Node, api: Api) -> None:
+    """That will not get better by waiting."""
+    api.fails = [401]
+    with pytest.raises(AccessRefused):
+        await Attempt().run(waits.await_sessions, drain(server, LEFT))
+
+
+async def test_sessions_that_begin_after_the_redirect_are_named(
+    waits: NodeWaits, server: Node, api: Api
+) -> None:
+    """By the node's own clock, which may be wrong."""
+    redirected = datetime.now(UTC) - timedelta(seconds=60)
+    api.clock_ahead = timedelta(hours=1)
+    there = datetime.now(UTC) + api.clock_ahead
+
+    def session(number: int, age: float) -> dict[str, object]:
+        began = (there - timedelta(seconds=age)).timestamp() * 1000
+        who = {"userName": f"partner{number}", "host": "10.0.0.1", "protocol": "ssh"}
+        return {"id": number, "sessionCreationTime": began, **who}
+
+    api.sessions = [session(1, 300), session(2, 10)]
+    attempt = Attempt()
+    given = drain(server, LEFT, redirected_at=redirected)
+    waiting = asyncio.create_task(attempt.run(waits.await_sessions, given))
+    await beaten(attempt, lambda beat: bool(beat.accounts))
+    api.sessions = []
+    report = await until_done(waiting)
+    assert [(f.name, f.severity) for f in report.findings] == [("session_after_redirect", "warns")]
+    assert "partner2" in report.findings[0].seen
+
+
+async def test_only_the_work_in_hand_is_waited_for(
+    waits: NodeWaits, server: Node, api: Api
+) -> None:
+    """What is queued later is not what the Folder Monitor had in hand; pages do not hide any."""
+    api.events = [f"event{number}" for number in range(230)]
+    attempt = Attempt()
+    order = AwaitWorkInHand(node="server1")
+    waiting = asyncio.create_task(attempt.run(waits.await_work_in_hand, errand(server, order)))
+    beat = await beaten(attempt, lambda beat: isinstance(beat, QueueLeft))
+    assert beat.events == 230
+    api.events = ["event229", "later"]
+    await beaten(attempt, lambda beat: beat.events == 1)
+    api.events = ["later"]
+    assert (await until_done(waiting)).outcome == "seen"
+
+
+async def test_the_queue_is_empty_when_nothing_is_queued_nor_active(
+    waits: NodeWaits, server: Node, api: Api
+) -> None:
+    """Three readings in a row, through a reading that could not be made."""
+    api.events, api.transfers = ["event1"], ["transfer1"]
+    attempt = Attempt()
+    order = AwaitQueue(node="server1")
+    waiting = asyncio.create_task(attempt.run(waits.await_queue, errand(server, order)))
+    await beaten(attempt, lambda beat: beat.events == 1 and beat.active == 1)
+    api.events = []
+    await beaten(attempt, lambda beat: beat.events == 0 and beat.readings_at_zero == 0)
+    api.fails = [400]
+    api.transfers = []
+    await beaten(attempt, lambda beat: beat.trouble is not None)
+    assert (await until_done(waiting)).outcome == "seen"
+    assert attempt.beats[-1].readings_at_zero == 3
+
+
+async def test_a_node_is_read_whole(
+    server: Node, api: Api, shell: Shell, ssh_server: SshServer
+) -> None:
+    """Shell and API together: services, scheduling, version, timeouts, digest."""
+    installation = Installation(server, "sshd", "tm", "monitord")
+    installation.script("taeh", "the secret of all keys")
+    observer = Observer(Survey(shell), Admin(shell, SECRETS))
+    reading = await observer.read(errand(server, ObserveNode(node="server1")))
+    assert reading.trouble == ()
+    assert reading.services[Service.SCHEDULER] is State.RUNNING
+    assert reading.graceful_timeouts == {
+        "Http.GracefulShutdownTimeout": "30",
+        "Ssh.GracefulShutdownTimeout": "86400",
+    }
+    assert (reading.version, reading.sessions) == ("5.5 20240328", 0)
+    assert reading.taeh is not None
+    assert not any("secret of all keys" in command for command in ssh_server.commands)
