@@ -39,3 +39,17 @@ def test_links_lead_somewhere() -> None:
     assert [
         str(page.parent / link) for page, link in links if not (page.parent / link).exists()
     ] == []
+
+
+def test_what_traceability_names_exists() -> None:
+    """Every module and every test that a sentence is held against."""
+    page = (ROOT / "docs/traceability.md").read_text(encoding="utf-8")
+    modules = set(re.findall(r"`(\w+/\w+\.py)`", page))
+    tests = set(re.findall(r"`(test_\w+)`", page))
+    written = "\n".join(
+        file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")
+    )
+    assert modules
+    assert tests
+    assert {module for module in modules if not (ROOT / module).exists()} == set()
+    assert {test for test in tests if f"def {test}(" not in written} == set()

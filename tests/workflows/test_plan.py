@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,6 +92,16 @@ def test_the_stages_are_the_manuals() -> None:
     plan = plan_for(stop_target_monitors=True)
     assert [stage.slug for stage in plan.stages] == list(Slug)
     assert all(stage.orders for stage in plan.stages)
+
+
+def test_the_reverse_is_the_same_procedure() -> None:
+    """With the roles swapped the plan says the same of the other cluster."""
+    there = plan_for()
+    back = plan_switchover(estates.estate(), estates.request(source="cluster2", target="cluster1"))
+    swap = {"cluster1": "cluster2", "cluster2": "cluster1"}
+    for stage in there.stages[3:]:  # the first ones look at both sides alike
+        said = [re.sub(r"cluster[12]", lambda m: swap[m[0]], str(o)) for o in stage.orders]
+        assert [str(order) for order in back.stage(stage.slug).orders] == said
 
 
 def test_every_effect_knows_its_undo() -> None:
