@@ -18,7 +18,7 @@ from activities.shell import Command, Shell
 from activities.sightings import Sighting
 from activities.survey import Survey
 from activities.wishes import Wishes
-from workflows.contract import NodeErrand, Nodes
+from workflows.contract import NodeErrand, Nodes, SessionErrand
 from workflows.errors import NotReady
 from workflows.estate import Node
 from workflows.orders import (
@@ -45,7 +45,7 @@ class SshNodes(Nodes):
         self._observer = Observer(self._survey, admin)
 
     @activity.defn
-    async def observe_node(self, errand: NodeErrand[ObserveNode]) -> NodeReading:
+    async def observe_node(self, errand: SessionErrand[ObserveNode]) -> NodeReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         async with pulse():
             return await self._observer.read(errand)

@@ -12,7 +12,7 @@ from activities.admin import Admin
 from activities.sightings import Sighting
 from activities.survey import Survey
 from activities.trouble import tolerant
-from workflows.contract import DrainErrand, NodeErrand
+from workflows.contract import SessionErrand
 from workflows.estate import Kind, Node
 from workflows.orders import ObserveNode
 from workflows.reports import SCHEDULING, Finding, NodeReading, Service, Severity, State
@@ -35,13 +35,12 @@ class Observer:
     survey: Survey
     admin: Admin
 
-    async def read(self, errand: NodeErrand[ObserveNode]) -> NodeReading:
+    async def read(self, errand: SessionErrand[ObserveNode]) -> NodeReading:
         """Return everything that could be read, and why the rest could not."""
         node = errand.node
-        ignored = errand.ignored_peers if isinstance(errand, DrainErrand) else ()
         over_shell = asyncio.gather(
             tolerant(lambda: self._services(node), node.name, SHELL),
-            tolerant(lambda: self._sessions(node, ignored), node.name, SHELL),
+            tolerant(lambda: self._sessions(node, errand.ignored_peers), node.name, SHELL),
             tolerant(lambda: self._taeh(node), node.name, SHELL),
             tolerant(lambda: self._clock(node), node.name, SHELL),
         )

@@ -13,7 +13,7 @@ from activities.linux import Doors
 from activities.pulse import pause, pulse
 from activities.shell import Shell
 from activities.survey import Survey
-from workflows.contract import DrainErrand, NodeErrand, Waits
+from workflows.contract import NodeErrand, SessionErrand, Waits
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
 from workflows.estate import Node, Timing
 from workflows.orders import AwaitQueue, AwaitSessions, AwaitWorkInHand
@@ -80,7 +80,7 @@ class NodeWaits(Waits):
         return seen(errand.order, words, datetime.now(UTC))
 
     @activity.defn
-    async def await_sessions(self, errand: DrainErrand[AwaitSessions]) -> Report:
+    async def await_sessions(self, errand: SessionErrand[AwaitSessions]) -> Report:
         """Return once the sessions have left; heartbeats SessionsLeft."""
         watch = _SessionWatch(self._survey, self._admin, errand)
         async with pulse() as beating:
@@ -102,7 +102,7 @@ class NodeWaits(Waits):
 class _SessionWatch:
     """Takes readings of one node's sessions, and remembers those that should not have begun."""
 
-    def __init__(self, survey: Survey, admin: Admin, errand: DrainErrand[AwaitSessions]) -> None:
+    def __init__(self, survey: Survey, admin: Admin, errand: SessionErrand[AwaitSessions]) -> None:
         self._survey = survey
         self._admin = admin
         self._errand = errand

@@ -68,12 +68,12 @@ class NodeErrand(Errand[O], Generic[O]):
     node: Node
 
 
-class DrainErrand(NodeErrand[O], Generic[O]):
-    """A wait for sessions to leave one node."""
+class SessionErrand(NodeErrand[O], Generic[O]):
+    """An order that counts the client sessions of one node."""
 
     ignored_peers: tuple[str, ...] = ()
     redirected_at: datetime | None = None
-    """Sessions that begin later than this on the source are a finding."""
+    """Sessions that begin later than this on the source are a finding; None before it."""
 
 
 class ReplicationErrand(Errand[O], Generic[O]):
@@ -111,7 +111,7 @@ class Nodes(ABC):
 
     @activity.defn
     @abstractmethod
-    async def observe_node(self, errand: NodeErrand[ObserveNode]) -> NodeReading:
+    async def observe_node(self, errand: SessionErrand[ObserveNode]) -> NodeReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
 
     @activity.defn
@@ -191,7 +191,7 @@ class Waits(ABC):
 
     @activity.defn
     @abstractmethod
-    async def await_sessions(self, errand: DrainErrand[AwaitSessions]) -> Report:
+    async def await_sessions(self, errand: SessionErrand[AwaitSessions]) -> Report:
         """Return once the sessions have left; heartbeats SessionsLeft."""
 
     @activity.defn

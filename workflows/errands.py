@@ -13,12 +13,12 @@ from workflows import orders as o
 from workflows import policies
 from workflows.contract import (
     Databases,
-    DrainErrand,
     Errand,
     NodeErrand,
     Nodes,
     ReplicationErrand,
     Scheduling,
+    SessionErrand,
     Traffic,
     TrafficErrand,
     Waits,
@@ -91,8 +91,8 @@ class Errands:
             "timing": estate.timing,
         }
         match order:
-            case o.AwaitSessions():
-                return DrainErrand(
+            case o.AwaitSessions() | o.ObserveNode():
+                return SessionErrand(
                     **base,
                     node=estate.node(order.node),
                     ignored_peers=estate.ignored_peers,

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from lab.keys import api_key
 from lab.layout import ADMIN_PASSWORD, ADMIN_PORT, ADMIN_USER
+from lab.node.gate import Moment, When, passes
 from lab.node.logs import Logs
 from lab.node.rest import Resources
 from lab.node.service import Context, Line
@@ -42,7 +43,11 @@ class Admin:
 
         @web.middleware
         async def trusted(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return self._objection(request) or await handler(request)
+            if not await self._passes("before", request):
+                raise web.HTTPServiceUnavailable
+            answer = self._objection(request) or await handler(request)
+            await self._passes("after", request)
+            return answer
 
         application = web.Application(middlewares=[trusted])
         application.add_routes(Resources(context, line).routes(BASE))
@@ -110,6 +115,11 @@ class Admin:
             if request.method not in _READS and request.headers.get("csrfToken") != token:
                 return web.Response(status=403, text="The csrfToken header is missing or wrong.")
         return None
+
+    async def _passes(self, when: When, request: web.Request) -> bool:
+        words = f"{request.method} {request.path_qs}"
+        moment = Moment(when, self._context.node.name, "rest", words)
+        return await passes(self._context.layout, moment)
 
     def _known(self, request: web.Request) -> bool:
         if "SECURETRANSPORT-API-KEY" in request.headers:

@@ -23,6 +23,7 @@ import asyncssh
 from typing_extensions import override
 
 from lab.layout import SHELL_PORT, SHELL_USER, Layout
+from lab.node.gate import Moment, When, passes
 from lab.processes import Channel, Message
 from lab.switches import Switches
 
@@ -103,7 +104,7 @@ class _Shell:
 
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one command, then hand over how it ended."""
-        if not self._context.reachable:
+        if not (self._context.reachable and await self._passes("before", process)):
             process.channel.get_connection().abort()
             return
         if taeh := self._context.planted.get("taeh"):
@@ -125,10 +126,17 @@ class _Shell:
         # What the command wrote last is still on its way.
         await process.stdout.drain()
         await process.stderr.drain()
+        await self._passes("after", process)
         if (status := command.returncode) < 0:
             process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
         else:
             process.exit(status)
+
+    async def _passes(self, when: When, process: asyncssh.SSHServerProcess[bytes]) -> bool:
+        context = self._context
+        return await passes(
+            context.layout, Moment(when, context.name, "ssh", process.command or "")
+        )
 
 
 async def _ended(command: subprocess.Popen[bytes]) -> None:

@@ -15,7 +15,7 @@ import asyncssh
 from temporalio.testing import ActivityEnvironment
 
 from activities.secrets import Secrets
-from workflows.contract import DrainErrand, NodeErrand
+from workflows.contract import NodeErrand, SessionErrand
 from workflows.estate import AdminAccess, Kind, Node, Protocol, SshAccess, Timing
 from workflows.reports import Operation
 
@@ -172,9 +172,9 @@ def errand(node: Node, order: Any, attempt_of: str = "run-1") -> NodeErrand[Any]
     )
 
 
-def drain(node: Node, order: Any, **given: Any) -> DrainErrand[Any]:  # noqa: ANN401 - any order
-    """Return a wait for a node."""
-    return DrainErrand(**dict(errand(node, order)), **given)
+def watching(node: Node, order: Any, **given: Any) -> SessionErrand[Any]:  # noqa: ANN401 - any order
+    """Return an order that counts the sessions of a node."""
+    return SessionErrand(**dict(errand(node, order)), **given)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from activities.ledger import Ledger, Task
 from activities.nodes import SshNodes
 from activities.shell import Command, Shell
 from tests.activities.conftest import NodeMaker
-from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, errand
+from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, errand, watching
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.estate import Kind, Node, Protocol
 from workflows.orders import (
@@ -335,7 +335,7 @@ async def test_an_edge_has_no_transaction_manager(nodes: SshNodes, node_maker: N
     for verb in ("start", "stop", "status"):
         script = installation.home / "bin" / f"{verb}_ftpd"
         script.rename(script.with_suffix(".disable"))
-    reading = await Attempt().run(nodes.observe_node, errand(edge, ObserveNode(node="edge1")))
+    reading = await Attempt().run(nodes.observe_node, watching(edge, ObserveNode(node="edge1")))
     assert Service.TRANSACTION_MANAGER not in reading.services
     assert reading.services[Service.FTP] is State.DISABLED
     assert reading.services[Service.SSH] is State.RUNNING
@@ -347,7 +347,7 @@ async def test_observing_never_fails(
     """What cannot be read is said, with what is there beside it."""
     installation.set("noise", "Warning: NSS_DEFAULT is deprecated\n")
     attempt = Attempt()
-    reading = await attempt.run(nodes.observe_node, errand(node, ObserveNode(node="server1")))
+    reading = await attempt.run(nodes.observe_node, watching(node, ObserveNode(node="server1")))
     assert reading.services[Service.SSH] is State.RUNNING
     assert {finding.name for finding in reading.trouble} == {
         "reading_unusable",  # no taeh on this node
@@ -362,7 +362,7 @@ async def test_a_node_that_does_not_answer_is_a_finding(
 ) -> None:
     """An unreachable node has no services, and one finding for each way to it."""
     silent = node_maker(address="127.0.0.1", ssh={"user": "st", "key": "env:KEY", "port": 1})
-    reading = await Attempt().run(nodes.observe_node, errand(silent, ObserveNode(node="server1")))
+    reading = await Attempt().run(nodes.observe_node, watching(silent, ObserveNode(node="server1")))
     assert reading.services == {}
     assert [f.name for f in reading.trouble] == ["node_unreachable_ssh", "node_unreachable_admin"]
 
@@ -370,5 +370,7 @@ async def test_a_node_that_does_not_answer_is_a_finding(
 async def test_a_node_that_refuses_us_is_a_finding(nodes: SshNodes, node_maker: NodeMaker) -> None:
     """A wrong key is not silence: the advice differs."""
     refusing = node_maker(ssh={"user": "st", "key": "env:ADMIN", "port": 1})
-    reading = await Attempt().run(nodes.observe_node, errand(refusing, ObserveNode(node="server1")))
+    reading = await Attempt().run(
+        nodes.observe_node, watching(refusing, ObserveNode(node="server1"))
+    )
     assert "access_refused" in [f.name for f in reading.trouble]

@@ -16,7 +16,7 @@ from activities.survey import Survey
 from activities.waits import NodeWaits
 from tests.activities.api import Api
 from tests.activities.conftest import NodeMaker
-from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, drain, errand
+from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, errand, watching
 from workflows.errors import AccessRefused
 from workflows.estate import Node, Protocol
 from workflows.orders import AwaitQueue, AwaitSessions, AwaitWorkInHand, ObserveNode
@@ -93,7 +93,7 @@ async def test_sessions_have_left_when_nobody_is_connected(
     await listener.connect(port)
     await listener.connect(port)
     attempt = Attempt()
-    waiting = asyncio.create_task(attempt.run(waits.await_sessions, drain(node, LEFT)))
+    waiting = asyncio.create_task(attempt.run(waits.await_sessions, watching(node, LEFT)))
     beat = await beaten(attempt, lambda beat: isinstance(beat, SessionsLeft))
     assert beat.connections == {Protocol.SSH: 2}
     await listener.leave()
@@ -112,7 +112,7 @@ async def test_those_who_only_watch_do_not_count(
     await listener.connect(port)
     api.sessions = [{"id": 1, "userName": "checker", "host": "127.0.0.1", "protocol": "ssh"}]
     node = node_maker(admin=server.admin, protocols={Protocol.SSH: (port,)})
-    given = drain(node, LEFT, ignored_peers=("127.0.0.1",))
+    given = watching(node, LEFT, ignored_peers=("127.0.0.1",))
     assert (await until_done(Attempt().run(waits.await_sessions, given))).findings == ()
     await listener.close()
 
@@ -123,7 +123,7 @@ async def test_a_session_without_a_connection_counts(
     """Whoever is on the admin API's list is still there, and zero has to be seen in a row."""
     api.sessions = [{"id": 1, "userName": "partner1", "host": "10.0.0.1", "protocol": "ssh"}]
     attempt = Attempt()
-    waiting = asyncio.create_task(attempt.run(waits.await_sessions, drain(server, LEFT)))
+    waiting = asyncio.create_task(attempt.run(waits.await_sessions, watching(server, LEFT)))
     beat = await beaten(attempt, lambda beat: beat.accounts == ("partner1",))
     assert beat.readings_at_zero == 0
     hidden, api.sessions = api.sessions, []
@@ -140,7 +140,7 @@ async def test_a_reading_that_cannot_be_made_is_not_zero(
     """Trouble is shown, the count begins anew, and the wait goes on."""
     ssh_server.sh = "/bin/false"
     attempt = Attempt()
-    waiting = asyncio.create_task(attempt.run(waits.await_sessions, drain(server, LEFT)))
+    waiting = asyncio.create_task(attempt.run(waits.await_sessions, watching(server, LEFT)))
     beat = await beaten(attempt, lambda beat: beat.trouble is not None)
     assert beat.readings_at_zero == 0
     ssh_server.sh = "/bin/sh"
@@ -151,7 +151,7 @@ async def test_a_refused_login_ends_the_wait(waits: NodeWaits, server: Node, api
     """That will not get better by waiting."""
     api.fails = [401]
     with pytest.raises(AccessRefused):
-        await Attempt().run(waits.await_sessions, drain(server, LEFT))
+        await Attempt().run(waits.await_sessions, watching(server, LEFT))
 
 
 async def test_sessions_that_begin_after_the_redirect_are_named(
@@ -169,7 +169,7 @@ async def test_sessions_that_begin_after_the_redirect_are_named(
 
     api.sessions = [session(1, 300), session(2, 10)]
     attempt = Attempt()
-    given = drain(server, LEFT, redirected_at=redirected)
+    given = watching(server, LEFT, redirected_at=redirected)
     waiting = asyncio.create_task(attempt.run(waits.await_sessions, given))
     await beaten(attempt, lambda beat: bool(beat.accounts))
     api.sessions = []
@@ -219,7 +219,7 @@ async def test_a_node_is_read_whole(
     installation = Installation(server, "sshd", "tm", "monitord")
     installation.script("taeh", "the secret of all keys")
     observer = Observer(Survey(shell), Admin(shell, SECRETS))
-    reading = await observer.read(errand(server, ObserveNode(node="server1")))
+    reading = await observer.read(watching(server, ObserveNode(node="server1")))
     assert reading.trouble == ()
     assert reading.services[Service.SCHEDULER] is State.RUNNING
     assert reading.graceful_timeouts == {

@@ -18,7 +18,7 @@ from tests.workflows.fakes import FakeHands
 from worker.wiring import Hands, build_worker
 from workflows import orders as o
 from workflows import reports as r
-from workflows.contract import DrainErrand
+from workflows.contract import SessionErrand
 from workflows.errors import CommandFailed
 from workflows.estate import Protocol
 from workflows.plan import Plan, plan_switchover
@@ -32,7 +32,7 @@ class DrainingHands(FakeHands):
     """Sessions that are seen before they leave."""
 
     @activity.defn
-    async def await_sessions(self, errand: DrainErrand[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, errand: SessionErrand[o.AwaitSessions]) -> r.Report:
         """Tell what is left as long as the order is held, then obey."""
         left = r.SessionsLeft(
             node=errand.node.name,

@@ -14,13 +14,13 @@ from workflows import orders as o
 from workflows import reports as r
 from workflows.contract import (
     Databases,
-    DrainErrand,
     Errand,
     NodeErrand,
     Nodes,
     Planning,
     ReplicationErrand,
     Scheduling,
+    SessionErrand,
     Traffic,
     TrafficErrand,
     Waits,
@@ -62,7 +62,7 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
         return "/records/outcome.json"
 
     @activity.defn
-    async def observe_node(self, errand: NodeErrand[o.ObserveNode]) -> r.NodeReading:
+    async def observe_node(self, errand: SessionErrand[o.ObserveNode]) -> r.NodeReading:
         """Read the model."""
         await self._meet(errand)
         node = errand.node
@@ -172,7 +172,7 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
         return await self._obey(errand)
 
     @activity.defn
-    async def await_sessions(self, errand: DrainErrand[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, errand: SessionErrand[o.AwaitSessions]) -> r.Report:
         """Obey."""
         assert errand.redirected_at is not None
         return await self._obey(errand)
