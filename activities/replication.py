@@ -135,6 +135,7 @@ class ReplicationLinks(Databases):
         """
         here = link(self._secrets, errand)
         slot, written = (await here.subscription()).slot, await here.written()
+        fence.pass_()
         patience = min(errand.timing.replication_patience, fence.left)
         deadline = datetime.now(UTC) + patience
         while (behind := await here.lag(slot, written)) > 0:

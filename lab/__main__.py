@@ -6,7 +6,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -49,9 +49,10 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave everything up until Ctrl-C.")] = False,
 ) -> None:
     """Switch a living estate over and say what it cost; exit 1 if anything went wrong."""
-    with lodgings(directory) as place:
+    with lodgings(directory) as place, suppress(asyncio.CancelledError):
         verdict = asyncio.run(_demonstrate(Demo(Wishes(place, clients, literal, keep, json))))
-    raise typer.Exit(1 if verdict.problems() else 0)
+        raise typer.Exit(1 if verdict.problems() else 0)
+    raise typer.Exit(128 + signal.SIGTERM)
 
 
 async def _demonstrate(demo: Demo) -> Verdict:

@@ -76,27 +76,31 @@ class Demo:
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")
             begin = self._literal if self._wishes.literal else self._product
             driver = await begin(layout, stack)
-            samples, traffic = Samples(layout), Traffic(layout, self._wishes.clients)
-            stack.push_async_callback(samples.stop)
-            stack.push_async_callback(traffic.stop)
-            samples.start()
-            traffic.start()
-            self._say(f"{self._wishes.clients} clients begin to transfer")
-            await asyncio.sleep(WARM_UP)
-            self._say(f"the switchover from {SOURCE} to {TARGET} begins")
-            async with self._telling(layout, driver):
-                run = await driver.drive()
-                self._say(f"the switchover is over: {run.outcome}")
-            await asyncio.sleep(RUN_ON)
-            await traffic.finish()
-            await settle(layout)
-            await samples.stop()
+            run = await self._under_traffic(layout, driver, stack)
             verdict = await _judged(layout, run)
             self._show(verdict)
             if self._wishes.keep:
                 self._say(f"everything stays up until Ctrl-C {driver.ui}")
                 await _until_told()
         return verdict
+
+    async def _under_traffic(self, layout: Layout, driver: Driver, stack: AsyncExitStack) -> Run:
+        samples, traffic = Samples(layout), Traffic(layout, self._wishes.clients)
+        stack.push_async_callback(samples.stop)
+        stack.push_async_callback(traffic.stop)
+        samples.start()
+        traffic.start()
+        self._say(f"{self._wishes.clients} clients begin to transfer")
+        await asyncio.sleep(WARM_UP)
+        self._say(f"the switchover from {SOURCE} to {TARGET} begins")
+        async with self._telling(layout, driver):
+            run = await driver.drive()
+        self._say(f"the switchover is over: {run.outcome}")
+        await asyncio.sleep(RUN_ON)
+        await traffic.finish()
+        await settle(layout)
+        await samples.stop()
+        return run
 
     async def _literal(self, layout: Layout, _: AsyncExitStack) -> Driver:
         literal = Literal(layout, layout.cluster(SOURCE), layout.cluster(TARGET))

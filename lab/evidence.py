@@ -60,6 +60,8 @@ class Evidence:
     """By cluster, then by path on its storage: the content's SHA-256."""
     in_progress: int = 0
     """Transfers that the clusters' databases still call In Progress."""
+    orphans: int = 0
+    """Files named ``*.m_inproc`` that nobody will ever finish (F16)."""
 
 
 async def gather(layout: Layout) -> Evidence:
@@ -85,6 +87,7 @@ async def gather(layout: Layout) -> Evidence:
         uploads=uploads,
         stored={cluster.name: _digests(cluster) for cluster in layout.clusters},
         in_progress=in_progress,
+        orphans=sum(len(list(c.storage.rglob("*.m_inproc"))) for c in layout.clusters),
     )
 
 

@@ -11,6 +11,8 @@ from lab.effects import Recorded
 from lab.evidence import Evidence, Tried
 
 TRANSFERS = ("put", "get", "young_get")
+ABSENT = ("SFTPNoSuchFile", "Unexpected: HTTP status 404")
+"""How a server says that it does not have a file."""
 DELAYED = 0.25
 """Seconds from which a connection counts as delayed."""
 AROUND = 2.0
@@ -59,8 +61,9 @@ def redirect(evidence: Evidence) -> Recorded | None:
 
 def traffic_fate(evidence: Evidence, source: Sequence[str], target: Sequence[str]) -> TrafficFate:
     """Judge what clients saw; *source* and *target* are the names of the clusters' nodes."""
-    asked = [one for one in evidence.tried if one.operation not in ("drop", "young_get")]
     young = [one for one in evidence.tried if one.operation == "young_get"]
+    late = [one for one in young if not one.ok and one.words.startswith(ABSENT)]
+    asked = [one for one in evidence.tried if one.operation != "drop" and one not in late]
     moved = redirect(evidence)
     straddling = [
         one
@@ -74,7 +77,7 @@ def traffic_fate(evidence: Evidence, source: Sequence[str], target: Sequence[str
         straddling=len(straddling),
         redirect_gap_seconds=redirect_gap(evidence, source, target),
         young_reads=len(young),
-        young_reads_failed=sum(not one.ok for one in young),
+        young_reads_failed=len(late),
     )
 
 

@@ -21,6 +21,9 @@ class Switches:
     """With nothing in flight a graceful stop lands at once, or only at its timeout (F4)."""
     graceful_stop_command: Literal["returns", "blocks"] = "returns"
     """``stop_X -g`` returns at once, or when the stop has landed (F4)."""
+    transaction_manager_clock: float = 1.0
+    """How many seconds pass for a stopping Transaction Manager in one of ours: its timeout is 30 s
+    at least (section 5), and a lab that stops a hundred of them would wait for nothing else."""
     started_scheduling_returns_with_tm: bool = True
     """Whether Scheduler and Folder Monitor come back when their TM is started (F9)."""
     scheduling_option: dict[str, bool] = field(default_factory=dict)

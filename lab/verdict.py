@@ -82,6 +82,8 @@ class Verdict:
     stages: tuple[dict[str, Any], ...]
     left_in_progress: int
     """Transfers that a Transaction Manager left In Progress for ever."""
+    orphans: int
+    """Unfinished files that it left on the storages."""
     words: dict[str, list[str]] = field(default_factory=dict)
     """What the numbers above are made of, where they are bad."""
 
@@ -109,6 +111,8 @@ class Verdict:
                     yield f"{section}: {count} {name}"
         if self.left_in_progress:
             yield f"{self.left_in_progress} transfers are In Progress for ever"
+        if self.orphans:
+            yield f"{self.orphans} unfinished files are left on the storages"
 
     def _empty(self) -> Iterator[str]:
         denominators = {
@@ -149,6 +153,7 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
         seconds=_seconds(roles, run, evidence),
         stages=run.stages,
         left_in_progress=evidence.in_progress,
+        orphans=evidence.orphans,
         words={kind: said[:SHOWN] for kind, said in words.items() if said},
     )
 

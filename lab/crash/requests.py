@@ -6,6 +6,7 @@ import hashlib
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab.node.gate import Moment
 
@@ -24,9 +25,9 @@ class Request:
     words: str
 
     @classmethod
-    def of(cls, moment: Moment) -> Request:
-        """Tell which request this is."""
-        said = VARIES.sub("#", RUN_ID.sub("*", moment.words))
+    def of(cls, moment: Moment, root: Path) -> Request:
+        """Tell which request this is, whatever the lab's directory."""
+        said = VARIES.sub("#", RUN_ID.sub("*", moment.words.replace(str(root), "")))
         return cls(moment.place, moment.wire, _short(said) if moment.wire == "ssh" else said)
 
     @property

@@ -1,22 +1,17 @@
-"""How does the saboteur stand between the product and the estate's machines and databases?"""
+"""How does the saboteur stand between the product and a machine, to cut or to reset its line?"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from lab.layout import DATABASE_PORT, SHELL_PORT, Layout
-from lab.node.gate import Moment, When
+from lab.layout import SHELL_PORT
 
 SHELL_BY_WIRE = SHELL_PORT + 1
-DATABASE_BY_WIRE = DATABASE_PORT + 1
-"""The ports that the product is told of instead of the machines' own."""
-
-Passes = Callable[[Moment], Awaitable[bool]]
+"""The port that the product is told of instead of the machine's own."""
 
 _PART = 1 << 16
 _ABORT = struct.pack("ii", 1, 0)
@@ -44,6 +39,10 @@ class Wire:
         """Reset what is connected, and refuse what comes."""
         self.refuses = True
         self.break_off()
+
+    def heal(self) -> None:
+        """Take connections again, and leave them alone."""
+        self.refuses, self.resets_after = False, None
 
     def break_off(self) -> None:
         """Reset what is connected."""
@@ -79,7 +78,10 @@ class Wire:
         with suppress(OSError):
             while part := await reader.read(_PART):
                 if self.resets_after is not None:
-                    part, self.resets_after = part[: self.resets_after], self.resets_after - len(part)
+                    part, self.resets_after = (
+                        part[: self.resets_after],
+                        self.resets_after - len(part),
+                    )
                 writer.write(part)
                 await writer.drain()
                 if self.resets_after is not None and self.resets_after <= 0:
@@ -98,29 +100,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
     writer.transport.abort()
-
-
-@dataclass(frozen=True)
-class Statements:
-    """All connections to one database, statement by statement (PostgreSQL's protocol 3)."""
-
-    place: str
-    address: str
-    passes: Passes
-
-    async def listen(self) -> asyncio.Server:
-        """Take connections."""
-        return await asyncio.start_server(
-            self._connect, self.address, DATABASE_BY_WIRE, reuse_address=True
-        )
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, to_them = await asyncio.open_connection(self.address, DATABASE_PORT)
-        try:
-            with suppress(OSError, asyncio.IncompleteReadError):
-                await self._log_in(reader, writer, theirs, to_them)
-                while await self._ask(reader, writer, theirs, to_them):
-                    pass
-        finally:
-            writer.close()
-            to_them.close()

@@ -64,8 +64,14 @@ class Draining(ABC):
         self.close()
         if self._deadline is None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(message.body["timeout"], self._land)
+            seconds = message.body["timeout"] / self._clock
+            self._deadline = loop.call_later(seconds, self._land)
         self._land_early()
+
+    @property
+    def _clock(self) -> float:
+        is_manager = self.context.service.name == "tm"
+        return self.context.switches.transaction_manager_clock if is_manager else 1.0
 
     def _land_early(self) -> None:
         pending = self._deadline is not None and not self.in_flight

@@ -364,7 +364,8 @@ async def test_a_node_that_does_not_answer_is_a_finding(
     silent = node_maker(address="127.0.0.1", ssh={"user": "st", "key": "env:KEY", "port": 1})
     reading = await Attempt().run(nodes.observe_node, watching(silent, ObserveNode(node="server1")))
     assert reading.services == {}
-    assert [f.name for f in reading.trouble] == ["node_unreachable_ssh", "node_unreachable_admin"]
+    names = sorted(finding.name for finding in reading.trouble)
+    assert names == ["node_unreachable_admin", "node_unreachable_ssh"]
 
 
 async def test_a_node_that_refuses_us_is_a_finding(nodes: SshNodes, node_maker: NodeMaker) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from lab.effects import Recorded
 from lab.evidence import Evidence, Tried, Visit
 from lab.invariants import Roles
 from lab.verdict import Run, judge
@@ -34,7 +35,7 @@ def test_a_flawless_run_has_no_problem(roles: Roles) -> None:
     }
 
 
-def effects(change: Callable[[list[flawless.Recorded]], list[flawless.Recorded]]) -> Wrong:
+def effects(change: Callable[[list[Recorded]], list[Recorded]]) -> Wrong:
     """Change the record of effects."""
     return lambda evidence: replace(evidence, effects=change(evidence.effects))
 
@@ -68,6 +69,10 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
     ),
     "a refused connection": (
         tried(Tried(6.0, 6.1, "client003", "connect", ok=False, words="refused")),
+        "traffic: 1 failed",
+    ),
+    "a young read refused for another reason": (
+        tried(Tried(9, 9, "client002", "young_get", ok=False, words="SFTPFailure: shutting down")),
         "traffic: 1 failed",
     ),
     "a file missing on the source": (stored("cluster1", FILE, None), "files: 1 missing"),
@@ -136,6 +141,10 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
         effects(lambda r: moved(r, "cluster1-server1 admin stop", 17.5)),
         "effects: 1 misordered",
     ),
+    "an unfinished file left behind": (
+        lambda evidence: replace(evidence, orphans=1),
+        "1 unfinished files are left",
+    ),
     "a transfer left in progress": (
         lambda evidence: replace(evidence, in_progress=1),
         "1 transfers are In Progress for ever",
@@ -191,9 +200,10 @@ def test_an_unfinished_run_is_a_problem(roles: Roles) -> None:
     assert problems == ["the outcome is rolled_back"]
 
 
-def test_young_reads_are_counted_apart(roles: Roles) -> None:
+@pytest.mark.parametrize("words", ["SFTPNoSuchFile: file", "Unexpected: HTTP status 404"])
+def test_young_reads_are_counted_apart(roles: Roles, words: str) -> None:
     """Reading what cannot be there yet is measured, and fails nothing."""
-    young = Tried(9, 9, "client002", "young_get", ok=False, words="no such file")
+    young = Tried(9, 9, "client002", "young_get", ok=False, words=words)
     verdict = flawless.verdict(roles, tried(young)(flawless.evidence(roles)))
 
     assert verdict.problems() == []

@@ -1,0 +1,41 @@
+"""What can be attacked, at which moment, and how is that written so that it can be repeated?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+Kind = Literal[
+    "before_effect",
+    "after_effect",
+    "history_event",
+    "freeze",
+    "server",
+    "network",
+    "reset",
+    "reboot",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """One attack: its kind, and what it waits for.
+
+    Written ``KIND@TRIGGER``. The trigger is ``KEY.N``: the N-th time that a request comes, by its
+    key; of a ``history_event`` the event's number; of a ``reboot`` the node, once it drains.
+    """
+
+    kind: Kind
+    trigger: str
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read one; ValueError says what is wrong with it."""
+        kind, _, trigger = text.partition("@")
+        if kind not in KINDS or not trigger:
+            raise ValueError(f"{text!r} is no point: write KIND@TRIGGER")
+        return cls(kind, trigger)
+
+    def __str__(self) -> str:
+        return f"{self.kind}@{self.trigger}"

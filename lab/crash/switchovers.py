@@ -1,0 +1,165 @@
+"""What is one switchover with live traffic that is being attacked?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError
+
+from lab.crash.house import Den
+from lab.crash.points import Point
+from lab.crash.saboteur import Attack, Saboteur
+from lab.crash.watch import Act, Watch
+from lab.evidence import Evidence, gather
+from lab.invariants import Roles
+from lab.layout import ESTATE
+from lab.product import WORKFLOW
+from lab.samples import Samples
+from lab.settling import settle
+from lab.traffic.process import Traffic
+from lab.verdict import Run, Verdict, judge
+from workflows.estate import Estate
+
+SOURCE, TARGET = "cluster1", "cluster2"
+REQUEST = {"estate": ESTATE, "source": SOURCE, "target": TARGET, "reason": "a crash run"}
+CLIENTS = 10
+"""Two of them always have a large transfer in flight."""
+WARM_UP = 4.0
+RUN_ON = 1.0
+ENDS_WITHIN = 300.0
+BY_THE_REBOOT = ("reboot", "boot")
+"""Who is said to have ended and started services when a machine went down and came back."""
+BOOTED_AFTER = 1.0
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What became of one run."""
+
+    seed: int
+    points: tuple[Point, ...]
+    attacks: tuple[Attack, ...]
+    missed: tuple[Point, ...]
+    acts: tuple[Act, ...]
+    verdict: Verdict
+    resumes: tuple[float, ...]
+    """Seconds from the restart of what was killed to the next sign of progress."""
+
+    @property
+    def token(self) -> str:
+        """What repeats it: SEED:POINT+POINT..."""
+        return f"{self.seed}:{'+'.join(map(str, self.points))}"
+
+    @property
+    def excused_acts(self) -> tuple[Act, ...]:
+        """Decisions after a reboot, where nothing else may be honest."""
+        boots = [a.at for a in self.attacks if a.point.kind == "reboot"]
+        return tuple(act for act in self.acts if boots and act.at > min(boots))
+
+    def problems(self) -> list[str]:
+        """Everything that must not be."""
+        acts = [f"an operator was needed: {a}" for a in self.acts if a not in self.excused_acts]
+        return [*self.verdict.problems(), *acts]
+
+
+async def attack(den: Den, points: tuple[Point, ...], seed: int) -> Attacked:
+    """Switch the estate over from its baseline, attack it at these points, and judge it."""
+    await den.reset()
+    layout = den.lab.layout
+    worker = den.workers.start()
+    async with _living(den) as traffic:
+        await worker.ready()
+        await asyncio.sleep(WARM_UP)
+        handle = await den.client.start_workflow(
+            "Switchover", REQUEST, id=WORKFLOW, task_queue="switchover"
+        )
+        watch = Watch(layout, handle)
+        saboteur = Saboteur(den, watch, points, seed)
+        run = await _seen_through(handle, watch)
+        await saboteur.rest()
+        await asyncio.sleep(RUN_ON)
+        await traffic.finish()
+        await settle(layout)
+    attacks = tuple(saboteur.attacks)
+    return Attacked(
+        seed=seed,
+        points=points,
+        attacks=attacks,
+        missed=saboteur.missed,
+        acts=tuple(watch.acts),
+        verdict=await _judged(den, run, attacks),
+        resumes=tuple(_resumes(attacks, [*watch.steps, *den.gatekeeper.moments])),
+    )
+
+
+@asynccontextmanager
+async def _living(den: Den) -> AsyncIterator[Traffic]:
+    """Clients transfer, and the estate is sampled."""
+    samples, traffic = Samples(den.lab.layout), Traffic(den.lab.layout, CLIENTS)
+    samples.start()
+    traffic.start()
+    try:
+        yield traffic
+    finally:
+        await samples.stop()
+        await traffic.stop()
+
+
+async def _seen_through(handle: WorkflowHandle[Any, Any], watch: Watch) -> Run:
+    looks = [asyncio.create_task(look) for look in watch.looks()]
+    began = time.time()
+    try:
+        outcome = await asyncio.wait_for(_outcome(handle), ENDS_WITHIN)
+    except TimeoutError:
+        outcome = f"none after {ENDS_WITHIN:.0f} s"
+        await handle.terminate("the crash run is over")
+    finally:
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+    return Run(outcome, began, time.time())
+
+
+async def _outcome(handle: WorkflowHandle[Any, Any]) -> str:
+    while True:
+        try:
+            return str((await handle.result())["outcome"])
+        except WorkflowFailureError as failure:
+            return f"failed: {failure.cause}"
+        except RPCError:  # the server is away
+            await asyncio.sleep(0.2)
+
+
+async def _judged(den: Den, run: Run, attacks: tuple[Attack, ...]) -> Verdict:
+    text = den.lab.layout.estate_file.read_text(encoding="utf-8")
+    roles = Roles(Estate.model_validate(yaml.safe_load(text)), SOURCE, TARGET)
+    evidence = _without_reboots(await gather(den.lab.layout), attacks)
+    verdict = judge(roles, run, evidence)
+    booted = sum(recorded.by in BY_THE_REBOOT for recorded in evidence.effects)
+    effects = replace(verdict.effects, unexpected=verdict.effects.unexpected - booted)
+    return replace(verdict, effects=effects)
+
+
+def _without_reboots(evidence: Evidence, attacks: tuple[Attack, ...]) -> Evidence:
+    """Nobody claims anything about what is seen while a machine of the estate boots."""
+    boots = [(a.at, (a.back or a.at) + BOOTED_AFTER) for a in attacks if a.point.kind == "reboot"]
+    samples = [
+        sample
+        for sample in evidence.samples
+        if not any(down <= sample.at <= up for down, up in boots)
+    ]
+    return replace(evidence, samples=samples)
+
+
+def _resumes(attacks: tuple[Attack, ...], signs: list[float]) -> list[float]:
+    """For each restart: how long until something happened that only a worker does."""
+    backs = [attack.back for attack in attacks if attack.back]
+    after = [[sign - back for sign in signs if sign > back] for back in backs]
+    return [round(min(waits), 2) for waits in after if waits]

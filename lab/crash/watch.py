@@ -1,0 +1,108 @@
+"""How far has an attacked run come, and does it ask for someone?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHandle
+from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError
+
+from lab import records
+from lab.layout import Layout
+
+LOOKS_EVERY = 0.1
+ASKS_EVERY = 0.5
+BY_A_WORKER = frozenset(
+    {
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+    }
+)
+"""Events that nothing but a working worker brings about; an activity's start comes with its end."""
+STATE = SearchAttributeKey.for_keyword("SwitchoverState")
+STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
+OPERATOR = "the saboteur's operator"
+
+
+@dataclass(frozen=True)
+class Act:
+    """A decision that an operator had to make."""
+
+    at: float
+    stage: str
+
+    def __str__(self) -> str:
+        return f"retry of {self.stage}"
+
+
+@dataclass
+class Watch:
+    """Everything that can be seen of one run from outside while it runs."""
+
+    layout: Layout
+    handle: WorkflowHandle[Any, Any]
+    steps: list[float] = field(default_factory=list)
+    """When a worker brought the history on, or an effect happened."""
+    events: int = 0
+    acts: list[Act] = field(default_factory=list)
+    on_event: Callable[[int], None] = lambda _: None
+    on_drain: Callable[[str], None] = lambda _: None
+    _effects: int = 0
+
+    def looks(self) -> list[Coroutine[Any, Any, None]]:
+        """Everything that has to run meanwhile, each until it is cancelled."""
+        return [self._follow_history(), self._follow_effects(), self._decide()]
+
+    async def _follow_history(self) -> None:
+        """Never ends; a server that is away is asked again."""
+        while True:
+            try:
+                async for event in self.handle.fetch_history_events(wait_new_event=True):
+                    if event.event_id > self.events:
+                        self.events = event.event_id
+                        if event.event_type in BY_A_WORKER:
+                            self.steps.append(event.event_time.ToNanoseconds() / 1e9)
+                        self.on_event(event.event_id)
+            except RPCError:
+                pass
+            await asyncio.sleep(LOOKS_EVERY)
+
+    async def _follow_effects(self) -> None:
+        while True:
+            effects = list(records.read(self.layout.effects))
+            for entry in effects[self._effects :]:
+                self.steps.append(entry["at"])
+                if entry["effect"] == "drain":
+                    self.on_drain(entry["place"])
+            self._effects = len(effects)
+            await asyncio.sleep(LOOKS_EVERY)
+
+    async def _decide(self) -> None:
+        """Do what an operator would who has looked: have it tried again."""
+        while True:
+            await asyncio.sleep(ASKS_EVERY)
+            try:
+                seen = await self.handle.describe()
+                if seen.typed_search_attributes.get(STATE) != "waiting_for_decision":
+                    continue
+                stage = seen.typed_search_attributes.get(STAGE) or ""
+                await self.handle.signal("retry", {"stage": stage, "by": OPERATOR})
+            except RPCError:
+                continue
+            self.acts.append(Act(time.time(), stage))
+            await asyncio.sleep(4 * ASKS_EVERY)  # until it shows that it goes on
+
+    async def step_after(self, moment: float, within: float) -> bool:
+        """Wait for the next sign of a working worker; whether one came in time."""
+        deadline = time.time() + within
+        while time.time() < deadline:
+            if any(step > moment for step in self.steps):
+                return True
+            await asyncio.sleep(LOOKS_EVERY)
+        return False
