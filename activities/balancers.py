@@ -32,8 +32,10 @@ _READ = r"""cksum <"$1" && cat "$1" """
 
 _REWRITE = r"""
 file=$1 sum=$2 text=$3; shift 3
-if [ -n "$text" ]; then
-  if [ "$(cksum <"$file")" != "$sum" ]; then echo "$file was changed meanwhile"; exit 75; fi
+# What was read may be old: another redirect perhaps had to end first.
+if [ "$(cksum <"$file")" != "$sum" ]; then echo "$file was changed meanwhile"; exit 75; fi
+if [ -z "$text" ]; then echo already
+else
   # A new file in one step, with the old one's mode and owner; where the file is mounted by itself,
   # or is a link, it can only be written where it is.
   new=$file.switchover.$$
@@ -42,8 +44,6 @@ if [ -n "$text" ]; then
   else rm -f "$new"; printf %s "$text" >"$file" || exit 74
   fi
   echo rewritten
-else
-  echo already
 fi
 "$@"
 """

@@ -192,9 +192,11 @@ def parse_clock(text: str) -> datetime:
 
 def orphans(storage: str) -> Command:
     """Ask for the files that a Transaction Manager stopped in mid-work leaves (section 5)."""
-    return Command(("find", storage, "-type", "f", "-name", "*.m_inproc"))
+    words = ("find", storage, "-type", "f", "-name", "*.m_inproc", "-printf", "%s.%T@ %p\\n")
+    return Command(words)
 
 
-def parse_orphans(text: str) -> tuple[str, ...]:
-    """Read the paths that ``find`` prints."""
-    return tuple(sorted(line for line in text.splitlines() if line.endswith(".m_inproc")))
+def parse_orphans(text: str) -> frozenset[tuple[str, str]]:
+    """Read what ``find`` prints: each path, with its size and time to tell whether it changes."""
+    lines = (line.partition(" ") for line in text.splitlines() if line.endswith(".m_inproc"))
+    return frozenset((path, state) for state, _, path in lines if path.startswith("/"))

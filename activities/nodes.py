@@ -18,10 +18,11 @@ from activities.shell import Command, Shell
 from activities.sightings import Sighting
 from activities.survey import Survey
 from activities.wishes import Wishes
-from workflows.contract import NodeErrand, Nodes, SessionErrand
+from workflows.contract import NodeErrand, Nodes, SessionErrand, StorageErrand
 from workflows.errors import NotReady
 from workflows.estate import Node
 from workflows.orders import (
+    LookForOrphans,
     ObserveNode,
     ProveStopped,
     StartAll,
@@ -33,7 +34,15 @@ from workflows.orders import (
     StopRemaining,
     StopTransactionManager,
 )
-from workflows.reports import PROTOCOL_SERVERS, NodeReading, Report, Service, seen
+from workflows.reports import (
+    PROTOCOL_SERVERS,
+    Finding,
+    NodeReading,
+    Report,
+    Service,
+    Severity,
+    seen,
+)
 
 
 class SshNodes(Nodes):
@@ -110,6 +119,20 @@ class SshNodes(Nodes):
             )
 
     @activity.defn
+    async def look_for_orphans(self, errand: StorageErrand[LookForOrphans]) -> Report:
+        """Report what nobody works on any more as findings that warn (section 5)."""
+        async with pulse():
+            found = await self._survey.orphans(errand.node, errand.storage)
+            # The target's own unfinished files may be synced to here: those still change.
+            await pause(errand.timing.reading_interval)
+            left = found & await self._survey.orphans(errand.node, errand.storage)
+        findings = tuple(_orphan(errand.node, path) for path, _ in sorted(left))
+        words = (
+            f"{len(left) or 'no'} orphaned files on {errand.storage}, as {errand.node.name} sees"
+        )
+        return seen(errand.order, words, datetime.now(UTC), findings)
+
+    @activity.defn
     async def start_transaction_manager(
         self, errand: NodeErrand[StartTransactionManager]
     ) -> Report:
@@ -162,6 +185,17 @@ class SshNodes(Nodes):
 
 def _running(sightings: Mapping[Service, Sighting]) -> str:
     return ", ".join(service for service, sighting in sightings.items() if sighting.running)
+
+
+def _orphan(node: Node, path: str) -> Finding:
+    return Finding(
+        name="orphaned_file",
+        place=node.name,
+        seen=path,
+        expected="no *.m_inproc once the Transaction Managers are down",
+        advice="find out which transfer it belongs to, then remove it by hand",
+        severity=Severity.WARNS,
+    )
 
 
 def _for_everything(errand: NodeErrand[Any], command: Command) -> Task:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from temporalio import activity
 
 from workflows.estate import (
+    AbsolutePath,
     Cluster,
     Database,
     LoadBalancer,
@@ -25,6 +26,7 @@ from workflows.orders import (
     AwaitQueue,
     AwaitSessions,
     AwaitWorkInHand,
+    LookForOrphans,
     ObserveNode,
     ObserveReplication,
     ObserveTraffic,
@@ -74,6 +76,12 @@ class SessionErrand(NodeErrand[O], Generic[O]):
     ignored_peers: tuple[str, ...] = ()
     redirected_at: datetime | None = None
     """Sessions that begin later than this on the source are a finding; None before it."""
+
+
+class StorageErrand(NodeErrand[O], Generic[O]):
+    """An order that concerns the shared storage, where this node has it mounted."""
+
+    storage: AbsolutePath
 
 
 class ReplicationErrand(Errand[O], Generic[O]):
@@ -143,6 +151,11 @@ class Nodes(ABC):
     @abstractmethod
     async def stop_transaction_manager(self, errand: NodeErrand[StopTransactionManager]) -> Report:
         """Leave it stopped, gracefully; NotReady while what comes before still runs."""
+
+    @activity.defn
+    @abstractmethod
+    async def look_for_orphans(self, errand: StorageErrand[LookForOrphans]) -> Report:
+        """Report what nobody works on any more as findings that warn (section 5)."""
 
     @activity.defn
     @abstractmethod

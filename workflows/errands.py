@@ -19,6 +19,7 @@ from workflows.contract import (
     ReplicationErrand,
     Scheduling,
     SessionErrand,
+    StorageErrand,
     Traffic,
     TrafficErrand,
     Waits,
@@ -54,6 +55,7 @@ HANDS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Report]]] = {
     o.ProveStopped: Nodes.prove_stopped,
     o.AwaitQueue: Waits.await_queue,
     o.StopTransactionManager: Nodes.stop_transaction_manager,
+    o.LookForOrphans: Nodes.look_for_orphans,
     o.StartTransactionManager: Nodes.start_transaction_manager,
     o.StopRemaining: Nodes.stop_remaining,
     o.StartAll: Nodes.start_all,
@@ -98,6 +100,9 @@ class Errands:
                     ignored_peers=estate.ignored_peers,
                     redirected_at=self.redirected_at,
                 )
+            case o.LookForOrphans():
+                storage = estate.cluster_of(order.node).storage
+                return StorageErrand(**base, node=estate.node(order.node), storage=storage)
             case o.ObserveReplication() | o.SuspendReplication() | o.ResumeReplication():
                 link = estate.link(order.link)
                 return ReplicationErrand(
@@ -130,7 +135,7 @@ def _policy(order: o.Order, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 
     match order:
         case o.ObserveNode() | o.ObserveReplication() | o.ObserveTraffic():
             return policies.LOOK
-        case o.ProveStopped() | o.ProveSchedulingStopped() | o.ProveTraffic():
+        case o.ProveStopped() | o.ProveSchedulingStopped() | o.ProveTraffic() | o.LookForOrphans():
             return policies.PROVE
         case o.AwaitWorkInHand() | o.AwaitSessions() | o.AwaitQueue():
             return policies.WATCH

@@ -301,6 +301,15 @@ class StopTransactionManager(_NodeOrder):
         return f"stop the Transaction Manager gracefully on {self.node}"
 
 
+class LookForOrphans(_NodeOrder):
+    """List what unfinished transfers left on the shared storage, as this Server sees it."""
+
+    kind: Literal["look_for_orphans"] = "look_for_orphans"
+
+    def __str__(self) -> str:
+        return f"look for orphaned files on the shared storage of {self.node}"
+
+
 class StartTransactionManager(_NodeOrder):
     """Start the Transaction Manager, after a pending stop of it has landed."""
 
@@ -352,6 +361,7 @@ Order = Annotated[
     | ProveStopped
     | AwaitQueue
     | StopTransactionManager
+    | LookForOrphans
     | StartTransactionManager
     | StopRemaining
     | StartAll,

@@ -11,6 +11,7 @@ from workflows.orders import (
     AwaitQueue,
     AwaitSessions,
     AwaitWorkInHand,
+    LookForOrphans,
     ObserveNode,
     ObserveReplication,
     ObserveTraffic,
@@ -154,6 +155,8 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tupl
                 )
                 for node in source.servers
             ),
+            # Afterwards admin is still up, and nobody of this cluster writes any more.
+            (LookForOrphans(node=source.servers[0].name),),
         ),
         Slug.STOP_REMAINING_SERVICES: (
             tuple(StopRemaining(node=node.name) for node in source.nodes),

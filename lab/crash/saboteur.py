@@ -79,7 +79,8 @@ class Saboteur:
     async def rest(self) -> None:
         """Attack no more; raise what went wrong with an attack itself."""
         self._den.gatekeeper.spring = None
-        self._watch.on_event = self._watch.on_drain = lambda _: None
+        self._watch.on_event = lambda _: None
+        self._watch.on_drain = lambda _: None
         await asyncio.gather(*self._work)
 
     async def _on_moment(self, moment: Moment, request: Request) -> bool:
@@ -132,9 +133,9 @@ class Saboteur:
     def _due(self, moment: Moment, request: Request) -> Point | None:
         for point in self._left:
             key, _, number = point.trigger.partition(".")
-            if key == request.key and _WHEN.get(point.kind) == moment.when:
-                if self._came[key, moment.when] >= int(number):
-                    return point
+            at = (key, _WHEN.get(point.kind))
+            if at == (request.key, moment.when) and self._came[key, moment.when] >= int(number):
+                return point
         return None
 
     def _begin(self, point: Point, words: str) -> Attack:

@@ -6,8 +6,8 @@ import asyncio
 import ssl
 import stat
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from aiohttp import web
 
 from activities import probes, traffic
 from activities.admin import Admin
-from activities.shell import Shell
+from activities.ledger import Ledger, Task
+from activities.shell import Command, Shell
 from activities.traffic import LoadBalancers
 from tests.activities.api import Api, Certificate, serving
 from tests.activities.conftest import NodeMaker
@@ -254,6 +255,24 @@ async def test_a_file_that_is_right_already_is_reloaded_all_the_same(
     assert report.outcome == "unchanged"
     assert text(hosts) == before
     assert text(tmp_path / "reloads") == "loaded\n"
+
+
+async def test_a_redirect_that_others_overtook_changes_nothing(
+    hands: LoadBalancers, errands: Errands, hosts: Path, shell: Shell, tmp_path: Path
+) -> None:
+    """What was read before another redirect ended is old: neither rewritten nor called right."""
+    (host,) = errands.balancer.hosts
+    begun = tmp_path / "begun"
+    words = ("sh", "-c", f": >{begun}; sleep 1; echo 10.3.0.1 other >>{hosts}")
+    slow = Task("other", "traffic", Command(words), timedelta(seconds=30))
+    await Ledger(shell).claim(host, slow)
+    for number, order in enumerate((TO_ONE, TO_TWO)):
+        with pytest.raises(CommandFailed, match="was changed meanwhile"):
+            await Attempt().run(hands.redirect, errands.of(order, f"run-{number}"))
+        add_line(hosts, "# one more")
+        await Ledger(shell).claim(host, replace(slow, operation=f"other{number}"))
+    assert "10.2.0.1" not in text(hosts)
+    assert leftovers(tmp_path) == []
 
 
 async def test_a_file_that_can_only_be_written_in_place_is(

@@ -159,10 +159,9 @@ def test_digests_and_clocks_are_read_or_refused() -> None:
     digest = "a" * 64
     assert linux.parse_digest(f"{digest}  /opt/st/bin/taeh\n") == digest
     assert linux.parse_clock("1700000000\n") == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
-    assert linux.parse_orphans("/s/b.m_inproc\n/s/a.m_inproc\nfind: no\n") == (
-        "/s/a.m_inproc",
-        "/s/b.m_inproc",
-    )
+    assert linux.parse_orphans("7.17000.5 /s/b c.m_inproc\nfind: /s/x.m_inproc: no\n") == {
+        ("/s/b c.m_inproc", "7.17000.5")
+    }
     for parse in (linux.parse_digest, linux.parse_clock):
         with pytest.raises(OutcomeUnknown):
             parse("sha256sum: taeh: No such file or directory")

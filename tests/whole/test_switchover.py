@@ -16,6 +16,8 @@ DRAINED = {
 
 async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -> None:
     """The README's words start it, a signal approves it, and the estate did all of it once."""
+    orphan = house.lab.layout.cluster("cluster1").storage / "accounts/.old.m_inproc"
+    orphan.write_text("half a file", encoding="utf-8")
     async with house.worker() as worker:
         await worker.says("ready: worker on task queue switchover")
         await house.start(approve_before=["redirect_traffic"], reason="a test")
@@ -33,6 +35,7 @@ async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -
     assert set(house.counted("disable").values()) == {1}
     assert len(house.counted("disable")) == 2
     assert outcome.record is not None
+    assert [(f.name, f.seen) for f in outcome.findings] == [("orphaned_file", str(orphan))]
 
 
 async def test_a_killed_worker_repeats_no_graceful_stop(house: House) -> None:

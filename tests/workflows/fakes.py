@@ -21,6 +21,7 @@ from workflows.contract import (
     ReplicationErrand,
     Scheduling,
     SessionErrand,
+    StorageErrand,
     Traffic,
     TrafficErrand,
     Waits,
@@ -129,6 +130,11 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
     async def stop_transaction_manager(
         self, errand: NodeErrand[o.StopTransactionManager]
     ) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def look_for_orphans(self, errand: StorageErrand[o.LookForOrphans]) -> r.Report:
         """Obey."""
         return await self._obey(errand)
 
