@@ -17,7 +17,7 @@ from activities.telemetry import effect
 from activities.trouble import tolerant
 from activities.wishes import GLANCE
 from workflows.contract import Databases, ReplicationErrand
-from workflows.errors import NotReady, OutcomeUnknown
+from workflows.errors import NotYet, OutcomeUnknown
 from workflows.orders import ObserveReplication, ResumeReplication, SuspendReplication
 from workflows.reports import Finding, ReplicationReading, Report, changed, unchanged
 
@@ -54,7 +54,7 @@ def link(secrets: Secrets, errand: ReplicationErrand[Any]) -> Link:
 
 
 UNREACHABLE = "database_unreachable"
-LOOKS = 60
+LOOKS = 8
 """How often a subscription is read after it was asked to change, a glance apart."""
 
 
@@ -131,16 +131,16 @@ class ReplicationLinks(Databases):
     async def _await_lag(self, errand: ReplicationErrand[Any], fence: Fence) -> None:
         """Wait until all that was written by now has been confirmed.
 
-        The wait is part of the attempt's first third: where it takes longer, nothing is sent.
+        The wait is part of the attempt's first third: where it takes longer, nothing is sent, and
+        the engine's next attempt waits on.
         """
         here = link(self._secrets, errand)
         slot, written = (await here.subscription()).slot, await here.written()
         fence.pass_()
-        patience = min(errand.timing.replication_patience, fence.left)
-        deadline = datetime.now(UTC) + patience
+        deadline = datetime.now(UTC) + fence.left / 2  # the rest is for sending
         while (behind := await here.lag(slot, written)) > 0:
             if datetime.now(UTC) >= deadline:
-                raise NotReady(
+                raise NotYet(
                     f"{errand.link.name}: {errand.subscriber.name} is still {behind} bytes behind "
                     f"{errand.publisher.name}, expected 0; find out what holds it, "
                     "then decide `retry`"

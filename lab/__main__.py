@@ -1,4 +1,4 @@
-"""What can be done with a lab from a terminal? ``python -m lab up``, ``python -m lab demo``."""
+"""What can be done with a lab from a terminal? ``python -m lab up``, ``demo`` and ``crash``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from lab.crash.command import crash
 from lab.databases import ACCOUNTS
 from lab.demo import Demo, Wishes
 from lab.house import Lab
@@ -19,6 +20,8 @@ from lab.traffic.process import CLIENTS
 from lab.verdict import Verdict
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+app.command()(crash)
 
 Directory = Annotated[Optional[Path], typer.Option("--dir", help="Where it lives.")]  # noqa: UP045 - typer
 

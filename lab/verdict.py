@@ -141,6 +141,7 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
         "failed": [
             f"{one.client} {one.operation}: {one.words}" for one in evidence.tried if not one.ok
         ],
+        "duplicated": [" ".join(key) for key, times in evidence.work.items() if times > 1],
         "violations": [str(violation) for violation in (*broken, *seen)],
     }
     return Verdict(

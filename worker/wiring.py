@@ -76,4 +76,6 @@ def build_worker(client: Client, hands: Hands) -> Worker:
         graceful_shutdown_timeout=GRACE,
         # With the default of a minute, what people see of a wait would be a minute old.
         max_heartbeat_throttle_interval=timedelta(seconds=1),
+        # A workflow task waits this long for a worker that died with the run in its cache.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
     )

@@ -2,6 +2,7 @@
 
 * SwitchoverError
   + Unreachable        try again: nothing was sent, or nothing that changes anything
+  + NotYet             wait: it should come by itself, and nothing was sent before it has
   + OutcomeUnknown     look before trying again: something was sent, and no answer settles it
   + Refused            trying again by itself cannot help
     - AccessRefused    fix keys, host keys, passwords or rights
@@ -22,6 +23,10 @@ class SwitchoverError(Exception):
 
 class Unreachable(SwitchoverError):
     """The place did not answer; nothing was changed by this attempt."""
+
+
+class NotYet(SwitchoverError):
+    """What has to come first has not come yet; nothing was changed by this attempt."""
 
 
 class OutcomeUnknown(SwitchoverError):
@@ -56,5 +61,5 @@ PERMANENT = tuple(
     error.__name__ for error in (Refused, AccessRefused, NotReady, CommandFailed, Lost, BadInput)
 )
 
-UNSETTLED = tuple(error.__name__ for error in (Unreachable, OutcomeUnknown))
+UNSETTLED = tuple(error.__name__ for error in (Unreachable, NotYet, OutcomeUnknown))
 """After these, a retry keeps its round: whatever was begun is still to be attached to."""

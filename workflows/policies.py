@@ -31,6 +31,12 @@ _AGAIN = RetryPolicy(
     non_retryable_error_types=PERMANENT,
 )
 
+_SOON = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=1,
+    non_retryable_error_types=PERMANENT,
+)
+
 LOOK = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=20),
     schedule_to_close_timeout=timedelta(seconds=60),
@@ -61,12 +67,13 @@ PROVE = ActivityConfig(
 """A read-back that may take a while, such as the Folder Monitor's takeover time."""
 
 CALL = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=30),
+    start_to_close_timeout=timedelta(seconds=15),
     schedule_to_close_timeout=UNREACHABLE_FOR,
     retry_policy=_AGAIN,
 )
-"""An effect over REST: sent within the first third of the attempt, limited to another third, and
-without a heartbeat, so that the engine's own timeout keeps attempts from overlapping."""
+"""An effect over REST or SQL: sent within the first third of the attempt, limited to another, and
+without a heartbeat, so that the engine's own timeout keeps attempts from overlapping. It is short,
+since that is how long a dead worker goes unnoticed."""
 
 WATCH = ActivityConfig(
     start_to_close_timeout=timedelta(days=30),  # patience is the workflow's; this bounds the absurd
@@ -95,9 +102,11 @@ def command(longest: timedelta) -> ActivityConfig:
 
 
 def statement(timing: Timing) -> ActivityConfig:
-    """An effect over SQL, after a lag that may take the replication's patience to reach zero."""
+    """An effect over SQL; tried again for as long as the lag may take to reach zero."""
     return ActivityConfig(
-        start_to_close_timeout=3 * timing.replication_patience,
-        schedule_to_close_timeout=3 * timing.replication_patience + UNREACHABLE_FOR,
-        retry_policy=_AGAIN,
+        **{
+            **CALL,
+            "schedule_to_close_timeout": timing.replication_patience + UNREACHABLE_FOR,
+            "retry_policy": _SOON,
+        }
     )

@@ -23,7 +23,7 @@ class Point:
     """One attack: its kind, and what it waits for.
 
     Written ``KIND@TRIGGER``. The trigger is ``KEY.N``: the N-th time that a request comes, by its
-    key; of a ``history_event`` the event's number; of a ``reboot`` the node, once it drains.
+    key; of a ``history_event`` the event's number; of a ``reboot`` a node, once it drains.
     """
 
     kind: Kind

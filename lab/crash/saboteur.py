@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.crash.controls import Control, let_ledgers_vanish, start_while_pending
 from lab.crash.house import Den
 from lab.crash.points import Point
 from lab.crash.requests import Request
@@ -32,6 +33,20 @@ GOES_ON_WITHIN = 12.0
 """Seconds without a sign of progress until the next attack is due all the same."""
 
 
+@dataclass(frozen=True)
+class Mission:
+    """What to do to one run."""
+
+    seed: int
+    points: tuple[Point, ...]
+    control: Control | None = None
+
+    @property
+    def token(self) -> str:
+        """What repeats it: SEED:POINT+POINT..."""
+        return f"{self.seed}:{'+'.join(map(str, self.points))}"
+
+
 @dataclass
 class Attack:
     """One point that was hit."""
@@ -44,7 +59,6 @@ class Attack:
     """Requests that were about to have their effect, or to be answered, when the worker died."""
     back: float | None = None
     """When what was attacked was started again."""
-    kills_worker: bool = False
 
 
 @dataclass
@@ -57,11 +71,11 @@ class _Net:
 class Saboteur:
     """Attacks one run."""
 
-    def __init__(self, den: Den, watch: Watch, points: tuple[Point, ...], seed: int) -> None:
+    def __init__(self, den: Den, watch: Watch, mission: Mission) -> None:
         self._den = den
         self._watch = watch
-        self._left = list(points)
-        self._seed = seed
+        self._mission = mission
+        self._left = list(mission.points)
         self._came: Counter[tuple[str, When]] = Counter()
         self._net: _Net | None = None
         self._busy = False
@@ -70,6 +84,7 @@ class Saboteur:
         den.gatekeeper.spring = self._on_moment
         watch.on_event = self._on_event
         watch.on_drain = self._on_drain
+        self._overtakes = mission.control == "start_overtakes"
 
     @property
     def missed(self) -> tuple[Point, ...]:
@@ -80,7 +95,7 @@ class Saboteur:
         """Attack no more; raise what went wrong with an attack itself."""
         self._den.gatekeeper.spring = None
         self._watch.on_event = lambda _: None
-        self._watch.on_drain = lambda _: None
+        self._watch.on_drain = lambda _, __: None
         await asyncio.gather(*self._work)
 
     async def _on_moment(self, moment: Moment, request: Request) -> bool:
@@ -125,10 +140,15 @@ class Saboteur:
             attack = self._begin(due[0], f"after event {number}")
             self._go(self._kill_worker(attack))
 
-    def _on_drain(self, place: str) -> None:
-        due = [p for p in self._left if p.kind == "reboot" and p.trigger == place]
+    def _on_drain(self, place: str, service: str) -> None:
+        if self._overtakes:
+            self._overtakes = False
+            self._go(start_while_pending(self._den.lab.layout, place, service))
+        due = [p for p in self._left if p.trigger == place]
         if due and not self._busy:
-            self._go(self._reboot(self._begin(due[0], f"{place} drains"), place))
+            attack = self._begin(due[0], f"{place} drains {service}")
+            reboots = attack.point.kind == "reboot"
+            self._go(self._reboot(attack, place) if reboots else self._kill_worker(attack))
 
     def _due(self, moment: Moment, request: Request) -> Point | None:
         for point in self._left:
@@ -145,19 +165,30 @@ class Saboteur:
         return self.attacks[-1]
 
     def _go(self, work: Coroutine[Any, Any, None]) -> None:
-        self._work.append(asyncio.create_task(work))
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._note_failure)
+        self._work.append(task)
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        """A run need not be waited for whose attack itself went wrong."""
+        if not task.cancelled() and (fault := task.exception()) and not self._watch.ended.done():
+            self._watch.ended.set_exception(fault)
 
     def _chance(self, attack: Attack) -> random.Random:
-        return random.Random(f"{self._seed}:{attack.point}")
+        return random.Random(f"{self._mission.seed}:{attack.point}")
 
     async def _kill_worker(self, attack: Attack) -> None:
         await self._den.workers.kill()
         await self._bring_back_worker(attack)
 
     async def _bring_back_worker(self, attack: Attack) -> None:
+        if self._mission.control == "ledger_vanishes":
+            let_ledgers_vanish(self._den.lab.layout)
         await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
-        attack.kills_worker = True
-        await self._back(attack, self._den.workers.start().begun)
+        worker = self._den.workers.start()
+        attack.back = worker.begun
+        await worker.ready()
+        await self._back(attack, worker.begun)
 
     async def _freeze(self, attack: Attack) -> None:
         """Let another worker take over, and the frozen one act late."""
@@ -166,7 +197,7 @@ class Saboteur:
         other = self._den.workers.start()
         await other.ready()
         attack.back = other.begun
-        await self._watch.step_after(other.begun, GOES_ON_WITHIN)
+        await self._watch.sign_after(other.begun, GOES_ON_WITHIN)
         await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
         frozen.thaw()
         await self._back(attack, time.time())
@@ -201,8 +232,9 @@ class Saboteur:
         await self._back(attack, time.time())
 
     async def _back(self, attack: Attack, moment: float) -> None:
+        """Leave the run alone until it shows a sign of life."""
         attack.back = attack.back or moment
-        await self._watch.step_after(moment, GOES_ON_WITHIN)
+        await self._watch.sign_after(moment, GOES_ON_WITHIN)
         self._busy = False
 
     def _any_wire(self, attack: Attack) -> Wire:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,8 +15,9 @@ from temporalio.service import RPCError
 
 from lab.crash.house import Den
 from lab.crash.points import Point
-from lab.crash.saboteur import Attack, Saboteur
+from lab.crash.saboteur import Attack, Mission, Saboteur
 from lab.crash.watch import Act, Watch
+from lab.effects import Recorded
 from lab.evidence import Evidence, gather
 from lab.invariants import Roles
 from lab.layout import ESTATE
@@ -43,19 +44,15 @@ BOOTED_AFTER = 1.0
 class Attacked:
     """What became of one run."""
 
-    seed: int
-    points: tuple[Point, ...]
+    mission: Mission
     attacks: tuple[Attack, ...]
     missed: tuple[Point, ...]
     acts: tuple[Act, ...]
+    events: int
+    """How long its history became."""
     verdict: Verdict
     resumes: tuple[float, ...]
     """Seconds from the restart of what was killed to the next sign of progress."""
-
-    @property
-    def token(self) -> str:
-        """What repeats it: SEED:POINT+POINT..."""
-        return f"{self.seed}:{'+'.join(map(str, self.points))}"
 
     @property
     def excused_acts(self) -> tuple[Act, ...]:
@@ -69,8 +66,8 @@ class Attacked:
         return [*self.verdict.problems(), *acts]
 
 
-async def attack(den: Den, points: tuple[Point, ...], seed: int) -> Attacked:
-    """Switch the estate over from its baseline, attack it at these points, and judge it."""
+async def attack(den: Den, mission: Mission) -> Attacked:
+    """Switch the estate over from its baseline, attack it meanwhile, and judge it."""
     await den.reset()
     layout = den.lab.layout
     worker = den.workers.start()
@@ -80,8 +77,8 @@ async def attack(den: Den, points: tuple[Point, ...], seed: int) -> Attacked:
         handle = await den.client.start_workflow(
             "Switchover", REQUEST, id=WORKFLOW, task_queue="switchover"
         )
-        watch = Watch(layout, handle)
-        saboteur = Saboteur(den, watch, points, seed)
+        watch = Watch(layout, handle, requests=den.gatekeeper.moments)
+        saboteur = Saboteur(den, watch, mission)
         run = await _seen_through(handle, watch)
         await saboteur.rest()
         await asyncio.sleep(RUN_ON)
@@ -89,13 +86,13 @@ async def attack(den: Den, points: tuple[Point, ...], seed: int) -> Attacked:
         await settle(layout)
     attacks = tuple(saboteur.attacks)
     return Attacked(
-        seed=seed,
-        points=points,
+        mission=mission,
         attacks=attacks,
         missed=saboteur.missed,
         acts=tuple(watch.acts),
+        events=watch.events,
         verdict=await _judged(den, run, attacks),
-        resumes=tuple(_resumes(attacks, [*watch.steps, *den.gatekeeper.moments])),
+        resumes=tuple(_resumes(attacks, list(watch.signs()))),
     )
 
 
@@ -114,9 +111,10 @@ async def _living(den: Den) -> AsyncIterator[Traffic]:
 
 async def _seen_through(handle: WorkflowHandle[Any, Any], watch: Watch) -> Run:
     looks = [asyncio.create_task(look) for look in watch.looks()]
+    looks.append(asyncio.create_task(_await_outcome(handle, watch)))
     began = time.time()
     try:
-        outcome = await asyncio.wait_for(_outcome(handle), ENDS_WITHIN)
+        outcome = await asyncio.wait_for(watch.ended, ENDS_WITHIN)
     except TimeoutError:
         outcome = f"none after {ENDS_WITHIN:.0f} s"
         await handle.terminate("the crash run is over")
@@ -127,12 +125,12 @@ async def _seen_through(handle: WorkflowHandle[Any, Any], watch: Watch) -> Run:
     return Run(outcome, began, time.time())
 
 
-async def _outcome(handle: WorkflowHandle[Any, Any]) -> str:
-    while True:
+async def _await_outcome(handle: WorkflowHandle[Any, Any], watch: Watch) -> None:
+    while not watch.ended.done():
         try:
-            return str((await handle.result())["outcome"])
+            watch.ended.set_result((await handle.result())["outcome"])
         except WorkflowFailureError as failure:
-            return f"failed: {failure.cause}"
+            watch.ended.set_result(f"failed: {failure.cause}")
         except RPCError:  # the server is away
             await asyncio.sleep(0.2)
 
@@ -143,8 +141,14 @@ async def _judged(den: Den, run: Run, attacks: tuple[Attack, ...]) -> Verdict:
     evidence = _without_reboots(await gather(den.lab.layout), attacks)
     verdict = judge(roles, run, evidence)
     booted = sum(recorded.by in BY_THE_REBOOT for recorded in evidence.effects)
-    effects = replace(verdict.effects, unexpected=verdict.effects.unexpected - booted)
-    return replace(verdict, effects=effects)
+    early = overtaken(evidence.effects)
+    effects = replace(
+        verdict.effects,
+        unexpected=verdict.effects.unexpected - booted,
+        misordered=verdict.effects.misordered + len(early),
+    )
+    words = verdict.words | ({"overtaken": [str(one) for one in early]} if early else {})
+    return replace(verdict, effects=effects, words=words)
 
 
 def _without_reboots(evidence: Evidence, attacks: tuple[Attack, ...]) -> Evidence:
@@ -156,6 +160,22 @@ def _without_reboots(evidence: Evidence, attacks: tuple[Attack, ...]) -> Evidenc
         if not any(down <= sample.at <= up for down, up in boots)
     ]
     return replace(evidence, samples=samples)
+
+
+def overtaken(record: Sequence[Recorded]) -> list[Recorded]:
+    """Starts of what a pending graceful stop was about to end: an order turned round, too."""
+    pending: set[tuple[str, str]] = set()
+    found = []
+    for recorded in record:
+        effect = recorded.effect
+        service = (effect.place, effect.service)
+        if effect.effect == "drain":
+            pending.add(service)
+        elif effect.effect == "start" and service in pending:
+            found.append(recorded)
+        elif effect.effect != "start":
+            pending.discard(service)
+    return found
 
 
 def _resumes(attacks: tuple[Attack, ...], signs: list[float]) -> list[float]:

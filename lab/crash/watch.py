@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from lab import records
 from lab.layout import Layout
 
-LOOKS_EVERY = 0.1
+LOOKS_EVERY = 0.05
 ASKS_EVERY = 0.5
 BY_A_WORKER = frozenset(
     {
@@ -49,10 +49,16 @@ class Watch:
     handle: WorkflowHandle[Any, Any]
     steps: list[float] = field(default_factory=list)
     """When a worker brought the history on, or an effect happened."""
+    requests: list[float] = field(default_factory=list)
+    """When a request reached the estate: all that is seen of a wait for clients."""
     events: int = 0
     acts: list[Act] = field(default_factory=list)
+    ended: asyncio.Future[str] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    """The outcome; an error where an attack itself went wrong, so that nobody waits for more."""
     on_event: Callable[[int], None] = lambda _: None
-    on_drain: Callable[[str], None] = lambda _: None
+    on_drain: Callable[[str, str], None] = lambda _, __: None
     _effects: int = 0
 
     def looks(self) -> list[Coroutine[Any, Any, None]]:
@@ -79,7 +85,7 @@ class Watch:
             for entry in effects[self._effects :]:
                 self.steps.append(entry["at"])
                 if entry["effect"] == "drain":
-                    self.on_drain(entry["place"])
+                    self.on_drain(entry["place"], entry["service"])
             self._effects = len(effects)
             await asyncio.sleep(LOOKS_EVERY)
 
@@ -98,11 +104,16 @@ class Watch:
             self.acts.append(Act(time.time(), stage))
             await asyncio.sleep(4 * ASKS_EVERY)  # until it shows that it goes on
 
-    async def step_after(self, moment: float, within: float) -> bool:
+    async def sign_after(self, moment: float, within: float) -> bool:
         """Wait for the next sign of a working worker; whether one came in time."""
         deadline = time.time() + within
         while time.time() < deadline:
-            if any(step > moment for step in self.steps):
+            if any(sign > moment for sign in self.signs()):
                 return True
             await asyncio.sleep(LOOKS_EVERY)
         return False
+
+    def signs(self) -> Iterator[float]:
+        """When something happened that only a working worker does, the latest first."""
+        yield from reversed(self.steps)
+        yield from reversed(self.requests)

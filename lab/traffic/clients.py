@@ -1,7 +1,8 @@
 """What do the partners do all day?
 
-Short sessions, long ones with pauses between files, and large slow transfers; a third of the
-clients over HTTPS. Each has an account of its own, and remembers every file it has uploaded.
+Short sessions, long ones with pauses between files, large slow transfers, and callers that come
+again and again only to look: they make the gap of a redirect measurable. A third of the clients
+use HTTPS. Each has an account of its own, and remembers every file it has uploaded.
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ from lab.layout import account
 from lab.traffic.meter import Meter, Operation, SessionFailed, Unexpected, Who
 from lab.traffic.sessions import CHUNK, Doors, Session, digest
 
-Habit = Literal["short", "long", "large"]
+Habit = Literal["short", "long", "large", "caller"]
 HABITS: tuple[Habit, ...] = (
     *("large", "long", "short", "short", "long"),
-    *("large", "short", "long", "short", "short"),
+    *("large", "short", "long", "short", "caller"),
 )
 """Clients take them in turn: a fifth of them always has a large transfer in flight."""
+PAUSES: dict[Habit, tuple[float, float]] = {
+    "short": (1.5, 3.5),
+    "long": (0.2, 0.4),
+    "large": (0.2, 0.4),
+    "caller": (0.2, 0.4),
+}
+"""Seconds between two sessions: at least, at most."""
 SLOW_SECONDS = (20.0, 25.0)
 """How long a large transfer takes."""
 OLD_AFTER = 2.0
@@ -67,7 +75,7 @@ class Client:
         while not self.finishing.is_set():
             with suppress(SessionFailed):  # it stands in the record
                 await self._visit()
-            await self._pause(self._chance.uniform(1.5, 3.5) if self.habit == "short" else 0.3)
+            await self._pause(self._chance.uniform(*PAUSES[self.habit]))
 
     async def _visit(self) -> None:
         async with self._meter.measured(Operation("connect")):
@@ -81,6 +89,8 @@ class Client:
                     await self._long(session)
                 case "large":
                     await self._large(session)
+                case "caller":
+                    await self._list(session)
         finally:
             with suppress(asyncssh.Error, httpx.HTTPError, OSError):  # the visit is over anyhow
                 await session.close()

@@ -21,7 +21,7 @@ from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
 from lab.postgres import SUPERUSER, PostgresServer, binaries
 from tests.activities.machines import QUICK, Attempt
 from workflows.contract import ReplicationErrand
-from workflows.errors import AccessRefused, NotReady, OutcomeUnknown, Unreachable
+from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown, Unreachable
 from workflows.estate import Database, Replication, ReplicationLink
 from workflows.orders import ObserveReplication, ResumeReplication, SuspendReplication
 from workflows.reports import Operation
@@ -164,7 +164,7 @@ async def test_a_lag_that_stays_forbids_it(
     async with await psycopg.AsyncConnection.connect(postgres.dsn("two")) as blocking:
         await blocking.execute("LOCK TABLE Account IN ACCESS EXCLUSIVE MODE")
         await execute(postgres, "one", "INSERT INTO Account VALUES (-2)")
-        with pytest.raises(NotReady, match="bytes behind database-one, expected 0"):
+        with pytest.raises(NotYet, match="bytes behind database-one, expected 0"):
             await Attempt(limit=timedelta(seconds=6)).run(
                 links.suspend_replication, errand(SUSPEND)
             )

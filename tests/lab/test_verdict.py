@@ -191,6 +191,13 @@ def test_what_was_not_measured_is_a_problem(roles: Roles, name: str) -> None:
     assert any(problem in one for one in problems), problems
 
 
+def test_work_done_twice_is_named(roles: Roles) -> None:
+    """Whoever has to find the cause is told what it was done to."""
+    twice = work(("pickup", "drop0001.dat"))(flawless.evidence(roles))
+
+    assert flawless.verdict(roles, twice).words["duplicated"] == ["pickup drop0001.dat"]
+
+
 def test_an_unfinished_run_is_a_problem(roles: Roles) -> None:
     """However good the records are, another outcome than completed is none."""
     run = Run("rolled_back", 0, 1)

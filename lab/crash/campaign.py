@@ -1,0 +1,202 @@
+"""How are hundreds of points hit, on estates side by side, until every request was covered?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from lab import records
+from lab.crash.controls import Control
+from lab.crash.deck import SIDES, Catalogue, Deck, Known, shares
+from lab.crash.house import Den
+from lab.crash.points import Kind, Point
+from lab.crash.saboteur import Mission
+from lab.crash.switchovers import Attacked, attack
+from lab.crash.tally import Covered, Tally
+from lab.product import WORKFLOW
+
+EVERY_REQUEST_FROM = 300
+"""A campaign of so many points of all kinds must have covered every request."""
+MORE_RUNS = 12
+"""How many runs it may add for that."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line asks for."""
+
+    place: Path
+    points: int = 300
+    seed: int = 1
+    labs: int = 2
+    only: Kind | None = None
+    control: Control | None = None
+    replay: Mission | None = None
+    json: Path | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is to cover every request."""
+        return self.points >= EVERY_REQUEST_FROM and not (self.only or self.control or self.replay)
+
+
+class Campaign:
+    """One campaign, told to a terminal."""
+
+    def __init__(self, wishes: Wishes) -> None:
+        self._wishes = wishes
+        self._console = Console(highlight=False)
+        self._began = time.monotonic()
+        self._tally = Tally()
+        self._wanted = shares(wishes.points, wishes.only)
+        self._deck = Deck(Catalogue((), 0, ()), random.Random(wishes.seed), [])
+        self._numbers = 0
+        self._live: Callable[[], None] = lambda: None
+
+    async def run(self) -> bool:
+        """Let it happen; whether nothing was found that must not be."""
+        async with AsyncExitStack() as stack:
+            places = [self._wishes.place / f"{n}" for n in range(self._labs)]
+            for place in places:
+                _make_room(place)
+            dens = await asyncio.gather(
+                *(stack.enter_async_context(Den.open(place)) for place in places)
+            )
+            if self._wishes.replay:
+                await self._one(dens[0], self._wishes.replay)
+            else:
+                await self._attack_all(dens)
+        return self._report()
+
+    async def _attack_all(self, dens: list[Den]) -> None:
+        wishes = self._wishes
+        self._say("one switchover without attacks, to know its requests")
+        run = await self._one(dens[0], Mission(wishes.seed * 1000, ()))
+        quiet = catalogue(dens[0], run.events)
+        self._deck = Deck.of(quiet, random.Random(wishes.seed), self._wanted)
+        self._say(f"it has {len(self._deck.catalogue.requests)} different requests")
+        if wishes.control:
+            await self._one(dens[0], self._controlled(wishes.control))
+            return
+        with Live(console=self._console, transient=True, auto_refresh=False) as live:
+            self._live = lambda: live.update(
+                self._tally.table(self._wanted, self._covered()), refresh=True
+            )
+            self._live()
+            await asyncio.gather(*(self._go_on(den) for den in dens))
+            self._live = lambda: None
+
+    def _controlled(self, control: Control) -> Mission:
+        """Kill a worker right after a graceful stop began; a start needs nobody's help."""
+        node = self._deck.catalogue.draining[0]
+        points = (Point("after_effect", node),) if control == "ledger_vanishes" else ()
+        return Mission(self._wishes.seed * 1000 + 1, points, control)
+
+    async def _go_on(self, den: Den) -> None:
+        while points := self._next_points():
+            self._numbers += 1
+            await self._one(den, Mission(self._wishes.seed * 1000 + self._numbers, points))
+
+    def _next_points(self) -> tuple[Point, ...]:
+        if points := self._deck.deal():
+            return points
+        most = self._wishes.points // 5 + MORE_RUNS
+        if not self._wishes.whole or self._tally.runs >= most or self._covered().whole:
+            return ()
+        self._deck.kinds = [k for k, when in SIDES.items() if self._deck.uncovered(when)]
+        return self._deck.deal()
+
+    async def _one(self, den: Den, mission: Mission) -> Attacked:
+        run = await attack(den, mission)
+        problems = self._tally.add(run)
+        self._deck.settle([a.point for a in run.attacks], run.missed)
+        self._deck.covered.update(*(a.caught for a in run.attacks))
+        seconds = run.verdict.seconds.total
+        self._say(
+            f"run {mission.seed}: {run.verdict.outcome}, {len(run.attacks)} attacks, {seconds} s"
+        )
+        for problem in problems:
+            self._say(f"  problem: {problem}")
+        if problems:
+            for kind, words in run.verdict.words.items():
+                self._say(f"  {kind}: {'; '.join(words[:5])}")
+            self._say(f"  again: python -m lab crash --replay '{mission.token}'")
+            await self._keep_evidence(den, run)
+        self._live()
+        return run
+
+    async def _keep_evidence(self, den: Den, run: Attacked) -> None:
+        """Copy what a run that went wrong has left; the next one begins with a reset."""
+        if self._wishes.json is None:
+            return
+        kept = self._wishes.json.with_suffix(".failures") / str(run.mission.seed)
+        kept.mkdir(parents=True, exist_ok=True)
+        layout = den.lab.layout
+        logs = den.workers.place.glob("worker-*.log")
+        for file in (layout.effects, layout.traffic, layout.sessions, layout.work, *logs):
+            if file.exists():
+                shutil.copy(file, kept)
+        attacks = "\n".join(f"{a.at:.2f} {a.point} {a.words}" for a in run.attacks)
+        (kept / "attacks.txt").write_text(f"{run.mission.token}\n{attacks}\n", encoding="utf-8")
+        history = await den.client.get_workflow_handle(WORKFLOW).fetch_history()
+        (kept / "history.json").write_text(history.to_json(), encoding="utf-8")
+
+    def _covered(self) -> Covered:
+        known = len(self._deck.catalogue.requests)
+        before, after = (known - len(self._deck.uncovered(when)) for when in ("before", "after"))
+        return Covered(known, before, after)
+
+    def _report(self) -> bool:
+        tally, covered = self._tally, self._covered()
+        self._console.print(tally.table(self._wanted, covered))
+        problems = list(tally.problems(covered if self._wishes.whole else None))
+        for problem in problems:
+            self._console.print(f"problem: {problem}", style="red", markup=False, soft_wrap=True)
+        for act in tally.excused:
+            self._say(f"an operator decided after a reboot: {act}")
+        if self._wishes.json:
+            seconds = round(time.monotonic() - self._began, 1)
+            result = tally.as_json(covered) | {"seed": self._wishes.seed, "seconds": seconds}
+            result |= {"problems": problems}
+            text = json.dumps(result, indent=1) + "\n"
+            self._wishes.json.write_text(text, encoding="utf-8")
+        return not problems
+
+    @property
+    def _labs(self) -> int:
+        """One run needs but one estate."""
+        return 1 if self._wishes.replay or self._wishes.control else self._wishes.labs
+
+    def _say(self, words: str) -> None:
+        elapsed = time.monotonic() - self._began
+        self._console.print(f"{elapsed:7.1f} s  {words}", markup=False, soft_wrap=True)
+
+
+def _make_room(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    place.chmod(0o755)  # the databases' user has to get there
+
+
+def catalogue(den: Den, events: int) -> Catalogue:
+    """Say what the run consisted of that has just ended without attacks."""
+    effects = list(records.read(den.lab.layout.effects))
+    changed = min((entry["at"] for entry in effects), default=0.0)
+    seen = sorted(den.gatekeeper.requests.items(), key=lambda item: item[1].first)
+    draining = Counter(entry["place"] for entry in effects if entry["effect"] == "drain")
+    return Catalogue(
+        requests=tuple(Known(r, s.times, observing=s.first < changed) for r, s in seen),
+        events=events,
+        draining=tuple(sorted(draining)),
+    )
