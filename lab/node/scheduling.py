@@ -85,10 +85,14 @@ class FolderMonitor:
     async def _look(self) -> None:
         for file in sorted((self._storage / "inbox").iterdir()):
             name = file.name
-            if not name.startswith(".") and name not in self._in_hand and await self._claim(name):
-                self._host.record("pickup", name)
-                self._host.begin(name)
-                self._in_hand[name] = asyncio.create_task(self._take(file))
+            if name.startswith(".") or name in self._in_hand or not await self._claim(name):
+                continue
+            if not file.exists():  # another Server was done with it between our look and our claim
+                await self._release(name)
+                continue
+            self._host.record("pickup", name)
+            self._host.begin(name)
+            self._in_hand[name] = asyncio.create_task(self._take(file))
 
     async def _claim(self, name: str) -> bool:
         """Whether nobody here has the file in hand; a claim whose holder died grows old."""

@@ -6,22 +6,14 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
 from lab.databases import Databases
 from lab.layout import Layout
 from lab.machines import Machines, prepare
+from tests.directories import fresh_directory
 from tests.lab.node_clients import Lab
-
-
-def fresh_directory() -> Path:
-    """Make a directory that the databases' user may enter, too."""
-    root = Path(mkdtemp(prefix="lab-nodes-"))
-    root.chmod(0o755)
-    return root
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,7 @@ async def test_options_name_the_timeouts_and_hide_nothing_local(lab: Lab) -> Non
     """F11: options carry values, isLocal and encrypted, the graceful timeouts among them."""
     listed = (await lab.ask(SERVER, "configurations/options"))["result"]
     options = {option["name"]: option for option in listed}
-    assert options["Http.GracefulShutdownTimeout"]["values"] == ["30"]
+    assert options["Http.GracefulShutdownTimeout"]["values"] == ["600"]
     assert options["Ssh.GracefulShutdownTimeout"]["values"] == ["86400"]
     assert options["Scheduler.enable"]["values"] == ["true"]
     assert options["Server.Hostname"]["isLocal"]

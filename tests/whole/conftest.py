@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import Client
 
 from lab.house import Lab
-from tests.lab.node_fixtures import fresh_directory
+from tests.directories import fresh_directory
 from tests.whole.house import House
 
 

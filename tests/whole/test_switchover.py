@@ -40,7 +40,7 @@ async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -
 
 async def test_a_killed_worker_repeats_no_graceful_stop(house: House) -> None:
     """A kill -9 after the first graceful stop was claimed, before its end is known."""
-    house.switch(graceful_stop_ends="at_timeout")
+    house.switch(graceful_stop_ends="at_timeout", transaction_manager_clock=6)
     house.describe(timing=house.estate["timing"] | {"grace": 5})
     async with house.worker() as worker:
         await worker.says("ready")
@@ -61,7 +61,7 @@ async def test_a_worker_killed_while_the_transaction_managers_drain_repeats_noth
     house: House,
 ) -> None:
     """The step whose repetition hurts most is begun once, whoever began it."""
-    house.switch(graceful_stop_ends="at_timeout")
+    house.switch(graceful_stop_ends="at_timeout", transaction_manager_clock=6)
     house.describe(timing=house.estate["timing"] | {"grace": 2})
     async with house.worker() as worker:
         await worker.says("ready")
