@@ -8,7 +8,7 @@ from workflows.progress import Progress, StageProgress, Step, Waiting
 
 MARKS = {
     Step.PENDING: "·",
-    Step.WAITING: "⏸",
+    Step.WAITING: "…",
     Step.RUNNING: "▶",
     Step.DONE: "✔",
     Step.FAULT: "✖",

@@ -6,52 +6,26 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
-from activities.ledger import Ledger, Record, Task, parse_look, succeeded
+from activities.ledger import Ledger, Record, parse_look, succeeded
 from activities.ledger_script import CLAIM, DETACHED
-from activities.shell import Command, Shell
+from activities.shell import Shell
 from tests.activities.conftest import NodeMaker
+from tests.activities.ledgers import BOOT, SHELLS, shell_words, task, until, writing
 from tests.activities.machines import SshServer
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unreachable
 from workflows.estate import Node
-
-SHELLS = [sh for sh in ("dash", "bash", "busybox") if shutil.which(sh)]
 
 
 @pytest.fixture
 def ledger(shell: Shell) -> Ledger:
     """The ledgers of the test's machines."""
     return Ledger(shell)
-
-
-def task(
-    words: Sequence[str],
-    *,
-    operation: str = "run.stage.order.1",
-    service: str = "ssh",
-    lands: Literal["exit", "late"] = "exit",
-    within: float = 60,
-) -> Task:
-    """Make a task out of the words of a command."""
-    return Task(operation, service, Command(tuple(words)), timedelta(seconds=within), lands)
-
-
-def writing(file: Path, then: str = "") -> tuple[str, ...]:
-    """Return a command that leaves one line in a file each time it runs."""
-    return ("sh", "-c", f"echo ran >>{file}; {then}")
-
-
-async def until(file: Path) -> None:
-    """Wait until a file is there."""
-    while not await asyncio.to_thread(file.exists):  # noqa: ASYNC110 - another process makes it
-        await asyncio.sleep(0.02)
 
 
 async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
@@ -70,10 +44,9 @@ async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
 @pytest.mark.parametrize("sh", SHELLS)
 async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path) -> None:
     """Under every POSIX shell here, eight processes that claim at once are one execution."""
-    interpreter = [sh, "sh"] if sh == "busybox" else [sh]
     ran, ledger = tmp_path / "ran", tmp_path / "ledger"
-    arguments = [str(ledger), "op.1", "ssh", "/proc/sys/kernel/random/boot_id", "60", "exit", "-"]
-    detached = [*interpreter, "-c", DETACHED, "switchover", *arguments, *writing(ran)]
+    arguments = [str(ledger), "op.1", "ssh", BOOT, "60", "exit", "-"]
+    detached = [*shell_words(sh), "-c", DETACHED, "switchover", *arguments, *writing(ran)]
     racing = [
         await asyncio.create_subprocess_exec(*detached, stdout=asyncio.subprocess.PIPE)
         for _ in range(8)
@@ -88,13 +61,11 @@ async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("sh", SHELLS)
 async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_path: Path) -> None:
     """Of several operations that claim a service at once, one runs and the others are told why."""
-    interpreter = [sh, "sh"] if sh == "busybox" else [sh]
     ran, ledger = tmp_path / "ran", tmp_path / "ledger"
-    boot = "/proc/sys/kernel/random/boot_id"
     racing = [
         await asyncio.create_subprocess_exec(
-            *(*interpreter, "-c", DETACHED, "switchover", str(ledger), f"op.{number}", service),
-            *(boot, "60", "exit", "-", *writing(ran, "sleep 1")),
+            *(*shell_words(sh), "-c", DETACHED, "switchover", str(ledger), f"op.{number}", service),
+            *(BOOT, "60", "exit", "-", *writing(ran, "sleep 1")),
             stdout=asyncio.subprocess.PIPE,
         )
         for number, service in enumerate(("ssh", "all", "ssh", "all", "ssh", "ssh"))
@@ -238,9 +209,8 @@ async def test_without_setsid_it_detaches_all_the_same(tmp_path: Path) -> None:
     for name in ("sh", "cat", "date", "mkdir", "dd", "rm", "ln", "mv", "nohup", "sleep"):
         (tools / name).symlink_to(shutil.which(name) or name)
     ledger, ran = tmp_path / "ledger", tmp_path / "ran"
-    boot = "/proc/sys/kernel/random/boot_id"
     process = await asyncio.create_subprocess_exec(
-        *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, str(ledger), "op", "ssh", boot),
+        *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, str(ledger), "op", "ssh", BOOT),
         *("60", "exit", "-", *writing(ran, "sleep 1")),
         env={"PATH": str(tools)},
         stdout=asyncio.subprocess.PIPE,
