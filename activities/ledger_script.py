@@ -4,10 +4,16 @@ The ledger's layout, under its directory:
 
 * ``claims/1``, ``claims/2``, ...: one line each, in the order in which they were made:
   ``operation service pid boot process-start began deadline lands flips note``.
-  A claim is made by ``link(2)`` of a file that is already whole: atomic like ``mkdir``, but never
-  without its content, and the numbers put all claims of the machine in one order. Nothing is ever
-  removed, so nothing can be removed by mistake.
+  A claim is made by ``link(2)`` of a file that is already whole, and on the disk: atomic like
+  ``mkdir``, but never without its content, and the numbers put all claims of the machine in one
+  order.
 * ``OPERATION/words``, ``output``, ``status`` (``exit-status time``, moved into place), ``settled``
+
+The last ``KEPT`` claims stay as evidence. Of the older ones, each process that has made a claim
+removes, when its command has ended, from the first on, up to the first that is in use: open, or
+before its deadline, or of the same switchover, which Temporal lets be alone on its estate. So what
+a run, or its reset, may ask for is there as long as no ``KEPT`` claims of later runs came after it.
+Who claims a number that was removed meanwhile sees that, and begins anew: its walk is too old.
 
 A claim is *open*, and keeps others from the same service, until it is resolved:
 
@@ -21,6 +27,10 @@ any graceful stop that was claimed for it before.
 """
 
 from __future__ import annotations
+
+KEPT = 1000
+"""Claims. A switchover makes about ten on a machine, and every look reads them all: 1000 of them
+cost 50 ms."""
 
 _COMMON = r"""
 LC_ALL=C; export LC_ALL
@@ -56,14 +66,36 @@ touches() { # whether claims of these two services concern each other
   [ "$1" = "$2" ] || [ "$1" = all ] || [ "$2" = all ]
 }
 
+bounds() { # sets first and last, the numbers of the oldest and the newest claim; 0 without any
+  first=0 last=0
+  for file in "$ledger"/claims/[0-9]*; do
+    number=${file##*/}
+    case $number in *[!0-9]*) continue ;; esac
+    [ "$number" -gt "$last" ] && last=$number
+    [ "$first" -eq 0 ] || [ "$number" -lt "$first" ] && first=$number
+  done
+}
+
+read_claim() { # number; sets the c_* variables, or fails if it is not there
+  c_note=
+  { read -r c_op c_service c_pid c_boot c_start c_began c_deadline c_lands c_flips c_note \
+    <"$ledger/claims/$1"; } 2>/dev/null && [ -n "$c_note" ] && return 0
+  [ -e "$ledger/claims/$1" ] || return 1
+  # It may be anyone's, ours too.
+  echo "refused $ledger/claims/$1 cannot be read"
+  exit 0
+}
+
 # Walks every claim: sets mine (the operation's own, if any), busy and until (an open one of the
 # same service), flips and next (the first free number).
 walk() {
-  mine= busy= until=0 flips=0 next=1
-  while [ -e "$ledger/claims/$next" ]; do
-    read -r c_op c_service c_pid c_boot c_start c_began c_deadline c_lands c_flips c_note \
-      <"$ledger/claims/$next"
-    if [ "$c_op" = "$op" ]; then
+  mine= busy= until=0 flips=0
+  bounds
+  next=$((first > 0 ? first : 1))
+  # Beyond what the directory's listing has shown there may be claims made since.
+  while [ "$next" -le "$last" ] || [ -e "$ledger/claims/$next" ]; do
+    if ! read_claim "$next"; then :
+    elif [ "$c_op" = "$op" ]; then
       claim_state; mine=$next mine_living=$living
     elif touches "$c_service" "$service"; then
       claim_state
@@ -83,13 +115,27 @@ walk() {
 _DETACHED = (
     _COMMON
     + r"""
-seconds=$5 lands=$6 note=$7; shift 7
-draft=$ledger/claims/draft.$$ room=$ledger/$op/room.$$
+seconds=$5 lands=$6 note=$7 kept=KEPT; shift 7
+draft=$ledger/$op/draft.$$ room=$ledger/$op/room.$$
 leave() { rm -f "$draft" "$room"; [ -n "$1" ] && echo "$1"; exit 0; }
 refuse() { leave "refused $ledger cannot be written: $1"; }
 yield() {
   [ -n "$mine" ] && leave
   [ -n "$busy" ] && leave "busy $busy $until $now"
+}
+retire() {
+  bounds
+  while [ $((last - first)) -ge "$kept" ]; do
+    if read_claim "$first"; then
+      claim_state
+      if [ "$state" = open ] || [ "$now" -lt "$c_deadline" ] || [ "${c_op%%.*}" = "${op%%.*}" ]
+      then break; fi
+      case $c_op in .* | */* | claims) break ;; esac
+      rm -rf "$ledger/$c_op"
+      rm -f "$ledger/claims/$first"
+    fi
+    first=$((first + 1))
+  done
 }
 mask=$(umask)
 umask 077
@@ -102,10 +148,16 @@ dd if=/dev/zero of="$room" bs=4096 count=16 2>/dev/null || refuse "no room"
 process_start $$ || refuse "no /proc"
 printf '%s\n' "$*" >"$ledger/$op/words" || refuse "no room"
 while :; do
-  echo "$op $service $$ $boot $start_seen $now $((now + seconds)) $lands $flips $note" >"$draft" \
-    || refuse "no room"
-  ln "$draft" "$ledger/claims/$next" 2>/dev/null && break
-  [ -e "$ledger/claims/$next" ] || refuse "no hard links"
+  # Synced, lest a machine that loses its power comes back with a claim that is empty.
+  echo "$op $service $$ $boot $start_seen $now $((now + seconds)) $lands $flips $note" \
+    | dd of="$draft" conv=fsync 2>/dev/null || refuse "no room"
+  if ln "$draft" "$ledger/claims/$next" 2>/dev/null; then
+    bounds
+    [ $((last - next)) -lt "$kept" ] && break
+    # Our walk is so old that the number has been used and retired since: we have seen nothing.
+    rm -f "$ledger/claims/$next"
+  elif [ ! -e "$ledger/claims/$next" ]; then refuse "no hard links"
+  fi
   walk
   yield
 done
@@ -117,6 +169,7 @@ cd /
 (umask "$mask"; exec "$@")
 echo "$? $(date +%s)" >"$ledger/$op/status.draft"
 mv "$ledger/$op/status.draft" "$ledger/$op/status"
+retire
 """
 )
 
@@ -130,7 +183,13 @@ else
 fi
 """
 
-DETACHED = _DETACHED
+
+def detached(kept: int) -> str:
+    """Return what claims and runs, and keeps the last *kept* claims: two at least."""
+    return _DETACHED.replace("kept=KEPT", f"kept={kept}")
+
+
+DETACHED = detached(KEPT)
 
 LOOK = (
     _COMMON

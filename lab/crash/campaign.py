@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -20,35 +19,15 @@ from lab import records
 from lab.crash.controls import Control
 from lab.crash.deck import SIDES, Catalogue, Deck, Known, shares
 from lab.crash.house import Den
-from lab.crash.points import Kind, Point
+from lab.crash.points import Point
 from lab.crash.saboteur import Mission
+from lab.crash.state import State, Wishes, forget, keep, kept
 from lab.crash.switchovers import Attacked, attack
 from lab.crash.tally import Covered, Tally
 from lab.product import WORKFLOW
 
-EVERY_REQUEST_FROM = 300
-"""A campaign of so many points of all kinds must have covered every request."""
 MORE_RUNS = 12
-"""How many runs it may add for that."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the command line asks for."""
-
-    place: Path
-    points: int = 300
-    seed: int = 1
-    labs: int = 2
-    only: Kind | None = None
-    control: Control | None = None
-    replay: Mission | None = None
-    json: Path | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is to cover every request."""
-        return self.points >= EVERY_REQUEST_FROM and not (self.only or self.control or self.replay)
+"""How many runs a whole campaign may add until every request is covered."""
 
 
 class Campaign:
@@ -57,11 +36,11 @@ class Campaign:
     def __init__(self, wishes: Wishes) -> None:
         self._wishes = wishes
         self._console = Console(highlight=False)
-        self._began = time.monotonic()
-        self._tally = Tally()
         self._wanted = shares(wishes.points, wishes.only)
-        self._deck = Deck(Catalogue((), 0, ()), random.Random(wishes.seed), [])
-        self._numbers = 0
+        self._state = kept(wishes) or State(
+            Tally(), Deck(Catalogue((), 0, ()), random.Random(wishes.seed), [])
+        )
+        self._began = time.monotonic() - self._state.seconds
         self._live: Callable[[], None] = lambda: None
 
     async def run(self) -> bool:
@@ -80,48 +59,56 @@ class Campaign:
         return self._report()
 
     async def _attack_all(self, dens: list[Den]) -> None:
-        wishes = self._wishes
-        self._say("one switchover without attacks, to know its requests")
-        run = await self._one(dens[0], Mission(wishes.seed * 1000, ()))
-        quiet = catalogue(dens[0], run.events)
-        self._deck = Deck.of(quiet, random.Random(wishes.seed), self._wanted)
-        self._say(f"it has {len(self._deck.catalogue.requests)} different requests")
-        if wishes.control:
-            await self._one(dens[0], self._controlled(wishes.control))
+        if self._state.tally.runs:
+            self._say(f"goes on after {self._state.tally.runs} runs")
+            self._state.deck.take_back(self._wanted)
+        else:
+            await self._look(dens[0])
+        if self._wishes.control:
+            await self._one(dens[0], self._controlled(self._wishes.control))
             return
         with Live(console=self._console, transient=True, auto_refresh=False) as live:
             self._live = lambda: live.update(
-                self._tally.table(self._wanted, self._covered()), refresh=True
+                self._state.tally.table(self._wanted, self._covered()), refresh=True
             )
             self._live()
             await asyncio.gather(*(self._go_on(den) for den in dens))
             self._live = lambda: None
 
+    async def _look(self, den: Den) -> None:
+        self._say("one switchover without attacks, to know its requests")
+        run = await self._one(den, Mission(self._wishes.seed * 1000, ()))
+        quiet = catalogue(den, run.events)
+        self._state.deck = Deck.of(quiet, random.Random(self._wishes.seed), self._wanted)
+        self._say(f"it has {len(quiet.requests)} different requests")
+
     def _controlled(self, control: Control) -> Mission:
         """Kill a worker right after a graceful stop began; a start needs nobody's help."""
-        node = self._deck.catalogue.draining[0]
+        node = self._state.deck.catalogue.draining[0]
         points = (Point("after_effect", node),) if control == "ledger_vanishes" else ()
         return Mission(self._wishes.seed * 1000 + 1, points, control)
 
     async def _go_on(self, den: Den) -> None:
         while points := self._next_points():
-            self._numbers += 1
-            await self._one(den, Mission(self._wishes.seed * 1000 + self._numbers, points))
+            self._state.numbers += 1
+            await self._one(den, Mission(self._wishes.seed * 1000 + self._state.numbers, points))
 
     def _next_points(self) -> tuple[Point, ...]:
-        if points := self._deck.deal():
+        if points := self._state.deck.deal():
             return points
         most = self._wishes.points // 5 + MORE_RUNS
-        if not self._wishes.whole or self._tally.runs >= most or self._covered().whole:
+        if not self._wishes.whole or self._state.tally.runs >= most or self._covered().whole:
             return ()
-        self._deck.kinds = [k for k, when in SIDES.items() if self._deck.uncovered(when)]
-        return self._deck.deal()
+        self._state.deck.kinds = [
+            k for k, when in SIDES.items() if self._state.deck.uncovered(when)
+        ]
+        return self._state.deck.deal()
 
     async def _one(self, den: Den, mission: Mission) -> Attacked:
         run = await attack(den, mission)
-        problems = self._tally.add(run)
-        self._deck.settle([a.point for a in run.attacks], run.missed)
-        self._deck.covered.update(*(a.caught for a in run.attacks))
+        problems = self._state.tally.add(run)
+        self._state.deck.settle([a.point for a in run.attacks], run.missed)
+        self._state.deck.covered.update(*(a.caught for a in run.attacks))
         seconds = run.verdict.seconds.total
         self._say(
             f"run {mission.seed}: {run.verdict.outcome}, {len(run.attacks)} attacks, {seconds} s"
@@ -131,8 +118,11 @@ class Campaign:
         if problems:
             for kind, words in run.verdict.words.items():
                 self._say(f"  {kind}: {'; '.join(words[:5])}")
-            self._say(f"  again: python -m lab crash --replay '{mission.token}'")
+            if mission.points and not mission.control:
+                self._say(f"  again: python -m lab crash --replay '{mission.token}'")
             await self._keep_evidence(den, run)
+        self._state.seconds = time.monotonic() - self._began
+        keep(self._wishes, self._state)
         self._live()
         return run
 
@@ -153,12 +143,14 @@ class Campaign:
         (kept / "history.json").write_text(history.to_json(), encoding="utf-8")
 
     def _covered(self) -> Covered:
-        known = len(self._deck.catalogue.requests)
-        before, after = (known - len(self._deck.uncovered(when)) for when in ("before", "after"))
+        known = len(self._state.deck.catalogue.requests)
+        before, after = (
+            known - len(self._state.deck.uncovered(when)) for when in ("before", "after")
+        )
         return Covered(known, before, after)
 
     def _report(self) -> bool:
-        tally, covered = self._tally, self._covered()
+        tally, covered = self._state.tally, self._covered()
         self._console.print(tally.table(self._wanted, covered))
         problems = list(tally.problems(covered if self._wishes.whole else None))
         for problem in problems:
@@ -171,6 +163,7 @@ class Campaign:
             result |= {"problems": problems}
             text = json.dumps(result, indent=1) + "\n"
             self._wishes.json.write_text(text, encoding="utf-8")
+            forget(self._wishes)
         return not problems
 
     @property
@@ -186,7 +179,6 @@ class Campaign:
 def _make_room(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    place.chmod(0o755)  # the databases' user has to get there
 
 
 def catalogue(den: Den, events: int) -> Catalogue:

@@ -9,10 +9,11 @@ from typing import Annotated, Optional
 
 import typer
 
-from lab.crash.campaign import Campaign, Wishes
+from lab.crash.campaign import Campaign
 from lab.crash.controls import Control
 from lab.crash.points import Kind, Point
 from lab.crash.saboteur import Mission
+from lab.crash.state import Wishes
 
 # typer reads annotations itself, and does not know ``X | None`` in all of its versions.
 Result = Annotated[Optional[Path], typer.Option(help="Write the result to this file.")]  # noqa: UP045

@@ -23,7 +23,7 @@ SHARES: dict[Kind, int] = {
     "reboot": 8,
 }
 """Of 300 points."""
-PER_RUN = 6
+PER_RUN = 8
 """As many as do not disturb one another."""
 OBSERVING = 2
 """Of these, how many may strike while the estate is only looked at: that gives up in time."""
@@ -86,6 +86,11 @@ class Deck:
         for point in missed:
             self.kinds.append(point.kind)
         self._reserved.clear()
+
+    def take_back(self, kinds: Counter[Kind]) -> None:
+        """Shuffle again what is not done, also what was under way when everything ended."""
+        self.kinds = [kind for kind in KINDS for _ in range(kinds[kind] - self.done[kind])]
+        self.chance.shuffle(self.kinds)
 
     def uncovered(self, when: When) -> list[Known]:
         """Requests that no worker has died at yet, on this side."""

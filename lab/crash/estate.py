@@ -15,13 +15,14 @@ from lab.switches import Switches
 
 SWITCHES = Switches(
     graceful_stop_ends="at_timeout",
-    transaction_manager_clock=10.0,
+    transaction_manager_clock=4.0,
     storage_delay=0.2,
 )
 """Stops end at their timeout, so that there is a pending one to repeat."""
 
 SHORT = {
-    "grace": 3,
+    # Longer than a killed worker needs until it is back at work.
+    "grace": 8,
     "storage_delay": 0.5,
     # Of the time for a statement's attempt, which nobody retries before it is over.
     "replication_patience": 3,

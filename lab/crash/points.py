@@ -16,6 +16,8 @@ Kind = Literal[
     "reboot",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+KILLS: tuple[Kind, ...] = ("before_effect", "after_effect", "history_event")
+"""Kinds that end with another worker's start."""
 
 
 @dataclass(frozen=True, order=True)

@@ -41,7 +41,8 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
         f"{effects['misordered']} misordered, {effects['unexpected']} unexpected",
         "client operations": f"{traffic['attempted']}, {traffic['failed']} failed; "
         f"{traffic['straddling']} transfers straddled a redirect",
-        "invariants": f"{invariants['violations']} violations in {invariants['samples']} judgements",
+        "invariants": f"{invariants['violations']} violations "
+        f"in {invariants['samples']} judgements",
         "requests of a switchover": f"{requests['requests']}; a worker died before "
         f"{requests['before']} and after {requests['after']} of them",
         "resumed after a restart": f"p50 {resume['p50']} s, p99 {resume['p99']} s",

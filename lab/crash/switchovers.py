@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
 from lab.crash.house import Den
-from lab.crash.points import Point
+from lab.crash.points import KILLS, Point
 from lab.crash.saboteur import Attack, Mission, Saboteur
 from lab.crash.watch import Act, Watch
 from lab.effects import Recorded
@@ -52,7 +53,7 @@ class Attacked:
     """How long its history became."""
     verdict: Verdict
     resumes: tuple[float, ...]
-    """Seconds from the restart of what was killed to the next sign of progress."""
+    """Seconds from a killed worker's restart to the next sign of progress."""
 
     @property
     def excused_acts(self) -> tuple[Act, ...]:
@@ -62,8 +63,9 @@ class Attacked:
 
     def problems(self) -> list[str]:
         """Everything that must not be."""
-        acts = [f"an operator was needed: {a}" for a in self.acts if a not in self.excused_acts]
-        return [*self.verdict.problems(), *acts]
+        acts = Counter(str(act) for act in self.acts if act not in self.excused_acts)
+        needed = [f"an operator was needed: {act}, {times} times" for act, times in acts.items()]
+        return [*self.verdict.problems(), *needed]
 
 
 async def attack(den: Den, mission: Mission) -> Attacked:
@@ -117,11 +119,12 @@ async def _seen_through(handle: WorkflowHandle[Any, Any], watch: Watch) -> Run:
         outcome = await asyncio.wait_for(watch.ended, ENDS_WITHIN)
     except TimeoutError:
         outcome = f"none after {ENDS_WITHIN:.0f} s"
-        await handle.terminate("the crash run is over")
     finally:
         for look in looks:
             look.cancel()
         await asyncio.gather(*looks, return_exceptions=True)
+        with suppress(RPCError):  # it has ended by itself
+            await handle.terminate("the crash run is over")
     return Run(outcome, began, time.time())
 
 
@@ -179,7 +182,7 @@ def overtaken(record: Sequence[Recorded]) -> list[Recorded]:
 
 
 def _resumes(attacks: tuple[Attack, ...], signs: list[float]) -> list[float]:
-    """For each restart: how long until something happened that only a worker does."""
-    backs = [attack.back for attack in attacks if attack.back]
+    """For each restart of a worker: how long until something happened that only a worker does."""
+    backs = [attack.back for attack in attacks if attack.back and attack.point.kind in KILLS]
     after = [[sign - back for sign in signs if sign > back] for back in backs]
     return [round(min(waits), 2) for waits in after if waits]

@@ -25,6 +25,8 @@ BY_A_WORKER = frozenset(
     }
 )
 """Events that nothing but a working worker brings about; an activity's start comes with its end."""
+GIVES_UP_AFTER = 5
+"""Decisions of one run: what has not helped by then never will."""
 STATE = SearchAttributeKey.for_keyword("SwitchoverState")
 STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
 OPERATOR = "the saboteur's operator"
@@ -102,6 +104,9 @@ class Watch:
             except RPCError:
                 continue
             self.acts.append(Act(time.time(), stage))
+            if len(self.acts) >= GIVES_UP_AFTER:
+                self.ended.set_result(f"given up after {GIVES_UP_AFTER} decisions")
+                return
             await asyncio.sleep(4 * ASKS_EVERY)  # until it shows that it goes on
 
     async def sign_after(self, moment: float, within: float) -> bool:

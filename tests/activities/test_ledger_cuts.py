@@ -17,9 +17,11 @@ from tests.activities.ledgers import task, writing
 from tests.activities.machines import SECRETS, SshServer, make_node
 from workflows.errors import OutcomeUnknown, Unreachable
 
-CUTS = 48
+CUTS = 120
 """In each direction, from the first byte to the last."""
-SIDE_BY_SIDE = 4
+SIDE_BY_SIDE = 8
+LASTS = "sleep 0.2; echo done"
+"""Long enough that the next attempt finds it running."""
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Machine:
         """Have an operation done over a line; None where the attempt failed as it should."""
         async with line.open() as port, _shell() as shell:
             node = make_node(SshServer(port), self.place)
-            wanted = task(writing(self.place / name, "echo done"), operation=name, service=name)
+            wanted = task(writing(self.place / name, LASTS), operation=name, service=name)
             try:
                 return await Ledger(shell).once(node, wanted)
             except (Unreachable, OutcomeUnknown):
@@ -43,7 +45,7 @@ class Machine:
     async def settle(self, name: str) -> tuple[Record, Record]:
         """Attempt the operation twice more, with nothing in the way."""
         node = make_node(SshServer(self.port), self.place)
-        wanted = task(writing(self.place / name, "echo done"), operation=name, service=name)
+        wanted = task(writing(self.place / name, LASTS), operation=name, service=name)
         return await self.steady.once(node, wanted), await self.steady.once(node, wanted)
 
 
