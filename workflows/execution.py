@@ -286,14 +286,11 @@ class Execution:
     ) -> bool:
         """Wait for people and remember how long; whether the condition came in time."""
         since = workflow.now()
-        try:
-            if at_most is not None:
-                return await self._until(condition, at_most, summary)
-            while not await self._until(condition, VISIBLE, summary):
-                pass  # the timer is there to be seen
-            return True
-        finally:
-            self._waited += workflow.now() - since
+        in_time = await self._until(condition, at_most or VISIBLE, summary)
+        while not in_time and at_most is None:  # the timer is there to be seen
+            in_time = await self._until(condition, VISIBLE, summary)
+        self._waited += workflow.now() - since
+        return in_time
 
     async def _until(self, condition: Callable[[], bool], at_most: timedelta, summary: str) -> bool:
         try:

@@ -78,7 +78,8 @@ since that is how long a dead worker goes unnoticed."""
 WATCH = ActivityConfig(
     start_to_close_timeout=timedelta(days=30),  # patience is the workflow's; this bounds the absurd
     heartbeat_timeout=HEARTBEAT,
-    retry_policy=_AGAIN,
+    # Attempts add up over a day of drain; the tenth worker's death must be as short as the first.
+    retry_policy=_SOON,
 )
 """A wait for what clients and partners do."""
 

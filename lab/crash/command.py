@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
@@ -47,8 +48,15 @@ def crash(  # noqa: PLR0913, PLR0917 - each is a word of the command line
             replay=again,
             json=json,
         )
-        good = asyncio.run(Campaign(wishes).run())
+        good = asyncio.run(_run(Campaign(wishes)))
     raise typer.Exit(0 if good else 1)
+
+
+async def _run(campaign: Campaign) -> bool:
+    """Leave in order on SIGTERM, too, as ``asyncio.run`` does on SIGINT."""
+    task = asyncio.ensure_future(campaign.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def _mission(text: str) -> Mission:

@@ -20,7 +20,18 @@ async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) 
     """Worker, server, network and a node, killed at points of every kind during switchovers."""
     result = tmp_path / "crash.json"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lab", "crash", "--points", str(POINTS), "--json", str(result)),
+        *(
+            sys.executable,
+            "-m",
+            "lab",
+            "crash",
+            "--points",
+            str(POINTS),
+            "--labs",
+            "3",
+            "--json",
+            str(result),
+        ),
         cwd=ROOT,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -128,8 +128,8 @@ async def test_progress_stays_fresh_when_workers_come_and_go(drain: Drain) -> No
         drain.lingering.left.set()
         assert (await drain.outcome()).outcome == "completed"
     assert timedelta() < oldest < FRESH
-    waits = {name: n for name, n in drain.hands.asked.items() if WAITS not in name}
-    assert set(waits.values()) == {1}
+    others = {number for name, number in drain.hands.asked.items() if WAITS not in name}
+    assert others == {1}
 
 
 async def test_patience_is_measured_by_the_workflow_s_clock(temporal: Client) -> None:
@@ -144,9 +144,9 @@ async def test_patience_is_measured_by_the_workflow_s_clock(temporal: Client) ->
         begun = [
             event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
             for event in (await drain.handle.fetch_history()).events
-            if event.HasField("timer_started_event_attributes")
+            if b"patience of drain_protocol_servers" in event.user_metadata.summary.data
         ]
-        assert begun.count(timedelta(seconds=8)) == 1
+        assert begun == [timedelta(seconds=8)]
         assert drain.lingering.begun == 4
         # Whoever watches goes on: when the last client has left, there is nothing to decide.
         await drain.sees(_newer(progress.waiting.since))
