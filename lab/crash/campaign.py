@@ -62,8 +62,9 @@ class Campaign:
         if self._state.tally.runs:
             self._say(f"goes on after {self._state.tally.runs} runs")
             self._state.deck.take_back(self._wanted)
-        else:
-            await self._look(dens[0])
+        elif not await self._look(dens[0]):
+            self._say("it did not come to its end: there is nothing to attack")
+            return
         if self._wishes.control:
             await self._one(dens[0], self._controlled(self._wishes.control))
             return
@@ -75,12 +76,14 @@ class Campaign:
             await asyncio.gather(*(self._go_on(den) for den in dens))
             self._live = lambda: None
 
-    async def _look(self, den: Den) -> None:
+    async def _look(self, den: Den) -> bool:
+        """Learn what a switchover consists of; whether there was a whole one to learn from."""
         self._say("one switchover without attacks, to know its requests")
         run = await self._one(den, Mission(self._wishes.seed * 1000, ()))
         quiet = catalogue(den, run.events)
         self._state.deck = Deck.of(quiet, random.Random(self._wishes.seed), self._wanted)
         self._say(f"it has {len(quiet.requests)} different requests")
+        return bool(quiet.draining)
 
     def _controlled(self, control: Control) -> Mission:
         """Kill a worker right after a graceful stop began; a start needs nobody's help."""
