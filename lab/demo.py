@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -96,6 +97,7 @@ class Demo:
         async with self._telling(layout, driver):
             run = await driver.drive()
         self._say(f"the switchover is over: {run.outcome}")
+        self._say(f"everything together uses {_megabytes()} MiB of memory")
         await asyncio.sleep(RUN_ON)
         await traffic.finish()
         await settle(layout)
@@ -187,6 +189,16 @@ def table(verdict: Verdict) -> Table:
     for name, row in rows.items():
         shown.add_row(name, row)
     return shown
+
+
+def _megabytes() -> int:
+    """What this process and all that it started use, pages that they share counted once."""
+    here = psutil.Process()
+    sizes = []
+    for process in (here, *here.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            sizes.append(process.memory_full_info().pss)
+    return int(sum(sizes) / 2**20)
 
 
 async def _judged(layout: Layout, run: Run) -> Verdict:

@@ -59,7 +59,7 @@ class Campaign:
         return self._report()
 
     async def _attack_all(self, dens: list[Den]) -> None:
-        if self._state.tally.runs:
+        if self._state.deck.catalogue.requests:
             self._say(f"goes on after {self._state.tally.runs} runs")
             self._state.deck.take_back(self._wanted)
         elif not await self._look(dens[0]):
@@ -82,6 +82,7 @@ class Campaign:
         run = await self._one(den, Mission(self._wishes.seed * 1000, ()))
         quiet = catalogue(den, run.events)
         self._state.deck = Deck.of(quiet, random.Random(self._wishes.seed), self._wanted)
+        self._remember()
         self._say(f"it has {len(quiet.requests)} different requests")
         return bool(quiet.draining)
 
@@ -116,6 +117,8 @@ class Campaign:
         self._say(
             f"run {mission.seed}: {run.verdict.outcome}, {len(run.attacks)} attacks, {seconds} s"
         )
+        if run.missed:
+            self._say(f"  not met, to be tried again: {' '.join(map(str, run.missed))}")
         for problem in problems:
             self._say(f"  problem: {problem}")
         if problems:
@@ -124,10 +127,14 @@ class Campaign:
             if mission.points and not mission.control:
                 self._say(f"  again: python -m lab crash --replay '{mission.token}'")
             await self._keep_evidence(den, run)
-        self._state.seconds = time.monotonic() - self._began
-        keep(self._wishes, self._state)
+        self._remember()
         self._live()
         return run
+
+    def _remember(self) -> None:
+        self._state.seconds = time.monotonic() - self._began
+        if self._state.deck.catalogue.requests:
+            keep(self._wishes, self._state)
 
     async def _keep_evidence(self, den: Den, run: Attacked) -> None:
         """Copy what a run that went wrong has left; the next one begins with a reset."""

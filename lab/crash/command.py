@@ -16,6 +16,9 @@ from lab.crash.points import Kind, Point
 from lab.crash.saboteur import Mission
 from lab.crash.state import Wishes
 
+INTERRUPTED = 130
+"""The exit code; with ``--json`` the same words go on from there."""
+
 # typer reads annotations itself, and does not know ``X | None`` in all of its versions.
 Result = Annotated[Optional[Path], typer.Option(help="Write the result to this file.")]  # noqa: UP045
 Only = Annotated[Optional[Kind], typer.Option(help="Points of one kind.")]  # noqa: UP045
@@ -48,7 +51,10 @@ def crash(  # noqa: PLR0913, PLR0917 - each is a word of the command line
             replay=again,
             json=json,
         )
-        good = asyncio.run(_run(Campaign(wishes)))
+        try:
+            good = asyncio.run(_run(Campaign(wishes)))
+        except asyncio.CancelledError:  # by SIGTERM
+            raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(0 if good else 1)
 
 

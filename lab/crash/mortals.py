@@ -71,7 +71,13 @@ class Workers:
         """Start one more; it gets ready by itself."""
         self.started += 1
         log = self.place / f"worker-{self.started}.log"
-        environment = (f"TEMPORAL_ADDRESS={self.address}", f"SWITCHOVER_RECORDS={self.place}")
+        # What a killed worker leaves behind goes with the rest.
+        (self.place / "tmp").mkdir(parents=True, exist_ok=True)
+        environment = (
+            f"TEMPORAL_ADDRESS={self.address}",
+            f"SWITCHOVER_RECORDS={self.place}",
+            f"TMPDIR={self.place / 'tmp'}",
+        )
         program = [sys.executable, "-m", "worker", "--estates", str(self.estates)]
         begun = time.time()
         process = spawn(["env", *environment, *program], log, cwd=HERE)
