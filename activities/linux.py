@@ -192,7 +192,9 @@ def parse_clock(text: str) -> datetime:
 
 def orphans(storage: str) -> Command:
     """Ask for the files that a Transaction Manager stopped in mid-work leaves (section 5)."""
-    words = ("find", storage, "-type", "f", "-name", "*.m_inproc", "-printf", "%s.%T@ %p\\n")
+    # A file that goes away meanwhile is no error; a storage that cannot be read is one.
+    where = ("find", storage, "-ignore_readdir_race", "-type", "f", "-name", "*.m_inproc")
+    words = (*where, "-printf", "%s.%T@ %p\\n")
     return Command(words)
 
 

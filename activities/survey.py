@@ -88,11 +88,7 @@ class Survey:
 
     async def orphans(self, node: Node, storage: str) -> frozenset[tuple[str, str]]:
         """Return the files on the storage that a stopped Transaction Manager may have left."""
-        answer = await self._shell.run(node, linux.orphans(storage))
-        # It also ends with 1 where a file went away while it looked.
-        if answer.status not in (0, 1):
-            raise OutcomeUnknown(f"{node.name}: {storage} could not be searched: {answer.words}")
-        return linux.parse_orphans(answer.out)
+        return linux.parse_orphans((await self.expect(node, linux.orphans(storage))).out)
 
     async def expect(self, node: Node, command: Command) -> Answer:
         """Run a command that only looks; OutcomeUnknown where it fails."""

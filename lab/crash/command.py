@@ -20,11 +20,11 @@ INTERRUPTED = 130
 """The exit code; with ``--json`` the same words go on from there."""
 
 # typer reads annotations itself, and does not know ``X | None`` in all of its versions.
-Result = Annotated[Optional[Path], typer.Option(help="Write the result to this file.")]  # noqa: UP045
-Only = Annotated[Optional[Kind], typer.Option(help="Points of one kind.")]  # noqa: UP045
-Again = Annotated[Optional[str], typer.Option(help="SEED:POINT, or SEED:POINT+POINT...")]  # noqa: UP045
+Result = Annotated[Optional[Path], typer.Option(help="Write the result to this file.")]  # noqa: UP045 - typer
+Only = Annotated[Optional[Kind], typer.Option(help="Points of one kind.")]  # noqa: UP045 - typer
+Again = Annotated[Optional[str], typer.Option(help="SEED:POINT, or SEED:POINT+POINT...")]  # noqa: UP045 - typer
 Meter = Annotated[
-    Optional[Control],  # noqa: UP045
+    Optional[Control],  # noqa: UP045 - typer
     typer.Option(help="Let the lab do what no product can heal: it must be found."),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from activities.waits import NodeWaits
 from tests.activities.api import Api
 from tests.activities.conftest import NodeMaker
 from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, errand, watching
-from workflows.errors import AccessRefused
+from workflows.errors import AccessRefused, OutcomeUnknown
 from workflows.estate import Node, Protocol
 from workflows.orders import AwaitQueue, AwaitSessions, AwaitWorkInHand, ObserveNode
 from workflows.reports import QueueLeft, Report, Service, SessionsLeft, State
@@ -210,6 +211,19 @@ async def test_the_queue_is_empty_when_nothing_is_queued_nor_active(
     await beaten(attempt, lambda beat: beat.trouble is not None)
     assert (await until_done(waiting)).outcome == "seen"
     assert attempt.beats[-1].readings_at_zero == 3
+
+
+async def test_a_storage_that_cannot_be_searched_is_not_free_of_orphans(
+    server: Node, shell: Shell, tmp_path: Path
+) -> None:
+    """What unfinished transfers left is listed, and nothing is concluded from an error."""
+    (tmp_path / "a b.m_inproc").write_text("half", encoding="utf-8")
+    survey = Survey(shell)
+    assert [path for path, _ in await survey.orphans(server, str(tmp_path))] == [
+        str(tmp_path / "a b.m_inproc")
+    ]
+    with pytest.raises(OutcomeUnknown, match="could not be looked at"):
+        await survey.orphans(server, str(tmp_path / "not-mounted"))
 
 
 async def test_a_node_is_read_whole(
