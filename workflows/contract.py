@@ -21,16 +21,21 @@ from workflows.estate import (
     Replication,
     ReplicationLink,
     Timing,
+    Webhook,
 )
 from workflows.orders import (
     AwaitQueue,
     AwaitSessions,
     AwaitWorkInHand,
+    LookAtQueue,
+    LookAtSessions,
     LookForOrphans,
     ObserveNode,
     ObserveReplication,
     ObserveTraffic,
+    ProveDead,
     ProveSchedulingStopped,
+    ProveServing,
     ProveStopped,
     ProveTraffic,
     Redirect,
@@ -48,8 +53,16 @@ from workflows.orders import (
     SuspendReplication,
 )
 from workflows.plan import Plan
-from workflows.progress import Outcome
-from workflows.reports import NodeReading, Operation, ReplicationReading, Report, TrafficReading
+from workflows.progress import Notice, Outcome
+from workflows.reports import (
+    NodeReading,
+    Operation,
+    QueueLeft,
+    ReplicationReading,
+    Report,
+    SessionsLeft,
+    TrafficReading,
+)
 from workflows.request import Request
 from workflows.values import Value
 
@@ -98,6 +111,13 @@ class TrafficErrand(Errand[O], Generic[O]):
 
     load_balancer: LoadBalancer
     clusters: tuple[Cluster, ...]
+
+
+class NoticeErrand(Value):
+    """Something to tell whoever the estate's webhook reaches."""
+
+    webhook: Webhook
+    notice: Notice
 
 
 class Planning(ABC):
@@ -149,6 +169,16 @@ class Nodes(ABC):
 
     @activity.defn
     @abstractmethod
+    async def prove_serving(self, errand: NodeErrand[ProveServing]) -> Report:
+        """See all that clients need running, twice; NotReady naming what does not."""
+
+    @activity.defn
+    @abstractmethod
+    async def prove_dead(self, errand: NodeErrand[ProveDead]) -> Report:
+        """See SSH, admin API and every port silent; NotReady naming what answers."""
+
+    @activity.defn
+    @abstractmethod
     async def stop_transaction_manager(self, errand: NodeErrand[StopTransactionManager]) -> Report:
         """Leave it stopped, gracefully; NotReady while what comes before still runs."""
 
@@ -191,7 +221,7 @@ class Scheduling(ABC):
     @activity.defn
     @abstractmethod
     async def start_scheduling(self, errand: NodeErrand[StartScheduling]) -> Report:
-        """Leave both running."""
+        """Leave the order's services running."""
 
 
 class Waits(ABC):
@@ -211,6 +241,16 @@ class Waits(ABC):
     @abstractmethod
     async def await_queue(self, errand: NodeErrand[AwaitQueue]) -> Report:
         """Return once the queue is empty and nothing is active; heartbeats QueueLeft."""
+
+    @activity.defn
+    @abstractmethod
+    async def look_at_sessions(self, errand: SessionErrand[LookAtSessions]) -> SessionsLeft:
+        """Say who is there now; what cannot be read is in the answer's trouble, never an error."""
+
+    @activity.defn
+    @abstractmethod
+    async def look_at_queue(self, errand: NodeErrand[LookAtQueue]) -> QueueLeft:
+        """Say what is queued now; what cannot be read is in the answer's trouble, never an error."""
 
 
 class Traffic(ABC):
@@ -250,4 +290,17 @@ class Databases(ABC):
     @activity.defn
     @abstractmethod
     async def resume_replication(self, errand: ReplicationErrand[ResumeReplication]) -> Report:
-        """Leave the subscription enabled and its worker running."""
+        """Leave the subscription enabled and its worker running.
+
+        NotReady with a list where both sides wrote the same rows while it was suspended: resumed
+        then, their values would silently swap, or the apply worker stop for good.
+        """
+
+
+class Notices(ABC):
+    """Telling people outside Temporal."""
+
+    @activity.defn
+    @abstractmethod
+    async def tell(self, errand: NoticeErrand) -> None:
+        """Post the notice, signed; Unreachable where nobody took it."""

@@ -26,7 +26,7 @@ from workflows.contract import (
 )
 from workflows.estate import Timing
 from workflows.plan import Plan
-from workflows.reports import Operation, Reading, Report
+from workflows.reports import Left, Operation, Reading, Report
 
 WAITS = (o.AwaitWorkInHand, o.AwaitSessions, o.AwaitQueue)
 """Orders that only wait for clients and partners: patience applies to them."""
@@ -37,6 +37,12 @@ OBSERVERS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Reading]]] = {
     o.ObserveTraffic: Traffic.observe_traffic,
 }
 """Orders that bring a reading instead of a report."""
+
+LOOKS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Left]]] = {
+    o.LookAtSessions: Waits.look_at_sessions,
+    o.LookAtQueue: Waits.look_at_queue,
+}
+"""Orders that say whom or what a decision concerns."""
 
 HANDS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Report]]] = {
     o.StopMonitor: Nodes.stop_monitor,
@@ -53,6 +59,8 @@ HANDS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Report]]] = {
     o.StopGracefully: Nodes.stop_gracefully,
     o.StartProtocolServer: Nodes.start_protocol_server,
     o.ProveStopped: Nodes.prove_stopped,
+    o.ProveServing: Nodes.prove_serving,
+    o.ProveDead: Nodes.prove_dead,
     o.AwaitQueue: Waits.await_queue,
     o.StopTransactionManager: Nodes.stop_transaction_manager,
     o.LookForOrphans: Nodes.look_for_orphans,
@@ -77,6 +85,12 @@ class Errands:
             OBSERVERS[type(order)], self._errand(order, stage, 1), **self._config(order, 1)
         )
 
+    async def look(self, order: o.Order, stage: str, turn: int) -> Left:
+        """Bring what is left; *turn* tells several looks of one stage apart."""
+        return await workflow.execute_activity_method(
+            LOOKS[type(order)], self._errand(order, stage, turn), **self._config(order, turn)
+        )
+
     async def carry_out(self, order: o.Order, stage: str, round_: int) -> Report:
         """Have the order done; ActivityError where it was not."""
         return await workflow.execute_activity_method(
@@ -93,7 +107,7 @@ class Errands:
             "timing": estate.timing,
         }
         match order:
-            case o.AwaitSessions() | o.ObserveNode():
+            case o.AwaitSessions() | o.LookAtSessions() | o.ObserveNode():
                 return SessionErrand(
                     **base,
                     node=estate.node(order.node),
@@ -133,24 +147,37 @@ def activity_id(order: o.Order, round_: int) -> str:
 
 def _policy(order: o.Order, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
     match order:
-        case o.ObserveNode() | o.ObserveReplication() | o.ObserveTraffic():
+        case (
+            o.ObserveNode()
+            | o.ObserveReplication()
+            | o.ObserveTraffic()
+            | o.LookAtSessions()
+            | o.LookAtQueue()
+        ):
             return policies.LOOK
-        case o.ProveStopped() | o.ProveSchedulingStopped() | o.ProveTraffic() | o.LookForOrphans():
-            return policies.PROVE
+        case (
+            o.ProveStopped()
+            | o.ProveServing()
+            | o.ProveDead()
+            | o.ProveSchedulingStopped()
+            | o.ProveTraffic()
+            | o.LookForOrphans()
+        ):
+            return policies.prove(timing)
         case o.AwaitWorkInHand() | o.AwaitSessions() | o.AwaitQueue():
             return policies.WATCH
         case o.StopScheduling() | o.StartScheduling():
-            return policies.CALL
+            return policies.call(timing)
         case o.SuspendReplication() | o.ResumeReplication():
             return policies.statement(timing)
         case o.StopGracefully() | o.StopTransactionManager():
-            return policies.command(order.grace + 2 * timing.stop_margin)
+            return policies.command(order.grace + 2 * timing.stop_margin, timing)
         case o.Redirect() | o.StopMonitor() | o.StopRemaining():
-            return policies.command(2 * timing.stop_margin + timedelta(minutes=2))
+            return policies.command(2 * timing.stop_margin + timedelta(minutes=2), timing)
         case (
             o.StartMonitor() | o.StartProtocolServer() | o.StartTransactionManager() | o.StartAll()
         ):
             pending = max(timing.grace, timing.transaction_manager_grace) + timing.stop_margin
-            return policies.command(timing.start_patience + 2 * pending)
+            return policies.command(timing.start_patience + 2 * pending, timing)
         case _:
             assert_never(order)

@@ -7,15 +7,23 @@ It holds no secret, only references to secrets: ``env:NAME`` or ``file:PATH``.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from itertools import chain
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, PositiveInt, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
 from workflows.stages import Slug
-from workflows.values import Value
+from workflows.values import Person, Value
 
 NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 
@@ -262,10 +270,77 @@ class Timing(Value):
     """How late one cluster's storage may see what the other wrote."""
     replication_patience: timedelta = timedelta(minutes=10)
     """How long the replication lag may take to reach zero."""
+    unreachable_patience: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
+    """How long a place that does not answer is tried before someone is asked."""
     reading_interval: timedelta = Field(default=timedelta(seconds=5), gt=timedelta())
     """Between two readings of a state that is being waited for."""
     readings: PositiveInt = 3
     """How many readings in a row must agree: the session list is not stable (section 8)."""
+
+
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+DAYS: tuple[Day, ...] = get_args(Day)
+
+
+def _quoted(given: object) -> object:
+    if isinstance(given, int | float):  # YAML reads 02:00 as the number 120
+        raise ValueError('write a time of day in quotes, as in "02:00"')  # noqa: TRY004 - pydantic's
+    return given
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as unknown:
+        raise ValueError(f"{name} is no time zone; write one such as Europe/Berlin") from unknown
+    return name
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_quoted)]
+
+
+class ChangeWindow(Value):
+    """When changes may be made without being asked; it may reach over midnight."""
+
+    days: tuple[Day, ...] = Field(default=DAYS, min_length=1)
+    """On which days it begins."""
+    begins: TimeOfDay
+    ends: TimeOfDay
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether changes may be made at this moment."""
+        now = at.astimezone(ZoneInfo(self.timezone))
+        of_day = now.time().replace(tzinfo=None)
+        today = DAYS[now.weekday()] in self.days
+        if self.begins < self.ends:
+            return today and self.begins <= of_day < self.ends
+        yesterday = DAYS[now.weekday() - 1] in self.days
+        return (today and of_day >= self.begins) or (yesterday and of_day < self.ends)
+
+    def __str__(self) -> str:
+        days = "every day" if self.days == DAYS else ", ".join(self.days)
+        return f"{self.begins:%H:%M} to {self.ends:%H:%M} {self.timezone}, {days}"
+
+
+class Approvals(Value):
+    """Who has to approve here, whatever a request says; a request may only ask for more."""
+
+    approvers: tuple[Person, ...] = ()
+    """Who may approve; empty means anyone."""
+    needed: int = Field(default=1, ge=1, le=10)
+    """By how many different people."""
+    expires_after: timedelta | None = Field(default=None, gt=timedelta())
+    on_expiry: Literal["reject", "keep_waiting"] = "keep_waiting"
+
+
+class Webhook(Value):
+    """Who is told when a run begins to wait for someone, and how it ended."""
+
+    url: SecretReference
+    """A reference: an address often carries a token."""
+    secret: SecretReference
+    """What notices are signed with."""
 
 
 class Estate(Value):
@@ -282,6 +357,10 @@ class Estate(Value):
     """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""
     approve_before: tuple[Slug, ...] = ()
     """Stages that always wait for an approval here, whatever a request says."""
+    approvals: Approvals = Approvals()
+    change_window: ChangeWindow | None = None
+    """Outside it, stages 1 to 3 wait for an approval, or for the window."""
+    webhook: Webhook | None = None
 
     @model_validator(mode="before")
     @classmethod

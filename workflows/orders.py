@@ -14,6 +14,8 @@ from pydantic import Field
 from workflows.estate import Name, Protocol
 from workflows.values import Value
 
+SchedulingService = Literal["scheduler", "folder_monitor"]
+
 
 class _Order(Value):
     """One thing asked of one place."""
@@ -215,16 +217,18 @@ class AwaitWorkInHand(_NodeOrder):
 
 
 class StartScheduling(_NodeOrder):
-    """Start Scheduler and Folder Monitor on a Server."""
+    """Start Scheduler and Folder Monitor on a Server, or only the one that ran before."""
 
     kind: Literal["start_scheduling"] = "start_scheduling"
+    services: tuple[SchedulingService, ...] = ("scheduler", "folder_monitor")
 
     @property
     def undo(self) -> Order:
         return StopScheduling(node=self.node)
 
     def __str__(self) -> str:
-        return f"start Scheduler and Folder Monitor on {self.node}"
+        names = {"scheduler": "Scheduler", "folder_monitor": "Folder Monitor"}
+        return f"start {' and '.join(names[service] for service in self.services)} on {self.node}"
 
 
 class AwaitSessions(_NodeOrder):
@@ -234,6 +238,15 @@ class AwaitSessions(_NodeOrder):
 
     def __str__(self) -> str:
         return f"wait until the sessions have left {self.node}"
+
+
+class LookAtSessions(_NodeOrder):
+    """Read once who is still on a node, to say whom a decision concerns."""
+
+    kind: Literal["look_at_sessions"] = "look_at_sessions"
+
+    def __str__(self) -> str:
+        return f"see who is still on {self.node}"
 
 
 class StopGracefully(_NodeOrder):
@@ -278,6 +291,24 @@ class ProveStopped(_NodeOrder):
         return f"see every protocol server and the Monitor of {self.node} down"
 
 
+class ProveServing(_NodeOrder):
+    """See every protocol server that the estate lists, and the Transaction Manager, run; twice."""
+
+    kind: Literal["prove_serving"] = "prove_serving"
+
+    def __str__(self) -> str:
+        return f"see that {self.node} serves"
+
+
+class ProveDead(_NodeOrder):
+    """See that a node answers nowhere: neither over SSH, nor its admin API, nor any port."""
+
+    kind: Literal["prove_dead"] = "prove_dead"
+
+    def __str__(self) -> str:
+        return f"see that {self.node} answers nowhere"
+
+
 class AwaitQueue(_NodeOrder):
     """Wait until the event queue is empty and nothing is active, as this Server sees it."""
 
@@ -285,6 +316,15 @@ class AwaitQueue(_NodeOrder):
 
     def __str__(self) -> str:
         return f"wait until the event queue is empty, as {self.node} sees it"
+
+
+class LookAtQueue(_NodeOrder):
+    """Read once what is still in the event queue, to say what a decision concerns."""
+
+    kind: Literal["look_at_queue"] = "look_at_queue"
+
+    def __str__(self) -> str:
+        return f"see what is still in the event queue, as {self.node} sees it"
 
 
 class StopTransactionManager(_NodeOrder):
@@ -356,10 +396,14 @@ Order = Annotated[
     | AwaitWorkInHand
     | StartScheduling
     | AwaitSessions
+    | LookAtSessions
     | StopGracefully
     | StartProtocolServer
     | ProveStopped
+    | ProveServing
+    | ProveDead
     | AwaitQueue
+    | LookAtQueue
     | StopTransactionManager
     | LookForOrphans
     | StartTransactionManager

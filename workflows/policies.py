@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio.common import RetryPolicy
-from temporalio.workflow import ActivityConfig
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from workflows.errors import PERMANENT
 from workflows.estate import Timing
@@ -17,9 +17,6 @@ TASK_QUEUE = "switchover"
 
 HEARTBEAT = timedelta(seconds=5)
 """A dead worker is noticed in time, and what the Web UI shows stays fresh."""
-
-UNREACHABLE_FOR = timedelta(minutes=5)
-"""How long a place that does not answer is tried before someone is asked."""
 
 LONG_WAIT = timedelta(minutes=5)
 """After waiting longer than this for a person, the blocking checks run again."""
@@ -36,6 +33,8 @@ _SOON = RetryPolicy(
     backoff_coefficient=1,
     non_retryable_error_types=PERMANENT,
 )
+
+_FENCED = timedelta(seconds=15)
 
 LOOK = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=20),
@@ -58,23 +57,6 @@ KEEP = ActivityConfig(
 )
 """Writing the outcome to a file: the run does not hang on a full disk of a worker."""
 
-PROVE = ActivityConfig(
-    start_to_close_timeout=timedelta(minutes=10),
-    schedule_to_close_timeout=timedelta(minutes=10) + UNREACHABLE_FOR,
-    heartbeat_timeout=HEARTBEAT,
-    retry_policy=_AGAIN,
-)
-"""A read-back that may take a while, such as the Folder Monitor's takeover time."""
-
-CALL = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=15),
-    schedule_to_close_timeout=UNREACHABLE_FOR,
-    retry_policy=_AGAIN,
-)
-"""An effect over REST or SQL: sent within the first third of the attempt, limited to another, and
-without a heartbeat, so that the engine's own timeout keeps attempts from overlapping. It is short,
-since that is how long a dead worker goes unnoticed."""
-
 WATCH = ActivityConfig(
     start_to_close_timeout=timedelta(days=30),  # patience is the workflow's; this bounds the absurd
     heartbeat_timeout=HEARTBEAT,
@@ -83,21 +65,58 @@ WATCH = ActivityConfig(
 )
 """A wait for what clients and partners do."""
 
+TELL = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=10),
+    schedule_to_close_timeout=timedelta(minutes=15),
+    retry_policy=_AGAIN,
+)
+"""A notice for people; nothing waits for it."""
+
+TELL_THE_END = ActivityConfig(**{**TELL, "schedule_to_close_timeout": timedelta(seconds=30)})
+"""The last notice, which the end of the run waits for so long at most."""
+
 
 def saying(config: ActivityConfig, summary: str) -> ActivityConfig:
     """The same policy, with the sentence that the Web UI shows."""
     return ActivityConfig(**{**config, "summary": summary})
 
 
-def command(longest: timedelta) -> ActivityConfig:
+def prove(timing: Timing) -> ActivityConfig:
+    """A read-back that may take a while, such as the Folder Monitor's takeover time."""
+    longest = timedelta(minutes=10)
+    return ActivityConfig(
+        start_to_close_timeout=longest,
+        schedule_to_close_timeout=longest + timing.unreachable_patience,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=_AGAIN,
+    )
+
+
+def call(timing: Timing) -> ActivityConfig:
+    """An effect over REST: sent within the first third of the attempt, limited to another.
+
+    Without a heartbeat, so that the engine's own timeout keeps attempts from overlapping. It is
+    short, since that is how long a dead worker goes unnoticed.
+    """
+    return ActivityConfig(
+        start_to_close_timeout=_FENCED,
+        schedule_to_close_timeout=max(timing.unreachable_patience, _FENCED),
+        # Only what undo or a pause interrupts is cancelled, and an effect in flight is finished.
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        retry_policy=_AGAIN,
+    )
+
+
+def command(longest: timedelta, timing: Timing) -> ActivityConfig:
     """An effect through a node's ledger that takes *longest* at most, once it has begun.
 
     Every attempt attaches to the same claim, so that a dead worker costs a heartbeat timeout.
     """
     return ActivityConfig(
-        start_to_close_timeout=longest + UNREACHABLE_FOR,
-        schedule_to_close_timeout=longest + 2 * UNREACHABLE_FOR,
+        start_to_close_timeout=longest + timing.unreachable_patience,
+        schedule_to_close_timeout=longest + 2 * timing.unreachable_patience,
         heartbeat_timeout=HEARTBEAT,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         retry_policy=_AGAIN,
     )
 
@@ -106,8 +125,8 @@ def statement(timing: Timing) -> ActivityConfig:
     """An effect over SQL; tried again for as long as the lag may take to reach zero."""
     return ActivityConfig(
         **{
-            **CALL,
-            "schedule_to_close_timeout": timing.replication_patience + UNREACHABLE_FOR,
+            **call(timing),
+            "schedule_to_close_timeout": timing.replication_patience + timing.unreachable_patience,
             "retry_policy": _SOON,
         }
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from workflows.reports import Finding, Report
+from workflows.reports import Finding, Left, Report
 from workflows.stages import Slug
 from workflows.values import Value
 
@@ -31,7 +31,7 @@ class Step(StrEnum):
     DONE = "done"
     FAULT = "fault"
     LEFT_OUT = "left_out"
-    """Never begun, since the run ended before."""
+    """Never done: the run ended before, or someone skipped it."""
 
 
 class Fault(Value):
@@ -85,6 +85,8 @@ class Waiting(Value):
     answers: tuple[str, ...]
     """The verbs that answer it."""
     approved_by: tuple[str, ...] = ()
+    left: tuple[Left, ...] = ()
+    """Whom and what `extend` and `force` concern, by node, as they were when the run asked."""
 
 
 class Said(Value):
@@ -115,7 +117,14 @@ class Progress(Value):
     started: datetime
     stage: Slug
     stages: tuple[StageProgress, ...] = ()
+    undo: tuple[StageProgress, ...] = ()
+    """What a roll-back takes back, in its order; empty before one begins."""
     waiting: Waiting | None = None
+    """What has been waited for longest."""
+    also_waiting: tuple[Waiting, ...] = ()
+    """In the `by_node` variant several nodes may ask at once."""
+    exceptions: tuple[str, ...] = ()
+    """Whatever weakened the promise, and who said so."""
     findings: tuple[Finding, ...] = ()
     said: tuple[Said, ...] = ()
     outcome: str | None = None
@@ -150,7 +159,29 @@ class Outcome(Value):
     drain_seconds: float
     """Time in which only sessions or the event queue were waited for."""
     stages: tuple[StageOutcome, ...]
+    undone: tuple[StageOutcome, ...] = ()
+    """What a roll-back took back, in its order."""
+    exceptions: tuple[str, ...] = ()
+    """Whatever weakened the promise, and who said so."""
     decisions: tuple[Said, ...] = ()
     findings: tuple[Finding, ...] = ()
     record: str | None = None
     """Where this outcome was written as a file, on the worker that ended the run."""
+
+
+class Notice(Value):
+    """What a webhook is told: that a run waits for someone, or how it ended."""
+
+    kind: Literal["waiting", "ended"]
+    at: datetime
+    estate: str
+    source: str
+    target: str
+    workflow_id: str
+    run_id: str
+    stage: Slug
+    words: str
+    """Why it waits, or what happened, in one sentence."""
+    answers: tuple[str, ...] = ()
+    """The verbs that answer it."""
+    outcome: str | None = None

@@ -143,7 +143,9 @@ class SessionsLeft(Value):
     connections: dict[Protocol, int] = {}
     """Established connections on the protocol ports, less those of ignored peers."""
     accounts: tuple[str, ...] = ()
-    """Who is logged in, as far as the admin API's list says."""
+    """Who is logged in over what ("partner001 over ssh"), as far as the admin API's list says."""
+    ends_in: timedelta | None = None
+    """When nobody is left, if it goes on as in the last readings; None where they do not fall."""
     readings_at_zero: int = 0
     trouble: str | None = None
     """Why the last reading could not be made; the wait goes on."""
@@ -157,8 +159,15 @@ class QueueLeft(Value):
     events: int | None = None
     active: int | None = None
     """Transfers in progress, as far as the admin API says."""
+    queued: tuple[str, ...] = ()
+    """The first events by what the admin API says of them; filled by a look, not by every beat."""
+    ends_in: timedelta | None = None
+    """When it is empty, if it goes on as in the last readings; None where they do not fall."""
     readings_at_zero: int = 0
     trouble: str | None = None
+
+
+Left = SessionsLeft | QueueLeft
 
 
 class Operation(Value):

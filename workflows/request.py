@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from workflows.errors import BadInput
 from workflows.estate import Name
 from workflows.stages import Slug
-from workflows.values import Value
+from workflows.values import Person, Value, Words
 
 T = TypeVar("T", bound=Value)
 
@@ -20,9 +20,6 @@ EXAMPLE = (
     '{"estate": "lab", "source": "cluster1", "target": "cluster2", '
     '"approve_before": ["redirect_traffic"], "reason": "..."}'
 )
-
-Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
-Person = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 
 
 class Request(Value):
@@ -40,8 +37,10 @@ class Request(Value):
     expires_after: timedelta | None = Field(default=None, gt=timedelta())
     """How long a gate waits; without it, for ever."""
     on_expiry: Literal["reject", "keep_waiting"] = "keep_waiting"
-    on_fault: Literal["ask"] = "ask"
-    variant: Literal["by_stage"] = "by_stage"
+    on_fault: Literal["ask", "roll_back"] = "ask"
+    """What follows a fault before the point of no return; after it the run always asks."""
+    variant: Literal["by_stage", "by_node"] = "by_stage"
+    """Stage by stage, or stages 4, 6 and 7 as one chain for each source Server (section 2)."""
     plan_hash: str | None = None
     """The plan that was reviewed; another one is refused."""
     accept: dict[str, Words] = {}
@@ -69,6 +68,8 @@ class Decision(Value):
     node: Name | None = None
     by: Person = ""
     reason: Words = ""
+    minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 30)
+    """Of `extend`: how much longer."""
 
 
 def parse_request(given: Sequence[Any]) -> Request:

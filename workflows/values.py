@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+Person = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 
 
 class Value(BaseModel):

@@ -16,6 +16,8 @@ from workflows.contract import (
     Databases,
     Errand,
     NodeErrand,
+    NoticeErrand,
+    Notices,
     Nodes,
     Planning,
     ReplicationErrand,
@@ -27,13 +29,13 @@ from workflows.contract import (
     Waits,
 )
 from workflows.errors import BadInput
-from workflows.estate import Estate, Kind
+from workflows.estate import Estate, Kind, Protocol
 from workflows.plan import Plan, plan_switchover
-from workflows.progress import Outcome
+from workflows.progress import Notice, Outcome
 from workflows.request import Request
 
 
-class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
+class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices):
     """Obeys at once, unless a fault was planted or the order is held."""
 
     def __init__(self, estate: Estate) -> None:
@@ -48,6 +50,7 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
         self.asked: Counter[str] = Counter()
         """How often each operation was asked for, by its id without the identity."""
         self.kept: list[Outcome] = []
+        self.told: list[Notice] = []
 
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
@@ -127,6 +130,16 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
         return await self._obey(errand)
 
     @activity.defn
+    async def prove_serving(self, errand: NodeErrand[o.ProveServing]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
+    async def prove_dead(self, errand: NodeErrand[o.ProveDead]) -> r.Report:
+        """Obey."""
+        return await self._obey(errand)
+
+    @activity.defn
     async def stop_transaction_manager(
         self, errand: NodeErrand[o.StopTransactionManager]
     ) -> r.Report:
@@ -184,6 +197,25 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
         return await self._obey(errand)
 
     @activity.defn
+    async def look_at_sessions(self, errand: SessionErrand[o.LookAtSessions]) -> r.SessionsLeft:
+        """Say that someone is there."""
+        await self._meet(errand)
+        return r.SessionsLeft(
+            node=errand.node.name,
+            at=datetime.now(UTC),
+            connections={Protocol.SSH: 1},
+            accounts=("partner001 over ssh",),
+        )
+
+    @activity.defn
+    async def look_at_queue(self, errand: NodeErrand[o.LookAtQueue]) -> r.QueueLeft:
+        """Say that something is queued."""
+        await self._meet(errand)
+        return r.QueueLeft(
+            node=errand.node.name, at=datetime.now(UTC), events=1, queued=("event 17",)
+        )
+
+    @activity.defn
     async def await_queue(self, errand: NodeErrand[o.AwaitQueue]) -> r.Report:
         """Obey."""
         return await self._obey(errand)
@@ -210,6 +242,11 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
         """Obey."""
         return await self._obey(errand)
 
+    @activity.defn
+    async def tell(self, errand: NoticeErrand) -> None:
+        """Keep it in memory."""
+        self.told.append(errand.notice)
+
     def services(self, name: str) -> dict[r.Service, r.State]:
         """Return what runs on a node of the model now."""
         node = self.estate.node(name)
@@ -221,7 +258,7 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases):
     @property
     def activities(self) -> list[Any]:
         """Everything a worker has to register."""
-        contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases)
+        contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         names = [n for c in contracts for n in vars(c) if hasattr(getattr(c, n), ACTIVITY)]
         return [getattr(self, name) for name in names]
 
