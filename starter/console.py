@@ -23,7 +23,7 @@ from starter.papers import outcome_view, plan_view, reports_view
 from starter.schema import estate_schema
 from starter.sight import look
 from starter.tables import run_view
-from workflows.desk import VERBS
+from workflows.verbs import VERBS
 from workflows.errors import BadInput
 from workflows.progress import Outcome
 from workflows.request import Decision, Request, parse_decision, parse_request

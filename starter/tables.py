@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from starter.sight import Left, Pending, Sight
-from workflows.desk import NEED_REASON
+from workflows.verbs import NEED_REASON
 from workflows.progress import OrderProgress, Progress, Said, StageProgress, Step
 from workflows.reports import Finding, SessionsLeft, Severity
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tests import estates
-from workflows.desk import VERBS
+from workflows.verbs import VERBS
 from workflows.plan import plan_switchover
 
 ROOT = Path(__file__).parent.parent

@@ -31,6 +31,13 @@ from workflows.reports import Left, Operation, Reading, Report
 WAITS = (o.AwaitWorkInHand, o.AwaitSessions, o.AwaitQueue)
 """Orders that only wait for clients and partners: patience applies to them."""
 
+EFFECTS = (
+    *(o.StopMonitor, o.StartMonitor, o.SuspendReplication, o.ResumeReplication, o.Redirect),
+    *(o.StopScheduling, o.StartScheduling, o.StopGracefully, o.StartProtocolServer),
+    *(o.StopTransactionManager, o.StartTransactionManager, o.StopRemaining, o.StartAll),
+)
+"""Orders that may change something."""
+
 OBSERVERS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Reading]]] = {
     o.ObserveNode: Nodes.observe_node,
     o.ObserveReplication: Databases.observe_replication,
@@ -68,6 +75,11 @@ HANDS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Report]]] = {
     o.StopRemaining: Nodes.stop_remaining,
     o.StartAll: Nodes.start_all,
 }
+
+
+def is_effect(order: o.Order) -> bool:
+    """Whether the order may change something; all others only look."""
+    return isinstance(order, EFFECTS)
 
 
 class Errands:

@@ -318,6 +318,16 @@ class ChangeWindow(Value):
         yesterday = DAYS[now.weekday() - 1] in self.days
         return (today and of_day >= self.begins) or (yesterday and of_day < self.ends)
 
+    def opens(self, after: datetime) -> datetime:
+        """When it opens next."""
+        zone = ZoneInfo(self.timezone)
+        local = after.astimezone(zone)
+        candidates = (
+            datetime.combine(local.date() + timedelta(days=days), self.begins, zone)
+            for days in range(8)
+        )
+        return next(at for at in candidates if at > after and DAYS[at.weekday()] in self.days)
+
     def __str__(self) -> str:
         days = "every day" if self.days == DAYS else ", ".join(self.days)
         return f"{self.begins:%H:%M} to {self.ends:%H:%M} {self.timezone}, {days}"
@@ -331,7 +341,16 @@ class Approvals(Value):
     needed: int = Field(default=1, ge=1, le=10)
     """By how many different people."""
     expires_after: timedelta | None = Field(default=None, gt=timedelta())
+    """How long a gate waits; without it, for ever."""
     on_expiry: Literal["reject", "keep_waiting"] = "keep_waiting"
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.approvers and len(set(self.approvers)) < self.needed:
+            raise ValueError(
+                f"needed is {self.needed}, but approvers names only {len(set(self.approvers))}"
+            )
+        return self
 
 
 class Webhook(Value):

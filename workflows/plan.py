@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Literal
 
 from workflows.errors import BadInput
-from workflows.estate import Cluster, Estate, Protocol
+from workflows.estate import Approvals, Cluster, Estate, Kind, Protocol
 from workflows.orders import (
     AwaitQueue,
     AwaitSessions,
@@ -44,11 +45,18 @@ class Stage(Value):
     gated: bool = False
     """Whether someone must approve before it begins."""
     waves: tuple[Wave, ...]
+    undo: bool = False
+    """Whether this takes the stage of that name back."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other stage of a run; part of its operations' ids."""
+        return f"{self.slug}.undo" if self.undo else self.slug.value
 
     @property
     def title(self) -> str:
         """What the stage is for, as the README's table says it."""
-        return TITLES[self.slug]
+        return f"Take back: {TITLES[self.slug]}" if self.undo else TITLES[self.slug]
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -62,6 +70,9 @@ class Plan(Value):
     estate: Estate
     source: str
     target: str
+    variant: Literal["by_stage", "by_node"] = "by_stage"
+    approvals: Approvals = Approvals()
+    """The estate's and the request's, whichever asks for more."""
     stages: tuple[Stage, ...]
 
     @property
@@ -88,11 +99,24 @@ def plan_switchover(estate: Estate, request: Request) -> Plan:
                 f"{role}: estate {estate.name} has no cluster {name}; it has {' and '.join(names)}"
             )
     gates = _gates(estate, request)
-    stages = _stages(estate, estate.cluster(request.source), estate.cluster(request.target))
+    source, target = estate.cluster(request.source), estate.cluster(request.target)
+    stages = _stages(estate, source, target)
+    if request.variant == "by_node":
+        stages[Slug.DRAIN_PROTOCOL_SERVERS] = tuple(
+            tuple(order for order in wave if estate.node(order.place).kind is kind)
+            for kind in (Kind.EDGE, Kind.SERVER)
+            for wave in stages[Slug.DRAIN_PROTOCOL_SERVERS]
+        )
+        # Each Server's chain looks at the queue for itself.
+        proofs, _, *rest = stages[Slug.DRAIN_TRANSACTION_MANAGER]
+        queues = tuple(AwaitQueue(node=server.name) for server in source.servers)
+        stages[Slug.DRAIN_TRANSACTION_MANAGER] = (proofs, queues, *rest)
     plan = Plan(
         estate=estate,
         source=request.source,
         target=request.target,
+        variant=request.variant,
+        approvals=_approvals(estate.approvals, request),
         stages=tuple(
             Stage(slug=slug, gated=slug in gates, waves=tuple(filter(None, waves)))
             for slug, waves in stages.items()
@@ -111,6 +135,25 @@ def _gates(estate: Estate, request: Request) -> set[Slug]:
     if Slug.CHECK_PREREQUISITES in gates:
         raise BadInput("approve_before: check_prerequisites only looks; gate a later stage")
     return gates
+
+
+def _approvals(policy: Approvals, request: Request) -> Approvals:
+    """Ask for what the estate and the request want, whichever is more."""
+    lists = [names for names in (policy.approvers, request.approvers) if names]
+    approvers = tuple(name for name in (lists or [()])[0] if all(name in names for names in lists))
+    needed = max(policy.needed, request.approvals_needed)
+    if lists and len(set(approvers)) < needed:
+        raise BadInput(
+            f"approvals: {needed} people must approve here, but of those that the estate and the "
+            f"request allow there are only {len(set(approvers))}: {', '.join(approvers) or 'nobody'}"
+        )
+    limits = [limit for limit in (policy.expires_after, request.expires_after) if limit]
+    return Approvals(
+        approvers=approvers,
+        needed=needed,
+        expires_after=min(limits, default=None),
+        on_expiry="reject" if "reject" in (policy.on_expiry, request.on_expiry) else "keep_waiting",
+    )
 
 
 def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tuple[Wave, ...]]:

@@ -12,17 +12,20 @@ from temporalio.exceptions import ActivityError
 
 from workflows import policies
 from workflows.board import Board
-from workflows.contract import Planning
-from workflows.desk import VERBS, Desk
+from workflows.contract import NoticeErrand, Notices, Planning
+from workflows.desk import Desk
 from workflows.details import details
 from workflows.errands import Errands
 from workflows.errors import BadInput, SwitchoverError
-from workflows.execution import Ended, Execution
+from workflows.execution import Conclusion, Execution
+from workflows.memory import Memory
 from workflows.plan import Plan
 from workflows.planning import make_plan
-from workflows.progress import Outcome, Progress, RunState
+from workflows.progress import Notice, Outcome, Progress, RunState, Waiting
 from workflows.request import Request, parse_request
+from workflows.running import Run
 from workflows.stages import Slug
+from workflows.verbs import VERBS, Verb
 
 ESTATE = SearchAttributeKey.for_keyword("SwitchoverEstate")
 STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
@@ -39,6 +42,7 @@ class Switchover:
         self._board: Board | None = None
         self._plan: Plan | None = None
         self._shown: tuple[str, str] = ("", "")
+        self._told: list[asyncio.Task[None]] = []
         self._listen()
 
     @workflow.run
@@ -62,7 +66,10 @@ class Switchover:
         """Return the progress; None until there is a plan."""
         if self._board is None:
             return None
-        return self._board.progress.model_copy(update={"said": tuple(self._desk.said)})
+        progress = self._board.progress
+        paused = self._desk.paused and progress.outcome is None
+        state = RunState.PAUSED if paused else progress.state
+        return progress.model_copy(update={"said": tuple(self._desk.said), "state": state})
 
     @workflow.query(name="plan", description="What is done, in which order, on which estate")
     def plan(self) -> Plan | None:
@@ -72,49 +79,81 @@ class Switchover:
     async def _switch_over(self, request: Request) -> Outcome:
         plan = self._plan = await make_plan(request)
         board = self._board = Board(plan, _at_first(request, plan), workflow.now, self._show)
-        self._desk.open(request, plan)
-        execution = Execution(plan, request, board, self._desk, Errands(plan, _identity()))
+        self._desk.open(plan, board)
+        run = Run(plan, request, board, self._desk, Memory(), Errands(plan, _identity()))
         try:
-            await execution.run()
-        except Ended as end:
-            return await self._close("aborted", str(end))
-        except SwitchoverError:
+            conclusion = await Execution(run, self._tell).run()
+        except SwitchoverError as refusal:
             board.close("failed")
+            await self._tell_end("failed", str(refusal))
             raise
-        words = f"traffic is on {plan.target}; {plan.source} has drained and is down"
-        if execution.accepted:
-            accepted = ", ".join(sorted({finding.name for finding in execution.accepted}))
-            return await self._close("completed_with_exceptions", f"{words}; accepted: {accepted}")
-        return await self._close("completed", words)
+        return await self._close(conclusion)
 
-    async def _close(
-        self, outcome: Literal["completed", "completed_with_exceptions", "aborted"], words: str
-    ) -> Outcome:
+    async def _close(self, conclusion: Conclusion) -> Outcome:
         assert self._board is not None  # noqa: S101 - there is a plan, or nothing ends here
-        self._board.close(outcome)
+        self._board.close(conclusion.outcome)
         progress = self._board.progress
-        seconds = (workflow.now() - progress.started).total_seconds()
         result = Outcome(
             **progress.model_dump(
                 include={"estate", "source", "target", "reason", "identity", "plan_hash", "started"}
             ),
-            outcome=outcome,
-            words=words,
+            outcome=conclusion.outcome,
+            words=conclusion.words,
             ended=workflow.now(),
-            seconds=seconds,
+            seconds=(workflow.now() - progress.started).total_seconds(),
             drain_seconds=self._board.drained.total_seconds(),
-            stages=self._board.outcomes(),
+            stages=self._board.outcomes(undo=False),
+            undone=self._board.outcomes(undo=True),
+            exceptions=progress.exceptions,
             decisions=tuple(self._desk.said),
             findings=progress.findings,
         )
-        try:
-            record = await workflow.execute_activity_method(
-                Planning.keep_outcome, result, **policies.saying(policies.KEEP, "keep the outcome")
-            )
-        except ActivityError as error:
-            workflow.logger.warning("the outcome is in Temporal alone: %s", error.cause)
-            return result
+        _, record = await asyncio.gather(
+            self._tell_end(conclusion.outcome, conclusion.words), _kept(result)
+        )
         return result.model_copy(update={"record": record})
+
+    def _tell(self, waiting: Waiting) -> None:
+        """Tell the estate's webhook that someone is waited for; nothing waits for that."""
+        notice = self._notice("waiting", waiting.stage, waiting.words, answers=waiting.answers)
+        if notice is not None:
+            config = policies.saying(policies.TELL, f"tell that {waiting.stage} waits")
+            self._told.append(asyncio.create_task(_sent(notice, config)))
+
+    async def _tell_end(self, outcome: str, words: str) -> None:
+        for task in self._told:
+            task.cancel()  # what it told is no longer so
+        await asyncio.gather(*self._told, return_exceptions=True)
+        assert self._board is not None  # noqa: S101 - as above
+        notice = self._notice("ended", self._board.progress.stage, words, outcome=outcome)
+        if notice is not None:
+            await _sent(notice, policies.saying(policies.TELL_THE_END, "tell how the run ended"))
+
+    def _notice(
+        self,
+        kind: Literal["waiting", "ended"],
+        stage: Slug,
+        words: str,
+        answers: tuple[str, ...] = (),
+        outcome: str | None = None,
+    ) -> NoticeErrand | None:
+        plan, info = self._plan, workflow.info()
+        if plan is None or plan.estate.webhook is None:
+            return None
+        notice = Notice(
+            kind=kind,
+            at=workflow.now(),
+            estate=plan.estate.name,
+            source=plan.source,
+            target=plan.target,
+            workflow_id=info.workflow_id,
+            run_id=info.run_id,
+            stage=stage,
+            words=words,
+            answers=answers,
+            outcome=outcome,
+        )
+        return NoticeErrand(webhook=plan.estate.webhook, notice=notice)
 
     def _listen(self) -> None:
         """Take every verb as a signal and as an update of the same name."""
@@ -127,7 +166,7 @@ class Switchover:
 
         workflow.set_dynamic_signal_handler(unknown)
 
-    def _listen_for(self, verb: str) -> None:
+    def _listen_for(self, verb: Verb) -> None:
         def signal(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
             self._desk.take(verb, given, "signal")
             self._show()
@@ -160,6 +199,23 @@ class Switchover:
                     STATE.value_set(progress.state.value),
                 ]
             )
+
+
+async def _kept(outcome: Outcome) -> str | None:
+    """Have the outcome written outside Temporal; None where no worker could."""
+    config = policies.saying(policies.KEEP, "keep the outcome")
+    try:
+        return await workflow.execute_activity_method(Planning.keep_outcome, outcome, **config)
+    except ActivityError as error:
+        workflow.logger.warning("the outcome is in Temporal alone: %s", error.cause)
+        return None
+
+
+async def _sent(errand: NoticeErrand, config: workflow.ActivityConfig) -> None:
+    try:
+        await workflow.execute_activity_method(Notices.tell, errand, **config)
+    except ActivityError as error:
+        workflow.logger.warning("nobody took the notice: %s", error.cause)
 
 
 def _identity() -> str:

@@ -10,10 +10,12 @@ from workflows.board import Board
 from workflows.errands import Errands
 from workflows.errors import SwitchoverError
 from workflows.execution import Execution
+from workflows.memory import Memory
 from workflows.plan import Stage
 from workflows.planning import make_plan
 from workflows.progress import Outcome
 from workflows.request import Request
+from workflows.running import Run
 from workflows.stages import Slug
 from workflows.switchover import Switchover, _at_first, _identity
 
@@ -21,8 +23,7 @@ from workflows.switchover import Switchover, _at_first, _identity
 class InOrder(Execution):
     """Runs the plan's stages one after the other, as the product does."""
 
-    async def run(self) -> None:
-        """Do everything."""
+    async def _by_stage(self) -> None:
         for stage in self.stages():
             await self._see_through(stage)
 
@@ -60,10 +61,9 @@ class Unchanged(Switchover):
     async def _switch_over(self, request: Request) -> Outcome:
         plan = self._plan = await make_plan(request)
         board = self._board = Board(plan, _at_first(request, plan), workflow.now, self._show)
-        self._desk.open(request, plan)
-        errands = Errands(plan, _identity())
-        await self.execution(plan, request, board, self._desk, errands).run()
-        return await self._close("completed", "")
+        self._desk.open(plan, board)
+        run = Run(plan, request, board, self._desk, Memory(), Errands(plan, _identity()))
+        return await self._close(await self.execution(run, self._tell).run())
 
 
 @workflow.defn(name="Switchover", failure_exception_types=[SwitchoverError])

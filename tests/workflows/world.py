@@ -21,6 +21,8 @@ class World:
         self.traffic = dict.fromkeys((h.name for h in estate.load_balancer.hosts), source)
         self.stopped_gracefully: list[Place] = []
         self.violations: list[str] = []
+        self.by_node = False
+        """Whether invariant 3 is meant in its per-node form."""
         for node in estate.nodes:
             services = {Service.MONITOR, Service.ADMIN, *map(Service, node.protocols)}
             if node.kind is Kind.SERVER:
@@ -29,11 +31,20 @@ class World:
                     services.update(SCHEDULING)
             self.running |= {(node.name, service) for service in services}
 
+    @property
+    def picture(self) -> tuple[frozenset[Place], frozenset[str], tuple[tuple[str, str], ...]]:
+        """Everything that can be compared with a baseline."""
+        return (
+            frozenset(self.running),
+            frozenset(self.replicating),
+            tuple(sorted(self.traffic.items())),
+        )
+
     def state(self, node: str, service: Service) -> State:
         """Whether a service runs."""
         return State.RUNNING if (node, service) in self.running else State.STOPPED
 
-    def obey(self, order: o.Order) -> None:  # noqa: C901 - one case an order
+    def obey(self, order: o.Order) -> None:  # noqa: C901, PLR0912 - one case an order
         """Make the order's wished state true, then look for broken invariants."""
         match order:
             case o.StopMonitor():
@@ -42,6 +53,8 @@ class World:
                 self.running.add((order.node, Service.MONITOR))
             case o.SuspendReplication():
                 self.replicating.discard(order.link)
+            case o.ResumeReplication():
+                self.replicating.add(order.link)
             case o.Redirect():
                 self._expect(not self.replicating, "4: traffic moves while replication runs")
                 self.traffic[order.host] = order.to
@@ -49,16 +62,43 @@ class World:
                 for service in SCHEDULING:
                     self._stop(order.node, service)
             case o.StartScheduling():
-                self.running |= {(order.node, service) for service in SCHEDULING}
+                self._start(order.node, *map(Service, order.services))
             case o.StopGracefully():
                 self._stop_gracefully(order.node, Service(order.protocol))
+            case o.StartProtocolServer():
+                self._start(order.node, Service(order.protocol))
             case o.StopTransactionManager():
                 self._stop_transaction_manager(order.node)
+            case o.StartTransactionManager():
+                # Nobody knows whether they return with it, so they do.
+                self._start(order.node, Service.TRANSACTION_MANAGER, *SCHEDULING)
             case o.StopRemaining():
                 self.running = {place for place in self.running if place[0] != order.node}
+            case o.StartAll():
+                self._start(order.node, *self._all_of(order.node))
+            case o.ProveServing():
+                down = self._all_of(order.node) - {
+                    service for node, service in self.running if node == order.node
+                }
+                self._expect(not down - {*SCHEDULING}, f"{order.node} does not serve: {down}")
             case _:
                 assert order.undo is None, order
         self.look()
+
+    def _all_of(self, name: str) -> set[Service]:
+        node = self.estate.node(name)
+        services = {Service.ADMIN, *map(Service, node.protocols)}
+        if node.kind is Kind.SERVER:
+            services |= {Service.TRANSACTION_MANAGER, *SCHEDULING}
+        return services
+
+    def _start(self, node: str, *services: Service) -> None:
+        self.running |= {(node, service) for service in services}
+        self.stopped_gracefully = [
+            place
+            for place in self.stopped_gracefully
+            if place[0] != node or place[1] not in services
+        ]
 
     def look(self) -> None:
         """Hold the state against the invariants that hold at every instant."""
@@ -76,7 +116,8 @@ class World:
 
     def _stop(self, node: str, service: Service) -> None:
         if self.estate.cluster_of(node).name == self.target:
-            allowed = service is Service.MONITOR
+            # What runs of scheduling there, this run has started: it did not run at the baseline.
+            allowed = service is Service.MONITOR or service in SCHEDULING
             self._expect(allowed, f"5: {service} of {node} on the target is stopped")
         self.running.discard((node, service))
 
@@ -88,7 +129,10 @@ class World:
         self._stop(node, service)
 
     def _stop_transaction_manager(self, node: str) -> None:
-        nodes = {n.name for n in self.estate.cluster_of(node).nodes}
+        cluster = self.estate.cluster_of(node)
+        nodes = {n.name for n in cluster.nodes}
+        if self.by_node:
+            nodes = {node, *(n.name for n in cluster.edges)}
         left = [
             place
             for place in sorted(self.running)
