@@ -42,8 +42,9 @@ class Leaving:
 
     @property
     def words(self) -> str:
-        """Who, and why."""
-        return f"{self.decision.by or 'someone'}: {self.decision.reason}"
+        """Who did what, and why."""
+        did = {"roll_back": "rolled it back", "abort": "aborted", "cancel": "cancelled"}[self.kind]
+        return f"{self.decision.by or 'someone'} {did}: {self.decision.reason}"
 
 
 class Desk:

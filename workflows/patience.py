@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError
 
 from workflows.desk import Question
 from workflows.orders import AwaitSessions, LookAtQueue, LookAtSessions, Order
-from workflows.people import People
+from workflows.people import Ended, People, TurnBack
 from workflows.plan import Stage
 from workflows.progress import Fault, Waiting
 from workflows.reports import Finding, Left, SessionsLeft, Severity, seen
@@ -55,11 +55,14 @@ class Patience:
                     late = [o for o in waiting if self._allowed(stage, o) <= used]
                     await self._out_of_patience(stage, late, tasks, used)
                 self._people.leave_if_told(stage)
-        finally:
-            for order, task in tasks.items():
-                desk.unwatch(stage.slug, order.place)
+        except (TurnBack, Ended):
+            for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
+            raise
+        finally:
+            for order in tasks:
+                desk.unwatch(stage.slug, order.place)
         return cut
 
     async def _wait(self, stage: Stage, tasks: Tasks, cut: set[Order], due: timedelta) -> timedelta:
@@ -85,6 +88,7 @@ class Patience:
                 for o in late
             )
 
+        patience = max(self._allowed(stage, order) for order in late)
         left = tuple([one for order in late if (one := await self._look(stage, order))])
         there = "; ".join(map(whom, left)) or "nobody can tell who is still there"
         await self._people.ask(
@@ -94,7 +98,7 @@ class Patience:
                 kind="decision",
                 stage=stage.slug,
                 since=workflow.now(),
-                words=f"patience of {used} has run out, still there: {there}",
+                words=f"patience of {patience} has run out, still there: {there}",
                 answers=ANSWERS[:-2] + (("abort",) if stage.undo else ANSWERS[-2:]),
                 left=left,
             ),

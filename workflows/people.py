@@ -135,9 +135,9 @@ class People:
         if leaving is None:
             raise AssertionError(stage)  # or nobody may leave
         if self._turns_back() and not stage.undo:
-            self.turn_back(f"taken back by {leaving.words}")
-        where = "the roll-back" if stage.undo else stage.slug
-        raise Ended(f"ended by {leaving.words}, before {where} was done; nothing more was undone")
+            self.turn_back(leaving.words)
+        undone = "nothing more was undone" if stage.undo else "nothing was undone"
+        raise Ended(f"{leaving.words}; {stage.name} was not done, and {undone}")
 
     def turn_back(self, words: str) -> NoReturn:
         """Go no further, nor may any other chain of orders."""

@@ -90,16 +90,17 @@ async def test_two_people_means_two_different_people(run: Run) -> None:
     assert (await run.outcome()).outcome == "completed"
 
 
-async def test_a_rejected_gate_ends_the_run_with_nothing_moved(run: Run) -> None:
-    """A reject at the redirect's gate ends before replication is suspended."""
+async def test_a_rejected_gate_takes_the_run_back(run: Run) -> None:
+    """A reject at the redirect's gate comes before replication is suspended; Monitors run again."""
+    before = run.hands.world.picture
     await run.start(**GATED)
     await run.waits("approval")
     reject = {"stage": "redirect_traffic", "by": "ann", "reason": "not tonight"}
     await run.handle.execute_update("reject", reject)
     outcome = await run.outcome()
-    assert outcome.outcome == "aborted"
+    assert outcome.outcome == "rolled_back"
     assert "ann rejected redirect_traffic: not tonight" in outcome.words
-    assert len(run.hands.world.replicating) == 2
+    assert run.hands.world.picture == before
     assert outcome.stages[Slug.REDIRECT_TRAFFIC.number].step is Step.LEFT_OUT
 
 
@@ -107,7 +108,7 @@ async def test_a_gate_that_nobody_answers_can_expire(run: Run) -> None:
     """With on_expiry reject the run ends by itself when nobody answers."""
     await run.start(**GATED, expires_after=1, on_expiry="reject")
     outcome = await run.outcome()
-    assert outcome.outcome == "aborted"
+    assert outcome.outcome == "rolled_back"
     assert "nobody approved redirect_traffic" in outcome.words
 
 
@@ -230,13 +231,16 @@ async def test_a_finding_that_breaks_the_promise_cannot_be_accepted(run: Run) ->
 
 
 @pytest.mark.parametrize(
-    ("fault", "rounds"),
+    ("fault", "answers"),
     [
-        (NotReady("ssh refuses"), ["1", "2"]),
-        (Lost("nobody knows how it ended"), ["1", "2"]),
+        (NotReady("ssh refuses"), ("retry", "roll_back", "abort")),
+        # Its node may be dead, which someone may want to have proven.
+        (Lost("nobody knows how it ended"), ("retry", "force", "roll_back", "abort")),
     ],
 )
-async def test_a_fault_waits_for_a_retry(run: Run, fault: Exception, rounds: list[str]) -> None:
+async def test_a_fault_waits_for_a_retry(
+    run: Run, fault: Exception, answers: tuple[str, ...]
+) -> None:
     """Only the order that failed is tried again, in a new round since its end is known."""
     order = "stop_gracefully.cluster1-edge1.ssh"
     run.hands.faults[order] = [fault]
@@ -244,11 +248,11 @@ async def test_a_fault_waits_for_a_retry(run: Run, fault: Exception, rounds: lis
     progress = await run.waits("decision")
     assert progress.waiting is not None
     assert str(fault) in progress.waiting.words
-    assert progress.waiting.answers == ("retry", "abort")
+    assert progress.waiting.answers == answers
     await run.handle.execute_update("retry", {"stage": "drain_protocol_servers", "by": "ann"})
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
-    asked = [f"drain_protocol_servers.{order}.{n}" for n in rounds]
+    asked = [f"drain_protocol_servers.{order}.{n}" for n in (1, 2)]
     assert [run.hands.asked[operation] for operation in asked] == [1, 1]
     others = {n for op, n in run.hands.asked.items() if op not in asked}
     assert others == {1}
@@ -312,16 +316,31 @@ async def test_an_abort_never_leaves_an_estate_without_scheduling(run: Run) -> N
     assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
 
 
-async def test_a_cancelled_run_ends_its_waits_and_has_an_outcome(run: Run) -> None:
-    """Cancelling ends a drain at once; the run says where it stopped."""
+async def test_a_cancelled_run_ends_its_waits_and_is_taken_back(run: Run) -> None:
+    """Cancelling before the first graceful stop ends a drain at once, and undoes the rest."""
+    before = run.hands.world.picture
     run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: p.stage is Slug.DRAIN_PROTOCOL_SERVERS)
     await run.handle.cancel()
     outcome = await run.outcome()
+    assert outcome.outcome == "rolled_back"
+    assert "cancellation requested" in outcome.words
+    assert run.hands.world.picture == before
+    assert run.hands.world.violations == []
+
+
+async def test_a_run_cancelled_after_the_point_of_no_return_ends_where_it_is(run: Run) -> None:
+    """Nothing is undone by itself any more; the target serves and schedules."""
+    run.hands.held["await_queue.cluster1-server1"] = asyncio.Event()
+    await run.start()
+    await run.reaches(lambda p: p.stage is Slug.DRAIN_TRANSACTION_MANAGER)
+    await run.handle.cancel()
+    outcome = await run.outcome()
     assert outcome.outcome == "aborted"
     assert "cancellation requested" in outcome.words
-    assert run.hands.world.stopped_gracefully == []
+    assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
+    assert ("cluster1-server1", Service.TRANSACTION_MANAGER) in run.hands.world.running
 
 
 async def test_patience_that_runs_out_asks_and_goes_on_by_itself(temporal: Client) -> None:
