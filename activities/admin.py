@@ -98,6 +98,14 @@ class Admin:
         reply = await self.get(node, path, {**(query or {}), "limit": 1, "fields": "id"})
         return answers.read(Page, reply.body, node.name).total
 
+    async def first(self, node: Node, path: str, limit: int) -> Page:
+        """Read the first items of a list, with whatever fields they have, and how many there are.
+
+        An API that ignores the limit answers with more.
+        """
+        page = answers.read(Page, (await self.get(node, path, {"limit": limit})).body, node.name)
+        return page.model_copy(update={"result": page.result[:limit]})
+
     async def items(
         self, node: Node, path: str, query: Query | None = None
     ) -> tuple[dict[str, Any], ...]:

@@ -69,8 +69,17 @@ class Session(_Answer):
         """Whether it uses this protocol, under any name that is seen for it."""
         return self.protocol.lower() in SPOKEN.get(protocol, (protocol.value,))
 
+    def __str__(self) -> str:
+        """Who is there over what, in the estate's own words: "partner001 over ssh"."""
+        known = (protocol.value for protocol in Protocol if self.is_over(protocol))
+        spoken = next(known, self.protocol.lower() or "an unknown protocol")
+        return f"{_printable(self.user) or 'someone'} over {_printable(spoken)}"
+
 
 SPOKEN = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
+
+_LONGEST = 200
+"""Letters of what is said of one item."""
 
 _STATUSES = {
     "running": State.RUNNING,
@@ -105,6 +114,26 @@ def service_status(body: object, place: str) -> Sighting:
     words = read(Status, body, place).status
     state = _STATUSES.get(words.strip().removesuffix(".").lower(), State.UNKNOWN)
     return Sighting(state, words)
+
+
+def described(item: dict[str, Any]) -> str:
+    """Say what one item of a list is: whatever plain fields it has beyond its id.
+
+    Which fields an event has is not documented, so none is relied on.
+    """
+    plain = {
+        key: words
+        for key, value in item.items()
+        if key != "id" and isinstance(value, str | int | float)
+        if (words := _printable(str(value)))
+    }
+    fields = [f"{_printable(key)} {words}" for key, words in plain.items()]
+    return ", ".join(fields)[:_LONGEST] or f"id {_printable(str(item.get('id', 'unknown')))}"
+
+
+def _printable(text: str) -> str:
+    """Leave out what a terminal would obey instead of showing."""
+    return "".join(letter for letter in text if letter.isprintable()).strip()[:_LONGEST]
 
 
 def version(body: object) -> str | None:

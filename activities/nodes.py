@@ -16,6 +16,7 @@ from activities.observing import Observer
 from activities.pulse import pause, pulse
 from activities.shell import Command, Shell
 from activities.sightings import Sighting
+from activities.silence import require_silence
 from activities.survey import Survey
 from activities.wishes import Wishes
 from workflows.contract import NodeErrand, Nodes, SessionErrand, StorageErrand
@@ -24,6 +25,8 @@ from workflows.estate import Node
 from workflows.orders import (
     LookForOrphans,
     ObserveNode,
+    ProveDead,
+    ProveServing,
     ProveStopped,
     StartAll,
     StartMonitor,
@@ -41,6 +44,7 @@ from workflows.reports import (
     Report,
     Service,
     Severity,
+    State,
     seen,
 )
 
@@ -49,6 +53,7 @@ class SshNodes(Nodes):
     """SecureTransport machines that run Linux, over SSH."""
 
     def __init__(self, shell: Shell, admin: Admin) -> None:
+        self._shell = shell
         self._survey = Survey(shell)
         self._effects = Effects(Ledger(shell), self._survey)
         self._observer = Observer(self._survey, admin)
@@ -102,6 +107,25 @@ class SshNodes(Nodes):
             await pause(errand.timing.reading_interval)
             await self._require_down(node, services, "the Transaction Manager was left up")
         words = f"every protocol server and the Monitor of {node.name} are down"
+        return seen(errand.order, words, datetime.now(UTC))
+
+    @activity.defn
+    async def prove_serving(self, errand: NodeErrand[ProveServing]) -> Report:
+        """See all that clients need running, twice; NotReady naming what does not."""
+        node = errand.node
+        async with pulse():
+            await self._require_serving(node)
+            # Twice: what a late stop or a crash takes down again serves nobody.
+            await pause(errand.timing.reading_interval)
+            await self._require_serving(node)
+        words = f"{node.name} serves: {', '.join(securetransport.serving(node))}"
+        return seen(errand.order, words, datetime.now(UTC))
+
+    @activity.defn
+    async def prove_dead(self, errand: NodeErrand[ProveDead]) -> Report:
+        """See SSH, admin API and every port silent; NotReady naming what answers."""
+        async with pulse():
+            words = await require_silence(self._shell, errand.node)
         return seen(errand.order, words, datetime.now(UTC))
 
     @activity.defn
@@ -178,6 +202,21 @@ class SshNodes(Nodes):
             raise NotReady(
                 f"{node.name}: {running} still running, so {consequence}; "
                 "stop what is named, then decide `retry`"
+            )
+        for service, sighting in sightings.items():
+            sighting.known(f"{node.name}: {service}")
+
+    async def _require_serving(self, node: Node) -> None:
+        sightings = await self._survey.states(node, securetransport.serving(node))
+        down = [
+            f"{service} is {sighting.state} ({sighting.words})"
+            for service, sighting in sightings.items()
+            if sighting.state not in (State.RUNNING, State.UNKNOWN)
+        ]
+        if down:
+            raise NotReady(
+                f"{node.name}: {', '.join(down)}, expected running; "
+                "start what is named, then decide `retry`"
             )
         for service, sighting in sightings.items():
             sighting.known(f"{node.name}: {service}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,12 +40,16 @@ class RestScheduling(Scheduling):
             if not (await self._read(errand.node, service)).down
             and await self._bring(errand, service, "stop")
         ]
-        return _report(errand, acted, "stopped")
+        return _report(errand, SCHEDULING, acted, "stopped")
 
     @activity.defn
     async def start_scheduling(self, errand: NodeErrand[StartScheduling]) -> Report:
-        """Leave both running; NotReady where an option forbids it."""
-        states = {service: await self._read(errand.node, service) for service in SCHEDULING}
+        """Leave the order's services running; NotReady where an option forbids one of them.
+
+        What the order leaves out is not even read: it did not run before, and is nobody's business.
+        """
+        wanted = tuple(Service(name) for name in errand.order.services)
+        states = {service: await self._read(errand.node, service) for service in wanted}
         for service, sighting in states.items():
             if sighting.state is State.DISABLED:
                 raise NotReady(
@@ -56,7 +61,7 @@ class RestScheduling(Scheduling):
             for service, sighting in states.items()
             if sighting.state is not State.RUNNING and await self._bring(errand, service, "start")
         ]
-        return _report(errand, acted, "started")
+        return _report(errand, wanted, acted, "started")
 
     @activity.defn
     async def prove_scheduling_stopped(self, errand: NodeErrand[ProveSchedulingStopped]) -> Report:
@@ -104,8 +109,11 @@ class RestScheduling(Scheduling):
         )
 
 
-def _report(errand: NodeErrand[Any], acted: list[Service], done: str) -> Report:
+def _report(
+    errand: NodeErrand[Any], asked: Sequence[Service], acted: Sequence[Service], done: str
+) -> Report:
     node, now = errand.node.name, datetime.now(UTC)
     if not acted:
-        return unchanged(errand.order, f"both were {done} already on {node}", now)
+        words = f"{' and '.join(asked)}: {done} already on {node}"
+        return unchanged(errand.order, words, now)
     return changed(errand.order, f"{' and '.join(acted)} {done} on {node}", now)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from activities.shell import Command
 from activities.sightings import Sighting
-from workflows.estate import Kind, Node
+from workflows.estate import Kind, Node, Protocol
 from workflows.reports import PROTOCOL_SERVERS, Service, State
 
 SCRIPTS = {
@@ -47,6 +47,13 @@ def expected(node: Node) -> frozenset[Service]:
     served = {Service(protocol.value) for protocol in node.protocols}
     manager = {Service.TRANSACTION_MANAGER} if node.kind is Kind.SERVER else set()
     return frozenset({Service.MONITOR, Service.ADMIN} | served | manager)
+
+
+def serving(node: Node) -> tuple[Service, ...]:
+    """What clients need running here, in a stable order: an Edge streams to a Server's manager."""
+    served = tuple(s for s in PROTOCOL_SERVERS if Protocol(s.value) in node.protocols)
+    manager = (Service.TRANSACTION_MANAGER,) if node.kind is Kind.SERVER else ()
+    return (*served, *manager)
 
 
 def scripts(node: Node) -> Command:

@@ -46,6 +46,12 @@ async def tolerant(
     )
 
 
+def troubles(*results: object) -> str | None:
+    """Say in one sentence why parts of a reading could not be made; None where all were."""
+    findings = [result for result in results if isinstance(result, Finding)]
+    return "; ".join(dict.fromkeys(f"{f.place}: {f.seen}" for f in findings)) or None
+
+
 _ADVICE = {
     "access_refused": "put the account, its key or password, or the host key in order",
     "reading_unusable": "ask the place by hand; report the words if they are the vendor's",

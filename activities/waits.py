@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from temporalio import activity
 
+from activities import answers
 from activities.admin import Admin
-from activities.answers import Session
-from activities.linux import Doors
+from activities.estimates import Trend
 from activities.pulse import pause, pulse
+from activities.sessions import SILENT, UNREAD, SessionWatch
 from activities.shell import Shell
 from activities.survey import Survey
+from activities.trouble import tolerant, troubles
 from workflows.contract import NodeErrand, SessionErrand, Waits
-from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
 from workflows.estate import Node, Timing
-from workflows.orders import AwaitQueue, AwaitSessions, AwaitWorkInHand
-from workflows.reports import Finding, QueueLeft, Report, SessionsLeft, Severity, seen
+from workflows.orders import (
+    AwaitQueue,
+    AwaitSessions,
+    AwaitWorkInHand,
+    LookAtQueue,
+    LookAtSessions,
+)
+from workflows.reports import Finding, QueueLeft, Report, SessionsLeft, seen
 
-UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)
-"""What only says that a reading could not be made: the wait goes on, and says so."""
-
-CLOCK_STEP = timedelta(seconds=2)
-"""A Date header counts whole seconds: a session that began this close to the redirect may be one
-that was on its way."""
+NAMED = 20
+"""Events that a look describes."""
 
 
 class NodeWaits(Waits):
@@ -37,7 +41,7 @@ class NodeWaits(Waits):
     @activity.defn
     async def await_work_in_hand(self, errand: NodeErrand[AwaitWorkInHand]) -> Report:
         """Return once every event queued at the first reading has ended; heartbeats QueueLeft."""
-        node, timing = errand.node, errand.timing
+        node, timing, trend = errand.node, errand.timing, Trend()
         first: set[str] | None = None
 
         async def look() -> QueueLeft:
@@ -49,7 +53,7 @@ class NodeWaits(Waits):
         async with pulse() as beating:
             while True:
                 left = await _tolerantly(look, node)
-                beating.show(left)
+                beating.show(_estimated(left, trend))
                 if left.events == 0:
                     break
                 await pause(timing.reading_interval)
@@ -61,7 +65,7 @@ class NodeWaits(Waits):
     @activity.defn
     async def await_queue(self, errand: NodeErrand[AwaitQueue]) -> Report:
         """Return once the queue is empty and nothing is active; heartbeats QueueLeft."""
-        node = errand.node
+        node, trend = errand.node, Trend()
 
         async def look() -> QueueLeft:
             events = await self._admin.total(node, "events")
@@ -71,7 +75,7 @@ class NodeWaits(Waits):
         async with pulse() as beating:
             in_a_row = 0
             while in_a_row < errand.timing.readings:
-                left = await _tolerantly(look, node)
+                left = _estimated(await _tolerantly(look, node), trend)
                 empty = left.events == 0 and left.active == 0
                 in_a_row = in_a_row + 1 if empty else 0
                 beating.show(left.model_copy(update={"readings_at_zero": in_a_row}))
@@ -82,72 +86,62 @@ class NodeWaits(Waits):
     @activity.defn
     async def await_sessions(self, errand: SessionErrand[AwaitSessions]) -> Report:
         """Return once the sessions have left; heartbeats SessionsLeft."""
-        watch = _SessionWatch(self._survey, self._admin, errand)
+        watch, trend = SessionWatch(self._survey, self._admin, errand), Trend()
         async with pulse() as beating:
             in_a_row = 0
             while in_a_row < errand.timing.readings:
                 left = await watch.look()
                 gone = left.trouble is None and not any(left.connections.values())
                 in_a_row = in_a_row + 1 if gone and not left.accounts else 0
-                beating.show(left.model_copy(update={"readings_at_zero": in_a_row}))
+                shown = {"readings_at_zero": in_a_row}
+                beating.show(_leaving(left, trend).model_copy(update=shown))
                 await _between(errand.timing, in_a_row)
         words = f"the sessions have left {errand.node.name}"
         return seen(errand.order, words, datetime.now(UTC), watch.findings)
+
+    @activity.defn
+    async def look_at_sessions(self, errand: SessionErrand[LookAtSessions]) -> SessionsLeft:
+        """Say who is there now; what cannot be read is in the answer's trouble, never an error."""
+        async with pulse():
+            return await SessionWatch(self._survey, self._admin, errand).glance()
+
+    @activity.defn
+    async def look_at_queue(self, errand: NodeErrand[LookAtQueue]) -> QueueLeft:
+        """Say what is queued now; what cannot be read is in the answer's trouble, no error."""
+        node = errand.node
+        async with pulse():
+            page, active = await asyncio.gather(
+                tolerant(lambda: self._admin.first(node, "events", NAMED), node.name, SILENT),
+                tolerant(lambda: self._admin.total(node, "transfers"), node.name, SILENT),
+            )
+        known = None if isinstance(page, Finding) else page
+        return QueueLeft(
+            node=node.name,
+            at=datetime.now(UTC),
+            events=known.total if known else None,
+            active=active if isinstance(active, int) else None,
+            queued=tuple(map(answers.described, known.result)) if known else (),
+            trouble=troubles(page, active),
+        )
 
     async def _queued(self, node: Node) -> set[str]:
         events = await self._admin.items(node, "events", {"fields": "id"})
         return {str(event.get("id")) for event in events}
 
 
-class _SessionWatch:
-    """Takes readings of one node's sessions, and remembers those that should not have begun."""
+def _estimated(left: QueueLeft, trend: Trend) -> QueueLeft:
+    """Say when the queue is empty, as far as this and earlier readings tell."""
+    if left.events is None:
+        return left
+    count = left.events + (left.active or 0)
+    return left.model_copy(update={"ends_in": trend.add(left.at, count)})
 
-    def __init__(self, survey: Survey, admin: Admin, errand: SessionErrand[AwaitSessions]) -> None:
-        self._survey = survey
-        self._admin = admin
-        self._errand = errand
-        self._doors = Doors(errand.node.listen_on, errand.ignored_peers)
-        self._late: dict[str, Finding] = {}
 
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Sessions that began here after the redirect, each once."""
-        return tuple(self._late.values())
-
-    async def look(self) -> SessionsLeft:
-        """Take one reading; where it could not be made, say why instead of a number."""
-        node = self._errand.node
-        try:
-            connections = await self._survey.connections(node, self._errand.ignored_peers)
-            listed, clock = await self._admin.sessions(node)
-        except UNREAD as trouble:
-            return SessionsLeft(node=node.name, at=datetime.now(UTC), trouble=str(trouble))
-        counted = [session for session in listed if not self._doors.ignores(session.host)]
-        self._note_late(counted, clock)
-        return SessionsLeft(
-            node=node.name,
-            at=datetime.now(UTC),
-            connections=connections,
-            accounts=tuple(sorted({session.user for session in counted})),
-        )
-
-    def _note_late(self, sessions: list[Session], clock: datetime) -> None:
-        redirected = self._errand.redirected_at
-        if redirected is None:
-            return
-        ahead = clock - datetime.now(UTC)
-        for session in sessions:
-            began = session.began
-            if began is not None and began - ahead > redirected + CLOCK_STEP:
-                name = f"{session.user or 'someone'} from {session.host or 'an unknown address'}"
-                self._late[str(session.id)] = Finding(
-                    name="session_after_redirect",
-                    place=self._errand.node.name,
-                    seen=f"{name} over {session.protocol}, since {began:%H:%M:%S} UTC",
-                    expected=f"no session on the source after {redirected:%H:%M:%S} UTC",
-                    advice="find out who connects past the load balancer, or is pinned to it",
-                    severity=Severity.WARNS,
-                )
+def _leaving(left: SessionsLeft, trend: Trend) -> SessionsLeft:
+    """Say when the sessions have left, by their connections: the session list is not stable."""
+    if left.trouble is not None:
+        return left
+    return left.model_copy(update={"ends_in": trend.add(left.at, sum(left.connections.values()))})
 
 
 async def _tolerantly(look: Callable[[], Awaitable[QueueLeft]], node: Node) -> QueueLeft:

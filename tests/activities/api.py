@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,8 @@ class Api:
         default_factory=lambda: {"Scheduler": "Running.", "FolderMonitor": "Running."}
     )
     sessions: list[dict[str, Any]] = field(default_factory=list)
-    events: list[str] = field(default_factory=list)
+    events: list[str | dict[str, Any]] = field(default_factory=list)
+    """Ids, or events with more fields."""
     transfers: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     fails: list[int] = field(default_factory=list)
@@ -140,11 +141,16 @@ async def serving(certificate: Certificate) -> AsyncIterator[Api]:
     await runner.cleanup()
 
 
-def _page(request: web.Request, ids: list[str]) -> dict[str, Any]:
+def _page(request: web.Request, given: Sequence[str | dict[str, Any]]) -> dict[str, Any]:
     offset, limit = int(request.query.get("offset", 0)), int(request.query.get("limit", 100))
-    shown = [{"id": given} for given in ids[offset : offset + limit]]
+    items = [{"id": item} if isinstance(item, str) else item for item in given]
+    fields = request.query.get("fields")
+    shown = [
+        {key: value for key, value in item.items() if fields is None or key in fields.split(",")}
+        for item in items[offset : offset + limit]
+    ]
     return {
-        "resultSet": {"returnCount": len(shown), "totalCount": len(ids)},
+        "resultSet": {"returnCount": len(shown), "totalCount": len(items)},
         "result": shown,
     }
 

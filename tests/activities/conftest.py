@@ -40,7 +40,7 @@ async def ssh_server() -> AsyncIterator[SshServer]:
         encoding=None,
         config=None,
     )
-    state.port = server.get_port()
+    state.port, state.acceptor = server.get_port(), server
     yield state
     state.cut()
     server.close()

@@ -56,6 +56,7 @@ class SshServer:
     commands: list[str] = field(default_factory=list)
     connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
     sh: str = "/bin/sh"
+    acceptor: asyncssh.SSHAcceptor | None = None
 
     async def handle(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one command and pass on what it prints."""
@@ -70,6 +71,11 @@ class SshServer:
         process.stdout.write(out)
         process.stderr.write(err)
         process.exit(child.returncode or 0)
+
+    def refuse_more(self) -> None:
+        """Accept no new connection; the old ones live on."""
+        assert self.acceptor is not None
+        self.acceptor.close()
 
     def cut(self) -> None:
         """Lose every connection without a word."""

@@ -20,7 +20,12 @@ from workflows.errors import (
     Unreachable,
 )
 from workflows.estate import Node
-from workflows.orders import ProveSchedulingStopped, StartScheduling, StopScheduling
+from workflows.orders import (
+    ProveSchedulingStopped,
+    SchedulingService,
+    StartScheduling,
+    StopScheduling,
+)
 
 STOP = StopScheduling(node="server1")
 START = StartScheduling(node="server1")
@@ -123,6 +128,34 @@ async def test_both_are_started(scheduling: RestScheduling, server: Node, api: A
     report = await Attempt().run(scheduling.start_scheduling, errand(server, START))
     assert report.outcome == "changed"
     assert set(api.scheduling.values()) == {"Running."}
+
+
+@pytest.mark.parametrize("service", ["scheduler", "folder_monitor"])
+async def test_only_what_ran_before_is_started(
+    service: SchedulingService, scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """The other one is left alone, whatever it is: stopped, disabled, or not understood."""
+    names = ["Scheduler", "FolderMonitor"]
+    name, other = names if service == "scheduler" else reversed(names)
+    order = StartScheduling(node="server1", services=(service,))
+    for state in ("Not running.", "Disabled.", "Resting."):
+        api.scheduling = {name: "Not running.", other: state}
+        first = await Attempt().run(scheduling.start_scheduling, errand(server, order))
+        again = await Attempt().run(scheduling.start_scheduling, errand(server, order))
+        assert api.scheduling == {name: "Running.", other: state}
+        assert (first.outcome, again.outcome) == ("changed", "unchanged")
+        assert again.words == f"{service}: started already on server1"
+
+
+async def test_one_that_is_disabled_is_not_started_alone_either(
+    scheduling: RestScheduling, server: Node, api: Api
+) -> None:
+    """The guard looks at what the order names."""
+    api.scheduling = {"Scheduler": "Disabled.", "FolderMonitor": "Not running."}
+    order = StartScheduling(node="server1", services=("scheduler",))
+    with pytest.raises(NotReady, match=r"set Scheduler\.enable to true"):
+        await Attempt().run(scheduling.start_scheduling, errand(server, order))
+    assert operations(api) == 0
 
 
 async def test_a_takeover_is_found(scheduling: RestScheduling, server: Node, api: Api) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from activities import estimates
 from activities.admin import Admin
 from activities.observing import Observer
 from activities.shell import Shell
@@ -17,6 +18,7 @@ from activities.survey import Survey
 from activities.waits import NodeWaits
 from tests.activities.api import Api
 from tests.activities.conftest import NodeMaker
+from tests.activities.listeners import Listener
 from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, errand, watching
 from workflows.errors import AccessRefused, OutcomeUnknown
 from workflows.estate import Node, Protocol
@@ -30,42 +32,6 @@ LEFT = AwaitSessions(node="server1")
 def waits(shell: Shell) -> NodeWaits:
     """The hands."""
     return NodeWaits(shell, Admin(shell, SECRETS))
-
-
-class Listener:
-    """A protocol server's port, with whoever is connected to it."""
-
-    def __init__(self) -> None:
-        self.clients: list[asyncio.StreamWriter] = []
-        self._server: asyncio.Server | None = None
-
-    async def open(self) -> int:
-        """Listen, and return the port."""
-        self._server = await asyncio.start_server(self._hold, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    async def connect(self, port: int) -> None:
-        """Have one more client."""
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        self.clients.append(writer)
-
-    async def leave(self) -> None:
-        """Let every client go."""
-        for writer in self.clients:
-            writer.close()
-            await writer.wait_closed()
-        self.clients.clear()
-
-    async def close(self) -> None:
-        """Listen no more."""
-        await self.leave()
-        assert self._server is not None
-        self._server.close()
-
-    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
 
 
 async def beaten(attempt: Attempt, holds: Callable[[Any], bool]) -> Any:  # noqa: ANN401 - any beat
@@ -125,7 +91,7 @@ async def test_a_session_without_a_connection_counts(
     api.sessions = [{"id": 1, "userName": "partner1", "host": "10.0.0.1", "protocol": "ssh"}]
     attempt = Attempt()
     waiting = asyncio.create_task(attempt.run(waits.await_sessions, watching(server, LEFT)))
-    beat = await beaten(attempt, lambda beat: beat.accounts == ("partner1",))
+    beat = await beaten(attempt, lambda beat: beat.accounts == ("partner1 over ssh",))
     assert beat.readings_at_zero == 0
     hidden, api.sessions = api.sessions, []
     await beaten(attempt, lambda beat: beat.readings_at_zero == 1)
@@ -211,6 +177,26 @@ async def test_the_queue_is_empty_when_nothing_is_queued_nor_active(
     await beaten(attempt, lambda beat: beat.trouble is not None)
     assert (await until_done(waiting)).outcome == "seen"
     assert attempt.beats[-1].readings_at_zero == 3
+
+
+async def test_a_wait_says_when_it_ends_once_its_readings_tell(
+    waits: NodeWaits, server: Node, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the readings of this attempt alone; the first ones say nothing."""
+    monkeypatch.setattr(estimates, "SHORTEST", timedelta(seconds=0.2))
+    api.events = [f"event{number}" for number in range(40)]
+    attempt = Attempt()
+    order = AwaitQueue(node="server1")
+    waiting = asyncio.create_task(attempt.run(waits.await_queue, errand(server, order)))
+    first = await beaten(attempt, lambda beat: beat.events == 40)
+    while api.events[8:]:
+        api.events.pop()
+        await asyncio.sleep(0.02)
+    told = await beaten(attempt, lambda beat: beat.ends_in is not None)
+    assert (first.ends_in, told.ends_in >= timedelta()) == (None, True)
+    api.events = []
+    assert (await until_done(waiting)).outcome == "seen"
+    assert attempt.beats[-1].ends_in is None
 
 
 async def test_a_storage_that_cannot_be_searched_is_not_free_of_orphans(

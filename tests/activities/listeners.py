@@ -1,0 +1,41 @@
+"""Ports that only accept: who is connected to them is all that counts."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Listener:
+    """A protocol server's port, with whoever is connected to it."""
+
+    def __init__(self) -> None:
+        self.clients: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+
+    async def open(self, port: int = 0) -> int:
+        """Listen, there or anywhere, and return the port."""
+        self._server = await asyncio.start_server(self._hold, "127.0.0.1", port)
+        opened: int = self._server.sockets[0].getsockname()[1]
+        return opened
+
+    async def connect(self, port: int) -> None:
+        """Have one more client."""
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        self.clients.append(writer)
+
+    async def leave(self) -> None:
+        """Let every client go."""
+        for writer in self.clients:
+            writer.close()
+            await writer.wait_closed()
+        self.clients.clear()
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self.leave()
+        assert self._server is not None
+        self._server.close()
+
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
