@@ -26,6 +26,10 @@ from workflows.reports import Report, unchanged
 from workflows.running import Run
 
 
+class _CalledBackError(Exception):
+    """A pause kept an order from ending."""
+
+
 class Carrier:
     """Has orders carried out, and keeps the board and the memory right about them."""
 
@@ -46,9 +50,9 @@ class Carrier:
             self._memory.register(stage, order)
             try:
                 report = self._spared(stage, order) or await self._attempt(stage, order, round_)
+            except _CalledBackError:
+                continue  # the pause, not the estate, kept it from ending
             except ActivityError as error:
-                if self._desk.paused and is_effect(order) and _unsettled(error):
-                    continue  # the pause, not the estate, kept it from ending
                 if isinstance(error.cause, CancelledError):
                     raise
                 fault = fault_of(order, error)
@@ -73,15 +77,24 @@ class Carrier:
     async def _attempt(self, stage: Stage, order: Order, round_: int) -> Report:
         """Wait for the report; a pause calls an effect back that waits to be tried again.
 
-        An attempt that is under way finishes all the same (see ``worker.conduct``).
+        An attempt that is under way finishes all the same (see ``worker.conduct``). Whatever then
+        keeps it from ending, the engine tries it no more: it is carried out again, as the same
+        operation, after the pause.
         """
         living = self._living(order)
-        work = asyncio.ensure_future(self._errands.carry_out(living, stage.name, round_))
-        if is_effect(order):
-            await workflow.wait_condition(lambda: work.done() or self._desk.paused)
-            if not work.done():
-                work.cancel()
-        return await work
+        if not is_effect(order):
+            return await self._errands.carry_out(living, stage.name, round_)
+        work = asyncio.create_task(self._errands.carry_out(living, stage.name, round_))
+        await workflow.wait_condition(lambda: work.done() or self._desk.paused)
+        if work.done():
+            return await work
+        work.cancel()
+        try:
+            return await work
+        except ActivityError as error:
+            if isinstance(error.cause, CancelledError) or not fault_of(order, error).settled:
+                raise _CalledBackError from error
+            raise
 
     def _left_out(self, stage: Stage, order: Order) -> bool:
         """Whether someone skipped it, or its node is counted as down."""
@@ -130,10 +143,3 @@ def fault_of(order: Order, error: ActivityError) -> Fault:
         words = f"no answer: {cause or error}"
     settled = kind not in UNSETTLED
     return Fault(order=order.key, place=order.place, kind=kind, words=words, settled=settled)
-
-
-def _unsettled(error: ActivityError) -> bool:
-    cause = error.cause
-    return isinstance(cause, CancelledError) or (
-        isinstance(cause, ApplicationError) and cause.type in UNSETTLED
-    )

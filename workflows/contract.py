@@ -21,7 +21,6 @@ from workflows.estate import (
     Replication,
     ReplicationLink,
     Timing,
-    Webhook,
 )
 from workflows.orders import (
     AwaitQueue,
@@ -64,6 +63,7 @@ from workflows.reports import (
     TrafficReading,
 )
 from workflows.request import Request
+from workflows.rules import Webhook
 from workflows.values import Value
 
 O = TypeVar("O")  # noqa: E741 - the order, and nothing else here is called so
@@ -250,7 +250,7 @@ class Waits(ABC):
     @activity.defn
     @abstractmethod
     async def look_at_queue(self, errand: NodeErrand[LookAtQueue]) -> QueueLeft:
-        """Say what is queued now; what cannot be read is in the answer's trouble, never an error."""
+        """Say what is queued now; what cannot be read is in its trouble, never an error."""
 
 
 class Traffic(ABC):

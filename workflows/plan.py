@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from workflows.errors import BadInput
-from workflows.estate import Approvals, Cluster, Estate, Kind, Protocol
+from workflows.estate import Cluster, Estate, Kind, Protocol
 from workflows.orders import (
     AwaitQueue,
     AwaitSessions,
@@ -31,6 +31,7 @@ from workflows.orders import (
     SuspendReplication,
 )
 from workflows.request import Request
+from workflows.rules import Approvals
 from workflows.stages import TITLES, Slug
 from workflows.values import Value
 
@@ -144,8 +145,8 @@ def _approvals(policy: Approvals, request: Request) -> Approvals:
     needed = max(policy.needed, request.approvals_needed)
     if lists and len(set(approvers)) < needed:
         raise BadInput(
-            f"approvals: {needed} people must approve here, but of those that the estate and the "
-            f"request allow there are only {len(set(approvers))}: {', '.join(approvers) or 'nobody'}"
+            f"approvals: {needed} people must approve here, but the estate and the request allow "
+            f"only {len(set(approvers))} in common: {', '.join(approvers) or 'nobody'}"
         )
     limits = [limit for limit in (policy.expires_after, request.expires_after) if limit]
     return Approvals(

@@ -100,7 +100,8 @@ def call(timing: Timing) -> ActivityConfig:
     """
     return ActivityConfig(
         start_to_close_timeout=_FENCED,
-        schedule_to_close_timeout=max(timing.unreachable_patience, _FENCED),
+        # Room for the attempt under way when the patience ends, and says what is the matter.
+        schedule_to_close_timeout=timing.unreachable_patience + 2 * _FENCED,
         # Only what undo or a pause interrupts is cancelled, and an effect in flight is finished.
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         retry_policy=_AGAIN,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
 Person = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
@@ -14,3 +15,14 @@ class Value(BaseModel):
     """A frozen pydantic model that refuses unknown keys and never repeats an input in an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _reference(text: str) -> str:
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00\n]*", text):
+        raise ValueError(
+            "a secret in clear does not belong here; write env:NAME or file:/absolute/path"
+        )
+    return text
+
+
+SecretReference = Annotated[str, AfterValidator(_reference)]

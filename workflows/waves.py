@@ -9,8 +9,9 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from workflows.carrying import Carrier, fault_of
-from workflows.desk import SILENT, Question
+from workflows.desk import Question
 from workflows.errands import WAITS
+from workflows.objections import SILENT
 from workflows.orders import Order, ProveDead
 from workflows.patience import Patience
 from workflows.people import People
