@@ -8,6 +8,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 
+from worker.patience import GivenUp
 from workflows.errors import SwitchoverError
 
 
@@ -25,7 +26,7 @@ class PlainFailures(DefaultFailureConverter):
     ) -> None:
         """Convert an exception, wherever it was raised."""
         super().to_failure(exception, payload_converter, failure)
-        if isinstance(exception, SwitchoverError):
+        if isinstance(exception, SwitchoverError | GivenUp):
             failure.stack_trace = ""
             failure.ClearField("cause")
 

@@ -14,6 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 import workflows
+from worker.conduct import Conduct
 from workflows.contract import Databases, Nodes, Planning, Scheduling, Traffic, Waits
 from workflows.policies import TASK_QUEUE
 from workflows.review import PlanReview
@@ -72,6 +73,7 @@ def build_worker(client: Client, hands: Hands) -> Worker:
         workflows=WORKFLOWS,
         activities=hands.activities,
         workflow_runner=FIREWALL,
+        interceptors=[Conduct(GRACE)],
         max_concurrent_activities=AT_ONCE,
         graceful_shutdown_timeout=GRACE,
         # With the default of a minute, what people see of a wait would be a minute old.
