@@ -43,6 +43,8 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         self.world = World(estate, "cluster1", "cluster2")
         self.faults: dict[str, list[Exception]] = {}
         """By order key: raised by the next attempts, one each."""
+        self.late: dict[str, list[Exception]] = {}
+        """By order key: raised by the next attempts after they had their effect."""
         self.held: dict[str, asyncio.Event] = {}
         """By order key: the order does not end before the event is set."""
         self.readings: dict[str, dict[str, Any]] = {}
@@ -266,6 +268,8 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         await self._meet(errand)
         order: o.Order = errand.order
         self.world.obey(order)
+        if self.late.get(order.key):
+            raise self.late[order.key].pop(0)
         words = f"did: {order}"
         now = datetime.now(UTC)
         return r.seen(order, words, now) if order.undo is None else r.changed(order, words, now)

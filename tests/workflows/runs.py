@@ -70,6 +70,10 @@ class Run:
             await asyncio.sleep(0.025)  # between two looks at a condition
         raise AssertionError(progress)
 
+    async def says(self, verb: str, **decision: object) -> str:
+        """Tell the run something by an update; return its answer."""
+        return str(await self.handle.execute_update(verb, decision, result_type=str))
+
     async def waits(self, kind: str) -> Progress:
         """Wait until the run waits for someone."""
         return await self.reaches(lambda p: p.waiting is not None and p.waiting.kind == kind)
