@@ -14,7 +14,7 @@ from starter.sight import Pending, Sight
 from starter.words import broken, clean, commands, estimate, left_words
 from tests import estates
 from tests.starter.runs import NOW, Seen, gate, question, shown, told
-from workflows.estate import Protocol
+from workflows.estate import Estate, Protocol
 from workflows.plan import plan_switchover
 from workflows.progress import Progress, RunState
 from workflows.reports import QueueLeft, SessionsLeft
@@ -253,8 +253,7 @@ def test_a_plan_says_who_is_asked_and_when() -> None:
         change_window={"begins": "02:00", "ends": "05:00", "timezone": "Europe/Berlin"},
         webhook={"url": "env:HOOK", "secret": "env:HOOK_SECRET"},
     )
-    estate = estates.Estate.model_validate(given)
-    plan = plan_switchover(estate, estates.request(on_expiry="reject"))
+    plan = plan_switchover(Estate.model_validate(given), estates.request(on_expiry="reject"))
     text = shown(plan_view(plan))
     assert "approvals by 2 different people of ann, bob, cid" in text
     assert "a gate that nobody answers for 1:00:00 is refused" in text
