@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 
-from starter import asking
+from starter import asking, options
 from starter.connection import Temporal, connect
 from starter.exits import Exit, Stop, exit_of
 from starter.live import outcome_of, watch
+from starter.options import (
+    Accepted,
+    Approvers,
+    AsJson,
+    EstateName,
+    Expires,
+    Expiry,
+    Faulty,
+    Gates,
+    InVariant,
+    Needed,
+    PlanHash,
+    Reason,
+    RunId,
+    Source,
+    Target,
+    Wait,
+)
 from starter.papers import outcome_view, plan_view, reports_view
 from starter.schema import estate_schema
+from starter.screen import RunView
 from starter.sight import look
-from starter.tables import run_view
-from workflows.verbs import VERBS
-from workflows.errors import BadInput
+from starter.verbs import add_verbs
 from workflows.progress import Outcome
-from workflows.request import Decision, Request, parse_decision, parse_request
-from workflows.stages import Slug
+from workflows.request import Decision, Request
+from workflows.verbs import Verb
 
 T = TypeVar("T")
 
@@ -42,30 +58,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-EstateName = Annotated[str, typer.Argument(metavar="ESTATE", help="the estate file's name")]
-Source = Annotated[str, typer.Option("--from", metavar="C1", help="the cluster traffic leaves")]
-Target = Annotated[str, typer.Option("--to", metavar="C2", help="the cluster traffic reaches")]
-Gates = Annotated[
-    list[Slug] | None,
-    typer.Option("--approve-before", metavar="STAGE", help="wait for an approval; repeatable"),
-]
-PlanHash = Annotated[str | None, typer.Option(metavar="H", help="the plan that was reviewed")]
-Reason = Annotated[str, typer.Option(metavar="R", help="why; kept in the outcome")]
-Accepted = Annotated[
-    list[str] | None,
-    typer.Option("--accept", metavar="FINDING=REASON", help="a finding that may stand; repeatable"),
-]
-RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="not the latest run")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
-Wait = Annotated[bool, typer.Option("--wait", help="watch, and exit as the run ends")]
-StageName = Annotated[
-    Slug | None, typer.Option("--stage", metavar="STAGE", help="the stage it is about")
-]
-NodeName = Annotated[
-    str | None, typer.Option("--node", metavar="N", help="only what concerns this node")
-]
-By = Annotated[str, typer.Option(metavar="WHO", help="who decides; default: who you are here")]
 
 
 def main() -> NoReturn:
@@ -86,17 +78,32 @@ def main() -> NoReturn:
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0913 - each is a word of the command line
     estate: EstateName,
     source: Source,
     target: Target,
     *,
     approve_before: Gates = None,
+    variant: InVariant = None,
+    approver: Approvers = None,
+    approvals_needed: Needed = None,
+    expires_after: Expires = None,
+    on_expiry: Expiry = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a switchover would do, stage by stage, and its plan hash; changes nothing."""
-    request = _request(estate, source, target, approve_before=approve_before)
-    reviewed = _asked(lambda temporal: asking.review(temporal, request))
+    asked = options.request(
+        estate=estate,
+        source=source,
+        target=target,
+        approve_before=approve_before,
+        variant=variant,
+        approvers=approver,
+        approvals_needed=approvals_needed,
+        expires_after=options.duration(expires_after),
+        on_expiry=on_expiry,
+    )
+    reviewed = _asked(lambda temporal: asking.review(temporal, asked))
     if as_json:
         _print_json({"hash": reviewed.hash, **reviewed.model_dump(mode="json")})
     else:
@@ -110,41 +117,34 @@ def start(  # noqa: PLR0913 - each is a word of the command line
     target: Target,
     *,
     approve_before: Gates = None,
+    variant: InVariant = None,
+    approver: Approvers = None,
+    approvals_needed: Needed = None,
+    expires_after: Expires = None,
+    on_expiry: Expiry = None,
+    on_fault: Faulty = None,
     plan_hash: PlanHash = None,
     reason: Reason = "",
     accept: Accepted = None,
     wait: Wait = False,
 ) -> None:
     """Start a switchover."""
-    request = _request(
-        estate,
-        source,
-        target,
+    asked = options.request(
+        estate=estate,
+        source=source,
+        target=target,
         approve_before=approve_before,
+        variant=variant,
+        approvers=approver,
+        approvals_needed=approvals_needed,
+        expires_after=options.duration(expires_after),
+        on_expiry=on_expiry,
+        on_fault=on_fault,
         plan_hash=plan_hash,
         reason=reason,
-        accept=dict(_accepted(word) for word in accept or ()),
+        accept=options.accepted(accept),
     )
-
-    async def begin(temporal: Temporal) -> None:
-        run = await asking.begin(temporal, request)
-        console = _console()
-        console.print(
-            f"started {estate}: {source} → {target}; workflow id {run.id}, run id {run.run_id}\n"
-            f"watch it with `switchover watch {estate}`, or in the Web UI under "
-            f"/namespaces/{temporal.client.namespace}/workflows/{run.id}/{run.run_id}",
-            markup=False,
-            soft_wrap=True,
-        )
-        sight = await asking.settled(run)
-        if wait:
-            _end(console, await watch(run, console))
-        elif sight.over:
-            _end(console, await outcome_of(run))
-        elif sight.trouble:
-            console.print(sight.trouble, style="yellow", soft_wrap=True)
-
-    _asked(begin)
+    _asked(lambda temporal: _begin(temporal, asked, wait=wait))
 
 
 @app.command()
@@ -161,7 +161,7 @@ def status(
     if as_json:
         _print_json(sight.progress.model_dump(mode="json"))
     else:
-        _console().print(run_view(sight, datetime.now(UTC)))
+        _console().print(RunView(sight, datetime.now(UTC)))
 
 
 @app.command(name="watch")
@@ -195,28 +195,32 @@ def schema() -> None:
     _print_json(estate_schema())
 
 
-def _decision_command(verb: str) -> Callable[..., None]:
-    def decide(
-        estate: EstateName,
-        *,
-        stage: StageName = None,
-        node: NodeName = None,
-        by: By = "",
-        reason: Reason = "",
-    ) -> None:
-        decision = _decision(
-            stage=stage and stage.value, node=node, by=by or _who_is_here(), reason=reason
-        )
-        answer = _asked(lambda temporal: asking.decide(temporal, estate, verb, decision))
-        _console().print(answer, markup=False, soft_wrap=True)
-
-    return decide
+def _deliver(estate: str, verb: Verb, decision: Decision) -> None:
+    answer = _asked(lambda temporal: asking.decide(temporal, estate, verb, decision))
+    _console().print(answer, markup=False, soft_wrap=True)
 
 
-for _verb in VERBS:
-    app.command(
-        name=_verb.replace("_", "-"), help=f"Tell a run that waits, or will wait: {_verb}."
-    )(_decision_command(_verb))
+add_verbs(app, _deliver)
+
+
+async def _begin(temporal: Temporal, request: Request, *, wait: bool) -> None:
+    run = await asking.begin(temporal, request)
+    console = _console()
+    console.print(
+        f"started {request.estate}: {request.source} → {request.target}; workflow id {run.id}, "
+        f"run id {run.run_id}\n"
+        f"watch it with `switchover watch {request.estate}`, or in the Web UI under "
+        f"/namespaces/{temporal.client.namespace}/workflows/{run.id}/{run.run_id}",
+        markup=False,
+        soft_wrap=True,
+    )
+    sight = await asking.settled(run)
+    if wait:
+        _end(console, await watch(run, console))
+    elif sight.over:
+        _end(console, await outcome_of(run))
+    elif sight.trouble:
+        console.print(sight.trouble, style="yellow", soft_wrap=True)
 
 
 def _complain(why: object, code: int) -> int:
@@ -235,35 +239,6 @@ def _end(console: Console, outcome: Outcome) -> None:
     """Show the outcome, and exit as it says."""
     console.print(outcome_view(outcome))
     raise typer.Exit(exit_of(outcome))
-
-
-def _request(estate: str, source: str, target: str, **more: object) -> Request:
-    given = {"estate": estate, "source": source, "target": target, **more}
-    try:
-        return parse_request([{key: value for key, value in given.items() if value}])
-    except BadInput as mistake:
-        raise Stop(str(mistake), Exit.BAD_INPUT) from mistake
-
-
-def _decision(**given: str | None) -> Decision:
-    try:
-        return parse_decision([{key: value for key, value in given.items() if value}])
-    except BadInput as mistake:
-        raise Stop(str(mistake), Exit.BAD_INPUT) from mistake
-
-
-def _accepted(word: str) -> tuple[str, str]:
-    finding, equals, reason = word.partition("=")
-    if not equals:
-        raise Stop(f"--accept {word}: write FINDING=REASON", Exit.BAD_INPUT)
-    return finding, reason
-
-
-def _who_is_here() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return str(os.getuid())
 
 
 def _console() -> Console:

@@ -12,10 +12,8 @@ from starter.connection import ANSWER, Run
 from starter.exits import NoWorker, Stop, translated
 from workflows.contract import Waits
 from workflows.progress import Progress
-from workflows.reports import QueueLeft, SessionsLeft
+from workflows.reports import Left, QueueLeft, SessionsLeft
 from workflows.switchover import Switchover
-
-Left = SessionsLeft | QueueLeft
 
 HEARTBEATS: dict[str, type[Left]] = {
     Waits.await_sessions.__name__: SessionsLeft,

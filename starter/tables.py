@@ -1,18 +1,21 @@
-"""What an operator sees of a run: pure functions from values to something rich can print."""
+"""The parts of what an operator sees of a run: pure functions from values to rich's tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import groupby
 
-from rich.console import Group, RenderableType
+from rich.console import JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from starter.sight import Left, Pending, Sight
-from workflows.verbs import NEED_REASON
-from workflows.progress import OrderProgress, Progress, Said, StageProgress, Step
-from workflows.reports import Finding, SessionsLeft, Severity
+from starter.sight import Pending
+from starter.words import clean, clock, left_words, said_line
+from workflows.chains import Chain, Link
+from workflows.execution import CHAIN
+from workflows.progress import OrderProgress, Said, StageProgress, Step
+from workflows.reports import Finding, Left, SessionsLeft, Severity
 
 SYMBOLS = {
     Step.PENDING: ("·", "dim"),
@@ -23,66 +26,110 @@ SYMBOLS = {
     Step.LEFT_OUT: ("-", "dim"),
 }
 
-MOST_ORDERS = 16
-"""A stage of 2 x 40 nodes must not push the rest off the screen."""
-
-URGENCY = (Step.FAULT, Step.RUNNING, Step.WAITING, Step.PENDING, Step.DONE, Step.LEFT_OUT)
+URGENCY = (Step.FAULT, Step.RUNNING, Step.WAITING, Step.PENDING, Step.LEFT_OUT, Step.DONE)
 """What is shown first where not everything fits."""
 
-MOST_SAID = 5
+SUMMED_UP = {Step.DONE: "done", Step.PENDING: "to come", Step.LEFT_OUT: "left out"}
+"""What a small screen shows in one line for all stages of a kind that follow one another."""
 
-MOST_ACCOUNTS = 3
-"""Enough to know whom to call."""
+HEADS: dict[str, JustifyMethod] = {
+    "stage": "left",
+    "gate": "left",
+    "seconds": "right",
+    "orders": "right",
+}
 
-
-def run_view(sight: Sight, now: datetime) -> RenderableType:
-    """Show a run: where it is, what it waits for, and which words answer that."""
-    progress = sight.progress
-    trouble = [Text(clean(sight.trouble), style="bold red")] if sight.trouble else []
-    if progress is None:
-        return Group(*trouble or [Text("the run has no plan yet")])
-    # On a small screen the end is cut off: what someone has to do comes before what goes on.
-    return Group(
-        _header(progress, now),
-        *trouble,
-        stage_table(progress.stages),
-        *_waiting(progress),
-        *_at_work(progress, sight.pending, now),
-        *findings_view(progress.findings),
-        *said_view(progress.said[-MOST_SAID:]),
-    )
+MOST_LEFT = 8
+"""More people than that nobody calls one by one; the outcome names them all."""
 
 
 def stage_table(stages: Iterable[StageProgress]) -> Table:
     """Show every stage in one line each."""
-    table = Table("", "stage", box=None, pad_edge=False, header_style="dim")
-    table.add_column("gate")
-    table.add_column("seconds", justify="right")
-    table.add_column("orders", justify="right")
-    table.add_column("")
+    table = _stages()
     for stage in stages:
-        done = sum(order.step is Step.DONE for order in stage.orders)
+        _add(table, stage)
+    return table
+
+
+def short_stage_table(stages: Iterable[StageProgress]) -> Table:
+    """Show what goes on in one line each, and what is over or to come in as few as possible."""
+    table = _stages()
+    for step, group in groupby(stages, key=lambda stage: stage.step):
+        some = list(group)
+        if len(some) == 1 or step not in SUMMED_UP:
+            for stage in some:
+                _add(table, stage)
+            continue
+        seconds = [stage.seconds for stage in some if stage.seconds is not None]
         table.add_row(
-            _symbol(stage.step),
-            f"{stage.number} {stage.stage}",
-            "gate" if stage.gated else "",
-            "" if stage.seconds is None else f"{stage.seconds:.1f}",
-            f"{done}/{len(stage.orders)}",
-            Text(stage.title, style="dim"),
+            _symbol(step),
+            f"{some[0].number} to {some[-1].number} {SUMMED_UP[step]}",
+            "gates" if any(stage.gated for stage in some) and step is Step.PENDING else "",
+            f"{sum(seconds):.1f}" if seconds else "",
+            _counted(order for stage in some for order in stage.orders),
+            "",
         )
     return table
 
 
-def answers(progress: Progress) -> tuple[str, ...]:
-    """Return the exact commands that answer what the run waits for."""
-    waiting = progress.waiting
-    if waiting is None:
-        return ()
-    return tuple(
-        f"switchover {verb.replace('_', '-')} {progress.estate} --stage {waiting.stage}"
-        + (' --reason "..."' if verb in NEED_REASON else "")
-        for verb in waiting.answers
-    )
+def order_table(
+    stages: Sequence[StageProgress], pending: Sequence[Pending], now: datetime, most: int
+) -> list[RenderableType]:
+    """Show the orders of the stages under way, those that need someone first."""
+    alive = {activity.activity_id: activity for activity in pending}
+    every = [order for stage in stages for order in stage.orders]
+    orders = sorted(every, key=lambda order: URGENCY.index(order.step))
+    if not orders:
+        return []
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for order in orders[:most]:
+        note = _note(order, alive.get(order.activity_id), now)
+        table.add_row("  ", _symbol(order.step), order.words, Text(note, style="yellow"))
+    rest = orders[most:]
+    if rest:
+        steps = {step: sum(order.step is step for order in rest) for step in URGENCY}
+        counts = ", ".join(f"{count} {_word(step)}" for step, count in steps.items() if count)
+        table.add_row("  ", "", Text(f"and {counts}", style="dim"), "")
+    return [table]
+
+
+def chain_table(chains: Sequence[Chain], most: int) -> list[RenderableType]:
+    """Show how far every node is, those that need someone first."""
+    if not chains:
+        return []
+    table = Table("node", box=None, pad_edge=False, header_style="dim")
+    for slug in CHAIN:
+        table.add_column(f"{slug.number} {slug}")
+    shown = sorted(chains, key=_urgency)[:most] if len(chains) > most else chains
+    for chain in shown:
+        table.add_row(chain.node, *map(_cell, chain.links))
+    if len(chains) > most:
+        table.add_row(Text(f"and {len(chains) - most} more", style="dim"))
+    return [table]
+
+
+def left_table(left: Sequence[Left]) -> list[RenderableType]:
+    """Show by node, protocol and account, or by event, whom and what a decision concerns."""
+    if not left:
+        return []
+    table = Table("still there", box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    table.add_column("")
+    for one in left:
+        if isinstance(one, SessionsLeft):
+            counts = ", ".join(f"{n} {protocol}" for protocol, n in one.connections.items() if n)
+            who = one.accounts
+        else:
+            active = f"{one.active} active" if one.active else ""
+            counts = ", ".join(filter(None, (f"{one.events or 'no'} events", active)))
+            who = one.queued
+        names = [
+            *who[:MOST_LEFT],
+            *([f"and {len(who) - MOST_LEFT} more"] if who[MOST_LEFT:] else []),
+        ]
+        words = ", ".join(names) or one.trouble or ""
+        table.add_row(f"  {one.node}", counts, Text(clean(words)))
+    return [table]
 
 
 def findings_view(findings: Sequence[Finding]) -> list[RenderableType]:
@@ -94,80 +141,44 @@ def findings_view(findings: Sequence[Finding]) -> list[RenderableType]:
     ]
 
 
+def exceptions_view(exceptions: Iterable[str]) -> list[RenderableType]:
+    """Show what weakened the promise, and who said so."""
+    return [Text(f"exception: {clean(words)}", style="yellow") for words in exceptions]
+
+
 def said_view(said: Iterable[Said]) -> list[RenderableType]:
     """Show what people told the run, and when."""
     return [Text(f"{clock(one.at)} {said_line(one)}", style="dim") for one in said]
 
 
-def said_line(said: Said) -> str:
-    """Say who told the run what, and what became of it."""
-    words = [said.verb, said.stage or "", said.node or ""]
-    told = " ".join(word for word in words if word)
-    by = f" by {clean(said.by)}" if said.by else ""
-    why = f" ({clean(said.reason)})" if said.reason else ""
-    return f"{told}{by}{why}: {clean(said.effect)}"
+def _stages() -> Table:
+    table = Table("", box=None, pad_edge=False, header_style="dim")
+    # Only the titles give way on a narrow screen.
+    for name, justify in HEADS.items():
+        table.add_column(name, justify=justify, no_wrap=True)
+    table.add_column("")
+    return table
 
 
-def left_words(left: Left, now: datetime) -> str:
-    """Say what is still there, and how fresh that is."""
-    if isinstance(left, SessionsLeft):
-        there = [f"{count} {protocol}" for protocol, count in left.connections.items() if count]
-        more = ["..."] if len(left.accounts) > MOST_ACCOUNTS else []
-        who = ", ".join([*left.accounts[:MOST_ACCOUNTS], *more])
-    else:
-        there = [f"{left.events} events"] if left.events else []
-        who = f"{left.active} active" if left.active else ""
-    counted = "; ".join(filter(None, (", ".join(there), who)))
-    nothing = "nothing left" if left.readings_at_zero else "nothing seen yet"
-    quiet = f"quiet for {left.readings_at_zero} readings" if left.readings_at_zero else ""
-    age = f"{max(0, int((now - left.at).total_seconds()))} s ago"
-    return clean(", ".join(filter(None, (counted or nothing, quiet, left.trouble, age))))
-
-
-def clock(at: datetime) -> str:
-    """Return a time as the clock on the operator's wall shows it."""
-    return f"{at.astimezone():%H:%M:%S}"
-
-
-def clean(text: str) -> str:
-    """Show what people and machines wrote without what could move a terminal's cursor."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _header(progress: Progress, now: datetime) -> Text:
-    elapsed = timedelta(seconds=int((now - progress.started).total_seconds()))
-    state = progress.outcome or progress.state.value
-    since = "" if progress.outcome else f"   {elapsed}"
-    return Text.assemble(
-        (f"{progress.estate}: {progress.source} → {progress.target}", "bold"),
-        (f"   {state}", _state_colour(progress)),
-        since,
-        (f"   {clean(progress.reason)}", "dim") if progress.reason else "",
+def _add(table: Table, stage: StageProgress) -> None:
+    table.add_row(
+        _symbol(stage.step),
+        f"{stage.number} {stage.stage}",
+        "gate" if stage.gated else "",
+        "" if stage.seconds is None else f"{stage.seconds:.1f}",
+        _counted(stage.orders),
+        Text(stage.title, style="dim", no_wrap=True, overflow="ellipsis"),
     )
 
 
-def _at_work(progress: Progress, pending: Sequence[Pending], now: datetime) -> list[RenderableType]:
-    """Show the current stage's orders, those that need someone first."""
-    if progress.outcome is not None:
-        return []
-    [stage] = [stage for stage in progress.stages if stage.stage is progress.stage]
-    if stage.step not in (Step.RUNNING, Step.WAITING, Step.FAULT):
-        return []
-    alive = {activity.activity_id: activity for activity in pending}
-    orders = sorted(stage.orders, key=lambda order: URGENCY.index(order.step))
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for order in orders[:MOST_ORDERS]:
-        note = _note(order, alive.get(order.activity_id), now)
-        table.add_row("  ", _symbol(order.step), order.words, Text(note, style="yellow"))
-    rest = orders[MOST_ORDERS:]
-    if rest:
-        steps = {step: sum(order.step is step for order in rest) for step in URGENCY}
-        counts = ", ".join(f"{count} {step}" for step, count in steps.items() if count)
-        table.add_row("  ", "", Text(f"and {counts}", style="dim"), "")
-    return [Text(), table]
+def _counted(orders: Iterable[OrderProgress]) -> str:
+    done = [order.step is Step.DONE for order in orders]
+    return f"{sum(done)}/{len(done)}"
 
 
 def _note(order: OrderProgress, alive: Pending | None, now: datetime) -> str:
+    if order.step is Step.LEFT_OUT:
+        return "left out"
     if order.step is Step.FAULT and order.fault is not None:
         return clean(f"{order.fault.kind}: {order.fault.words}")
     if order.step is Step.RUNNING and alive is not None:
@@ -177,18 +188,19 @@ def _note(order: OrderProgress, alive: Pending | None, now: datetime) -> str:
     return ""
 
 
-def _waiting(progress: Progress) -> list[RenderableType]:
-    if progress.waiting is None:
-        return []
-    waiting = progress.waiting
-    approved = f" (approved by {', '.join(waiting.approved_by)})" if waiting.approved_by else ""
-    lines = [
-        Text(),
-        Text(f"waits since {clock(waiting.since)}: {clean(waiting.words + approved)}", "yellow"),
-        Text("answer with one of"),
-        *(Text(f"  {answer}", "bold") for answer in answers(progress)),
-    ]
-    return list(lines)
+def _urgency(chain: Chain) -> int:
+    return min(URGENCY.index(link.step) for link in chain.links if link.orders)
+
+
+def _cell(link: Link) -> Text:
+    if not link.orders:
+        return Text()
+    sign, style = SYMBOLS[link.step]
+    return Text(f"{sign} {link.done}/{link.orders}", style=style)
+
+
+def _word(step: Step) -> str:
+    return step.value.replace("_", " ")
 
 
 def _symbol(step: Step) -> Text:
@@ -198,9 +210,3 @@ def _symbol(step: Step) -> Text:
 
 def _colour(finding: Finding) -> str:
     return "red" if finding.severity is Severity.BLOCKS else "yellow"
-
-
-def _state_colour(progress: Progress) -> str:
-    if progress.outcome is not None:
-        return "bold green" if progress.outcome == "completed" else "bold yellow"
-    return "bold yellow" if progress.waiting is not None else "bold cyan"

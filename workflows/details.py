@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable, Iterator
 
-from workflows.progress import Progress, StageProgress, Step, Waiting
+from workflows.answers import Answer, answers, pause, waits
+from workflows.chains import chains
+from workflows.execution import CHAIN
+from workflows.patience import whom
+from workflows.progress import OrderProgress, Progress, StageProgress, Step, Waiting
 
 MARKS = {
     Step.PENDING: "·",
@@ -15,31 +21,37 @@ MARKS = {
     Step.LEFT_OUT: "-",
 }
 
+MOST_UNHEARD = 5
+
 
 def details(progress: Progress) -> str:
-    """Return the current details of a run: what it waits for, then the table of stages."""
+    """Return the current details of a run: what it waits for, then where everything is."""
     state = progress.outcome or progress.state.value.replace("_", " ")
-    lines = [f"**{progress.estate}: {progress.source} → {progress.target}, {state}**", ""]
-    if progress.waiting is not None:
-        lines += [*_waiting(progress, progress.waiting), ""]
-    lines += ["| | stage | gate | seconds | orders |", "|---|---|---|---|---|"]
-    lines += [_row(stage) for stage in progress.stages]
-    current = progress.stages[progress.stage.number] if progress.stages else None
-    if current is not None and current.step not in (Step.DONE, Step.PENDING):
-        lines += ["", f"**{current.stage}**", ""]
-        lines += [
-            f"- {MARKS[order.step]} {plain(order.words)}"
-            + (f": {plain(order.fault.words)}" if order.fault is not None else "")
-            for order in current.orders
-        ]
-    if progress.findings:
-        lines += ["", "**Findings**", ""]
-        lines += [f"- {plain(str(finding))}" for finding in progress.findings]
-    unheard = [said for said in progress.said if not said.counted]
-    if unheard:
-        lines += ["", "**Messages that changed nothing**", ""]
-        lines += [f"- {plain(said.verb)}: {plain(said.effect)}" for said in unheard[-5:]]
-    return "\n".join(lines)
+    title = f"**{progress.estate}: {progress.source} → {progress.target}, {state}**"
+    if progress.reason:
+        title += f" ({plain(progress.reason)})"
+    sections = (
+        [title],
+        _paused(progress),
+        *(_waiting(progress, waiting) for waiting in waits(progress)),
+        _table("What is taken back", progress.undo),
+        _table("", progress.stages),
+        _chains(progress),
+        *map(_orders, at_work(progress)),
+        _listed("Exceptions", map(plain, progress.exceptions)),
+        _listed("Findings", (plain(str(finding)) for finding in progress.findings)),
+        _listed("Messages that changed nothing", _unheard(progress)),
+    )
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def at_work(progress: Progress) -> tuple[StageProgress, ...]:
+    """Return every stage that is under way: of a roll-back, only what takes back."""
+    if progress.outcome is not None:
+        return ()
+    under_way = (Step.RUNNING, Step.WAITING, Step.FAULT)
+    stages = progress.undo or progress.stages
+    return tuple(stage for stage in stages if stage.step in under_way)
 
 
 def plain(text: str) -> str:
@@ -48,22 +60,41 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~&-])", r"\\\1", printable)
 
 
+def _paused(progress: Progress) -> list[str]:
+    said = pause(progress)
+    if said is None:
+        return []
+    why = f" ({plain(said.reason)})" if said.reason else ""
+    words = f"Paused by {plain(said.by) or 'someone'} at {said.at:%Y-%m-%d %H:%M:%S} UTC{why}"
+    return [words, "", "Go on with", "", _item(progress, ("resume", {"by": "..."}))]
+
+
 def _waiting(progress: Progress, waiting: Waiting) -> list[str]:
-    answers = [
-        f"`temporal workflow signal --workflow-id switchover-{progress.estate} --name {verb} "
-        f"--input '{_payload(waiting, verb)}'`"
-        for verb in waiting.answers
-    ]
-    return [f"Waits: {plain(waiting.words)}", "", "Answer with one of", "", *_list(answers)]
+    approved = ", ".join(map(plain, waiting.approved_by))
+    lines = [f"Waits since {waiting.since:%Y-%m-%d %H:%M:%S} UTC: {plain(waiting.words)}"]
+    if approved:
+        lines += ["", f"Approved so far by {approved}"]
+    if waiting.left:
+        lines += ["", "Still there when it asked", ""]
+        lines += [f"- {plain(whom(left))}" for left in waiting.left]
+    lines += ["", "Answer with one of", ""]
+    return lines + [_item(progress, answer) for answer in answers(waiting)]
 
 
-def _payload(waiting: Waiting, verb: str) -> str:
-    reason = ', "reason": "..."' if verb in ("reject", "abort") else ""
-    return f'{{"stage": "{waiting.stage}", "by": "..."{reason}}}'
+def _item(progress: Progress, answer: Answer) -> str:
+    verb, payload = answer
+    return (
+        f"- `temporal workflow signal --workflow-id switchover-{progress.estate} --name {verb} "
+        f"--input '{json.dumps(payload)}'`"
+    )
 
 
-def _list(items: list[str]) -> list[str]:
-    return [f"- {item}" for item in items]
+def _table(title: str, stages: Iterable[StageProgress]) -> list[str]:
+    rows = [_row(stage) for stage in stages]
+    if not rows:
+        return []
+    head = ["| | stage | gate | seconds | orders |", "|---|---|---|---|---|"]
+    return [*([f"**{title}**", ""] if title else []), *head, *rows]
 
 
 def _row(stage: StageProgress) -> str:
@@ -73,3 +104,41 @@ def _row(stage: StageProgress) -> str:
         f"| {MARKS[stage.step]} | {stage.number} `{stage.stage}` | "
         f"{'yes' if stage.gated else ''} | {seconds} | {done}/{len(stage.orders)} |"
     )
+
+
+def _chains(progress: Progress) -> list[str]:
+    rows = [
+        f"| {plain(chain.node)} | "
+        + " | ".join(
+            f"{MARKS[link.step]} {link.done}/{link.orders}" if link.orders else ""
+            for link in chain.links
+        )
+        + " |"
+        for chain in chains(progress)
+    ]
+    if not rows:
+        return []
+    stages = " | ".join(f"{slug.number} `{slug}`" for slug in CHAIN)
+    return [f"| node | {stages} |", "|---" * (len(CHAIN) + 1) + "|", *rows]
+
+
+def _orders(stage: StageProgress) -> list[str]:
+    return [f"**{stage.number} {stage.title}**", "", *map(_order, stage.orders)]
+
+
+def _order(order: OrderProgress) -> str:
+    fault = "" if order.fault is None else f": {order.fault.kind}: {plain(order.fault.words)}"
+    skipped = " (left out)" if order.step is Step.LEFT_OUT else ""
+    return f"- {MARKS[order.step]} {plain(order.words)}{skipped}{fault}"
+
+
+def _unheard(progress: Progress) -> Iterator[str]:
+    unheard = [said for said in progress.said if not said.counted]
+    for said in unheard[-MOST_UNHEARD:]:
+        by = f" by {plain(said.by)}" if said.by else ""
+        yield f"{plain(said.verb)}{by}: {plain(said.effect)}"
+
+
+def _listed(title: str, items: Iterable[str]) -> list[str]:
+    lines = [f"- {item}" for item in items]
+    return [f"**{title}**", "", *lines] if lines else []

@@ -87,6 +87,8 @@ class Waiting(Value):
     approved_by: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
     """Whom and what `extend` and `force` concern, by node, as they were when the run asked."""
+    silent: tuple[str, ...] = ()
+    """Nodes that did not answer: `force` counts one of them as down, if it proves to be dead."""
 
 
 class Said(Value):
@@ -113,6 +115,7 @@ class Progress(Value):
     reason: str
     identity: str
     plan_hash: str
+    variant: Literal["by_stage", "by_node"] = "by_stage"
     state: RunState
     started: datetime
     stage: Slug

@@ -241,6 +241,7 @@ def _at_first(request: Request, plan: Plan) -> Progress:
         reason=request.reason,
         identity=_identity(),
         plan_hash=plan.hash,
+        variant=plan.variant,
         state=RunState.RUNNING,
         started=workflow.info().start_time,
         stage=Slug.CHECK_PREREQUISITES,

@@ -68,20 +68,29 @@ class Waves:
         rule = self._run.request.on_fault == "roll_back" and not self._run.memory.past_return
         if rule and not stage.undo:
             self._people.turn_back(f"{stage.slug} failed: {words}")
-        verbs = self._verbs(stage, faults.values())
+        silent = self._silent(faults.values())
+        verbs = self._verbs(stage, may_force=bool(silent))
         question = Question(stage.slug, verbs, tuple(faults.values()))
         waiting = Waiting(
-            kind="decision", stage=stage.slug, since=workflow.now(), words=words, answers=verbs
+            kind="decision",
+            stage=stage.slug,
+            since=workflow.now(),
+            words=words,
+            answers=verbs,
+            silent=silent,
         )
         return await self._people.ask(stage, question, waiting)
 
-    def _verbs(self, stage: Stage, faults: Iterable[Fault]) -> tuple[Verb, ...]:
+    def _silent(self, faults: Iterable[Fault]) -> tuple[str, ...]:
         nodes = {node.name for node in self._run.plan.estate.nodes}
-        silent = any(fault.kind in SILENT and fault.place in nodes for fault in faults)
+        places = (fault.place for fault in faults if fault.kind in SILENT)
+        return tuple(dict.fromkeys(place for place in places if place in nodes))
+
+    def _verbs(self, stage: Stage, *, may_force: bool) -> tuple[Verb, ...]:
         offered: dict[Verb, bool] = {
             "retry": True,
             "skip": stage.slug in SKIPPABLE and not stage.undo,
-            "force": silent,
+            "force": may_force,
             "roll_back": not stage.undo,
             "abort": True,
         }

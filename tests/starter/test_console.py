@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
@@ -69,7 +71,7 @@ def hands(name: str) -> DrainingHands:
 @pytest.fixture
 async def worker(temporal: Client, hands: DrainingHands) -> AsyncIterator[Worker]:
     """A worker on the queue that the console uses."""
-    async with build_worker(temporal, Hands(*[hands] * 6)) as worker:
+    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))) as worker:
         yield worker
 
 
@@ -116,10 +118,23 @@ async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Wor
         (("start", "bad_words", *MOVE, "--accept", "clock="), "accept.clock needs a reason"),
         (("start", "bad_words", *MOVE, "--plan-hash", "0"), "0 was reviewed, but the plan is now"),
         (("start", "nowhere", *MOVE, "--wait"), "there is no estate nowhere"),
+        (("start", "bad_words", *MOVE, "--expires-after", "soon"), "write a time such as 30m"),
+        (("start", "bad_words", *MOVE, "--approvals-needed", "0"), "approvals_needed: "),
+        (
+            ("plan", "bad_words", *MOVE, "--approver", "ann", "--approvals-needed", "2"),
+            "approvers names only 1",
+        ),
+        (("start", "bad_words", *MOVE, "--variant", "sideways"), "'sideways' is not one of"),
         (("status", "nobody"), "no such run"),
         (("report", "nobody"), "no such run"),
         (("approve", "nobody", "--stage", "redirect_traffic"), "no such run"),
-        (("approve", "nobody", "--node", "No Name"), "node: "),
+        (("pause", "nobody", "--node", "No Name"), "node: "),
+        (("approve", "nobody"), "approve needs --stage: it opens a gate"),
+        (("reject", "nobody", "--stage", "redirect_traffic"), "reject needs --reason: it refuses"),
+        (("skip", "nobody"), "skip needs --stage and --reason: it leaves out"),
+        (("extend", "nobody"), "extend needs --stage and --minutes: it waits longer"),
+        (("roll-back", "nobody"), "roll-back needs --reason: it takes back"),
+        (("pause", "nobody", "--minutes", "5"), "No such option"),
         (("frobnicate",), "No such command"),
     ],
 )
@@ -128,7 +143,7 @@ async def test_bad_words(
 ) -> None:
     """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
     hands = FakeHands(estates.estate(name="bad_words"))
-    async with build_worker(temporal, Hands(*[hands] * 6)):
+    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
         said = await operator.types(*words)
     assert answer in said.words
     assert said.code == 2
@@ -163,9 +178,9 @@ async def test_a_whole_switchover(
     assert "still under way" in early.err
 
     for words, answer in (
-        (("approve",), "approve needs a stage"),
+        (("approve",), "approve needs --stage"),
         (("approve", "--stage", "stop_monitors"), "has no gate"),
-        (("reject", "--stage", "redirect_traffic"), "reject needs a reason"),
+        (("reject", "--stage", "redirect_traffic"), "reject needs --reason"),
         (("retry", "--stage", "redirect_traffic"), "nothing waits for a decision"),
     ):
         refused = await operator.types(words[0], name, *words[1:])
@@ -187,7 +202,7 @@ async def test_a_whole_switchover(
 
     report = await operator.types("report", name)
     assert report.code == 0
-    assert "approve redirect_traffic by ann: redirect_traffic is approved" in report.words
+    assert "approve redirect_traffic by ann, update: redirect_traffic is approved" in report.words
     assert "faults on the way: 1" in report.words
     outcome = Outcome.model_validate_json((await operator.types("report", name, "--json")).out)
     assert outcome.outcome == "completed"
@@ -224,9 +239,77 @@ async def test_an_aborted_run_exits_with_five(
     assert said.code == 0
     seen, _ = await waiting.communicate()
     assert waiting.returncode == 5
-    assert "ann aborted before stop_monitors was done: wrong day" in " ".join(seen.decode().split())
+    assert "stop_monitors was not done, and nothing was undone" in seen.decode()
+    assert "wrong day" in seen.decode()
     late = await operator.types("approve", name, "--stage", "stop_monitors")
     assert (late.code, "no such run is under way" in late.err) == (2, True)
+
+
+async def test_a_rejected_run_exits_with_four(
+    operator: Operator, name: str, worker: Worker, temporal: Client
+) -> None:
+    """What was taken back is in the report, and a script sees that it was."""
+    await operator.types("start", name, *MOVE, "--approve-before", "redirect_traffic")
+    await _until_waiting(temporal, name)
+    why = ("--stage", "redirect_traffic", "--by", "ann", "--reason", "not tonight")
+    assert (await operator.types("reject", name, *why)).code == 0
+    watched = await operator.types("watch", name)
+    assert (watched.code, "rolled_back" in watched.out) == (4, True)
+    report = await operator.types("report", name)
+    assert report.code == 4
+    assert "taken back" in report.out
+    assert "back: stop_monitors" in report.out
+    assert "ann rejected redirect_traffic: not tonight" in report.words
+
+
+async def test_the_words_that_are_shown_suffice(
+    operator: Operator, hands: FakeHands, temporal: Client, name: str
+) -> None:
+    """Every command that a wait shows is taken as it stands: copied, and typed."""
+    hands.estate = estates.estate(name=name, timing={"patience": 1})
+    for node in ("server1", "server2", "edge1", "edge2"):
+        hands.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
+    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
+        await operator.types("start", name, *MOVE)
+        await _until_waiting(temporal, name)
+        shown = await operator.types("status", name)
+        assert "partner001 over ssh" in shown.out
+        offered = [line.strip() for line in shown.out.splitlines() if "  switchover " in line]
+        verbs = [line.split()[1] for line in offered]
+        assert verbs == ["extend", "force", "roll-back", "abort"]
+        for line in (f"switchover pause {name}", f"switchover resume {name}", *offered[:2]):
+            said = await operator.types(*shlex.split(line)[1:])
+            assert said.code == 0, (line, said)
+        watched = await operator.types("watch", name)
+    assert (watched.code, "exception: " in watched.out) == (3, True)
+
+
+async def test_what_changes_a_plan_can_be_said_to_both(
+    operator: Operator, name: str, worker: Worker, temporal: Client
+) -> None:
+    """The hash that `plan` shows is the one that `start` needs."""
+    words = shlex.split(
+        "--variant by_node --approver ann --approver bob --approvals-needed 2"
+        " --expires-after 2h --on-expiry reject --approve-before stop_monitors"
+    )
+    plan = json.loads((await operator.types("plan", name, *MOVE, *words, "--json")).out)
+    assert plan["variant"] == "by_node"
+    assert plan["approvals"] == {
+        "approvers": ["ann", "bob"],
+        "needed": 2,
+        "expires_after": "PT2H",
+        "on_expiry": "reject",
+    }
+    pinned = ("--plan-hash", plan["hash"], "--on-fault", "roll_back")
+    assert (await operator.types("start", name, *MOVE, *words, *pinned)).code == 0
+    await _until_waiting(temporal, name)
+    gate = ("--stage", "stop_monitors")
+    assert "cid may not answer" in (await operator.types("approve", name, *gate, "--by", "cid")).err
+    first = await operator.types("approve", name, *gate, "--by", "ann")
+    assert "1 of 2 approvals" in first.out
+    assert "approved so far by ann" in (await operator.types("status", name)).out
+    assert (await operator.types("approve", name, *gate, "--by", "bob")).code == 0
+    assert (await operator.types("watch", name)).code == 0
 
 
 async def test_findings_exit_with_six(

@@ -1,150 +1,80 @@
-"""What is shown follows from what is known: pure functions, no server."""
+"""What a run looks like on a terminal, without one."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from io import StringIO
-from itertools import pairwise
+from datetime import timedelta
 
 import jsonschema  # type: ignore[import-untyped] # ships no annotations
 import pytest
-from rich.console import Console, RenderableType
 
-from starter.live import transitions
+from starter.papers import plan_view
 from starter.schema import estate_schema
+from starter.screen import MOST_ORDERS, RunView
 from starter.sight import Pending, Sight
-from starter.tables import MOST_ORDERS, answers, clean, left_words, run_view
+from starter.words import broken, clean, commands, estimate, left_words
 from tests import estates
-from workflows.board import Board
-from workflows.estate import Protocol
+from tests.starter.runs import NOW, Seen, gate, question, shown, told
+from workflows.estate import Estate, Protocol
 from workflows.plan import plan_switchover
-from workflows.progress import Fault, Progress, RunState, Said, Step, Waiting
+from workflows.progress import Progress, RunState
 from workflows.reports import QueueLeft, SessionsLeft
 from workflows.stages import Slug
+from workflows.undo import Baseline, plan_undo
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-def shown(renderable: RenderableType) -> str:
-    """Return what a wide terminal without colours would show."""
-    out = StringIO()
-    Console(file=out, width=200).print(renderable)
-    return out.getvalue()
-
-
-def board(servers: int = 2, edges: int = 2) -> Board:
-    """A run that has just begun."""
-    plan = plan_switchover(estates.estate(servers, edges), estates.request())
-    first = Progress(
-        estate="lab",
-        source="cluster1",
-        target="cluster2",
-        reason="",
-        identity="0c6d",
-        plan_hash=plan.hash,
-        state=RunState.RUNNING,
-        started=NOW,
-        stage=Slug.CHECK_PREREQUISITES,
-    )
-    return Board(plan, first, lambda: NOW, lambda: None)
+PARTNERS = SessionsLeft(
+    node="cluster1-edge1",
+    at=NOW,
+    connections={Protocol.SSH: 2, Protocol.HTTP: 0},
+    accounts=("partner001 over ssh", "partner002 over ssh"),
+)
 
 
-def waiting(**changes: object) -> Waiting:
-    """A run that waits for an approval."""
-    usual = Waiting(
-        kind="approval",
-        stage=Slug.REDIRECT_TRAFFIC,
-        since=NOW,
-        words="redirect_traffic needs 1 approval(s), by anyone",
-        answers=("approve", "reject"),
-    )
-    return usual.model_copy(update=changes)
-
-
-def test_every_transition_is_told_once() -> None:
-    """What was told after one look is not told after the next."""
-    at_work = board()
-    before = at_work.progress
-    at_work.work()
-    at_work.leave()
-    at_work.enter(Slug.STOP_MONITORS)
-    at_work.wait(waiting())
-    after = at_work.progress
-    assert list(transitions(before, after)) == [
-        "✔ 0 check_prerequisites: done, 0.0 s",
-        "⏸ 1 stop_monitors: waiting",
-        "waits: redirect_traffic needs 1 approval(s), by anyone",
-        "  answer: switchover approve lab --stage redirect_traffic",
-        '  answer: switchover reject lab --stage redirect_traffic --reason "..."',
-    ]
-    assert list(transitions(after, after)) == []
-    assert list(transitions(None, after)) == list(transitions(before, after))
-
-
-def test_a_second_fault_of_one_order_is_told_again() -> None:
-    """A retry that fails is news; a retry that is under way is not."""
-    at_work = board()
-    at_work.enter(Slug.STOP_MONITORS)
-    order = plan_switchover(estates.estate(), estates.request()).stages[1].orders[0]
-    fault = Fault(order=order.key, place=order.place, kind="Refused", words="no", settled=True)
-    looks = [at_work.progress]
-    for _ in range(2):
-        at_work.failed(order, fault)
-        looks.append(at_work.progress)
-        at_work.begin(order, 2)
-        looks.append(at_work.progress)
-    told = [list(transitions(a, b)) for a, b in pairwise(looks)]
-    words = f"✖ {order}: Refused: no"
-    assert told == [[words], [], [words], []]
+def view(progress: Progress, *pending: Pending, width: int = 200, height: int | None = None) -> str:
+    """What an operator sees."""
+    return shown(RunView(Sight(progress, pending), NOW), width, height)
 
 
 def test_nothing_that_people_write_moves_the_cursor() -> None:
     """Reasons and names reach the terminal as words, never as control sequences or markup."""
     evil = "\x1b[2J[red]gone[/red]\r\u202e"
-    said = Said(
-        at=NOW, verb="abort", way="signal", by=evil, reason=evil, effect=evil, counted=False
+    said = told("pause", by=evil, reason=evil, effect=evil)
+    progress = Seen().progress.model_copy(
+        update={
+            "reason": evil,
+            "said": (said,),
+            "state": RunState.PAUSED,
+            "waiting": gate(words=evil, approved_by=(evil,)),
+            "exceptions": (evil,),
+        }
     )
-    at_work = board()
-    progress = at_work.progress.model_copy(
-        update={"reason": evil, "said": (said,), "waiting": waiting(words=evil)}
-    )
-    text = shown(run_view(Sight(progress), NOW))
-    assert "[2J[red]gone[/red]" in text
+    text = view(progress)
+    assert text.count("[2J[red]gone[/red]") >= 6
     assert not set(text) & set("\x1b\r\u202e")
-    assert not set("".join(transitions(None, progress))) & set("\x1b\r\u202e")
     assert clean("a\x1b[2Jb\u202ec") == "a [2Jb c"
 
 
 def test_what_needs_someone_comes_first_on_a_large_estate() -> None:
     """Of hundreds of orders the screen holds the failed and the running ones."""
-    at_work = board(20, 20)
-    at_work.enter(Slug.DRAIN_PROTOCOL_SERVERS)
-    at_work.work()
-    stage = plan_switchover(estates.estate(20, 20), estates.request()).stage(at_work.stage)
-    last = stage.orders[-1]
-    at_work.failed(
-        last, Fault(order=last.key, place=last.place, kind="Lost", words="gone", settled=True)
-    )
-    at_work.begin(stage.orders[-2], 1)
-    lines = shown(run_view(Sight(at_work.progress), NOW)).splitlines()
+    run = Seen(20, 20)
+    orders = run.at(Slug.DRAIN_PROTOCOL_SERVERS)
+    run.fails(Slug.DRAIN_PROTOCOL_SERVERS, orders[-1])
+    run.board.begin(run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS), orders[-2], 1)
+    lines = view(run.progress).splitlines()
     first = next(number for number, line in enumerate(lines) if "✖" in line)
-    assert f"{last}" in lines[first]
+    assert f"{orders[-1]}" in lines[first]
     assert "Lost: gone" in lines[first]
-    assert f"{stage.orders[-2]}" in lines[first + 1]
-    assert len(stage.orders) > MOST_ORDERS
-    assert f"and {len(stage.orders) - MOST_ORDERS} pending" in lines[first + MOST_ORDERS]
+    assert f"{orders[-2]}" in lines[first + 1]
+    assert len(orders) > MOST_ORDERS
+    assert f"and {len(orders) - MOST_ORDERS} pending" in lines[first + MOST_ORDERS]
 
 
 def test_a_retried_attempt_says_why() -> None:
     """An activity that Temporal tries again shows what the attempt before met."""
-    at_work = board()
-    at_work.enter(Slug.STOP_MONITORS)
-    at_work.work()
-    order = plan_switchover(estates.estate(), estates.request()).stages[1].orders[0]
-    at_work.begin(order, 1)
+    run = Seen()
+    order = run.at(Slug.STOP_MONITORS)[0]
+    run.board.begin(run.plan.stage(Slug.STOP_MONITORS), order, 1)
     pending = Pending(f"{order.key}.1", attempt=3, left=None, trouble="cannot reach it")
-    text = shown(run_view(Sight(at_work.progress, (pending,)), NOW))
-    assert "attempt 3, since cannot reach it" in text
+    assert "attempt 3, since cannot reach it" in view(run.progress, pending)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +86,9 @@ def test_a_retried_attempt_says_why() -> None:
                 at=NOW,
                 connections={Protocol.SSH: 3, Protocol.HTTP: 0},
                 accounts=("a", "b", "c", "d"),
+                ends_in=timedelta(minutes=12),
             ),
-            "3 ssh; a, b, c, ..., 2 s ago",
+            "3 ssh; a, b, c, ..., about 12 min left at this pace, 2 s ago",
         ),
         (SessionsLeft(node="n", at=NOW, readings_at_zero=2), "nothing left, quiet for 2 readings"),
         (SessionsLeft(node="n", at=NOW, trouble="no answer"), "nothing seen yet, no answer"),
@@ -171,11 +102,184 @@ def test_what_is_left_is_said_in_words(left: SessionsLeft | QueueLeft, words: st
     assert left_words(left, NOW + timedelta(seconds=2)).startswith(words)
 
 
+@pytest.mark.parametrize(
+    ("ends_in", "words"),
+    [
+        (None, ""),
+        (timedelta(0), "about 1 s left at this pace"),
+        (timedelta(seconds=89), "about 89 s left at this pace"),
+        (timedelta(seconds=90), "about 2 min left at this pace"),
+        (timedelta(hours=7, minutes=20), "about 7 h left at this pace"),
+    ],
+)
+def test_an_estimate_is_as_exact_as_it_is_honest(ends_in: timedelta | None, words: str) -> None:
+    """A few readings do not know seconds of an hour; where they say nothing, nothing is said."""
+    assert estimate(ends_in) == words
+
+
 def test_a_run_that_waits_for_nobody_has_no_answers() -> None:
-    """Answers exist only where someone is asked."""
-    at_work = board()
-    assert answers(at_work.progress) == ()
-    assert all(stage.step is Step.PENDING for stage in at_work.progress.stages)
+    """Answers exist only where someone is asked; what can be said at any time is mentioned."""
+    text = view(Seen().progress)
+    assert "answer with" not in text
+    assert "at any time: pause, roll-back, abort" in text
+
+
+def test_every_answer_is_a_command_that_can_be_typed() -> None:
+    """With everything it needs: minutes, reasons, and the name of a node that is dead."""
+    waiting = question("retry", "extend", "force", "roll_back", "abort", silent=("cluster1-edge1",))
+    stage = "--stage drain_protocol_servers"
+    assert commands(Seen().progress, waiting) == (
+        f"switchover retry lab {stage}",
+        f"switchover extend lab {stage} --minutes 60",
+        f'switchover force lab {stage} --node cluster1-edge1 --reason "..."',
+        'switchover roll-back lab --reason "..."',
+        'switchover abort lab --reason "..."',
+    )
+
+
+def test_a_long_command_is_broken_where_a_shell_goes_on() -> None:
+    """What is copied from a narrow screen is still one command."""
+    line = 'switchover force lab --stage drain_protocol_servers --node n --reason "..."'
+    lines = broken(line, 60)
+    assert all(len(one) <= 60 for one in lines)
+    assert " ".join(one.removesuffix("\\").strip() for one in lines) == line
+    assert all(one.endswith(" \\") for one in lines[:-1])
+    assert broken(line, 160) == [line]
+
+
+def test_whom_a_decision_concerns_is_seen_by_node_and_account() -> None:
+    """Nobody cuts clients whose names are off the screen."""
+    queue = QueueLeft(node="cluster1-server1", at=NOW, events=3, queued=("event 17", "event 18"))
+    words = "patience of 1 day has run out, still there: " + "many " * 50
+    run = Seen()
+    run.at(Slug.DRAIN_PROTOCOL_SERVERS)
+    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
+    run.board.wait(stage, question("extend", words=words, left=(PARTNERS, queue)))
+    text = view(run.progress, width=100)
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "cluster1-edge1 2 ssh partner001 over ssh, partner002 over ssh" in rows
+    assert "cluster1-server1 3 events event 17, event 18" in rows
+    assert sum("many" in row for row in rows) == 1
+
+
+def test_several_waits_are_all_seen() -> None:
+    """Where the same words answer several of them, these stand there once."""
+    run = Seen()
+    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
+    run.at(stage.slug)
+    for place in ("cluster1-server1", "cluster1-server2"):
+        run.board.wait(stage, question("retry", "abort", words=f"{place}: no"))
+    run.board.wait(stage, gate())
+    text = view(run.progress)
+    assert "cluster1-server1: no" in text
+    assert "cluster1-server2: no" in text
+    assert text.count("switchover retry lab --stage drain_protocol_servers") == 1
+    assert text.count("switchover approve lab --stage redirect_traffic") == 1
+
+
+def test_a_pause_is_seen_with_whoever_made_it() -> None:
+    """And with the words that end it."""
+    said = (told("pause", reason="lunch"), told("pause", by="bob", counted=False))
+    progress = Seen().progress.model_copy(update={"state": RunState.PAUSED, "said": said})
+    text = view(progress)
+    assert "by ann (lunch)" in text
+    assert "  switchover resume lab" in text
+
+
+def test_a_roll_back_has_its_own_table() -> None:
+    """What is taken back is shown as it goes; what had been done is summed up."""
+    run = Seen()
+    begun = {slug: run.at(slug) for slug in (Slug.STOP_MONITORS, Slug.SUSPEND_REPLICATION)}
+    undo = plan_undo(run.plan, begun, Baseline(whole=True))
+    run.board.turn_back(undo)
+    run.board.enter(undo[0])
+    run.board.work(undo[0])
+    text = view(run.progress)
+    assert "rolling_back" in text
+    assert text.index("taken back, in this order") < text.index("▶  2 suspend_replication")
+    assert "Take back: Stop the Monitors of the source" in text
+    assert "resume replication cluster1_to_cluster2" in text
+    assert "stop the Monitor on" not in text
+
+
+def test_every_chain_is_seen_in_the_by_node_variant() -> None:
+    """Each Server at its own pace, the Edges first."""
+    run = Seen(variant="by_node")
+    stage = run.plan.stage(Slug.STOP_SCHEDULING)
+    first, second, *_ = run.at(stage.slug)
+    run.board.begin(stage, first, 1)
+    run.board.leave_out(stage, second)
+    lines = view(run.progress).splitlines()
+    rows = [" ".join(line.split()) for line in lines]
+    head = rows.index("node 4 stop_scheduling 6 drain_protocol_servers 7 drain_transaction_manager")
+    assert rows[head + 1] == "cluster1-edge1 · 0/3 · 0/1"
+    assert rows[head + 3] == "cluster1-server1 ▶ 0/2 · 0/3 · 0/3"
+    assert "left out" in "\n".join(lines)
+    assert "cluster2" not in "\n".join(rows[head + 1 : head + 5])
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
+def test_whatever_has_to_be_done_is_on_the_screen(width: int, height: int) -> None:
+    """Also on the smallest terminal, when a drain has run out of patience on a large estate."""
+    run = Seen(20, 20)
+    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
+    for slug in Slug:
+        run.at(slug)
+        if slug is stage.slug:
+            break
+        for order in run.plan.stage(slug).orders:
+            run.board.leave_out(run.plan.stage(slug), order)
+        run.board.leave(run.plan.stage(slug))
+    waiting = question("extend", "force", "roll_back", "abort", left=(PARTNERS,), words="w " * 90)
+    run.board.wait(stage, waiting)
+    lines = view(run.progress, width=width, height=height).splitlines()[:height]
+    text = "\n".join(lines)
+    assert all(len(line) <= width for line in lines)
+    for verb in ("extend", "force", "roll-back", "abort"):
+        assert f"switchover {verb} lab" in text
+    assert "partner002 over ssh" in text
+
+
+def test_what_weakened_the_promise_is_seen() -> None:
+    """Exceptions stand in the view of a run, not only in its outcome."""
+    progress = Seen().progress.model_copy(update={"exceptions": ("ann skipped it: late",)})
+    assert "exception: ann skipped it: late" in view(progress)
+
+
+def test_a_plan_says_who_is_asked_and_when() -> None:
+    """Approvals, the change window and the webhook are part of what is reviewed."""
+    given = estates.written(
+        approvals={"approvers": ["ann", "bob", "cid"], "needed": 2, "expires_after": 3600},
+        change_window={"begins": "02:00", "ends": "05:00", "timezone": "Europe/Berlin"},
+        webhook={"url": "env:HOOK", "secret": "env:HOOK_SECRET"},
+    )
+    plan = plan_switchover(Estate.model_validate(given), estates.request(on_expiry="reject"))
+    text = shown(plan_view(plan))
+    assert "approvals by 2 different people of ann, bob, cid" in text
+    assert "a gate that nobody answers for 1:00:00 is refused" in text
+    assert "change window 02:00 to 05:00 Europe/Berlin, every day" in text
+    assert "told of waits and of the end: env:HOOK" in text
+
+
+def test_a_plan_by_node_is_shown_as_chains() -> None:
+    """Every order once, each Server's orders below its name."""
+    run = Seen(variant="by_node", approve_before=["stop_scheduling"])
+    text = shown(plan_view(run.plan))
+    orders = [order for stage in run.plan.stages for order in stage.orders]
+    assert all(text.count(f"{order}\n") + text.count(f"{order}   ") == 1 for order in orders)
+    edges, first, second, start = (
+        text.index(words)
+        for words in (
+            "the Edges of cluster1, before its Servers",
+            "cluster1-server1, at its own pace",
+            "cluster1-server2, at its own pace",
+            "5 start_scheduling",
+        )
+    )
+    assert text.index("point of no return") < edges < first < second < start
+    assert (
+        first < text.index("stop the Transaction Manager gracefully on cluster1-server1") < second
+    )
 
 
 def test_the_schema_accepts_what_the_worker_accepts() -> None:

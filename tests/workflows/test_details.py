@@ -2,87 +2,153 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+import re
 
-from tests import estates
-from workflows.board import Board
-from workflows.details import details
-from workflows.plan import plan_switchover
-from workflows.progress import Fault, Progress, RunState, Said, Waiting
+from tests.starter.runs import NOW, Seen, gate, question, told
+from workflows.answers import Answer, answers
+from workflows.details import details, plain
+from workflows.estate import Protocol
+from workflows.progress import RunState
+from workflows.reports import SessionsLeft
+from workflows.request import parse_decision
 from workflows.stages import Slug
+from workflows.undo import Baseline, plan_undo
+from workflows.verbs import VERBS, missing
 
-NOW = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 
-
-def board() -> Board:
-    """Return the board of a run that has just begun."""
-    request = estates.request(approve_before=["redirect_traffic"])
-    plan = plan_switchover(estates.estate(), request)
-    progress = Progress(
-        estate="lab",
-        source="cluster1",
-        target="cluster2",
-        reason="",
-        identity="run-1",
-        plan_hash=plan.hash,
-        state=RunState.RUNNING,
-        started=NOW,
-        stage=Slug.CHECK_PREREQUISITES,
-    )
-    return Board(plan, progress, lambda: NOW, lambda: None)
+def offered(text: str) -> list[Answer]:
+    """Return every message that the text tells a reader to send."""
+    pattern = r"`temporal workflow signal --workflow-id switchover-lab --name (\w+) --input '(.+)'`"
+    return [(verb, json.loads(payload)) for verb, payload in re.findall(pattern, text)]
 
 
 def test_a_gate_is_shown_with_the_words_that_answer_it() -> None:
     """Whoever reads it can copy the command."""
-    shown = board()
-    shown.enter(Slug.SUSPEND_REPLICATION)
-    shown.wait(
-        Waiting(
-            kind="approval",
-            stage=Slug.REDIRECT_TRAFFIC,
-            since=NOW,
-            words="redirect_traffic needs 1 approval(s), by anyone",
-            answers=("approve", "reject"),
-        )
-    )
-    text = details(shown.progress)
+    run = Seen(approve_before=["redirect_traffic"])
+    run.at(Slug.SUSPEND_REPLICATION)
+    run.board.wait(run.plan.stage(Slug.SUSPEND_REPLICATION), gate(approved_by=("ann",)))
+    text = details(run.progress)
     assert "waiting for approval" in text
     assert (
         "`temporal workflow signal --workflow-id switchover-lab --name approve "
         '--input \'{"stage": "redirect_traffic", "by": "..."}\'`'
     ) in text
-    assert '"reason": "..."' in text
+    assert [verb for verb, _ in offered(text)] == ["approve", "reject"]
+    assert "Approved so far by ann" in text
     assert "| … | 2 `suspend_replication` |" in text
+
+
+def test_every_answer_has_all_that_its_verb_needs() -> None:
+    """What is copied is never refused because something is missing."""
+    waiting = question(*VERBS, silent=("cluster1-edge1", "cluster1-edge2"))
+    given = answers(waiting)
+    assert dict.fromkeys(verb for verb, _ in given) == dict.fromkeys(VERBS)
+    assert [missing(verb, parse_decision([payload])) for verb, payload in given] == [None] * 11
+    dead = [payload["node"] for verb, payload in given if verb == "force"]
+    assert dead == ["cluster1-edge1", "cluster1-edge2"]
+    assert dict(given)["extend"]["minutes"] == 60
+
+
+def test_several_waits_are_all_shown_with_whom_they_concern() -> None:
+    """Where nodes go at their own pace, several of them may ask at once."""
+    run = Seen(variant="by_node")
+    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
+    run.at(stage.slug)
+    left = SessionsLeft(
+        node="cluster1-server1",
+        at=NOW,
+        connections={Protocol.SSH: 2},
+        accounts=("*partner001* over ssh",),
+    )
+    run.board.wait(stage, question("extend", left=(left,)))
+    run.board.wait(stage, question("retry", words="cluster1-server2: no answer"))
+    text = details(run.progress)
+    assert [verb for verb, _ in offered(text)] == ["extend", "retry"]
+    assert r"- cluster1\-server1: 2 ssh; \*partner001\* over ssh" in text
+    assert r"cluster1\-server2: no answer" in text
 
 
 def test_every_stage_has_its_row_and_the_current_one_its_orders() -> None:
     """Faults stand beside the order that met them; what a node said is no Markdown."""
-    shown = board()
-    shown.enter(Slug.STOP_MONITORS)
-    shown.work()
-    order = plan_switchover(estates.estate(), estates.request()).stage(Slug.STOP_MONITORS).orders[0]
-    shown.begin(order, 1)
-    fault = Fault(
-        order=order.key, place=order.place, kind="CommandFailed", words="*no*", settled=True
-    )
-    shown.failed(order, fault)
-    text = details(shown.progress)
+    run = Seen()
+    first, second, *_ = run.at(Slug.STOP_MONITORS)
+    run.fails(Slug.STOP_MONITORS, first, "CommandFailed", "*no*")
+    run.board.leave_out(run.plan.stage(Slug.STOP_MONITORS), second)
+    text = details(run.progress)
     assert [line for line in text.splitlines() if "`check_prerequisites`" in line]
     assert all(f"`{slug}`" in text for slug in Slug)
-    assert r"✖ stop the Monitor on cluster1\-server1: \*no\*" in text
+    assert r"✖ stop the Monitor on cluster1\-server1: CommandFailed: \*no\*" in text
+    assert r"- - stop the Monitor on cluster1\-server2 (left out)" in text
+
+
+def test_chains_are_shown_node_by_node() -> None:
+    """In the by_node variant a stage alone does not say where a Server is."""
+    run = Seen(variant="by_node")
+    stage = run.plan.stage(Slug.STOP_SCHEDULING)
+    run.board.begin(stage, run.at(stage.slug)[0], 1)
+    text = details(run.progress)
+    assert r"| cluster1\-server1 | ▶ 0/2 | · 0/3 | · 0/3 |" in text
+    assert r"| cluster1\-edge1 |  | · 0/3 | · 0/1 |" in text
+    assert "| node |" not in details(Seen().progress)
+
+
+def test_a_roll_back_is_shown_first() -> None:
+    """With its own table, and its own orders."""
+    run = Seen()
+    begun = {Slug.STOP_MONITORS: run.at(Slug.STOP_MONITORS)}
+    undo = plan_undo(run.plan, begun, Baseline(whole=True))
+    run.board.turn_back(undo)
+    run.board.enter(undo[0])
+    run.board.work(undo[0])
+    text = details(run.progress)
+    assert "rolling back" in text
+    assert text.index("**What is taken back**") < text.index("`check_prerequisites`")
+    assert "**1 Take back: Stop the Monitors of the source**" in text
+    assert r"start the Monitor on cluster1\-server1" in text
+    assert "stop the Monitor on" not in text
+
+
+def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
+    """And with whoever made it."""
+    said = (told("pause", by="<ann>", reason="lunch"),)
+    progress = Seen().progress.model_copy(update={"state": RunState.PAUSED, "said": said})
+    text = details(progress)
+    assert r"Paused by \<ann\> at 2026-01-02 03:04:05 UTC (lunch)" in text
+    assert offered(text) == [("resume", {"by": "..."})]
 
 
 def test_what_changed_nothing_is_shown() -> None:
     """A misspelt signal does not vanish."""
-    said = Said(at=NOW, verb="aprove", way="signal", effect="unknown signal", counted=False)
-    text = details(board().progress.model_copy(update={"said": (said,)}))
+    said = told("aprove", by="", effect="unknown signal", counted=False)
+    text = details(Seen().progress.model_copy(update={"said": (said,)}))
     assert "- aprove: unknown signal" in text
+
+
+def test_what_people_wrote_is_never_markdown() -> None:
+    """Reasons, names and exceptions are shown as they were written, control characters are not."""
+    evil = "# [x](http://e) <b>|`*_~ \x1b[2J\n- ![i](j)"
+    progress = Seen().progress.model_copy(
+        update={
+            "reason": evil,
+            "exceptions": (evil,),
+            "said": (told(evil, by=evil, effect=evil, counted=False),),
+            "waiting": gate(words=evil, approved_by=(evil,)),
+        }
+    )
+    text = details(progress)
+    assert text.count(plain(evil)) == 7
+    assert evil not in text
+    assert "\x1b" not in text
+    assert plain(evil).startswith(r"\# \[x\]\(http://e\) \<b\>\|\`\*\_\~")
 
 
 def test_an_ended_run_says_how() -> None:
     """And what was never begun is marked as such."""
-    shown = board()
-    shown.close("aborted")
-    text = details(shown.progress)
+    run = Seen()
+    run.board.add_exception("ann skipped it")
+    run.board.close("aborted")
+    text = details(run.progress)
     assert "cluster1 → cluster2, aborted" in text
     assert "| - | 9 `restore_monitors` |" in text
+    assert "**Exceptions**\n\n- ann skipped it" in text
