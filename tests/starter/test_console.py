@@ -69,7 +69,7 @@ def hands(name: str) -> DrainingHands:
 @pytest.fixture
 async def worker(temporal: Client, hands: DrainingHands) -> AsyncIterator[Worker]:
     """A worker on the queue that the console uses."""
-    async with build_worker(temporal, Hands(*[hands] * 6)) as worker:
+    async with build_worker(temporal, Hands(*[hands] * 7)) as worker:
         yield worker
 
 
@@ -128,7 +128,7 @@ async def test_bad_words(
 ) -> None:
     """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
     hands = FakeHands(estates.estate(name="bad_words"))
-    async with build_worker(temporal, Hands(*[hands] * 6)):
+    async with build_worker(temporal, Hands(*[hands] * 7)):
         said = await operator.types(*words)
     assert answer in said.words
     assert said.code == 2
