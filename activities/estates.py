@@ -14,6 +14,8 @@ import yaml
 from pydantic import ValidationError
 from temporalio import activity
 
+from activities import webhook
+from activities.secrets import Secrets
 from workflows.contract import Planning
 from workflows.errors import BadInput
 from workflows.estate import Estate
@@ -25,15 +27,18 @@ from workflows.request import Request, objections_in
 class EstateFiles(Planning):
     """Estates as ``NAME.yaml`` in one directory, outcomes as JSON files in another."""
 
-    def __init__(self, estates: Path, records: Path) -> None:
+    def __init__(self, estates: Path, records: Path, secrets: Secrets) -> None:
         self._estates = estates
         self._records = records
+        self._secrets = secrets
 
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
         """Read the estate file and plan; BadInput where either is wrong."""
         return await asyncio.to_thread(
-            lambda: plan_switchover(read_estate(self._estates, request.estate), request)
+            lambda: plan_switchover(
+                usable_estate(self._estates, request.estate, self._secrets), request
+            )
         )
 
     @activity.defn
@@ -48,6 +53,22 @@ class EstateFiles(Planning):
 def estates_in(directory: Path) -> list[str]:
     """Return the names of the estates that have a file here, in order."""
     return sorted(file.stem for file in directory.glob("*.yaml") if file.is_file())
+
+
+def usable_estate(directory: Path, name: str, secrets: Secrets) -> Estate:
+    """Read one estate that people can be told about, where it says that they shall be.
+
+    Raises:
+        BadInput: as of :func:`read_estate`, or the webhook's references lead nowhere: found when
+            the first notice is due, that would be when nobody hears of it.
+    """
+    estate = read_estate(directory, name)
+    if estate.webhook is not None:
+        try:
+            webhook.resolved(secrets, estate.webhook)
+        except BadInput as mistake:
+            raise BadInput(f"{directory / name}.yaml: {mistake}") from None
+    return estate
 
 
 def read_estate(directory: Path, name: str) -> Estate:

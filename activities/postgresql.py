@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -11,11 +11,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from activities.pgoutput import Reader, decoded
+from activities.rows import Row, Values, Written
 from activities.secrets import Secrets
 from workflows.errors import (
     AccessRefused,
     CommandFailed,
     NotReady,
+    NotYet,
     OutcomeUnknown,
     Unreachable,
 )
@@ -39,6 +42,17 @@ _TABLES: LiteralString = """
 SELECT lower(schemaname || '.' || tablename) FROM pg_publication_tables WHERE pubname = %s
 ORDER BY 1
 """
+
+_PENDING: LiteralString = """
+SELECT data FROM pg_logical_slot_peek_binary_changes(%s, NULL, %s, VARIADIC %s::text[])
+"""
+
+MOST = 100_000
+"""Messages of one slot that are read: the transaction that reaches it is the last one."""
+AT_ONCE = 1_000
+"""Messages that the worker holds."""
+ORIGINS_SINCE = 160_000
+"""The server version that can leave out what came by replication itself."""
 
 _REFUSALS = (
     "authentication failed",
@@ -99,6 +113,50 @@ class PostgreSql:
         rows = await self._rows(self.publisher, _TABLES, self.link.publication)
         return tuple(str(row[0]) for row in rows)
 
+    @property
+    def name(self) -> str:
+        """The link's name in the estate."""
+        return self.link.name
+
+    async def pending(self, slot: str, within: float) -> AsyncGenerator[Written]:
+        """Yield what the publisher itself has written and not delivered; takes nothing away.
+
+        Raises:
+            NotYet: someone is at the slot.
+            NotReady: it is too much to be read.
+            OutcomeUnknown: it takes longer than so many seconds, or cannot be understood.
+        """
+        reader, count = Reader(), 0
+        async with self._peeking(slot, within) as messages:
+            async for (message,) in messages:
+                count += 1
+                for written in reader.written(message):
+                    yield written
+        if count >= MOST:
+            raise NotReady(
+                f"{self.name}: more than {MOST} changes wait at {self.publisher.name}: whether "
+                "both sides wrote the same rows cannot be told; compare the databases by hand, "
+                "enable the subscription yourself, then decide `retry`"
+            )
+
+    async def current(self, row: Row) -> Values | None:
+        """Return what a row is at the publisher now; None where there is none."""
+        schema, _, table = row.table.partition(".")
+        conditions = [
+            sql.SQL("{} IS NULL" if value is None else "{} = {}").format(
+                sql.Identifier(column), *(() if value is None else (sql.Placeholder(),))
+            )
+            for column, value in row.key
+        ]
+        query = sql.SQL("SELECT * FROM {} WHERE {}").format(
+            sql.Identifier(schema, table), sql.SQL(" AND ").join(conditions)
+        )
+        keys = [value for _, value in row.key if value is not None]
+        async with self._connected(self.publisher) as connection:
+            with _translated(self.publisher.name, Unreachable):
+                await connection.execute("SET statement_timeout = 10000")
+                return _as_sent(await connection.execute(query, keys))
+
     async def disable(self, within: float) -> None:
         """Disable the subscription, in so many seconds; OutcomeUnknown without an answer."""
         await self._alter(sql.SQL("DISABLE"), within)
@@ -106,6 +164,24 @@ class PostgreSql:
     async def enable(self, within: float) -> None:
         """Enable the subscription, in so many seconds; OutcomeUnknown without an answer."""
         await self._alter(sql.SQL("ENABLE"), within)
+
+    @asynccontextmanager
+    async def _peeking(
+        self, slot: str, within: float
+    ) -> AsyncIterator[AsyncIterator[tuple[Any, ...]]]:
+        """Open the messages of a slot, without moving it."""
+        async with self._connected(self.publisher) as connection:
+            with _translated(self.publisher.name, OutcomeUnknown):
+                words = ["proto_version", "1", "publication_names", _quoted(self.link.publication)]
+                if connection.info.server_version >= ORIGINS_SINCE:
+                    words += ["origin", "none"]
+                limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
+                await connection.execute(limit)
+                # The server keeps what it has found, the worker holds a part of it at a time.
+                async with connection.transaction(), connection.cursor("pending") as cursor:
+                    cursor.itersize = AT_ONCE
+                    await cursor.execute(_PENDING, (slot, MOST, words), binary=True)
+                    yield cursor
 
     async def _alter(self, state: sql.SQL, within: float) -> None:
         statement = sql.SQL("ALTER SUBSCRIPTION {} {}").format(
@@ -167,9 +243,27 @@ def _translated(place: str, lost: type[Unreachable | OutcomeUnknown]) -> Iterato
         yield
     except psycopg.errors.InsufficientPrivilege as refusal:
         raise AccessRefused(f"{place}: {refusal}; grant the right to the account") from refusal
+    except psycopg.errors.ObjectInUse as busy:
+        raise NotYet(f"{place}: {busy}; it is free again in a moment") from busy
     except psycopg.errors.QueryCanceled as late:
         raise lost(f"{place}: took too long and was ended there") from late
     except (psycopg.OperationalError, psycopg.InterfaceError) as fault:
         raise lost(f"{place}: the connection broke ({str(fault).strip()})") from fault
     except psycopg.Error as refusal:
         raise CommandFailed(f"{place}: {str(refusal).strip()}") from refusal
+
+
+def _as_sent(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Values | None:
+    """Read one row in the very words that replication would send."""
+    result = cursor.pgresult
+    if result is None or not result.ntuples:
+        return None
+    columns = enumerate(cursor.description or ())
+    values = ((column.name, result.get_value(0, n)) for n, column in columns)
+    return {name: None if value is None else decoded(value) for name, value in values}
+
+
+def _quoted(name: str) -> str:
+    """Spell a publication's name as the output plugin wants it."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'

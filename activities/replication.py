@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, assert_never
+from typing import Any
 
 from temporalio import activity
 
+from activities.conflicts import Conflicts
 from activities.fence import Fence
-from activities.postgresql import PostgreSql, Subscription
+from activities.links import Link, link, opposites
+from activities.postgresql import Subscription
 from activities.pulse import pause, pulse
 from activities.secrets import Secrets
 from activities.telemetry import effect
@@ -20,38 +22,6 @@ from workflows.contract import Databases, ReplicationErrand
 from workflows.errors import NotYet, OutcomeUnknown
 from workflows.orders import ObserveReplication, ResumeReplication, SuspendReplication
 from workflows.reports import Finding, ReplicationReading, Report, changed, unchanged
-
-
-class Link(Protocol):
-    """One direction of replication; Oracle GoldenGate, SQL Server and others follow as modules."""
-
-    async def subscription(self) -> Subscription:
-        """Read the subscription; NotReady where there is none."""
-
-    async def written(self) -> str:
-        """Return the position up to which the publisher has written by now."""
-
-    async def lag(self, slot: str, written: str | None = None) -> int:
-        """Return how many bytes, up to a position, the subscriber has not confirmed yet."""
-
-    async def tables(self) -> tuple[str, ...]:
-        """Return what the publication carries."""
-
-    async def disable(self, within: float) -> None:
-        """Disable the subscription, in so many seconds; OutcomeUnknown without an answer."""
-
-    async def enable(self, within: float) -> None:
-        """Enable the subscription, in so many seconds; OutcomeUnknown without an answer."""
-
-
-def link(secrets: Secrets, errand: ReplicationErrand[Any]) -> Link:
-    """Return the errand's link by its driver; the only place where drivers are told apart."""
-    match errand.replication.driver:
-        case "postgresql":
-            return PostgreSql(secrets, errand.link, errand.publisher, errand.subscriber)
-        case never:
-            assert_never(never)
-
 
 UNREACHABLE = "database_unreachable"
 LOOKS = 8
@@ -122,9 +92,15 @@ class ReplicationLinks(Databases):
         """Leave the subscription enabled and its worker running."""
         here, name = link(self._secrets, errand), errand.link.name
         fence = Fence.of_this_attempt()
-        if (await here.subscription()).enabled:
+        subscription = await here.subscription()
+        if subscription.enabled:
             await _see(here, name, RESUME)
             return unchanged(errand.order, f"{name} was running already", datetime.now(UTC))
+        fence.pass_()
+        # Several readings share what is left of this attempt's time to send.
+        within = fence.left.total_seconds() / 2
+        back = opposites(self._secrets, errand)
+        await Conflicts(here, subscription.slot, back, within).require_none()
         await self._alter(errand, RESUME, fence)
         return changed(errand.order, f"{name} runs again", datetime.now(UTC))
 

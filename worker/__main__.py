@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from temporalio.client import Interceptor
 from temporalio.worker import Worker
 
-from activities.estates import estates_in, read_estate
+from activities.estates import estates_in, usable_estate
+from activities.secrets import Secrets
 from worker.connection import connect, register_search_attributes
 from worker.hands import open_hands
 from worker.refusal import Refusal, TemporalRefused
@@ -46,7 +46,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         TemporalRefused: Temporal is not there, or does not let us in.
     """
-    names = _readable_estates(settings.estates)
+    names = _usable_estates(settings)
     async with AsyncExitStack() as stack:
         interceptors: list[Interceptor] = []
         if settings.traces:
@@ -80,17 +80,17 @@ def _ready(settings: Settings, estates: list[str]) -> str:
     )
 
 
-def _readable_estates(directory: Path) -> list[str]:
-    """Return the estates that can be switched, and warn about files that cannot be read."""
-    readable = []
-    for name in estates_in(directory):
+def _usable_estates(settings: Settings) -> list[str]:
+    """Return the estates that can be switched, and warn about files that cannot be used."""
+    usable, secrets = [], Secrets(settings.secrets)
+    for name in estates_in(settings.estates):
         try:
-            read_estate(directory, name)
+            usable_estate(settings.estates, name, secrets)
         except BadInput as mistake:
             logger.warning("%s", mistake)
         else:
-            readable.append(name)
-    return readable
+            usable.append(name)
+    return usable
 
 
 if __name__ == "__main__":

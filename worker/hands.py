@@ -14,6 +14,7 @@ from activities.secrets import Secrets
 from activities.shell import Shell
 from activities.traffic import LoadBalancers
 from activities.waits import NodeWaits
+from activities.webhook import SignedNotices
 from worker.settings import Settings
 from worker.wiring import Hands
 
@@ -26,12 +27,13 @@ async def open_hands(settings: Settings) -> AsyncIterator[Hands]:
     admin = Admin(shell, secrets)
     try:
         yield Hands(
-            planning=EstateFiles(settings.estates, settings.records),
+            planning=EstateFiles(settings.estates, settings.records, secrets),
             nodes=SshNodes(shell, admin),
             scheduling=RestScheduling(admin),
             waits=NodeWaits(shell, admin),
             traffic=LoadBalancers(shell, admin, secrets),
             databases=ReplicationLinks(secrets),
+            notices=SignedNotices(secrets),
         )
     finally:
         await shell.close()

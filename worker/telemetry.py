@@ -30,8 +30,9 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
-    # Polling would say so every few seconds.
+    # Polling would say so every few seconds, and addresses of webhooks carry tokens.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 

@@ -15,7 +15,7 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 import workflows
 from worker.conduct import Conduct
-from workflows.contract import Databases, Nodes, Planning, Scheduling, Traffic, Waits
+from workflows.contract import Databases, Nodes, Notices, Planning, Scheduling, Traffic, Waits
 from workflows.policies import TASK_QUEUE
 from workflows.review import PlanReview
 from workflows.switchover import Switchover
@@ -54,6 +54,7 @@ class Hands:
     waits: Waits
     traffic: Traffic
     databases: Databases
+    notices: Notices
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from activities.estates import EstateFiles, estates_in, read_estate
+from activities.secrets import Secrets
 from tests import estates
 from workflows.errors import BadInput
 from workflows.progress import Outcome
@@ -26,8 +27,37 @@ def write(directory: Path, given: dict[str, Any], name: str = "lab") -> Path:
 async def test_a_file_becomes_the_plan_it_describes(tmp_path: Path) -> None:
     """The plan's snapshot is the estate of the file."""
     write(tmp_path, estates.written())
-    plan = await EstateFiles(tmp_path, tmp_path).make_plan(estates.request())
+    plan = await EstateFiles(tmp_path, tmp_path, Secrets({})).make_plan(estates.request())
     assert plan.estate == estates.estate()
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "webhook.secret: env:SECRET: the worker's environment has no SECRET"),
+        ({"SECRET": "hunter2"}, "webhook.url: env:HOOK: the worker's environment has no HOOK"),
+        ({"SECRET": "", "HOOK": "https://x/"}, "webhook.secret: env:SECRET is empty"),
+        ({"SECRET": "hunter2", "HOOK": "ftp://hunter2/"}, "webhook.url: env:HOOK holds no address"),
+        ({"SECRET": "hunter2", "HOOK": "hunter2/x"}, "webhook.url: env:HOOK holds no address"),
+        ({"SECRET": "hunter2", "HOOK": "https:///x"}, "webhook.url: env:HOOK holds no address"),
+        ({"SECRET": "hunter2", "HOOK": "https://h:hunter2"}, "webhook.url: env:HOOK holds no"),
+    ],
+)
+async def test_a_webhook_that_leads_nowhere_is_refused_before_anything_happens(
+    tmp_path: Path, environment: dict[str, str], words: str
+) -> None:
+    """Not when the first notice is due; and neither address nor secret is said."""
+    hook = {"url": "env:HOOK", "secret": "env:SECRET"}
+    write(tmp_path, estates.written(webhook=hook))
+    files = EstateFiles(tmp_path, tmp_path, Secrets(environment))
+    with pytest.raises(BadInput) as refusal:
+        await files.make_plan(estates.request())
+    assert str(refusal.value).startswith(f"{tmp_path / 'lab.yaml'}: {words}")
+    assert "hunter2" not in str(refusal.value)
+    assert refusal.value.__suppress_context__
+    resolvable = Secrets({"HOOK": "http://hook.example.com/token", "SECRET": "hunter2"})
+    plan = await EstateFiles(tmp_path, tmp_path, resolvable).make_plan(estates.request())
+    assert "token" not in plan.model_dump_json()
 
 
 def test_an_unknown_estate_is_told_which_ones_there_are(tmp_path: Path) -> None:
@@ -172,7 +202,7 @@ async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
         stages=(),
     )
     records = tmp_path / "records"
-    files = EstateFiles(tmp_path, records)
+    files = EstateFiles(tmp_path, records, Secrets({}))
     kept = [await files.keep_outcome(outcome) for _ in range(2)]
     assert kept == [str(records / "lab-20260102T030405Z-0c6d.json")] * 2
     assert [str(file) for file in records.iterdir()] == kept[:1]

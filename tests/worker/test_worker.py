@@ -32,7 +32,7 @@ from worker.connection import SEARCH_ATTRIBUTES, connect, register_search_attrib
 from worker.refusal import TemporalRefused
 from worker.settings import Settings
 from worker.wiring import FIREWALL, Hands
-from workflows.contract import Databases, Nodes, Planning, Scheduling, Traffic, Waits
+from workflows.contract import Databases, Nodes, Notices, Planning, Scheduling, Traffic, Waits
 
 NOBODY = "127.0.0.1:1"
 
@@ -266,8 +266,8 @@ async def test_workers_may_start_side_by_side(server: WorkflowEnvironment) -> No
 def test_every_activity_of_the_contract_has_a_hand() -> None:
     """What the core may ask for is registered, and nothing twice."""
     hands = FakeHands(estates.estate())
-    names = [activity.__name__ for activity in Hands(*[hands] * 6).activities]
-    contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases)
+    names = [activity.__name__ for activity in Hands(*[hands] * 7).activities]
+    contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
     assert sorted(names) == sorted(n for c in contracts for n in c.__abstractmethods__)
     assert len(set(names)) == len(names)
 

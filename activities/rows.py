@@ -1,0 +1,52 @@
+"""What is known of a row that one side of a replication has written?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+_LONGEST = 60
+"""Letters of a value that is shown."""
+
+Values = Mapping[str, str | None]
+"""By column, as the database spells them; None is its NULL."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, by its key; without a key, every row of its table."""
+
+    table: str
+    key: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def digest(self) -> bytes:
+        """The same for the same row on both sides, and short however long its key is."""
+        return blake2b(repr((self.table, self.key)).encode(), digest_size=16).digest()
+
+    @property
+    def whole_table(self) -> Row:
+        """The row that stands for every row of the same table."""
+        return Row(self.table)
+
+    def __str__(self) -> str:
+        if not self.key:
+            return f"{self.table} (all rows)"
+        return f"{self.table} ({', '.join(f'{name}={_shown(value)}' for name, value in self.key)})"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A row, and what it was left as."""
+
+    row: Row
+    values: Values | None
+    """None where it was removed; a value that nobody touched may be left out."""
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    letters = "".join(letter for letter in value if letter.isprintable())
+    return letters if len(letters) <= _LONGEST else f"{letters[:_LONGEST]}..."

@@ -1,0 +1,131 @@
+"""How is somebody outside told what happens, so that they can be sure who tells it?"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import httpx
+from temporalio import activity
+
+from activities.secrets import Secrets
+from activities.tls import trust
+from workflows.contract import NoticeErrand, Notices
+from workflows.errors import AccessRefused, BadInput, Refused, Unreachable
+from workflows.progress import Notice
+from workflows.rules import Webhook
+
+ANSWERS_WITHIN = 5.0
+"""Seconds."""
+TIMESTAMP, SIGNATURE = "Switchover-Timestamp", "Switchover-Signature"
+
+_PASSING = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+"""Refusals of this moment, not of the notice."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """Where notices go, and what they are signed with; neither is ever said or written."""
+
+    url: httpx.URL = field(repr=False)
+    secret: bytes = field(repr=False)
+    name: str
+    """What people may be told of it: the reference in the estate file."""
+
+
+def resolved(secrets: Secrets, webhook: Webhook) -> Hook:
+    """Resolve the references of an estate's webhook; BadInput where that is no usable hook."""
+    try:
+        secret = secrets.read(webhook.secret)
+    except (BadInput, AccessRefused) as missing:
+        raise BadInput(f"webhook.secret: {missing}") from None
+    try:
+        text = secrets.read(webhook.url)
+    except (BadInput, AccessRefused) as missing:
+        raise BadInput(f"webhook.url: {missing}") from None
+    if not secret:
+        raise BadInput(f"webhook.secret: {webhook.secret} is empty; notices are always signed")
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise BadInput(
+            f"webhook.url: {webhook.url} holds no address of the form https://host/path; "
+            "put one there"
+        )
+    return Hook(url, secret.encode(), f"webhook {webhook.url}")
+
+
+def signature(secret: bytes, timestamp: str, body: bytes) -> str:
+    """Sign what is sent and when, so that it can neither be changed nor be sent again later."""
+    digest = hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return f"v1={digest}"
+
+
+class SignedNotices(Notices):
+    """Posts notices as JSON, signed with the webhook's secret."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+
+    @activity.defn
+    async def tell(self, errand: NoticeErrand) -> None:
+        """Post the notice, signed.
+
+        Raises:
+            Unreachable: nobody took it yet.
+            Refused: it was refused, and will be again.
+        """
+        hook = resolved(self._secrets, errand.webhook)
+        status = await _post(hook, errand.notice)
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            return
+        answered = f"{hook.name}: answered {status}"
+        refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if refused and status not in _PASSING:
+            raise Refused(f"{answered}, so nobody was told; look at what the address leads to")
+        raise Unreachable(f"{answered}, expected 2xx; redirects are not followed")
+
+
+async def _post(hook: Hook, notice: Notice) -> int:
+    """Return the status.
+
+    What goes wrong is said without the client's own words: they may name the address, and that may
+    carry a token.
+    """
+    body, timestamp = notice.model_dump_json().encode(), str(int(time.time()))
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "switchover",
+        TIMESTAMP: timestamp,
+        SIGNATURE: signature(hook.secret, timestamp, body),
+    }
+    client = httpx.AsyncClient(
+        verify=trust(hook.name, None, None).context,
+        timeout=ANSWERS_WITHIN,
+        follow_redirects=False,
+        trust_env=False,
+    )
+    try:
+        # The client's limits hold for each part of a request, this one for all of it; and nobody
+        # reads what comes back, however long it is.
+        async with (
+            client,
+            asyncio.timeout(ANSWERS_WITHIN),
+            client.stream("POST", hook.url, content=body, headers=headers) as response,
+        ):
+            return response.status_code
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as fault:
+        raise Unreachable(
+            f"{hook.name}: nobody took the notice ({type(fault).__name__}); "
+            "look whether its address, certificate and the way to it are right"
+        ) from None

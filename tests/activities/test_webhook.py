@@ -1,0 +1,190 @@
+"""Notices arrive whole, signed and once understood; what cannot be told is said without secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from activities import webhook
+from activities.secrets import Secrets
+from activities.webhook import SignedNotices
+from tests.activities.machines import Attempt
+from workflows.contract import NoticeErrand
+from workflows.errors import PERMANENT, BadInput, Refused, SwitchoverError, Unreachable
+from workflows.progress import Notice
+from workflows.rules import Webhook
+from workflows.stages import Slug
+
+SECRET = "a shared secret"
+NOTICE = Notice(
+    kind="waiting",
+    at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    estate="lab",
+    source="cluster1",
+    target="cluster2",
+    workflow_id="switchover-lab",
+    run_id="0c6d",
+    stage=Slug.REDIRECT_TRAFFIC,
+    words="waits for an approval, <as> üsual",
+    answers=("approve", "reject"),
+)
+ERRAND = NoticeErrand(webhook=Webhook(url="env:HOOK", secret="env:SECRET"), notice=NOTICE)
+
+
+@dataclass
+class Receiver:
+    """Somebody who is told."""
+
+    url: str = ""
+    answers: int = 200
+    hangs: float = 0
+    bodies: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        """Take one notice."""
+        self.bodies.append(await request.read())
+        self.headers.append(dict(request.headers))
+        await asyncio.sleep(self.hangs)
+        return web.Response(status=self.answers, headers={"Location": self.url}, text="x" * 9999)
+
+    def is_genuine(self, number: int) -> bool:
+        """Verify a notice, as the documentation tells receivers to."""
+        body, headers = self.bodies[number], self.headers[number]
+        signed = headers["Switchover-Timestamp"].encode() + b"." + body
+        expected = "v1=" + hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+        fresh = abs(time.time() - int(headers["Switchover-Timestamp"])) < 300
+        return fresh and hmac.compare_digest(expected, headers["Switchover-Signature"])
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """Serve a receiver on loopback, at an address that carries a token."""
+    receiver = Receiver()
+    application = web.Application()
+    application.router.add_post("/token-0815/hook", receiver.take)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/token-0815/hook"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Somebody who is told."""
+    async with receiving() as receiver:
+        yield receiver
+
+
+async def tell(url: str) -> None:
+    """Have the notice posted."""
+    notices = SignedNotices(Secrets({"HOOK": url + "\n", "SECRET": SECRET}))
+    await Attempt().run(notices.tell, ERRAND)
+
+
+async def test_a_notice_arrives_and_can_be_verified(receiver: Receiver) -> None:
+    """Exactly the notice, as JSON, signed with what both sides know."""
+    await tell(receiver.url)
+    assert Notice.model_validate_json(receiver.bodies[0]) == NOTICE
+    assert receiver.headers[0]["Content-Type"] == "application/json"
+    assert receiver.is_genuine(0)
+
+
+async def test_a_notice_that_was_changed_on_its_way_is_found_out(receiver: Receiver) -> None:
+    """So are one that is told again later, and one that somebody else signed."""
+    await tell(receiver.url)
+    receiver.bodies[0] += b" "
+    assert not receiver.is_genuine(0)
+    receiver.bodies[0] = receiver.bodies[0][:-1]
+    assert receiver.is_genuine(0)
+    receiver.headers[0]["Switchover-Timestamp"] = str(int(time.time()) - 60)
+    assert not receiver.is_genuine(0)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+async def test_any_success_will_do(receiver: Receiver, status: int) -> None:
+    """What is said beside it is nobody's business."""
+    receiver.answers = status
+    await tell(receiver.url)
+    assert len(receiver.bodies) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422])
+async def test_a_refusal_is_for_good(receiver: Receiver, status: int) -> None:
+    """The same notice would be refused again."""
+    receiver.answers = status
+    with pytest.raises(Refused, match=f"webhook env:HOOK: answered {status}, so nobody was told"):
+        await tell(receiver.url)
+    assert "Refused" in PERMANENT
+
+
+@pytest.mark.parametrize("status", [301, 307, 408, 425, 429, 500, 503])
+async def test_what_may_pass_is_tried_again(receiver: Receiver, status: int) -> None:
+    """By the engine, not by us; and a redirect is not followed: it may lead anywhere."""
+    receiver.answers = status
+    with pytest.raises(Unreachable, match=f"answered {status}, expected 2xx"):
+        await tell(receiver.url)
+    assert len(receiver.bodies) == 1
+
+
+async def failures(receiver: Receiver) -> list[SwitchoverError]:
+    """Return what is said where nobody takes a notice: down, hanging, no TLS, no such name."""
+    async with receiving() as gone:
+        down = gone.url
+    receiver.hangs = 60
+    urls = [
+        down,
+        receiver.url,
+        receiver.url.replace("http:", "https:"),
+        "http://token-0815.invalid/hook",
+    ]
+    found = await asyncio.gather(*map(tell, urls), return_exceptions=True)
+    assert all(isinstance(fault, SwitchoverError) for fault in found), found
+    return [fault for fault in found if isinstance(fault, SwitchoverError)]
+
+
+async def test_a_hook_that_takes_nothing_is_unreachable_soon(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within seconds; and neither the address nor the secret is in words, causes or log lines."""
+    monkeypatch.setattr(webhook, "ANSWERS_WITHIN", 1.0)
+    caplog.set_level(logging.WARNING)
+    began = time.monotonic()
+    faults = await failures(receiver)
+    assert time.monotonic() - began < 4
+    assert [type(fault) for fault in faults] == [Unreachable] * 4
+    for fault in faults:
+        assert "webhook env:HOOK: nobody took the notice" in str(fault)
+        assert fault.__cause__ is None
+        assert fault.__suppress_context__
+    said = " ".join([*map(str, faults), *(record.getMessage() for record in caplog.records)])
+    for secret in ("0815", SECRET, "127.0.0.1", "token"):
+        assert secret not in said
+
+
+async def test_a_hook_that_was_taken_away_meanwhile_is_bad_input(receiver: Receiver) -> None:
+    """References are resolved when they are used: somebody has to put them back."""
+    notices = SignedNotices(Secrets({"SECRET": SECRET}))
+    with pytest.raises(BadInput, match=r"webhook\.url: env:HOOK"):
+        await Attempt().run(notices.tell, ERRAND)
+
+
+def test_a_hook_does_not_show_what_it_holds() -> None:
+    """Not in a debugger's or a log's words either."""
+    secrets = Secrets({"HOOK": "https://hook.example.com/token-0815", "SECRET": SECRET})
+    shown = repr(webhook.resolved(secrets, ERRAND.webhook))
+    assert shown == "Hook(name='webhook env:HOOK')"
