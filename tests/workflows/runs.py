@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from tests.workflows.fakes import FakeHands
+from worker.conduct import Conduct
 from worker.wiring import FIREWALL, WORKFLOWS
 from workflows.estate import Estate
 from workflows.progress import Outcome, Progress
@@ -87,5 +88,6 @@ def at_work(run: Run) -> Worker:
         workflows=WORKFLOWS,
         activities=run.hands.activities,
         workflow_runner=FIREWALL,
+        interceptors=[Conduct()],
         max_heartbeat_throttle_interval=timedelta(seconds=1),
     )
