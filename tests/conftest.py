@@ -11,9 +11,9 @@ import pytest
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from worker.payloads import CONVERTER
 from workflows.switchover import ESTATE, STAGE, STATE
 
 
@@ -44,7 +44,7 @@ async def temporal() -> AsyncIterator[Client]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
+        data_converter=CONVERTER,
         ui=False,
     ) as environment:
         await register_search_attributes(environment.client)

@@ -15,7 +15,7 @@ from temporalio.api.operatorservice.v1 import (
 from temporalio.client import Client, Interceptor
 from temporalio.service import RPCError, RPCStatusCode
 
-from worker.failures import CONVERTER
+from worker.payloads import CONVERTER
 from worker.refusal import TemporalRefused
 from worker.settings import Settings
 

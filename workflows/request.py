@@ -20,6 +20,10 @@ EXAMPLE = (
     '{"estate": "lab", "source": "cluster1", "target": "cluster2", '
     '"approve_before": ["redirect_traffic"], "reason": "..."}'
 )
+EXAMPLES = {
+    "the input": EXAMPLE,
+    "the decision": '{"stage": "redirect_traffic", "by": "...", "reason": "..."}',
+}
 
 
 class Request(Value):
@@ -101,7 +105,7 @@ def objections_in(error: ValidationError) -> str:
 def _parse(kind: type[T], given: Any, subject: str) -> T:  # noqa: ANN401 - whatever was sent
     """Validate as JSON, so that ISO durations and lists read the same from every client."""
     if not isinstance(given, dict):
-        raise BadInput(f"{subject} must be one JSON object such as {EXAMPLE}")
+        raise BadInput(f"{subject} must be one JSON object such as {EXAMPLES[subject]}")
     try:
         return kind.model_validate_json(json.dumps(given))
     except ValidationError as mistakes:
