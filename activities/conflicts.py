@@ -143,8 +143,9 @@ class Conflicts:
         return (
             f"{self.here.name}: both sides wrote the same rows while it was suspended: {overlap}; "
             "resumed now, their values would be swapped, or the subscriber would stop for good; "
-            "let one side win: remove what the other one inserted, discard what that one has yet "
-            f"to send with pg_replication_slot_advance (slots: {kept}), then decide `retry`"
+            "let one side win: remove what the other one inserted, discard all that this other one "
+            f"has yet to send with pg_replication_slot_advance (slots: {kept}), enter again what "
+            "else it wrote once replication runs, and decide `retry`"
         )
 
 

@@ -30,6 +30,9 @@ class Link(Protocol):
     async def tables(self) -> tuple[str, ...]:
         """Return what the publication carries."""
 
+    async def may_compare(self) -> bool:
+        """Whether our account may read what the publisher has not delivered yet."""
+
     def pending(self, slot: str, within: float) -> AsyncGenerator[Written]:
         """Yield what the publisher itself has written and not delivered; takes nothing away.
 

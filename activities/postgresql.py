@@ -47,6 +47,10 @@ _PENDING: LiteralString = """
 SELECT data FROM pg_logical_slot_peek_binary_changes(%s, NULL, %s, VARIADIC %s::text[])
 """
 
+_MAY_COMPARE: LiteralString = """
+SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user
+"""
+
 MOST = 100_000
 """Messages of one slot that are read: the transaction that reaches it is the last one."""
 AT_ONCE = 1_000
@@ -117,6 +121,11 @@ class PostgreSql:
     def name(self) -> str:
         """The link's name in the estate."""
         return self.link.name
+
+    async def may_compare(self) -> bool:
+        """Whether our account may read what a slot has yet to deliver."""
+        rows = await self._rows(self.publisher, _MAY_COMPARE)
+        return bool(rows and rows[0][0])
 
     async def pending(self, slot: str, within: float) -> AsyncGenerator[Written]:
         """Yield what the publisher itself has written and not delivered; takes nothing away.

@@ -20,8 +20,16 @@ from activities.trouble import tolerant
 from activities.wishes import GLANCE
 from workflows.contract import Databases, ReplicationErrand
 from workflows.errors import NotYet, OutcomeUnknown
+from workflows.estate import Database
 from workflows.orders import ObserveReplication, ResumeReplication, SuspendReplication
-from workflows.reports import Finding, ReplicationReading, Report, changed, unchanged
+from workflows.reports import (
+    Finding,
+    ReplicationReading,
+    Report,
+    Severity,
+    changed,
+    unchanged,
+)
 
 UNREACHABLE = "database_unreachable"
 LOOKS = 8
@@ -60,8 +68,9 @@ class ReplicationLinks(Databases):
                 tolerant(here.subscription, name, UNREACHABLE),
                 tolerant(lag, name, UNREACHABLE),
                 tolerant(here.tables, name, UNREACHABLE),
+                tolerant(lambda: _comparable(here, errand.publisher), name, UNREACHABLE),
             )
-        subscription, behind, tables = results
+        subscription, behind, tables, _ = results
         known = subscription if isinstance(subscription, Subscription) else None
         return ReplicationReading(
             place=name,
@@ -137,6 +146,20 @@ class ReplicationLinks(Databases):
             await _see(here, errand.link.name, change)
         except OutcomeUnknown as unseen:
             raise lost or unseen from unseen
+
+
+async def _comparable(here: Link, publisher: Database) -> Finding | None:
+    """Say in time that a roll-back could not tell whether replication may be resumed."""
+    if await here.may_compare():
+        return None
+    return Finding(
+        name="replication_not_comparable",
+        place=here.name,
+        seen=f"{publisher.user} may not read replication slots on {publisher.name}",
+        expected="the right to, so that a roll-back can compare what both sides wrote",
+        advice=f"ALTER ROLE {publisher.user} REPLICATION there",
+        severity=Severity.WARNS,
+    )
 
 
 async def _see(here: Link, name: str, change: Change) -> None:

@@ -112,6 +112,7 @@ cd '{home}/state' || exit 1
 name={name} verb={verb}
 echo "$verb $name $*" >>calls
 [ -e "$verb.$name.fails" ] && {{ cat "$verb.$name.fails"; rm "$verb.$name.fails"; exit 1; }}
+[ "$verb" = status ] || [ ! -e slow ] || sleep 1
 case $verb in
 status)
   cat noise 2>/dev/null

@@ -17,7 +17,7 @@ from tests.activities.databases import LINKS, PASSWORD, Pair, database, linked, 
 from tests.activities.machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
 from workflows.estate import ReplicationLink
-from workflows.orders import ResumeReplication
+from workflows.orders import ObserveReplication, ResumeReplication
 from workflows.reports import Report
 
 SECRETS = Secrets({"DATABASE": PASSWORD})
@@ -289,7 +289,7 @@ async def test_a_slot_that_someone_is_at_is_waited_for(links: ReplicationLinks, 
 
 
 async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pair: Pair) -> None:
-    """Who may not replicate may not compare."""
+    """Who may not replicate may not compare, which is found before anything is suspended."""
     role: LiteralString = (
         "DO $$ BEGIN CREATE ROLE reader LOGIN PASSWORD 'invented'; "
         "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
@@ -299,6 +299,14 @@ async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pa
     here = PostgreSql(secrets, THERE, database("one", user="reader"), database("two"))
     with pytest.raises(AccessRefused, match="grant the right"):
         await anext(here.pending(THERE.subscription, 5))
+    observation = linked(ObserveReplication(link=THERE.name), THERE)
+    reader = observation.model_copy(update={"publisher": database("one", user="reader")})
+    found = [
+        await Attempt().run(ReplicationLinks(secrets).observe_replication, given)
+        for secrets, given in ((SECRETS, observation), (secrets, reader))
+    ]
+    assert [finding.name for finding in found[0].trouble] == []
+    assert "replication_not_comparable" in [finding.name for finding in found[1].trouble]
 
 
 async def test_an_estate_with_one_direction_has_nothing_to_compare(
