@@ -267,6 +267,8 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
     async def _obey(self, errand: Errand[Any]) -> r.Report:
         await self._meet(errand)
         order: o.Order = errand.order
+        if self.world.is_stopped(order):
+            return r.unchanged(order, f"was so: {order}", datetime.now(UTC))
         self.world.obey(order)
         if self.late.get(order.key):
             raise self.late[order.key].pop(0)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import chain
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,7 +19,7 @@ from tests.workflows.runs import Run, at_work
 from workflows import orders as o
 from workflows.errors import CommandFailed, Lost, NotReady
 from workflows.plan import plan_switchover
-from workflows.progress import Outcome, Step
+from workflows.progress import Step
 from workflows.reports import Service
 from workflows.stages import Slug
 from workflows.undo import BACK, FAR_BACK, Baseline, plan_undo
@@ -32,7 +36,9 @@ AFTER_RETURN = (
     Slug.DRAIN_TRANSACTION_MANAGER,
     Slug.STOP_REMAINING_SERVICES,
 )
-PLAN = plan_switchover(estates.estate(), estates.request())
+SMALL = {"servers": 1, "edges": 1}
+"""Nodes of a kind are alike."""
+PLAN = plan_switchover(estates.estate(**SMALL), estates.request())
 
 
 def silence(kind: str) -> ApplicationError:
@@ -40,7 +46,7 @@ def silence(kind: str) -> ApplicationError:
     return ApplicationError("nobody answers", type=kind, non_retryable=True)
 
 
-FAULTS = {
+FAULTS: dict[str, Callable[[], Exception]] = {
     "refused": lambda: CommandFailed("it said no"),
     "unreachable": lambda: silence("Unreachable"),
     "unknown": lambda: silence("OutcomeUnknown"),
@@ -48,39 +54,64 @@ FAULTS = {
 }
 
 
-def faults(slugs: tuple[Slug, ...]) -> Iterator[tuple[Slug, str, str, bool]]:
-    """Yield every order of these stages with every kind of fault, without and with its effect."""
-    for slug in slugs:
-        for order in PLAN.stage(slug).orders:
-            for kind in FAULTS:
-                yield slug, order.key, kind, False
-                if order.undo is not None and kind in ("unknown", "lost"):
-                    yield slug, order.key, kind, True
+@dataclass(frozen=True)
+class Case:
+    """One order that fails, with or without having had its effect."""
+
+    slug: Slug
+    key: str
+    kind: str
+    late: bool = False
 
 
-def new_run(client: Client, **changes: object) -> Run:
+def faults(slug: Slug) -> Iterator[Case]:
+    """Yield every order of a stage with every kind of fault."""
+    for order in PLAN.stage(slug).orders:
+        for kind in FAULTS:
+            yield Case(slug, order.key, kind)
+            if order.undo is not None and kind in ("unknown", "lost"):
+                yield Case(slug, order.key, kind, late=True)
+
+
+async def side_by_side(stories: Sequence[Awaitable[list[str]]]) -> list[str]:
+    """Let all stories happen, as many at once as the machine bears."""
+    room = asyncio.Semaphore(8)
+
+    async def one(story: Awaitable[list[str]]) -> list[str]:
+        async with room:
+            return await story
+
+    return list(chain.from_iterable(await asyncio.gather(*map(one, stories))))
+
+
+def new_run(client: Client, **changes: Any) -> Run:  # noqa: ANN401 - keys of an estate
     """Return a run on an estate of its own."""
-    return Run(client, estates.estate(name=f"lab-{uuid4().hex[:8]}", **changes))
+    return Run(client, estates.estate(name=f"lab-{uuid4().hex[:8]}", **{**SMALL, **changes}))
 
 
-def plant(run: Run, key: str, kind: str, *, late: bool) -> None:
+def plant(run: Run, case: Case) -> None:
     """Let the next attempt at an order fail so."""
-    (run.hands.late if late else run.hands.faults)[key] = [FAULTS[kind]()]
+    planted = run.hands.late if case.late else run.hands.faults
+    planted[case.key] = [FAULTS[case.kind]()]
 
 
-async def taken_back(client: Client, slug: Slug, key: str, kind: str, late: bool) -> None:  # noqa: FBT001 - a parameter of a matrix
-    """Let one order fail, and see the estate at its baseline."""
+async def taken_back(client: Client, case: Case) -> list[str]:
+    """Let one order fail; return in what the estate then differs from its baseline."""
     run = new_run(client)
     before = run.hands.world.picture
-    plant(run, key, kind, late=late)
+    plant(run, case)
     async with at_work(run):
         await run.start(on_fault="roll_back")
         outcome = await run.outcome()
-    story = f"{slug} {key} {kind} {late}"
-    assert outcome.outcome == "rolled_back", story
-    assert run.hands.world.violations == [], story
-    assert run.hands.world.picture == before, story
-    assert all(stage.step is Step.DONE for stage in outcome.undone), story
+    return [
+        f"{case}: {words}"
+        for words in (
+            *run.hands.world.violations,
+            *([] if outcome.outcome == "rolled_back" else [outcome.outcome]),
+            *([] if run.hands.world.picture == before else ["another picture"]),
+            *(f"{one.stage} {one.step}" for one in outcome.undone if one.step is not Step.DONE),
+        )
+    ]
 
 
 @pytest.mark.parametrize("slug", BEFORE_RETURN)
@@ -88,60 +119,44 @@ async def test_before_the_point_of_no_return_every_fault_is_taken_back(
     temporal: Client, slug: Slug
 ) -> None:
     """Whichever order of a stage fails, in whichever way, whether or not it had its effect."""
-    cases = list(faults((slug,)))
+    cases = list(faults(slug))
     assert cases
-    for start in range(0, len(cases), 8):  # side by side, as many as the machine bears
-        await asyncio.gather(*(taken_back(temporal, *case) for case in cases[start : start + 8]))
+    assert await side_by_side([taken_back(temporal, case) for case in cases]) == []
 
 
-async def decided(
-    client: Client,
-    slug: Slug,
-    key: str,
-    kind: str,
-    late: bool,
-    verb: str,  # noqa: FBT001 - as above
-) -> Outcome:
-    """Let one order fail, and decide so; return the outcome of a run that broke no invariant."""
+async def decided(client: Client, case: Case, verb: str) -> list[str]:
+    """Let one order fail, and decide so; return what went wrong then."""
     run = new_run(client)
     before = run.hands.world.picture
-    plant(run, key, kind, late=late)
+    plant(run, case)
     async with at_work(run):
         await run.start(on_fault="roll_back")
-        progress = await run.waits("decision")
-        assert progress.waiting is not None
-        assert progress.waiting.stage is slug
-        stage = {"stage": slug} if verb == "retry" else {}
+        await run.waits("decision")
+        stage = {"stage": case.slug} if verb == "retry" else {}
         await run.says(verb, by="ann", reason="so it is", **stage)
         outcome = await run.outcome()
-    assert run.hands.world.violations == [], (slug, key, kind, late, verb)
-    if verb == "roll_back":
-        assert run.hands.world.picture == before, (slug, key, kind, late)
-    return outcome
+    wished = "completed" if verb == "retry" else "rolled_back"
+    back = verb == "retry" or run.hands.world.picture == before
+    return [
+        f"{case} {verb}: {words}"
+        for words in (
+            *run.hands.world.violations,
+            *([] if outcome.outcome == wished else [outcome.outcome]),
+            *([] if back else ["another picture"]),
+        )
+    ]
 
 
+@pytest.mark.parametrize("verb", ["retry", "roll_back"])
 @pytest.mark.parametrize("slug", AFTER_RETURN)
 async def test_after_the_point_of_no_return_a_fault_asks_and_both_answers_work(
-    temporal: Client, slug: Slug
+    temporal: Client, slug: Slug, verb: str
 ) -> None:
-    """Nothing is undone by itself any more; `retry` goes forward, `roll_back` brings it all back."""
-    cases = [
-        case
-        for case in faults((slug,))
-        if "edge2" not in case[1] and "server2" not in case[1] and "await" not in case[1]
-    ]
-    if slug is Slug.DRAIN_PROTOCOL_SERVERS:
-        # The first graceful stop is the point of no return: the wait before it is not yet past it.
-        assert any("stop_gracefully" in key for _, key, _, _ in cases)
-    pairs = [(case, verb) for case in cases for verb in ("retry", "roll_back")]
-    for start in range(0, len(pairs), 8):
-        ended = await asyncio.gather(
-            *(decided(temporal, *case, verb) for case, verb in pairs[start : start + 8])
-        )
-        assert [outcome.outcome for outcome in ended] == [
-            "rolled_back" if verb == "roll_back" else "completed"
-            for _, verb in pairs[start : start + 8]
-        ]
+    """Nothing is undone by itself any more; `retry` goes on, `roll_back` brings it all back."""
+    # The wait before the first graceful stop is not yet past it.
+    cases = [c for c in faults(slug) if "await_s" not in c.key]
+    assert cases
+    assert await side_by_side([decided(temporal, case, verb) for case in cases]) == []
 
 
 @pytest.mark.parametrize("slug", [s for s in Slug if s is not Slug.CHECK_PREREQUISITES])
@@ -185,7 +200,7 @@ async def test_a_rejection_after_the_point_of_no_return_can_be_asked_again(
 
 async def test_an_undo_restores_the_baseline_and_no_further(temporal: Client) -> None:
     """What did not run before is not started: a Monitor, a Scheduler, a disabled link."""
-    run = new_run(temporal)
+    run = new_run(temporal, servers=2)
     for place in (
         ("cluster1-edge1", Service.MONITOR),
         ("cluster1-server2", Service.SCHEDULER),
@@ -275,7 +290,7 @@ def test_nothing_begun_is_nothing_undone() -> None:
 
 def test_skipped_scheduling_is_still_proven_off_before_a_start() -> None:
     """Before any `start_tm` of the source the target's scheduling is seen stopped."""
-    stop = o.StopTransactionManager(node="cluster1-server1", grace=60)
+    stop = o.StopTransactionManager(node="cluster1-server1", grace=timedelta(seconds=60))
     graceful = PLAN.stage(Slug.DRAIN_PROTOCOL_SERVERS).waves[1]
     begun = {Slug.DRAIN_PROTOCOL_SERVERS: graceful, Slug.DRAIN_TRANSACTION_MANAGER: (stop,)}
     first, *_ = plan_undo(PLAN, begun, Baseline(whole=True))
