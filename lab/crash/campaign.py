@@ -195,7 +195,7 @@ def catalogue(den: Den, events: int) -> Catalogue:
     """Say what the run consisted of that has just ended without attacks."""
     effects = list(records.read(den.lab.layout.effects))
     changed = min((entry["at"] for entry in effects), default=0.0)
-    seen = sorted(den.gatekeeper.requests.items(), key=lambda item: item[1].first)
+    seen = sorted(den.lines.gatekeeper.requests.items(), key=lambda item: item[1].first)
     draining = Counter(entry["place"] for entry in effects if entry["effect"] == "drain")
     return Catalogue(
         requests=tuple(Known(r, s.times, observing=s.first < changed) for r, s in seen),

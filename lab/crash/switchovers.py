@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,6 @@ from lab.crash.house import Den
 from lab.crash.points import KILLS, Point
 from lab.crash.saboteur import Attack, Mission, Saboteur
 from lab.crash.watch import Act, Watch
-from lab.effects import Recorded
 from lab.evidence import Evidence, gather
 from lab.invariants import Roles
 from lab.layout import ESTATE
@@ -79,7 +78,7 @@ async def attack(den: Den, mission: Mission) -> Attacked:
         handle = await den.client.start_workflow(
             "Switchover", REQUEST, id=WORKFLOW, task_queue="switchover"
         )
-        watch = Watch(layout, handle, requests=den.gatekeeper.moments)
+        watch = Watch(layout, handle, requests=den.lines.gatekeeper.moments)
         saboteur = Saboteur(den, watch, mission)
         run = await _seen_through(handle, watch)
         await saboteur.rest()
@@ -144,14 +143,8 @@ async def _judged(den: Den, run: Run, attacks: tuple[Attack, ...]) -> Verdict:
     evidence = _without_reboots(await gather(den.lab.layout), attacks)
     verdict = judge(roles, run, evidence)
     booted = sum(recorded.by in BY_THE_REBOOT for recorded in evidence.effects)
-    early = overtaken(evidence.effects)
-    effects = replace(
-        verdict.effects,
-        unexpected=verdict.effects.unexpected - booted,
-        misordered=verdict.effects.misordered + len(early),
-    )
-    words = verdict.words | ({"overtaken": [str(one) for one in early]} if early else {})
-    return replace(verdict, effects=effects, words=words)
+    effects = replace(verdict.effects, unexpected=verdict.effects.unexpected - booted)
+    return replace(verdict, effects=effects)
 
 
 def _without_reboots(evidence: Evidence, attacks: tuple[Attack, ...]) -> Evidence:
@@ -163,22 +156,6 @@ def _without_reboots(evidence: Evidence, attacks: tuple[Attack, ...]) -> Evidenc
         if not any(down <= sample.at <= up for down, up in boots)
     ]
     return replace(evidence, samples=samples)
-
-
-def overtaken(record: Sequence[Recorded]) -> list[Recorded]:
-    """Starts of what a pending graceful stop was about to end: an order turned round, too."""
-    pending: set[tuple[str, str]] = set()
-    found = []
-    for recorded in record:
-        effect = recorded.effect
-        service = (effect.place, effect.service)
-        if effect.effect == "drain":
-            pending.add(service)
-        elif effect.effect == "start" and service in pending:
-            found.append(recorded)
-        elif effect.effect != "start":
-            pending.discard(service)
-    return found
 
 
 def _resumes(attacks: tuple[Attack, ...], signs: list[float]) -> list[float]:

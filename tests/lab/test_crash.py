@@ -12,14 +12,13 @@ from random import Random
 import pytest
 
 from lab.crash.deck import AT_MOST_ONE, PER_RUN, Catalogue, Deck, Known, shares
-from lab.crash.gatekeeper import Gatekeeper
 from lab.crash.points import KINDS, Point
 from lab.crash.proof import BEGIN, END, write
-from lab.crash.requests import Request
-from lab.crash.switchovers import overtaken
-from lab.crash.wires import SHELL_BY_WIRE, Wire
-from lab.effects import Effect, Recorded
+from lab.effects import Effect, Recorded, overtaken
 from lab.layout import SHELL_PORT, Layout
+from lab.lines.gatekeeper import Gatekeeper
+from lab.lines.requests import Request
+from lab.lines.wires import SHELL_BY_WIRE, Wire
 from lab.node.gate import Moment, passes
 
 RUN = "0b6b6f0e-8f1c-4a53-9a57-2f6f0f6d1a01"
