@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
@@ -18,17 +17,15 @@ from lab.crash.house import Den
 from lab.crash.points import KILLS, Point
 from lab.crash.saboteur import Attack, Mission, Saboteur
 from lab.crash.watch import Act, Watch
+from lab.direction import SOURCE, TARGET, roles
 from lab.evidence import Evidence, gather
-from lab.invariants import Roles
 from lab.layout import ESTATE
 from lab.product import WORKFLOW
 from lab.samples import Samples
 from lab.settling import settle
 from lab.traffic.process import Traffic
 from lab.verdict import Run, Verdict, judge
-from workflows.estate import Estate
 
-SOURCE, TARGET = "cluster1", "cluster2"
 REQUEST = {"estate": ESTATE, "source": SOURCE, "target": TARGET, "reason": "a crash run"}
 CLIENTS = 10
 """Two of them always have a large transfer in flight."""
@@ -72,7 +69,7 @@ async def attack(den: Den, mission: Mission) -> Attacked:
     await den.reset()
     layout = den.lab.layout
     worker = den.workers.start()
-    async with _living(den) as traffic:
+    async with living(den) as traffic:
         await worker.ready()
         await asyncio.sleep(WARM_UP)
         handle = await den.client.start_workflow(
@@ -98,7 +95,7 @@ async def attack(den: Den, mission: Mission) -> Attacked:
 
 
 @asynccontextmanager
-async def _living(den: Den) -> AsyncIterator[Traffic]:
+async def living(den: Den) -> AsyncIterator[Traffic]:
     """Clients transfer, and the estate is sampled."""
     samples, traffic = Samples(den.lab.layout), Traffic(den.lab.layout, CLIENTS)
     samples.start()
@@ -138,10 +135,9 @@ async def _await_outcome(handle: WorkflowHandle[Any, Any], watch: Watch) -> None
 
 
 async def _judged(den: Den, run: Run, attacks: tuple[Attack, ...]) -> Verdict:
-    text = den.lab.layout.estate_file.read_text(encoding="utf-8")
-    roles = Roles(Estate.model_validate(yaml.safe_load(text)), SOURCE, TARGET)
-    evidence = _without_reboots(await gather(den.lab.layout), attacks)
-    verdict = judge(roles, run, evidence)
+    layout = den.lab.layout
+    evidence = _without_reboots(await gather(layout), attacks)
+    verdict = judge(roles(layout), run, evidence)
     booted = sum(recorded.by in BY_THE_REBOOT for recorded in evidence.effects)
     effects = replace(verdict.effects, unexpected=verdict.effects.unexpected - booted)
     return replace(verdict, effects=effects)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
+from lab.direction import SOURCE, TARGET
 from lab.layout import Layout
 from lab.lines.lines import BALANCER
 from workflows.stages import POINT_OF_NO_RETURN, Slug
-
-SOURCE, TARGET = "cluster1", "cluster2"
-"""Every switchover of a lab that has faults goes this way."""
 
 Kind = Literal["refused", "unreachable", "unknown", "lost"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
