@@ -1,9 +1,10 @@
-"""What can be done with a lab from a terminal? ``python -m lab up``, ``demo`` and ``crash``."""
+"""What can a terminal do with a lab? ``python -m lab up``, ``demo``, ``crash`` and ``undo``."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,14 +16,33 @@ import typer
 from lab.crash.command import crash
 from lab.databases import ACCOUNTS
 from lab.demo import Demo, Wishes
+from lab.faults.fault import Fault
+from lab.faults.operator import Answer
+from lab.faults.ordeal import Ordeal
 from lab.house import Lab
+from lab.layout import Layout
+from lab.leaving import leaving_in_order
+from lab.product import FINDINGS
 from lab.traffic.process import CLIENTS
-from lab.verdict import Verdict
+from lab.undo.command import undo
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 app.command()(crash)
+app.command()(undo)
 
+BAD_INPUT = 2
+EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}
+"""How a demonstration exits that ended as it should."""
+
+Failing = Annotated[
+    Optional[str],  # noqa: UP045 - typer
+    typer.Option(metavar="STAGE:PLACE:KIND", help="Fail there until the run has noticed."),
+]
+Answering = Annotated[
+    Optional[Answer],  # noqa: UP045 - typer
+    typer.Option(help="What to say where the run asks then; without it: retry."),
+]
 Directory = Annotated[Optional[Path], typer.Option("--dir", help="Where it lives.")]  # noqa: UP045 - typer
 
 
@@ -43,26 +63,51 @@ def up(
 
 
 @app.command()
-def demo(
+def demo(  # noqa: PLR0913 - each is a word of the command line
     directory: Directory = None,
     json: Annotated[Optional[Path], typer.Option(help="Write the verdict to this file.")] = None,  # noqa: UP045 - typer
     clients: Annotated[int, typer.Option(min=1, max=ACCOUNTS)] = CLIENTS,
     *,
     literal: Annotated[bool, typer.Option(help="Follow the vendor's page instead.")] = False,
     keep: Annotated[bool, typer.Option(help="Leave everything up until Ctrl-C.")] = False,
+    fail: Failing = None,
+    answer: Answering = None,
 ) -> None:
-    """Switch a living estate over and say what it cost; exit 1 if anything went wrong."""
+    """Switch a living estate over and say what it cost; exit 1 if anything went wrong.
+
+    With --fail, exit 4 if all was taken back as it should, and 6 if stage 0 refused to begin.
+    """
+    ordeal = _ordeal(fail, answer, literal=literal)
     with lodgings(directory) as place, suppress(asyncio.CancelledError):
-        verdict = asyncio.run(_demonstrate(Demo(Wishes(place, clients, literal, keep, json))))
-        raise typer.Exit(1 if verdict.problems() else 0)
+        wishes = Wishes(place, clients, literal, keep, json, ordeal)
+        verdict = asyncio.run(leaving_in_order(Demo(wishes).run()))
+        raise typer.Exit(1 if verdict.problems() else EXITS[verdict.outcome])
     raise typer.Exit(128 + signal.SIGTERM)
 
 
-async def _demonstrate(demo: Demo) -> Verdict:
-    """Leave in order on SIGTERM, too, as ``asyncio.run`` does on SIGINT."""
-    task = asyncio.ensure_future(demo.run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
+def _ordeal(fail: str | None, answer: Answer | None, *, literal: bool) -> Ordeal | None:
+    """Read what is to fail; what cannot be is refused before anything is started."""
+    if fail is None:
+        _require(answer is None, "--answer says what follows a fault: it needs --fail")
+        return None
+    _require(not literal, "--literal drives nothing that could take a fault back")
+    try:
+        fault = Fault.read(fail, Layout(Path("/"), "127.0.0"))
+    except ValueError as mistake:
+        raise typer.Exit(_complain(f"--fail {fail}: {mistake}")) from mistake
+    asks = not fault.undone_by_itself
+    _require(asks or answer is None, f"{fault.stage} asks nobody: --answer is for later stages")
+    return Ordeal(fault, answer or "retry")
+
+
+def _require(holds: bool, words: str) -> None:  # noqa: FBT001 - it reads as a sentence
+    if not holds:
+        raise typer.Exit(_complain(words))
+
+
+def _complain(words: str) -> int:
+    print(words, file=sys.stderr)
+    return BAD_INPUT
 
 
 async def _serve(place: Path, servers: int, edges: int) -> None:

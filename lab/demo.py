@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from lab import records
+from lab.direction import SOURCE, TARGET, roles
 from lab.evidence import gather
+from lab.faults.ordeal import PATIENCE, Ordeal
 from lab.house import Lab
-from lab.invariants import Roles
 from lab.layout import Layout
+from lab.lines.estate import write_wired_estate
+from lab.lines.lines import Lines
 from lab.literal import Literal
 from lab.product import Product, stage_of
 from lab.samples import Samples
@@ -29,9 +31,7 @@ from lab.settling import settle
 from lab.temporal import TemporalServer
 from lab.traffic.process import Traffic
 from lab.verdict import Run, Verdict, judge
-from workflows.estate import Estate
 
-SOURCE, TARGET = "cluster1", "cluster2"
 WARM_UP = 8.0
 """Seconds until large transfers are on their way and there are old files to read back."""
 RUN_ON = 10.0
@@ -49,6 +49,7 @@ class Wishes:
     literal: bool
     keep: bool
     json: Path | None
+    ordeal: Ordeal | None = None
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,15 @@ class Demo:
         self._say(f"Temporal's Web UI: {server.ui}")
         product = Product(layout, server.address)
         stack.push_async_callback(product.stop)
+        drive = lambda: product.switch_over(SOURCE, TARGET, client)  # noqa: E731
+        if ordeal := self._wishes.ordeal:
+            lines = await stack.enter_async_context(Lines.open(layout))
+            write_wired_estate(layout, layout.estate_file.parent, PATIENCE)
+            drive = lambda: ordeal.endure(product, client, lines)  # noqa: E731
+            self._say(f"{ordeal.fault} will strike, and last until the run has noticed")
         await product.start_worker()
         self._say("a worker is ready")
-        return Driver(
-            lambda: product.switch_over(SOURCE, TARGET, client),
-            lambda: stage_of(client),
-            server.ui,
-        )
+        return Driver(drive, lambda: stage_of(client), server.ui)
 
     @asynccontextmanager
     async def _telling(self, layout: Layout, driver: Driver) -> AsyncIterator[None]:
@@ -182,6 +185,7 @@ def table(verdict: Verdict) -> Table:
         f"{effects.repeated} repeated, {effects.skipped} skipped, "
         f"{effects.misordered} misordered, {effects.unexpected} unexpected",
         "invariants": f"{invariants.violations} violations in {invariants.samples} judgements",
+        "baseline": f"{verdict.baseline.differences} differences" if verdict.baseline else "left",
         "seconds": f"{seconds.total} in all: {seconds.drain} until the clients had left, "
         f"{seconds.orchestration} ours",
     }
@@ -202,9 +206,7 @@ def _megabytes() -> int:
 
 
 async def _judged(layout: Layout, run: Run) -> Verdict:
-    text = layout.estate_file.read_text(encoding="utf-8")
-    estate = Estate.model_validate(yaml.safe_load(text))
-    return judge(Roles(estate, SOURCE, TARGET), run, await gather(layout))
+    return judge(roles(layout), run, await gather(layout))
 
 
 async def _until_told() -> None:

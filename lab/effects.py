@@ -69,6 +69,22 @@ def repeated(record: Iterable[Recorded]) -> list[Recorded]:
     return found
 
 
+def overtaken(record: Iterable[Recorded]) -> list[Recorded]:
+    """Starts of what a pending graceful stop was about to end: an order turned round."""
+    pending: set[tuple[str, str]] = set()
+    found = []
+    for recorded in record:
+        effect = recorded.effect
+        service = (effect.place, effect.service)
+        if effect.effect == "drain":
+            pending.add(service)
+        elif effect.effect == "start" and service in pending:
+            found.append(recorded)
+        elif effect.effect != "start":
+            pending.discard(service)
+    return found
+
+
 def _again(before: Effect, recorded: Recorded) -> bool:
     """A stop after a drain is asked for again only if it found nothing left to stop."""
     now = recorded.effect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from workflows.estate import Estate
 
 Described = dict[str, Any]
 
-TIMING = {
+TIMING: Mapping[str, float] = {
     "grace": 10,
     "transaction_manager_grace": 30,
     "stop_margin": 3,
@@ -39,13 +40,17 @@ TIMING = {
     "reading_interval": 0.3,
     "readings": 3,
     "patience": 86400,
+    "unreachable_patience": 60,
 }
 """The lab's delays are short; a real estate keeps the defaults."""
 
 
-def write_estate(layout: Layout) -> Estate:
-    """Write the estate file, and return what it says; keys and hosts must have been made."""
-    described = describe(layout)
+def write_estate(layout: Layout, timing: Mapping[str, float] | None = None) -> Estate:
+    """Write the estate file, and return what it says; keys and hosts must have been made.
+
+    *timing* holds what is to differ from ``TIMING``, in seconds.
+    """
+    described = describe(layout, timing)
     estate = Estate.model_validate(described)
     layout.estate_file.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(described, sort_keys=False, width=100)
@@ -53,8 +58,8 @@ def write_estate(layout: Layout) -> Estate:
     return estate
 
 
-def describe(layout: Layout) -> Described:
-    """Everything the estate file says."""
+def describe(layout: Layout, timing: Mapping[str, float] | None = None) -> Described:
+    """Everything the estate file says; *timing* as for ``write_estate``."""
     one, two = layout.clusters
     return {
         "name": ESTATE,
@@ -75,7 +80,7 @@ def describe(layout: Layout) -> Described:
             "driver": "postgresql",
             "links": [_link(one.name, two.name), _link(two.name, one.name)],
         },
-        "timing": TIMING,
+        "timing": {**TIMING, **(timing or {})},
         "ignored_peers": [layout.monitoring],
     }
 

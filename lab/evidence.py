@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 
 from lab import records
+from lab.baseline import differences
 from lab.effects import Recorded, read_effects
 from lab.layout import PROBE_ACCOUNT, ClusterLayout, Layout
 from lab.samples import Sample, read_samples
@@ -62,6 +63,8 @@ class Evidence:
     """Transfers that the clusters' databases still call In Progress."""
     orphans: int = 0
     """Files named ``*.m_inproc`` that nobody will ever finish (F16)."""
+    differences: list[str] = field(default_factory=list)
+    """In what the estate differs from its baseline."""
 
 
 async def gather(layout: Layout) -> Evidence:
@@ -88,6 +91,7 @@ async def gather(layout: Layout) -> Evidence:
         stored={cluster.name: _digests(cluster) for cluster in layout.clusters},
         in_progress=in_progress,
         orphans=sum(len(list(c.storage.rglob("*.m_inproc"))) for c in layout.clusters),
+        differences=await differences(layout),
     )
 
 

@@ -5,14 +5,14 @@ A second reading of ``securetransport.md``, sections 2 and 3: nothing here comes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lab.effects import Effect, Recorded
 from lab.node import services
 from workflows.estate import Cluster, Estate, Node
 
-BEFORE = {
+BEFORE: Mapping[int, tuple[int, ...]] = {
     1: (),
     2: (1,),
     3: (1, 2),
@@ -56,7 +56,11 @@ def expected_effects(estate: Estate, source: str, target: str) -> tuple[Expected
     )
 
 
-def misordered(record: list[Recorded], expected: tuple[Expected, ...]) -> list[str]:
+def misordered(
+    record: list[Recorded],
+    expected: tuple[Expected, ...],
+    before: Mapping[int, tuple[int, ...]] = BEFORE,
+) -> list[str]:
     """Every expected effect that came before one that has to precede it."""
     first: dict[Effect, float] = {}
     for recorded in record:
@@ -72,7 +76,7 @@ def misordered(record: list[Recorded], expected: tuple[Expected, ...]) -> list[s
         for one in expected
         if one.effect in first
         for late in [
-            max((latest[step] for step in BEFORE[one.step] if step in latest), default=None)
+            max((latest[step] for step in before[one.step] if step in latest), default=None)
         ]
         if late is not None and late[0] > first[one.effect]
     ]

@@ -29,6 +29,8 @@ class TrafficFate:
     straddling: int
     """Transfers that were in flight when traffic was redirected."""
     redirect_gap_seconds: float | None
+    redirected: bool
+    """Whether traffic was sent to another cluster at all."""
     young_reads: int
     """Reads of a file that the other storage may not have yet: measured, not promised."""
     young_reads_failed: int
@@ -76,6 +78,7 @@ def traffic_fate(evidence: Evidence, source: Sequence[str], target: Sequence[str
         failed=sum(not one.ok for one in asked),
         straddling=len(straddling),
         redirect_gap_seconds=redirect_gap(evidence, source, target),
+        redirected=moved is not None,
         young_reads=len(young),
         young_reads_failed=len(late),
     )

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Self
 
 from lab import records
+from lab.baseline import node_differences
 from lab.databases import Databases
 from lab.estate_file import write_estate
-from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout, NodeLayout
+from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout
 from lab.loadbalancer import LoadBalancer
 from lab.machines import Machines, prepare
-from lab.node import services
-from lab.readings import read_node
 from lab.storage import Storage
 from lab.switches import Switches
 
@@ -68,7 +67,9 @@ class Lab:
         if Switches.read(self.layout.switches) != Switches():
             found.append("a switch is turned")
         for node in self.layout.nodes:
-            found += _differences(node)
+            found += node_differences(node)
+            if node.ledger.exists():
+                found.append(f"{node.name}: has a ledger")
         found += self.load_balancer.differences() + self.storage.differences()
         return found + await self.databases.differences()
 
@@ -145,20 +146,3 @@ def _free(block: str) -> bool:
 
 def _absolute(directory: Path) -> Path:
     return directory.absolute()
-
-
-def _differences(node: NodeLayout) -> list[str]:
-    seen = read_node(node)
-    found = []
-    if seen.running != set(services.baseline(node.kind)):
-        found.append(f"{node.name}: runs {', '.join(sorted(seen.running))}")
-    wished = set(services.SCHEDULING.values()) if _schedules(node) else set()
-    if seen.scheduling != wished:
-        found.append(f"{node.name}: schedules {', '.join(sorted(seen.scheduling)) or 'nothing'}")
-    if node.ledger.exists():
-        found.append(f"{node.name}: has a ledger")
-    return found
-
-
-def _schedules(node: NodeLayout) -> bool:
-    return node.kind == "server" and node.cluster == "cluster1"

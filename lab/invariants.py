@@ -195,15 +195,17 @@ def _between(standing: Standing) -> Iterator[tuple[int, str]]:
 def in_samples(roles: Roles, samples: Iterable[Sample]) -> tuple[int, list[Violation]]:
     """Judge what was really seen; return how many judgements, and the bad ones."""
     judged, found, lasting = 0, [], set[tuple[int, str]]()
+    before: Sample | None = None
     for sample in samples:
-        now = set(_seen(roles, sample))
+        now = set(_seen(roles, sample, before or sample))
+        before = sample
         judged += 5
         found += [Violation(sample.at, *broken) for broken in sorted(now - lasting)]
         lasting = now
     return judged, found
 
 
-def _seen(roles: Roles, sample: Sample) -> Iterator[tuple[int, str]]:
+def _seen(roles: Roles, sample: Sample, before: Sample) -> Iterator[tuple[int, str]]:
     clusters = roles.estate.clusters
     schedules = [c.name for c in clusters if any(sample.scheduling[s.name] for s in c.servers)]
     if len(schedules) > 1:
@@ -212,11 +214,14 @@ def _seen(roles: Roles, sample: Sample) -> Iterator[tuple[int, str]]:
         yield 2, f"traffic went to {sample.traffic or 'nowhere'}, which was seen not to serve"
     for cluster in clusters:
         up = [p for n in cluster.nodes for p in sample.running[n.name] if p in services.PROTOCOLS]
-        down = [
-            server.name for server in cluster.servers if "tm" not in sample.running[server.name]
+        # One that does not run yet, on a node that is being started, was not stopped.
+        gone = [
+            server.name
+            for server in cluster.servers
+            if "tm" in before.running[server.name] and "tm" not in sample.running[server.name]
         ]
-        if up and down:
-            yield 3, f"{down[0]} was seen without its Transaction Manager under protocol servers"
+        if up and gone:
+            yield 3, f"{gone[0]} was seen to lose its Transaction Manager under protocol servers"
     if not sample.synced:
         yield 4, "the file replication was seen not to run"
     for node in roles.estate.cluster(roles.target).nodes:

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
 from lab.children import HERE, end, ended, spawn
@@ -19,7 +25,22 @@ from lab.verdict import Run
 
 READY_WITHIN = 30.0
 ENDS_WITHIN = 900.0
+ANSWERS_WITHIN = 30.0
 WORKFLOW = f"switchover-{ESTATE}"
+STATE = SearchAttributeKey.for_keyword("SwitchoverState")
+STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
+ENDED = "ended"
+"""What is said of the state of a run that has none any more."""
+FINDINGS = "findings"
+"""What is said of a run that never began, since a prerequisite did not hold."""
+EXITS = {0: "completed", 4: "rolled_back", 6: FINDINGS}
+"""How the console says it."""
+
+Handle = WorkflowHandle[Any, Any]
+
+
+class NotTaken(Exception):
+    """A run did not take a decision."""
 
 
 class Product:
@@ -51,25 +72,35 @@ class Product:
                 raise RuntimeError(f"the worker is not ready: {_text(self.worker_log)[-3000:]}")
             await asyncio.sleep(0.05)
 
-    async def switch_over(self, source: str, target: str, client: Client) -> Run:
-        """Start a switchover by the console and wait for its outcome."""
+    async def switch_over(self, source: str, target: str, client: Client, *more: str) -> Run:
+        """Start a switchover by the console, with *more* words, and wait for its outcome."""
         began = time.time()
-        words = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait"]
+        words = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait", *more]
         self._console = self._spawn(words, self.console_log)
         if not await ended(self._console, ENDS_WITHIN):
             return Run(f"none after {ENDS_WITHIN:.0f} s", began, time.time())
         finished = time.time()
         code = self._console.returncode
-        handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(WORKFLOW)
+        handle: Handle = client.get_workflow_handle(WORKFLOW)
         try:
             outcome = await handle.result()
         except (WorkflowFailureError, RPCError):
-            return Run(f"failed, exit {code}; see {self.console_log}", began, finished)
+            failed = f"failed, exit {code}; see {self.console_log}"
+            said = FINDINGS if EXITS.get(code) == FINDINGS else failed
+            return Run(said, began, finished)
         stages = tuple(
             {"stage": stage["stage"], "seconds": stage["seconds"]} for stage in outcome["stages"]
         )
         said = outcome["outcome"]
-        return Run(said if code == 0 else f"{said}, but exit {code}", began, finished, stages)
+        agrees = EXITS.get(code) == said
+        return Run(said if agrees else f"{said}, but exit {code}", began, finished, stages)
+
+    async def decide(self, verb: str, *words: str) -> None:
+        """Answer a run that waits, by the console."""
+        log = self._layout.root / "decisions.log"
+        console = self._spawn(["starter", verb, ESTATE, *words], log)
+        if not await ended(console, ANSWERS_WITHIN) or console.returncode:
+            raise NotTaken(f"{verb} was not taken: {_text(log)[-500:]}")
 
     async def stop(self) -> None:
         """End both."""
@@ -92,6 +123,17 @@ async def stage_of(client: Client) -> str:
     except RPCError:
         return ""
     return str(status["stage"]) if status else ""
+
+
+async def state_of(handle: Handle) -> str:
+    """Say what state a run shows; "" before it shows any, and ``ended`` when it is over."""
+    try:
+        seen = await handle.describe()
+    except RPCError:  # not started yet, or the server is away
+        return ""
+    if seen.status is not WorkflowExecutionStatus.RUNNING:
+        return ENDED
+    return seen.typed_search_attributes.get(STATE) or ""
 
 
 def _text(log: Path) -> str:

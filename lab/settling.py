@@ -26,7 +26,7 @@ async def settle(layout: Layout) -> None:
 
 
 async def _at_rest(layout: Layout) -> bool:
-    one, two = (_files(cluster.storage) for cluster in layout.clusters)
+    one, two = (files(cluster.storage) for cluster in layout.clusters)
     if one != two or any(path.startswith("inbox/") for path in one):
         return False
     for cluster in layout.clusters:
@@ -37,7 +37,8 @@ async def _at_rest(layout: Layout) -> bool:
     return True
 
 
-def _files(storage: Path) -> set[str]:
+def files(storage: Path) -> set[str]:
+    """Everything on a storage that is whole."""
     return {
         str(path.relative_to(storage))
         for path in storage.rglob("*")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lab.effects import repeated
+from lab.effects import overtaken, repeated
 from lab.evidence import Evidence
 from lab.expected import expected_effects, misordered
 from lab.fates import (
@@ -20,6 +20,7 @@ from lab.fates import (
 )
 from lab.invariants import Roles, in_intervals, in_samples
 from lab.node import services
+from lab.taken_back import REDIRECT, Fared, Turn, taken_back
 
 SHOWN = 20
 """How many words of one kind a verdict carries along."""
@@ -34,6 +35,10 @@ class Run:
     ended: float
     stages: tuple[dict[str, Any], ...] = ()
     """``{"stage": ..., "seconds": ...}`` and whatever else is known, in order."""
+    wished: str = "completed"
+    """The outcome that it should have."""
+    turn: Turn | None = None
+    """Where it turned back, if it did."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,13 @@ class InvariantsFate:
 
     samples: int
     violations: int
+
+
+@dataclass(frozen=True)
+class BaselineFate:
+    """Whether the estate stands again as it stood before."""
+
+    differences: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,10 @@ class Verdict:
     """Transfers that a Transaction Manager left In Progress for ever."""
     orphans: int
     """Unfinished files that it left on the storages."""
+    baseline: BaselineFate | None = None
+    """Of a run that turned back."""
+    wished: str = "completed"
+    turn: Turn | None = None
     words: dict[str, list[str]] = field(default_factory=dict)
     """What the numbers above are made of, where they are bad."""
 
@@ -96,18 +112,20 @@ class Verdict:
         return {**asdict(self), "problems": self.problems()}
 
     def _faults(self) -> Iterator[str]:
-        if self.outcome != "completed":
-            yield f"the outcome is {self.outcome}"
+        if self.outcome != self.wished:
+            other = "" if self.wished == "completed" else f", expected {self.wished}"
+            yield f"the outcome is {self.outcome}{other}"
         must_be_zero = {
             "traffic": ("failed",),
             "files": ("missing", "corrupt", "duplicated"),
             "events": ("missing", "duplicated"),
             "effects": ("repeated", "skipped", "misordered", "unexpected"),
             "invariants": ("violations",),
+            "baseline": ("differences",),
         }
         for section, names in must_be_zero.items():
             for name in names:
-                if count := getattr(getattr(self, section), name):
+                if count := getattr(getattr(self, section), name, 0):
                     yield f"{section}: {count} {name}"
         if self.left_in_progress:
             yield f"{self.left_in_progress} transfers are In Progress for ever"
@@ -115,29 +133,40 @@ class Verdict:
             yield f"{self.orphans} unfinished files are left on the storages"
 
     def _empty(self) -> Iterator[str]:
-        denominators = {
-            "traffic": ("clients", "attempted", "straddling"),
+        denominators: dict[str, tuple[str, ...]] = {
+            "traffic": ("clients", "attempted", *(("straddling",) if self._redirects else ())),
             "files": ("expected",),
             "events": ("expected",),
-            "effects": ("expected", "recorded"),
+            "effects": ("expected", "recorded") if self._acts else (),
             "invariants": ("samples",),
         }
         for section, names in denominators.items():
             for name in names:
                 if not getattr(getattr(self, section), name):
                     yield f"{section}: {name} is zero, so nothing was proved"
-        if self.traffic.redirect_gap_seconds is None:
+        if self._redirects and self.traffic.redirect_gap_seconds is None:
             yield "traffic: no client was seen to move from the source to the target"
+
+    @property
+    def _redirects(self) -> bool:
+        """Whether traffic moved: not where the run turned back before that step had its effect."""
+        return self.turn is None or self.turn.step > REDIRECT or self.traffic.redirected
+
+    @property
+    def _acts(self) -> bool:
+        """Whether anything was to be done: not where the run turned back before the first step."""
+        return acts(self.turn)
 
 
 def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
     """Form a verdict; every number comes from the evidence, none from what was planned."""
-    effects, effect_words = _effects(roles, evidence)
+    effects, effect_words = _effects(roles, run.turn, evidence)
     judged, broken = in_intervals(roles, evidence.effects)
     sampled, seen = in_samples(roles, evidence.samples)
-    if not evidence.samples or not evidence.effects:
+    if not evidence.samples or (acts(run.turn) and not evidence.effects):
         judged = sampled = 0  # one kind of evidence does not stand in for the other
     words = effect_words | {
+        "differences": evidence.differences if run.turn else [],
         "failed": [
             f"{one.client} {one.operation}: {one.words}" for one in evidence.tried if not one.ok
         ],
@@ -152,6 +181,9 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
         effects=effects,
         invariants=InvariantsFate(judged + sampled, len(broken) + len(seen)),
         seconds=_seconds(roles, run, evidence),
+        baseline=BaselineFate(len(evidence.differences)) if run.turn else None,
+        wished=run.wished,
+        turn=run.turn,
         stages=run.stages,
         left_in_progress=evidence.in_progress,
         orphans=evidence.orphans,
@@ -159,23 +191,43 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
     )
 
 
-def _effects(roles: Roles, evidence: Evidence) -> tuple[EffectsFate, dict[str, list[str]]]:
-    expected = expected_effects(roles.estate, roles.source, roles.target)
-    wished = {one.effect for one in expected}
-    done = {recorded.effect for recorded in evidence.effects if recorded.changed}
+def acts(turn: Turn | None) -> bool:
+    """Whether a run that turned back there, if at all, had anything to do before."""
+    return turn is None or turn.step > 1 or (turn.step == 1 and turn.begun)
+
+
+def _effects(
+    roles: Roles, turn: Turn | None, evidence: Evidence
+) -> tuple[EffectsFate, dict[str, list[str]]]:
+    fared = _forward(roles, evidence) if turn is None else taken_back(roles, turn, evidence.effects)
     again = repeated(evidence.effects)
+    early = [f"{recorded}, overtaking a stop" for recorded in overtaken(evidence.effects)]
     words = {
         "repeated": [str(recorded) for recorded in again],
-        "skipped": sorted(str(effect) for effect in wished - done),
-        "misordered": misordered(evidence.effects, expected),
-        "unexpected": [
-            str(recorded)
-            for recorded in evidence.effects
-            if recorded not in again and not (recorded.changed and recorded.effect in wished)
-        ],
+        "skipped": fared.skipped,
+        "misordered": [*fared.misordered, *early],
+        "unexpected": [str(recorded) for recorded in fared.unexpected if recorded not in again],
     }
     counts = {kind: len(said) for kind, said in words.items()}
-    return EffectsFate(expected=len(wished), recorded=len(wished & done), **counts), words
+    return EffectsFate(len(fared.wished), len(fared.done), **counts), words
+
+
+def _forward(roles: Roles, evidence: Evidence) -> Fared:
+    """Judge the record of a run that went all the way."""
+    expected = expected_effects(roles.estate, roles.source, roles.target)
+    wished = frozenset(one.effect for one in expected)
+    done = frozenset(recorded.effect for recorded in evidence.effects if recorded.changed)
+    return Fared(
+        wished=wished,
+        done=wished & done,
+        skipped=sorted(str(effect) for effect in wished - done),
+        misordered=misordered(evidence.effects, expected),
+        unexpected=[
+            recorded
+            for recorded in evidence.effects
+            if not (recorded.changed and recorded.effect in wished)
+        ],
+    )
 
 
 def _seconds(roles: Roles, run: Run, evidence: Evidence) -> Seconds:
@@ -192,7 +244,9 @@ def _seconds(roles: Roles, run: Run, evidence: Evidence) -> Seconds:
     ] or ([moved.at] if moved else [])
     ends = [v.at for v in evidence.visits if v.node in source and v.what == "end"]
     total = run.ended - run.began
-    drain = max(0.0, max(ends) - max(begins)) if begins and ends else 0.0
+    # Where traffic came back, its clients' last end is no end of a drain.
+    went = run.turn is None and begins and ends
+    drain = max(0.0, max(ends) - max(begins)) if went else 0.0
     return Seconds(round(total, 2), round(drain, 2), round(total - drain, 2))
 
 

@@ -19,12 +19,12 @@ from lab import records
 from lab.crash.controls import Control
 from lab.crash.deck import SIDES, Catalogue, Deck, Known, shares
 from lab.crash.house import Den
+from lab.crash.keeping import keep_evidence
 from lab.crash.points import Point
 from lab.crash.saboteur import Mission
 from lab.crash.state import State, Wishes, forget, keep, kept
 from lab.crash.switchovers import Attacked, attack
 from lab.crash.tally import Covered, Tally
-from lab.product import WORKFLOW
 
 MORE_RUNS = 12
 """How many runs a whole campaign may add until every request is covered."""
@@ -137,20 +137,10 @@ class Campaign:
             keep(self._wishes, self._state)
 
     async def _keep_evidence(self, den: Den, run: Attacked) -> None:
-        """Copy what a run that went wrong has left; the next one begins with a reset."""
-        if self._wishes.json is None:
-            return
-        kept = self._wishes.json.with_suffix(".failures") / str(run.mission.seed)
-        kept.mkdir(parents=True, exist_ok=True)
-        layout = den.lab.layout
-        logs = den.workers.place.glob("worker-*.log")
-        for file in (layout.effects, layout.traffic, layout.sessions, layout.work, *logs):
-            if file.exists():
-                shutil.copy(file, kept)
-        attacks = "\n".join(f"{a.at:.2f} {a.point} {a.words}" for a in run.attacks)
-        (kept / "attacks.txt").write_text(f"{run.mission.token}\n{attacks}\n", encoding="utf-8")
-        history = await den.client.get_workflow_handle(WORKFLOW).fetch_history()
-        (kept / "history.json").write_text(history.to_json(), encoding="utf-8")
+        if self._wishes.json is not None:
+            place = self._wishes.json.with_suffix(".failures") / str(run.mission.seed)
+            attacks = (f"{a.at:.2f} {a.point} {a.words}" for a in run.attacks)
+            await keep_evidence(den, place, "\n".join([run.mission.token, *attacks]))
 
     def _covered(self) -> Covered:
         known = len(self._state.deck.catalogue.requests)
@@ -195,7 +185,7 @@ def catalogue(den: Den, events: int) -> Catalogue:
     """Say what the run consisted of that has just ended without attacks."""
     effects = list(records.read(den.lab.layout.effects))
     changed = min((entry["at"] for entry in effects), default=0.0)
-    seen = sorted(den.gatekeeper.requests.items(), key=lambda item: item[1].first)
+    seen = sorted(den.lines.gatekeeper.requests.items(), key=lambda item: item[1].first)
     draining = Counter(entry["place"] for entry in effects if entry["effect"] == "drain")
     return Catalogue(
         requests=tuple(Known(r, s.times, observing=s.first < changed) for r, s in seen),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
@@ -15,6 +14,7 @@ from lab.crash.controls import Control
 from lab.crash.points import Kind, Point
 from lab.crash.saboteur import Mission
 from lab.crash.state import Wishes
+from lab.leaving import leaving_in_order
 
 INTERRUPTED = 130
 """The exit code; with ``--json`` the same words go on from there."""
@@ -52,17 +52,10 @@ def crash(  # noqa: PLR0913, PLR0917 - each is a word of the command line
             json=json,
         )
         try:
-            good = asyncio.run(_run(Campaign(wishes)))
+            good = asyncio.run(leaving_in_order(Campaign(wishes).run()))
         except asyncio.CancelledError:  # by SIGTERM
             raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(0 if good else 1)
-
-
-async def _run(campaign: Campaign) -> bool:
-    """Leave in order on SIGTERM, too, as ``asyncio.run`` does on SIGINT."""
-    task = asyncio.ensure_future(campaign.run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
 
 
 def _mission(text: str) -> Mission:

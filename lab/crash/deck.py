@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lab.crash.points import KINDS, Kind, Point
-from lab.crash.requests import Request
+from lab.lines.requests import Request
 from lab.node.gate import When
 
 SHARES: dict[Kind, int] = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,34 @@ from typing import Self
 
 from temporalio.client import Client
 
-from lab.crash.estate import SWITCHES, write_wired_estate
-from lab.crash.gatekeeper import Gatekeeper
 from lab.crash.mortals import MortalServer, Workers
-from lab.crash.statements import Statements
-from lab.crash.wires import Wire
 from lab.house import Lab
+from lab.lines.estate import write_wired_estate
+from lab.lines.lines import Lines
+from lab.switches import Switches
+
+SWITCHES = Switches(
+    graceful_stop_ends="at_timeout",
+    transaction_manager_clock=4.0,
+    storage_delay=0.2,
+)
+"""Stops end at their timeout, so that there is a pending one to repeat."""
+
+SHORT = {
+    # Longer than a killed worker needs until it is back at work.
+    "grace": 8,
+    "storage_delay": 0.5,
+    # Of the time for a statement's attempt, which nobody retries before it is over.
+    "replication_patience": 3,
+}
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the estate of a den behaves, and what the product is told of its times."""
+
+    switches: Switches = SWITCHES
+    timing: Mapping[str, float] = field(default_factory=lambda: SHORT)
 
 
 @dataclass
@@ -27,13 +48,14 @@ class Den:
     server: MortalServer
     client: Client
     workers: Workers
-    gatekeeper: Gatekeeper
-    wires: dict[str, Wire] = field(default_factory=dict)
+    lines: Lines
+    habits: Habits
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, place: Path) -> AsyncIterator[Self]:
+    async def open(cls, place: Path, habits: Habits | None = None) -> AsyncIterator[Self]:
         """Have one; it goes without a trace."""
+        habits = habits or Habits()
         async with AsyncExitStack() as stack:
             lab = await stack.enter_async_context(Lab.open(place / "lab"))
             layout = lab.layout
@@ -42,31 +64,14 @@ class Den:
             client = await server.start()
             workers = Workers(server.address, place / "product")
             stack.push_async_callback(workers.kill)
-            write_wired_estate(layout, workers.estates)
-            gatekeeper = Gatekeeper(layout)
-            await stack.enter_async_context(gatekeeper.on_duty())
-            den = cls(lab, server, client, workers, gatekeeper)
-            for listener in await den._string_wires():
-                stack.callback(listener.close)
-            yield den
+            write_wired_estate(layout, workers.estates, habits.timing)
+            lines = await stack.enter_async_context(Lines.open(layout))
+            yield cls(lab, server, client, workers, lines, habits)
 
     async def reset(self) -> None:
         """Be as new."""
         await self.workers.kill()
         await self.lab.reset()
-        SWITCHES.write(self.lab.layout.switches)
-        self.gatekeeper.forget()
-        for wire in self.wires.values():
-            wire.heal()
-
-    async def _string_wires(self) -> list[asyncio.Server]:
-        layout = self.lab.layout
-        machines = [(node.name, node.address) for node in layout.nodes]
-        machines.append(("loadbalancer1", layout.load_balancer))
-        self.wires = {name: Wire(name, address) for name, address in machines}
-        databases = [
-            Statements(c.database_name, c.database_address, self.gatekeeper.passes)
-            for c in layout.clusters
-        ]
-        listeners = [await wire.listen() for wire in self.wires.values()]
-        return listeners + [await database.listen() for database in databases]
+        self.habits.switches.write(self.lab.layout.switches)
+        self.lines.gatekeeper.forget()
+        self.lines.heal()

@@ -16,9 +16,9 @@ from typing import Any
 from lab.crash.controls import Control, let_ledgers_vanish, start_while_pending
 from lab.crash.house import Den
 from lab.crash.points import Point
-from lab.crash.requests import Request
 from lab.crash.watch import Watch
-from lab.crash.wires import Wire
+from lab.lines.requests import Request
+from lab.lines.wires import Wire
 from lab.node.gate import Moment, When
 
 CATCHES_FOR = 0.3
@@ -81,7 +81,7 @@ class Saboteur:
         self._busy = False
         self._work: list[asyncio.Task[None]] = []
         self.attacks: list[Attack] = []
-        den.gatekeeper.spring = self._on_moment
+        den.lines.gatekeeper.spring = self._on_moment
         watch.on_event = self._on_event
         watch.on_drain = self._on_drain
         self._overtakes = mission.control == "start_overtakes"
@@ -93,7 +93,7 @@ class Saboteur:
 
     async def rest(self) -> None:
         """Attack no more; raise what went wrong with an attack itself."""
-        self._den.gatekeeper.spring = None
+        self._den.lines.gatekeeper.spring = None
         self._watch.on_event = lambda _: None
         self._watch.on_drain = lambda _, __: None
         await asyncio.gather(*self._work)
@@ -209,14 +209,14 @@ class Saboteur:
         await self._back(attack, time.time())
 
     async def _cut(self, attack: Attack, place: str) -> None:
-        wire = self._den.wires.get(place) or self._any_wire(attack)
+        wire = self._den.lines.wires.get(place) or self._any_wire(attack)
         wire.cut()
         await asyncio.sleep(self._chance(attack).uniform(*AWAY_FOR))
         wire.heal()
         await self._back(attack, time.time())
 
     async def _reset(self, attack: Attack, place: str) -> None:
-        wire = self._den.wires.get(place) or self._any_wire(attack)
+        wire = self._den.lines.wires.get(place) or self._any_wire(attack)
         wire.was_reset.clear()
         wire.resets_after = self._chance(attack).randint(1, RESET_WITHIN_BYTES)
         try:
@@ -238,7 +238,7 @@ class Saboteur:
         self._busy = False
 
     def _any_wire(self, attack: Attack) -> Wire:
-        return self._chance(attack).choice(list(self._den.wires.values()))
+        return self._chance(attack).choice(list(self._den.lines.wires.values()))
 
 
 _WHEN: dict[str, When] = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
@@ -18,18 +17,15 @@ from lab.crash.house import Den
 from lab.crash.points import KILLS, Point
 from lab.crash.saboteur import Attack, Mission, Saboteur
 from lab.crash.watch import Act, Watch
-from lab.effects import Recorded
+from lab.direction import SOURCE, TARGET, roles
 from lab.evidence import Evidence, gather
-from lab.invariants import Roles
 from lab.layout import ESTATE
 from lab.product import WORKFLOW
 from lab.samples import Samples
 from lab.settling import settle
 from lab.traffic.process import Traffic
 from lab.verdict import Run, Verdict, judge
-from workflows.estate import Estate
 
-SOURCE, TARGET = "cluster1", "cluster2"
 REQUEST = {"estate": ESTATE, "source": SOURCE, "target": TARGET, "reason": "a crash run"}
 CLIENTS = 10
 """Two of them always have a large transfer in flight."""
@@ -73,13 +69,13 @@ async def attack(den: Den, mission: Mission) -> Attacked:
     await den.reset()
     layout = den.lab.layout
     worker = den.workers.start()
-    async with _living(den) as traffic:
+    async with living(den) as traffic:
         await worker.ready()
         await asyncio.sleep(WARM_UP)
         handle = await den.client.start_workflow(
             "Switchover", REQUEST, id=WORKFLOW, task_queue="switchover"
         )
-        watch = Watch(layout, handle, requests=den.gatekeeper.moments)
+        watch = Watch(layout, handle, requests=den.lines.gatekeeper.moments)
         saboteur = Saboteur(den, watch, mission)
         run = await _seen_through(handle, watch)
         await saboteur.rest()
@@ -99,7 +95,7 @@ async def attack(den: Den, mission: Mission) -> Attacked:
 
 
 @asynccontextmanager
-async def _living(den: Den) -> AsyncIterator[Traffic]:
+async def living(den: Den) -> AsyncIterator[Traffic]:
     """Clients transfer, and the estate is sampled."""
     samples, traffic = Samples(den.lab.layout), Traffic(den.lab.layout, CLIENTS)
     samples.start()
@@ -139,19 +135,12 @@ async def _await_outcome(handle: WorkflowHandle[Any, Any], watch: Watch) -> None
 
 
 async def _judged(den: Den, run: Run, attacks: tuple[Attack, ...]) -> Verdict:
-    text = den.lab.layout.estate_file.read_text(encoding="utf-8")
-    roles = Roles(Estate.model_validate(yaml.safe_load(text)), SOURCE, TARGET)
-    evidence = _without_reboots(await gather(den.lab.layout), attacks)
-    verdict = judge(roles, run, evidence)
+    layout = den.lab.layout
+    evidence = _without_reboots(await gather(layout), attacks)
+    verdict = judge(roles(layout), run, evidence)
     booted = sum(recorded.by in BY_THE_REBOOT for recorded in evidence.effects)
-    early = overtaken(evidence.effects)
-    effects = replace(
-        verdict.effects,
-        unexpected=verdict.effects.unexpected - booted,
-        misordered=verdict.effects.misordered + len(early),
-    )
-    words = verdict.words | ({"overtaken": [str(one) for one in early]} if early else {})
-    return replace(verdict, effects=effects, words=words)
+    effects = replace(verdict.effects, unexpected=verdict.effects.unexpected - booted)
+    return replace(verdict, effects=effects)
 
 
 def _without_reboots(evidence: Evidence, attacks: tuple[Attack, ...]) -> Evidence:
@@ -163,22 +152,6 @@ def _without_reboots(evidence: Evidence, attacks: tuple[Attack, ...]) -> Evidenc
         if not any(down <= sample.at <= up for down, up in boots)
     ]
     return replace(evidence, samples=samples)
-
-
-def overtaken(record: Sequence[Recorded]) -> list[Recorded]:
-    """Starts of what a pending graceful stop was about to end: an order turned round, too."""
-    pending: set[tuple[str, str]] = set()
-    found = []
-    for recorded in record:
-        effect = recorded.effect
-        service = (effect.place, effect.service)
-        if effect.effect == "drain":
-            pending.add(service)
-        elif effect.effect == "start" and service in pending:
-            found.append(recorded)
-        elif effect.effect != "start":
-            pending.discard(service)
-    return found
 
 
 def _resumes(attacks: tuple[Attack, ...], signs: list[float]) -> list[float]:

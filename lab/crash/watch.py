@@ -10,11 +10,11 @@ from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
-from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
 from lab import records
 from lab.layout import Layout
+from lab.product import STAGE, STATE
 
 LOOKS_EVERY = 0.05
 ASKS_EVERY = 0.5
@@ -27,8 +27,6 @@ BY_A_WORKER = frozenset(
 """Events that nothing but a working worker brings about; an activity's start comes with its end."""
 GIVES_UP_AFTER = 5
 """Decisions of one run: what has not helped by then never will."""
-STATE = SearchAttributeKey.for_keyword("SwitchoverState")
-STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
 OPERATOR = "the saboteur's operator"
 
 

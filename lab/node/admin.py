@@ -5,7 +5,8 @@ Basic authentication, an API key, or a session from ``POST /myself``, whose writ
 answers about is in ``lab.node.rest`` and ``lab.node.logs``.
 
 Faults that can be planted on a node (``Switches.planted``): ``admin_password``: the password it
-accepts instead; ``refuse_operations`` (any text): operations answer 200 and ``isSuccessful`` false.
+accepts instead; ``refuse_operations`` (any text): operations answer 200 and ``isSuccessful`` false;
+``cluster_service_status``: what Scheduler and Folder Monitor are said to be.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Admin:
         @web.middleware
         async def trusted(request: web.Request, handler: Handler) -> web.StreamResponse:
             if not await self._passes("before", request):
+                if request.transport:
+                    request.transport.abort()  # without an answer
                 raise web.HTTPServiceUnavailable
             answer = self._objection(request) or await handler(request)
             await self._passes("after", request)

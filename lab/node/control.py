@@ -154,7 +154,8 @@ class Control:
         """Start what belongs to this node and does not run."""
         missing = [n for n in services.baseline(self._node.kind) if n not in self.running]
         for name in missing or ["admin"]:
-            self.start(name, by)
+            if name != "monitor" or name not in self.running:  # the first start has revived it
+                self.start(name, by)
 
     def stop_all(self, by: str, then: Callable[[], None]) -> None:
         """Stop whatever runs, admin included, and go on with *then*."""

@@ -4,8 +4,9 @@ Commands run in a real ``/bin/sh``, each in a session of its own. As with any SS
 that vanishes leaves its command running; only the machine's end takes it along.
 
 Faults that can be planted on a machine (``Switches.planted``): ``unreachable`` (any text): new
-connections and new commands find the line dead; ``taeh``: another content of that file, which
-stays until a reset.
+connections and new commands find the line dead; ``refuses_login`` (any text): nobody's key is
+accepted; ``noise``: what every command answers instead of being run; ``taeh``: another content of
+that file, which stays until a reset.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class _Visitor(asyncssh.SSHServer):
 
     @override
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        if "refuses_login" in self._context.planted:
+            return False
         operator = asyncssh.read_public_key(self._context.layout.keys / "operator.pub")
         return username == SHELL_USER and key.public_data == operator.public_data
 
@@ -106,6 +109,10 @@ class _Shell:
         """Run one command, then hand over how it ended."""
         if not (self._context.reachable and await self._passes("before", process)):
             process.channel.get_connection().abort()
+            return
+        if noise := self._context.planted.get("noise"):
+            process.stdout.write(noise.encode())
+            process.exit(0)
             return
         if taeh := self._context.planted.get("taeh"):
             home = self._context.layout.node(self._context.name).home

@@ -11,6 +11,7 @@ from lab.expected import expected_effects
 from lab.invariants import Roles
 from lab.node import services
 from lab.samples import Sample
+from lab.taken_back import opposite
 from lab.verdict import Run, Verdict, judge
 
 RUN = Run("completed", 0.0, 50.0, ({"stage": "stop_monitors", "seconds": 0.5},))
@@ -22,6 +23,20 @@ def effects(roles: Roles) -> list[Recorded]:
     """Every expected effect in the manual's order, one a second."""
     expected = expected_effects(roles.estate, roles.source, roles.target)
     return [Recorded(float(second), one.effect) for second, one in enumerate(expected)]
+
+
+def back_and_forth(roles: Roles, step: int) -> list[Recorded]:
+    """Every effect up to and with this step, then what takes each back, one a second."""
+    forward = expected_effects(roles.estate, roles.source, roles.target)
+    done = [one for one in forward if one.step <= step]
+    record = [Recorded(float(second), one.effect) for second, one in enumerate(done)]
+    back = {
+        opposite(roles, one.effect): None
+        for wanted in (5, 8, 7, 6, 4, 3, 2, 1)
+        for one in done
+        if one.step == wanted
+    }
+    return record + [Recorded(float(len(record) + n), effect) for n, effect in enumerate(back)]
 
 
 def evidence(roles: Roles) -> Evidence:

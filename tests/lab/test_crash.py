@@ -12,15 +12,15 @@ from random import Random
 import pytest
 
 from lab.crash.deck import AT_MOST_ONE, PER_RUN, Catalogue, Deck, Known, shares
-from lab.crash.gatekeeper import Gatekeeper
 from lab.crash.points import KINDS, Point
-from lab.crash.proof import BEGIN, END, write
-from lab.crash.requests import Request
-from lab.crash.switchovers import overtaken
-from lab.crash.wires import SHELL_BY_WIRE, Wire
-from lab.effects import Effect, Recorded
+from lab.crash.proof import NAME, lines
+from lab.effects import Effect, Recorded, overtaken
 from lab.layout import SHELL_PORT, Layout
+from lab.lines.gatekeeper import Gatekeeper
+from lab.lines.requests import Request
+from lab.lines.wires import SHELL_BY_WIRE, Wire
 from lab.node.gate import Moment, passes
+from lab.proof import between, markers
 
 RUN = "0b6b6f0e-8f1c-4a53-9a57-2f6f0f6d1a01"
 ANOTHER_RUN = "5cf8b1de-30a5-4d0f-8c42-9a3f8f3f2b02"
@@ -191,12 +191,13 @@ def test_the_table_replaces_the_one_before() -> None:
         "seed": 1,
         "seconds": 120.0,
     }
-    document = f"# Proof\n\n{BEGIN}\nold\n{END}\n\nthe rest\n"
-    once = write(result, document, "scripts/prove")
+    begin, end = markers(NAME)
+    document = f"# Proof\n\n{begin}\nold\n{end}\n\nthe rest\n"
+    once = between(document, NAME, lines(result, "scripts/prove"))
     assert once.startswith("# Proof\n\n")
     assert once.endswith("\n\nthe rest\n")
     assert "| points | 3: 2 before_effect, 1 reboot |" in once
     assert "old" not in once
-    assert write(result, once, "scripts/prove") == once
+    assert between(once, NAME, lines(result, "scripts/prove")) == once
     with pytest.raises(ValueError, match="crash campaign"):
-        write(result, "# Proof\n", "scripts/prove")
+        between("# Proof\n", NAME, lines(result, "scripts/prove"))

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import yaml
 
+from lab.baseline import differences
 from lab.house import Lab, claimed_block
 from lab.switches import Switches
 from tests.lab.waiting import eventually
@@ -61,6 +62,7 @@ async def run(*words: object) -> None:
 async def test_a_lab_comes_up_in_its_baseline(whole_lab: Lab) -> None:
     """Everything runs that should, nothing else, and nobody has done anything yet."""
     assert await whole_lab.at_baseline() == []
+    assert await differences(whole_lab.layout) == []
 
 
 async def wreck(lab: Lab) -> None:
@@ -82,6 +84,9 @@ async def test_a_reset_mends_everything_in_place(whole_lab: Lab) -> None:
     """Whatever was done, seconds later it is the baseline again, under the same addresses."""
     await wreck(whole_lab)
     assert len(await whole_lab.at_baseline()) >= 8
+    different = "\n".join(await differences(whole_lab.layout))
+    for place in ("cluster1-server1", "cluster2-edge1", "database2", "loadbalancer1"):
+        assert place in different
 
     began = time.monotonic()
     await whole_lab.reset()

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from lab import records
-from lab.crash.gatekeeper import Gatekeeper
-from lab.crash.requests import Request
-from lab.crash.statements import DATABASE_BY_WIRE, Statements
 from lab.house import Lab
 from lab.layout import SHELL_PORT, SHELL_USER
+from lab.lines.gatekeeper import Gatekeeper
+from lab.lines.requests import Request
+from lab.lines.statements import DATABASE_BY_WIRE, Statements
 from lab.node.gate import Moment, When
 
 DISABLE = 'ALTER SUBSCRIPTION "cluster2_to_cluster1" DISABLE'

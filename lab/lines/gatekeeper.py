@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from lab.crash.requests import Request
 from lab.layout import Layout
+from lab.lines.requests import Request
 from lab.node.gate import DROP, Moment, gate
 
 Spring = Callable[[Moment, Request], Awaitable[bool]]

@@ -1,4 +1,4 @@
-"""How does the saboteur stand between the product and a machine, to cut or to reset its line?"""
+"""How does someone stand between the product and a machine, to cut or to reset its line?"""
 
 from __future__ import annotations
 
@@ -18,54 +18,79 @@ _ABORT = struct.pack("ii", 1, 0)
 
 
 @dataclass
+class Connections:
+    """Everything that is connected over one line."""
+
+    refused: bool = False
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def cut(self) -> None:
+        """Reset what is connected, and refuse what comes."""
+        self.refused = True
+        self.break_off()
+
+    def heal(self) -> None:
+        """Take connections again."""
+        self.refused = False
+
+    def break_off(self) -> None:
+        """Reset what is connected."""
+        for writer in list(self.writers):
+            reset(writer)
+
+
+@dataclass
 class Wire:
-    """All connections to one machine's shell; they can be cut, refused, or reset at a byte."""
+    """All connections to one port; they can be cut, refused, or reset at a byte."""
 
     place: str
     address: str
-    refuses: bool = False
+    door: int = SHELL_BY_WIRE
+    leads_to: int = SHELL_PORT
     resets_after: int | None = None
     """How many more bytes pass, either way, until one connection is reset."""
+    answers_at_most: int | None = None
+    """After how many bytes of its answers every connection is reset."""
     was_reset: asyncio.Event = field(default_factory=asyncio.Event)
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    connections: Connections = field(default_factory=Connections)
 
     async def listen(self) -> asyncio.Server:
         """Take connections."""
         return await asyncio.start_server(
-            self._connect, self.address, SHELL_BY_WIRE, reuse_address=True
+            self._connect, self.address, self.door, reuse_address=True
         )
 
     def cut(self) -> None:
         """Reset what is connected, and refuse what comes."""
-        self.refuses = True
-        self.break_off()
+        self.connections.cut()
 
     def heal(self) -> None:
         """Take connections again, and leave them alone."""
-        self.refuses, self.resets_after = False, None
+        self.connections.heal()
+        self.resets_after = self.answers_at_most = None
 
     def break_off(self) -> None:
         """Reset what is connected."""
-        for writer in list(self._open):
-            _reset(writer)
+        self.connections.break_off()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refuses:
-            _reset(writer)
+        if self.connections.refused:
+            reset(writer)
             return
         try:
-            theirs, to_them = await asyncio.open_connection(self.address, SHELL_PORT)
+            theirs, to_them = await asyncio.open_connection(self.address, self.leads_to)
         except OSError:
-            _reset(writer)
+            reset(writer)
             return
         ends = {writer, to_them}
-        self._open |= ends
+        self.connections.writers |= ends
         try:
             await asyncio.gather(
-                self._copy(reader, to_them, ends), self._copy(theirs, writer, ends)
+                self._copy(reader, to_them, ends),
+                self._copy(theirs, writer, ends, self.answers_at_most),
             )
         finally:
-            self._open -= ends
+            self.connections.writers -= ends
             for end in ends:
                 end.close()
 
@@ -74,9 +99,12 @@ class Wire:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         ends: set[asyncio.StreamWriter],
+        at_most: int | None = None,
     ) -> None:
         with suppress(OSError):
             while part := await reader.read(_PART):
+                if at_most is not None:
+                    part, at_most = part[:at_most], at_most - len(part)
                 if self.resets_after is not None:
                     part, self.resets_after = (
                         part[: self.resets_after],
@@ -88,13 +116,16 @@ class Wire:
                     self.resets_after = None
                     self.was_reset.set()
                     break
+                if at_most is not None and at_most <= 0:
+                    break
             else:
+                writer.write_eof()  # whoever hangs up is heard to
                 return
         for end in ends:
-            _reset(end)
+            reset(end)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
     """Break a connection off as a failing line does, without a farewell."""
     raw = writer.get_extra_info("socket")
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""How does the saboteur stand between the product and a database, statement by statement?
+"""How does someone stand between the product and a database, statement by statement?
 
 It reads PostgreSQL's protocol 3 just enough to know where a request ends and where its answer does.
 """
@@ -9,9 +9,10 @@ import asyncio
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.layout import DATABASE_PORT
+from lab.lines.wires import Connections, reset
 from lab.node.gate import Moment
 
 DATABASE_BY_WIRE = DATABASE_PORT + 1
@@ -21,6 +22,7 @@ Passes = Callable[[Moment], Awaitable[bool]]
 
 _QUERY, _PARSE, _SYNC, _TERMINATE = b"Q", b"P", b"S", b"X"
 _READY, _AUTHENTICATION = b"Z", b"R"
+_INSUFFICIENT_PRIVILEGE = "42501"
 _WANTS_AN_ANSWER = (3, 5, 10, 11)
 """Kinds of authentication message: a password, clear or hashed, and SCRAM's two turns."""
 _WANTS_NO_SESSION = range(80877100, 80877105)
@@ -45,13 +47,18 @@ class _End:
         await self.writer.drain()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Statements:
-    """All connections to one database."""
+    """All connections to one database; they can be cut, refused, or broken off in an answer."""
 
     place: str
     address: str
     passes: Passes
+    refuses: str | None = None
+    """Statements with these words are answered by an error, and are never carried out."""
+    breaks_off: bool = False
+    """Whether connections end in the middle of an answer."""
+    connections: Connections = field(default_factory=Connections)
 
     async def listen(self) -> asyncio.Server:
         """Take connections."""
@@ -59,15 +66,30 @@ class Statements:
             self._connect, self.address, DATABASE_BY_WIRE, reuse_address=True
         )
 
+    def cut(self) -> None:
+        """Reset what is connected, and refuse what comes."""
+        self.connections.cut()
+
+    def heal(self) -> None:
+        """Take connections again, and answer them whole."""
+        self.connections.heal()
+        self.refuses, self.breaks_off = None, False
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.connections.refused:
+            reset(writer)
+            return
         client = _End(reader, writer)
         with suppress(OSError, asyncio.IncompleteReadError):  # either side left
             server = _End(*await asyncio.open_connection(self.address, DATABASE_PORT))
+            ends = {writer, server.writer}
+            self.connections.writers |= ends
             try:
                 await _log_in(client, server)
                 while await self._ask(client, server):
                     pass
             finally:
+                self.connections.writers -= ends
                 server.writer.close()
         writer.close()
 
@@ -83,15 +105,23 @@ class Statements:
         said = "; ".join(words)
         if said and not await self.passes(Moment("before", self.place, "sql", said)):
             return False
+        if said and self.refuses is not None and self.refuses in said:
+            await client.send(_refusal(f"must be owner of what {self.place} was asked for"))
+            return True
+        breaks_off = said and self.breaks_off
         await server.send(request)
         if message[:1] == _TERMINATE:
             return False
         answer = [await server.message()]
         while answer[-1][:1] != _READY:
             answer.append(await server.message())
+        whole = b"".join(answer)
         if said:
             await self.passes(Moment("after", self.place, "sql", said))
-        await client.send(b"".join(answer))
+        if breaks_off:
+            await client.send(whole[: len(whole) // 2])
+            return False
+        await client.send(whole)
         return True
 
 
@@ -117,6 +147,14 @@ def _words(message: bytes) -> list[str]:
     if message[:1] == _PARSE:
         return [message[5:].split(b"\0")[1].decode()]
     return []
+
+
+def _refusal(words: str) -> bytes:
+    """Return an error, and that the next request may come."""
+    fields = {"S": "ERROR", "V": "ERROR", "C": _INSUFFICIENT_PRIVILEGE, "M": words}
+    body = b"".join(f"{code}{text}".encode() + b"\0" for code, text in fields.items()) + b"\0"
+    error = b"E" + struct.pack("!i", len(body) + 4) + body
+    return error + _READY + struct.pack("!i", 5) + b"I"
 
 
 def _length(four: bytes) -> int:

@@ -1,0 +1,1 @@
+"""Faults that are planted in the estate, when the product acts there, and healed in time."""

@@ -1,0 +1,17 @@
+"""How does a long command end in order when it is told to by SIGTERM, as it does by SIGINT?"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def leaving_in_order(work: Coroutine[Any, Any, T]) -> T:
+    """Do it; SIGTERM cancels it."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task

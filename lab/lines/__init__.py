@@ -1,0 +1,1 @@
+"""The lines between a product and the estate, with someone in between."""
