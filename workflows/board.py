@@ -99,14 +99,17 @@ class Board:
         if not self._workers[stage.name]:
             self._stop_clock(stage.name)
 
-    def leave(self, stage: Stage) -> None:
+    def finish(self, stage: Stage) -> None:
         """This chain has no more orders of the stage; perhaps another has."""
         self.rest(stage)
-        self._entered.remove(stage)
         orders = self._stages[stage.name].orders
         if all(order.step in OVER for order in orders):
             none_done = orders and all(order.step is Step.LEFT_OUT for order in orders)
             self._set_step(stage, Step.LEFT_OUT if none_done else Step.DONE)
+
+    def leave(self, stage: Stage) -> None:
+        """The run turns away from a stage."""
+        self._entered.remove(stage)
         self._show_stage()
 
     def wait(self, stage: Stage, waiting: Waiting) -> None:

@@ -84,7 +84,7 @@ class Execution:
         source = plan.estate.cluster(plan.source)
         edges = frozenset(node.name for node in source.edges)
         await self._see_through(_part(drain, edges))
-        await self._see_through(_part(managers, edges))  # only looks: they are proven down
+        await self._work_off(_part(managers, edges))  # only looks, and waits at no gate for that
         await self._people.pass_gates(plan.stage(Slug.STOP_SCHEDULING))
         told = {server.name: asyncio.Event() for server in source.servers}
         await _all(
@@ -125,13 +125,17 @@ class Execution:
         self._board.enter(stage)
         await self._people.pass_gates(stage)
         self._people.leave_if_told(stage)
+        await self._work_off(stage)
+        self._board.leave(stage)
+
+    async def _work_off(self, stage: Stage) -> None:
         self._board.work(stage)
         if stage.slug is Slug.CHECK_PREREQUISITES:
             await self._check(stage)
         else:
             for wave in stage.waves:
                 await self._waves.see_through(stage, wave)
-        self._board.leave(stage)
+        self._board.finish(stage)
         if self._board.is_over(stage):
             self._memory.over.add(stage.name)
 

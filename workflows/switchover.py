@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeKey
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows import policies
 from workflows.board import Board
@@ -179,7 +179,8 @@ class Switchover:
         def refuse(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
             objection = self._desk.objection(verb, given)
             if objection is not None:
-                raise BadInput(objection)
+                # Nobody is to try again by itself what cannot apply.
+                raise ApplicationError(objection, type=BadInput.__name__, non_retryable=True)
 
         workflow.set_signal_handler(verb, signal)
         workflow.set_update_handler(verb, update, validator=refuse)

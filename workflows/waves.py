@@ -42,6 +42,12 @@ class Waves:
         await self._look_again(stage)
         self._people.leave_if_told(stage)
         since = workflow.now()
+        try:
+            await self._carry_out(stage, wave)
+        finally:
+            self._run.board.waited_out(wave, since)
+
+    async def _carry_out(self, stage: Stage, wave: Wave) -> None:
         faults, notes = await self._together(stage, wave), list[str]()
         while faults:
             question = await self._ask(stage, faults, notes)
@@ -51,7 +57,6 @@ class Waves:
                 self._carrier.settle(stage, order, faults[order])
             rest = {o: f for o, f in faults.items() if o not in (*again, *settled)}
             faults = rest | await self._together(stage, again)
-        self._run.board.waited_out(wave, since)
 
     async def _together(self, stage: Stage, orders: Wave) -> Faults:
         """Let every order end, and only then say which did not end well."""

@@ -20,6 +20,7 @@ def test_every_transition_is_told_once() -> None:
     first = run.plan.stage(Slug.CHECK_PREREQUISITES)
     for order in first.orders:
         run.board.leave_out(first, order)
+    run.board.finish(first)
     run.board.leave(first)
     run.at(Slug.STOP_MONITORS)
     run.board.wait(run.plan.stage(Slug.STOP_MONITORS), gate())

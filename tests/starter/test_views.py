@@ -229,6 +229,7 @@ def test_whatever_has_to_be_done_is_on_the_screen(width: int, height: int) -> No
             break
         for order in run.plan.stage(slug).orders:
             run.board.leave_out(run.plan.stage(slug), order)
+        run.board.finish(run.plan.stage(slug))
         run.board.leave(run.plan.stage(slug))
     waiting = question("extend", "force", "roll_back", "abort", left=(PARTNERS,), words="w " * 90)
     run.board.wait(stage, waiting)

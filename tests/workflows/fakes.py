@@ -99,10 +99,11 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         """Read the model."""
         await self._meet(errand)
         cluster = self.world.traffic[errand.order.host]
+        front = self.world.fronts(cluster)[0].name
         reading = r.TrafficReading(
             place=errand.order.host,
             resolves_to={n: a[cluster] for n, a in errand.load_balancer.names.items()},
-            lands_on={p.protocol: f"{cluster}-edge1" for p in errand.load_balancer.probes},
+            lands_on={probe.protocol: front for probe in errand.load_balancer.probes},
         )
         return reading.model_copy(update=self.readings.get(errand.order.host, {}))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflows import orders as o
-from workflows.estate import Estate, Kind
+from workflows.estate import Estate, Kind, Node
 from workflows.reports import SCHEDULING, Service, State
 
 Place = tuple[str, Service]
@@ -113,6 +113,10 @@ class World:
             if place[0] != node or place[1] not in services
         ]
 
+    def fronts(self, cluster: str) -> tuple[Node, ...]:
+        """The nodes that clients reach."""
+        return self.estate.cluster(cluster).edges or self.estate.cluster(cluster).servers
+
     def look(self) -> None:
         """Hold the state against the invariants that hold at every instant."""
         scheduling = {
@@ -122,7 +126,7 @@ class World:
         }
         self._expect(len(scheduling) < 2, "1: scheduling runs on both clusters")
         for cluster in self.traffic.values():
-            for edge in self.estate.cluster(cluster).edges:
+            for edge in self.fronts(cluster):
                 for protocol in edge.protocols:
                     serves = (edge.name, Service(protocol)) in self.running
                     self._expect(serves, f"2: traffic points at {edge.name}, {protocol} is down")
