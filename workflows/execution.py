@@ -100,8 +100,9 @@ class Execution:
             for slug in CHAIN:
                 await self._see_through(_part(self._plan.stage(slug), frozenset({server})))
                 scheduling_stopped.set()
-        finally:
+        except (TurnBack, Ended):
             scheduling_stopped.set()  # nobody has to wait for a chain that has ended
+            raise
 
     async def _start_scheduling(self, stopped: Sequence[asyncio.Event]) -> None:
         for event in stopped:

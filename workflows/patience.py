@@ -44,8 +44,10 @@ class Patience:
         try:
             while waiting := _open(tasks, cut):
                 for order in waiting:
-                    decision = self._ends(stage, order)
-                    if decision is not None:
+                    if (decision := self._skipped(stage, order)) is not None:
+                        await self._skip(stage, order, tasks[order], decision)
+                        cut.add(order)
+                    elif (decision := desk.forced(stage.slug, order.place)) is not None:
                         await self._cut(stage, order, tasks[order], decision)
                         cut.add(order)
                 due = min((self._allowed(stage, order) for order in waiting), default=used) - used
@@ -105,6 +107,15 @@ class Patience:
             settled,
         )
 
+    async def _skip(
+        self, stage: Stage, order: Order, task: asyncio.Task[Fault | None], decision: Decision
+    ) -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        who = decision.by or "someone"
+        self._run.board.add_exception(f"{who} skipped {order}: {decision.reason}")
+        self._run.board.leave_out(stage, order)
+
     async def _cut(
         self, stage: Stage, order: Order, task: asyncio.Task[Fault | None], decision: Decision
     ) -> None:
@@ -138,9 +149,10 @@ class Patience:
 
     def _ends(self, stage: Stage, order: Order) -> Decision | None:
         """Who wants this wait to end: by force, or since its stage is skipped."""
-        desk = self._run.desk
-        skip = None if stage.undo else desk.skipped(stage.slug, order.place)
-        return desk.forced(stage.slug, order.place) or skip
+        return self._run.desk.forced(stage.slug, order.place) or self._skipped(stage, order)
+
+    def _skipped(self, stage: Stage, order: Order) -> Decision | None:
+        return None if stage.undo else self._run.desk.skipped(stage.slug, order.place)
 
     def _allowed(self, stage: Stage, order: Order) -> timedelta:
         patience = self._run.plan.estate.timing.patience

@@ -105,10 +105,9 @@ class _Seen:
         yield Slug.REDIRECT_TRAFFIC
         if not self._moved(all):
             return
-        scheduling_stopped = not self._scheduled(self._source)
-        if scheduling_stopped:
+        if self._any_scheduling_down():
             yield Slug.STOP_SCHEDULING
-        if scheduling_stopped and self._scheduled(self._target):
+        if self._scheduled(self._target) and not self._scheduled(self._source):
             yield Slug.START_SCHEDULING
         if self._stopped(Kind.SERVER, Kind.EDGE, protocols=True):
             yield Slug.DRAIN_PROTOCOL_SERVERS
@@ -137,6 +136,13 @@ class _Seen:
             for name, address in reading.resolves_to.items()
         ]
         return bool(places) and quantity(iter(places))
+
+    def _any_scheduling_down(self) -> bool:
+        return any(
+            self._state(server.name, service) in DOWN
+            for server in self._source.servers
+            for service in SCHEDULING
+        )
 
     def _scheduled(self, cluster: Cluster) -> bool:
         return any(

@@ -14,7 +14,7 @@ from workflows.errands import WAITS
 from workflows.objections import SILENT
 from workflows.orders import Order, ProveDead
 from workflows.patience import Patience
-from workflows.people import People
+from workflows.people import Ended, People, TurnBack
 from workflows.plan import Stage, Wave
 from workflows.progress import Fault, Waiting
 from workflows.request import Decision
@@ -44,8 +44,10 @@ class Waves:
         since = workflow.now()
         try:
             await self._carry_out(stage, wave)
-        finally:
+        except (TurnBack, Ended):
             self._run.board.waited_out(wave, since)
+            raise
+        self._run.board.waited_out(wave, since)
 
     async def _carry_out(self, stage: Stage, wave: Wave) -> None:
         faults, notes = await self._together(stage, wave), list[str]()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ from workflows.contract import (
     TrafficErrand,
     Waits,
 )
-from workflows.errors import BadInput
+from workflows.errors import BadInput, Refused, Unreachable
 from workflows.estate import Estate, Kind, Protocol
 from workflows.plan import Plan, plan_switchover
 from workflows.progress import Notice, Outcome
@@ -45,12 +45,18 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         """By order key: raised by the next attempts, one each."""
         self.late: dict[str, list[Exception]] = {}
         """By order key: raised by the next attempts after they had their effect."""
+        self.silent: set[str] = set()
+        """Keys of orders that nobody answers to, which the engine tries again and again."""
+        self.deaf = False
+        """Whether nobody takes notices."""
         self.held: dict[str, asyncio.Event] = {}
         """By order key: the order does not end before the event is set."""
         self.readings: dict[str, dict[str, Any]] = {}
         """By place: what to change in the reading of that place."""
         self.asked: Counter[str] = Counter()
         """How often each operation was asked for, by its id without the identity."""
+        self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        """By order key: set once an attempt has ended."""
         self.kept: list[Outcome] = []
         self.told: list[Notice] = []
 
@@ -248,6 +254,8 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
     @activity.defn
     async def tell(self, errand: NoticeErrand) -> None:
         """Keep it in memory."""
+        if self.deaf:
+            raise Refused("nobody takes it")
         self.told.append(errand.notice)
 
     def services(self, name: str) -> dict[r.Service, r.State]:
@@ -266,6 +274,12 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         return [getattr(self, name) for name in names]
 
     async def _obey(self, errand: Errand[Any]) -> r.Report:
+        try:
+            return await self._do(errand)
+        finally:
+            self.ended[errand.order.key].set()
+
+    async def _do(self, errand: Errand[Any]) -> r.Report:
         await self._meet(errand)
         order: o.Order = errand.order
         if self.world.is_stopped(order):
@@ -284,6 +298,8 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         while key in self.held and not self.held[key].is_set():
             activity.heartbeat()
             await asyncio.sleep(0.05)
+        if key in self.silent:
+            raise Unreachable("nobody answers")
         if self.faults.get(key):
             raise self.faults[key].pop(0)
 

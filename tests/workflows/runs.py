@@ -62,9 +62,9 @@ class Run:
         progress: Progress | None = await self.handle.query("status", result_type=Progress)
         return progress
 
-    async def reaches(self, condition: Callable[[Progress], bool]) -> Progress:
-        """Wait until the run's progress is so."""
-        for _ in range(400):
+    async def reaches(self, condition: Callable[[Progress], bool], *, looks: int = 400) -> Progress:
+        """Wait until the run's progress is so; AssertionError where it never is."""
+        for _ in range(looks):
             progress = await self.status()
             if progress is not None and condition(progress):
                 return progress
@@ -74,6 +74,18 @@ class Run:
     async def says(self, verb: str, **decision: object) -> str:
         """Tell the run something by an update; return its answer."""
         return str(await self.handle.execute_update(verb, decision, result_type=str))
+
+    async def acts_no_more(self, key: str) -> None:
+        """Wait until what a terminated run had under way has ended, with or without effect."""
+        await asyncio.wait_for(self.hands.ended[key].wait(), 10)
+
+    async def engine_is_idle(self) -> None:
+        """Wait until Temporal has nothing left to do for the run."""
+        for _ in range(400):
+            if not (await self.handle.describe()).raw_description.pending_activities:
+                return
+            await asyncio.sleep(0.025)  # between two looks at a condition
+        raise AssertionError("an activity is still pending")
 
     async def waits(self, kind: str) -> Progress:
         """Wait until the run waits for someone."""
