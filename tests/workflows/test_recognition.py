@@ -12,7 +12,6 @@ from temporalio.client import Client
 from tests import estates
 from tests.workflows.runs import Run, at_work
 from workflows.errors import NotReady
-from workflows.progress import Step
 from workflows.reports import Service, State
 
 NAMES = {
@@ -38,9 +37,7 @@ async def interrupt(run: Run, key: str) -> None:
     """Start a run, and terminate it while this order is carried out, which has no effect then."""
     run.hands.held[key] = asyncio.Event()
     await run.start()
-    await run.reaches(
-        lambda p: any(o.key == key and o.step is Step.RUNNING for s in p.stages for o in s.orders)
-    )
+    await run.reaches(lambda _: any(key in operation for operation in run.hands.asked))
     await run.handle.terminate("the operator pressed the wrong button")
     run.hands.faults[key] = [NotReady("the worker has gone")]
     run.hands.held.pop(key).set()
