@@ -105,8 +105,32 @@ async def failed(run: Run) -> None:
     raise AssertionError("it did not fail")
 
 
+async def taken_back(run: Run) -> None:
+    """An order fails after the point of no return, someone pauses, thinks, and rolls back."""
+    run.hands.faults[STOP] = [CommandFailed("it said no")]
+    async with at_work(run):
+        await run.start()
+        await run.waits("decision")
+        await run.says("pause", by="ann")
+        await run.says("resume", by="ann")
+        await run.says("roll_back", by="ann", reason="not tonight")
+        await run.handle.result()
+
+
+async def forced(run: Run) -> None:
+    """Node by node; one wait is extended, then cut."""
+    run.hands.held[LAST_SESSIONS] = asyncio.Event()
+    async with at_work(run):
+        await run.start(variant="by_node")
+        await run.reaches(lambda p: p.stage == GATES[1])
+        await run.says("extend", stage=GATES[1], minutes=60, by="ann")
+        await run.says("force", stage=GATES[1], node="cluster1-edge1", by="ann", reason="told")
+        await run.handle.result()
+
+
 STORIES: dict[str, Callable[[Run], Awaitable[None]]] = {
-    story.__name__: story for story in (completed, approved, retried, aborted, restarted, failed)
+    story.__name__: story
+    for story in (completed, approved, retried, aborted, restarted, failed, taken_back, forced)
 }
 
 
