@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ from workflows.contract import (
     TrafficErrand,
     Waits,
 )
-from workflows.errors import BadInput, Refused, Unreachable
+from workflows.errors import BadInput, NotReady, Refused, Unreachable
 from workflows.estate import Estate, Kind, Protocol
 from workflows.plan import Plan, plan_switchover
 from workflows.progress import Notice, Outcome
@@ -55,6 +56,10 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         """By place: what to change in the reading of that place."""
         self.asked: Counter[str] = Counter()
         """How often each operation was asked for, by its id without the identity."""
+        self.effects: Counter[str] = Counter()
+        """How often each operation had its effect, by its id."""
+        self.when_met: Callable[[str], Awaitable[None]] | None = None
+        """Called with an order's key whenever an attempt at it begins."""
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By order key: set once an attempt has ended."""
         self.kept: list[Outcome] = []
@@ -145,7 +150,9 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
 
     @activity.defn
     async def prove_dead(self, errand: NodeErrand[o.ProveDead]) -> r.Report:
-        """Obey."""
+        """Look whether anything of the node still runs."""
+        if any(node == errand.node.name for node, _ in self.world.running):
+            raise NotReady(f"{errand.node.name} answers, so it is not dead")
         return await self._obey(errand)
 
     @activity.defn
@@ -284,6 +291,10 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         order: o.Order = errand.order
         if self.world.is_stopped(order):
             return r.unchanged(order, f"was so: {order}", datetime.now(UTC))
+        if errand.operation.id in self.effects:  # as a ledger does: attach, and report the same
+            return r.changed(order, f"did: {order}", datetime.now(UTC))
+        if order.undo is not None:
+            self.effects[errand.operation.id] += 1
         self.world.obey(order)
         if self.late.get(order.key):
             raise self.late[order.key].pop(0)
@@ -295,6 +306,8 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         """Count the attempt, wait while held, and raise what was planted."""
         key = errand.order.key
         self.asked[errand.operation.id.removeprefix(f"{errand.operation.identity}.")] += 1
+        if self.when_met is not None:
+            await self.when_met(key)
         while key in self.held and not self.held[key].is_set():
             activity.heartbeat()
             await asyncio.sleep(0.05)

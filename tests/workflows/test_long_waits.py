@@ -8,32 +8,12 @@ from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
+from temporalio.testing import WorkflowEnvironment
 
 from tests import estates
-from tests.conftest import register_search_attributes, temporal_program
 from tests.workflows.runs import Run, at_work
 from workflows.reports import Service, State
 from workflows.stages import Slug
-
-
-@pytest.fixture(scope="module")
-async def clockwork() -> AsyncIterator[WorkflowEnvironment]:
-    """A server on which a run's clock can be moved forward."""
-    async with await WorkflowEnvironment.start_time_skipping_v2(
-        ts_config=TimeSkippingConfig(enabled=False),
-        dev_server_existing_path=temporal_program(),
-        dev_server_log_level="error",
-        dev_server_extra_args=[
-            "--dynamic-config-value",
-            "frontend.WorkflowTimeSkippingEnabled=true",
-        ],
-        data_converter=pydantic_data_converter,
-        ui=False,
-    ) as environment:
-        await register_search_attributes(environment.client)
-        yield environment
 
 
 @pytest.fixture

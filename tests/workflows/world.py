@@ -46,6 +46,10 @@ class World:
         """Whether a service runs."""
         return State.RUNNING if (node, service) in self.running else State.STOPPED
 
+    def dies(self, node: str) -> None:
+        """A node's power is off."""
+        self.running = {place for place in self.running if place[0] != node}
+
     def is_stopped(self, order: o.Order) -> bool:
         """Whether what is to be stopped gracefully is down already: hands look before they act."""
         match order:

@@ -1,0 +1,34 @@
+"""What tests of the workflows may use: a server whose clock can be moved forward by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import settings
+from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
+
+from tests.conftest import register_search_attributes, temporal_program
+from worker.payloads import CONVERTER
+
+# A sample in `scripts/test`; a hundred times ten interleavings in `scripts/prove`.
+settings.register_profile("sample", max_examples=10, print_blob=True)
+settings.register_profile("prove", max_examples=100, print_blob=True)
+
+
+@pytest.fixture(scope="session")
+async def clockwork() -> AsyncIterator[WorkflowEnvironment]:
+    """Time passes as ever, until a test moves it."""
+    async with await WorkflowEnvironment.start_time_skipping_v2(
+        ts_config=TimeSkippingConfig(enabled=False),
+        dev_server_existing_path=temporal_program(),
+        dev_server_log_level="error",
+        dev_server_extra_args=[
+            "--dynamic-config-value",
+            "frontend.WorkflowTimeSkippingEnabled=true",
+        ],
+        data_converter=CONVERTER,
+        ui=False,
+    ) as environment:
+        await register_search_attributes(environment.client)
+        yield environment
