@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from tests import estates
-from workflows.verbs import VERBS
 from workflows.plan import plan_switchover
+from workflows.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

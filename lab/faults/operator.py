@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from temporalio.service import RPCError
+from temporalio.exceptions import TemporalError
 
 from lab.faults.fault import Fault
 from lab.product import ENDED, FINDINGS, Handle, NotTaken, state_of
@@ -38,10 +38,15 @@ class Operator:
 
     async def attend(self) -> None:
         """Look at the run until it is over."""
-        while (state := await state_of(self.handle)) != ENDED and not self.gave_up:
-            if state == WAITS:
-                await self._answer()
-            await asyncio.sleep(LOOKS_EVERY)
+        try:
+            while (state := await state_of(self.handle)) != ENDED and not self.gave_up:
+                if state == WAITS:
+                    await self._answer()
+                await asyncio.sleep(LOOKS_EVERY)
+        except Exception as fault:
+            # Nobody would answer any more, and the run would wait for ever.
+            await self._give_up(f"the operator failed: {fault!r}")
+            raise
 
     async def noticed(self) -> bool:
         """Whether the run shows that it has met a fault."""
@@ -70,8 +75,8 @@ class Operator:
     async def _words(self) -> str:
         try:
             status = await self.handle.query("status")
-        except RPCError as silence:
-            return f"nobody could say why ({silence})"
+        except TemporalError as silence:
+            return f"nobody could say why ({silence!r})"
         waiting = (status or {}).get("waiting") or {}
         return str(waiting.get("words", "it did not say why"))
 

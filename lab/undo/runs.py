@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
-from temporalio.service import RPCError
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import TemporalError
 
 from lab.crash.house import Den, Habits
 from lab.crash.switchovers import REQUEST, RUN_ON, WARM_UP, living
@@ -111,7 +111,9 @@ async def go_through(den: Den, case: Case) -> Row:
 
 
 async def _driven(den: Den, case: Case) -> tuple[Run, _Course]:
-    handle: Handle = den.client.get_workflow_handle(WORKFLOW)
+    began = time.time()
+    # By its own run id: the id of the workflow still stands for the run before, which has ended.
+    handle = await _start(den, case)
 
     async def decide(answer: Answer) -> None:
         course.turned_at = time.time()
@@ -119,14 +121,12 @@ async def _driven(den: Den, case: Case) -> tuple[Run, _Course]:
         await _say(handle, verb, stage=case.stage.value if answer == "retry" else None)
 
     course = _Course(handle, Operator(handle, case.answer, decide))
-    began = time.time()
     async with _standing_by(den, case, course):
-        outcome = await _outcome(den, case)
-    if course.operator.gave_up or not course.struck:
-        given = Run(outcome, began, began)
-        outcome = objection(given, course.operator, struck=course.struck)
+        outcome = await _outcome(handle)
+    given = Run(outcome, began, time.time(), wished=case.wished)
+    outcome = objection(given, course.operator, struck=course.struck)
     turned = turn(outcome, case.turn.step, begun=case.turn.begun)
-    return Run(outcome, began, time.time(), wished=case.wished, turn=turned), course
+    return replace(given, outcome=outcome, turn=turned), course
 
 
 @asynccontextmanager
@@ -153,7 +153,7 @@ async def _reject(case: Case, course: _Course) -> None:
     """Wait until the run asks for the approval, and refuse it."""
     while True:
         await asyncio.sleep(LOOKS_EVERY)
-        with suppress(RPCError):
+        with suppress(TemporalError):
             status = await course.handle.query("status")
             waiting = (status or {}).get("waiting") or {}
             if (waiting.get("kind"), waiting.get("stage")) == ("approval", case.stage.value):
@@ -162,13 +162,17 @@ async def _reject(case: Case, course: _Course) -> None:
     await _say(course.handle, "reject", stage=case.stage.value)
 
 
-async def _outcome(den: Den, case: Case) -> str:
+async def _start(den: Den, case: Case) -> Handle:
     rule = "roll_back" if case.answer is None else "ask"
     gates = [] if case.fault else [case.stage.value]
     request = {**REQUEST, "reason": str(case), "on_fault": rule, "approve_before": gates}
-    handle = await den.client.start_workflow(
+    started = await den.client.start_workflow(
         "Switchover", request, id=WORKFLOW, task_queue="switchover"
     )
+    return den.client.get_workflow_handle(WORKFLOW, run_id=started.first_execution_run_id)
+
+
+async def _outcome(handle: Handle) -> str:
     try:
         result: dict[str, Any] = await asyncio.wait_for(handle.result(), ENDS_WITHIN)
     except TimeoutError:
@@ -184,8 +188,8 @@ async def _say(handle: Handle, verb: str, stage: str | None) -> None:
     decision = {"by": BY, "reason": "the matrix wants it"} | ({"stage": stage} if stage else {})
     try:
         await handle.execute_update(verb, decision)
-    except (WorkflowUpdateFailedError, RPCError) as refusal:
-        raise NotTaken(f"{verb} was not taken: {refusal.__cause__ or refusal}") from refusal
+    except TemporalError as refusal:
+        raise NotTaken(f"{verb} was not taken: {refusal.__cause__ or refusal!r}") from refusal
 
 
 def _number(verdict: Verdict, name: str) -> int:

@@ -173,6 +173,38 @@ async def test_a_wire_is_cut_healed_and_reset_at_a_byte() -> None:
         writer.close()
 
 
+async def test_who_hangs_up_is_heard_over_a_wire() -> None:
+    """A machine that breaks a connection off leaves nobody waiting."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    address = own_address()
+    wire = Wire("cluster1-edge1", address)
+    async with await asyncio.start_server(hang_up, address, SHELL_PORT), await wire.listen():
+        reader, writer = await asyncio.open_connection(address, SHELL_BY_WIRE)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_an_answer_breaks_off_at_a_byte() -> None:
+    """Of every connection, until it is healed."""
+    address = own_address()
+    wire = Wire("loadbalancer1", address, answers_at_most=3)
+    async with await asyncio.start_server(echo, address, SHELL_PORT), await wire.listen():
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(address, SHELL_BY_WIRE)
+            writer.write(b"12345678")
+            with pytest.raises(BROKEN):
+                await reader.readexactly(8)
+            writer.close()
+        wire.heal()
+        reader, writer = await asyncio.open_connection(address, SHELL_BY_WIRE)
+        writer.write(b"12345678")
+        assert await reader.readexactly(8) == b"12345678"
+        writer.close()
+
+
 def test_the_table_replaces_the_one_before() -> None:
     """Everything round it stays."""
     result = {

@@ -1,4 +1,4 @@
-"""Does the vendor's page, followed to the letter, fail transfers, and does the demo say so?"""
+"""What does the demo refuse, and does the vendor's page, followed to the letter, fail in it?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,34 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from lab.__main__ import app
 
 HERE = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--fail", "everything"), "--fail everything: 'everything' is no stage"),
+        (("--fail", "stop_monitors:database1:lost"), "stop_monitors never acts on database1"),
+        (("--fail", "stop_monitors:cluster1-edge1:bad"), "'bad' is no kind of fault"),
+        (("--answer", "retry"), "it needs --fail"),
+        (("--fail", "redirect_traffic:loadbalancer1:lost", "--answer", "retry"), "asks nobody"),
+        (("--literal", "--fail", "redirect_traffic:loadbalancer1:lost"), "--literal drives"),
+    ],
+)
+def test_what_cannot_be_demonstrated_is_refused(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    """In one sentence, and before anything is started."""
+    demo = CliRunner().invoke(app, ["demo", "--dir", str(tmp_path / "lab"), *words])
+
+    assert demo.exit_code == 2
+    assert said in demo.stderr
+    assert len(demo.stderr.splitlines()) == 1
+    assert not (tmp_path / "lab").exists()
 
 
 @pytest.mark.timeout(170)

@@ -118,6 +118,14 @@ async def test_start_all_takes_a_while(lab: Lab) -> None:
     assert await lab.status(EDGE, "as2d") == "as2d is down"
 
 
+async def test_start_all_starts_each_service_once(lab: Lab) -> None:
+    """F7: the Monitor comes with the first of them, and is not asked for again."""
+    await lab.script(EDGE, "stop_all")
+    await lab.script(EDGE, "start_all")
+    for service in ("db", "ssh", "admin", "monitor"):
+        assert lab.effects(EDGE, service) == ["stop", "start"]
+
+
 async def test_pid_files_are_where_the_vendor_has_them(lab: Lab) -> None:
     """F23: each running service has one; who dies leaves it behind, who is stopped does not."""
     files = await lab.run(EDGE, f"cd {lab.home(EDGE)}/var/run && find . -type f | sort")
