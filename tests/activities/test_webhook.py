@@ -79,7 +79,7 @@ async def receiving(certificate: Path | None = None) -> AsyncIterator[Receiver]:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
-    if tls is not None:
+    if tls is not None and certificate is not None:
         await asyncio.to_thread(tls.load_cert_chain, certificate)
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     receiver.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}/token-0815/hook"
