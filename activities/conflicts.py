@@ -21,6 +21,8 @@ LOOKED_UP = 1_000
 """Rows that are read one by one, at most, where the other direction goes on already."""
 LISTED = 20
 BRIEFLY = timedelta(seconds=0.2)
+WAITED_FOR = 2.0
+"""Seconds in which the other direction may get where it can be compared, before someone is told."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Conflicts:
     back: Sequence[Link]
     """Whatever leads the other way."""
     within: float
-    """Seconds for reading what one direction has yet to deliver."""
+    """Seconds for one reading of what a direction has yet to deliver."""
 
     async def require_none(self) -> None:
         """Refuse where both sides wrote the same rows.
@@ -81,7 +83,7 @@ class Conflicts:
     async def _compare(self, other: Link, overlap: Overlap) -> None:
         """Compare with one other direction; whoever resumes that one may be reading our slot."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self.within
+        deadline = clock() + WAITED_FOR
         while not (subscription := await other.subscription()).enabled:
             try:
                 return await self._compare_rows(other, subscription.slot, overlap)
@@ -113,7 +115,7 @@ class Conflicts:
     async def _await_delivery(self, other: Link, slot: str) -> None:
         """Wait until what the other side has written by now is where we can see it."""
         clock, written = asyncio.get_running_loop().time, await other.written()
-        deadline = clock() + self.within
+        deadline = clock() + WAITED_FOR
         while behind := await other.lag(slot, written):
             if clock() > deadline:
                 raise NotYet(

@@ -9,6 +9,7 @@ from typing import Any
 
 from temporalio import activity
 
+from activities.comparisons import Comparisons
 from activities.conflicts import Conflicts
 from activities.fence import Fence
 from activities.links import Link, link, opposites
@@ -51,6 +52,7 @@ class ReplicationLinks(Databases):
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
+        self._comparisons = Comparisons()
 
     @activity.defn
     async def observe_replication(
@@ -105,11 +107,7 @@ class ReplicationLinks(Databases):
         if subscription.enabled:
             await _see(here, name, RESUME)
             return unchanged(errand.order, f"{name} was running already", datetime.now(UTC))
-        fence.pass_()
-        # Several readings share what is left of this attempt's time to send.
-        within = fence.left.total_seconds() / 2
-        back = opposites(self._secrets, errand)
-        await Conflicts(here, subscription.slot, back, within).require_none()
+        await self._compare(errand, here, subscription.slot, fence)
         await self._alter(errand, RESUME, fence)
         return changed(errand.order, f"{name} runs again", datetime.now(UTC))
 
@@ -131,6 +129,17 @@ class ReplicationLinks(Databases):
                     "then decide `retry`"
                 )
             await pause(GLANCE)
+
+    async def _compare(
+        self, errand: ReplicationErrand[ResumeReplication], here: Link, slot: str, fence: Fence
+    ) -> None:
+        """See that both sides did not write the same rows; the rest of the time is for sending."""
+        fence.pass_()
+        back = opposites(self._secrets, errand)
+        within = errand.timing.replication_patience.total_seconds()
+        conflicts = Conflicts(here, slot, back, within)
+        key = errand.operation.id
+        await self._comparisons.require_none(key, conflicts, fence.left / 2)
 
     async def _alter(self, errand: ReplicationErrand[Any], change: Change, fence: Fence) -> None:
         """Send one statement and read it back; a lost reply is resolved by reading."""

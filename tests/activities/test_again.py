@@ -13,7 +13,7 @@ import pytest
 from activities.admin import Admin
 from activities.nodes import SshNodes
 from activities.scheduling import RestScheduling
-from activities.shell import Shell
+from activities.shell import Command, Shell
 from tests.activities.api import Api
 from tests.activities.machines import SECRETS, Attempt, Installation, errand
 from workflows import orders as o
@@ -23,6 +23,7 @@ from workflows.reports import Report
 GRACE = timedelta(seconds=2)
 TM_GRACE = timedelta(seconds=30)
 STOP_SSH = o.StopGracefully(node="server1", protocol=Protocol.SSH, grace=GRACE)
+STOP_SCHEDULER = {"operation": "stop", "serviceName": "Scheduler"}
 CASES: dict[str, tuple[o.Order, tuple[str, ...], list[str]]] = {
     "stop_monitor": (
         o.StopMonitor(node="server1"),
@@ -59,7 +60,7 @@ async def interrupted(work: Awaitable[Report], after: float) -> None:
         await attempt
 
 
-@pytest.mark.parametrize("after", [0.05, 0.3, 1.2])
+@pytest.mark.parametrize("after", [0.02, 0.2, 1.2])
 @pytest.mark.parametrize("hand", CASES)
 async def test_what_a_node_was_asked_before_an_interruption_is_not_asked_again(
     hand: str, after: float, node: Node, shell: Shell
@@ -69,6 +70,7 @@ async def test_what_a_node_was_asked_before_an_interruption_is_not_asked_again(
     installation = Installation(node, *running)
     installation.set("slow")
     nodes = SshNodes(shell, Admin(shell, SECRETS))
+    await shell.run(node, Command(("true",)))  # a connection that is being made leaves a socket
     carry_out: Callable[[Any], Awaitable[Report]] = getattr(nodes, hand)
     await interrupted(Attempt().run(carry_out, errand(node, order)), after)
     reports = [await Attempt().run(carry_out, errand(node, order)) for _ in range(2)]
@@ -77,18 +79,13 @@ async def test_what_a_node_was_asked_before_an_interruption_is_not_asked_again(
     assert installation.changes == changes
 
 
-@pytest.mark.parametrize("after", [0.001, 0.01, 0.03, 0.1, 0.6])
-async def test_what_an_api_was_asked_before_an_interruption_is_read_first(
-    after: float, server: Node, api: Api, shell: Shell
+async def test_what_an_api_was_asked_by_a_worker_that_died_is_read_first(
+    server: Node, api: Api, shell: Shell
 ) -> None:
     """Whatever was sent had its effect: nothing is sent twice, nothing is left out."""
     scheduling = RestScheduling(Admin(shell, SECRETS))
-    for order, carry_out, wished in (
-        (o.StopScheduling(node="server1"), scheduling.stop_scheduling, "Not running."),
-        (o.StartScheduling(node="server1"), scheduling.start_scheduling, "Running."),
-    ):
-        api.asked.clear()
-        await interrupted(Attempt().run(carry_out, errand(server, order)), after)
-        await Attempt().run(carry_out, errand(server, order))
-        assert set(api.scheduling.values()) == {wished}
-        assert sum(asked.startswith("POST") for asked in api.asked) == 2
+    await Admin(shell, SECRETS).operate(server, "clusterServices/operations", STOP_SCHEDULER, 5)
+    order = o.StopScheduling(node="server1")
+    report = await Attempt().run(scheduling.stop_scheduling, errand(server, order))
+    assert report.words == "folder_monitor stopped on server1"
+    assert sum(asked.startswith("POST") for asked in api.asked) == 2

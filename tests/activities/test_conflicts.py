@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any, LiteralString
 
 import pytest
@@ -15,6 +16,7 @@ from activities.rows import Row
 from activities.secrets import Secrets
 from tests.activities.databases import LINKS, PASSWORD, Pair, database, linked, replicating_pair
 from tests.activities.machines import Attempt
+from workflows.contract import ReplicationErrand
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
 from workflows.estate import ReplicationLink
 from workflows.orders import ObserveReplication, ResumeReplication
@@ -22,6 +24,7 @@ from workflows.reports import Report
 
 SECRETS = Secrets({"DATABASE": PASSWORD})
 THERE, BACK = LINKS
+RUNS = count(1)
 NOTE: LiteralString = "SELECT note FROM account WHERE name = 'p1'"
 
 
@@ -44,22 +47,30 @@ async def links(pair: Pair) -> ReplicationLinks:
 
 
 async def resume(links: ReplicationLinks, link: ReplicationLink, *all_: ReplicationLink) -> Report:
-    """Resume one direction, as a worker would."""
-    order = ResumeReplication(link=link.name)
-    return await Attempt().run(links.resume_replication, linked(order, link, *all_))
+    """Resume one direction, as a run of its own would."""
+    return await Attempt().run(links.resume_replication, resuming(link, *all_))
+
+
+def resuming(link: ReplicationLink, *all_: ReplicationLink) -> ReplicationErrand[Any]:
+    """Return the order that resumes one direction, in a run of its own."""
+    errand = linked(ResumeReplication(link=link.name), link, *all_)
+    run = errand.operation.model_copy(update={"identity": f"run-{next(RUNS)}"})
+    return errand.model_copy(update={"operation": run})
 
 
 async def resume_both(links: ReplicationLinks) -> list[Any]:
     """Resume both directions side by side; try again what the engine would try again."""
 
-    async def persistently(link: ReplicationLink) -> Report:
+    async def persistently(errand: ReplicationErrand[Any]) -> Report:
         while True:
             try:
-                return await resume(links, link)
+                return await Attempt().run(links.resume_replication, errand)
             except (NotYet, OutcomeUnknown):
                 await asyncio.sleep(0.2)
 
-    return await asyncio.gather(*map(persistently, LINKS), return_exceptions=True)
+    return await asyncio.gather(
+        *(persistently(resuming(link)) for link in LINKS), return_exceptions=True
+    )
 
 
 async def enabled(pair: Pair) -> list[bool]:

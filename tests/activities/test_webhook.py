@@ -6,11 +6,13 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -18,6 +20,7 @@ from aiohttp import web
 from activities import webhook
 from activities.secrets import Secrets
 from activities.webhook import SignedNotices
+from tests.activities.api import Certificate
 from tests.activities.machines import Attempt
 from workflows.contract import NoticeErrand
 from workflows.errors import PERMANENT, BadInput, Refused, SwitchoverError, Unreachable
@@ -68,15 +71,18 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+async def receiving(certificate: Path | None = None) -> AsyncIterator[Receiver]:
     """Serve a receiver on loopback, at an address that carries a token."""
     receiver = Receiver()
     application = web.Application()
     application.router.add_post("/token-0815/hook", receiver.take)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/token-0815/hook"
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
+    if tls is not None and certificate is not None:
+        await asyncio.to_thread(tls.load_cert_chain, certificate)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    receiver.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}/token-0815/hook"
     try:
         yield receiver
     finally:
@@ -139,6 +145,19 @@ async def test_what_may_pass_is_tried_again(receiver: Receiver, status: int) -> 
     with pytest.raises(Unreachable, match=f"answered {status}, expected 2xx"):
         await tell(receiver.url)
     assert len(receiver.bodies) == 1
+
+
+async def test_https_is_verified_against_what_the_machine_trusts(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever shows a certificate of nobody's is told nothing."""
+    async with receiving(certificate.file) as receiver:
+        with pytest.raises(Unreachable, match=r"nobody took the notice \(ConnectError\)"):
+            await tell(receiver.url)
+        assert receiver.bodies == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+        await tell(receiver.url)
+        assert receiver.is_genuine(0)
 
 
 async def failures(receiver: Receiver) -> list[SwitchoverError]:
