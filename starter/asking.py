@@ -87,8 +87,9 @@ async def decide(temporal: Temporal, estate: str, verb: str, decision: Decision)
         words = ["temporal", "workflow", "signal", "--workflow-id", workflow_id(estate)]
         signal = shlex.join([*words, "--name", verb, "--input", json.dumps(payload)])
         raise Stop(
-            f"{NO_WORKER}; nobody has answered to this {verb}, so say it again then, "
-            f"or leave it with Temporal: {signal}"
+            f"{NO_WORKER}; this {verb} may count as soon as one is there, so look with "
+            f"`switchover status {estate}` before you say it again; a signal is kept "
+            f"whatever happens: {signal}"
         ) from silence
     return answer
 

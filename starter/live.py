@@ -31,7 +31,8 @@ async def watch(run: Run, console: Console) -> Outcome:
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, screen=True) as live:
             async for sight in _sights(run):
-                live.update(RunView(sight, datetime.now(UTC)), refresh=True)
+                view = RunView(sight, datetime.now(UTC), console.size.height)
+                live.update(view, refresh=True)
     else:
         async for line in _lines(run):
             console.print(line, markup=False, soft_wrap=True)

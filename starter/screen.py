@@ -27,9 +27,6 @@ from workflows.chains import chains
 from workflows.details import at_work
 from workflows.progress import Progress, RunState, Waiting
 
-SMALL = 40
-"""Screens with fewer lines show what is over, and what is to come, in one line each."""
-
 MOST_ORDERS = 16
 """A stage of 2 x 40 nodes must not push the rest off the screen."""
 
@@ -46,15 +43,25 @@ class RunView:
 
     sight: Sight
     now: datetime
+    height: int | None = None
+    """How many lines there are; None where a terminal scrolls, or a file is endless."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Show as much as there is room for, what someone has to do before what goes on."""
+        """Show everything if there is room for it, or else what is over and to come in short."""
+        everything = Group(*self._parts(options, small=False))
+        lines = console.render_lines(everything, options.update(height=None), pad=False)
+        if self.height is None or len(lines) <= self.height:
+            yield everything
+        else:
+            yield from self._parts(options, small=True)
+
+    def _parts(self, options: ConsoleOptions, *, small: bool) -> Iterator[RenderableType]:
+        """Say what someone has to do before what goes on: a screen is cut off at its end."""
         progress = self.sight.progress
         trouble = [Text(clean(self.sight.trouble), style="bold red")] if self.sight.trouble else []
         if progress is None:
             yield from trouble or [Text("the run has no plan yet")]
             return
-        small = options.height is not None and options.height < SMALL
         yield _header(progress, self.now)
         yield from trouble
         yield from _stages(progress, small=small)

@@ -57,7 +57,8 @@ def at_work(progress: Progress) -> tuple[StageProgress, ...]:
 def plain(text: str) -> str:
     """Show what people wrote as they wrote it: nothing of it is Markdown, HTML or control."""
     printable = "".join(c if c.isprintable() else " " for c in text)
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~&-])", r"\\\1", printable)
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+!|~&-])", r"\\\1", printable)
+    return escaped.replace("://", "&#58;//")  # or the Web UI makes a link of every address
 
 
 def _paused(progress: Progress) -> list[str]:
@@ -93,16 +94,18 @@ def _table(title: str, stages: Iterable[StageProgress]) -> list[str]:
     rows = [_row(stage) for stage in stages]
     if not rows:
         return []
-    head = ["| | stage | gate | seconds | orders |", "|---|---|---|---|---|"]
+    head = ["| | stage | done |", "|---|---|---|"]
     return [*([f"**{title}**", ""] if title else []), *head, *rows]
 
 
 def _row(stage: StageProgress) -> str:
+    """One row; few columns, since the Web UI leaves no space between them."""
     done = sum(order.step is Step.DONE for order in stage.orders)
-    seconds = "" if stage.seconds is None else f"{stage.seconds:.1f}"
+    gate = ", gated" if stage.gated else ""
+    seconds = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
     return (
-        f"| {MARKS[stage.step]} | {stage.number} `{stage.stage}` | "
-        f"{'yes' if stage.gated else ''} | {seconds} | {done}/{len(stage.orders)} |"
+        f"| {MARKS[stage.step]} | {stage.number} `{stage.stage}`{gate} | "
+        f"{done} of {len(stage.orders)}{seconds} |"
     )
 
 
@@ -110,7 +113,7 @@ def _chains(progress: Progress) -> list[str]:
     rows = [
         f"| {plain(chain.node)} | "
         + " | ".join(
-            f"{MARKS[link.step]} {link.done}/{link.orders}" if link.orders else ""
+            f"{MARKS[link.step]} {link.done} of {link.orders}" if link.orders else ""
             for link in chain.links
         )
         + " |"

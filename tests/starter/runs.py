@@ -87,10 +87,8 @@ def told(verb: str, **changes: object) -> Said:
     return usual.model_copy(update=changes)
 
 
-def shown(renderable: RenderableType, width: int = 200, height: int | None = None) -> str:
-    """Return what a terminal without colours would show: of this size, or an endless one."""
+def shown(renderable: RenderableType, width: int = 200) -> str:
+    """Return what a terminal of this width would show, without colours."""
     out = StringIO()
-    console = Console(file=out, width=width)
-    options = console.options if height is None else console.options.update(height=height)
-    lines = console.render_lines(renderable, options.update(width=width), pad=False)
-    return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
+    Console(file=out, width=width).print(renderable)
+    return out.getvalue()

@@ -31,7 +31,7 @@ PARTNERS = SessionsLeft(
 
 def view(progress: Progress, *pending: Pending, width: int = 200, height: int | None = None) -> str:
     """What an operator sees."""
-    return shown(RunView(Sight(progress, pending), NOW), width, height)
+    return shown(RunView(Sight(progress, pending), NOW, height), width)
 
 
 def test_nothing_that_people_write_moves_the_cursor() -> None:

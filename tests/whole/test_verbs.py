@@ -211,7 +211,7 @@ async def test_words_are_shown_and_never_interpreted(run: Run, cli: Cli) -> None
     await run.reaches(lambda p: p.state is RunState.PAUSED)
     details = await cli.details(run)
     assert r"\<ann\>" in details
-    assert r"\# \[x\]\(http://e\) \<b\>bold\</b\>" in details
+    assert r"\# \[x\]\(http&#58;//e\) \<b\>bold\</b\>" in details
     assert not set(details) & set("\x1b\u202e")
     assert (await cli.updates(run, "abort", {"by": "ann", "reason": evil})).code == 0
     outcome = await run.outcome()

@@ -36,7 +36,8 @@ def test_a_gate_is_shown_with_the_words_that_answer_it() -> None:
     ) in text
     assert [verb for verb, _ in offered(text)] == ["approve", "reject"]
     assert "Approved so far by ann" in text
-    assert "| … | 2 `suspend_replication` |" in text
+    assert "| … | 2 `suspend_replication` | 0 of 2 |" in text
+    assert "| · | 3 `redirect_traffic`, gated | 0 of 3 |" in text
 
 
 def test_every_answer_has_all_that_its_verb_needs() -> None:
@@ -88,8 +89,8 @@ def test_chains_are_shown_node_by_node() -> None:
     stage = run.plan.stage(Slug.STOP_SCHEDULING)
     run.board.begin(stage, run.at(stage.slug)[0], 1)
     text = details(run.progress)
-    assert r"| cluster1\-server1 | ▶ 0/2 | · 0/3 | · 0/3 |" in text
-    assert r"| cluster1\-edge1 |  | · 0/3 | · 0/1 |" in text
+    assert r"| cluster1\-server1 | ▶ 0 of 2 | · 0 of 3 | · 0 of 3 |" in text
+    assert r"| cluster1\-edge1 |  | · 0 of 3 | · 0 of 1 |" in text
     assert "| node |" not in details(Seen().progress)
 
 
@@ -140,7 +141,7 @@ def test_what_people_wrote_is_never_markdown() -> None:
     assert text.count(plain(evil)) == 7
     assert evil not in text
     assert "\x1b" not in text
-    assert plain(evil).startswith(r"\# \[x\]\(http://e\) \<b\>\|\`\*\_\~")
+    assert plain(evil).startswith(r"\# \[x\]\(http&#58;//e\) \<b\>\|\`\*\_\~")
 
 
 def test_an_ended_run_says_how() -> None:

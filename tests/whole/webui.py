@@ -1,0 +1,103 @@
+"""Somebody in front of Temporal's Web UI, in a headless Chromium with an empty profile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Locator, Page, async_playwright
+
+CHROMIUM = shutil.which("chromium")
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+START = "start-workflow?workflowType=Switchover&taskQueue=switchover&workflowId=switchover-lab"
+"""The link of the README."""
+
+PATIENCE = 15_000
+"""Milliseconds until something that should be on a page is missed."""
+
+
+@dataclass(frozen=True)
+class WebUi:
+    """One page of a browser, and what an operator does there."""
+
+    page: Page
+    namespace: str
+    """The address that all pages of the namespace begin with."""
+
+    async def starts(self, request: dict[str, Any]) -> None:
+        """Open the prefilled form, type the input and press the button."""
+        await self.page.goto(f"{self.namespace}/workflows/{START}")
+        await self._types(self.page.get_by_label("Data", exact=True), request)
+        await self.page.get_by_test_id("start-workflow-button").click()
+
+    async def opens(self, tab: str = "User Metadata") -> None:
+        """Open the newest run of the estate, and one of its tabs."""
+        await self.page.goto(f"{self.namespace}/workflows/switchover-lab")
+        await self.page.get_by_role("tab", name=tab).click()
+
+    async def signals(self, verb: str, decision: dict[str, Any]) -> None:
+        """Send a signal through the dialogue, choosing its name from the list."""
+        await self._seen(self.page.get_by_role("button", name="More Actions")).click()
+        await self._seen(self.page.get_by_role("menuitem", name="Send a Signal")).click()
+        await self._seen(self.page.get_by_test_id("signal-select-button")).click()
+        await self._seen(self.page.get_by_role("option", name=verb, exact=True)).click()
+        await self._types(self._seen(self.page.get_by_label("Data", exact=True)), decision)
+        await self._seen(self.page.get_by_test_id("confirm-modal-button")).click()
+
+    async def sees(self, words: str) -> None:
+        """Wait until the words stand on the page."""
+        async with asyncio.timeout(PATIENCE / 1000):
+            while words not in await self.text():  # noqa: ASYNC110 - a page tells nobody
+                await asyncio.sleep(0.2)  # between two looks at the page
+
+    async def text(self) -> str:
+        """Everything that stands on the page; what is Markdown stands in frames of its own."""
+        texts = [await frame.locator("body").inner_text() for frame in self.page.frames]
+        return " ".join(" ".join(texts).split())
+
+    async def links(self) -> set[str]:
+        """Every address that what people wrote would lead to."""
+        frames = [frame for frame in self.page.frames if frame is not self.page.main_frame]
+        links = [link for frame in frames for link in await frame.locator("a[href]").all()]
+        return {str(await link.get_attribute("href")) for link in links}
+
+    async def _types(self, editor: Locator, value: dict[str, Any]) -> None:
+        await editor.click()
+        await self.page.keyboard.press("Control+A")
+        await self.page.keyboard.insert_text(json.dumps(value))
+        # Left, the editor spreads what it holds over many lines, and moves the buttons below it.
+        await editor.blur()
+        await self.page.wait_for_timeout(300)
+
+    @staticmethod
+    def _seen(locator: Locator) -> Locator:
+        """The page holds everything twice, for wide and for narrow screens."""
+        return locator.locator("visible=true").first
+
+
+@asynccontextmanager
+async def web_ui(namespace: str, profile: Path) -> AsyncIterator[WebUi]:
+    """Open a browser that knows nothing, and close it."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            viewport={"width": 1280, "height": 1000},
+        )
+        browser.set_default_timeout(PATIENCE)
+        try:
+            yield WebUi(browser.pages[0], namespace)
+        finally:
+            await browser.close()
