@@ -16,6 +16,7 @@ import typer
 from lab.crash.command import crash
 from lab.databases import ACCOUNTS
 from lab.demo import Demo, Wishes
+from lab.expected import Variant
 from lab.faults.fault import Fault
 from lab.faults.operator import Answer
 from lab.faults.ordeal import Ordeal
@@ -72,6 +73,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     keep: Annotated[bool, typer.Option(help="Leave everything up until Ctrl-C.")] = False,
     fail: Failing = None,
     answer: Answering = None,
+    variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
 ) -> None:
     """Switch a living estate over and say what it cost; exit 1 if anything went wrong.
 
@@ -79,7 +81,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     """
     ordeal = _ordeal(fail, answer, literal=literal)
     with lodgings(directory) as place, suppress(asyncio.CancelledError):
-        wishes = Wishes(place, clients, literal, keep, json, ordeal)
+        wishes = Wishes(place, clients, literal, keep, json, ordeal, variant)
         verdict = asyncio.run(leaving_in_order(Demo(wishes).run()))
         raise typer.Exit(1 if verdict.problems() else EXITS[verdict.outcome])
     raise typer.Exit(128 + signal.SIGTERM)

@@ -19,6 +19,7 @@ from rich.table import Table
 from lab import records
 from lab.direction import SOURCE, TARGET, roles
 from lab.evidence import gather
+from lab.expected import Variant
 from lab.faults.ordeal import PATIENCE, Ordeal
 from lab.house import Lab
 from lab.layout import Layout
@@ -50,6 +51,7 @@ class Wishes:
     keep: bool
     json: Path | None
     ordeal: Ordeal | None = None
+    variant: Variant = "by_stage"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Demo:
             begin = self._literal if self._wishes.literal else self._product
             driver = await begin(layout, stack)
             run = await self._under_traffic(layout, driver, stack)
-            verdict = await _judged(layout, run)
+            verdict = await _judged(layout, self._wishes.variant, run)
             self._show(verdict)
             if self._wishes.keep:
                 self._say(f"everything stays up until Ctrl-C {driver.ui}")
@@ -120,7 +122,8 @@ class Demo:
         self._say(f"Temporal's Web UI: {server.ui}")
         product = Product(layout, server.address)
         stack.push_async_callback(product.stop)
-        drive = lambda: product.switch_over(SOURCE, TARGET, client)  # noqa: E731
+        variant = ("--variant", self._wishes.variant)
+        drive = lambda: product.switch_over(SOURCE, TARGET, client, *variant)  # noqa: E731
         if ordeal := self._wishes.ordeal:
             lines = await stack.enter_async_context(Lines.open(layout))
             write_wired_estate(layout, layout.estate_file.parent, PATIENCE)
@@ -205,8 +208,8 @@ def _megabytes() -> int:
     return int(sum(sizes) / 2**20)
 
 
-async def _judged(layout: Layout, run: Run) -> Verdict:
-    return judge(roles(layout), run, await gather(layout))
+async def _judged(layout: Layout, variant: Variant, run: Run) -> Verdict:
+    return judge(roles(layout, variant), run, await gather(layout))
 
 
 async def _until_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import yaml
 
+from lab.expected import Variant
 from lab.invariants import Roles
 from lab.layout import Layout
 from workflows.estate import Estate
@@ -11,7 +12,7 @@ from workflows.estate import Estate
 SOURCE, TARGET = "cluster1", "cluster2"
 
 
-def roles(layout: Layout) -> Roles:
+def roles(layout: Layout, variant: Variant = "by_stage") -> Roles:
     """Say which cluster is which in the estate that was described."""
     text = layout.estate_file.read_text(encoding="utf-8")
-    return Roles(Estate.model_validate(yaml.safe_load(text)), SOURCE, TARGET)
+    return Roles(Estate.model_validate(yaml.safe_load(text)), SOURCE, TARGET, variant)

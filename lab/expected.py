@@ -5,12 +5,16 @@ A second reading of ``securetransport.md``, sections 2 and 3: nothing here comes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from lab.effects import Effect, Recorded
 from lab.node import services
 from workflows.estate import Cluster, Estate, Node
+
+Variant = Literal["by_stage", "by_node"]
+"""The manual's steps one after the other, or each Server shut down at its own pace."""
 
 BEFORE: Mapping[int, tuple[int, ...]] = {
     1: (),
@@ -36,6 +40,10 @@ class Expected:
     effect: Effect
 
 
+Concerns = Callable[[Expected, Expected], bool]
+"""Whether the second effect has to come before the first, where its step does."""
+
+
 def expected_effects(estate: Estate, source: str, target: str) -> tuple[Expected, ...]:
     """Everything a switchover does to an estate in its baseline, once each."""
     steps = _Steps(estate, estate.cluster(source), estate.cluster(target))
@@ -56,30 +64,40 @@ def expected_effects(estate: Estate, source: str, target: str) -> tuple[Expected
     )
 
 
+def chains(estate: Estate, variant: Variant) -> Concerns:
+    """Say what a Server's own chain of steps waits for: its own earlier ones, and the Edges'."""
+    edges = {edge.name for cluster in estate.clusters for edge in cluster.edges}
+
+    def concerns(one: Expected, earlier: Expected) -> bool:
+        apart = variant == "by_node" and one.step in (6, 7) and earlier.step in (4, 6)
+        return not apart or earlier.effect.place in {one.effect.place, *edges}
+
+    return concerns
+
+
+def _everything(_: Expected, __: Expected) -> bool:
+    return True
+
+
 def misordered(
     record: list[Recorded],
     expected: tuple[Expected, ...],
     before: Mapping[int, tuple[int, ...]] = BEFORE,
+    concerns: Concerns = _everything,
 ) -> list[str]:
     """Every expected effect that came before one that has to precede it."""
     first: dict[Effect, float] = {}
     for recorded in record:
         if recorded.changed:
             first.setdefault(recorded.effect, recorded.at)
-    latest: dict[int, tuple[float, Effect]] = {}
-    for one in expected:
-        if one.effect in first:
-            candidate = (first[one.effect], one.effect)
-            latest[one.step] = max(latest.get(one.step, candidate), candidate)
-    return [
-        f"{one.effect} came before {late[1]}"
-        for one in expected
-        if one.effect in first
-        for late in [
-            max((latest[step] for step in before[one.step] if step in latest), default=None)
-        ]
-        if late is not None and late[0] > first[one.effect]
-    ]
+    there = [one for one in expected if one.effect in first]
+    found = []
+    for one in there:
+        earlier = [o for o in there if o.step in before[one.step] and concerns(one, o)]
+        latest = max(earlier, key=lambda o: (first[o.effect], o.effect), default=None)
+        if latest is not None and first[latest.effect] > first[one.effect]:
+            found.append(f"{one.effect} came before {latest.effect}")
+    return found
 
 
 @dataclass(frozen=True)

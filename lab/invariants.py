@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lab.effects import Effect, Recorded
+from lab.expected import Variant
 from lab.node import services
 from lab.samples import Sample
 from workflows.estate import Cluster, Estate, Node
@@ -35,6 +36,14 @@ class Roles:
     estate: Estate
     source: str
     target: str
+    variant: Variant = "by_stage"
+
+    def before_manager(self, server: str) -> set[str]:
+        """The nodes whose protocol servers end before this Server's Transaction Manager."""
+        cluster = self.estate.cluster_of(server)
+        if self.variant == "by_stage":
+            return {node.name for node in cluster.nodes}
+        return {server, *(edge.name for edge in cluster.edges)}
 
     def protocol_servers(self, node: Node) -> list[str]:
         """The protocol servers that run on such a node in the baseline."""
@@ -99,9 +108,8 @@ class Standing:
             for p in self.roles.protocol_servers(fronts[0])
         )
 
-    def protocol_servers_up(self, cluster: Cluster) -> list[str]:
-        """Every protocol server of a cluster that runs, draining or not."""
-        names = {node.name for node in cluster.nodes}
+    def protocol_servers_up(self, names: set[str]) -> list[str]:
+        """Every protocol server of these nodes that runs, draining or not."""
         return sorted(f"{n} {s}" for n, s in self.running if n in names and s in services.PROTOCOLS)
 
 
@@ -112,7 +120,7 @@ def _manager_before_protocols(standing: Standing, recorded: Recorded) -> str | N
     effect = recorded.effect
     if effect.service != "tm" or effect.effect not in ("stop", "drain"):
         return None
-    up = standing.protocol_servers_up(standing.roles.estate.cluster_of(effect.place))
+    up = standing.protocol_servers_up(standing.roles.before_manager(effect.place))
     return f"{effect} while {', '.join(up)} ran" if up else None
 
 
@@ -213,15 +221,16 @@ def _seen(roles: Roles, sample: Sample, before: Sample) -> Iterator[tuple[int, s
     if not sample.traffic or not _serves(roles, sample):
         yield 2, f"traffic went to {sample.traffic or 'nowhere'}, which was seen not to serve"
     for cluster in clusters:
-        up = [p for n in cluster.nodes for p in sample.running[n.name] if p in services.PROTOCOLS]
         # One that does not run yet, on a node that is being started, was not stopped.
         gone = [
             server.name
             for server in cluster.servers
             if "tm" in before.running[server.name] and "tm" not in sample.running[server.name]
         ]
-        if up and gone:
-            yield 3, f"{gone[0]} was seen to lose its Transaction Manager under protocol servers"
+        for server in gone:
+            names = roles.before_manager(server)
+            if any(p in services.PROTOCOLS for name in names for p in sample.running[name]):
+                yield 3, f"{server} was seen to lose its Transaction Manager under protocol servers"
     if not sample.synced:
         yield 4, "the file replication was seen not to run"
     for node in roles.estate.cluster(roles.target).nodes:

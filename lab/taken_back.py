@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab.effects import Effect, Recorded
-from lab.expected import Expected, expected_effects, misordered
+from lab.expected import Expected, chains, expected_effects, misordered
 from lab.invariants import Roles
 
 REDIRECT = 3
@@ -80,7 +80,7 @@ def taken_back(roles: Roles, turn: Turn, record: list[Recorded]) -> Fared:
             + list({f"{opposite(roles, effect)}, which takes it back" for effect in kept})
         ),
         misordered=[
-            *misordered(record, _as_expected(steps)),
+            *misordered(record, _as_expected(steps), concerns=chains(roles.estate, roles.variant)),
             *misordered(record, back, BEFORE),
             *_too_late(record, done, {one.effect for one in back}),
         ],

@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.effects import overtaken, repeated
 from lab.evidence import Evidence
-from lab.expected import expected_effects, misordered
+from lab.expected import chains, expected_effects, misordered
 from lab.fates import (
     EventsFate,
     FilesFate,
@@ -216,12 +216,15 @@ def _forward(roles: Roles, evidence: Evidence) -> Fared:
     """Judge the record of a run that went all the way."""
     expected = expected_effects(roles.estate, roles.source, roles.target)
     wished = frozenset(one.effect for one in expected)
+    order = chains(roles.estate, roles.variant)
     done = frozenset(recorded.effect for recorded in evidence.effects if recorded.changed)
     return Fared(
         wished=wished,
         done=wished & done,
         skipped=sorted(str(effect) for effect in wished - done),
-        misordered=misordered(evidence.effects, expected),
+        misordered=misordered(
+            evidence.effects, expected, concerns=order
+        ),
         unexpected=[
             recorded
             for recorded in evidence.effects

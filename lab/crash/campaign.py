@@ -79,23 +79,29 @@ class Campaign:
     async def _look(self, den: Den) -> bool:
         """Learn what a switchover consists of; whether there was a whole one to learn from."""
         self._say("one switchover without attacks, to know its requests")
-        run = await self._one(den, Mission(self._wishes.seed * 1000, ()))
+        run = await self._one(den, self._mission(0, ()))
         quiet = catalogue(den, run.events)
         self._state.deck = Deck.of(quiet, random.Random(self._wishes.seed), self._wanted)
         self._remember()
         self._say(f"it has {len(quiet.requests)} different requests")
         return bool(quiet.draining)
 
+    def _mission(
+        self, number: int, points: tuple[Point, ...], control: Control | None = None
+    ) -> Mission:
+        seed = self._wishes.seed * 1000 + number
+        return Mission(seed, points, control, self._wishes.variant)
+
     def _controlled(self, control: Control) -> Mission:
         """Kill a worker right after a graceful stop began; a start needs nobody's help."""
         node = self._state.deck.catalogue.draining[0]
         points = (Point("after_effect", node),) if control == "ledger_vanishes" else ()
-        return Mission(self._wishes.seed * 1000 + 1, points, control)
+        return self._mission(1, points, control)
 
     async def _go_on(self, den: Den) -> None:
         while points := self._next_points():
             self._state.numbers += 1
-            await self._one(den, Mission(self._wishes.seed * 1000 + self._state.numbers, points))
+            await self._one(den, self._mission(self._state.numbers, points))
 
     def _next_points(self) -> tuple[Point, ...]:
         if points := self._state.deck.deal():

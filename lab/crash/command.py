@@ -14,6 +14,7 @@ from lab.crash.controls import Control
 from lab.crash.points import Kind, Point
 from lab.crash.saboteur import Mission
 from lab.crash.state import Wishes
+from lab.expected import Variant
 from lab.leaving import leaving_in_order
 
 INTERRUPTED = 130
@@ -37,9 +38,10 @@ def crash(  # noqa: PLR0913, PLR0917 - each is a word of the command line
     replay: Again = None,
     control: Meter = None,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
+    variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
 ) -> None:
     """Kill everything again and again during switchovers; exit 1 if anything was wrong."""
-    again = _mission(replay) if replay else None
+    again = _mission(replay, variant) if replay else None
     with tempfile.TemporaryDirectory(prefix="crash-", ignore_cleanup_errors=True) as place:
         wishes = Wishes(
             place=Path(place),
@@ -47,6 +49,7 @@ def crash(  # noqa: PLR0913, PLR0917 - each is a word of the command line
             seed=seed,
             labs=labs,
             only=only,
+            variant=variant,
             control=control,
             replay=again,
             json=json,
@@ -58,10 +61,11 @@ def crash(  # noqa: PLR0913, PLR0917 - each is a word of the command line
     raise typer.Exit(0 if good else 1)
 
 
-def _mission(text: str) -> Mission:
+def _mission(text: str, variant: Variant) -> Mission:
     """Read what a campaign printed as ``again``."""
     seed, _, points = text.partition(":")
     try:
-        return Mission(int(seed), tuple(Point.read(point) for point in points.split("+")))
+        read = tuple(Point.read(point) for point in points.split("+"))
+        return Mission(int(seed), read, variant=variant)
     except ValueError as mistake:
         raise typer.BadParameter(f"{text!r} is not SEED:POINT[+POINT...]: {mistake}") from mistake

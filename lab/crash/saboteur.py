@@ -17,6 +17,7 @@ from lab.crash.controls import Control, let_ledgers_vanish, start_while_pending
 from lab.crash.house import Den
 from lab.crash.points import Point
 from lab.crash.watch import Watch
+from lab.expected import Variant
 from lab.lines.requests import Request
 from lab.lines.wires import Wire
 from lab.node.gate import Moment, When
@@ -40,6 +41,7 @@ class Mission:
     seed: int
     points: tuple[Point, ...]
     control: Control | None = None
+    variant: Variant = "by_stage"
 
     @property
     def token(self) -> str:

@@ -11,6 +11,7 @@ from lab.crash.deck import Deck
 from lab.crash.points import Kind
 from lab.crash.saboteur import Mission
 from lab.crash.tally import Tally
+from lab.expected import Variant
 
 EVERY_REQUEST_FROM = 300
 """A campaign of so many points of all kinds must have covered every request."""
@@ -25,6 +26,7 @@ class Wishes:
     seed: int = 1
     labs: int = 2
     only: Kind | None = None
+    variant: Variant = "by_stage"
     control: Control | None = None
     replay: Mission | None = None
     json: Path | None = None

@@ -73,7 +73,10 @@ async def attack(den: Den, mission: Mission) -> Attacked:
         await worker.ready()
         await asyncio.sleep(WARM_UP)
         handle = await den.client.start_workflow(
-            "Switchover", REQUEST, id=WORKFLOW, task_queue="switchover"
+            "Switchover",
+            REQUEST | {"variant": mission.variant},
+            id=WORKFLOW,
+            task_queue="switchover",
         )
         watch = Watch(layout, handle, requests=den.lines.gatekeeper.moments)
         saboteur = Saboteur(den, watch, mission)
@@ -89,7 +92,7 @@ async def attack(den: Den, mission: Mission) -> Attacked:
         missed=saboteur.missed,
         acts=tuple(watch.acts),
         events=watch.events,
-        verdict=await _judged(den, run, attacks),
+        verdict=await _judged(den, mission, run, attacks),
         resumes=tuple(_resumes(attacks, list(watch.signs()))),
     )
 
@@ -134,10 +137,10 @@ async def _await_outcome(handle: WorkflowHandle[Any, Any], watch: Watch) -> None
             await asyncio.sleep(0.2)
 
 
-async def _judged(den: Den, run: Run, attacks: tuple[Attack, ...]) -> Verdict:
+async def _judged(den: Den, mission: Mission, run: Run, attacks: tuple[Attack, ...]) -> Verdict:
     layout = den.lab.layout
     evidence = _without_reboots(await gather(layout), attacks)
-    verdict = judge(roles(layout), run, evidence)
+    verdict = judge(roles(layout, mission.variant), run, evidence)
     booted = sum(recorded.by in BY_THE_REBOOT for recorded in evidence.effects)
     effects = replace(verdict.effects, unexpected=verdict.effects.unexpected - booted)
     return replace(verdict, effects=effects)

@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 
 from lab import records
 from lab.layout import Layout
-from lab.product import STAGE, STATE
+from lab.product import STATE
 
 LOOKS_EVERY = 0.05
 ASKS_EVERY = 0.5
@@ -97,7 +97,10 @@ class Watch:
                 seen = await self.handle.describe()
                 if seen.typed_search_attributes.get(STATE) != "waiting_for_decision":
                     continue
-                stage = seen.typed_search_attributes.get(STAGE) or ""
+                waiting = (await self.handle.query("status"))["waiting"]
+                if waiting is None:
+                    continue
+                stage = waiting["stage"]
                 await self.handle.signal("retry", {"stage": stage, "by": OPERATOR})
             except RPCError:
                 continue

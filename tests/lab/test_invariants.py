@@ -170,3 +170,25 @@ def test_a_broken_invariant_is_seen(roles: Roles, name: str) -> None:
 
     assert [violation.number for violation in broken] == [number]
     assert judged == 20
+
+
+@pytest.mark.parametrize(
+    ("late", "broken"),
+    [
+        ("cluster1-server2 ssh stopped", []),
+        ("cluster1-server1 ssh stopped", [3]),
+        ("cluster1-edge1 ssh stopped", [3]),
+    ],
+)
+def test_node_by_node_a_manager_waits_for_its_own_node_and_the_edges(
+    roles: Roles, late: str, broken: list[int]
+) -> None:
+    """Invariant 3 in its per-node form: another Server may still drain, an Edge may not."""
+    record = flawless.effects(roles)
+    drains = next(r.at for r in record if str(r.effect) == "cluster1-server1 tm drain")
+    ends = next(r.at for r in record if str(r.effect) == "cluster1-server1 tm stopped")
+    record = moved(record, "cluster1-server2 tm drain", ends + 0.7)
+    record = moved(record, "cluster1-server2 tm stopped", ends + 0.8)
+    assert drains < ends
+    found = in_intervals(replace(roles, variant="by_node"), moved(record, late, ends + 0.5))[1]
+    assert [violation.number for violation in found] == broken

@@ -10,6 +10,7 @@ import pytest
 
 from lab.effects import Recorded
 from lab.evidence import Evidence, Tried, Visit
+from lab.expected import chains, expected_effects, misordered
 from lab.invariants import Roles
 from lab.verdict import Run, judge
 from tests.lab import flawless
@@ -257,3 +258,21 @@ def test_seconds_are_the_clients_or_ours(roles: Roles) -> None:
     assert seconds.total == RUN.ended - RUN.began
     assert seconds.drain == 44.0 - started
     assert seconds.orchestration == seconds.total - seconds.drain
+
+
+@pytest.mark.parametrize(
+    ("late", "count"),
+    [("cluster1-server2 ssh stopped", 0), ("cluster1-edge1 ssh stopped", 1)],
+)
+def test_node_by_node_the_order_is_each_servers_own(roles: Roles, late: str, count: int) -> None:
+    """A Transaction Manager may stop before another Server has drained, not before an Edge."""
+    record = flawless.effects(roles)
+    ends = next(r.at for r in record if str(r.effect) == "cluster1-server1 tm stopped")
+    record = moved(record, "cluster1-server2 tm drain", ends + 0.7)
+    record = moved(record, "cluster1-server2 tm stopped", ends + 0.8)
+    record = moved(record, late, ends + 0.5)
+    expected = expected_effects(roles.estate, roles.source, roles.target)
+    found = misordered(record, expected, concerns=chains(roles.estate, "by_node"))
+    assert len(found) >= count
+    assert bool(found) is bool(count)
+    assert misordered(record, expected)
