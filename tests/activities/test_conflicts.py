@@ -58,18 +58,19 @@ def resuming(link: ReplicationLink, *all_: ReplicationLink) -> ReplicationErrand
     return errand.model_copy(update={"operation": run})
 
 
+async def persistently(links: ReplicationLinks, errand: ReplicationErrand[Any]) -> Report:
+    """Try again what the engine would try again."""
+    while True:
+        try:
+            return await Attempt().run(links.resume_replication, errand)
+        except (NotYet, OutcomeUnknown):
+            await asyncio.sleep(0.2)
+
+
 async def resume_both(links: ReplicationLinks) -> list[Any]:
-    """Resume both directions side by side; try again what the engine would try again."""
-
-    async def persistently(errand: ReplicationErrand[Any]) -> Report:
-        while True:
-            try:
-                return await Attempt().run(links.resume_replication, errand)
-            except (NotYet, OutcomeUnknown):
-                await asyncio.sleep(0.2)
-
+    """Resume both directions side by side."""
     return await asyncio.gather(
-        *(persistently(resuming(link)) for link in LINKS), return_exceptions=True
+        *(persistently(links, resuming(link)) for link in LINKS), return_exceptions=True
     )
 
 
@@ -278,7 +279,7 @@ async def test_a_hundred_thousand_rows_are_compared(links: ReplicationLinks, pai
     await pair.execute("two", "INSERT INTO account SELECT 'b' || generate_series(1, 99000)")
     await pair.execute("two", "INSERT INTO account VALUES ('a99000')")
     with pytest.raises(NotReady, match=r"\(name=a99000\);"):
-        await resume(links, THERE)
+        await persistently(links, resuming(THERE))
 
 
 async def test_what_cannot_be_read_in_time_is_unknown(links: ReplicationLinks, pair: Pair) -> None:
