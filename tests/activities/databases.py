@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -21,7 +22,8 @@ from workflows.contract import ReplicationErrand
 from workflows.estate import Database, Replication, ReplicationLink
 from workflows.reports import Operation
 
-ADDRESS = "127.9.9.2"
+ADDRESS = f"127.9.7.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
+"""Of this process: files of tests run side by side."""
 SIDES = ("one", "two")
 LINKS = tuple(
     ReplicationLink(
