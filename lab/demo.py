@@ -176,10 +176,10 @@ def table(verdict: Verdict) -> Table:
     """The verdict for a terminal."""
     traffic, files, events = verdict.traffic, verdict.files, verdict.events
     effects, invariants, seconds = verdict.effects, verdict.invariants, verdict.seconds
+    moved = f"gap {traffic.redirect_gap_seconds} s" if traffic.redirected else "no redirect"
     rows = {
         "traffic": f"{traffic.attempted} operations by {traffic.clients} clients, "
-        f"{traffic.failed} failed, {traffic.straddling} transfers straddled the redirect, "
-        f"gap {traffic.redirect_gap_seconds} s",
+        f"{traffic.failed} failed, {traffic.straddling} transfers straddled the redirect, {moved}",
         "files": f"{files.expected} uploaded, {files.missing} missing, {files.corrupt} corrupt, "
         f"{files.duplicated} worked on twice",
         "events": f"{events.expected} expected, {events.missing} missing, "
@@ -188,10 +188,11 @@ def table(verdict: Verdict) -> Table:
         f"{effects.repeated} repeated, {effects.skipped} skipped, "
         f"{effects.misordered} misordered, {effects.unexpected} unexpected",
         "invariants": f"{invariants.violations} violations in {invariants.samples} judgements",
-        "baseline": f"{verdict.baseline.differences} differences" if verdict.baseline else "left",
         "seconds": f"{seconds.total} in all: {seconds.drain} until the clients had left, "
         f"{seconds.orchestration} ours",
     }
+    if verdict.baseline:
+        rows["baseline"] = f"{verdict.baseline.differences} differences from it, in the end"
     shown = Table("", f"outcome: {verdict.outcome}", show_lines=False)
     for name, row in rows.items():
         shown.add_row(name, row)

@@ -19,6 +19,7 @@ from lab.direction import roles
 from lab.evidence import gather
 from lab.faults.operator import Answer, Operator, objection, turn
 from lab.faults.ordeal import laid
+from lab.layout import Layout
 from lab.product import WORKFLOW, Handle, NotTaken
 from lab.settling import settle
 from lab.switches import Switches
@@ -105,9 +106,14 @@ async def go_through(den: Den, case: Case) -> Row:
         await asyncio.sleep(RUN_ON)
         await traffic.finish()
         await settle(layout)
-    verdict = judge(roles(layout), run, await gather(layout))
+    # In a thread: other estates' lines pass through this process, and must not stand still.
+    verdict = await asyncio.to_thread(_judged, layout, run)
     took = None if course.turned_at is None else round(run.ended - course.turned_at, 1)
     return Row.of(case, verdict, took if run.turn else None, course.operator.asked)
+
+
+def _judged(layout: Layout, run: Run) -> Verdict:
+    return judge(roles(layout), run, asyncio.run(gather(layout)))
 
 
 async def _driven(den: Den, case: Case) -> tuple[Run, _Course]:
