@@ -26,7 +26,7 @@ from lab.layout import Layout
 from lab.lines.estate import write_wired_estate
 from lab.lines.lines import Lines
 from lab.literal import Literal
-from lab.product import Product, stage_of
+from lab.product import Product, console_log, stage_of
 from lab.samples import Samples
 from lab.settling import settle
 from lab.temporal import TemporalServer
@@ -100,6 +100,8 @@ class Demo:
         async with self._telling(layout, driver):
             run = await driver.drive()
         self._say(f"the switchover is over: {run.outcome}")
+        if run.outcome != run.wished:
+            self._say(f"its console said: {last_words(layout)}")
         self._say(f"everything together uses {_megabytes()} MiB of memory")
         await asyncio.sleep(RUN_ON)
         await traffic.finish()
@@ -197,6 +199,12 @@ def table(verdict: Verdict) -> Table:
     for name, row in rows.items():
         shown.add_row(name, row)
     return shown
+
+
+def last_words(layout: Layout) -> str:
+    """What the console said in the end, if one was used."""
+    log = console_log(layout)
+    return log.read_text(encoding="utf-8")[-1000:].strip() if log.exists() else "nothing"
 
 
 def _megabytes() -> int:

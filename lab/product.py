@@ -39,6 +39,11 @@ EXITS = {0: "completed", 4: "rolled_back", 6: FINDINGS}
 Handle = WorkflowHandle[Any, Any]
 
 
+def console_log(layout: Layout) -> Path:
+    """Where a lab keeps what the console says."""
+    return layout.root / "console.log"
+
+
 class NotTaken(Exception):
     """A run did not take a decision."""
 
@@ -60,7 +65,7 @@ class Product:
     @property
     def console_log(self) -> Path:
         """What the console says."""
-        return self._layout.root / "console.log"
+        return console_log(self._layout)
 
     async def start_worker(self) -> None:
         """Start a worker; returns when it is ready."""
