@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
+from starter.verbs import DOES
 from tests import estates
+from workflows import errors
 from workflows.plan import plan_switchover
-from workflows.verbs import VERBS
+from workflows.progress import Outcome, Progress, RunState
+from workflows.verbs import NEED_MINUTES, NEED_REASON, NEED_STAGE, VERBS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATING = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+STATUS = (ROOT / "docs/status.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_lists_the_stages_we_run() -> None:
@@ -21,9 +27,33 @@ def test_the_readme_lists_the_stages_we_run() -> None:
 
 
 def test_the_readme_lists_the_verbs_we_take() -> None:
-    """Every verb that is answered, and no other."""
-    rows = re.findall(r"^\| `(\w+)` \| `?[\w`, ]+ \| .+ \|$", README, re.MULTILINE)
-    assert [row for row in rows if row in VERBS] == list(VERBS)
+    """Every verb that is answered and no other, with what it needs, as the console says it."""
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", README, re.MULTILINE)
+    assert [row for row in rows if row[0] in VERBS] == [
+        (verb, _needs(verb), DOES[verb]) for verb in VERBS
+    ]
+
+
+def test_operating_knows_every_state_verb_and_error() -> None:
+    """An operator finds whatever a run can be in, can be told and can complain of."""
+    states = {*RunState, *get_args(Outcome.model_fields["outcome"].annotation)}
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    words = set(re.findall(r"^\| `(\w+)` \|", OPERATING, re.MULTILINE))
+    assert words == {*states, *VERBS, *kinds} - {errors.SwitchoverError.__name__}
+
+
+def test_status_documents_every_key_and_no_other() -> None:
+    """What a script may rely on is what a run answers, value by value."""
+    sections = dict(re.findall(r"^## (\w+)\n(.+?)(?=^## |\Z)", STATUS, re.MULTILINE | re.DOTALL))
+    documented = {
+        name: re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+        for name, section in sections.items()
+    }
+    schema = Progress.model_json_schema()
+    values = {"Progress": schema, **schema["$defs"]}
+    assert documented == {
+        name: list(value["properties"]) for name, value in values.items() if "properties" in value
+    }
 
 
 def test_links_lead_somewhere() -> None:
@@ -53,3 +83,8 @@ def test_what_traceability_names_exists() -> None:
     assert tests
     assert {module for module in modules if not (ROOT / module).exists()} == set()
     assert {test for test in tests if f"def {test}(" not in written} == set()
+
+
+def _needs(verb: str) -> str:
+    needs = {"stage": NEED_STAGE, "minutes": NEED_MINUTES, "reason": NEED_REASON}
+    return ", ".join(f"`{key}`" for key, verbs in needs.items() if verb in verbs) or "nothing"
