@@ -260,5 +260,7 @@ def _closed(stage: StageProgress) -> StageProgress:
         order.model_copy(update={"step": Step.LEFT_OUT}) if order.step is Step.PENDING else order
         for order in stage.orders
     )
-    step = Step.LEFT_OUT if stage.step is Step.PENDING else Step.FAULT
+    # A stage that only waited at its gate did not fail.
+    none_begun = all(order.step is Step.LEFT_OUT for order in orders)
+    step = Step.LEFT_OUT if none_begun else Step.FAULT
     return stage.model_copy(update={"step": step, "orders": orders})

@@ -128,7 +128,8 @@ def _to_force(desk: Desk, decision: Decision) -> str | None:
         there = f"; it waits at {', '.join(waiting)}" if waiting else ""
         return f"nothing that could be forced waits or has failed in {stage}{there}"
     if node is None:
-        return f"say which node is dead: {', '.join(fault.place for fault in faults)}"
+        places = dict.fromkeys(fault.place for fault in faults)
+        return f"say which node is dead: {', '.join(places)}"
     nodes = {one.name for one in desk.plan.estate.nodes} if desk.plan else set()
     silent = any(fault.kind in SILENT for fault in faults if fault.place == node)
     if node not in nodes or not silent:

@@ -71,7 +71,7 @@ class Waves:
 
     async def _ask(self, stage: Stage, faults: Faults, notes: list[str]) -> Question:
         """Ask what is to be done; before the point of no return a rule may have said it."""
-        words = "; ".join([*(f"{fault.place}: {fault.words}" for fault in faults.values()), *notes])
+        words = "; ".join([*dict.fromkeys(map(_said, faults.values())), *notes])
         rule = self._run.request.on_fault == "roll_back" and not self._run.memory.past_return
         if rule and not stage.undo:
             self._people.turn_back(f"{stage.slug} failed: {words}")
@@ -148,3 +148,9 @@ class Waves:
         self._run.memory.dead[decision.node] = who
         self._run.board.add_exception(f"{decision.node} counts as down ({report.words}), {who}")
         return None
+
+
+def _said(fault: Fault) -> str:
+    """Say where it failed and why; most words begin with the place already."""
+    placed = fault.words.startswith(f"{fault.place}:")
+    return fault.words if placed else f"{fault.place}: {fault.words}"
