@@ -55,11 +55,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
     ]
     if outcome.undone:
         parts.append(_times("taken back", outcome.undone))
-    parts += [
-        Text(f"✖ {fault.place}: {fault.kind}: {clean(fault.words)}", style="red")
-        for stage in (*outcome.stages, *outcome.undone)
-        for fault in stage.faults
-    ]
+    parts += _faults(outcome)
     parts += exceptions_view(outcome.exceptions)
     parts += findings_view(outcome.findings)
     parts += said_view(outcome.decisions)
@@ -67,6 +63,17 @@ def outcome_view(outcome: Outcome) -> RenderableType:
     if outcome.record is not None:
         parts.append(Text(f"kept on the worker as {outcome.record}"))
     return Group(*parts)
+
+
+def _faults(outcome: Outcome) -> Iterator[RenderableType]:
+    """Show every fault on the way once, and how often it was met."""
+    met = Counter(
+        f"✖ {fault.order}: {fault.kind}: {clean(fault.words)}"
+        for stage in (*outcome.stages, *outcome.undone)
+        for fault in stage.faults
+    )
+    for words, times in met.items():
+        yield Text(f"{words} ({times} times)" if times > 1 else words, style="red")
 
 
 def reports_view(outcome: Outcome) -> RenderableType:
