@@ -1,4 +1,4 @@
-"""What every test may use: a real Temporal server."""
+"""What every test may use: a real Temporal server, and how much hypothesis tries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
@@ -15,6 +16,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from worker.payloads import CONVERTER
 from workflows.switchover import ESTATE, STAGE, STATE
+
+# ``pytest --hypothesis-profile prove`` tries ten times as much.
+settings.register_profile("prove", max_examples=1000, print_blob=True)
 
 
 def temporal_program() -> str:

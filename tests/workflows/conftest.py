@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import settings
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from tests.conftest import register_search_attributes, temporal_program
 from worker.payloads import CONVERTER
-
-# A sample in `scripts/test`; a hundred times ten interleavings in `scripts/prove`.
-settings.register_profile("sample", max_examples=10, print_blob=True)
-settings.register_profile("prove", max_examples=100, print_blob=True)
 
 
 @pytest.fixture(scope="session")

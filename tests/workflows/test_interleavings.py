@@ -1,7 +1,7 @@
 """Whatever people say at whatever moment, and whatever fails: an outcome, and no broken promise.
 
-Each example is a handful of runs side by side. `scripts/test` tries a sample; the profile ``prove``
-(``pytest --hypothesis-profile prove``) at least a thousand interleavings.
+Each example is ten runs side by side. `scripts/test` tries a hundred interleavings, the profile
+``prove`` (``pytest --hypothesis-profile prove``) a thousand.
 """
 
 from __future__ import annotations
@@ -201,6 +201,7 @@ class Night:
 
 
 @settings(
+    max_examples=settings.default.max_examples // 10,  # each is ten runs
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
