@@ -21,7 +21,7 @@ MARKS = {
     Step.LEFT_OUT: "-",
 }
 
-MOST_UNHEARD = 5
+MOST_SAID = 5
 
 
 def details(progress: Progress) -> str:
@@ -40,7 +40,8 @@ def details(progress: Progress) -> str:
         *map(_orders, at_work(progress)),
         _listed("Exceptions", map(plain, progress.exceptions)),
         _listed("Findings", (plain(str(finding)) for finding in progress.findings)),
-        _listed("Messages that changed nothing", _unheard(progress)),
+        _listed("What people said", _said(progress, counted=True)),
+        _listed("Messages that changed nothing", _said(progress, counted=False)),
     )
     return "\n\n".join("\n".join(section) for section in sections if section)
 
@@ -135,11 +136,13 @@ def _order(order: OrderProgress) -> str:
     return f"- {MARKS[order.step]} {plain(order.words)}{skipped}{fault}"
 
 
-def _unheard(progress: Progress) -> Iterator[str]:
-    unheard = [said for said in progress.said if not said.counted]
-    for said in unheard[-MOST_UNHEARD:]:
-        by = f" by {plain(said.by)}" if said.by else ""
-        yield f"{plain(said.verb)}{by}: {plain(said.effect)}"
+def _said(progress: Progress, *, counted: bool) -> Iterator[str]:
+    said = [one for one in progress.said if one.counted is counted]
+    for one in said[-MOST_SAID:]:
+        about = plain(" ".join(filter(None, (one.verb, one.stage, one.node))))
+        by = f" by {plain(one.by)}" if one.by else ""
+        why = f" ({plain(one.reason)})" if one.reason else ""
+        yield f"{about}{by}{why}: {plain(one.effect)}"
 
 
 def _listed(title: str, items: Iterable[str]) -> list[str]:

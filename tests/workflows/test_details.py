@@ -122,8 +122,11 @@ def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
 def test_what_changed_nothing_is_shown() -> None:
     """A misspelt signal does not vanish."""
     said = told("aprove", by="", effect="unknown signal", counted=False)
-    text = details(Seen().progress.model_copy(update={"said": (said,)}))
-    assert "- aprove: unknown signal" in text
+    heard = told("reject", stage=Slug.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
+    text = details(Seen().progress.model_copy(update={"said": (heard, said)}))
+    assert "**Messages that changed nothing**\n\n- aprove: unknown signal" in text
+    assert "**What people said**" in text
+    assert r"- reject redirect\_traffic by ann (no): it is rejected" in text
 
 
 def test_what_people_wrote_is_never_markdown() -> None:
