@@ -201,7 +201,7 @@ class Night:
 
 
 @settings(
-    max_examples=settings.default.max_examples // 10,  # each is ten runs
+    max_examples=settings().max_examples // 10,  # each is ten runs
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
