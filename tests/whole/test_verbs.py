@@ -220,19 +220,25 @@ async def test_words_are_shown_and_never_interpreted(run: Run, cli: Cli) -> None
 
 
 async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
-    """A run that asks about a silent node says the words; without a name they are refused."""
-    run.hands.faults["stop_monitor.cluster1-edge1"] = [Lost("its process is gone")]
+    """Without a name it is refused; while the node answers it changes nothing; then it counts."""
+    node, order = "cluster1-edge1", "stop_gracefully.cluster1-edge1.ssh"
+    run.hands.faults[order] = [Lost("its process is gone")]
     await run.start()
     await run.waits("decision")
-    words = {"stage": "stop_monitors", "by": "ann", "reason": "it burnt"}
+    words = {"stage": "drain_protocol_servers", "by": "ann", "reason": "it burnt"}
     refused = await cli.updates(run, "force", words)
-    assert (refused.code, "say which node is dead: cluster1-edge1" in refused.words) == (1, True)
-    assert '"node": "cluster1-edge1"' in await cli.details(run)
-    taken = await cli.updates(run, "force", {**words, "node": "cluster1-edge1"})
-    assert taken.code == 0
+    assert (refused.code, f"say which node is dead: {node}" in refused.words) == (1, True)
+    assert f'"node": "{node}"' in await cli.details(run)
+
+    assert (await cli.updates(run, "force", {**words, "node": node})).code == 0
+    await run.reaches(lambda p: p.waiting is not None and "is not dead" in p.waiting.words)
+    world = run.hands.world
+    world.running = {place for place in world.running if place[0] != node}
+    assert (await cli.updates(run, "force", {**words, "node": node})).code == 0
     outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
-    assert any("cluster1-edge1" in words and "it burnt" in words for words in outcome.exceptions)
+    assert any(node in words and "it burnt" in words for words in outcome.exceptions)
+    assert await no_task_failed(run)
 
 
 async def test_messages_for_another_estate_reach_nobody(run: Run, cli: Cli) -> None:
