@@ -45,7 +45,7 @@ def test_permanent_errors_are_the_refusals() -> None:
     [
         ("**bold** <b>", r"\*\*bold\*\* \<b\>"),
         ("a\x1b[31mred\nline", r"a \[31mred line"),
-        ("[link](http://x)", r"\[link\]\(http://x\)"),
+        ("[link](http://x)", r"\[link\]\(http&#58;//x\)"),
         ("`code` | cell", r"\`code\` \| cell"),
     ],
 )
