@@ -57,12 +57,10 @@ class Effects:
         """Start something after every pending stop of it has landed, and see it stay."""
         node = errand.node
         async with self._turns[node.name]:
-            if (await self._ledger.look(node, task)).claim is None:
-                if await self._runs(node, task, wish):
-                    await self._stays(errand, task, wish)
-                    return unchanged(errand.order, wish.already, datetime.now(UTC))
-                with effect(errand, str(errand.order)):
-                    await self._ledger.claim(node, await self._remembering_monitor(node, task))
+            begun = (await self._ledger.look(node, task)).claim is not None
+            if not begun and not await self._begin_start(errand, task, wish):
+                await self._stays(errand, task, wish)
+                return unchanged(errand.order, wish.already, datetime.now(UTC))
             record = await self._until_accepted(errand, task, wish)
             await _prove(node, record, wish)
             await self._stays(errand, task, wish)
@@ -115,6 +113,19 @@ class Effects:
                 kind = OutcomeUnknown if seen.state is State.UNKNOWN else CommandFailed
                 raise kind(f"{node.name}: {words}, past its timeout and margin")
             await pause(min(GLANCE, errand.timing.reading_interval))
+
+    async def _begin_start(self, errand: Errand, task: Task, wish: Wish) -> bool:
+        """Begin a start where it is needed; a stop that was open may have come to nothing."""
+        node = errand.node
+
+        async def runs() -> bool:
+            return await self._runs(node, task, wish)
+
+        if await runs():
+            return False
+        remembering = await self._remembering_monitor(node, task)
+        with effect(errand, str(errand.order)):
+            return await self._ledger.claim(node, remembering, runs)
 
     async def _runs(self, node: Node, task: Task, wish: Wish) -> bool:
         """Whether it runs, and no open stop is about to undo that."""

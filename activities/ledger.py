@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -92,8 +93,13 @@ class Ledger:
         answer = await self._shell.run(machine, script(LOOK, *_place(machine, task)))
         return parse_look(answer.out, machine.name)
 
-    async def claim(self, machine: Machine, task: Task) -> None:
+    async def claim(
+        self, machine: Machine, task: Task, needless: Callable[[], Awaitable[bool]] | None = None
+    ) -> bool:
         """Begin the task unless some attempt has, waiting for open ones of its service first.
+
+        *needless* is asked after such a wait: what was open may have left nothing to do. Returns
+        whether the task was begun.
 
         Raises:
             NotReady: the ledger cannot be written, or another operation does not end.
@@ -102,6 +108,8 @@ class Ledger:
             match objection.split():
                 case ["busy", _, until, now] if _time(now) <= _time(until) + _OVERDUE:
                     await asyncio.sleep(1)
+                    if needless is not None and await needless():
+                        return False
                 case ["busy", operation, *_]:
                     raise NotReady(
                         f"{machine.name}: {operation} still runs on {task.service}; "
@@ -109,6 +117,7 @@ class Ledger:
                     )
                 case _:
                     raise NotReady(f"{machine.name}: {objection.removeprefix('refused ')}")
+        return True
 
     async def ended(self, machine: Machine, task: Task) -> Record:
         """Wait until a claimed task's command has ended, or its process is gone."""

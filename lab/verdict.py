@@ -222,9 +222,7 @@ def _forward(roles: Roles, evidence: Evidence) -> Fared:
         wished=wished,
         done=wished & done,
         skipped=sorted(str(effect) for effect in wished - done),
-        misordered=misordered(
-            evidence.effects, expected, concerns=order
-        ),
+        misordered=misordered(evidence.effects, expected, concerns=order),
         unexpected=[
             recorded
             for recorded in evidence.effects

@@ -231,6 +231,19 @@ async def test_a_start_waits_for_the_pending_stop(
     assert installation.runs("sshd")
 
 
+async def test_a_start_is_needless_where_the_pending_stop_came_to_nothing(
+    nodes: SshNodes, node: Node, installation: Installation, shell: Shell
+) -> None:
+    """A stop that may still land is waited for; if the service runs then, nothing is started."""
+    installation.clear("monitord")
+    refused = Task("other-run.stop", Service.SSH, Command(("false",)), timedelta(seconds=2), "late")
+    await Ledger(shell).once(node, refused)
+    report = await Attempt().run(nodes.start_protocol_server, errand(node, START_SSH))
+    assert report.outcome == "unchanged"
+    assert installation.changes == []
+    assert installation.runs("sshd")
+
+
 async def test_a_start_leaves_the_monitor_as_it_was(
     nodes: SshNodes, node: Node, installation: Installation
 ) -> None:
