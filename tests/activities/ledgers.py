@@ -39,6 +39,10 @@ def writing(file: Path, then: str = "") -> tuple[str, ...]:
 
 
 async def until(file: Path) -> None:
-    """Wait until a file is there."""
-    while not await asyncio.to_thread(file.exists):  # noqa: ASYNC110 - another process makes it
+    """Wait until something stands in a file: a shell makes it before it writes to it."""
+
+    def written() -> bool:
+        return file.exists() and file.stat().st_size > 0
+
+    while not await asyncio.to_thread(written):  # noqa: ASYNC110 - another process does it
         await asyncio.sleep(0.02)

@@ -125,7 +125,7 @@ async def test_a_walk_that_is_too_old_begins_anew(tmp_path: Path) -> None:
     tools.mkdir()
     # The first link is made only after others have claimed, this very operation among them.
     (tools / "ln").write_text(
-        f"#!/bin/sh\n[ -e {gate} ] || {{ touch {gate}.reached; until [ -e {gate} ]; do sleep 0.05;"
+        f"#!/bin/sh\n[ -e {gate} ] || {{ echo > {gate}.reached; until [ -e {gate} ]; do sleep 0.05;"
         f' done; }}\nexec {shutil.which("ln")} "$@"\n'
     )
     (tools / "ln").chmod(0o755)
