@@ -39,7 +39,8 @@ async def sampled(result: Path, *words: str) -> dict[str, Any]:
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
-    found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    text = await asyncio.to_thread(result.read_text, encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
