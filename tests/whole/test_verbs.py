@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
@@ -245,7 +246,7 @@ async def test_messages_for_another_estate_reach_nobody(run: Run, cli: Cli) -> N
     """A wrong estate is a wrong workflow id: Temporal itself says that there is no such run."""
     await run.start(**GATE)
     await run.waits("approval")
-    words = ("--workflow-id", "switchover-nowhere", "--name", "abort", "--input", "{}")
+    words = ("--workflow-id", f"switchover-{uuid4().hex}", "--name", "abort", "--input", "{}")
     for kind in (("signal",), ("update", "execute")):
         answer = await cli.types("workflow", *kind, *words)
         assert (answer.code, "not found" in answer.words) == (1, True), answer

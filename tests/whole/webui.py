@@ -6,12 +6,12 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Locator, Page, async_playwright
+from playwright.async_api import Error, Locator, Page, async_playwright
 
 CHROMIUM = shutil.which("chromium")
 
@@ -63,8 +63,11 @@ class WebUi:
 
     async def text(self) -> str:
         """Everything that stands on the page; what is Markdown stands in frames of its own."""
-        texts = [await frame.locator("body").inner_text() for frame in self.page.frames]
-        return " ".join(" ".join(texts).split())
+        async with asyncio.timeout(PATIENCE / 1000):
+            while True:
+                with suppress(Error):  # a frame was just replaced by a newer one: look again
+                    texts = [await f.locator("body").inner_text() for f in self.page.frames]
+                    return " ".join(" ".join(texts).split())
 
     async def links(self) -> set[str]:
         """Every address that what people wrote would lead to."""
