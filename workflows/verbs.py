@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from workflows.request import Decision
 from workflows.stages import Slug
@@ -21,18 +21,7 @@ Verb = Literal[
 ]
 Way = Literal["signal", "update"]
 
-VERBS: tuple[Verb, ...] = (
-    "approve",
-    "reject",
-    "pause",
-    "resume",
-    "retry",
-    "skip",
-    "extend",
-    "force",
-    "roll_back",
-    "abort",
-)
+VERBS: tuple[Verb, ...] = get_args(Verb)
 NEED_STAGE = ("approve", "reject", "retry", "skip", "extend", "force")
 NEED_REASON = ("reject", "skip", "force", "roll_back", "abort")
 NEED_MINUTES = ("extend",)
