@@ -19,12 +19,13 @@ from activities.sightings import Sighting
 from activities.silence import require_silence
 from activities.survey import Survey
 from activities.wishes import Wishes
+from workflows.checks import Severity
 from workflows.contract import NodeErrand, Nodes, SessionErrand, StorageErrand
 from workflows.errors import NotReady
 from workflows.estate import Node
+from workflows.observations import ObserveNode
 from workflows.orders import (
     LookForOrphans,
-    ObserveNode,
     ProveDead,
     ProveServing,
     ProveStopped,
@@ -37,16 +38,8 @@ from workflows.orders import (
     StopRemaining,
     StopTransactionManager,
 )
-from workflows.reports import (
-    PROTOCOL_SERVERS,
-    Finding,
-    NodeReading,
-    Report,
-    Service,
-    Severity,
-    State,
-    seen,
-)
+from workflows.readings import NodeReading
+from workflows.reports import PROTOCOL_SERVERS, Finding, Report, Service, State, seen
 
 
 class SshNodes(Nodes):

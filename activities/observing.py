@@ -12,10 +12,12 @@ from activities.admin import Admin
 from activities.sightings import Sighting
 from activities.survey import Survey
 from activities.trouble import tolerant
+from workflows.checks import Severity
 from workflows.contract import SessionErrand
 from workflows.estate import Kind, Node
-from workflows.orders import ObserveNode
-from workflows.reports import SCHEDULING, Finding, NodeReading, Service, Severity, State
+from workflows.observations import ObserveNode
+from workflows.readings import NodeReading
+from workflows.reports import SCHEDULING, Finding, Service, State
 
 SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"

@@ -19,18 +19,14 @@ from activities.secrets import Secrets
 from activities.telemetry import effect
 from activities.trouble import tolerant
 from activities.wishes import GLANCE
+from workflows.checks import Severity
 from workflows.contract import Databases, ReplicationErrand
 from workflows.errors import NotYet, OutcomeUnknown
 from workflows.estate import Database
-from workflows.orders import ObserveReplication, ResumeReplication, SuspendReplication
-from workflows.reports import (
-    Finding,
-    ReplicationReading,
-    Report,
-    Severity,
-    changed,
-    unchanged,
-)
+from workflows.observations import ObserveReplication
+from workflows.orders import ResumeReplication, SuspendReplication
+from workflows.readings import ReplicationReading
+from workflows.reports import Finding, Report, changed, unchanged
 
 UNREACHABLE = "database_unreachable"
 LOOKS = 8

@@ -11,10 +11,11 @@ from activities.answers import Session
 from activities.linux import Doors
 from activities.survey import Survey
 from activities.trouble import tolerant, troubles
+from workflows.checks import Severity
 from workflows.contract import SessionErrand
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
 from workflows.orders import AwaitSessions, LookAtSessions
-from workflows.reports import Finding, SessionsLeft, Severity
+from workflows.reports import Finding, SessionsLeft
 
 UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)
 """What only says that a reading could not be made: the wait goes on, and says so."""

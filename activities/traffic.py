@@ -17,8 +17,10 @@ from activities.trouble import tolerant
 from workflows.contract import Traffic, TrafficErrand
 from workflows.errors import BadInput, NotReady, OutcomeUnknown
 from workflows.estate import LoadBalancer, Probe, Protocol
-from workflows.orders import ObserveTraffic, ProveTraffic, Redirect
-from workflows.reports import Finding, Report, TrafficReading, seen
+from workflows.observations import ObserveTraffic
+from workflows.orders import ProveTraffic, Redirect
+from workflows.readings import TrafficReading
+from workflows.reports import Finding, Report, seen
 
 PROVEN_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""

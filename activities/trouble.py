@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from workflows.checks import Severity
 from workflows.errors import AccessRefused, SwitchoverError, Unreachable
-from workflows.reports import Finding, Severity
+from workflows.reports import Finding
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ async def tolerant(
     except Unreachable as fault:
         name, seen = silence, str(fault)
     except AccessRefused as refusal:
-        name, seen = "access_refused", str(refusal)
+        name, seen = _REFUSED.get(silence, "access_refused"), str(refusal)
     except SwitchoverError as fault:
         name, seen = "reading_unusable", str(fault)
     return Finding(
@@ -52,7 +53,15 @@ def troubles(*results: object) -> str | None:
     return "; ".join(dict.fromkeys(f"{f.place}: {f.seen}" for f in findings)) or None
 
 
+_REFUSED = {
+    "node_unreachable_ssh": "ssh_access_refused",
+    "node_unreachable_admin": "admin_access_refused",
+}
+
 _ADVICE = {
-    "access_refused": "put the account, its key or password, or the host key in order",
+    **dict.fromkeys(
+        ("access_refused", *_REFUSED.values()),
+        "put the account, its key or password, or the host key in order",
+    ),
     "reading_unusable": "ask the place by hand; report the words if they are the vendor's",
 }

@@ -13,9 +13,10 @@ from rich.text import Text
 from starter.sight import Pending
 from starter.words import clean, clock, left_words, said_line
 from workflows.chains import Chain, Link
+from workflows.checks import Severity
 from workflows.execution import CHAIN
 from workflows.progress import OrderProgress, Said, StageProgress, Step
-from workflows.reports import Finding, Left, SessionsLeft, Severity
+from workflows.reports import Finding, Left, SessionsLeft
 
 SYMBOLS = {
     Step.PENDING: ("·", "dim"),

@@ -15,7 +15,18 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 import workflows
 from worker.conduct import Conduct
-from workflows.contract import Databases, Nodes, Notices, Planning, Scheduling, Traffic, Waits
+from workflows.contract import (
+    Configurations,
+    Databases,
+    Nodes,
+    Notices,
+    Orchestration,
+    Planning,
+    Scheduling,
+    Storages,
+    Traffic,
+    Waits,
+)
 from workflows.policies import TASK_QUEUE
 from workflows.review import PlanReview
 from workflows.switchover import Switchover
@@ -54,6 +65,9 @@ class Hands:
     waits: Waits
     traffic: Traffic
     databases: Databases
+    configurations: Configurations
+    storages: Storages
+    orchestration: Orchestration
     notices: Notices
 
     @property

@@ -16,11 +16,23 @@ from workflows.estate import (
     AbsolutePath,
     Cluster,
     Database,
+    Limits,
     LoadBalancer,
     Node,
+    Probe,
     Replication,
     ReplicationLink,
     Timing,
+)
+from workflows.observations import (
+    CompareConfiguration,
+    CompareStorage,
+    ObserveCluster,
+    ObserveNode,
+    ObserveReplication,
+    ObserveTemporal,
+    ObserveTraffic,
+    TryLogin,
 )
 from workflows.orders import (
     AwaitQueue,
@@ -29,9 +41,6 @@ from workflows.orders import (
     LookAtQueue,
     LookAtSessions,
     LookForOrphans,
-    ObserveNode,
-    ObserveReplication,
-    ObserveTraffic,
     ProveDead,
     ProveSchedulingStopped,
     ProveServing,
@@ -53,15 +62,17 @@ from workflows.orders import (
 )
 from workflows.plan import Plan
 from workflows.progress import Notice, Outcome
-from workflows.reports import (
+from workflows.readings import (
+    ClusterReading,
+    LoginReading,
     NodeReading,
-    Operation,
-    QueueLeft,
+    ParityReading,
     ReplicationReading,
-    Report,
-    SessionsLeft,
+    StorageReading,
+    TemporalReading,
     TrafficReading,
 )
+from workflows.reports import Operation, QueueLeft, Report, SessionsLeft
 from workflows.request import Request
 from workflows.rules import Webhook
 from workflows.values import Value
@@ -111,6 +122,26 @@ class TrafficErrand(Errand[O], Generic[O]):
 
     load_balancer: LoadBalancer
     clusters: tuple[Cluster, ...]
+
+
+class ClusterErrand(StorageErrand[O], Generic[O]):
+    """An order that looks at what a cluster shares, as this node sees it."""
+
+    limits: Limits
+
+
+class BothErrand(Errand[O], Generic[O]):
+    """An order that holds both clusters side by side."""
+
+    source: Cluster
+    target: Cluster
+    limits: Limits
+
+
+class LoginErrand(NodeErrand[O], Generic[O]):
+    """An order that logs in to a node itself, as the probe does through the load balancer."""
+
+    probe: Probe
 
 
 class NoticeErrand(Value):
@@ -263,6 +294,11 @@ class Traffic(ABC):
 
     @activity.defn
     @abstractmethod
+    async def try_login(self, errand: LoginErrand[TryLogin]) -> LoginReading:
+        """Log in, list, leave; why that failed is in the reading, never an error."""
+
+    @activity.defn
+    @abstractmethod
     async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
         """Leave the host pointing at the cluster."""
 
@@ -295,6 +331,43 @@ class Databases(ABC):
         NotReady with a list where both sides wrote the same rows while it was suspended: resumed
         then, their values would silently swap, or the apply worker stop for good.
         """
+
+
+class Configurations(ABC):
+    """Looking at what the nodes of a cluster share, and at what both clusters must share."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_cluster(self, errand: ClusterErrand[ObserveCluster]) -> ClusterReading:
+        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+
+    @activity.defn
+    @abstractmethod
+    async def compare_configuration(
+        self, errand: BothErrand[CompareConfiguration]
+    ) -> ParityReading:
+        """Name what differs; what cannot be read is in the reading's trouble, never an error."""
+
+
+class Storages(ABC):
+    """Looking at the file storage of both clusters."""
+
+    @activity.defn
+    @abstractmethod
+    async def compare_storage(self, errand: BothErrand[CompareStorage]) -> StorageReading:
+        """Name what differs in a sample; writes a marker file where the estate has a place for it.
+
+        What cannot be read is in the reading's trouble, never an error.
+        """
+
+
+class Orchestration(ABC):
+    """Asking Temporal itself."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_temporal(self, errand: Errand[ObserveTemporal]) -> TemporalReading:
+        """Read everything; what cannot be read is in the reading's trouble, never an error."""
 
 
 class Notices(ABC):

@@ -9,24 +9,32 @@ from typing import Any, assert_never
 from temporalio import workflow
 from temporalio.workflow import ActivityConfig
 
+from workflows import observations as ob
 from workflows import orders as o
 from workflows import policies
 from workflows.contract import (
+    BothErrand,
+    ClusterErrand,
+    Configurations,
     Databases,
     Errand,
+    LoginErrand,
     NodeErrand,
     Nodes,
+    Orchestration,
     ReplicationErrand,
     Scheduling,
     SessionErrand,
     StorageErrand,
+    Storages,
     Traffic,
     TrafficErrand,
     Waits,
 )
 from workflows.estate import Timing
 from workflows.plan import Plan
-from workflows.reports import Left, Operation, Reading, Report
+from workflows.readings import Reading
+from workflows.reports import Left, Operation, Report
 
 WAITS = (o.AwaitWorkInHand, o.AwaitSessions, o.AwaitQueue)
 """Orders that only wait for clients and partners: patience applies to them."""
@@ -39,9 +47,14 @@ EFFECTS = (
 """Orders that may change something."""
 
 OBSERVERS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Reading]]] = {
-    o.ObserveNode: Nodes.observe_node,
-    o.ObserveReplication: Databases.observe_replication,
-    o.ObserveTraffic: Traffic.observe_traffic,
+    ob.ObserveNode: Nodes.observe_node,
+    ob.ObserveReplication: Databases.observe_replication,
+    ob.ObserveTraffic: Traffic.observe_traffic,
+    ob.ObserveCluster: Configurations.observe_cluster,
+    ob.CompareConfiguration: Configurations.compare_configuration,
+    ob.CompareStorage: Storages.compare_storage,
+    ob.TryLogin: Traffic.try_login,
+    ob.ObserveTemporal: Orchestration.observe_temporal,
 }
 """Orders that bring a reading instead of a report."""
 
@@ -110,16 +123,13 @@ class Errands:
         )
 
     def _errand(self, order: o.Order, stage: str, round_: int) -> Errand[o.Order]:
+        operation = Operation(identity=self._identity, stage=stage, order=order.key, round=round_)
+        base = {"operation": operation, "order": order, "timing": self._estate.timing}
+        if isinstance(order, ob.Observation):
+            return self._observing(order, base)
         estate = self._estate
-        base = {
-            "operation": Operation(
-                identity=self._identity, stage=stage, order=order.key, round=round_
-            ),
-            "order": order,
-            "timing": estate.timing,
-        }
         match order:
-            case o.AwaitSessions() | o.LookAtSessions() | o.ObserveNode():
+            case o.AwaitSessions() | o.LookAtSessions():
                 return SessionErrand(
                     **base,
                     node=estate.node(order.node),
@@ -129,21 +139,50 @@ class Errands:
             case o.LookForOrphans():
                 storage = estate.cluster_of(order.node).storage
                 return StorageErrand(**base, node=estate.node(order.node), storage=storage)
-            case o.ObserveReplication() | o.SuspendReplication() | o.ResumeReplication():
-                link = estate.link(order.link)
-                return ReplicationErrand(
-                    **base,
-                    link=link,
-                    publisher=estate.cluster(link.source).database,
-                    subscriber=estate.cluster(link.target).database,
-                    replication=estate.replication,
-                )
-            case o.ObserveTraffic() | o.Redirect() | o.ProveTraffic():
+            case o.SuspendReplication() | o.ResumeReplication():
+                return self._replicating(order.link, base)
+            case o.Redirect() | o.ProveTraffic():
                 return TrafficErrand(
                     **base, load_balancer=estate.load_balancer, clusters=estate.clusters
                 )
             case _:
                 return NodeErrand(**base, node=estate.node(order.place))
+
+    def _observing(self, order: ob.Observation, base: Mapping[str, Any]) -> Errand[o.Order]:
+        estate = self._estate
+        match order:
+            case ob.ObserveNode():
+                node, peers = estate.node(order.node), estate.ignored_peers
+                errand: Errand[Any] = SessionErrand(**base, node=node, ignored_peers=peers)
+            case ob.ObserveReplication():
+                errand = self._replicating(order.link, base)
+            case ob.ObserveTraffic():
+                balancer = estate.load_balancer
+                errand = TrafficErrand(**base, load_balancer=balancer, clusters=estate.clusters)
+            case ob.ObserveCluster():
+                node, storage = estate.node(order.node), estate.cluster_of(order.node).storage
+                errand = ClusterErrand(**base, node=node, storage=storage, limits=estate.limits)
+            case ob.CompareConfiguration() | ob.CompareStorage():
+                source, target = estate.cluster(order.source), estate.cluster(order.target)
+                errand = BothErrand(**base, source=source, target=target, limits=estate.limits)
+            case ob.TryLogin():
+                node, probe = estate.node(order.node), estate.probe(order.protocol)
+                errand = LoginErrand(**base, node=node, probe=probe)
+            case ob.ObserveTemporal():
+                errand = Errand(**base)
+            case _:
+                assert_never(order)
+        return errand
+
+    def _replicating(self, name: str, base: Mapping[str, Any]) -> Errand[o.Order]:
+        link = self._estate.link(name)
+        return ReplicationErrand(
+            **base,
+            link=link,
+            publisher=self._estate.cluster(link.source).database,
+            subscriber=self._estate.cluster(link.target).database,
+            replication=self._estate.replication,
+        )
 
     def _config(self, order: o.Order, round_: int) -> ActivityConfig:
         """The policy of the order's intent; the Web UI shows the order's own sentence."""
@@ -158,14 +197,10 @@ def activity_id(order: o.Order, round_: int) -> str:
 
 
 def _policy(order: o.Order, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
+    if isinstance(order, ob.Observation):
+        return policies.LOOK
     match order:
-        case (
-            o.ObserveNode()
-            | o.ObserveReplication()
-            | o.ObserveTraffic()
-            | o.LookAtSessions()
-            | o.LookAtQueue()
-        ):
+        case o.LookAtSessions() | o.LookAtQueue():
             return policies.LOOK
         case (
             o.ProveStopped()

@@ -13,15 +13,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
+from workflows.checks import CheckName, Severity
 from workflows.rules import Approvals, ChangeWindow, Webhook
 from workflows.stages import Slug
-from workflows.values import SecretReference, Value
+from workflows.values import SecretReference, Value, Words
 
 NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
+RelativePath = Annotated[str, StringConstraints(pattern=r"^[^/\x00\n][^\x00\n]*$")]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -132,6 +134,8 @@ class Database(Value):
     password: SecretReference
     ca: AbsolutePath | None = None
     """Verify TLS against these CA certificates; without it the connection is not encrypted."""
+    wal_space: PositiveInt | None = None
+    """Bytes that its disk can give to WAL that is kept, where the server itself sets no limit."""
 
 
 class Cluster(Value):
@@ -142,6 +146,8 @@ class Cluster(Value):
     database: Database
     storage: AbsolutePath
     """Where the shared file system is mounted on the Servers."""
+    storage_markers: RelativePath | None = None
+    """A directory on it where checks may write a marker file, to measure the storage's delay."""
 
     @property
     def servers(self) -> tuple[Node, ...]:
@@ -152,6 +158,11 @@ class Cluster(Value):
     def edges(self) -> tuple[Node, ...]:
         """The nodes in the DMZ."""
         return tuple(node for node in self.nodes if node.kind is Kind.EDGE)
+
+    @property
+    def fronts(self) -> tuple[Node, ...]:
+        """The nodes that clients reach: the Edges, or the Servers where there is no Edge."""
+        return self.edges or self.servers
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
@@ -171,6 +182,8 @@ class LoadBalancerHost(Machine):
     hosts_file: AbsolutePath = "/etc/hosts"
     reload: tuple[str, ...] = Field(min_length=1)
     """The site's command that makes the load balancer read the hosts file again."""
+    configuration: AbsolutePath | None = None
+    """HAProxy's configuration as the site wrote it; without it the checks of it are not made."""
 
 
 class Probe(Value):
@@ -228,6 +241,8 @@ class Replication(Value):
     profile: Literal["5.4", "5.5"] = "5.5"
     """Which set of tables must not be replicated (section 2)."""
     links: tuple[ReplicationLink, ...] = Field(min_length=1)
+    lag_limit: PositiveInt = 64 * 1024**2
+    """Bytes that a subscriber may be behind when a switchover begins."""
 
 
 class Timing(Value):
@@ -257,6 +272,32 @@ class Timing(Value):
     """Between two readings of a state that is being waited for."""
     readings: PositiveInt = 3
     """How many readings in a row must agree: the session list is not stable (section 8)."""
+    cool_down: timedelta = timedelta(hours=1)
+    """How long after a switchover the next one is not to begin."""
+
+
+class Limits(Value):
+    """From where on a number is a finding."""
+
+    ledger_free: int = Field(default=100 * 1024**2, ge=0)
+    """Bytes that a ledger's disk must have left."""
+    oldest_event: timedelta = timedelta(hours=1)
+    """Longer in the queue than this, an event is stuck."""
+    orphan_age: timedelta = timedelta(hours=1)
+    """Unchanged for longer than this, an unfinished file is an orphan."""
+    clock: timedelta = timedelta(seconds=5)
+    """How far a clock may be from the worker's."""
+    sticky: timedelta = timedelta()
+    """How long a load balancer may pin a client to a node after the redirect."""
+    storage_sample: PositiveInt = 200
+    """How many files of each side are held against the other's."""
+
+
+class Adjusted(Value):
+    """Another severity for a check at this site, and why."""
+
+    severity: Severity
+    reason: Annotated[Words, StringConstraints(min_length=1)]
 
 
 class Estate(Value):
@@ -277,6 +318,11 @@ class Estate(Value):
     change_window: ChangeWindow | None = None
     """Outside it, stages 1 to 3 wait for an approval, or for the window."""
     webhook: Webhook | None = None
+    limits: Limits = Limits()
+    taeh: Literal["everywhere", "by_kind"] = "everywhere"
+    """Whether all nodes share one ``taeh`` file, or Servers one and Edges one (section 9)."""
+    checks: dict[CheckName, Adjusted] = {}
+    """Checks that block elsewhere and only warn here, or the other way round."""
 
     @model_validator(mode="before")
     @classmethod
@@ -328,6 +374,11 @@ class Estate(Value):
     def load_balancer_host(self, name: str) -> LoadBalancerHost:
         """Return the load balancer host of that name; KeyError where there is none."""
         return {host.name: host for host in self.load_balancer.hosts}[name]
+
+    def probe(self, protocol: Protocol) -> Probe:
+        """Return the probe of that protocol; KeyError where there is none."""
+        probes: dict[Protocol, Probe] = {p.protocol: p for p in self.load_balancer.probes}
+        return probes[protocol]
 
     def _names(self) -> list[str]:
         seen: set[str] = set()

@@ -9,19 +9,19 @@ from datetime import timedelta
 from typing import Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from workflows import policies
-from workflows.carrying import fault_of
 from workflows.desk import Question
 from workflows.errors import NotReady
-from workflows.orders import LookForOrphans, Order
+from workflows.looking import observe
+from workflows.orders import LookForOrphans
 from workflows.people import Ended, People, TurnBack
-from workflows.plan import Stage
-from workflows.prerequisites import blocking, objections
+from workflows.plan import Stage, Wave
+from workflows.prerequisites.judgement import blocking, objections
 from workflows.progress import Fault, Waiting
+from workflows.readings import Reading
 from workflows.recognition import recognise
-from workflows.reports import Finding, Reading, seen
+from workflows.reports import Finding, seen
 from workflows.running import Run
 from workflows.stages import Slug
 from workflows.undo import Baseline, plan_undo
@@ -144,9 +144,9 @@ class Execution:
         """Read everything at once; all that speaks against the run fails it together."""
         for order in stage.orders:
             self._board.begin(stage, order, 1)
-        readings, found = await self._observe(stage.orders)
+        readings, found = await observe(self._errands, stage.waves)
         half = recognise(self._plan, readings)
-        self._memory.baseline = Baseline({r.place: r for r in readings}, whole=bool(half.begun))
+        self._memory.baseline = Baseline.of(readings, whole=bool(half.begun))
         self._memory.remember(self._plan, half.begun)
         self._memory.gone = half.gone
         now = workflow.now()
@@ -163,7 +163,7 @@ class Execution:
         """After a long wait for people, see that what has to be true still is."""
         while self._memory.waited > policies.LONG_WAIT and not stage.undo:
             self._memory.waited = timedelta()
-            readings, found = await self._observe(self._still_observable())
+            readings, found = await observe(self._errands, self._still_observable())
             standing = self._judge(readings, found)
             if not standing:
                 return
@@ -193,39 +193,22 @@ class Execution:
             ),
         )
 
-    def _still_observable(self) -> tuple[Order, ...]:
+    def _still_observable(self) -> tuple[Wave, ...]:
         """Stage 0's observations, less those of nodes that are down, by this run or by proof."""
         down = {*self._memory.dead, *self._memory.gone}
         if self._memory.begun.get(Slug.STOP_REMAINING_SERVICES):
             down |= {node.name for node in self._plan.estate.cluster(self._plan.source).nodes}
-        orders = self._plan.stage(Slug.CHECK_PREREQUISITES).orders
-        return tuple(order for order in orders if order.place not in down)
-
-    async def _observe(
-        self, orders: Sequence[Order]
-    ) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
-        """Bring every reading; one that could not be made at all is a finding."""
-        results = await asyncio.gather(
-            *(self._errands.observe(order, Slug.CHECK_PREREQUISITES) for order in orders),
-            return_exceptions=True,
+        return tuple(
+            tuple(order for order in wave if order.place not in down)
+            for wave in self._plan.stage(Slug.CHECK_PREREQUISITES).waves
         )
-        readings: list[Reading] = []
-        found: list[Finding] = []
-        for order, result in zip(orders, results, strict=True):
-            if isinstance(result, ActivityError):
-                found.append(_no_reading(order, result))
-            elif isinstance(result, BaseException):
-                raise result
-            else:
-                readings.append(result)
-        return tuple(readings), tuple(found)
 
     def _judge(
         self, readings: Sequence[Reading], found: tuple[Finding, ...]
     ) -> tuple[Finding, ...]:
         """Post every finding; return the ones that stop the run."""
         begun = frozenset(slug for slug, orders in self._memory.begun.items() if orders)
-        findings = found + objections(self._plan, readings, begun)
+        findings = objections(self._plan, readings, workflow.now(), begun, found)
         self._board.add_findings(findings)
         accept = self._run.request.accept
         standing = blocking(findings, accept)
@@ -251,14 +234,3 @@ async def _all(*work: Awaitable[None]) -> None:
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
-
-
-def _no_reading(order: Order, error: ActivityError) -> Finding:
-    fault = fault_of(order, error)
-    return Finding(
-        name="no_reading",
-        place=order.place,
-        seen=f"{fault.kind}: {fault.words}",
-        expected="a reading",
-        advice="look at the worker's log",
-    )

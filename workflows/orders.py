@@ -11,86 +11,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from workflows.asked import Asked, AskedOfLink, AskedOfNode
 from workflows.estate import Name, Protocol
-from workflows.values import Value
+from workflows.observations import Observation
 
 SchedulingService = Literal["scheduler", "folder_monitor"]
 
 
-class _Order(Value):
-    """One thing asked of one place."""
-
-    @property
-    def place(self) -> str:
-        """The node, link, load balancer host or cluster that is asked."""
-        raise AssertionError(self)  # every order below names its place
-
-    @property
-    def subject(self) -> str:
-        """What of that place is concerned, where there may be several."""
-        return ""
-
-    @property
-    def key(self) -> str:
-        """The order's name within its stage; part of its operation id, so it never changes."""
-        kind: str = self.kind  # type: ignore[attr-defined] # every order below has one
-        return ".".join(part for part in (kind, self.place, self.subject) if part)
-
-    @property
-    def undo(self) -> Order | None:
-        """The order that takes this one back; None where nothing was changed."""
-        return None
-
-
-class _NodeOrder(_Order):
-    node: Name
-
-    @property
-    def place(self) -> str:
-        return self.node
-
-
-class _LinkOrder(_Order):
-    link: Name
-
-    @property
-    def place(self) -> str:
-        return self.link
-
-
-class ObserveNode(_NodeOrder):
-    """Read everything about a node that a prerequisite asks for."""
-
-    kind: Literal["observe_node"] = "observe_node"
-
-    def __str__(self) -> str:
-        return f"look at {self.node}"
-
-
-class ObserveReplication(_LinkOrder):
-    """Read a replication link: enabled, running, lag, published tables."""
-
-    kind: Literal["observe_replication"] = "observe_replication"
-
-    def __str__(self) -> str:
-        return f"look at replication {self.link}"
-
-
-class ObserveTraffic(_Order):
-    """Read where a load balancer host sends traffic, and where a login really lands."""
-
-    kind: Literal["observe_traffic"] = "observe_traffic"
-    host: Name
-
-    @property
-    def place(self) -> str:
-        return self.host
-
-    def __str__(self) -> str:
-        return f"look at where {self.host} sends traffic"
-
-
-class StopMonitor(_NodeOrder):
+class StopMonitor(AskedOfNode):
     """Stop the Monitor Server, which would restart what is being stopped."""
 
     kind: Literal["stop_monitor"] = "stop_monitor"
@@ -103,7 +31,7 @@ class StopMonitor(_NodeOrder):
         return f"stop the Monitor on {self.node}"
 
 
-class StartMonitor(_NodeOrder):
+class StartMonitor(AskedOfNode):
     """Start the Monitor Server; nothing happens where it did not run at the baseline."""
 
     kind: Literal["start_monitor"] = "start_monitor"
@@ -116,7 +44,7 @@ class StartMonitor(_NodeOrder):
         return f"start the Monitor on {self.node}"
 
 
-class SuspendReplication(_LinkOrder):
+class SuspendReplication(AskedOfLink):
     """Let the lag reach zero, then disable the subscription and read it back."""
 
     kind: Literal["suspend_replication"] = "suspend_replication"
@@ -129,7 +57,7 @@ class SuspendReplication(_LinkOrder):
         return f"suspend replication {self.link}"
 
 
-class ResumeReplication(_LinkOrder):
+class ResumeReplication(AskedOfLink):
     """Enable the subscription again and see it apply."""
 
     kind: Literal["resume_replication"] = "resume_replication"
@@ -142,7 +70,7 @@ class ResumeReplication(_LinkOrder):
         return f"resume replication {self.link}"
 
 
-class Redirect(_Order):
+class Redirect(Asked):
     """Make a load balancer host send new connections to a cluster."""
 
     kind: Literal["redirect"] = "redirect"
@@ -166,7 +94,7 @@ class Redirect(_Order):
         return f"point {self.host} at {self.to}"
 
 
-class ProveTraffic(_Order):
+class ProveTraffic(Asked):
     """Log in through the load balancer and find that very session on a node of the cluster."""
 
     kind: Literal["prove_traffic"] = "prove_traffic"
@@ -185,7 +113,7 @@ class ProveTraffic(_Order):
         return f"prove that a new {self.protocol} session lands on {self.to}"
 
 
-class StopScheduling(_NodeOrder):
+class StopScheduling(AskedOfNode):
     """Stop Scheduler and Folder Monitor on a Server."""
 
     kind: Literal["stop_scheduling"] = "stop_scheduling"
@@ -198,7 +126,7 @@ class StopScheduling(_NodeOrder):
         return f"stop Scheduler and Folder Monitor on {self.node}"
 
 
-class ProveSchedulingStopped(_NodeOrder):
+class ProveSchedulingStopped(AskedOfNode):
     """See Scheduler and Folder Monitor stopped, still so after the takeover time."""
 
     kind: Literal["prove_scheduling_stopped"] = "prove_scheduling_stopped"
@@ -207,7 +135,7 @@ class ProveSchedulingStopped(_NodeOrder):
         return f"see that no Scheduler or Folder Monitor took over on {self.node}"
 
 
-class AwaitWorkInHand(_NodeOrder):
+class AwaitWorkInHand(AskedOfNode):
     """Wait until every event that is queued now has ended, then one storage delay more."""
 
     kind: Literal["await_work_in_hand"] = "await_work_in_hand"
@@ -216,7 +144,7 @@ class AwaitWorkInHand(_NodeOrder):
         return f"wait for the Folder Monitor's work in hand, as {self.node} sees it"
 
 
-class StartScheduling(_NodeOrder):
+class StartScheduling(AskedOfNode):
     """Start Scheduler and Folder Monitor on a Server, or only the one that ran before."""
 
     kind: Literal["start_scheduling"] = "start_scheduling"
@@ -231,7 +159,7 @@ class StartScheduling(_NodeOrder):
         return f"start {' and '.join(names[service] for service in self.services)} on {self.node}"
 
 
-class AwaitSessions(_NodeOrder):
+class AwaitSessions(AskedOfNode):
     """Wait until the client sessions have left, stable over several readings."""
 
     kind: Literal["await_sessions"] = "await_sessions"
@@ -240,7 +168,7 @@ class AwaitSessions(_NodeOrder):
         return f"wait until the sessions have left {self.node}"
 
 
-class LookAtSessions(_NodeOrder):
+class LookAtSessions(AskedOfNode):
     """Read once who is still on a node, to say whom a decision concerns."""
 
     kind: Literal["look_at_sessions"] = "look_at_sessions"
@@ -249,7 +177,7 @@ class LookAtSessions(_NodeOrder):
         return f"see who is still on {self.node}"
 
 
-class StopGracefully(_NodeOrder):
+class StopGracefully(AskedOfNode):
     """Ask a protocol server whose sessions have left to stop; what is left gets *grace*."""
 
     kind: Literal["stop_gracefully"] = "stop_gracefully"
@@ -268,7 +196,7 @@ class StopGracefully(_NodeOrder):
         return f"stop {self.protocol} gracefully on {self.node}"
 
 
-class StartProtocolServer(_NodeOrder):
+class StartProtocolServer(AskedOfNode):
     """Start a protocol server, after every pending stop of it has landed."""
 
     kind: Literal["start_protocol_server"] = "start_protocol_server"
@@ -282,7 +210,7 @@ class StartProtocolServer(_NodeOrder):
         return f"start {self.protocol} on {self.node}"
 
 
-class ProveStopped(_NodeOrder):
+class ProveStopped(AskedOfNode):
     """See every protocol server and the Monitor of a node down."""
 
     kind: Literal["prove_stopped"] = "prove_stopped"
@@ -291,7 +219,7 @@ class ProveStopped(_NodeOrder):
         return f"see every protocol server and the Monitor of {self.node} down"
 
 
-class ProveServing(_NodeOrder):
+class ProveServing(AskedOfNode):
     """See every protocol server that the estate lists, and the Transaction Manager, run; twice."""
 
     kind: Literal["prove_serving"] = "prove_serving"
@@ -300,7 +228,7 @@ class ProveServing(_NodeOrder):
         return f"see that {self.node} serves"
 
 
-class ProveDead(_NodeOrder):
+class ProveDead(AskedOfNode):
     """See that a node answers nowhere: neither over SSH, nor its admin API, nor any port."""
 
     kind: Literal["prove_dead"] = "prove_dead"
@@ -309,7 +237,7 @@ class ProveDead(_NodeOrder):
         return f"see that {self.node} answers nowhere"
 
 
-class AwaitQueue(_NodeOrder):
+class AwaitQueue(AskedOfNode):
     """Wait until the event queue is empty and nothing is active, as this Server sees it."""
 
     kind: Literal["await_queue"] = "await_queue"
@@ -318,7 +246,7 @@ class AwaitQueue(_NodeOrder):
         return f"wait until the event queue is empty, as {self.node} sees it"
 
 
-class LookAtQueue(_NodeOrder):
+class LookAtQueue(AskedOfNode):
     """Read once what is still in the event queue, to say what a decision concerns."""
 
     kind: Literal["look_at_queue"] = "look_at_queue"
@@ -327,7 +255,7 @@ class LookAtQueue(_NodeOrder):
         return f"see what is still in the event queue, as {self.node} sees it"
 
 
-class StopTransactionManager(_NodeOrder):
+class StopTransactionManager(AskedOfNode):
     """Stop the Transaction Manager gracefully."""
 
     kind: Literal["stop_transaction_manager"] = "stop_transaction_manager"
@@ -341,7 +269,7 @@ class StopTransactionManager(_NodeOrder):
         return f"stop the Transaction Manager gracefully on {self.node}"
 
 
-class LookForOrphans(_NodeOrder):
+class LookForOrphans(AskedOfNode):
     """List what unfinished transfers left on the shared storage, as this Server sees it."""
 
     kind: Literal["look_for_orphans"] = "look_for_orphans"
@@ -350,7 +278,7 @@ class LookForOrphans(_NodeOrder):
         return f"look for orphaned files on the shared storage of {self.node}"
 
 
-class StartTransactionManager(_NodeOrder):
+class StartTransactionManager(AskedOfNode):
     """Start the Transaction Manager, after a pending stop of it has landed."""
 
     kind: Literal["start_transaction_manager"] = "start_transaction_manager"
@@ -359,7 +287,7 @@ class StartTransactionManager(_NodeOrder):
         return f"start the Transaction Manager on {self.node}"
 
 
-class StopRemaining(_NodeOrder):
+class StopRemaining(AskedOfNode):
     """Stop what is left on a node with the vendor's ``stop_all``."""
 
     kind: Literal["stop_remaining"] = "stop_remaining"
@@ -372,7 +300,7 @@ class StopRemaining(_NodeOrder):
         return f"stop all that is left on {self.node}"
 
 
-class StartAll(_NodeOrder):
+class StartAll(AskedOfNode):
     """Start everything on a node with the vendor's ``start_all``."""
 
     kind: Literal["start_all"] = "start_all"
@@ -382,9 +310,7 @@ class StartAll(_NodeOrder):
 
 
 Order = Annotated[
-    ObserveNode
-    | ObserveReplication
-    | ObserveTraffic
+    Observation
     | StopMonitor
     | StartMonitor
     | SuspendReplication

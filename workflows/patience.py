@@ -9,12 +9,13 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from workflows.checks import Severity
 from workflows.desk import Question
 from workflows.orders import AwaitSessions, LookAtQueue, LookAtSessions, Order
 from workflows.people import Ended, People, TurnBack
 from workflows.plan import Stage
 from workflows.progress import Fault, Waiting
-from workflows.reports import Finding, Left, SessionsLeft, Severity, seen
+from workflows.reports import Finding, Left, SessionsLeft, seen
 from workflows.request import Decision
 from workflows.running import Run
 from workflows.verbs import Verb

@@ -8,14 +8,21 @@ from typing import Literal
 
 from workflows.errors import BadInput
 from workflows.estate import Cluster, Estate, Kind, Protocol
+from workflows.observations import (
+    CompareConfiguration,
+    CompareStorage,
+    ObserveCluster,
+    ObserveNode,
+    ObserveReplication,
+    ObserveTemporal,
+    ObserveTraffic,
+    TryLogin,
+)
 from workflows.orders import (
     AwaitQueue,
     AwaitSessions,
     AwaitWorkInHand,
     LookForOrphans,
-    ObserveNode,
-    ObserveReplication,
-    ObserveTraffic,
     Order,
     ProveSchedulingStopped,
     ProveStopped,
@@ -161,13 +168,7 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tupl
     links = estate.replication.links
     monitored = source.nodes + (target.nodes if estate.stop_target_monitors else ())
     return {
-        Slug.CHECK_PREREQUISITES: (
-            (
-                *(ObserveNode(node=node.name) for node in estate.nodes),
-                *(ObserveReplication(link=link.name) for link in links),
-                *(ObserveTraffic(host=host.name) for host in estate.load_balancer.hosts),
-            ),
-        ),
+        Slug.CHECK_PREREQUISITES: _observations(estate, source, target),
         Slug.STOP_MONITORS: (tuple(StopMonitor(node=node.name) for node in monitored),),
         Slug.SUSPEND_REPLICATION: (tuple(SuspendReplication(link=link.name) for link in links),),
         Slug.REDIRECT_TRAFFIC: _redirect(estate, source, target),
@@ -209,6 +210,29 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tupl
             tuple(StartMonitor(node=node.name) for node in monitored if node in target.nodes),
         ),
     }
+
+
+def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
+    links, hosts = estate.replication.links, estate.load_balancer.hosts
+    probed = [probe.protocol for probe in estate.load_balancer.probes]
+    return (
+        (
+            *(ObserveNode(node=node.name) for node in estate.nodes),
+            *(ObserveCluster(node=cluster.servers[0].name) for cluster in (source, target)),
+            CompareConfiguration(source=source.name, target=target.name),
+            CompareStorage(source=source.name, target=target.name),
+            *(ObserveReplication(link=link.name) for link in links),
+            *(ObserveTraffic(host=host.name) for host in hosts),
+            ObserveTemporal(estate=estate.name),
+        ),
+        # Afterwards, or our own logins would be counted among the target's sessions.
+        tuple(
+            TryLogin(node=node.name, protocol=protocol)
+            for node in target.fronts
+            for protocol in probed
+            if protocol in node.protocols
+        ),
+    )
 
 
 def _redirect(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:

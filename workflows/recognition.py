@@ -8,20 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from workflows.checks import Severity
 from workflows.estate import Cluster, Kind
 from workflows.plan import Plan
-from workflows.reports import (
-    DOWN,
-    SCHEDULING,
-    Finding,
-    NodeReading,
-    Reading,
-    ReplicationReading,
-    Service,
-    Severity,
-    State,
-    TrafficReading,
-)
+from workflows.readings import NodeReading, Reading, ReplicationReading, TrafficReading
+from workflows.reports import DOWN, SCHEDULING, Finding, Service, State
 from workflows.stages import Slug
 
 

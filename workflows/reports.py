@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
+from workflows.checks import Severity
 from workflows.estate import Protocol
 from workflows.orders import Order
 from workflows.values import Value
@@ -50,13 +49,6 @@ class State(StrEnum):
 DOWN = (State.STOPPED, State.DISABLED, State.ABSENT)
 
 
-class Severity(StrEnum):
-    """What a finding does to a run."""
-
-    BLOCKS = "blocks"
-    WARNS = "warns"
-
-
 class Finding(Value):
     """One prerequisite that does not hold: where, what was seen, what was expected, what to do."""
 
@@ -84,55 +76,6 @@ class Report(Value):
     """One sentence for the operator."""
     at: datetime
     findings: tuple[Finding, ...] = ()
-
-
-class NodeReading(Value):
-    """Everything that was read about a node."""
-
-    kind: Literal["node"] = "node"
-    place: str
-    services: dict[Service, State] = {}
-    words: dict[Service, str] = {}
-    """What the node itself said of a service whose state is unknown."""
-    taeh: str | None = None
-    """SHA-256 of ``bin/taeh``, never its content."""
-    version: str | None = None
-    sessions: int | None = None
-    graceful_timeouts: dict[str, str] = {}
-    """The configured defaults, by option name, as the node spells them."""
-    clock_ahead: timedelta | None = None
-    """The node's clock less the worker's."""
-    trouble: tuple[Finding, ...] = ()
-    """What kept a reading from being made: unreachable, refused, unreadable."""
-
-
-class ReplicationReading(Value):
-    """Everything that was read about a replication link."""
-
-    kind: Literal["replication"] = "replication"
-    place: str
-    enabled: bool | None = None
-    running: bool | None = None
-    lag: int | None = None
-    """Bytes of WAL that the subscriber has not confirmed yet."""
-    tables: tuple[str, ...] = ()
-    """What the publication carries, in lower case."""
-    trouble: tuple[Finding, ...] = ()
-
-
-class TrafficReading(Value):
-    """Where a load balancer host sends traffic, and where a login really landed."""
-
-    kind: Literal["traffic"] = "traffic"
-    place: str
-    resolves_to: dict[str, str] = {}
-    """For each of the estate's names: the address it has on this host now."""
-    lands_on: dict[Protocol, str] = {}
-    """For each protocol with a probe: the node that the login was found on."""
-    trouble: tuple[Finding, ...] = ()
-
-
-Reading = Annotated[NodeReading | ReplicationReading | TrafficReading, Field(discriminator="kind")]
 
 
 class SessionsLeft(Value):

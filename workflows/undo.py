@@ -7,7 +7,7 @@ them (design.md, section 4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workflows.estate import Cluster, Kind
@@ -22,7 +22,8 @@ from workflows.orders import (
     StartScheduling,
 )
 from workflows.plan import Plan, Stage, Wave
-from workflows.reports import SCHEDULING, NodeReading, Reading, ReplicationReading, Service, State
+from workflows.readings import NodeReading, Reading, ReplicationReading
+from workflows.reports import SCHEDULING, Service, State
 from workflows.stages import Slug
 
 BACK = (
@@ -56,6 +57,12 @@ class Baseline:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     whole: bool = False
     """The estate was found half-switched: what had run before nobody saw, so all of it counts."""
+
+    @classmethod
+    def of(cls, readings: Iterable[Reading], *, whole: bool) -> Baseline:
+        """Keep what undo goes by: the services of nodes, and replication."""
+        kinds = (NodeReading, ReplicationReading)
+        return cls({r.place: r for r in readings if isinstance(r, kinds)}, whole=whole)
 
     def monitor_ran(self, node: str) -> bool:
         """Whether the node's Monitor ran."""

@@ -19,7 +19,8 @@ from tests.activities.machines import Attempt
 from workflows.contract import ReplicationErrand
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
 from workflows.estate import ReplicationLink
-from workflows.orders import ObserveReplication, ResumeReplication
+from workflows.observations import ObserveReplication
+from workflows.orders import ResumeReplication
 from workflows.reports import Report
 
 SECRETS = Secrets({"DATABASE": PASSWORD})

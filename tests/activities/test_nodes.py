@@ -16,8 +16,8 @@ from tests.activities.conftest import NodeMaker
 from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, errand, watching
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.estate import Kind, Node, Protocol
+from workflows.observations import ObserveNode
 from workflows.orders import (
-    ObserveNode,
     ProveStopped,
     StartAll,
     StartMonitor,

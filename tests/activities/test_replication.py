@@ -23,7 +23,8 @@ from tests.activities.machines import QUICK, Attempt
 from workflows.contract import ReplicationErrand
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown, Unreachable
 from workflows.estate import Database, Replication, ReplicationLink
-from workflows.orders import ObserveReplication, ResumeReplication, SuspendReplication
+from workflows.observations import ObserveReplication
+from workflows.orders import ResumeReplication, SuspendReplication
 from workflows.reports import Operation
 
 ADDRESS = "127.9.9.1"

@@ -26,7 +26,8 @@ from tests.activities.machines import HOST_KEY, HOST_KEY_LINE, QUICK, SECRETS, A
 from workflows.contract import TrafficErrand
 from workflows.errors import AccessRefused, CommandFailed, NotReady, OutcomeUnknown, Unreachable
 from workflows.estate import Cluster, Database, HostsFileLoadBalancer, Node, Protocol
-from workflows.orders import ObserveTraffic, ProveTraffic, Redirect
+from workflows.observations import ObserveTraffic
+from workflows.orders import ProveTraffic, Redirect
 from workflows.reports import Operation
 
 TO_TWO = Redirect(host="lb1", to="two", back_to="one")

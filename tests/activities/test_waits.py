@@ -22,7 +22,8 @@ from tests.activities.listeners import Listener
 from tests.activities.machines import SECRETS, Attempt, Installation, SshServer, errand, watching
 from workflows.errors import AccessRefused, OutcomeUnknown
 from workflows.estate import Node, Protocol
-from workflows.orders import AwaitQueue, AwaitSessions, AwaitWorkInHand, ObserveNode
+from workflows.observations import ObserveNode
+from workflows.orders import AwaitQueue, AwaitSessions, AwaitWorkInHand
 from workflows.reports import QueueLeft, Report, Service, SessionsLeft, State
 
 LEFT = AwaitSessions(node="server1")

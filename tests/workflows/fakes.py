@@ -11,20 +11,28 @@ from typing import Any
 from temporalio import activity
 
 from tests.workflows.world import World
+from workflows import observations as ob
 from workflows import orders as o
+from workflows import readings as rd
 from workflows import reports as r
 from workflows.contract import (
+    BothErrand,
+    ClusterErrand,
+    Configurations,
     Databases,
     Errand,
+    LoginErrand,
     NodeErrand,
     Nodes,
     NoticeErrand,
     Notices,
+    Orchestration,
     Planning,
     ReplicationErrand,
     Scheduling,
     SessionErrand,
     StorageErrand,
+    Storages,
     Traffic,
     TrafficErrand,
     Waits,
@@ -36,7 +44,18 @@ from workflows.progress import Notice, Outcome
 from workflows.request import Request
 
 
-class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices):
+class FakeHands(
+    Planning,
+    Nodes,
+    Scheduling,
+    Waits,
+    Traffic,
+    Databases,
+    Configurations,
+    Storages,
+    Orchestration,
+    Notices,
+):
     """Obeys at once, unless a fault was planted or the order is held."""
 
     def __init__(self, estate: Estate) -> None:
@@ -79,11 +98,11 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         return "/records/outcome.json"
 
     @activity.defn
-    async def observe_node(self, errand: SessionErrand[o.ObserveNode]) -> r.NodeReading:
+    async def observe_node(self, errand: SessionErrand[ob.ObserveNode]) -> rd.NodeReading:
         """Read the model."""
         await self._meet(errand)
         node = errand.node
-        reading = r.NodeReading(
+        reading = rd.NodeReading(
             place=node.name,
             services=self.services(node.name),
             taeh="a" * 64,
@@ -95,28 +114,71 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
 
     @activity.defn
     async def observe_replication(
-        self, errand: ReplicationErrand[o.ObserveReplication]
-    ) -> r.ReplicationReading:
+        self, errand: ReplicationErrand[ob.ObserveReplication]
+    ) -> rd.ReplicationReading:
         """Read the model."""
         await self._meet(errand)
         runs = errand.link.name in self.world.replicating
-        reading = r.ReplicationReading(
+        reading = rd.ReplicationReading(
             place=errand.link.name, enabled=runs, running=runs, lag=0, tables=("account",)
         )
         return reading.model_copy(update=self.readings.get(errand.link.name, {}))
 
     @activity.defn
-    async def observe_traffic(self, errand: TrafficErrand[o.ObserveTraffic]) -> r.TrafficReading:
+    async def observe_traffic(self, errand: TrafficErrand[ob.ObserveTraffic]) -> rd.TrafficReading:
         """Read the model."""
         await self._meet(errand)
         cluster = self.world.traffic[errand.order.host]
         front = self.world.fronts(cluster)[0].name
-        reading = r.TrafficReading(
+        reading = rd.TrafficReading(
             place=errand.order.host,
             resolves_to={n: a[cluster] for n, a in errand.load_balancer.names.items()},
             lands_on={probe.protocol: front for probe in errand.load_balancer.probes},
         )
         return reading.model_copy(update=self.readings.get(errand.order.host, {}))
+
+    @activity.defn
+    async def observe_cluster(self, errand: ClusterErrand[ob.ObserveCluster]) -> rd.ClusterReading:
+        """See a cluster that is as the estate says."""
+        await self._meet(errand)
+        cluster = self.estate.cluster_of(errand.node.name)
+        reading = rd.ClusterReading(
+            place=errand.node.name,
+            servers=tuple(rd.Member(name=n.name, address=n.address) for n in cluster.servers),
+            edges=tuple(rd.Member(name=n.name, address=n.address) for n in cluster.edges),
+            events=0,
+        )
+        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+
+    @activity.defn
+    async def compare_configuration(
+        self, errand: BothErrand[ob.CompareConfiguration]
+    ) -> rd.ParityReading:
+        """See no difference."""
+        await self._meet(errand)
+        reading = rd.ParityReading(place=errand.target.name, compared={"options": 100})
+        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+
+    @activity.defn
+    async def compare_storage(self, errand: BothErrand[ob.CompareStorage]) -> rd.StorageReading:
+        """See no difference."""
+        await self._meet(errand)
+        reading = rd.StorageReading(place=errand.target.name, sampled=100)
+        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+
+    @activity.defn
+    async def try_login(self, errand: LoginErrand[ob.TryLogin]) -> rd.LoginReading:
+        """Succeed."""
+        await self._meet(errand)
+        reading = rd.LoginReading(place=errand.node.name, protocol=errand.order.protocol)
+        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+
+    @activity.defn
+    async def observe_temporal(self, errand: Errand[ob.ObserveTemporal]) -> rd.TemporalReading:
+        """See nothing that is under way."""
+        await self._meet(errand)
+        reading = rd.TemporalReading(place=errand.order.estate)
+        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
 
     @activity.defn
     async def stop_monitor(self, errand: NodeErrand[o.StopMonitor]) -> r.Report:
@@ -276,7 +338,7 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
     @property
     def activities(self) -> list[Any]:
         """Everything a worker has to register."""
-        contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
+        contracts = FakeHands.__bases__
         names = [n for c in contracts for n in vars(c) if hasattr(getattr(c, n), ACTIVITY)]
         return [getattr(self, name) for name in names]
 

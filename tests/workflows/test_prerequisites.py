@@ -8,20 +8,12 @@ from typing import Any
 import pytest
 
 from tests import estates
+from workflows.checks import Severity
 from workflows.estate import Kind, Protocol
 from workflows.plan import Plan, plan_switchover
-from workflows.prerequisites import PREREQUISITES, blocking, objections
-from workflows.reports import (
-    SCHEDULING,
-    Finding,
-    NodeReading,
-    Reading,
-    ReplicationReading,
-    Service,
-    Severity,
-    State,
-    TrafficReading,
-)
+from workflows.prerequisites.judgement import PREREQUISITES, blocking, objections
+from workflows.readings import NodeReading, Reading, ReplicationReading, TrafficReading
+from workflows.reports import SCHEDULING, Finding, Service, State
 from workflows.stages import Slug
 from workflows.tables import LEFT_OUT, left_out
 

@@ -1,0 +1,50 @@
+"""How every reading of stage 0 is brought: side by side, wave by wave; none of them is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from temporalio.exceptions import ActivityError
+
+from workflows.carrying import fault_of
+from workflows.checks import BY_NAME
+from workflows.errands import Errands
+from workflows.orders import Order
+from workflows.plan import Wave
+from workflows.readings import Reading
+from workflows.reports import Finding
+from workflows.stages import Slug
+
+
+async def observe(
+    errands: Errands, waves: Sequence[Wave]
+) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
+    """Bring every reading; one that could not be made at all is a finding."""
+    readings: list[Reading] = []
+    found: list[Finding] = []
+    for wave in waves:
+        results = await asyncio.gather(
+            *(errands.observe(order, Slug.CHECK_PREREQUISITES) for order in wave),
+            return_exceptions=True,
+        )
+        for order, result in zip(wave, results, strict=True):
+            if isinstance(result, ActivityError):
+                found.append(_no_reading(order, result))
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                readings.append(result)
+    return tuple(readings), tuple(found)
+
+
+def _no_reading(order: Order, error: ActivityError) -> Finding:
+    fault = fault_of(order, error)
+    return Finding(
+        name="no_reading",
+        place=order.place,
+        seen=f"{fault.kind}: {fault.words}",
+        expected="a reading",
+        advice="look at the worker's log",
+        severity=BY_NAME["no_reading"].severity,
+    )

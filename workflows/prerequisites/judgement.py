@@ -1,0 +1,68 @@
+"""What speaks against going on: every prerequisite held against what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import chain
+
+from workflows.checks import BY_NAME, Severity
+from workflows.estate import Estate
+from workflows.plan import Plan
+from workflows.prerequisites.databases import DATABASES
+from workflows.prerequisites.machines import MACHINES
+from workflows.prerequisites.parity import PARITY
+from workflows.prerequisites.seen import Seen
+from workflows.prerequisites.services import SERVICES
+from workflows.prerequisites.surroundings import SURROUNDINGS, cooled_down
+from workflows.readings import Reading
+from workflows.reports import Finding
+from workflows.stages import Slug
+
+PREREQUISITES: tuple[Callable[[Seen], Iterable[Finding]], ...] = (
+    *SERVICES,
+    *MACHINES,
+    *PARITY,
+    *DATABASES,
+    *SURROUNDINGS,
+)
+
+
+def objections(
+    plan: Plan,
+    readings: Sequence[Reading],
+    now: datetime,
+    begun: frozenset[Slug] = frozenset(),
+    also: Iterable[Finding] = (),
+) -> tuple[Finding, ...]:
+    """Everything that speaks against going on, given which stages have begun.
+
+    Also what was found elsewhere, such as a place that nobody could look at.
+    """
+    seen = Seen(plan, tuple(readings), begun)
+    found = chain(
+        also,
+        chain.from_iterable(reading.trouble for reading in readings),
+        chain.from_iterable(objects(seen) for objects in PREREQUISITES),
+        cooled_down(seen, now),
+    )
+    standing = (one for one in found if BY_NAME[one.name].until not in begun)
+    return tuple(dict.fromkeys(_adjusted(plan.estate, standing)))
+
+
+def blocking(findings: Iterable[Finding], accepted: Iterable[str] = ()) -> tuple[Finding, ...]:
+    """The findings that stop a run, less those that someone accepted with a reason."""
+    standing = set(accepted)
+    return tuple(
+        finding
+        for finding in findings
+        if finding.severity is Severity.BLOCKS
+        and not (finding.name in standing and BY_NAME[finding.name].acceptable)
+    )
+
+
+def _adjusted(estate: Estate, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Give each finding the severity that the estate wants it to have."""
+    for finding in findings:
+        adjusted = estate.checks.get(finding.name)
+        yield finding.model_copy(update={"severity": adjusted.severity}) if adjusted else finding
