@@ -108,7 +108,7 @@ def test_the_reverse_is_the_same_procedure() -> None:
 
 def test_every_effect_knows_its_undo() -> None:
     """An order either only looks, or names the order that takes it back."""
-    looks = ("observe_", "prove_", "await_", "look_")
+    looks = ("observe_", "compare_", "try_", "prove_", "await_", "look_")
     orders = [order for stage in plan_for().stages for order in stage.orders]
     assert orders
     for order in orders:
