@@ -9,17 +9,18 @@ from temporalio import activity
 
 from activities.admin import Admin
 from activities.balancers import Balancer, drivers
+from activities.logins import Door, Logins
 from activities.probes import Landing, Probes
 from activities.pulse import pulse
 from activities.secrets import Secrets
 from activities.shell import Shell
-from activities.trouble import tolerant
-from workflows.contract import Traffic, TrafficErrand
-from workflows.errors import BadInput, NotReady, OutcomeUnknown
-from workflows.estate import LoadBalancer, Probe, Protocol
-from workflows.observations import ObserveTraffic
+from activities.trouble import GIVE_UP_AFTER, tolerant
+from workflows.contract import LoginErrand, Traffic, TrafficErrand
+from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
+from workflows.estate import LoadBalancer, Node, Probe, Protocol
+from workflows.observations import ObserveTraffic, TryLogin
 from workflows.orders import ProveTraffic, Redirect
-from workflows.readings import TrafficReading
+from workflows.readings import LoginReading, TrafficReading
 from workflows.reports import Finding, Report, seen
 
 PROVEN_WITHIN = timedelta(seconds=15)
@@ -31,8 +32,10 @@ class LoadBalancers(Traffic):
     """Load balancers, each by its driver."""
 
     def __init__(self, shell: Shell, admin: Admin, secrets: Secrets) -> None:
+        self._shell = shell
         self._drivers = drivers(shell)
         self._probes = Probes(admin, secrets)
+        self._logins = Logins(secrets)
 
     @activity.defn
     async def observe_traffic(self, errand: TrafficErrand[ObserveTraffic]) -> TrafficReading:
@@ -57,6 +60,19 @@ class LoadBalancers(Traffic):
             },
             trouble=tuple(findings),
         )
+
+    @activity.defn
+    async def try_login(self, errand: LoginErrand[TryLogin]) -> LoginReading:
+        """Log in, list, leave; why that failed is in the reading, never an error."""
+        node, protocol = errand.node, errand.order.protocol
+        async with pulse():
+            doors = await tolerant(
+                lambda: self._doors(node, errand.probe), node.name, "node_unreachable_ssh"
+            )
+            if isinstance(doors, Finding):
+                return LoginReading(place=node.name, protocol=protocol, trouble=(doors,))
+            failure = await self._failure(doors)
+        return LoginReading(place=node.name, protocol=protocol, failure=failure)
 
     @activity.defn
     async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
@@ -93,6 +109,28 @@ class LoadBalancers(Traffic):
 
         return await tolerant(look, errand.order.host, "probe_unreachable")
 
+    async def _doors(self, node: Node, probe: Probe) -> list[Door]:
+        return [
+            Door(probe, f"port {port}", await self._shell.tunnel(node, port))
+            for port in _ports(node, probe)
+        ]
+
+    async def _failure(self, doors: list[Door]) -> str | None:
+        """Say why no door lets us in; None where one does."""
+        failures = []
+        try:
+            async with asyncio.timeout(GIVE_UP_AFTER):
+                for door in doors:
+                    try:
+                        await self._logins.list_root(door)
+                    except SwitchoverError as failure:
+                        failures.append(str(failure))
+                    else:
+                        return None
+        except TimeoutError:
+            failures.append(f"no answer within {GIVE_UP_AFTER:.0f} s")
+        return "; ".join(failures)
+
     def _driver(self, balancer: LoadBalancer) -> Balancer:
         return self._drivers[balancer.driver]
 
@@ -102,6 +140,17 @@ def _probe(balancer: LoadBalancer, protocol: Protocol) -> Probe:
         if probe.protocol is protocol:
             return probe
     raise BadInput(f"the load balancer has no probe for {protocol}; add one to the estate")
+
+
+def _ports(node: Node, probe: Probe) -> tuple[int, ...]:
+    """Return the port that clients use, or every port that it may be."""
+    ports = node.protocols.get(probe.protocol, ())
+    if not ports:
+        raise BadInput(f"{node.name} has no port for {probe.protocol}; add one to the estate")
+    if probe.port in ports:
+        return (probe.port,)
+    # Some ports of an HTTP server may be without TLS; which, the estate does not say.
+    return ports if probe.protocol is Protocol.HTTP else ports[:1]
 
 
 def _objection(order: ProveTraffic, landing: Landing) -> NotReady | OutcomeUnknown:

@@ -11,6 +11,7 @@ import pytest
 
 from activities.shell import Shell
 from tests.activities.api import Api, Certificate, serving
+from tests.activities.fronts import Front, serving_clients
 from tests.activities.machines import CLIENT_KEY, HOST_KEY, SECRETS, SshServer, make_node
 from workflows.estate import Node
 
@@ -85,3 +86,10 @@ def server(node_maker: NodeMaker, api: Api) -> Node:
     """A Server whose admin API answers."""
     access = {"user": "admin", "password": "env:ADMIN", "port": api.port, "via": "direct"}
     return node_maker(admin={**access, "fingerprint": api.certificate.fingerprint})
+
+
+@pytest.fixture
+async def front(certificate: Certificate) -> AsyncIterator[Front]:
+    """What clients reach: one SFTP and one HTTPS server, and an admin API for each cluster."""
+    async with serving_clients(certificate) as front:
+        yield front

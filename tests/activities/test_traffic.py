@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import stat
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
-from aiohttp import web
 
 from activities import probes, traffic
 from activities.admin import Admin
 from activities.ledger import Ledger, Task
 from activities.shell import Command, Shell
 from activities.traffic import LoadBalancers
-from tests.activities.api import Api, Certificate, serving
+from tests.activities.api import Certificate
 from tests.activities.conftest import NodeMaker
-from tests.activities.machines import HOST_KEY, HOST_KEY_LINE, QUICK, SECRETS, Attempt, SshServer
+from tests.activities.fronts import Front
+from tests.activities.machines import HOST_KEY_LINE, QUICK, SECRETS, Attempt, SshServer
 from workflows.contract import TrafficErrand
 from workflows.errors import AccessRefused, CommandFailed, NotReady, OutcomeUnknown, Unreachable
 from workflows.estate import Cluster, Database, HostsFileLoadBalancer, Node, Protocol
@@ -32,82 +30,6 @@ from workflows.reports import Operation
 
 TO_TWO = Redirect(host="lb1", to="two", back_to="one")
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")
-
-
-@dataclass
-class Front:
-    """What clients reach: a login is listed by the node that the load balancer chose."""
-
-    apis: dict[str, Api]
-    goes_to: str | None = "one"
-    sessions: int = 0
-    ports: dict[Protocol, int] = field(default_factory=dict)
-
-    def login(self, protocol: str) -> None:
-        """List one more session, on the node that it lands on."""
-        self.sessions += 1
-        session = {
-            "id": self.sessions,
-            "userName": "probe",
-            "host": "10.0.0.9",
-            "protocol": protocol,
-            "sessionCreationTime": datetime.now(UTC).isoformat(),
-        }
-        if self.goes_to is not None:
-            self.apis[self.goes_to].sessions.append(session)
-
-
-class Login(asyncssh.SSHServer):
-    """An SFTP server's side of a login."""
-
-    def __init__(self, front: Front) -> None:
-        self._front = front
-
-    def password_auth_supported(self) -> bool:
-        """Accept passwords."""
-        return True
-
-    def validate_password(self, username: str, password: str) -> bool:
-        """Know one account."""
-        return (username, password) == ("probe", "probe-secret")
-
-    def auth_completed(self) -> None:
-        """Begin a session."""
-        self._front.login("ssh")
-
-
-@pytest.fixture
-async def front(certificate: Certificate) -> AsyncIterator[Front]:
-    """One SFTP and one HTTPS server, and an admin API for each cluster."""
-    async with serving(certificate) as one, serving(certificate) as two:
-        front = Front({"one": one, "two": two})
-        sftp = await asyncssh.listen(
-            "127.0.0.1",
-            0,
-            server_factory=lambda: Login(front),
-            server_host_keys=[HOST_KEY],
-            sftp_factory=True,
-            config=None,
-        )
-
-        async def answer(request: web.Request) -> web.Response:
-            if "Authorization" not in request.headers:
-                return web.Response(status=401)
-            front.login("https")
-            return web.Response(status=404)
-
-        application = web.Application()
-        application.router.add_get("/", answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        await asyncio.to_thread(context.load_cert_chain, certificate.file)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        front.ports = {Protocol.SSH: sftp.get_port(), Protocol.HTTP: runner.addresses[0][1]}
-        yield front
-        sftp.close()
-        await sftp.wait_closed()
-        await runner.cleanup()
 
 
 @pytest.fixture
