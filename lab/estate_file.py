@@ -41,6 +41,7 @@ TIMING: Mapping[str, float] = {
     "readings": 3,
     "patience": 86400,
     "unreachable_patience": 60,
+    "cool_down": 0,
 }
 """The lab's delays are short; a real estate keeps the defaults."""
 

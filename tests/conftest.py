@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from worker.payloads import CONVERTER
-from workflows.switchover import ESTATE, STAGE, STATE
+from workflows.attributes import SEARCH_ATTRIBUTES
 
 # ``pytest --hypothesis-profile prove`` tries ten times as much.
 settings.register_profile("prove", max_examples=1000, print_blob=True)
@@ -39,10 +39,9 @@ async def register_search_attributes(client: Client) -> None:
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(
             namespace="default",
-            search_attributes={
-                key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-                for key in (ESTATE, STAGE, STATE)
-            },
+            search_attributes=dict.fromkeys(
+                SEARCH_ATTRIBUTES, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+            ),
         )
     )
 

@@ -18,10 +18,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from worker.payloads import CONVERTER
 from worker.refusal import TemporalRefused
 from worker.settings import Settings
+from workflows.attributes import SEARCH_ATTRIBUTES
 
 logger = logging.getLogger(__name__)
 
-SEARCH_ATTRIBUTES = ("SwitchoverEstate", "SwitchoverStage", "SwitchoverState")
 KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 
 WAIT_FOR_SERVER = 60.0

@@ -28,10 +28,11 @@ from workflows.contract import (
     Waits,
 )
 from workflows.policies import TASK_QUEUE
+from workflows.readiness import Readiness
 from workflows.review import PlanReview
 from workflows.switchover import Switchover
 
-WORKFLOWS = [Switchover, PlanReview]
+WORKFLOWS = [Switchover, PlanReview, Readiness]
 
 _CORE = {
     f"{workflows.__name__}.{module.name}" for module in pkgutil.iter_modules(workflows.__path__)

@@ -76,6 +76,7 @@ from workflows.reports import Operation, QueueLeft, Report, SessionsLeft
 from workflows.request import Request
 from workflows.rules import Webhook
 from workflows.values import Value
+from workflows.verdicts import Direction, Verdict
 
 O = TypeVar("O")  # noqa: E741 - the order, and nothing else here is called so
 
@@ -368,6 +369,11 @@ class Orchestration(ABC):
     @abstractmethod
     async def observe_temporal(self, errand: Errand[ObserveTemporal]) -> TemporalReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
+
+    @activity.defn
+    @abstractmethod
+    async def last_readiness(self, direction: Direction) -> Verdict | None:
+        """Return the newest verdict about this switchover; None where nobody finds one."""
 
 
 class Notices(ABC):

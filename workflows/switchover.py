@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeKey
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows import policies
+from workflows.attributes import ESTATE, STAGE, STATE
 from workflows.board import Board
 from workflows.contract import NoticeErrand, Notices, Planning
 from workflows.desk import Desk
@@ -26,10 +27,6 @@ from workflows.request import Request, parse_request
 from workflows.running import Run
 from workflows.stages import Slug
 from workflows.verbs import VERBS, Verb
-
-ESTATE = SearchAttributeKey.for_keyword("SwitchoverEstate")
-STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
-STATE = SearchAttributeKey.for_keyword("SwitchoverState")
 
 
 @workflow.defn(name="Switchover", failure_exception_types=[SwitchoverError])

@@ -7,8 +7,10 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import yaml
@@ -28,11 +30,11 @@ from tests.starter.desk import Operator
 from tests.worker.programs import worker_process
 from tests.worker.stray import Stray
 from tests.workflows.fakes import FakeHands
-from worker.connection import SEARCH_ATTRIBUTES, connect, register_search_attributes
+from worker.connection import connect, register_search_attributes
 from worker.refusal import TemporalRefused
 from worker.settings import Settings
 from worker.wiring import FIREWALL, Hands
-from workflows.contract import Databases, Nodes, Notices, Planning, Scheduling, Traffic, Waits
+from workflows.attributes import SEARCH_ATTRIBUTES
 
 NOBODY = "127.0.0.1:1"
 
@@ -266,8 +268,8 @@ async def test_workers_may_start_side_by_side(server: WorkflowEnvironment) -> No
 def test_every_activity_of_the_contract_has_a_hand() -> None:
     """What the core may ask for is registered, and nothing twice."""
     hands = FakeHands(estates.estate())
-    names = [activity.__name__ for activity in Hands(*[hands] * 7).activities]
-    contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
+    names = [activity.__name__ for activity in Hands(*[hands] * len(fields(Hands))).activities]
+    contracts = get_type_hints(Hands).values()
     assert sorted(names) == sorted(n for c in contracts for n in c.__abstractmethods__)
     assert len(set(names)) == len(names)
 

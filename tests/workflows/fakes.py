@@ -42,6 +42,7 @@ from workflows.estate import Estate, Kind, Protocol
 from workflows.plan import Plan, plan_switchover
 from workflows.progress import Notice, Outcome
 from workflows.request import Request
+from workflows.verdicts import Direction, Verdict
 
 
 class FakeHands(
@@ -81,6 +82,8 @@ class FakeHands(
         """Called with an order's key whenever an attempt at it begins."""
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By order key: set once an attempt has ended."""
+        self.last: Verdict | None = None
+        """What the last look at this estate's readiness came to."""
         self.kept: list[Outcome] = []
         self.told: list[Notice] = []
 
@@ -179,6 +182,12 @@ class FakeHands(
         await self._meet(errand)
         reading = rd.TemporalReading(place=errand.order.estate)
         return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+
+    @activity.defn
+    async def last_readiness(self, direction: Direction) -> Verdict | None:
+        """Return what a test has put there."""
+        known = self.last is not None and self.last.direction == direction
+        return self.last if known else None
 
     @activity.defn
     async def stop_monitor(self, errand: NodeErrand[o.StopMonitor]) -> r.Report:

@@ -1,0 +1,90 @@
+"""The Readiness workflow: the checks of stage 0 on their own, on demand or by a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows import policies
+from workflows.attributes import ESTATE
+from workflows.contract import Orchestration
+from workflows.errands import Errands
+from workflows.errors import SwitchoverError
+from workflows.looking import observe
+from workflows.plan import Plan
+from workflows.planning import make_plan
+from workflows.prerequisites.judgement import blocking, objections
+from workflows.readings import Reading
+from workflows.recognition import recognise
+from workflows.reports import Finding
+from workflows.request import Request, parse_request
+from workflows.shown import verdict_details, waiting_details
+from workflows.stages import Slug
+from workflows.verdicts import Direction, Verdict, checked, compared, remembered, scored
+
+
+@workflow.defn(name="Readiness", failure_exception_types=[SwitchoverError])
+class Readiness:
+    """Says whether a switchover could begin now, and changes nothing."""
+
+    @workflow.run
+    async def run(self, *given: Any) -> Verdict:  # noqa: ANN401 - whatever was sent
+        """Check what the same JSON object would switch over (see ``workflows.request``)."""
+        request = parse_request(given)
+        plan = await make_plan(request)
+        workflow.upsert_search_attributes([ESTATE.value_set(request.estate)])
+        workflow.set_current_details(waiting_details(plan))
+        errands = Errands(plan, workflow.info().first_execution_run_id)
+        readings, found = await observe(errands, plan.stage(Slug.CHECK_PREREQUISITES).waves)
+        verdict = _verdict(plan, request, readings, found)
+        last = await _last(verdict.direction)
+        verdict = verdict.model_copy(update={"changed": compared(verdict.findings, last)})
+        workflow.set_current_details(verdict_details(verdict))
+        return verdict
+
+
+def _verdict(
+    plan: Plan, request: Request, readings: Iterable[Reading], found: tuple[Finding, ...]
+) -> Verdict:
+    """Judge as stage 0 does, also an estate that an interrupted switchover has left."""
+    everything = tuple(readings)
+    half = recognise(plan, everything)
+    living = tuple(reading for reading in everything if reading.place not in half.gone)
+    now = workflow.now()
+    findings = objections(plan, living, now, half.begun, found + half.findings(plan))
+    checks = checked(plan, living, findings, request.accept)
+    return Verdict(
+        estate=request.estate,
+        source=request.source,
+        target=request.target,
+        ready=not blocking(findings, request.accept),
+        score=scored(checks),
+        checks=checks,
+        findings=findings,
+        accepted=request.accept,
+        at=now,
+        seconds=(now - workflow.info().start_time).total_seconds(),
+        plan_hash=plan.hash,
+    )
+
+
+async def _last(direction: Direction) -> Verdict | None:
+    """Return what came out last time: a schedule knows its own last run, Temporal all others."""
+    if (scheduled := _of_schedule(direction)) is not None:
+        return scheduled
+    config = policies.saying(policies.LOOK, "look for what came out last time")
+    try:
+        return await workflow.execute_activity_method(
+            Orchestration.last_readiness, direction, **config
+        )
+    except ActivityError as error:
+        workflow.logger.warning("nobody knows what came out last time: %s", error.cause)
+        return None
+
+
+def _of_schedule(direction: Direction) -> Verdict | None:
+    last = remembered(workflow.get_last_completion_result(dict))
+    return last if last is not None and last.direction == direction else None
