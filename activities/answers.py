@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -33,6 +34,13 @@ class Operated(_Answer):
 
     message: str = ""
     succeeded: bool = Field(default=True, alias="isSuccessful")
+
+
+class _Version(_Answer):
+    version: str = Field(min_length=1)
+    update_level: str | None = Field(default=None, alias="updateLevel")
+    system: str | None = Field(default=None, alias="osType")
+    database: str | None = Field(default=None, alias="databaseType")
 
 
 class _ResultSet(_Answer):
@@ -74,6 +82,16 @@ class Session(_Answer):
         known = (protocol.value for protocol in Protocol if self.is_over(protocol))
         spoken = next(known, self.protocol.lower() or "an unknown protocol")
         return f"{_printable(self.user) or 'someone'} over {_printable(spoken)}"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Which SecureTransport it is, and what it runs on, as far as it says so."""
+
+    level: str | None = None
+    """Version and update level, as one text that can be compared."""
+    system: str | None = None
+    database: str | None = None
 
 
 SPOKEN = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
@@ -136,12 +154,11 @@ def _printable(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable()).strip()[:_LONGEST]
 
 
-def version(body: object) -> str | None:
-    """Read version and update level as one text that can be compared."""
-    if not isinstance(body, dict):
-        return None
-    words = [str(body[key]) for key in ("version", "updateLevel") if body.get(key)]
-    return " ".join(words) or None
+def installed(body: object, place: str) -> Installed:
+    """Read what is installed; OutcomeUnknown where not even the version is said."""
+    said = read(_Version, body, place)
+    words = (word for word in (said.version, said.update_level) if word)
+    return Installed(" ".join(words), said.system, said.database)
 
 
 def moment(given: object) -> datetime | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from activities import answers, linux, securetransport
+from activities import answers, linux, machine_facts, securetransport
 from activities.admin import Admin
 from activities.sightings import Sighting
 from activities.survey import Survey
@@ -16,7 +16,7 @@ from workflows.checks import Severity
 from workflows.contract import SessionErrand
 from workflows.estate import Kind, Node
 from workflows.observations import ObserveNode
-from workflows.readings import NodeReading
+from workflows.readings import MachineFacts, NodeReading
 from workflows.reports import SCHEDULING, Finding, Service, State
 
 SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
@@ -45,28 +45,33 @@ class Observer:
             tolerant(lambda: self._sessions(node, errand.ignored_peers), node.name, SHELL),
             tolerant(lambda: self._taeh(node), node.name, SHELL),
             tolerant(lambda: self._clock(node), node.name, SHELL),
+            tolerant(lambda: self._facts(node), node.name, SHELL),
         )
         over_api = asyncio.gather(
             tolerant(lambda: self._scheduling(node), node.name, ADMIN),
             tolerant(lambda: self._version(node), node.name, ADMIN),
             tolerant(lambda: self._timeouts(node), node.name, ADMIN, Severity.WARNS),
         )
-        services, sessions, taeh, clock = await over_shell
+        services, sessions, taeh, clock, facts = await over_shell
         scheduling, version, timeouts = await over_api
         # The timeouts' findings only warn, so a blocking one of the same name comes after them.
-        results = (timeouts, services, sessions, taeh, clock, scheduling, version)
+        results = (timeouts, services, sessions, taeh, clock, facts, scheduling, version)
         sightings: dict[Service, Sighting] = {}
         for found in (services, scheduling):
             if not isinstance(found, Finding):
                 sightings.update(found)
+        known = _or_none(version) or answers.Installed()
         return NodeReading(
             place=node.name,
             services={service: seen.state for service, seen in sightings.items()},
             words={s: seen.words for s, seen in sightings.items() if seen.state is State.UNKNOWN},
             sessions=_or_none(sessions),
+            machine=_or_none(facts),
             taeh=_or_none(taeh),
             clock_ahead=_or_none(clock),
-            version=_or_none(version),
+            version=known.level,
+            system=known.system,
+            database=known.database,
             graceful_timeouts=_or_none(timeouts) or {},
             # One silent machine is one finding, whatever was asked of it.
             trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
@@ -88,14 +93,18 @@ class Observer:
         answered = datetime.now(UTC)
         return there - (asked + (answered - asked) / 2)
 
+    async def _facts(self, node: Node) -> MachineFacts:
+        answer = await self.survey.expect(node, machine_facts.facts(node))
+        return machine_facts.parse_facts(answer.out)
+
     async def _scheduling(self, node: Node) -> dict[Service, Sighting]:
         if node.kind is Kind.EDGE:
             return {}
         found = await asyncio.gather(*(self.admin.cluster_service(node, s) for s in SCHEDULING))
         return dict(zip(SCHEDULING, found, strict=True))
 
-    async def _version(self, node: Node) -> str | None:
-        return answers.version((await self.admin.get(node, "version")).body)
+    async def _version(self, node: Node) -> answers.Installed:
+        return answers.installed((await self.admin.get(node, "version")).body, node.name)
 
     async def _timeouts(self, node: Node) -> dict[str, str]:
         options = await self.admin.items(node, "configurations/options")

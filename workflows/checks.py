@@ -103,7 +103,7 @@ CHECKS = (
     _check("ledger_disk_low", "The ledger's disk has room", _N, acceptable=True),
     _check("kills_user_processes", "The end of a session does not end its processes", _N),
     _check("clock_out_of_step", "The clocks are in step", _N, _W),
-    _check("graceful_stop_pending", "No graceful stop is pending", _N, until=_DRAIN),
+    _check("graceful_stop_pending", "No graceful stop is pending", _N, until=_TRAFFIC),
     # Both sides are the same.
     _check("version_differs", "Version and update level are the same everywhere", _N),
     _check("operating_system_differs", "The operating systems are of one type", _N),

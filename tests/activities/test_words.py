@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from activities import answers, hosts_file, linux, securetransport
+from activities.answers import Installed
 from activities.linux import Doors
 from activities.secrets import Secrets
 from tests.activities.machines import SshServer, make_node
@@ -260,8 +261,12 @@ def test_a_session_list_is_a_list() -> None:
 
 def test_versions_are_compared_with_their_update_level() -> None:
     """5.5 is not one version."""
-    assert answers.version({"version": "5.5", "updateLevel": "20240328"}) == "5.5 20240328"
-    assert answers.version([]) is None
+    said = {"version": "5.5", "updateLevel": "20240328", "osType": "Linux"}
+    assert answers.installed(said, "node1") == Installed("5.5 20240328", "Linux")
+    unsaid: tuple[object, ...] = ([], {}, {"version": ""}, {"updateLevel": "20240328"})
+    for strange in unsaid:
+        with pytest.raises(OutcomeUnknown):
+            answers.installed(strange, "node1")
 
 
 def test_secrets_are_found_by_reference_and_never_shown(tmp_path: Path) -> None:
