@@ -53,7 +53,7 @@ async def serve(settings: Settings) -> None:
             interceptors.append(stack.enter_context(tracing()))
         client = await connect(settings, interceptors)
         await register_search_attributes(client)
-        worker = build_worker(client, await stack.enter_async_context(open_hands(settings)))
+        worker = build_worker(client, await stack.enter_async_context(open_hands(settings, client)))
         try:
             await _work_until_told(worker, _ready(settings, names))
         except RuntimeError as fault:

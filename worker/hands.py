@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from temporalio.client import Client
+
 from activities.admin import Admin
 from activities.estates import EstateFiles
 from activities.nodes import SshNodes
+from activities.orchestration import TemporalItself
 from activities.replication import ReplicationLinks
 from activities.scheduling import RestScheduling
 from activities.secrets import Secrets
@@ -20,7 +23,7 @@ from worker.wiring import Hands
 
 
 @asynccontextmanager
-async def open_hands(settings: Settings) -> AsyncIterator[Hands]:
+async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]:
     """Build the hands around one shell, whose connections are closed at the end."""
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
@@ -33,6 +36,7 @@ async def open_hands(settings: Settings) -> AsyncIterator[Hands]:
             waits=NodeWaits(shell, admin),
             traffic=LoadBalancers(shell, admin, secrets),
             databases=ReplicationLinks(secrets),
+            orchestration=TemporalItself(client),
             notices=SignedNotices(secrets),
         )
     finally:

@@ -14,6 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 import workflows
+from worker.build import build_id
 from worker.conduct import Conduct
 from workflows.contract import (
     Configurations,
@@ -89,6 +90,9 @@ def build_worker(client: Client, hands: Hands) -> Worker:
         workflows=WORKFLOWS,
         activities=hands.activities,
         workflow_runner=FIREWALL,
+        # Only tells which code this is (check `workers_differ`): without a deployment it changes
+        # nothing about who gets which task.
+        build_id=build_id(),
         interceptors=[Conduct(GRACE)],
         max_concurrent_activities=AT_ONCE,
         graceful_shutdown_timeout=GRACE,

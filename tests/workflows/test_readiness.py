@@ -36,7 +36,7 @@ async def look(run: Run, *given: Any, **changes: Any) -> Verdict:  # noqa: ANN40
             task_queue=run.queue,
             result_type=Verdict,
         )
-        run.handle = handle  # type: ignore[assignment] # of another workflow type
+        run.handle = handle
         return await asyncio.wait_for(handle.result(), 20)
 
 
