@@ -21,10 +21,13 @@ async def tolerant(
     place: str,
     silence: str,
     severity: Severity = Severity.BLOCKS,
+    *,
+    nonsense: str = "reading_unusable",
 ) -> T | Finding:
     """Return the reading, or the finding that says why there is none.
 
-    *silence* names the finding where the place does not answer.
+    *silence* names the finding where the place does not answer, *nonsense* the one where its
+    answer is of no use.
     """
     try:
         async with asyncio.timeout(GIVE_UP_AFTER):
@@ -36,7 +39,7 @@ async def tolerant(
     except AccessRefused as refusal:
         name, seen = _REFUSED.get(silence, "access_refused"), str(refusal)
     except SwitchoverError as fault:
-        name, seen = "reading_unusable", str(fault)
+        name, seen = nonsense, str(fault)
     return Finding(
         name=name,
         place=place,

@@ -15,6 +15,7 @@ from activities.replication import ReplicationLinks
 from activities.scheduling import RestScheduling
 from activities.secrets import Secrets
 from activities.shell import Shell
+from activities.storages import SshStorages
 from activities.traffic import LoadBalancers
 from activities.waits import NodeWaits
 from activities.webhook import SignedNotices
@@ -36,6 +37,7 @@ async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]
             waits=NodeWaits(shell, admin),
             traffic=LoadBalancers(shell, admin, secrets),
             databases=ReplicationLinks(secrets),
+            storages=SshStorages(shell),
             orchestration=TemporalItself(client),
             notices=SignedNotices(secrets),
         )
