@@ -76,6 +76,17 @@ TELL_THE_END = ActivityConfig(**{**TELL, "schedule_to_close_timeout": timedelta(
 """The last notice, which the end of the run waits for so long at most."""
 
 
+def compare(timing: Timing) -> ActivityConfig:
+    """Two looks at storages one delay apart, and a marker that may take three of them."""
+    limit = timedelta(seconds=30) + 3 * timing.storage_delay
+    return ActivityConfig(
+        start_to_close_timeout=limit,
+        schedule_to_close_timeout=3 * limit,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=_AGAIN,
+    )
+
+
 def saying(config: ActivityConfig, summary: str) -> ActivityConfig:
     """The same policy, with the sentence that the Web UI shows."""
     return ActivityConfig(**{**config, "summary": summary})
