@@ -197,10 +197,8 @@ def activity_id(order: o.Order, round_: int) -> str:
 
 
 def _policy(order: o.Order, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
-    if isinstance(order, ob.CompareStorage):
-        return policies.compare(timing)
     if isinstance(order, ob.Observation):
-        return policies.LOOK
+        return policies.compare(timing) if isinstance(order, ob.CompareStorage) else policies.LOOK
     match order:
         case o.LookAtSessions() | o.LookAtQueue():
             return policies.LOOK
