@@ -34,6 +34,7 @@ READ_WITHIN = 5.0
 DROPOUT_PAUSES = (0.2, 0.4, 0.8, 1.6)
 """The admin API drops out briefly while services start or stop (section 4): reads try again."""
 PAGE = 100
+NOT_FOUND = 404
 
 CLUSTER_SERVICES = {Service.SCHEDULER: "Scheduler", Service.FOLDER_MONITOR: "FolderMonitor"}
 
@@ -61,12 +62,9 @@ class Admin:
 
     async def get(self, node: Node, path: str, query: Query | None = None) -> Reply:
         """Read one resource; Unreachable after a few seconds without an answer."""
-        for seconds in DROPOUT_PAUSES:
-            try:
-                return await self._get_once(node, path, query)
-            except Unreachable:
-                await asyncio.sleep(seconds)
-        return await self._get_once(node, path, query)
+        response = await self._read(node, path, query)
+        _require_success(node, response, Unreachable)
+        return Reply(_json(node, response), _clock(response))
 
     async def operate(self, node: Node, path: str, query: Query, within: float) -> None:
         """Send an operation once.
@@ -92,6 +90,10 @@ class Admin:
         """Read the client sessions that the node lists now, and its clock."""
         reply = await self.get(node, "sessions")
         return answers.sessions(reply.body, node.name), reply.at
+
+    async def has(self, node: Node, path: str) -> bool:
+        """Whether this version of the API has such a list at all."""
+        return (await self._read(node, path, {"limit": 1})).status_code != NOT_FOUND
 
     async def total(self, node: Node, path: str, query: Query | None = None) -> int:
         """Read how many items a list has."""
@@ -122,10 +124,20 @@ class Admin:
                 break
         return tuple(found)
 
-    async def _get_once(self, node: Node, path: str, query: Query | None) -> Reply:
+    async def _read(self, node: Node, path: str, query: Query | None) -> httpx.Response:
+        """Read in spite of dropouts; that there is no such resource is an answer, too."""
+        for seconds in DROPOUT_PAUSES:
+            try:
+                return await self._read_once(node, path, query)
+            except Unreachable:
+                await asyncio.sleep(seconds)
+        return await self._read_once(node, path, query)
+
+    async def _read_once(self, node: Node, path: str, query: Query | None) -> httpx.Response:
         response = await self._send(_Call("GET", path, query or {}, READ_WITHIN), node)
-        _require_success(node, response, Unreachable)
-        return Reply(_json(node, response), _clock(response))
+        if response.status_code != NOT_FOUND:
+            _require_success(node, response, Unreachable)
+        return response
 
     async def _send(self, call: _Call, node: Node) -> httpx.Response:
         access = node.admin

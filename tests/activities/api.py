@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,16 @@ from cryptography.x509.oid import NameOID
 
 BASE = "/api/v2.0"
 LOGIN = f"Basic {base64.b64encode(b'admin:admin-secret').decode()}"
+
+
+_OPTIONS: tuple[dict[str, Any], ...] = (
+    {"name": "Http.GracefulShutdownTimeout", "values": ["30"]},
+    *({"name": f"Other.{number}", "values": []} for number in range(250)),
+    {"name": "Ssh.GracefulShutdownTimeout", "values": ["86400"]},
+)
+
+
+_EDGE = {"title": "edge", "address": "192.0.2.1"}
 
 
 @dataclass
@@ -80,6 +91,14 @@ class Api:
     stuck: bool = False
     """Accept operations and do nothing."""
     clock_ahead: timedelta = timedelta()
+    options: list[dict[str, Any]] = field(default_factory=lambda: list(_OPTIONS))
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Accounts, sites and the like, by resource; others are not there."""
+    lists_later: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Lists that are there from the next time that one of them was missed."""
+    members: list[dict[str, Any]] = field(
+        default_factory=lambda: [{"nodeName": "cluster1-server1", "nodeIp": "127.0.0.1"}]
+    )
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -96,8 +115,16 @@ class Api:
             "events": lambda: _page(request, self.events),
             "transfers": lambda: _page(request, self.transfers),
             "version": lambda: {"version": "5.5", "updateLevel": "20240328"},
-            "configurations/options": lambda: _options(request),
+            "configurations/options": lambda: _page(request, self.options),
+            "configurations/clusterManagement": lambda: {"clusterNodes": self.members},
+            "zones": lambda: _page(
+                request, [{"edges": [{"title": "edge", "address": "192.0.2.1"}]}]
+            ),
+            **{resource: partial(_page, request, items) for resource, items in self.lists.items()},
         }
+        if path not in answers:
+            self.lists.update(self.lists_later)
+            return web.Response(status=404, text="there is none")
         body = answers[path]()
         now = datetime.now(UTC) + self.clock_ahead
         return web.json_response(body, headers={"Date": format_datetime(now, usegmt=True)})
@@ -153,15 +180,3 @@ def _page(request: web.Request, given: Sequence[str | dict[str, Any]]) -> dict[s
         "resultSet": {"returnCount": len(shown), "totalCount": len(items)},
         "result": shown,
     }
-
-
-def _options(request: web.Request) -> dict[str, Any]:
-    options = [
-        {"name": "Http.GracefulShutdownTimeout", "values": ["30"]},
-        *({"name": f"Other.{number}", "values": []} for number in range(250)),
-        {"name": "Ssh.GracefulShutdownTimeout", "values": ["86400"]},
-    ]
-    offset, limit = int(request.query.get("offset", 0)), int(request.query.get("limit", 100))
-    shown = options[offset : offset + limit]
-    about = {"returnCount": len(shown), "totalCount": len(options)}
-    return {"resultSet": about, "result": shown}
