@@ -1,4 +1,8 @@
-"""Which client sessions does a protocol server have, and who is told of them?"""
+"""Which client sessions does a protocol server have, and who is told of them?
+
+Faults that can be planted on a node (``Switches.planted``): ``refuses_account``: whom the protocol
+servers do not let in; ``unrecorded`` (any text): sessions leave no record.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +73,13 @@ class ProtocolServer(Draining):
             session.hang_up()
             self.end_session(session)
 
+    def refuses(self, account: str) -> bool:
+        """Whether that fault is planted."""
+        return self.context.planted.get("refuses_account") == account
+
     def _note(self, session: Session, what: str) -> None:
+        if "unrecorded" in self.context.planted:
+            return
         records.append(
             self.context.layout.sessions,
             node=self.context.node.name,

@@ -5,9 +5,9 @@ that vanishes leaves its command running; only the machine's end takes it along.
 
 Faults that can be planted on a machine (``Switches.planted``): ``unreachable`` (any text): new
 connections and new commands find the line dead; ``refuses_login`` (any text): nobody's key is
-accepted, and the first who is refused ends the connections of those who are in already; ``noise``:
-what every command answers instead of being run; ``taeh``: another content of that file, which stays
-until a reset.
+accepted; ``noise``: what every command answers instead of being run; ``taeh``: another content of
+that file, which stays until a reset. The first who then comes in vain, as ``unreachable`` or
+``refuses_login`` has it, ends the connections of those who are in already.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Visitor(asyncssh.SSHServer):
         self._connection = conn
         self._inside.add(conn)
         if not self._context.reachable:
-            conn.abort()
+            self._hang_up_on(self._inside)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -78,11 +78,15 @@ class _Visitor(asyncssh.SSHServer):
     @override
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         if "refuses_login" in self._context.planted:
-            for other in self._inside - {self._connection}:
-                other.abort()
+            self._hang_up_on(self._inside - {self._connection})
             return False
         operator = asyncssh.read_public_key(self._context.layout.keys / "operator.pub")
         return username == SHELL_USER and key.public_data == operator.public_data
+
+    @staticmethod
+    def _hang_up_on(some: set[asyncssh.SSHServerConnection]) -> None:
+        for each in tuple(some):
+            each.abort()
 
     @override
     def public_key_auth_supported(self) -> bool:
