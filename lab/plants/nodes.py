@@ -6,7 +6,6 @@ The names are those of the findings that a product has for them.
 from __future__ import annotations
 
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -23,31 +22,6 @@ ANOTHER = 65534
 CONF = "conf/serviceConfig.properties"
 ASIDE = ".aside"
 
-DF = """\
-#!/bin/sh
-echo 'Filesystem     1024-blocks     Used Available Capacity Mounted on'
-echo '/dev/vda1         20511312 20510288      1024     100% /'
-"""
-DATE = """\
-#!/bin/sh
-exec {real} -d "@$(($({real} +%s) + 90))" "$@"
-"""
-UNAME = """\
-#!/bin/sh
-case "$*" in
-    '' | -s | --kernel-name) echo AIX ;;
-    *) exec {real} "$@" ;;
-esac
-"""
-LOGINCTL = """\
-#!/bin/sh
-case "$*" in
-    *--value*) echo yes ;;
-    *-p* | *--property*) echo KillUserProcesses=yes ;;
-    *) printf '%s\\n' KillExcludeUsers=root KillUserProcesses=yes IdleHint=no ;;
-esac
-"""
-
 
 def _shown(name: str, place: str, words: str, **faults: str) -> Plant:
     """Return a fault that the place's own processes know how to show."""
@@ -56,26 +30,6 @@ def _shown(name: str, place: str, words: str, **faults: str) -> Plant:
         show(layout, place, **faults)
 
     async def reap(layout: Layout, place: str) -> None:
-        hide(layout, place, *faults)
-
-    return Plant(name, place, words, sow, reap)
-
-
-def _program(name: str, place: str, words: str, text: str, program: str, **faults: str) -> Plant:
-    """Return a fault of a machine whose programs say something else."""
-
-    async def sow(layout: Layout, place: str) -> None:
-        real = shutil.which(program) or "/bin/false"
-        shim = layout.programs(place) / program
-        fresh = shim.with_suffix(".fresh")
-        fresh.write_text(text.replace("{real}", real), encoding="utf-8")
-        fresh.chmod(0o755)
-        fresh.replace(shim)
-        if faults:
-            show(layout, place, **faults)
-
-    async def reap(layout: Layout, place: str) -> None:
-        (layout.programs(place) / program).unlink(missing_ok=True)
         hide(layout, place, *faults)
 
     return Plant(name, place, words, sow, reap)
@@ -240,39 +194,17 @@ PLANTS = (
         _block_ledger,
         _free_ledger,
     ),
-    _program(
-        "ledger_disk_low",
-        "cluster2-server1",
-        "Its disk has 1 MiB left.",
-        DF,
-        "df",
-    ),
     _shown(
         "version_differs",
         "cluster2-server2",
         "It runs an older update level than the others.",
         updateLevel="5.5-20230126",
     ),
-    _program(
-        "operating_system_differs",
-        "cluster2-server1",
-        "It runs on another operating system, by its admin API and by uname.",
-        UNAME,
-        "uname",
-        osType="AIX",
-    ),
     _shown(
         "database_type_differs",
         "cluster2-server1",
         "It says that its database is of another type.",
         databaseType="Oracle",
-    ),
-    _program(
-        "clock_out_of_step",
-        "cluster2-edge1",
-        "Its clock is 90 seconds ahead.",
-        DATE,
-        "date",
     ),
     Plant(
         "taeh_differs",
@@ -305,12 +237,5 @@ PLANTS = (
         "cluster2-edge1",
         "Its protocol servers run, and do not let the probe's account in.",
         refuses_account=PROBE_ACCOUNT,
-    ),
-    _program(
-        "kills_user_processes",
-        "cluster1-edge1",
-        "Its login manager ends a user's processes with the user's last session.",
-        LOGINCTL,
-        "loginctl",
     ),
 )

@@ -14,11 +14,11 @@ import pytest
 
 from lab.house import Lab as House
 from lab.layout import PROBE_ACCOUNT, SFTP_PORT
-from lab.plants import configuration, nodes, running
+from lab.plants import configuration, nodes, programs, running
 from lab.plants.plant import Plant
 from tests.lab.node_clients import Lab
 
-PLANTS = (*nodes.PLANTS, *running.PLANTS, *configuration.PLANTS)
+PLANTS = (*nodes.PLANTS, *programs.PLANTS, *running.PLANTS, *configuration.PLANTS)
 
 Reading = Callable[[Lab, str], Awaitable[bool]]
 
