@@ -13,8 +13,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from lab.configured import ACCOUNTS
 from lab.crash.command import crash
-from lab.databases import ACCOUNTS
 from lab.demo import Demo, Wishes
 from lab.expected import Variant
 from lab.faults.fault import Fault

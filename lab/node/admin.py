@@ -2,11 +2,14 @@
 
 Basic authentication, an API key, or a session from ``POST /myself``, whose writes need the
 ``csrfToken`` it answered. Every call needs a ``Referer`` (securetransport.md, section 8). What it
-answers about is in ``lab.node.rest`` and ``lab.node.logs``.
+answers about is in ``lab.node.rest``, ``lab.node.logs`` and ``lab.node.objects``.
 
-Faults that can be planted on a node (``Switches.planted``): ``admin_password``: the password it
-accepts instead; ``refuse_operations`` (any text): operations answer 200 and ``isSuccessful`` false;
-``cluster_service_status``: what Scheduler and Folder Monitor are said to be.
+Faults that can be planted on a node (``Switches.planted``): ``admin_silent`` (any text): every
+request is broken off; ``admin_password``: the password it accepts instead; ``refuse_operations``
+(any text): operations answer 200 and ``isSuccessful`` false; ``cluster_service_status``: what
+Scheduler and Folder Monitor are said to be; ``version``, ``updateLevel``, ``osType`` and
+``databaseType``: what ``/version`` says instead; ``unknown_node`` and ``unknown_edge``: the name of
+one more node of the cluster, of one more Edge of its zone.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from lab.keys import api_key
 from lab.layout import ADMIN_PASSWORD, ADMIN_PORT, ADMIN_USER
 from lab.node.gate import Moment, When, passes
 from lab.node.logs import Logs
+from lab.node.objects import Objects
 from lab.node.rest import Resources
 from lab.node.service import Context, Line
 from lab.processes import Message
@@ -44,7 +48,8 @@ class Admin:
 
         @web.middleware
         async def trusted(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if not await self._passes("before", request):
+            silent = "admin_silent" in self._context.planted
+            if silent or not await self._passes("before", request):
                 if request.transport:
                     request.transport.abort()  # without an answer
                 raise web.HTTPServiceUnavailable
@@ -55,6 +60,7 @@ class Admin:
         application = web.Application(middlewares=[trusted])
         application.add_routes(Resources(context, line).routes(BASE))
         application.add_routes(Logs(context, line).routes(BASE))
+        application.add_routes(Objects(context).routes(BASE))
         application.add_routes(
             [web.post(f"{BASE}/myself", self._log_in), web.delete(f"{BASE}/myself", self._log_out)]
         )

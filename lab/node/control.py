@@ -12,6 +12,8 @@ What the facts leave open is decided so:
   they record it once, for ``admin``, as unchanged
 * Scheduler and Folder Monitor run only while their TM does, so a TM's start or end is recorded as
   theirs, too
+* while ``unrecorded`` (any text) is planted on a node (``Switches.planted``) nothing is recorded:
+  who plants or takes out a fault prepares the scene, and nobody may be blamed for it
 """
 
 from __future__ import annotations
@@ -239,8 +241,13 @@ class Control:
         if admin and name in services.GRACEFUL:
             admin.channel.send(Message("dropout", "admin"))
 
+    @property
+    def _unrecorded(self) -> bool:
+        planted = Switches.read(self._layout.switches).planted
+        return "unrecorded" in planted.get(self._node.name, {})
+
     def _record(self, service: str, effect: str, by: str, **more: Any) -> None:  # noqa: ANN401 - JSON
-        if by == BASELINE:
+        if by == BASELINE or self._unrecorded:
             return
         entry = {"place": self._node.name, "service": service, "effect": effect, "by": by}
         records.append(self._layout.effects, **entry, **{"changed": True, **more})

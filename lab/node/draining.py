@@ -2,6 +2,7 @@
 
 A pending stop refuses new work and lands when nothing is in flight, or at its timeout, when it
 cuts what is left (F1, F4, F5). Its clock runs here, in the service, whoever asked for it (F2).
+While ``lands_late`` (any text) is planted on a node (``Switches.planted``) it lands at its timeout.
 """
 
 from __future__ import annotations
@@ -75,9 +76,14 @@ class Draining(ABC):
 
     def _land_early(self) -> None:
         pending = self._deadline is not None and not self.in_flight
-        if pending and self.context.switches.graceful_stop_ends == "early":
+        if pending and self._ends_early:
             # The answer to the last operation is still to be sent.
             asyncio.get_running_loop().call_later(0.02, self._land_if_idle)
+
+    @property
+    def _ends_early(self) -> bool:
+        late = "lands_late" in self.context.planted
+        return not late and self.context.switches.graceful_stop_ends == "early"
 
     def _land_if_idle(self) -> None:
         if not self.in_flight:

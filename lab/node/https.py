@@ -106,6 +106,8 @@ class HttpServer(ProtocolServer):
         challenge = {"WWW-Authenticate": 'Basic realm="SecureTransport"'}
         try:
             given = aiohttp.BasicAuth.decode(authorization)
+            if self.refuses(given.login):
+                raise Refused("authentication failed")  # noqa: TRY301 - as a manager would
             await stream.ask("login", account=given.login, password=given.password)
         except (ValueError, Refused) as refusal:
             stream.close()

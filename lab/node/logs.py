@@ -10,9 +10,7 @@ import json
 import uuid
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
-from typing import Any, LiteralString
 
-import psycopg
 from aiohttp import web
 
 from lab.layout import ADMIN_USER
@@ -20,30 +18,32 @@ from lab.node import options
 from lab.node.database import Database
 from lab.node.paging import invalid, limits, page, result
 from lab.node.service import Context, Line
+from lab.node.tables import Listing, listed
 
-_EVENTS: LiteralString = "SELECT id, kind, account, path, node, created FROM event WHERE %s = ''"
-_TRANSFERS: LiteralString = (
-    "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "
-    "FROM transferdata WHERE account = %s"
-)
-_ALL_TRANSFERS: LiteralString = (
-    "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "
-    "FROM transferdata WHERE %s = ''"
-)
-_ACTIVE: LiteralString = (
-    "SELECT id, account, path, protocol, direction, node, status, started "
-    "FROM transferdata WHERE status = 'In Progress' AND %s = ''"
-)
-_AUDIT: LiteralString = (
-    "SELECT id, operation_type, object_type, object_name, user_name, at FROM auditlog WHERE %s = ''"
-)
-_EVENT_FIELDS = ("id", "type", "account", "path", "nodeName", "creationTime")
 _TRANSFER_FIELDS = (
     *("id", "account", "filename", "protocol", "direction", "serverName", "status", "checksum"),
     *("filesize", "startTime", "endTime"),
 )
-_ACTIVE_FIELDS = (*_TRANSFER_FIELDS[:7], "startTime")
-_AUDIT_FIELDS = ("id", "operationType", "objectType", "objectName", "userName", "timestamp")
+_EVENTS = Listing(
+    "SELECT id, kind, account, path, node, created FROM event",
+    ("id", "eventType", "account", "path", "nodeName", "creationTime"),
+    order="6, 1",  # the oldest first
+)
+_TRANSFERS = Listing(
+    "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "
+    "FROM transferdata",
+    _TRANSFER_FIELDS,
+)
+_TRANSFERS_OF = Listing(f"{_TRANSFERS.select} WHERE account = %s", _TRANSFER_FIELDS)
+_ACTIVE = Listing(
+    "SELECT id, account, path, protocol, direction, node, status, started "
+    "FROM transferdata WHERE status = 'In Progress'",
+    (*_TRANSFER_FIELDS[:7], "startTime"),
+)
+_AUDIT = Listing(
+    "SELECT id, operation_type, object_type, object_name, user_name, at FROM auditlog",
+    ("id", "operationType", "objectType", "objectName", "userName", "timestamp"),
+)
 
 
 class Logs:
@@ -66,37 +66,27 @@ class Logs:
             web.patch(f"{base}/configurations/options/{{name}}", self._change_option),
         ]
 
-    async def _rows(
-        self, request: web.Request, select: LiteralString, fields: tuple[str, ...], value: str = ""
-    ) -> web.Response:
-        limit, offset = limits(request)
+    async def _rows(self, request: web.Request, listing: Listing, *values: str) -> web.Response:
         if self._context.node.kind == "edge":
+            limits(request)  # a bad question is refused all the same
             return result(request, [], 0)
-        try:
-            counted = await self._database.run(f"SELECT count(*) FROM ({select}) AS found", value)  # noqa: S608 - a literal
-            rows = await self._database.run(
-                f"{select} ORDER BY 1 LIMIT %s OFFSET %s", value, limit, offset
-            )
-        except psycopg.OperationalError as fault:
-            raise web.HTTPInternalServerError(text=f"database: {fault}") from fault
-        entries = [dict(zip(fields, map(_shown, row), strict=True)) for row in rows]
-        return result(request, entries, counted[0][0])
+        return await listed(request, self._database, listing, *values)
 
     async def _events(self, request: web.Request) -> web.Response:
-        return await self._rows(request, _EVENTS, _EVENT_FIELDS)
+        return await self._rows(request, _EVENTS)
 
     async def _active(self, request: web.Request) -> web.Response:
         if (await self._line.ask("states"))["tm_pending"]:
             raise web.HTTPServiceUnavailable(text="The Transaction Manager is shutting down.")
-        return await self._rows(request, _ACTIVE, _ACTIVE_FIELDS)
+        return await self._rows(request, _ACTIVE)
 
     async def _transfers(self, request: web.Request) -> web.Response:
         if account := request.query.get("account"):  # accountName is silently ignored
-            return await self._rows(request, _TRANSFERS, _TRANSFER_FIELDS, account)
-        return await self._rows(request, _ALL_TRANSFERS, _TRANSFER_FIELDS)
+            return await self._rows(request, _TRANSFERS_OF, account)
+        return await self._rows(request, _TRANSFERS)
 
     async def _audit(self, request: web.Request) -> web.Response:
-        return await self._rows(request, _AUDIT, _AUDIT_FIELDS)
+        return await self._rows(request, _AUDIT)
 
     async def _server_log(self, request: web.Request) -> web.Response:
         since = _date(request.query.get("fromDate"))
@@ -147,7 +137,8 @@ class Logs:
                 name,
                 ADMIN_USER,
             )
-        options.change(self._context.layout, self._context.node, name, str(changed["values"][0]))
+        value = str(changed["values"][0])
+        options.change(self._context.layout, self._context.node.cluster, name, value)
         return web.Response(status=204)
 
 
@@ -158,9 +149,3 @@ def _date(text: str | None) -> float:
         return parsedate_to_datetime(text).timestamp()
     except ValueError as unreadable:
         raise invalid(f"fromDate: {text!r} is no RFC 2822 date") from unreadable
-
-
-def _shown(value: object) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(value, datetime):
-        return format_datetime(value)
-    return str(value) if isinstance(value, uuid.UUID) else value

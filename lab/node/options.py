@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.layout import Layout, NodeLayout
+from lab.node.defaults import ADDRESSED, FURTHER
 from lab.switches import Switches
 
 # The vendor ships 30 s for http; this site has raised it, as every site should (section 4).
@@ -46,7 +48,9 @@ def options(layout: Layout, node: NodeLayout) -> list[Option]:
         "FolderMonitor.heartbeatTimeout": str(switches.folder_monitor_heartbeat),
         "GracefulShutdown.Logging.Interval": "60",
         "Scheduler.enable": scheduling,
-        **changed(layout, node),
+        **FURTHER,
+        **{name: text.format(node=node) for name, text in ADDRESSED.items()},
+        **changed(layout, node.cluster),
     }
     own = [
         Option("Server.Hostname", (node.name,), local=True),
@@ -57,18 +61,37 @@ def options(layout: Layout, node: NodeLayout) -> list[Option]:
     return sorted([*listed, *own], key=lambda option: option.name)
 
 
-def changed(layout: Layout, node: NodeLayout) -> dict[str, str]:
+def changed(layout: Layout, cluster: str) -> dict[str, str]:
     """The options that someone changed through the API; a cluster's nodes share them."""
-    file = _file(layout, node)
+    file = _file(layout, cluster)
     found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return found
 
 
-def change(layout: Layout, node: NodeLayout, name: str, value: str) -> None:
+def change(layout: Layout, cluster: str, name: str, value: str) -> None:
     """Give an option another value, on every node of the cluster."""
-    file = _file(layout, node)
-    file.write_text(json.dumps({**changed(layout, node), name: value}), encoding="utf-8")
+    _write(layout, cluster, {**changed(layout, cluster), name: value})
 
 
-def _file(layout: Layout, node: NodeLayout) -> Path:
-    return layout.root / "machines" / f"{node.cluster}-options.json"
+def restore(layout: Layout, cluster: str, name: str) -> None:
+    """Give an option the value again that it was installed with."""
+    left = changed(layout, cluster)
+    left.pop(name, None)
+    _write(layout, cluster, left)
+
+
+def forget(layout: Layout, cluster: str) -> None:
+    """Give all of them the value that they were installed with."""
+    _file(layout, cluster).unlink(missing_ok=True)
+
+
+def _write(layout: Layout, cluster: str, options: dict[str, str]) -> None:
+    """Never let a node read half of it."""
+    file = _file(layout, cluster)
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(options), encoding="utf-8")
+    fresh.replace(file)
+
+
+def _file(layout: Layout, cluster: str) -> Path:
+    return layout.root / "machines" / f"{cluster}-options.json"

@@ -19,6 +19,14 @@ from lab.node.service import Context, Line
 _RUNNING = "Running"
 _NOT_RUNNING = "Not running"
 _BLIND_TO = ("as2", "pesit")
+_VERSION = {
+    "version": "5.5",
+    "updateLevel": "5.5-20240328",
+    "osType": "Linux",
+    "databaseType": "PostgreSQL",
+}
+_ELSEWHERE = "198.51.100.9"
+"""The address of a machine that is none of the lab's."""
 
 
 class Resources:
@@ -153,23 +161,21 @@ class Resources:
             {"nodeName": node.name, "nodeIp": node.address, "isLocal": node == self._context.node}
             for node in self._context.cluster.servers
         ]
+        if unknown := self._context.planted.get("unknown_node"):
+            nodes.append({"nodeName": unknown, "nodeIp": _ELSEWHERE, "isLocal": False})
         return web.json_response({"clusterMode": "active-active", "clusterNodes": nodes})
 
     async def _version(self, _: web.Request) -> web.Response:
-        return web.json_response(
-            {
-                "version": "5.5",
-                "updateLevel": "5.5-20240328",
-                "osType": "Linux",
-                "databaseType": "PostgreSQL",
-                "installationType": self._context.node.kind,
-            }
-        )
+        planted = self._context.planted
+        told = {name: planted.get(name, text) for name, text in _VERSION.items()}
+        return web.json_response({**told, "installationType": self._context.node.kind})
 
     async def _zones(self, request: web.Request) -> web.Response:
         edges = [
             {"title": edge.name, "address": edge.address} for edge in self._context.cluster.edges
         ]
+        if unknown := self._context.planted.get("unknown_edge"):
+            edges.append({"title": unknown, "address": _ELSEWHERE})
         return page(request, [{"name": "Private", "isDefault": True, "edges": edges}])
 
     async def _myself(self, _: web.Request) -> web.Response:

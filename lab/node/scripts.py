@@ -28,17 +28,22 @@ exit "$code"
 """
 
 
-def write(node: NodeLayout) -> None:
-    """Write every script of a node; those of a disabled server are renamed (F21)."""
-    folder = node.home / "bin"
-    folder.mkdir(parents=True, exist_ok=True)
-    names = ["start_all", "stop_all"]
+def names(node: NodeLayout) -> tuple[str, ...]:
+    """Every script of a node; those of a disabled server are renamed (F21)."""
+    found = ["start_all", "stop_all"]
     for service in services.of(node.kind):
         suffix = ".disable" if service.name in services.DISABLED else ""
         # Without its status script nobody could read "ftpd is disabled".
-        names.append(f"status_{service.script}")
-        names.extend(f"{verb}_{service.script}{suffix}" for verb in ("start", "stop"))
-    for name in names:
+        found.append(f"status_{service.script}")
+        found.extend(f"{verb}_{service.script}{suffix}" for verb in ("start", "stop"))
+    return tuple(found)
+
+
+def write(node: NodeLayout) -> None:
+    """Write every script of a node."""
+    folder = node.home / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names(node):
         file = folder / name
         text = _SCRIPT.format(
             run=run_directory(node),

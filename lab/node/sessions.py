@@ -1,7 +1,12 @@
-"""Which client sessions does a protocol server have, and who is told of them?"""
+"""Which client sessions does a protocol server have, and who is told of them?
+
+Faults that can be planted on a node (``Switches.planted``): ``refuses_account``: whom the protocol
+servers do not let in; ``unrecorded`` (any text): sessions leave no record.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -15,6 +20,9 @@ from lab.node.draining import Draining
 from lab.node.service import Context, Line
 from lab.node.streaming import Stream
 from lab.processes import Message
+
+TELLS_EVERY = 60.0
+"""Seconds: the option ``GracefulShutdown.Logging.Interval``."""
 
 
 @dataclass
@@ -36,6 +44,8 @@ class ProtocolServer(Draining):
     def __init__(self, context: Context, line: Line) -> None:
         super().__init__(context, line)
         self.sessions: dict[str, Session] = {}
+        self._telling: asyncio.Task[None] | None = None
+        line.on("drain", self._drain_aloud)
         line.on("sessions", self._list)
         line.on("end_session", self._end_one)
 
@@ -69,7 +79,24 @@ class ProtocolServer(Draining):
             session.hang_up()
             self.end_session(session)
 
+    def refuses(self, account: str) -> bool:
+        """Whether that fault is planted."""
+        return self.context.planted.get("refuses_account") == account
+
+    def _drain_aloud(self, message: Message) -> None:
+        self._telling = self._telling or asyncio.get_running_loop().create_task(self._tell())
+        self._drain(message)
+
+    async def _tell(self) -> None:
+        """List active connections in the server log while the stop is pending (section 4)."""
+        while True:
+            who = ", ".join(sorted(each.account for each in self.sessions.values())) or "none"
+            self._log(f"graceful shutdown: active connections: {len(self.sessions)} ({who})")
+            await asyncio.sleep(TELLS_EVERY)
+
     def _note(self, session: Session, what: str) -> None:
+        if "unrecorded" in self.context.planted:
+            return
         records.append(
             self.context.layout.sessions,
             node=self.context.node.name,

@@ -79,7 +79,7 @@ class _Visitor(asyncssh.SSHServer):
 
     @override
     async def validate_password(self, username: str, password: str) -> bool:
-        if not self.server.admits:
+        if not self.server.admits or self.server.refuses(username):
             return False
         try:
             await self.stream.ask("login", account=username, password=password)

@@ -6,7 +6,8 @@ that vanishes leaves its command running; only the machine's end takes it along.
 Faults that can be planted on a machine (``Switches.planted``): ``unreachable`` (any text): new
 connections and new commands find the line dead; ``refuses_login`` (any text): nobody's key is
 accepted; ``noise``: what every command answers instead of being run; ``taeh``: another content of
-that file, which stays until a reset.
+that file, which stays until a reset. The first who then comes in vain, as ``unreachable`` or
+``refuses_login`` has it, ends the connections of those who are in already.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from lab.processes import Channel, Message
 from lab.switches import Switches
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,21 @@ class Context:
 
 
 class _Visitor(asyncssh.SSHServer):
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, inside: set[asyncssh.SSHServerConnection]) -> None:
         self._context = context
+        self._inside = inside
+        """Every connection of the machine."""
 
     @override
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        self._inside.add(conn)
         if not self._context.reachable:
-            conn.abort()
+            self._hang_up_on(self._inside)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inside.discard(self._connection)
 
     @override
     def begin_auth(self, username: str) -> bool:
@@ -69,9 +78,15 @@ class _Visitor(asyncssh.SSHServer):
     @override
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         if "refuses_login" in self._context.planted:
+            self._hang_up_on(self._inside - {self._connection})
             return False
         operator = asyncssh.read_public_key(self._context.layout.keys / "operator.pub")
         return username == SHELL_USER and key.public_data == operator.public_data
+
+    @staticmethod
+    def _hang_up_on(some: set[asyncssh.SSHServerConnection]) -> None:
+        for each in tuple(some):
+            each.abort()
 
     @override
     def public_key_auth_supported(self) -> bool:
@@ -102,7 +117,7 @@ class _Shell:
             "USER": SHELL_USER,
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
-            "PATH": os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            "PATH": f"{context.layout.programs(context.name)}:{os.environ.get('PATH', _PATH)}",
         }
 
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -160,11 +175,12 @@ async def _ended(command: subprocess.Popen[bytes]) -> None:
 
 async def _serve(context: Context) -> None:
     shell = _Shell(context)
+    inside: set[asyncssh.SSHServerConnection] = set()
     async with asyncssh.listen(
         context.address,
         SHELL_PORT,
         config=None,
-        server_factory=lambda: _Visitor(context),
+        server_factory=lambda: _Visitor(context, inside),
         server_host_keys=[context.layout.keys / f"{context.name}_host_key"],
         process_factory=shell.run,
         encoding=None,

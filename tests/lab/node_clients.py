@@ -150,12 +150,12 @@ class Lab:
         """Trust in the lab's authority."""
         return ssl.create_default_context(cafile=self.layout.keys / "ca.pem")
 
-    def web(self, name: str) -> httpx.AsyncClient:
+    def web(self, name: str, partner: str = PARTNER) -> httpx.AsyncClient:
         """A client of a node's HTTPS server."""
         return httpx.AsyncClient(
             base_url=f"https://{self.address(name)}:{HTTPS_PORT}",
             verify=self.tls,
-            auth=(PARTNER, password(PARTNER)),
+            auth=(partner, password(partner)),
         )
 
     def admin(self, name: str, **more: Any) -> httpx.AsyncClient:  # noqa: ANN401 - httpx's own

@@ -179,3 +179,18 @@ async def test_an_idle_keep_alive_connection_ends_with_the_stop(lab: Lab) -> Non
         await eventually(lambda: lab.effects(EDGE, "http") == ["drain", "stopped"])
         with pytest.raises(httpx.TransportError):
             await client.get("/files/")
+
+
+async def test_the_server_log_lists_who_is_there_during_a_drain(lab: Lab) -> None:
+    """F1: a pending stop says at once, and then every minute, whose connections are active."""
+    async with lab.visit(EDGE) as client:
+        transfer = await client.open("slow", "wb")
+        await lab.script(EDGE, "stop_sshd -g -timeout 30")
+
+        async def told() -> bool:
+            log = (await lab.ask(EDGE, "logs/server?component=SSHD"))["result"]
+            said = f"graceful shutdown: active connections: 1 ({PARTNER})"
+            return said in [entry["message"] for entry in log]
+
+        await eventually(told)
+        await transfer.close()

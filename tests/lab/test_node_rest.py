@@ -129,7 +129,7 @@ async def test_long_answers_come_in_pages(lab: Lab) -> None:
 
 async def test_options_name_the_timeouts_and_hide_nothing_local(lab: Lab) -> None:
     """F11: options carry values, isLocal and encrypted, the graceful timeouts among them."""
-    listed = (await lab.ask(SERVER, "configurations/options"))["result"]
+    listed = (await lab.ask(SERVER, "configurations/options?limit=1000"))["result"]
     options = {option["name"]: option for option in listed}
     assert options["Http.GracefulShutdownTimeout"]["values"] == ["600"]
     assert options["Ssh.GracefulShutdownTimeout"]["values"] == ["86400"]

@@ -1,0 +1,54 @@
+"""What have the operators of both clusters configured: the replicated tables' rows?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from lab.layout import PROBE_ACCOUNT, account
+
+ACCOUNTS = 200
+"""How many invented partners there are."""
+
+Row = tuple[object, ...]
+
+_PARTNERS = tuple(account(number) for number in range(1, ACCOUNTS + 1))
+_EXPIRES = datetime(2040, 1, 1, tzinfo=UTC)
+
+CONFIGURED: Mapping[str, tuple[Row, ...]] = {
+    "account": tuple((name, "invented") for name in (*_PARTNERS, PROBE_ACCOUNT)),
+    "subscription": tuple((name, "inbox", "Routing") for name in _PARTNERS),
+    "scheduled_task": (("task1", 1),),
+    "business_unit": (
+        ("Finance", "/data/finance"),
+        ("Logistics", "/data/logistics"),
+        ("Retail", "/data/retail"),
+    ),
+    "site": tuple(
+        (f"{name}-{protocol}", name, protocol, f"{protocol}.{name}.example.com")
+        for name in _PARTNERS[:4]
+        for protocol in ("ssh", "as2")
+    ),
+    "route": (
+        ("Archive", "TEMPLATE", "always"),
+        ("Invoices", "COMPOSITE", "*.edi"),
+        ("Orders", "COMPOSITE", "*.xml"),
+        ("Virus scan", "SIMPLE", "always"),
+    ),
+    "application": (
+        ("Housekeeping", "AccountTransferRetention"),
+        ("Routing", "AdvancedRouting"),
+        ("Shared folders", "SharedFolder"),
+    ),
+    "certificate": tuple(
+        (alias, f"CN={alias}, O=Example", usage, _EXPIRES)
+        for alias, usage in (
+            ("admind", "local"),
+            ("as2-signing", "local"),
+            ("httpd", "local"),
+            ("partner-ca", "trusted"),
+            ("sshd", "local"),
+        )
+    ),
+}
+"""By table; the same on both sides, as replication keeps them. Later columns have their default."""
