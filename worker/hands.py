@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from temporalio.client import Client
 
 from activities.admin import Admin
+from activities.configurations import RestConfigurations
 from activities.estates import EstateFiles
 from activities.nodes import SshNodes
 from activities.orchestration import TemporalItself
@@ -16,6 +17,7 @@ from activities.scheduling import RestScheduling
 from activities.secrets import Secrets
 from activities.shell import Shell
 from activities.storages import SshStorages
+from activities.survey import Survey
 from activities.traffic import LoadBalancers
 from activities.waits import NodeWaits
 from activities.webhook import SignedNotices
@@ -37,6 +39,7 @@ async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]
             waits=NodeWaits(shell, admin),
             traffic=LoadBalancers(shell, admin, secrets),
             databases=ReplicationLinks(secrets),
+            configurations=RestConfigurations(Survey(shell), admin),
             storages=SshStorages(shell),
             orchestration=TemporalItself(client),
             notices=SignedNotices(secrets),

@@ -291,7 +291,7 @@ def test_strange_zones_are_no_answer(zones: list[dict[str, Any]]) -> None:
 
 def test_the_oldest_event_says_how_old_it_is() -> None:
     """In any of the spellings of a time; where none can be read, nobody knows."""
-    events = [
+    events: list[dict[str, Any]] = [
         {"creationTime": format_datetime(NOW - timedelta(hours=1))},
         {"created": (NOW - timedelta(hours=5)).isoformat()},
         {"timestamp": (NOW - timedelta(hours=3)).timestamp() * 1000},
