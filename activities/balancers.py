@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from activities import hosts_file
+from activities import haproxy, hosts_file
+from activities.haproxy import Configured
 from activities.ledger import Ledger, Task, succeeded
 from activities.shell import Command, Shell, script
 from activities.telemetry import effect
@@ -26,6 +27,20 @@ class Balancer(Protocol):
 
     async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
         """Leave the host pointing at the order's cluster."""
+
+    async def rights(self, balancer: LoadBalancer, host: str) -> Rights:
+        """Return what a redirect needs and may do on this host; changes nothing."""
+
+    async def configured(self, balancer: LoadBalancer, host: str) -> Configured:
+        """Return what the load balancer's own configuration says, if the estate names it."""
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a redirect may do on a host."""
+
+    reload_runnable: bool
+    hosts_file_writable: bool
 
 
 _READ = r"""cksum <"$1" && cat "$1" """
@@ -47,6 +62,36 @@ else
 fi
 "$@"
 """
+
+_MAY = r"""
+file=$1; shift
+folder=$(dirname "$file")
+# What the redirect tries first is a new file in the old one's place; else it writes where it is.
+replaces() {
+  [ -f "$file" ] && [ -r "$file" ] && [ ! -L "$file" ] && [ -w "$folder" ] && [ -x "$folder" ] &&
+    { [ ! -k "$folder" ] || [ -O "$folder" ] || [ -O "$file" ]; } &&
+    ! grep -Fqs " $file " /proc/self/mountinfo &&
+    case $(stat -c %A "$file") in ??w*) true ;; *) false ;; esac
+}
+if [ -f "$file" ] && { [ -w "$file" ] || replaces; }; then echo writable; else echo fixed; fi
+runs() {
+  case $1 in
+    */*) [ -f "$1" ] && [ -x "$1" ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
+allowed() {
+  case ${1##*/} in
+    sudo) sudo=$1; shift; runs "$sudo" && "$sudo" -n -l "$@" >/dev/null 2>&1 ;;
+    *) runs "$1" ;;
+  esac
+}
+if allowed "$@"; then echo runnable; else echo refused; fi
+"""
+
+# A login shell may print what it likes before; and a file that was cut has no mark behind it.
+_WHOLE = """printf 'the %s:\\n' configuration; cat "$1" && printf 'end of configuration'"""
+BEGUN, WHOLE = "the configuration:\n", "end of configuration"
 
 LONGEST = 60_000
 """Bytes of a hosts file: it travels in one command."""
@@ -71,6 +116,29 @@ class HostsFiles:
         """Return the address that each of the estate's names has in the host's file now."""
         file = await self._read(host_named(balancer, host))
         return hosts_file.addresses(file.text, balancer.names)
+
+    async def rights(self, balancer: LoadBalancer, host: str) -> Rights:
+        """Return whether the file may be written, as the redirect does, and the reload run."""
+        machine = host_named(balancer, host)
+        answer = await self._shell.run(machine, script(_MAY, machine.hosts_file, *machine.reload))
+        match answer.out.split()[-2:]:
+            case ["writable" | "fixed" as file, "runnable" | "refused" as reload]:
+                return Rights(reload == "runnable", file == "writable")
+        raise OutcomeUnknown(f"{host}: what a redirect may do cannot be told: {answer.words}")
+
+    async def configured(self, balancer: LoadBalancer, host: str) -> Configured:
+        """Return what HAProxy's configuration says; nothing where the estate names no file."""
+        machine = host_named(balancer, host)
+        if (file := machine.configuration) is None:
+            return Configured()
+        answer = await self._shell.run(machine, script(_WHOLE, file))
+        _, begun, text = answer.out.partition(BEGUN)
+        if answer.status != 0 or not begun or not text.endswith(WHOLE):
+            raise OutcomeUnknown(f"{host}: {file} cannot be read: {answer.words}")
+        try:
+            return haproxy.configured(text.removesuffix(WHOLE), balancer.names)
+        except OutcomeUnknown as strange:
+            raise OutcomeUnknown(f"{host}: {file}: {strange}") from strange
 
     async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
         """Rewrite and reload, as one effect.

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from activities.admin import Admin
-from activities.balancers import Balancer, drivers
+from activities.balancers import Balancer, Rights, drivers
+from activities.haproxy import Configured
 from activities.logins import Door, Logins
 from activities.probes import Landing, Probes
 from activities.pulse import pulse
@@ -20,7 +21,7 @@ from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
 from workflows.estate import LoadBalancer, Node, Probe, Protocol
 from workflows.observations import ObserveTraffic, TryLogin
 from workflows.orders import ProveTraffic, Redirect
-from workflows.readings import LoginReading, TrafficReading
+from workflows.readings import BalancerFacts, LoginReading, TrafficReading
 from workflows.reports import Finding, Report, seen
 
 PROVEN_WITHIN = timedelta(seconds=15)
@@ -41,15 +42,20 @@ class LoadBalancers(Traffic):
     async def observe_traffic(self, errand: TrafficErrand[ObserveTraffic]) -> TrafficReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         balancer, host = errand.load_balancer, errand.order.host
-        driver = self._driver(balancer)
+        driver, silence = self._driver(balancer), "load_balancer_unreachable"
         async with pulse():
-            resolved, *landed = await asyncio.gather(
-                tolerant(
-                    lambda: driver.addresses(balancer, host), host, "load_balancer_unreachable"
+            (resolved, rights, configured), landed = await asyncio.gather(
+                asyncio.gather(
+                    tolerant(lambda: driver.addresses(balancer, host), host, silence),
+                    tolerant(lambda: driver.rights(balancer, host), host, silence),
+                    tolerant(lambda: driver.configured(balancer, host), host, silence),
                 ),
-                *(self._observe_landing(errand, probe) for probe in balancer.probes),
+                asyncio.gather(
+                    *(self._observe_landing(errand, probe) for probe in balancer.probes)
+                ),
             )
-        findings = [result for result in (resolved, *landed) if isinstance(result, Finding)]
+        results = (resolved, rights, configured, *landed)
+        findings = dict.fromkeys(result for result in results if isinstance(result, Finding))
         return TrafficReading(
             place=host,
             resolves_to=resolved if isinstance(resolved, dict) else {},
@@ -58,6 +64,7 @@ class LoadBalancers(Traffic):
                 for probe, result in zip(balancer.probes, landed, strict=True)
                 if isinstance(result, str)
             },
+            balancer=_facts(rights, configured),
             trouble=tuple(findings),
         )
 
@@ -151,6 +158,15 @@ def _ports(node: Node, probe: Probe) -> tuple[int, ...]:
         return (probe.port,)
     # Some ports of an HTTP server may be without TLS; which, the estate does not say.
     return ports if probe.protocol is Protocol.HTTP else ports[:1]
+
+
+def _facts(rights: Rights | Finding, configured: Configured | Finding) -> BalancerFacts | None:
+    """Return what was read; None where not even the rights were."""
+    if isinstance(rights, Finding):
+        return None
+    return BalancerFacts(
+        **vars(rights), **({} if isinstance(configured, Finding) else vars(configured))
+    )
 
 
 def _objection(order: ProveTraffic, landing: Landing) -> NotReady | OutcomeUnknown:

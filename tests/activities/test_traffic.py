@@ -26,6 +26,7 @@ from workflows.errors import AccessRefused, CommandFailed, NotReady, OutcomeUnkn
 from workflows.estate import Cluster, Database, HostsFileLoadBalancer, Node, Protocol
 from workflows.observations import ObserveTraffic
 from workflows.orders import ProveTraffic, Redirect
+from workflows.readings import BalancerFacts
 from workflows.reports import Operation
 
 TO_TWO = Redirect(host="lb1", to="two", back_to="one")
@@ -128,7 +129,8 @@ def mode_of(file: Path) -> int:
 
 def add_line(file: Path, line: str) -> None:
     """Append a line."""
-    file.write_text(f"{file.read_text()}{line}\n")
+    before = file.read_text() if file.exists() else ""
+    file.write_text(f"{before}{line}\n")
 
 
 def link_to(file: Path, real: Path) -> None:
@@ -303,5 +305,30 @@ async def test_traffic_is_observed(
     for api in front.apis.values():
         api.sessions.clear()
     blind = await Attempt().run(hands.observe_traffic, errands.of(order))
-    assert (blind.resolves_to, blind.lands_on) == ({}, {})
-    assert [finding.name for finding in blind.trouble] == ["reading_unusable"] * 3
+    assert (blind.resolves_to, blind.lands_on, blind.balancer) == ({}, {}, None)
+    assert [finding.name for finding in blind.trouble] == ["reading_unusable"] * 4
+
+
+async def test_the_load_balancer_itself_is_observed(
+    hands: LoadBalancers, errands: Errands, hosts: Path, tmp_path: Path
+) -> None:
+    """Rights and configuration; where the one cannot be read, the other is still known."""
+    file = tmp_path / "haproxy.cfg"
+    (host,) = errands.balancer.hosts
+    changes = {"configuration": str(file), "reload": (str(tmp_path / "nowhere"),)}
+    given = errands.of(ObserveTraffic(host="lb1"), hosts=(host.model_copy(update=changes),))
+    add_line(file, "global\n hard-stop-after 5m\nbackend ssh\n stick-table type ip expire 1h")
+    add_line(file, " stick on src\n server edge1 10.1.0.1:22")
+    reading = await Attempt().run(hands.observe_traffic, given)
+    assert reading.balancer == BalancerFacts(
+        reload_runnable=False,
+        hosts_file_writable=True,
+        unnamed=("backend ssh: server edge1 10.1.0.1:22",),
+        unused=("edge1",),
+        sticky=("backend ssh: 1h",),
+        hard_stop_after=timedelta(minutes=5),
+    )
+    remove(file)
+    reading = await Attempt().run(hands.observe_traffic, given)
+    assert reading.balancer == BalancerFacts(reload_runnable=False, hosts_file_writable=True)
+    assert [finding.name for finding in reading.trouble] == ["reading_unusable"]
