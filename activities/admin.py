@@ -91,9 +91,19 @@ class Admin:
         reply = await self.get(node, "sessions")
         return answers.sessions(reply.body, node.name), reply.at
 
-    async def has(self, node: Node, path: str) -> bool:
-        """Whether this version of the API has such a list at all."""
-        return (await self._read(node, path, {"limit": 1})).status_code != NOT_FOUND
+    async def listing(self, node: Node, path: str, most: int) -> Page | None:
+        """Read a list with all of its items, or its first page if there are more than *most*.
+
+        None where this version of the API has no such list at all.
+        """
+        query = {"limit": PAGE, "offset": 0}
+        response = await self._read(node, path, query)
+        if response.status_code == NOT_FOUND:
+            return None
+        page = answers.read(Page, _json(node, response), node.name)
+        if len(page.result) < page.total <= most:
+            return page.model_copy(update={"result": await self.items(node, path)})
+        return page
 
     async def total(self, node: Node, path: str, query: Query | None = None) -> int:
         """Read how many items a list has."""

@@ -133,13 +133,11 @@ class RestConfigurations(Configurations):
 
     async def _names(self, node: Node, resource: str) -> Names:
         """Return what a list has; nothing where this version has no such list."""
-        if not await self._admin.has(node, resource):
+        page = await self._admin.listing(node, resource, MOST_NAMES)
+        if page is None:
             return 0, frozenset()
-        total = await self._admin.total(node, resource)
-        if total > MOST_NAMES:
-            return total, frozenset()
-        items = await self._admin.items(node, resource)
-        return total, frozenset(named(item, node.name) for item in items)
+        names = page.result if page.total <= MOST_NAMES else ()
+        return page.total, frozenset(named(item, node.name) for item in names)
 
 
 def shared(options: Iterable[dict[str, Any]], cluster: Cluster, node: Node) -> Options:
