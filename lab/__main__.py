@@ -1,4 +1,4 @@
-"""What can a terminal do with a lab? ``python -m lab up``, ``demo``, ``crash`` and ``undo``."""
+"""What can a terminal do with a lab? ``python -m lab up``, ``demo``, ``plant`` and more."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from lab.faults.ordeal import Ordeal
 from lab.house import Lab
 from lab.layout import Layout
 from lab.leaving import leaving_in_order
+from lab.plants.command import plant, readiness
 from lab.product import FINDINGS
 from lab.traffic.process import CLIENTS
 from lab.undo.command import undo
@@ -31,6 +32,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 app.command()(crash)
 app.command()(undo)
+app.command()(plant)
+app.command()(readiness)
 
 BAD_INPUT = 2
 EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}

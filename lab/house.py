@@ -85,6 +85,7 @@ class Lab:
     async def _start(self) -> None:
         layout = self.layout
         layout.root.mkdir(parents=True, exist_ok=True)
+        layout.write()
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
         layout.switches.unlink(missing_ok=True)
@@ -106,7 +107,7 @@ class Lab:
         return layout.effects, layout.sessions, layout.traffic, layout.samples
 
     def _forget(self) -> None:
-        for file in (*self._records(), self.layout.work):
+        for file in (*self._records(), self.layout.work, self.layout.planted):
             file.unlink(missing_ok=True)
 
 
@@ -114,7 +115,7 @@ class Lab:
 def claimed_block() -> Iterator[str]:
     """Own a block of loopback addresses that no other lab on this machine uses."""
     for block in BLOCKS:
-        file = Path(tempfile.gettempdir()) / f"switchover-lab-{block}.lock"
+        file = _lock(block)
         try:
             claim = file.open("a")
         except PermissionError:  # another user's
@@ -127,6 +128,22 @@ def claimed_block() -> Iterator[str]:
                     file.unlink(missing_ok=True)
                 return
     raise RuntimeError(f"none of the {len(BLOCKS)} loopback blocks for labs is free")
+
+
+def is_running(layout: Layout) -> bool:
+    """Whether someone serves the lab now."""
+    if not _lock(layout.block).exists():
+        return False
+    try:
+        with _lock(layout.block).open("a") as claim:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock(block: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"switchover-lab-{block}.lock"
 
 
 def _owned(claim: int, file: Path) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 ESTATE = "lab"
+_WRITTEN = "layout.json"
 
 # The operating system's SSH server; 22 would need root.
 SHELL_PORT = 10022
@@ -122,6 +124,17 @@ class Layout:
     servers: int = 2
     edges: int = 2
 
+    @classmethod
+    def read(cls, root: Path) -> Layout:
+        """Return the layout of the lab that lives in that directory; FileNotFoundError if none."""
+        written = json.loads((root / _WRITTEN).read_text(encoding="utf-8"))
+        return cls(root, written["block"], written["servers"], written["edges"])
+
+    def write(self) -> None:
+        """Let others find out, from its directory alone, where everything of this lab stands."""
+        text = json.dumps({"block": self.block, "servers": self.servers, "edges": self.edges})
+        (self.root / _WRITTEN).write_text(text, encoding="utf-8")
+
     @property
     def load_balancer(self) -> str:
         """The address clients connect to; the machine ``loadbalancer1``."""
@@ -189,6 +202,11 @@ class Layout:
     def samples(self) -> Path:
         """What was seen to run, again and again."""
         return self.root / "samples.jsonl"
+
+    @property
+    def planted(self) -> Path:
+        """Which faults are planted now, and where (see ``lab.plants``)."""
+        return self.root / "planted.json"
 
     @property
     def switches(self) -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from lab.verdict import Run
 READY_WITHIN = 30.0
 ENDS_WITHIN = 900.0
 ANSWERS_WITHIN = 30.0
+CHECKS_WITHIN = 60.0
 WORKFLOW = f"switchover-{ESTATE}"
 STATE = SearchAttributeKey.for_keyword("SwitchoverState")
 STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
@@ -42,6 +45,23 @@ Handle = WorkflowHandle[Any, Any]
 def console_log(layout: Layout) -> Path:
     """Where a lab keeps what the console says."""
     return layout.root / "console.log"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the console said of an estate's readiness."""
+
+    exit: int
+    findings: tuple[dict[str, str], ...]
+    seconds: float
+    """From the start of the console to its end."""
+    strange: str = ""
+    """What it printed where that was no answer."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing at all was found."""
+        return self.exit == 0 and not self.findings and not self.strange
 
 
 class NotTaken(Exception):
@@ -99,6 +119,25 @@ class Product:
         said = outcome["outcome"]
         agrees = EXITS.get(code) == said
         return Run(said if agrees else f"{said}, but exit {code}", began, finished, stages)
+
+    async def check(self, source: str, target: str) -> Checked:
+        """Have the console check whether a switchover could begin."""
+        log = self._layout.root / "check.log"
+        log.unlink(missing_ok=True)
+        words = ["starter", "check", ESTATE, "--from", source, "--to", target, "--json"]
+        began = time.monotonic()
+        console = self._spawn(words, log)
+        if not await ended(console, CHECKS_WITHIN):
+            await end(console)
+            return Checked(-1, (), CHECKS_WITHIN, "no answer")
+        seconds = round(time.monotonic() - began, 1)
+        text = _text(log)
+        try:
+            said = json.loads(text[text.index("{") : text.rindex("}") + 1])
+            findings = tuple(said["findings"])
+        except (ValueError, KeyError):
+            return Checked(console.returncode, (), seconds, text[-500:].strip())
+        return Checked(console.returncode, findings, seconds)
 
     async def decide(self, verb: str, *words: str) -> None:
         """Answer a run that waits, by the console."""

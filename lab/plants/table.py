@@ -1,0 +1,40 @@
+"""What does the last campaign of planted faults look like in ``docs/readiness.md``?
+
+``python -m lab.plants.table RESULT DOCUMENT COMMAND``: between the document's two markers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.proof import Result, circumstances, main
+
+NAME = "planted faults"
+
+
+def lines(result: Result, command: str) -> Iterator[str]:
+    """Yield a row for each fault, then the totals, and how they came about."""
+    yield "| fault | planted at | what was wrong | found | severity |"
+    yield "|---|---|---|---|---|"
+    for row in result["rows"]:
+        found = _cell(row["seen"]) if row["found"] else "**not found**"
+        yield (
+            f"| `{row['fault']}` | `{row['place']}` | {_cell(row['words'])} | {found} "
+            f"| {row['severity']} |"
+        )
+    clean = result["clean"]
+    yield ""
+    yield f"{result['found']} of {result['faults']} faults were found at their place;"
+    yield f"{clean['ready']} of {clean['looks']} looks at the estate without a fault, all but the"
+    yield f"last of them under traffic, found nothing, in {clean['median_seconds']} s each (median)."
+    yield ""
+    yield f"`{command}`,"
+    yield from circumstances(result["seconds"])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")[:160]
+
+
+if __name__ == "__main__":
+    main(NAME, lines)
