@@ -9,6 +9,7 @@ from activities.postgresql import PostgreSql, Subscription
 from activities.rows import Row, Values, Written
 from activities.secrets import Secrets
 from workflows.contract import ReplicationErrand
+from workflows.readings import Instance
 
 
 class Link(Protocol):
@@ -18,8 +19,20 @@ class Link(Protocol):
     def name(self) -> str:
         """The link's name in the estate."""
 
+    async def found(self) -> Subscription | None:
+        """Read the subscription; None where there is none."""
+
     async def subscription(self) -> Subscription:
         """Read the subscription; NotReady where there is none."""
+
+    async def subscriptions(self) -> tuple[str, ...]:
+        """Return every subscription of the subscriber's database."""
+
+    async def keeps_commit_times(self) -> bool:
+        """Whether the subscriber keeps the time of each commit."""
+
+    async def instance(self, slot: str) -> Instance:
+        """Return what the publisher keeps for a slot, and may keep."""
 
     async def written(self) -> str:
         """Return the position up to which the publisher has written by now."""

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
 from activities.pgoutput import Reader, decoded
+from activities.queries import connected, fetched, translated
 from activities.rows import Row, Values, Written
 from activities.secrets import Secrets
-from workflows.errors import (
-    AccessRefused,
-    CommandFailed,
-    NotReady,
-    NotYet,
-    OutcomeUnknown,
-    Unreachable,
-)
+from workflows.errors import NotReady, OutcomeUnknown, Unreachable
 from workflows.estate import Database, ReplicationLink
-
-CONNECT_WITHIN = 5
-"""Seconds."""
+from workflows.readings import Instance
 
 _SUBSCRIPTION: LiteralString = """
 SELECT subenabled, subslotname,
@@ -51,22 +42,34 @@ _MAY_COMPARE: LiteralString = """
 SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user
 """
 
+_SUBSCRIPTIONS: LiteralString = """
+SELECT subname FROM pg_subscription
+WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY 1
+"""
+
+_COMMIT_TIMES: LiteralString = "SELECT current_setting('track_commit_timestamp')::boolean"
+
+_KEPT: LiteralString = """
+SELECT current_setting('track_commit_timestamp')::boolean,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint,
+       wal_status IN ('unreserved', 'lost'), safe_wal_size
+FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+_WRITTEN: LiteralString = """
+SELECT wal_bytes::float8, extract(epoch FROM now() - stats_reset)::float8 FROM pg_stat_wal
+"""
+
+SHORTEST_STATISTICS = 60.0
+"""Seconds that statistics have to cover before an average says anything."""
+
 MOST = 100_000
 """Messages of one slot that are read: the transaction that reaches it is the last one."""
 AT_ONCE = 1_000
 """Messages that the worker holds."""
 ORIGINS_SINCE = 160_000
 """The server version that can leave out what came by replication itself."""
-
-_REFUSALS = (
-    "authentication failed",
-    "no password supplied",
-    "no pg_hba.conf entry",
-    "certificate",
-    "does not exist",
-    "permission denied",
-)
-"""What libpq says of a connection that will never be accepted; it gives no code there."""
 
 
 @dataclass(frozen=True)
@@ -88,34 +91,65 @@ class PostgreSql:
     publisher: Database
     subscriber: Database
 
+    async def found(self) -> Subscription | None:
+        """Read the subscription; None where there is none."""
+        found = await fetched(self.secrets, self.subscriber, _SUBSCRIPTION, self.link.subscription)
+        if not found:
+            return None
+        enabled, slot, running = found[0]
+        return Subscription(enabled, running, slot or self.link.subscription)
+
     async def subscription(self) -> Subscription:
         """Read the subscription; NotReady where there is none."""
-        rows = await self._rows(self.subscriber, _SUBSCRIPTION, self.link.subscription)
-        if not rows:
+        if (found := await self.found()) is None:
             raise NotReady(
                 f"{self.link.name}: {self.subscriber.name} has no subscription "
                 f"{self.link.subscription}; look at the estate, or create it"
             )
-        enabled, slot, running = rows[0]
-        return Subscription(enabled, running, slot or self.link.subscription)
+        return found
+
+    async def subscriptions(self) -> tuple[str, ...]:
+        """Return every subscription of the subscriber's database."""
+        found = await fetched(self.secrets, self.subscriber, _SUBSCRIPTIONS)
+        return tuple(str(row[0]) for row in found)
+
+    async def keeps_commit_times(self) -> bool:
+        """Whether the subscriber keeps the time of each commit."""
+        return bool((await fetched(self.secrets, self.subscriber, _COMMIT_TIMES))[0][0])
+
+    async def instance(self, slot: str) -> Instance:
+        """Return what the publisher keeps for a slot, and may keep."""
+        kept = await fetched(self.secrets, self.publisher, _KEPT, slot)
+        if not kept:
+            raise OutcomeUnknown(f"{self.link.name}: {self.publisher.name} has no slot {slot}")
+        timestamps, retained, given_up, safe = kept[0]
+        written, seconds = (await fetched(self.secrets, self.publisher, _WRITTEN))[0]
+        lasting = seconds is not None and seconds >= SHORTEST_STATISTICS
+        return Instance(
+            commit_timestamps=timestamps,
+            retained=retained,
+            # WAL of a slot that was given up goes away at the next checkpoint, or is gone.
+            headroom=0 if given_up else safe if safe is None else max(0, safe),
+            wal_rate=written / seconds if lasting else None,
+        )
 
     async def written(self) -> str:
         """Return the position up to which the publisher has written by now."""
-        rows = await self._rows(self.publisher, "SELECT pg_current_wal_lsn()::text")
-        return str(rows[0][0])
+        found = await fetched(self.secrets, self.publisher, "SELECT pg_current_wal_lsn()::text")
+        return str(found[0][0])
 
     async def lag(self, slot: str, written: str | None = None) -> int:
         """Return how many bytes, up to a position, the subscriber has not confirmed yet."""
         position = written or await self.written()
-        rows = await self._rows(self.publisher, _LAG, position, slot)
-        if not rows or rows[0][0] is None:
+        found = await fetched(self.secrets, self.publisher, _LAG, position, slot)
+        if not found or found[0][0] is None:
             raise OutcomeUnknown(f"{self.link.name}: {self.publisher.name} has no slot {slot}")
-        return max(0, int(rows[0][0]))
+        return max(0, int(found[0][0]))
 
     async def tables(self) -> tuple[str, ...]:
         """Return what the publication carries."""
-        rows = await self._rows(self.publisher, _TABLES, self.link.publication)
-        return tuple(str(row[0]) for row in rows)
+        found = await fetched(self.secrets, self.publisher, _TABLES, self.link.publication)
+        return tuple(str(row[0]) for row in found)
 
     @property
     def name(self) -> str:
@@ -124,8 +158,8 @@ class PostgreSql:
 
     async def may_compare(self) -> bool:
         """Whether our account may read what a slot has yet to deliver."""
-        rows = await self._rows(self.publisher, _MAY_COMPARE)
-        return bool(rows and rows[0][0])
+        found = await fetched(self.secrets, self.publisher, _MAY_COMPARE)
+        return bool(found and found[0][0])
 
     async def pending(self, slot: str, within: float) -> AsyncGenerator[Written]:
         """Yield what the publisher itself has written and not delivered; takes nothing away.
@@ -161,8 +195,8 @@ class PostgreSql:
             sql.Identifier(schema, table), sql.SQL(" AND ").join(conditions)
         )
         keys = [value for _, value in row.key if value is not None]
-        async with self._connected(self.publisher) as connection:
-            with _translated(self.publisher.name, Unreachable):
+        async with connected(self.secrets, self.publisher) as connection:
+            with translated(self.publisher.name, Unreachable):
                 await connection.execute("SET statement_timeout = 10000")
                 return _as_sent(await connection.execute(query, keys))
 
@@ -179,8 +213,8 @@ class PostgreSql:
         self, slot: str, within: float
     ) -> AsyncIterator[AsyncIterator[tuple[Any, ...]]]:
         """Open the messages of a slot, without moving it."""
-        async with self._connected(self.publisher) as connection:
-            with _translated(self.publisher.name, OutcomeUnknown):
+        async with connected(self.secrets, self.publisher) as connection:
+            with translated(self.publisher.name, OutcomeUnknown):
                 words = ["proto_version", "1", "publication_names", _quoted(self.link.publication)]
                 if connection.info.server_version >= ORIGINS_SINCE:
                     words += ["origin", "none"]
@@ -196,70 +230,12 @@ class PostgreSql:
         statement = sql.SQL("ALTER SUBSCRIPTION {} {}").format(
             sql.Identifier(self.link.subscription), state
         )
-        async with self._connected(self.subscriber) as connection:
-            with _translated(self.subscriber.name, OutcomeUnknown):
+        async with connected(self.secrets, self.subscriber) as connection:
+            with translated(self.subscriber.name, OutcomeUnknown):
                 # The server itself ends what takes too long: nothing happens late.
                 limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
                 await connection.execute(limit)
                 await connection.execute(statement)
-
-    async def _rows(
-        self, database: Database, query: LiteralString, *values: str
-    ) -> list[tuple[Any, ...]]:
-        async with self._connected(database) as connection:
-            with _translated(database.name, Unreachable):
-                await connection.execute("SET statement_timeout = 10000")
-                return await (await connection.execute(query, values)).fetchall()
-
-    @asynccontextmanager
-    async def _connected(
-        self, database: Database
-    ) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
-        """Connect for one question: no connection is kept that could be dead when it matters."""
-        with _connecting(database):
-            connection = await psycopg.AsyncConnection.connect(
-                host=database.address,
-                port=database.port,
-                dbname=database.database,
-                user=database.user,
-                password=self.secrets.read(database.password),
-                connect_timeout=CONNECT_WITHIN,
-                application_name="switchover",
-                autocommit=True,
-                row_factory=tuple_row,
-                sslmode="verify-full" if database.ca else "disable",
-                sslrootcert=database.ca or "",
-            )
-        async with connection:
-            yield connection
-
-
-@contextmanager
-def _connecting(database: Database) -> Iterator[None]:
-    try:
-        yield
-    except psycopg.OperationalError as fault:
-        words = f"{database.name}: {str(fault).strip()}"
-        if any(refusal in words for refusal in _REFUSALS):
-            raise AccessRefused(f"{words}; look at its account, password, ca and rights") from fault
-        raise Unreachable(words) from fault
-
-
-@contextmanager
-def _translated(place: str, lost: type[Unreachable | OutcomeUnknown]) -> Iterator[None]:
-    """Say what psycopg's complaint means; *lost* where a statement may have been carried out."""
-    try:
-        yield
-    except psycopg.errors.InsufficientPrivilege as refusal:
-        raise AccessRefused(f"{place}: {refusal}; grant the right to the account") from refusal
-    except psycopg.errors.ObjectInUse as busy:
-        raise NotYet(f"{place}: {busy}; it is free again in a moment") from busy
-    except psycopg.errors.QueryCanceled as late:
-        raise lost(f"{place}: took too long and was ended there") from late
-    except (psycopg.OperationalError, psycopg.InterfaceError) as fault:
-        raise lost(f"{place}: the connection broke ({str(fault).strip()})") from fault
-    except psycopg.Error as refusal:
-        raise CommandFailed(f"{place}: {str(refusal).strip()}") from refusal
 
 
 def _as_sent(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Values | None:

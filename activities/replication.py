@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,22 +12,18 @@ from activities.comparisons import Comparisons
 from activities.conflicts import Conflicts
 from activities.fence import Fence
 from activities.links import Link, link, opposites
-from activities.postgresql import Subscription
 from activities.pulse import pause, pulse
 from activities.secrets import Secrets
+from activities.standing import Standing
 from activities.telemetry import effect
-from activities.trouble import tolerant
 from activities.wishes import GLANCE
-from workflows.checks import Severity
 from workflows.contract import Databases, ReplicationErrand
 from workflows.errors import NotYet, OutcomeUnknown
-from workflows.estate import Database
 from workflows.observations import ObserveReplication
 from workflows.orders import ResumeReplication, SuspendReplication
 from workflows.readings import ReplicationReading
-from workflows.reports import Finding, Report, changed, unchanged
+from workflows.reports import Report, changed, unchanged
 
-UNREACHABLE = "database_unreachable"
 LOOKS = 8
 """How often a subscription is read after it was asked to change, a glance apart."""
 
@@ -55,29 +50,8 @@ class ReplicationLinks(Databases):
         self, errand: ReplicationErrand[ObserveReplication]
     ) -> ReplicationReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
-        here = link(self._secrets, errand)
-        name = errand.link.name
-
-        async def lag() -> int:
-            return await here.lag((await here.subscription()).slot)
-
         async with pulse():
-            results = await asyncio.gather(
-                tolerant(here.subscription, name, UNREACHABLE),
-                tolerant(lag, name, UNREACHABLE),
-                tolerant(here.tables, name, UNREACHABLE),
-                tolerant(lambda: _comparable(here, errand.publisher), name, UNREACHABLE),
-            )
-        subscription, behind, tables, _ = results
-        known = subscription if isinstance(subscription, Subscription) else None
-        return ReplicationReading(
-            place=name,
-            enabled=known.enabled if known else None,
-            running=known.running if known else None,
-            lag=behind if isinstance(behind, int) else None,
-            tables=tables if isinstance(tables, tuple) else (),
-            trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
-        )
+            return await Standing(link(self._secrets, errand), errand).read()
 
     @activity.defn
     async def suspend_replication(self, errand: ReplicationErrand[SuspendReplication]) -> Report:
@@ -151,20 +125,6 @@ class ReplicationLinks(Databases):
             await _see(here, errand.link.name, change)
         except OutcomeUnknown as unseen:
             raise lost or unseen from unseen
-
-
-async def _comparable(here: Link, publisher: Database) -> Finding | None:
-    """Say in time that a roll-back could not tell whether replication may be resumed."""
-    if await here.may_compare():
-        return None
-    return Finding(
-        name="replication_not_comparable",
-        place=here.name,
-        seen=f"{publisher.user} may not read replication slots on {publisher.name}",
-        expected="the right to, so that a roll-back can compare what both sides wrote",
-        advice=f"ALTER ROLE {publisher.user} REPLICATION there",
-        severity=Severity.WARNS,
-    )
 
 
 async def _see(here: Link, name: str, change: Change) -> None:

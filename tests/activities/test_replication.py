@@ -3,109 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
 from activities.postgresql import PostgreSql
 from activities.replication import ReplicationLinks
-from activities.secrets import Secrets
-from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
-from lab.postgres import SUPERUSER, PostgresServer, binaries
-from tests.activities.machines import QUICK, Attempt
-from workflows.contract import ReplicationErrand
-from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown, Unreachable
-from workflows.estate import Database, Replication, ReplicationLink
-from workflows.observations import ObserveReplication
-from workflows.orders import ResumeReplication, SuspendReplication
-from workflows.reports import Operation
-
-ADDRESS = "127.9.9.1"
-SECRETS = Secrets({"DATABASE": DATABASE_PASSWORD, "WRONG": "wrong"})
-LINK = ReplicationLink(
-    name="one-to-two", source="one", target="two", publication="pub", subscription="sub"
+from lab.layout import DATABASE_PASSWORD
+from lab.postgres import PostgresServer
+from tests.activities.machines import Attempt
+from tests.activities.oneway import (
+    LINK,
+    RESUME,
+    SECRETS,
+    SUSPEND,
+    errand,
+    execute,
+    link,
+    one_way,
+    rows,
 )
-SUSPEND, RESUME = SuspendReplication(link="one-to-two"), ResumeReplication(link="one-to-two")
+from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown, Unreachable
+from workflows.observations import ObserveReplication
 
 
 @pytest.fixture(scope="module")
 async def postgres() -> AsyncIterator[PostgresServer]:
     """One server with the two databases ``one`` and ``two``, and a subscription between them."""
-    home = await asyncio.to_thread(place)
-    programs = await asyncio.to_thread(binaries, home)
-    server = PostgresServer(ADDRESS, home / "data", home / "log", programs)
-    await server.start()
-    await execute(server, "postgres", "CREATE DATABASE one")
-    await execute(server, "postgres", "CREATE DATABASE two")
-    for database in ("one", "two"):
-        await execute(server, database, "CREATE TABLE Account (id int PRIMARY KEY)")
-    await execute(server, "one", "CREATE PUBLICATION pub FOR TABLE Account")
-    await execute(server, "one", "SELECT pg_create_logical_replication_slot('sub', 'pgoutput')")
-    connection = psycopg.conninfo.make_conninfo(server.dsn("one"))
-    async with await psycopg.AsyncConnection.connect(server.dsn("two"), autocommit=True) as two:
-        words = psycopg.sql.SQL(
-            "CREATE SUBSCRIPTION sub CONNECTION {} PUBLICATION pub "
-            "WITH (create_slot = false, copy_data = false)"
-        )
-        await two.execute(words.format(psycopg.sql.Literal(connection)))
-    yield server
-    await server.stop()
-    await asyncio.to_thread(shutil.rmtree, home)
-
-
-def place() -> Path:
-    """Make a directory that the server's own user can walk into."""
-    home = Path(tempfile.mkdtemp(prefix="switchover-test-"))
-    home.chmod(0o755)
-    return home
-
-
-async def execute(server: PostgresServer, database: str, statement: LiteralString) -> None:
-    """Run one statement as the superuser."""
-    async with await psycopg.AsyncConnection.connect(
-        server.dsn(database), autocommit=True
-    ) as connection:
-        await connection.execute(statement)
-
-
-async def rows(server: PostgresServer) -> int:
-    """Count what has arrived at the subscriber."""
-    async with await psycopg.AsyncConnection.connect(server.dsn("two")) as connection:
-        found = await (await connection.execute("SELECT count(*) FROM Account")).fetchone()
-    return int(found[0]) if found else 0
-
-
-def database(name: str, **changes: object) -> Database:
-    """Return one of the two databases."""
-    facts: dict[str, object] = {
-        "name": f"database-{name}",
-        "address": ADDRESS,
-        "port": DATABASE_PORT,
-        "database": name,
-        "user": SUPERUSER,
-        "password": "env:DATABASE",
-    }
-    return Database.model_validate(facts | changes)
-
-
-def errand(order: Any, link: ReplicationLink = LINK, **changes: object) -> ReplicationErrand[Any]:  # noqa: ANN401 - any order
-    """Return the order for the link, with changed access to the subscriber."""
-    return ReplicationErrand(
-        operation=Operation(identity="run-1", stage="stage", order=order.key),
-        order=order,
-        timing=QUICK,
-        link=link,
-        publisher=database("one"),
-        subscriber=database("two", **changes),
-        replication=Replication(links=(link,)),
-    )
+    async with one_way() as server:
+        yield server
 
 
 @pytest.fixture
@@ -141,15 +70,6 @@ async def test_it_is_suspended_once_and_resumed_once(
         await asyncio.sleep(0.05)
 
 
-async def test_everything_is_read(links: ReplicationLinks) -> None:
-    """State, lag and tables, in lower case."""
-    reading = await Attempt().run(
-        links.observe_replication, errand(ObserveReplication(link="one-to-two"))
-    )
-    assert (reading.enabled, reading.running, reading.trouble) == (True, True, ())
-    assert reading.tables == ("public.account",)
-
-
 async def test_nothing_is_left_behind(links: ReplicationLinks, postgres: PostgresServer) -> None:
     """What was written before the order has arrived when it is carried out."""
     before = await rows(postgres)
@@ -171,11 +91,6 @@ async def test_a_lag_that_stays_forbids_it(
             )
         await blocking.rollback()
     assert (await link().subscription()).enabled
-
-
-def link(**changes: object) -> PostgreSql:
-    """Return the driver itself."""
-    return PostgreSql(SECRETS, LINK, database("one"), database("two", **changes))
 
 
 async def test_a_frozen_worker_sends_nothing(links: ReplicationLinks) -> None:
@@ -227,14 +142,6 @@ async def test_a_right_that_is_missing_is_named(
     await execute(postgres, "two", f"CREATE ROLE reader LOGIN PASSWORD '{DATABASE_PASSWORD}'")
     with pytest.raises(AccessRefused, match="must be owner of subscription sub"):
         await link(user="reader").disable(within=5)
-
-
-async def test_observing_never_fails(links: ReplicationLinks) -> None:
-    """What cannot be read is said, beside what can."""
-    observation = ObserveReplication(link="one-to-two")
-    reading = await Attempt().run(links.observe_replication, errand(observation, port=1))
-    assert [finding.name for finding in reading.trouble] == ["database_unreachable"]
-    assert (reading.enabled, reading.tables) == (None, ("public.account",))
 
 
 async def test_a_lost_reply_is_resolved_by_reading(
