@@ -26,7 +26,8 @@ def lines(result: Result, command: str) -> Iterator[str]:
     yield ""
     yield f"{result['found']} of {result['faults']} faults were found at their place;"
     yield f"{clean['ready']} of {clean['looks']} looks at the estate without a fault, all but the"
-    yield f"last of them under traffic, found nothing, in {clean['median_seconds']} s each (median)."
+    yield "last of them under traffic, found nothing, each in"
+    yield f"{clean['median_seconds']} s (median) from the start of the console to its end."
     yield ""
     yield f"`{command}`,"
     yield from circumstances(result["seconds"])
