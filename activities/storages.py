@@ -74,7 +74,11 @@ class SshStorages(Storages):
         What cannot be read is in the reading's trouble, never an error.
         """
         async with pulse():
-            reading, delays = await asyncio.gather(self._compare(errand), self._delays(errand))
+            # Also when cancelled, both come to their end: what was written is removed first.
+            results = await asyncio.gather(
+                self._compare(errand), self._delays(errand), return_exceptions=True
+            )
+        reading, delays = _result(results[0]), _result(results[1])
         found = {name: delay for name, delay in delays.items() if not isinstance(delay, Finding)}
         trouble = dict.fromkeys((*reading.trouble, *_findings(delays.values())))
         return reading.model_copy(update={"delays": found, "trouble": tuple(trouble)})
@@ -139,8 +143,9 @@ class SshStorages(Storages):
         """Measure both directions at the same time, as far as the estate has a place for it."""
         both = ((errand.source, errand.target), (errand.target, errand.source))
         ways = [(writer, reader) for writer, reader in both if writer.storage_markers]
-        delays = await asyncio.gather(*(self._delay(errand, *way) for way in ways))
-        return {writer.name: delay for (writer, _), delay in zip(ways, delays, strict=True)}
+        looks = (self._delay(errand, *way) for way in ways)
+        delays = await asyncio.gather(*looks, return_exceptions=True)
+        return {w.name: _result(delay) for (w, _), delay in zip(ways, delays, strict=True)}
 
     async def _delay(
         self, errand: BothErrand[CompareStorage], writer: Cluster, reader: Cluster
@@ -168,13 +173,21 @@ class SshStorages(Storages):
         written, limit = datetime.now(UTC), errand.timing.storage_delay
         wait = min(3 * limit, _left())
         while True:
-            answer = await _tried(lambda: self._run(reader, look), reader)
+            seen = await _tried(lambda: self._sees(reader, look), reader)
             waited = datetime.now(UTC) - written
-            if isinstance(answer, Finding) or answer.status == 0:
-                return answer if isinstance(answer, Finding) else waited
+            if isinstance(seen, Finding):
+                return seen
+            if seen:
+                return waited
             if waited >= wait:
                 return None
             await pause(LOOK_EVERY)
+
+    async def _sees(self, reader: Cluster, look: Command) -> bool:
+        answer = await self._run(reader, look)
+        if answer.status not in (0, 1):
+            raise OutcomeUnknown(f"it cannot be told whether a marker is there: {answer.words}")
+        return answer.status == 0
 
     async def _run(self, cluster: Cluster, command: Command) -> Answer:
         return await self._shell.run(cluster.servers[0], command)
@@ -182,6 +195,12 @@ class SshStorages(Storages):
 
 async def _tried(reading: Callable[[], Awaitable[T]], cluster: Cluster) -> T | Finding:
     return await tolerant(reading, cluster.name, UNREADABLE, nonsense=UNREADABLE)
+
+
+def _result(result: T | BaseException) -> T:
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _findings(results: Iterable[object]) -> tuple[Finding, ...]:

@@ -33,11 +33,11 @@ SUSPEND, RESUME = SuspendReplication(link="one-to-two"), ResumeReplication(link=
 
 
 @asynccontextmanager
-async def one_way() -> AsyncIterator[PostgresServer]:
+async def one_way(address: str = ADDRESS) -> AsyncIterator[PostgresServer]:
     """One server with the two databases ``one`` and ``two``, and a subscription between them."""
     home = await asyncio.to_thread(place)
     programs = await asyncio.to_thread(binaries, home)
-    server = PostgresServer(ADDRESS, home / "data", home / "log", programs)
+    server = PostgresServer(address, home / "data", home / "log", programs)
     await server.start()
     await execute(server, "postgres", "CREATE DATABASE one")
     await execute(server, "postgres", "CREATE DATABASE two")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import LiteralString
 
 import pytest
 
 from activities import postgresql
 from activities.replication import ReplicationLinks
+from lab import postgres as lab_postgres
 from lab.layout import DATABASE_PASSWORD
 from lab.postgres import PostgresServer
 from tests.activities.machines import Attempt
 from tests.activities.oneway import (
+    ADDRESS,
     LINK,
     RESUME,
     SECRETS,
@@ -158,6 +161,21 @@ async def test_a_link_whose_slot_is_gone_is_unknown(links: ReplicationLinks) -> 
     """Nothing is said of the WAL that nobody keeps."""
     with pytest.raises(OutcomeUnknown, match="has no slot nowhere"):
         await link().instance("nowhere")
+
+
+async def test_a_server_that_keeps_no_commit_times_is_seen(
+    links: ReplicationLinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On either side."""
+    monkeypatch.setitem(lab_postgres.SETTINGS, "track_commit_timestamp", "off")
+    elsewhere = ADDRESS.replace("127.9.9", "127.9.10")
+    async with one_way(elsewhere):
+        given = errand(ObserveReplication(link=LINK.name), address=elsewhere)
+        reading = await Attempt().run(links.observe_replication, given)
+        there = replace(link(), publisher=database("one", address=elsewhere))
+        instance = await there.instance("sub")
+    assert reading.subscriber_timestamps is False
+    assert (instance.commit_timestamps, instance.headroom) == (False, None)
 
 
 async def test_observing_never_fails(links: ReplicationLinks) -> None:

@@ -253,6 +253,24 @@ async def test_markers_measure_the_delay(sides: Sides) -> None:
     assert len(list((sides.two / "markers").iterdir())) == 1  # the other side's, for it to remove
 
 
+async def test_a_marker_is_removed_whatever_happens(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the wait for it fails, or is cancelled."""
+    (sides.one / "markers").mkdir()
+    comparing = asyncio.create_task(sides.compare(delay=5, markers=("markers", None)))
+    while not list((sides.one / "markers").iterdir()):  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.01)
+    comparing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await comparing
+    assert list((sides.one / "markers").iterdir()) == []
+    monkeypatch.setattr(storages, "_SEES", "exit 3")
+    reading = await sides.compare(delay=5, markers=("markers", None))
+    assert trouble(reading) == [("storage_unreadable", "two")]
+    assert list((sides.one / "markers").iterdir()) == []
+
+
 async def test_a_marker_that_a_killed_worker_left_is_removed(sides: Sides) -> None:
     """An old one, and nothing else."""
     folder = sides.one / "markers"
