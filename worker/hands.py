@@ -12,6 +12,7 @@ from activities.replication import ReplicationLinks
 from activities.scheduling import RestScheduling
 from activities.secrets import Secrets
 from activities.shell import Shell
+from activities.spelling import PlanSpelling
 from activities.traffic import LoadBalancers
 from activities.waits import NodeWaits
 from activities.webhook import SignedNotices
@@ -28,6 +29,7 @@ async def open_hands(settings: Settings) -> AsyncIterator[Hands]:
     try:
         yield Hands(
             planning=EstateFiles(settings.estates, settings.records, secrets),
+            spelling=PlanSpelling(shell),
             nodes=SshNodes(shell, admin),
             scheduling=RestScheduling(admin),
             waits=NodeWaits(shell, admin),

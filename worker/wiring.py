@@ -15,7 +15,16 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 import workflows
 from worker.conduct import Conduct
-from workflows.contract import Databases, Nodes, Notices, Planning, Scheduling, Traffic, Waits
+from workflows.contract import (
+    Databases,
+    Nodes,
+    Notices,
+    Planning,
+    Scheduling,
+    Spelling,
+    Traffic,
+    Waits,
+)
 from workflows.policies import TASK_QUEUE
 from workflows.review import PlanReview
 from workflows.switchover import Switchover
@@ -49,6 +58,7 @@ class Hands:
     """One implementation for each part of the contract."""
 
     planning: Planning
+    spelling: Spelling
     nodes: Nodes
     scheduling: Scheduling
     waits: Waits

@@ -9,12 +9,11 @@ from datetime import timedelta
 from typing import Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from workflows import policies
-from workflows.carrying import fault_of
 from workflows.desk import Question
 from workflows.errors import NotReady
+from workflows.observing import observe
 from workflows.orders import LookForOrphans, Order
 from workflows.people import Ended, People, TurnBack
 from workflows.plan import Stage
@@ -144,7 +143,7 @@ class Execution:
         """Read everything at once; all that speaks against the run fails it together."""
         for order in stage.orders:
             self._board.begin(stage, order, 1)
-        readings, found = await self._observe(stage.orders)
+        readings, found = await observe(self._errands, stage.orders)
         half = recognise(self._plan, readings)
         self._memory.baseline = Baseline({r.place: r for r in readings}, whole=bool(half.begun))
         self._memory.remember(self._plan, half.begun)
@@ -163,7 +162,7 @@ class Execution:
         """After a long wait for people, see that what has to be true still is."""
         while self._memory.waited > policies.LONG_WAIT and not stage.undo:
             self._memory.waited = timedelta()
-            readings, found = await self._observe(self._still_observable())
+            readings, found = await observe(self._errands, self._still_observable())
             standing = self._judge(readings, found)
             if not standing:
                 return
@@ -201,25 +200,6 @@ class Execution:
         orders = self._plan.stage(Slug.CHECK_PREREQUISITES).orders
         return tuple(order for order in orders if order.place not in down)
 
-    async def _observe(
-        self, orders: Sequence[Order]
-    ) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
-        """Bring every reading; one that could not be made at all is a finding."""
-        results = await asyncio.gather(
-            *(self._errands.observe(order, Slug.CHECK_PREREQUISITES) for order in orders),
-            return_exceptions=True,
-        )
-        readings: list[Reading] = []
-        found: list[Finding] = []
-        for order, result in zip(orders, results, strict=True):
-            if isinstance(result, ActivityError):
-                found.append(_no_reading(order, result))
-            elif isinstance(result, BaseException):
-                raise result
-            else:
-                readings.append(result)
-        return tuple(readings), tuple(found)
-
     def _judge(
         self, readings: Sequence[Reading], found: tuple[Finding, ...]
     ) -> tuple[Finding, ...]:
@@ -251,14 +231,3 @@ async def _all(*work: Awaitable[None]) -> None:
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
-
-
-def _no_reading(order: Order, error: ActivityError) -> Finding:
-    fault = fault_of(order, error)
-    return Finding(
-        name="no_reading",
-        place=order.place,
-        seen=f"{fault.kind}: {fault.words}",
-        expected="a reading",
-        advice="look at the worker's log",
-    )

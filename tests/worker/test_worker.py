@@ -32,7 +32,16 @@ from worker.connection import SEARCH_ATTRIBUTES, connect, register_search_attrib
 from worker.refusal import TemporalRefused
 from worker.settings import Settings
 from worker.wiring import FIREWALL, Hands
-from workflows.contract import Databases, Nodes, Notices, Planning, Scheduling, Traffic, Waits
+from workflows.contract import (
+    Databases,
+    Nodes,
+    Notices,
+    Planning,
+    Scheduling,
+    Spelling,
+    Traffic,
+    Waits,
+)
 
 NOBODY = "127.0.0.1:1"
 
@@ -267,7 +276,7 @@ def test_every_activity_of_the_contract_has_a_hand() -> None:
     """What the core may ask for is registered, and nothing twice."""
     hands = FakeHands(estates.estate())
     names = [activity.__name__ for activity in Hands(*[hands] * 7).activities]
-    contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
+    contracts = (Planning, Spelling, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
     assert sorted(names) == sorted(n for c in contracts for n in c.__abstractmethods__)
     assert len(set(names)) == len(names)
 

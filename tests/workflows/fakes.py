@@ -24,6 +24,7 @@ from workflows.contract import (
     ReplicationErrand,
     Scheduling,
     SessionErrand,
+    Spelling,
     StorageErrand,
     Traffic,
     TrafficErrand,
@@ -34,9 +35,10 @@ from workflows.estate import Estate, Kind, Protocol
 from workflows.plan import Plan, plan_switchover
 from workflows.progress import Notice, Outcome
 from workflows.request import Request
+from workflows.reviewed import Spelled
 
 
-class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices):
+class FakeHands(Planning, Spelling, Nodes, Scheduling, Waits, Traffic, Databases, Notices):
     """Obeys at once, unless a fault was planted or the order is held."""
 
     def __init__(self, estate: Estate) -> None:
@@ -63,6 +65,10 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By order key: set once an attempt has ended."""
         self.kept: list[Outcome] = []
+        self.reviewed: dict[str, Plan] = {}
+        """By hash: plans that someone looked at."""
+        self.forgetful = False
+        """Whether no reviewed plan can be kept."""
         self.told: list[Notice] = []
 
     @activity.defn
@@ -70,7 +76,24 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         """Plan for the one estate there is."""
         if request.estate != self.estate.name:
             raise BadInput(f"there is no estate {request.estate}; there is {self.estate.name}")
-        return plan_switchover(self.estate, request)
+        return plan_switchover(self.estate, request, self.reviewed.get(request.plan_hash or ""))
+
+    @activity.defn
+    async def keep_plan(self, plan: Plan) -> str:
+        """Keep it in memory."""
+        if self.forgetful:
+            raise Refused("no room")
+        self.reviewed[plan.hash] = plan
+        return f"/records/plans/{plan.hash}.json"
+
+    @activity.defn
+    async def spell_out(self, plan: Plan) -> tuple[Spelled, ...]:
+        """Say each order's own sentence."""
+        return tuple(
+            Spelled(stage=stage.slug, order=order.key, commands=(f"would {order}",))
+            for stage in plan.stages
+            for order in stage.orders
+        )
 
     @activity.defn
     async def keep_outcome(self, outcome: Outcome) -> str:
@@ -276,7 +299,7 @@ class FakeHands(Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
     @property
     def activities(self) -> list[Any]:
         """Everything a worker has to register."""
-        contracts = (Planning, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
+        contracts = (Planning, Spelling, Nodes, Scheduling, Waits, Traffic, Databases, Notices)
         names = [n for c in contracts for n in vars(c) if hasattr(getattr(c, n), ACTIVITY)]
         return [getattr(self, name) for name in names]
 
