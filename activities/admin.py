@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +13,9 @@ from typing import Any
 
 import httpx
 
-from activities import answers
+from activities import answers, requests
 from activities.answers import Operated, Page, Session
+from activities.requests import PAGE, SESSIONS, Call, Query
 from activities.secrets import Secrets
 from activities.shell import Shell
 from activities.sightings import Sighting
@@ -33,12 +34,7 @@ READ_WITHIN = 5.0
 """Seconds for one read."""
 DROPOUT_PAUSES = (0.2, 0.4, 0.8, 1.6)
 """The admin API drops out briefly while services start or stop (section 4): reads try again."""
-PAGE = 100
 NOT_FOUND = 404
-
-CLUSTER_SERVICES = {Service.SCHEDULER: "Scheduler", Service.FOLDER_MONITOR: "FolderMonitor"}
-
-Query = Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -62,11 +58,15 @@ class Admin:
 
     async def get(self, node: Node, path: str, query: Query | None = None) -> Reply:
         """Read one resource; Unreachable after a few seconds without an answer."""
-        response = await self._read(node, path, query)
+        return await self.read(node, Call("GET", path, query or {}))
+
+    async def read(self, node: Node, call: Call) -> Reply:
+        """Ask one question; Unreachable after a few seconds without an answer."""
+        response = await self._read(node, call)
         _require_success(node, response, Unreachable)
         return Reply(_json(node, response), _clock(response))
 
-    async def operate(self, node: Node, path: str, query: Query, within: float) -> None:
+    async def operate(self, node: Node, call: Call, within: float) -> None:
         """Send an operation once.
 
         Raises:
@@ -74,7 +74,7 @@ class Admin:
             OutcomeUnknown: it was sent, and no answer came.
             CommandFailed: the API said no, even with a 200.
         """
-        response = await self._send(_Call("POST", path, query, within), node)
+        response = await self._send(node, call, within)
         _require_success(node, response, OutcomeUnknown)
         for result in _results(node, response):
             if not result.succeeded:
@@ -82,13 +82,12 @@ class Admin:
 
     async def cluster_service(self, node: Node, service: Service) -> Sighting:
         """Read what a node says of its Scheduler or Folder Monitor."""
-        query = {"serviceName": CLUSTER_SERVICES[service]}
-        reply = await self.get(node, "clusterServices", query)
+        reply = await self.read(node, requests.state(service))
         return answers.service_status(reply.body, node.name)
 
     async def sessions(self, node: Node) -> tuple[tuple[Session, ...], datetime]:
         """Read the client sessions that the node lists now, and its clock."""
-        reply = await self.get(node, "sessions")
+        reply = await self.read(node, SESSIONS)
         return answers.sessions(reply.body, node.name), reply.at
 
     async def listing(self, node: Node, path: str, most: int) -> Page | None:
@@ -96,8 +95,7 @@ class Admin:
 
         None where this version of the API has no such list at all.
         """
-        query = {"limit": PAGE, "offset": 0}
-        response = await self._read(node, path, query)
+        response = await self._read(node, requests.page(path))
         if response.status_code == NOT_FOUND:
             return None
         page = answers.read(Page, _json(node, response), node.name)
@@ -107,7 +105,7 @@ class Admin:
 
     async def total(self, node: Node, path: str, query: Query | None = None) -> int:
         """Read how many items a list has."""
-        reply = await self.get(node, path, {**(query or {}), "limit": 1, "fields": "id"})
+        reply = await self.read(node, requests.counting(path, query))
         return answers.read(Page, reply.body, node.name).total
 
     async def first(self, node: Node, path: str, limit: int) -> Page:
@@ -127,29 +125,29 @@ class Admin:
         """
         found: list[dict[str, Any]] = []
         for offset in count(0, PAGE // 2):
-            asked = {**(query or {}), "limit": PAGE, "offset": offset}
-            page = answers.read(Page, (await self.get(node, path, asked)).body, node.name)
+            asked = requests.page(path, query, offset)
+            page = answers.read(Page, (await self.read(node, asked)).body, node.name)
             found.extend(page.result)
             if not page.result or offset + len(page.result) >= page.total:
                 break
         return tuple(found)
 
-    async def _read(self, node: Node, path: str, query: Query | None) -> httpx.Response:
+    async def _read(self, node: Node, call: Call) -> httpx.Response:
         """Read in spite of dropouts; that there is no such resource is an answer, too."""
         for seconds in DROPOUT_PAUSES:
             try:
-                return await self._read_once(node, path, query)
+                return await self._read_once(node, call)
             except Unreachable:
                 await asyncio.sleep(seconds)
-        return await self._read_once(node, path, query)
+        return await self._read_once(node, call)
 
-    async def _read_once(self, node: Node, path: str, query: Query | None) -> httpx.Response:
-        response = await self._send(_Call("GET", path, query or {}, READ_WITHIN), node)
+    async def _read_once(self, node: Node, call: Call) -> httpx.Response:
+        response = await self._send(node, call, READ_WITHIN)
         if response.status_code != NOT_FOUND:
             _require_success(node, response, Unreachable)
         return response
 
-    async def _send(self, call: _Call, node: Node) -> httpx.Response:
+    async def _send(self, node: Node, call: Call, within: float) -> httpx.Response:
         access = node.admin
         trusted = trust(node.name, access.ca, access.fingerprint)
         tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None
@@ -165,26 +163,13 @@ class Admin:
         ) as client:
             with translated(node.name, OutcomeUnknown if call.changes else Unreachable):
                 # The client's limits hold for each part of a request, this one for all of it.
-                async with asyncio.timeout(call.within):
+                async with asyncio.timeout(within):
                     return await client.request(
                         call.method,
-                        f"{origin}/api/v2.0/{call.path}",
-                        params=dict(call.query),
-                        timeout=call.within,
+                        f"{origin}{call.target}",
+                        timeout=within,
                         extensions=dict(trusted.extensions),
                     )
-
-
-@dataclass(frozen=True)
-class _Call:
-    method: str
-    path: str
-    query: Query
-    within: float
-
-    @property
-    def changes(self) -> bool:
-        return self.method != "GET"
 
 
 def bracketed(address: str) -> str:

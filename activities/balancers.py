@@ -34,6 +34,9 @@ class Balancer(Protocol):
     async def configured(self, balancer: LoadBalancer, host: str) -> Configured:
         """Return what the load balancer's own configuration says, if the estate names it."""
 
+    def spelled(self, balancer: LoadBalancer, order: Redirect) -> tuple[str, ...]:
+        """Return what is written and run for that; asks nobody."""
+
 
 @dataclass(frozen=True)
 class Rights:
@@ -161,9 +164,18 @@ class HostsFiles:
             return unchanged(order, f"{host.name} pointed at {order.to} already", record.at)
         return changed(order, f"{host.name} points at {order.to}", record.at)
 
+    def spelled(self, balancer: LoadBalancer, order: Redirect) -> tuple[str, ...]:
+        """Return the lines that the hosts file gets between our markers, and the reload."""
+        host = host_named(balancer, order.host)
+        lines = hosts_file.entries(_wanted(balancer, order))
+        return (
+            *(f"{host.hosts_file}: {line}" for line in lines),
+            str(Command(host.reload)),
+        )
+
     async def _rewrite(self, errand: TrafficErrand[Redirect], host: LoadBalancerHost) -> Command:
         names = errand.load_balancer.names
-        wanted = {name: addresses[errand.order.to] for name, addresses in names.items()}
+        wanted = _wanted(errand.load_balancer, errand.order)
         file = await self._read(host)
         text = hosts_file.pointed_at(file.text, wanted, host.name)
         if hosts_file.addresses(file.text, names) == wanted:
@@ -179,6 +191,10 @@ class HostsFiles:
         # A login shell may print what it likes before; the sum is two numbers.
         lines = answer.out.splitlines(keepends=True)
         return _HostsFile(lines[0].strip(), "".join(lines[1:]))
+
+
+def _wanted(balancer: LoadBalancer, order: Redirect) -> dict[str, str]:
+    return {name: addresses[order.to] for name, addresses in balancer.names.items()}
 
 
 def host_named(balancer: LoadBalancer, name: str) -> LoadBalancerHost:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from activities import answers, linux
-from activities.admin import PAGE, Admin
+from activities.admin import Admin
+from activities.requests import PAGE
 from activities.survey import Survey
 from activities.trouble import tolerant
 from workflows.contract import ClusterErrand

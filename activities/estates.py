@@ -1,9 +1,10 @@
-"""Where estates are read from and outcomes are kept: files in two directories of the worker."""
+"""Where estates are read, reviewed plans and outcomes kept: two directories of the worker."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import tempfile
 from collections.abc import Hashable
 from datetime import UTC
@@ -25,7 +26,7 @@ from workflows.request import Request, objections_in
 
 
 class EstateFiles(Planning):
-    """Estates as ``NAME.yaml`` in one directory, outcomes as JSON files in another."""
+    """Estates as ``NAME.yaml`` in one directory, plans and outcomes as JSON in another."""
 
     def __init__(self, estates: Path, records: Path, secrets: Secrets) -> None:
         self._estates = estates
@@ -37,9 +38,18 @@ class EstateFiles(Planning):
         """Read the estate file and plan; BadInput where either is wrong."""
         return await asyncio.to_thread(
             lambda: plan_switchover(
-                usable_estate(self._estates, request.estate, self._secrets), request
+                usable_estate(self._estates, request.estate, self._secrets),
+                request,
+                self._reviewed(request.plan_hash),
             )
         )
+
+    @activity.defn
+    async def keep_plan(self, plan: Plan) -> str:
+        """Write a reviewed plan to a file of its hash's name and return where it is."""
+        file = self._plan_file(plan.hash)
+        await asyncio.to_thread(_replace, file, plan.model_dump_json() + "\n")
+        return str(file)
 
     @activity.defn
     async def keep_outcome(self, outcome: Outcome) -> str:
@@ -48,6 +58,19 @@ class EstateFiles(Planning):
         file = self._records / f"{outcome.estate}-{started:%Y%m%dT%H%M%SZ}-{outcome.identity}.json"
         await asyncio.to_thread(_replace, file, outcome.model_dump_json(indent=2) + "\n")
         return str(file)
+
+    def _plan_file(self, plan_hash: str) -> Path:
+        return self._records / "plans" / f"{plan_hash}.json"
+
+    def _reviewed(self, plan_hash: str | None) -> Plan | None:
+        """Return the plan that was reviewed under a hash, where this worker still has it."""
+        if plan_hash is None or not re.fullmatch(r"[0-9a-f]{64}", plan_hash):
+            return None  # whatever else it is, no file is looked for under its name
+        try:
+            text = self._plan_file(plan_hash).read_text(encoding="utf-8")
+            return Plan.model_validate_json(text)
+        except (OSError, ValueError):
+            return None  # another worker made it, or an older one; the refusal says so
 
 
 def estates_in(directory: Path) -> list[str]:

@@ -38,8 +38,13 @@ def pointed_at(text: str, wanted: Mapping[str, str], place: str) -> str:
                 f"between {BEGIN!r} and {END!r}"
             )
     kept = [line for line in lines[begin + 1 : end] if not set(_names_on(line)) & set(wanted)]
-    pointed = [f"{address} {name}" for name, address in wanted.items()]
+    pointed = entries(wanted)
     return "\n".join([*lines[:begin], BEGIN, *kept, *pointed, END, *lines[end + 1 :]]) + "\n"
+
+
+def entries(wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the lines that give these names their addresses."""
+    return tuple(f"{address} {name}" for name, address in wanted.items())
 
 
 def _block(lines: list[str], place: str) -> tuple[int, int]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol, assert_never
 
+from activities import postgresql
 from activities.postgresql import PostgreSql, Subscription
 from activities.rows import Row, Values, Written
 from activities.secrets import Secrets
 from workflows.contract import ReplicationErrand
+from workflows.estate import Replication, ReplicationLink
+from workflows.orders import ResumeReplication, SuspendReplication
 from workflows.readings import Instance
 
 
@@ -70,6 +73,19 @@ def link(secrets: Secrets, errand: ReplicationErrand[Any]) -> Link:
     match errand.replication.driver:
         case "postgresql":
             return PostgreSql(secrets, errand.link, errand.publisher, errand.subscriber)
+        case never:
+            assert_never(never)
+
+
+def spelled(
+    replication: Replication, link: ReplicationLink, order: SuspendReplication | ResumeReplication
+) -> str:
+    """Return the statement that carries an order out; asks nobody."""
+    match replication.driver, order:
+        case "postgresql", SuspendReplication():
+            return postgresql.disabling(link).as_string()
+        case "postgresql", ResumeReplication():
+            return postgresql.enabling(link).as_string()
         case never:
             assert_never(never)
 

@@ -15,8 +15,10 @@ from workflows.errors import OutcomeUnknown
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_SOCKETS = """
-for table in /proc/net/tcp /proc/net/tcp6; do
+TABLES = "/proc/net/tcp /proc/net/tcp6"
+
+_SOCKETS = f"""
+for table in {TABLES}; do
   if [ "$table" = /proc/net/tcp ] || [ -e "$table" ]; then cat "$table" || exit 1; fi
 done
 echo end

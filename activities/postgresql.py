@@ -202,11 +202,11 @@ class PostgreSql:
 
     async def disable(self, within: float) -> None:
         """Disable the subscription, in so many seconds; OutcomeUnknown without an answer."""
-        await self._alter(sql.SQL("DISABLE"), within)
+        await self._alter(disabling(self.link), within)
 
     async def enable(self, within: float) -> None:
         """Enable the subscription, in so many seconds; OutcomeUnknown without an answer."""
-        await self._alter(sql.SQL("ENABLE"), within)
+        await self._alter(enabling(self.link), within)
 
     @asynccontextmanager
     async def _peeking(
@@ -226,16 +226,23 @@ class PostgreSql:
                     await cursor.execute(_PENDING, (slot, MOST, words), binary=True)
                     yield cursor
 
-    async def _alter(self, state: sql.SQL, within: float) -> None:
-        statement = sql.SQL("ALTER SUBSCRIPTION {} {}").format(
-            sql.Identifier(self.link.subscription), state
-        )
+    async def _alter(self, statement: sql.Composed, within: float) -> None:
         async with connected(self.secrets, self.subscriber) as connection:
             with translated(self.subscriber.name, OutcomeUnknown):
                 # The server itself ends what takes too long: nothing happens late.
                 limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
                 await connection.execute(limit)
                 await connection.execute(statement)
+
+
+def disabling(link: ReplicationLink) -> sql.Composed:
+    """Return the statement that suspends a link."""
+    return sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(link.subscription))
+
+
+def enabling(link: ReplicationLink) -> sql.Composed:
+    """Return the statement that resumes a link."""
+    return sql.SQL("ALTER SUBSCRIPTION {} ENABLE").format(sql.Identifier(link.subscription))
 
 
 def _as_sent(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Values | None:

@@ -9,9 +9,11 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.admin import CLUSTER_SERVICES, Admin
+from activities import requests
+from activities.admin import Admin
 from activities.fence import Fence
 from activities.pulse import pause, pulse
+from activities.requests import CLUSTER_SERVICES, Verb
 from activities.sightings import Sighting
 from activities.telemetry import effect
 from activities.wishes import GLANCE
@@ -87,14 +89,13 @@ class RestScheduling(Scheduling):
         sighting = await self._admin.cluster_service(node, service)
         return sighting.known(f"{node.name}: {service}")
 
-    async def _bring(self, errand: NodeErrand[Any], service: Service, verb: str) -> bool:
+    async def _bring(self, errand: NodeErrand[Any], service: Service, verb: Verb) -> bool:
         """Send one operation and read it back; a lost reply is resolved by reading."""
         node, lost = errand.node, None
-        query = {"operation": verb, "serviceName": CLUSTER_SERVICES[service]}
         within = Fence.of_this_attempt().pass_()
         with effect(errand, f"{verb} {service} on {node.name}"):
             try:
-                await self._admin.operate(node, "clusterServices/operations", query, within)
+                await self._admin.operate(node, requests.operation(verb, service), within)
             except OutcomeUnknown as silence:
                 lost = silence
         for _ in range(LOOKS):

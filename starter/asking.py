@@ -2,47 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 import time
+from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import TerminatedError, WorkflowAlreadyStartedError
 from temporalio.exceptions import TimeoutError as RanOutOfTime
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
 from starter.connection import ANSWER, Run, Temporal, workflow_id
 from starter.exits import NO_WORKER, NoWorker, Stop, translated
 from starter.live import outcome_of
 from starter.sight import Sight, look
-from workflows.plan import Plan
 from workflows.policies import TASK_QUEUE
 from workflows.progress import Outcome
 from workflows.request import Decision, Request
 from workflows.review import PlanReview
+from workflows.reviewed import Review
 from workflows.switchover import Switchover
 
-REVIEW = timedelta(seconds=10)
-"""Reading a file takes a moment; what takes longer is a worker that is not there."""
+BEGUN = timedelta(seconds=10)
+"""A worker that is there takes what it is asked much sooner."""
+
+REVIEW = timedelta(minutes=2)
+"""A place that does not answer is read again and again for a minute."""
+
+UNSEEN = 2
+"""Events of a workflow that no worker has ever taken up."""
 
 
-async def review(temporal: Temporal, request: Request) -> Plan:
-    """Have a worker plan, and change nothing; Stop where it cannot."""
+async def review(temporal: Temporal, request: Request) -> Review:
+    """Have a worker plan and look, and change nothing; Stop where it cannot."""
     with translated():
+        asked = await temporal.client.start_workflow(
+            PlanReview.run,
+            _input(request),
+            id=f"plan-{request.estate}-{uuid4().hex[:8]}",
+            task_queue=TASK_QUEUE,
+            execution_timeout=REVIEW,
+        )
+        watching = asyncio.create_task(_end_unseen(asked))
         try:
-            return await temporal.client.execute_workflow(
-                PlanReview.run,
-                _input(request),
-                id=f"plan-{request.estate}-{uuid4().hex[:8]}",
-                task_queue=TASK_QUEUE,
-                execution_timeout=REVIEW,
-            )
+            return await asked.result()
         except WorkflowFailureError as error:
-            if isinstance(error.cause, RanOutOfTime):
+            if isinstance(error.cause, RanOutOfTime | TerminatedError):
                 raise NoWorker from error
             raise
+        finally:
+            watching.cancel()
+
+
+async def _end_unseen(asked: WorkflowHandle[PlanReview, Review]) -> None:
+    """End what no worker takes up in time: nobody waits for it any longer."""
+    await asyncio.sleep(BEGUN.total_seconds())
+    with suppress(RPCError):
+        if (await asked.describe()).history_length <= UNSEEN:
+            await asked.terminate("no worker took it up")
 
 
 async def begin(temporal: Temporal, request: Request) -> Run:
@@ -68,7 +89,7 @@ async def begin(temporal: Temporal, request: Request) -> Run:
 
 async def settled(run: Run) -> Sight:
     """Look until the run has a plan, has ended or nobody answers: a wrong input shows at once."""
-    give_up = time.monotonic() + REVIEW.total_seconds()
+    give_up = time.monotonic() + BEGUN.total_seconds()
     while True:
         sight = await look(run)
         if sight.over or sight.progress or sight.trouble or time.monotonic() > give_up:

@@ -36,7 +36,8 @@ from starter.options import (
     Target,
     Wait,
 )
-from starter.papers import outcome_view, plan_view, reports_view
+from starter.papers import outcome_view, reports_view
+from starter.plans import plan_json, plan_view
 from starter.schema import estate_schema
 from starter.screen import RunView
 from starter.sight import look
@@ -91,7 +92,7 @@ def plan(  # noqa: PLR0913 - each is a word of the command line
     on_expiry: Expiry = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a switchover would do, stage by stage, and its plan hash; changes nothing."""
+    """Show what a switchover would send, what holds already, and its plan hash; only looks."""
     asked = options.request(
         estate=estate,
         source=source,
@@ -105,7 +106,7 @@ def plan(  # noqa: PLR0913 - each is a word of the command line
     )
     reviewed = _asked(lambda temporal: asking.review(temporal, asked))
     if as_json:
-        _print_json({"hash": reviewed.hash, **reviewed.model_dump(mode="json")})
+        _print_json(plan_json(reviewed))
     else:
         _console().print(plan_view(reviewed))
 

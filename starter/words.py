@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from workflows.answers import answers, pause
@@ -10,6 +11,9 @@ from workflows.reports import Left, SessionsLeft
 
 MOST_ACCOUNTS = 3
 """Enough to know whom to call."""
+
+SHORT_RUN = 2
+"""Names that count on and are said one by one."""
 
 SHORT, LONG = timedelta(seconds=90), timedelta(minutes=90)
 
@@ -94,6 +98,25 @@ def estimate(ends_in: timedelta | None) -> str:
 def clock(at: datetime) -> str:
     """Return a time as the clock on the operator's wall shows it."""
     return f"{at.astimezone():%H:%M:%S}"
+
+
+def runs_of(names: Sequence[str]) -> str:
+    """Say many names in few words: of those that only count on, the first and the last."""
+    runs: list[list[str]] = []
+    for name in names:
+        if runs and _next_to(runs[-1][-1]) == name:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return ", ".join(
+        f"{run[0]} … {run[-1]}" if len(run) > SHORT_RUN else ", ".join(run) for run in runs
+    )
+
+
+def _next_to(name: str) -> str:
+    stem = name.rstrip("0123456789")
+    number = name.removeprefix(stem)
+    return f"{stem}{int(number) + 1:0{len(number)}}" if number else ""
 
 
 def clean(text: str) -> str:

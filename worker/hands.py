@@ -16,6 +16,7 @@ from activities.replication import ReplicationLinks
 from activities.scheduling import RestScheduling
 from activities.secrets import Secrets
 from activities.shell import Shell
+from activities.spelling import PlanSpelling
 from activities.storages import SshStorages
 from activities.survey import Survey
 from activities.traffic import LoadBalancers
@@ -34,6 +35,7 @@ async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]
     try:
         yield Hands(
             planning=EstateFiles(settings.estates, settings.records, secrets),
+            spelling=PlanSpelling(shell),
             nodes=SshNodes(shell, admin),
             scheduling=RestScheduling(admin),
             waits=NodeWaits(shell, admin),

@@ -24,6 +24,7 @@ from workflows.contract import (
     Orchestration,
     Planning,
     Scheduling,
+    Spelling,
     Storages,
     Traffic,
     Waits,
@@ -62,6 +63,7 @@ class Hands:
     """One implementation for each part of the contract."""
 
     planning: Planning
+    spelling: Spelling
     nodes: Nodes
     scheduling: Scheduling
     waits: Waits

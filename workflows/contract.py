@@ -74,6 +74,7 @@ from workflows.readings import (
 )
 from workflows.reports import Operation, QueueLeft, Report, SessionsLeft
 from workflows.request import Request
+from workflows.reviewed import Spelled
 from workflows.rules import Webhook
 from workflows.values import Value
 from workflows.verdicts import Direction, Verdict
@@ -162,8 +163,22 @@ class Planning(ABC):
 
     @activity.defn
     @abstractmethod
+    async def keep_plan(self, plan: Plan) -> str:
+        """Write a reviewed plan to a file of its hash's name and return where it is."""
+
+    @activity.defn
+    @abstractmethod
     async def keep_outcome(self, outcome: Outcome) -> str:
         """Write the outcome to a file and return where it is."""
+
+
+class Spelling(ABC):
+    """Saying in a system's own words what an order would have sent; nothing is asked anywhere."""
+
+    @activity.defn
+    @abstractmethod
+    async def spell_out(self, plan: Plan) -> tuple[Spelled, ...]:
+        """Return the exact words of every order of the plan."""
 
 
 class Nodes(ABC):

@@ -37,6 +37,7 @@ from workflows.orders import (
     StopTransactionManager,
     SuspendReplication,
 )
+from workflows.plan_changes import refusal
 from workflows.request import Request
 from workflows.rules import Approvals
 from workflows.stages import TITLES, Slug
@@ -93,8 +94,11 @@ class Plan(Value):
         return {stage.slug: stage for stage in self.stages}[slug]
 
 
-def plan_switchover(estate: Estate, request: Request) -> Plan:
+def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = None) -> Plan:
     """Turn the manual into orders for this estate (securetransport.md, section 2).
+
+    *reviewed* is the plan whose hash the request pins, if anyone still has it: a refusal says then
+    what has changed.
 
     Raises:
         BadInput: the request names a cluster that the estate does not have, a gate before the
@@ -130,11 +134,8 @@ def plan_switchover(estate: Estate, request: Request) -> Plan:
             for slug, waves in stages.items()
         ),
     )
-    if request.plan_hash not in (None, plan.hash):
-        raise BadInput(
-            f"plan_hash: {request.plan_hash} was reviewed, but the plan is now {plan.hash}; "
-            "look at it again with `switchover plan`"
-        )
+    if request.plan_hash is not None and request.plan_hash != plan.hash:
+        raise BadInput(refusal(request.plan_hash, reviewed, plan))
     return plan
 
 

@@ -57,6 +57,9 @@ KEEP = ActivityConfig(
 )
 """Writing the outcome to a file: the run does not hang on a full disk of a worker."""
 
+KEEP_REVIEWED = ActivityConfig(**{**KEEP, "schedule_to_close_timeout": timedelta(seconds=10)})
+"""Writing a reviewed plan to a file, while someone waits to see it."""
+
 WATCH = ActivityConfig(
     start_to_close_timeout=timedelta(days=30),  # patience is the workflow's; this bounds the absurd
     heartbeat_timeout=HEARTBEAT,

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
+from workflows import policies
+from workflows.checks import Severity
+from workflows.contract import Planning, Spelling
+from workflows.errands import Errands
 from workflows.errors import SwitchoverError
+from workflows.looking import observe
 from workflows.plan import Plan
 from workflows.planning import make_plan
+from workflows.prerequisites.judgement import objections
+from workflows.recognition import recognise
+from workflows.reports import Finding
 from workflows.request import parse_request
+from workflows.reviewed import Review, Spelled, review
+from workflows.stages import Slug
 
 
 @workflow.defn(name="PlanReview", failure_exception_types=[SwitchoverError])
@@ -17,6 +29,45 @@ class PlanReview:
     """Makes the plan of a switchover for someone to look at."""
 
     @workflow.run
-    async def run(self, *given: Any) -> Plan:  # noqa: ANN401 - whatever was sent
-        """Return the plan for the same JSON object that starts a switchover."""
-        return await make_plan(parse_request(given))
+    async def run(self, *given: Any) -> Review:  # noqa: ANN401 - whatever was sent
+        """Return the review of the same JSON object that starts a switchover.
+
+        A place that cannot be read is a finding, and what depends on it stays unknown.
+        """
+        plan = await make_plan(parse_request(given))
+        errands = Errands(plan, workflow.info().run_id)
+        (readings, found), spelled, unkept = await asyncio.gather(
+            observe(errands, plan.stage(Slug.CHECK_PREREQUISITES).waves),
+            _spell_out(plan),
+            _keep(plan),
+        )
+        # The same findings that stage 0 would judge now.
+        half = recognise(plan, readings)
+        still_there = [reading for reading in readings if reading.place not in half.gone]
+        also = found + half.findings(plan)
+        findings = objections(plan, still_there, workflow.now(), half.begun, also)
+        return review(plan, readings, spelled, unkept + findings)
+
+
+async def _spell_out(plan: Plan) -> tuple[Spelled, ...]:
+    config = policies.saying(policies.PLAN, "spell out every order")
+    return await workflow.execute_activity_method(Spelling.spell_out, plan, **config)
+
+
+async def _keep(plan: Plan) -> tuple[Finding, ...]:
+    """Have the worker remember what was reviewed, so that it can say later what has changed."""
+    config = policies.saying(policies.KEEP_REVIEWED, "keep the reviewed plan")
+    try:
+        await workflow.execute_activity_method(Planning.keep_plan, plan, **config)
+    except ActivityError as error:
+        return (
+            Finding(
+                name="plan_not_kept",
+                place="worker",
+                seen=f"{error.cause or error}",
+                expected="a file of this plan among the worker's records",
+                advice="a start that pins it can be refused, but nobody can say what has changed",
+                severity=Severity.WARNS,
+            ),
+        )
+    return ()

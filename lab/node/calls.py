@@ -6,6 +6,8 @@ Faults that can be planted on a node (``Switches.planted``), with SCRIPT such as
   true line
 * ``exit_SCRIPT``: exit 1 without doing anything, with this text on standard error
 * ``hang_SCRIPT``: the script is killed before it answers: ``before`` doing anything, or ``after``
+* ``lands_late`` (any text): a graceful stop's script answers only once it has landed, whatever the
+  switch says (and ``lab.node.draining`` lets it land at its timeout)
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.layout import Layout, NodeLayout
@@ -68,6 +70,8 @@ def carry_out(call: Call, control: Control, layout: Layout, node: NodeLayout) ->
     """Do what a script was started for, then answer it; faults come first."""
     switches = Switches.read(layout.switches)
     planted = switches.planted.get(node.name, {})
+    if "lands_late" in planted:
+        switches = replace(switches, graceful_stop_command="blocks")
     if refusal := planted.get(f"exit_{call.script}"):
         call.answer(Answer(1, refusal))
         return

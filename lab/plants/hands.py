@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 
+import asyncssh
 import httpx
 
-from lab.layout import ADMIN_PASSWORD, ADMIN_PORT, ADMIN_USER, Layout, NodeLayout
+from lab.layout import (
+    ADMIN_PASSWORD,
+    ADMIN_PORT,
+    ADMIN_USER,
+    SHELL_PORT,
+    SHELL_USER,
+    Layout,
+    NodeLayout,
+)
 from lab.switches import Switches
 
 SHOWS_WITHIN = 20.0
@@ -71,6 +80,28 @@ async def run(node: NodeLayout, script: str, *words: str) -> None:
     said, _ = await process.communicate()
     if process.returncode:
         raise NotPlanted(f"{node.name}: {script} failed: {said.decode(errors='replace').strip()}")
+
+
+def shell(
+    layout: Layout, node: NodeLayout
+) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
+    """Be logged in on a node, as an operator; raises OSError and asyncssh.Error."""
+    return asyncssh.connect(
+        node.address,
+        SHELL_PORT,
+        config=None,
+        username=SHELL_USER,
+        client_keys=[layout.keys / "operator"],
+        known_hosts=None,
+        agent_path=None,
+    )
+
+
+async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
+    """Begin one of a node's scripts there, and stay for no answer; it ends with the machine."""
+    async with shell(layout, node) as connection:
+        words = f"setsid {node.home}/bin/{script} </dev/null >/dev/null 2>&1 &"
+        await connection.run(words, check=True)
 
 
 async def ask(layout: Layout, node: NodeLayout, path: str, method: str = "GET") -> httpx.Response:

@@ -12,9 +12,9 @@ from pathlib import Path
 import asyncssh
 
 from lab.faults.planted import NOISE
-from lab.layout import PROBE_ACCOUNT, SHELL_PORT, SHELL_USER, Layout
+from lab.layout import PROBE_ACCOUNT, Layout
 from lab.node import installation
-from lab.plants.hands import NotPlanted, hide, show, until
+from lab.plants.hands import NotPlanted, hide, shell, show, until
 from lab.plants.plant import Plant
 
 ANOTHER = 65534
@@ -38,15 +38,7 @@ def _shown(name: str, place: str, words: str, **faults: str) -> Plant:
 async def _let_in(layout: Layout, place: str) -> bool:
     """Whether a machine's shell lets the operator in now."""
     try:
-        async with asyncssh.connect(
-            layout.node(place).address,
-            SHELL_PORT,
-            config=None,
-            username=SHELL_USER,
-            client_keys=[layout.keys / "operator"],
-            known_hosts=None,
-            agent_path=None,
-        ):
+        async with shell(layout, layout.node(place)):
             return True
     except (OSError, asyncssh.Error):
         return False

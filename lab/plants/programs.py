@@ -29,10 +29,12 @@ esac
 """
 LOGINCTL = """\
 #!/bin/sh
+# Without the name of a session, a user or a seat these show the manager itself; there is no bare
+# "show". Empty properties are left out.
 case "$*" in
-    *--value*) echo yes ;;
-    *-p* | *--property*) echo KillUserProcesses=yes ;;
-    *) printf '%s\\n' KillExcludeUsers=root KillUserProcesses=yes IdleHint=no ;;
+    show-session*--value* | show-user*--value* | show-seat*--value*) echo yes ;;
+    show-session* | show-user* | show-seat*) echo KillUserProcesses=yes ;;
+    *) echo "Unknown command verb $1." >&2; exit 1 ;;
 esac
 """
 

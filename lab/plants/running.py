@@ -11,7 +11,17 @@ from functools import partial
 
 from lab.layout import HTTPS_PORT, PROTOCOL_PORTS, SFTP_PORT, STREAMING_PORT, Layout, NodeLayout
 from lab.plants import visitor
-from lab.plants.hands import ask, hide, opens, run, show, shuts, unrecorded, until
+from lab.plants.hands import (
+    ask,
+    hide,
+    leave_running,
+    opens,
+    run,
+    show,
+    shuts,
+    unrecorded,
+    until,
+)
 from lab.plants.plant import Hand, Plant
 from lab.switches import Switches
 
@@ -89,7 +99,7 @@ async def _begin_graceful_stop(layout: Layout, place: str) -> None:
     node = layout.node(place)
     show(layout, place, **{LANDS_LATE: "yes"})
     async with unrecorded(layout, node):
-        await run(node, "stop_httpd", "-g", "-timeout", "600")
+        await leave_running(layout, node, "stop_httpd -g -timeout 600")
         await until(partial(shuts, node.address, HTTPS_PORT), f"{place} refuses new clients")
 
 

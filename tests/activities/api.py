@@ -82,6 +82,8 @@ class Api:
     """Ids, or events with more fields."""
     transfers: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    """As ``asked``, with the query, as they were sent."""
     fails: list[int] = field(default_factory=list)
     """Statuses that the next requests are answered with instead."""
     refuses: str = ""
@@ -103,6 +105,7 @@ class Api:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         self.asked.append(f"{request.method} {request.path.removeprefix(BASE)}")
+        self.targets.append(f"{request.method} {request.raw_path}")
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal

@@ -12,18 +12,19 @@ import pytest
 
 from activities.admin import Admin
 from activities.nodes import SshNodes
+from activities.requests import operation
 from activities.scheduling import RestScheduling
 from activities.shell import Command, Shell
 from tests.activities.api import Api
 from tests.activities.machines import SECRETS, Attempt, Installation, errand
 from workflows import orders as o
 from workflows.estate import Node, Protocol
-from workflows.reports import Report
+from workflows.reports import Report, Service
 
 GRACE = timedelta(seconds=2)
 TM_GRACE = timedelta(seconds=30)
 STOP_SSH = o.StopGracefully(node="server1", protocol=Protocol.SSH, grace=GRACE)
-STOP_SCHEDULER = {"operation": "stop", "serviceName": "Scheduler"}
+STOP_SCHEDULER = operation("stop", Service.SCHEDULER)
 CASES: dict[str, tuple[o.Order, tuple[str, ...], list[str]]] = {
     "stop_monitor": (
         o.StopMonitor(node="server1"),
@@ -84,7 +85,7 @@ async def test_what_an_api_was_asked_by_a_worker_that_died_is_read_first(
 ) -> None:
     """Whatever was sent had its effect: nothing is sent twice, nothing is left out."""
     scheduling = RestScheduling(Admin(shell, SECRETS))
-    await Admin(shell, SECRETS).operate(server, "clusterServices/operations", STOP_SCHEDULER, 5)
+    await Admin(shell, SECRETS).operate(server, STOP_SCHEDULER, 5)
     order = o.StopScheduling(node="server1")
     report = await Attempt().run(scheduling.stop_scheduling, errand(server, order))
     assert report.words == "folder_monitor stopped on server1"

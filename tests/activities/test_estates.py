@@ -14,6 +14,7 @@ from activities.estates import EstateFiles, estates_in, read_estate
 from activities.secrets import Secrets
 from tests import estates
 from workflows.errors import BadInput
+from workflows.plan import Plan
 from workflows.progress import Outcome
 
 
@@ -22,6 +23,14 @@ def write(directory: Path, given: dict[str, Any], name: str = "lab") -> Path:
     file = directory / f"{name}.yaml"
     file.write_text(yaml.safe_dump(given, sort_keys=False), encoding="utf-8")
     return file
+
+
+def plans_in(directory: Path) -> dict[str, Plan]:
+    """Every file of a directory, by its name, as the plan that it has to be."""
+    return {
+        file.name: Plan.model_validate_json(file.read_text(encoding="utf-8"))
+        for file in directory.iterdir()
+    }
 
 
 async def test_a_file_becomes_the_plan_it_describes(tmp_path: Path) -> None:
@@ -209,3 +218,41 @@ async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
     assert [Outcome.model_validate_json(file.read_bytes()) for file in records.iterdir()] == [
         outcome
     ]
+
+
+async def test_a_reviewed_plan_is_kept_under_its_hash(tmp_path: Path) -> None:
+    """Written again it is the same file; a later start can say what has changed since."""
+    write(tmp_path, estates.written())
+    files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
+    plan = await files.make_plan(estates.request())
+    kept = {await files.keep_plan(plan) for _ in range(2)}
+    assert kept == {f"{tmp_path}/records/plans/{plan.hash}.json"}
+    assert plans_in(tmp_path / "records/plans") == {f"{plan.hash}.json": plan}
+    write(tmp_path, estates.written(timing={"grace": 60}))
+    with pytest.raises(BadInput, match=r"\n- timing.grace: 120 s -> 60 s\n"):
+        await files.make_plan(estates.request(plan_hash=plan.hash))
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "{}", '{"estate": 1}'])
+async def test_a_kept_plan_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    """The refusal stands, and says that nobody can tell what has changed."""
+    write(tmp_path, estates.written())
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / f"{'0' * 64}.json").write_text(text)
+    files = EstateFiles(tmp_path, tmp_path, Secrets({}))
+    for pinned in ("0" * 64, "1" * 64):
+        with pytest.raises(BadInput, match="has not kept the reviewed one"):
+            await files.make_plan(estates.request(plan_hash=pinned))
+
+
+async def test_a_hash_that_is_none_is_no_file_name(tmp_path: Path) -> None:
+    """Whoever may start a run must not be able to look around on the worker."""
+    write(tmp_path, estates.written())
+    files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
+    plan = await files.make_plan(estates.request())
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(plan.model_dump_json())
+    (tmp_path / "records/plans").mkdir(parents=True)
+    for name in ("../../elsewhere", str(elsewhere.with_suffix(""))):
+        with pytest.raises(BadInput, match="has not kept the reviewed one"):
+            await files.make_plan(estates.request(plan_hash=name))

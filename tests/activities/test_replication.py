@@ -12,14 +12,18 @@ import pytest
 
 from activities.postgresql import PostgreSql
 from activities.replication import ReplicationLinks
+from activities.shell import Shell
+from activities.spelling import PlanSpelling
 from lab.layout import DATABASE_PASSWORD
 from lab.postgres import PostgresServer
+from tests import estates
 from tests.activities.machines import Attempt
 from tests.activities.oneway import (
     LINK,
     RESUME,
     SECRETS,
     SUSPEND,
+    database,
     errand,
     execute,
     link,
@@ -27,6 +31,7 @@ from tests.activities.oneway import (
     rows,
 )
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown, Unreachable
+from workflows.estate import Replication
 from workflows.observations import ObserveReplication
 
 
@@ -162,3 +167,26 @@ async def test_a_lost_reply_is_resolved_by_reading(
 def test_a_driver_is_a_value(postgres: PostgresServer) -> None:
     """It keeps no connection that could be dead when it matters."""
     assert replace(link()) == link()
+
+
+async def test_a_review_spells_out_the_very_statements(
+    links: ReplicationLinks, postgres: PostgresServer, shell: Shell
+) -> None:
+    """The server's own log has them word for word."""
+    await execute(postgres, "two", "ALTER ROLE CURRENT_USER SET log_statement = 'ddl'")
+    clusters = tuple(
+        cluster.model_copy(update={"name": name, "database": database(name)})
+        for cluster, name in zip(estates.estate().clusters, ("one", "two"), strict=True)
+    )
+    estate = estates.estate().model_copy(
+        update={"clusters": clusters, "replication": Replication(links=(LINK,))}
+    )
+    wait, suspended = PlanSpelling(shell).words(estate, SUSPEND)
+    [resumed] = PlanSpelling(shell).words(estate, RESUME)
+    await Attempt().run(links.suspend_replication, errand(SUSPEND))
+    await Attempt().run(links.resume_replication, errand(RESUME))
+    await execute(postgres, "two", "ALTER ROLE CURRENT_USER RESET log_statement")
+    log = await asyncio.to_thread(postgres.log.read_text)
+    sent = [line.partition("statement: ")[2] for line in log.splitlines() if "SUBSCRIPTION" in line]
+    assert [suspended, resumed] == [f"database-two: {statement}" for statement in sent[-2:]]
+    assert wait == "until database-two has confirmed everything that database-one has written"

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from activities.admin import Admin
+from activities.requests import operation
 from activities.scheduling import RestScheduling
 from activities.shell import Shell
 from tests.activities.api import Api, Certificate
@@ -26,6 +27,7 @@ from workflows.orders import (
     StartScheduling,
     StopScheduling,
 )
+from workflows.reports import Service
 
 STOP = StopScheduling(node="server1")
 START = StartScheduling(node="server1")
@@ -181,9 +183,9 @@ async def test_a_write_is_never_repeated(
 ) -> None:
     """A 503 to an operation settles nothing, and nobody sends it twice."""
     api.fails = [503]
-    query = {"operation": "stop", "serviceName": "Scheduler"}
+    call = operation("stop", Service.SCHEDULER)
     with pytest.raises(OutcomeUnknown):
-        await Admin(shell, SECRETS).operate(server, "clusterServices/operations", query, 5)
+        await Admin(shell, SECRETS).operate(server, call, 5)
     assert operations(api) == 1
 
 

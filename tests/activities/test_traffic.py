@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import stat
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,9 @@ from activities import probes, traffic
 from activities.admin import Admin
 from activities.ledger import Ledger, Task
 from activities.shell import Command, Shell
+from activities.spelling import PlanSpelling
 from activities.traffic import LoadBalancers
+from tests import estates
 from tests.activities.api import Certificate
 from tests.activities.conftest import NodeMaker
 from tests.activities.fronts import Front
@@ -332,3 +335,30 @@ async def test_the_load_balancer_itself_is_observed(
     reading = await Attempt().run(hands.observe_traffic, given)
     assert reading.balancer == BalancerFacts(reload_runnable=False, hosts_file_writable=True)
     assert [finding.name for finding in reading.trouble] == ["reading_unusable"]
+
+
+async def test_a_review_spells_out_what_a_redirect_does(
+    hands: LoadBalancers, errands: Errands, front: Front, hosts: Path, shell: Shell
+) -> None:
+    """The lines between our markers, the reload, and where a login is looked for."""
+    estate = estates.estate().model_copy(
+        update={"load_balancer": errands.balancer, "clusters": errands.clusters}
+    )
+    *lines, reload = PlanSpelling(shell).words(estate, TO_TWO)
+    await Attempt().run(hands.redirect, errands.of(TO_TWO))
+    block = text(hosts).partition("# BEGIN switchover\n")[2].partition("# END switchover")[0]
+    assert lines == [f"{hosts}: {line}" for line in block.splitlines()]
+    [host] = errands.balancer.hosts
+    [words] = await asyncio.to_thread(lambda: [*Path(host.ledger).glob("*/words")])
+    assert text(words).endswith(f" {' '.join(shlex.split(reload))}\n")
+
+    front.goes_to = "two"
+    proof = ProveTraffic(protocol=Protocol.SSH, to="two")
+    login, look, places = PlanSpelling(shell).words(estate, proof)
+    await Attempt().run(hands.prove_traffic, errands.of(proof))
+    assert login == f"login as probe over ssh at 127.0.0.1:{front.ports[Protocol.SSH]}"
+    assert look.startswith("until a node of two lists it: ")
+    assert {target for api in front.apis.values() for target in api.targets} == {
+        look.rpartition(": ")[2]
+    }
+    assert places == "asked for that: one-server1, two-server1"

@@ -156,7 +156,10 @@ async def half_a_file_lies_there(lab: Lab, place: str) -> bool:
 
 
 async def half_stopped(lab: Lab, place: str) -> bool:
-    """Whether HTTP is said to be alive, and lets nobody in."""
+    """Whether HTTP is said to be alive, lets nobody in, and somebody's stop waits for its end."""
+    waiting = f"cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -F {lab.home(place)}/bin/stop_httpd"
+    if "-g -timeout 600" not in (await lab.run(place, waiting)).text:
+        return False
     if await lab.status(place, "httpd") != "httpd is alive":
         return False
     try:
@@ -190,7 +193,7 @@ SEEN: dict[str, Reading] = {
     "cluster_nodes_differ": answers("configurations/clusterManagement", "cluster1-server9"),
     "service_unreadable": prints("{home}/bin/status_sshd", "desync"),
     "target_edge_login_fails": the_probe_is_refused,
-    "kills_user_processes": prints("loginctl show-user", "(?m)^KillUserProcesses=yes$"),
+    "kills_user_processes": prints("loginctl show-session", "(?m)^KillUserProcesses=yes$"),
     "protocol_server_not_running": prints("{home}/bin/status_sshd", "sshd is down"),
     "protocol_server_not_in_estate": prints("{home}/bin/status_as2d", "as2d is alive"),
     "transaction_manager_not_running": answers("transactionManager", "Not running"),

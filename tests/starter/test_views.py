@@ -7,15 +7,13 @@ from datetime import timedelta
 import jsonschema  # type: ignore[import-untyped] # ships no annotations
 import pytest
 
-from starter.papers import plan_view
 from starter.schema import estate_schema
 from starter.screen import MOST_ORDERS, RunView
 from starter.sight import Pending, Sight
 from starter.words import broken, clean, commands, estimate, left_words
 from tests import estates
 from tests.starter.runs import NOW, Seen, gate, question, shown, told
-from workflows.estate import Estate, Protocol
-from workflows.plan import plan_switchover
+from workflows.estate import Protocol
 from workflows.progress import Progress, RunState
 from workflows.reports import QueueLeft, SessionsLeft
 from workflows.stages import Slug
@@ -245,42 +243,6 @@ def test_what_weakened_the_promise_is_seen() -> None:
     """Exceptions stand in the view of a run, not only in its outcome."""
     progress = Seen().progress.model_copy(update={"exceptions": ("ann skipped it: late",)})
     assert "exception: ann skipped it: late" in view(progress)
-
-
-def test_a_plan_says_who_is_asked_and_when() -> None:
-    """Approvals, the change window and the webhook are part of what is reviewed."""
-    given = estates.written(
-        approvals={"approvers": ["ann", "bob", "cid"], "needed": 2, "expires_after": 3600},
-        change_window={"begins": "02:00", "ends": "05:00", "timezone": "Europe/Berlin"},
-        webhook={"url": "env:HOOK", "secret": "env:HOOK_SECRET"},
-    )
-    plan = plan_switchover(Estate.model_validate(given), estates.request(on_expiry="reject"))
-    text = shown(plan_view(plan))
-    assert "approvals by 2 different people of ann, bob, cid" in text
-    assert "a gate that nobody answers for 1:00:00 is refused" in text
-    assert "change window 02:00 to 05:00 Europe/Berlin, every day" in text
-    assert "told of waits and of the end: env:HOOK" in text
-
-
-def test_a_plan_by_node_is_shown_as_chains() -> None:
-    """Every order once, each Server's orders below its name."""
-    run = Seen(variant="by_node", approve_before=["stop_scheduling"])
-    text = shown(plan_view(run.plan))
-    orders = [order for stage in run.plan.stages for order in stage.orders]
-    assert all(text.count(f"{order}\n") + text.count(f"{order}   ") == 1 for order in orders)
-    edges, first, second, start = (
-        text.index(words)
-        for words in (
-            "the Edges of cluster1, before its Servers",
-            "cluster1-server1, at its own pace",
-            "cluster1-server2, at its own pace",
-            "5 start_scheduling",
-        )
-    )
-    assert text.index("point of no return") < edges < first < second < start
-    assert (
-        first < text.index("stop the Transaction Manager gracefully on cluster1-server1") < second
-    )
 
 
 def test_the_schema_accepts_what_the_worker_accepts() -> None:

@@ -31,6 +31,7 @@ from workflows.contract import (
     ReplicationErrand,
     Scheduling,
     SessionErrand,
+    Spelling,
     StorageErrand,
     Storages,
     Traffic,
@@ -42,11 +43,13 @@ from workflows.estate import Estate, Kind, Protocol
 from workflows.plan import Plan, plan_switchover
 from workflows.progress import Notice, Outcome
 from workflows.request import Request
+from workflows.reviewed import Spelled
 from workflows.verdicts import Direction, Verdict
 
 
 class FakeHands(
     Planning,
+    Spelling,
     Nodes,
     Scheduling,
     Waits,
@@ -85,6 +88,10 @@ class FakeHands(
         self.last: Verdict | None = None
         """What the last look at this estate's readiness came to."""
         self.kept: list[Outcome] = []
+        self.reviewed: dict[str, Plan] = {}
+        """By hash: plans that someone looked at."""
+        self.forgetful = False
+        """Whether no reviewed plan can be kept."""
         self.told: list[Notice] = []
 
     @activity.defn
@@ -92,7 +99,24 @@ class FakeHands(
         """Plan for the one estate there is."""
         if request.estate != self.estate.name:
             raise BadInput(f"there is no estate {request.estate}; there is {self.estate.name}")
-        return plan_switchover(self.estate, request)
+        return plan_switchover(self.estate, request, self.reviewed.get(request.plan_hash or ""))
+
+    @activity.defn
+    async def keep_plan(self, plan: Plan) -> str:
+        """Keep it in memory."""
+        if self.forgetful:
+            raise Refused("no room")
+        self.reviewed[plan.hash] = plan
+        return f"/records/plans/{plan.hash}.json"
+
+    @activity.defn
+    async def spell_out(self, plan: Plan) -> tuple[Spelled, ...]:
+        """Say each order's own sentence."""
+        return tuple(
+            Spelled(stage=stage.slug, order=order.key, commands=(f"would {order}",))
+            for stage in plan.stages
+            for order in stage.orders
+        )
 
     @activity.defn
     async def keep_outcome(self, outcome: Outcome) -> str:
