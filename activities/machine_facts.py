@@ -35,7 +35,8 @@ if [ -d "$at" ] && [ -w "$at" ] && [ -x "$at" ]; then echo "ledger yes"; else ec
 df -Pk "$at" | awk 'NR == 2 { print "free " $4 }'
 
 [ -d /run/systemd/system ] && echo "systemd yes" || echo "systemd no"
-command -v loginctl >/dev/null 2>&1 && timeout 3 loginctl show 2>/dev/null | grep '^Kill' |
+# Without the name of a user it shows the manager's own properties.
+command -v loginctl >/dev/null 2>&1 && timeout 3 loginctl show-user 2>/dev/null | grep '^Kill' |
   sed 's/^/login /'
 
 if [ -d "$home/conf" ] && cd "$home/conf"; then
