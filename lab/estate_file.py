@@ -26,6 +26,7 @@ from lab.layout import (
     NodeLayout,
 )
 from lab.loadbalancer import LoadBalancer, names
+from lab.storage import MARKERS
 from workflows.estate import Estate
 
 Described = dict[str, Any]
@@ -99,6 +100,7 @@ def _cluster(layout: Layout, cluster: ClusterLayout) -> Described:
             "password": _secret(layout, "database_password"),
         },
         "storage": str(cluster.storage),
+        "storage_markers": MARKERS,
     }
 
 
@@ -134,6 +136,7 @@ def _load_balancer(layout: Layout) -> Described:
                 "boot_id": str(root / "proc/boot_id"),
                 "hosts_file": str(balancer.hosts_file),
                 "reload": [str(balancer.reload_command)],
+                "configuration": str(balancer.site_configuration),
             }
         ],
         "names": names(layout),

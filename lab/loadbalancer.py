@@ -69,18 +69,18 @@ awk '
         for (i = 2; i <= NF; i++) if (!($i in address)) address[$i] = $1
         next
     }}
-    {{
-        while (match($0, /@[a-z0-9-]+@/)) {{
-            name = substr($0, RSTART + 1, RLENGTH - 2)
-            if (!(name in address)) {{
-                print "etc/hosts has no address for " name > "/dev/stderr"
+    $1 == "server" {{
+        split($3, at, ":")
+        if (at[1] !~ /^[0-9.]+$/) {{
+            if (!(at[1] in address)) {{
+                print "etc/hosts has no address for " at[1] > "/dev/stderr"
                 exit 1
             }}
-            $0 = substr($0, 1, RSTART - 1) address[name] substr($0, RSTART + RLENGTH)
+            sub(" " at[1] ":", " " address[at[1]] ":")
         }}
-        print
     }}
-' etc/hosts etc/haproxy.cfg.template > "$new"
+    {{ print }}
+' etc/hosts etc/haproxy.site.cfg > "$new"
 '{haproxy}' -c -f "$new" >/dev/null
 to=$(awk 'FNR == NR {{ cluster[$1] = $2; next }}
           $1 == "server" {{ split($3, at, ":"); print cluster[at[1]] }}
@@ -139,6 +139,11 @@ class LoadBalancer:
         return self._root / "etc/hosts"
 
     @property
+    def site_configuration(self) -> Path:
+        """What the site wrote, with names; the reload renders it."""
+        return self._root / "etc/haproxy.site.cfg"
+
+    @property
     def reload_command(self) -> Path:
         """The site's command that makes the load balancer read the hosts file again."""
         return self._root / "bin/reload_loadbalancer"
@@ -147,7 +152,7 @@ class LoadBalancer:
         """Write the machine's files and start HAProxy; returns when it listens."""
         for folder in ("etc", "bin"):
             (self._root / folder).mkdir(parents=True, exist_ok=True)
-        self._write("etc/haproxy.cfg.template", self._template())
+        self._write("etc/haproxy.site.cfg", self.site())
         self._write("etc/haproxy.cfg", self._rendered())
         self._write("etc/clusters", self._clusters())
         self._write("etc/hosts", self._hosts())
@@ -169,6 +174,7 @@ class LoadBalancer:
         if self._process.poll() is not None:
             await self.start()
         elif self.differences():
+            self._write("etc/haproxy.site.cfg", self.site())
             self._write("etc/hosts", self._hosts())
             command = await asyncio.create_subprocess_exec(self.reload_command)
             assert await command.wait() == 0
@@ -183,7 +189,11 @@ class LoadBalancer:
 
     def differences(self) -> list[str]:
         """Everything in which the load balancer differs from the baseline."""
-        wished = {"etc/hosts": self._hosts(), "etc/haproxy.cfg": self._rendered()}
+        wished = {
+            "etc/hosts": self._hosts(),
+            "etc/haproxy.site.cfg": self.site(),
+            "etc/haproxy.cfg": self._rendered(),
+        }
         return [
             f"loadbalancer1: {name} is not the baseline's"
             for name, text in wished.items()
@@ -211,7 +221,8 @@ class LoadBalancer:
             row["status"] for row in csv.DictReader(lines) if row["svname"] in names(self.layout)
         ]
 
-    def _template(self) -> str:
+    def site(self) -> str:
+        """The site's own configuration: servers by the names that the hosts file resolves."""
         address = self.layout.load_balancer
         services = (
             SERVICE.format(
@@ -219,7 +230,7 @@ class LoadBalancer:
                 address=address,
                 port=port,
                 servers="\n".join(
-                    f"    server {name} @{name}@:{port}" for name in names(self.layout)
+                    f"    server {name} {name}:{port}" for name in names(self.layout)
                 ),
             )
             for protocol, port in FRONTENDS.items()
@@ -227,9 +238,9 @@ class LoadBalancer:
         return CONFIGURATION.format(address=address, statistics=STATISTICS_PORT) + "".join(services)
 
     def _rendered(self) -> str:
-        text = self._template()
+        text = self.site()
         for name, address in names(self.layout).items():
-            text = text.replace(f"@{name}@", address["cluster1"])
+            text = text.replace(f" {name}:", f" {address['cluster1']}:")
         return text
 
     def _clusters(self) -> str:

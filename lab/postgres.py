@@ -31,6 +31,7 @@ SETTINGS = {
     "max_connections": "120",
     "max_wal_senders": "8",
     "max_replication_slots": "8",
+    "max_slot_wal_keep_size": "1TB",  # a suspended link's slot is lost beyond it
     "max_active_replication_origins": "8",
     "max_logical_replication_workers": "8",
     "wal_retrieve_retry_interval": "100ms",  # how soon a resumed subscription applies again

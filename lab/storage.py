@@ -25,6 +25,8 @@ from lab.layout import Layout
 from lab.readings import alive
 from lab.switches import Switches
 
+MARKERS = "markers"
+"""A folder on each storage where a product may write, to see how late the other side sees it."""
 LOOKS_EVERY = 0.05
 """Seconds between two looks; what is measured as delay is the switch and up to this much more."""
 COARSE = 0.05
@@ -164,7 +166,7 @@ class Storage:
     def start(self) -> None:
         """Begin to keep them in sync."""
         for root in self._roots:
-            for folder in ("accounts", "inbox", "done"):
+            for folder in ("accounts", "inbox", "done", MARKERS):
                 (root / folder).mkdir(parents=True, exist_ok=True)
         words = [sys.executable, "-m", "lab.storage", *map(str, self._roots)]
         log = self._layout.root / "storage.log"

@@ -262,7 +262,13 @@ CHECKS = (
     ),
     # Files.
     _check("storage_differs", "Files are the same on both sides", Scope.CLUSTERS, until=_TRAFFIC),
-    _check("storage_unreadable", "Both storages can be read", Scope.CLUSTERS, until=_TRAFFIC),
+    _check(
+        "storage_unreadable",
+        "Both storages can be read",
+        Scope.CLUSTERS,
+        until=_TRAFFIC,
+        acceptable=True,
+    ),
     _check(
         "storage_delay_exceeded",
         "What one side writes, the other sees in time",

@@ -287,8 +287,6 @@ class Limits(Value):
     """Unchanged for longer than this, an unfinished file is an orphan."""
     clock: timedelta = timedelta(seconds=5)
     """How far a clock may be from the worker's."""
-    sticky: timedelta = timedelta()
-    """How long a load balancer may pin a client to a node after the redirect."""
     storage_sample: PositiveInt = 200
     """How many files of each side are held against the other's."""
 
