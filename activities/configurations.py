@@ -167,7 +167,7 @@ class _Own:
         nodes = [word for node in cluster.nodes for word in (node.name, node.address)]
         words = {*nodes, cluster.database.name, cluster.database.address, cluster.storage}
         longest_first = sorted(map(re.escape, words), key=len, reverse=True)
-        self._pattern = re.compile(rf"(?<![\w.-])(?:{'|'.join(longest_first)})(?![\w-]|\.\d)")
+        self._pattern = re.compile(rf"(?<![\w.])(?:{'|'.join(longest_first)})(?!\w|\.\d)")
 
     def left_out(self, text: str) -> str:
         return self._pattern.sub("<own>", text)
