@@ -23,17 +23,18 @@ async def tolerant(
     severity: Severity = Severity.BLOCKS,
     *,
     nonsense: str = "reading_unusable",
+    within: float = GIVE_UP_AFTER,
 ) -> T | Finding:
     """Return the reading, or the finding that says why there is none.
 
     *silence* names the finding where the place does not answer, *nonsense* the one where its
-    answer is of no use.
+    answer is of no use. It is given up after so many seconds *within*.
     """
     try:
-        async with asyncio.timeout(GIVE_UP_AFTER):
+        async with asyncio.timeout(within):
             return await reading()
     except TimeoutError:
-        name, seen = silence, f"no answer within {GIVE_UP_AFTER:.0f} s"
+        name, seen = silence, f"no answer within {within:.0f} s"
     except Unreachable as fault:
         name, seen = silence, str(fault)
     except AccessRefused as refusal:

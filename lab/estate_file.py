@@ -47,12 +47,17 @@ TIMING: Mapping[str, float] = {
 """The lab's delays are short; a real estate keeps the defaults."""
 
 
-def write_estate(layout: Layout, timing: Mapping[str, float] | None = None) -> Estate:
+def write_estate(
+    layout: Layout, timing: Mapping[str, float] | None = None, *, markers: bool = False
+) -> Estate:
     """Write the estate file, and return what it says; keys and hosts must have been made.
 
-    *timing* holds what is to differ from ``TIMING``, in seconds.
+    *timing* holds what is to differ from ``TIMING``, in seconds. With *markers* the storages'
+    delay may be measured: on a machine that is busy with more than a lab it is no alarm.
     """
     described = describe(layout, timing)
+    for cluster in described["clusters"] if markers else ():
+        cluster["storage_markers"] = MARKERS
     estate = Estate.model_validate(described)
     layout.estate_file.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(described, sort_keys=False, width=100)
@@ -100,7 +105,6 @@ def _cluster(layout: Layout, cluster: ClusterLayout) -> Described:
             "password": _secret(layout, "database_password"),
         },
         "storage": str(cluster.storage),
-        "storage_markers": MARKERS,
     }
 
 

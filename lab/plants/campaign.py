@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.direction import SOURCE, TARGET
+from lab.estate_file import write_estate
 from lab.house import Lab
 from lab.plants.garden import Garden
 from lab.plants.plant import Plant
@@ -118,6 +119,7 @@ class Campaign:
         """Plant everything, one at a time; return whether all of it was found."""
         results = Results()
         async with Lab.open(self._directory) as lab, _product(lab) as product:
+            write_estate(lab.layout, markers=True)
             await self._look_at_a_clean_one(lab, product, results)
             garden = Garden(lab.layout)
             for plant in self._plants:
