@@ -79,8 +79,7 @@ def schedule_view(there: InForce) -> Iterator[RenderableType]:
 
 def _ran(ran: Ran) -> Text:
     style = {None: "yellow", 0: "green"}.get(ran.findings, "red")
-    found = f", {ran.findings} findings" if ran.findings else ""
-    told_ = clean(f"{ran.words}{found}")
+    told_ = clean(f"{ran.words}{_counted(ran.findings or 0)}")
     return Text.assemble(f"{ran.at.astimezone():%Y-%m-%d %H:%M:%S}  ", (told_, style))
 
 
@@ -148,8 +147,11 @@ def _said(finding: Finding) -> Iterable[tuple[str, str]]:
 
 def _score(verdict: Verdict) -> Text:
     count = len(verdict.findings)
-    found = f", {count} finding{'s' if count > 1 else ''}" if count else ""
     style = "bold green" if not count else "bold yellow" if verdict.ready else "bold red"
     title = f"{verdict.estate}: {verdict.source} → {verdict.target}"
-    words = f"{title}   {summary(verdict)}{found}, in {verdict.seconds:.1f} s"
+    words = f"{title}   {summary(verdict)}{_counted(count)}, in {verdict.seconds:.1f} s"
     return Text(clean(words), style=style)
+
+
+def _counted(findings: int) -> str:
+    return f", {findings} finding{'s' if findings > 1 else ''}" if findings else ""

@@ -179,7 +179,7 @@ async def test_a_schedule(
         hands.readings = {}
     shown_ = await operator.types("check", name, *MOVE, "--schedule")
     assert "ready, 69 of 69 checks hold" in shown_.words
-    assert "not ready, 68 of 69 checks hold, 1 findings" in shown_.words
+    assert "not ready, 68 of 69 checks hold, 1 finding" in shown_.words
     await handle.pause()
     again = await operator.types(
         "check", name, *MOVE, "--every", "1h", "--accept", "options_differ=x"
