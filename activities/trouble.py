@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from workflows.checks import Severity
+from workflows.checks import BY_NAME
 from workflows.errors import AccessRefused, SwitchoverError, Unreachable
 from workflows.reports import Finding
 
@@ -20,7 +20,6 @@ async def tolerant(
     reading: Callable[[], Awaitable[T]],
     place: str,
     silence: str,
-    severity: Severity = Severity.BLOCKS,
     *,
     nonsense: str = "reading_unusable",
     within: float = GIVE_UP_AFTER,
@@ -47,7 +46,7 @@ async def tolerant(
         seen=seen.removeprefix(f"{place}: "),
         expected="an answer",
         advice=_ADVICE.get(name, "look whether it is up, and at the way from the worker to it"),
-        severity=severity,
+        severity=BY_NAME[name].severity,
     )
 
 

@@ -45,6 +45,7 @@ TIMING: Mapping[str, float] = {
     "cool_down": 0,
 }
 """The lab's delays are short; a real estate keeps the defaults."""
+MEASURED: Mapping[str, float] = {"storage_delay": 4}
 
 
 def write_estate(
@@ -53,9 +54,9 @@ def write_estate(
     """Write the estate file, and return what it says; keys and hosts must have been made.
 
     *timing* holds what is to differ from ``TIMING``, in seconds. With *markers* the storages'
-    delay may be measured: on a machine that is busy with more than a lab it is no alarm.
+    delay may be measured, and has a limit that a busy machine does not exceed by itself.
     """
-    described = describe(layout, timing)
+    described = describe(layout, {**(timing or {}), **(MEASURED if markers else {})})
     for cluster in described["clusters"] if markers else ():
         cluster["storage_markers"] = MARKERS
     estate = Estate.model_validate(described)

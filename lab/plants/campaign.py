@@ -48,7 +48,13 @@ class Row:
     @classmethod
     def of(cls, plant: Plant, place: str, checked: Checked) -> Row:
         """Judge what was said of an estate with one fault."""
-        named = [f for f in checked.findings if (f["name"], f["place"]) == (plant.name, place)]
+        # What is wrong with a cluster may be found on its nodes.
+        named = [
+            finding
+            for finding in checked.findings
+            if finding["name"] == plant.name
+            and (finding["place"] == place or finding["place"].startswith(f"{place}-"))
+        ]
         others = [f"{f['place']}: {f['name']}" for f in checked.findings if f not in named]
         return cls(
             fault=plant.name,
