@@ -117,3 +117,16 @@ async def test_a_paused_run_says_who_paused_it(ui: WebUi, run: Run) -> None:
     await ui.signals("approve", GATE)
     await ui.signals("resume", {"by": "bob"})
     assert (await run.outcome()).outcome == "completed"
+
+
+async def test_a_run_that_must_not_begin_says_why(ui: WebUi, run: Run) -> None:
+    """What speaks against it is the readable failure, and nothing was changed."""
+    run.hands.readings["cluster2-edge1"] = {"taeh": "b" * 64, "sessions": 2}
+    await ui.starts(REQUEST)
+    await ui.sees("Workflow started successfully")
+    reason = await run.failure()
+    await ui.opens("Timeline")
+    for words in ("cluster2-edge1: taeh_differs", "cluster2-edge1: target_has_sessions"):
+        assert words in reason
+        await ui.sees(words)
+    assert not run.hands.effects
