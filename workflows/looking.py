@@ -16,7 +16,6 @@ from workflows.readings import Reading
 from workflows.reports import Finding
 from workflows.stages import Slug
 
-
 SIDE_BY_SIDE = 20
 """Places that are looked at together: of eighty nodes at once each would seem slow."""
 
