@@ -1,4 +1,4 @@
-"""A lab whose machines' file systems can be made read-only: zero writes are proven by trying."""
+"""A lab whose file systems can be made read-only: that nobody writes is proven by trying."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from lab.layout import Layout
 from tests.starter.desk import ROOT
 
 READY_WITHIN = 60
-OWN = ("run", "var/log", "opt/axway/SecureTransport/var/logs")
+OWN = ("run", "var/log", "opt/axway/SecureTransport/var/logs", "accounts")
 """What the lab itself writes: where scripts and services meet, what its processes print, and what
-a server logs of everyone who logs in."""
+a server keeps of whoever logs in, its log and a home."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +29,25 @@ class Apart:
     pid: int
 
     @property
-    def machines(self) -> tuple[Path, ...]:
-        """The root directory of every machine, the load balancer's among them."""
-        return tuple(self.layout.root / "machines" / name for name in machine_names(self.layout))
+    def roots(self) -> tuple[Path, ...]:
+        """The files of every machine, the load balancer's among them, and of both storages."""
+        machines = (self.layout.root / "machines" / name for name in machine_names(self.layout))
+        return (*machines, *(cluster.storage for cluster in self.layout.clusters))
 
     def files(self) -> dict[str, tuple[int, ...]]:
-        """Every file and directory of the machines, with all that a write would change."""
+        """Every file and directory there, with all that a write would change."""
         return {
             str(path): (seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-            for root in self.machines
+            for root in self.roots
             for path in _under(root)
             for seen in [path.lstat()]
         }
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
-        """Let nobody write to any machine: by mounts as root, by modes as anyone else."""
+        """Let nobody write to any of them: by mounts as root, by modes as anyone else."""
         if os.geteuid() == 0:
-            for root in self.machines:
+            for root in self.roots:
                 self._sees("mount", "--bind", str(root), str(root))
                 self._sees("mount", "-o", "remount,bind,ro", str(root))
                 for own in (str(root / place) for place in OWN if (root / place).exists()):
@@ -54,7 +55,7 @@ class Apart:
                     self._sees("mount", "-o", "remount,bind,rw", own)
             yield
             return
-        modes = {path: path.stat().st_mode for root in self.machines for path in _under(root)}
+        modes = {path: path.stat().st_mode for root in self.roots for path in _under(root)}
         for path, mode in modes.items():
             path.chmod(mode & ~0o222)
         yield

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)> & \"'\x1b[2J"
-PHONE: ViewportSize = {"width": 390, "height": 844}
+PHONE = ViewportSize(width=390, height=844)
 
 
 def found() -> Verdict:

@@ -56,11 +56,11 @@ async def reviewed(apart: Apart, address: str, place: Path) -> dict[str, Any]:
 async def test_a_plan_is_shown_of_an_estate_that_nobody_can_write_to(
     apart: Apart, temporal: Client, tmp_path: Path
 ) -> None:
-    """Every machine read-only, and all is read, spelled and judged; nothing was ever done."""
+    """Machines and storages read-only, and all is read, spelled and judged; nothing was done."""
     before = apart.files()
     ledgers = [node.ledger for node in apart.layout.nodes]
     with apart.read_only():
-        assert all(apart.refuses(root / "var/lib/anything") for root in apart.machines)
+        assert all(apart.refuses(root / "anything") for root in apart.roots)
         read = await reviewed(apart, temporal.service_client.config.target_host, tmp_path)
     kinds = {step["order"].partition(".")[0] for step in read["steps"]}
     holds = {
@@ -68,6 +68,11 @@ async def test_a_plan_is_shown_of_an_estate_that_nobody_can_write_to(
         for kind in kinds & set(CHANGING)
     }
     assert holds == CHANGING
+    # Nobody even tried: a marker file, say, would have been refused, and that is a finding.
+    assert {f["name"] for f in read["findings"]} == {
+        "ledger_not_writable",
+        "hosts_file_not_writable",
+    }
     assert all(s["commands"] for s in read["steps"] if s["stage"] != "check_prerequisites")
     assert list(records.read(apart.layout.effects)) == []
     assert not any(ledger.exists() for ledger in ledgers)
