@@ -8,11 +8,20 @@ from pathlib import Path
 
 from lab.house import is_running
 from lab.layout import Layout
-from lab.plants import configuration, nodes, programs, running
+from lab.plants import configuration, estate, history, nodes, programs, running, temporal
 from lab.plants.hands import NotPlanted
 from lab.plants.plant import Plant
 
-PLANTS = (*nodes.PLANTS, *programs.PLANTS, *running.PLANTS, *configuration.PLANTS)
+PLANTS = (
+    *nodes.PLANTS,
+    *programs.PLANTS,
+    *running.PLANTS,
+    *configuration.PLANTS,
+    *estate.PLANTS,
+    *history.PLANTS,
+    *temporal.PLANTS,
+)
+"""In the order in which a campaign plants them: what takes longest to go comes last."""
 BY_NAME = {plant.name: plant for plant in PLANTS}
 
 
