@@ -47,7 +47,7 @@ ADDRESSED: Mapping[str, str] = {
     "As2.MessageId.Domain": "{node.name}",
     "Http.Redirect.Url": "https://{node.address}:8443/",
     "Mail.From": "securetransport@{node.name}",
-    "Pesit.ServerIdentity": "ST-{node.name}",
+    "Pesit.ServerIdentity": "{node.name}",
     "Ssh.Banner.Text": "Welcome to {node.name} ({node.address})",
     "Streaming.Advertised.Address": "{node.address}",
 }
