@@ -37,6 +37,8 @@ LISTS = {
 }
 """By resource of the admin API: the check that its comparison belongs to."""
 
+COMPARED_WITHIN = 18.0
+"""Seconds: the lists of both sides, twice where they differ; the attempt itself has 20."""
 MOST_NAMES = 2000
 """Longer lists are compared by their number alone: a page has a hundred."""
 MOST_TOLD = 20
@@ -78,11 +80,15 @@ class RestConfigurations(Configurations):
         """Name what differs; what cannot be read is in the reading's trouble, never an error."""
         place = errand.target.name
         async with pulse():
-            found = await tolerant(lambda: self._twice(errand), place, UNREADABLE)
-        if isinstance(found, Finding):
-            return ParityReading(
-                place=place, trouble=(found.model_copy(update={"name": UNREADABLE}),)
+            found = await tolerant(
+                lambda: self._twice(errand),
+                place,
+                UNREADABLE,
+                nonsense=UNREADABLE,
+                within=COMPARED_WITHIN,
             )
+        if isinstance(found, Finding):
+            return ParityReading(place=place, trouble=(found,))
         return ParityReading(
             place=place, compared=dict(found.numbers), differences=tuple(_told(found.differences))
         )
@@ -167,7 +173,7 @@ class _Own:
         nodes = [word for node in cluster.nodes for word in (node.name, node.address)]
         words = {*nodes, cluster.database.name, cluster.database.address, cluster.storage}
         longest_first = sorted(map(re.escape, words), key=len, reverse=True)
-        self._pattern = re.compile(rf"(?<![\w.-])(?:{'|'.join(longest_first)})(?![\w-]|\.\d)")
+        self._pattern = re.compile(rf"(?<![\w.])(?:{'|'.join(longest_first)})(?!\w|\.\d)")
 
     def left_out(self, text: str) -> str:
         return self._pattern.sub("<own>", text)

@@ -12,7 +12,6 @@ from activities.admin import Admin
 from activities.sightings import Sighting
 from activities.survey import Survey
 from activities.trouble import tolerant
-from workflows.checks import Severity
 from workflows.contract import SessionErrand
 from workflows.estate import Kind, Node
 from workflows.observations import ObserveNode
@@ -50,11 +49,10 @@ class Observer:
         over_api = asyncio.gather(
             tolerant(lambda: self._scheduling(node), node.name, ADMIN),
             tolerant(lambda: self._version(node), node.name, ADMIN),
-            tolerant(lambda: self._timeouts(node), node.name, ADMIN, Severity.WARNS),
+            tolerant(lambda: self._timeouts(node), node.name, ADMIN),
         )
         services, sessions, taeh, clock, facts = await over_shell
         scheduling, version, timeouts = await over_api
-        # The timeouts' findings only warn, so a blocking one of the same name comes after them.
         results = (timeouts, services, sessions, taeh, clock, facts, scheduling, version)
         sightings: dict[Service, Sighting] = {}
         for found in (services, scheduling):

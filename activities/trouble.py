@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from workflows.checks import Severity
+from workflows.checks import BY_NAME
 from workflows.errors import AccessRefused, SwitchoverError, Unreachable
 from workflows.reports import Finding
 
@@ -20,20 +20,20 @@ async def tolerant(
     reading: Callable[[], Awaitable[T]],
     place: str,
     silence: str,
-    severity: Severity = Severity.BLOCKS,
     *,
     nonsense: str = "reading_unusable",
+    within: float = GIVE_UP_AFTER,
 ) -> T | Finding:
     """Return the reading, or the finding that says why there is none.
 
     *silence* names the finding where the place does not answer, *nonsense* the one where its
-    answer is of no use.
+    answer is of no use. It is given up after so many seconds *within*.
     """
     try:
-        async with asyncio.timeout(GIVE_UP_AFTER):
+        async with asyncio.timeout(within):
             return await reading()
     except TimeoutError:
-        name, seen = silence, f"no answer within {GIVE_UP_AFTER:.0f} s"
+        name, seen = silence, f"no answer within {within:.0f} s"
     except Unreachable as fault:
         name, seen = silence, str(fault)
     except AccessRefused as refusal:
@@ -46,7 +46,7 @@ async def tolerant(
         seen=seen.removeprefix(f"{place}: "),
         expected="an answer",
         advice=_ADVICE.get(name, "look whether it is up, and at the way from the worker to it"),
-        severity=severity,
+        severity=BY_NAME[name].severity,
     )
 
 

@@ -16,6 +16,7 @@ import typer
 from lab.configured import ACCOUNTS
 from lab.crash.command import crash
 from lab.demo import Demo, Wishes
+from lab.estate_file import write_estate
 from lab.expected import Variant
 from lab.faults.fault import Fault
 from lab.faults.operator import Answer
@@ -120,6 +121,7 @@ async def _serve(place: Path, servers: int, edges: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with Lab.open(place, servers, edges) as lab:
+        write_estate(lab.layout, markers=True)
         print(f"ready: {lab.layout.estate_file}", flush=True)
         await ended.wait()
 

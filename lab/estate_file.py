@@ -45,14 +45,20 @@ TIMING: Mapping[str, float] = {
     "cool_down": 0,
 }
 """The lab's delays are short; a real estate keeps the defaults."""
+MEASURED: Mapping[str, float] = {"storage_delay": 4}
 
 
-def write_estate(layout: Layout, timing: Mapping[str, float] | None = None) -> Estate:
+def write_estate(
+    layout: Layout, timing: Mapping[str, float] | None = None, *, markers: bool = False
+) -> Estate:
     """Write the estate file, and return what it says; keys and hosts must have been made.
 
-    *timing* holds what is to differ from ``TIMING``, in seconds.
+    *timing* holds what is to differ from ``TIMING``, in seconds. With *markers* the storages'
+    delay may be measured, and has a limit that a busy machine does not exceed by itself.
     """
-    described = describe(layout, timing)
+    described = describe(layout, {**(timing or {}), **(MEASURED if markers else {})})
+    for cluster in described["clusters"] if markers else ():
+        cluster["storage_markers"] = MARKERS
     estate = Estate.model_validate(described)
     layout.estate_file.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(described, sort_keys=False, width=100)
@@ -100,7 +106,6 @@ def _cluster(layout: Layout, cluster: ClusterLayout) -> Described:
             "password": _secret(layout, "database_password"),
         },
         "storage": str(cluster.storage),
-        "storage_markers": MARKERS,
     }
 
 

@@ -42,7 +42,7 @@ async def review(temporal: Temporal, request: Request) -> Review:
     with translated():
         asked = await temporal.client.start_workflow(
             PlanReview.run,
-            _input(request),
+            wished(request),
             id=f"plan-{request.estate}-{uuid4().hex[:8]}",
             task_queue=TASK_QUEUE,
             execution_timeout=REVIEW,
@@ -72,7 +72,7 @@ async def begin(temporal: Temporal, request: Request) -> Run:
         try:
             started = await temporal.client.start_workflow(
                 Switchover.run,
-                _input(request),
+                wished(request),
                 id=workflow_id(request.estate),
                 task_queue=TASK_QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
@@ -124,6 +124,6 @@ async def ended(run: Run, estate: str) -> Outcome:
     return await outcome_of(run)
 
 
-def _input(request: Request) -> dict[str, object]:
+def wished(request: Request) -> dict[str, object]:
     """Return the JSON object that a form of the Web UI would send."""
     return request.model_dump(mode="json", exclude_defaults=True)

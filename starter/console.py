@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import typer
 from rich.console import Console
 
 from starter import asking, options
-from starter.connection import Temporal, connect
+from starter.check import add_check
+from starter.connection import Temporal
 from starter.exits import Exit, Stop, exit_of
 from starter.live import outcome_of, watch
 from starter.options import (
@@ -41,12 +39,11 @@ from starter.plans import plan_json, plan_view
 from starter.schema import estate_schema
 from starter.screen import RunView
 from starter.sight import look
+from starter.terminal import asked, print_json, terminal
 from starter.verbs import add_verbs
 from workflows.progress import Outcome
 from workflows.request import Decision, Request
 from workflows.verbs import Verb
-
-T = TypeVar("T")
 
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""
@@ -93,7 +90,7 @@ def plan(  # noqa: PLR0913 - each is a word of the command line
     as_json: AsJson = False,
 ) -> None:
     """Show what a switchover would send, what holds already, and its plan hash; only looks."""
-    asked = options.request(
+    request = options.request(
         estate=estate,
         source=source,
         target=target,
@@ -104,11 +101,11 @@ def plan(  # noqa: PLR0913 - each is a word of the command line
         expires_after=options.duration(expires_after),
         on_expiry=on_expiry,
     )
-    reviewed = _asked(lambda temporal: asking.review(temporal, asked))
+    reviewed = asked(lambda temporal: asking.review(temporal, request))
     if as_json:
-        _print_json(plan_json(reviewed))
+        print_json(plan_json(reviewed))
     else:
-        _console().print(plan_view(reviewed))
+        terminal().print(plan_view(reviewed))
 
 
 @app.command()
@@ -130,7 +127,7 @@ def start(  # noqa: PLR0913 - each is a word of the command line
     wait: Wait = False,
 ) -> None:
     """Start a switchover."""
-    asked = options.request(
+    request = options.request(
         estate=estate,
         source=source,
         target=target,
@@ -145,7 +142,7 @@ def start(  # noqa: PLR0913 - each is a word of the command line
         reason=reason,
         accept=options.accepted(accept),
     )
-    _asked(lambda temporal: _begin(temporal, asked, wait=wait))
+    asked(lambda temporal: _begin(temporal, request, wait=wait))
 
 
 @app.command()
@@ -156,20 +153,20 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where a run is, once."""
-    sight = _asked(lambda temporal: look(temporal.run(estate, run_id)))
+    sight = asked(lambda temporal: look(temporal.run(estate, run_id)))
     if sight.progress is None:
         raise Stop(sight.trouble or "the run has no plan yet")
     if as_json:
-        _print_json(sight.progress.model_dump(mode="json"))
+        print_json(sight.progress.model_dump(mode="json"))
     else:
-        _console().print(RunView(sight, datetime.now(UTC)))
+        terminal().print(RunView(sight, datetime.now(UTC)))
 
 
 @app.command(name="watch")
 def watch_(estate: EstateName, run_id: RunId = None) -> None:
     """Show a run until it ends, and exit as it ended."""
-    console = _console()
-    outcome = _asked(lambda temporal: watch(temporal.run(estate, run_id), console))
+    console = terminal()
+    outcome = asked(lambda temporal: watch(temporal.run(estate, run_id), console))
     _end(console, outcome)
 
 
@@ -181,11 +178,11 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show how a run ended, with the evidence, and exit as it ended."""
-    outcome = _asked(lambda temporal: asking.ended(temporal.run(estate, run_id), estate))
+    outcome = asked(lambda temporal: asking.ended(temporal.run(estate, run_id), estate))
     if as_json:
-        _print_json(outcome.model_dump(mode="json"))
+        print_json(outcome.model_dump(mode="json"))
         raise typer.Exit(exit_of(outcome))
-    console = _console()
+    console = terminal()
     console.print(reports_view(outcome))
     _end(console, outcome)
 
@@ -193,20 +190,21 @@ def report(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of estate files."""
-    _print_json(estate_schema())
+    print_json(estate_schema())
 
 
 def _deliver(estate: str, verb: Verb, decision: Decision) -> None:
-    answer = _asked(lambda temporal: asking.decide(temporal, estate, verb, decision))
-    _console().print(answer, markup=False, soft_wrap=True)
+    answer = asked(lambda temporal: asking.decide(temporal, estate, verb, decision))
+    terminal().print(answer, markup=False, soft_wrap=True)
 
 
+add_check(app)
 add_verbs(app, _deliver)
 
 
 async def _begin(temporal: Temporal, request: Request, *, wait: bool) -> None:
     run = await asking.begin(temporal, request)
-    console = _console()
+    console = terminal()
     console.print(
         f"started {request.estate}: {request.source} → {request.target}; workflow id {run.id}, "
         f"run id {run.run_id}\n"
@@ -229,24 +227,7 @@ def _complain(why: object, code: int) -> int:
     return code
 
 
-def _asked(question: Callable[[Temporal], Coroutine[Any, Any, T]]) -> T:
-    async def ask() -> T:
-        return await question(await connect())
-
-    return asyncio.run(ask())
-
-
 def _end(console: Console, outcome: Outcome) -> None:
     """Show the outcome, and exit as it says."""
     console.print(outcome_view(outcome))
     raise typer.Exit(exit_of(outcome))
-
-
-def _console() -> Console:
-    """Return where tables go: as wide as the terminal, or wide enough for a file."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))  # noqa: T201 - this is the command's output

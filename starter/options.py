@@ -114,12 +114,17 @@ def duration(words: str | None) -> str | None:
     """Return a time such as 30m, 2h or PT2H the way JSON says it; None where none was given."""
     if words is None:
         return None
+    return _DURATION.dump_json(span(words, "--expires-after")).decode()[1:-1]
+
+
+def span(words: str, option: str) -> timedelta:
+    """Return the time that was given for an option; Stop where it is none."""
     short = re.fullmatch(r"(\d+) ?([smhd])", words.strip().lower())
     try:
         given = timedelta(**{UNITS[short[2]]: int(short[1])}) if short else words
-        return TypeAdapter(timedelta).dump_json(_DURATION.validate_python(given)).decode()[1:-1]
+        return _DURATION.validate_python(given)
     except (ValidationError, OverflowError) as mistake:
-        told = f"--expires-after {words}: write a time such as 30m, 2h or 1d"
+        told = f"{option} {words}: write a time such as 30m, 2h or 1d"
         raise Stop(told, Exit.BAD_INPUT) from mistake
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.direction import SOURCE, TARGET
+from lab.estate_file import write_estate
 from lab.house import Lab
 from lab.plants.garden import Garden
 from lab.plants.plant import Plant
@@ -47,7 +48,13 @@ class Row:
     @classmethod
     def of(cls, plant: Plant, place: str, checked: Checked) -> Row:
         """Judge what was said of an estate with one fault."""
-        named = [f for f in checked.findings if (f["name"], f["place"]) == (plant.name, place)]
+        # What is wrong with a cluster may be found on its nodes.
+        named = [
+            finding
+            for finding in checked.findings
+            if finding["name"] == plant.name
+            and (finding["place"] == place or finding["place"].startswith(f"{place}-"))
+        ]
         others = [f"{f['place']}: {f['name']}" for f in checked.findings if f not in named]
         return cls(
             fault=plant.name,
@@ -118,6 +125,7 @@ class Campaign:
         """Plant everything, one at a time; return whether all of it was found."""
         results = Results()
         async with Lab.open(self._directory) as lab, _product(lab) as product:
+            write_estate(lab.layout, markers=True)
             await self._look_at_a_clean_one(lab, product, results)
             garden = Garden(lab.layout)
             for plant in self._plants:

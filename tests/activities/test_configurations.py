@@ -234,10 +234,11 @@ async def test_a_cluster_that_says_nothing_is_trouble(pair: Any, shell: Shell) -
 
 def test_names_of_machines_are_left_out_whole() -> None:
     """A longer address that begins alike is another one."""
-    names = {"name": "a", "values": ["203.0.113.1 and 203.0.113.10", "node-1.example.com"]}
+    values = ["203.0.113.1 and 203.0.113.10", "node-1.example.com", "ST-node-1", "node-12"]
+    names = {"name": "a", "values": values}
     node = make_paper_node("node-1", "203.0.113.1")
     known = shared([names], cluster("cluster1", node), node)
-    assert known == {"a": "<own> and 203.0.113.10, <own>.example.com"}
+    assert known == {"a": "<own> and 203.0.113.10, <own>.example.com, ST-<own>, node-12"}
 
 
 def make_paper_node(name: str, address: str) -> Node:
