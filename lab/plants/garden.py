@@ -8,11 +8,27 @@ from pathlib import Path
 
 from lab.house import is_running
 from lab.layout import Layout
-from lab.plants import configuration, nodes, programs, running
+from lab.plants import (
+    balancer,
+    configuration,
+    databases,
+    nodes,
+    programs,
+    running,
+    storage,
+)
 from lab.plants.hands import NotPlanted
 from lab.plants.plant import Plant
 
-PLANTS = (*nodes.PLANTS, *programs.PLANTS, *running.PLANTS, *configuration.PLANTS)
+PLANTS = (
+    *nodes.PLANTS,
+    *programs.PLANTS,
+    *running.PLANTS,
+    *configuration.PLANTS,
+    *databases.PLANTS,
+    *storage.PLANTS,
+    *balancer.PLANTS,
+)
 BY_NAME = {plant.name: plant for plant in PLANTS}
 
 
