@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 import httpx
 
 from activities import answers, requests
 from activities.answers import Operated, Page, Session
-from activities.requests import PAGE, SESSIONS, Call, Query
+from activities.requests import SESSIONS, Call, Query
 from activities.secrets import Secrets
 from activities.shell import Shell
 from activities.sightings import Sighting
@@ -124,13 +123,18 @@ class Admin:
         Pages overlap by half: what ends meanwhile moves the rest forward, past a page's edge.
         """
         found: list[dict[str, Any]] = []
-        for offset in count(0, PAGE // 2):
+        offset = 0
+        while True:
             asked = requests.page(path, query, offset)
             page = answers.read(Page, (await self.read(node, asked)).body, node.name)
             found.extend(page.result)
-            if not page.result or offset + len(page.result) >= page.total:
-                break
-        return tuple(found)
+            if offset + len(page.result) >= page.total:
+                return tuple(found)
+            if not page.result:
+                raise OutcomeUnknown(
+                    f"{node.name}: the admin API shows {offset} of {page.total} {path}"
+                )
+            offset += max(1, len(page.result) // 2)
 
     async def _read(self, node: Node, call: Call) -> httpx.Response:
         """Read in spite of dropouts; that there is no such resource is an answer, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from workflows.estate import Protocol
 from workflows.reports import State
 
 T = TypeVar("T", bound=BaseModel)
+V = TypeVar("V")
 
 
 class _Answer(BaseModel):
@@ -44,7 +46,7 @@ class _Version(_Answer):
 
 
 class _ResultSet(_Answer):
-    total: int = Field(alias="totalCount")
+    total: int = Field(alias="totalCount", ge=0)
 
 
 class Page(_Answer):
@@ -164,16 +166,37 @@ def installed(body: object, place: str) -> Installed:
 def moment(given: object) -> datetime | None:
     """Read a time as RFC 2822, ISO 8601 or milliseconds since the epoch; None if it is neither."""
     if isinstance(given, int | float) and not isinstance(given, bool):
-        return datetime.fromtimestamp(given / 1000, UTC)
+        return _understood(_since_epoch, given)
     if not isinstance(given, str):
         return None
-    for reader in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            at = reader(given)
-        except ValueError:
-            continue
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
-    return None
+    return _understood(datetime.fromisoformat, given) or _understood(parsedate_to_datetime, given)
+
+
+def _since_epoch(milliseconds: float) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _understood(reader: Callable[[V], datetime], given: V) -> datetime | None:
+    try:
+        at = reader(given)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ArithmeticError, IndexError, OSError, TypeError, ValueError):
+        return None
+
+
+def options(items: Iterable[dict[str, Any]], place: str) -> dict[str, tuple[str, ...]]:
+    """Read every option with its values; OutcomeUnknown where there are none at all."""
+    found: dict[str, tuple[str, ...]] = {}
+    for item in items:
+        name, values = item.get("name"), item.get("values")
+        if not isinstance(name, str) or not name:
+            raise OutcomeUnknown(f"{place}: an option has no name")
+        if not isinstance(values, list):
+            raise OutcomeUnknown(f"{place}: option {name} has no list of values")
+        found[name] = tuple(str(value) for value in values)
+    if not found:
+        raise OutcomeUnknown(f"{place}: the admin API lists no options")
+    return found
 
 
 def option_values(options: tuple[dict[str, Any], ...], ending: str) -> dict[str, str]:

@@ -84,11 +84,13 @@ class ClusterObserver:
             query["offset"] = page.total - PAGE
             rest = await self.admin.get(node, "events", query)
             events.extend(answers.read(answers.Page, rest.body, node.name).result)
+        if page.total and not events:
+            raise OutcomeUnknown(f"{node.name}: the admin API shows none of {page.total} events")
         return page.total, oldest(events, reply.at)
 
     async def _maintenance(self, node: Node) -> tuple[str, ...]:
         options = await self.admin.items(node, "configurations/options")
-        return switched_on(options, MAINTENANCE)
+        return switched_on(options, MAINTENANCE, node.name)
 
     async def _orphans(self, errand: ClusterErrand[ObserveCluster]) -> tuple[str, ...]:
         found = await self.survey.orphans(errand.node, errand.storage)
@@ -121,16 +123,13 @@ def oldest(events: Iterable[dict[str, Any]], now: datetime) -> timedelta | None:
     return max((now - moment for moment in moments if moment is not None), default=None)
 
 
-def switched_on(options: Iterable[dict[str, Any]], part: str) -> tuple[str, ...]:
+def switched_on(options: Iterable[dict[str, Any]], part: str, place: str) -> tuple[str, ...]:
     """Return the names of options that have that part, and are on."""
-    named = ((str(option.get("name", "")), option.get("values")) for option in options)
+    known = answers.options(options, place)
     return tuple(
-        dict.fromkeys(
-            name
-            for name, values in named
-            if part in name.lower() and isinstance(values, list)
-            if any(str(value).strip().lower() in _ON for value in values)
-        )
+        name
+        for name, values in known.items()
+        if part in name.lower() and any(value.strip().lower() in _ON for value in values)
     )
 
 
@@ -143,7 +142,7 @@ def _written(state: str) -> datetime:
     _, _, seconds = state.partition(".")
     try:
         return datetime.fromtimestamp(float(seconds), UTC)
-    except (ValueError, OverflowError) as strange:
+    except (OSError, OverflowError, ValueError) as strange:
         raise OutcomeUnknown(f"not a size and a time: {state[:80]!r}") from strange
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from temporalio import activity
 
+from activities import answers
 from activities.admin import Admin
 from activities.clusters import ClusterObserver
 from activities.pulse import pause, pulse
@@ -149,10 +150,13 @@ class RestConfigurations(Configurations):
 def shared(options: Iterable[dict[str, Any]], cluster: Cluster, node: Node) -> Options:
     """Return what both sides must have alike: neither local nor encrypted, without host names."""
     own = _Own(cluster)
+    everything = tuple(options)
+    values = answers.options(everything, node.name)
+    theirs = {
+        option["name"] for option in everything if option.get("isLocal") or option.get("encrypted")
+    }
     return {
-        str(option["name"]): own.left_out(_text(option, node.name))
-        for option in options
-        if option.get("name") and not option.get("isLocal") and not option.get("encrypted")
+        name: own.left_out(", ".join(each)) for name, each in values.items() if name not in theirs
     }
 
 
@@ -177,13 +181,6 @@ class _Own:
 
     def left_out(self, text: str) -> str:
         return self._pattern.sub("<own>", text)
-
-
-def _text(option: Mapping[str, Any], place: str) -> str:
-    values = option.get("values")
-    if not isinstance(values, list):
-        raise OutcomeUnknown(f"{place}: option {option['name']} has no list of values")
-    return ", ".join(map(str, values))
 
 
 def _options_differ(known: Mapping[str, Options], nodes: tuple[Node, ...]) -> Iterator[Difference]:

@@ -218,7 +218,7 @@ def _hard_stop(sections: list[Section]) -> timedelta | None:
 
 def span(text: str) -> timedelta:
     """Read a time as HAProxy does: a number, in milliseconds unless it has a unit."""
-    parts = re.fullmatch(r"([0-9]+)(us|ms|s|m|h|d)?", text)
+    parts = re.fullmatch(r"([0-9]{1,18})(us|ms|s|m|h|d)?", text)
     if parts is None:
         raise OutcomeUnknown(f"hard-stop-after {text!r} is no time")
     number, unit = parts.groups()

@@ -202,7 +202,10 @@ def _claim(line: str) -> Claim:
 
 
 def _time(seconds: str) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (OverflowError, OSError, ValueError) as strange:
+        raise OutcomeUnknown(f"the ledger says {seconds[:80]!r} instead of a time") from strange
 
 
 def _place(machine: Machine, task: Task) -> tuple[str, ...]:

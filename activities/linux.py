@@ -6,6 +6,7 @@ Commands and pure parsers. A reading that is not whole is never taken for "nothi
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,9 @@ for file in "$@"; do
 done
 echo end
 """
+
+# A login shell may print what it likes before the first.
+_ORPHAN = re.compile(r"(?:.*\n)?(?P<state>[0-9]+\.[0-9]+(\.[0-9]+)?) (?P<path>/.+)", re.DOTALL)
 
 ESTABLISHED = "01"
 LISTENING = "0A"
@@ -158,7 +162,7 @@ def parse_processes(text: str) -> frozenset[str]:
             if stat and int(boot) + int(stat[19]) / int(ticks) <= written + REUSED_AFTER
             if stat[0] != "Z"
         )
-    except (IndexError, ValueError) as strange:
+    except (ArithmeticError, IndexError, ValueError) as strange:
         raise OutcomeUnknown("a PID file, or its process, cannot be read") from strange
 
 
@@ -187,20 +191,28 @@ def clock() -> Command:
 
 def parse_clock(text: str) -> datetime:
     """Read seconds since the epoch."""
-    if not text.strip().isdigit():
-        raise OutcomeUnknown(f"not a time: {text.strip()[:80]!r}")
-    return datetime.fromtimestamp(int(text), UTC)
+    word = text.strip()
+    # Ten digits until the year 2286: one that was cut would be a time long ago.
+    if not re.fullmatch(r"[0-9]{10}", word):
+        raise OutcomeUnknown(f"not a time: {word[:80]!r}")
+    return datetime.fromtimestamp(int(word), UTC)
 
 
 def orphans(storage: str) -> Command:
     """Ask for the files that a Transaction Manager stopped in mid-work leaves (section 5)."""
-    # A file that goes away meanwhile is no error; a storage that cannot be read is one.
-    where = ("find", storage, "-ignore_readdir_race", "-type", "f", "-name", "*.m_inproc")
-    words = (*where, "-printf", "%s.%T@ %p\\n")
-    return Command(words)
+    # A file that goes away meanwhile is no error; a storage that cannot be read is one. It is
+    # itself what is seen last: that says that the answer is whole.
+    words = ("find", "-H", storage, "-depth", "-ignore_readdir_race")
+    files = ("-type", "f", "-name", "*.m_inproc", "-printf", "%s.%T@ %p\\0")
+    return Command((*words, *files, "-o", "-samefile", storage, "-printf", "end\\n"))
 
 
 def parse_orphans(text: str) -> frozenset[tuple[str, str]]:
     """Read what ``find`` prints: each path, with its size and time to tell whether it changes."""
-    lines = (line.partition(" ") for line in text.splitlines() if line.endswith(".m_inproc"))
-    return frozenset((path, state) for state, _, path in lines if path.startswith("/"))
+    *files, end = text.split("\0")
+    if end.splitlines()[-1:] != ["end"] or not end.endswith("\n"):
+        raise OutcomeUnknown("the storage could not be looked through whole")
+    found = [_ORPHAN.fullmatch(file) for file in files]
+    if not all(found):
+        raise OutcomeUnknown("what lies on the storage cannot be read")
+    return frozenset((file["path"], file["state"]) for file in found if file)

@@ -39,11 +39,11 @@ df -Pk "$at" | awk 'NR == 2 { print "free " $4 }'
 command -v loginctl >/dev/null 2>&1 && timeout 3 loginctl show-user 2>/dev/null | grep '^Kill' |
   sed 's/^/login /'
 
-if [ -d "$home/conf" ] && cd "$home/conf"; then
+if [ ! -e "$home/conf" ]; then echo "files 0"
+elif cd "$home/conf" && find . -ignore_readdir_race -type f >/dev/null 2>&1; then
   echo "files $(find . -type f | wc -l)"
   find . -type f -print0 | sort -z | head -z -n "$most" | xargs -0 -r sha256sum | sed 's/^/conf /'
-else
-  echo "files 0"
+else echo "unreadable $home/conf"
 fi
 
 now=$(date +%s)
@@ -53,6 +53,9 @@ for file in "$ledger"/claims/[0-9]*; do
   [ "$lands" = late ] && [ "$c_boot" = "$boot" ] && [ "$now" -lt "$deadline" ] &&
     [ ! -e "$ledger/$op/settled" ] && echo "pending $service"
 done
+if [ -e "$ledger/claims" ] && ! ls "$ledger/claims" >/dev/null 2>&1; then
+  echo "unreadable $ledger/claims"
+fi
 # Ours has these paths among its words, too, but not as what is run.
 for file in $(grep -alF -- "$home/bin/stop_" /proc/[0-9]*/cmdline 2>/dev/null); do
   words=$(tr '\0' '\n' <"$file" 2>/dev/null) || continue
@@ -93,7 +96,7 @@ def parse_facts(text: str) -> MachineFacts:
         key, _, value = line.partition(" ")
         said[key].append(value.strip())
     if "unreadable" in said:
-        raise OutcomeUnknown(f"{said['unreadable'][0]} cannot be read; correct boot_id")
+        raise OutcomeUnknown(f"{said['unreadable'][0]} cannot be read; correct its path or rights")
     user = _one(said, "user")
     return MachineFacts(
         user=user,

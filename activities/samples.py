@@ -8,12 +8,13 @@ cheap one that ``awk`` can do for every path in one process; contents are compar
 from __future__ import annotations
 
 import base64
-import binascii
 import posixpath
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from activities.linux import parse_digest
 from activities.shell import Command
 from workflows.errors import OutcomeUnknown
 
@@ -133,11 +134,11 @@ def _bounded(text: str, *arguments: str) -> Command:
 def parse_sample(text: str, most: int) -> Sample:
     """Read what was sampled; OutcomeUnknown unless the whole storage was looked through."""
     records = _records(text)
-    ends = [int(state) for kind, _, state, _, _ in records if kind == b"end"]
+    ends = [_number(state) for kind, _, state, _, _ in records if kind == b"end"]
     if len(ends) != 1:
         raise OutcomeUnknown("the storage could not be looked through whole")
     files = {
-        (key.decode(), _path(name)): _copy(kind, state, digest)
+        (key.decode("ascii", "backslashreplace"), _path(name)): _copy(kind, state, digest)
         for kind, key, state, digest, name in records
         if kind != b"end"
     }
@@ -192,7 +193,7 @@ def _records(text: str) -> list[tuple[bytes, ...]]:
     _, begun, body = text.rpartition("sample:\n")
     try:
         fields = base64.b64decode(body).split(b"\0")
-    except binascii.Error as strange:
+    except ValueError as strange:
         raise OutcomeUnknown("the sample of a storage is cut off") from strange
     if not begun or fields[-2:] != [b"/done", b""] or len(fields) % 5 != 2:  # noqa: PLR2004 - five fields each
         raise OutcomeUnknown("the sample of a storage is not whole")
@@ -208,5 +209,13 @@ def _copy(kind: bytes, state: bytes, summed: bytes) -> Copy | None:
         return None
     match [*state.split(), *summed.split()]:
         case [size, changed, b"whole", digest, b"-"] if kind == b"file":
-            return Copy(int(size), digest.decode(), int(changed))
+            return Copy(
+                _number(size), parse_digest(digest.decode("ascii", "replace")), _number(changed)
+            )
     raise OutcomeUnknown("a file of the storage cannot be read")
+
+
+def _number(digits: bytes) -> int:
+    if not re.fullmatch(rb"[0-9]{1,18}", digits):
+        raise OutcomeUnknown(f"the sample of a storage has no number: {digits[:80]!r}")
+    return int(digits)

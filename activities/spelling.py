@@ -132,12 +132,11 @@ def _replicating(
 
 
 def _proving_traffic(estate: Estate, order: o.ProveTraffic) -> Iterator[str]:
-    nodes = [node.name for node in estate.nodes if order.protocol in node.protocols]
     for probe in estate.load_balancer.probes:
         if probe.protocol is order.protocol:
             yield f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}"
-            yield f"until a node of {order.to} lists it: {requests.SESSIONS}"
-            yield f"asked for that: {', '.join(nodes)}"
+            where = f"on every node that serves {probe.protocol}"
+            yield f"{where}, until one of {order.to} lists it: {requests.SESSIONS}"
 
 
 def _waiting(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from workflows.areas import areas
 from workflows.checks import BY_NAME, Scope
-from workflows.shown import SIGNS
+from workflows.shown import NOWHERE, SIGNS
 from workflows.verdicts import Checked, Standing, Verdict
 
 
@@ -66,7 +66,7 @@ def elsewhere(one: Checked, columns: Sequence[Column]) -> tuple[tuple[str, Stand
 def told(standings: Sequence[Standing]) -> str:
     """Say in one cell what a check came to, the worst first: a sign, and how many of how many."""
     if not standings:
-        return "·"
+        return NOWHERE
     worst = standings[0]
     if len(standings) == 1:
         return SIGNS[worst]

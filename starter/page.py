@@ -13,7 +13,7 @@ from starter.matrix import Column, bad, elsewhere, grouped, rows, single, told
 from starter.style import STYLE
 from workflows.checks import BY_NAME, Severity
 from workflows.reports import Finding
-from workflows.shown import SIGNS, changes, summary
+from workflows.shown import NOWHERE, SIGNS, changes, summary
 from workflows.verdicts import Checked, Standing, Verdict
 
 MOST_COLUMNS = 24
@@ -123,14 +123,14 @@ def _row(one: Checked, columns: Sequence[Column]) -> str:
 
 def _cell(standings: Sequence[Standing]) -> str:
     if not standings:
-        return '<td class="none" title="not looked at">·</td>'
+        return f'<td class="none" title="not looked at">{NOWHERE}</td>'
     return f'<td class="{standings[0]}" title="{standings[0]}">{told(standings)}</td>'
 
 
 def _legend() -> str:
-    return " ".join(
-        f'<span class="{standing}">{sign} {standing}</span>' for standing, sign in SIGNS.items()
-    )
+    signs = [(standing.value, sign, standing.value) for standing, sign in SIGNS.items()]
+    signs.append(("none", NOWHERE, "not looked at"))
+    return " ".join(f'<span class="{kind}">{sign} {words}</span>' for kind, sign, words in signs)
 
 
 def _state(verdict: Verdict) -> str:

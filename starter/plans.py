@@ -19,6 +19,9 @@ from workflows.plan import Plan, Stage, Wave
 from workflows.reviewed import Review, ReviewedOrder
 from workflows.stages import POINT_OF_NO_RETURN, Slug
 
+NAME = "NODE"
+"""What stands for each of several places in a command that they share."""
+
 NO_RETURN = StopGracefully.model_fields["kind"].default
 
 
@@ -62,7 +65,6 @@ class _Paper:
     def __init__(self, review: Review) -> None:
         self._plan = review.plan
         self._steps = {(step.stage, step.order): step for step in review.steps}
-        self._nodes = {node.name for node in review.plan.estate.nodes}
         self._returnable = True
 
     def by_stage(self, stages: Iterable[Stage]) -> Iterator[RenderableType]:
@@ -120,24 +122,40 @@ class _Paper:
             first, gate = "", None
             if steps[1:]:
                 yield _below(runs_of([step.place for step in steps]))
-            yield from (_below(clean(command), "cyan") for command in steps[0].commands)
+            yield from (_below(clean(command), "cyan") for command in _commands(steps))
 
     def _words(self, steps: Sequence[ReviewedOrder]) -> str:
         """Say one order's sentence, or that of several that only differ by their place."""
         first = steps[0]
         if len(steps) == 1:
             return first.words
-        kind = "nodes" if first.place in self._nodes else "places"
-        return first.words.replace(first.place, f"{len(steps)} {kind}")
+        return first.words.replace(first.place, f"{len(steps)} {self._kind(first.place)}")
+
+    def _kind(self, place: str) -> str:
+        estate = self._plan.estate
+        if place in {node.name for node in estate.nodes}:
+            return "nodes"
+        return "links" if place in {link.name for link in estate.replication.links} else "hosts"
 
 
 def _alike(steps: Sequence[ReviewedOrder]) -> Iterator[list[ReviewedOrder]]:
     """Put those together that say and send the same, in the order in which they first come."""
     groups: dict[object, list[ReviewedOrder]] = {}
     for step in steps:
-        same = (step.words.replace(step.place, ""), step.commands, step.holds is True)
+        same = (step.words.replace(step.place, ""), _nameless(step), step.holds is True)
         groups.setdefault(same, []).append(step)
     yield from groups.values()
+
+
+def _commands(steps: Sequence[ReviewedOrder]) -> tuple[str, ...]:
+    """Return what all of them send; where only their names differ in it, these are left open."""
+    first = steps[0]
+    same = all(step.commands == first.commands for step in steps)
+    return first.commands if same else _nameless(first)
+
+
+def _nameless(step: ReviewedOrder) -> tuple[str, ...]:
+    return tuple(command.replace(step.place, NAME) for command in step.commands)
 
 
 def _at(wave: Wave, places: set[str]) -> Wave:
@@ -153,7 +171,7 @@ def _gate(*, waits: bool) -> Text:
 
 
 def _below(words: str, style: str = "dim") -> Padding:
-    return Padding(Text(words, style=style), (0, 0, 0, 9))
+    return Padding(Text(words, style=style), (0, 0, 0, 9), expand=False)
 
 
 def _patience(plan: Plan) -> str:

@@ -62,7 +62,8 @@ async def looked(temporal: Temporal, request: Request, console: Console) -> Verd
 
 def under_way(activities: Iterable[PendingActivityInfo]) -> str:
     """Say what is being looked at."""
-    places = [_place(activity) for activity in activities]
+    # Temporal names them in an order of its own, another one each time.
+    places = sorted({_place(activity) for activity in activities})
     more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
     return clean(f"looking at {', '.join(places[:MOST_PLACES]) or 'the estate'}{more}")
 

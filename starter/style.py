@@ -29,8 +29,8 @@ table { border-collapse: collapse; font-size: .85rem; }
 th, td { padding: .3rem .5rem; text-align: left; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: normal; }
 td { white-space: nowrap; color: var(--state); }
-th { font-weight: normal; } thead th { color: var(--soft); white-space: nowrap; }
-th[scope=row] { min-width: 14rem; max-width: 22rem; }
+th { font-weight: normal; } thead th { color: var(--soft); vertical-align: bottom; }
+th[scope=row] { min-width: 10rem; max-width: 22rem; overflow-wrap: anywhere; }
 tr.bad th[scope=row] { font-weight: 600; }
 .area { background: var(--card); font-weight: 600; }
 span { color: var(--state); margin-right: .8rem; white-space: nowrap; }
@@ -38,7 +38,6 @@ span { color: var(--state); margin-right: .8rem; white-space: nowrap; }
 .warns, .accepted { --state: var(--warns); } .unknown { --state: var(--unknown); }
 .none { --state: var(--soft); }
 footer { color: var(--soft); margin-top: 1.5rem; }
-@media (min-width: 60rem) {
-  thead th:first-child, th[scope=row] { position: sticky; left: 0; background: var(--ground); } }
+thead th:first-child, th[scope=row] { position: sticky; left: 0; background: var(--ground); }
 @media print { .scroll { overflow: visible; border: 0; } article { break-inside: avoid; } }
 """

@@ -85,10 +85,12 @@ def _ran(ran: Ran) -> Text:
 
 def _short(verdict: Verdict) -> Iterator[RenderableType]:
     """Show what does not hold, with nodes of a kind taken together."""
-    left = [one for one in verdict.checks if not bad(one)]
-    if len(left) < len(verdict.checks):
+    other = ""
+    if any(map(bad, verdict.checks)):
         yield _table(verdict, grouped(verdict), whole=False)
-    yield Text(f"{SIGNS[Standing.HOLDS]} {len(left)} other checks hold", style="green")
+        other = "other "
+    hold = sum(one.is_made and not bad(one) for one in verdict.checks)
+    yield Text(f"{SIGNS[Standing.HOLDS]} {hold} {other}checks hold", style="green")
 
 
 def _table(verdict: Verdict, columns: Sequence[Column], *, whole: bool) -> Table:

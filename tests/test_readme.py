@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from starter.plans import plan_json
 from starter.verbs import DOES
 from tests import estates
 from workflows import errors
 from workflows.plan import plan_switchover
 from workflows.progress import Outcome, Progress, RunState
+from workflows.reviewed import ReviewedOrder, review
 from workflows.verbs import NEED_MINUTES, NEED_REASON, NEED_STAGE, VERBS
 
 ROOT = Path(__file__).parent.parent
@@ -44,15 +46,19 @@ def test_operating_knows_every_state_verb_and_error() -> None:
 
 def test_status_documents_every_key_and_no_other() -> None:
     """What a script may rely on is what a run answers, value by value."""
-    sections = dict(re.findall(r"^## (\w+)\n(.+?)(?=^## |\Z)", STATUS, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^## (\w+)\n(.+?)(?=^##? |\Z)", STATUS, re.MULTILINE | re.DOTALL))
     documented = {
         name: re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
         for name, section in sections.items()
     }
     schema = Progress.model_json_schema()
     values = {"Progress": schema, **schema["$defs"]}
+    plan = plan_switchover(estates.estate(), estates.request())
     assert documented == {
         name: list(value["properties"]) for name, value in values.items() if "properties" in value
+    } | {
+        "Review": list(plan_json(review(plan))),
+        "ReviewedOrder": list(ReviewedOrder.model_fields),
     }
 
 

@@ -35,18 +35,26 @@ class PlanReview:
         A place that cannot be read is a finding, and what depends on it stays unknown.
         """
         plan = await make_plan(parse_request(given))
-        errands = Errands(plan, workflow.info().run_id)
+        quiet = _without_markers(plan)
+        errands = Errands(quiet, workflow.info().run_id)
         (readings, found), spelled, unkept = await asyncio.gather(
             observe(errands, plan.stage(Slug.CHECK_PREREQUISITES).waves),
             _spell_out(plan),
             _keep(plan),
         )
         # The same findings that stage 0 would judge now.
-        half = recognise(plan, readings)
+        half = recognise(quiet, readings)
         still_there = [reading for reading in readings if reading.place not in half.gone]
-        also = found + half.findings(plan)
-        findings = objections(plan, still_there, workflow.now(), half.begun, also)
+        also = found + half.findings(quiet)
+        findings = objections(quiet, still_there, workflow.now(), half.begun, also)
         return review(plan, readings, spelled, unkept + findings)
+
+
+def _without_markers(plan: Plan) -> Plan:
+    """Leave out what stage 0 writes: a marker file, where an estate lets it measure a storage."""
+    clusters = (c.model_copy(update={"storage_markers": None}) for c in plan.estate.clusters)
+    estate = plan.estate.model_copy(update={"clusters": tuple(clusters)})
+    return plan.model_copy(update={"estate": estate})
 
 
 async def _spell_out(plan: Plan) -> tuple[Spelled, ...]:

@@ -29,11 +29,12 @@ def holds(plan: Plan, order: o.Order, readings: Sequence[Reading]) -> bool | Non
         case o.ResumeReplication():
             return seen.replicating(order.link, wished=True)
         case o.Redirect():
-            return seen.points(order)
+            return seen.points(order.host, order.to)
         case o.ProveTraffic():
             return seen.lands(order)
         case o.AwaitSessions():
-            return seen.left(order.node)
+            # As long as clients are sent there, nobody there says nothing.
+            return seen.left(order.node) if seen.moved(plan) else None
         case _:
             return _of_services(seen, order)
 
@@ -87,10 +88,14 @@ class _Seen:
         enabled = self._links[link].enabled if link in self._links else None
         return None if enabled is None else enabled is wished
 
-    def points(self, order: o.Redirect) -> bool | None:
-        found = self._traffic[order.host].resolves_to if order.host in self._traffic else {}
+    def moved(self, plan: Plan) -> bool | None:
+        hosts = (host.name for host in self._estate.load_balancer.hosts)
+        return _every(self.points(host, plan.target) for host in hosts)
+
+    def points(self, host: str, to: str) -> bool | None:
+        found = self._traffic[host].resolves_to if host in self._traffic else {}
         names = self._estate.load_balancer.names
-        wanted = {name: addresses[order.to] for name, addresses in names.items()}
+        wanted = {name: addresses[to] for name, addresses in names.items()}
         return {name: found.get(name) for name in wanted} == wanted if found else None
 
     def lands(self, order: o.ProveTraffic) -> bool | None:

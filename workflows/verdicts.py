@@ -40,6 +40,11 @@ class Checked(Value):
     places: dict[str, Standing] = {}
 
     @property
+    def is_made(self) -> bool:
+        """Whether it looks anywhere on this estate, or is seen only where it fails."""
+        return bool(self.places) or BY_NAME[self.name].scope is Scope.EVERYWHERE
+
+    @property
     def worst(self) -> Standing:
         """What it came to in all."""
         there = set(self.places.values())
@@ -129,7 +134,7 @@ def checked(
 
 def scored(checks: Iterable[Checked]) -> Score:
     """Count what the checks came to."""
-    made = [one.worst for one in checks if one.places or _only_found(one)]
+    made = [one.worst for one in checks if one.is_made]
     return Score(
         checks=len(made),
         hold=made.count(Standing.HOLDS),
@@ -166,11 +171,6 @@ def _row(check: Check, plan: Plan, places: dict[str, Standing]) -> Checked:
         adjusted=adjusted.reason if adjusted else "",
         places=places,
     )
-
-
-def _only_found(one: Checked) -> bool:
-    """Whether it is made everywhere, and seen only where it fails."""
-    return BY_NAME[one.name].scope is Scope.EVERYWHERE
 
 
 def _marks(findings: Iterable[Finding]) -> tuple[Mark, ...]:

@@ -98,6 +98,8 @@ class Api:
     """Accounts, sites and the like, by resource; others are not there."""
     lists_later: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Lists that are there from the next time that one of them was missed."""
+    most: int = 100
+    """Items that a page has at most, whatever was asked for."""
     members: list[dict[str, Any]] = field(
         default_factory=lambda: [{"nodeName": "cluster1-server1", "nodeIp": "127.0.0.1"}]
     )
@@ -115,15 +117,18 @@ class Api:
         answers: dict[str, Callable[[], object]] = {
             "clusterServices": lambda: {"status": self.scheduling[request.query["serviceName"]]},
             "sessions": lambda: self.sessions,
-            "events": lambda: _page(request, self.events),
-            "transfers": lambda: _page(request, self.transfers),
+            "events": lambda: _page(request, self.most, self.events),
+            "transfers": lambda: _page(request, self.most, self.transfers),
             "version": lambda: {"version": "5.5", "updateLevel": "20240328"},
-            "configurations/options": lambda: _page(request, self.options),
+            "configurations/options": lambda: _page(request, self.most, self.options),
             "configurations/clusterManagement": lambda: {"clusterNodes": self.members},
             "zones": lambda: _page(
-                request, [{"edges": [{"title": "edge", "address": "192.0.2.1"}]}]
+                request, self.most, [{"edges": [{"title": "edge", "address": "192.0.2.1"}]}]
             ),
-            **{resource: partial(_page, request, items) for resource, items in self.lists.items()},
+            **{
+                resource: partial(_page, request, self.most, items)
+                for resource, items in self.lists.items()
+            },
         }
         if path not in answers:
             self.lists.update(self.lists_later)
@@ -171,8 +176,9 @@ async def serving(certificate: Certificate) -> AsyncIterator[Api]:
     await runner.cleanup()
 
 
-def _page(request: web.Request, given: Sequence[str | dict[str, Any]]) -> dict[str, Any]:
-    offset, limit = int(request.query.get("offset", 0)), int(request.query.get("limit", 100))
+def _page(request: web.Request, most: int, given: Sequence[str | dict[str, Any]]) -> dict[str, Any]:
+    offset = int(request.query.get("offset", 0))
+    limit = min(most, int(request.query.get("limit", 100)))
     items = [{"id": item} if isinstance(item, str) else item for item in given]
     fields = request.query.get("fields")
     shown = [

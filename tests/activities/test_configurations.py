@@ -173,6 +173,38 @@ async def test_what_differs_once_is_no_difference(pair: Any, shell: Shell) -> No
     assert (await compare(pair, shell)).differences == ()
 
 
+async def test_no_options_at_all_are_no_answer(pair: Any, shell: Shell) -> None:  # noqa: ANN401
+    """Every SecureTransport has some: two empty lists are not alike."""
+    for api in pair[2].values():
+        api.options = []
+    [trouble] = (await compare(pair, shell)).trouble
+    assert "lists no options" in trouble.seen
+
+
+@pytest.mark.parametrize("most", [1, 30, 100])
+async def test_a_list_is_read_to_its_end(
+    pair: Any,  # noqa: ANN401
+    shell: Shell,
+    most: int,
+) -> None:
+    """Also from an API whose pages are shorter than was asked for."""
+    node, api = pair[0].servers[0], pair[2]["cluster1-server1"]
+    api.most = most
+    api.lists["sites"] = [{"name": str(number)} for number in range(70)]
+    items = await Admin(shell, SECRETS).items(node, "sites")
+    assert {item["name"] for item in items} == {str(number) for number in range(70)}
+
+
+async def test_a_list_that_shows_less_than_it_counts_is_unknown(
+    pair: Any,  # noqa: ANN401
+    shell: Shell,
+) -> None:
+    """Nobody knows what the rest would have been."""
+    pair[2]["cluster1-server1"].most = 0
+    with pytest.raises(OutcomeUnknown, match="shows 0 of 154"):
+        await Admin(shell, SECRETS).items(pair[0].servers[0], "configurations/options")
+
+
 async def test_what_cannot_be_compared_is_a_finding(pair: Any, shell: Shell) -> None:  # noqa: ANN401
     """An answer that nobody understands is never equal to another."""
     pair[2]["cluster2-server1"].options = [{"name": "a", "values": "none"}]
@@ -311,6 +343,7 @@ def test_maintenance_is_on_in_any_spelling() -> None:
             {"name": "Other", "values": ["true"]},
         ],
         "maintenance",
+        "node",
     )
     assert found == ("MAINTENANCE.a",)
 

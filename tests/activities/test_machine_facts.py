@@ -107,6 +107,15 @@ async def test_conf_files_are_told_apart(
     assert {name for name in before if before[name] != after[name]} == {"a.xml"}
 
 
+async def test_files_that_cannot_be_looked_through_are_not_none(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """Where something stands that is no directory, nobody knows what should be in it."""
+    (installed.home / "conf").write_text("")
+    with pytest.raises(OutcomeUnknown, match="conf cannot be read"):
+        await read(shell, server)
+
+
 async def test_a_graceful_stop_of_someone_else_is_seen(
     server: Node, shell: Shell, installed: Installation
 ) -> None:

@@ -387,4 +387,4 @@ async def test_a_node_that_refuses_us_is_a_finding(nodes: SshNodes, node_maker: 
     reading = await Attempt().run(
         nodes.observe_node, watching(refusing, ObserveNode(node="server1"))
     )
-    assert "access_refused" in [f.name for f in reading.trouble]
+    assert "ssh_access_refused" in [f.name for f in reading.trouble]

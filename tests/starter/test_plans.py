@@ -78,6 +78,22 @@ def test_a_large_plan_fits_on_a_few_screens() -> None:
     ]
 
 
+def test_commands_that_differ_by_a_name_are_told_once() -> None:
+    """Installations under a directory of the node's own name are one group, with the name open."""
+    plan = Seen().plan
+    words = [
+        Spelled(stage=stage.slug, order=order.key, commands=(f"/opt/{order.place}/bin/x",))
+        for stage in plan.stages
+        for order in stage.orders
+    ]
+    lines = [line.rstrip() for line in shown(plan_view(review(plan, (), words))).splitlines()]
+    first = lines.index("     · stop the Monitor on 4 nodes")
+    assert lines[first + 2] == "         /opt/NODE/bin/x"
+    last = lines.index("then · wait until the event queue is empty, as cluster1-server1 sees it")
+    assert lines[last + 1] == "         /opt/cluster1-server1/bin/x"
+    assert "     · suspend replication 2 links" in lines
+
+
 def test_findings_and_timing_are_part_of_a_review() -> None:
     """What would stop the run, how long it waits, and the hash to pin, at the end."""
     finding = Finding(name="taeh_differs", place="x", seen="a\x1b[2J", expected="b", advice="c")

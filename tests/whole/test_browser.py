@@ -17,6 +17,7 @@ from tests.workflows.runs import Run, at_work
 from worker.payloads import CONVERTER
 from workflows.policies import TASK_QUEUE
 from workflows.progress import Outcome, RunState
+from workflows.verdicts import Verdict
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None,
@@ -117,3 +118,35 @@ async def test_a_paused_run_says_who_paused_it(ui: WebUi, run: Run) -> None:
     await ui.signals("approve", GATE)
     await ui.signals("resume", {"by": "bob"})
     assert (await run.outcome()).outcome == "completed"
+
+
+async def test_a_run_that_must_not_begin_says_why(ui: WebUi, run: Run) -> None:
+    """What speaks against it is the readable failure, and nothing was changed."""
+    run.hands.readings["cluster2-edge1"] = {"taeh": "b" * 64, "sessions": 2}
+    await ui.starts(REQUEST)
+    await ui.sees("Workflow started successfully")
+    reason = await run.failure()
+    await ui.opens("Timeline")
+    for words in ("cluster2-edge1: taeh_differs", "cluster2-edge1: target_has_sessions"):
+        assert words in reason
+        await ui.sees(words)
+    assert not run.hands.effects
+
+
+async def test_a_check_shows_what_it_found(ui: WebUi, run: Run) -> None:
+    """Findings as words that no machine can make anything else of, and every check below them."""
+    run.hands.readings["cluster2-edge2"] = {"version": "<b>5.4</b> | [x](https://example.org)"}
+    verdict = await run.client.execute_workflow(
+        "Readiness",
+        {key: REQUEST[key] for key in ("estate", "source", "target")},
+        id="readiness-lab",
+        task_queue=TASK_QUEUE,
+        result_type=Verdict,
+    )
+    assert not verdict.ready
+    await ui.page.goto(f"{ui.namespace}/workflows/readiness-lab")
+    await ui.page.get_by_role("tab", name="User Metadata").click()
+    await ui.sees("cluster1 → cluster2: not ready, 68 of 69 checks hold")
+    await ui.sees("<b>5.4</b> | [x](https://example.org)")
+    await ui.sees("Every protocol server that is listed runs")
+    assert await ui.links() == set()

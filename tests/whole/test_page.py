@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, ViewportSize, async_playwright
 
 from starter.page import page, write
 from tests.whole.webui import CHROMIUM, FLAGS
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)> & \"'\x1b[2J"
-PHONE = {"width": 390, "height": 844}
+PHONE = ViewportSize(width=390, height=844)
 
 
 def found() -> Verdict:

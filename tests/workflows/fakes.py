@@ -90,6 +90,8 @@ class FakeHands(
         self.kept: list[Outcome] = []
         self.reviewed: dict[str, Plan] = {}
         """By hash: plans that someone looked at."""
+        self.marked: list[str] = []
+        """Clusters whose storage got a marker file."""
         self.forgetful = False
         """Whether no reviewed plan can be kept."""
         self.told: list[Notice] = []
@@ -188,8 +190,9 @@ class FakeHands(
 
     @activity.defn
     async def compare_storage(self, errand: BothErrand[ob.CompareStorage]) -> rd.StorageReading:
-        """See no difference."""
+        """See no difference, and write a marker file where there is a place for it."""
         await self._meet(errand)
+        self.marked += [s.name for s in (errand.source, errand.target) if s.storage_markers]
         reading = rd.StorageReading(place=errand.target.name, sampled=100)
         return reading.model_copy(update=self.readings.get(errand.order.key, {}))
 

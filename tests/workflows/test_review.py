@@ -90,7 +90,7 @@ async def test_a_silent_place_is_a_finding(run: Run) -> None:
     shown = await reviewed(run)
     assert [(f.name, f.place) for f in shown.findings] == [("no_reading", "cluster1-edge1")]
     assert {s.holds for s in shown.steps if s.place == "cluster1-edge1"} == {None}
-    assert {s.holds for s in shown.steps if s.place == "cluster1-edge2"} == {None, False, True}
+    assert {s.holds for s in shown.steps if s.place == "cluster1-edge2"} == {None, False}
 
 
 async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
@@ -126,3 +126,16 @@ async def test_a_wrong_request_has_no_review(run: Run) -> None:
         await reviewed(run, target="cluster1")
     assert isinstance(failed.value.cause, ApplicationError)
     assert "source and target are both cluster1" in failed.value.cause.message
+
+
+async def test_a_review_writes_no_marker_file(run: Run) -> None:
+    """Stage 0 may measure a storage's delay with one; a look at a plan leaves that out."""
+    estate = run.hands.estate
+    marked = tuple(c.model_copy(update={"storage_markers": "markers"}) for c in estate.clusters)
+    run.hands.estate = estate.model_copy(update={"clusters": marked})
+    shown = await reviewed(run)
+    assert {c.storage_markers for c in shown.plan.estate.clusters} == {"markers"}
+    assert run.hands.marked == []
+    await run.start()
+    await run.outcome()
+    assert run.hands.marked == ["cluster1", "cluster2"]

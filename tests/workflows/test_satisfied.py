@@ -82,9 +82,14 @@ def test_a_monitor_that_the_plan_stops_first_says_nothing() -> None:
 
 @pytest.mark.parametrize(("sessions", "left"), [(0, True), (3, False), (None, None)])
 def test_sessions_that_have_left(sessions: int | None, left: bool | None) -> None:  # noqa: FBT001 - a case
-    """Nobody there is a state, nobody counted is none."""
+    """Once traffic is elsewhere, nobody there is a state; nobody counted is none."""
     reading = rd.NodeReading(place=SERVER, services=EVERYTHING, sessions=sessions)
-    assert holds(PLAN, o.AwaitSessions(node=SERVER), [reading]) is left
+    for cluster, expected in (("cluster1", None), ("cluster2", left)):
+        names = PLAN.estate.load_balancer.names
+        there = {name: addresses[cluster] for name, addresses in names.items()}
+        traffic = rd.TrafficReading(place="loadbalancer1", resolves_to=there)
+        assert holds(PLAN, o.AwaitSessions(node=SERVER), [reading, traffic]) is expected
+    assert holds(PLAN, o.AwaitSessions(node=SERVER), [reading]) is None
 
 
 @pytest.mark.parametrize("enabled", [True, False, None])
