@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,56 +12,71 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lab.estate_file import TIMING
+from lab.direction import roles
 from lab.layout import Layout, account
 from lab.plants.hands import until
 from lab.plants.plant import Plant
+from lab.settling import files
 from lab.storage import MARKERS
 from lab.switches import Switches
 
 CONTENT, OTHER = b"paid in full\n", b"paid in part\n"
 """Of one length: a sync that looks at sizes and times sees no difference."""
-AT_REST = 2 * TIMING["storage_delay"] + 1
-"""Seconds after which a file's copy must be there, by clocks that count whole ones."""
-LATE = 2.5 * TIMING["storage_delay"]
+FOLDER = Path("accounts", account(1), "statements")
+SHARE = 10
+"""One file in so many differs: who looks at a sample of hundreds meets one."""
+LATE = 1.5
+"""Times the delay that the estate allows."""
 
 
-async def _alter_copy(layout: Layout, place: str) -> None:
-    original, copy = _statements(layout, place)
-    original.parent.mkdir(parents=True, exist_ok=True)
-    hidden = original.with_name(f".{original.name}")
-    hidden.write_bytes(CONTENT)
-    hidden.replace(original)
-    await _until(copy.exists, f"{copy} has come over")
-    found = copy.stat()
-    with copy.open("r+b") as file:
-        file.write(OTHER)
-    os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
-    await _until(partial(_at_rest, copy), f"{copy} is {AT_REST:.0f} s old")
+async def _alter_copies(layout: Layout, place: str) -> None:
+    originals, copies = _folders(layout, place)
+    names = _write(originals, 1 + len(files(originals.parents[2])) // SHARE)
+    await _until(partial(_have_come, copies, names), "all copies have come over")
+    for name in names:
+        _alter(copies / name)
+    old = 2 * _allowed(layout) + 1
+    last = copies / names[-1]
+    await _until(lambda: time.time() - last.stat().st_ctime > old, f"a copy is {old:.0f} s old")
 
 
 async def _remove_both(layout: Layout, place: str) -> None:
-    both = _statements(layout, place)
-    for file in both:
-        file.unlink(missing_ok=True)
-    # What is removed here while the sync looks there is removed there as well.
-    await _until(partial(_are_gone, both), "no copy is left")
+    folders = _folders(layout, place)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)  # so does the sync at the same time
+    await _until(lambda: not any(folder.exists() for folder in folders), "no copy is left")
 
 
-def _statements(layout: Layout, place: str) -> tuple[Path, Path]:
-    """Return the file at the other cluster, and its copy at this one."""
+def _folders(layout: Layout, place: str) -> tuple[Path, Path]:
+    """Return the other cluster's folder, and this one's copy of it."""
     here = layout.cluster(place)
     there = next(cluster for cluster in layout.clusters if cluster != here)
-    path = Path("accounts", account(1), "statement.dat")
-    return there.storage / path, here.storage / path
+    return there.storage / FOLDER, here.storage / FOLDER
 
 
-def _at_rest(file: Path) -> bool:
-    return time.time() - file.stat().st_ctime > AT_REST
+def _write(folder: Path, count: int) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"{number:05d}.dat" for number in range(count)]
+    for name in names:
+        hidden = folder / f".{name}"
+        hidden.write_bytes(CONTENT)
+        hidden.replace(folder / name)
+    return names
 
 
-def _are_gone(files: tuple[Path, ...]) -> bool:
-    return not any(file.exists() for file in files)
+def _have_come(folder: Path, names: list[str]) -> bool:
+    return all((folder / name).exists() for name in names)
+
+
+def _alter(copy: Path) -> None:
+    found = copy.stat()
+    copy.write_bytes(OTHER)
+    os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _allowed(layout: Layout) -> float:
+    """Return the storage delay that the estate speaks of, in seconds."""
+    return roles(layout).estate.timing.storage_delay.total_seconds()
 
 
 async def _until(holds: Callable[[], bool], words: str) -> None:
@@ -71,7 +87,7 @@ async def _until(holds: Callable[[], bool], words: str) -> None:
 
 
 async def _slow_down(layout: Layout, _: str) -> None:
-    _delay(layout, LATE)
+    _delay(layout, LATE * _allowed(layout))
 
 
 async def _speed_up(layout: Layout, _: str) -> None:
@@ -97,7 +113,7 @@ async def _carried(here: Path, there: Path) -> None:
     (here / name).touch()
     await _until((there / name).exists, f"{there / name} has come over")
     (here / name).unlink()
-    await _until(partial(_are_gone, (there / name,)), f"{there / name} has gone")
+    await _until(lambda: not (there / name).exists(), f"{there / name} has gone")
 
 
 async def _take_away(layout: Layout, place: str) -> None:
@@ -123,14 +139,14 @@ PLANTS = (
     Plant(
         "storage_differs",
         "cluster2",
-        "Its copy of a file has another content, and no sync notices.",
-        _alter_copy,
+        f"One file in {SHARE} has another content than on the other storage, and no sync notices.",
+        _alter_copies,
         _remove_both,
     ),
     Plant(
         "storage_delay_exceeded",
         "cluster1",
-        f"What is written to a storage is on the other one {LATE} seconds later.",
+        "What is written to one storage is too late on the other.",
         _slow_down,
         _speed_up,
     ),
