@@ -76,7 +76,13 @@ replaces() {
     ! grep -Fqs " $file " /proc/self/mountinfo &&
     case $(stat -c %A "$file") in ??w*) true ;; *) false ;; esac
 }
-if [ -f "$file" ] && { [ -w "$file" ] || replaces; }; then echo writable; else echo fixed; fi
+# An immutable file, or one that only grows, cannot be replaced either, whoever owns the folder.
+frozen() {
+  flags=$(lsattr -d "$file" 2>/dev/null)
+  case ${flags%% *} in *[ai]*) true ;; *) false ;; esac
+}
+if [ -f "$file" ] && ! frozen && { [ -w "$file" ] || replaces; }; then echo writable
+else echo fixed; fi
 runs() {
   case $1 in
     */*) [ -f "$1" ] && [ -x "$1" ] ;;

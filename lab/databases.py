@@ -33,6 +33,27 @@ LIVING = ("logging_event", "fm_heartbeat")
 """Tables that running services write to, whatever happens."""
 SETTLES_WITHIN = 10.0
 
+UNUSUAL: LiteralString = """
+SELECT 'lets nobody in' FROM pg_database
+WHERE datname = current_database() AND datconnlimit <> -1
+UNION ALL
+SELECT format('%%I may not replicate', rolname) FROM pg_roles
+WHERE rolname = %(user)s AND NOT rolreplication
+UNION ALL
+SELECT format('has settings for %%s', setrole::regrole) FROM pg_db_role_setting
+UNION ALL
+SELECT format('%%s is set to %%s', name, setting) FROM pg_file_settings
+WHERE sourcefile LIKE '%%.auto.conf'
+UNION ALL
+SELECT format('publishes %%I', tablename) FROM pg_publication_tables
+WHERE tablename = ANY(%(local)s)
+UNION ALL
+SELECT format('has a subscription %%I', subname) FROM pg_subscription WHERE subname <> %(ours)s
+UNION ALL
+SELECT format('a prepared transaction %%s holds locks', gid) FROM pg_prepared_xacts
+"""
+"""What a database has that one in the baseline has not."""
+
 Connection = psycopg.AsyncConnection[Row]
 Step = Callable[[ClusterLayout], Awaitable[None]]
 
@@ -98,6 +119,11 @@ class Databases:
                     width = len(rows[0]) if rows else None
                     if {row[:width] for row in await seen.fetchall()} != set(rows):
                         found.append(f"{cluster.database_name}: other rows in {table}")
+                ours = subscription(self._other(cluster).name, cluster.name)
+                unusual = await connection.execute(
+                    UNUSUAL, {"user": DATABASE_USER, "local": list(LOCAL), "ours": ours}
+                )
+                found += [f"{cluster.database_name}: {row[0]}" for row in await unusual.fetchall()]
                 slots = await connection.execute(
                     "SELECT slot_name, active FROM pg_replication_slots"
                 )

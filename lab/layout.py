@@ -173,6 +173,10 @@ class Layout:
         """Return the node of that name."""
         return {node.name: node for node in self.nodes}[name]
 
+    def address(self, place: str) -> str:
+        """Where a machine is reached, ``loadbalancer1`` included."""
+        return self.load_balancer if place == "loadbalancer1" else self.node(place).address
+
     def programs(self, place: str) -> Path:
         """The directory that comes first on a machine's PATH; empty in the baseline."""
         here = self.load_balancer_root if place == "loadbalancer1" else self.node(place).root

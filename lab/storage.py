@@ -3,7 +3,8 @@
 A process of its own, run as ``python -m lab.storage ROOT1 ROOT2 SWITCHES``. It sees an added,
 replaced or removed file by its folder's change, and repeats it on the other side one
 ``storage_delay`` later, so that a whole file appears there at once. Hidden names and ``*.m_inproc``
-stay where they are.
+stay where they are. While one of them is gone from view, nothing is synced: a storage that is not
+mounted is no empty one.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ class Side:
             entries = list(os.scandir(place))
             files = {e.name: _version(e.stat()) for e in entries if _travels(e)}
         except FileNotFoundError:  # the folder is gone, or a file while we looked: look again
+            self.read_at.pop(folder, None)
             return None if place.exists() else {}
         self.read_at.pop(folder, None)
         if at_rest:
@@ -147,6 +149,8 @@ def repeat(change: Change, here: Side, there: Side) -> None:
 
 def sync(one: Side, two: Side, switches: Path) -> None:
     """Carry what happened since the last time, and what has become due."""
+    if not all(side.root.is_dir() for side in (one, two)):
+        return
     due = time.monotonic() + Switches.read(switches).storage_delay
     for here, there in ((one, two), (two, one)):
         here.pending.extend(here.changes(due))
@@ -193,6 +197,7 @@ class Storage:
             for path in root.rglob("*")
             if path.is_file()
         ]
+        found += [f"{root.name}: its storage is gone" for root in self._roots if not root.is_dir()]
         return found if runs(self._layout) else [*found, "the storages are not kept in sync"]
 
 

@@ -8,7 +8,18 @@ from pathlib import Path
 
 from lab.house import is_running
 from lab.layout import Layout
-from lab.plants import configuration, estate, history, nodes, programs, running, temporal
+from lab.plants import (
+    balancer,
+    configuration,
+    databases,
+    estate,
+    history,
+    nodes,
+    programs,
+    running,
+    storage,
+    temporal,
+)
 from lab.plants.hands import NotPlanted
 from lab.plants.plant import Plant
 
@@ -17,6 +28,9 @@ PLANTS = (
     *programs.PLANTS,
     *running.PLANTS,
     *configuration.PLANTS,
+    *databases.PLANTS,
+    *storage.PLANTS,
+    *balancer.PLANTS,
     *estate.PLANTS,
     *history.PLANTS,
     *temporal.PLANTS,

@@ -84,12 +84,10 @@ async def run(node: NodeLayout, script: str, *words: str) -> None:
         raise NotPlanted(f"{node.name}: {script} failed: {said.decode(errors='replace').strip()}")
 
 
-def shell(
-    layout: Layout, node: NodeLayout
-) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
-    """Be logged in on a node, as an operator; raises OSError and asyncssh.Error."""
+def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
+    """Be logged in on a machine, as an operator; raises OSError and asyncssh.Error."""
     return asyncssh.connect(
-        node.address,
+        layout.address(place),
         SHELL_PORT,
         config=None,
         username=SHELL_USER,
@@ -101,7 +99,7 @@ def shell(
 
 async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
     """Begin one of a node's scripts there, and stay for no answer; it ends with the machine."""
-    async with shell(layout, node) as connection:
+    async with shell(layout, node.name) as connection:
         words = f"setsid {node.home}/bin/{script} </dev/null >/dev/null 2>&1 &"
         await connection.run(words, check=True)
 

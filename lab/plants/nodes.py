@@ -38,7 +38,7 @@ def _shown(name: str, place: str, words: str, **faults: str) -> Plant:
 async def _let_in(layout: Layout, place: str) -> bool:
     """Whether a machine's shell lets the operator in now."""
     try:
-        async with shell(layout, layout.node(place)):
+        async with shell(layout, place):
             return True
     except (OSError, asyncssh.Error):
         return False
@@ -48,7 +48,7 @@ async def _shut_out(layout: Layout, place: str) -> bool:
     return not await _let_in(layout, place)
 
 
-def _closed(name: str, place: str, words: str, fault: str) -> Plant:
+def closed(name: str, place: str, words: str, fault: str) -> Plant:
     """Return a fault of a machine that lets nobody in."""
 
     async def sow(layout: Layout, place: str) -> None:
@@ -134,13 +134,13 @@ def _aside(path: Path) -> Path:
 
 
 PLANTS = (
-    _closed(
+    closed(
         "node_unreachable_ssh",
         "cluster1-edge1",
         "Its SSH server hangs up on everyone.",
         "unreachable",
     ),
-    _closed(
+    closed(
         "ssh_access_refused",
         "cluster2-server1",
         "Its SSH server accepts the operator's key no longer.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,6 +90,11 @@ def give(path: Path, user: int, mode: int | None = None) -> None:
         path.chmod(mode)
 
 
+def marked(file: Path, attribute: str) -> bool:
+    """Change an attribute of the file system's; whether it knows it."""
+    return subprocess.run(["chattr", attribute, file], check=False).returncode == 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="files of others are made by root only")
 @pytest.mark.parametrize(
     ("folder", "file", "writable"),
@@ -114,6 +120,19 @@ async def test_a_hosts_file_is_writable_as_the_redirect_writes_it(
     assert (await host.rights()).hosts_file_writable is writable
     assert host.hosts.stat() == before
     assert [path.name for path in host.folder.iterdir()] == ["hosts"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a file immutable")
+@pytest.mark.parametrize("attribute", ["i", "a"])
+async def test_an_immutable_hosts_file_is_not_writable(host: Host, attribute: str) -> None:
+    """Neither it nor a new file in its place, although its mode and its folder's allow it."""
+    if not marked(host.hosts, f"+{attribute}"):
+        pytest.skip("this file system knows no such attribute")
+    try:
+        assert not (await host.rights()).hosts_file_writable
+    finally:
+        assert marked(host.hosts, f"-{attribute}")
+    assert (await host.rights()).hosts_file_writable
 
 
 async def test_a_hosts_file_that_is_none_is_not_writable(host: Host) -> None:

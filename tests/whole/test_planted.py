@@ -21,6 +21,9 @@ SAMPLE = (
     "options_differ",
     "accounts_differ",
     "target_edge_login_fails",
+    "edges_by_address",
+    "replication_not_running",
+    "storage_differs",
 )
 CHECK = ("check", "lab", "--from", "cluster1", "--to", "cluster2", "--json")
 
@@ -28,7 +31,7 @@ UNPLANTED = {
     # Each only says that something could not be read, and comes with several of the faults above.
     *("no_reading", "reading_unusable", "access_refused", "configuration_unreadable"),
     "temporal_unreadable",
-    # What an interrupted switchover leaves: `lab crash` and the tests of recognition bring it about.
+    # What an interrupted switchover leaves: tests of recognition bring it about.
     *("half_switched", "already_switched_over"),
 }
 
