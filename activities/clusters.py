@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 API = "node_unreachable_admin"
 STORAGE = "storage_unreadable"
+LOOKS_AT_QUEUE = 3
 MAINTENANCE = "maintenance"
 """Part of the names of options that say so; which there are is not documented."""
 
@@ -73,20 +74,25 @@ class ClusterObserver:
     async def _queue(self, node: Node) -> tuple[int, timedelta | None]:
         """Read how many are queued, and how old the oldest is by the node's own clock.
 
-        Which way the list is sorted is not documented: both of its ends are looked at.
+        A queue that empties between counting and listing is looked at again.
         """
+        for _ in range(LOOKS_AT_QUEUE):
+            total, events, now = await self._events(node)
+            if events or not total:
+                return total, oldest(events, now)
+        raise OutcomeUnknown(f"{node.name}: the admin API shows none of {total} events")
+
+    async def _events(self, node: Node) -> tuple[int, list[dict[str, Any]], datetime]:
+        """Read both ends of the list: which way it is sorted is not documented."""
         query = {"limit": PAGE, "offset": 0}
         reply = await self.admin.get(node, "events", query)
         page = answers.read(answers.Page, reply.body, node.name)
         events = list(page.result)
-        # Of a queue that moves, a page may hold less than what was counted.
         if page.total > PAGE:
             query["offset"] = page.total - PAGE
             rest = await self.admin.get(node, "events", query)
             events.extend(answers.read(answers.Page, rest.body, node.name).result)
-        if page.total and not events:
-            raise OutcomeUnknown(f"{node.name}: the admin API shows none of {page.total} events")
-        return page.total, oldest(events, reply.at)
+        return page.total, events, reply.at
 
     async def _maintenance(self, node: Node) -> tuple[str, ...]:
         options = await self.admin.items(node, "configurations/options")

@@ -46,7 +46,7 @@ def plant(
         taken = _run(garden.clear())
         for name, place in taken:
             print(f"{place}: {name} is taken out")
-        print(f"{len(taken) or 'no'} faults taken out")
+        print(f"{len(taken) or 'no'} fault{'' if len(taken) == 1 else 's'} taken out")
         return
     assert fault is not None
     planted, where = _run(garden.sow(fault, at))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from lab.house import is_running
-from lab.layout import Layout
+from lab.layout import ESTATE, Layout
 from lab.plants import (
     balancer,
     configuration,
@@ -60,16 +61,18 @@ class Garden:
         where = place or plant.place
         if _kind(where) != _kind(plant.place):
             raise NotPlanted(f"{name} cannot be planted at {where}: its place is {plant.place}")
+        if where not in _places(self._layout):
+            raise NotPlanted(f"{name}: the lab has no place {where}")
         if (name, where) in self.planted:
             raise NotPlanted(f"{name} is planted at {where} already")
         # Before it is: whatever comes of it, it can be taken out.
         self._remember([*self.planted, (name, where)])
         try:
             await plant.sow(self._layout, where)
-        except (KeyError, NotPlanted) as objection:
+        except NotPlanted:
+            with suppress(NotPlanted):  # what is half planted is taken out as far as it goes
+                await plant.reap(self._layout, where)
             self._remember([one for one in self.planted if one != (name, where)])
-            if isinstance(objection, KeyError):
-                raise NotPlanted(f"{name}: the lab has no place {where}") from objection
             raise
         return plant, where
 
@@ -103,6 +106,14 @@ def running_lab(directory: Path | None) -> Layout:
         case _:
             roots = ", ".join(sorted(str(layout.root) for layout in alive))
             raise NotPlanted(f"several labs run; say which with --dir: {roots}")
+
+
+def _places(layout: Layout) -> set[str]:
+    """Return everything of a lab that has a name."""
+    one, two = (cluster.name for cluster in layout.clusters)
+    places = {ESTATE, "loadbalancer1", one, two, f"{one}-to-{two}", f"{two}-to-{one}"}
+    places.update(cluster.database_name for cluster in layout.clusters)
+    return places.union(node.name for node in layout.nodes)
 
 
 def _kind(place: str) -> str:

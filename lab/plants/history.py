@@ -40,14 +40,14 @@ async def runs(client: Client) -> dict[str, WorkflowExecutionStatus | None]:
     return {run.run_id: run.status async for run in client.list_workflows(query)}
 
 
-async def _open(layout: Layout, place: str) -> None:
-    client = await temporal(layout, place)
+async def _open(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
     run = await _begin(client)
     await until(partial(_lists, client, run, WorkflowExecutionStatus.RUNNING), "a run is open")
 
 
-async def _complete(layout: Layout, place: str) -> None:
-    client = await temporal(layout, place)
+async def _complete(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
     unsandboxed = UnsandboxedWorkflowRunner()
     async with Worker(client, task_queue=PLANTED, workflows=[Past], workflow_runner=unsandboxed):
         run = await _begin(client)
@@ -62,9 +62,9 @@ async def _rest_no_more(layout: Layout, place: str) -> None:
     await _forget(layout, place)
 
 
-async def _forget(layout: Layout, place: str) -> None:
+async def _forget(layout: Layout, _: str) -> None:
     """End what is open; the server deletes it all by itself, half a minute later."""
-    client = await temporal(layout, place)
+    client = await temporal(layout)
     for run_id, status in (await runs(client)).items():
         if status is WorkflowExecutionStatus.RUNNING:
             await client.get_workflow_handle(WORKFLOW, run_id=run_id).terminate()

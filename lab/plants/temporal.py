@@ -34,19 +34,17 @@ FORGETS_WITHIN = 120.0
 KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 
 
-def address(layout: Layout, place: str) -> str:
-    """Return where the lab's own Temporal server is; KeyError if the estate is another."""
-    if place != ESTATE:
-        raise KeyError(place)
+def address(layout: Layout) -> str:
+    """Return where the lab's own Temporal server is; NotPlanted if it has none."""
     found = address_of(layout)
     if found is None:
         raise NotPlanted("this lab has no Temporal server; `python -m lab readiness` brings one")
     return found
 
 
-async def temporal(layout: Layout, place: str) -> Client:
-    """Return a client of the lab's own Temporal server; KeyError if the estate is another."""
-    where = address(layout, place)
+async def temporal(layout: Layout) -> Client:
+    """Return a client of the lab's own Temporal server; NotPlanted without one."""
+    where = address(layout)
     try:
         return await Client.connect(where)
     except RuntimeError as silence:  # what the SDK raises where it cannot connect
@@ -80,8 +78,8 @@ async def builds(client: Client) -> set[str]:
     return found
 
 
-async def _remove_attribute(layout: Layout, place: str) -> None:
-    client = await temporal(layout, place)
+async def _remove_attribute(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
     if await _knows(client):
         await client.operator_service.remove_search_attributes(
             RemoveSearchAttributesRequest(
@@ -91,8 +89,8 @@ async def _remove_attribute(layout: Layout, place: str) -> None:
     await until(partial(_lacks, client), f"Temporal does not know {STAGE.name}", LEARNS_WITHIN)
 
 
-async def _add_attribute(layout: Layout, place: str) -> None:
-    client = await temporal(layout, place)
+async def _add_attribute(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
     if await _lacks(client):
         keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
         await client.operator_service.add_search_attributes(
@@ -103,16 +101,16 @@ async def _add_attribute(layout: Layout, place: str) -> None:
     await until(partial(_knows, client), f"Temporal knows {STAGE.name}", LEARNS_WITHIN)
 
 
-async def _send_stray(layout: Layout, place: str) -> None:
-    client = await temporal(layout, place)
+async def _send_stray(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
     before = await builds(client)
-    await stray.send(layout, address(layout, place))
+    await stray.send(layout, address(layout))
     await until(partial(_is_ready, layout), "another worker is ready", stray.READY_WITHIN)
     await until(partial(_shows_another, client, before), "Temporal shows another worker's build")
 
 
-async def _call_stray_back(layout: Layout, place: str) -> None:
-    client = await temporal(layout, place)
+async def _call_stray_back(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
     stray.call_back(layout)
     await until(partial(_is_gone, layout), "the other worker has ended")
     await until(partial(_shows_one, client), "Temporal shows one build only", FORGETS_WITHIN)

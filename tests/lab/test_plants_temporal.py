@@ -109,7 +109,7 @@ SEEN: dict[str, Reading] = {
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 async def test_a_fault_shows_and_goes_without_a_trace(layout: Layout, plant: Plant) -> None:
     """Others see it when it is planted, and no longer when it is taken out."""
-    server = await temporal.temporal(layout, "lab")
+    server = await temporal.temporal(layout)
     seen, garden = SEEN[plant.name], Garden(layout)
     before = layout.estate_file.read_bytes()
     assert not await seen(layout, server, plant.place)
@@ -127,7 +127,7 @@ async def test_a_fault_shows_and_goes_without_a_trace(layout: Layout, plant: Pla
 
 async def test_what_runs_for_somebody_stays(layout: Layout) -> None:
     """A run that holds the estate's lock is not replaced, and not forgotten."""
-    client = await temporal.temporal(layout, "lab")
+    client = await temporal.temporal(layout)
     run = await client.start_workflow("Switchover", id=RUN, task_queue="somebody")
     try:
         with pytest.raises(NotPlanted, match="open already"):
