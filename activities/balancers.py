@@ -81,7 +81,9 @@ frozen() {
   flags=$(lsattr -d "$file" 2>/dev/null)
   case ${flags%% *} in *[ai]*) true ;; *) false ;; esac
 }
-if [ -f "$file" ] && ! frozen && { [ -w "$file" ] || replaces; }; then echo writable; else echo fixed; fi
+if [ -f "$file" ] && ! frozen && { [ -w "$file" ] || replaces; }; then echo writable
+else echo fixed
+fi
 runs() {
   case $1 in
     */*) [ -f "$1" ] && [ -x "$1" ] ;;
