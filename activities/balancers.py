@@ -82,8 +82,7 @@ frozen() {
   case ${flags%% *} in *[ai]*) true ;; *) false ;; esac
 }
 if [ -f "$file" ] && ! frozen && { [ -w "$file" ] || replaces; }; then echo writable
-else echo fixed
-fi
+else echo fixed; fi
 runs() {
   case $1 in
     */*) [ -f "$1" ] && [ -x "$1" ] ;;

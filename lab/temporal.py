@@ -52,18 +52,32 @@ class TemporalServer:
         deadline = asyncio.get_running_loop().time() + READY_WITHIN
         while True:
             try:
-                return await Client.connect(self.address)
+                client = await Client.connect(self.address)
             except RuntimeError as silence:  # what the SDK raises where it cannot connect
                 late = asyncio.get_running_loop().time() > deadline
                 if late or self._process.poll() is not None:
                     said = self._log.read_text(encoding="utf-8")[-2000:]
                     raise RuntimeError(f"Temporal did not start: {said}") from silence
+            else:
+                _address_file(self._layout).write_text(self.address, encoding="ascii")
+                return client
             await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         """End it; its state stays for the next start."""
+        _address_file(self._layout).unlink(missing_ok=True)
         if self._process is not None:
             await end(self._process)
+
+
+def address_of(layout: Layout) -> str | None:
+    """Where a lab's own Temporal server is, for whoever did not start it; None if it has none."""
+    file = _address_file(layout)
+    return file.read_text(encoding="ascii") if file.exists() else None
+
+
+def _address_file(layout: Layout) -> Path:
+    return layout.root / "temporal.address"
 
 
 def _free_ports(number: int) -> list[int]:

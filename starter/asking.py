@@ -30,8 +30,8 @@ from workflows.switchover import Switchover
 BEGUN = timedelta(seconds=10)
 """A worker that is there takes what it is asked much sooner."""
 
-REVIEW = timedelta(minutes=2)
-"""A place that does not answer is read again and again for a minute."""
+REVIEW = timedelta(minutes=5)
+"""A place that does not answer is given up sooner, and storages have been compared."""
 
 UNSEEN = 2
 """Events of a workflow that no worker has ever taken up."""

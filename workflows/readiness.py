@@ -17,7 +17,7 @@ from workflows.looking import observe
 from workflows.plan import Plan
 from workflows.planning import make_plan
 from workflows.prerequisites.judgement import blocking, objections
-from workflows.readings import Reading
+from workflows.readings import Reading, TemporalReading
 from workflows.recognition import recognise
 from workflows.reports import Finding
 from workflows.request import Request, parse_request
@@ -38,12 +38,22 @@ class Readiness:
         workflow.upsert_search_attributes([ESTATE.value_set(request.estate)])
         workflow.set_current_details(waiting_details(plan))
         errands = Errands(plan, workflow.info().first_execution_run_id)
-        readings, found = await observe(errands, plan.stage(Slug.CHECK_PREREQUISITES).waves)
+        readings, found = await _look(plan, errands)
         verdict = _verdict(plan, request, readings, found)
         last = await _last(verdict.direction)
         verdict = verdict.model_copy(update={"changed": compared(verdict.findings, last)})
         workflow.set_current_details(verdict_details(verdict))
         return verdict
+
+
+async def _look(plan: Plan, errands: Errands) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
+    """Bring every reading; nobody is logged in to a node that a switchover may be draining."""
+    first, *rest = plan.stage(Slug.CHECK_PREREQUISITES).waves
+    readings, found = await observe(errands, (first,))
+    if any(isinstance(r, TemporalReading) and r.open_run is not None for r in readings):
+        return readings, found
+    more, also = await observe(errands, rest)
+    return (*readings, *more), (*found, *also)
 
 
 def _verdict(

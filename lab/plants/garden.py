@@ -12,10 +12,13 @@ from lab.plants import (
     balancer,
     configuration,
     databases,
+    estate,
+    history,
     nodes,
     programs,
     running,
     storage,
+    temporal,
 )
 from lab.plants.hands import NotPlanted
 from lab.plants.plant import Plant
@@ -28,7 +31,11 @@ PLANTS = (
     *databases.PLANTS,
     *storage.PLANTS,
     *balancer.PLANTS,
+    *estate.PLANTS,
+    *history.PLANTS,
+    *temporal.PLANTS,
 )
+"""In the order in which a campaign plants them: what takes longest to go comes last."""
 BY_NAME = {plant.name: plant for plant in PLANTS}
 
 

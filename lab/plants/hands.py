@@ -33,12 +33,14 @@ class NotPlanted(Exception):
     """A fault could not be planted, or taken out; the message says why."""
 
 
-async def until(holds: Callable[[], Awaitable[bool]], words: str) -> None:
+async def until(
+    holds: Callable[[], Awaitable[bool]], words: str, within: float = SHOWS_WITHIN
+) -> None:
     """Wait until it holds."""
-    deadline = asyncio.get_running_loop().time() + SHOWS_WITHIN
+    deadline = asyncio.get_running_loop().time() + within
     while not await holds():
         if asyncio.get_running_loop().time() > deadline:
-            raise NotPlanted(f"after {SHOWS_WITHIN:.0f} s still not: {words}")
+            raise NotPlanted(f"after {within:.0f} s still not: {words}")
         await asyncio.sleep(LOOKS_EVERY)
 
 

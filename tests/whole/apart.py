@@ -20,6 +20,9 @@ OWN = ("run", "var/log", "opt/axway/SecureTransport/var/logs", "accounts")
 """What the lab itself writes: where scripts and services meet, what its processes print, and what
 a server keeps of whoever logs in, its log and a home."""
 
+ALONE = ("unshare", "--mount", "--propagation", "private")
+"""In front of a command: what it mounts nobody else sees."""
+
 
 @dataclass(frozen=True)
 class Apart:
@@ -27,6 +30,8 @@ class Apart:
 
     layout: Layout
     pid: int
+    mounts: bool
+    """Whether it has mounts of its own."""
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -44,42 +49,49 @@ class Apart:
         }
 
     @contextmanager
-    def read_only(self) -> Iterator[None]:
-        """Let nobody write to any of them: by mounts as root, by modes as anyone else."""
-        if os.geteuid() == 0:
+    def read_only(self) -> Iterator[bool]:
+        """Let nobody write to any of them: by mounts as root, by modes as anyone else.
+
+        Yields whether that could be done: not by a root without the right to mount, whom no mode
+        stops either. What ``files`` says before and after still tells.
+        """
+        if self.mounts:
             for root in self.roots:
-                self._sees("mount", "--bind", str(root), str(root))
-                self._sees("mount", "-o", "remount,bind,ro", str(root))
-                for own in (str(root / place) for place in OWN if (root / place).exists()):
-                    self._sees("mount", "--bind", own, own)
-                    self._sees("mount", "-o", "remount,bind,rw", own)
-            yield
-            return
-        modes = {path: path.stat().st_mode for root in self.roots for path in _under(root)}
-        for path, mode in modes.items():
-            path.chmod(mode & ~0o222)
-        yield
-        for path, mode in modes.items():
-            path.chmod(mode)
+                self._mount(root)
+            yield True
+        elif os.geteuid() == 0:
+            yield False
+        else:
+            modes = {path: path.stat().st_mode for root in self.roots for path in _under(root)}
+            for path, mode in modes.items():
+                path.chmod(mode & ~0o222)
+            try:
+                yield True
+            finally:
+                for path, mode in modes.items():
+                    path.chmod(mode)
 
     def refuses(self, file: Path) -> bool:
         """Whether that file cannot be written, as whoever runs there would see it."""
         words = (*self._inside(), "sh", "-c", 'echo >>"$1"', "sh", str(file))
         return subprocess.run(words, check=False, capture_output=True).returncode != 0
 
-    def _sees(self, *words: str) -> None:
-        subprocess.run((*self._inside(), *words), check=True)
+    def _mount(self, root: Path) -> None:
+        owned = (root / place for place in OWN if (root / place).exists())
+        for place, mode in ((root, "ro"), *((place, "rw") for place in owned)):
+            for words in (("--bind", str(place)), ("-o", f"remount,bind,{mode}")):
+                subprocess.run((*self._inside(), "mount", *words, str(place)), check=True)
 
     def _inside(self) -> tuple[str, ...]:
-        return ("nsenter", "--mount", f"--target={self.pid}") if os.geteuid() == 0 else ()
+        return ("nsenter", "--mount", f"--target={self.pid}") if self.mounts else ()
 
 
 @asynccontextmanager
 async def lab_apart(root: Path) -> AsyncIterator[Apart]:
     """Have a small lab in its baseline; its mounts, if any, go with it."""
-    own_mounts = ("unshare", "--mount", "--propagation", "private")
+    mounts = _may_mount()
     process = await asyncio.create_subprocess_exec(
-        *(own_mounts if os.geteuid() == 0 else ()),
+        *(ALONE if mounts else ()),
         *(sys.executable, "-m", "lab", "up", "--dir", str(root), "--servers", "1", "--edges", "1"),
         cwd=ROOT,
         stdin=asyncio.subprocess.DEVNULL,
@@ -89,10 +101,15 @@ async def lab_apart(root: Path) -> AsyncIterator[Apart]:
         assert process.stdout is not None
         said = await asyncio.wait_for(process.stdout.readline(), READY_WITHIN)
         assert said.startswith(b"ready: "), said
-        yield Apart(Layout(root, "127.0.0", servers=1, edges=1), process.pid)
+        yield Apart(Layout(root, "127.0.0", servers=1, edges=1), process.pid, mounts)
     finally:
         process.terminate()
         await asyncio.wait_for(process.wait(), READY_WITHIN)
+
+
+def _may_mount() -> bool:
+    words = (*ALONE, "true")
+    return os.geteuid() == 0 and subprocess.run(words, check=False).returncode == 0
 
 
 def _under(root: Path) -> Iterator[Path]:

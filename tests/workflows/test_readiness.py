@@ -75,6 +75,17 @@ async def test_a_place_that_nobody_could_look_at_is_a_finding(run: Run) -> None:
     assert verdict.score.unknown > 10
 
 
+async def test_nobody_logs_in_to_a_node_while_a_switchover_is_under_way(run: Run) -> None:
+    """It may be draining; the check says what runs, and that it does not know the rest."""
+    run.hands.readings[f"observe_temporal.{run.hands.estate.name}"] = {"open_run": "abc"}
+    verdict = await look(run)
+    assert "switchover_running" in [finding.name for finding in verdict.findings]
+    [row] = [one for one in verdict.checks if one.name == "target_edge_login_fails"]
+    assert set(row.places.values()) == {Standing.UNKNOWN}
+    assert not any("try_login" in operation for operation in run.hands.asked)
+    assert any("observe_node" in operation for operation in run.hands.asked)
+
+
 async def test_what_changed_since_the_last_look(run: Run) -> None:
     """Temporal is asked for the last verdict about this direction."""
     run.hands.readings[EDGE] = {"sessions": 2}
