@@ -25,7 +25,7 @@ CONTENT, OTHER = b"paid in full\n", b"paid in part\n"
 FOLDER = Path("accounts", account(1), "statements")
 SHARE = 10
 """One file in so many differs: who looks at a sample of hundreds meets one."""
-LATE = 1.5
+LATE = 2.5
 """Times the delay that the estate allows."""
 
 
