@@ -382,4 +382,4 @@ async def test_a_review_is_the_plan_itself(run: Run) -> None:
     await run.start()
     await run.outcome()
     executed = await run.handle.query("plan", result_type=dict)
-    assert shown == executed
+    assert shown["plan"] == executed
