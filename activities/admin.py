@@ -54,6 +54,8 @@ class Admin:
     def __init__(self, shell: Shell, secrets: Secrets) -> None:
         self._shell = shell
         self._secrets = secrets
+        self._options: dict[tuple[str, str], asyncio.Future[tuple[dict[str, Any], ...]]] = {}
+        """By access: the reading of a node's options that is under way."""
 
     async def get(self, node: Node, path: str, query: Query | None = None) -> Reply:
         """Read one resource; Unreachable after a few seconds without an answer."""
@@ -135,6 +137,27 @@ class Admin:
                     f"{node.name}: the admin API shows {offset} of {page.total} {path}"
                 )
             offset += max(1, len(page.result) // 2)
+
+    async def options(self, node: Node) -> tuple[dict[str, Any], ...]:
+        """Read all system options; whoever asks while they are being read gets the same answer."""
+        key = (node.address, node.admin.model_dump_json())
+        reading = self._options.get(key)
+        if reading is None or reading.done():
+            reading = self._options[key] = asyncio.ensure_future(self._all_options(node))
+        return await asyncio.shield(reading)
+
+    async def _all_options(self, node: Node) -> tuple[dict[str, Any], ...]:
+        """Read page after page: options do not come and go while they are listed."""
+        found: list[dict[str, Any]] = []
+        while True:
+            asked = requests.page("configurations/options", offset=len(found))
+            page = answers.read(Page, (await self.read(node, asked)).body, node.name)
+            found.extend(page.result)
+            if len(found) >= page.total:
+                return tuple(found)
+            if not page.result:
+                shown = f"{len(found)} of {page.total} options"
+                raise OutcomeUnknown(f"{node.name}: the admin API shows {shown}")
 
     async def _read(self, node: Node, call: Call) -> httpx.Response:
         """Read in spite of dropouts; that there is no such resource is an answer, too."""

@@ -95,7 +95,7 @@ class ClusterObserver:
         return page.total, events, reply.at
 
     async def _maintenance(self, node: Node) -> tuple[str, ...]:
-        options = await self.admin.items(node, "configurations/options")
+        options = await self.admin.options(node)
         return switched_on(options, MAINTENANCE, node.name)
 
     async def _orphans(self, errand: ClusterErrand[ObserveCluster]) -> tuple[str, ...]:

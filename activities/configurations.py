@@ -128,7 +128,7 @@ class RestConfigurations(Configurations):
         return Compared(numbers, tuple(differences))
 
     async def _options(self, cluster: Cluster, node: Node) -> Options:
-        return shared(await self._admin.items(node, "configurations/options"), cluster, node)
+        return shared(await self._admin.options(node), cluster, node)
 
     async def _list(
         self, errand: BothErrand[CompareConfiguration], resource: str

@@ -24,7 +24,8 @@ home=$1 ledger=$2 boot_file=$3 most=$4; shift 4
 echo "user $(id -un)"
 echo "system $(uname -s)"
 [ -d "$home/bin" ] && echo "owner $(stat -c %U "$home")"
-for path in "$@"; do
+for name in "$@"; do
+  case $name in /*) path=$name ;; *) path=$home/bin/$name ;; esac
   # The scripts of a disabled server are renamed.
   { [ -f "$path" ] && [ -x "$path" ]; } || [ -e "$path.disable" ] || echo "unusable ${path##*/}"
 done
@@ -56,7 +57,7 @@ done
 if [ -e "$ledger/claims" ] && ! ls "$ledger/claims" >/dev/null 2>&1; then
   echo "unreadable $ledger/claims"
 fi
-# Ours has these paths among its words, too, but not as what is run.
+# Others may have these paths among their words, but not as what is run.
 for file in $(grep -alF -- "$home/bin/stop_" /proc/[0-9]*/cmdline 2>/dev/null); do
   words=$(tr '\0' '\n' <"$file" 2>/dev/null) || continue
   run=$(printf '%s\n' "$words" | head -n 2 | grep -F "$home/bin/stop_") || continue
@@ -67,7 +68,7 @@ echo end
 
 
 def needed(node: Node) -> tuple[str, ...]:
-    """The paths of all scripts that a switchover or its undo may run on a node."""
+    """The names of all scripts that a switchover or its undo may run on a node."""
     services = [s for s in securetransport.SERVICES[node.kind] if s is not Service.MONITOR]
     names = [
         f"{verb}_{securetransport.SCRIPTS[service]}"
@@ -77,7 +78,7 @@ def needed(node: Node) -> tuple[str, ...]:
     ]
     monitor = node.monitor
     words = (monitor.start, monitor.stop, monitor.status, node.stop_all, ("start_all",))
-    return tuple(_path(node, name) for name in (*names, *(first for first, *_ in words)))
+    return (*names, *(first for first, *_ in words))
 
 
 def facts(node: Node) -> Command:
@@ -109,10 +110,6 @@ def parse_facts(text: str) -> MachineFacts:
         conf=dict(_files(said["conf"], _number(said, "files"))),
         pending=tuple(sorted({*said["pending"], *map(_service, said["stopping"])})),
     )
-
-
-def _path(node: Node, name: str) -> str:
-    return name if name.startswith("/") else f"{node.filedrivehome}/bin/{name}"
 
 
 def _one(said: Mapping[str, Sequence[str]], key: str) -> str:

@@ -105,5 +105,5 @@ class Observer:
         return answers.installed((await self.admin.get(node, "version")).body, node.name)
 
     async def _timeouts(self, node: Node) -> dict[str, str]:
-        options = await self.admin.items(node, "configurations/options")
+        options = await self.admin.options(node)
         return answers.option_values(options, GRACEFUL_TIMEOUT)
