@@ -18,6 +18,8 @@ HALF_A_LOGIN = 1500
 """Bytes: in the midst of what a server says before anyone is logged in."""
 OPERATIONS = "POST /api/v2.0/clusterServices/operations"
 ALTER = "ALTER SUBSCRIPTION"
+MARKER = "# BEGIN switchover"
+"""Before the lines of the hosts file that are not the site's."""
 SCRIPTS: dict[Slug, tuple[str, tuple[str, ...]]] = {
     Slug.STOP_MONITORS: ("stop", ("monitord",)),
     Slug.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
@@ -120,8 +122,9 @@ class ByReload(Way):
         self.replaced = Scripts()
 
     def acts(self, moment: Moment) -> bool:
-        """A command that has the reload in it."""
-        return moment.wire == "ssh" and str(self.reload) in moment.words
+        """A command that brings new lines for the hosts file, and has the reload in it."""
+        brings = MARKER in moment.words and str(self.reload) in moment.words
+        return moment.wire == "ssh" and brings
 
     def refuse(self) -> None:
         """The hosts file can be written, and the reload fails."""

@@ -73,7 +73,8 @@ class Hand:
     async def reload(self) -> str:
         """Reload the load balancer, then log in through it."""
         reload = str(LoadBalancer(self.layout).reload_command)
-        seen = await self.script(reload, "echo whole", "whole")
+        brings = "# BEGIN switchover"  # the lines that a redirect brings are in its words
+        seen = await self.script(f"{reload} '{brings}'", "echo whole", "whole")
         return await self._probe() if seen == "done" else seen
 
     async def operate(self) -> str:
