@@ -32,6 +32,8 @@ class Operator:
     handle: Handle
     answer: Answer | None
     decide: Decide
+    set_right: Callable[[], None] = lambda: None
+    """Done before an answer: who said `retry` to what is still wrong would be asked again."""
     asked: list[str] = field(default_factory=list)
     """Why, each time."""
     gave_up: str = ""
@@ -57,6 +59,7 @@ class Operator:
         if self.answer is None or len(self.asked) > 1:
             await self._give_up(f"it asked for a decision that was not due: {self.asked[-1]}")
             return
+        self.set_right()
         try:
             await self.decide(self.answer)
         except NotTaken as refusal:

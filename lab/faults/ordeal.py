@@ -59,6 +59,7 @@ class Ordeal:
 async def laid(fault: Fault, lines: Lines, operator: Operator) -> AsyncIterator[Trap]:
     """Have the fault wait for its moment, healed in time, and an operator at hand."""
     trap = Trap(fault, lines, operator.noticed)
+    operator.set_right = trap.heal
     trap.set()
     tasks = [asyncio.create_task(work) for work in (trap.follow(), operator.attend())]
     try:
