@@ -37,8 +37,11 @@ df -Pk "$at" | awk 'NR == 2 { print "free " $4 }'
 
 [ -d /run/systemd/system ] && echo "systemd yes" || echo "systemd no"
 # Without the name of a user it shows the manager's own properties.
-command -v loginctl >/dev/null 2>&1 && timeout 3 loginctl show-user 2>/dev/null | grep '^Kill' |
-  sed 's/^/login /'
+if command -v loginctl >/dev/null 2>&1; then
+  said=$(timeout 3 loginctl show-user 2>/dev/null)
+  [ $? -eq 124 ] && echo "login KillUserProcesses=unknown"
+  printf '%s\n' "$said" | grep '^Kill' | sed 's/^/login /'
+fi
 
 if [ ! -e "$home/conf" ]; then echo "files 0"
 elif cd "$home/conf" && find . -ignore_readdir_race -type f >/dev/null 2>&1; then
@@ -50,7 +53,9 @@ fi
 now=$(date +%s)
 read -r boot <"$boot_file" || echo "unreadable $boot_file"
 for file in "$ledger"/claims/[0-9]*; do
-  { read -r op service _ c_boot _ _ deadline lands _ <"$file"; } 2>/dev/null || continue
+  [ -e "$file" ] || continue
+  { read -r op service _ c_boot _ _ deadline lands _ <"$file"; } 2>/dev/null ||
+    { [ ! -e "$file" ] || echo "unreadable $file"; continue; }
   [ "$lands" = late ] && [ "$c_boot" = "$boot" ] && [ "$now" -lt "$deadline" ] &&
     [ ! -e "$ledger/$op/settled" ] && echo "pending $service"
 done

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from workflows.checks import BY_NAME, Severity
+from workflows.checks import check_of
 from workflows.errors import AccessRefused, SwitchoverError, Unreachable
 from workflows.reports import Finding
 
@@ -46,7 +46,7 @@ async def tolerant(
         seen=seen.removeprefix(f"{place}: "),
         expected="an answer",
         advice=_ADVICE.get(name, "look whether it is up, and at the way from the worker to it"),
-        severity=BY_NAME[name].severity if name in BY_NAME else Severity.BLOCKS,
+        severity=check_of(name).severity,
     )
 
 

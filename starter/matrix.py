@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workflows.areas import areas
-from workflows.checks import BY_NAME, Scope
+from workflows.checks import Scope, check_of
 from workflows.shown import NOWHERE, SIGNS
 from workflows.verdicts import Checked, Standing, Verdict
 
@@ -56,7 +56,7 @@ def rows(verdict: Verdict) -> Iterator[tuple[str, tuple[Checked, ...]]]:
 
 def elsewhere(one: Checked, columns: Sequence[Column]) -> tuple[tuple[str, Standing], ...]:
     """Return what a check came to at places that have no column, the worst first."""
-    if not one.places and BY_NAME[one.name].scope is Scope.EVERYWHERE:
+    if not one.places and check_of(one.name).scope is Scope.EVERYWHERE:
         return (("everywhere", Standing.HOLDS),)
     nodes = {node for column in columns for node in column.nodes}
     there = [(place, standing) for place, standing in one.places.items() if place not in nodes]
@@ -82,5 +82,5 @@ def bad(one: Checked) -> bool:
 
 def _places(verdict: Verdict, scope: Scope) -> tuple[str, ...]:
     """Return the places of a scope: those that all its checks have, whatever else was found."""
-    some = [one.places for one in verdict.checks if BY_NAME[one.name].scope is scope]
+    some = [one.places for one in verdict.checks if check_of(one.name).scope is scope]
     return tuple(place for place in some[0] if all(place in places for places in some))

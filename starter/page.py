@@ -11,7 +11,7 @@ from pathlib import Path
 from starter.exits import Exit, Stop
 from starter.matrix import Column, bad, elsewhere, grouped, rows, single, told
 from starter.style import STYLE
-from workflows.checks import BY_NAME, Severity
+from workflows.checks import Severity, check_of
 from workflows.reports import Finding
 from workflows.shown import NOWHERE, SIGNS, changes, summary
 from workflows.verdicts import Checked, Standing, Verdict
@@ -73,7 +73,7 @@ def _findings(verdict: Verdict) -> Iterator[str]:
 
 
 def _card(finding: Finding, verdict: Verdict) -> Iterator[str]:
-    check = BY_NAME[finding.name]
+    check = check_of(finding.name)
     accepted = verdict.accepted.get(finding.name) if check.acceptable else None
     standing = Standing.FAILS if accepted is None else Standing.ACCEPTED
     kind = "warns" if finding.severity is Severity.WARNS else standing.value

@@ -14,7 +14,7 @@ from starter.matrix import Column, bad, elsewhere, grouped, rows, single, told
 from starter.schedules import InForce, Ran
 from starter.words import clean
 from workflows.areas import areas
-from workflows.checks import BY_NAME, Severity
+from workflows.checks import Severity, check_of
 from workflows.reports import Finding
 from workflows.shown import SIGNS, changes, summary
 from workflows.verdicts import Checked, Standing, Verdict
@@ -131,7 +131,7 @@ def _elsewhere(one: Checked, columns: Sequence[Column]) -> Text:
 
 
 def _finding(finding: Finding, verdict: Verdict) -> Iterator[Text]:
-    accepted = verdict.accepted.get(finding.name) if BY_NAME[finding.name].acceptable else None
+    accepted = verdict.accepted.get(finding.name) if check_of(finding.name).acceptable else None
     style = "red" if finding.severity is Severity.BLOCKS and accepted is None else "yellow"
     came = Standing.FAILS if accepted is None else Standing.ACCEPTED
     yield Text()

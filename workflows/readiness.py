@@ -16,9 +16,8 @@ from workflows.errors import SwitchoverError
 from workflows.looking import observe
 from workflows.plan import Plan
 from workflows.planning import make_plan
-from workflows.prerequisites.judgement import blocking, objections
+from workflows.prerequisites.judgement import blocking, first_look
 from workflows.readings import Reading, TemporalReading
-from workflows.recognition import recognise
 from workflows.reports import Finding
 from workflows.request import Request, parse_request
 from workflows.shown import verdict_details, waiting_details
@@ -60,11 +59,8 @@ def _verdict(
     plan: Plan, request: Request, readings: Iterable[Reading], found: tuple[Finding, ...]
 ) -> Verdict:
     """Judge as stage 0 does, also an estate that an interrupted switchover has left."""
-    everything = tuple(readings)
-    half = recognise(plan, everything)
-    living = tuple(reading for reading in everything if reading.place not in half.gone)
     now = workflow.now()
-    findings = objections(plan, living, now, half.begun, found + half.findings(plan))
+    living, findings = first_look(plan, tuple(readings), now, found)
     checks = checked(plan, living, findings, request.accept)
     return Verdict(
         estate=request.estate,

@@ -16,8 +16,7 @@ from workflows.errors import SwitchoverError
 from workflows.looking import observe
 from workflows.plan import Plan
 from workflows.planning import make_plan
-from workflows.prerequisites.judgement import objections
-from workflows.recognition import recognise
+from workflows.prerequisites.judgement import first_look
 from workflows.reports import Finding
 from workflows.request import parse_request
 from workflows.reviewed import Review, Spelled, review
@@ -43,10 +42,7 @@ class PlanReview:
             _keep(plan),
         )
         # The same findings that stage 0 would judge now.
-        half = recognise(quiet, readings)
-        still_there = [reading for reading in readings if reading.place not in half.gone]
-        also = found + half.findings(quiet)
-        findings = objections(quiet, still_there, workflow.now(), half.begun, also)
+        _, findings = first_look(quiet, readings, workflow.now(), found)
         return review(plan, readings, spelled, unkept + findings)
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import ValidationError
 
-from workflows.checks import BY_NAME, CHECKS, Check, Scope, Severity
+from workflows.checks import CHECKS, Check, Scope, Severity, check_of
 from workflows.plan import Plan
 from workflows.readings import Reading
 from workflows.reports import Finding
@@ -42,7 +42,7 @@ class Checked(Value):
     @property
     def is_made(self) -> bool:
         """Whether it looks anywhere on this estate, or is seen only where it fails."""
-        return bool(self.places) or BY_NAME[self.name].scope is Scope.EVERYWHERE
+        return bool(self.places) or check_of(self.name).scope is Scope.EVERYWHERE
 
     @property
     def worst(self) -> Standing:

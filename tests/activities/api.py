@@ -80,6 +80,8 @@ class Api:
     sessions: list[dict[str, Any]] = field(default_factory=list)
     events: list[str | dict[str, Any]] = field(default_factory=list)
     """Ids, or events with more fields."""
+    hides_events: int = 0
+    """How many of the next listings count events and show none."""
     transfers: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
@@ -117,7 +119,7 @@ class Api:
         answers: dict[str, Callable[[], object]] = {
             "clusterServices": lambda: {"status": self.scheduling[request.query["serviceName"]]},
             "sessions": lambda: self.sessions,
-            "events": lambda: _page(request, self.most, self.events),
+            "events": lambda: self._events(request),
             "transfers": lambda: _page(request, self.most, self.transfers),
             "version": lambda: {"version": "5.5", "updateLevel": "20240328"},
             "configurations/options": lambda: _page(request, self.most, self.options),
@@ -136,6 +138,13 @@ class Api:
         body = answers[path]()
         now = datetime.now(UTC) + self.clock_ahead
         return web.json_response(body, headers={"Date": format_datetime(now, usegmt=True)})
+
+    def _events(self, request: web.Request) -> dict[str, Any]:
+        page = _page(request, self.most, self.events)
+        if self.hides_events:
+            self.hides_events -= 1
+            return {**page, "result": []}
+        return page
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         if self.fails:

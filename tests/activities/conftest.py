@@ -9,10 +9,13 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from activities.replication import ReplicationLinks
 from activities.shell import Shell
+from lab.postgres import PostgresServer
+from tests.activities import oneway
 from tests.activities.api import Api, Certificate, serving
 from tests.activities.fronts import Front, serving_clients
-from tests.activities.machines import CLIENT_KEY, HOST_KEY, SECRETS, SshServer, make_node
+from tests.activities.machines import CLIENT_KEY, HOST_KEY, SECRETS, Attempt, SshServer, make_node
 from workflows.estate import Node
 
 NodeMaker = Callable[..., Node]
@@ -93,3 +96,18 @@ async def front(certificate: Certificate) -> AsyncIterator[Front]:
     """What clients reach: one SFTP and one HTTPS server, and an admin API for each cluster."""
     async with serving_clients(certificate) as front:
         yield front
+
+
+@pytest.fixture(scope="module")
+async def postgres() -> AsyncIterator[PostgresServer]:
+    """One server with the two databases ``one`` and ``two``, and a subscription between them."""
+    async with oneway.one_way() as server:
+        yield server
+
+
+@pytest.fixture
+async def links(postgres: PostgresServer) -> ReplicationLinks:
+    """The hands, with replication running."""
+    links = ReplicationLinks(oneway.SECRETS)
+    await Attempt().run(links.resume_replication, oneway.errand(oneway.RESUME))
+    return links

@@ -246,6 +246,32 @@ async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) 
     assert reading.orphans == (str(storage / "old.m_inproc"),)
 
 
+@pytest.mark.parametrize(("hidden", "known"), [(2, 1), (9, None)])
+async def test_a_queue_that_is_counted_and_not_shown_is_looked_at_again(
+    pair: Any,  # noqa: ANN401 - as above
+    shell: Shell,
+    tmp_path: Path,
+    hidden: int,
+    known: int | None,
+) -> None:
+    """It may be emptying; one that never shows anything is unknown."""
+    one, _, apis = pair
+    apis["cluster1-server1"].events = ["1"]
+    apis["cluster1-server1"].hides_events = hidden
+    hands = RestConfigurations(Survey(shell), Admin(shell, SECRETS))
+    errand: ClusterErrand[ObserveCluster] = ClusterErrand(
+        operation=Operation(identity="run-1", stage="check", order="observe"),
+        order=ObserveCluster(node="cluster1-server1"),
+        timing=QUICK,
+        node=one.nodes[0],
+        storage=str(tmp_path),
+        limits=LIMITS,
+    )
+    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, errand)
+    assert reading.events == known
+    assert bool(reading.trouble) is (known is None)
+
+
 async def test_a_cluster_that_says_nothing_is_trouble(pair: Any, shell: Shell) -> None:  # noqa: ANN401
     """Neither an empty list of nodes nor a storage that is not there is taken for fine."""
     one, _, apis = pair

@@ -144,6 +144,15 @@ async def test_a_graceful_stop_in_the_ledger_is_seen_until_it_has_landed(
     assert (await read(shell, server)).pending == ()
 
 
+async def test_a_claim_that_cannot_be_read_is_not_taken_for_none(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """It may be a graceful stop."""
+    (installed.home.parent / f"{server.name}-ledger/claims/1").mkdir(parents=True)
+    with pytest.raises(OutcomeUnknown, match="claims/1 cannot be read"):
+        await read(shell, server)
+
+
 def test_the_whole_answer_is_read() -> None:
     """Every line of it."""
     assert parse_facts(WHOLE) == MachineFacts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,33 +20,16 @@ from tests.activities.machines import Attempt
 from tests.activities.oneway import (
     LINK,
     RESUME,
-    SECRETS,
     SUSPEND,
     database,
     errand,
     execute,
     link,
-    one_way,
     rows,
 )
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown, Unreachable
 from workflows.estate import Replication
 from workflows.observations import ObserveReplication
-
-
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[PostgresServer]:
-    """One server with the two databases ``one`` and ``two``, and a subscription between them."""
-    async with one_way() as server:
-        yield server
-
-
-@pytest.fixture
-async def links(postgres: PostgresServer) -> ReplicationLinks:
-    """The hands, with replication running."""
-    links = ReplicationLinks(SECRETS)
-    await Attempt().run(links.resume_replication, errand(RESUME))
-    return links
 
 
 async def test_it_is_suspended_once_and_resumed_once(

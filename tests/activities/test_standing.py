@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import LiteralString
 
@@ -19,8 +18,6 @@ from tests.activities.machines import Attempt
 from tests.activities.oneway import (
     ADDRESS,
     LINK,
-    RESUME,
-    SECRETS,
     database,
     errand,
     execute,
@@ -31,21 +28,6 @@ from workflows.errors import OutcomeUnknown
 from workflows.estate import ReplicationLink
 from workflows.observations import ObserveReplication
 from workflows.readings import Instance, ReplicationReading
-
-
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[PostgresServer]:
-    """One server with the two databases ``one`` and ``two``, and a subscription between them."""
-    async with one_way() as server:
-        yield server
-
-
-@pytest.fixture
-async def links(postgres: PostgresServer) -> ReplicationLinks:
-    """The hands, with replication running."""
-    links = ReplicationLinks(SECRETS)
-    await Attempt().run(links.resume_replication, errand(RESUME))
-    return links
 
 
 async def test_everything_is_read(links: ReplicationLinks) -> None:

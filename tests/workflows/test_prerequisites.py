@@ -318,6 +318,14 @@ def test_only_what_blocks_and_is_not_accepted_stops_a_run() -> None:
     assert blocking(digests, {"taeh_differs": "known"}) == digests
 
 
+def test_a_finding_that_only_another_build_knows_blocks() -> None:
+    """A worker that is newer than the run may say it; nobody can accept it, and no task fails."""
+    strange = Finding(name="sun_is_up", place=EDGE, seen="a", expected="b", advice="c")
+    found = judged(changed(EDGE, trouble=(strange,)))
+    assert found == (strange,)
+    assert blocking(found, {"sun_is_up": "known"}) == found
+
+
 def test_a_site_may_give_a_check_another_severity() -> None:
     """With a reason; both ways; and only to a check that there is."""
     adjusted = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 
-from workflows.checks import BY_NAME, Severity
+from workflows.checks import Severity, check_of
 from workflows.estate import Estate
 from workflows.plan import Plan
 from workflows.prerequisites.databases import DATABASES
@@ -16,6 +16,7 @@ from workflows.prerequisites.seen import Seen
 from workflows.prerequisites.services import SERVICES
 from workflows.prerequisites.surroundings import SURROUNDINGS, cooled_down
 from workflows.readings import Reading
+from workflows.recognition import recognise
 from workflows.reports import Finding
 from workflows.stages import Slug
 
@@ -46,8 +47,20 @@ def objections(
         chain.from_iterable(objects(seen) for objects in PREREQUISITES),
         cooled_down(seen, now),
     )
-    standing = (one for one in found if BY_NAME[one.name].until not in begun)
+    standing = (one for one in found if check_of(one.name).until not in begun)
     return tuple(dict.fromkeys(_adjusted(plan.estate, standing)))
+
+
+def first_look(
+    plan: Plan, readings: Sequence[Reading], now: datetime, found: tuple[Finding, ...]
+) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
+    """Judge as stage 0 does; return also what was read of places that are still there.
+
+    An interrupted switchover may have left the estate: what it stopped is no finding.
+    """
+    half = recognise(plan, readings)
+    living = tuple(reading for reading in readings if reading.place not in half.gone)
+    return living, objections(plan, living, now, half.begun, found + half.findings(plan))
 
 
 def blocking(findings: Iterable[Finding], accepted: Iterable[str] = ()) -> tuple[Finding, ...]:
@@ -57,7 +70,7 @@ def blocking(findings: Iterable[Finding], accepted: Iterable[str] = ()) -> tuple
         finding
         for finding in findings
         if finding.severity is Severity.BLOCKS
-        and not (finding.name in standing and BY_NAME[finding.name].acceptable)
+        and not (finding.name in standing and check_of(finding.name).acceptable)
     )
 
 
