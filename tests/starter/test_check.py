@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -28,7 +26,6 @@ from tests.starter.desk import Operator
 from tests.starter.runs import shown
 from tests.workflows.fakes import FakeHands
 from tests.workflows.test_verdicts import changed, clean, verdict
-from worker.wiring import Hands, build_worker
 from workflows.checks import CHECKS, Severity
 from workflows.readiness import Readiness
 from workflows.reports import Finding
@@ -36,33 +33,6 @@ from workflows.verdicts import Checked, Verdict
 
 MOVE = ("--from", "cluster1", "--to", "cluster2")
 EDGE = "cluster2-edge2"
-
-
-@pytest.fixture
-def operator(temporal: Client) -> Operator:
-    """Somebody at the console of the real server."""
-    address: str = temporal.service_client.config.target_host
-    return Operator(address)
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """An estate of its own for every test."""
-    function: str = request.node.originalname
-    return function.removeprefix("test_")[:40].rstrip("_")
-
-
-@pytest.fixture
-def hands(name: str) -> FakeHands:
-    """What carries orders out."""
-    return FakeHands(estates.estate(name=name))
-
-
-@pytest.fixture
-async def worker(temporal: Client, hands: FakeHands) -> AsyncIterator[Worker]:
-    """A worker on the queue that the console uses."""
-    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))) as worker:
-        yield worker
 
 
 async def test_ready(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:

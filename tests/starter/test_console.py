@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-from collections.abc import AsyncIterator
 from dataclasses import fields
 from datetime import UTC, datetime
 
@@ -50,30 +49,9 @@ class DrainingHands(FakeHands):
 
 
 @pytest.fixture
-def operator(temporal: Client) -> Operator:
-    """Somebody at the console of the real server."""
-    address: str = temporal.service_client.config.target_host
-    return Operator(address)
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """An estate of its own for every test: one run per estate is the rule."""
-    function: str = request.node.name
-    return function.removeprefix("test_")[:40].rstrip("_")
-
-
-@pytest.fixture
 def hands(name: str) -> DrainingHands:
     """What carries orders out."""
     return DrainingHands(estates.estate(name=name))
-
-
-@pytest.fixture
-async def worker(temporal: Client, hands: DrainingHands) -> AsyncIterator[Worker]:
-    """A worker on the queue that the console uses."""
-    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))) as worker:
-        yield worker
 
 
 async def _until_waiting(temporal: Client, name: str) -> None:

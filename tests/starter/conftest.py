@@ -1,0 +1,42 @@
+"""A console, and a worker whose hands are typed fakes, on a real Temporal server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import fields
+
+import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from tests import estates
+from tests.starter.desk import Operator
+from tests.workflows.fakes import FakeHands
+from worker.wiring import Hands, build_worker
+
+
+@pytest.fixture
+def operator(temporal: Client) -> Operator:
+    """Somebody at the console of the real server."""
+    address: str = temporal.service_client.config.target_host
+    return Operator(address)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """An estate of its own for every test: one run per estate is the rule."""
+    function: str = request.node.originalname
+    return function.removeprefix("test_")[:40].rstrip("_")
+
+
+@pytest.fixture
+def hands(name: str) -> FakeHands:
+    """What carries orders out."""
+    return FakeHands(estates.estate(name=name))
+
+
+@pytest.fixture
+async def worker(temporal: Client, hands: FakeHands) -> AsyncIterator[Worker]:
+    """A worker on the queue that the console uses."""
+    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))) as worker:
+        yield worker
