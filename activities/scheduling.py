@@ -9,19 +9,19 @@ from typing import Any
 
 from temporalio import activity
 
-from activities import requests
-from activities.admin import Admin
-from activities.fence import Fence
-from activities.pulse import pause, pulse
-from activities.requests import CLUSTER_SERVICES, Verb
-from activities.sightings import Sighting
-from activities.telemetry import effect
-from activities.wishes import GLANCE
-from workflows.contract import NodeErrand, Scheduling
+from activities.nodes.desired_state import GLANCE
+from activities.runtime.heartbeat import pause, pulse
+from activities.runtime.send_deadline import Fence
+from activities.runtime.tracing import effect
+from activities.securetransport import admin_requests as requests
+from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_requests import CLUSTER_SERVICES, Verb
+from activities.securetransport.service_state import Sighting
 from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
-from workflows.estate import Node
-from workflows.orders import ProveSchedulingStopped, StartScheduling, StopScheduling
-from workflows.reports import SCHEDULING, Report, Service, State, changed, seen, unchanged
+from workflows.model.actions.change import ProveSchedulingStopped, StartScheduling, StopScheduling
+from workflows.model.estate import Node
+from workflows.model.results import SCHEDULING, Report, Service, State, changed, seen, unchanged
+from workflows.ports.contract import NodeErrand, Scheduling
 
 LOOKS = 10
 """How often a service is read after it was asked to change, before that counts as not done."""

@@ -12,12 +12,12 @@ from http import HTTPStatus
 import httpx
 from temporalio import activity
 
-from activities.secrets import Secrets
-from activities.tls import trust
-from workflows.contract import NoticeErrand, Notices
+from activities.transport.secrets import Secrets
+from activities.transport.tls import trust
 from workflows.errors import AccessRefused, BadInput, Refused, Unreachable
-from workflows.progress import Notice
-from workflows.rules import Webhook
+from workflows.model.progress import Notice
+from workflows.model.site_policy import Webhook
+from workflows.ports.contract import NoticeErrand, Notices
 
 ANSWERS_WITHIN = 5.0
 """Seconds."""

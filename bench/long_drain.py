@@ -32,10 +32,10 @@ from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from lab import records
-from lab.crash.mortals import MortalServer, Workers
-from lab.house import Lab
+from lab.campaigns.crash.killable import MortalServer, Workers
+from lab.environment.lab import Lab
 from lab.layout import ESTATE, Layout, account
-from lab.product import WORKFLOW
+from lab.product_driver import WORKFLOW
 from lab.traffic.sessions import Doors
 
 REQUEST = {"estate": ESTATE, "source": "cluster1", "target": "cluster2", "reason": "a long drain"}

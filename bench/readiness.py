@@ -32,10 +32,10 @@ from typing import Any
 import psutil
 from temporalio.client import Client, WorkflowHandle
 
-from lab.crash.mortals import Workers
-from lab.house import Lab
+from lab.campaigns.crash.killable import Workers
+from lab.environment.lab import Lab
+from lab.environment.temporal import TemporalServer
 from lab.layout import ESTATE, SHELL_PORT, Layout
-from lab.temporal import TemporalServer
 
 REQUEST = {"estate": ESTATE, "source": "cluster1", "target": "cluster2", "reason": "how long?"}
 SMALL, SMALL_WITHIN, LARGE_WITHIN = 8, 5.0, 30.0

@@ -13,21 +13,21 @@ from typing import Annotated, Optional
 
 import typer
 
-from lab.configured import ACCOUNTS
-from lab.crash.command import crash
+from lab.campaigns.crash.command import crash
+from lab.campaigns.preflight_faults.command import plant, readiness
+from lab.campaigns.rollback_matrix.command import undo
+from lab.checker.expected import Variant
 from lab.demo import Demo, Wishes
-from lab.estate_file import write_estate
-from lab.expected import Variant
-from lab.faults.fault import Fault
-from lab.faults.operator import Answer
-from lab.faults.ordeal import Ordeal
-from lab.house import Lab
+from lab.environment.estate_file import write_estate
+from lab.environment.lab import Lab
+from lab.environment.seed_data import ACCOUNTS
+from lab.fault_injection.fault import Fault
+from lab.fault_injection.operator import Answer
+from lab.fault_injection.scenario import Ordeal
 from lab.layout import Layout
-from lab.leaving import leaving_in_order
-from lab.plants.command import plant, readiness
-from lab.product import FINDINGS
+from lab.product_driver import FINDINGS
+from lab.signals import leaving_in_order
 from lab.traffic.process import CLIENTS
-from lab.undo.command import undo
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 

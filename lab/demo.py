@@ -17,21 +17,21 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import records
-from lab.direction import SOURCE, TARGET, roles
-from lab.evidence import gather
-from lab.expected import Variant
-from lab.faults.ordeal import PATIENCE, Ordeal
-from lab.house import Lab
+from lab.checker.evidence import gather
+from lab.checker.expected import Variant
+from lab.checker.roles import SOURCE, TARGET, roles
+from lab.checker.verdict import Run, Verdict, judge
+from lab.environment.lab import Lab
+from lab.environment.quiesce import settle
+from lab.environment.temporal import TemporalServer
+from lab.fault_injection.scenario import PATIENCE, Ordeal
 from lab.layout import Layout
-from lab.lines.estate import write_wired_estate
-from lab.lines.lines import Lines
-from lab.literal import Literal
-from lab.product import Product, console_log, stage_of
-from lab.samples import Samples
-from lab.settling import settle
-from lab.temporal import TemporalServer
+from lab.product_driver import Product, console_log, stage_of
+from lab.proxy.estate_file import write_wired_estate
+from lab.proxy.proxies import Lines
+from lab.recorder.samples import Samples
 from lab.traffic.process import Traffic
-from lab.verdict import Run, Verdict, judge
+from lab.vendor_procedure import Literal
 
 WARM_UP = 8.0
 """Seconds until large transfers are on their way and there are old files to read back."""

@@ -214,7 +214,7 @@ class Layout:
 
     @property
     def switches(self) -> Path:
-        """How the lab behaves where the facts leave it open (see ``lab.switches``)."""
+        """How the lab behaves where the facts leave it open (see ``lab.simulation_options``)."""
         return self.root / "switches.json"
 
     @property

@@ -11,12 +11,15 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from starter import asking, options
-from starter.check import add_check
-from starter.connection import Temporal
-from starter.exits import Exit, Stop, exit_of
-from starter.live import outcome_of, watch
-from starter.options import (
+from starter.client import operations as asking
+from starter.client.connection import Temporal
+from starter.client.errors import Exit, Stop, exit_of
+from starter.client.operations import outcome_of
+from starter.client.snapshot import look
+from starter.commands import options
+from starter.commands.check import add_check
+from starter.commands.decisions import add_verbs
+from starter.commands.options import (
     Accepted,
     Approvers,
     AsJson,
@@ -34,16 +37,15 @@ from starter.options import (
     Target,
     Wait,
 )
-from starter.papers import outcome_view, reports_view
-from starter.plans import plan_json, plan_view
-from starter.schema import estate_schema
-from starter.screen import RunView
-from starter.sight import look
+from starter.estate_schema import estate_schema
 from starter.terminal import asked, print_json, terminal
-from starter.verbs import add_verbs
-from workflows.progress import Outcome
-from workflows.request import Decision, Request
-from workflows.verbs import Verb
+from starter.views.outcome import outcome_view, reports_view
+from starter.views.plan import plan_json, plan_view
+from starter.views.status import RunView
+from starter.views.watch import watch
+from workflows.model.decisions import Verb
+from workflows.model.progress import Outcome
+from workflows.model.request import Decision, Request
 
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""

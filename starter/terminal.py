@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from starter.connection import Temporal, connect
+from starter.client.connection import Temporal, connect
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from worker.payloads import CONVERTER
-from workflows.attributes import SEARCH_ATTRIBUTES
+from worker.payload_converter import CONVERTER
+from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 # ``pytest --hypothesis-profile prove`` tries ten times as much.
 settings.register_profile("prove", max_examples=1000, print_blob=True)
@@ -23,7 +23,9 @@ settings.register_profile("prove", max_examples=1000, print_blob=True)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes longest begin first: several processes share the tests."""
-    items.sort(key=lambda item: ("whole" not in item.path.parts, "samples" not in item.path.name))
+    items.sort(
+        key=lambda item: ("end_to_end" not in item.path.parts, "samples" not in item.path.name)
+    )
 
 
 def temporal_program() -> str:

@@ -12,16 +12,16 @@ from contextlib import AsyncExitStack
 from temporalio.client import Interceptor
 from temporalio.worker import Worker
 
-from activities.estates import estates_in, usable_estate
-from activities.secrets import Secrets
+from activities.estate_files import estates_in, usable_estate
+from activities.transport.secrets import Secrets
+from worker.activities import open_hands
 from worker.connection import connect, register_search_attributes
-from worker.hands import open_hands
-from worker.refusal import Refusal, TemporalRefused
 from worker.settings import Settings, read_settings
+from worker.startup_errors import Refusal, TemporalRefused
 from worker.telemetry import configure_logging, tracing
-from worker.wiring import build_worker
+from worker.worker import build_worker
+from workflows.activity_options import TASK_QUEUE
 from workflows.errors import BadInput
-from workflows.policies import TASK_QUEUE
 
 logger = logging.getLogger("worker")
 

@@ -15,10 +15,10 @@ from temporalio.api.operatorservice.v1 import (
 from temporalio.client import Client, Interceptor
 from temporalio.service import RPCError, RPCStatusCode
 
-from worker.payloads import CONVERTER
-from worker.refusal import TemporalRefused
+from worker.payload_converter import CONVERTER
 from worker.settings import Settings
-from workflows.attributes import SEARCH_ATTRIBUTES
+from worker.startup_errors import TemporalRefused
+from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 logger = logging.getLogger(__name__)
 

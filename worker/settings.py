@@ -11,7 +11,7 @@ from pathlib import Path
 
 from temporalio.envconfig import ClientConfigProfile
 
-from worker.refusal import Refusal
+from worker.startup_errors import Refusal
 
 DEFAULT_ADDRESS = "localhost:7233"
 DEFAULT_NAMESPACE = "default"

@@ -8,21 +8,21 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows import policies
-from workflows.attributes import ESTATE
-from workflows.contract import Orchestration
-from workflows.errands import Errands
+from workflows import activity_options as policies
 from workflows.errors import SwitchoverError
-from workflows.looking import observe
-from workflows.plan import Plan
-from workflows.planning import make_plan
-from workflows.prerequisites.judgement import blocking, first_look
-from workflows.readings import Reading, TemporalReading
-from workflows.reports import Finding
-from workflows.request import Request, parse_request
-from workflows.shown import verdict_details, waiting_details
-from workflows.stages import Slug
-from workflows.verdicts import Direction, Verdict, checked, compared, remembered, scored
+from workflows.execution.dispatch import Errands
+from workflows.execution.fetch_plan import make_plan
+from workflows.execution.observe import observe
+from workflows.model.observations import Reading, TemporalReading
+from workflows.model.request import Request, parse_request
+from workflows.model.results import Finding
+from workflows.model.stages import Slug
+from workflows.planning.plan import Plan
+from workflows.ports.contract import Orchestration
+from workflows.preflight.evaluate import blocking, first_look
+from workflows.preflight.report import Direction, Verdict, checked, compared, remembered, scored
+from workflows.search_attributes import ESTATE
+from workflows.views.readiness_markdown import verdict_details, waiting_details
 
 
 @workflow.defn(name="Readiness", failure_exception_types=[SwitchoverError])

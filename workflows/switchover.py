@@ -10,23 +10,23 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows import policies
-from workflows.attributes import ESTATE, STAGE, STATE
-from workflows.board import Board
-from workflows.contract import NoticeErrand, Notices, Planning
-from workflows.desk import Desk
-from workflows.details import details
-from workflows.errands import Errands
+from workflows import activity_options as policies
 from workflows.errors import BadInput, SwitchoverError
-from workflows.execution import Conclusion, Execution
-from workflows.memory import Memory
-from workflows.plan import Plan
-from workflows.planning import make_plan
-from workflows.progress import Notice, Outcome, Progress, RunState, Waiting
-from workflows.request import Request, parse_request
-from workflows.running import Run
-from workflows.stages import Slug
-from workflows.verbs import VERBS, Verb
+from workflows.execution.context import Run
+from workflows.execution.dispatch import Errands
+from workflows.execution.execution import Conclusion, Execution
+from workflows.execution.fetch_plan import make_plan
+from workflows.model.decisions import VERBS, Verb
+from workflows.model.progress import Notice, Outcome, Progress, RunState, Waiting
+from workflows.model.request import Request, parse_request
+from workflows.model.stages import Slug
+from workflows.planning.plan import Plan
+from workflows.ports.contract import NoticeErrand, Notices, Planning
+from workflows.run.inbox import Desk
+from workflows.run.progress_tracker import Board
+from workflows.run.state import Memory
+from workflows.search_attributes import ESTATE, STAGE, STATE
+from workflows.views.progress_markdown import details
 
 
 @workflow.defn(name="Switchover", failure_exception_types=[SwitchoverError])

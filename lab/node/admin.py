@@ -2,7 +2,7 @@
 
 Basic authentication, an API key, or a session from ``POST /myself``, whose writes need the
 ``csrfToken`` it answered. Every call needs a ``Referer`` (securetransport.md, section 8). What it
-answers about is in ``lab.node.rest``, ``lab.node.logs`` and ``lab.node.objects``.
+answers about is in ``lab.node.rest``, ``lab.node.api_records`` and ``lab.node.api_objects``.
 
 Faults that can be planted on a node (``Switches.planted``): ``admin_silent`` (any text): every
 request is broken off; ``admin_password``: the password it accepts instead; ``refuse_operations``
@@ -22,14 +22,14 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
+from lab.forking import Message
 from lab.keys import api_key
 from lab.layout import ADMIN_PASSWORD, ADMIN_PORT, ADMIN_USER
-from lab.node.gate import Moment, When, passes
-from lab.node.logs import Logs
-from lab.node.objects import Objects
+from lab.node.api_objects import Objects
+from lab.node.api_records import Logs
+from lab.node.request_hook import Moment, When, passes
 from lab.node.rest import Resources
 from lab.node.service import Context, Line
-from lab.processes import Message
 
 BASE = "/api/v2.0"
 _READS = ("GET", "HEAD")

@@ -12,8 +12,8 @@ import os
 import signal
 from abc import ABC, abstractmethod
 
+from lab.forking import Message
 from lab.node.service import Context, Line
-from lab.processes import Message
 
 
 class Draining(ABC):

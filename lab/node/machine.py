@@ -16,11 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.forking import Channel, Message, adopt_orphans, channel, fork, sweep
 from lab.layout import Layout, NodeLayout
-from lab.node import calls, scripts, services, shell
-from lab.node.control import BASELINE, Control, Running
-from lab.node.orders import Order, carry_out
-from lab.processes import Channel, Message, adopt_orphans, channel, fork, sweep
+from lab.node import script_calls as calls
+from lab.node import scripts, services, shell
+from lab.node.operations import Order, carry_out
+from lab.node.supervisor import BASELINE, Control, Running
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from lab.forking import Message
 from lab.node.service import Context
-from lab.processes import Message
 
 
 def watch(context: Context) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.layout import Layout, NodeLayout
 from lab.node.defaults import ADDRESSED, FURTHER
-from lab.switches import Switches
+from lab.simulation_options import Switches
 
 # The vendor ships 30 s for http; this site has raised it, as every site should (section 4).
 _GRACE = {"ftp": 86400, "as2": 86400, "ssh": 86400, "pesit": 86400, "http": 600, "tm": 600}

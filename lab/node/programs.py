@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lab.node import admin, https, monitor, sftp, silent, transaction_manager
+from lab.node import admin, https, monitor, sftp, transaction_manager
+from lab.node import stub_servers as silent
 from lab.node.service import Context, run
 
 PROGRAMS: dict[str, Callable[[Context], None]] = {

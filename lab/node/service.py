@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from lab.forking import Channel, Message
 from lab.layout import ClusterLayout, Layout, NodeLayout
 from lab.node.services import Service
-from lab.processes import Channel, Message
-from lab.switches import Switches
+from lab.simulation_options import Switches
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab import records
+from lab.forking import Message
 from lab.node.draining import Draining
 from lab.node.service import Context, Line
 from lab.node.streaming import Stream
-from lab.processes import Message
 
 TELLS_EVERY = 60.0
 """Seconds: the option ``GracefulShutdown.Logging.Interval``."""

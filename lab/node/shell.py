@@ -24,10 +24,10 @@ from typing import cast
 import asyncssh
 from typing_extensions import override
 
+from lab.forking import Channel, Message
 from lab.layout import SHELL_PORT, SHELL_USER, Layout
-from lab.node.gate import Moment, When, passes
-from lab.processes import Channel, Message
-from lab.switches import Switches
+from lab.node.request_hook import Moment, When, passes
+from lab.simulation_options import Switches
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _PATH = "/usr/local/bin:/usr/bin:/bin"

@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 
 from lab import records
+from lab.forking import Message
 from lab.layout import STREAMING_PORT
 from lab.node.database import Database, Row
 from lab.node.draining import Draining
@@ -18,7 +19,6 @@ from lab.node.files import POST_PROCESSING, Visit
 from lab.node.scheduling import FolderMonitor, Scheduler
 from lab.node.service import Context, Line
 from lab.node.streaming import receive, send
-from lab.processes import Message
 
 _BATCH = 10
 _LOOKS_EVERY = 0.25

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 
-from lab.children import HERE, end, ended, spawn
 from lab.layout import Layout
+from lab.subprocesses import HERE, end, ended, spawn
 
 CLIENTS = 40
 FINISHES_WITHIN = 60.0

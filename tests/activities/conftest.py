@@ -9,14 +9,14 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from activities.replication import ReplicationLinks
-from activities.shell import Shell
-from lab.postgres import PostgresServer
-from tests.activities import oneway
-from tests.activities.api import Api, Certificate, serving
-from tests.activities.fronts import Front, serving_clients
-from tests.activities.machines import CLIENT_KEY, HOST_KEY, SECRETS, Attempt, SshServer, make_node
-from workflows.estate import Node
+from activities.replication.activities import ReplicationLinks
+from activities.transport.ssh import Shell
+from lab.environment.postgres import PostgresServer
+from tests.support import postgres_one_way as oneway
+from tests.support.admin_api import Api, Certificate, serving
+from tests.support.protocol_servers import Front, serving_clients
+from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY, SECRETS, Attempt, SshServer, make_node
+from workflows.model.estate import Node
 
 NodeMaker = Callable[..., Node]
 

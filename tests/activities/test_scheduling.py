@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from activities.admin import Admin
-from activities.requests import operation
 from activities.scheduling import RestScheduling
-from activities.shell import Shell
-from tests.activities.api import Api, Certificate
+from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_requests import operation
+from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
-from tests.activities.machines import SECRETS, Attempt, SshServer, errand
+from tests.support.admin_api import Api, Certificate
+from tests.support.ssh_machines import SECRETS, Attempt, SshServer, errand
 from workflows.errors import (
     AccessRefused,
     CommandFailed,
@@ -20,14 +20,14 @@ from workflows.errors import (
     OutcomeUnknown,
     Unreachable,
 )
-from workflows.estate import Node
-from workflows.orders import (
+from workflows.model.actions.change import (
     ProveSchedulingStopped,
     SchedulingService,
     StartScheduling,
     StopScheduling,
 )
-from workflows.reports import Service
+from workflows.model.estate import Node
+from workflows.model.results import Service
 
 STOP = StopScheduling(node="server1")
 START = StartScheduling(node="server1")

@@ -18,15 +18,15 @@ import pytest
 from aiohttp import web
 
 from activities import webhook
-from activities.secrets import Secrets
+from activities.transport.secrets import Secrets
 from activities.webhook import SignedNotices
-from tests.activities.api import Certificate
-from tests.activities.machines import Attempt
-from workflows.contract import NoticeErrand
+from tests.support.admin_api import Certificate
+from tests.support.ssh_machines import Attempt
 from workflows.errors import PERMANENT, BadInput, Refused, SwitchoverError, Unreachable
-from workflows.progress import Notice
-from workflows.rules import Webhook
-from workflows.stages import Slug
+from workflows.model.progress import Notice
+from workflows.model.site_policy import Webhook
+from workflows.model.stages import Slug
+from workflows.ports.contract import NoticeErrand
 
 SECRET = "a shared secret"
 NOTICE = Notice(

@@ -24,13 +24,13 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
-from tests import estates
 from tests.conftest import register_search_attributes, temporal_program
 from tests.histories import PLACE
-from tests.workflows.runs import Run, at_work
-from worker.failures import CONVERTER
+from tests.support import estates
+from tests.support.run import Run, at_work
+from worker.failure_converter import CONVERTER
 from workflows.errors import CommandFailed, OutcomeUnknown
-from workflows.reports import Service, State
+from workflows.model.results import Service, State
 
 IDENTITY = "a worker"
 """Instead of a process number and a host name."""

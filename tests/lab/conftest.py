@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.estate_file import write_estate
-from lab.house import Lab
-from lab.invariants import Roles
+from lab.checker.invariants import Roles
+from lab.environment.estate_file import write_estate
+from lab.environment.lab import Lab
 from lab.keys import make_keys
 from lab.layout import Layout
 

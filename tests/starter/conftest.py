@@ -9,10 +9,10 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from tests import estates
-from tests.starter.desk import Operator
-from tests.workflows.fakes import FakeHands
-from worker.wiring import Hands, build_worker
+from tests.support import estates
+from tests.support.console import Operator
+from tests.support.fake_activities import FakeHands
+from worker.worker import Hands, build_worker
 
 
 @pytest.fixture

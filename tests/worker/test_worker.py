@@ -24,17 +24,17 @@ from temporalio.envconfig import ClientConfigProfile
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from tests import estates
 from tests.conftest import temporal_program
-from tests.starter.desk import Operator
-from tests.worker.programs import worker_process
-from tests.worker.stray import Stray
-from tests.workflows.fakes import FakeHands
+from tests.support import estates
+from tests.support.console import Operator
+from tests.support.fake_activities import FakeHands
+from tests.support.stray_import import Stray
+from tests.support.worker_process import worker_process
 from worker.connection import connect, register_search_attributes
-from worker.refusal import TemporalRefused
 from worker.settings import Settings
-from worker.wiring import FIREWALL, Hands
-from workflows.attributes import SEARCH_ATTRIBUTES
+from worker.startup_errors import TemporalRefused
+from worker.worker import FIREWALL, Hands
+from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 NOBODY = "127.0.0.1:1"
 

@@ -8,7 +8,7 @@ import pytest
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from tests.conftest import register_search_attributes, temporal_program
-from worker.payloads import CONVERTER
+from worker.payload_converter import CONVERTER
 
 
 @pytest.fixture(scope="session")

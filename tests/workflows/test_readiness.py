@@ -9,11 +9,11 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from tests import estates
-from tests.workflows.runs import Run, at_work
-from workflows.attributes import ESTATE
+from tests.support import estates
+from tests.support.run import Run, at_work
 from workflows.errors import CommandFailed
-from workflows.verdicts import Standing, Verdict
+from workflows.preflight.report import Standing, Verdict
+from workflows.search_attributes import ESTATE
 
 EDGE = "cluster2-edge2"
 

@@ -16,9 +16,9 @@ from temporalio.workflow import NondeterminismError
 
 from tests.histories import NAMES, PLACE, recorded
 from tests.histories.record import IDENTITY, STORIES, spoken
-from tests.workflows.reordered import Reordered, Unchanged
-from worker.failures import CONVERTER
-from worker.wiring import FIREWALL, WORKFLOWS
+from tests.support.reordered_execution import Reordered, Unchanged
+from worker.failure_converter import CONVERTER
+from worker.worker import FIREWALL, WORKFLOWS
 
 LOOSER = replace(
     FIREWALL, restrictions=FIREWALL.restrictions.with_passthrough_modules("workflows", "tests")

@@ -13,12 +13,12 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 
-from tests import estates
-from tests.workflows.runs import Run, at_work
+from tests.support import estates
+from tests.support.run import Run, at_work
 from workflows.errors import Lost, NotReady, OutcomeUnknown
-from workflows.progress import Outcome, Step
-from workflows.reports import Finding, Service, State
-from workflows.stages import Slug
+from workflows.model.progress import Outcome, Step
+from workflows.model.results import Finding, Service, State
+from workflows.model.stages import Slug
 
 GATED = {"approve_before": ["redirect_traffic"]}
 

@@ -1,0 +1,235 @@
+"""Is what both clusters must share the same on both sides? Reads, and names what differs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio import activity
+
+from activities.configuration.cluster import ClusterObserver
+from activities.nodes.desired_state import GLANCE
+from activities.nodes.service_status import Survey
+from activities.runtime.heartbeat import pause, pulse
+from activities.runtime.partial_reading import tolerant
+from activities.securetransport import admin_responses as answers
+from activities.securetransport.admin_client import Admin
+from workflows.errors import OutcomeUnknown
+from workflows.model.actions.observe import CompareConfiguration, ObserveCluster
+from workflows.model.estate import Cluster, Node
+from workflows.model.observations import ClusterReading, Difference, ParityReading
+from workflows.model.results import Finding
+from workflows.ports.contract import BothErrand, ClusterErrand, Configurations
+
+UNREADABLE = "configuration_unreadable"
+OPTIONS = "options_differ"
+LISTS = {
+    "accounts": "accounts_differ",
+    "businessUnits": "business_units_differ",
+    "sites": "sites_differ",
+    "routes": "routes_differ",
+    "subscriptions": "subscriptions_differ",
+    "applications": "applications_differ",
+    "certificates": "certificates_differ",
+}
+"""By resource of the admin API: the check that its comparison belongs to."""
+
+COMPARED_WITHIN = 18.0
+"""Seconds: the lists of both sides, twice where they differ; the attempt itself has 20."""
+MOST_NAMES = 2000
+"""Longer lists are compared by their number alone: a page has a hundred."""
+MOST_TOLD = 20
+"""Differences of one check on one place; the rest is counted."""
+
+_NAMES = ("name", "title", "alias", "id")
+_SUBSCRIBED = ("account", "folder", "application")
+
+Options = Mapping[str, str]
+Names = tuple[int, frozenset[str]]
+"""How many there are, and their names where these could be read one by one."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One look at both sides."""
+
+    numbers: Mapping[str, int]
+    differences: tuple[Difference, ...]
+
+
+class RestConfigurations(Configurations):
+    """Both clusters' configuration, over the admin REST APIs."""
+
+    def __init__(self, survey: Survey, admin: Admin) -> None:
+        self._observer = ClusterObserver(survey, admin)
+        self._admin = admin
+
+    @activity.defn
+    async def observe_cluster(self, errand: ClusterErrand[ObserveCluster]) -> ClusterReading:
+        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+        async with pulse():
+            return await self._observer.read(errand)
+
+    @activity.defn
+    async def compare_configuration(
+        self, errand: BothErrand[CompareConfiguration]
+    ) -> ParityReading:
+        """Name what differs; what cannot be read is in the reading's trouble, never an error."""
+        place = errand.target.name
+        async with pulse():
+            found = await tolerant(
+                lambda: self._twice(errand),
+                place,
+                UNREADABLE,
+                nonsense=UNREADABLE,
+                within=COMPARED_WITHIN,
+            )
+        if isinstance(found, Finding):
+            return ParityReading(place=place, trouble=(found,))
+        return ParityReading(
+            place=place, compared=dict(found.numbers), differences=tuple(_told(found.differences))
+        )
+
+    async def _twice(self, errand: BothErrand[CompareConfiguration]) -> Compared:
+        """Look again where something differs: replication takes its time."""
+        first = await self._compare(errand)
+        if not first.differences:
+            return first
+        await pause(GLANCE)
+        second = await self._compare(errand)
+        known = {(one.check, one.place, one.item) for one in first.differences}
+        return Compared(
+            second.numbers,
+            tuple(d for d in second.differences if (d.check, d.place, d.item) in known),
+        )
+
+    async def _compare(self, errand: BothErrand[CompareConfiguration]) -> Compared:
+        source, target = errand.source, errand.target
+        of_source = ((source, node) for node in (source.servers[0], *source.edges))
+        of_target = ((target, node) for node in (target.servers[0], *target.edges))
+        nodes = [*of_source, *of_target]
+        options, lists = await asyncio.gather(
+            asyncio.gather(*(self._options(cluster, node) for cluster, node in nodes)),
+            asyncio.gather(*(self._list(errand, resource) for resource in LISTS)),
+        )
+        known = {node.name: found for (_, node), found in zip(nodes, options, strict=True)}
+        differences = [
+            *_options_differ(known, (source.servers[0], target.servers[0])),
+            *_options_differ(known, (*source.edges, *target.edges)),
+        ]
+        numbers = {"options": sum(map(len, options))}
+        for resource, (here, there) in zip(LISTS, lists, strict=True):
+            numbers[resource] = here[0] + there[0]
+            differences += _lists_differ(LISTS[resource], errand, here, there)
+        return Compared(numbers, tuple(differences))
+
+    async def _options(self, cluster: Cluster, node: Node) -> Options:
+        return shared(await self._admin.options(node), cluster, node)
+
+    async def _list(
+        self, errand: BothErrand[CompareConfiguration], resource: str
+    ) -> tuple[Names, Names]:
+        here, there = await asyncio.gather(
+            *(self._names(side.servers[0], resource) for side in (errand.source, errand.target))
+        )
+        return here, there
+
+    async def _names(self, node: Node, resource: str) -> Names:
+        """Return what a list has; nothing where this version has no such list."""
+        page = await self._admin.listing(node, resource, MOST_NAMES)
+        if page is None:
+            return 0, frozenset()
+        names = page.result if page.total <= MOST_NAMES else ()
+        return page.total, frozenset(named(item, node.name) for item in names)
+
+
+def shared(options: Iterable[dict[str, Any]], cluster: Cluster, node: Node) -> Options:
+    """Return what both sides must have alike: neither local nor encrypted, without host names."""
+    own = _Own(cluster)
+    everything = tuple(options)
+    values = answers.options(everything, node.name)
+    theirs = {
+        option["name"] for option in everything if option.get("isLocal") or option.get("encrypted")
+    }
+    return {
+        name: own.left_out(", ".join(each)) for name, each in values.items() if name not in theirs
+    }
+
+
+def named(item: Mapping[str, Any], place: str) -> str:
+    """Return what tells an item of a list from the others; ids may differ between sides."""
+    if any(item.get(key) for key in _SUBSCRIBED[:2]) and not item.get("name"):
+        return " ".join(str(item[key]) for key in _SUBSCRIBED if item.get(key))
+    name = next((str(item[key]) for key in _NAMES if item.get(key)), "")
+    if not name:
+        raise OutcomeUnknown(f"{place}: an item of a list has no name")
+    return name
+
+
+class _Own:
+    """What a cluster calls its own machines: it cannot be the same on the other side."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        nodes = [word for node in cluster.nodes for word in (node.name, node.address)]
+        words = {*nodes, cluster.database.name, cluster.database.address, cluster.storage}
+        longest_first = sorted(map(re.escape, words), key=len, reverse=True)
+        self._pattern = re.compile(rf"(?<![\w.])(?:{'|'.join(longest_first)})(?!\w|\.\d)")
+
+    def left_out(self, text: str) -> str:
+        return self._pattern.sub("<own>", text)
+
+
+def _options_differ(known: Mapping[str, Options], nodes: tuple[Node, ...]) -> Iterator[Difference]:
+    """Hold each node's options against those of the first: it is the source's."""
+    if not nodes:
+        return
+    first = known[nodes[0].name]
+    for node in nodes[1:]:
+        own = known[node.name]
+        for name in sorted({*first, *own}):
+            if own.get(name) != first.get(name):
+                yield Difference(
+                    check=OPTIONS,
+                    place=node.name,
+                    item=name,
+                    seen=_quoted(own.get(name)),
+                    expected=f"{_quoted(first.get(name))}, as on {nodes[0].name}",
+                )
+
+
+def _lists_differ(
+    check: str, errand: BothErrand[CompareConfiguration], here: Names, there: Names
+) -> Iterator[Difference]:
+    source, target = errand.source.name, errand.target.name
+    sides = ((source, here[1] - there[1]), (target, there[1] - here[1]))
+    by_name = here[0] == len(here[1]) and there[0] == len(there[1])
+    for side, names in sides if by_name else ():
+        for name in sorted(names):
+            yield Difference(
+                check=check, place=target, item=name, seen=f"only on {side}", expected="on both"
+            )
+    if here[0] != there[0] and not (by_name and here[1] != there[1]):
+        yield Difference(
+            check=check, place=target, item="number", seen=str(there[0]), expected=str(here[0])
+        )
+
+
+def _told(differences: Iterable[Difference]) -> Iterator[Difference]:
+    """Pass on the first of each check and place, and say how many more there are."""
+    groups: dict[tuple[str, str], list[Difference]] = defaultdict(list)
+    for one in differences:
+        groups[one.check, one.place].append(one)
+    for (check, place), group in groups.items():
+        yield from group[:MOST_TOLD]
+        if (more := len(group) - MOST_TOLD) > 0:
+            yield Difference(
+                check=check, place=place, item=f"{more} more", seen="others", expected="none"
+            )
+
+
+def _quoted(value: str | None) -> str:
+    return "nothing" if value is None else repr(value[:100])

@@ -1,0 +1,168 @@
+"""What do the nodes of a cluster share: its members, its queue, what is left over?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from activities.nodes import linux
+from activities.nodes.service_status import Survey
+from activities.runtime.partial_reading import tolerant
+from activities.securetransport import admin_responses as answers
+from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_requests import PAGE
+from workflows.errors import OutcomeUnknown
+from workflows.model.actions.observe import ObserveCluster
+from workflows.model.estate import Node
+from workflows.model.observations import ClusterReading, Member
+from workflows.model.results import Finding
+from workflows.ports.contract import ClusterErrand
+
+T = TypeVar("T")
+
+API = "node_unreachable_admin"
+STORAGE = "storage_unreadable"
+LOOKS_AT_QUEUE = 3
+MAINTENANCE = "maintenance"
+"""Part of the names of options that say so; which there are is not documented."""
+
+_NAMES = ("nodeName", "name", "title", "hostName")
+_ADDRESSES = ("nodeIp", "address", "ip", "host", "hostName")
+_CREATED = ("creationTime", "createTime", "created", "eventTime", "timestamp")
+_ON = frozenset({"true", "on", "yes", "enabled", "1"})
+
+
+@dataclass(frozen=True)
+class ClusterObserver:
+    """Reads it all from one Server, over its shell and its admin API side by side."""
+
+    survey: Survey
+    admin: Admin
+
+    async def read(self, errand: ClusterErrand[ObserveCluster]) -> ClusterReading:
+        """Return everything that could be read, and why the rest could not."""
+        node = errand.node
+        members, edges, queue, maintenance, orphans = await asyncio.gather(
+            tolerant(lambda: self._members(node), node.name, API),
+            tolerant(lambda: self._edges(node), node.name, API),
+            tolerant(lambda: self._queue(node), node.name, API),
+            tolerant(lambda: self._maintenance(node), node.name, API),
+            tolerant(lambda: self._orphans(errand), node.name, STORAGE),
+        )
+        results = (members, edges, queue, maintenance, orphans)
+        events, oldest = _or(queue, (None, None))
+        return ClusterReading(
+            place=node.name,
+            servers=_or(members, ()),
+            edges=_or(edges, ()),
+            events=events,
+            oldest_event=oldest,
+            orphans=_or(orphans, ()),
+            maintenance=_or(maintenance, ()),
+            trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+        )
+
+    async def _members(self, node: Node) -> tuple[Member, ...]:
+        reply = await self.admin.get(node, "configurations/clusterManagement")
+        return parse_members(reply.body, node.name)
+
+    async def _edges(self, node: Node) -> tuple[Member, ...]:
+        return parse_edges(await self.admin.items(node, "zones"), node.name)
+
+    async def _queue(self, node: Node) -> tuple[int, timedelta | None]:
+        """Read how many are queued, and how old the oldest is by the node's own clock.
+
+        A queue that empties between counting and listing is looked at again.
+        """
+        for _ in range(LOOKS_AT_QUEUE):
+            total, events, now = await self._events(node)
+            if events or not total:
+                return total, oldest(events, now)
+        raise OutcomeUnknown(f"{node.name}: the admin API shows none of {total} events")
+
+    async def _events(self, node: Node) -> tuple[int, list[dict[str, Any]], datetime]:
+        """Read both ends of the list: which way it is sorted is not documented."""
+        query = {"limit": PAGE, "offset": 0}
+        reply = await self.admin.get(node, "events", query)
+        page = answers.read(answers.Page, reply.body, node.name)
+        events = list(page.result)
+        if page.total > PAGE:
+            query["offset"] = page.total - PAGE
+            rest = await self.admin.get(node, "events", query)
+            events.extend(answers.read(answers.Page, rest.body, node.name).result)
+        return page.total, events, reply.at
+
+    async def _maintenance(self, node: Node) -> tuple[str, ...]:
+        options = await self.admin.options(node)
+        return switched_on(options, MAINTENANCE, node.name)
+
+    async def _orphans(self, errand: ClusterErrand[ObserveCluster]) -> tuple[str, ...]:
+        found = await self.survey.orphans(errand.node, errand.storage)
+        now = linux.parse_clock((await self.survey.expect(errand.node, linux.clock())).out)
+        return unchanged_since(found, now - errand.limits.orphan_age)
+
+
+def parse_members(body: object, place: str) -> tuple[Member, ...]:
+    """Read the Servers that a cluster knows; OutcomeUnknown where there is no such list."""
+    nodes = body.get("clusterNodes") if isinstance(body, dict) else None
+    if not isinstance(nodes, list) or not nodes:
+        raise OutcomeUnknown(f"{place}: the admin API lists no nodes of the cluster")
+    return tuple(_member(node, place) for node in nodes)
+
+
+def parse_edges(zones: Iterable[dict[str, Any]], place: str) -> tuple[Member, ...]:
+    """Read the Edges of all zones, each once."""
+    found: dict[Member, None] = {}
+    for zone in zones:
+        edges = zone.get("edges", [])
+        if not isinstance(edges, list):
+            raise OutcomeUnknown(f"{place}: the Edges of a zone are no list")
+        found.update(dict.fromkeys(_member(edge, place) for edge in edges))
+    return tuple(found)
+
+
+def oldest(events: Iterable[dict[str, Any]], now: datetime) -> timedelta | None:
+    """Return how long the oldest of these has been there; None where none says so."""
+    moments = (answers.moment(event.get(key)) for event in events for key in _CREATED)
+    return max((now - moment for moment in moments if moment is not None), default=None)
+
+
+def switched_on(options: Iterable[dict[str, Any]], part: str, place: str) -> tuple[str, ...]:
+    """Return the names of options that have that part, and are on."""
+    known = answers.options(options, place)
+    return tuple(
+        name
+        for name, values in known.items()
+        if part in name.lower() and any(value.strip().lower() in _ON for value in values)
+    )
+
+
+def unchanged_since(files: Iterable[tuple[str, str]], at: datetime) -> tuple[str, ...]:
+    """Return the paths of those that nobody has written since; each comes as SIZE.SECONDS."""
+    return tuple(sorted(path for path, state in files if _written(state) < at))
+
+
+def _written(state: str) -> datetime:
+    _, _, seconds = state.partition(".")
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC)
+    except (OSError, OverflowError, ValueError) as strange:
+        raise OutcomeUnknown(f"not a size and a time: {state[:80]!r}") from strange
+
+
+def _member(item: object, place: str) -> Member:
+    known = item if isinstance(item, dict) else {}
+    name, address = (
+        next((str(known[key]) for key in keys if known.get(key)), "")
+        for keys in (_NAMES, _ADDRESSES)
+    )
+    if not (name or address):
+        raise OutcomeUnknown(f"{place}: a node of the cluster has neither name nor address")
+    return Member(name=name or address, address=address or name)
+
+
+def _or(result: T | Finding, otherwise: T) -> T:
+    return otherwise if isinstance(result, Finding) else result

@@ -1,0 +1,103 @@
+"""Who is on a node, and who of them should not have come? Takes readings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from activities.nodes.linux import Doors
+from activities.nodes.service_status import Survey
+from activities.runtime.partial_reading import tolerant, troubles
+from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_responses import Session
+from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
+from workflows.model.actions.change import AwaitSessions, LookAtSessions
+from workflows.model.checks import Severity
+from workflows.model.results import Finding, SessionsLeft
+from workflows.ports.contract import SessionErrand
+
+UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)
+"""What only says that a reading could not be made: the wait goes on, and says so."""
+
+SILENT = "silent"
+
+CLOCK_STEP = timedelta(seconds=2)
+"""A Date header counts whole seconds: a session that began this close to the redirect may be one
+that was on its way."""
+
+
+class SessionWatch:
+    """Takes readings of one node's sessions, and remembers those that should not have begun."""
+
+    def __init__(
+        self,
+        survey: Survey,
+        admin: Admin,
+        errand: SessionErrand[AwaitSessions] | SessionErrand[LookAtSessions],
+    ) -> None:
+        self._survey = survey
+        self._admin = admin
+        self._errand = errand
+        self._doors = Doors(errand.node.listen_on, errand.ignored_peers)
+        self._late: dict[str, Finding] = {}
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Sessions that began here after the redirect, each once."""
+        return tuple(self._late.values())
+
+    async def look(self) -> SessionsLeft:
+        """Take one reading; the part that could not be made is the reading's trouble."""
+        node, ignored = self._errand.node, self._errand.ignored_peers
+        left = SessionsLeft(node=node.name, at=datetime.now(UTC))
+        try:
+            connections = await self._survey.connections(node, ignored)
+            left = left.model_copy(update={"connections": connections})
+            listed, clock = await self._admin.sessions(node)
+        except UNREAD as trouble:
+            return left.model_copy(update={"trouble": str(trouble)})
+        counted = self._counted(listed)
+        self._note_late(counted, clock)
+        return left.model_copy(update={"accounts": _accounts(counted), "at": datetime.now(UTC)})
+
+    async def glance(self) -> SessionsLeft:
+        """Take one reading within seconds, whatever keeps a part of it from being made."""
+        node, ignored = self._errand.node, self._errand.ignored_peers
+        connections, listed = await asyncio.gather(
+            tolerant(lambda: self._survey.connections(node, ignored), node.name, SILENT),
+            tolerant(lambda: self._admin.sessions(node), node.name, SILENT),
+        )
+        known = () if isinstance(listed, Finding) else self._counted(listed[0])
+        return SessionsLeft(
+            node=node.name,
+            at=datetime.now(UTC),
+            connections={} if isinstance(connections, Finding) else connections,
+            accounts=_accounts(known),
+            trouble=troubles(connections, listed),
+        )
+
+    def _counted(self, listed: Iterable[Session]) -> list[Session]:
+        return [session for session in listed if not self._doors.ignores(session.host)]
+
+    def _note_late(self, sessions: list[Session], clock: datetime) -> None:
+        redirected = self._errand.redirected_at
+        if redirected is None:
+            return
+        ahead = clock - datetime.now(UTC)
+        for session in sessions:
+            began = session.began
+            if began is not None and began - ahead > redirected + CLOCK_STEP:
+                name = f"{session.user or 'someone'} from {session.host or 'an unknown address'}"
+                self._late[str(session.id)] = Finding(
+                    name="session_after_redirect",
+                    place=self._errand.node.name,
+                    seen=f"{name} over {session.protocol}, since {began:%H:%M:%S} UTC",
+                    expected=f"no session on the source after {redirected:%H:%M:%S} UTC",
+                    advice="find out who connects past the load balancer, or is pinned to it",
+                    severity=Severity.WARNS,
+                )
+
+
+def _accounts(sessions: Iterable[Session]) -> tuple[str, ...]:
+    return tuple(sorted({str(session) for session in sessions}))

@@ -1,0 +1,184 @@
+"""Where estates are read, reviewed plans and outcomes kept: two directories of the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tempfile
+from collections.abc import Hashable
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from temporalio import activity
+
+from activities import webhook
+from activities.transport.secrets import Secrets
+from workflows.errors import BadInput
+from workflows.model.estate import Estate
+from workflows.model.progress import Outcome
+from workflows.model.request import Request, objections_in
+from workflows.planning.plan import Plan, plan_switchover
+from workflows.ports.contract import Planning
+
+
+class EstateFiles(Planning):
+    """Estates as ``NAME.yaml`` in one directory, plans and outcomes as JSON in another."""
+
+    def __init__(self, estates: Path, records: Path, secrets: Secrets) -> None:
+        self._estates = estates
+        self._records = records
+        self._secrets = secrets
+
+    @activity.defn
+    async def make_plan(self, request: Request) -> Plan:
+        """Read the estate file and plan; BadInput where either is wrong."""
+        return await asyncio.to_thread(
+            lambda: plan_switchover(
+                usable_estate(self._estates, request.estate, self._secrets),
+                request,
+                self._reviewed(request.plan_hash),
+            )
+        )
+
+    @activity.defn
+    async def keep_plan(self, plan: Plan) -> str:
+        """Write a reviewed plan to a file of its hash's name and return where it is."""
+        file = self._plan_file(plan.hash)
+        await asyncio.to_thread(_replace, file, plan.model_dump_json() + "\n")
+        return str(file)
+
+    @activity.defn
+    async def keep_outcome(self, outcome: Outcome) -> str:
+        """Write the outcome to a file and return where it is."""
+        started = outcome.started.astimezone(UTC)
+        file = self._records / f"{outcome.estate}-{started:%Y%m%dT%H%M%SZ}-{outcome.identity}.json"
+        await asyncio.to_thread(_replace, file, outcome.model_dump_json(indent=2) + "\n")
+        return str(file)
+
+    def _plan_file(self, plan_hash: str) -> Path:
+        return self._records / "plans" / f"{plan_hash}.json"
+
+    def _reviewed(self, plan_hash: str | None) -> Plan | None:
+        """Return the plan that was reviewed under a hash, where this worker still has it."""
+        if plan_hash is None or not re.fullmatch(r"[0-9a-f]{64}", plan_hash):
+            return None  # whatever else it is, no file is looked for under its name
+        try:
+            text = self._plan_file(plan_hash).read_text(encoding="utf-8")
+            return Plan.model_validate_json(text)
+        except (OSError, ValueError):
+            return None  # another worker made it, or an older one; the refusal says so
+
+
+def estates_in(directory: Path) -> list[str]:
+    """Return the names of the estates that have a file here, in order."""
+    return sorted(file.stem for file in directory.glob("*.yaml") if file.is_file())
+
+
+def usable_estate(directory: Path, name: str, secrets: Secrets) -> Estate:
+    """Read one estate that people can be told about, where it says that they shall be.
+
+    Raises:
+        BadInput: as of :func:`read_estate`, or the webhook's references lead nowhere: found when
+            the first notice is due, that would be when nobody hears of it.
+    """
+    estate = read_estate(directory, name)
+    if estate.webhook is not None:
+        try:
+            webhook.resolved(secrets, estate.webhook)
+        except BadInput as mistake:
+            raise BadInput(f"{directory / name}.yaml: {mistake}") from None
+    return estate
+
+
+def read_estate(directory: Path, name: str) -> Estate:
+    """Read one estate.
+
+    Raises:
+        BadInput: in one sentence, the file, the key and what to do; never a value, which may be a
+            secret that was written in clear.
+    """
+    file = directory / f"{name}.yaml"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        there = ", ".join(estates_in(directory)) or "none"
+        raise BadInput(
+            f"there is no estate {name}: {directory} has {there}; "
+            f"name one of these or write {file.name}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as refusal:
+        why = refusal.strerror if isinstance(refusal, OSError) else "it is not UTF-8 text"
+        raise BadInput(f"{file} cannot be read: {why}") from None
+    given = _parsed(text, file)
+    try:
+        estate = Estate.model_validate(given)
+    except ValidationError as mistakes:
+        # The mistakes hold the input, secrets in clear included: only their words may leave here.
+        raise BadInput(f"{file} is not a usable estate: {objections_in(mistakes)}") from None
+    if estate.name != name:
+        raise BadInput(
+            f"{file}: name: the estate calls itself {estate.name}; "
+            f"a file and its estate share one name, so write name: {name} or rename the file"
+        )
+    return estate
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain YAML in which a key that is given twice is a mistake, not an override."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        seen: set[str] = set()
+        for key, _ in node.value:
+            # ``<<`` merges other mappings, and may do so twice.
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise _KeyTwiceError(key)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _KeyTwiceError(Exception):
+    """A mapping says a key a second time."""
+
+    def __init__(self, node: yaml.ScalarNode) -> None:
+        super().__init__(node.value)
+        self.key = node.value
+        self.line = node.start_mark.line + 1
+
+
+def _parsed(text: str, file: Path) -> object:
+    try:
+        given: object = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader, see above
+    except _KeyTwiceError as twice:
+        raise BadInput(
+            f"{file}, line {twice.line}: the key {twice.key} is given twice; keep one"
+        ) from None
+    except (yaml.YAMLError, ValueError) as mistake:
+        # PyYAML's own words repeat what stands there, which may be a secret.
+        mark = getattr(mistake, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise BadInput(
+            f"{file}{where}: this is not YAML; look at the indentation, "
+            "and put quotes around values that begin with a special character"
+        ) from None
+    if not isinstance(given, dict):
+        raise BadInput(f"{file} holds no estate; see docs/estate.example.yaml for one")
+    return given
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file that is there whole or not at all, also after a power cut."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as writing:
+            writing.write(text)
+            writing.flush()
+            os.fsync(writing.fileno())
+        Path(draft).replace(file)
+    finally:
+        Path(draft).unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""Which states of a node can be wished for, and what speaks against saying that they hold?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from activities.nodes.service_status import Survey
+from activities.runtime.heartbeat import pause
+from activities.securetransport import scripts as securetransport
+from activities.securetransport.service_state import Sighting
+from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError
+from workflows.model.estate import Node
+from workflows.model.results import Service, State
+
+GLANCE = timedelta(seconds=0.5)
+"""Between two looks at a state that should come about soon."""
+
+
+@dataclass(frozen=True)
+class Objection:
+    """Why a wished state does not hold, or why nobody can tell."""
+
+    words: str
+    unknown: bool = False
+
+    def error(self, words: str) -> SwitchoverError:
+        """Return what to raise when nothing better is known."""
+        return (OutcomeUnknown if self.unknown else CommandFailed)(words)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A state that an effect is to bring about."""
+
+    objection: Callable[[], Awaitable[Objection | None]]
+    """None where the state holds."""
+    patience: timedelta
+    """How long it may take once the command has ended."""
+    already: str
+    done: str
+
+    async def granted(self) -> Objection | None:
+        """Look until it holds or the patience is over; return the last objection."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.patience.total_seconds()
+        while (objection := await self.objection()) is not None:
+            if clock() >= deadline:
+                return objection
+            await pause(GLANCE)
+        return None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The wishes for one node, with the patience that they get."""
+
+    survey: Survey
+    node: Node
+    patience: timedelta
+
+    def running(self, service: Service) -> Wish:
+        """Wish one service up."""
+        return self._up((service,), f"{service} runs on {self.node.name}", f"{service} started")
+
+    def all_running(self) -> Wish:
+        """Wish everything up that the estate expects there; the Monitor is its own matter."""
+        services = tuple(securetransport.expected(self.node) - {Service.MONITOR})
+        return self._up(services, f"all runs on {self.node.name}", "everything started")
+
+    def stopped(self, service: Service) -> Wish:
+        """Wish one service down."""
+
+        async def objection() -> Objection | None:
+            seen = await self.survey.states(self.node, (service,))
+            return _first(seen, lambda sighting: sighting.down)
+
+        return self._wish(objection, f"{service} was stopped already", f"{service} stopped")
+
+    def nothing_left(self) -> Wish:
+        """Wish that neither process nor port of SecureTransport is left.
+
+        No script can tell: they need admin, which is stopped with the rest (section 3).
+        """
+
+        async def objection() -> Objection | None:
+            left = (await self.survey.traces(self.node)).of_all(self.node)
+            return Objection(f"{', '.join(left)} is still there") if left else None
+
+        return self._wish(objection, "nothing ran any more", "everything stopped")
+
+    def _up(self, services: tuple[Service, ...], already: str, done: str) -> Wish:
+        async def objection() -> Objection | None:
+            seen = await self.survey.states(self.node, services)
+            # What an administrator disabled cannot be wished up by anyone.
+            several = len(services) > 1
+            return _first(seen, lambda s: s.running or (several and s.state is State.DISABLED))
+
+        return self._wish(objection, already, done)
+
+    def _wish(
+        self, objection: Callable[[], Awaitable[Objection | None]], already: str, done: str
+    ) -> Wish:
+        place = f" on {self.node.name}"
+        return Wish(
+            objection,
+            self.patience,
+            already.removesuffix(place) + place,
+            done + place,
+        )
+
+
+def _first(seen: Mapping[Service, Sighting], holds: Callable[[Sighting], bool]) -> Objection | None:
+    """The first service, in a stable order, whose state is not as wished."""
+    for service in sorted(seen):
+        sighting = seen[service]
+        if not holds(sighting):
+            words = f"{service} is {sighting.state} ({sighting.words})"
+            return Objection(words, unknown=sighting.state is State.UNKNOWN)
+    return None

@@ -1,0 +1,174 @@
+"""What do a node's operating system and its installation look like? One command, one answer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from activities.nodes.linux import parse_digest
+from activities.securetransport import scripts as securetransport
+from activities.transport.ssh import Command, script
+from workflows.errors import OutcomeUnknown
+from workflows.model.estate import Node
+from workflows.model.observations import MachineFacts
+from workflows.model.results import Service
+
+MOST_FILES = 500
+"""Under ``conf``: more of them are not configuration."""
+DIGITS = 16
+"""Of a SHA-256: enough to tell two files apart, and eighty nodes' files still fit into history."""
+
+_FACTS = r"""
+LC_ALL=C; export LC_ALL
+home=$1 ledger=$2 boot_file=$3 most=$4; shift 4
+echo "user $(id -un)"
+echo "system $(uname -s)"
+[ -d "$home/bin" ] && echo "owner $(stat -c %U "$home")"
+for name in "$@"; do
+  case $name in /*) path=$name ;; *) path=$home/bin/$name ;; esac
+  # The scripts of a disabled server are renamed.
+  { [ -f "$path" ] && [ -x "$path" ]; } || [ -e "$path.disable" ] || echo "unusable ${path##*/}"
+done
+
+at=$ledger
+while [ ! -e "$at" ]; do at=$(dirname "$at"); done
+if [ -d "$at" ] && [ -w "$at" ] && [ -x "$at" ]; then echo "ledger yes"; else echo "ledger no"; fi
+df -Pk "$at" | awk 'NR == 2 { print "free " $4 }'
+
+[ -d /run/systemd/system ] && echo "systemd yes" || echo "systemd no"
+# Without the name of a user it shows the manager's own properties.
+if command -v loginctl >/dev/null 2>&1; then
+  said=$(timeout 3 loginctl show-user 2>/dev/null)
+  [ $? -eq 124 ] && echo "login KillUserProcesses=unknown"
+  printf '%s\n' "$said" | grep '^Kill' | sed 's/^/login /'
+fi
+
+if [ ! -e "$home/conf" ]; then echo "files 0"
+elif cd "$home/conf" && find . -ignore_readdir_race -type f >/dev/null 2>&1; then
+  echo "files $(find . -type f | wc -l)"
+  find . -type f -print0 | sort -z | head -z -n "$most" | xargs -0 -r sha256sum | sed 's/^/conf /'
+else echo "unreadable $home/conf"
+fi
+
+now=$(date +%s)
+read -r boot <"$boot_file" || echo "unreadable $boot_file"
+for file in "$ledger"/claims/[0-9]*; do
+  [ -e "$file" ] || continue
+  { read -r op service _ c_boot _ _ deadline lands _ <"$file"; } 2>/dev/null ||
+    { [ ! -e "$file" ] || echo "unreadable $file"; continue; }
+  [ "$lands" = late ] && [ "$c_boot" = "$boot" ] && [ "$now" -lt "$deadline" ] &&
+    [ ! -e "$ledger/$op/settled" ] && echo "pending $service"
+done
+if [ -e "$ledger/claims" ] && ! ls "$ledger/claims" >/dev/null 2>&1; then
+  echo "unreadable $ledger/claims"
+fi
+# Others may have these paths among their words, but not as what is run.
+for file in $(grep -alF -- "$home/bin/stop_" /proc/[0-9]*/cmdline 2>/dev/null); do
+  words=$(tr '\0' '\n' <"$file" 2>/dev/null) || continue
+  run=$(printf '%s\n' "$words" | head -n 2 | grep -F "$home/bin/stop_") || continue
+  printf '%s\n' "$words" | grep -qx -e -g && echo "stopping ${run##*/}"
+done
+echo end
+"""
+
+
+def needed(node: Node) -> tuple[str, ...]:
+    """The names of all scripts that a switchover or its undo may run on a node."""
+    services = [s for s in securetransport.SERVICES[node.kind] if s is not Service.MONITOR]
+    names = [
+        f"{verb}_{securetransport.SCRIPTS[service]}"
+        for service in services
+        if service in securetransport.expected(node)
+        for verb in ("start", "stop", "status")
+    ]
+    monitor = node.monitor
+    words = (monitor.start, monitor.stop, monitor.status, node.stop_all, ("start_all",))
+    return (*names, *(first for first, *_ in words))
+
+
+def facts(node: Node) -> Command:
+    """Ask for all of it at once."""
+    fixed = (node.filedrivehome, node.ledger, node.boot_id, str(MOST_FILES))
+    return script(_FACTS, *fixed, *needed(node))
+
+
+def parse_facts(text: str) -> MachineFacts:
+    """Read the answer; OutcomeUnknown where it is not whole, or says what nobody understands."""
+    lines = text.splitlines()
+    if not lines or lines[-1] != "end":
+        raise OutcomeUnknown("what the machine says of itself could not be read whole")
+    said: dict[str, list[str]] = defaultdict(list)
+    for line in lines[:-1]:
+        key, _, value = line.partition(" ")
+        said[key].append(value.strip())
+    if "unreadable" in said:
+        raise OutcomeUnknown(f"{said['unreadable'][0]} cannot be read; correct its path or rights")
+    user = _one(said, "user")
+    return MachineFacts(
+        user=user,
+        owner=_one(said, "owner") if "owner" in said else None,
+        system=_one(said, "system"),
+        unusable=tuple(said["unusable"]),
+        ledger_writable=_yes(said, "ledger"),
+        ledger_free=1024 * _number(said, "free"),
+        kills_processes=_kills(said["login"], user, systemd=_yes(said, "systemd")),
+        conf=dict(_files(said["conf"], _number(said, "files"))),
+        pending=tuple(sorted({*said["pending"], *map(_service, said["stopping"])})),
+    )
+
+
+def _one(said: Mapping[str, Sequence[str]], key: str) -> str:
+    values = said.get(key, [])
+    if len(values) != 1 or not values[0]:
+        raise OutcomeUnknown(f"the machine does not say its {key}: {list(values)!r}")
+    return values[0]
+
+
+def _yes(said: Mapping[str, Sequence[str]], key: str) -> bool:
+    answers = {"yes": True, "no": False}
+    if (word := _one(said, key)) not in answers:
+        raise OutcomeUnknown(f"{key} is neither yes nor no: {word!r}")
+    return answers[word]
+
+
+def _number(said: Mapping[str, Sequence[str]], key: str) -> int:
+    word = _one(said, key)
+    if not (word.isascii() and word.isdigit()):
+        raise OutcomeUnknown(f"{key} is no number: {word!r}")
+    return int(word)
+
+
+def _kills(lines: Sequence[str], user: str, *, systemd: bool) -> bool | None:
+    """Whether logind ends a user's processes with the session; None where nobody can tell.
+
+    See logind.conf(5): ``KillOnlyUsers`` narrows it down, ``KillExcludeUsers`` takes out more.
+    """
+    properties = dict(line.split("=", 1) for line in lines if "=" in line)
+    match properties.get("KillUserProcesses"):
+        case None:
+            return None if systemd else False  # without systemd nobody does
+        case "no":
+            return False
+        case "yes":
+            only = properties.get("KillOnlyUsers", "").split()
+            excluded = properties.get("KillExcludeUsers", "").split()
+            return user not in excluded and (not only or user in only)
+        case _:
+            return None
+
+
+def _files(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
+    if number > MOST_FILES:
+        raise OutcomeUnknown(f"there are {number} files under conf, more than {MOST_FILES}")
+    if len(lines) != number:
+        raise OutcomeUnknown(f"only {len(lines)} of {number} files under conf could be read")
+    for line in lines:
+        path = line.partition("  ")[2].removeprefix("./")
+        if not path:
+            raise OutcomeUnknown(f"not a file and its SHA-256: {line[:80]!r}")
+        yield path, parse_digest(line)[:DIGITS]
+
+
+def _service(command: str) -> str:
+    names = {f"stop_{name}": service.value for service, name in securetransport.SCRIPTS.items()}
+    return names.get(command, command)

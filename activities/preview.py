@@ -1,0 +1,171 @@
+"""In which exact words would each order of a plan be sent? Asks nobody.
+
+The words come from the very functions that the hands send; tests hold one against the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from temporalio import activity
+
+from activities.load_balancer.driver import drivers
+from activities.nodes import linux
+from activities.replication import driver as links
+from activities.securetransport import admin_requests as requests
+from activities.securetransport import scripts as securetransport
+from activities.transport.ssh import Shell
+from workflows.model.actions import change as o
+from workflows.model.estate import Estate, Node
+from workflows.model.results import PROTOCOL_SERVERS, SCHEDULING, Service
+from workflows.planning.plan import Plan
+from workflows.planning.preview import Spelled
+from workflows.ports.contract import Spelling
+
+
+class PlanSpelling(Spelling):
+    """Spells for the same shell, API, load balancer and databases that the hands reach."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._balancers = drivers(shell)
+
+    @activity.defn
+    async def spell_out(self, plan: Plan) -> tuple[Spelled, ...]:
+        """Return the exact words of every order of the plan."""
+        return tuple(
+            Spelled(
+                stage=stage.slug,
+                order=order.key,
+                commands=tuple(self.words(plan.estate, order)),
+            )
+            for stage in plan.stages
+            for order in stage.orders
+        )
+
+    def words(self, estate: Estate, order: o.Order) -> Iterable[str]:
+        """Return what one order sends; nothing for an observation, which only looks."""
+        match order:
+            case o.Redirect():
+                balancer = estate.load_balancer
+                return self._balancers[balancer.driver].spelled(balancer, order)
+            case o.ProveTraffic():
+                return _proving_traffic(estate, order)
+            case o.SuspendReplication() | o.ResumeReplication():
+                return _replicating(estate, order)
+            case o.AwaitWorkInHand() | o.AwaitSessions() | o.AwaitQueue():
+                return _waiting(estate, order)
+            case o.LookForOrphans():
+                storage = estate.cluster_of(order.node).storage
+                return _twice((str(linux.orphans(storage)),), estate.timing.reading_interval)
+            case _:
+                return (*_looking(estate, order), *_sending(estate, order))
+
+
+def _sending(estate: Estate, order: o.Order) -> Iterator[str]:
+    match order:
+        case o.StopScheduling():
+            yield from (str(requests.operation("stop", service)) for service in SCHEDULING)
+        case o.StartScheduling():
+            services = map(Service, order.services)
+            yield from (str(requests.operation("start", service)) for service in services)
+        case o.StopMonitor():
+            yield str(securetransport.stop_monitor(estate.node(order.node)))
+        case o.StopGracefully():
+            yield _gracefully(estate, order, Service(order.protocol.value))
+        case o.StopTransactionManager():
+            yield _gracefully(estate, order, Service.TRANSACTION_MANAGER)
+        case o.StopRemaining():
+            yield str(securetransport.stop_all(estate.node(order.node)))
+        case o.StartAll():
+            yield str(securetransport.start_all(estate.node(order.node)))
+        case o.StartMonitor() | o.StartProtocolServer() | o.StartTransactionManager():
+            yield str(securetransport.start(estate.node(order.node), _started(order)))
+
+
+def _looking(estate: Estate, order: o.Order) -> Iterator[str]:
+    timing = estate.timing
+    match order:
+        case o.ProveSchedulingStopped():
+            looks = tuple(str(requests.state(service)) for service in SCHEDULING)
+            yield from _twice(looks, timing.takeover)
+        case o.ProveStopped():
+            services = (*PROTOCOL_SERVERS, Service.MONITOR)
+            yield from _twice(_statuses(estate.node(order.node), services), timing.reading_interval)
+        case o.ProveServing():
+            node = estate.node(order.node)
+            services = securetransport.serving(node)
+            yield from _twice(_statuses(node, services), timing.reading_interval)
+
+
+def _statuses(node: Node, services: Iterable[Service]) -> Iterator[str]:
+    """Of the status scripts only those are asked that the listing has."""
+    yield str(securetransport.scripts(node))
+    yield from (str(securetransport.status(node, service)) for service in services)
+
+
+def _gracefully(
+    estate: Estate, order: o.StopGracefully | o.StopTransactionManager, service: Service
+) -> str:
+    return str(securetransport.stop_gracefully(estate.node(order.node), service, order.grace))
+
+
+def _started(
+    order: o.StartMonitor | o.StartProtocolServer | o.StartTransactionManager,
+) -> Service:
+    match order:
+        case o.StartMonitor():
+            return Service.MONITOR
+        case o.StartProtocolServer():
+            return Service(order.protocol.value)
+        case o.StartTransactionManager():
+            return Service.TRANSACTION_MANAGER
+
+
+def _replicating(
+    estate: Estate, order: o.SuspendReplication | o.ResumeReplication
+) -> Iterator[str]:
+    link = estate.link(order.link)
+    publisher, subscriber = (
+        estate.cluster(name).database.name for name in (link.source, link.target)
+    )
+    if isinstance(order, o.SuspendReplication):
+        yield f"until {subscriber} has confirmed everything that {publisher} has written"
+    yield f"{subscriber}: {links.spelled(estate.replication, link, order)}"
+
+
+def _proving_traffic(estate: Estate, order: o.ProveTraffic) -> Iterator[str]:
+    for probe in estate.load_balancer.probes:
+        if probe.protocol is order.protocol:
+            yield f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}"
+            where = f"on every node that serves {probe.protocol}"
+            yield f"{where}, until one of {order.to} lists it: {requests.SESSIONS}"
+
+
+def _waiting(
+    estate: Estate, order: o.AwaitWorkInHand | o.AwaitSessions | o.AwaitQueue
+) -> Iterator[str]:
+    timing = estate.timing
+    agree = f"in {timing.readings} readings, {_seconds(timing.reading_interval)} apart"
+    match order:
+        case o.AwaitSessions():
+            served = estate.node(order.node).protocols
+            ports = [f"{port} ({name})" for name, ports in served.items() for port in ports]
+            yield f"until nobody is connected to {', '.join(ports)} {agree}: cat {linux.TABLES}"
+            yield f"until nobody is listed {agree}: {requests.SESSIONS}"
+        case o.AwaitQueue():
+            for path in ("events", "transfers"):
+                yield f"until totalCount is 0 {agree}: {requests.counting(path)}"
+        case o.AwaitWorkInHand():
+            listing = requests.page("events", {"fields": "id"})
+            yield f"until nothing is left of what was listed first: {listing}"
+            yield f"then {_seconds(timing.storage_delay)} more"
+
+
+def _twice(looks: Iterable[str], apart: timedelta) -> Iterator[str]:
+    yield from looks
+    yield f"and once more, {_seconds(apart)} later"
+
+
+def _seconds(time: timedelta) -> str:
+    return f"{time.total_seconds():g} s"

@@ -1,0 +1,28 @@
+"""How does a remote effect show up in a trace?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import trace
+
+from workflows.ports.contract import Errand
+
+_TRACER = trace.get_tracer("switchover.activities")
+
+
+@contextmanager
+def effect(errand: Errand[Any], what: str) -> Iterator[None]:
+    """Open a span around one remote effect, named by *what* is done there."""
+    operation = errand.operation
+    attributes = {
+        "switchover": operation.identity,
+        "stage": operation.stage,
+        "order": operation.order,
+        "round": operation.round,
+        "node": errand.order.place,
+    }
+    with _TRACER.start_as_current_span(what, attributes=attributes):
+        yield

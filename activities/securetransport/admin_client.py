@@ -1,0 +1,269 @@
+"""How is a node's admin REST API asked, and what does a failing request mean?"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from activities.securetransport import admin_requests as requests
+from activities.securetransport import admin_responses as answers
+from activities.securetransport.admin_requests import SESSIONS, Call, Query
+from activities.securetransport.admin_responses import Operated, Page, Session
+from activities.securetransport.service_state import Sighting
+from activities.transport.secrets import Secrets
+from activities.transport.ssh import Shell
+from activities.transport.tls import trust
+from workflows.errors import (
+    AccessRefused,
+    CommandFailed,
+    OutcomeUnknown,
+    SwitchoverError,
+    Unreachable,
+)
+from workflows.model.estate import Node
+from workflows.model.results import Service
+
+READ_WITHIN = 5.0
+"""Seconds for one read."""
+DROPOUT_PAUSES = (0.2, 0.4, 0.8, 1.6)
+"""The admin API drops out briefly while services start or stop (section 4): reads try again."""
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A body, and the node's own clock when it was sent."""
+
+    body: Any
+    at: datetime
+
+
+class Admin:
+    """The admin REST APIs of all nodes.
+
+    Every request has a connection of its own: none is sent on one that died unnoticed, so a refused
+    connection always means that nothing was sent.
+    """
+
+    def __init__(self, shell: Shell, secrets: Secrets) -> None:
+        self._shell = shell
+        self._secrets = secrets
+        self._options: dict[tuple[str, str], asyncio.Future[tuple[dict[str, Any], ...]]] = {}
+        """By access: the reading of a node's options that is under way."""
+
+    async def get(self, node: Node, path: str, query: Query | None = None) -> Reply:
+        """Read one resource; Unreachable after a few seconds without an answer."""
+        return await self.read(node, Call("GET", path, query or {}))
+
+    async def read(self, node: Node, call: Call) -> Reply:
+        """Ask one question; Unreachable after a few seconds without an answer."""
+        response = await self._read(node, call)
+        _require_success(node, response, Unreachable)
+        return Reply(_json(node, response), _clock(response))
+
+    async def operate(self, node: Node, call: Call, within: float) -> None:
+        """Send an operation once.
+
+        Raises:
+            Unreachable: nothing was sent.
+            OutcomeUnknown: it was sent, and no answer came.
+            CommandFailed: the API said no, even with a 200.
+        """
+        response = await self._send(node, call, within)
+        _require_success(node, response, OutcomeUnknown)
+        for result in _results(node, response):
+            if not result.succeeded:
+                raise CommandFailed(f"{node.name}: the admin API refused: {result.message}")
+
+    async def cluster_service(self, node: Node, service: Service) -> Sighting:
+        """Read what a node says of its Scheduler or Folder Monitor."""
+        reply = await self.read(node, requests.state(service))
+        return answers.service_status(reply.body, node.name)
+
+    async def sessions(self, node: Node) -> tuple[tuple[Session, ...], datetime]:
+        """Read the client sessions that the node lists now, and its clock."""
+        reply = await self.read(node, SESSIONS)
+        return answers.sessions(reply.body, node.name), reply.at
+
+    async def listing(self, node: Node, path: str, most: int) -> Page | None:
+        """Read a list with all of its items, or its first page if there are more than *most*.
+
+        None where this version of the API has no such list at all.
+        """
+        response = await self._read(node, requests.page(path))
+        if response.status_code == NOT_FOUND:
+            return None
+        page = answers.read(Page, _json(node, response), node.name)
+        if len(page.result) < page.total <= most:
+            return page.model_copy(update={"result": await self.items(node, path)})
+        return page
+
+    async def total(self, node: Node, path: str, query: Query | None = None) -> int:
+        """Read how many items a list has."""
+        reply = await self.read(node, requests.counting(path, query))
+        return answers.read(Page, reply.body, node.name).total
+
+    async def first(self, node: Node, path: str, limit: int) -> Page:
+        """Read the first items of a list, with whatever fields they have, and how many there are.
+
+        An API that ignores the limit answers with more.
+        """
+        page = answers.read(Page, (await self.get(node, path, {"limit": limit})).body, node.name)
+        return page.model_copy(update={"result": page.result[:limit]})
+
+    async def items(
+        self, node: Node, path: str, query: Query | None = None
+    ) -> tuple[dict[str, Any], ...]:
+        """Read all pages of a list, some items twice.
+
+        Pages overlap by half: what ends meanwhile moves the rest forward, past a page's edge.
+        """
+        found: list[dict[str, Any]] = []
+        offset = 0
+        while True:
+            asked = requests.page(path, query, offset)
+            page = answers.read(Page, (await self.read(node, asked)).body, node.name)
+            found.extend(page.result)
+            if offset + len(page.result) >= page.total:
+                return tuple(found)
+            if not page.result:
+                raise OutcomeUnknown(
+                    f"{node.name}: the admin API shows {offset} of {page.total} {path}"
+                )
+            offset += max(1, len(page.result) // 2)
+
+    async def options(self, node: Node) -> tuple[dict[str, Any], ...]:
+        """Read all system options; whoever asks while they are being read gets the same answer."""
+        key = (node.address, node.admin.model_dump_json())
+        reading = self._options.get(key)
+        if reading is None or reading.done():
+            reading = self._options[key] = asyncio.ensure_future(self._all_options(node))
+        return await asyncio.shield(reading)
+
+    async def _all_options(self, node: Node) -> tuple[dict[str, Any], ...]:
+        """Read page after page: options do not come and go while they are listed."""
+        found: list[dict[str, Any]] = []
+        while True:
+            asked = requests.page("configurations/options", offset=len(found))
+            page = answers.read(Page, (await self.read(node, asked)).body, node.name)
+            found.extend(page.result)
+            if len(found) >= page.total:
+                return tuple(found)
+            if not page.result:
+                shown = f"{len(found)} of {page.total} options"
+                raise OutcomeUnknown(f"{node.name}: the admin API shows {shown}")
+
+    async def _read(self, node: Node, call: Call) -> httpx.Response:
+        """Read in spite of dropouts; that there is no such resource is an answer, too."""
+        for seconds in DROPOUT_PAUSES:
+            try:
+                return await self._read_once(node, call)
+            except Unreachable:
+                await asyncio.sleep(seconds)
+        return await self._read_once(node, call)
+
+    async def _read_once(self, node: Node, call: Call) -> httpx.Response:
+        response = await self._send(node, call, READ_WITHIN)
+        if response.status_code != NOT_FOUND:
+            _require_success(node, response, Unreachable)
+        return response
+
+    async def _send(self, node: Node, call: Call, within: float) -> httpx.Response:
+        access = node.admin
+        trusted = trust(node.name, access.ca, access.fingerprint)
+        tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None
+        origin = f"https://{bracketed(node.address)}:{access.port}"
+        transport = httpx.AsyncHTTPTransport(
+            verify=trusted.context, uds=str(tunnel) if tunnel else None, trust_env=False
+        )
+        async with httpx.AsyncClient(
+            auth=(access.user, self._secrets.read(access.password)),
+            headers={"Referer": f"{origin}/", "Accept": "application/json"},
+            transport=transport,
+            trust_env=False,
+        ) as client:
+            with translated(node.name, OutcomeUnknown if call.changes else Unreachable):
+                # The client's limits hold for each part of a request, this one for all of it.
+                async with asyncio.timeout(within):
+                    return await client.request(
+                        call.method,
+                        f"{origin}{call.target}",
+                        timeout=within,
+                        extensions=dict(trusted.extensions),
+                    )
+
+
+def bracketed(address: str) -> str:
+    """Spell an address as a URL wants it."""
+    return f"[{address}]" if ":" in address else address
+
+
+@contextmanager
+def translated(place: str, lost: type[SwitchoverError]) -> Iterator[None]:
+    """Say what httpx's complaint means; *lost* is raised where the request may have arrived."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
+        if isinstance(_root(fault), ssl.SSLCertVerificationError):
+            raise AccessRefused(
+                f"{place}: its certificate cannot be verified ({_root(fault)}); "
+                "look at ca or fingerprint, and at who answers there"
+            ) from fault
+        raise Unreachable(f"{place}: HTTPS does not answer ({str(fault) or 'silence'})") from fault
+    except (httpx.HTTPError, TimeoutError) as fault:
+        raise lost(f"{place}: HTTPS broke off ({str(fault) or type(fault).__name__})") from fault
+
+
+def _root(fault: BaseException) -> BaseException:
+    """The first cause: httpx wraps what the TLS library said twice over."""
+    while (inner := fault.__cause__ or fault.__context__) is not None:
+        fault = inner
+    return fault
+
+
+def _require_success(node: Node, response: httpx.Response, lost: type[SwitchoverError]) -> None:
+    status = response.status_code
+    if status in (401, 403):
+        raise AccessRefused(
+            f"{node.name}: the admin API refused {node.admin.user} ({status}); "
+            "look at the account and its password"
+        )
+    if status >= 500:  # noqa: PLR2004 - the server's fault: it may have done it
+        raise lost(f"{node.name}: the admin API answered {status}")
+    if status >= 300:  # noqa: PLR2004 - everything else that is no success
+        raise CommandFailed(
+            f"{node.name}: the admin API answered {status} to {response.request.method} "
+            f"{response.request.url.path}: {response.text[:400]}"
+        )
+
+
+def _json(node: Node, response: httpx.Response) -> object:
+    try:
+        body: object = response.json()
+    except ValueError as strange:
+        raise OutcomeUnknown(
+            f"{node.name}: the admin API's answer is no JSON: {response.text[:100]!r}"
+        ) from strange
+    return body
+
+
+def _results(node: Node, response: httpx.Response) -> Iterator[Operated]:
+    """Read the one result, or the list of them; an operation may also answer with nothing."""
+    if not response.content.strip():
+        return
+    body = _json(node, response)
+    results = body.get("daemonOperationResults", [body]) if isinstance(body, dict) else []
+    for result in results:
+        yield answers.read(Operated, result, node.name)
+
+
+def _clock(response: httpx.Response) -> datetime:
+    """The sender's clock; its answer's own Date header, or now where it sends none."""
+    return answers.moment(response.headers.get("Date")) or datetime.now(UTC)

@@ -1,0 +1,65 @@
+"""In which words is a node's admin REST API asked (securetransport.md, section 8)?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote, urlencode
+
+from workflows.model.results import Service
+
+BASE = "/api/v2.0"
+PAGE = 100
+
+CLUSTER_SERVICES = {Service.SCHEDULER: "Scheduler", Service.FOLDER_MONITOR: "FolderMonitor"}
+
+Query = Mapping[str, str | int]
+Verb = Literal["start", "stop"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as it is sent."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    query: Query = field(default_factory=dict)
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is more than a question."""
+        return self.method != "GET"
+
+    @property
+    def target(self) -> str:
+        """What follows the node's address."""
+        query = urlencode(self.query, safe=",", quote_via=quote)
+        return f"{BASE}/{self.path}{f'?{query}' if query else ''}"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.target}"
+
+
+SESSIONS = Call("GET", "sessions")
+
+
+def operation(verb: Verb, service: Service) -> Call:
+    """Ask a Server to start or stop its Scheduler or Folder Monitor."""
+    query = {"operation": verb, "serviceName": CLUSTER_SERVICES[service]}
+    return Call("POST", "clusterServices/operations", query)
+
+
+def state(service: Service) -> Call:
+    """Ask a Server how its Scheduler or Folder Monitor is."""
+    return Call("GET", "clusterServices", {"serviceName": CLUSTER_SERVICES[service]})
+
+
+def counting(path: str, query: Query | None = None) -> Call:
+    """Ask how many items a list has."""
+    return Call("GET", path, {**(query or {}), "limit": 1, "fields": "id"})
+
+
+def page(path: str, query: Query | None = None, offset: int = 0) -> Call:
+    """Ask for one page of a list."""
+    return Call("GET", path, {**(query or {}), "limit": PAGE, "offset": offset})

@@ -1,0 +1,132 @@
+"""Which words does SecureTransport understand, and what do its own mean (section 3)?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import timedelta
+
+from activities.securetransport.service_state import Sighting
+from activities.transport.ssh import Command
+from workflows.model.estate import Kind, Node, Protocol
+from workflows.model.results import PROTOCOL_SERVERS, Service, State
+
+SCRIPTS = {
+    Service.MONITOR: "monitord",
+    Service.FTP: "ftpd",
+    Service.HTTP: "httpd",
+    Service.AS2: "as2d",
+    Service.SSH: "sshd",
+    Service.PESIT: "pesitd",
+    Service.TRANSACTION_MANAGER: "tm",
+    Service.ADMIN: "admin",
+    Service.PROXY: "socks",
+    Service.DATABASE: "db",
+}
+"""What each service is called in ``start_X``, ``stop_X`` and ``status_X``."""
+
+PID_FILES = {service: (f"{name}.pid",) for service, name in SCRIPTS.items()} | {
+    Service.TRANSACTION_MANAGER: ("tm.pid", "tm-java.pid"),
+    Service.ADMIN: ("admin/tomcat.pid",),
+}
+"""Under ``var/run``."""
+
+_COMMON = (Service.MONITOR, *PROTOCOL_SERVERS, Service.ADMIN)
+SERVICES = {
+    Kind.SERVER: (*_COMMON, Service.TRANSACTION_MANAGER),
+    Kind.EDGE: (*_COMMON, Service.PROXY, Service.DATABASE),
+}
+"""What runs on each kind of node and has a script."""
+
+_STATUS = re.compile(r"(\w+) is (alive|down|disabled)\.?")
+_STATES = {"alive": State.RUNNING, "down": State.STOPPED, "disabled": State.DISABLED}
+
+
+def expected(node: Node) -> frozenset[Service]:
+    """The services whose scripts cannot be missing here without a reason."""
+    served = {Service(protocol.value) for protocol in node.protocols}
+    manager = {Service.TRANSACTION_MANAGER} if node.kind is Kind.SERVER else set()
+    return frozenset({Service.MONITOR, Service.ADMIN} | served | manager)
+
+
+def serving(node: Node) -> tuple[Service, ...]:
+    """What clients need running here, in a stable order: an Edge streams to a Server's manager."""
+    served = tuple(s for s in PROTOCOL_SERVERS if Protocol(s.value) in node.protocols)
+    manager = (Service.TRANSACTION_MANAGER,) if node.kind is Kind.SERVER else ()
+    return (*served, *manager)
+
+
+def scripts(node: Node) -> Command:
+    """Ask which scripts the installation has."""
+    return Command(("ls", f"{node.filedrivehome}/bin"))
+
+
+def status(node: Node, service: Service) -> Command:
+    """Ask a service how it is."""
+    if service is Service.MONITOR:
+        return _command(node, *node.monitor.status)
+    return _command(node, f"status_{SCRIPTS[service]}")
+
+
+def start(node: Node, service: Service) -> Command:
+    """Start a service."""
+    if service is Service.MONITOR:
+        return _command(node, *node.monitor.start)
+    return _command(node, f"start_{SCRIPTS[service]}")
+
+
+def stop_monitor(node: Node) -> Command:
+    """Stop the Monitor."""
+    return _command(node, *node.monitor.stop)
+
+
+def stop_gracefully(node: Node, service: Service, grace: timedelta) -> Command:
+    """Stop a service gracefully; the timeout is explicit, since HTTP's default is 30 s."""
+    seconds = str(int(grace.total_seconds()))
+    return _command(node, f"stop_{SCRIPTS[service]}", "-g", "-timeout", seconds)
+
+
+def stop_all(node: Node) -> Command:
+    """Stop everything on the node."""
+    return _command(node, *node.stop_all)
+
+
+def start_all(node: Node) -> Command:
+    """Start everything on the node."""
+    return _command(node, "start_all")
+
+
+def installed(listing: Collection[str], node: Node, service: Service) -> Sighting | None:
+    """Say what a missing script means; None where the script is there to be asked.
+
+    A disabled server's scripts are renamed ``status_ftpd.disable`` and so on.
+    """
+    words = node.monitor.status if service is Service.MONITOR else (f"status_{SCRIPTS[service]}",)
+    if words[0].startswith("/") or words[0] in listing:
+        return None
+    disabled = {f"{verb}_{SCRIPTS[service]}.disable" for verb in ("start", "stop", "status")}
+    if disabled & set(listing):
+        return Sighting(State.DISABLED, "its scripts are renamed .disable")
+    if service in expected(node):
+        return Sighting(State.UNKNOWN, f"there is no {words[0]}")
+    return Sighting(State.ABSENT, f"there is no {words[0]}")
+
+
+def parse_status(service: Service, text: str) -> Sighting:
+    """Read a status script's answer; never guess.
+
+    Banners and warnings may come first; the answer is the last line, and there is only one.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    matches = {line: match for line in lines if (match := _STATUS.fullmatch(line))}
+    own = [line for line in lines if line in matches and matches[line][1] == SCRIPTS[service]]
+    if len(own) == 1 and own[0] == lines[-1]:
+        return Sighting(_STATES[matches[own[0]][2]], own[0])
+    return Sighting(State.UNKNOWN, text.strip()[-300:] or "no answer")
+
+
+def _command(node: Node, name: str, *words: str) -> Command:
+    """Name the script by its absolute path, and the installation by its alias if it has one."""
+    path = name if name.startswith("/") else f"{node.filedrivehome}/bin/{name}"
+    alias = ("-A", node.alias) if node.alias and not name.startswith("/") else ()
+    return Command((path, *alias, *words))

@@ -1,0 +1,221 @@
+"""Which files of a storage are held against the other side's, and what do they look like?
+
+Both sides pick the same files without talking to each other: those whose paths have the smallest
+hashes. So a file that is there on one side only is noticed whichever side it is. The hash is a
+cheap one that ``awk`` can do for every path in one process; contents are compared by SHA-256.
+"""
+
+from __future__ import annotations
+
+import base64
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from activities.nodes.linux import parse_digest
+from activities.transport.ssh import Command
+from workflows.errors import OutcomeUnknown
+
+ENDS_WITHIN = 8
+"""Seconds until a storage that is not looked through yet is given up."""
+PART = 1024**2
+"""Bytes: of a file that is larger, this much of its beginning and of its end is read."""
+LONGEST = 48 * 1024
+"""Bytes of paths in one command: more of them take several."""
+
+_KEYS = r"""
+BEGIN { for (i = 1; i < 256; i++) code[sprintf("%c", i)] = i }
+$0 == "/end" { printf "%010.0f %s\n", 0, $0; next }
+{
+  hash = 5381
+  # Every product stays below 2^53, so that each awk reckons alike.
+  for (i = length($0); i > 2; i--) hash = (hash * 65599 + code[substr($0, i, 1)]) % 4294967291
+  hash = (hash * 1664525 + 1013904223) % 4294967291
+  hash = (hash * 1664525 + 1013904223) % 4294967291
+  printf "%010.0f %s\n", hash, $0
+}
+"""
+
+_LOOK = r"""
+part() {
+  if [ "$size" -le "$PART" ]; then cat "$path"
+  else head -c "$PART" "$path" && tail -c "$PART" "$path"; fi
+}
+for line do
+  key=${line%% *} path=${line#* } kind=file state= sum=
+  if [ "$path" = /end ]; then kind=end state=$(date +%s)
+  elif [ -L "$path" ] || [ ! -f "$path" ]; then kind=gone
+  elif state=$(stat -c '%s %Z' "$path") && size=${state% *} &&
+    sum=$({ { part && echo whole >&3; } | sha256sum; } 3>&1) && [ "${sum#whole}" != "$sum" ]; then :
+  elif [ -f "$path" ]; then kind=unreadable
+  else kind=gone; fi
+  printf '%s\0' "$kind" "$key" "$state" "$sum" "$path"
+done
+"""
+
+_SAMPLE = r"""
+most=$1 look=$2 keys=$3 markers=$4
+export LC_ALL=C PART
+cd "$5" || exit 73
+echo sample:
+# awk wants lines, and a name may hold a newline; what find could not read whole has no end.
+{ { find . -ignore_readdir_race \( -name '.?*' -o -path ./lost+found -o -path "$markers" \) -prune \
+      -o -type f ! -name '*.m_inproc' -print0 && printf '/end\0'; } |
+  tr '\n\0' '\1\n' | awk "$keys" | sort | head -n $((most + 1)) | tr '\n\1' '\0\n' |
+  xargs -0 -r sh -c "$look" look && printf '/done\0'; } | base64
+"""
+
+_AGAIN = r"""
+look=$1
+export LC_ALL=C PART
+cd "$2" || exit 73
+echo sample:
+{ printf %s "$3" | base64 -d | xargs -0 -r sh -c "$look" look && printf '/done\0'; } | base64
+"""
+
+Key = tuple[str, bytes]
+"""A path after its hash: the order that both sides have in common."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What a file looks like on one side."""
+
+    size: int
+    digest: str
+    changed: int
+    """When content, name or place changed last, by the storage's clock in seconds."""
+
+    def __str__(self) -> str:
+        return f"SHA-256 {self.digest[:8]}…, {self.size} bytes"
+
+    def is_like(self, other: Copy) -> bool:
+        """Whether both are the same file."""
+        return (self.size, self.digest) == (other.size, other.digest)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The files of one side with the smallest keys; None for one that went away meanwhile."""
+
+    files: Mapping[Key, Copy | None]
+    at: int
+    """The node's clock in seconds."""
+    full: bool
+    """Whether there may be more files than these."""
+
+    @property
+    def reaches(self) -> Key | None:
+        """Up to which key the side was looked at; None where it was to the end."""
+        return max(self.files) if self.full else None
+
+
+def sample(storage: str, markers: str | None, most: int) -> Command:
+    """Ask for the files with the smallest keys; the markers' directory is left out."""
+    pattern = f"./{posixpath.normpath(markers)}" if markers else "./"
+    for character in "\\*?[":
+        pattern = pattern.replace(character, f"\\{character}")
+    return _bounded(_SAMPLE, str(most), _LOOK, _KEYS, pattern, storage)
+
+
+def again(storage: str, paths: Iterable[bytes]) -> Command:
+    """Ask for these files only."""
+    lines = base64.b64encode(b"".join(b"- ./" + path + b"\0" for path in paths)).decode()
+    return _bounded(_AGAIN, _LOOK, storage, lines)
+
+
+def _bounded(text: str, *arguments: str) -> Command:
+    limit = ("timeout", str(ENDS_WITHIN), "env", f"PART={PART}")
+    return Command((*limit, "sh", "-c", text, "switchover", *arguments))
+
+
+def parse_sample(text: str, most: int) -> Sample:
+    """Read what was sampled; OutcomeUnknown unless the whole storage was looked through."""
+    records = _records(text)
+    ends = [_number(state) for kind, _, state, _, _ in records if kind == b"end"]
+    if len(ends) != 1:
+        raise OutcomeUnknown("the storage could not be looked through whole")
+    files = {
+        (key.decode("ascii", "backslashreplace"), _path(name)): _copy(kind, state, digest)
+        for kind, key, state, digest, name in records
+        if kind != b"end"
+    }
+    return Sample(files, ends[0], full=len(files) >= most)
+
+
+def parse_again(text: str) -> dict[bytes, Copy | None]:
+    """Read what the files look like now; None for one that is not there."""
+    return {
+        _path(name): _copy(kind, state, digest) for kind, _, state, digest, name in _records(text)
+    }
+
+
+def settled(copies: Iterable[Copy | None], now: int, rest: timedelta) -> bool:
+    """Whether the storages have had that long since the last change to carry it over."""
+    return all(copy is None or copy.changed <= now - rest.total_seconds() for copy in copies)
+
+
+def comparable(one: Sample, two: Sample, rest: timedelta) -> tuple[Key, ...]:
+    """Return the files that both sides would have picked, and that are at rest."""
+    ends = [end for end in (one.reaches, two.reaches) if end is not None]
+    return tuple(
+        key
+        for key in sorted(one.files.keys() | two.files.keys())
+        if all(key <= end for end in ends)
+        and (one.files.get(key) or two.files.get(key))
+        and settled([one.files.get(key)], one.at, rest)
+        and settled([two.files.get(key)], two.at, rest)
+    )
+
+
+def alike(one: Copy | None, two: Copy | None) -> bool:
+    """Whether a file is the same on both sides, or on neither."""
+    return one is two is None or (one is not None and two is not None and one.is_like(two))
+
+
+def portions(paths: Iterable[bytes]) -> Iterable[tuple[bytes, ...]]:
+    """Divide paths into as many as fit in one command."""
+    portion, length = list[bytes](), 0
+    for path in paths:
+        if portion and length + len(path) > LONGEST:
+            yield tuple(portion)
+            portion, length = [], 0
+        portion.append(path)
+        length += len(path) + 5  # what stands around each
+    if portion:
+        yield tuple(portion)
+
+
+def _records(text: str) -> list[tuple[bytes, ...]]:
+    """Decode what the script printed; a login shell may print what it likes before."""
+    _, begun, body = text.rpartition("sample:\n")
+    try:
+        fields = base64.b64decode(body).split(b"\0")
+    except ValueError as strange:
+        raise OutcomeUnknown("the sample of a storage is cut off") from strange
+    if not begun or fields[-2:] != [b"/done", b""] or len(fields) % 5 != 2:  # noqa: PLR2004 - five fields each
+        raise OutcomeUnknown("the sample of a storage is not whole")
+    return [tuple(fields[at : at + 5]) for at in range(0, len(fields) - 2, 5)]
+
+
+def _path(name: bytes) -> bytes:
+    return name.removeprefix(b"./")
+
+
+def _copy(kind: bytes, state: bytes, summed: bytes) -> Copy | None:
+    if kind == b"gone":
+        return None
+    match [*state.split(), *summed.split()]:
+        case [size, changed, b"whole", digest, b"-"] if kind == b"file":
+            return Copy(
+                _number(size), parse_digest(digest.decode("ascii", "replace")), _number(changed)
+            )
+    raise OutcomeUnknown("a file of the storage cannot be read")
+
+
+def _number(digits: bytes) -> int:
+    if not re.fullmatch(rb"[0-9]{1,18}", digits):
+        raise OutcomeUnknown(f"the sample of a storage has no number: {digits[:80]!r}")
+    return int(digits)

@@ -1,0 +1,254 @@
+"""How is a run attacked at a point, and put in a position to go on?
+
+One attack at a time: while what it killed comes back, other points wait for their next chance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.campaigns.crash.negative_controls import Control, let_ledgers_vanish, start_while_pending
+from lab.campaigns.crash.points import Point
+from lab.campaigns.crash.run_observer import Watch
+from lab.campaigns.crash.testbed import Den
+from lab.checker.expected import Variant
+from lab.node.request_hook import Moment, When
+from lab.proxy.request_id import Request
+from lab.proxy.tcp_proxy import Wire
+
+CATCHES_FOR = 0.3
+"""Seconds in which everything else on its way is held, too, before the worker is killed."""
+BACK_AFTER = (0.3, 1.0)
+"""Seconds until what was killed is started again."""
+AWAY_FOR = (3.0, 8.0)
+"""Seconds that a node's network is cut."""
+RESET_WITHIN_BYTES = 8000
+"""A ledger's script and some answers."""
+GOES_ON_WITHIN = 12.0
+"""Seconds without a sign of progress until the next attack is due all the same."""
+
+
+@dataclass(frozen=True)
+class Mission:
+    """What to do to one run."""
+
+    seed: int
+    points: tuple[Point, ...]
+    control: Control | None = None
+    variant: Variant = "by_stage"
+
+    @property
+    def token(self) -> str:
+        """What repeats it: SEED:POINT+POINT..."""
+        return f"{self.seed}:{'+'.join(map(str, self.points))}"
+
+
+@dataclass
+class Attack:
+    """One point that was hit."""
+
+    point: Point
+    at: float
+    words: str
+    """What was being done just then."""
+    caught: set[tuple[Request, When]] = field(default_factory=set)
+    """Requests that were about to have their effect, or to be answered, when the worker died."""
+    back: float | None = None
+    """When what was attacked was started again."""
+
+
+@dataclass
+class _Net:
+    when: When
+    caught: set[tuple[Request, When]]
+    sprung: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Saboteur:
+    """Attacks one run."""
+
+    def __init__(self, den: Den, watch: Watch, mission: Mission) -> None:
+        self._den = den
+        self._watch = watch
+        self._mission = mission
+        self._left = list(mission.points)
+        self._came: Counter[tuple[str, When]] = Counter()
+        self._net: _Net | None = None
+        self._busy = False
+        self._work: list[asyncio.Task[None]] = []
+        self.attacks: list[Attack] = []
+        den.lines.gatekeeper.spring = self._on_moment
+        watch.on_event = self._on_event
+        watch.on_drain = self._on_drain
+        self._overtakes = mission.control == "start_overtakes"
+
+    @property
+    def missed(self) -> tuple[Point, ...]:
+        """Points whose moment did not come, or came while another attack was on."""
+        return tuple(self._left)
+
+    async def rest(self) -> None:
+        """Attack no more; raise what went wrong with an attack itself."""
+        self._den.lines.gatekeeper.spring = None
+        self._watch.on_event = lambda _: None
+        self._watch.on_drain = lambda _, __: None
+        await asyncio.gather(*self._work)
+
+    async def _on_moment(self, moment: Moment, request: Request) -> bool:
+        self._came[request.key, moment.when] += 1
+        if self._net and moment.when == self._net.when:
+            self._net.caught.add((request, moment.when))
+            await self._net.sprung.wait()
+            return moment.when == "after"
+        if self._busy or (point := self._due(moment, request)) is None:
+            return True
+        attack = self._begin(point, f"{moment.when} {request}")
+        match point.kind:
+            case "before_effect" | "after_effect":
+                self._net = _Net(moment.when, attack.caught)
+                return await self._fall_into(self._net, attack, moment, request)
+            case "freeze":
+                self._go(self._freeze(attack))
+            case "server":
+                self._go(self._kill_server(attack))
+            case "network":
+                self._go(self._cut(attack, moment.place))
+            case "reset":
+                self._go(self._reset(attack, moment.place))
+        return True
+
+    async def _fall_into(self, net: _Net, attack: Attack, moment: Moment, request: Request) -> bool:
+        net.caught.add((request, moment.when))
+        self._go(self._pull(net, attack))
+        await net.sprung.wait()
+        return moment.when == "after"
+
+    async def _pull(self, net: _Net, attack: Attack) -> None:
+        await asyncio.sleep(CATCHES_FOR)
+        await self._den.workers.kill()
+        net.sprung.set()
+        self._net = None
+        await self._bring_back_worker(attack)
+
+    def _on_event(self, number: int) -> None:
+        due = [p for p in self._left if p.kind == "history_event" and int(p.trigger) <= number]
+        if due and not self._busy:
+            attack = self._begin(due[0], f"after event {number}")
+            self._go(self._kill_worker(attack))
+
+    def _on_drain(self, place: str, service: str) -> None:
+        if self._overtakes:
+            self._overtakes = False
+            self._go(start_while_pending(self._den.lab.layout, place, service))
+        due = [p for p in self._left if p.trigger == place]
+        if due and not self._busy:
+            attack = self._begin(due[0], f"{place} drains {service}")
+            reboots = attack.point.kind == "reboot"
+            self._go(self._reboot(attack, place) if reboots else self._kill_worker(attack))
+
+    def _due(self, moment: Moment, request: Request) -> Point | None:
+        for point in self._left:
+            key, _, number = point.trigger.partition(".")
+            at = (key, _WHEN.get(point.kind))
+            if at == (request.key, moment.when) and self._came[key, moment.when] >= int(number):
+                return point
+        return None
+
+    def _begin(self, point: Point, words: str) -> Attack:
+        self._busy = True
+        self._left.remove(point)
+        self.attacks.append(Attack(point, time.time(), words))
+        return self.attacks[-1]
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._note_failure)
+        self._work.append(task)
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        """A run need not be waited for whose attack itself went wrong."""
+        if not task.cancelled() and (fault := task.exception()) and not self._watch.ended.done():
+            self._watch.ended.set_exception(fault)
+
+    def _chance(self, attack: Attack) -> random.Random:
+        return random.Random(f"{self._mission.seed}:{attack.point}")
+
+    async def _kill_worker(self, attack: Attack) -> None:
+        await self._den.workers.kill()
+        await self._bring_back_worker(attack)
+
+    async def _bring_back_worker(self, attack: Attack) -> None:
+        if self._mission.control == "ledger_vanishes":
+            let_ledgers_vanish(self._den.lab.layout)
+        await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
+        worker = self._den.workers.start()
+        attack.back = worker.begun
+        await worker.ready()
+        await self._back(attack, worker.begun)
+
+    async def _freeze(self, attack: Attack) -> None:
+        """Let another worker take over, and the frozen one act late."""
+        frozen = self._den.workers.living[-1]
+        frozen.freeze()
+        other = self._den.workers.start()
+        await other.ready()
+        attack.back = other.begun
+        await self._watch.sign_after(other.begun, GOES_ON_WITHIN)
+        await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
+        frozen.thaw()
+        await self._back(attack, time.time())
+
+    async def _kill_server(self, attack: Attack) -> None:
+        await self._den.server.die()
+        await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
+        await self._den.server.start()
+        await self._back(attack, time.time())
+
+    async def _cut(self, attack: Attack, place: str) -> None:
+        wire = self._den.lines.wires.get(place) or self._any_wire(attack)
+        wire.cut()
+        await asyncio.sleep(self._chance(attack).uniform(*AWAY_FOR))
+        wire.heal()
+        await self._back(attack, time.time())
+
+    async def _reset(self, attack: Attack, place: str) -> None:
+        wire = self._den.lines.wires.get(place) or self._any_wire(attack)
+        wire.was_reset.clear()
+        wire.resets_after = self._chance(attack).randint(1, RESET_WITHIN_BYTES)
+        try:
+            await asyncio.wait_for(wire.was_reset.wait(), GOES_ON_WITHIN)
+        except TimeoutError:  # hardly anything went over this line
+            wire.break_off()
+        wire.heal()
+        await self._back(attack, time.time())
+
+    async def _reboot(self, attack: Attack, place: str) -> None:
+        await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
+        await asyncio.to_thread(self._den.lab.machines.reboot, place)
+        await self._back(attack, time.time())
+
+    async def _back(self, attack: Attack, moment: float) -> None:
+        """Leave the run alone until it shows a sign of life."""
+        attack.back = attack.back or moment
+        await self._watch.sign_after(moment, GOES_ON_WITHIN)
+        self._busy = False
+
+    def _any_wire(self, attack: Attack) -> Wire:
+        return self._chance(attack).choice(list(self._den.lines.wires.values()))
+
+
+_WHEN: dict[str, When] = {
+    "before_effect": "before",
+    "after_effect": "after",
+    "freeze": "after",
+    "server": "after",
+    "network": "before",
+    "reset": "before",
+}
+"""At which moment of its request an attack strikes."""

@@ -1,0 +1,158 @@
+"""Which faults can a Temporal server and its workers have, and how are they planted?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+    RemoveSearchAttributesRequest,
+)
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+
+from lab.campaigns.preflight_faults import second_worker as stray
+from lab.campaigns.preflight_faults.actions import NotPlanted, until
+from lab.campaigns.preflight_faults.fault import Plant
+from lab.environment.temporal import address_of
+from lab.layout import ESTATE, Layout
+from lab.product_driver import STAGE
+
+QUEUE = "switchover"
+"""Where the product's workers ask for work."""
+ASKED = timedelta(seconds=80)
+"""A worker asks anew every minute; one that has not for longer is gone."""
+LEARNS_WITHIN = 60.0
+"""Seconds until every part of the server has heard of another search attribute."""
+FORGETS_WITHIN = 120.0
+"""Seconds until the server names a worker no more that has ended."""
+KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
+
+
+def address(layout: Layout) -> str:
+    """Return where the lab's own Temporal server is; NotPlanted if it has none."""
+    found = address_of(layout)
+    if found is None:
+        raise NotPlanted("this lab has no Temporal server; `python -m lab readiness` brings one")
+    return found
+
+
+async def temporal(layout: Layout) -> Client:
+    """Return a client of the lab's own Temporal server; NotPlanted without one."""
+    where = address(layout)
+    try:
+        return await Client.connect(where)
+    except RuntimeError as silence:  # what the SDK raises where it cannot connect
+        raise NotPlanted(f"the lab's Temporal server at {where} does not answer") from silence
+
+
+async def attributes(client: Client) -> Sequence[str]:
+    """Return the search attributes that were added to Temporal's own."""
+    answer = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    return tuple(answer.custom_attributes)
+
+
+async def builds(client: Client) -> set[str]:
+    """Return the builds of all workers that ask for work now."""
+    since = datetime.now(UTC) - ASKED
+    found = set()
+    for kind in KINDS:
+        queue = TaskQueue(name=QUEUE)
+        answer = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=client.namespace, task_queue=queue, task_queue_type=kind
+            )
+        )
+        found |= {
+            poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
+            for poller in answer.pollers
+            if poller.last_access_time.ToDatetime(UTC) > since
+        }
+    return found
+
+
+async def _remove_attribute(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
+    if await _knows(client):
+        await client.operator_service.remove_search_attributes(
+            RemoveSearchAttributesRequest(
+                namespace=client.namespace, search_attributes=[STAGE.name]
+            )
+        )
+    await until(partial(_lacks, client), f"Temporal does not know {STAGE.name}", LEARNS_WITHIN)
+
+
+async def _add_attribute(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
+    if await _lacks(client):
+        keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=client.namespace, search_attributes={STAGE.name: keyword}
+            )
+        )
+    await until(partial(_knows, client), f"Temporal knows {STAGE.name}", LEARNS_WITHIN)
+
+
+async def _send_stray(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
+    before = await builds(client)
+    await stray.send(layout, address(layout))
+    await until(partial(_is_ready, layout), "another worker is ready", stray.READY_WITHIN)
+    await until(partial(_shows_another, client, before), "Temporal shows another worker's build")
+
+
+async def _call_stray_back(layout: Layout, _: str) -> None:
+    client = await temporal(layout)
+    stray.call_back(layout)
+    await until(partial(_is_gone, layout), "the other worker has ended")
+    await until(partial(_shows_one, client), "Temporal shows one build only", FORGETS_WITHIN)
+
+
+async def _is_ready(layout: Layout) -> bool:
+    return "ready:" in stray.says(layout)
+
+
+async def _is_gone(layout: Layout) -> bool:
+    return not stray.is_there(layout)
+
+
+async def _shows_another(client: Client, before: set[str]) -> bool:
+    return bool(await builds(client) - before)
+
+
+async def _shows_one(client: Client) -> bool:
+    return len(await builds(client)) <= 1
+
+
+async def _lacks(client: Client) -> bool:
+    return STAGE.name not in await attributes(client)
+
+
+async def _knows(client: Client) -> bool:
+    return STAGE.name in await attributes(client)
+
+
+PLANTS = (
+    Plant(
+        "search_attributes_missing",
+        ESTATE,
+        f"Temporal does not know the search attribute {STAGE.name}.",
+        _remove_attribute,
+        _add_attribute,
+    ),
+    Plant(
+        "workers_differ",
+        ESTATE,
+        "A second worker runs, whose code is not the first one's.",
+        _send_stray,
+        _call_stray_back,
+    ),
+)

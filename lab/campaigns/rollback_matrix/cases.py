@@ -1,0 +1,108 @@
+"""Which cases does the undo matrix have?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+from lab.checker.rollback import Turn
+from lab.fault_injection.fault import KINDS, Fault, Kind, places
+from lab.fault_injection.operator import Answer
+from lab.layout import Layout
+from workflows.model.stages import POINT_OF_NO_RETURN, Slug
+
+GATE = "gate"
+How = Kind | Literal["rejected"]
+REJECTED: How = "rejected"
+HOWS: tuple[How, ...] = (*KINDS, REJECTED)
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+
+TURNS = {
+    Slug.STOP_MONITORS: 1,
+    Slug.SUSPEND_REPLICATION: 2,
+    # Asked together with the stage before: nobody waits with replication off ...
+    Slug.REDIRECT_TRAFFIC: 2,
+    Slug.STOP_SCHEDULING: 4,
+    # ... nor without scheduling anywhere.
+    Slug.START_SCHEDULING: 4,
+    POINT_OF_NO_RETURN: 6,
+}
+"""Before which step of the manual a run stands while it waits for a stage's approval."""
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One run: what fails in it, or which gate is closed, and what an operator answers."""
+
+    stage: Slug
+    place: str
+    how: How
+    answer: Answer | None = None
+
+    def __str__(self) -> str:
+        return ":".join(filter(None, (self.stage, self.place, self.how, self.answer)))
+
+    @property
+    def fault(self) -> Fault | None:
+        """What is planted; nothing where someone rejects the stage."""
+        for kind in KINDS:
+            if kind == self.how:
+                return Fault(self.stage, self.place, kind)
+        return None
+
+    @property
+    def wished(self) -> str:
+        """The outcome that it has to have."""
+        return "completed" if self.answer == "retry" else "rolled_back"
+
+    @property
+    def turn(self) -> Turn:
+        """Where a run turns back that does."""
+        if self.fault is None:
+            return Turn(TURNS[self.stage], begun=False)
+        return Turn(self.stage.number)
+
+
+def cases(layout: Layout) -> Iterator[Case]:
+    """Every case of this lab, stage by stage."""
+    for stage in Slug:
+        if not stage.number:
+            continue  # it changes nothing, so there is nothing to take back
+        if stage in TURNS:
+            yield Case(stage, GATE, REJECTED)
+        before = stage.number < POINT_OF_NO_RETURN.number
+        for place in _unlike(places(layout, stage)):
+            for kind in KINDS:
+                for answer in (None,) if before else ANSWERS:
+                    yield Case(stage, place, kind, answer)
+
+
+@dataclass(frozen=True)
+class Only:
+    """A part of the matrix, written ``STAGE[:PLACE[:KIND[:ANSWER]]]``."""
+
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str, layout: Layout) -> Self:
+        """Read one; ValueError where there is no such case."""
+        only = cls(tuple(text.split(":")))
+        if not any(only.has(case) for case in cases(layout)):
+            raise ValueError(f"{text!r} is no part of the matrix: write STAGE[:PLACE[:KIND]]")
+        return only
+
+    def has(self, case: Case) -> bool:
+        """Whether the case is in it."""
+        return tuple(str(case).split(":"))[: len(self.words)] == self.words
+
+
+def _unlike(names: tuple[str, ...]) -> Iterator[str]:
+    """Of nodes that are alike the first; every other place."""
+    seen = set()
+    for name in names:
+        cluster, dash, kind = name.rpartition("-")
+        alike = f"{cluster}-{kind.rstrip('0123456789')}" if dash else name
+        if alike not in seen:
+            seen.add(alike)
+            yield name

@@ -1,0 +1,152 @@
+"""What became of the clients' operations, of their files and of the events these caused?"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.checker.evidence import Evidence, Tried
+from lab.recorder.effects import Recorded
+
+TRANSFERS = ("put", "get", "young_get")
+ABSENT = ("SFTPNoSuchFile", "Unexpected: HTTP status 404")
+"""How a server says that it does not have a file."""
+DELAYED = 0.25
+"""Seconds from which a connection counts as delayed."""
+AROUND = 2.0
+"""Seconds before the redirect in which a refused or delayed connection is put down to it."""
+
+
+@dataclass(frozen=True)
+class TrafficFate:
+    """How the clients fared."""
+
+    clients: int
+    attempted: int
+    failed: int
+    straddling: int
+    """Transfers that were in flight when traffic was redirected."""
+    redirect_gap_seconds: float | None
+    redirected: bool
+    """Whether traffic was sent to another cluster at all."""
+    young_reads: int
+    """Reads of a file that the other storage may not have yet: measured, not promised."""
+    young_reads_failed: int
+
+
+@dataclass(frozen=True)
+class FilesFate:
+    """Whether every uploaded file is whole on both storages, and its work done once."""
+
+    expected: int
+    missing: int
+    corrupt: int
+    duplicated: int
+
+
+@dataclass(frozen=True)
+class EventsFate:
+    """Whether every upload's event was worked off once."""
+
+    expected: int
+    missing: int
+    duplicated: int
+
+
+def redirect(evidence: Evidence) -> Recorded | None:
+    """The moment when traffic was first sent to another cluster."""
+    moves = (r for r in evidence.effects if r.effect.effect == "redirect" and r.changed)
+    return next(moves, None)
+
+
+def traffic_fate(evidence: Evidence, source: Sequence[str], target: Sequence[str]) -> TrafficFate:
+    """Judge what clients saw; *source* and *target* are the names of the clusters' nodes."""
+    young = [one for one in evidence.tried if one.operation == "young_get"]
+    late = [one for one in young if not one.ok and one.words.startswith(ABSENT)]
+    asked = [one for one in evidence.tried if one.operation != "drop" and one not in late]
+    moved = redirect(evidence)
+    straddling = [
+        one
+        for one in evidence.tried
+        if moved and one.operation in TRANSFERS and one.begin < moved.at < one.end
+    ]
+    return TrafficFate(
+        clients=len({one.client for one in asked}),
+        attempted=len(asked),
+        failed=sum(not one.ok for one in asked),
+        straddling=len(straddling),
+        redirect_gap_seconds=redirect_gap(evidence, source, target),
+        redirected=moved is not None,
+        young_reads=len(young),
+        young_reads_failed=len(late),
+    )
+
+
+def redirect_gap(evidence: Evidence, source: Sequence[str], target: Sequence[str]) -> float | None:
+    """Seconds until the target served its first connection; None if it never did.
+
+    They begin with the first connection that suffered, or else with the last that the source took.
+    """
+    moved = redirect(evidence)
+    if moved is None:
+        return None
+    begins = [visit for visit in evidence.visits if visit.what == "begin"]
+    reached = [v.at for v in begins if v.node in target and v.at >= moved.at - AROUND]
+    left = [v.at for v in begins if v.node in source and reached and v.at < min(reached)]
+    if not reached or not left:
+        return None
+    connects = [one for one in evidence.tried if one.operation == "connect"]
+    slow = _slow(connects)
+    suffered = [
+        one.begin
+        for one in connects
+        if moved.at - AROUND < one.begin < min(reached)
+        and one.end > moved.at
+        and (not one.ok or one.end - one.begin > slow)
+    ]
+    return round(min(reached) - min(suffered, default=max(left)), 3)
+
+
+def _slow(connects: Sequence[Tried]) -> float:
+    """A busy machine delays every connection; only what stands out is the redirect's doing."""
+    usual = statistics.median(one.end - one.begin for one in connects) if connects else 0
+    return max(DELAYED, 3 * usual)
+
+
+def files_fate(evidence: Evidence) -> FilesFate:
+    """Compare what clients and applications wrote with what both storages hold."""
+    wished = {_place(one): one.sha256 for one in _written(evidence)}
+    held = evidence.stored.values()
+    missing = [path for path in wished if any(path not in files for files in held)]
+    corrupt = [
+        path
+        for path, digest in wished.items()
+        if any(path in files and files[path] != digest for files in held)
+    ]
+    twice = [key for key, times in evidence.work.items() if key[0] != "event" and times > 1]
+    return FilesFate(len(wished), len(missing), len(corrupt), len(twice))
+
+
+def _written(evidence: Evidence) -> list[Tried]:
+    return [one for one in evidence.tried if one.operation in ("put", "drop") and one.ok]
+
+
+def _place(one: Tried) -> str:
+    """Where a written file has to lie in the end: an inbox's file is moved when it is done."""
+    return f"done/{one.path}" if one.operation == "drop" else f"accounts/{one.path}"
+
+
+def events_fate(evidence: Evidence) -> EventsFate:
+    """Count how often each upload's event was worked off, on both clusters together."""
+    wished = {one.path for one in evidence.tried if one.operation == "put" and one.ok}
+    done: Counter[str] = Counter()
+    for (kind, key), times in evidence.work.items():
+        if kind == "event" and key in evidence.uploads:
+            done[evidence.uploads[key]] += times
+    return EventsFate(
+        expected=len(wished),
+        missing=sum(done[path] == 0 for path in wished),
+        duplicated=sum(times > 1 for times in done.values()),
+    )

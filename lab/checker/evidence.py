@@ -1,0 +1,114 @@
+"""Everything the lab has recorded of one switchover, read once and then only judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from lab import records
+from lab.environment.baseline import differences
+from lab.layout import PROBE_ACCOUNT, ClusterLayout, Layout
+from lab.recorder.effects import Recorded, read_effects
+from lab.recorder.samples import Sample, read_samples
+
+UPLOADS = "SELECT id::text, account || '/' || path FROM transferdata WHERE direction = 'upload'"
+IN_PROGRESS = "SELECT count(*) FROM transferdata WHERE status = 'In Progress'"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a client, or an application, tried."""
+
+    begin: float
+    end: float
+    client: str
+    operation: str
+    path: str = ""
+    """Of a transfer: ACCOUNT/NAME; of an application's file: its name."""
+    sha256: str = ""
+    ok: bool = True
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A client session's begin or end, as a node's protocol server saw it."""
+
+    at: float
+    node: str
+    account: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All records of one run."""
+
+    effects: list[Recorded] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    work: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often each (kind, key) was done, on both clusters together."""
+    samples: list[Sample] = field(default_factory=list)
+    uploads: Mapping[str, str] = field(default_factory=dict)
+    """By the id that its event has, too: the path of each upload a cluster has tracked."""
+    stored: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By cluster, then by path on its storage: the content's SHA-256."""
+    in_progress: int = 0
+    """Transfers that the clusters' databases still call In Progress."""
+    orphans: int = 0
+    """Files named ``*.m_inproc`` that nobody will ever finish (F16)."""
+    differences: list[str] = field(default_factory=list)
+    """In what the estate differs from its baseline."""
+
+
+async def gather(layout: Layout) -> Evidence:
+    """Read every record of the lab, its databases and its storages."""
+    uploads: dict[str, str] = {}
+    in_progress = 0
+    for cluster in layout.clusters:
+        async with await psycopg.AsyncConnection.connect(cluster.dsn) as connection:
+            cursor = await connection.execute(UPLOADS)
+            uploads |= {str(one[0]): str(one[1]) for one in await cursor.fetchall()}
+            counted = await (await connection.execute(IN_PROGRESS)).fetchone()
+            in_progress += counted[0] if counted else 0
+    return Evidence(
+        effects=read_effects(layout.effects),
+        tried=[_tried(line) for line in records.read(layout.traffic)],
+        visits=[
+            Visit(line["at"], line["node"], line["account"], line["what"])
+            for line in records.read(layout.sessions)
+            if line["account"] != PROBE_ACCOUNT
+        ],
+        work=Counter((line["kind"], line["key"]) for line in records.read(layout.work)),
+        samples=list(read_samples(layout.samples)),
+        uploads=uploads,
+        stored={cluster.name: _digests(cluster) for cluster in layout.clusters},
+        in_progress=in_progress,
+        orphans=sum(len(list(c.storage.rglob("*.m_inproc"))) for c in layout.clusters),
+        differences=await differences(layout),
+    )
+
+
+def _tried(line: Mapping[str, object]) -> Tried:
+    known = {name: line[name] for name in ("begin", "end", "client", "operation", "sha256", "ok")}
+    path = "/".join(str(line[part]) for part in ("account", "name") if line[part])
+    return Tried(**known, path=path, words=str(line["words"]))  # type: ignore[arg-type]
+
+
+def _digests(cluster: ClusterLayout) -> dict[str, str]:
+    return {
+        str(path.relative_to(cluster.storage)): _digest(path)
+        for path in sorted(cluster.storage.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

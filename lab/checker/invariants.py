@@ -1,0 +1,247 @@
+"""Did the estate ever stand as it must not, in any interval between two effects or any sample?
+
+The numbers are those of ``design.md``, section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from lab.checker.expected import Variant
+from lab.node import services
+from lab.recorder.effects import Effect, Recorded
+from lab.recorder.samples import Sample
+from workflows.model.estate import Cluster, Estate, Node
+
+SCHEDULING = tuple(services.SCHEDULING.values())
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One invariant, broken."""
+
+    at: float
+    number: int
+    words: str
+
+    def __str__(self) -> str:
+        return f"invariant {self.number}: {self.words}"
+
+
+@dataclass(frozen=True)
+class Roles:
+    """An estate and which of its clusters traffic leaves and reaches."""
+
+    estate: Estate
+    source: str
+    target: str
+    variant: Variant = "by_stage"
+
+    def before_manager(self, server: str) -> set[str]:
+        """The nodes whose protocol servers end before this Server's Transaction Manager."""
+        cluster = self.estate.cluster_of(server)
+        if self.variant == "by_stage":
+            return {node.name for node in cluster.nodes}
+        return {server, *(edge.name for edge in cluster.edges)}
+
+    def protocol_servers(self, node: Node) -> list[str]:
+        """The protocol servers that run on such a node in the baseline."""
+        return [s for s in services.baseline(node.kind.value) if s in services.PROTOCOLS]
+
+    def fronts(self, cluster: Cluster) -> tuple[Node, ...]:
+        """The nodes that clients reach."""
+        return cluster.edges or cluster.servers
+
+    @property
+    def target_nodes(self) -> set[str]:
+        """The names of the target's nodes."""
+        return {node.name for node in self.estate.cluster(self.target).nodes}
+
+
+@dataclass
+class Standing:
+    """Which services run, and where traffic goes, between two effects."""
+
+    roles: Roles
+    running: set[tuple[str, str]] = field(default_factory=set)
+    draining: set[tuple[str, str]] = field(default_factory=set)
+    replicating: set[str] = field(default_factory=set)
+    traffic: str = ""
+    started: set[tuple[str, str]] = field(default_factory=set)
+    """What this run has started on the target."""
+
+    @classmethod
+    def baseline(cls, roles: Roles) -> Standing:
+        """Everything runs, and the source is active."""
+        estate, source = roles.estate, roles.estate.cluster(roles.source)
+        running = {(n.name, s) for n in estate.nodes for s in services.baseline(n.kind.value)}
+        running |= {(server.name, s) for server in source.servers for s in SCHEDULING}
+        links = {link.subscription for link in estate.replication.links}
+        return cls(roles, running, set(), links, roles.source)
+
+    def apply(self, effect: Effect) -> None:
+        """Make the effect true."""
+        service = (effect.place, effect.service)
+        match effect.effect:
+            case "start":
+                self.running.add(service)
+                if effect.place in self.roles.target_nodes:
+                    self.started.add(service)
+            case "stop" | "stopped" | "died":
+                self.running.discard(service)
+                self.draining.discard(service)
+            case "drain" if service in self.running:
+                self.draining.add(service)
+            case "disable":
+                self.replicating.discard(effect.service)
+            case "enable":
+                self.replicating.add(effect.service)
+            case "redirect":
+                self.traffic = effect.to
+
+    def serves(self, cluster: Cluster) -> bool:
+        """Whether some node serves each protocol to new clients."""
+        fronts = self.roles.fronts(cluster)
+        return all(
+            any((n.name, p) in self.running - self.draining for n in fronts)
+            for p in self.roles.protocol_servers(fronts[0])
+        )
+
+    def protocol_servers_up(self, names: set[str]) -> list[str]:
+        """Every protocol server of these nodes that runs, draining or not."""
+        return sorted(f"{n} {s}" for n, s in self.running if n in names and s in services.PROTOCOLS)
+
+
+Judgement = Callable[[Standing, Recorded], str | None]
+
+
+def _manager_before_protocols(standing: Standing, recorded: Recorded) -> str | None:
+    effect = recorded.effect
+    if effect.service != "tm" or effect.effect not in ("stop", "drain"):
+        return None
+    up = standing.protocol_servers_up(standing.roles.before_manager(effect.place))
+    return f"{effect} while {', '.join(up)} ran" if up else None
+
+
+def _traffic_while_replicating(standing: Standing, recorded: Recorded) -> str | None:
+    if recorded.effect.effect != "redirect" or not recorded.changed or not standing.replicating:
+        return None
+    return f"{recorded.effect} while {', '.join(sorted(standing.replicating))} replicated"
+
+
+def _target_stopped(standing: Standing, recorded: Recorded) -> str | None:
+    effect = recorded.effect
+    ours = (effect.place, effect.service) in standing.started and effect.service in SCHEDULING
+    stops = effect.effect in ("stop", "drain", "stopped") and recorded.changed
+    allowed = effect.service == "monitor" or ours
+    if not stops or allowed or effect.place not in standing.roles.target_nodes:
+        return None
+    return f"{recorded} on the target"
+
+
+def _drain_under_monitor(standing: Standing, recorded: Recorded) -> str | None:
+    effect = recorded.effect
+    watched = (effect.place, "monitor") in standing.running
+    if effect.effect == "drain" and watched:
+        return f"{effect} while the Monitor ran"
+    pending = sorted(service for place, service in standing.draining if place == effect.place)
+    if (effect.service, effect.effect) == ("monitor", "start") and pending and recorded.changed:
+        return f"{effect} while {', '.join(pending)} stopped gracefully"
+    return None
+
+
+def _pending_stop_disturbed(standing: Standing, recorded: Recorded) -> str | None:
+    effect = recorded.effect
+    pending = (effect.place, effect.service) in standing.draining
+    if not pending or effect.effect not in ("drain", "start"):
+        return None
+    return f"{effect} while its graceful stop was pending"
+
+
+ON_EFFECT: tuple[tuple[int, Judgement], ...] = (
+    (3, _manager_before_protocols),
+    (4, _traffic_while_replicating),
+    (5, _target_stopped),
+    (6, _drain_under_monitor),
+    (7, _pending_stop_disturbed),
+)
+
+
+def in_intervals(roles: Roles, record: Iterable[Recorded]) -> tuple[int, list[Violation]]:
+    """Judge every effect and what held after it; return how many judgements, and the bad ones."""
+    standing = Standing.baseline(roles)
+    judged, found, lasting = 0, [], set(_between(standing))
+    for recorded in record:
+        for number, judge in ON_EFFECT:
+            judged += 1
+            if words := judge(standing, recorded):
+                found.append(Violation(recorded.at, number, words))
+        standing.apply(recorded.effect)
+        now = set(_between(standing))
+        judged += 2
+        # What lasts for several intervals is one violation.
+        found += [Violation(recorded.at, *broken) for broken in sorted(now - lasting)]
+        lasting = now
+    return judged, found
+
+
+def _between(standing: Standing) -> Iterator[tuple[int, str]]:
+    clusters = standing.roles.estate.clusters
+    schedules = [
+        cluster.name
+        for cluster in clusters
+        if any((s.name, word) in standing.running for s in cluster.servers for word in SCHEDULING)
+    ]
+    if len(schedules) > 1:
+        yield 1, f"scheduling runs on {' and '.join(schedules)}"
+    serving = [cluster.name for cluster in clusters if standing.serves(cluster)]
+    if standing.traffic not in serving:
+        yield 2, f"traffic goes to {standing.traffic or 'nowhere'}, which does not serve"
+
+
+def in_samples(roles: Roles, samples: Iterable[Sample]) -> tuple[int, list[Violation]]:
+    """Judge what was really seen; return how many judgements, and the bad ones."""
+    judged, found, lasting = 0, [], set[tuple[int, str]]()
+    before: Sample | None = None
+    for sample in samples:
+        now = set(_seen(roles, sample, before or sample))
+        before = sample
+        judged += 5
+        found += [Violation(sample.at, *broken) for broken in sorted(now - lasting)]
+        lasting = now
+    return judged, found
+
+
+def _seen(roles: Roles, sample: Sample, before: Sample) -> Iterator[tuple[int, str]]:
+    clusters = roles.estate.clusters
+    schedules = [c.name for c in clusters if any(sample.scheduling[s.name] for s in c.servers)]
+    if len(schedules) > 1:
+        yield 1, f"scheduling was seen on {' and '.join(schedules)}"
+    if not sample.traffic or not _serves(roles, sample):
+        yield 2, f"traffic went to {sample.traffic or 'nowhere'}, which was seen not to serve"
+    for cluster in clusters:
+        # One that does not run yet, on a node that is being started, was not stopped.
+        gone = [
+            server.name
+            for server in cluster.servers
+            if "tm" in before.running[server.name] and "tm" not in sample.running[server.name]
+        ]
+        for server in gone:
+            names = roles.before_manager(server)
+            if any(p in services.PROTOCOLS for name in names for p in sample.running[name]):
+                yield 3, f"{server} was seen to lose its Transaction Manager under protocol servers"
+    if not sample.synced:
+        yield 4, "the file replication was seen not to run"
+    for node in roles.estate.cluster(roles.target).nodes:
+        missing = {*services.baseline(node.kind.value)} - {"monitor", *sample.running[node.name]}
+        if missing:
+            yield 5, f"{node.name} was seen without {', '.join(sorted(missing))}"
+
+
+def _serves(roles: Roles, sample: Sample) -> bool:
+    fronts = roles.fronts(roles.estate.cluster(sample.traffic))
+    return all(
+        any(protocol in sample.serving[node.name] for node in fronts)
+        for protocol in roles.protocol_servers(fronts[0])
+    )

@@ -1,0 +1,18 @@
+"""Which way does a lab's switchover go?"""
+
+from __future__ import annotations
+
+import yaml
+
+from lab.checker.expected import Variant
+from lab.checker.invariants import Roles
+from lab.layout import Layout
+from workflows.model.estate import Estate
+
+SOURCE, TARGET = "cluster1", "cluster2"
+
+
+def roles(layout: Layout, variant: Variant = "by_stage") -> Roles:
+    """Say which cluster is which in the estate that was described."""
+    text = layout.estate_file.read_text(encoding="utf-8")
+    return Roles(Estate.model_validate(yaml.safe_load(text)), SOURCE, TARGET, variant)

@@ -1,0 +1,168 @@
+"""What has a run that turned back to take back, in which order, and what did it do amiss?
+
+A second reading of the manual, backwards: what was done, and the opposite of each, in the reverse
+order of the steps. Nothing here comes from a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lab.checker.expected import Expected, chains, expected_effects, misordered
+from lab.checker.invariants import Roles
+from lab.recorder.effects import Effect, Recorded
+
+REDIRECT = 3
+EVERYTHING = 8
+"""The step whose opposite, ``start_all``, starts what other steps have stopped."""
+OPPOSITE = {
+    "stop": "start",
+    "drain": "start",
+    "stopped": "start",
+    "start": "stop",
+    "disable": "enable",
+}
+BEFORE = {
+    5: (),
+    8: (5,),
+    7: (5, 8),
+    6: (5, 7, 8),
+    # Of these two either may come first: both need what is above, and neither needs the other.
+    4: (5, 6, 7, 8),
+    3: (5, 6, 7, 8),
+    2: (3, 4, 5, 6, 7, 8),
+    1: (2, 3, 4, 5, 6, 7, 8),
+}
+"""For each step's opposite: the steps whose opposites all come earlier, if they are due. Scheduling
+of the target ends before anything of the source is started, Transaction Managers start before
+protocol servers, traffic returns to a cluster that serves, replication runs only once traffic is
+back, and the Monitors watch again when all else is done."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where a run turned back."""
+
+    step: int
+    """Of the manual; 0: it never began, since a prerequisite did not hold."""
+    begun: bool = True
+    """Whether anything of the step itself may have been done."""
+
+
+@dataclass(frozen=True)
+class Fared:
+    """What a run was to do, and what it did of that, or amiss."""
+
+    wished: frozenset[Effect]
+    done: frozenset[Effect]
+    """Which of them."""
+    skipped: list[str]
+    misordered: list[str]
+    unexpected: list[Recorded]
+
+
+def taken_back(roles: Roles, turn: Turn, record: list[Recorded]) -> Fared:
+    """Judge the record of a run that turned back there."""
+    record = without_revivals(record)
+    steps = _forward(roles, turn)
+    done = {r.effect for r in record if r.changed and r.effect in steps}
+    there = {effect for effect, step in steps.items() if step < turn.step} | done
+    back = _back(roles, {effect: steps[effect] for effect in done}, record)
+    wished = there | {one.effect for one in back}
+    missing = [effect for effect in there if effect not in done]
+    kept = [effect for effect in done if not _was_taken_back(roles, effect, record)]
+    return Fared(
+        wished=frozenset(wished),
+        done=frozenset(wished - set(missing) - {opposite(roles, effect) for effect in kept}),
+        skipped=sorted(
+            [str(effect) for effect in missing]
+            + list({f"{opposite(roles, effect)}, which takes it back" for effect in kept})
+        ),
+        misordered=[
+            *misordered(record, _as_expected(steps), concerns=chains(roles.estate, roles.variant)),
+            *misordered(record, back, BEFORE),
+            *_too_late(record, done, {one.effect for one in back}),
+        ],
+        unexpected=[
+            recorded
+            for recorded in record
+            if not (recorded.changed and recorded.effect in wished)
+            and not _reload_again(roles, turn, recorded)
+        ],
+    )
+
+
+def opposite(roles: Roles, effect: Effect) -> Effect:
+    """What takes this effect of a switchover back."""
+    if effect.effect == "redirect":
+        return Effect(effect.place, effect.service, "redirect", roles.source)
+    return Effect(effect.place, effect.service, OPPOSITE[effect.effect])
+
+
+def without_revivals(record: Iterable[Recorded]) -> list[Recorded]:
+    """Leave out Monitors that a start script revived (F7), where they were stopped again."""
+    left: list[Recorded] = []
+    revived: dict[str, Recorded] = {}
+    for recorded in record:
+        effect = recorded.effect
+        if effect.service == "monitor" and recorded.changed:
+            before = revived.pop(effect.place, None)
+            if effect.effect == "stop" and before is not None:
+                left.remove(before)
+                continue
+            if effect.effect == "start" and recorded.by not in ("", "start_monitord"):
+                revived[effect.place] = recorded
+        left.append(recorded)
+    return left
+
+
+def _forward(roles: Roles, turn: Turn) -> dict[Effect, int]:
+    """Every effect that may have been done before the run turned back, and its step."""
+    last = turn.step if turn.begun else turn.step - 1
+    expected = expected_effects(roles.estate, roles.source, roles.target)
+    return {one.effect: one.step for one in expected if one.step <= last}
+
+
+def _as_expected(steps: dict[Effect, int]) -> tuple[Expected, ...]:
+    return tuple(Expected(step, effect) for effect, step in steps.items())
+
+
+def _back(roles: Roles, done: dict[Effect, int], record: list[Recorded]) -> tuple[Expected, ...]:
+    """Return the opposite of each, with the step it belongs to."""
+    by_script = {r.effect for r in record if r.changed and r.by == "start_all"}
+    steps = {opposite(roles, effect): step for effect, step in done.items()}
+    return tuple(
+        Expected(EVERYTHING if effect in by_script else step, effect)
+        for effect, step in steps.items()
+    )
+
+
+def _was_taken_back(roles: Roles, effect: Effect, record: list[Recorded]) -> bool:
+    back = opposite(roles, effect)
+    last = max(r.at for r in record if r.changed and r.effect == effect)
+    return any(r.changed and r.effect == back and r.at > last for r in record)
+
+
+def _too_late(record: list[Recorded], done: set[Effect], back: set[Effect]) -> list[str]:
+    """Everything that was still done forward when the way back had begun; stops may land late."""
+    turned = next((r for r in record if r.changed and r.effect in back), None)
+    return [
+        f"{recorded.effect} came after {turned.effect}"
+        for recorded in record
+        if turned is not None
+        and recorded.changed
+        and recorded.effect in done
+        and recorded.effect.effect != "stopped"
+        and recorded.at > turned.at
+    ]
+
+
+def _reload_again(roles: Roles, turn: Turn, recorded: Recorded) -> bool:
+    """Whether a redirect that failed half-way was taken back by a reload that changed nothing.
+
+    The hosts file alone says nothing of what the load balancer has loaded.
+    """
+    effect = recorded.effect
+    here = turn.begun and turn.step == REDIRECT and not recorded.changed
+    return here and (effect.effect, effect.to) == ("redirect", roles.source)

@@ -1,0 +1,255 @@
+"""What does the lab say of a switchover, from its own records alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lab.checker.counts import (
+    EventsFate,
+    FilesFate,
+    TrafficFate,
+    events_fate,
+    files_fate,
+    redirect,
+    traffic_fate,
+)
+from lab.checker.evidence import Evidence
+from lab.checker.expected import chains, expected_effects, misordered
+from lab.checker.invariants import Roles, in_intervals, in_samples
+from lab.checker.rollback import REDIRECT, Fared, Turn, taken_back
+from lab.node import services
+from lab.recorder.effects import overtaken, repeated
+
+SHOWN = 20
+"""How many words of one kind a verdict carries along."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What whoever drove the switchover says of it."""
+
+    outcome: str
+    began: float
+    ended: float
+    stages: tuple[dict[str, Any], ...] = ()
+    """``{"stage": ..., "seconds": ...}`` and whatever else is known, in order."""
+    wished: str = "completed"
+    """The outcome that it should have."""
+    turn: Turn | None = None
+    """Where it turned back, if it did."""
+
+
+@dataclass(frozen=True)
+class EffectsFate:
+    """What was done to services, against what the manual wants."""
+
+    expected: int
+    recorded: int
+    """How many of the expected ones."""
+    repeated: int
+    skipped: int
+    misordered: int
+    unexpected: int
+    """Effects, or orders without effect, that the manual does not know."""
+
+
+@dataclass(frozen=True)
+class InvariantsFate:
+    """How often the estate was judged, and found to stand as it must not."""
+
+    samples: int
+    violations: int
+
+
+@dataclass(frozen=True)
+class BaselineFate:
+    """Whether the estate stands again as it stood before."""
+
+    differences: int
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Where the time went."""
+
+    total: float
+    drain: float
+    """From the target's scheduling until the last client had left the source."""
+    orchestration: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that is known of one switchover."""
+
+    outcome: str
+    traffic: TrafficFate
+    files: FilesFate
+    events: EventsFate
+    effects: EffectsFate
+    invariants: InvariantsFate
+    seconds: Seconds
+    stages: tuple[dict[str, Any], ...]
+    left_in_progress: int
+    """Transfers that a Transaction Manager left In Progress for ever."""
+    orphans: int
+    """Unfinished files that it left on the storages."""
+    baseline: BaselineFate | None = None
+    """Of a run that turned back."""
+    wished: str = "completed"
+    turn: Turn | None = None
+    words: dict[str, list[str]] = field(default_factory=dict)
+    """What the numbers above are made of, where they are bad."""
+
+    def problems(self) -> list[str]:
+        """Every number that must be zero and is not, and every one that must not be and is."""
+        return [*self._faults(), *self._empty()]
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as ``lab demo --json`` writes it."""
+        return {**asdict(self), "problems": self.problems()}
+
+    def _faults(self) -> Iterator[str]:
+        if self.outcome != self.wished:
+            other = "" if self.wished == "completed" else f", expected {self.wished}"
+            yield f"the outcome is {self.outcome}{other}"
+        must_be_zero = {
+            "traffic": ("failed",),
+            "files": ("missing", "corrupt", "duplicated"),
+            "events": ("missing", "duplicated"),
+            "effects": ("repeated", "skipped", "misordered", "unexpected"),
+            "invariants": ("violations",),
+            "baseline": ("differences",),
+        }
+        for section, names in must_be_zero.items():
+            for name in names:
+                if count := getattr(getattr(self, section), name, 0):
+                    yield f"{section}: {count} {name}"
+        if self.left_in_progress:
+            yield f"{self.left_in_progress} transfers are In Progress for ever"
+        if self.orphans:
+            yield f"{self.orphans} unfinished files are left on the storages"
+
+    def _empty(self) -> Iterator[str]:
+        denominators: dict[str, tuple[str, ...]] = {
+            "traffic": ("clients", "attempted", *(("straddling",) if self._redirects else ())),
+            "files": ("expected",),
+            "events": ("expected",),
+            "effects": ("expected", "recorded") if self._acts else (),
+            "invariants": ("samples",),
+        }
+        for section, names in denominators.items():
+            for name in names:
+                if not getattr(getattr(self, section), name):
+                    yield f"{section}: {name} is zero, so nothing was proved"
+        if self._redirects and self.traffic.redirect_gap_seconds is None:
+            yield "traffic: no client was seen to move from the source to the target"
+
+    @property
+    def _redirects(self) -> bool:
+        """Whether traffic moved: not where the run turned back before that step had its effect."""
+        return self.turn is None or self.turn.step > REDIRECT or self.traffic.redirected
+
+    @property
+    def _acts(self) -> bool:
+        """Whether anything was to be done: not where the run turned back before the first step."""
+        return acts(self.turn)
+
+
+def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
+    """Form a verdict; every number comes from the evidence, none from what was planned."""
+    effects, effect_words = _effects(roles, run.turn, evidence)
+    judged, broken = in_intervals(roles, evidence.effects)
+    sampled, seen = in_samples(roles, evidence.samples)
+    if not evidence.samples or (acts(run.turn) and not evidence.effects):
+        judged = sampled = 0  # one kind of evidence does not stand in for the other
+    words = effect_words | {
+        "differences": evidence.differences if run.turn else [],
+        "failed": [
+            f"{one.client} {one.operation}: {one.words}" for one in evidence.tried if not one.ok
+        ],
+        "duplicated": [" ".join(key) for key, times in evidence.work.items() if times > 1],
+        "violations": [str(violation) for violation in (*broken, *seen)],
+    }
+    return Verdict(
+        outcome=run.outcome,
+        traffic=traffic_fate(evidence, *(_nodes(roles, c) for c in (roles.source, roles.target))),
+        files=files_fate(evidence),
+        events=events_fate(evidence),
+        effects=effects,
+        invariants=InvariantsFate(judged + sampled, len(broken) + len(seen)),
+        seconds=_seconds(roles, run, evidence),
+        baseline=BaselineFate(len(evidence.differences)) if run.turn else None,
+        wished=run.wished,
+        turn=run.turn,
+        stages=run.stages,
+        left_in_progress=evidence.in_progress,
+        orphans=evidence.orphans,
+        words={kind: said[:SHOWN] for kind, said in words.items() if said},
+    )
+
+
+def acts(turn: Turn | None) -> bool:
+    """Whether a run that turned back there, if at all, had anything to do before."""
+    return turn is None or turn.step > 1 or (turn.step == 1 and turn.begun)
+
+
+def _effects(
+    roles: Roles, turn: Turn | None, evidence: Evidence
+) -> tuple[EffectsFate, dict[str, list[str]]]:
+    fared = _forward(roles, evidence) if turn is None else taken_back(roles, turn, evidence.effects)
+    again = repeated(evidence.effects)
+    early = [f"{recorded}, overtaking a stop" for recorded in overtaken(evidence.effects)]
+    words = {
+        "repeated": [str(recorded) for recorded in again],
+        "skipped": fared.skipped,
+        "misordered": [*fared.misordered, *early],
+        "unexpected": [str(recorded) for recorded in fared.unexpected if recorded not in again],
+    }
+    counts = {kind: len(said) for kind, said in words.items()}
+    return EffectsFate(len(fared.wished), len(fared.done), **counts), words
+
+
+def _forward(roles: Roles, evidence: Evidence) -> Fared:
+    """Judge the record of a run that went all the way."""
+    expected = expected_effects(roles.estate, roles.source, roles.target)
+    wished = frozenset(one.effect for one in expected)
+    order = chains(roles.estate, roles.variant)
+    done = frozenset(recorded.effect for recorded in evidence.effects if recorded.changed)
+    return Fared(
+        wished=wished,
+        done=wished & done,
+        skipped=sorted(str(effect) for effect in wished - done),
+        misordered=misordered(evidence.effects, expected, concerns=order),
+        unexpected=[
+            recorded
+            for recorded in evidence.effects
+            if not (recorded.changed and recorded.effect in wished)
+        ],
+    )
+
+
+def _seconds(roles: Roles, run: Run, evidence: Evidence) -> Seconds:
+    """The clients' share is the drain, the rest is ours."""
+    source, target = _nodes(roles, roles.source), _nodes(roles, roles.target)
+    scheduling = services.SCHEDULING.values()
+    moved = redirect(evidence)
+    begins = [
+        recorded.at
+        for recorded in evidence.effects
+        if recorded.effect.place in target
+        and recorded.effect.effect == "start"
+        and recorded.effect.service in scheduling
+    ] or ([moved.at] if moved else [])
+    ends = [v.at for v in evidence.visits if v.node in source and v.what == "end"]
+    total = run.ended - run.began
+    # Where traffic came back, its clients' last end is no end of a drain.
+    went = run.turn is None and begins and ends
+    drain = max(0.0, max(ends) - max(begins)) if went else 0.0
+    return Seconds(round(total, 2), round(drain, 2), round(total - drain, 2))
+
+
+def _nodes(roles: Roles, cluster: str) -> list[str]:
+    return [node.name for node in roles.estate.cluster(cluster).nodes]

@@ -1,0 +1,184 @@
+"""How would an operator describe this lab to a product that knows nothing of labs?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.environment.databases import PUBLICATION, subscription
+from lab.environment.loadbalancer import LoadBalancer, names
+from lab.environment.storage import MARKERS
+from lab.layout import (
+    ADMIN_PORT,
+    ADMIN_USER,
+    DATABASE,
+    DATABASE_PORT,
+    DATABASE_USER,
+    ESTATE,
+    HTTPS_PORT,
+    PROBE_ACCOUNT,
+    SFTP_PORT,
+    SHELL_PORT,
+    SHELL_USER,
+    ClusterLayout,
+    Layout,
+    NodeLayout,
+)
+from workflows.model.estate import Estate
+
+Described = dict[str, Any]
+
+TIMING: Mapping[str, float] = {
+    "grace": 10,
+    "transaction_manager_grace": 30,
+    "stop_margin": 3,
+    "start_patience": 30,
+    "takeover": 1.5,
+    "storage_delay": 1,
+    "reading_interval": 0.3,
+    "readings": 3,
+    "patience": 86400,
+    "unreachable_patience": 60,
+    "cool_down": 0,
+}
+"""The lab's delays are short; a real estate keeps the defaults."""
+MEASURED: Mapping[str, float] = {"storage_delay": 4}
+
+
+def write_estate(
+    layout: Layout, timing: Mapping[str, float] | None = None, *, markers: bool = False
+) -> Estate:
+    """Write the estate file, and return what it says; keys and hosts must have been made.
+
+    *timing* holds what is to differ from ``TIMING``, in seconds. With *markers* the storages'
+    delay may be measured, and has a limit that a busy machine does not exceed by itself.
+    """
+    described = describe(layout, {**(timing or {}), **(MEASURED if markers else {})})
+    for cluster in described["clusters"] if markers else ():
+        cluster["storage_markers"] = MARKERS
+    estate = Estate.model_validate(described)
+    layout.estate_file.parent.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(described, sort_keys=False, width=100)
+    layout.estate_file.write_text(text, encoding="utf-8")
+    return estate
+
+
+def describe(layout: Layout, timing: Mapping[str, float] | None = None) -> Described:
+    """Everything the estate file says; *timing* as for ``write_estate``."""
+    one, two = layout.clusters
+    return {
+        "name": ESTATE,
+        "defaults": {
+            "ssh": _ssh(layout),
+            "admin": {
+                "user": ADMIN_USER,
+                "password": _secret(layout, "admin_password"),
+                "port": ADMIN_PORT,
+                "via": "ssh",
+                "ca": str(layout.keys / "ca.pem"),
+            },
+            "protocols": {"ssh": [SFTP_PORT], "http": [HTTPS_PORT]},
+        },
+        "clusters": [_cluster(layout, cluster) for cluster in layout.clusters],
+        "load_balancer": _load_balancer(layout),
+        "replication": {
+            "driver": "postgresql",
+            "links": [_link(one.name, two.name), _link(two.name, one.name)],
+        },
+        "timing": {**TIMING, **(timing or {})},
+        "ignored_peers": [layout.monitoring],
+    }
+
+
+def _cluster(layout: Layout, cluster: ClusterLayout) -> Described:
+    return {
+        "name": cluster.name,
+        "nodes": [_node(layout, node) for node in cluster.nodes],
+        "database": {
+            "name": cluster.database_name,
+            "address": cluster.database_address,
+            "port": DATABASE_PORT,
+            "database": DATABASE,
+            "user": DATABASE_USER,
+            "password": _secret(layout, "database_password"),
+        },
+        "storage": str(cluster.storage),
+    }
+
+
+def _node(layout: Layout, node: NodeLayout) -> Described:
+    return {
+        "name": node.name,
+        "kind": node.kind,
+        "address": node.address,
+        "host_key": _public(layout.keys / f"{node.name}_host_key.pub"),
+        "filedrivehome": str(node.home),
+        "ledger": str(node.ledger),
+        "boot_id": str(node.boot_id),
+        "listen_on": [node.address],
+    }
+
+
+def _load_balancer(layout: Layout) -> Described:
+    root, balancer = layout.load_balancer_root, LoadBalancer(layout)
+    probe = {
+        "address": layout.load_balancer,
+        "user": PROBE_ACCOUNT,
+        "password": _secret(layout, "probe_password"),
+    }
+    return {
+        "driver": "hosts_file",
+        "hosts": [
+            {
+                "name": "loadbalancer1",
+                "address": layout.load_balancer,
+                "ssh": _ssh(layout),
+                "host_key": _public(layout.keys / "loadbalancer1_host_key.pub"),
+                "ledger": str(root / "var/lib/switchover"),
+                "boot_id": str(root / "proc/boot_id"),
+                "hosts_file": str(balancer.hosts_file),
+                "reload": [str(balancer.reload_command)],
+                "configuration": str(balancer.site_configuration),
+            }
+        ],
+        "names": names(layout),
+        "probes": [
+            {
+                "protocol": "ssh",
+                "port": SFTP_PORT,
+                "host_key": _public(layout.keys / "sftp_host_key.pub"),
+                **probe,
+            },
+            {
+                "protocol": "http",
+                "port": HTTPS_PORT,
+                "ca": str(layout.keys / "ca.pem"),
+                **probe,
+            },
+        ],
+    }
+
+
+def _ssh(layout: Layout) -> Described:
+    return {"user": SHELL_USER, "key": f"file:{layout.keys / 'operator'}", "port": SHELL_PORT}
+
+
+def _link(source: str, target: str) -> Described:
+    return {
+        "name": f"{source}-to-{target}",
+        "source": source,
+        "target": target,
+        "publication": PUBLICATION,
+        "subscription": subscription(source, target),
+    }
+
+
+def _secret(layout: Layout, name: str) -> str:
+    return f"file:{layout.keys / name}"
+
+
+def _public(file: Path) -> str:
+    return file.read_text(encoding="utf-8").strip()

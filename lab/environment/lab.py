@@ -1,0 +1,174 @@
+"""How does one lab come up whole, return to its baseline, and go without a trace?"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Self
+
+from lab import records
+from lab.environment.baseline import node_differences
+from lab.environment.databases import Databases
+from lab.environment.estate_file import write_estate
+from lab.environment.loadbalancer import LoadBalancer
+from lab.environment.machines import Machines, prepare
+from lab.environment.storage import Storage
+from lab.keys import machine_names
+from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout
+from lab.node import installation, options
+from lab.simulation_options import Switches
+
+BLOCKS = tuple(f"127.{x}.{y}" for x in range(10, 100) for y in range(1, 11))
+"""Where labs may live: several of them at once, each on a block of its own."""
+
+
+class Lab:
+    """A whole simulated estate, alive."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.databases = Databases(layout)
+        self.load_balancer = LoadBalancer(layout)
+        self.storage = Storage(layout)
+        self.machines = Machines(layout)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, directory: Path, servers: int = 2, edges: int = 2) -> AsyncIterator[Self]:
+        """Have a lab in its baseline; whatever an earlier one left in *directory* is replaced."""
+        with claimed_block() as block:
+            lab = cls(Layout(_absolute(directory), block, servers, edges))
+            try:
+                await lab._start()
+                yield lab
+            finally:
+                await lab._stop()
+
+    async def reset(self) -> None:
+        """Put everything back to the baseline, in place."""
+        await asyncio.to_thread(self.machines.halt)
+        self.layout.switches.unlink(missing_ok=True)
+        await asyncio.gather(
+            self.databases.reset(), self.storage.reset(), self.load_balancer.reset()
+        )
+        self._forget()
+        await asyncio.to_thread(prepare, self.layout)
+        await asyncio.to_thread(self.machines.boot)
+        await self.load_balancer.until_serving()
+
+    async def at_baseline(self) -> list[str]:
+        """Everything in which the lab differs from its baseline."""
+        found = [f"{file.name} is not empty" for file in self._records() if any(records.read(file))]
+        if Switches.read(self.layout.switches) != Switches():
+            found.append("a switch is turned")
+        for node in self.layout.nodes:
+            found += node_differences(node)
+            found += installation.differences(node)
+            if node.ledger.exists():
+                found.append(f"{node.name}: has a ledger")
+        for name in machine_names(self.layout):
+            if any(self.layout.programs(name).iterdir()):
+                found.append(f"{name}: has programs of its own")
+        for cluster in self.layout.clusters:
+            if options.changed(self.layout, cluster.name):
+                found.append(f"{cluster.name}: an option was changed")
+        found += self.load_balancer.differences() + self.storage.differences()
+        return found + await self.databases.differences()
+
+    async def _start(self) -> None:
+        layout = self.layout
+        layout.root.mkdir(parents=True, exist_ok=True)
+        layout.write()
+        for part in ("machines", "storage", "estates", "keys"):
+            shutil.rmtree(layout.root / part, ignore_errors=True)
+        layout.switches.unlink(missing_ok=True)
+        self._forget()
+        _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
+        self.storage.start()
+        await self.load_balancer.start()
+        write_estate(layout)
+        await asyncio.to_thread(self.machines.start)
+        await self.load_balancer.until_serving()
+
+    async def _stop(self) -> None:
+        await asyncio.to_thread(self.machines.stop)
+        await asyncio.gather(self.load_balancer.stop(), self.storage.stop(), self.databases.stop())
+
+    def _records(self) -> tuple[Path, ...]:
+        """What must be empty; ``work`` is not listed, since the Scheduler always works."""
+        layout = self.layout
+        return layout.effects, layout.sessions, layout.traffic, layout.samples
+
+    def _forget(self) -> None:
+        for file in (*self._records(), self.layout.work, self.layout.planted):
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed_block() -> Iterator[str]:
+    """Own a block of loopback addresses that no other lab on this machine uses."""
+    for block in BLOCKS:
+        file = _lock(block)
+        try:
+            claim = file.open("a")
+        except PermissionError:  # another user's
+            continue
+        with claim:
+            if _owned(claim.fileno(), file) and _free(block):
+                try:
+                    yield block
+                finally:
+                    file.unlink(missing_ok=True)
+                return
+    raise RuntimeError(f"none of the {len(BLOCKS)} loopback blocks for labs is free")
+
+
+def is_running(layout: Layout) -> bool:
+    """Whether someone serves the lab now."""
+    if not _lock(layout.block).exists():
+        return False
+    try:
+        with _lock(layout.block).open("a") as claim:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock(block: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"switchover-lab-{block}.lock"
+
+
+def _owned(claim: int, file: Path) -> bool:
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # Its last owner may have removed it between our opening and locking it.
+    return file.exists() and file.stat().st_ino == os.fstat(claim).st_ino
+
+
+def _free(block: str) -> bool:
+    """Whether nothing of a lab that was killed a moment ago still listens there."""
+    layout = Layout(Path("/"), block)
+    places = [(layout.load_balancer, port) for port in (SFTP_PORT, HTTPS_PORT, SHELL_PORT)]
+    places += [(cluster.database_address, DATABASE_PORT) for cluster in layout.clusters]
+    for place in places:
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(place)
+            except OSError:
+                return False
+    return True
+
+
+def _absolute(directory: Path) -> Path:
+    return directory.absolute()

@@ -1,0 +1,158 @@
+"""How are the machines of a lab made, started, reset and ended?
+
+Everything here blocks, for seconds at most: call it from a thread where an event loop runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.forking import Channel, Message
+from lab.keys import machine_names, make_keys
+from lab.layout import Layout, NodeLayout
+from lab.node import installation, options, services
+from lab.simulation_options import Switches
+
+BASELINE = "baseline"
+READY_WITHIN = 60.0
+"""Seconds until a lab that does not come up is given up."""
+
+
+class MachineFailed(Exception):
+    """A machine did not do what it was told; its ``var/log`` says why."""
+
+
+def prepare(layout: Layout) -> None:
+    """Write what machines find when they boot for the first time; what was there is replaced."""
+    make_keys(layout)
+    if not layout.switches.exists():
+        Switches().write(layout.switches)
+    for cluster in layout.clusters:
+        for folder in ("accounts", "inbox", "done"):
+            (cluster.storage / folder).mkdir(parents=True, exist_ok=True)
+        options.forget(layout, cluster.name)
+    for node in layout.nodes:
+        _prepare_node(node)
+    for folder in ("var/lib/switchover", "usr/local/bin"):
+        shutil.rmtree(layout.load_balancer_root / folder, ignore_errors=True)
+    for folder in ("var/log", "var/lib", "proc", "tmp", "usr/local/bin"):
+        (layout.load_balancer_root / folder).mkdir(parents=True, exist_ok=True)
+
+
+def _prepare_node(node: NodeLayout) -> None:
+    shutil.rmtree(node.root, ignore_errors=True)
+    for folder in ("var/log", "var/lib", "proc", "run", "tmp", "usr/local/bin"):
+        (node.root / folder).mkdir(parents=True, exist_ok=True)
+    installation.write(node)
+    started = node.kind == "server" and node.cluster == "cluster1"
+    (node.root / "var/scheduling.json").write_text(
+        json.dumps(dict.fromkeys(services.SCHEDULING, started)), encoding="utf-8"
+    )
+
+
+class Machines:
+    """The operating systems of all nodes and of ``loadbalancer1``."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+
+    def start(self) -> None:
+        """Start every machine in its baseline; return when all of them serve."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(READY_WITHIN)
+        layout = self._layout
+        words = [layout.root, layout.block, layout.servers, layout.edges, theirs.fileno()]
+        with (layout.root / "machines.log").open("ab") as log:
+            self._zygote = subprocess.Popen(
+                [sys.executable, "-m", "lab.node.fork_server", *map(str, words)],
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            )
+        theirs.close()
+        self._channel = Channel(ours)
+        self.boot()
+
+    def boot(self) -> None:
+        """Start every machine in its baseline, after ``start`` or ``halt``."""
+        names = machine_names(self._layout)
+        for name in names:
+            self._boot(name, self._baseline(name), BASELINE)
+        left = set(names)
+        while left:
+            left.discard(self._expect("ready").sender)
+
+    def halt(self) -> None:
+        """End every machine at once and leave no record of it."""
+        self._say(Message("halt", "zygote", number=1))
+        self._expect("answer")
+
+    def reset(self) -> None:
+        """Put every machine and the switches back to the baseline, but no database or storage.
+
+        A lab that resets them, too, calls ``halt``, does so, then ``prepare`` and ``boot``.
+        """
+        self.halt()
+        Switches().write(self._layout.switches)
+        prepare(self._layout)
+        self.boot()
+
+    def reboot(self, name: str) -> None:
+        """Crash one machine and start it again, with the services that ran on it."""
+        self._say(Message("crash", name, number=1))
+        ran: list[str] = self._expect("answer").body["ran"]
+        self._expect("gone")
+        self._boot(name, ran, "boot")
+        self._expect("ready")
+
+    def restart(self, name: str, service: str) -> None:
+        """Give a node's service a fresh process, without a record."""
+        self._say(Message("restart", name, body={"service": service}))
+        self._expect("ready")
+
+    def stop(self) -> None:
+        """End every machine and the process they are forked from."""
+        if self._zygote and self._channel:
+            self._channel.close()
+            self._zygote.wait(READY_WITHIN)
+        self._zygote = self._channel = None
+
+    def _baseline(self, name: str) -> list[str]:
+        if name == "loadbalancer1":
+            return []
+        return list(services.baseline(self._layout.node(name).kind))
+
+    def _boot(self, name: str, boot: list[str], by: str) -> None:
+        self._say(Message("boot", name, body={"services": boot, "by": by}))
+
+    def _say(self, message: Message) -> None:
+        assert self._channel, "start the machines first"
+        self._channel.send(message)
+
+    def _expect(self, what: str) -> Message:
+        """Wait for such a message; anything else has lost its asker."""
+        assert self._channel
+        while True:
+            try:
+                message = self._channel.receive()
+            except TimeoutError as silence:
+                raise MachineFailed(
+                    f"no machine said {what!r} within {READY_WITHIN} s"
+                ) from silence
+            if message is None:
+                log = self._layout.root / "machines.log"
+                raise MachineFailed(f"the machines have ended; see {log}")
+            if message.what == what:
+                return message

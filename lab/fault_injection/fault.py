@@ -1,0 +1,71 @@
+"""Which faults can be asked for: at which stage, at which of its places, of which kind?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+from lab.checker.roles import SOURCE, TARGET
+from lab.layout import Layout
+from lab.proxy.proxies import BALANCER
+from workflows.model.stages import POINT_OF_NO_RETURN, Slug
+
+Kind = Literal["refused", "unreachable", "unknown", "lost"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One fault, written ``STAGE:PLACE:KIND``."""
+
+    stage: Slug
+    place: str
+    kind: Kind
+
+    @classmethod
+    def read(cls, text: str, layout: Layout) -> Self:
+        """Read one; ValueError says in a sentence what is wrong with it."""
+        stage, place, kind = (*text.split(":", 2), "", "")[:3]
+        if stage not in list(Slug):
+            raise ValueError(f"{stage!r} is no stage; the stages are {', '.join(Slug)}")
+        known = places(layout, Slug(stage))
+        if not known:
+            raise ValueError(f"{stage} has nothing to do in this estate, so it cannot fail")
+        if place not in known:
+            raise ValueError(
+                f"{stage} never acts on {place or 'no place'}; it acts on {', '.join(known)}"
+            )
+        for one in KINDS:
+            if one == kind:
+                return cls(Slug(stage), place, one)
+        raise ValueError(f"{kind!r} is no kind of fault; the kinds are {', '.join(KINDS)}")
+
+    def __str__(self) -> str:
+        return f"{self.stage}:{self.place}:{self.kind}"
+
+    @property
+    def undone_by_itself(self) -> bool:
+        """Whether it strikes before the point of no return."""
+        return self.stage.number < POINT_OF_NO_RETURN.number
+
+
+def places(layout: Layout, stage: Slug) -> tuple[str, ...]:
+    """Every place that the stage acts on, or looks at, by the manual (section 2)."""
+    source, target = layout.cluster(SOURCE), layout.cluster(TARGET)
+    databases = tuple(cluster.database_name for cluster in layout.clusters)
+    match stage:
+        case Slug.CHECK_PREREQUISITES:
+            return (*(node.name for node in layout.nodes), BALANCER, *databases)
+        case Slug.SUSPEND_REPLICATION:
+            return databases
+        case Slug.REDIRECT_TRAFFIC:
+            return (BALANCER,)
+        case Slug.STOP_SCHEDULING | Slug.DRAIN_TRANSACTION_MANAGER:
+            nodes = source.servers
+        case Slug.START_SCHEDULING:
+            nodes = target.servers
+        case Slug.RESTORE_MONITORS:  # the lab's estate leaves the target's Monitors alone
+            nodes = ()
+        case _:
+            nodes = source.nodes
+    return tuple(node.name for node in nodes)

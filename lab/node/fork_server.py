@@ -1,0 +1,106 @@
+"""Which process are all machines of a lab forked from?
+
+Run it as ``python -m lab.node.fork_server ROOT BLOCK SERVERS EDGES FD``. It has imported
+everything, so that a machine costs a fork and shares its memory. Its socket FD takes orders from the lab; when the
+lab's own process is gone, whatever ended it, the socket ends and everything here ends with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from lab.forking import Channel, Message, adopt_orphans, channel, fork, sweep
+from lab.layout import Layout
+from lab.node.machine import Machine, Place
+
+
+class Zygote:
+    """Forks machines and passes the lab's orders on to them."""
+
+    def __init__(self, layout: Layout, lab: Channel) -> None:
+        self._layout = layout
+        self._lab = lab
+        self._selector = selectors.DefaultSelector()
+        self._machines: dict[str, tuple[int, Channel]] = {}
+
+    def run(self) -> None:
+        """Serve until the lab is gone."""
+        adopt_orphans()
+        self._selector.register(self._lab, selectors.EVENT_READ, None)
+        while True:
+            for key, _ in self._selector.select():
+                ended = self._pass_up(key.data) if key.data else not self._obey()
+                if ended:
+                    sweep()
+                    return
+
+    def _obey(self) -> bool:
+        message = self._lab.receive()
+        if message is None:
+            return False
+        name = message.to
+        if message.what == "boot":
+            self._boot(name, message)
+        elif message.what == "halt":
+            self._halt()
+            self._lab.send(message.answered())
+        elif name in self._machines:
+            self._machines[name][1].send(message)
+        return True
+
+    def _boot(self, name: str, message: Message) -> None:
+        ours, theirs = channel()
+        machine = Machine(Place.of(self._layout, name), theirs)
+        boot, by = message.body["services"], message.body["by"]
+        log = Place.of(self._layout, name).root / "var/log/machine.log"
+        # Asked to end, not killed: it still has to take its detached commands along.
+        pid = fork(lambda: machine.run(boot, by), when_parent_dies=signal.SIGTERM, log=log)
+        theirs.close()
+        self._machines[name] = pid, ours
+        self._selector.register(ours, selectors.EVENT_READ, name)
+
+    def _pass_up(self, name: str) -> bool:
+        message = self._machines[name][1].receive()
+        if message is None:
+            self._forget(name)
+        else:
+            self._lab.send(message)
+            if message.what == "answer":  # to a crash: its last word
+                self._forget(name)
+                self._lab.send(Message("gone", sender=name))
+        return False
+
+    def _forget(self, name: str) -> None:
+        pid, ours = self._machines.pop(name)
+        self._selector.unregister(ours)
+        ours.close()
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+    def _halt(self) -> None:
+        for _, ours in self._machines.values():
+            ours.send(Message("halt"))
+        for name in list(self._machines):
+            self._forget(name)
+        sweep()
+
+
+def main() -> None:
+    """Be the zygote."""
+    root, block, servers, edges, handle = sys.argv[1:]
+    layout = Layout(Path(root), block, int(servers), int(edges))
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    Zygote(layout, Channel(socket.socket(fileno=int(handle)))).run()
+
+
+if __name__ == "__main__":
+    main()

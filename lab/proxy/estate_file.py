@@ -1,0 +1,32 @@
+"""What is the product told of an estate whose lines someone has in hand?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.environment.estate_file import describe
+from lab.layout import HTTPS_PORT, SFTP_PORT, Layout
+from lab.proxy.postgres_proxy import DATABASE_BY_WIRE
+from lab.proxy.tcp_proxy import SHELL_BY_WIRE
+
+PROBES_BY_WIRE = {SFTP_PORT: SFTP_PORT + 10000, HTTPS_PORT: HTTPS_PORT + 10000}
+"""Clients keep the load balancer's own ports."""
+
+
+def write_wired_estate(layout: Layout, directory: Path, timing: Mapping[str, float]) -> None:
+    """Write the estate with the lines' ports instead of the machines' own, and other times."""
+    described: dict[str, Any] = describe(layout, timing)
+    described["defaults"]["ssh"]["port"] = SHELL_BY_WIRE
+    for host in described["load_balancer"]["hosts"]:
+        host["ssh"]["port"] = SHELL_BY_WIRE
+    for probe in described["load_balancer"]["probes"]:
+        probe["port"] = PROBES_BY_WIRE[probe["port"]]
+    for cluster in described["clusters"]:
+        cluster["database"]["port"] = DATABASE_BY_WIRE
+    directory.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(described, sort_keys=False, width=100)
+    (directory / layout.estate_file.name).write_text(text, encoding="utf-8")

@@ -1,0 +1,52 @@
+"""How is one remote request of a switchover told from all others, in this run and in the next?"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.node.request_hook import Moment
+
+RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+VARIES = re.compile(r"\b\d{6,}\b|\d{4}-\d\d-\d\d[ T][0-9:.+%A]*|[0-9A-F]+/[0-9A-F]+")
+"""Times and positions, which are others in every run."""
+LONG = 80
+
+
+@dataclass(frozen=True, order=True)
+class Request:
+    """What was asked of which place, without what differs between two runs."""
+
+    place: str
+    wire: str
+    words: str
+
+    @classmethod
+    def of(cls, moment: Moment, root: Path) -> Request:
+        """Tell which request this is, whatever the lab's directory."""
+        said = VARIES.sub("#", RUN_ID.sub("*", moment.words.replace(str(root), "")))
+        return cls(moment.place, moment.wire, _short(said) if moment.wire == "ssh" else said)
+
+    @property
+    def key(self) -> str:
+        """A short name for it, the same in every run of this product."""
+        return hashlib.sha256(f"{self}".encode()).hexdigest()[:8]
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.wire}: {self.words}"
+
+
+def _short(command: str) -> str:
+    """A script's text says little to a reader: its first words and a digest stand for it."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = [command]
+    return " ".join(word if len(word) <= LONG else f"[{_digest(word)}]" for word in words)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]

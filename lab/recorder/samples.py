@@ -1,0 +1,114 @@
+"""What ran, listened and was scheduled, read from the machines themselves every so often?
+
+A process of its own, run as ``python -m lab.recorder.samples ROOT BLOCK SERVERS EDGES`` until
+killed. It opens no connection: that would be a session for whoever counts them.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lab import records
+from lab.environment.loadbalancer import fronts
+from lab.environment.process_state import listening, read_node
+from lab.environment.storage import runs
+from lab.layout import PROTOCOL_PORTS, Layout
+from lab.subprocesses import HERE, end, spawn
+
+EVERY = 0.1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The estate at one instant."""
+
+    at: float
+    traffic: str
+    """The cluster to which the load balancer's configuration points; "" for none or both."""
+    synced: bool
+    """Whether the storages are kept in sync."""
+    running: dict[str, list[str]]
+    scheduling: dict[str, list[str]]
+    serving: dict[str, list[str]]
+    """By node: the protocols whose ports accept connections."""
+
+
+class Sampler:
+    """Reads one lab's machines."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._cluster = {
+            node.address: cluster.name
+            for cluster in layout.clusters
+            for node in fronts(layout, cluster.name)
+        }
+
+    def sample(self) -> Sample:
+        """Read everything once."""
+        nodes = {node.name: read_node(node) for node in self._layout.nodes}
+        doors = listening()
+        return Sample(
+            at=time.time(),
+            traffic=self._traffic(),
+            synced=runs(self._layout),
+            running={name: sorted(seen.running) for name, seen in nodes.items()},
+            scheduling={name: sorted(seen.scheduling) for name, seen in nodes.items()},
+            serving={
+                node.name: [
+                    p for p, port in PROTOCOL_PORTS.items() if (node.address, port) in doors
+                ]
+                for node in self._layout.nodes
+            },
+        )
+
+    def _traffic(self) -> str:
+        text = (self._layout.load_balancer_root / "etc/haproxy.cfg").read_text(encoding="utf-8")
+        addresses = re.findall(r"^ +server \S+ ([0-9.]+):", text, re.MULTILINE)
+        clusters = {self._cluster.get(address, "") for address in addresses}
+        return clusters.pop() if len(clusters) == 1 else ""
+
+
+class Samples:
+    """The process that samples a lab."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin to sample."""
+        layout = self._layout
+        words = [sys.executable, "-m", "lab.recorder.samples", str(layout.root), layout.block]
+        numbers = (str(layout.servers), str(layout.edges))
+        self._process = spawn([*words, *numbers], layout.root / "samples.log", cwd=HERE)
+
+    async def stop(self) -> None:
+        """Sample no more."""
+        if self._process is not None:
+            await end(self._process)
+
+
+def read_samples(file: Path) -> Iterator[Sample]:
+    """Every sample taken so far."""
+    return (Sample(**line) for line in records.read(file))
+
+
+def main() -> None:
+    """Sample until killed."""
+    root, block, servers, edges = sys.argv[1:]
+    layout = Layout(Path(root), block, int(servers), int(edges))
+    sampler = Sampler(layout)
+    while True:
+        records.append(layout.samples, **asdict(sampler.sample()))
+        time.sleep(EVERY)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""How does the lab start a program that cannot outlive it?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lab.forking import die_with_parent
+
+HERE = Path(__file__).parents[1]
+"""Where ``python -m lab...`` finds the lab."""
+
+
+def spawn(
+    words: Sequence[str], log: Path, user: int | None = None, cwd: Path = Path("/")
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, bound to the life of the calling thread.
+
+    Whoever ends the lab with SIGKILL leaves nobody to clean up: the kernel has to do it.
+    """
+    parent = os.getpid()
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=cwd,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else (),
+            start_new_session=True,  # Ctrl-C reaches the lab, which ends its programs in order
+            preexec_fn=lambda: die_with_parent(  # noqa: PLW1509 - only prctl and getppid: safe
+                signal.SIGKILL, parent
+            ),
+        )
+
+
+async def ended(process: subprocess.Popen[bytes], patience: float) -> bool:
+    """Wait for a program to end; say whether it did within *patience* seconds."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while process.poll() is None:
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
+async def end(
+    process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, patience: float = 5
+) -> None:
+    """Ask a program to end, wait, and leave nothing of its process group."""
+    if process.poll() is None:
+        process.send_signal(how)
+        await ended(process, patience)
+    with suppress(ProcessLookupError):  # it ended, and so did every child of it
+        os.killpg(process.pid, signal.SIGKILL)
+    await ended(process, patience)

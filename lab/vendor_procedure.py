@@ -1,0 +1,145 @@
+"""What happens if the vendor's page is followed to the letter, without waiting for sessions?
+
+A script as an operator would write it from ``securetransport.md``, section 2: its stages are the
+page's steps. It is here to show that the meter can fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncssh
+import httpx
+import psycopg
+
+from lab.checker.verdict import Run
+from lab.environment.databases import subscription
+from lab.environment.loadbalancer import LoadBalancer, names
+from lab.layout import (
+    ADMIN_PASSWORD,
+    ADMIN_PORT,
+    ADMIN_USER,
+    SHELL_PORT,
+    SHELL_USER,
+    ClusterLayout,
+    Layout,
+    NodeLayout,
+)
+
+SCRIPTS = ("httpd", "sshd")
+LOOKS_EVERY = 0.5
+
+
+@dataclass
+class Literal:
+    """One run of the page, from one cluster to the other."""
+
+    layout: Layout
+    source: ClusterLayout
+    target: ClusterLayout
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    stage: str = ""
+    """The one under way, by the name that the product's stage has."""
+
+    async def run(self) -> Run:
+        """Do steps 1 to 8."""
+        began = time.time()
+        steps: tuple[tuple[str, Callable[[], Awaitable[object]]], ...] = (
+            ("stop_monitors", lambda: self._everywhere("stop_monitord")),
+            ("suspend_replication", self._suspend_replication),
+            ("redirect_traffic", self._redirect),
+            ("stop_scheduling", lambda: self._schedule(self.source, "stop")),
+            ("start_scheduling", lambda: self._schedule(self.target, "start")),
+            ("drain_protocol_servers", self._drain_protocol_servers),
+            ("drain_transaction_manager", self._drain_transaction_manager),
+            ("stop_remaining_services", lambda: self._everywhere("stop_all")),
+        )
+        for name, step in steps:
+            self.stage, start = name, time.monotonic()
+            await step()
+            self.stages.append({"stage": name, "seconds": round(time.monotonic() - start, 2)})
+        return Run("completed", began, time.time(), tuple(self.stages))
+
+    async def _everywhere(self, script: str) -> None:
+        await asyncio.gather(*(self._script(node, script) for node in self.source.nodes))
+
+    async def _suspend_replication(self) -> None:
+        for cluster, other in ((self.source, self.target), (self.target, self.source)):
+            name = subscription(other.name, cluster.name)
+            async with await psycopg.AsyncConnection.connect(
+                cluster.dsn, autocommit=True
+            ) as connection:
+                await connection.execute(f"ALTER SUBSCRIPTION {name} DISABLE".encode())
+
+    async def _redirect(self) -> None:
+        balancer = LoadBalancer(self.layout)
+        left, reached = self.source.name, self.target.name
+        changes = " ".join(
+            f"-e 's/^{re.escape(place[left])} {name}$/{place[reached]} {name}/'"
+            for name, place in names(self.layout).items()
+        )
+        command = f"sed -i {changes} {balancer.hosts_file} && {balancer.reload_command}"
+        async with self._shell("loadbalancer1", self.layout.load_balancer) as shell:
+            await shell.run(command, check=True)
+
+    async def _schedule(self, cluster: ClusterLayout, operation: str) -> None:
+        trusted = ssl.create_default_context(cafile=self.layout.keys / "ca.pem")
+        for server in cluster.servers:
+            base = f"https://{server.address}:{ADMIN_PORT}/api/v2.0"
+            async with httpx.AsyncClient(
+                verify=trusted, auth=(ADMIN_USER, ADMIN_PASSWORD), trust_env=False, timeout=10
+            ) as admin:
+                for service in ("Scheduler", "FolderMonitor"):
+                    answer = await admin.post(
+                        f"{base}/clusterServices/operations",
+                        params={"operation": operation, "serviceName": service},
+                        headers={"Referer": base},
+                    )
+                    answer.raise_for_status()
+
+    async def _drain_protocol_servers(self) -> None:
+        nodes = self.source.nodes
+        for script in SCRIPTS:
+            await asyncio.gather(
+                *(self._script(n, f"stop_{script} -g -timeout 600") for n in nodes)
+            )
+        await asyncio.gather(*(self._until_down(node, s) for node in nodes for s in SCRIPTS))
+
+    async def _drain_transaction_manager(self) -> None:
+        servers = self.source.servers
+        await asyncio.gather(*(self._script(n, "stop_tm -g -timeout 60") for n in servers))
+        await asyncio.gather(*(self._until_down(node, "tm") for node in servers))
+
+    async def _until_down(self, node: NodeLayout, script: str) -> None:
+        while True:
+            said = await self._script(node, f"status_{script}", check=False)
+            if f"{script} is down" in said:
+                return
+            await asyncio.sleep(LOOKS_EVERY)
+
+    async def _script(self, node: NodeLayout, words: str, *, check: bool = True) -> str:
+        async with self._shell(node.name, node.address) as shell:
+            done = await shell.run(f"{node.home}/bin/{words}", check=check)
+        return str(done.stdout)
+
+    @asynccontextmanager
+    async def _shell(self, name: str, address: str) -> AsyncIterator[asyncssh.SSHClientConnection]:
+        keys = self.layout.keys
+        host_key = asyncssh.read_public_key(keys / f"{name}_host_key.pub")
+        async with asyncssh.connect(
+            address,
+            SHELL_PORT,
+            username=SHELL_USER,
+            client_keys=[str(keys / "operator")],
+            known_hosts=([host_key], [], []),
+            agent_path=None,
+            config=None,
+        ) as connection:
+            yield connection

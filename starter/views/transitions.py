@@ -1,0 +1,74 @@
+"""What has happened between two looks at a run, in the order an operator would tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from starter.client.sanitize import clean
+from starter.views.tables import SYMBOLS
+from starter.views.text import command, commands, paused_line, said_line
+from workflows.execution.drain_timeout import whom
+from workflows.model.progress import OrderProgress, Progress, StageProgress, Step, Waiting
+from workflows.views.suggested_answers import waits
+
+Wait = tuple[str, str, str]
+
+
+def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
+    """Say once what is new: words, stages, faults, exceptions, findings, waits."""
+    for said in after.said[len(before.said) if before else 0 :]:
+        yield said_line(said)
+    yield from _stages(before.stages if before else (), after.stages)
+    if after.undo and not (before and before.undo):
+        yield "the run is taken back, stage by stage"
+    yield from _stages(before.undo if before else (), after.undo, "back: ")
+    yield from _faults(before, after)
+    for words in after.exceptions[len(before.exceptions) if before else 0 :]:
+        yield f"exception: {clean(words)}"
+    for finding in after.findings[len(before.findings) if before else 0 :]:
+        yield f"{finding.severity}: {clean(str(finding))}"
+    paused = paused_line(after)
+    if paused and not (before and paused == paused_line(before)):
+        yield f"{paused}; go on with: {command(after.estate, 'resume', {})}"
+    known = {_wait(waiting) for waiting in waits(before)} if before else set()
+    for waiting in waits(after):
+        if _wait(waiting) not in known:
+            yield from _waiting(after, waiting)
+
+
+def _stages(
+    before: tuple[StageProgress, ...], after: tuple[StageProgress, ...], which: str = ""
+) -> Iterator[str]:
+    known = {stage.stage: stage.step for stage in before}
+    for stage in after:
+        if stage.step not in (known.get(stage.stage, Step.PENDING), Step.LEFT_OUT):
+            took = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
+            sign = SYMBOLS[stage.step][0]
+            yield f"{sign} {which}{stage.number} {stage.stage}: {stage.step}{took}"
+
+
+def _waiting(progress: Progress, waiting: Waiting) -> Iterator[str]:
+    yield f"waits: {clean(waiting.words)}"
+    for left in waiting.left:
+        yield f"  still there: {clean(whom(left))}"
+    yield from (f"  answer: {answer}" for answer in commands(progress, waiting))
+
+
+def _wait(waiting: Waiting) -> Wait:
+    return waiting.stage, waiting.since.isoformat(), waiting.words
+
+
+def _faults(before: Progress | None, after: Progress) -> Iterator[str]:
+    known = {key for key, order in _orders(before) if order.step is Step.FAULT}
+    for key, order in _orders(after):
+        if order.step is Step.FAULT and order.fault is not None and key not in known:
+            yield f"✖ {order.words}: {order.fault.kind}: {clean(order.fault.words)}"
+
+
+def _orders(progress: Progress | None) -> Iterator[tuple[tuple[bool, str], OrderProgress]]:
+    """Yield every order under a key of its own: the same one may be done and taken back."""
+    if progress is None:
+        return
+    for undo, stages in ((False, progress.stages), (True, progress.undo)):
+        for stage in stages:
+            yield from (((undo, order.key), order) for order in stage.orders)

@@ -1,0 +1,284 @@
+"""The ledger makes an effect happen once, whoever asks, however often, and whatever dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from activities.ledger.ledger import Ledger, Record, parse_look, succeeded
+from activities.ledger.script import CLAIM, DETACHED
+from activities.transport.ssh import Shell
+from tests.activities.conftest import NodeMaker
+from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
+from tests.support.ssh_machines import SshServer
+from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unreachable
+from workflows.model.estate import Node
+
+
+@pytest.fixture
+def ledger(shell: Shell) -> Ledger:
+    """The ledgers of the test's machines."""
+    return Ledger(shell)
+
+
+async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
+    node: Node, ledger: Ledger, tmp_path: Path
+) -> None:
+    """However many attempts race, there is one execution, and all tell the same of it."""
+    ran = tmp_path / "ran"
+    wanted = task(writing(ran, "sleep 0.5; echo done; exit 3"))
+    records = await asyncio.gather(*(ledger.once(node, wanted) for _ in range(8)))
+    assert ran.read_text() == "ran\n"
+    assert {(r.status, r.output, r.at) for r in records} == {
+        (3, "done", records[0].at),
+    }
+
+
+@pytest.mark.parametrize("sh", SHELLS)
+async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path) -> None:
+    """Under every POSIX shell here, eight processes that claim at once are one execution."""
+    ran, ledger = tmp_path / "ran", tmp_path / "ledger"
+    arguments = [str(ledger), "op.1", "ssh", BOOT, "60", "exit", "-"]
+    detached = [*shell_words(sh), "-c", DETACHED, "switchover", *arguments, *writing(ran)]
+    racing = [
+        await asyncio.create_subprocess_exec(*detached, stdout=asyncio.subprocess.PIPE)
+        for _ in range(8)
+    ]
+    said = [(await process.communicate())[0] for process in racing]
+    assert said == [b""] * 8
+    assert ran.read_text() == "ran\n"
+    assert sorted(p.name for p in (ledger / "claims").iterdir()) == ["1"]
+    assert (ledger / "op.1" / "status").read_text().startswith("0 ")
+
+
+@pytest.mark.parametrize("sh", SHELLS)
+async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_path: Path) -> None:
+    """Of several operations that claim a service at once, one runs and the others are told why."""
+    ran, ledger = tmp_path / "ran", tmp_path / "ledger"
+    racing = [
+        await asyncio.create_subprocess_exec(
+            *(*shell_words(sh), "-c", DETACHED, "switchover", str(ledger), f"op.{number}", service),
+            *(BOOT, "60", "exit", "-", *writing(ran, "sleep 1")),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for number, service in enumerate(("ssh", "all", "ssh", "all", "ssh", "ssh"))
+    ]
+    said = sorted([(await process.communicate())[0].split()[:1] for process in racing])
+    assert said == [[], *[[b"busy"]] * 5]
+    assert ran.read_text() == "ran\n"
+
+
+async def test_it_runs_on_when_its_caller_and_the_connection_are_gone(
+    node: Node, ledger: Ledger, ssh_server: SshServer, tmp_path: Path
+) -> None:
+    """An effect belongs to the machine, not to whoever asked for it."""
+    ran = tmp_path / "ran"
+    wanted = task(writing(ran, "sleep 0.6; echo late"))
+    caller = asyncio.create_task(ledger.once(node, wanted))
+    await until(ran)
+    caller.cancel()
+    ssh_server.cut()
+    with pytest.raises((Unreachable, OutcomeUnknown)):
+        await ledger.look(node, wanted)
+    record = await ledger.once(node, wanted)
+    assert (record.status, record.output) == (0, "late")
+    assert ran.read_text() == "ran\n"
+
+
+async def test_a_killed_process_is_lost_and_stays_lost(
+    node: Node, ledger: Ledger, tmp_path: Path
+) -> None:
+    """A claim whose process is gone is never taken up again: its outcome is unknown for good."""
+    ran = tmp_path / "ran"
+    wanted = task(writing(ran, "sleep 30"))
+    waiting = asyncio.create_task(ledger.once(node, wanted))
+    await until(ran)
+    pid = int((Path(node.ledger) / "claims/1").read_text().split()[2])
+    os.killpg(pid, signal.SIGKILL)
+    first, second = await waiting, await ledger.once(node, wanted)
+    assert first.lost
+    assert second.lost
+    assert first.at == second.at
+    with pytest.raises(Lost, match="its process is gone"):
+        succeeded(first, node.name)
+    assert ran.read_text() == "ran\n"
+
+
+async def test_a_reboot_makes_a_running_claim_lost(
+    node_maker: NodeMaker, ledger: Ledger, tmp_path: Path
+) -> None:
+    """The same process number after a reboot is another process."""
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    node = node_maker(boot_id=str(boot))
+    wanted = task(("sleep", "2"))
+    await ledger.claim(node, wanted)
+    assert (await ledger.look(node, wanted)).living
+    boot.write_text("second\n")
+    assert (await ledger.look(node, wanted)).lost
+
+
+async def test_a_pending_stop_is_waited_for(node: Node, ledger: Ledger, tmp_path: Path) -> None:
+    """Whatever comes next on a service begins after its pending graceful stop has landed."""
+    stop = task(("true",), operation="stop", lands="late", within=2)
+    start = task(("true",), operation="start")
+    await ledger.once(node, stop)
+    assert (await ledger.look(node, start)).busy == "stop"
+    began = (await ledger.once(node, start)).claim
+    pending = (await ledger.look(node, stop)).claim
+    assert began is not None
+    assert pending is not None
+    assert began.began >= pending.deadline
+    assert began.flips == pending.deadline
+
+
+async def test_a_settled_stop_keeps_nobody_waiting(node: Node, ledger: Ledger) -> None:
+    """Once the service was seen down, the next order need not wait for the deadline."""
+    stop = task(("true",), operation="stop", lands="late", within=60)
+    await ledger.once(node, stop)
+    await ledger.settle(node, stop)
+    start = await ledger.once(node, task(("true",), operation="start"))
+    assert start.claim is not None
+    assert start.claim.flips > start.now
+
+
+async def test_another_service_is_not_kept_waiting(node: Node, ledger: Ledger) -> None:
+    """A pending stop concerns its own service, and orders for everything."""
+    await ledger.once(node, task(("true",), operation="stop", lands="late"))
+    other = await ledger.look(node, task(("true",), operation="other", service="http"))
+    everything = await ledger.look(node, task(("true",), operation="all", service="all"))
+    assert other.busy is None
+    assert everything.busy == "stop"
+
+
+async def test_one_that_does_not_end_is_named(node: Node, ledger: Ledger, tmp_path: Path) -> None:
+    """An operation that runs far beyond its deadline is refused to be waited for, by name."""
+    stuck = task(("sleep", "3"), operation="stuck", within=-60)
+    await ledger.claim(node, stuck)
+    with pytest.raises(NotReady, match="stuck still runs on ssh"):
+        await ledger.claim(node, task(("true",), operation="next"))
+
+
+async def test_a_ledger_that_cannot_be_written_is_refused_before_any_effect(
+    node_maker: NodeMaker, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Nothing happens that could not be recorded."""
+    ran = tmp_path / "ran"
+    (tmp_path / "file").write_text("in the way")
+    node = node_maker(ledger=str(tmp_path / "file" / "ledger"))
+    with pytest.raises(NotReady, match="cannot be written: no directory"):
+        await ledger.claim(node, task(writing(ran)))
+    assert not ran.exists()
+
+
+async def test_a_full_disk_is_refused_before_any_effect(
+    node: Node, ledger: Ledger, ssh_server: SshServer, tmp_path: Path
+) -> None:
+    """A disk without room for the outcome is as good as none."""
+    ran = tmp_path / "ran"
+    limited = tmp_path / "sh"
+    # A limit of four kilobytes a file, with its signal ignored, fails like a disk that is full.
+    limited.write_text('#!/bin/sh\ntrap "" XFSZ\nulimit -f 8\nexec /bin/sh "$@"\n')
+    limited.chmod(0o755)
+    ssh_server.sh = str(limited)
+    with pytest.raises(NotReady, match="no room"):
+        await ledger.claim(node, task(writing(ran)))
+    assert not ran.exists()
+    ssh_server.sh = "/bin/sh"
+    assert (await ledger.once(node, task(writing(ran)))).status == 0
+
+
+async def test_the_ledger_is_made_private(node: Node, ledger: Ledger, tmp_path: Path) -> None:
+    """The directory is made when it is missing, for its owner alone; what is started is not."""
+    inherited = await ledger.once(node, task(("sh", "-c", "umask")))
+    assert (await asyncio.to_thread(Path(node.ledger).stat)).st_mode & 0o777 == 0o700
+    assert inherited.output != "0077"
+
+
+async def test_without_setsid_it_detaches_all_the_same(tmp_path: Path) -> None:
+    """A machine without setsid uses nohup; the caller hears nothing and need not wait."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "cat", "date", "mkdir", "dd", "rm", "ln", "mv", "nohup", "sleep"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    ledger, ran = tmp_path / "ledger", tmp_path / "ran"
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, str(ledger), "op", "ssh", BOOT),
+        *("60", "exit", "-", *writing(ran, "sleep 1")),
+        env={"PATH": str(tools)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert (await process.communicate())[0] == b""
+    assert not (ledger / "op/status").exists()
+    await until(ledger / "op/status")
+    assert ran.read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("wait", [0, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008])
+async def test_killed_anywhere_it_is_never_claimed_without_having_run(
+    wait: float, node: Node, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Kill the caller's processes at any instant: the effect happened once, or can still happen."""
+    ran = tmp_path / "ran"
+    wanted = task(writing(ran))
+    words = (node.ledger, wanted.operation, wanted.service, node.boot_id, "60", "exit", "-")
+    caller = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, *words, *wanted.command.words),
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    await asyncio.sleep(wait)
+    with suppress(ProcessLookupError):
+        os.killpg(caller.pid, signal.SIGKILL)
+    await caller.wait()
+    record = await ledger.once(node, wanted)
+    assert record.status == 0
+    assert ran.read_text() == "ran\n"
+
+
+def test_a_command_that_said_no_is_a_failure_with_its_words() -> None:
+    """The operator reads what the vendor's script printed."""
+    now = datetime.now(UTC)
+    claim = parse_look(
+        "now 10\nflips 0\nclaim op ssh 1 b 2 10 20 exit 0 -\nliving no\nstatus 1 12\n"
+        "output\nNo licence.\n\nend\n",
+        "server1",
+    )
+    assert claim.output == "No licence."
+    with pytest.raises(CommandFailed, match=r"ended with 1: No licence\."):
+        succeeded(claim, "server1")
+    with pytest.raises(Lost):
+        succeeded(Record(now=now, flips=now), "server1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "now 1\n",
+        "now x\nflips 0\n\nend\n",
+        "now 1\n\nend\n",
+        "refused no boot id\n",
+        "now 1\nflips 0\nclaim too short\nliving no\noutput\n\nend\n",
+    ],
+)
+def test_a_ledger_that_cannot_be_read_settles_nothing(text: str) -> None:
+    """Half an answer is no answer."""
+    with pytest.raises(OutcomeUnknown):
+        parse_look(text, "server1")
+
+
+async def test_claims_are_kept_in_order_past_nine(node: Node, ledger: Ledger) -> None:
+    """The ledger is evidence: nothing is removed from it, and its order is that of the claims."""
+    operations = [f"op.{number}" for number in range(12)]
+    for operation in operations:
+        await ledger.once(node, task(("true",), operation=operation))
+    claims = Path(node.ledger) / "claims"
+    assert [(claims / str(n + 1)).read_text().split()[0] for n in range(12)] == operations

@@ -1,0 +1,117 @@
+"""What HAProxy's configuration does to a redirect is read as HAProxy reads it, or not at all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.load_balancer import haproxy_config as haproxy
+from activities.load_balancer.haproxy_config import Configured
+from workflows.errors import OutcomeUnknown
+
+GOLDEN = Path(__file__).parent / "golden/haproxy"
+NAMES = {
+    "edge1": {"one": "203.0.113.5", "two": "198.51.100.5"},
+    "edge2": {"one": "2001:db8::5", "two": "2001:db8::6"},
+}
+
+
+def read(name: str) -> Configured:
+    """Read a golden configuration."""
+    return haproxy.configured((GOLDEN / f"{name}.cfg").read_bytes().decode(), NAMES)
+
+
+def test_a_configuration_that_redirects_is_without_a_word() -> None:
+    """Names count however they are spelt; other servers are nobody's business."""
+    assert read("named") == Configured()
+
+
+def test_addresses_and_pins_are_told_with_their_place() -> None:
+    """An address of either cluster, of either family, in any spelling."""
+    assert read("axway") == Configured(
+        unnamed=(
+            "backend ssh: server edge1 203.0.113.5:8022",
+            "backend ssh: server edge2 198.51.100.5:8022",
+            "backend https: server six [2001:db8:0::5]:8443",
+            "backend https: server bare 2001:db8::5:8443",
+        ),
+        unused=("edge2",),
+        sticky=("backend ssh: 30m",),
+        hard_stop_after=timedelta(minutes=30),
+    )
+
+
+def test_only_tables_that_pin_are_told() -> None:
+    """Wherever they stand; a table that merely counts pins nobody, a peer serves nobody."""
+    assert read("tables") == Configured(
+        sticky=(
+            "peers us, table pins: 1h",
+            "backend https: no expiry",
+            "table elsewhere: no expiry",
+        ),
+        hard_stop_after=timedelta(seconds=90),
+    )
+
+
+def test_odd_spelling_is_read_as_haproxy_does() -> None:
+    """Quotes, backslashes, comments, conditions; what the environment puts in is not known."""
+    assert read("strange") == Configured(unused=("edge2",), hard_stop_after=timedelta(seconds=0.5))
+    assert haproxy.split(r"""a\ b "c \"d\" \q" 'e\' f\#g\x41\t"" # "h""") == (
+        "a b",
+        'c "d" \\q',
+        "e\\",
+        "f#gA\t",
+    )
+    assert haproxy.split("'' \"\"x \\") == ("", "x", "\\")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("empty", "no frontend"),
+        ("comments", "no frontend"),
+        ("global_only", "no frontend"),
+        ("headless", "line 1 of the configuration belongs to no section"),
+        ("cut", "cut off"),
+        ("quote", "line 2 of the configuration has a quote without its end"),
+        ("strong_quote", "line 2 of the configuration has a quote without its end"),
+        ("no_time", "'soon' is no time"),
+        ("missing_time", "'' is no time"),
+        ("long_time", "longer than HAProxy allows"),
+        ("json", "line 1"),
+    ],
+)
+def test_what_haproxy_would_not_take_settles_nothing(name: str, says: str) -> None:
+    """A file that is empty, cut or something else is not a healthy one."""
+    with pytest.raises(OutcomeUnknown, match=says):
+        read(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("250", 0.25), ("7us", 7e-6), ("3ms", 0.003), ("2s", 2), ("2m", 120), ("1h", 3600)],
+)
+def test_times_have_haproxys_units(text: str, seconds: float) -> None:
+    """Milliseconds where there is none."""
+    assert haproxy.span(text) == timedelta(seconds=seconds)
+    assert haproxy.span("2d") == timedelta(days=2)
+
+
+@given(words=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"))))
+def test_quoted_words_come_back_whole(words: list[str]) -> None:
+    """Whatever stands in them."""
+    spelt = [word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") for word in words]
+    assert haproxy.split(" ".join(f'"{word}"' for word in spelt)) == tuple(words)
+
+
+@given(line=st.text())
+def test_every_line_has_words_or_is_refused(line: str) -> None:
+    """Nothing hangs, and nothing else goes wrong."""
+    try:
+        haproxy.parse(f"backend x\n{line}\n")
+    except OutcomeUnknown:
+        return

@@ -1,0 +1,221 @@
+"""What a machine says of itself is read as it is, and what it does not say is not made up."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import signal
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.ledger.ledger import Ledger, Task
+from activities.nodes import machine_facts
+from activities.nodes.machine_facts import parse_facts
+from activities.transport.ssh import Command, Shell
+from tests.support.ssh_machines import Installation
+from workflows.errors import OutcomeUnknown, SwitchoverError
+from workflows.model.estate import Node
+from workflows.model.observations import MachineFacts
+
+WHOLE = """\
+user st
+system Linux
+owner st
+ledger yes
+free 2048
+systemd yes
+login KillOnlyUsers=
+login KillExcludeUsers=root
+login KillUserProcesses=no
+files 2
+conf {a}  ./a.xml
+conf {b}  ./deep/b c.xml
+end
+""".format(a="a" * 64, b="b" * 64)
+
+
+async def read(shell: Shell, node: Node) -> MachineFacts:
+    """Ask the machine."""
+    return parse_facts((await shell.run(node, machine_facts.facts(node))).out)
+
+
+@pytest.fixture
+def installed(server: Node) -> Installation:
+    """Return an installation that lacks nothing."""
+    installation = Installation(server, "sshd", "tm")
+    for name in ("start_all", "stop_all"):
+        installation.script(name, "#!/bin/sh\n")
+    return installation
+
+
+async def test_a_machine_that_lacks_nothing(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """Everything that is needed is there, and said in one answer."""
+    facts = await read(shell, server)
+    assert facts.user == facts.owner == getpass.getuser()
+    assert facts.system == "Linux"
+    assert facts.unusable == ()
+    assert facts.ledger_writable
+    assert facts.ledger_free > 0
+    assert facts.pending == ()
+
+
+async def test_scripts_that_cannot_be_run_are_named(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """Missing ones and those without the right; a disabled server's are renamed on purpose."""
+    bin_ = installed.home / "bin"
+    (bin_ / "stop_tm").unlink()
+    (bin_ / "start_sshd").chmod(0o644)
+    (bin_ / "stop_monitord").rename(bin_ / "stop_monitord.disable")
+    assert (await read(shell, server)).unusable == ("start_sshd", "stop_tm")
+
+
+async def test_no_installation_is_said(server: Node, shell: Shell, installed: Installation) -> None:
+    """Without its bin directory nobody owns it."""
+    (installed.home / "bin").rename(installed.home / "nib")
+    assert (await read(shell, server)).owner is None
+
+
+async def test_a_ledger_that_cannot_be_written_is_said(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """A file stands where its directory should be; missing ones can be made."""
+    (installed.home.parent / f"{server.name}-ledger").write_text("")
+    assert not (await read(shell, server)).ledger_writable
+
+
+async def test_conf_files_are_told_apart(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """By their digests, also those with a name that needs quotes."""
+    deep = installed.home / "conf/deep"
+    deep.mkdir(parents=True)
+    (deep / "it's a file.xml").write_text("one")
+    (installed.home / "conf/a.xml").write_text("two")
+    before = (await read(shell, server)).conf
+    assert sorted(before) == ["a.xml", "deep/it's a file.xml"]
+    (installed.home / "conf/a.xml").write_text("three")
+    after = (await read(shell, server)).conf
+    assert {name for name in before if before[name] != after[name]} == {"a.xml"}
+
+
+async def test_files_that_cannot_be_looked_through_are_not_none(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """Where something stands that is no directory, nobody knows what should be in it."""
+    (installed.home / "conf").write_text("")
+    with pytest.raises(OutcomeUnknown, match="conf cannot be read"):
+        await read(shell, server)
+
+
+async def test_a_graceful_stop_of_someone_else_is_seen(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """It runs, whoever began it; ours, which only has its path among its words, does not count."""
+    installed.set("blocks")
+    installed.set("sshd.late", "60")
+    command = [str(installed.home / "bin/stop_sshd"), "-g", "-timeout", "60"]
+    stop = await asyncio.create_subprocess_exec(*command, start_new_session=True)
+    try:
+        await until_runs(stop.pid, "stop_sshd")
+        assert (await read(shell, server)).pending == ("ssh",)
+    finally:
+        os.killpg(stop.pid, signal.SIGKILL)
+        await stop.wait()
+
+
+async def test_a_graceful_stop_in_the_ledger_is_seen_until_it_has_landed(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """Its command has ended, and it may land until its deadline; settled, it has."""
+    ledger = Ledger(shell)
+    task = Task("run.stage.stop.1", "ssh", Command(("true",)), timedelta(minutes=1), lands="late")
+    await ledger.once(server, task)
+    assert (await read(shell, server)).pending == ("ssh",)
+    await ledger.settle(server, task)
+    assert (await read(shell, server)).pending == ()
+
+
+async def test_a_claim_that_cannot_be_read_is_not_taken_for_none(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """It may be a graceful stop."""
+    (installed.home.parent / f"{server.name}-ledger/claims/1").mkdir(parents=True)
+    with pytest.raises(OutcomeUnknown, match="claims/1 cannot be read"):
+        await read(shell, server)
+
+
+def test_the_whole_answer_is_read() -> None:
+    """Every line of it."""
+    assert parse_facts(WHOLE) == MachineFacts(
+        user="st",
+        owner="st",
+        system="Linux",
+        ledger_writable=True,
+        ledger_free=2048 * 1024,
+        kills_processes=False,
+        conf={"a.xml": "a" * 16, "deep/b c.xml": "b" * 16},
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "kills"),
+    [
+        ("systemd yes\nlogin KillUserProcesses=yes", True),
+        ("systemd yes\nlogin KillUserProcesses=no", False),
+        ("systemd yes\nlogin KillUserProcesses=perhaps", None),
+        ("systemd yes", None),
+        ("systemd no", False),
+        ("systemd no\nlogin KillUserProcesses=yes", True),
+        ("systemd yes\nlogin KillUserProcesses=yes\nlogin KillExcludeUsers=root st", False),
+        ("systemd yes\nlogin KillUserProcesses=yes\nlogin KillOnlyUsers=guest", False),
+        ("systemd yes\nlogin KillUserProcesses=yes\nlogin KillOnlyUsers=guest st", True),
+    ],
+)
+def test_whether_a_session_takes_its_processes_along(lines: str, *, kills: bool | None) -> None:
+    """What logind does not say nobody knows, unless there is no systemd at all."""
+    head, tail = "user st\nsystem Linux\nledger yes\nfree 1\n", "\nfiles 0\nend\n"
+    assert parse_facts(f"{head}{lines}{tail}").kills_processes is kills
+
+
+@pytest.mark.parametrize("cut", range(len(WHOLE) - 1))
+def test_a_truncated_answer_is_no_answer(cut: int) -> None:
+    """Cut anywhere, it is unknown, never healthy."""
+    with pytest.raises(OutcomeUnknown):
+        parse_facts(WHOLE[:cut])
+
+
+@pytest.mark.parametrize("line", WHOLE.splitlines()[:-1])
+def test_an_answer_without_one_line_is_not_taken_for_whole(line: str) -> None:
+    """Unless what that line says may be missing."""
+    rest = WHOLE.replace(f"{line}\n", "", 1)
+    if line.startswith(("owner", "login KillUser")):
+        assert parse_facts(rest) != parse_facts(WHOLE)
+        return
+    if line.startswith("login"):  # with KillUserProcesses=no, they say nothing
+        return
+    with pytest.raises(OutcomeUnknown):
+        parse_facts(rest)
+
+
+@given(st.lists(st.sampled_from([*WHOLE.splitlines(), "pending x", "free", "unreadable b"])))
+def test_whatever_comes_is_read_or_refused(lines: list[str]) -> None:
+    """Never a traceback."""
+    with suppress(SwitchoverError):
+        parse_facts("\n".join([*lines, "end"]))
+
+
+async def until_runs(pid: int, name: str) -> None:
+    """Wait until a process runs that program."""
+    async with asyncio.timeout(10):
+        cmdline = Path(f"/proc/{pid}/cmdline")
+        while name not in cmdline.read_text():  # noqa: ASYNC110, ASYNC240 - a process of the test
+            await asyncio.sleep(0.01)

@@ -1,0 +1,193 @@
+"""What is proven of a node before something rests on it: that it serves, or that it is dead."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from activities.nodes import reachability as silence
+from activities.nodes.activities import SshNodes
+from activities.securetransport.admin_client import Admin
+from activities.transport.ssh import Command, Shell
+from tests.activities.conftest import NodeMaker
+from tests.support.port_listeners import Listener
+from tests.support.ssh_machines import SECRETS, Attempt, Installation, SshServer, errand
+from workflows.errors import NotReady, OutcomeUnknown
+from workflows.model.actions.change import ProveDead, ProveServing
+from workflows.model.estate import Kind, Node, Protocol
+
+SERVES, DEAD = ProveServing(node="server1"), ProveDead(node="server1")
+NO_SSH = {"user": "st", "key": "env:KEY", "port": 1}
+
+
+@pytest.fixture
+def nodes(shell: Shell) -> SshNodes:
+    """The hands."""
+    return SshNodes(shell, Admin(shell, SECRETS))
+
+
+async def test_a_node_serves_when_all_that_clients_need_runs(nodes: SshNodes, node: Node) -> None:
+    """What the estate does not list may be down; the Transaction Manager may not."""
+    installation = Installation(node, "sshd", "tm")
+    report = await Attempt().run(nodes.prove_serving, errand(node, SERVES))
+    assert (report.outcome, report.words) == ("seen", "server1 serves: ssh, tm")
+    installation.clear("tm")
+    with pytest.raises(NotReady) as refusal:
+        await Attempt().run(nodes.prove_serving, errand(node, SERVES))
+    assert str(refusal.value) == (
+        "server1: tm is stopped (tm is down), expected running; "
+        "start what is named, then decide `retry`"
+    )
+    assert installation.changes == []
+
+
+async def test_an_edge_serves_without_a_transaction_manager(
+    nodes: SshNodes, node_maker: NodeMaker
+) -> None:
+    """Everything that is down is named at once."""
+    protocols = {Protocol.SSH: (8022,), Protocol.HTTP: (8443,)}
+    edge = node_maker("edge1", kind=Kind.EDGE, protocols=protocols)
+    installation = Installation(edge, "sshd", "httpd")
+    order = ProveServing(node="edge1")
+    assert (await Attempt().run(nodes.prove_serving, errand(edge, order))).outcome == "seen"
+    installation.clear("sshd")
+    installation.clear("httpd")
+    with pytest.raises(NotReady, match=r"http is stopped .*, ssh is stopped"):
+        await Attempt().run(nodes.prove_serving, errand(edge, order))
+
+
+async def test_what_runs_only_for_a_moment_does_not_serve(nodes: SshNodes, node: Node) -> None:
+    """A stop that lands late takes down what was seen running: so it is seen twice."""
+    installation = Installation(node, "sshd", "tm")
+    sshd = installation.state / "sshd"
+    installation.script(
+        "status_sshd",
+        f"#!/bin/sh\n[ -e {sshd} ] && echo sshd is alive || echo sshd is down\nrm -f {sshd}\n",
+    )
+    with pytest.raises(NotReady, match="ssh is stopped"):
+        await Attempt().run(nodes.prove_serving, errand(node, SERVES))
+
+
+async def test_a_service_nobody_understands_does_not_serve(nodes: SshNodes, node: Node) -> None:
+    """It is not known to be down either: nobody is told to start it."""
+    installation = Installation(node, "sshd", "tm")
+    installation.script("status_sshd", "#!/bin/sh\necho sshd is resting\n")
+    with pytest.raises(OutcomeUnknown, match="resting"):
+        await Attempt().run(nodes.prove_serving, errand(node, SERVES))
+
+
+async def test_a_dead_node_answers_nowhere(nodes: SshNodes, node_maker: NodeMaker) -> None:
+    """Tried again and again for seconds; that its ports were refused, not silent, is said."""
+    node = node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (2, 3)})
+    began = time.monotonic()
+    report = await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+    assert time.monotonic() - began >= (silence.TRIES - 1) * silence.APART
+    assert report.outcome == "seen"
+    assert "server1 answers nowhere" in report.words
+    assert "(refused, not silent: 1, 2, 3; the machine may be up" in report.words
+
+
+async def test_a_silent_node_is_dead(
+    nodes: SshNodes, node_maker: NodeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing comes back at all, as from a machine that is switched off."""
+    monkeypatch.setattr(silence, "WITHIN", 0.3)
+    monkeypatch.setattr(silence, "SHELL_WITHIN", 0.5)
+    with ExitStack() as stack:
+        ssh, admin, sftp = (stack.enter_context(swallowing()) for _ in range(3))
+        access = {"user": "admin", "password": "env:ADMIN", "port": admin, "fingerprint": "0" * 64}
+        node = node_maker(
+            ssh={**NO_SSH, "port": ssh}, admin=access, protocols={Protocol.SSH: (sftp,)}
+        )
+        report = await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+    assert report.words.endswith("no shell, and no connection to any of its ports")
+
+
+@contextmanager
+def swallowing() -> Iterator[int]:
+    """A port whose queue is full: the kernel drops whatever else comes, and says nothing."""
+    with socket.socket() as full, ExitStack() as clients:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port: int = full.getsockname()[1]
+        for _ in range(4):
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)  # noqa: FBT003 - the socket module's signature
+            client.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+async def test_a_node_that_answers_anywhere_is_not_dead(
+    nodes: SshNodes, node_maker: NodeMaker, ssh_server: SshServer
+) -> None:
+    """One port will do: SSH, the admin API, or any protocol server's."""
+    listener = Listener()
+    port = await listener.open()
+    admin = {"user": "admin", "password": "env:ADMIN", "port": port, "fingerprint": "0" * 64}
+    for place, node in (
+        (ssh_server.port, node_maker(protocols={Protocol.SSH: (2,)})),
+        (port, node_maker(ssh=NO_SSH, admin=admin, protocols={Protocol.SSH: (2,)})),
+        (port, node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (2,), Protocol.AS2: (3, port)})),
+    ):
+        with pytest.raises(NotReady) as refusal:
+            await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+        assert f"server1 answers on port {place}, so it is not dead; " in str(refusal.value)
+    await listener.close()
+
+
+async def test_a_node_with_several_addresses_is_not_dead_while_one_answers(
+    nodes: SshNodes, node_maker: NodeMaker
+) -> None:
+    """Clients may come by another address than we do."""
+    elsewhere = Listener()
+    port = await elsewhere.open()
+    node = node_maker(
+        address="127.0.0.2",
+        ssh=NO_SSH,
+        protocols={Protocol.SSH: (port,)},
+        listen_on=("127.0.0.1", "localhost"),
+    )
+    with pytest.raises(NotReady, match=f"answers on port {port} of localhost"):
+        await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+    await elsewhere.close()
+
+
+async def test_a_node_that_comes_back_while_it_is_looked_at_is_not_dead(
+    nodes: SshNodes, node_maker: NodeMaker, ssh_server: SshServer
+) -> None:
+    """A daemon that restarts is silent for a moment: one look would have proven it dead."""
+    listener = Listener()
+    port = await listener.open()
+    await listener.close()
+    node = node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (port,)})
+    proving = asyncio.create_task(Attempt().run(nodes.prove_dead, errand(node, DEAD)))
+    await asyncio.sleep(silence.APART / 2)
+    await listener.open(port)
+    with pytest.raises(NotReady, match=f"answers on port {port}"):
+        await proving
+    await listener.close()
+
+
+async def test_a_connection_that_lives_on_is_an_answer(
+    nodes: SshNodes, node_maker: NodeMaker, ssh_server: SshServer, shell: Shell
+) -> None:
+    """No new connection is accepted, but commands still run over the old one."""
+    node = node_maker(protocols={Protocol.SSH: (2,)})
+    await shell.run(node, Command(("true",)))
+    ssh_server.refuse_more()
+    with pytest.raises(NotReady, match="still runs commands over SSH, so it is not dead"):
+        await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+
+
+async def test_a_name_that_cannot_be_resolved_proves_nothing(
+    nodes: SshNodes, node_maker: NodeMaker
+) -> None:
+    """Nobody was asked, so nobody was silent."""
+    node = node_maker(address="nowhere.invalid", ssh=NO_SSH, listen_on=())
+    with pytest.raises(OutcomeUnknown, match="cannot be resolved"):
+        await Attempt().run(nodes.prove_dead, errand(node, DEAD))

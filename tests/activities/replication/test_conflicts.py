@@ -1,0 +1,344 @@
+"""Replication is resumed only where it loses nobody's change: on two real databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any, LiteralString
+
+import pytest
+
+from activities.replication import conflicts, postgresql
+from activities.replication.activities import ReplicationLinks
+from activities.replication.postgresql import PostgreSql
+from activities.replication.row_changes import Row
+from activities.transport.secrets import Secrets
+from tests.support.postgres_pair import LINKS, PASSWORD, Pair, database, linked, replicating_pair
+from tests.support.ssh_machines import Attempt
+from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
+from workflows.model.actions.change import ResumeReplication
+from workflows.model.actions.observe import ObserveReplication
+from workflows.model.estate import ReplicationLink
+from workflows.model.results import Report
+from workflows.ports.contract import ReplicationErrand
+
+SECRETS = Secrets({"DATABASE": PASSWORD})
+THERE, BACK = LINKS
+RUNS = count(1)
+NOTE: LiteralString = "SELECT note FROM account WHERE name = 'p1'"
+
+
+@pytest.fixture(scope="module")
+async def pair() -> AsyncIterator[Pair]:
+    """The two databases."""
+    async with replicating_pair() as pair:
+        yield pair
+
+
+@pytest.fixture
+async def links(pair: Pair) -> ReplicationLinks:
+    """The hands, with both directions suspended and account p1 on both sides."""
+    await pair.reset()
+    for side in ("one", "two"):
+        await pair.execute(side, "INSERT INTO account VALUES ('p1', 'old')")
+    for link in LINKS:
+        await pair.discard(link)
+    return ReplicationLinks(SECRETS)
+
+
+async def resume(links: ReplicationLinks, link: ReplicationLink, *all_: ReplicationLink) -> Report:
+    """Resume one direction, as a run of its own would."""
+    return await Attempt().run(links.resume_replication, resuming(link, *all_))
+
+
+def resuming(link: ReplicationLink, *all_: ReplicationLink) -> ReplicationErrand[Any]:
+    """Return the order that resumes one direction, in a run of its own."""
+    errand = linked(ResumeReplication(link=link.name), link, *all_)
+    run = errand.operation.model_copy(update={"identity": f"run-{next(RUNS)}"})
+    return errand.model_copy(update={"operation": run})
+
+
+async def persistently(links: ReplicationLinks, errand: ReplicationErrand[Any]) -> Report:
+    """Try again what the engine would try again."""
+    while True:
+        try:
+            return await Attempt().run(links.resume_replication, errand)
+        except (NotYet, OutcomeUnknown):
+            await asyncio.sleep(0.2)
+
+
+async def resume_both(links: ReplicationLinks) -> list[Any]:
+    """Resume both directions side by side."""
+    return await asyncio.gather(
+        *(persistently(links, resuming(link)) for link in LINKS), return_exceptions=True
+    )
+
+
+async def enabled(pair: Pair) -> list[bool]:
+    """Whether each link is enabled."""
+    query: LiteralString = (
+        "SELECT subenabled FROM pg_subscription JOIN pg_database d ON d.oid = subdbid "
+        "AND d.datname = current_database()"
+    )
+    return [await pair.value(link.target, query) for link in LINKS]
+
+
+async def test_what_each_side_wrote_for_itself_reaches_the_other(
+    links: ReplicationLinks, pair: Pair
+) -> None:
+    """Different rows, side by side, again and again: nothing is refused, nothing is lost."""
+    for turn in range(5):
+        await pair.execute("one", "INSERT INTO account SELECT 'one' || nextval('n'), 'new'")
+        await pair.execute("two", "INSERT INTO account SELECT 'two' || nextval('n'), 'new'")
+        reports = await resume_both(links)
+        assert [report.outcome for report in reports] == ["changed", "changed"], reports
+        for side in ("one", "two"):
+            await pair.settles(side, "SELECT count(*) FROM account", 3 + 2 * turn)
+        await pair.idle()
+
+
+@pytest.fixture(autouse=True, scope="module")
+async def sequences(pair: Pair) -> None:
+    """Numbers for rows that no other test has."""
+    await pair.execute("one", "CREATE SEQUENCE n")
+    await pair.execute("two", "CREATE SEQUENCE n")
+
+
+CONFLICTS: dict[str, tuple[LiteralString, LiteralString, str]] = {
+    "updated": (
+        "UPDATE account SET note = 'of one' WHERE name = 'p1'",
+        "UPDATE account SET note = 'of two' WHERE name = 'p1'",
+        "public.account (name=p1);",
+    ),
+    "updated alike": (
+        "UPDATE account SET note = 'same' WHERE name = 'p1'",
+        "UPDATE account SET note = 'same' WHERE name = 'p1'",
+        "public.account (name=p1);",
+    ),
+    "inserted": (
+        "INSERT INTO account VALUES ('p2', 'of one')",
+        "INSERT INTO account VALUES ('p2', 'of two')",
+        "public.account (name=p2);",
+    ),
+    "removed here": (
+        "DELETE FROM account WHERE name = 'p1'",
+        "UPDATE account SET note = 'of two' WHERE name = 'p1'",
+        "public.account (name=p1);",
+    ),
+    "renamed to the same": (
+        "UPDATE account SET name = 'p3' WHERE name = 'p1'",
+        "INSERT INTO account VALUES ('p3', 'of two')",
+        "public.account (name=p3);",
+    ),
+    "emptied here": (
+        "TRUNCATE account",
+        "UPDATE account SET note = 'of two' WHERE name = 'p1'",
+        "public.account",
+    ),
+    "an odd name and key": (
+        """INSERT INTO "Odd ""1"" table" VALUES (1, 'b', true)""",
+        """INSERT INTO "Odd ""1"" table" VALUES (1, 'b', false)""",
+        'public.Odd "1" table (a=1, b=b        );',
+    ),
+    "no key": (
+        "INSERT INTO keyless VALUES ('line', 1.50)",
+        "INSERT INTO keyless VALUES ('line', 1.50)",
+        "public.keyless (line=line, number=1.50);",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CONFLICTS)
+async def test_rows_that_both_sides_wrote_are_named_and_nothing_is_resumed(
+    how: str, links: ReplicationLinks, pair: Pair
+) -> None:
+    """From either direction, one after the other and side by side; and nothing is consumed."""
+    here, there, named = CONFLICTS[how]
+    await pair.execute("one", here)
+    await pair.execute("two", there)
+    for link in LINKS:
+        with pytest.raises(NotReady, match="both sides wrote the same rows") as refusal:
+            await resume(links, link)
+        assert named in str(refusal.value)
+        assert "pg_replication_slot_advance (slots: " in str(refusal.value)
+        assert f"{link.name} in {link.subscription}" in str(refusal.value)
+    assert [type(refusal) for refusal in await resume_both(links)] == [NotReady, NotReady]
+    assert await enabled(pair) == [False, False]
+
+
+async def test_the_advice_works(links: ReplicationLinks, pair: Pair) -> None:
+    """One side's changes are discarded: the same order completes, and both sides are alike."""
+    await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
+    await pair.execute("two", "UPDATE account SET note = 'of two' WHERE name = 'p1'")
+    with pytest.raises(NotReady):
+        await resume(links, THERE)
+    await pair.discard(BACK)
+    reports = await resume_both(links)
+    assert [report.outcome for report in reports] == ["changed", "changed"], reports
+    await pair.settles("two", NOTE, "of one")
+    assert await pair.value("one", NOTE) == "of one"
+
+
+async def test_only_the_first_rows_are_listed(links: ReplicationLinks, pair: Pair) -> None:
+    """Twenty, and how many more; a row that was written again counts once."""
+    for side in ("one", "two"):
+        await pair.execute(side, "INSERT INTO account SELECT 'x' || generate_series(101, 130)")
+        await pair.execute(side, "UPDATE account SET note = 'again' WHERE name LIKE 'x%'")
+    with pytest.raises(NotReady, match="and 10 more") as refusal:
+        await resume(links, THERE)
+    assert str(refusal.value).count("public.account") == conflicts.LISTED
+
+
+async def test_what_came_by_replication_is_nobodys_own(links: ReplicationLinks, pair: Pair) -> None:
+    """A row that the other side delivered before is not taken for one that this side wrote."""
+    await pair.switch(THERE, "ENABLE")
+    await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
+    await pair.settles("two", NOTE, "of one")
+    await pair.idle()
+    await pair.execute("one", "UPDATE account SET note = 'later' WHERE name = 'p1'")
+    assert (await resume(links, BACK)).outcome == "changed"
+    assert (await resume(links, THERE)).outcome == "changed"
+    await pair.settles("two", NOTE, "later")
+
+
+async def test_a_direction_that_went_first_by_hand_may_have_overwritten(
+    links: ReplicationLinks, pair: Pair
+) -> None:
+    """What this side wrote does not stand any more: delivered now, the two would swap."""
+    await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
+    await pair.execute("two", "UPDATE account SET note = 'of two' WHERE name = 'p1'")
+    await pair.switch(THERE, "ENABLE")
+    await pair.settles("two", NOTE, "of one")
+    [refusal] = [r for r in await resume_both(links) if isinstance(r, NotReady)]
+    assert "public.account (name=p1);" in str(refusal)
+    assert await enabled(pair) == [True, False]
+
+
+async def test_a_direction_that_went_first_does_not_hold_up_what_stands(
+    links: ReplicationLinks, pair: Pair
+) -> None:
+    """Whatever is delivered still stands at its own side: updated, removed, long, odd."""
+    await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
+    await pair.execute("two", "INSERT INTO account VALUES ('gone', 'soon'), ('p2', 'two')")
+    await pair.execute("two", "UPDATE account SET note = repeat(md5('x'), 9999) WHERE name = 'p2'")
+    await pair.execute("two", "UPDATE account SET at = now() WHERE name = 'p2'")
+    await pair.execute("two", "DELETE FROM account WHERE name = 'gone'")
+    await pair.execute("two", """INSERT INTO "Odd ""1"" table" VALUES (1, 'b', true)""")
+    await pair.execute("two", "INSERT INTO keyless VALUES ('line', 1.50), (NULL, NULL)")
+    await pair.switch(THERE, "ENABLE")
+    await pair.settles("two", NOTE, "of one")
+    await caught_up(pair)
+    assert (await resume(links, BACK)).outcome == "changed"
+    await pair.settles("one", "SELECT length(note) FROM account WHERE name = 'p2'", 319968)
+    await pair.settles("one", """SELECT count(*) FROM "Odd ""1"" table" """, 1)
+
+
+async def caught_up(pair: Pair) -> None:
+    """Wait until the first direction has delivered everything."""
+    query: LiteralString = (
+        "SELECT confirmed_flush_lsn >= pg_current_wal_lsn() FROM pg_replication_slots "
+        "WHERE slot_name = 'one_to_two'"
+    )
+    await pair.settles("one", query, True)  # noqa: FBT003 - the value that is waited for
+
+
+async def test_a_direction_that_goes_on_and_is_behind_is_waited_for(
+    links: ReplicationLinks, pair: Pair
+) -> None:
+    """A row that both inserted stops its worker: what it has not delivered cannot be compared."""
+    await pair.execute("one", "INSERT INTO account VALUES ('p2', 'of one')")
+    await pair.execute("two", "INSERT INTO account VALUES ('p2', 'of two')")
+    await pair.switch(THERE, "ENABLE")
+    with pytest.raises(NotYet, match=r"one-to-two goes on already and is still \d+ bytes"):
+        await resume(links, BACK)
+    assert await enabled(pair) == [True, False]
+
+
+async def test_too_much_to_compare_is_said(
+    links: ReplicationLinks, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No end of changes is read, and no answer is made up."""
+    await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
+    await pair.execute("two", "INSERT INTO account SELECT 'y' || generate_series(1, 50)")
+    monkeypatch.setattr(postgresql, "MOST", 20)
+    with pytest.raises(NotReady, match="more than 20 changes wait at database-two"):
+        await resume(links, THERE)
+    monkeypatch.undo()
+    monkeypatch.setattr(conflicts, "LOOKED_UP", 20)
+    await pair.switch(THERE, "ENABLE")
+    await pair.settles("two", NOTE, "of one")
+    await caught_up(pair)
+    with pytest.raises(NotReady, match="one-to-two goes on already, and more than 20 rows"):
+        await resume(links, BACK)
+    assert await enabled(pair) == [True, False]
+
+
+async def test_a_hundred_thousand_rows_are_compared(links: ReplicationLinks, pair: Pair) -> None:
+    """A busy night's changes are read a part at a time."""
+    await pair.execute("one", "INSERT INTO account SELECT 'a' || generate_series(1, 99000)")
+    await pair.execute("two", "INSERT INTO account SELECT 'b' || generate_series(1, 99000)")
+    await pair.execute("two", "INSERT INTO account VALUES ('a99000')")
+    with pytest.raises(NotReady, match=r"\(name=a99000\);"):
+        await persistently(links, resuming(THERE))
+
+
+async def test_what_cannot_be_read_in_time_is_unknown(links: ReplicationLinks, pair: Pair) -> None:
+    """The server itself ends a reading that takes too long."""
+    await pair.execute("two", "INSERT INTO account SELECT 'c' || generate_series(1, 50000)")
+    here = PostgreSql(SECRETS, BACK, database("two"), database("one"))
+    with pytest.raises(OutcomeUnknown, match="took too long"):
+        await anext(here.pending(BACK.subscription, 0.001))
+
+
+async def test_a_slot_that_someone_is_at_is_waited_for(links: ReplicationLinks, pair: Pair) -> None:
+    """Only while nobody takes from it can it be read."""
+    await pair.switch(THERE, "ENABLE")
+    here = PostgreSql(SECRETS, THERE, database("one"), database("two"))
+    query: LiteralString = "SELECT active FROM pg_replication_slots WHERE slot_name = 'one_to_two'"
+    await pair.settles("one", query, True)  # noqa: FBT003 - the value that is waited for
+    with pytest.raises(NotYet, match="is active for PID"):
+        await anext(here.pending(THERE.subscription, 5))
+
+
+async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pair: Pair) -> None:
+    """Who may not replicate may not compare, which is found before anything is suspended."""
+    role: LiteralString = (
+        "DO $$ BEGIN CREATE ROLE reader LOGIN PASSWORD 'invented'; "
+        "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    )
+    await pair.execute("one", role)
+    secrets = Secrets({"DATABASE": "invented"})
+    here = PostgreSql(secrets, THERE, database("one", user="reader"), database("two"))
+    with pytest.raises(AccessRefused, match="grant the right"):
+        await anext(here.pending(THERE.subscription, 5))
+    observation = linked(ObserveReplication(link=THERE.name), THERE)
+    reader = observation.model_copy(update={"publisher": database("one", user="reader")})
+    found = [
+        await Attempt().run(ReplicationLinks(secrets).observe_replication, given)
+        for secrets, given in ((SECRETS, observation), (secrets, reader))
+    ]
+    assert [finding.name for finding in found[0].trouble] == []
+    assert "replication_not_comparable" in [finding.name for finding in found[1].trouble]
+
+
+async def test_an_estate_with_one_direction_has_nothing_to_compare(
+    links: ReplicationLinks, pair: Pair
+) -> None:
+    """Only what leads the other way can meet it."""
+    await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
+    assert (await resume(links, THERE, THERE)).outcome == "changed"
+    await pair.settles("two", NOTE, "of one")
+
+
+async def test_a_row_is_read_in_the_words_of_replication(
+    links: ReplicationLinks, pair: Pair
+) -> None:
+    """A value that is spelt in another way would seem to be overwritten."""
+    await pair.execute("one", """INSERT INTO "Odd ""1"" table" VALUES (7, 'b', true)""")
+    here = PostgreSql(SECRETS, THERE, database("one"), database("two"))
+    sent = [written async for written in here.pending(THERE.subscription, 5)]
+    assert [await here.current(written.row) for written in sent] == [
+        {"a": "7", "b": "b        ", "yes": "t"}
+    ]
+    assert await here.current(Row('public.Odd "1" table', (("a", "8"), ("b", "b")))) is None

@@ -1,0 +1,33 @@
+"""A trace shows every remote effect, and which order of which switchover it belongs to."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from activities.runtime import tracing as telemetry
+from activities.runtime.tracing import effect
+from tests.support.ssh_machines import errand
+from workflows.model.actions.change import StopMonitor
+from workflows.model.estate import Node
+
+
+def test_an_effect_is_a_span(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the words of the operator's own report, and nothing secret."""
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(telemetry, "_TRACER", provider.get_tracer("test"))
+    with effect(errand(node, StopMonitor(node="server1")), "stop the Monitor on server1"):
+        pass
+    (span,) = spans.get_finished_spans()
+    assert span.name == "stop the Monitor on server1"
+    assert dict(span.attributes or {}) == {
+        "switchover": "run-1",
+        "stage": "stage",
+        "order": "stop_monitor.server1",
+        "round": 1,
+        "node": "server1",
+    }

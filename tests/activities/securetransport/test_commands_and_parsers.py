@@ -1,0 +1,288 @@
+"""What is said to machines, and how their answers are read; whatever is unknown stays unknown."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from activities.load_balancer import hosts_file
+from activities.nodes import linux
+from activities.nodes.linux import Doors
+from activities.securetransport import admin_responses as answers
+from activities.securetransport import scripts as securetransport
+from activities.securetransport.admin_responses import Installed
+from activities.transport.secrets import Secrets
+from tests.support.ssh_machines import SshServer, make_node
+from workflows.errors import AccessRefused, BadInput, NotReady, OutcomeUnknown
+from workflows.model.estate import Node, Protocol
+from workflows.model.results import Service, State
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """A node that nothing is sent to."""
+    return make_node(SshServer(port=22), tmp_path, filedrivehome="/opt/st", alias="st1")
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("banner", State.RUNNING),
+        ("down", State.STOPPED),
+        ("disabled", State.DISABLED),
+        ("twice", State.UNKNOWN),
+        ("then_noise", State.UNKNOWN),
+        ("no_admin", State.UNKNOWN),
+        ("other", State.UNKNOWN),
+    ],
+)
+def test_a_status_is_one_known_line_at_the_end(name: str, state: State) -> None:
+    """Noise may come before it; two answers, another's answer or none settle nothing."""
+    text = (GOLDEN / f"status_{name}.txt").read_text()
+    assert securetransport.parse_status(Service.SSH, text).state is state
+
+
+def test_silence_is_not_stopped() -> None:
+    """A script that prints nothing said nothing."""
+    seen = securetransport.parse_status(Service.SSH, "")
+    with pytest.raises(OutcomeUnknown, match="server1: ssh: its status cannot be read"):
+        seen.known("server1: ssh")
+    assert not seen.down
+
+
+def test_commands_name_script_alias_and_timeout(node: Node) -> None:
+    """Absolute paths, the alias first, and never a graceful stop without its timeout."""
+    stop = securetransport.stop_gracefully(node, Service.HTTP, timedelta(minutes=2))
+    assert str(stop) == "/opt/st/bin/stop_httpd -A st1 -g -timeout 120"
+    assert str(securetransport.stop_all(node)) == "/opt/st/bin/stop_all -A st1"
+    assert str(securetransport.status(node, Service.TRANSACTION_MANAGER)).endswith(
+        "status_tm -A st1"
+    )
+
+
+def test_a_sites_own_monitor_command_is_taken_as_it_is(tmp_path: Path) -> None:
+    """On 5.4 the Monitor ran from cron: its commands are the site's."""
+    monitor = {"stop": ["/usr/local/bin/cron-off", "st"], "status": ["/usr/local/bin/cron-says"]}
+    node = make_node(SshServer(port=22), tmp_path, monitor=monitor)
+    assert securetransport.stop_monitor(node).words == ("/usr/local/bin/cron-off", "st")
+    assert securetransport.installed([], node, Service.MONITOR) is None
+
+
+def test_a_missing_script_is_disabled_absent_or_a_riddle(node: Node) -> None:
+    """Only what the estate does not expect may be missing without a reason."""
+    listing = ["status_sshd", "start_ftpd.disable"]
+
+    def seen(service: Service) -> State | None:
+        sighting = securetransport.installed(listing, node, service)
+        return sighting.state if sighting else None
+
+    assert seen(Service.SSH) is None
+    assert seen(Service.FTP) is State.DISABLED
+    assert seen(Service.PESIT) is State.ABSENT
+    assert seen(Service.TRANSACTION_MANAGER) is State.UNKNOWN
+
+
+def test_sessions_are_counted_at_our_own_doors() -> None:
+    """Established, to our ports, on our addresses, and not from those who only watch."""
+    sockets = linux.parse_sockets((GOLDEN / "tcp.txt").read_text())
+    ours = Doors(("127.10.1.61",), ("127.10.1.9",))
+    assert ours.sessions(sockets, (8022,)) == 1
+    assert ours.sessions(sockets, (8022, 8443)) == 2
+    assert Doors(("127.10.1.61",), ("127.10.1.0/24",)).sessions(sockets, (8022, 8443)) == 0
+    assert Doors(()).sessions(sockets, (8022, 8443)) == 5
+    assert ours.listening(sockets) == {8022, 8443}
+    assert Doors(("127.10.1.62",)).listening(sockets) == {8443}
+
+
+def test_both_families_of_addresses_are_read() -> None:
+    """IPv6 is IPv6, and IPv4 in its clothes is IPv4."""
+    sockets = linux.parse_sockets((GOLDEN / "tcp.txt").read_text())
+    assert [str(s.local) for s in sockets[-2:]] == ["127.10.1.61", "2001:db8::1"]
+    assert all(isinstance(s.peer, ipaddress.IPv4Address) for s in sockets[:6])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "end\n", "  sl  local_address\n", "  sl local_address\nx\nend\n"]
+)
+def test_half_a_table_is_no_table(text: str) -> None:
+    """A reading that broke off never counts as zero connections."""
+    with pytest.raises(OutcomeUnknown):
+        linux.parse_sockets(text)
+
+
+def test_this_machines_own_tables_can_be_read() -> None:
+    """The command and its parser fit the kernel they meet."""
+    command = linux.sockets().words
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert isinstance(linux.parse_sockets(text), tuple)
+
+
+def test_a_pid_file_counts_only_with_its_own_process(tmp_path: Path) -> None:
+    """A stale one may remain, and its number may have been given to another process."""
+    run = tmp_path / "var/run"
+    (run / "admin").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (run / "admin/tomcat.pid").write_text(f"{os.getpid()}\n")
+    (run / "tm.pid").write_text("999999999\n")
+    (run / "sshd.pid").write_text(f"{os.getpid()}\n")
+    os.utime(run / "sshd.pid", (1_000_000_000, 1_000_000_000))
+    (run / "db.pid").write_text("")
+    files = ["admin/tomcat.pid", "tm.pid", "sshd.pid", "db.pid", "httpd.pid"]
+    command = linux.processes(str(tmp_path), files).words
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert linux.parse_processes(text) == {"admin/tomcat.pid"}
+
+
+def test_an_installation_that_is_not_there_is_no_stopped_one(tmp_path: Path) -> None:
+    """An unmounted FILEDRIVEHOME has no PID files either."""
+    command = linux.processes(str(tmp_path / "nowhere"), ["tm.pid"]).words
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode != 0
+    with pytest.raises(OutcomeUnknown):
+        linux.parse_processes(answer.stdout)
+
+
+@pytest.mark.parametrize(
+    "text", ["clock 100\nend\n", "clock 100 1\npid tm.pid\nend\n", "", "end\n"]
+)
+def test_half_a_list_of_processes_is_none(text: str) -> None:
+    """What broke off says nothing about what runs."""
+    with pytest.raises(OutcomeUnknown):
+        linux.parse_processes(text)
+
+
+def test_digests_and_clocks_are_read_or_refused() -> None:
+    """An error message is neither."""
+    digest = "a" * 64
+    assert linux.parse_digest(f"{digest}  /opt/st/bin/taeh\n") == digest
+    assert linux.parse_clock("1700000000\n") == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert linux.parse_orphans("Welcome\n7.17000.5 /s/b c.m_inproc\0end\n") == {
+        ("/s/b c.m_inproc", "7.17000.5")
+    }
+    for parse in (linux.parse_digest, linux.parse_clock):
+        with pytest.raises(OutcomeUnknown):
+            parse("sha256sum: taeh: No such file or directory")
+
+
+HOSTS = """\
+127.0.0.1 localhost
+# BEGIN switchover
+10.1.0.1 edge1  # comment
+# a site's own remark
+10.1.0.2 edge2
+# END switchover
+198.51.100.7 monitoring
+"""
+WANTED = {"edge1": "10.2.0.1", "edge2": "10.2.0.2"}
+
+
+def test_only_our_lines_are_rewritten() -> None:
+    """Everything outside the markers, and what is none of our names inside, stays as it was."""
+    text = hosts_file.pointed_at(HOSTS, WANTED, "lb1")
+    assert text.splitlines() == [
+        "127.0.0.1 localhost",
+        "# BEGIN switchover",
+        "# a site's own remark",
+        "10.2.0.1 edge1",
+        "10.2.0.2 edge2",
+        "# END switchover",
+        "198.51.100.7 monitoring",
+    ]
+    assert hosts_file.addresses(text, WANTED) == WANTED
+    assert hosts_file.pointed_at(text, WANTED, "lb1") == text
+
+
+def test_a_file_without_markers_gets_them() -> None:
+    """At its end, where no line of the site stands in the way."""
+    text = hosts_file.pointed_at("127.0.0.1 localhost", WANTED, "lb1")
+    assert hosts_file.addresses(text, WANTED) == WANTED
+    assert text.startswith("127.0.0.1 localhost\n# BEGIN switchover\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"{HOSTS}10.9.9.9 edge1\n", "line 8 of the hosts file is not ours to change"),
+        (HOSTS.replace("edge2", "edge2 printer"), "line 5 .* put edge2 on a line of its own"),
+        (HOSTS.replace("# END switchover\n", ""), "the markers in the hosts file are no pair"),
+        (HOSTS + HOSTS, "no pair"),
+    ],
+)
+def test_a_hosts_file_that_is_not_ours_to_change_is_refused(text: str, words: str) -> None:
+    """A name that stands elsewhere too would win, or lose, by its line number."""
+    with pytest.raises(NotReady, match=words):
+        hosts_file.pointed_at(text, WANTED, "lb1")
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("Running.", State.RUNNING),
+        ("Not running.", State.STOPPED),
+        ("Stopped.", State.STOPPED),
+        ("Shutdown in progress.", State.STOPPING),
+        ("Disabled.", State.DISABLED),
+        ("Resting.", State.UNKNOWN),
+    ],
+)
+def test_a_service_status_is_known_or_unknown(status: str, state: State) -> None:
+    """Other texts than the documented ones are never guessed at."""
+    assert answers.service_status({"status": status}, "server1").state is state
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"status": 1}, "Running."])
+def test_an_answer_of_another_shape_settles_nothing(body: object) -> None:
+    """A changed API is an unknown outcome, not a stopped service."""
+    with pytest.raises(OutcomeUnknown, match="server1"):
+        answers.service_status(body, "server1")
+
+
+def test_times_are_read_in_every_spelling_that_was_seen() -> None:
+    """RFC 2822, ISO 8601, milliseconds; anything else is no time."""
+    at = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    spellings = (1_700_000_000_000, "Tue, 14 Nov 2023 22:13:20 +0000", "2023-11-14T22:13:20Z")
+    assert {answers.moment(given) for given in spellings} == {at}
+    strange: tuple[object, ...] = (None, "yesterday", True, [])
+    assert {answers.moment(given) for given in strange} == {None}
+
+
+def test_a_session_list_is_a_list() -> None:
+    """And each session knows its protocol by any of its names."""
+    (session,) = answers.sessions([{"id": 7, "userName": "probe", "protocol": "SFTP"}], "edge1")
+    assert session.is_over(Protocol.SSH)
+    assert not session.is_over(Protocol.HTTP)
+    with pytest.raises(OutcomeUnknown):
+        answers.sessions({"result": []}, "edge1")
+
+
+def test_versions_are_compared_with_their_update_level() -> None:
+    """5.5 is not one version."""
+    said = {"version": "5.5", "updateLevel": "20240328", "osType": "Linux"}
+    assert answers.installed(said, "node1") == Installed("5.5 20240328", "Linux")
+    unsaid: tuple[object, ...] = ([], {}, {"version": ""}, {"updateLevel": "20240328"})
+    for strange in unsaid:
+        with pytest.raises(OutcomeUnknown):
+            answers.installed(strange, "node1")
+
+
+def test_secrets_are_found_by_reference_and_never_shown(tmp_path: Path) -> None:
+    """A missing secret is named by its reference; no value is ever in a message."""
+    file = tmp_path / "password"
+    file.write_text("hidden\n")
+    secrets = Secrets({"PASSWORD": "hidden"})
+    assert secrets.read("env:PASSWORD") == secrets.read(f"file:{file}") == "hidden"
+    for reference in ("env:OTHER", f"file:{tmp_path}/other"):
+        with pytest.raises(BadInput, match=reference.rpartition("/")[2]) as refusal:
+            secrets.read(reference)
+        assert "hidden" not in str(refusal.value)
+    with pytest.raises(AccessRefused, match="may not read it"):
+        secrets.read(f"file:{tmp_path}")
+    with pytest.raises(BadInput):
+        secrets.read("hidden")

@@ -1,0 +1,258 @@
+"""Estate files are read strictly, and outcomes are kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from activities.estate_files import EstateFiles, estates_in, read_estate
+from activities.transport.secrets import Secrets
+from tests.support import estates
+from workflows.errors import BadInput
+from workflows.model.progress import Outcome
+from workflows.planning.plan import Plan
+
+
+def write(directory: Path, given: dict[str, Any], name: str = "lab") -> Path:
+    """Write an estate file as an operator would."""
+    file = directory / f"{name}.yaml"
+    file.write_text(yaml.safe_dump(given, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def plans_in(directory: Path) -> dict[str, Plan]:
+    """Every file of a directory, by its name, as the plan that it has to be."""
+    return {
+        file.name: Plan.model_validate_json(file.read_text(encoding="utf-8"))
+        for file in directory.iterdir()
+    }
+
+
+async def test_a_file_becomes_the_plan_it_describes(tmp_path: Path) -> None:
+    """The plan's snapshot is the estate of the file."""
+    write(tmp_path, estates.written())
+    plan = await EstateFiles(tmp_path, tmp_path, Secrets({})).make_plan(estates.request())
+    assert plan.estate == estates.estate()
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "webhook.secret: env:SECRET: the worker's environment has no SECRET"),
+        ({"SECRET": "hunter2"}, "webhook.url: env:HOOK: the worker's environment has no HOOK"),
+        ({"SECRET": "", "HOOK": "https://x/"}, "webhook.secret: env:SECRET is empty"),
+        ({"SECRET": "hunter2", "HOOK": "ftp://hunter2/"}, "webhook.url: env:HOOK holds no address"),
+        ({"SECRET": "hunter2", "HOOK": "hunter2/x"}, "webhook.url: env:HOOK holds no address"),
+        ({"SECRET": "hunter2", "HOOK": "https:///x"}, "webhook.url: env:HOOK holds no address"),
+        ({"SECRET": "hunter2", "HOOK": "https://h:hunter2"}, "webhook.url: env:HOOK holds no"),
+    ],
+)
+async def test_a_webhook_that_leads_nowhere_is_refused_before_anything_happens(
+    tmp_path: Path, environment: dict[str, str], words: str
+) -> None:
+    """Not when the first notice is due; and neither address nor secret is said."""
+    hook = {"url": "env:HOOK", "secret": "env:SECRET"}
+    write(tmp_path, estates.written(webhook=hook))
+    files = EstateFiles(tmp_path, tmp_path, Secrets(environment))
+    with pytest.raises(BadInput) as refusal:
+        await files.make_plan(estates.request())
+    assert str(refusal.value).startswith(f"{tmp_path / 'lab.yaml'}: {words}")
+    assert "hunter2" not in str(refusal.value)
+    assert refusal.value.__suppress_context__
+    resolvable = Secrets({"HOOK": "http://hook.example.com/token", "SECRET": "hunter2"})
+    plan = await EstateFiles(tmp_path, tmp_path, resolvable).make_plan(estates.request())
+    assert "token" not in plan.model_dump_json()
+
+
+def test_an_unknown_estate_is_told_which_ones_there_are(tmp_path: Path) -> None:
+    """A typing mistake is answered by the right names."""
+    write(tmp_path, estates.written())
+    with pytest.raises(BadInput, match=r"no estate lap: .* has lab; name one of these"):
+        read_estate(tmp_path, "lap")
+
+
+def test_an_empty_directory_says_so(tmp_path: Path) -> None:
+    """Nothing there is an answer, too."""
+    assert estates_in(tmp_path) == []
+    with pytest.raises(BadInput, match="has none"):
+        read_estate(tmp_path, "lab")
+
+
+def test_a_file_and_its_estate_share_one_name(tmp_path: Path) -> None:
+    """A copied file cannot switch the estate it was copied from."""
+    write(tmp_path, estates.written(), "copy")
+    with pytest.raises(BadInput, match="calls itself lab"):
+        read_estate(tmp_path, "copy")
+
+
+def _first_node(given: dict[str, Any]) -> dict[str, Any]:
+    node: dict[str, Any] = given["clusters"][0]["nodes"][0]
+    return node
+
+
+def _no_servers(given: dict[str, Any]) -> None:
+    del given["clusters"][0]["nodes"][:2]
+
+
+def _no_nodes(given: dict[str, Any]) -> None:
+    given["clusters"][0]["nodes"] = []
+
+
+def _name_twice(given: dict[str, Any]) -> None:
+    _first_node(given)["name"] = "cluster2-server1"
+
+
+def _shared_node(given: dict[str, Any]) -> None:
+    _first_node(given)["address"] = given["clusters"][1]["nodes"][0]["address"]
+
+
+def _secret_in_clear(given: dict[str, Any]) -> None:
+    given["defaults"]["admin"]["password"] = "hunter2"
+
+
+def _unknown_key(given: dict[str, Any]) -> None:
+    given["load_balancer"]["timeout"] = 5
+
+
+def _unknown_kind(given: dict[str, Any]) -> None:
+    _first_node(given)["kind"] = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_no_servers, "cluster1 has no node of kind server"),
+        (_no_nodes, "clusters.0.nodes: "),
+        (_name_twice, "the name cluster2-server1 is given twice"),
+        (_shared_node, "clusters share no node"),
+        (_secret_in_clear, "admin.password: a secret in clear does not belong here"),
+        (_unknown_key, "load_balancer.timeout: "),
+        (_unknown_kind, "clusters.0.nodes.0.kind: "),
+    ],
+)
+def test_a_mistake_is_named_by_its_key(
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    """One sentence names the file and the key, and never repeats a value."""
+    given = estates.written()
+    spoil(given)
+    file = write(tmp_path, given)
+    with pytest.raises(BadInput) as refusal:
+        read_estate(tmp_path, "lab")
+    sentence = str(refusal.value)
+    assert str(file) in sentence
+    assert words in sentence
+    assert "hunter2" not in sentence
+    assert "\n" not in sentence
+    # Temporal sends causes along: what pydantic knew of the input must not be among them.
+    assert refusal.value.__cause__ is None
+    assert refusal.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: lab\nname: other\n", "line 2: the key name is given twice"),
+        ("name: lab\ntiming: {grace: 1, grace: 2}\n", "line 2: the key grace is given twice"),
+        ("password: *hunter2\n", "line 1, column 11: this is not YAML"),
+        ("password: !hunter2 x\n", "line 1, column 11: this is not YAML"),
+        ("name: [hunter2\n", "this is not YAML"),
+        ("name: 2026-13-45\n", "this is not YAML"),
+        ("? [hunter2]\n: x\n", "line 1, column 3: this is not YAML"),
+        ("hunter2\n", "holds no estate"),
+        ("", "holds no estate"),
+    ],
+)
+def test_what_is_no_yaml_is_refused_by_line(tmp_path: Path, text: str, words: str) -> None:
+    """PyYAML's own words may repeat a secret: only the place is told."""
+    (tmp_path / "lab.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput) as refusal:
+        read_estate(tmp_path, "lab")
+    assert words in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_merged_mappings_may_be_overridden(tmp_path: Path) -> None:
+    """YAML's own way to say a thing once is no duplicate key."""
+    text = "base: &base {a: 1}\nother: &other {b: 2}\nboth: {<<: *base, <<: *other, a: 3}\n"
+    (tmp_path / "lab.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match="not a usable estate"):
+        read_estate(tmp_path, "lab")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """A file in another encoding, or no text at all, is one sentence."""
+    (tmp_path / "lab.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(BadInput, match="not UTF-8"):
+        read_estate(tmp_path, "lab")
+
+
+async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
+    """A second attempt replaces the file of the first, and nothing else is left behind."""
+    started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    outcome = Outcome(
+        outcome="completed",
+        words="done",
+        estate="lab",
+        source="cluster1",
+        target="cluster2",
+        reason="",
+        identity="0c6d",
+        plan_hash="f" * 64,
+        started=started,
+        ended=started,
+        seconds=0,
+        drain_seconds=0,
+        stages=(),
+    )
+    records = tmp_path / "records"
+    files = EstateFiles(tmp_path, records, Secrets({}))
+    kept = [await files.keep_outcome(outcome) for _ in range(2)]
+    assert kept == [str(records / "lab-20260102T030405Z-0c6d.json")] * 2
+    assert [str(file) for file in records.iterdir()] == kept[:1]
+    assert [Outcome.model_validate_json(file.read_bytes()) for file in records.iterdir()] == [
+        outcome
+    ]
+
+
+async def test_a_reviewed_plan_is_kept_under_its_hash(tmp_path: Path) -> None:
+    """Written again it is the same file; a later start can say what has changed since."""
+    write(tmp_path, estates.written())
+    files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
+    plan = await files.make_plan(estates.request())
+    kept = {await files.keep_plan(plan) for _ in range(2)}
+    assert kept == {f"{tmp_path}/records/plans/{plan.hash}.json"}
+    assert plans_in(tmp_path / "records/plans") == {f"{plan.hash}.json": plan}
+    write(tmp_path, estates.written(timing={"grace": 60}))
+    with pytest.raises(BadInput, match=r"\n- timing.grace: 120 s -> 60 s\n"):
+        await files.make_plan(estates.request(plan_hash=plan.hash))
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "{}", '{"estate": 1}'])
+async def test_a_kept_plan_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    """The refusal stands, and says that nobody can tell what has changed."""
+    write(tmp_path, estates.written())
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / f"{'0' * 64}.json").write_text(text)
+    files = EstateFiles(tmp_path, tmp_path, Secrets({}))
+    for pinned in ("0" * 64, "1" * 64):
+        with pytest.raises(BadInput, match="has not kept the reviewed one"):
+            await files.make_plan(estates.request(plan_hash=pinned))
+
+
+async def test_a_hash_that_is_none_is_no_file_name(tmp_path: Path) -> None:
+    """Whoever may start a run must not be able to look around on the worker."""
+    write(tmp_path, estates.written())
+    files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
+    plan = await files.make_plan(estates.request())
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(plan.model_dump_json())
+    (tmp_path / "records/plans").mkdir(parents=True)
+    for name in ("../../elsewhere", str(elsewhere.with_suffix(""))):
+        with pytest.raises(BadInput, match="has not kept the reviewed one"):
+            await files.make_plan(estates.request(plan_hash=name))

@@ -1,0 +1,64 @@
+"""A sample of what `scripts/prove` does exhaustively: crashes, and faults that are taken back.
+
+One file, so that these do not run side by side: each has several estates of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.campaigns.crash.points import KINDS
+
+ROOT = Path(__file__).parents[2]
+POINTS = 24
+CASES = (
+    "stop_monitors:cluster1-edge1:lost",
+    "suspend_replication:database2:unknown",
+    "redirect_traffic:loadbalancer1:refused",
+    "stop_scheduling:gate:rejected",
+    "start_scheduling:cluster2-server1:unreachable",
+    "drain_protocol_servers:cluster1-edge1:refused:retry",
+    "drain_protocol_servers:cluster1-server1:lost:roll-back",
+)
+
+
+async def sampled(result: Path, *words: str) -> dict[str, Any]:
+    """Run a campaign of the lab that must find nothing wrong; return what it found."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "lab", *words, "--labs", "2", "--json", str(result)),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    text = await asyncio.to_thread(result.read_text, encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@pytest.mark.timeout(900)
+async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) -> None:
+    """Worker, server, network and a node, killed at points of every kind during switchovers."""
+    seen = await sampled(tmp_path / "crash.json", "crash", "--points", str(POINTS))
+    assert sum(seen["points"].values()) >= POINTS
+    assert all(seen["points"][kind] for kind in KINDS)
+    assert seen["completed"] == seen["runs"]
+
+
+@pytest.mark.timeout(900)
+async def test_whatever_fails_is_taken_back(tmp_path: Path) -> None:
+    """Every kind of fault, a rejected gate, and both answers after the point of no return."""
+    only = [word for case in CASES for word in ("--only", case)]
+    seen = await sampled(tmp_path / "undo.json", "undo", *only)
+    assert seen["as_wished"] == seen["cases"] == len(CASES)
+    assert seen["outcomes"] == {"rolled_back": len(CASES) - 1, "completed": 1}
+    assert seen["totals"]["traffic.failed"] == 0
+    assert seen["totals"]["traffic.straddling"] > 0

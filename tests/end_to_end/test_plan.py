@@ -1,0 +1,80 @@
+"""`switchover plan` against a living estate that nobody can write to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+
+from lab import records
+from tests.support.console import Operator
+from tests.support.directories import fresh_directory
+from tests.support.read_only_lab import Apart, lab_apart
+from tests.support.worker_process import worker_process
+
+MOVE = ("--from", "cluster1", "--to", "cluster2")
+CHANGING = {
+    "stop_monitor": {False},
+    "suspend_replication": {False},
+    "redirect": {False},
+    "stop_scheduling": {False},
+    "start_scheduling": {False},
+    "stop_gracefully": {False},
+    "stop_transaction_manager": {False},
+    "stop_remaining": {False},
+}
+"""Whether what each kind of order wishes for holds, on an estate in its baseline."""
+
+UNWRITABLE = {"ledger_not_writable", "hosts_file_not_writable"}
+
+
+@pytest.fixture
+async def apart() -> AsyncIterator[Apart]:
+    """A lab of its own."""
+    root = fresh_directory()
+    async with lab_apart(root) as apart:
+        yield apart
+    await asyncio.to_thread(shutil.rmtree, root)
+
+
+async def reviewed(apart: Apart, address: str, place: Path) -> dict[str, Any]:
+    """Have a worker and the console, both real processes, make a review."""
+    estates = str(apart.layout.estate_file.parent)
+    words = ("--estates", estates, "--records", str(place / "records"))
+    async with worker_process(*words, TEMPORAL_ADDRESS=address) as worker:
+        await worker.says("ready")
+        said = await Operator(address).types("plan", "lab", *MOVE, "--json")
+    assert said.code == 0, said.words
+    read: dict[str, Any] = json.loads(said.out)
+    return read
+
+
+async def test_a_plan_is_shown_of_an_estate_that_nobody_can_write_to(
+    apart: Apart, temporal: Client, tmp_path: Path
+) -> None:
+    """Machines and storages read-only, and all is read, spelled and judged; nothing was done."""
+    ledgers = [node.ledger for node in apart.layout.nodes]
+    with apart.read_only() as locked:
+        before = apart.files()
+        assert not locked or all(apart.refuses(root / "anything") for root in apart.roots)
+        read = await reviewed(apart, temporal.service_client.config.target_host, tmp_path)
+        assert apart.files() == before
+    kinds = {step["order"].partition(".")[0] for step in read["steps"]}
+    holds = {
+        kind: {s["holds"] for s in read["steps"] if s["order"].partition(".")[0] == kind}
+        for kind in kinds & set(CHANGING)
+    }
+    assert holds == CHANGING
+    # Nobody even tried: a marker file, say, would have been refused, and that is a finding.
+    assert {f["name"] for f in read["findings"]} == (UNWRITABLE if locked else set())
+    assert all(s["commands"] for s in read["steps"] if s["stage"] != "check_prerequisites")
+    assert list(records.read(apart.layout.effects)) == []
+    assert not any(ledger.exists() for ledger in ledgers)
+    kept = tmp_path / "records/plans" / f"{read['hash']}.json"
+    assert kept.exists()

@@ -1,0 +1,76 @@
+"""A switchover of the whole lab, started and answered with the temporal CLI."""
+
+from __future__ import annotations
+
+from tests.support.whole_lab import House
+from workflows.model.progress import Step
+from workflows.model.stages import Slug
+
+DRAINED = {
+    (f"cluster1-{node}", service)
+    for node in ("server1", "server2", "edge1", "edge2")
+    for service in ("ssh", "http")
+} | {("cluster1-server1", "tm"), ("cluster1-server2", "tm")}
+"""What the vendor's manual has us stop gracefully on the lab's source."""
+
+
+async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -> None:
+    """The README's words start it, a signal approves it, and the estate did all of it once."""
+    orphan = house.lab.layout.cluster("cluster1").storage / "accounts/.old.m_inproc"
+    orphan.write_text("half a file", encoding="utf-8")
+    async with house.worker() as worker:
+        await worker.says("ready: worker on task queue switchover")
+        await house.start(approve_before=["redirect_traffic"], reason="a test")
+        progress = await house.reaches(lambda p: p.waiting is not None)
+        assert progress.waiting is not None
+        assert progress.waiting.stage is Slug.REDIRECT_TRAFFIC
+        assert all(entry["service"] == "monitor" for entry in house.effects())
+        await house.signal("approve", stage="redirect_traffic", by="ann")
+        outcome = await house.outcome()
+    assert outcome.outcome == "completed"
+    assert all(stage.step is Step.DONE for stage in outcome.stages)
+    assert house.counted("drain") == dict.fromkeys(DRAINED, 1)
+    assert house.counted("stopped") == dict.fromkeys(DRAINED, 1)
+    assert house.counted("redirect") == {("loadbalancer1", "traffic"): 1}
+    assert set(house.counted("disable").values()) == {1}
+    assert len(house.counted("disable")) == 2
+    assert outcome.record is not None
+    assert [(f.name, f.seen) for f in outcome.findings] == [("orphaned_file", str(orphan))]
+
+
+async def test_a_killed_worker_repeats_no_graceful_stop(house: House) -> None:
+    """A kill -9 after the first graceful stop was claimed, before its end is known."""
+    house.switch(graceful_stop_ends="at_timeout", transaction_manager_clock=6)
+    house.describe(timing=house.estate["timing"] | {"grace": 5})
+    async with house.worker() as worker:
+        await worker.says("ready")
+        await house.start()
+        await house.sees(lambda: bool(house.counted("drain")))
+        worker.process.kill()
+        await worker.process.wait()
+    assert not house.counted("stopped")
+    async with house.worker() as worker:
+        await worker.says("ready")
+        outcome = await house.outcome()
+    assert outcome.outcome == "completed"
+    assert house.counted("drain") == dict.fromkeys(DRAINED, 1)
+    assert house.counted("stopped") == dict.fromkeys(DRAINED, 1)
+
+
+async def test_a_worker_killed_while_the_transaction_managers_drain_repeats_nothing(
+    house: House,
+) -> None:
+    """The step whose repetition hurts most is begun once, whoever began it."""
+    house.switch(graceful_stop_ends="at_timeout", transaction_manager_clock=6)
+    house.describe(timing=house.estate["timing"] | {"grace": 2})
+    async with house.worker() as worker:
+        await worker.says("ready")
+        await house.start()
+        await house.sees(lambda: any(service == "tm" for _, service in house.counted("drain")))
+        worker.process.kill()
+        await worker.process.wait()
+    async with house.worker() as worker:
+        await worker.says("ready")
+        outcome = await house.outcome()
+    assert outcome.outcome == "completed"
+    assert house.counted("drain") == dict.fromkeys(DRAINED, 1)

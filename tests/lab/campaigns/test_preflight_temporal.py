@@ -1,0 +1,166 @@
+"""Does every fault that can be planted in Temporal and the estate file show, and go again?"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from lab.campaigns.preflight_faults import earlier_runs as history
+from lab.campaigns.preflight_faults import estate, temporal
+from lab.campaigns.preflight_faults.actions import NotPlanted
+from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.registry import Garden
+from lab.environment.estate_file import write_estate
+from lab.environment.lab import claimed_block
+from lab.environment.temporal import TemporalServer
+from lab.keys import make_keys
+from lab.layout import Layout
+from lab.product_driver import Product
+from workflows.model.estate import Estate
+
+PLANTS = (*estate.PLANTS, *history.PLANTS, *temporal.PLANTS)
+RUN = "switchover-lab"
+
+Reading = Callable[[Layout, Client, str], Awaitable[bool]]
+
+
+@pytest.fixture(scope="module")
+async def layout() -> AsyncIterator[Layout]:
+    """A lab of which only Temporal, a worker and the estate file are there."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lab-temporal-") as directory,
+        claimed_block() as block,
+    ):
+        layout = Layout(Path(directory), block)
+        for node in layout.nodes:
+            node.home.mkdir(parents=True)
+        make_keys(layout)
+        write_estate(layout)
+        server = TemporalServer(layout)
+        product = Product(layout, server.address)
+        try:
+            await server.start()
+            await product.start_worker()
+            yield layout
+        finally:
+            await product.stop()
+            await server.stop()
+
+
+async def a_run_is_open(layout: Layout, client: Client, place: str) -> bool:
+    """Whether the estate's lock is taken."""
+    return await _last(client) is WorkflowExecutionStatus.RUNNING
+
+
+async def there_was_one_lately(layout: Layout, client: Client, place: str) -> bool:
+    """Whether a switchover completed, and the estate wants more rest than there was."""
+    if await _last(client) is not WorkflowExecutionStatus.COMPLETED:
+        return False
+    run = client.get_workflow_handle(RUN)
+    done = (await run.describe()).close_time
+    rest = Estate.model_validate(_described(layout)).timing.cool_down
+    outcome = await run.result()
+    assert done is not None
+    return outcome["outcome"] == "completed" and datetime.now(UTC) - done < rest
+
+
+async def an_attribute_is_missing(layout: Layout, client: Client, place: str) -> bool:
+    """Whether the server knows one of ours no longer."""
+    answer = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    return not {"SwitchoverEstate", "SwitchoverStage", "SwitchoverState"} <= set(
+        answer.custom_attributes
+    )
+
+
+async def two_builds_ask_for_work(layout: Layout, client: Client, place: str) -> bool:
+    """Whether workers with different code are there."""
+    return len(await temporal.builds(client)) == 2
+
+
+async def it_is_installed_elsewhere(layout: Layout, client: Client, place: str) -> bool:
+    """Whether the estate gives it another path, which leads to the same installation."""
+    homes = {
+        node.name: Path(node.filedrivehome)
+        for node in Estate.model_validate(_described(layout)).nodes
+    }
+    relative = {str(home).replace(name, "NODE") for name, home in homes.items()}
+    same = homes[place].samefile(layout.node(place).home)
+    return len(relative) == 2 and same
+
+
+SEEN: dict[str, Reading] = {
+    "switchover_running": a_run_is_open,
+    "cooling_down": there_was_one_lately,
+    "search_attributes_missing": an_attribute_is_missing,
+    "workers_differ": two_builds_ask_for_work,
+    "installation_path_differs": it_is_installed_elsewhere,
+}
+
+
+@pytest.mark.timeout(240)  # a server names a worker for more than a minute after its end
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+async def test_a_fault_shows_and_goes_without_a_trace(layout: Layout, plant: Plant) -> None:
+    """Others see it when it is planted, and no longer when it is taken out."""
+    server = await temporal.temporal(layout)
+    seen, garden = SEEN[plant.name], Garden(layout)
+    before = layout.estate_file.read_bytes()
+    assert not await seen(layout, server, plant.place)
+
+    await garden.sow(plant.name)
+    try:
+        assert await seen(layout, server, plant.place)
+    finally:
+        await garden.clear()
+
+    assert not await seen(layout, server, plant.place)
+    assert layout.estate_file.read_bytes() == before
+    assert [file.name for file in layout.estate_file.parent.iterdir()] == ["lab.yaml"]
+
+
+async def test_what_runs_for_somebody_stays(layout: Layout) -> None:
+    """A run that holds the estate's lock is not replaced, and not forgotten."""
+    client = await temporal.temporal(layout)
+    run = await client.start_workflow("Switchover", id=RUN, task_queue="somebody")
+    try:
+        with pytest.raises(NotPlanted, match="open already"):
+            await Garden(layout).sow("switchover_running")
+        await Garden(layout).clear()
+
+        assert await a_run_is_open(layout, client, "lab")
+    finally:
+        await run.terminate()
+
+
+async def test_a_lab_without_temporal_says_so(tmp_path: Path) -> None:
+    """As ``lab up`` is one."""
+    with pytest.raises(NotPlanted, match="no Temporal server"):
+        await Garden(Layout(tmp_path, "127.9.7")).sow("workers_differ")
+
+
+async def test_another_estate_is_no_place(layout: Layout) -> None:
+    """The lab knows one."""
+    with pytest.raises(NotPlanted, match="no place lab2"):
+        await Garden(layout).sow("workers_differ", "lab2")
+
+
+async def _last(client: Client) -> WorkflowExecutionStatus | None:
+    try:
+        return (await client.get_workflow_handle(RUN).describe()).status
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+def _described(layout: Layout) -> object:
+    with estate.described(layout) as described:
+        return described

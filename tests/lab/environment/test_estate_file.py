@@ -1,0 +1,73 @@
+"""Can a product be told of the lab, and an operator of every key?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from lab.environment.estate_file import describe
+from lab.keys import make_keys
+from lab.layout import Layout
+from workflows.model.estate import Estate, Kind
+
+EXAMPLE = Path(__file__).parents[3] / "docs/estate.example.yaml"
+
+
+@pytest.mark.parametrize(("servers", "edges"), [(1, 0), (2, 2), (20, 20)])
+def test_every_size_of_lab_is_a_valid_estate(tmp_path: Path, servers: int, edges: int) -> None:
+    """The lab describes itself as an operator would, without any secret in clear."""
+    layout = Layout(tmp_path, "127.9.8", servers, edges)
+    make_keys(layout)
+
+    estate = Estate.model_validate(yaml.safe_load(yaml.safe_dump(describe(layout))))
+
+    assert len(estate.nodes) == 2 * (servers + edges)
+    assert {node.kind for node in estate.nodes} == {Kind.SERVER, *([Kind.EDGE] if edges else [])}
+    assert "lab-admin" not in estate.model_dump_json()
+
+
+def test_the_example_is_an_estate() -> None:
+    """What operators start from is valid as it stands."""
+    estate = Estate.model_validate(yaml.safe_load(EXAMPLE.read_text()))
+
+    assert estate.name == "production"
+    assert all(cluster.servers and cluster.edges for cluster in estate.clusters)
+
+
+def test_the_example_explains_every_key() -> None:
+    """Every key of the model has a comment in the example, on its line or before it."""
+    explained = set(keys_explained(EXAMPLE.read_text()))
+
+    assert {"defaults", *keys_of(Estate)} - explained == set()
+
+
+def keys_of(model: type[BaseModel]) -> Iterator[str]:
+    """Every key of a model and of the models inside it."""
+    for name, field in model.model_fields.items():
+        yield name
+        for inner in models_in(field.annotation):
+            yield from keys_of(inner)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any annotation
+    """The models that an annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def keys_explained(text: str) -> Iterator[str]:
+    """Keys with a comment behind them or on the line before, commented-out keys too."""
+    before = ""
+    for line in text.splitlines():
+        found = re.match(r"[ #-]*([a-z_]+):(?!\S)", line)
+        if found and (before.lstrip().startswith("#") or " #" in line.strip("# ")):
+            yield found[1]
+        before = line

@@ -1,0 +1,141 @@
+"""Does a lab come up whole, return to its baseline, and leave nothing behind?"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import yaml
+
+from lab.environment.baseline import differences
+from lab.environment.lab import Lab, claimed_block
+from lab.simulation_options import Switches
+from tests.support.polling import eventually
+
+HERE = Path(__file__).parents[3]
+
+
+@contextmanager
+def another_lab(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """A small lab in a process of its own, ready."""
+    words = ["-m", "lab", "up", "--servers", "1", "--edges", "0", "--dir", str(directory)]
+    with subprocess.Popen(
+        [sys.executable, *words], cwd=HERE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        try:
+            assert process.stdout.readline() == f"ready: {directory}/estates/lab.yaml\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """A lab's process and everything it has started."""
+    parent = psutil.Process(process.pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run; a dead one that its new parent has not collected does not."""
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+async def run(*words: object) -> None:
+    """Run a script of a simulated machine."""
+    process = await asyncio.create_subprocess_exec(
+        *map(str, words), stdout=asyncio.subprocess.DEVNULL
+    )
+    assert await process.wait() == 0
+
+
+async def test_a_lab_comes_up_in_its_baseline(whole_lab: Lab) -> None:
+    """Everything runs that should, nothing else, and nobody has done anything yet."""
+    assert await whole_lab.at_baseline() == []
+    assert await differences(whole_lab.layout) == []
+
+
+async def wreck(lab: Lab) -> None:
+    """Do what a long day of switchovers may do."""
+    layout = lab.layout
+    one, two = layout.clusters
+    await run(one.servers[0].home / "bin/stop_all")
+    await run(two.edges[0].home / "bin/stop_sshd", "-g", "-timeout", "600")
+    (one.nodes[1].ledger / "claims").mkdir(parents=True)
+    (two.storage / "inbox/order").write_text("order")
+    Switches(monitor_interval=9).write(layout.switches)
+    lab.load_balancer.hosts_file.write_text("127.0.0.1 localhost\n")
+    async with await psycopg.AsyncConnection.connect(two.dsn, autocommit=True) as connection:
+        await connection.execute("DELETE FROM account")
+        await connection.execute("ALTER SUBSCRIPTION cluster1_to_cluster2 DISABLE")
+
+
+async def test_a_reset_mends_everything_in_place(whole_lab: Lab) -> None:
+    """Whatever was done, seconds later it is the baseline again, under the same addresses."""
+    await wreck(whole_lab)
+    assert len(await whole_lab.at_baseline()) >= 8
+    different = "\n".join(await differences(whole_lab.layout))
+    for place in ("cluster1-server1", "cluster2-edge1", "database2", "loadbalancer1"):
+        assert place in different
+
+    began = time.monotonic()
+    await whole_lab.reset()
+    took = time.monotonic() - began
+
+    assert await whole_lab.at_baseline() == []
+    assert took < 6  # two seconds on a machine that has nothing else to do
+
+
+async def test_a_killed_lab_leaves_no_process(whole_lab: Lab) -> None:
+    """Two labs live at once; SIGKILL ends all of one and nothing of the other."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lab-killed-") as directory,
+        another_lab(Path(directory)) as other,
+    ):
+        members = family(other)
+        assert len(members) > 10
+        other.kill()
+
+        async def gone() -> bool:
+            return alive(members) == []
+
+        await eventually(gone)
+
+    assert await whole_lab.at_baseline() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_lab_that_is_told_to_end_ends(tmp_path: Path, number: signal.Signals) -> None:
+    """It leaves in order, also where its databases could not enter its directory."""
+    tmp_path.chmod(0o700)
+    with another_lab(tmp_path / "lab") as other:
+        members, block = family(other), block_of(tmp_path / "lab")
+        assert list(Path(tempfile.gettempdir()).glob(f"switchover-lab-{block}*"))
+        other.send_signal(number)
+
+        assert other.wait(10) == 0
+        assert alive(members) == []
+    assert list(Path(tempfile.gettempdir()).glob(f"switchover-lab-{block}*")) == []
+
+
+def block_of(directory: Path) -> str:
+    """The block of addresses that a lab has claimed."""
+    estate = yaml.safe_load((directory / "estates/lab.yaml").read_text())
+    address: str = estate["load_balancer"]["hosts"][0]["address"]
+    return address.rpartition(".")[0]
+
+
+def test_a_block_is_owned_once() -> None:
+    """Who asks while a block is taken gets another."""
+    with claimed_block() as one, claimed_block() as two:
+        assert one != two

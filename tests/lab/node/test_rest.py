@@ -1,0 +1,194 @@
+"""Does the admin REST API answer as section 8 of securetransport.md says?"""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncssh
+import httpx
+import pytest
+
+from lab.keys import api_key
+from lab.layout import ADMIN_PASSWORD, ADMIN_USER
+from tests.support.node_clients import PARTNER, Lab, eventually
+
+pytest_plugins = ("tests.support.node_fixtures",)
+
+EDGE = "cluster1-edge1"
+SERVER = "cluster1-server1"
+OPERATIONS = "daemons/operations?operation=stop&daemon=ssh&graceful=true&timeout=600"
+
+
+async def test_states_have_the_vendors_words(lab: Lab) -> None:
+    """F11: daemons say Running and Not running, services and TM say it with a full stop."""
+    assert await lab.ask(EDGE, "daemons") == {
+        "ftpStatus": "Not running",
+        "httpStatus": "Running",
+        "as2Status": "Not running",
+        "sshStatus": "Running",
+        "pesitStatus": "Not running",
+    }
+    assert await lab.ask(SERVER, "transactionManager") == {"status": "Running."}
+    scheduler = "clusterServices?serviceName=Scheduler"
+    assert await lab.ask(SERVER, scheduler) == {"status": "Running."}
+    assert await lab.ask("cluster2-server1", scheduler) == {"status": "Not running."}
+
+
+async def test_a_referer_is_required(lab: Lab) -> None:
+    """F11: without a Referer a call is refused."""
+    async with lab.admin(EDGE, headers={}) as client:
+        assert (await client.get("daemons")).status_code == 403
+
+
+async def test_a_wrong_password_is_answered_in_plain_text(lab: Lab) -> None:
+    """F11: 401 is no JSON; the password a node accepts can be changed by a fault."""
+    async with lab.admin(EDGE, auth=(ADMIN_USER, "wrong")) as client:
+        answer = await client.get("daemons")
+    assert (answer.status_code, answer.headers["Content-Type"][:10]) == (401, "text/plain")
+    lab.turn(planted={EDGE: {"admin_password": "another"}})
+    async with lab.admin(EDGE) as client:
+        assert (await client.get("daemons")).status_code == 401
+
+
+async def test_an_api_key_is_enough(lab: Lab) -> None:
+    """F11: the vendor's header with a key stands in for a password."""
+    headers = {"Referer": "https://tests/", "SECURETRANSPORT-API-KEY": api_key()}
+    async with lab.admin(EDGE, auth=None, headers=headers) as client:
+        answer = await client.get("daemons")
+        assert answer.status_code == 200
+        assert "Date" in answer.headers
+
+
+async def test_writes_of_a_session_need_its_token(lab: Lab) -> None:
+    """F11: with session authentication a write without the csrfToken is refused."""
+    async with lab.admin(EDGE, auth=None) as client:
+        basic = httpx.BasicAuth(ADMIN_USER, ADMIN_PASSWORD)
+        opened = await client.post("myself", auth=basic)
+        token = opened.headers["csrfToken"]
+        assert (await client.get("daemons")).status_code == 200
+        assert (await client.post(OPERATIONS)).status_code == 403
+        changed = {"Referer": "https://elsewhere/", "csrfToken": token}
+        assert (await client.post(OPERATIONS, headers=changed)).status_code == 403
+        assert lab.effects(EDGE, "ssh") == []
+        answer = await client.post(OPERATIONS, headers={"csrfToken": token})
+        assert answer.json()["daemonOperationResults"][0]["isSuccessful"] is True
+
+
+async def test_success_is_not_the_status_code(lab: Lab) -> None:
+    """F11: an operation that fails answers 200 and isSuccessful false."""
+    (ftp,) = (await lab.ask(EDGE, OPERATIONS.replace("ssh", "ftp"), "POST"))[
+        "daemonOperationResults"
+    ]
+    assert (ftp["daemon"], ftp["isSuccessful"]) == ("ftp", False)
+    lab.turn(planted={EDGE: {"refuse_operations": "true"}})
+    (ssh,) = (await lab.ask(EDGE, OPERATIONS, "POST"))["daemonOperationResults"]
+    assert ssh["isSuccessful"] is False
+    assert lab.effects(EDGE, "ssh") == []
+
+
+async def test_rest_stops_and_starts_protocol_servers(lab: Lab) -> None:
+    """F11: gracefully or, which is the default, at once; without a name it means all."""
+    lab.turn(protocol_start_delay=0.0)
+    assert (await lab.ask(EDGE, OPERATIONS, "POST"))["daemonOperationResults"][0]["isSuccessful"]
+    await eventually(lambda: lab.effects(EDGE, "ssh") == ["drain", "stopped"])
+    await lab.ask(EDGE, "daemons/operations?operation=start&daemon=ssh", "POST")
+    await eventually(lambda: lab.serves(EDGE))
+    every = await lab.ask(EDGE, "daemons/operations?operation=stop", "POST")
+    assert len(every["daemonOperationResults"]) == 5
+    await eventually(lambda: lab.effects(EDGE, "http") == ["stop"])
+
+
+async def test_the_transaction_manager_cannot_be_started_over_rest(lab: Lab) -> None:
+    """F11: its start is 400 with validationErrors; its stop is immediate by default."""
+    async with lab.admin(SERVER) as client:
+        refused = await client.post("transactionManager/operations?operation=start")
+        assert refused.status_code == 400
+        assert refused.json()["validationErrors"]
+        stop = await client.post("transactionManager/operations?operation=stop")
+        assert stop.json()["isSuccessful"] is True
+    await eventually(lambda: lab.effects(SERVER, "tm") == ["stop"])
+    assert await lab.ask(SERVER, "transactionManager") == {"status": "Not running."}
+
+
+async def test_long_answers_come_in_pages(lab: Lab) -> None:
+    """F11: limit, offset and fields cut an answer, and totalCount says how much there is."""
+    for number in range(3):
+        await lab.sql(
+            "cluster1",
+            "INSERT INTO event (id, kind, path) VALUES (gen_random_uuid(), 'unreachable', %s)",
+            str(number),
+        )
+    answer = await lab.ask(SERVER, "events?limit=2&offset=2&fields=id")
+    assert answer["resultSet"] == {"returnCount": 1, "totalCount": 3}
+    assert [list(entry) for entry in answer["result"]] == [["id"]]
+    servers = await lab.ask(EDGE, "servers?fields=serverName,isActive&limit=1")
+    assert servers["resultSet"] == {"returnCount": 1, "totalCount": 5}
+    async with lab.admin(SERVER) as client:
+        assert (await client.get("events?limit=many")).status_code == 400
+
+
+async def test_options_name_the_timeouts_and_hide_nothing_local(lab: Lab) -> None:
+    """F11: options carry values, isLocal and encrypted, the graceful timeouts among them."""
+    listed = (await lab.ask(SERVER, "configurations/options?limit=1000"))["result"]
+    options = {option["name"]: option for option in listed}
+    assert options["Http.GracefulShutdownTimeout"]["values"] == ["600"]
+    assert options["Ssh.GracefulShutdownTimeout"]["values"] == ["86400"]
+    assert options["Scheduler.enable"]["values"] == ["true"]
+    assert options["Server.Hostname"]["isLocal"]
+    assert options["Db.Password"]["encrypted"]
+    cluster = await lab.ask(SERVER, "configurations/clusterManagement")
+    assert len(cluster["clusterNodes"]) == 2
+    assert (await lab.ask(EDGE, "zones"))["result"][0]["edges"]
+    assert (await lab.ask(EDGE, "version"))["updateLevel"]
+
+
+async def test_the_session_list_is_unstable(lab: Lab) -> None:
+    """F12: with the switch turned a list may be empty while sessions exist."""
+    async with lab.visit(EDGE), lab.web(EDGE) as web:
+        await web.get("/files/")
+        lab.turn(session_list_blindness=0.0)
+        whole = await lab.ask(EDGE, "sessions")
+        assert sorted(session["protocol"] for session in whole) == ["http", "ssh"]
+        assert {session["userName"] for session in whole} == {PARTNER}
+        assert {session["currentTransferBandwidth"] for session in whole} == {-1}
+        lab.turn(session_list_blindness=1.0)
+        assert await lab.ask(EDGE, "sessions") == []
+
+
+async def test_the_session_list_does_not_see_as2(lab: Lab) -> None:
+    """F12: a connection to AS2 is no session of the list."""
+    lab.turn(session_list_blindness=0.0, protocol_start_delay=0.0)
+    await lab.script(EDGE, "start_as2d")
+
+    async def connect() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(lab.address(EDGE), 10080)
+        except ConnectionRefusedError:
+            return False
+        lab.clients.callback(writer.close)
+        return True
+
+    await eventually(connect)
+    assert await lab.ask(EDGE, "sessions") == []
+
+
+async def test_a_session_can_be_ended(lab: Lab) -> None:
+    """F12: DELETE ends a session at once and answers 204."""
+    lab.turn(session_list_blindness=0.0)
+    async with lab.visit(EDGE) as client:
+        (session,) = await lab.ask(EDGE, "sessions")
+        async with lab.admin(EDGE) as admin:
+            assert (await admin.delete(f"sessions/{session['id']}")).status_code == 204
+            assert (await admin.delete("sessions/unknown")).status_code == 404
+        with pytest.raises((asyncssh.Error, OSError)):
+            await client.listdir(".")
+
+
+async def test_transfers_are_refused_while_the_transaction_manager_drains(lab: Lab) -> None:
+    """F11: /transfers answers 503 during its drain; a state of its own shows."""
+    lab.turn(graceful_stop_ends="at_timeout")
+    await lab.script(SERVER, "stop_tm -g -timeout 30")
+    states = await lab.ask(SERVER, "transactionManager")
+    assert states == {"status": "Shutdown in progress."}
+    async with lab.admin(SERVER) as client:
+        assert (await client.get("transfers")).status_code == 503

@@ -1,0 +1,333 @@
+"""Does each planted fault show on the wire, only when its stage acts, and only until it is healed?
+
+Acts are done by hand here, over the lines that a product would use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import httpx
+import psycopg
+import pytest
+
+from lab import records
+from lab.environment.lab import Lab
+from lab.environment.loadbalancer import LoadBalancer
+from lab.fault_injection.fault import KINDS, Fault, Kind, places
+from lab.fault_injection.trigger import Trap
+from lab.keys import make_keys
+from lab.layout import (
+    ADMIN_PASSWORD,
+    ADMIN_PORT,
+    ADMIN_USER,
+    PROBE_ACCOUNT,
+    SFTP_PORT,
+    SHELL_USER,
+    Layout,
+    password,
+)
+from lab.proxy.estate_file import PROBES_BY_WIRE
+from lab.proxy.postgres_proxy import DATABASE_BY_WIRE
+from lab.proxy.proxies import BALANCER, Lines
+from lab.proxy.tcp_proxy import SHELL_BY_WIRE
+from workflows.model.stages import Slug
+
+OPERATIONS = "clusterServices/operations"
+BROKEN = (OSError, asyncssh.Error, httpx.TransportError, psycopg.OperationalError)
+
+
+@pytest.fixture
+async def lines(whole_lab: Lab) -> AsyncIterator[Lines]:
+    """Someone stands in between."""
+    async with Lines.open(whole_lab.layout) as lines:
+        yield lines
+
+
+@dataclass
+class Hand:
+    """Does what a stage does, and says how that failed, if it did."""
+
+    layout: Layout
+    place: str
+
+    async def script(self, act: str, status: str, whole: str) -> str:
+        """Run a script, then another that tells what came of it: *whole* stands in its answer."""
+        try:
+            async with self.shell() as shell:
+                acted = await shell.run(act)
+                if acted.returncode == 1 and "refused" in str(acted.stderr):
+                    return "refused"
+                if acted.returncode is None or acted.returncode < 0:
+                    return await self._lost_or_cut()
+                read = await shell.run(status)
+        except BROKEN:
+            return await self._lost_or_cut()
+        return "done" if whole in str(read.stdout) else "unknown"
+
+    async def reload(self) -> str:
+        """Reload the load balancer, then log in through it."""
+        reload = str(LoadBalancer(self.layout).reload_command)
+        brings = "# BEGIN switchover"  # the lines that a redirect brings are in its words
+        seen = await self.script(f"{reload} '{brings}'", "echo whole", "whole")
+        return await self._probe() if seen == "done" else seen
+
+    async def operate(self) -> str:
+        """Stop the Scheduler by the admin API, then ask for it."""
+        query = {"serviceName": "Scheduler"}
+        try:
+            async with self.admin() as admin:
+                answer = await admin.post(OPERATIONS, params={**query, "operation": "stop"})
+                if not answer.json()["isSuccessful"]:
+                    return "refused"
+                status = (await admin.get("clusterServices", params=query)).json()["status"]
+        except BROKEN:
+            return await self._lost_or_cut()
+        return "done" if status == "Not running." else "unknown"
+
+    async def alter(self) -> str:
+        """Disable a subscription, then read it."""
+        name = {"database1": "cluster2_to_cluster1", "database2": "cluster1_to_cluster2"}
+        try:
+            await self._sql(f"ALTER SUBSCRIPTION {name[self.place]} DISABLE")
+        except psycopg.errors.InsufficientPrivilege:
+            return "refused"
+        except BROKEN:
+            try:
+                await self._sql("SELECT 1")
+            except BROKEN:
+                return "unreachable"
+            return "lost"
+        try:
+            await self._sql("SELECT subenabled FROM pg_subscription")
+        except BROKEN:
+            return "unknown"
+        return "done"
+
+    @asynccontextmanager
+    async def shell(self) -> AsyncIterator[asyncssh.SSHClientConnection]:
+        """Log in on the machine."""
+        balancer = self.place == BALANCER
+        address = self.layout.load_balancer if balancer else self.layout.node(self.place).address
+        async with asyncssh.connect(
+            address,
+            SHELL_BY_WIRE,
+            username=SHELL_USER,
+            client_keys=[str(self.layout.keys / "operator")],
+            known_hosts=None,
+            config=None,
+        ) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Reach the admin API through the shell."""
+        node = self.layout.node(self.place)
+        async with self.shell() as shell:
+            listener = await shell.forward_local_port("127.0.0.1", 0, node.address, ADMIN_PORT)
+            base = f"https://127.0.0.1:{listener.get_port()}/api/v2.0"
+            async with httpx.AsyncClient(
+                base_url=base,
+                auth=(ADMIN_USER, ADMIN_PASSWORD),
+                headers={"Referer": base},
+                verify=False,  # noqa: S501 - who answers is not what is tested
+                trust_env=False,
+            ) as client:
+                yield client
+
+    async def _sql(self, statement: str) -> None:
+        cluster = next(c for c in self.layout.clusters if c.database_name == self.place)
+        dsn = f"{cluster.dsn} port={DATABASE_BY_WIRE} sslmode=disable"
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            await connection.execute(statement.encode())
+
+    async def _lost_or_cut(self) -> str:
+        """Whether the place can still be reached."""
+        try:
+            async with self.shell():
+                return "lost"
+        except BROKEN:
+            return "unreachable"
+
+    async def _probe(self) -> str:
+        try:
+            async with asyncssh.connect(
+                self.layout.load_balancer,
+                PROBES_BY_WIRE[SFTP_PORT],
+                username=PROBE_ACCOUNT,
+                password=password(PROBE_ACCOUNT),
+                client_keys=None,
+                known_hosts=None,
+                config=None,
+            ):
+                return "done"
+        except BROKEN:
+            return "unknown"
+
+
+def hand(layout: Layout, stage: Slug, place: str) -> Callable[[], Awaitable[str]]:
+    """Return what this stage does there."""
+    one = Hand(layout, place)
+    if stage is Slug.REDIRECT_TRAFFIC:
+        return one.reload
+    if stage is Slug.SUSPEND_REPLICATION:
+        return one.alter
+    if stage in (Slug.STOP_SCHEDULING, Slug.START_SCHEDULING):
+        return one.operate
+    folder = layout.node(place).home / "bin"
+    act, status, whole = {
+        Slug.STOP_MONITORS: ("stop_monitord", "status_monitord", "monitord is down"),
+        Slug.DRAIN_PROTOCOL_SERVERS: ("stop_sshd -g -timeout 9", "status_sshd", "sshd is"),
+        Slug.DRAIN_TRANSACTION_MANAGER: ("stop_tm -g -timeout 30", "status_tm", "tm is"),
+        Slug.STOP_REMAINING_SERVICES: ("stop_all", "stop_all; echo whole", "whole"),
+    }[stage]
+    return lambda: one.script(f"{folder}/{act}", f"{folder}/{status}", whole)
+
+
+STAGES = (
+    (Slug.STOP_MONITORS, "cluster1-edge1"),
+    (Slug.SUSPEND_REPLICATION, "database2"),
+    (Slug.REDIRECT_TRAFFIC, BALANCER),
+    (Slug.STOP_SCHEDULING, "cluster1-server1"),
+    (Slug.DRAIN_PROTOCOL_SERVERS, "cluster1-server1"),
+    (Slug.DRAIN_TRANSACTION_MANAGER, "cluster1-server2"),
+    (Slug.STOP_REMAINING_SERVICES, "cluster1-edge2"),
+)
+
+
+def effects(lab: Lab) -> list[dict[str, Any]]:
+    """What the estate did."""
+    return list(records.read(lab.layout.effects))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("stage", "place"), STAGES)
+async def test_a_fault_shows_where_and_when_it_should(
+    whole_lab: Lab, lines: Lines, stage: Slug, place: str, kind: Kind
+) -> None:
+    """As it says, with an effect only where the act itself went well; and healed, all works."""
+    noticed = False
+
+    async def look() -> bool:
+        return noticed
+
+    trap = Trap(Fault(stage, place, kind), lines, look)
+    trap.set()
+    act = hand(whole_lab.layout, stage, place)
+
+    assert await act() == kind
+    assert bool(effects(whole_lab)) is (kind == "unknown")
+    assert trap.struck_at is not None
+    noticed = True
+    await trap.follow()
+
+    assert await act() == "done"
+    assert effects(whole_lab)
+    await trap.end()
+
+
+async def test_a_trap_leaves_everything_else_alone(whole_lab: Lab, lines: Lines) -> None:
+    """Neither other places nor other acts make it strike."""
+
+    async def never() -> bool:
+        return False
+
+    layout = whole_lab.layout
+    trap = Trap(Fault(Slug.STOP_MONITORS, "cluster1-edge1", "refused"), lines, never)
+    trap.set()
+
+    assert await hand(layout, Slug.STOP_MONITORS, "cluster1-edge2")() == "done"
+    assert await hand(layout, Slug.DRAIN_PROTOCOL_SERVERS, "cluster1-edge1")() == "done"
+    assert trap.struck_at is None
+    await trap.end()
+
+
+async def test_a_fault_is_healed_before_the_next_request(whole_lab: Lab, lines: Lines) -> None:
+    """A run that has turned back never meets it again, however soon it comes."""
+    state = iter([False, True])
+
+    async def look() -> bool:
+        return next(state)
+
+    act = hand(whole_lab.layout, Slug.STOP_SCHEDULING, "cluster1-server1")
+    trap = Trap(Fault(Slug.STOP_SCHEDULING, "cluster1-server1", "lost"), lines, look)
+    trap.set()
+
+    assert await act() == "lost"
+    assert await act() == "lost"
+    assert await act() == "done"
+    assert trap.healed_at is not None
+    await trap.end()
+
+
+LOOKED_AT = ("cluster2-server1", BALANCER, "database1")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", LOOKED_AT)
+async def test_what_is_only_looked_at_is_faulty_from_the_first(
+    whole_lab: Lab, lines: Lines, place: str, kind: Kind
+) -> None:
+    """Before anything could be asked of it; and afterwards it is as it was."""
+    noticed = False
+
+    async def look() -> bool:
+        return noticed
+
+    trap = Trap(Fault(Slug.CHECK_PREREQUISITES, place, kind), lines, look)
+    one = Hand(whole_lab.layout, place)
+    status = f"{whole_lab.layout.root}/machines/{place}/opt/axway/SecureTransport/bin/status_sshd"
+    act: Callable[[], Awaitable[str]] = lambda: one.script("true", status, "sshd is alive")  # noqa: E731
+    act = {"database1": one.alter, BALANCER: one.reload}.get(place, act)
+    trap.set()
+
+    # Who is not let in cannot tell why.
+    assert await act() in {kind, "unreachable"}
+    noticed = True
+    await trap.follow()
+
+    assert await act() == "done"
+    await trap.end()
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """A lab's places on paper."""
+    layout = Layout(tmp_path, "127.9.7")
+    make_keys(layout)
+    return layout
+
+
+def test_a_fault_reads_as_it_is_written(layout: Layout) -> None:
+    """Every stage, place and kind there is."""
+    for stage in Slug:
+        for place in places(layout, stage):
+            for kind in KINDS:
+                fault = Fault(stage, place, kind)
+                assert Fault.read(str(fault), layout) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "'' is no stage"),
+        ("stop_everything:x:lost", "'stop_everything' is no stage; the stages are check_"),
+        ("stop_monitors", "stop_monitors never acts on no place"),
+        ("stop_monitors:database1:lost", "stop_monitors never acts on database1; it acts on"),
+        ("stop_monitors:cluster2-edge1:lost", "never acts on cluster2-edge1"),
+        ("start_scheduling:cluster1-server1:lost", "it acts on cluster2-server1, cluster2-"),
+        ("restore_monitors:cluster2-edge1:lost", "restore_monitors has nothing to do"),
+        ("stop_monitors:cluster1-edge1:broken", "'broken' is no kind of fault; the kinds are"),
+        ("stop_monitors:cluster1-edge1", "'' is no kind of fault"),
+        ("stop_monitors:cluster1-edge1:lost:now", "'lost:now' is no kind of fault"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_in_words(layout: Layout, text: str, words: str) -> None:
+    """Before anything is started, and with what could have been said instead."""
+    with pytest.raises(ValueError, match=words):
+        Fault.read(text, layout)

@@ -1,0 +1,120 @@
+"""Where the saboteur holds requests: before and after they have their effect, on every wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncssh
+import psycopg
+import pytest
+
+from lab import records
+from lab.environment.lab import Lab
+from lab.layout import SHELL_PORT, SHELL_USER
+from lab.node.request_hook import Moment, When
+from lab.proxy.postgres_proxy import DATABASE_BY_WIRE, Statements
+from lab.proxy.request_id import Request
+from lab.proxy.request_monitor import Gatekeeper
+
+DISABLE = 'ALTER SUBSCRIPTION "cluster2_to_cluster1" DISABLE'
+
+
+class Eavesdropper:
+    """Lets everything pass but what it is told to hold up."""
+
+    def __init__(self, words: str = "", when: When = "before") -> None:
+        self.heard: list[tuple[When, str]] = []
+        self._words = words
+        self._when = when
+        self.connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+
+    async def passes(self, moment: Moment) -> bool:
+        """Note it; at the moment that was told the asker loses its connection."""
+        self.heard.append((moment.when, moment.words))
+        if moment.words != self._words or moment.when != self._when:
+            return True
+        assert self.connection
+        self.connection.pgconn.finish()  # as when its process is killed
+        return False
+
+
+@asynccontextmanager
+async def tapped(
+    lab: Lab, saboteur: Eavesdropper
+) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
+    """A connection to cluster1's database, with someone in between."""
+    cluster = lab.layout.clusters[0]
+    statements = Statements(cluster.database_name, cluster.database_address, saboteur.passes)
+    async with await statements.listen():
+        dsn = f"{cluster.dsn} port={DATABASE_BY_WIRE} sslmode=disable"
+        connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+        saboteur.connection = connection
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def test_statements_and_their_answers_pass_whole(whole_lab: Lab) -> None:
+    """With and without parameters, large answers and refusals included."""
+    saboteur = Eavesdropper()
+    async with tapped(whole_lab, saboteur) as connection:
+        series = await connection.execute("SELECT generate_series(1, 20000)")
+        assert len(await series.fetchall()) == 20000
+        added = await connection.execute("SELECT %s::int + 1", (41,))
+        assert await added.fetchall() == [(42,)]
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            await connection.execute("SELECT * FROM nowhere")
+        assert await (await connection.execute("SELECT 'on'")).fetchone() == ("on",)
+    assert [words for when, words in saboteur.heard if when == "after"] == [
+        "SELECT generate_series(1, 20000)",
+        "SELECT $1::int + 1",
+        "SELECT * FROM nowhere",
+        "SELECT 'on'",
+    ]
+
+
+@pytest.mark.parametrize(("when", "effects"), [("before", 0), ("after", 1)])
+async def test_a_statement_has_its_effect_or_not(whole_lab: Lab, when: When, effects: int) -> None:
+    """Held before, it never happens; held after, it has, and only its answer is lost."""
+    async with tapped(whole_lab, Eavesdropper(DISABLE, when)) as connection:
+        with pytest.raises(psycopg.Error):
+            await connection.execute(DISABLE)
+    assert len(list(records.read(whole_lab.layout.effects))) == effects
+
+
+async def test_a_machine_asks_before_and_after_every_command(whole_lab: Lab) -> None:
+    """A command that is dropped has no effect; the connection breaks off."""
+    node = whole_lab.layout.nodes[0]
+    heard: list[tuple[When, str]] = []
+
+    async def drops_touch(moment: Moment, _: Request) -> bool:
+        heard.append((moment.when, moment.words))
+        return "touch" not in moment.words
+
+    gatekeeper = Gatekeeper(whole_lab.layout, drops_touch)
+    async with gatekeeper.on_duty(), shell(whole_lab, node.address, node.name) as connection:
+        assert (await connection.run("echo there")).stdout == "there\n"
+        assert (await connection.run(f"touch {node.root}/touched")).returncode is None
+    assert heard == [
+        ("before", "echo there"),
+        ("after", "echo there"),
+        ("before", f"touch {node.root}/touched"),
+    ]
+    assert not (node.root / "touched").exists()
+
+
+@asynccontextmanager
+async def shell(lab: Lab, address: str, name: str) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Log in on a machine as an operator would."""
+    host_key = asyncssh.read_public_key(lab.layout.keys / f"{name}_host_key.pub")
+    async with asyncssh.connect(
+        address,
+        SHELL_PORT,
+        username=SHELL_USER,
+        client_keys=[str(lab.layout.keys / "operator")],
+        known_hosts=([host_key], [], []),
+        config=None,
+    ) as connection:
+        yield connection

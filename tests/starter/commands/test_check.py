@@ -1,0 +1,245 @@
+"""What an operator gets from ``switchover check``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from temporalio.api.common.v1 import ActivityType
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import (
+    Client,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleHandle,
+    ScheduleOverlapPolicy,
+)
+from temporalio.worker import Worker
+
+from starter.client.connection import Temporal
+from starter.client.readiness import looked, under_way
+from starter.views.readiness import VerdictView
+from tests.support import estates
+from tests.support.console import Operator
+from tests.support.fake_activities import FakeHands
+from tests.support.sample_runs import shown
+from tests.workflows.preflight.test_report import changed, clean, verdict
+from workflows.model.checks import CHECKS, Severity
+from workflows.model.results import Finding
+from workflows.preflight.report import Checked, Verdict
+from workflows.readiness import Readiness
+
+MOVE = ("--from", "cluster1", "--to", "cluster2")
+EDGE = "cluster2-edge2"
+
+
+async def test_ready(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:
+    """Exit code 0 only where nothing at all was found."""
+    said = await operator.types("check", name, *MOVE)
+    assert said.code == 0, said.words
+    assert f"{name}: cluster1 → cluster2 ready, 69 of 69 checks hold" in said.words
+    assert all(check.name in said.out for check in CHECKS)
+    assert "this is the first look" in said.out
+    assert not hands.effects
+    told = await operator.types("check", name, *MOVE, "--json")
+    assert told.code == 0
+    assert Verdict.model_validate_json(told.out).ready
+
+
+async def test_findings(
+    operator: Operator, name: str, hands: FakeHands, worker: Worker, tmp_path: Path
+) -> None:
+    """Where, what was seen and expected, what to do; a page says the same; exit code 6."""
+    hands.readings[EDGE] = {"sessions": 2, "version": "5.4\x1b[31m"}
+    file = tmp_path / "page.html"
+    said = await operator.types("check", name, *MOVE, "--html", str(file))
+    assert said.code == 6
+    assert f"✖ blocks {EDGE} version_differs" in said.words
+    assert "seen 5.4 [31m expected 5.5-20260101 do bring both clusters" in said.words
+    assert "not ready, 67 of 69 checks hold, 2 findings" in said.words
+    written = file.read_text(encoding="utf-8")
+    assert "version_differs" in written
+    assert "\x1b" not in written
+    accept = ("--accept", "target_has_sessions=ours", "--json")
+    given = json.loads((await operator.types("check", name, *MOVE, *accept)).out)
+    assert given["accepted"] == {"target_has_sessions": "ours"}
+    [row] = [one for one in given["checks"] if one["name"] == "target_has_sessions"]
+    assert row["places"][EDGE] == "accepted"
+    nowhere = str(tmp_path / "nowhere" / "page.html")
+    refused = await operator.types("check", name, *MOVE, "--html", nowhere)
+    assert (refused.code, "No such file or directory" in refused.err) == (2, True)
+
+
+class Noticing(Console):
+    """A console that tells when something waits in front of it."""
+
+    def __init__(self) -> None:
+        self.waits = asyncio.Event()
+        super().__init__()
+        self.waits.clear()
+
+    @property
+    def is_terminal(self) -> bool:
+        """Say no, and tell that someone has asked."""
+        self.waits.set()
+        return False
+
+
+async def test_a_check_that_is_under_way_is_joined(
+    temporal: Client, name: str, hands: FakeHands, worker: Worker
+) -> None:
+    """Its result is shown to both; one about the way back is waited for, and another follows."""
+    key = "observe_node.cluster1-server1"
+    hands.held[key] = asyncio.Event()
+    there = estates.request(estate=name)
+    back = estates.request(estate=name, source="cluster2", target="cluster1")
+    looks = []
+    for asked in (there, there, back):
+        console = Noticing()
+        looks.append(asyncio.create_task(looked(Temporal(temporal, ""), asked, console)))
+        await asyncio.wait_for(console.waits.wait(), 10)
+    hands.held[key].set()
+    one, two, three = await asyncio.gather(*looks)
+    assert one == two
+    assert (three.source, three.ready) == ("cluster2", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ((), "check needs ESTATE, --from, --to"),
+        (("bad_words", "--from", "cluster1"), "check needs --to"),
+        (("nowhere", *MOVE), "there is no estate nowhere"),
+        (("bad_words", "--from", "cluster1", "--to", "cluster1"), "traffic moves between two"),
+        (("bad_words", *MOVE, "--accept", "clock"), "write FINDING=REASON"),
+        (("bad_words", *MOVE, "--every", "soon"), "--every soon: write a time such as 30m"),
+        (("bad_words", *MOVE, "--every", "5s"), "--every: at least 60 s"),
+        (("bad_words", "--from", "a", "--to", "b", "--every", "30m"), "has no cluster a"),
+        (("bad_words", *MOVE, "--schedule"), "make one with --every 30m"),
+        (("bad_words", *MOVE, "--schedule", "--html", "x"), "--html is written by a look now"),
+    ],
+)
+async def test_bad_words(
+    operator: Operator, worker: Worker, words: tuple[str, ...], answer: str
+) -> None:
+    """One sentence, exit code 2."""
+    said = await operator.types("check", *words)
+    assert (said.code, answer in said.words) == (2, True), said.words
+
+
+async def test_the_catalogue(operator: Operator) -> None:
+    """Every check there is, without an estate and without a server."""
+    said = await Operator("127.0.0.1:1").types("check", "--list")
+    assert said.code == 0
+    assert all(check.name in said.out for check in CHECKS)
+    told = await Operator("127.0.0.1:1").types("check", "--list", "--json")
+    assert [one["name"] for one in json.loads(told.out)] == [check.name for check in CHECKS]
+
+
+async def test_a_schedule(
+    temporal: Client, operator: Operator, name: str, hands: FakeHands, worker: Worker
+) -> None:
+    """Made, changed, shown with what came out, and removed."""
+    hands.readings[EDGE] = {"sessions": 2}
+    made = await operator.types("check", name, *MOVE, "--every", "30m")
+    assert made.code == 0, made.words
+    assert f"readiness-{name}-cluster1-cluster2: every 0:30:00" in made.words
+    assert "it has not run yet" in made.words
+    handle = temporal.get_schedule_handle(f"readiness-{name}-cluster1-cluster2")
+    assert (await handle.describe()).schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
+    for runs in (1, 2):
+        await handle.trigger()
+        await _has_run(operator, name, runs)
+        hands.readings = {}
+    shown_ = await operator.types("check", name, *MOVE, "--schedule")
+    assert "ready, 69 of 69 checks hold" in shown_.words
+    assert "not ready, 68 of 69 checks hold, 1 finding" in shown_.words
+    await _knows_what_came_before(temporal, handle)
+    await handle.pause()
+    again = await operator.types(
+        "check", name, *MOVE, "--every", "1h", "--accept", "options_differ=x"
+    )
+    assert "every 1:00:00, paused, accepting options_differ" in again.words
+    off = await operator.types("check", name, *MOVE, "--every", "off")
+    assert (off.code, "no more" in off.out) == (0, True)
+    twice = await operator.types("check", name, *MOVE, "--every", "never")
+    assert (twice.code, "there was no such schedule" in twice.words) == (0, True)
+
+
+async def _knows_what_came_before(temporal: Client, handle: ScheduleHandle) -> None:
+    """The schedule's second run was given the result of its first."""
+    action = (await handle.describe()).info.recent_actions[-1].action
+    assert isinstance(action, ScheduleActionExecutionStartWorkflow)
+    run = temporal.get_workflow_handle_for(
+        Readiness.run, action.workflow_id, run_id=action.first_execution_run_id
+    )
+    verdict = await run.result()
+    assert [(m.name, m.place) for m in verdict.changed.gone] == [("target_has_sessions", EDGE)]
+
+
+async def _has_run(operator: Operator, name: str, runs: int) -> None:
+    for _ in range(20):
+        said = await operator.types("check", name, *MOVE, "--schedule", "--json")
+        last = json.loads(said.out)["last"]
+        if len(last) == runs and last[0]["findings"] is not None:
+            return
+    raise AssertionError(last)
+
+
+def test_on_a_narrow_screen_what_fails_is_shown_by_kind_of_node() -> None:
+    """And the rest is counted, as the score counts it."""
+    text = shown(VerdictView(verdict(changed(EDGE, sessions=2))), width=79)
+    assert "target_has_sessions" in text
+    assert "✖ 1 of 2" in text
+    assert "68 other checks hold" in text
+    assert "taeh_differs" not in text
+
+
+def test_eighty_nodes_are_readable() -> None:
+    """Columns are kinds of nodes, rows are what does not hold."""
+    few = verdict(changed(EDGE, sessions=2))
+    many = few.model_copy(update={"checks": tuple(_multiplied(one) for one in few.checks)})
+    text = shown(VerdictView(many), width=160)
+    assert max(map(len, text.splitlines())) <= 160
+    assert "cluster1" in text
+    assert "✖ 20" in text
+    assert len(text.splitlines()) < 30
+
+
+def _multiplied(one: Checked) -> Checked:
+    places = {
+        f"{place}{n}" if "-" in place else place: standing
+        for place, standing in one.places.items()
+        for n in range(20 if "-" in place else 1)
+    }
+    return one.model_copy(update={"places": places})
+
+
+def test_what_is_under_way_is_told_by_place() -> None:
+    """As many as fit into a line."""
+    pending = [
+        PendingActivityInfo(activity_id=f"observe_node.node{n}.1") for n in (2, 1, 3, 6, 5, 4, 1)
+    ]
+    assert under_way(pending) == "looking at node1, node2, node3, node4 and 2 more"
+    plan = PendingActivityInfo(activity_id="1", activity_type=ActivityType(name="make_plan"))
+    assert under_way([plan]) == "looking at make plan"
+    assert under_way([]) == "looking at the estate"
+
+
+def test_a_finding_beside_what_is_accepted() -> None:
+    """The reason stands beside it, and hostile words move no cursor."""
+    found = Finding(
+        name="target_has_sessions",
+        place=EDGE,
+        seen="\x1b[2Jgone",
+        expected="none",
+        advice="wait",
+        severity=Severity.BLOCKS,
+    )
+    text = shown(
+        VerdictView(verdict(clean(), findings=(found,), accepted={"target_has_sessions": "ours"}))
+    )
+    assert "! blocks  cluster2-edge2  target_has_sessions  accepted: ours" in text
+    assert "\x1b" not in text

@@ -1,0 +1,341 @@
+"""What an operator gets from the console, whatever is typed and whatever runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from dataclasses import fields
+from datetime import UTC, datetime
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from starter.views.plan import NAME
+from tests.support import estates
+from tests.support.console import Operator
+from tests.support.fake_activities import FakeHands
+from worker.worker import Hands, build_worker
+from workflows.errors import CommandFailed
+from workflows.model import results as r
+from workflows.model.actions import change as o
+from workflows.model.estate import Protocol
+from workflows.model.progress import Outcome, Progress
+from workflows.planning.plan import Plan, plan_switchover
+from workflows.ports.contract import SessionErrand
+from workflows.switchover import Switchover
+
+MOVE = ("--from", "cluster1", "--to", "cluster2")
+
+
+class DrainingHands(FakeHands):
+    """Sessions that are seen before they leave."""
+
+    @activity.defn
+    async def await_sessions(self, errand: SessionErrand[o.AwaitSessions]) -> r.Report:
+        """Tell what is left as long as the order is held, then obey."""
+        left = r.SessionsLeft(
+            node=errand.node.name,
+            at=datetime.now(UTC),
+            connections={Protocol.SSH: 7},
+            accounts=("partner001",),
+        )
+        while errand.order.key in self.held and not self.held[errand.order.key].is_set():
+            activity.heartbeat(left)
+            await asyncio.sleep(0.05)
+        return await self._obey(errand)
+
+
+@pytest.fixture
+def hands(name: str) -> DrainingHands:
+    """What carries orders out."""
+    return DrainingHands(estates.estate(name=name))
+
+
+async def _until_waiting(temporal: Client, name: str) -> None:
+    handle = temporal.get_workflow_handle_for(Switchover.run, f"switchover-{name}")
+    for _ in range(400):
+        progress = await handle.query(Switchover.status)
+        if progress is not None and progress.waiting is not None:
+            return
+        await asyncio.sleep(0.025)  # between two looks at a condition
+    raise AssertionError(progress)
+
+
+async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:
+    """What is shown is the plan that a start would execute, with its hash."""
+    gate = ("--approve-before", "redirect_traffic")
+    shown = await operator.types("plan", name, *MOVE, *gate)
+    assert shown.code == 0
+    given = await operator.types("plan", name, *MOVE, *gate, "--json")
+    read = json.loads(given.out)
+    request = estates.request(estate=name, approve_before=["redirect_traffic"])
+    plan = plan_switchover(hands.estate, request)
+    assert Plan.model_validate({key: read[key] for key in Plan.model_fields}) == plan
+    assert read["hash"] == plan.hash
+    assert plan.hash in shown.out
+    assert [(step["stage"], step["order"]) for step in read["steps"]] == [
+        (stage.slug, order.key) for stage in plan.stages for order in stage.orders
+    ]
+    for stage in plan.stages:
+        assert f"{stage.slug.number} {stage.slug}" in shown.out
+        for order in stage.orders:
+            # What several places are told alike is shown once, with their names left open.
+            words = f"would {order}"
+            assert words in shown.out or words.replace(order.place, NAME) in shown.out
+    assert shown.out.count("waits for an approval") == 1
+    assert not hands.effects
+
+
+async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
+    operator: Operator, name: str, hands: FakeHands, worker: Worker
+) -> None:
+    """Whoever reviewed it need not compare two plans by eye."""
+    reviewed = json.loads((await operator.types("plan", name, *MOVE, "--json")).out)["hash"]
+    hands.estate = estates.estate(name=name, timing={"patience": 60})
+    said = await operator.types("start", name, *MOVE, "--plan-hash", reviewed, "--wait")
+    assert said.code == 2
+    assert "\n- timing.patience: 86400 s -> 60 s\n" in said.err
+    assert said.err.endswith("look at it again with `switchover plan`\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("plan", "nowhere", *MOVE), "there is no estate nowhere"),
+        (("plan", "bad_words", "--from", "a", "--to", "b"), "has no cluster a"),
+        (("plan", "Bad/Name", *MOVE), "estate: "),
+        (("plan", "bad_words", "--from", "cluster1"), "Missing option '--to'"),
+        (("plan", "bad_words", *MOVE, "--approve-before", "lunch"), "'lunch' is not one of"),
+        (("start", "bad_words", *MOVE, "--accept", "clock"), "write FINDING=REASON"),
+        (("start", "bad_words", *MOVE, "--accept", "clock="), "accept.clock needs a reason"),
+        (("start", "bad_words", *MOVE, "--plan-hash", "0"), "0 was reviewed, but the plan is now"),
+        (("start", "nowhere", *MOVE, "--wait"), "there is no estate nowhere"),
+        (("start", "bad_words", *MOVE, "--expires-after", "soon"), "write a time such as 30m"),
+        (("start", "bad_words", *MOVE, "--approvals-needed", "0"), "approvals_needed: "),
+        (
+            ("plan", "bad_words", *MOVE, "--approver", "ann", "--approvals-needed", "2"),
+            "approvers names only 1",
+        ),
+        (("start", "bad_words", *MOVE, "--variant", "sideways"), "'sideways' is not one of"),
+        (("status", "nobody"), "no such run"),
+        (("report", "nobody"), "no such run"),
+        (("approve", "nobody", "--stage", "redirect_traffic"), "no such run"),
+        (("pause", "nobody", "--node", "No Name"), "node: "),
+        (("approve", "nobody"), "approve needs --stage: it opens a gate"),
+        (("reject", "nobody", "--stage", "redirect_traffic"), "reject needs --reason: it refuses"),
+        (("skip", "nobody"), "skip needs --stage and --reason: it leaves out"),
+        (("extend", "nobody"), "extend needs --stage and --minutes: it waits longer"),
+        (("roll-back", "nobody"), "roll-back needs --reason: it takes back"),
+        (("pause", "nobody", "--minutes", "5"), "No such option"),
+        (("frobnicate",), "No such command"),
+    ],
+)
+async def test_bad_words(
+    operator: Operator, temporal: Client, words: tuple[str, ...], answer: str
+) -> None:
+    """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
+    hands = FakeHands(estates.estate(name="bad_words"))
+    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
+        said = await operator.types(*words)
+    assert answer in said.words
+    assert said.code == 2
+
+
+async def test_a_whole_switchover(
+    operator: Operator, name: str, hands: FakeHands, worker: Worker, temporal: Client
+) -> None:
+    """Start, approve and retry from the console; its words alone suffice to get through."""
+    failing = "stop_scheduling.cluster1-server1"
+    hands.faults[failing] = [CommandFailed("the admin API answered 500")]
+    started = await operator.types(
+        "start", name, *MOVE, "--approve-before", "redirect_traffic", "--reason", "[b]drill[/b]"
+    )
+    assert started.code == 0
+    assert f"switchover-{name}" in started.out
+    watching = await operator.begins("watch", name)
+    await _until_waiting(temporal, name)
+
+    again = await operator.types("start", name, *MOVE)
+    assert again.code == 1
+    assert "under way already" in again.err
+
+    shown = await operator.types("status", name)
+    assert "[b]drill[/b]" in shown.out
+    assert f"switchover approve {name} --stage redirect_traffic" in shown.words
+    progress = Progress.model_validate_json((await operator.types("status", name, "--json")).out)
+    assert progress.waiting is not None
+
+    early = await operator.types("report", name)
+    assert early.code == 1
+    assert "still under way" in early.err
+
+    for words, answer in (
+        (("approve",), "approve needs --stage"),
+        (("approve", "--stage", "stop_monitors"), "has no gate"),
+        (("reject", "--stage", "redirect_traffic"), "reject needs --reason"),
+        (("retry", "--stage", "redirect_traffic"), "nothing waits for a decision"),
+    ):
+        refused = await operator.types(words[0], name, *words[1:])
+        assert (refused.code, answer in refused.err) == (2, True), refused
+    approved = await operator.types("approve", name, "--stage", "redirect_traffic", "--by", "ann")
+    assert (approved.code, approved.out.strip()) == (0, "redirect_traffic is approved")
+
+    await _until_waiting(temporal, name)
+    shown = await operator.types("status", name)
+    assert "CommandFailed: the admin API answered 500" in shown.words
+    retried = await operator.types("retry", name, "--stage", "stop_scheduling")
+    assert retried.code == 0
+
+    seen, complaints = (text.decode() for text in await watching.communicate())
+    assert (watching.returncode, complaints) == (0, "")
+    assert "waits: redirect_traffic needs 1 approval(s)" in seen
+    assert "✔ 9 restore_monitors" in seen
+    assert "completed" in seen
+
+    report = await operator.types("report", name)
+    assert report.code == 0
+    assert "approve redirect_traffic by ann, update: redirect_traffic is approved" in report.words
+    assert "faults on the way: 1" in report.words
+    outcome = Outcome.model_validate_json((await operator.types("report", name, "--json")).out)
+    assert outcome.outcome == "completed"
+
+
+async def test_sessions_are_seen_to_leave(
+    operator: Operator, name: str, hands: FakeHands, worker: Worker
+) -> None:
+    """What still holds a node is shown beside the order that waits for it."""
+    hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    await operator.types("start", name, *MOVE)
+    watching = await operator.begins("watch", name)
+    assert watching.stdout is not None
+    while b"6 drain_protocol_servers: running" not in await watching.stdout.readline():
+        pass  # until the line that tells of the stage
+    while "7 ssh; partner001" not in (shown := await operator.types("status", name)).words:
+        pass  # until the server has the heartbeat
+    assert "wait until the sessions have left cluster1-edge1 7 ssh; partner001" in shown.words
+    hands.held["await_sessions.cluster1-edge1"].set()
+    assert await watching.wait() == 0
+
+
+async def test_an_aborted_run_exits_with_five(
+    operator: Operator, name: str, worker: Worker, temporal: Client
+) -> None:
+    """How a run ended is told by the exit code of whoever waited for it."""
+    waiting = await operator.begins(
+        "start", name, *MOVE, "--approve-before", "stop_monitors", "--wait"
+    )
+    assert waiting.stdout is not None
+    while b"waits:" not in await waiting.stdout.readline():
+        pass  # until the line that tells of the gate
+    said = await operator.types("abort", name, "--by", "ann", "--reason", "wrong day")
+    assert said.code == 0
+    seen, _ = await waiting.communicate()
+    assert waiting.returncode == 5
+    assert "stop_monitors was not done, and nothing was undone" in seen.decode()
+    assert "wrong day" in seen.decode()
+    late = await operator.types("approve", name, "--stage", "stop_monitors")
+    assert (late.code, "no such run is under way" in late.err) == (2, True)
+
+
+async def test_a_rejected_run_exits_with_four(
+    operator: Operator, name: str, worker: Worker, temporal: Client
+) -> None:
+    """What was taken back is in the report, and a script sees that it was."""
+    await operator.types("start", name, *MOVE, "--approve-before", "redirect_traffic")
+    await _until_waiting(temporal, name)
+    why = ("--stage", "redirect_traffic", "--by", "ann", "--reason", "not tonight")
+    assert (await operator.types("reject", name, *why)).code == 0
+    watched = await operator.types("watch", name)
+    assert (watched.code, "rolled_back" in watched.out) == (4, True)
+    report = await operator.types("report", name)
+    assert report.code == 4
+    assert "taken back" in report.out
+    assert "back: stop_monitors" in report.out
+    assert "ann rejected redirect_traffic: not tonight" in report.words
+
+
+async def test_the_words_that_are_shown_suffice(
+    operator: Operator, hands: FakeHands, temporal: Client, name: str
+) -> None:
+    """Every command that a wait shows is taken as it stands: copied, and typed."""
+    hands.estate = estates.estate(name=name, timing={"patience": 1})
+    for node in ("server1", "server2", "edge1", "edge2"):
+        hands.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
+    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
+        await operator.types("start", name, *MOVE)
+        await _until_waiting(temporal, name)
+        shown = await operator.types("status", name)
+        assert "partner001 over ssh" in shown.out
+        offered = [line.strip() for line in shown.out.splitlines() if "  switchover " in line]
+        verbs = [line.split()[1] for line in offered]
+        assert verbs == ["extend", "force", "roll-back", "abort"]
+        for line in (f"switchover pause {name}", f"switchover resume {name}", *offered[:2]):
+            said = await operator.types(*shlex.split(line)[1:])
+            assert said.code == 0, (line, said)
+        watched = await operator.types("watch", name)
+    assert (watched.code, "exception: " in watched.out) == (3, True)
+
+
+async def test_what_changes_a_plan_can_be_said_to_both(
+    operator: Operator, name: str, worker: Worker, temporal: Client
+) -> None:
+    """The hash that `plan` shows is the one that `start` needs."""
+    words = shlex.split(
+        "--variant by_node --approver ann --approver bob --approvals-needed 2"
+        " --expires-after 2h --on-expiry reject --approve-before stop_monitors"
+    )
+    plan = json.loads((await operator.types("plan", name, *MOVE, *words, "--json")).out)
+    assert plan["variant"] == "by_node"
+    assert plan["approvals"] == {
+        "approvers": ["ann", "bob"],
+        "needed": 2,
+        "expires_after": "PT2H",
+        "on_expiry": "reject",
+    }
+    pinned = ("--plan-hash", plan["hash"], "--on-fault", "roll_back")
+    assert (await operator.types("start", name, *MOVE, *words, *pinned)).code == 0
+    await _until_waiting(temporal, name)
+    gate = ("--stage", "stop_monitors")
+    assert "cid may not answer" in (await operator.types("approve", name, *gate, "--by", "cid")).err
+    first = await operator.types("approve", name, *gate, "--by", "ann")
+    assert "1 of 2 approvals" in first.out
+    assert "approved so far by ann" in (await operator.types("status", name)).out
+    assert (await operator.types("approve", name, *gate, "--by", "bob")).code == 0
+    assert (await operator.types("watch", name)).code == 0
+
+
+async def test_findings_exit_with_six(
+    operator: Operator, name: str, hands: FakeHands, worker: Worker
+) -> None:
+    """A prerequisite that does not hold is told in words, and nothing is changed."""
+    hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
+    said = await operator.types("start", name, *MOVE, "--wait")
+    assert said.code == 6
+    assert "not ready, nothing was changed: " in said.err
+    assert said.err.count("\n") == 1
+
+
+async def test_without_a_worker_nobody_waits_in_vain(operator: Operator, name: str) -> None:
+    """Every command says that no worker answers, and what to do, instead of hanging."""
+    silence = "no worker answers on task queue switchover; the run is safe"
+    planning = asyncio.create_task(operator.types("plan", name, *MOVE))
+    started = await operator.types("start", name, *MOVE)
+    assert (started.code, silence in started.words) == (0, True)
+    status, approve = await asyncio.gather(
+        operator.types("status", name),
+        operator.types("approve", name, "--stage", "redirect_traffic"),
+    )
+    for said in (await planning, status, approve):
+        assert (said.code, silence in said.words) == (1, True)
+    assert f"temporal workflow signal --workflow-id switchover-{name}" in approve.err
+
+
+async def test_without_a_server_there_is_one_sentence() -> None:
+    """Where Temporal is not, the console says where it looked."""
+    said = await Operator("127.0.0.1:1").types("status", "lab")
+    assert said.code == 1
+    assert said.err.startswith("no Temporal server answers at 127.0.0.1:1;")
+    assert (await Operator("not an address").types("status", "lab")).code == 2

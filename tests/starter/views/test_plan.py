@@ -1,0 +1,169 @@
+"""What an operator sees of a plan before it is started."""
+
+from __future__ import annotations
+
+from starter.views.plan import plan_json, plan_view
+from starter.views.text import runs_of
+from tests.support import estates
+from tests.support.sample_runs import Seen, shown
+from workflows.model.checks import Severity
+from workflows.model.estate import Estate
+from workflows.model.observations import NodeReading
+from workflows.model.results import Finding, Service, State
+from workflows.model.stages import Slug
+from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.preview import Review, ReviewedOrder, Spelled, review
+
+
+def spelled(plan: Plan) -> list[Spelled]:
+    """Every order's words, alike on every place."""
+    return [
+        Spelled(stage=stage.slug, order=order.key, commands=(f"/bin/{order.kind}",))
+        for stage in plan.stages
+        for order in stage.orders
+    ]
+
+
+def test_a_plan_says_who_is_asked_and_when() -> None:
+    """Approvals, the change window and the webhook are part of what is reviewed."""
+    given = estates.written(
+        approvals={"approvers": ["ann", "bob", "cid"], "needed": 2, "expires_after": 3600},
+        change_window={"begins": "02:00", "ends": "05:00", "timezone": "Europe/Berlin"},
+        webhook={"url": "env:HOOK", "secret": "env:HOOK_SECRET"},
+    )
+    asked = estates.request(on_expiry="reject", approve_before=["redirect_traffic"])
+    text = shown(plan_view(review(plan_switchover(Estate.model_validate(given), asked))))
+    assert "approvals by 2 different people of ann, bob, cid before redirect_traffic" in text
+    assert "a gate that nobody answers for 1:00:00 is refused" in text
+    assert "change window 02:00 to 05:00 Europe/Berlin, every day" in text
+    assert "told of waits and of the end: env:HOOK" in text
+    assert "3 redirect_traffic   Redirect traffic to the target   waits for an approval" in text
+
+
+def test_what_is_sent_stands_below_the_order() -> None:
+    """The exact words, once for all places that get the same, and what holds already."""
+    plan = Seen().plan
+    down = NodeReading(place="cluster1-edge2", services={Service.MONITOR: State.STOPPED})
+    text = shown(plan_view(review(plan, [down], spelled(plan))))
+    lines = [line.rstrip() for line in text.splitlines()]
+    first = next(n for n, line in enumerate(lines) if line.startswith("1 stop_monitors"))
+    assert lines[first + 1 : first + 6] == [
+        "     · stop the Monitor on 3 nodes",
+        "         cluster1-server1, cluster1-server2, cluster1-edge1",
+        "         /bin/stop_monitor",
+        "     ✔ stop the Monitor on cluster1-edge2",
+        "         /bin/stop_monitor",
+    ]
+
+
+def test_the_point_of_no_return_stands_before_the_first_graceful_stop() -> None:
+    """After the wait for the sessions, which can still be taken back."""
+    text = shown(plan_view(review(Seen().plan)))
+    assert text.count("point of no return") == 1
+    assert (
+        text.index("wait until the sessions have left")
+        < text.index("point of no return")
+        < text.index("stop http gracefully")
+    )
+
+
+def test_a_large_plan_fits_on_a_few_screens() -> None:
+    """Twenty Servers and twenty Edges a side are told in runs of names."""
+    plan = Seen(20, 20).plan
+    lines = shown(plan_view(review(plan, (), spelled(plan))), width=120).splitlines()
+    assert sum(len(stage.orders) for stage in plan.stages) > 300
+    assert len(lines) < 100
+    assert "         cluster1-server1 … cluster1-server20, cluster1-edge1 … cluster1-edge20" in [
+        line.rstrip() for line in lines
+    ]
+
+
+def test_commands_that_differ_by_a_name_are_told_once() -> None:
+    """Installations under a directory of the node's own name are one group, with the name open."""
+    plan = Seen().plan
+    words = [
+        Spelled(stage=stage.slug, order=order.key, commands=(f"/opt/{order.place}/bin/x",))
+        for stage in plan.stages
+        for order in stage.orders
+    ]
+    lines = [line.rstrip() for line in shown(plan_view(review(plan, (), words))).splitlines()]
+    first = lines.index("     · stop the Monitor on 4 nodes")
+    assert lines[first + 2] == "         /opt/NODE/bin/x"
+    last = lines.index("then · wait until the event queue is empty, as cluster1-server1 sees it")
+    assert lines[last + 1] == "         /opt/cluster1-server1/bin/x"
+    assert "     · suspend replication 2 links" in lines
+
+
+def test_findings_and_timing_are_part_of_a_review() -> None:
+    """What would stop the run, how long it waits, and the hash to pin, at the end."""
+    finding = Finding(name="taeh_differs", place="x", seen="a\x1b[2J", expected="b", advice="c")
+    warning = finding.model_copy(update={"name": "late", "severity": Severity.WARNS})
+    plan = Seen().plan
+    text = shown(plan_view(review(plan, findings=(warning, finding))))
+    tail = [line.rstrip() for line in text.splitlines()][-4:]
+    assert tail[0].startswith("patience 1 day, 0:00:00 (sessions and event queue), grace 0:02:00")
+    assert tail[1] == "blocks: x: taeh_differs: saw a [2J, expected b; c"
+    assert tail[2].startswith("warns: x: late")
+    assert tail[3] == f"plan hash {plan.hash}"
+
+
+def test_a_plan_by_node_is_shown_as_chains() -> None:
+    """Every order once, each Server's orders below its name."""
+    run = Seen(variant="by_node", approve_before=["stop_scheduling"])
+    text = shown(plan_view(review(run.plan)))
+    edges, first, second, start = (
+        text.index(words)
+        for words in (
+            "the Edges of cluster1, before its Servers",
+            "cluster1-server1, at its own pace",
+            "cluster1-server2, at its own pace",
+            "5 start_scheduling",
+        )
+    )
+    gone = text.index("point of no return")
+    assert edges < text.index("wait until the sessions have left 2 nodes") < gone < first
+    assert first < second < start
+    for server in ("cluster1-server1", "cluster1-server2"):
+        for words in ("stop Scheduler and Folder Monitor on", "wait until the sessions have left"):
+            assert text.count(f"{words} {server}") == 1
+    assert (
+        first < text.index("stop the Transaction Manager gracefully on cluster1-server1") < second
+    )
+    assert text.count("waits for an approval") == 1
+
+
+def test_scripts_get_the_plan_itself_and_more() -> None:
+    """The keys of the plan stand where they always stood."""
+    plan = Seen(approve_before=["redirect_traffic"]).plan
+    given = plan_json(review(plan, (), spelled(plan)))
+    own = {key: given.pop(key) for key in Plan.model_fields}
+    assert Plan.model_validate(own) == plan
+    assert given.pop("hash") == plan.hash
+    steps = [ReviewedOrder.model_validate(step) for step in given.pop("steps")]
+    assert steps == list(review(plan, (), spelled(plan)).steps)
+    assert given == {
+        "findings": [],
+        "gates": ["redirect_traffic"],
+        "point_of_no_return": Slug.DRAIN_PROTOCOL_SERVERS,
+        "patience": "P1D",
+        "grace": "PT2M",
+        "transaction_manager_grace": "PT2M",
+        "unreachable_patience": "PT5M",
+    }
+
+
+def test_names_that_count_on_are_said_in_few_words() -> None:
+    """The first and the last of more than two; the rest as they are."""
+    assert runs_of(["a1", "a2"]) == "a1, a2"
+    assert runs_of(["a1", "a2", "a3", "b1", "b3", "c"]) == "a1 … a3, b1, b3, c"
+    assert runs_of(["n08", "n09", "n10", "n11"]) == "n08 … n11"
+    assert runs_of([]) == ""
+
+
+def test_a_review_travels_as_json() -> None:
+    """Temporal carries it, also for the largest estate."""
+    plan = Seen(20, 20).plan
+    whole = review(plan, (), spelled(plan))
+    text = whole.model_dump_json()
+    assert Review.model_validate_json(text) == whole
+    assert len(text) < 1_000_000

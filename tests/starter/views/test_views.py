@@ -1,0 +1,267 @@
+"""What a run looks like on a terminal, without one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import jsonschema  # type: ignore[import-untyped] # ships no annotations
+import pytest
+
+from starter.client.sanitize import clean
+from starter.client.snapshot import Pending, Sight
+from starter.estate_schema import estate_schema
+from starter.views.status import MOST_ORDERS, RunView
+from starter.views.text import broken, commands, estimate, left_words
+from tests.support import estates
+from tests.support.sample_runs import NOW, Seen, gate, question, shown, told
+from workflows.model.estate import Protocol
+from workflows.model.progress import Progress, RunState
+from workflows.model.results import QueueLeft, SessionsLeft
+from workflows.model.stages import Slug
+from workflows.planning.rollback import Baseline, plan_undo
+
+PARTNERS = SessionsLeft(
+    node="cluster1-edge1",
+    at=NOW,
+    connections={Protocol.SSH: 2, Protocol.HTTP: 0},
+    accounts=("partner001 over ssh", "partner002 over ssh"),
+)
+
+
+def view(progress: Progress, *pending: Pending, width: int = 200, height: int | None = None) -> str:
+    """What an operator sees."""
+    return shown(RunView(Sight(progress, pending), NOW, height), width)
+
+
+def test_nothing_that_people_write_moves_the_cursor() -> None:
+    """Reasons and names reach the terminal as words, never as control sequences or markup."""
+    evil = "\x1b[2J[red]gone[/red]\r\u202e"
+    said = told("pause", by=evil, reason=evil, effect=evil)
+    progress = Seen().progress.model_copy(
+        update={
+            "reason": evil,
+            "said": (said,),
+            "state": RunState.PAUSED,
+            "waiting": gate(words=evil, approved_by=(evil,)),
+            "exceptions": (evil,),
+        }
+    )
+    text = view(progress)
+    assert text.count("[2J[red]gone[/red]") >= 6
+    assert not set(text) & set("\x1b\r\u202e")
+    assert clean("a\x1b[2Jb\u202ec") == "a [2Jb c"
+
+
+def test_what_needs_someone_comes_first_on_a_large_estate() -> None:
+    """Of hundreds of orders the screen holds the failed and the running ones."""
+    run = Seen(20, 20)
+    orders = run.at(Slug.DRAIN_PROTOCOL_SERVERS)
+    run.fails(Slug.DRAIN_PROTOCOL_SERVERS, orders[-1])
+    run.board.begin(run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS), orders[-2], 1)
+    lines = view(run.progress).splitlines()
+    first = next(number for number, line in enumerate(lines) if "✖" in line)
+    assert f"{orders[-1]}" in lines[first]
+    assert "Lost: gone" in lines[first]
+    assert f"{orders[-2]}" in lines[first + 1]
+    assert len(orders) > MOST_ORDERS
+    assert f"and {len(orders) - MOST_ORDERS} pending" in lines[first + MOST_ORDERS]
+
+
+def test_a_retried_attempt_says_why() -> None:
+    """An activity that Temporal tries again shows what the attempt before met."""
+    run = Seen()
+    order = run.at(Slug.STOP_MONITORS)[0]
+    run.board.begin(run.plan.stage(Slug.STOP_MONITORS), order, 1)
+    pending = Pending(f"{order.key}.1", attempt=3, left=None, trouble="cannot reach it")
+    assert "attempt 3, since cannot reach it" in view(run.progress, pending)
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (
+            SessionsLeft(
+                node="n",
+                at=NOW,
+                connections={Protocol.SSH: 3, Protocol.HTTP: 0},
+                accounts=("a", "b", "c", "d"),
+                ends_in=timedelta(minutes=12),
+            ),
+            "3 ssh; a, b, c, ..., about 12 min left at this pace, 2 s ago",
+        ),
+        (SessionsLeft(node="n", at=NOW, readings_at_zero=2), "nothing left, quiet for 2 readings"),
+        (SessionsLeft(node="n", at=NOW, trouble="no answer"), "nothing seen yet, no answer"),
+        (QueueLeft(node="n", at=NOW), "nothing seen yet, 2 s ago"),
+        (QueueLeft(node="n", at=NOW, events=12, active=2), "12 events; 2 active, 2 s ago"),
+        (QueueLeft(node="n", at=NOW, events=0, active=0, readings_at_zero=1), "nothing left"),
+    ],
+)
+def test_what_is_left_is_said_in_words(left: SessionsLeft | QueueLeft, words: str) -> None:
+    """Zero, unknown and unreadable are three different things."""
+    assert left_words(left, NOW + timedelta(seconds=2)).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "words"),
+    [
+        (None, ""),
+        (timedelta(0), "about 1 s left at this pace"),
+        (timedelta(seconds=89), "about 89 s left at this pace"),
+        (timedelta(seconds=90), "about 2 min left at this pace"),
+        (timedelta(hours=7, minutes=20), "about 7 h left at this pace"),
+    ],
+)
+def test_an_estimate_is_as_exact_as_it_is_honest(ends_in: timedelta | None, words: str) -> None:
+    """A few readings do not know seconds of an hour; where they say nothing, nothing is said."""
+    assert estimate(ends_in) == words
+
+
+def test_a_run_that_waits_for_nobody_has_no_answers() -> None:
+    """Answers exist only where someone is asked; what can be said at any time is mentioned."""
+    text = view(Seen().progress)
+    assert "answer with" not in text
+    assert "at any time: pause, roll-back, abort" in text
+
+
+def test_every_answer_is_a_command_that_can_be_typed() -> None:
+    """With everything it needs: minutes, reasons, and the name of a node that is dead."""
+    waiting = question("retry", "extend", "force", "roll_back", "abort", silent=("cluster1-edge1",))
+    stage = "--stage drain_protocol_servers"
+    assert commands(Seen().progress, waiting) == (
+        f"switchover retry lab {stage}",
+        f"switchover extend lab {stage} --minutes 60",
+        f'switchover force lab {stage} --node cluster1-edge1 --reason "..."',
+        'switchover roll-back lab --reason "..."',
+        'switchover abort lab --reason "..."',
+    )
+
+
+def test_a_long_command_is_broken_where_a_shell_goes_on() -> None:
+    """What is copied from a narrow screen is still one command."""
+    line = 'switchover force lab --stage drain_protocol_servers --node n --reason "..."'
+    lines = broken(line, 60)
+    assert all(len(one) <= 60 for one in lines)
+    assert " ".join(one.removesuffix("\\").strip() for one in lines) == line
+    assert all(one.endswith(" \\") for one in lines[:-1])
+    assert broken(line, 160) == [line]
+
+
+def test_whom_a_decision_concerns_is_seen_by_node_and_account() -> None:
+    """Nobody cuts clients whose names are off the screen."""
+    queue = QueueLeft(node="cluster1-server1", at=NOW, events=3, queued=("event 17", "event 18"))
+    words = "patience of 1 day has run out, still there: " + "many " * 50
+    run = Seen()
+    run.at(Slug.DRAIN_PROTOCOL_SERVERS)
+    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
+    run.board.wait(stage, question("extend", words=words, left=(PARTNERS, queue)))
+    text = view(run.progress, width=100)
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "cluster1-edge1 2 ssh partner001 over ssh, partner002 over ssh" in rows
+    assert "cluster1-server1 3 events event 17, event 18" in rows
+    assert sum("many" in row for row in rows) == 1
+
+
+def test_several_waits_are_all_seen() -> None:
+    """Where the same words answer several of them, these stand there once."""
+    run = Seen()
+    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
+    run.at(stage.slug)
+    for place in ("cluster1-server1", "cluster1-server2"):
+        run.board.wait(stage, question("retry", "abort", words=f"{place}: no"))
+    run.board.wait(stage, gate())
+    text = view(run.progress)
+    assert "cluster1-server1: no" in text
+    assert "cluster1-server2: no" in text
+    assert text.count("switchover retry lab --stage drain_protocol_servers") == 1
+    assert text.count("switchover approve lab --stage redirect_traffic") == 1
+
+
+def test_a_pause_is_seen_with_whoever_made_it() -> None:
+    """And with the words that end it."""
+    said = (told("pause", reason="lunch"), told("pause", by="bob", counted=False))
+    progress = Seen().progress.model_copy(update={"state": RunState.PAUSED, "said": said})
+    text = view(progress)
+    assert "by ann (lunch)" in text
+    assert "  switchover resume lab" in text
+
+
+def test_a_roll_back_has_its_own_table() -> None:
+    """What is taken back is shown as it goes; what had been done is summed up."""
+    run = Seen()
+    begun = {slug: run.at(slug) for slug in (Slug.STOP_MONITORS, Slug.SUSPEND_REPLICATION)}
+    undo = plan_undo(run.plan, begun, Baseline(whole=True))
+    run.board.turn_back(undo)
+    run.board.enter(undo[0])
+    run.board.work(undo[0])
+    text = view(run.progress)
+    assert "rolling_back" in text
+    assert text.index("taken back, in this order") < text.index("▶  2 suspend_replication")
+    assert "Take back: Stop the Monitors of the source" in text
+    assert "resume replication cluster1_to_cluster2" in text
+    assert "stop the Monitor on" not in text
+
+
+def test_every_chain_is_seen_in_the_by_node_variant() -> None:
+    """Each Server at its own pace, the Edges first."""
+    run = Seen(variant="by_node")
+    stage = run.plan.stage(Slug.STOP_SCHEDULING)
+    first, second, *_ = run.at(stage.slug)
+    run.board.begin(stage, first, 1)
+    run.board.leave_out(stage, second)
+    lines = view(run.progress).splitlines()
+    rows = [" ".join(line.split()) for line in lines]
+    head = rows.index("node 4 stop_scheduling 6 drain_protocol_servers 7 drain_transaction_manager")
+    assert rows[head + 1] == "cluster1-edge1 · 0/3 · 0/1"
+    assert rows[head + 3] == "cluster1-server1 ▶ 0/2 · 0/3 · 0/3"
+    assert "left out" in "\n".join(lines)
+    assert "cluster2" not in "\n".join(rows[head + 1 : head + 5])
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
+def test_whatever_has_to_be_done_is_on_the_screen(width: int, height: int) -> None:
+    """Also on the smallest terminal, when a drain has run out of patience on a large estate."""
+    run = Seen(20, 20)
+    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
+    for slug in Slug:
+        run.at(slug)
+        if slug is stage.slug:
+            break
+        for order in run.plan.stage(slug).orders:
+            run.board.leave_out(run.plan.stage(slug), order)
+        run.board.finish(run.plan.stage(slug))
+        run.board.leave(run.plan.stage(slug))
+    waiting = question("extend", "force", "roll_back", "abort", left=(PARTNERS,), words="w " * 90)
+    run.board.wait(stage, waiting)
+    lines = view(run.progress, width=width, height=height).splitlines()[:height]
+    text = "\n".join(lines)
+    assert all(len(line) <= width for line in lines)
+    for verb in ("extend", "force", "roll-back", "abort"):
+        assert f"switchover {verb} lab" in text
+    assert "partner002 over ssh" in text
+
+
+def test_what_weakened_the_promise_is_seen() -> None:
+    """Exceptions stand in the view of a run, not only in its outcome."""
+    progress = Seen().progress.model_copy(update={"exceptions": ("ann skipped it: late",)})
+    assert "exception: ann skipped it: late" in view(progress)
+
+
+def test_the_schema_accepts_what_the_worker_accepts() -> None:
+    """An estate file with defaults, and durations in seconds, is valid for an editor."""
+    schema = estate_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    given = estates.written(timing={"grace": 60, "patience": "PT12H"})
+    given["clusters"][0]["nodes"][0]["ssh"] = {"port": 2222}
+    estates.estate(timing=given["timing"])
+    jsonschema.validate(given, schema)
+
+
+@pytest.mark.parametrize("key", ["name", "clusters", "load_balancer"])
+def test_the_schema_refuses_what_the_worker_refuses(key: str) -> None:
+    """A missing or an unknown key is seen while typing."""
+    given = estates.written()
+    del given[key]
+    with pytest.raises(jsonschema.ValidationError, match=key):
+        jsonschema.validate(given, estate_schema())
+    with pytest.raises(jsonschema.ValidationError, match="typo"):
+        jsonschema.validate(estates.written(typo=1), estate_schema())

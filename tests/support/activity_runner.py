@@ -1,0 +1,107 @@
+"""A workflow that has one activity done and says how it ended, and what it does there."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import activity, workflow
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+
+from workflows import activity_options as policies
+from workflows.errors import Unreachable
+from workflows.model.actions.change import StopGracefully
+from workflows.model.estate import Timing
+from workflows.ports.contract import NodeErrand
+
+
+@workflow.defn
+class Carrier:
+    """Carries one activity, and cancels it when it is told to."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    @workflow.run
+    async def run(self, kind: str, errand: NodeErrand[StopGracefully], patience: float) -> str:
+        """Return what the activity returned, or what it failed with."""
+        timing = Timing(unreachable_patience=timedelta(seconds=patience))
+        wait = kind == "await_sessions"
+        config = policies.WATCH if wait else policies.command(timedelta(minutes=1), Timing())
+        errand = errand.model_copy(update={"timing": timing})
+        config["activity_id"] = "the-order"
+        doing = workflow.start_activity(kind, errand, result_type=str, **config)
+        ending = asyncio.create_task(self._cancel_when_told(doing))
+        try:
+            return str(await doing)
+        except ActivityError as error:
+            return _words(error)
+        finally:
+            ending.cancel()
+
+    @workflow.signal
+    def cancel(self) -> None:
+        """Cancel the activity."""
+        self._told = True
+
+    async def _cancel_when_told(self, doing: workflow.ActivityHandle[str]) -> None:
+        await workflow.wait_condition(lambda: self._told)
+        doing.cancel()
+
+
+def _words(error: ActivityError) -> str:
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        return "cancelled"
+    if isinstance(cause, ApplicationError):
+        return f"{cause.type}, retryable: {not cause.non_retryable}: {cause.message}"
+    return str(cause)
+
+
+class Place:
+    """A place that takes its time, or does not answer, and remembers what became of attempts."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.attempts = 0
+        self.interrupted = 0
+        self.silent: list[bool] = []
+        """For the next attempts, whether they reach nobody; afterwards all do."""
+
+    @activity.defn(name="stop_gracefully")
+    async def act(self, _: NodeErrand[StopGracefully]) -> str:
+        """Go on until it may end."""
+        return await self._last()
+
+    @activity.defn(name="await_sessions")
+    async def wait(self, _: NodeErrand[StopGracefully]) -> str:
+        """Go on until it may end."""
+        return await self._last()
+
+    @activity.defn(name="start_protocol_server")
+    async def reach(self, _: NodeErrand[StopGracefully]) -> str:
+        """End at once, where it answers at all."""
+        self.attempts += 1
+        if self.silent and not self.silent.pop(0):
+            raise ApplicationError("it answers, and is not ready yet", type="NotYet")
+        if self.may_end.is_set():
+            return "done"
+        raise Unreachable("server1: it does not answer") from ConnectionRefusedError("no")
+
+    async def attempted(self, times: int) -> None:
+        """Wait until it was attempted so often."""
+        while self.attempts < times:  # noqa: ASYNC110 - several attempts, not one event
+            await asyncio.sleep(0.05)
+
+    async def _last(self) -> str:
+        self.attempts += 1
+        self.begun.set()
+        try:
+            while not self.may_end.is_set():
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            self.interrupted += 1
+            raise
+        return "done"

@@ -1,0 +1,126 @@
+"""What is read of an estate on which nothing is wrong, for tests to change one thing of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.support import estates
+from workflows.model.estate import Kind, Node, Protocol
+from workflows.model.observations import (
+    BalancerFacts,
+    ClusterReading,
+    Instance,
+    LoginReading,
+    MachineFacts,
+    Member,
+    NodeReading,
+    ParityReading,
+    Reading,
+    ReplicationReading,
+    StorageReading,
+    TemporalReading,
+    TrafficReading,
+)
+from workflows.model.results import SCHEDULING, Finding, Service, State
+from workflows.model.stages import Slug
+from workflows.planning.plan import Plan, plan_switchover
+from workflows.preflight.evaluate import objections
+
+PLAN: Plan = plan_switchover(estates.estate(), estates.request())
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FACTS = MachineFacts(
+    user="st",
+    owner="st",
+    system="Linux",
+    ledger_writable=True,
+    ledger_free=10**9,
+    kills_processes=False,
+    conf={"a.xml": "1"},
+)
+
+
+def clean() -> dict[str, Reading]:
+    """Return what is read of an estate on which nothing is wrong, by what was looked at."""
+    estate = PLAN.estate
+    readings: dict[str, Reading] = {node.name: _node(node) for node in estate.nodes}
+    for cluster in estate.clusters:
+        members = {
+            kind: tuple(Member(name=n.name, address=n.address) for n in nodes)
+            for kind, nodes in (("servers", cluster.servers), ("edges", cluster.edges))
+        }
+        name = cluster.servers[0].name
+        readings[f"shared by {cluster.name}"] = ClusterReading(
+            place=name, events=3, oldest_event=timedelta(minutes=1), **members
+        )
+    for link in estate.replication.links:
+        readings[link.name] = ReplicationReading(
+            place=link.name,
+            exists=True,
+            enabled=True,
+            running=True,
+            lag=1000,
+            tables=("public.account",),
+            publisher=Instance(commit_timestamps=True, headroom=4 * 1024**3, wal_rate=10.0),
+            subscriber_timestamps=True,
+        )
+    names = estate.load_balancer.names
+    readings["loadbalancer1"] = TrafficReading(
+        place="loadbalancer1",
+        resolves_to={name: addresses["cluster1"] for name, addresses in names.items()},
+        lands_on={Protocol.SSH: "cluster1-edge1", Protocol.HTTP: "cluster1-edge2"},
+        balancer=BalancerFacts(reload_runnable=True, hosts_file_writable=True),
+    )
+    readings["configuration"] = ParityReading(place="cluster2", compared={"options": 150})
+    readings["storage"] = StorageReading(
+        place="cluster2", sampled=200, delays={"cluster1": timedelta(seconds=1)}
+    )
+    readings["login"] = LoginReading(place="cluster2-edge1", protocol=Protocol.SSH)
+    readings["temporal"] = TemporalReading(
+        place="lab", completed=NOW - timedelta(days=1), builds={"1@a": "x", "2@b": "x"}
+    )
+    return readings
+
+
+def _node(node: Node) -> NodeReading:
+    services = dict.fromkeys(
+        (Service.MONITOR, Service.ADMIN, *map(Service, node.protocols)), State.RUNNING
+    )
+    services |= {Service.AS2: State.STOPPED, Service.FTP: State.DISABLED}
+    if node.kind is Kind.SERVER:
+        active = PLAN.estate.cluster_of(node.name).name == PLAN.source
+        services[Service.TRANSACTION_MANAGER] = State.RUNNING
+        services |= dict.fromkeys(SCHEDULING, State.RUNNING if active else State.STOPPED)
+    return NodeReading(
+        place=node.name,
+        services=services,
+        machine=FACTS,
+        taeh="a" * 64,
+        version="5.5",
+        system="Linux",
+        database="PostgreSQL",
+        sessions=0,
+        graceful_timeouts={
+            "Http.GracefulShutdownTimeout": "600",
+            "TransactionManager.GracefulShutdownTimeout": "30",
+        },
+        clock_ahead=timedelta(seconds=1),
+    )
+
+
+def judged(readings: dict[str, Reading], *begun: Slug, plan: Plan = PLAN) -> tuple[Finding, ...]:
+    """Judge these readings now."""
+    return objections(plan, tuple(readings.values()), NOW, frozenset(begun))
+
+
+def changed(subject: str, **changes: Any) -> dict[str, Reading]:  # noqa: ANN401 - any field
+    """Return the clean estate with one reading changed; services and facts one by one."""
+    readings = clean()
+    reading = readings[subject]
+    if isinstance(reading, NodeReading):
+        if "services" in changes:
+            changes["services"] = {**reading.services, **changes["services"]}
+        if "machine" in changes:
+            changes["machine"] = FACTS.model_copy(update=changes["machine"])
+    readings[subject] = reading.model_copy(update=changes)
+    return readings

@@ -1,0 +1,168 @@
+"""A model of an estate that obeys orders and notices, by itself, when an invariant breaks."""
+
+from __future__ import annotations
+
+from workflows.model.actions import change as o
+from workflows.model.estate import Estate, Kind, Node
+from workflows.model.results import SCHEDULING, Service, State
+
+Place = tuple[str, Service]
+
+
+class World:
+    """What would run where; *violations* collects every broken invariant of design's list."""
+
+    def __init__(self, estate: Estate, source: str, target: str) -> None:
+        self.estate = estate
+        self.source = source
+        self.target = target
+        self.running: set[Place] = set()
+        self.replicating = {link.name for link in estate.replication.links}
+        self.traffic = dict.fromkeys((h.name for h in estate.load_balancer.hosts), source)
+        self.stopped_gracefully: list[Place] = []
+        self.violations: list[str] = []
+        self.started: set[Place] = set()
+        """What was started since the baseline: only that may be stopped on the target."""
+        self.by_node = False
+        """Whether invariant 3 is meant in its per-node form."""
+        for node in estate.nodes:
+            services = {Service.MONITOR, Service.ADMIN, *map(Service, node.protocols)}
+            if node.kind is Kind.SERVER:
+                services.add(Service.TRANSACTION_MANAGER)
+                if estate.cluster_of(node.name).name == source:
+                    services.update(SCHEDULING)
+            self.running |= {(node.name, service) for service in services}
+
+    @property
+    def picture(self) -> tuple[frozenset[Place], frozenset[str], tuple[tuple[str, str], ...]]:
+        """Everything that can be compared with a baseline."""
+        return (
+            frozenset(self.running),
+            frozenset(self.replicating),
+            tuple(sorted(self.traffic.items())),
+        )
+
+    def state(self, node: str, service: Service) -> State:
+        """Whether a service runs."""
+        return State.RUNNING if (node, service) in self.running else State.STOPPED
+
+    def dies(self, node: str) -> None:
+        """A node's power is off."""
+        self.running = {place for place in self.running if place[0] != node}
+
+    def is_stopped(self, order: o.Order) -> bool:
+        """Whether what is to be stopped gracefully is down already: hands look before they act."""
+        match order:
+            case o.StopGracefully():
+                return (order.node, Service(order.protocol)) not in self.running
+            case o.StopTransactionManager():
+                return (order.node, Service.TRANSACTION_MANAGER) not in self.running
+            case _:
+                return False
+
+    def obey(self, order: o.Order) -> None:  # noqa: C901, PLR0912 - one case an order
+        """Make the order's wished state true, then look for broken invariants."""
+        match order:
+            case o.StopMonitor():
+                self._stop(order.node, Service.MONITOR)
+            case o.StartMonitor():
+                self.running.add((order.node, Service.MONITOR))
+            case o.SuspendReplication():
+                self.replicating.discard(order.link)
+            case o.ResumeReplication():
+                self.replicating.add(order.link)
+            case o.Redirect():
+                self._expect(not self.replicating, "4: traffic moves while replication runs")
+                self.traffic[order.host] = order.to
+            case o.StopScheduling():
+                for service in SCHEDULING:
+                    self._stop(order.node, service)
+            case o.StartScheduling():
+                self._start(order.node, *map(Service, order.services))
+            case o.StopGracefully():
+                self._stop_gracefully(order.node, Service(order.protocol))
+            case o.StartProtocolServer():
+                self._start(order.node, Service(order.protocol))
+            case o.StopTransactionManager():
+                self._stop_transaction_manager(order.node)
+            case o.StartTransactionManager():
+                # Nobody knows whether they return with it, so they do.
+                self._start(order.node, Service.TRANSACTION_MANAGER, *SCHEDULING)
+            case o.StopRemaining():
+                self.running = {place for place in self.running if place[0] != order.node}
+            case o.StartAll():
+                self._start(order.node, *self._all_of(order.node))
+            case o.ProveServing():
+                down = self._all_of(order.node) - {
+                    service for node, service in self.running if node == order.node
+                }
+                self._expect(not down - {*SCHEDULING}, f"{order.node} does not serve: {down}")
+            case _:
+                assert order.undo is None, order
+        self.look()
+
+    def _all_of(self, name: str) -> set[Service]:
+        node = self.estate.node(name)
+        services = {Service.ADMIN, *map(Service, node.protocols)}
+        if node.kind is Kind.SERVER:
+            services |= {Service.TRANSACTION_MANAGER, *SCHEDULING}
+        return services
+
+    def _start(self, node: str, *services: Service) -> None:
+        self.started |= {(node, service) for service in services}
+        self.running |= {(node, service) for service in services}
+        self.stopped_gracefully = [
+            place
+            for place in self.stopped_gracefully
+            if place[0] != node or place[1] not in services
+        ]
+
+    def fronts(self, cluster: str) -> tuple[Node, ...]:
+        """The nodes that clients reach."""
+        return self.estate.cluster(cluster).edges or self.estate.cluster(cluster).servers
+
+    def look(self) -> None:
+        """Hold the state against the invariants that hold at every instant."""
+        scheduling = {
+            self.estate.cluster_of(node).name
+            for node, service in self.running
+            if service in SCHEDULING
+        }
+        self._expect(len(scheduling) < 2, "1: scheduling runs on both clusters")
+        for cluster in self.traffic.values():
+            for edge in self.fronts(cluster):
+                for protocol in edge.protocols:
+                    serves = (edge.name, Service(protocol)) in self.running
+                    self._expect(serves, f"2: traffic points at {edge.name}, {protocol} is down")
+
+    def _stop(self, node: str, service: Service) -> None:
+        if self.estate.cluster_of(node).name == self.target:
+            ours = service in SCHEDULING and (node, service) in self.started
+            idle = (node, service) not in self.running  # what does not run is not stopped
+            allowed = service is Service.MONITOR or ours or (service in SCHEDULING and idle)
+            self._expect(allowed, f"5: {service} of {node} on the target is stopped")
+        self.running.discard((node, service))
+
+    def _stop_gracefully(self, node: str, service: Service) -> None:
+        place = (node, service)
+        self._expect((node, Service.MONITOR) not in self.running, f"6: Monitor of {node} runs")
+        self._expect(place not in self.stopped_gracefully, f"7: {place} is stopped twice")
+        self.stopped_gracefully.append(place)
+        self._stop(node, service)
+
+    def _stop_transaction_manager(self, node: str) -> None:
+        cluster = self.estate.cluster_of(node)
+        nodes = {n.name for n in cluster.nodes}
+        if self.by_node:
+            nodes = {node, *(n.name for n in cluster.edges)}
+        left = [
+            place
+            for place in sorted(self.running)
+            if place[0] in nodes and place[1] in set(map(Service, ("ftp", "http", "as2", "ssh")))
+        ]
+        self._expect(not left, f"3: the TM of {node} is stopped while {left} run")
+        self._stop_gracefully(node, Service.TRANSACTION_MANAGER)
+
+    def _expect(self, holds: bool, words: str) -> None:  # noqa: FBT001 - it is the sentence's truth
+        if not holds:
+            self.violations.append(words)

@@ -1,0 +1,48 @@
+"""Tasks for the ledger, and the shells that its scripts have to run under."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from activities.ledger.ledger import Task
+from activities.transport.ssh import Command
+
+SHELLS = [sh for sh in ("dash", "bash", "busybox") if shutil.which(sh)]
+BOOT = "/proc/sys/kernel/random/boot_id"
+
+
+def shell_words(sh: str) -> tuple[str, ...]:
+    """Return how a shell is called."""
+    return (sh, "sh") if sh == "busybox" else (sh,)
+
+
+def task(
+    words: Sequence[str],
+    *,
+    operation: str = "run.stage.order.1",
+    service: str = "ssh",
+    lands: Literal["exit", "late"] = "exit",
+    within: float = 60,
+) -> Task:
+    """Make a task out of the words of a command."""
+    return Task(operation, service, Command(tuple(words)), timedelta(seconds=within), lands)
+
+
+def writing(file: Path, then: str = "") -> tuple[str, ...]:
+    """Return a command that leaves one line in a file each time it runs."""
+    return ("sh", "-c", f"echo ran >>{file}; {then}")
+
+
+async def until(file: Path) -> None:
+    """Wait until something stands in a file: a shell makes it before it writes to it."""
+
+    def written() -> bool:
+        return file.exists() and file.stat().st_size > 0
+
+    while not await asyncio.to_thread(written):  # noqa: ASYNC110 - another process does it
+        await asyncio.sleep(0.02)

@@ -1,0 +1,161 @@
+"""Two real databases that replicate both ways, for the hands to suspend and resume."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from lab.environment.postgres import SUPERUSER, PostgresServer, binaries
+from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
+from tests.support.ssh_machines import QUICK
+from workflows.model.estate import Database, Replication, ReplicationLink
+from workflows.model.results import Operation
+from workflows.ports.contract import ReplicationErrand
+
+ADDRESS = f"127.9.7.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
+"""Of this process: files of tests run side by side."""
+SIDES = ("one", "two")
+LINKS = tuple(
+    ReplicationLink(
+        name=f"{a}-to-{b}", source=a, target=b, publication='the "pub"', subscription=f"{a}_to_{b}"
+    )
+    for a, b in (SIDES, SIDES[::-1])
+)
+TABLES: tuple[LiteralString, ...] = (
+    "CREATE TABLE account (name text PRIMARY KEY, note text, at timestamptz DEFAULT now())",
+    'CREATE TABLE "Odd ""1"" table" (a int, b char(9), yes bool, PRIMARY KEY (a, b))',
+    "CREATE TABLE keyless (line text, number numeric)",
+    "ALTER TABLE keyless REPLICA IDENTITY FULL",
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One server with the two databases, each subscribed to the other."""
+
+    server: PostgresServer
+
+    async def execute(self, side: str, statement: LiteralString | sql.Composed) -> list[Any]:
+        """Run one statement as the superuser, and return its rows if it has any."""
+        async with await psycopg.AsyncConnection.connect(
+            self.server.dsn(side), autocommit=True
+        ) as connection:
+            cursor = await connection.execute(statement)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def value(self, side: str, query: LiteralString) -> Any:  # noqa: ANN401 - any value
+        """Read one value."""
+        rows = await self.execute(side, query)
+        return rows[0][0] if rows else None
+
+    async def settles(self, side: str, query: LiteralString, value: object) -> None:
+        """Wait until a query answers so."""
+        async with asyncio.timeout(20):
+            while await self.value(side, query) != value:  # noqa: ASYNC110 - a database tells no one
+                await asyncio.sleep(0.05)
+
+    async def switch(self, link: ReplicationLink, state: LiteralString) -> None:
+        """Enable or disable a link by hand."""
+        words = sql.SQL("ALTER SUBSCRIPTION {} " + state)
+        await self.execute(link.target, words.format(sql.Identifier(link.subscription)))
+
+    async def discard(self, link: ReplicationLink) -> None:
+        """Let the other side never see what this link has yet to deliver."""
+        words = sql.SQL("SELECT pg_replication_slot_advance({}, pg_current_wal_lsn())")
+        await self.execute(link.source, words.format(sql.Literal(link.subscription)))
+
+    async def idle(self) -> None:
+        """Suspend both links by hand, and wait until no one is at their slots."""
+        for link in LINKS:
+            await self.switch(link, "DISABLE")
+        query: LiteralString = "SELECT bool_or(active) FROM pg_replication_slots"
+        await self.settles("one", query, False)  # noqa: FBT003 - the value that is waited for
+
+    async def reset(self) -> None:
+        """Leave both sides empty, suspended, and with nothing to deliver."""
+        await self.idle()
+        for side in SIDES:
+            await self.execute(side, 'TRUNCATE account, "Odd ""1"" table", keyless')
+        for link in LINKS:
+            await self.discard(link)
+
+
+@asynccontextmanager
+async def replicating_pair() -> AsyncIterator[Pair]:
+    """Run a server whose two databases replicate both ways."""
+    home = await asyncio.to_thread(_place)
+    programs = await asyncio.to_thread(binaries, home)
+    server = PostgresServer(ADDRESS, home / "data", home / "log", programs)
+    await server.start()
+    pair = Pair(server)
+    for side in SIDES:
+        await pair.execute("postgres", sql.SQL("CREATE DATABASE {}").format(sql.Identifier(side)))
+        for table in TABLES:
+            await pair.execute(side, table)
+        await pair.execute(side, 'CREATE PUBLICATION "the ""pub""" FOR ALL TABLES')
+    for link in LINKS:
+        await _subscribe(pair, link)
+    try:
+        yield pair
+    finally:
+        await server.stop()
+        await asyncio.to_thread(shutil.rmtree, home)
+
+
+async def _subscribe(pair: Pair, link: ReplicationLink) -> None:
+    slot = sql.SQL("SELECT pg_create_logical_replication_slot({}, 'pgoutput')")
+    await pair.execute(link.source, slot.format(sql.Literal(link.subscription)))
+    words = sql.SQL(
+        "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} "
+        "WITH (origin = none, create_slot = false, copy_data = false)"
+    ).format(
+        sql.Identifier(link.subscription),
+        sql.Literal(psycopg.conninfo.make_conninfo(pair.server.dsn(link.source))),
+        sql.Identifier(link.publication),
+    )
+    await pair.execute(link.target, words)
+
+
+def _place() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="switchover-test-"))
+    home.chmod(0o755)  # the server's own user walks into it
+    return home
+
+
+def database(side: str, **changes: object) -> Database:
+    """Return one of the two databases."""
+    facts: dict[str, object] = {
+        "name": f"database-{side}",
+        "address": ADDRESS,
+        "port": DATABASE_PORT,
+        "database": side,
+        "user": SUPERUSER,
+        "password": "env:DATABASE",
+    }
+    return Database.model_validate(facts | changes)
+
+
+def linked(order: Any, link: ReplicationLink, *links: ReplicationLink) -> ReplicationErrand[Any]:  # noqa: ANN401 - any order
+    """Return the order for one link of an estate that has these links, or both."""
+    return ReplicationErrand(
+        operation=Operation(identity="run-1", stage="stage", order=order.key),
+        order=order,
+        timing=QUICK,
+        link=link,
+        publisher=database(link.source),
+        subscriber=database(link.target),
+        replication=Replication(links=links or LINKS),
+    )
+
+
+PASSWORD = DATABASE_PASSWORD

@@ -1,0 +1,82 @@
+"""What would the workflow be if its executor ran the stages in another order?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+
+from workflows.errors import SwitchoverError
+from workflows.execution.context import Run
+from workflows.execution.dispatch import Errands
+from workflows.execution.execution import Execution
+from workflows.execution.fetch_plan import make_plan
+from workflows.model.progress import Outcome
+from workflows.model.request import Request
+from workflows.model.stages import Slug
+from workflows.planning.plan import Stage
+from workflows.run.progress_tracker import Board
+from workflows.run.state import Memory
+from workflows.switchover import Switchover, _at_first, _identity
+
+
+class InOrder(Execution):
+    """Runs the plan's stages one after the other, as the product does."""
+
+    async def _by_stage(self) -> None:
+        for stage in self.stages():
+            await self._see_through(stage)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages in the order in which they are run."""
+        return self._plan.stages
+
+
+class Hasty(InOrder):
+    """Starts the target's scheduling before the source's has stopped."""
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Swap stages 4 and 5."""
+        stages = list(self._plan.stages)
+        stop, start = Slug.STOP_SCHEDULING.number, Slug.START_SCHEDULING.number
+        stages[stop], stages[start] = stages[start], stages[stop]
+        return tuple(stages)
+
+
+@workflow.defn(name="Switchover", failure_exception_types=[SwitchoverError])
+class Unchanged(Switchover):
+    """The product's workflow with an executor of ours: the control."""
+
+    execution: type[InOrder] = InOrder
+
+    @workflow.init
+    def __init__(self, *given: Any) -> None:  # noqa: ANN401 - whatever was sent
+        super().__init__(*given)
+
+    @workflow.run
+    async def run(self, *given: Any) -> Outcome:  # noqa: ANN401 - whatever was sent
+        """Run it."""
+        return await super().run(*given)
+
+    async def _switch_over(self, request: Request) -> Outcome:
+        plan = self._plan = await make_plan(request)
+        board = self._board = Board(plan, _at_first(request, plan), workflow.now, self._show)
+        self._desk.open(plan, board)
+        run = Run(plan, request, board, self._desk, Memory(), Errands(plan, _identity()))
+        return await self._close(await self.execution(run, self._tell).run())
+
+
+@workflow.defn(name="Switchover", failure_exception_types=[SwitchoverError])
+class Reordered(Unchanged):
+    """The same, with two stages swapped."""
+
+    execution = Hasty
+
+    @workflow.init
+    def __init__(self, *given: Any) -> None:  # noqa: ANN401 - whatever was sent
+        super().__init__(*given)
+
+    @workflow.run
+    async def run(self, *given: Any) -> Outcome:  # noqa: ANN401 - whatever was sent
+        """Run it."""
+        return await super().run(*given)

@@ -1,0 +1,105 @@
+"""One switchover on a real Temporal server, carried out on a model estate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from tests.support.fake_activities import FakeHands
+from worker.interceptor import Conduct
+from worker.worker import FIREWALL, WORKFLOWS
+from workflows.model.estate import Estate
+from workflows.model.progress import Outcome, Progress
+
+
+class Run:
+    """One estate of its own, with its hands and its worker, on the shared server."""
+
+    def __init__(self, client: Client, estate: Estate) -> None:
+        self.client = client
+        self.hands = FakeHands(estate)
+        self.queue = f"queue-{estate.name}"
+        self.handle: WorkflowHandle[Any, Outcome]
+
+    async def start(self, *given: Any, **changes: Any) -> WorkflowHandle[Any, Outcome]:  # noqa: ANN401
+        """Start with the usual request and *changes*, or with just what is given."""
+        usual = {
+            "estate": self.hands.estate.name,
+            "source": "cluster1",
+            "target": "cluster2",
+            **changes,
+        }
+        self.handle = await self.client.start_workflow(
+            "Switchover",
+            args=list(given) if given else [usual],
+            id=f"switchover-{self.hands.estate.name}",
+            task_queue=self.queue,
+            result_type=Outcome,
+        )
+        return self.handle
+
+    async def outcome(self) -> Outcome:
+        """Wait for the end."""
+        return await asyncio.wait_for(self.handle.result(), 20)
+
+    async def failure(self) -> str:
+        """Wait for a failed end and return its reason."""
+        with pytest.raises(WorkflowFailureError) as failed:
+            await asyncio.wait_for(self.handle.result(), 20)
+        cause = failed.value.cause
+        assert isinstance(cause, ApplicationError)
+        return cause.message
+
+    async def status(self) -> Progress | None:
+        """Ask the run where it is."""
+        progress: Progress | None = await self.handle.query("status", result_type=Progress)
+        return progress
+
+    async def reaches(self, condition: Callable[[Progress], bool], *, looks: int = 400) -> Progress:
+        """Wait until the run's progress is so; AssertionError where it never is."""
+        for _ in range(looks):
+            progress = await self.status()
+            if progress is not None and condition(progress):
+                return progress
+            await asyncio.sleep(0.025)  # between two looks at a condition
+        raise AssertionError(progress)
+
+    async def says(self, verb: str, **decision: object) -> str:
+        """Tell the run something by an update; return its answer."""
+        return str(await self.handle.execute_update(verb, decision, result_type=str))
+
+    async def acts_no_more(self, key: str) -> None:
+        """Wait until what a terminated run had under way has ended, with or without effect."""
+        await asyncio.wait_for(self.hands.ended[key].wait(), 10)
+
+    async def engine_is_idle(self) -> None:
+        """Wait until Temporal has nothing left to do for the run."""
+        for _ in range(400):
+            if not (await self.handle.describe()).raw_description.pending_activities:
+                return
+            await asyncio.sleep(0.025)  # between two looks at a condition
+        raise AssertionError("an activity is still pending")
+
+    async def waits(self, kind: str) -> Progress:
+        """Wait until the run waits for someone."""
+        return await self.reaches(lambda p: p.waiting is not None and p.waiting.kind == kind)
+
+
+def at_work(run: Run) -> Worker:
+    """Return a worker with the run's own hands."""
+    return Worker(
+        run.client,
+        task_queue=run.queue,
+        workflows=WORKFLOWS,
+        activities=run.hands.activities,
+        workflow_runner=FIREWALL,
+        interceptors=[Conduct()],
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+    )

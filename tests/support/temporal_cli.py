@@ -1,0 +1,72 @@
+"""The temporal CLI as a real process, and what a run's history says about what it was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from tests.conftest import temporal_program
+from tests.support.run import Run
+
+TASK_FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the CLI said."""
+
+    code: int
+    words: str
+
+
+class Cli:
+    """Somebody who types `temporal` commands."""
+
+    def __init__(self, client: Client) -> None:
+        self._address = client.service_client.config.target_host
+
+    async def types(self, *words: str) -> Answer:
+        """Run one command to its end."""
+        process = await asyncio.create_subprocess_exec(
+            temporal_program(),
+            *words,
+            env={**os.environ, "TEMPORAL_ADDRESS": self._address},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 30)
+        return Answer(process.returncode or 0, " ".join(output.decode().split()))
+
+    async def signals(self, run: Run, verb: str, *inputs: Any) -> Answer:  # noqa: ANN401 - JSON
+        """Send a signal with these inputs."""
+        return await self.types("workflow", "signal", *_told(run, verb, inputs))
+
+    async def updates(self, run: Run, verb: str, *inputs: Any) -> Answer:  # noqa: ANN401 - JSON
+        """Send an update with these inputs, and wait for its answer."""
+        return await self.types("workflow", "update", "execute", *_told(run, verb, inputs))
+
+    async def details(self, run: Run) -> str:
+        """Return the current details, as the Web UI gets them."""
+        words = ("workflow", "metadata", "--workflow-id", run.handle.id, "--output", "json")
+        process = await self.types(*words)
+        assert process.code == 0, process
+        [metadata] = json.loads(process.words)["queryResult"]
+        return str(metadata["currentDetails"])
+
+
+async def no_task_failed(run: Run) -> bool:
+    """Whether nothing that was sent has ever hurt the workflow's code."""
+    history = await run.handle.fetch_history()
+    return all(event.event_type != TASK_FAILED for event in history.events)
+
+
+def _told(run: Run, verb: str, inputs: tuple[Any, ...]) -> list[str]:
+    given = [word for one in inputs for word in ("--input", json.dumps(one))]
+    return ["--workflow-id", run.handle.id, "--name", verb, *given]

@@ -1,0 +1,148 @@
+"""What a test of the whole does: start workers and runs as an operator would, and look."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from lab import records
+from lab.environment.lab import Lab
+from lab.simulation_options import Switches
+from tests.conftest import temporal_program
+from tests.support.worker_process import WorkerProcess, worker_process
+from workflows.model.progress import Outcome, Progress
+
+REQUEST = {"estate": "lab", "source": "cluster1", "target": "cluster2"}
+ID = "switchover-lab"
+
+
+class House:
+    """A lab, a Temporal server, and the estates directory of workers."""
+
+    def __init__(self, lab: Lab, client: Client, place: Path) -> None:
+        self.lab = lab
+        self.client = client
+        self.address = client.service_client.config.target_host
+        self.estates = place / "estates"
+        self.estates.mkdir()
+        self.place = place
+        self.describe()
+
+    def describe(self, **changes: Any) -> None:  # noqa: ANN401 - estate keys
+        """Write the lab's estate file, with some of its top-level keys changed."""
+        written = yaml.safe_load(self.lab.layout.estate_file.read_text(encoding="utf-8"))
+        (self.estates / "lab.yaml").write_text(yaml.safe_dump(written | changes), encoding="utf-8")
+
+    @property
+    def estate(self) -> dict[str, Any]:
+        """The estate file as it is written."""
+        written: dict[str, Any] = yaml.safe_load(
+            (self.estates / "lab.yaml").read_text(encoding="utf-8")
+        )
+        return written
+
+    def switch(self, **switches: Any) -> None:  # noqa: ANN401 - any switch
+        """Turn switches of the lab."""
+        file = self.lab.layout.switches
+        replace(Switches.read(file), **switches).write(file)
+
+    def worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
+        """Start the unmodified worker as a process."""
+        return worker_process(
+            "--estates",
+            str(self.estates),
+            "--records",
+            str(self.place / "records"),
+            TEMPORAL_ADDRESS=self.address,
+        )
+
+    async def cli(self, *words: str) -> str:
+        """Run the temporal CLI and return what it printed; it has to succeed."""
+        process = await asyncio.create_subprocess_exec(
+            temporal_program(),
+            *words,
+            env={**os.environ, "TEMPORAL_ADDRESS": self.address},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0, output.decode()
+        return output.decode()
+
+    async def start(self, **changes: Any) -> None:  # noqa: ANN401 - keys of the request
+        """Start a switchover with the very words of the README."""
+        await self.cli(
+            *("workflow", "start", "--fail-existing", "--type", "Switchover"),
+            *("--task-queue", "switchover", "--workflow-id", ID),
+            *("--input", json.dumps(REQUEST | changes)),
+        )
+
+    async def signal(self, verb: str, **decision: str) -> None:
+        """Send a decision with the temporal CLI."""
+        await self.cli(
+            *("workflow", "signal", "--workflow-id", ID),
+            *("--name", verb, "--input", json.dumps(decision)),
+        )
+
+    @property
+    def run(self) -> WorkflowHandle[Any, Outcome]:
+        """The newest run."""
+        return self.client.get_workflow_handle(ID, result_type=Outcome)
+
+    async def outcome(self, within: float = 120) -> Outcome:
+        """Wait for the end."""
+        return await asyncio.wait_for(self.run.result(), within)
+
+    async def failure(self, within: float = 60) -> str:
+        """Wait for a failed end and return its reason."""
+        with pytest.raises(WorkflowFailureError) as failed:
+            await self.outcome(within)
+        cause = failed.value.cause
+        assert isinstance(cause, ApplicationError), cause
+        return cause.message
+
+    async def reaches(self, condition: Callable[[Progress], bool], within: float = 60) -> Progress:
+        """Wait until the run's progress is so."""
+        progress: Progress | None = None
+        async with asyncio.timeout(within):
+            while progress is None or not condition(progress):
+                await asyncio.sleep(0.1)  # between two looks at a condition
+                progress = await self.run.query("status", result_type=Progress)
+        return progress
+
+    def effects(self) -> list[dict[str, Any]]:
+        """Everything the estate really did so far, by its own record."""
+        return list(records.read(self.lab.layout.effects))
+
+    def counted(self, effect: str) -> Counter[tuple[str, str]]:
+        """How often each service of each place did this."""
+        return Counter(
+            (entry["place"], entry["service"])
+            for entry in self.effects()
+            if entry["effect"] == effect
+        )
+
+    async def sees(self, condition: Callable[[], bool], within: float = 60) -> None:
+        """Wait until the estate's own record is so."""
+        async with asyncio.timeout(within):
+            while not condition():  # noqa: ASYNC110 - other processes write what is looked at
+                await asyncio.sleep(0.05)
+
+    async def clear(self) -> None:
+        """Leave no run behind for the next test."""
+        with suppress(RPCError):
+            await self.run.terminate("the test is over")

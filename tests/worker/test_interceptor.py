@@ -1,0 +1,218 @@
+"""Attempts that are to be cancelled, and places that do not answer, on a real Temporal server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from tests.support import estates
+from tests.support.activity_runner import Carrier, Place
+from worker.failure_converter import CONVERTER
+from worker.interceptor import Conduct
+from worker.unreachable_budget import REACHED, GivenUp, Patience
+from workflows.errors import Unreachable
+from workflows.model.actions.change import StopGracefully
+from workflows.model.estate import Protocol, Timing
+from workflows.model.results import Operation
+from workflows.ports.contract import NodeErrand
+
+GRACE = timedelta(seconds=0.5)
+
+
+@pytest.fixture
+async def client(temporal: Client) -> Client:
+    """A client as a worker has it."""
+    return await Client.connect(
+        temporal.service_client.config.target_host, data_converter=CONVERTER
+    )
+
+
+class Carrying:
+    """One activity of a workflow of its own."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.place = Place()
+        self.queue = f"conduct-{uuid.uuid4()}"
+
+    def worker(self) -> Worker:
+        """Return a worker that behaves."""
+        return Worker(
+            self.client,
+            task_queue=self.queue,
+            workflows=[Carrier],
+            activities=[self.place.act, self.place.wait, self.place.reach],
+            interceptors=[Conduct(GRACE)],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            graceful_shutdown_timeout=GRACE,
+            max_heartbeat_throttle_interval=timedelta(seconds=0.2),
+        )
+
+    async def start(self, kind: str, patience: float = 60) -> WorkflowHandle[Any, str]:
+        """Have the activity done."""
+        return await self.client.start_workflow(
+            Carrier.run, args=[kind, errand(), patience], id=self.queue, task_queue=self.queue
+        )
+
+
+def errand() -> NodeErrand[StopGracefully]:
+    """Return any order."""
+    order = StopGracefully(node="cluster1-edge1", protocol=Protocol.SSH, grace=timedelta(seconds=1))
+    return NodeErrand(
+        operation=Operation(identity="run", stage="stage", order=order.key),
+        order=order,
+        timing=Timing(),
+        node=estates.estate().node(order.node),
+    )
+
+
+@pytest.fixture
+def carrying(client: Client) -> Carrying:
+    """One activity to be carried out."""
+    return Carrying(client)
+
+
+async def test_a_cancel_request_does_not_interrupt_an_effect(carrying: Carrying) -> None:
+    """Its attempt goes on to its own end, and its result is the activity's."""
+    async with carrying.worker():
+        handle = await carrying.start("stop_gracefully")
+        await carrying.place.begun.wait()
+        await handle.signal(Carrier.cancel)
+        await asyncio.sleep(1.5)  # heartbeats have brought the request by now
+        assert carrying.place.interrupted == 0
+        carrying.place.may_end.set()
+        assert await handle.result() == "done"
+    assert carrying.place.attempts == 1
+    kinds = [event.event_type async for event in handle.fetch_history_events()]
+    assert EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED in kinds
+    assert EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED in kinds
+
+
+async def test_a_cancel_request_ends_a_wait_at_once(carrying: Carrying) -> None:
+    """Nothing happens anywhere because of a wait."""
+    async with carrying.worker():
+        handle = await carrying.start("await_sessions")
+        await carrying.place.begun.wait()
+        await handle.signal(Carrier.cancel)
+        assert await asyncio.wait_for(handle.result(), 5) == "cancelled"
+    assert carrying.place.interrupted == 1
+
+
+async def test_a_worker_that_leaves_interrupts_an_effect_and_the_next_goes_on(
+    carrying: Carrying,
+) -> None:
+    """As ever: what was begun goes on without us, and the next attempt attaches to it."""
+    async with carrying.worker():
+        handle = await carrying.start("stop_gracefully")
+        await carrying.place.begun.wait()
+    assert carrying.place.interrupted == 1
+    carrying.place.may_end.set()
+    async with carrying.worker():
+        assert await asyncio.wait_for(handle.result(), 15) == "done"
+    assert carrying.place.attempts == 2
+
+
+async def test_a_worker_that_leaves_does_not_wait_for_what_is_to_be_cancelled(
+    carrying: Carrying,
+) -> None:
+    """It is unknown how the effect ended: nobody says that it was cancelled."""
+    began = time.monotonic()
+    async with carrying.worker():
+        handle = await carrying.start("stop_gracefully")
+        await carrying.place.begun.wait()
+        await handle.signal(Carrier.cancel)
+        await asyncio.sleep(1)
+    assert time.monotonic() - began < 10
+    assert carrying.place.interrupted == 1
+    async with carrying.worker():
+        words = await asyncio.wait_for(handle.result(), 15)
+    assert words.startswith("OutcomeUnknown, ")
+    assert "what was begun goes on" in words
+    assert carrying.place.attempts == 1
+
+
+async def test_a_silent_place_is_given_up_when_the_patience_is_spent(carrying: Carrying) -> None:
+    """Much sooner than the order itself may take; people read the same words as ever."""
+    began = time.monotonic()
+    async with carrying.worker():
+        handle = await carrying.start("start_protocol_server", patience=2.5)
+        words = await asyncio.wait_for(handle.result(), 15)
+    assert 2.5 <= time.monotonic() - began < 8
+    assert words == "Unreachable, retryable: False: server1: it does not answer"
+    assert carrying.place.attempts == 3
+    [failed] = [
+        event.activity_task_failed_event_attributes.failure
+        async for event in handle.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
+    ]
+    assert (failed.stack_trace, failed.HasField("cause")) == ("", False)
+
+
+async def test_a_place_that_comes_back_in_time_is_not_given_up(carrying: Carrying) -> None:
+    """Silence within the patience is tried again, as the policy says."""
+    async with carrying.worker():
+        handle = await carrying.start("start_protocol_server", patience=30)
+        await carrying.place.attempted(2)
+        carrying.place.may_end.set()
+        assert await asyncio.wait_for(handle.result(), 15) == "done"
+
+
+async def test_a_place_that_answered_in_between_gets_its_patience_again(
+    carrying: Carrying,
+) -> None:
+    """Only silence without an answer in between counts."""
+    carrying.place.silent = [True, False, True]
+    async with carrying.worker():
+        handle = await carrying.start("start_protocol_server", patience=3)
+        await asyncio.wait_for(handle.result(), 40)
+    # After 0, 1, 3 and 7 s: without the answer at 1 s, the attempt at 3 s had been the last one.
+    assert carrying.place.attempts == 4
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.at
+
+
+def test_an_attempt_that_lasted_had_reached_its_place() -> None:
+    """A place that is lost after an hour of work is tried for the whole patience."""
+    clock, silence, limit = Clock(), Unreachable("silent"), timedelta(minutes=5)
+    patience = Patience(clock)
+    key, began = ("run", "order"), clock.at
+    clock.at += 3600
+    patience.spend(key, began, limit, silence)
+    for _ in range(4):
+        began = clock.at
+        clock.at += 60
+        patience.spend(key, began, limit, silence)
+    clock.at += 60
+    with pytest.raises(GivenUp, match="silent"):
+        patience.spend(key, clock.at, limit, silence)
+
+
+def test_silences_are_counted_for_each_activity_and_forgotten() -> None:
+    """What another worker may have gone on with begins anew; so does a new round."""
+    clock, silence, limit = Clock(), Unreachable("silent"), timedelta(seconds=30)
+    patience = Patience(clock)
+    patience.spend(("run", "one"), clock.at, limit, silence)
+    clock.at += 29
+    patience.spend(("run", "two"), clock.at, limit, silence)
+    clock.at += 29
+    patience.renew(("run", "one"))
+    patience.spend(("run", "one"), clock.at, limit, silence)
+    clock.at += REACHED + 1
+    patience.spend(("run", "two"), clock.at, limit, silence)

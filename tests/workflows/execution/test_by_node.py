@@ -1,0 +1,151 @@
+"""The `by_node` variant: Edges drain first, then each source Server goes its own way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+
+from tests.support import estates
+from tests.support.run import Run, at_work
+from workflows.errors import CommandFailed
+from workflows.model.progress import Progress, Step
+from workflows.model.results import Service
+from workflows.model.stages import Slug
+
+SLOW, QUICK = "cluster1-server1", "cluster1-server2"
+SCHEDULED = ("cluster2-server1", Service.SCHEDULER)
+
+
+@pytest.fixture
+async def run(temporal: Client) -> AsyncIterator[Run]:
+    """A run that has not started yet, on a model that judges each node by itself."""
+    run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
+    run.hands.world.by_node = True
+    async with at_work(run):
+        yield run
+
+
+def is_done(progress: Progress, key: str) -> bool:
+    """Whether an order has ended well."""
+    return any(o.step is Step.DONE for s in progress.stages for o in s.orders if o.key == key)
+
+
+async def test_every_order_is_done_once_and_no_invariant_breaks(run: Run) -> None:
+    """The chains together do the whole plan."""
+    await run.start(variant="by_node")
+    outcome = await run.outcome()
+    assert outcome.outcome == "completed"
+    assert run.hands.world.violations == []
+    assert all(stage.step is Step.DONE for stage in outcome.stages)
+    assert run.hands.asked
+    assert set(run.hands.asked.values()) == {1}
+
+
+async def test_a_slow_server_holds_up_nobody_but_the_end(run: Run) -> None:
+    """While one drains, the other's Transaction Manager stops; `stop_all` waits for both."""
+    run.hands.held[f"await_sessions.{SLOW}"] = asyncio.Event()
+    await run.start(variant="by_node")
+    progress = await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
+    assert not is_done(progress, f"stop_gracefully.{SLOW}.ssh")
+    assert progress.stages[Slug.STOP_REMAINING_SERVICES.number].step is Step.PENDING
+    run.hands.held[f"await_sessions.{SLOW}"].set()
+    assert (await run.outcome()).outcome == "completed"
+    assert run.hands.world.violations == []
+
+
+async def test_no_server_stops_scheduling_before_the_edges_have_drained(run: Run) -> None:
+    """Edges first; meanwhile the source's Schedulers still run."""
+    run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    await run.start(variant="by_node")
+    await run.reaches(lambda p: is_done(p, "await_sessions.cluster1-edge2"))
+    assert (SLOW, Service.SCHEDULER) in run.hands.world.running
+    run.hands.held["await_sessions.cluster1-edge1"].set()
+    assert (await run.outcome()).outcome == "completed"
+
+
+async def test_the_target_schedules_only_after_all_of_the_source_has_stopped(run: Run) -> None:
+    """Step 5 follows step 4 on all Servers, and waits for no drain."""
+    proof = f"prove_scheduling_stopped.{SLOW}"
+    run.hands.held |= {proof: asyncio.Event(), f"await_sessions.{QUICK}": asyncio.Event()}
+    await run.start(variant="by_node")
+    await run.reaches(lambda p: is_done(p, f"prove_scheduling_stopped.{QUICK}"))
+    assert SCHEDULED not in run.hands.world.running
+    run.hands.held[proof].set()
+    await run.reaches(lambda p: is_done(p, "start_scheduling.cluster2-server1"))
+    run.hands.held[f"await_sessions.{QUICK}"].set()
+    assert (await run.outcome()).outcome == "completed"
+    assert run.hands.world.violations == []
+
+
+async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> None:
+    """Each chain's fault is a question of its own; nobody waits for the other's answer."""
+    for server in (SLOW, QUICK):
+        run.hands.faults[f"stop_gracefully.{server}.ssh"] = [CommandFailed("no")]
+    await run.start(variant="by_node")
+    progress = await run.reaches(lambda p: len(p.also_waiting) == 1)
+    assert progress.waiting is not None
+    stage = Slug.DRAIN_PROTOCOL_SERVERS
+    await run.says("retry", stage=stage, node=QUICK)
+    await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
+    await run.says("retry", stage=stage, node=SLOW)
+    assert (await run.outcome()).outcome == "completed"
+
+
+async def test_an_abort_in_the_chains_still_starts_the_targets_scheduling(run: Run) -> None:
+    """From stage 4's first effect on, nobody leaves an estate without scheduling."""
+    proof = f"prove_scheduling_stopped.{SLOW}"
+    run.hands.held[proof] = asyncio.Event()
+    await run.start(variant="by_node")
+    await run.reaches(lambda p: is_done(p, f"stop_scheduling.{SLOW}"))
+    await run.says("abort", by="ann", reason="enough")
+    run.hands.held[proof].set()
+    outcome = await run.outcome()
+    assert outcome.outcome == "aborted"
+    assert SCHEDULED in run.hands.world.running
+    assert (SLOW, Service.TRANSACTION_MANAGER) in run.hands.world.running
+
+
+async def test_a_roll_back_from_the_chains_restores_the_baseline(run: Run) -> None:
+    """Both chains go no further, wherever they are, and all of it is taken back."""
+    before = run.hands.world.picture
+    run.hands.held[f"await_sessions.{SLOW}"] = asyncio.Event()
+    await run.start(variant="by_node")
+    await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
+    await run.says("roll_back", by="ann", reason="not like this")
+    outcome = await run.outcome()
+    assert outcome.outcome == "rolled_back"
+    assert run.hands.world.picture == before
+    assert run.hands.world.violations == []
+
+
+async def test_a_fault_in_one_chain_turns_the_others_back(temporal: Client) -> None:
+    """Without Edges the chains begin before the point of no return: a rule may turn them all."""
+    estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", edges=1)
+    servers_only = estate.clusters[0].servers
+    cluster1 = estate.clusters[0].model_copy(update={"nodes": servers_only})
+    cluster2 = estate.clusters[1].model_copy(update={"nodes": estate.clusters[1].servers})
+    run = Run(temporal, estate.model_copy(update={"clusters": (cluster1, cluster2)}))
+    run.hands.world.by_node = True
+    before = run.hands.world.picture
+    run.hands.faults[f"stop_scheduling.{SLOW}"] = [CommandFailed("no")]
+    run.hands.held[f"await_sessions.{QUICK}"] = asyncio.Event()
+    async with at_work(run):
+        await run.start(variant="by_node", on_fault="roll_back")
+        outcome = await run.outcome()
+    assert outcome.outcome == "rolled_back"
+    assert run.hands.world.picture == before
+
+
+async def test_the_gate_of_the_transaction_managers_is_asked_once_for_all(run: Run) -> None:
+    """Several chains wait at one gate: one question, one answer."""
+    gate = Slug.DRAIN_TRANSACTION_MANAGER
+    await run.start(variant="by_node", approve_before=[gate])
+    await run.waits("approval")
+    progress = await run.reaches(lambda p: is_done(p, f"stop_gracefully.{QUICK}.ssh"))
+    assert progress.also_waiting == ()
+    await run.says("approve", stage=gate, by="ann")
+    assert (await run.outcome()).outcome == "completed"

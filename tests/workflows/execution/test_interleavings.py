@@ -1,0 +1,225 @@
+"""Whatever people say at whatever moment, and whatever fails: an outcome, and no broken promise.
+
+Each example is ten runs side by side. `scripts/test` tries a hundred interleavings, the profile
+``prove`` (``pytest --hypothesis-profile prove``) a thousand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from tests.support import estates
+from tests.support.run import Run, at_work
+from workflows.errors import CommandFailed, Lost, NotReady
+from workflows.model.decisions import VERBS
+from workflows.model.progress import Outcome
+from workflows.model.results import Service
+from workflows.model.stages import Slug
+from workflows.planning.plan import plan_switchover
+
+SMALL = {"servers": 1, "edges": 1}
+PLAN = plan_switchover(estates.estate(**SMALL), estates.request())
+KEYS = sorted(order.key for stage in PLAN.stages[1:] for order in stage.orders)
+ALL_KEYS = sorted(order.key for stage in PLAN.stages for order in stage.orders)
+PLACES = ("cluster1-server1", "cluster1-edge1", "cluster2-server1", "loadbalancer1", "nowhere")
+KINDS: dict[str, Callable[[], Exception]] = {
+    "refused": lambda: CommandFailed("it said no"),
+    "not_ready": lambda: NotReady("something else runs"),
+    "unreachable": lambda: ApplicationError("silence", type="Unreachable", non_retryable=True),
+    "unknown": lambda: ApplicationError("what?", type="OutcomeUnknown", non_retryable=True),
+    "lost": lambda: Lost("nobody knows"),
+}
+ENDS_AFTER = 60
+"""So many decisions of the last operator must be enough for any run."""
+BY = "the last operator"
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is asked for, what fails, and what is said while which order is carried out."""
+
+    request: dict[str, Any]
+    faults: tuple[tuple[str, str, bool], ...]
+    """Order key, kind, and whether the order had its effect."""
+    said: tuple[tuple[str, str, dict[str, Any]], ...]
+    """Order key, verb, payload."""
+    answers: tuple[str, ...]
+    """What the last operator prefers to say where the run waits."""
+
+
+def decisions() -> st.SearchStrategy[dict[str, Any]]:
+    """Payloads of messages: sensible ones, and some that are not."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "stage": st.sampled_from([slug.value for slug in Slug]),
+            "node": st.sampled_from(PLACES),
+            "by": st.sampled_from(["ann", "bob", "*eve* <b>\x1b[31m"]),
+            "reason": st.sampled_from(["so it is", "", "`code` | [x](y)"]),
+            "minutes": st.sampled_from([1, 60, 0]),
+        },
+    )
+
+
+def stories() -> st.SearchStrategy[Story]:
+    """Runs that an unlucky night could bring."""
+    request = st.fixed_dictionaries(
+        {
+            "on_fault": st.sampled_from(["ask", "roll_back"]),
+            "variant": st.sampled_from(["by_stage", "by_node"]),
+            "approve_before": st.lists(
+                st.sampled_from([slug.value for slug in Slug if slug.number]), max_size=2
+            ),
+        },
+        optional={
+            "approvals_needed": st.just(2),
+            "expires_after": st.just("P1D"),
+            "on_expiry": st.just("reject"),
+        },
+    )
+    fault = st.tuples(st.sampled_from(KEYS), st.sampled_from(sorted(KINDS)), st.booleans())
+    said = st.tuples(st.sampled_from(ALL_KEYS), st.sampled_from(VERBS), decisions())
+    answers = st.sampled_from(["retry", "skip", "force", "roll_back", "abort", "days"])
+    return st.builds(
+        Story,
+        request,
+        st.lists(fault, max_size=3).map(tuple),
+        st.lists(said, max_size=5).map(tuple),
+        st.lists(answers, max_size=3).map(tuple),
+    )
+
+
+@dataclass
+class Night:
+    """One story that happens."""
+
+    story: Story
+    run: Run
+    clock: WorkflowEnvironment
+    sent: int = 0
+    said: defaultdict[str, list[tuple[str, dict[str, Any]]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    async def happen(self) -> list[str]:
+        """Let it happen; return everything that must not be."""
+        hands = self.run.hands
+        before = hands.world.picture
+        hands.world.by_node = self.story.request["variant"] == "by_node"
+        for key, kind, late in self.story.faults:
+            (hands.late if late else hands.faults).setdefault(key, []).append(KINDS[kind]())
+        for key, verb, payload in self.story.said:
+            self.said[key].append((verb, payload))
+        hands.when_met = self._say
+        async with at_work(self.run):
+            await self.run.start(**self.story.request)
+            outcome = await self._see_through()
+        return [f"{self.story}: {words}" for words in self._problems(outcome, before)]
+
+    async def _say(self, key: str) -> None:
+        while self.said[key]:
+            verb, payload = self.said[key].pop(0)
+            self.sent += 1
+            await self.run.handle.signal(verb, payload)
+
+    async def _see_through(self) -> Outcome:
+        """Answer whatever the run waits for, until it ends."""
+        wishes = list(self.story.answers)
+        end = asyncio.ensure_future(self.run.handle.result())
+        for _ in range(ENDS_AFTER):
+            await self._until_it_waits(end)
+            if end.done():
+                return await end
+            progress = await self.run.status()
+            if progress is None or progress.outcome is not None:
+                continue
+            if progress.state == "paused":
+                await self._tell("resume", {})
+            elif progress.waiting is not None:
+                wish = wishes.pop(0) if wishes else "retry"
+                await self._answer(progress.waiting.stage, progress.waiting.answers, wish)
+        raise AssertionError(f"no outcome: {self.story}")
+
+    async def _until_it_waits(self, end: asyncio.Future[Outcome]) -> None:
+        for _ in range(2000):
+            if end.done():
+                return
+            progress = await self.run.status()
+            if progress is not None and (progress.waiting or progress.state == "paused"):
+                return
+            await asyncio.sleep(0.1)  # between two looks at a condition
+        raise AssertionError(f"it neither waits nor ends: {self.story}")
+
+    async def _answer(self, stage: str, answers: tuple[str, ...], wish: str) -> None:
+        if wish == "days":
+            await self.clock.fast_forward(self.run.handle, timedelta(days=2))
+            return
+        if "approve" in answers:
+            for who in ("ann", "bob"):
+                await self._tell("approve", {"stage": stage, "by": who})
+            return
+        verb = wish if wish in answers else answers[0]
+        node = {"node": "cluster1-edge1"} if verb == "force" else {}
+        said = {"stage": stage, "by": BY, "reason": "so it is", "minutes": 60}
+        await self._tell(verb, said | node)
+
+    async def _tell(self, verb: str, payload: dict[str, Any]) -> None:
+        self.sent += 1
+        await self.run.handle.signal(verb, payload)
+
+    def _problems(self, outcome: Outcome, before: object) -> list[str]:
+        world, hands = self.run.hands.world, self.run.hands
+        found = list(world.violations)
+        found += [f"twice: {name}" for name, times in hands.effects.items() if times > 1]
+        if len(outcome.decisions) > self.sent:
+            found.append(f"{self.sent} messages were sent, {len(outcome.decisions)} recorded")
+        if outcome.outcome == "rolled_back" and world.picture != before:
+            found.append("rolled back to another picture")
+        if outcome.outcome.startswith("completed") and ("cluster2-edge1", Service.SSH) not in (
+            world.running
+        ):
+            found.append("completed, and the target does not serve")
+        skipped = any(said.verb in ("skip", "force") and said.counted for said in outcome.decisions)
+        scheduled = any(service is Service.SCHEDULER for _, service in world.running)
+        if not scheduled and not skipped:
+            found.append("no scheduling anywhere")
+        if outcome.outcome == "completed" and outcome.exceptions:
+            found.append("completed, with exceptions")
+        return found
+
+
+@settings(
+    max_examples=settings().max_examples // 10,  # each is ten runs
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(nights=st.lists(stories(), min_size=10, max_size=10))
+@pytest.mark.timeout(1800)
+async def test_no_night_breaks_the_promise(
+    clockwork: WorkflowEnvironment, nights: list[Story]
+) -> None:
+    """Nothing is lost or done twice, no invariant breaks, and there is always an outcome."""
+    problems = await asyncio.gather(
+        *(
+            Night(
+                story,
+                Run(clockwork.client, estates.estate(name=f"lab-{uuid4().hex[:8]}", **SMALL)),
+                clockwork,
+            ).happen()
+            for story in nights
+        ),
+        return_exceptions=True,
+    )
+    assert [one for one in problems if one] == []

@@ -1,0 +1,159 @@
+"""A drain may last as long as its last transfer: what that costs, and what is seen of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.runtime.heartbeat import pulse
+from tests.support import estates
+from tests.support.fake_activities import FakeHands
+from tests.support.run import Run, at_work
+from workflows.model import results as r
+from workflows.model.actions import change as o
+from workflows.model.estate import Estate, Protocol
+from workflows.model.stages import Slug
+from workflows.ports.contract import SessionErrand
+
+FRESH = timedelta(seconds=10)
+WAITS = "await_sessions"
+
+
+class LingeringSessions(FakeHands):
+    """One client on every source node stays until it is told to leave; readings are shown."""
+
+    def __init__(self, estate: Estate) -> None:
+        super().__init__(estate)
+        self.left = asyncio.Event()
+        self.begun = 0
+
+    @activity.defn
+    async def await_sessions(self, errand: SessionErrand[o.AwaitSessions]) -> r.Report:
+        """Show a reading ten times a second, as often as the engine takes them."""
+        self.begun += 1
+        async with pulse() as beating:
+            while not self.left.is_set():
+                beating.show(
+                    r.SessionsLeft(
+                        node=errand.node.name,
+                        at=datetime.now(UTC),
+                        connections={Protocol.SSH: 1},
+                    )
+                )
+                await asyncio.sleep(0.1)  # the interval between two readings
+        return await self._obey(errand)
+
+
+class Drain(Run):
+    """A run whose drain lasts."""
+
+    def __init__(self, client: Client, patience: int = 86400) -> None:
+        name, timing = f"lab-{uuid4().hex[:8]}", {"patience": patience}
+        super().__init__(client, estates.estate(servers=1, edges=1, name=name, timing=timing))
+        self.lingering = LingeringSessions(self.hands.estate)
+        self.hands = self.lingering
+
+    async def begin(self) -> None:
+        """Start, and return when every node has shown a reading."""
+        await self.start()
+        await self.reaches(lambda p: p.stage is Slug.DRAIN_PROTOCOL_SERVERS)
+        await self.sees(lambda readings: len(readings) == 2)
+
+    async def events(self) -> int:
+        """How long the history is."""
+        return (await self.handle.describe()).history_length
+
+    async def readings(self) -> list[r.SessionsLeft]:
+        """What an operator sees of the wait: the heartbeats of the pending activities."""
+        description = await self.handle.describe()
+        return [
+            r.SessionsLeft.model_validate_json(pending.heartbeat_details.payloads[0].data)
+            for pending in description.raw_description.pending_activities
+            if pending.activity_type.name == WAITS and pending.heartbeat_details.payloads
+        ]
+
+    async def sees(self, condition: Callable[[list[r.SessionsLeft]], bool]) -> timedelta:
+        """Wait until the readings are so; return the age of the oldest that was seen meanwhile."""
+        oldest = timedelta()
+        async with asyncio.timeout(40):
+            while not condition(readings := await self.readings()):
+                now = datetime.now(UTC)
+                oldest = max([oldest, *(now - reading.at for reading in readings)])
+                await asyncio.sleep(0.1)  # between two looks at a condition
+        return oldest
+
+
+@pytest.fixture
+def drain(temporal: Client) -> Drain:
+    """A drain that has not begun."""
+    return Drain(temporal)
+
+
+async def test_a_drain_costs_no_events_however_long_it_lasts(drain: Drain) -> None:
+    """After several more readings of every node the history is as long as after the first."""
+    async with at_work(drain):
+        await drain.begin()
+        before = await drain.events()
+        seen: set[datetime] = set()
+
+        def enough(readings: list[r.SessionsLeft]) -> bool:
+            seen.update(reading.at for reading in readings)
+            return len(seen) >= 6
+
+        await drain.sees(enough)
+        assert await drain.events() == before
+        drain.lingering.left.set()
+        assert (await drain.outcome()).outcome == "completed"
+
+
+async def test_progress_stays_fresh_when_workers_come_and_go(drain: Drain) -> None:
+    """Two workers leave in the middle of the drain: what is seen of it is never old."""
+    before, oldest = 0, timedelta()
+    for number in range(3):
+        begun, since = drain.lingering.begun, datetime.now(UTC)
+        async with at_work(drain):
+            if number == 0:
+                await drain.begin()
+                before = await drain.events()
+            oldest = max(oldest, await drain.sees(_newer(since)))
+            assert drain.lingering.begun == begun + 2
+            assert await drain.events() == before
+    async with at_work(drain):
+        drain.lingering.left.set()
+        assert (await drain.outcome()).outcome == "completed"
+    assert timedelta() < oldest < FRESH
+    others = {number for name, number in drain.hands.asked.items() if WAITS not in name}
+    assert others == {1}
+
+
+async def test_patience_is_measured_by_the_workflow_s_clock(temporal: Client) -> None:
+    """A worker that begins to wait anew does not prolong it: one timer, however many attempts."""
+    drain = Drain(temporal, patience=8)
+    async with at_work(drain):
+        await drain.begin()
+    async with at_work(drain):
+        progress = await drain.waits("decision")
+        assert progress.waiting is not None
+        assert "patience of 0:00:08 has run out" in progress.waiting.words
+        begun = [
+            event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+            for event in (await drain.handle.fetch_history()).events
+            if b"patience of drain_protocol_servers" in event.user_metadata.summary.data
+        ]
+        assert begun == [timedelta(seconds=8)]
+        assert drain.lingering.begun == 4
+        # Whoever watches goes on: when the last client has left, there is nothing to decide.
+        await drain.sees(_newer(progress.waiting.since))
+        drain.lingering.left.set()
+        assert (await drain.outcome()).outcome == "completed"
+
+
+def _newer(than: datetime) -> Callable[[list[r.SessionsLeft]], bool]:
+    """Whether every node was read since."""
+    return lambda readings: len(readings) == 2 and all(reading.at > than for reading in readings)

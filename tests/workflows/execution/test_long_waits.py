@@ -1,0 +1,69 @@
+"""Waits of days, with the workflow's clock moved forward by hand on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from tests.support import estates
+from tests.support.run import Run, at_work
+from workflows.model.results import Service, State
+from workflows.model.stages import Slug
+
+
+@pytest.fixture
+async def run(clockwork: WorkflowEnvironment) -> AsyncIterator[Run]:
+    """A run whose clock can be moved forward."""
+    client: Client = clockwork.client
+    run = Run(client, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
+    async with at_work(run):
+        yield run
+
+
+async def test_after_a_long_wait_the_checks_run_again(
+    run: Run, clockwork: WorkflowEnvironment
+) -> None:
+    """Ten minutes at a gate, a target that went down meanwhile: nothing is moved onto it."""
+    await run.start(approve_before=["redirect_traffic"])
+    await run.waits("approval")
+    await clockwork.fast_forward(run.handle, timedelta(minutes=10))
+    down = {**run.hands.services("cluster2-edge1"), Service.SSH: State.STOPPED}
+    run.hands.readings["cluster2-edge1"] = {"services": down}
+    await run.handle.signal("approve", {"stage": "redirect_traffic"})
+    progress = await run.waits("decision")
+    assert progress.waiting is not None
+    assert "cluster2-edge1: protocol_server_not_running" in progress.waiting.words
+    assert len(run.hands.world.replicating) == 2
+    run.hands.readings.clear()
+    await run.handle.signal("retry", {"stage": "suspend_replication"})
+    assert (await run.outcome()).outcome == "completed"
+
+
+async def test_a_short_wait_costs_no_second_look(run: Run, clockwork: WorkflowEnvironment) -> None:
+    """Four minutes at a gate: every observation was made once."""
+    await run.start(approve_before=["redirect_traffic"])
+    await run.waits("approval")
+    await clockwork.fast_forward(run.handle, timedelta(minutes=4))
+    await run.handle.signal("approve", {"stage": "redirect_traffic"})
+    assert (await run.outcome()).outcome == "completed"
+    assert set(run.hands.asked.values()) == {1}
+
+
+async def test_a_month_at_a_gate_stays_small(run: Run, clockwork: WorkflowEnvironment) -> None:
+    """Thirty days of waiting are a handful of events, and an answer still counts."""
+    await run.start(approve_before=["redirect_traffic"])
+    await run.waits("approval")
+    before = (await run.handle.describe()).history_length
+    await clockwork.fast_forward(run.handle, timedelta(days=31))
+    after = (await run.handle.describe()).history_length
+    assert after - before < 20
+    progress = await run.status()
+    assert progress is not None
+    assert progress.stage is Slug.SUSPEND_REPLICATION
+    await run.handle.signal("approve", {"stage": "redirect_traffic"})
+    assert (await run.outcome()).outcome == "completed"

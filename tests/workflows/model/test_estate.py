@@ -1,0 +1,89 @@
+"""A wrong estate is refused by the key that is wrong, and never repeats a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support import estates
+from workflows.model.estate import Estate
+from workflows.model.request import objections_in
+
+
+def refusal(given: Any) -> str:  # noqa: ANN401 - whatever an operator wrote
+    """Return the words with which an estate is refused."""
+    with pytest.raises(ValidationError) as refused:
+        Estate.model_validate(given)
+    return objections_in(refused.value)
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever an operator wrote
+    """Return a written estate with the value at a dotted path replaced."""
+    given = estates.written()
+    *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
+    place: Any = given
+    for part in parents:
+        place = place[part]
+    place[last] = value
+    return given
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("clusters.0.nodes", [], "clusters.0.nodes"),
+        ("clusters.0.nodes.0.kind", "router", "clusters.0.nodes.0.kind"),
+        ("clusters.0.nodes.1.name", "cluster1-server1", "cluster1-server1 is given twice"),
+        ("clusters.1.nodes.0.address", "203.0.113.1", "clusters share no node"),
+        ("clusters.0.colour", "red", "clusters.0.colour: Extra inputs"),
+        ("defaults.admin.password", "hunter2", "clusters.0.nodes.0.admin.password: a secret in"),
+        ("defaults.host_key", None, "host keys are always verified"),
+        ("load_balancer.names", {"edge1": {"cluster1": "192.0.2.1"}}, "needs one address for each"),
+        ("load_balancer.probes.1.protocol", "ssh", "http needs"),
+        ("replication.links.0.target", "cluster1", "must lead from one cluster to the other"),
+        ("timing", {"transaction_manager_grace": 20}, "timing.transaction_manager_grace"),
+        ("clusters.0.nodes.0.name", "Not A Name", "clusters.0.nodes.0.name"),
+        ("defaults", ["x"], "defaults: expected the keys of a node"),
+    ],
+)
+def test_a_wrong_estate_names_its_key(path: str, value: Any, words: str) -> None:  # noqa: ANN401
+    """One clear sentence for each mistake."""
+    if path.endswith("probes.1.protocol"):
+        given = changed("load_balancer.probes", estates.written()["load_balancer"]["probes"][:1])
+        words = "has none for http"
+    else:
+        given = changed(path, value)
+    assert words in refusal(given)
+
+
+def test_a_secret_in_clear_is_not_repeated() -> None:
+    """The refusal names the key and keeps the value to itself."""
+    given = changed("defaults.admin.password", "hunter2")
+    with pytest.raises(ValidationError) as refused:
+        Estate.model_validate(given)
+    assert "hunter2" not in objections_in(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_cluster_needs_a_server() -> None:
+    """Without a Transaction Manager nothing can be transferred."""
+    given = estates.written()
+    for node in given["clusters"][0]["nodes"]:
+        node["kind"] = "edge"
+    assert "cluster1 has no node of kind server" in refusal(given)
+
+
+def test_defaults_lie_under_every_node() -> None:
+    """A node says only what is different about it."""
+    given = changed("clusters.0.nodes.0.ssh", {"port": 2222})
+    node = Estate.model_validate(given).node("cluster1-server1")
+    assert (node.ssh.port, node.ssh.user) == (2222, "st")
+    assert Estate.model_validate(given).node("cluster1-server2").ssh.port == 22
+
+
+def test_an_estate_survives_its_journey() -> None:
+    """The snapshot in the plan is the estate that was read."""
+    estate = estates.estate()
+    assert Estate.model_validate_json(estate.model_dump_json()) == estate

@@ -1,0 +1,134 @@
+"""Which order finds its wished state already, by what was read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import get_args
+
+import pytest
+
+from tests.support import estates
+from workflows.model import observations as rd
+from workflows.model import results as r
+from workflows.model.actions import change as o
+from workflows.model.estate import Protocol
+from workflows.model.results import Service, State
+from workflows.planning.already_satisfied import holds
+from workflows.planning.plan import plan_switchover
+
+PLAN = plan_switchover(estates.estate(), estates.request())
+SERVER = "cluster1-server1"
+GRACE = timedelta(seconds=60)
+EVERYTHING = dict.fromkeys(Service, State.RUNNING)
+
+OF_SERVICES: list[tuple[o.Order, bool, tuple[Service, ...]]] = [
+    (o.StopMonitor(node=SERVER), False, (Service.MONITOR,)),
+    (o.StartMonitor(node="cluster2-server1"), True, (Service.MONITOR,)),
+    (o.StopScheduling(node=SERVER), False, r.SCHEDULING),
+    (o.ProveSchedulingStopped(node=SERVER), False, r.SCHEDULING),
+    (o.StartScheduling(node=SERVER), True, r.SCHEDULING),
+    (o.StartScheduling(node=SERVER, services=("scheduler",)), True, (Service.SCHEDULER,)),
+    (o.StopGracefully(node=SERVER, protocol=Protocol.SSH, grace=GRACE), False, (Service.SSH,)),
+    (o.StartProtocolServer(node=SERVER, protocol=Protocol.SSH), True, (Service.SSH,)),
+    (o.ProveStopped(node=SERVER), False, (*r.PROTOCOL_SERVERS, Service.MONITOR)),
+    (o.StopTransactionManager(node=SERVER, grace=GRACE), False, (Service.TRANSACTION_MANAGER,)),
+    (o.StartTransactionManager(node=SERVER), True, (Service.TRANSACTION_MANAGER,)),
+    (o.StopRemaining(node=SERVER), False, tuple(Service)),
+]
+
+
+def of_node(order: o.Order, states: dict[Service, State], **given: int) -> bool | None:
+    """What is said of an order whose place reads so."""
+    reading = rd.NodeReading(place=order.place, services=states, sessions=given.get("sessions"))
+    return holds(PLAN, order, [reading])
+
+
+@pytest.mark.parametrize(("order", "up", "services"), OF_SERVICES, ids=str)
+def test_every_service_of_a_wish_counts(
+    order: o.Order,
+    up: bool,  # noqa: FBT001 - a case
+    services: tuple[Service, ...],
+) -> None:
+    """It holds where each is as wished, and not where one of them is not."""
+    wished, other = (State.RUNNING, State.STOPPED) if up else (State.STOPPED, State.RUNNING)
+    states = EVERYTHING | dict.fromkeys(services, wished)
+    assert of_node(order, states) is True
+    for service in services:
+        assert of_node(order, states | {service: other}) is False
+        assert of_node(order, states | {service: State.UNKNOWN}) is None
+        assert of_node(order, states | {service: State.STOPPING}) is None
+        disabled = of_node(order, states | {service: State.DISABLED})
+        assert disabled is not up
+
+
+@pytest.mark.parametrize("order", [case[0] for case in OF_SERVICES], ids=str)
+def test_what_was_not_read_is_unknown(order: o.Order) -> None:
+    """Neither another node's reading nor one of nothing says anything."""
+    assert holds(PLAN, order, []) is None
+    assert of_node(order, {}) is None
+    assert of_node(o.StopRemaining(node=SERVER), dict.fromkeys(r.SCHEDULING, State.STOPPED)) is None
+    elsewhere = rd.NodeReading(place="cluster2-edge1", services=EVERYTHING)
+    assert holds(PLAN, order, [elsewhere]) is None
+
+
+def test_a_monitor_that_the_plan_stops_first_says_nothing() -> None:
+    """It runs now, and will not any more when it is to be started."""
+    plan = plan_switchover(estates.estate(stop_target_monitors=True), estates.request())
+    [order, *_] = plan.stages[-1].orders
+    reading = rd.NodeReading(place=order.place, services=EVERYTHING)
+    assert holds(plan, order, [reading]) is None
+    assert holds(PLAN, order, [reading]) is True
+
+
+@pytest.mark.parametrize(("sessions", "left"), [(0, True), (3, False), (None, None)])
+def test_sessions_that_have_left(sessions: int | None, left: bool | None) -> None:  # noqa: FBT001 - a case
+    """Once traffic is elsewhere, nobody there is a state; nobody counted is none."""
+    reading = rd.NodeReading(place=SERVER, services=EVERYTHING, sessions=sessions)
+    for cluster, expected in (("cluster1", None), ("cluster2", left)):
+        names = PLAN.estate.load_balancer.names
+        there = {name: addresses[cluster] for name, addresses in names.items()}
+        traffic = rd.TrafficReading(place="loadbalancer1", resolves_to=there)
+        assert holds(PLAN, o.AwaitSessions(node=SERVER), [reading, traffic]) is expected
+    assert holds(PLAN, o.AwaitSessions(node=SERVER), [reading]) is None
+
+
+@pytest.mark.parametrize("enabled", [True, False, None])
+def test_replication(enabled: bool | None) -> None:  # noqa: FBT001 - a case
+    """A link is suspended, or it is not, or nobody knows."""
+    link = "cluster1_to_cluster2"
+    reading = rd.ReplicationReading(place=link, enabled=enabled)
+    suspended = holds(PLAN, o.SuspendReplication(link=link), [reading])
+    resumed = holds(PLAN, o.ResumeReplication(link=link), [reading])
+    assert resumed is enabled
+    assert suspended is (None if enabled is None else not enabled)
+
+
+def test_traffic_is_where_every_name_and_every_login_is() -> None:
+    """One name or one login that is elsewhere is enough for "no"."""
+    names = PLAN.estate.load_balancer.names
+    there = {name: addresses["cluster2"] for name, addresses in names.items()}
+    redirect = o.Redirect(host="loadbalancer1", to="cluster2", back_to="cluster1")
+    proof = o.ProveTraffic(protocol=Protocol.SSH, to="cluster2")
+
+    def read(resolves: dict[str, str], **lands: str) -> tuple[bool | None, bool | None]:
+        landed = {Protocol(protocol): node for protocol, node in lands.items()}
+        reading = rd.TrafficReading(place="loadbalancer1", resolves_to=resolves, lands_on=landed)
+        return holds(PLAN, redirect, [reading]), holds(PLAN, proof, [reading])
+
+    assert read(there, ssh="cluster2-edge1") == (True, True)
+    assert read(there | {"edge1": "192.0.2.99"}, ssh="cluster1-edge1") == (False, False)
+    assert read({"edge1": there["edge1"]}, http="cluster2-edge1") == (False, None)
+    assert read({}) == (None, None)
+
+
+def test_no_order_is_answered_without_a_reading() -> None:
+    """Whatever orders there are: what only looks, or waits for what nobody read, has no state."""
+    kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(o.Order)[0])}
+    stateful = {case[0].kind for case in OF_SERVICES} | {
+        *("suspend_replication", "resume_replication", "redirect", "prove_traffic"),
+        "await_sessions",
+    }
+    for stage in PLAN.stages:
+        for order in stage.orders:
+            assert holds(PLAN, order, []) is None
+    assert stateful < kinds

@@ -1,0 +1,107 @@
+"""A run that follows a terminated one recognises the estate it left, or refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+
+from tests.support import estates
+from tests.support.run import Run, at_work
+from workflows.errors import NotReady
+from workflows.model.results import Service, State
+
+NAMES = {
+    "redirect_traffic": "redirect.loadbalancer1.cluster2",
+    "stop_scheduling": "stop_scheduling.cluster1-server2",
+    "start_scheduling": "start_scheduling.cluster2-server2",
+    "drain_protocol_servers": "stop_gracefully.cluster1-edge2.ssh",
+    "drain_transaction_manager": "stop_transaction_manager.cluster1-server2",
+    "stop_remaining_services": "stop_remaining.cluster1-edge2",
+}
+"""Of each stage, an order to be terminated at."""
+
+
+@pytest.fixture
+async def run(temporal: Client) -> AsyncIterator[Run]:
+    """A run that has not started yet."""
+    run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
+    async with at_work(run):
+        yield run
+
+
+async def interrupt(run: Run, key: str) -> None:
+    """Start a run, and terminate it while this order is carried out, which has no effect then."""
+    run.hands.held[key] = asyncio.Event()
+    await run.start()
+    await run.reaches(lambda _: any(key in operation for operation in run.hands.asked))
+    await run.handle.terminate("the operator pressed the wrong button")
+    run.hands.faults[key] = [NotReady("the worker has gone")]
+    run.hands.held.pop(key).set()
+    await run.acts_no_more(key)
+    run.hands.faults.clear()
+
+
+@pytest.mark.parametrize("stage", NAMES)
+async def test_the_same_roles_go_on_from_where_it_was(run: Run, stage: str) -> None:
+    """Whatever stage it was terminated in, the new run probes, and completes the rest."""
+    await interrupt(run, NAMES[stage])
+    await run.start()
+    outcome = await run.outcome()
+    assert outcome.outcome == "completed"
+    assert run.hands.world.violations == []
+    assert [f.name for f in outcome.findings if f.name == "half_switched"] == ["half_switched"]
+    assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
+    assert not any(node.startswith("cluster1") for node, _ in run.hands.world.running)
+
+
+@pytest.mark.parametrize("stage", NAMES)
+async def test_the_same_roles_can_be_taken_back(run: Run, stage: str) -> None:
+    """What the terminated run had begun is taken back by the next one, if someone says so."""
+    before = run.hands.world.picture
+    await interrupt(run, NAMES[stage])
+    await run.start(approve_before=["stop_monitors"])
+    await run.waits("approval")
+    await run.says("roll_back", by="ann", reason="back to where we were")
+    outcome = await run.outcome()
+    assert outcome.outcome == "rolled_back"
+    assert run.hands.world.picture == before
+    assert run.hands.world.violations == []
+
+
+@pytest.mark.parametrize("stage", NAMES)
+async def test_other_roles_are_refused_with_what_was_found(run: Run, stage: str) -> None:
+    """The reverse of a half-done switchover is none."""
+    await interrupt(run, NAMES[stage])
+    left = run.hands.world.picture
+    await run.start(source="cluster2", target="cluster1")
+    assert "replication_not_running" in await run.failure()
+    assert run.hands.world.picture == left
+
+
+async def test_a_switchover_that_was_done_is_not_done_again(run: Run) -> None:
+    """Nothing is left to be done: most likely the roles are the wrong way round."""
+    await run.start()
+    assert (await run.outcome()).outcome == "completed"
+    await run.start()
+    assert "already_switched_over" in await run.failure()
+
+
+async def test_replication_that_is_merely_off_is_no_half_switched_estate(run: Run) -> None:
+    """With the source's Monitors running nobody has begun a switchover here."""
+    run.hands.world.replicating.clear()
+    await run.start()
+    assert "replication_not_running" in await run.failure()
+
+
+async def test_a_gap_in_the_chain_is_judged_as_ever(run: Run) -> None:
+    """A stopped protocol server under traffic on the source was stopped by someone else."""
+    await interrupt(run, "redirect.loadbalancer1.cluster2")
+    run.hands.world.traffic = {"loadbalancer1": "cluster1"}
+    down = {**run.hands.services("cluster1-edge1"), Service.SSH: State.STOPPED}
+    run.hands.readings["cluster1-edge1"] = {"services": down}
+    await run.start()
+    assert "protocol_server_not_running" in await run.failure()

@@ -1,0 +1,168 @@
+"""The plan keeps the invariants at every prefix, whatever the order within a wave."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support import estates
+from tests.support.estate_model import World
+from workflows.errors import BadInput
+from workflows.model.actions import change as o
+from workflows.model.results import Service
+from workflows.model.stages import Slug
+from workflows.planning.plan import Plan, plan_switchover
+
+SIZES = st.tuples(st.integers(1, 4), st.integers(0, 4))
+
+
+def plan_for(servers: int = 2, edges: int = 2, **changes: object) -> Plan:
+    """Plan a switchover of an estate of this size."""
+    return plan_switchover(estates.estate(servers, edges, **changes), estates.request())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_no_prefix_of_the_plan_breaks_an_invariant(data: st.DataObject) -> None:
+    """Whatever has been done when everything stops, all seven invariants hold."""
+    servers, edges = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    both = data.draw(st.booleans())
+    plan = plan_for(servers, edges, stop_target_monitors=both)
+    world = World(plan.estate, plan.source, plan.target)
+    world.look()
+    obeyed = 0
+    for stage in plan.stages:
+        for wave in stage.waves:
+            for order in data.draw(st.permutations(wave)):
+                world.obey(order)
+                obeyed += 1
+    assert world.violations == []
+    assert obeyed == sum(len(stage.orders) for stage in plan.stages) > 0
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "invariant"),
+    [
+        (Slug.START_SCHEDULING, Slug.STOP_SCHEDULING, "1"),
+        (Slug.DRAIN_PROTOCOL_SERVERS, Slug.REDIRECT_TRAFFIC, "2"),
+        (Slug.DRAIN_TRANSACTION_MANAGER, Slug.DRAIN_PROTOCOL_SERVERS, "3"),
+        (Slug.REDIRECT_TRAFFIC, Slug.SUSPEND_REPLICATION, "4"),
+        (Slug.DRAIN_PROTOCOL_SERVERS, Slug.STOP_MONITORS, "6"),
+    ],
+)
+def test_the_model_notices_a_wrong_order(earlier: Slug, later: Slug, invariant: str) -> None:
+    """Two stages the wrong way round break just the invariant that forbids it."""
+    plan = plan_for()
+    world = World(plan.estate, plan.source, plan.target)
+    stages = [stage for stage in plan.stages if stage.slug not in (earlier, later)]
+    stages.insert(0, plan.stage(later))
+    stages.insert(0, plan.stage(earlier))
+    for stage in stages:
+        for order in stage.orders:
+            world.obey(order)
+    assert any(words.startswith(f"{invariant}:") for words in world.violations)
+
+
+def test_the_model_notices_a_stop_on_the_target() -> None:
+    """Invariant 5: a protocol server of the target is not ours to stop."""
+    plan = plan_for()
+    world = World(plan.estate, plan.source, plan.target)
+    world.obey(o.StopMonitor(node="cluster2-edge1"))
+    assert world.violations == []
+    world.running.add(("cluster2-server1", Service.SCHEDULER))  # not by this run
+    world.obey(o.StopScheduling(node="cluster2-server1"))
+    assert any(words.startswith("5:") for words in world.violations)
+
+
+def test_the_model_notices_a_repeated_stop() -> None:
+    """Invariant 7: a graceful stop is asked for once."""
+    plan = plan_for()
+    world = World(plan.estate, plan.source, plan.target)
+    world.obey(o.StopMonitor(node="cluster1-server1"))
+    world.traffic = dict.fromkeys(world.traffic, "cluster2")
+    stop = next(order for order in plan.stage(Slug.DRAIN_PROTOCOL_SERVERS).waves[1])
+    world.obey(stop)
+    world.obey(stop)
+    assert any(words.startswith("7:") for words in world.violations)
+
+
+def test_the_stages_are_the_manuals() -> None:
+    """All ten stages, in the order of the manual, each with something to do on this estate."""
+    plan = plan_for(stop_target_monitors=True)
+    assert [stage.slug for stage in plan.stages] == list(Slug)
+    assert all(stage.orders for stage in plan.stages)
+
+
+def test_the_reverse_is_the_same_procedure() -> None:
+    """With the roles swapped the plan says the same of the other cluster."""
+    there = plan_for()
+    back = plan_switchover(estates.estate(), estates.request(source="cluster2", target="cluster1"))
+    swap = {"cluster1": "cluster2", "cluster2": "cluster1"}
+    for stage in there.stages[3:]:  # the first ones look at both sides alike
+        said = [re.sub(r"cluster[12]", lambda m: swap[m[0]], str(o)) for o in stage.orders]
+        assert [str(order) for order in back.stage(stage.slug).orders] == said
+
+
+def test_every_effect_knows_its_undo() -> None:
+    """An order either only looks, or names the order that takes it back."""
+    looks = ("observe_", "compare_", "try_", "prove_", "await_", "look_")
+    orders = [order for stage in plan_for().stages for order in stage.orders]
+    assert orders
+    for order in orders:
+        assert (order.undo is None) == order.kind.startswith(looks), order
+
+
+@given(SIZES)
+@settings(max_examples=20, deadline=None)
+def test_a_plan_survives_its_journey(size: tuple[int, int]) -> None:
+    """The plan in history is the plan that was made, hash and all."""
+    servers, edges = size
+    if edges == 0:
+        return
+    plan = plan_for(servers, edges)
+    again = Plan.model_validate_json(plan.model_dump_json())
+    assert again == plan
+    assert again.hash == plan.hash
+
+
+def test_orders_of_a_stage_have_names_of_their_own() -> None:
+    """An order's key is part of its operation id, so no two orders of a stage share one."""
+    for stage in plan_for(4, 4).stages:
+        keys = [order.key for order in stage.orders]
+        assert len(set(keys)) == len(keys)
+
+
+def test_gates_come_from_the_request_and_from_the_estate() -> None:
+    """Whichever asks for more."""
+    estate = estates.estate(approve_before=["stop_monitors"])
+    plan = plan_switchover(estate, estates.request(approve_before=["redirect_traffic"]))
+    gated = [stage.slug for stage in plan.stages if stage.gated]
+    assert gated == [Slug.STOP_MONITORS, Slug.REDIRECT_TRAFFIC]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"source": "cluster9"}, "has no cluster cluster9; it has cluster1 and cluster2"),
+        ({"approve_before": ["check_prerequisites"]}, "only looks; gate a later stage"),
+        ({"plan_hash": "0" * 64}, "but the plan is now"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(changes: dict[str, object], words: str) -> None:
+    """A request that does not fit the estate is refused in one sentence."""
+    with pytest.raises(BadInput, match=words):
+        plan_switchover(estates.estate(), estates.request(**changes))
+
+
+def test_the_reviewed_plan_is_the_executed_one() -> None:
+    """A pinned hash lets just that plan pass."""
+    plan = plan_for()
+    assert plan_switchover(estates.estate(), estates.request(plan_hash=plan.hash)) == plan
+
+
+def test_a_plan_for_forty_nodes_a_side_stays_small() -> None:
+    """The plan goes into history, whose payloads are limited to 2 MB."""
+    assert len(plan_for(20, 20).model_dump_json()) < 400_000

@@ -1,0 +1,297 @@
+"""A run that is taken back leaves the estate at its baseline, wherever and however it failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import chain
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from tests.support import estates
+from tests.support.run import Run, at_work
+from workflows.errors import CommandFailed, Lost, NotReady
+from workflows.model.actions import change as o
+from workflows.model.progress import Step
+from workflows.model.results import Service
+from workflows.model.stages import Slug
+from workflows.planning.plan import plan_switchover
+from workflows.planning.rollback import BACK, FAR_BACK, Baseline, plan_undo
+
+BEFORE_RETURN = (
+    Slug.STOP_MONITORS,
+    Slug.SUSPEND_REPLICATION,
+    Slug.REDIRECT_TRAFFIC,
+    Slug.STOP_SCHEDULING,
+    Slug.START_SCHEDULING,
+)
+AFTER_RETURN = (
+    Slug.DRAIN_PROTOCOL_SERVERS,
+    Slug.DRAIN_TRANSACTION_MANAGER,
+    Slug.STOP_REMAINING_SERVICES,
+)
+SMALL = {"servers": 1, "edges": 1}
+"""Nodes of a kind are alike."""
+PLAN = plan_switchover(estates.estate(**SMALL), estates.request())
+
+
+def silence(kind: str) -> ApplicationError:
+    """What is left of an error that the engine has retried long enough."""
+    return ApplicationError("nobody answers", type=kind, non_retryable=True)
+
+
+FAULTS: dict[str, Callable[[], Exception]] = {
+    "refused": lambda: CommandFailed("it said no"),
+    "unreachable": lambda: silence("Unreachable"),
+    "unknown": lambda: silence("OutcomeUnknown"),
+    "lost": lambda: Lost("nobody knows how it ended"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One order that fails, with or without having had its effect."""
+
+    slug: Slug
+    key: str
+    kind: str
+    late: bool = False
+
+
+def faults(slug: Slug) -> Iterator[Case]:
+    """Yield every order of a stage with every kind of fault."""
+    for order in PLAN.stage(slug).orders:
+        for kind in FAULTS:
+            yield Case(slug, order.key, kind)
+            if order.undo is not None and kind in ("unknown", "lost"):
+                yield Case(slug, order.key, kind, late=True)
+
+
+async def side_by_side(stories: Sequence[Awaitable[list[str]]]) -> list[str]:
+    """Let all stories happen, as many at once as the machine bears."""
+    room = asyncio.Semaphore(8)
+
+    async def one(story: Awaitable[list[str]]) -> list[str]:
+        async with room:
+            return await story
+
+    return list(chain.from_iterable(await asyncio.gather(*map(one, stories))))
+
+
+def new_run(client: Client, **changes: Any) -> Run:  # noqa: ANN401 - keys of an estate
+    """Return a run on an estate of its own."""
+    return Run(client, estates.estate(name=f"lab-{uuid4().hex[:8]}", **{**SMALL, **changes}))
+
+
+def plant(run: Run, case: Case) -> None:
+    """Let the next attempt at an order fail so."""
+    planted = run.hands.late if case.late else run.hands.faults
+    planted[case.key] = [FAULTS[case.kind]()]
+
+
+async def taken_back(client: Client, case: Case) -> list[str]:
+    """Let one order fail; return in what the estate then differs from its baseline."""
+    run = new_run(client)
+    before = run.hands.world.picture
+    plant(run, case)
+    async with at_work(run):
+        await run.start(on_fault="roll_back")
+        outcome = await run.outcome()
+    return [
+        f"{case}: {words}"
+        for words in (
+            *run.hands.world.violations,
+            *([] if outcome.outcome == "rolled_back" else [outcome.outcome]),
+            *([] if run.hands.world.picture == before else ["another picture"]),
+            *(f"{one.stage} {one.step}" for one in outcome.undone if one.step is not Step.DONE),
+        )
+    ]
+
+
+@pytest.mark.parametrize("slug", BEFORE_RETURN)
+async def test_before_the_point_of_no_return_every_fault_is_taken_back(
+    temporal: Client, slug: Slug
+) -> None:
+    """Whichever order of a stage fails, in whichever way, whether or not it had its effect."""
+    cases = list(faults(slug))
+    assert cases
+    assert await side_by_side([taken_back(temporal, case) for case in cases]) == []
+
+
+async def decided(client: Client, case: Case, verb: str) -> list[str]:
+    """Let one order fail, and decide so; return what went wrong then."""
+    run = new_run(client)
+    before = run.hands.world.picture
+    plant(run, case)
+    async with at_work(run):
+        await run.start(on_fault="roll_back")
+        await run.waits("decision")
+        stage = {"stage": case.slug} if verb == "retry" else {}
+        await run.says(verb, by="ann", reason="so it is", **stage)
+        outcome = await run.outcome()
+    wished = "completed" if verb == "retry" else "rolled_back"
+    back = verb == "retry" or run.hands.world.picture == before
+    return [
+        f"{case} {verb}: {words}"
+        for words in (
+            *run.hands.world.violations,
+            *([] if outcome.outcome == wished else [outcome.outcome]),
+            *([] if back else ["another picture"]),
+        )
+    ]
+
+
+@pytest.mark.parametrize("verb", ["retry", "roll_back"])
+@pytest.mark.parametrize("slug", AFTER_RETURN)
+async def test_after_the_point_of_no_return_a_fault_asks_and_both_answers_work(
+    temporal: Client, slug: Slug, verb: str
+) -> None:
+    """Nothing is undone by itself any more; `retry` goes on, `roll_back` brings it all back."""
+    # The wait before the first graceful stop is not yet past it.
+    cases = [c for c in faults(slug) if "await_s" not in c.key]
+    assert cases
+    assert await side_by_side([decided(temporal, case, verb) for case in cases]) == []
+
+
+@pytest.mark.parametrize("slug", [s for s in Slug if s is not Slug.CHECK_PREREQUISITES])
+async def test_a_roll_back_at_every_boundary_restores_the_baseline(
+    temporal: Client, slug: Slug
+) -> None:
+    """A rejected gate takes back what came before it; past return it asks first."""
+    run = new_run(temporal, stop_target_monitors=True)
+    before = run.hands.world.picture
+    async with at_work(run):
+        await run.start(approve_before=[slug])
+        await run.waits("approval")
+        await run.says("reject", stage=slug, by="ann", reason="not tonight")
+        if slug in (*AFTER_RETURN[1:], Slug.RESTORE_MONITORS):
+            progress = await run.waits("decision")
+            assert progress.waiting is not None
+            assert progress.waiting.answers == ("retry", "roll_back", "abort")
+            await run.says("roll_back", by="ann", reason="not tonight")
+        outcome = await run.outcome()
+    assert outcome.outcome == "rolled_back"
+    assert run.hands.world.picture == before
+    assert run.hands.world.violations == []
+
+
+async def test_a_rejection_after_the_point_of_no_return_can_be_asked_again(
+    temporal: Client,
+) -> None:
+    """`retry` asks for the approval once more."""
+    run = new_run(temporal)
+    gate = Slug.DRAIN_TRANSACTION_MANAGER
+    async with at_work(run):
+        await run.start(approve_before=[gate])
+        await run.waits("approval")
+        await run.says("reject", stage=gate, by="ann", reason="wait for bob")
+        await run.waits("decision")
+        await run.says("retry", stage=gate, by="ann")
+        await run.waits("approval")
+        await run.says("approve", stage=gate, by="bob")
+        assert (await run.outcome()).outcome == "completed"
+
+
+async def test_an_undo_restores_the_baseline_and_no_further(temporal: Client) -> None:
+    """What did not run before is not started: a Monitor, a Scheduler, a disabled link."""
+    run = new_run(temporal, servers=2)
+    for place in (
+        ("cluster1-edge1", Service.MONITOR),
+        ("cluster1-server2", Service.SCHEDULER),
+        ("cluster1-server2", Service.FOLDER_MONITOR),
+    ):
+        run.hands.world.running.discard(place)
+    before = run.hands.world.picture
+    async with at_work(run):
+        await run.start(approve_before=["drain_protocol_servers"])
+        await run.waits("approval")
+        await run.says("reject", stage="drain_protocol_servers", reason="no")
+        outcome = await run.outcome()
+    assert outcome.outcome == "rolled_back"
+    assert run.hands.world.picture == before
+
+
+async def test_a_fault_of_an_undo_is_asked_about_and_reported(temporal: Client) -> None:
+    """Undo's own faults are never dropped; a roll-back cannot be rolled back."""
+    run = new_run(temporal)
+    before = run.hands.world.picture
+    run.hands.faults["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    run.hands.faults["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
+    async with at_work(run):
+        await run.start(on_fault="roll_back")
+        progress = await run.waits("decision")
+        assert progress.waiting is not None
+        assert progress.waiting.answers == ("retry", "abort")
+        assert progress.state == "waiting_for_decision"
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await run.says("roll_back", reason="again")
+        assert "is being rolled back already" in str(refused.value.cause)
+        await run.says("retry", stage="stop_monitors", by="ann")
+        outcome = await run.outcome()
+    assert outcome.outcome == "rolled_back"
+    [undone] = [stage for stage in outcome.undone if stage.stage is Slug.STOP_MONITORS]
+    assert [fault.words for fault in undone.faults] == ["it does not start"]
+    assert run.hands.world.picture == before
+
+
+async def test_an_aborted_roll_back_says_what_is_left(temporal: Client) -> None:
+    """Whoever ends a roll-back is told in the outcome what was not taken back."""
+    run = new_run(temporal)
+    run.hands.faults["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    run.hands.faults["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
+    async with at_work(run):
+        await run.start(on_fault="roll_back")
+        await run.waits("decision")
+        await run.says("abort", by="ann", reason="by hand, then")
+        outcome = await run.outcome()
+    assert outcome.outcome == "aborted"
+    assert "stop_monitors.undo was not done" in outcome.words
+
+
+async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: Client) -> None:
+    """An abort between the target's stop and the source's start takes effect after the start."""
+    run = new_run(temporal)
+    held = "prove_scheduling_stopped.cluster2-server1"
+    run.hands.held[held] = asyncio.Event()
+    async with at_work(run):
+        await run.start(approve_before=["drain_protocol_servers"])
+        await run.waits("approval")
+        await run.says("reject", stage="drain_protocol_servers", reason="no")
+        await run.reaches(lambda p: any(s.step is Step.RUNNING for s in p.undo))
+        await run.says("abort", reason="enough")
+        run.hands.held[held].set()
+        outcome = await run.outcome()
+    assert outcome.outcome == "aborted"
+    assert ("cluster1-server1", Service.SCHEDULER) in run.hands.world.running
+    assert run.hands.world.traffic == {"loadbalancer1": "cluster2"}
+    assert run.hands.world.violations == []
+
+
+def test_the_order_of_an_undo() -> None:
+    """Target's scheduling first; services before traffic; replication, then Monitors, last."""
+    begun = {s.slug: [x for x in s.orders if x.undo is not None] for s in PLAN.stages[1:9]}
+    far = plan_undo(PLAN, begun, Baseline(whole=True))
+    assert [stage.slug for stage in far] == list(FAR_BACK)
+    begun = {slug: orders for slug, orders in begun.items() if slug in BEFORE_RETURN}
+    near = plan_undo(PLAN, begun, Baseline(whole=True))
+    assert [stage.slug for stage in near] == list(BACK)
+
+
+def test_nothing_begun_is_nothing_undone() -> None:
+    """A run that is taken back before it acted has nothing to take back."""
+    assert plan_undo(PLAN, {}, Baseline(whole=True)) == ()
+
+
+def test_skipped_scheduling_is_still_proven_off_before_a_start() -> None:
+    """Before any `start_tm` of the source the target's scheduling is seen stopped."""
+    stop = o.StopTransactionManager(node="cluster1-server1", grace=timedelta(seconds=60))
+    graceful = PLAN.stage(Slug.DRAIN_PROTOCOL_SERVERS).waves[1]
+    begun = {Slug.DRAIN_PROTOCOL_SERVERS: graceful, Slug.DRAIN_TRANSACTION_MANAGER: (stop,)}
+    first, *_ = plan_undo(PLAN, begun, Baseline(whole=True))
+    assert {type(order) for order in first.orders} == {o.ProveSchedulingStopped}

@@ -1,0 +1,372 @@
+"""Every prerequisite is seen to refuse, on the right place, and the clean estate has no finding."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support import estates
+from tests.support.clean_readings import NOW, PLAN, changed, clean, judged
+from workflows.model.checks import BY_NAME, Severity
+from workflows.model.estate import Estate, Kind, Protocol
+from workflows.model.excluded_tables import LEFT_OUT, left_out
+from workflows.model.observations import (
+    BalancerFacts,
+    Difference,
+    Instance,
+    Member,
+    NodeReading,
+)
+from workflows.model.results import Finding, Service, State
+from workflows.model.stages import Slug
+from workflows.planning.plan import plan_switchover
+from workflows.preflight.evaluate import blocking
+
+
+def test_a_clean_estate_has_no_finding() -> None:
+    """No false alarm."""
+    assert judged(clean()) == ()
+
+
+SERVER, EDGE = "cluster1-server1", "cluster1-edge1"
+PASSIVE = "cluster2-server1"
+LINK = "cluster1_to_cluster2"
+
+
+def _balancer(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
+    facts = {"reload_runnable": True, "hosts_file_writable": True, **changes}
+    return {"balancer": BalancerFacts.model_validate(facts)}
+
+
+def _differs(check: str, place: str) -> dict[str, Any]:
+    one = Difference(check=check, place=place, item="one", seen="a", expected="b")
+    return {"differences": (one,)}
+
+
+CASES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+    (EDGE, {"services": {Service.SSH: State.STOPPED}}, "protocol_server_not_running", EDGE),
+    (
+        "cluster2-edge1",
+        {"services": {Service.HTTP: State.STOPPED}},
+        "protocol_server_not_running",
+        "cluster2-edge1",
+    ),
+    (EDGE, {"services": {Service.AS2: State.RUNNING}}, "protocol_server_not_in_estate", EDGE),
+    (
+        SERVER,
+        {"services": {Service.TRANSACTION_MANAGER: State.STOPPED}},
+        "transaction_manager_not_running",
+        SERVER,
+    ),
+    (PASSIVE, {"services": {Service.SCHEDULER: State.RUNNING}}, "target_not_idle", PASSIVE),
+    (
+        PASSIVE,
+        {"services": {Service.FOLDER_MONITOR: State.DISABLED}},
+        "scheduling_disabled",
+        PASSIVE,
+    ),
+    ("cluster2-edge2", {"sessions": 2}, "target_has_sessions", "cluster2-edge2"),
+    (
+        SERVER,
+        {
+            "services": {Service.TRANSACTION_MANAGER: State.UNKNOWN},
+            "words": {Service.TRANSACTION_MANAGER: "tm is pondering"},
+        },
+        "service_unreadable",
+        SERVER,
+    ),
+    (EDGE, {"services": {Service.MONITOR: State.STOPPED}}, "monitor_not_running", EDGE),
+    (
+        EDGE,
+        {"graceful_timeouts": {"Http.GracefulShutdownTimeout": "30"}},
+        "graceful_timeout_short",
+        EDGE,
+    ),
+    (
+        SERVER,
+        {"graceful_timeouts": {"TransactionManager.GracefulShutdownTimeout": "29"}},
+        "transaction_manager_timeout_short",
+        SERVER,
+    ),
+    (EDGE, {"machine": {"owner": None}}, "installation_missing", EDGE),
+    (EDGE, {"machine": {"unusable": ("stop_sshd",)}}, "script_missing", EDGE),
+    (SERVER, {"machine": {"owner": "root"}}, "ssh_user_not_owner", SERVER),
+    (SERVER, {"machine": {"ledger_writable": False}}, "ledger_not_writable", SERVER),
+    (SERVER, {"machine": {"ledger_free": 1024**2}}, "ledger_disk_low", SERVER),
+    (EDGE, {"machine": {"kills_processes": True}}, "kills_user_processes", EDGE),
+    (EDGE, {"machine": {"kills_processes": None}}, "kills_user_processes", EDGE),
+    (EDGE, {"machine": {"pending": ("sshd",)}}, "graceful_stop_pending", EDGE),
+    (PASSIVE, {"machine": {"conf": {"a.xml": "2"}}}, "conf_differs", PASSIVE),
+    (PASSIVE, {"machine": {"conf": {"b.xml": "1"}}}, "conf_differs", PASSIVE),
+    (EDGE, {"clock_ahead": timedelta(seconds=-90)}, "clock_out_of_step", EDGE),
+    (EDGE, {"taeh": "b" * 64}, "taeh_differs", EDGE),
+    (PASSIVE, {"version": "5.4"}, "version_differs", PASSIVE),
+    (PASSIVE, {"system": "AIX"}, "operating_system_differs", PASSIVE),
+    (PASSIVE, {"database": "Oracle"}, "database_type_differs", PASSIVE),
+    ("configuration", _differs("options_differ", PASSIVE), "options_differ", PASSIVE),
+    *(
+        ("configuration", _differs(f"{what}_differ", "cluster2"), f"{what}_differ", "cluster2")
+        for what in ("accounts", "business_units", "sites", "routes")
+    ),
+    *(
+        ("configuration", _differs(f"{what}_differ", "cluster2"), f"{what}_differ", "cluster2")
+        for what in ("subscriptions", "applications", "certificates")
+    ),
+    (
+        "shared by cluster1",
+        {"servers": (Member(name="other", address="192.0.2.99"),)},
+        "cluster_nodes_differ",
+        SERVER,
+    ),
+    ("shared by cluster1", {"oldest_event": timedelta(hours=2)}, "events_stuck", SERVER),
+    ("shared by cluster2", {"orphans": ("/a.m_inproc",)}, "orphaned_files", PASSIVE),
+    ("shared by cluster2", {"maintenance": ("Maintenance.on",)}, "maintenance_mode", PASSIVE),
+    (LINK, {"enabled": False, "running": False}, "replication_not_running", LINK),
+    (LINK, {"running": False}, "replication_not_running", LINK),
+    (LINK, {"exists": False, "enabled": None}, "replication_one_way", LINK),
+    (LINK, {"lag": 65 * 1024**2}, "replication_lagging", LINK),
+    (LINK, {"tables": ("public.account", "public.event")}, "excluded_tables_replicated", LINK),
+    (LINK, {"strangers": ("reporting",)}, "unknown_subscription", "database2"),
+    (LINK, {"subscriber_timestamps": False}, "commit_timestamps_off", "database2"),
+    (LINK, {"publisher": Instance(commit_timestamps=True)}, "wal_headroom_low", "database1"),
+    (
+        LINK,
+        {"publisher": Instance(commit_timestamps=True, headroom=10**6, wal_rate=100.0)},
+        "wal_headroom_low",
+        "database1",
+    ),
+    ("storage", _differs("storage_differs", "cluster1"), "storage_differs", "cluster1"),
+    ("storage", {"delays": {"cluster1": None}}, "storage_delay_exceeded", "cluster1"),
+    (
+        "storage",
+        {"delays": {"cluster2": timedelta(minutes=5)}},
+        "storage_delay_exceeded",
+        "cluster2",
+    ),
+    ("login", {"failure": "listing failed"}, "target_edge_login_fails", "cluster2-edge1"),
+    (
+        "loadbalancer1",
+        {"resolves_to": {"edge1": "192.0.2.21", "edge2": "192.0.2.12"}},
+        "traffic_not_on_source",
+        "loadbalancer1",
+    ),
+    (
+        "loadbalancer1",
+        {"lands_on": {Protocol.SSH: "cluster2-edge1"}},
+        "traffic_not_on_source",
+        "loadbalancer1",
+    ),
+    ("loadbalancer1", _balancer(reload_runnable=False), "reload_not_runnable", "loadbalancer1"),
+    (
+        "loadbalancer1",
+        _balancer(hosts_file_writable=False),
+        "hosts_file_not_writable",
+        "loadbalancer1",
+    ),
+    ("loadbalancer1", _balancer(unnamed=("server a",)), "edges_by_address", "loadbalancer1"),
+    ("loadbalancer1", _balancer(unused=("edge1",)), "edges_by_address", "loadbalancer1"),
+    ("loadbalancer1", _balancer(sticky=("backend ssh: 30m",)), "sticky_entries", "loadbalancer1"),
+    (
+        "loadbalancer1",
+        _balancer(hard_stop_after=timedelta(hours=1)),
+        "hard_stop_after_short",
+        "loadbalancer1",
+    ),
+    ("temporal", {"open_run": "abc"}, "switchover_running", "lab"),
+    ("temporal", {"completed": NOW - timedelta(minutes=5)}, "cooling_down", "lab"),
+    (
+        "temporal",
+        {"missing_attributes": ("SwitchoverState",)},
+        "search_attributes_missing",
+        "lab",
+    ),
+    ("temporal", {"builds": {"1@a": "x", "2@b": "y"}}, "workers_differ", "lab"),
+)
+
+
+@pytest.mark.parametrize(
+    ("subject", "changes", "name", "where"), CASES, ids=[f"{c[2]}-{c[3]}" for c in CASES]
+)
+def test_a_prerequisite_that_does_not_hold_is_found(
+    subject: str, changes: dict[str, Any], name: str, where: str
+) -> None:
+    """Each with its place, what was seen, what was expected and what to do."""
+    [finding] = judged(changed(subject, **changes))
+    assert (finding.name, finding.place) == (name, where)
+    assert finding.severity is BY_NAME[name].severity
+    assert finding.seen
+    assert finding.expected
+    assert finding.advice
+
+
+def test_every_check_is_seen_to_refuse() -> None:
+    """None is missing above but what only says that a place could not be read, and two more."""
+    elsewhere = {
+        "no_reading",
+        "reading_unusable",
+        "node_unreachable_ssh",
+        "ssh_access_refused",
+        "node_unreachable_admin",
+        "admin_access_refused",
+        "access_refused",
+        "configuration_unreadable",
+        "database_unreachable",
+        "replication_not_comparable",
+        "storage_unreadable",
+        "load_balancer_unreachable",
+        "probe_unreachable",
+        "temporal_unreadable",
+        "half_switched",
+        "already_switched_over",
+        "source_not_active",
+        "installation_path_differs",
+    }
+    assert {case[2] for case in CASES} | elsewhere == set(BY_NAME)
+
+
+def test_a_source_that_schedules_nowhere_is_not_the_active_one() -> None:
+    """Source and target the wrong way round is noticed."""
+    readings = clean()
+    for server in PLAN.estate.cluster("cluster1").servers:
+        reading = readings[server.name]
+        assert isinstance(reading, NodeReading)
+        services = {**reading.services, Service.SCHEDULER: State.STOPPED}
+        readings[server.name] = reading.model_copy(update={"services": services})
+    assert {finding.name for finding in judged(readings)} == {"source_not_active"}
+
+
+def test_an_installation_elsewhere_is_found() -> None:
+    """Its path is the estate's; a part of it that is the node's own name is no difference."""
+    written = estates.written()
+    written["clusters"][1]["nodes"][0]["filedrivehome"] = "/opt/other"
+    for node in written["clusters"][0]["nodes"]:
+        node["filedrivehome"] = f"/opt/{node['name']}/st"
+    for node in written["clusters"][1]["nodes"][1:]:
+        node["filedrivehome"] = f"/opt/{node['name']}/st"
+    plan = plan_switchover(Estate.model_validate(written), estates.request())
+    [finding] = judged(clean(), plan=plan)
+    assert (finding.name, finding.place) == ("installation_path_differs", PASSIVE)
+
+
+def test_servers_and_edges_may_have_a_taeh_each() -> None:
+    """Where the estate says so; one that differs within its kind is still found."""
+    plan = plan_switchover(estates.estate(taeh="by_kind"), estates.request())
+    readings = clean()
+    for node in PLAN.estate.nodes:
+        reading = readings[node.name]
+        if node.kind is Kind.EDGE:
+            readings[node.name] = reading.model_copy(update={"taeh": "e" * 64})
+    assert judged(readings, plan=plan) == ()
+    assert {finding.name for finding in judged(readings)} == {"taeh_differs"}
+    readings[EDGE] = readings[EDGE].model_copy(update={"taeh": "f" * 64})
+    assert [finding.place for finding in judged(readings, plan=plan)] == [EDGE]
+
+
+def test_the_room_for_wal_may_stand_in_the_estate() -> None:
+    """Where the server sets no limit, its administrators know how much fits."""
+    written = estates.written()
+    for cluster in written["clusters"]:
+        cluster["database"]["wal_space"] = 10**9
+    plan = plan_switchover(Estate.model_validate(written), estates.request())
+    unlimited = Instance(commit_timestamps=True, retained=10**6, wal_rate=10.0)
+    assert judged(changed(LINK, publisher=unlimited), plan=plan) == ()
+    kept = unlimited.model_copy(update={"retained": 10**9})
+    [finding] = judged(changed(LINK, publisher=kept), plan=plan)
+    assert finding.name == "wal_headroom_low"
+
+
+def test_trouble_of_a_reading_is_a_finding() -> None:
+    """What could not be read stands beside what was read."""
+    trouble = Finding(name="node_unreachable_ssh", place=EDGE, seen="a", expected="b", advice="c")
+    [finding] = judged(changed(EDGE, services={}, machine={}, trouble=(trouble,)))
+    assert finding == trouble
+
+
+@pytest.mark.parametrize(
+    ("subject", "changes", "name", "where"),
+    [case for case in CASES if BY_NAME[case[2]].until is not None],
+    ids=[f"{c[2]}-{c[3]}" for c in CASES if BY_NAME[c[2]].until is not None],
+)
+def test_a_prerequisite_ends_with_the_stage_that_ends_it(
+    subject: str, changes: dict[str, Any], name: str, where: str
+) -> None:
+    """Once its stage has begun, what that stage changes is no finding any more."""
+    until = BY_NAME[name].until
+    assert until is not None
+    assert judged(changed(subject, **changes), until) == ()
+
+
+def test_the_sources_protocol_servers_may_be_down_once_they_drain() -> None:
+    """The target's still have to run."""
+    for node, expected in (("cluster1-edge1", 0), ("cluster2-edge1", 1)):
+        readings = changed(node, services={Service.SSH: State.STOPPED})
+        assert len(judged(readings, Slug.DRAIN_PROTOCOL_SERVERS)) == expected
+
+
+def test_only_what_blocks_and_is_not_accepted_stops_a_run() -> None:
+    """A warning never does; an acceptance counts only for what may be accepted."""
+    warning = judged(changed(EDGE, services={Service.MONITOR: State.STOPPED}))
+    assert [f.severity for f in warning] == [Severity.WARNS]
+    assert blocking(warning) == ()
+    sessions = judged(changed("cluster2-edge2", sessions=2))
+    assert blocking(sessions) == sessions
+    assert blocking(sessions, {"target_has_sessions": "known"}) == ()
+    digests = judged(changed(EDGE, taeh="b" * 64))
+    assert blocking(digests, {"taeh_differs": "known"}) == digests
+
+
+def test_a_finding_that_only_another_build_knows_blocks() -> None:
+    """A worker that is newer than the run may say it; nobody can accept it, and no task fails."""
+    strange = Finding(name="sun_is_up", place=EDGE, seen="a", expected="b", advice="c")
+    found = judged(changed(EDGE, trouble=(strange,)))
+    assert found == (strange,)
+    assert blocking(found, {"sun_is_up": "known"}) == found
+
+
+def test_a_site_may_give_a_check_another_severity() -> None:
+    """With a reason; both ways; and only to a check that there is."""
+    adjusted = {
+        "clock_out_of_step": {"severity": "blocks", "reason": "audit"},
+        "conf_differs": {"severity": "warns", "reason": "known"},
+    }
+    plan = plan_switchover(estates.estate(checks=adjusted), estates.request())
+    clock = judged(changed(EDGE, clock_ahead=timedelta(seconds=9)), plan=plan)
+    assert blocking(clock) == clock != ()
+    conf = judged(changed(PASSIVE, machine={"conf": {"a.xml": "2"}}), plan=plan)
+    assert conf != ()
+    assert blocking(conf) == ()
+    with pytest.raises(ValidationError, match="there is no check sun_is_up"):
+        estates.estate(checks={"sun_is_up": {"severity": "warns", "reason": "so"}})
+    with pytest.raises(ValidationError, match="reason"):
+        estates.estate(checks={"conf_differs": {"severity": "warns", "reason": ""}})
+
+
+@pytest.mark.parametrize(
+    ("table", "profile", "stays"),
+    [
+        ("event", "5.4", True),
+        ("public.EVENT", "5.5", True),
+        ("auditlog", "5.5", True),
+        ("auditlog", "5.4", False),
+        ("logging_event_temp_20260101", "5.5", True),
+        ("transferdata_p20260101", "5.5", True),
+        ("account", "5.5", False),
+        ("eventual", "5.5", False),
+        ("dmz_zone_note", "5.5", False),
+    ],
+)
+def test_excluded_tables_are_known_with_their_partitions(
+    table: str, profile: str, *, stays: bool
+) -> None:
+    """Log tables are daily partitions, so a prefix with a date counts; another word does not."""
+    assert left_out(table, profile) is stays
+
+
+def test_the_profiles_are_the_vendors() -> None:
+    """Three tables in 5.4, twenty-five in 5.5, which includes them."""
+    assert len(LEFT_OUT["5.4"]) == 3
+    assert len(LEFT_OUT["5.5"]) == 25
+    assert LEFT_OUT["5.4"] < LEFT_OUT["5.5"]

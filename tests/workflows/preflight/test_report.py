@@ -1,0 +1,222 @@
+"""What every check comes to, place by place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support import clean_readings as estate
+from tests.support import estates
+from tests.support.clean_readings import NOW, PLAN
+from workflows.model.checks import BY_NAME, CHECKS, Scope
+from workflows.model.estate import Protocol
+from workflows.model.observations import LoginReading, Reading
+from workflows.model.results import Finding, Service, State
+from workflows.planning.plan import Plan, plan_switchover
+from workflows.preflight.coverage import REACHES, Coverage
+from workflows.preflight.evaluate import blocking, objections
+from workflows.preflight.groups import HEADINGS, areas
+from workflows.preflight.report import (
+    Changed,
+    Checked,
+    Standing,
+    Verdict,
+    checked,
+    compared,
+    scored,
+)
+from workflows.views.readiness_markdown import verdict_details
+
+EDGE, SERVER = "cluster1-edge1", "cluster1-server1"
+NODES = tuple(node.name for node in PLAN.estate.nodes)
+SILENT = Finding(
+    name="node_unreachable_admin", place=EDGE, seen="silence", expected="an answer", advice="look"
+)
+
+
+LOGINS = {
+    f"login {node} {protocol}": LoginReading(place=node, protocol=protocol)
+    for node in ("cluster2-edge1", "cluster2-edge2")
+    for protocol in (Protocol.SSH, Protocol.HTTP)
+}
+
+
+def clean() -> dict[str, Reading]:
+    """Return every reading of an estate on which nothing is wrong."""
+    return {**estate.clean(), **LOGINS}
+
+
+def changed(subject: str, **changes: Any) -> dict[str, Reading]:  # noqa: ANN401
+    """Return the same with one reading changed."""
+    return {**LOGINS, **estate.changed(subject, **changes)}
+
+
+def rows(
+    readings: dict[str, Reading], plan: Plan = PLAN, accepted: dict[str, str] | None = None
+) -> dict[str, Checked]:
+    """Return every check of these readings by its name."""
+    some = tuple(readings.values())
+    found = objections(plan, some, NOW)
+    return {one.name: one for one in checked(plan, some, found, accepted or {})}
+
+
+def verdict(readings: dict[str, Reading], **changes: Any) -> Verdict:  # noqa: ANN401
+    """Return the verdict on these readings."""
+    some = tuple(readings.values())
+    found = objections(PLAN, some, NOW)
+    checks = checked(PLAN, some, found, {})
+    usual = Verdict(
+        estate="lab",
+        source="cluster1",
+        target="cluster2",
+        ready=not blocking(found),
+        score=scored(checks),
+        checks=checks,
+        findings=found,
+        at=NOW,
+        seconds=1.5,
+        plan_hash=PLAN.hash,
+    )
+    return usual.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("scope", "places"),
+    [
+        (Scope.NODES, NODES),
+        (Scope.SERVERS, tuple(n for n in NODES if "server" in n)),
+        (Scope.SOURCE_NODES, tuple(n for n in NODES if "cluster1" in n)),
+        (Scope.TARGET_NODES, tuple(n for n in NODES if "cluster2" in n)),
+        (Scope.SOURCE_SERVER, (SERVER,)),
+        (Scope.FIRST_SERVERS, (SERVER, "cluster2-server1")),
+        (Scope.TARGET_FRONT, ("cluster2-edge1", "cluster2-edge2")),
+        (Scope.SOURCE, ("cluster1",)),
+        (Scope.TARGET, ("cluster2",)),
+        (Scope.CLUSTERS, ("cluster1", "cluster2")),
+        (Scope.LINKS, ("cluster1_to_cluster2", "cluster2_to_cluster1")),
+        (Scope.PUBLISHERS, ("database1", "database2")),
+        (Scope.SUBSCRIBERS, ("database2", "database1")),
+        (Scope.HOSTS, ("loadbalancer1",)),
+        (Scope.CONFIGURED_HOSTS, ()),
+        (Scope.ESTATE, ("lab",)),
+        (Scope.EVERYWHERE, ()),
+    ],
+)
+def test_every_scope_has_its_places(scope: Scope, places: tuple[str, ...]) -> None:
+    """A check looks where the list of checks says, and nowhere else."""
+    coverage = Coverage(PLAN, clean().values())
+    for check in (c for c in CHECKS if c.scope is scope and c.name != "storage_delay_exceeded"):
+        assert coverage.places(check) == places, check.name
+
+
+def test_no_scope_is_forgotten() -> None:
+    """The table above knows all of them."""
+    [mark] = test_every_scope_has_its_places.pytestmark  # type: ignore[attr-defined] # pytest's
+    assert {scope for scope, _ in mark.args[1]} == set(Scope)
+
+
+def test_the_delay_of_a_storage_is_measured_where_a_marker_may_be_written() -> None:
+    """Elsewhere the check is not made, and does not claim to hold."""
+    written = estates.written()
+    written["clusters"][1]["storage_markers"] = "markers"
+    written["load_balancer"]["hosts"][0]["configuration"] = "/etc/haproxy/haproxy.cfg"
+    plan = plan_switchover(type(PLAN.estate).model_validate(written), estates.request())
+    assert rows(clean())["storage_delay_exceeded"].places == {}
+    assert rows(clean(), plan)["storage_delay_exceeded"].places == {"cluster2": Standing.HOLDS}
+    assert rows(clean(), plan)["sticky_entries"].places == {"loadbalancer1": Standing.HOLDS}
+
+
+def test_on_a_clean_estate_every_check_holds() -> None:
+    """And those that are not made here are not counted."""
+    checks = tuple(rows(clean()).values())
+    assert {one.worst for one in checks} == {Standing.HOLDS}
+    score = scored(checks)
+    assert (score.checks, score.hold, score.unknown) == (len(CHECKS) - 4, len(CHECKS) - 4, 0)
+
+
+def test_a_failing_check_fails_at_its_place_alone() -> None:
+    """Every other place holds."""
+    one = rows(changed(EDGE, services={Service.SSH: State.STOPPED}))["protocol_server_not_running"]
+    assert one.places == dict.fromkeys(NODES, Standing.HOLDS) | {EDGE: Standing.FAILS}
+    assert one.worst is Standing.FAILS
+
+
+def test_an_accepted_finding_is_shown_as_such() -> None:
+    """Where it may be accepted; what would break the promise fails all the same."""
+    sessions = changed("cluster2-edge2", sessions=2)
+    one = rows(sessions, accepted={"target_has_sessions": "ours"})["target_has_sessions"]
+    assert one.places["cluster2-edge2"] is Standing.ACCEPTED
+    assert one.worst is Standing.HOLDS
+    other = changed("cluster2-edge1", taeh="b" * 64)
+    assert rows(other, accepted={"taeh_differs": "no"})["taeh_differs"].worst is Standing.FAILS
+
+
+def test_a_severity_of_the_estate_comes_with_its_reason() -> None:
+    """Whoever reads the verdict sees that it is another one here, and why."""
+    adjusted = {"monitor_not_running": {"severity": "blocks", "reason": "audit wants it"}}
+    plan = plan_switchover(estates.estate(checks=adjusted), estates.request())
+    one = rows(clean(), plan)["monitor_not_running"]
+    assert (one.severity, one.adjusted) == ("blocks", "audit wants it")
+    assert rows(clean())["monitor_not_running"].severity == "warns"
+
+
+def test_what_could_not_be_read_is_unknown() -> None:
+    """A place in trouble is no place where checks hold, save those that the trouble is about."""
+    checks = rows(changed(EDGE, trouble=(SILENT,)))
+    assert checks["node_unreachable_admin"].places[EDGE] is Standing.FAILS
+    assert checks["node_unreachable_ssh"].places[EDGE] is Standing.HOLDS
+    assert checks["version_differs"].places[EDGE] is Standing.UNKNOWN
+    assert checks["version_differs"].places["cluster1-edge2"] is Standing.HOLDS
+    assert checks["source_not_active"].places == {"cluster1": Standing.UNKNOWN}
+    assert checks["target_edge_login_fails"].worst is Standing.HOLDS
+    score = scored(checks.values())
+    assert score.unknown == len([c for c in checks.values() if c.worst is Standing.UNKNOWN]) > 10
+
+
+def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
+    """Not even how the place is reached is known then."""
+    readings = clean()
+    del readings["loadbalancer1"]
+    checks = rows(readings)
+    assert checks["load_balancer_unreachable"].worst is Standing.UNKNOWN
+    assert checks["reload_not_runnable"].worst is Standing.UNKNOWN
+    assert checks["database_unreachable"].worst is Standing.HOLDS
+
+
+def test_a_finding_elsewhere_is_not_lost() -> None:
+    """A place that a check does not look at appears where something was found there."""
+    odd = SILENT.model_copy(update={"name": "configuration_unreadable", "place": SERVER})
+    checks = rows(changed("configuration", trouble=(odd,)))
+    assert checks["configuration_unreadable"].places[SERVER] is Standing.FAILS
+    assert checks["options_differ"].places[SERVER] is Standing.HOLDS
+
+
+def test_what_changed_is_told_by_name_and_place() -> None:
+    """Other words about the same thing are no news."""
+    before = verdict(changed("cluster2-edge2", sessions=2))
+    after = verdict(changed("cluster2-edge2", sessions=3))
+    assert compared(after.findings, before) == Changed(since=NOW)
+    clean_again = compared(verdict(clean()).findings, before)
+    assert [(m.name, m.place) for m in clean_again.gone] == [
+        ("target_has_sessions", "cluster2-edge2")
+    ]
+    assert compared(before.findings, verdict(clean())).new == clean_again.gone
+    assert compared(before.findings, None) == Changed()
+
+
+def test_every_check_stands_under_a_heading() -> None:
+    """None is lost between two of them."""
+    assert [check for _, some in areas() for check in some] == list(CHECKS)
+    assert [heading for heading, _ in areas()] == list(HEADINGS.values())
+    assert {*HEADINGS, *REACHES} <= set(BY_NAME)
+
+
+def test_the_web_ui_shows_findings_and_checks() -> None:
+    """As Markdown, in which nothing that a place said is more than words."""
+    readings = changed("cluster2-edge1", version="<b>5.4</b>|x")
+    text = verdict_details(verdict(readings, ready=False))
+    assert "not ready" in text
+    assert "| blocks | cluster2\\-edge1 | `version_differs` | \\<b\\>5.4\\</b\\>\\|x |" in text
+    assert "| ✖ | Version and update level are the same everywhere | ✖ cluster2\\-edge1 |" in text
+    assert all(f"**{heading}**" in text for heading in HEADINGS.values())

@@ -1,0 +1,141 @@
+"""What `switchover plan` asks a worker for: the plan, its words, what holds, what was found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from tests.support import estates
+from tests.support.run import Run, at_work
+from workflows.errors import AccessRefused
+from workflows.model.checks import Severity
+from workflows.model.results import Finding
+from workflows.model.stages import Slug
+from workflows.planning.plan import Plan
+from workflows.planning.preview import Review
+
+
+@pytest.fixture
+async def run(temporal: Client) -> AsyncIterator[Run]:
+    """An estate of its own with a worker."""
+    run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
+    async with at_work(run):
+        yield run
+
+
+async def reviewed(run: Run, **changes: Any) -> Review:  # noqa: ANN401 - keys of a request
+    """Ask for a review with the usual request."""
+    usual = {"estate": run.hands.estate.name, "source": "cluster1", "target": "cluster2"}
+    review: Review = await run.client.execute_workflow(
+        "PlanReview",
+        usual | changes,
+        id=f"plan-{uuid4()}",
+        task_queue=run.queue,
+        result_type=Review,
+    )
+    return review
+
+
+async def test_a_review_is_the_plan_itself(run: Run) -> None:
+    """`switchover plan` shows the value that a start would execute, and nothing happens."""
+    shown = await reviewed(run)
+    assert not run.hands.effects
+    await run.start(plan_hash=shown.hash)
+    await run.outcome()
+    executed = await run.handle.query("plan", result_type=Plan)
+    assert shown.plan == executed
+    assert shown.hash == executed.hash
+
+
+async def test_every_order_has_its_words(run: Run) -> None:
+    """Stage by stage, order by order, with what would be sent and what would take it back."""
+    shown = await reviewed(run)
+    orders = [(stage.slug, order) for stage in shown.plan.stages for order in stage.orders]
+    assert [(s.stage, s.order, s.place, s.words, s.commands, s.undo) for s in shown.steps] == [
+        (
+            slug,
+            order.key,
+            order.place,
+            str(order),
+            (f"would {order}",),
+            None if order.undo is None else str(order.undo),
+        )
+        for slug, order in orders
+    ]
+
+
+async def test_what_holds_already_is_told(run: Run) -> None:
+    """What an earlier run has done is seen, and judged as stage 0 would judge it."""
+    first = await reviewed(run)
+    assert {s.holds for s in first.steps if s.stage is Slug.STOP_MONITORS} == {False}
+    assert first.findings == ()
+    await run.start()
+    await run.outcome()
+    then = await reviewed(run)
+    monitors = [s.holds for s in then.steps if s.stage is Slug.STOP_MONITORS]
+    redirect = [s.holds for s in then.steps if s.stage is Slug.REDIRECT_TRAFFIC]
+    assert {*monitors, *redirect} == {True}
+    assert [f.name for f in then.findings] == ["already_switched_over"]
+
+
+async def test_a_silent_place_is_a_finding(run: Run) -> None:
+    """Nobody needs every node to look at a plan: what was not read stays unknown."""
+    run.hands.faults["observe_node.cluster1-edge1"] = [AccessRefused("no key")]
+    shown = await reviewed(run)
+    assert [(f.name, f.place) for f in shown.findings] == [("no_reading", "cluster1-edge1")]
+    assert {s.holds for s in shown.steps if s.place == "cluster1-edge1"} == {None}
+    assert {s.holds for s in shown.steps if s.place == "cluster1-edge2"} == {None, False}
+
+
+async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
+    """A node that only answers in part is shown as stage 0 would show it."""
+    trouble = Finding(name="node_unreachable_admin", place="x", seen="a", expected="b", advice="c")
+    run.hands.readings["cluster1-edge1"] = {"trouble": (trouble,), "taeh": "b" * 64}
+    names = [finding.name for finding in (await reviewed(run)).findings]
+    assert names == ["node_unreachable_admin", "taeh_differs"]
+
+
+async def test_a_changed_plan_is_refused_with_what_has_changed(run: Run) -> None:
+    """A start that pins what was reviewed says what is different now."""
+    pinned = (await reviewed(run)).hash
+    timing = run.hands.estate.timing.model_copy(update={"patience": timedelta(days=2)})
+    run.hands.estate = run.hands.estate.model_copy(update={"timing": timing})
+    await run.start(plan_hash=pinned)
+    failure = await run.failure()
+    assert f"plan_hash: {pinned} was reviewed, but the plan is now" in failure
+    assert "\n- timing.patience: 86400 s -> 172800 s\n" in failure
+    assert not run.hands.effects
+
+
+async def test_a_plan_that_cannot_be_kept_is_shown_all_the_same(run: Run) -> None:
+    """A full disk of the worker keeps nobody from looking."""
+    run.hands.forgetful = True
+    shown = await reviewed(run)
+    assert [(f.name, f.severity) for f in shown.findings] == [("plan_not_kept", Severity.WARNS)]
+
+
+async def test_a_wrong_request_has_no_review(run: Run) -> None:
+    """The same refusals as for a start."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await reviewed(run, target="cluster1")
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert "source and target are both cluster1" in failed.value.cause.message
+
+
+async def test_a_review_writes_no_marker_file(run: Run) -> None:
+    """Stage 0 may measure a storage's delay with one; a look at a plan leaves that out."""
+    estate = run.hands.estate
+    marked = tuple(c.model_copy(update={"storage_markers": "markers"}) for c in estate.clusters)
+    run.hands.estate = estate.model_copy(update={"clusters": marked})
+    shown = await reviewed(run)
+    assert {c.storage_markers for c in shown.plan.estate.clusters} == {"markers"}
+    assert run.hands.marked == []
+    await run.start()
+    await run.outcome()
+    assert run.hands.marked == ["cluster1", "cluster2"]

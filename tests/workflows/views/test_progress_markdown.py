@@ -1,0 +1,158 @@
+"""What the Web UI shows of a run, without any query."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tests.support.sample_runs import NOW, Seen, gate, question, told
+from workflows.model.decisions import VERBS, missing
+from workflows.model.estate import Protocol
+from workflows.model.progress import RunState
+from workflows.model.request import parse_decision
+from workflows.model.results import SessionsLeft
+from workflows.model.stages import Slug
+from workflows.planning.rollback import Baseline, plan_undo
+from workflows.views.progress_markdown import details, plain
+from workflows.views.suggested_answers import Answer, answers
+
+
+def offered(text: str) -> list[Answer]:
+    """Return every message that the text tells a reader to send."""
+    pattern = r"`temporal workflow signal --workflow-id switchover-lab --name (\w+) --input '(.+)'`"
+    return [(verb, json.loads(payload)) for verb, payload in re.findall(pattern, text)]
+
+
+def test_a_gate_is_shown_with_the_words_that_answer_it() -> None:
+    """Whoever reads it can copy the command."""
+    run = Seen(approve_before=["redirect_traffic"])
+    run.at(Slug.SUSPEND_REPLICATION)
+    run.board.wait(run.plan.stage(Slug.SUSPEND_REPLICATION), gate(approved_by=("ann",)))
+    text = details(run.progress)
+    assert "waiting for approval" in text
+    assert (
+        "`temporal workflow signal --workflow-id switchover-lab --name approve "
+        '--input \'{"stage": "redirect_traffic", "by": "..."}\'`'
+    ) in text
+    assert [verb for verb, _ in offered(text)] == ["approve", "reject"]
+    assert "Approved so far by ann" in text
+    assert "| … | 2 `suspend_replication` | 0 of 2 |" in text
+    assert "| · | 3 `redirect_traffic`, gated | 0 of 3 |" in text
+
+
+def test_every_answer_has_all_that_its_verb_needs() -> None:
+    """What is copied is never refused because something is missing."""
+    waiting = question(*VERBS, silent=("cluster1-edge1", "cluster1-edge2"))
+    given = answers(waiting)
+    assert dict.fromkeys(verb for verb, _ in given) == dict.fromkeys(VERBS)
+    assert [missing(verb, parse_decision([payload])) for verb, payload in given] == [None] * 11
+    dead = [payload["node"] for verb, payload in given if verb == "force"]
+    assert dead == ["cluster1-edge1", "cluster1-edge2"]
+    assert dict(given)["extend"]["minutes"] == 60
+
+
+def test_several_waits_are_all_shown_with_whom_they_concern() -> None:
+    """Where nodes go at their own pace, several of them may ask at once."""
+    run = Seen(variant="by_node")
+    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
+    run.at(stage.slug)
+    left = SessionsLeft(
+        node="cluster1-server1",
+        at=NOW,
+        connections={Protocol.SSH: 2},
+        accounts=("*partner001* over ssh",),
+    )
+    run.board.wait(stage, question("extend", left=(left,)))
+    run.board.wait(stage, question("retry", words="cluster1-server2: no answer"))
+    text = details(run.progress)
+    assert [verb for verb, _ in offered(text)] == ["extend", "retry"]
+    assert r"- cluster1\-server1: 2 ssh; \*partner001\* over ssh" in text
+    assert r"cluster1\-server2: no answer" in text
+
+
+def test_every_stage_has_its_row_and_the_current_one_its_orders() -> None:
+    """Faults stand beside the order that met them; what a node said is no Markdown."""
+    run = Seen()
+    first, second, *_ = run.at(Slug.STOP_MONITORS)
+    run.fails(Slug.STOP_MONITORS, first, "CommandFailed", "*no*")
+    run.board.leave_out(run.plan.stage(Slug.STOP_MONITORS), second)
+    text = details(run.progress)
+    assert [line for line in text.splitlines() if "`check_prerequisites`" in line]
+    assert all(f"`{slug}`" in text for slug in Slug)
+    assert r"✖ stop the Monitor on cluster1\-server1: CommandFailed: \*no\*" in text
+    assert r"- - stop the Monitor on cluster1\-server2 (left out)" in text
+
+
+def test_chains_are_shown_node_by_node() -> None:
+    """In the by_node variant a stage alone does not say where a Server is."""
+    run = Seen(variant="by_node")
+    stage = run.plan.stage(Slug.STOP_SCHEDULING)
+    run.board.begin(stage, run.at(stage.slug)[0], 1)
+    text = details(run.progress)
+    assert r"| cluster1\-server1 | ▶ 0 of 2 | · 0 of 3 | · 0 of 3 |" in text
+    assert r"| cluster1\-edge1 |  | · 0 of 3 | · 0 of 1 |" in text
+    assert "| node |" not in details(Seen().progress)
+
+
+def test_a_roll_back_is_shown_first() -> None:
+    """With its own table, and its own orders."""
+    run = Seen()
+    begun = {Slug.STOP_MONITORS: run.at(Slug.STOP_MONITORS)}
+    undo = plan_undo(run.plan, begun, Baseline(whole=True))
+    run.board.turn_back(undo)
+    run.board.enter(undo[0])
+    run.board.work(undo[0])
+    text = details(run.progress)
+    assert "rolling back" in text
+    assert text.index("**What is taken back**") < text.index("`check_prerequisites`")
+    assert "**1 Take back: Stop the Monitors of the source**" in text
+    assert r"start the Monitor on cluster1\-server1" in text
+    assert "stop the Monitor on" not in text
+
+
+def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
+    """And with whoever made it."""
+    said = (told("pause", by="<ann>", reason="lunch"),)
+    progress = Seen().progress.model_copy(update={"state": RunState.PAUSED, "said": said})
+    text = details(progress)
+    assert r"Paused by \<ann\> at 2026-01-02 03:04:05 UTC (lunch)" in text
+    assert offered(text) == [("resume", {"by": "..."})]
+
+
+def test_what_changed_nothing_is_shown() -> None:
+    """A misspelt signal does not vanish."""
+    said = told("aprove", by="", effect="unknown signal", counted=False)
+    heard = told("reject", stage=Slug.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
+    text = details(Seen().progress.model_copy(update={"said": (heard, said)}))
+    assert "**Messages that changed nothing**\n\n- aprove: unknown signal" in text
+    assert "**What people said**" in text
+    assert r"- reject redirect\_traffic by ann (no): it is rejected" in text
+
+
+def test_what_people_wrote_is_never_markdown() -> None:
+    """Reasons, names and exceptions are shown as they were written, control characters are not."""
+    evil = "# [x](http://e) <b>|`*_~ \x1b[2J\n- ![i](j)"
+    progress = Seen().progress.model_copy(
+        update={
+            "reason": evil,
+            "exceptions": (evil,),
+            "said": (told(evil, by=evil, effect=evil, counted=False),),
+            "waiting": gate(words=evil, approved_by=(evil,)),
+        }
+    )
+    text = details(progress)
+    assert text.count(plain(evil)) == 7
+    assert evil not in text
+    assert "\x1b" not in text
+    assert plain(evil).startswith(r"\# \[x\]\(http&#58;//e\) \<b\>\|\`\*\_\~")
+
+
+def test_an_ended_run_says_how() -> None:
+    """And what was never begun is marked as such."""
+    run = Seen()
+    run.board.add_exception("ann skipped it")
+    run.board.close("aborted")
+    text = details(run.progress)
+    assert "cluster1 → cluster2, aborted" in text
+    assert "| - | 9 `restore_monitors` |" in text
+    assert "**Exceptions**\n\n- ann skipped it" in text

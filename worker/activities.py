@@ -1,0 +1,50 @@
+"""Which hands a worker has: the implementations of the contract, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client
+
+from activities.configuration.activities import RestConfigurations
+from activities.drain.activities import NodeWaits
+from activities.estate_files import EstateFiles
+from activities.load_balancer.activities import LoadBalancers
+from activities.nodes.activities import SshNodes
+from activities.nodes.service_status import Survey
+from activities.preview import PlanSpelling
+from activities.replication.activities import ReplicationLinks
+from activities.scheduling import RestScheduling
+from activities.securetransport.admin_client import Admin
+from activities.storage.activities import SshStorages
+from activities.temporal import TemporalItself
+from activities.transport.secrets import Secrets
+from activities.transport.ssh import Shell
+from activities.webhook import SignedNotices
+from worker.settings import Settings
+from worker.worker import Hands
+
+
+@asynccontextmanager
+async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]:
+    """Build the hands around one shell, whose connections are closed at the end."""
+    secrets = Secrets(settings.secrets)
+    shell = Shell(secrets)
+    admin = Admin(shell, secrets)
+    try:
+        yield Hands(
+            planning=EstateFiles(settings.estates, settings.records, secrets),
+            spelling=PlanSpelling(shell),
+            nodes=SshNodes(shell, admin),
+            scheduling=RestScheduling(admin),
+            waits=NodeWaits(shell, admin),
+            traffic=LoadBalancers(shell, admin, secrets),
+            databases=ReplicationLinks(secrets),
+            configurations=RestConfigurations(Survey(shell), admin),
+            storages=SshStorages(shell),
+            orchestration=TemporalItself(client),
+            notices=SignedNotices(secrets),
+        )
+    finally:
+        await shell.close()

@@ -1,0 +1,39 @@
+"""How what was sent is read: what nobody can read is handed over as it came, to be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+
+from worker.failure_converter import CONVERTER as PLAIN
+
+
+class LenientPayloads(PydanticPayloadConverter):
+    """Never fails where anything may come: at a run's input, its signals and its updates.
+
+    The SDK would drop such a signal unseen, and try such an input again for ever.
+    """
+
+    def from_payloads(
+        self, payloads: Sequence[Payload], type_hints: list[type] | None = None
+    ) -> list[Any]:
+        """Read every payload, as its type if there is one."""
+        if type_hints:
+            return super().from_payloads(payloads, type_hints)
+        return [self._read(payload) for payload in payloads]
+
+    def _read(self, payload: Payload) -> Any:  # noqa: ANN401 - whatever was sent
+        try:
+            [value] = super().from_payloads([payload])
+        except (KeyError, RuntimeError, ValueError):
+            return RawValue(payload)
+        return value
+
+
+CONVERTER = replace(PLAIN, payload_converter_class=LenientPayloads)
+"""What the worker's client speaks: values, failures for people, and patience with both."""

@@ -1,0 +1,56 @@
+"""How every reading of stage 0 is brought: side by side, wave by wave; none of them is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from temporalio.exceptions import ActivityError
+
+from workflows.execution.dispatch import Errands
+from workflows.execution.order_executor import fault_of
+from workflows.model.actions.change import Order
+from workflows.model.checks import BY_NAME
+from workflows.model.observations import Reading
+from workflows.model.results import Finding
+from workflows.model.stages import Slug
+from workflows.planning.plan import Wave
+
+SIDE_BY_SIDE = 8
+"""Places that are looked at together: a worker that asks all at once finds each of them slow."""
+
+
+async def observe(
+    errands: Errands, waves: Sequence[Wave]
+) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
+    """Bring every reading; one that could not be made at all is a finding."""
+    readings: list[Reading] = []
+    found: list[Finding] = []
+    room = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def one(order: Order) -> Reading:
+        async with room:
+            return await errands.observe(order, Slug.CHECK_PREREQUISITES)
+
+    for wave in waves:
+        results = await asyncio.gather(*map(one, wave), return_exceptions=True)
+        for order, result in zip(wave, results, strict=True):
+            if isinstance(result, ActivityError):
+                found.append(_no_reading(order, result))
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                readings.append(result)
+    return tuple(readings), tuple(found)
+
+
+def _no_reading(order: Order, error: ActivityError) -> Finding:
+    fault = fault_of(order, error)
+    return Finding(
+        name="no_reading",
+        place=order.place,
+        seen=f"{fault.kind}: {fault.words}",
+        expected="a reading",
+        advice="look at the worker's log",
+        severity=BY_NAME["no_reading"].severity,
+    )

@@ -1,0 +1,446 @@
+"""The two clusters, their load balancer, replication links and file storage, as one value.
+
+An estate is written by hand in YAML (see ``docs/estate.example.yaml``) and travels inside the plan.
+It holds no secret, only references to secrets: ``env:NAME`` or ``file:PATH``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from itertools import chain
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PositiveInt, StringConstraints, model_validator
+
+from workflows.model.base import SecretReference, Value, Words
+from workflows.model.checks import CheckName, Severity
+from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
+from workflows.model.stages import Slug
+
+NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
+RelativePath = Annotated[str, StringConstraints(pattern=r"^[^/\x00\n][^\x00\n]*$")]
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Protocol(StrEnum):
+    """A protocol server, by its name in the admin REST API (securetransport.md, section 3)."""
+
+    FTP = "ftp"
+    HTTP = "http"
+    AS2 = "as2"
+    SSH = "ssh"
+    PESIT = "pesit"
+
+
+class Kind(StrEnum):
+    """What a node is: a back-end Server or an Edge in the DMZ."""
+
+    SERVER = "server"
+    EDGE = "edge"
+
+
+class SshAccess(Value):
+    """How a machine is reached over SSH, as the operating-system user that owns SecureTransport."""
+
+    user: str
+    key: SecretReference
+    port: Port = 22
+    known_hosts: AbsolutePath | None = None
+    """A known_hosts file on the worker; needed for every machine without a ``host_key``."""
+
+
+class AdminAccess(Value):
+    """How a node's admin REST API is reached."""
+
+    user: str
+    password: SecretReference
+    port: Port = 444
+    via: Literal["ssh", "direct"] = "ssh"
+    """Through the node's SSH connection, or straight from the worker."""
+    ca: AbsolutePath | None = None
+    """A file of CA certificates on the worker."""
+    fingerprint: Fingerprint | None = None
+    """SHA-256 of the certificate in hexadecimal digits, pinned instead of a CA."""
+
+    @model_validator(mode="after")
+    def _trusts_something(self) -> Self:
+        if (self.ca is None) == (self.fingerprint is None):
+            raise ValueError("admin needs either ca or fingerprint: TLS is always verified")
+        return self
+
+
+class MonitorCommands(Value):
+    """The Monitor Server's scripts; configurable, since 5.4 ran it from cron (section 6)."""
+
+    start: tuple[str, ...] = ("start_monitord",)
+    stop: tuple[str, ...] = ("stop_monitord",)
+    status: tuple[str, ...] = ("status_monitord",)
+
+
+class Machine(Value):
+    """Anything that is reached over SSH and keeps a ledger."""
+
+    name: Name
+    address: str
+    ssh: SshAccess
+    host_key: str | None = None
+    """The machine's public host key, as one line of OpenSSH."""
+    ledger: AbsolutePath = "/var/lib/switchover"
+    """On a local persistent disk; survives a reboot."""
+    boot_id: AbsolutePath = "/proc/sys/kernel/random/boot_id"
+    """The file that changes with every boot (a container shares its kernel's: name another)."""
+
+    @model_validator(mode="after")
+    def _host_key_known(self) -> Self:
+        if self.host_key is None and self.ssh.known_hosts is None:
+            raise ValueError(
+                f"{self.name}: neither host_key nor ssh.known_hosts is given; "
+                "host keys are always verified"
+            )
+        return self
+
+
+class Node(Machine):
+    """One SecureTransport machine."""
+
+    kind: Kind
+    system: Literal["linux"] = "linux"
+    filedrivehome: AbsolutePath = "/opt/axway/SecureTransport"
+    admin: AdminAccess
+    protocols: dict[Protocol, tuple[Port, ...]] = Field(min_length=1)
+    """The protocol servers that serve clients here, each with the ports it listens on."""
+    listen_on: tuple[str, ...] = ()
+    """Local addresses whose connections count as sessions; empty means all of them."""
+    alias: str | None = None
+    """Aliased installations need ``-A ALIAS`` on every script (section 3)."""
+    monitor: MonitorCommands = MonitorCommands()
+    stop_all: tuple[str, ...] = ("stop_all",)
+    """Extra words are a site's own: what ``-f`` means is undocumented (section 3)."""
+
+
+class Database(Value):
+    """One cluster's PostgreSQL database."""
+
+    name: Name
+    address: str
+    port: Port = 5432
+    database: str
+    user: str
+    password: SecretReference
+    ca: AbsolutePath | None = None
+    """Verify TLS against these CA certificates; without it the connection is not encrypted."""
+    wal_space: PositiveInt | None = None
+    """Bytes that its disk can give to WAL that is kept, where the server itself sets no limit."""
+
+
+class Cluster(Value):
+    """Servers that share a database and a file system, and the Edges before them."""
+
+    name: Name
+    nodes: tuple[Node, ...] = Field(min_length=1)
+    database: Database
+    storage: AbsolutePath
+    """Where the shared file system is mounted on the Servers."""
+    storage_markers: RelativePath | None = None
+    """A directory on it where checks may write a marker file, to measure the storage's delay."""
+
+    @property
+    def servers(self) -> tuple[Node, ...]:
+        """The nodes that host a Transaction Manager."""
+        return tuple(node for node in self.nodes if node.kind is Kind.SERVER)
+
+    @property
+    def edges(self) -> tuple[Node, ...]:
+        """The nodes in the DMZ."""
+        return tuple(node for node in self.nodes if node.kind is Kind.EDGE)
+
+    @property
+    def fronts(self) -> tuple[Node, ...]:
+        """The nodes that clients reach: the Edges, or the Servers where there is no Edge."""
+        return self.edges or self.servers
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """Every protocol that clients are served, in a stable order."""
+        return tuple(p for p in Protocol if any(p in node.protocols for node in self.nodes))
+
+    @model_validator(mode="after")
+    def _has_a_server(self) -> Self:
+        if not self.servers:
+            raise ValueError(f"{self.name} has no node of kind server")
+        return self
+
+
+class LoadBalancerHost(Machine):
+    """One load balancer machine whose hosts file resolves the Edges' names."""
+
+    hosts_file: AbsolutePath = "/etc/hosts"
+    reload: tuple[str, ...] = Field(min_length=1)
+    """The site's command that makes the load balancer read the hosts file again."""
+    configuration: AbsolutePath | None = None
+    """HAProxy's configuration as the site wrote it; without it the checks of it are not made."""
+
+
+class Probe(Value):
+    """A login through the load balancer that shows where traffic really goes."""
+
+    protocol: Literal[Protocol.SSH, Protocol.HTTP]
+    address: str
+    port: Port
+    user: str
+    password: SecretReference
+    host_key: str | None = None
+    """For ssh: the public host key clients see, the same on both clusters."""
+    ca: AbsolutePath | None = None
+    fingerprint: Fingerprint | None = None
+    """For http: what the certificate is verified against."""
+
+    @model_validator(mode="after")
+    def _trusts_something(self) -> Self:
+        if self.protocol is Protocol.SSH and self.host_key is None:
+            raise ValueError("a probe over ssh needs host_key")
+        if self.protocol is Protocol.HTTP and (self.ca is None) == (self.fingerprint is None):
+            raise ValueError("a probe over http needs either ca or fingerprint")
+        return self
+
+
+class HostsFileLoadBalancer(Value):
+    """The vendor's own case: Edges are reached by name, resolved by a hosts file (section 2)."""
+
+    driver: Literal["hosts_file"] = "hosts_file"
+    hosts: tuple[LoadBalancerHost, ...] = Field(min_length=1)
+    names: dict[str, dict[Name, str]] = Field(min_length=1)
+    """For each name the load balancer uses: the address it has on each cluster."""
+    probes: tuple[Probe, ...] = Field(min_length=1)
+
+
+LoadBalancer = HostsFileLoadBalancer
+
+
+class ReplicationLink(Value):
+    """One direction of database replication: a publication and its subscription."""
+
+    name: Name
+    source: Name
+    """The cluster whose database publishes."""
+    target: Name
+    """The cluster whose database subscribes."""
+    publication: str
+    subscription: str
+
+
+class Replication(Value):
+    """Logical replication between the two databases, both directions."""
+
+    driver: Literal["postgresql"] = "postgresql"
+    profile: Literal["5.4", "5.5"] = "5.5"
+    """Which set of tables must not be replicated (section 2)."""
+    links: tuple[ReplicationLink, ...] = Field(min_length=1)
+    lag_limit: PositiveInt = 64 * 1024**2
+    """Bytes that a subscriber may be behind when a switchover begins."""
+
+
+class Timing(Value):
+    """How long things take here. Numbers are seconds; ISO 8601 durations are read too."""
+
+    grace: timedelta = timedelta(seconds=120)
+    """What a protocol server gets to stop once its sessions have left."""
+    transaction_manager_grace: timedelta = Field(
+        default=timedelta(seconds=120), ge=timedelta(seconds=30)
+    )
+    """Below 30 s the vendor's stop is not graceful (section 5)."""
+    stop_margin: timedelta = timedelta(seconds=30)
+    """A stop has landed at the latest at its start plus its timeout plus this."""
+    start_patience: timedelta = timedelta(seconds=600)
+    """How long admin may take to answer after a start (section 3)."""
+    patience: timedelta = timedelta(days=1)
+    """How long sessions and the event queue may take to empty before someone is asked."""
+    takeover: timedelta = timedelta(seconds=60)
+    """``FolderMonitor.heartbeatTimeout``: another Server may take it over until then."""
+    storage_delay: timedelta = timedelta(seconds=30)
+    """How late one cluster's storage may see what the other wrote."""
+    replication_patience: timedelta = timedelta(minutes=10)
+    """How long the replication lag may take to reach zero."""
+    unreachable_patience: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
+    """How long a place that does not answer is tried before someone is asked."""
+    reading_interval: timedelta = Field(default=timedelta(seconds=5), gt=timedelta())
+    """Between two readings of a state that is being waited for."""
+    readings: PositiveInt = 3
+    """How many readings in a row must agree: the session list is not stable (section 8)."""
+    cool_down: timedelta = timedelta(hours=1)
+    """How long after a switchover the next one is not to begin."""
+
+
+class Limits(Value):
+    """From where on a number is a finding."""
+
+    ledger_free: int = Field(default=100 * 1024**2, ge=0)
+    """Bytes that a ledger's disk must have left."""
+    oldest_event: timedelta = timedelta(hours=1)
+    """Longer in the queue than this, an event is stuck."""
+    orphan_age: timedelta = timedelta(hours=1)
+    """Unchanged for longer than this, an unfinished file is an orphan."""
+    clock: timedelta = timedelta(seconds=5)
+    """How far a clock may be from the worker's."""
+    storage_sample: PositiveInt = 200
+    """How many files of each side are held against the other's."""
+
+
+class Adjusted(Value):
+    """Another severity for a check at this site, and why."""
+
+    severity: Severity
+    reason: Annotated[Words, StringConstraints(min_length=1)]
+
+
+class Estate(Value):
+    """The whole of what a switchover may touch."""
+
+    name: Name
+    clusters: tuple[Cluster, Cluster]
+    load_balancer: LoadBalancer
+    replication: Replication
+    timing: Timing = Timing()
+    ignored_peers: tuple[str, ...] = ()
+    """Addresses of monitoring and health checks: their connections are no sessions."""
+    stop_target_monitors: bool = False
+    """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""
+    approve_before: tuple[Slug, ...] = ()
+    """Stages that always wait for an approval here, whatever a request says."""
+    approvals: Approvals = Approvals()
+    change_window: ChangeWindow | None = None
+    """Outside it, stages 1 to 3 wait for an approval, or for the window."""
+    webhook: Webhook | None = None
+    limits: Limits = Limits()
+    taeh: Literal["everywhere", "by_kind"] = "everywhere"
+    """Whether all nodes share one ``taeh`` file, or Servers one and Edges one (section 9)."""
+    checks: dict[CheckName, Adjusted] = {}
+    """Checks that block elsewhere and only warn here, or the other way round."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_defaults(cls, given: Any) -> Any:  # noqa: ANN401 - raw input, whatever it is
+        """Lay ``defaults`` under every node, so that a file says a thing once."""
+        if not isinstance(given, dict) or "defaults" not in given:
+            return given
+        defaults = given["defaults"]
+        if not isinstance(defaults, dict):
+            raise ValueError("defaults: expected the keys of a node")  # noqa: TRY004 - pydantic's
+        clusters = given.get("clusters")
+        if not isinstance(clusters, list | tuple):
+            return given
+        spread = [
+            {**c, "nodes": [_under(defaults, n) for n in c.get("nodes") or ()]}
+            if isinstance(c, dict)
+            else c
+            for c in clusters
+        ]
+        return {k: v for k, v in given.items() if k != "defaults"} | {"clusters": spread}
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        for objection in chain(self._names(), self._addresses(), self._references()):
+            raise ValueError(objection)
+        return self
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every SecureTransport machine of both clusters."""
+        return tuple(chain.from_iterable(cluster.nodes for cluster in self.clusters))
+
+    def cluster(self, name: str) -> Cluster:
+        """Return the cluster of that name; KeyError where there is none."""
+        return {cluster.name: cluster for cluster in self.clusters}[name]
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name; KeyError where there is none."""
+        return {node.name: node for node in self.nodes}[name]
+
+    def cluster_of(self, node: str) -> Cluster:
+        """Return the cluster that node belongs to; KeyError where there is none."""
+        return {n.name: cluster for cluster in self.clusters for n in cluster.nodes}[node]
+
+    def link(self, name: str) -> ReplicationLink:
+        """Return the replication link of that name; KeyError where there is none."""
+        return {link.name: link for link in self.replication.links}[name]
+
+    def load_balancer_host(self, name: str) -> LoadBalancerHost:
+        """Return the load balancer host of that name; KeyError where there is none."""
+        return {host.name: host for host in self.load_balancer.hosts}[name]
+
+    def probe(self, protocol: Protocol) -> Probe:
+        """Return the probe of that protocol; KeyError where there is none."""
+        probes: dict[Protocol, Probe] = {p.protocol: p for p in self.load_balancer.probes}
+        return probes[protocol]
+
+    def _names(self) -> list[str]:
+        seen: set[str] = set()
+        objections = []
+        places = chain(
+            (cluster.name for cluster in self.clusters),
+            (node.name for node in self.nodes),
+            (cluster.database.name for cluster in self.clusters),
+            (host.name for host in self.load_balancer.hosts),
+        )
+        for name in places:
+            if name in seen:
+                objections.append(f"the name {name} is given twice; every place has its own")
+            seen.add(name)
+        links = [link.name for link in self.replication.links]
+        if len(set(links)) != len(links):
+            objections.append("two replication links have the same name")
+        return objections
+
+    def _addresses(self) -> list[str]:
+        owner: dict[tuple[str, int], str] = {}
+        objections = []
+        for cluster in self.clusters:
+            for node in cluster.nodes:
+                place = (node.address, node.ssh.port)
+                if place in owner:
+                    objections.append(
+                        f"{node.name} and {owner[place]} are the same machine "
+                        f"({node.address}:{node.ssh.port}); clusters share no node"
+                    )
+                owner[place] = node.name
+        return objections
+
+    def _references(self) -> list[str]:
+        clusters = {cluster.name for cluster in self.clusters}
+        objections = [
+            f"load_balancer.names.{name} needs one address for each of "
+            f"{', '.join(sorted(clusters))}"
+            for name, addresses in self.load_balancer.names.items()
+            if set(addresses) != clusters
+        ]
+        objections.extend(
+            f"replication link {link.name} must lead from one cluster to the other"
+            for link in self.replication.links
+            if {link.source, link.target} != clusters
+        )
+        probed = {probe.protocol for probe in self.load_balancer.probes}
+        provable = {Protocol.SSH, Protocol.HTTP}
+        served = {p for cluster in self.clusters for edge in cluster.edges for p in edge.protocols}
+        objections.extend(
+            f"load_balancer.probes has none for {protocol}, which the Edges serve; "
+            "without it nobody knows where that traffic goes"
+            for protocol in sorted((served & provable) - probed)
+        )
+        return objections
+
+
+def _under(defaults: dict[str, Any], given: Any) -> Any:  # noqa: ANN401 - raw input, whatever it is
+    if not isinstance(given, dict):
+        return given
+    merged = dict(defaults)
+    for key, value in given.items():
+        base = merged.get(key)
+        merged[key] = (
+            {**base, **value} if isinstance(base, dict) and isinstance(value, dict) else value
+        )
+    return merged

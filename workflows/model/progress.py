@@ -1,0 +1,190 @@
+"""What a run tells: the answer to the ``status`` query, and the outcome it ends with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from workflows.model.base import Value
+from workflows.model.results import Finding, Left, Report
+from workflows.model.stages import Slug
+
+
+class RunState(StrEnum):
+    """The search attribute ``SwitchoverState``."""
+
+    RUNNING = "running"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    WAITING_FOR_DECISION = "waiting_for_decision"
+    PAUSED = "paused"
+    ROLLING_BACK = "rolling_back"
+
+
+class Step(StrEnum):
+    """How far a stage or an order is."""
+
+    PENDING = "pending"
+    WAITING = "waiting"
+    """For an approval or a decision."""
+    RUNNING = "running"
+    DONE = "done"
+    FAULT = "fault"
+    LEFT_OUT = "left_out"
+    """Never done: the run ended before, or someone skipped it."""
+
+
+class Fault(Value):
+    """An order that did not end well."""
+
+    order: str
+    place: str
+    kind: str
+    """The error's class, see ``workflows.errors``."""
+    words: str
+    settled: bool
+    """Whether the outcome is known, so that a retry is a new round."""
+
+
+class OrderProgress(Value):
+    """One order, as the operator sees it."""
+
+    key: str
+    place: str
+    words: str
+    """What was asked: "stop ssh gracefully on cluster1-edge1"."""
+    step: Step = Step.PENDING
+    round: int = 1
+    activity_id: str = ""
+    """Under which the order's live heartbeats are found, while it runs."""
+    report: Report | None = None
+    fault: Fault | None = None
+
+
+class StageProgress(Value):
+    """One stage, as the operator sees it."""
+
+    stage: Slug
+    number: int
+    title: str
+    gated: bool
+    step: Step = Step.PENDING
+    seconds: float | None = None
+    """From its first order to its last, waiting for people not counted; None until it is over."""
+    orders: tuple[OrderProgress, ...] = ()
+
+
+class Waiting(Value):
+    """What a run waits for from someone."""
+
+    kind: Literal["approval", "decision"]
+    stage: Slug
+    since: datetime
+    words: str
+    """Why it waits, in one sentence."""
+    answers: tuple[str, ...]
+    """The verbs that answer it."""
+    approved_by: tuple[str, ...] = ()
+    left: tuple[Left, ...] = ()
+    """Whom and what `extend` and `force` concern, by node, as they were when the run asked."""
+    silent: tuple[str, ...] = ()
+    """Nodes that did not answer: `force` counts one of them as down, if it proves to be dead."""
+
+
+class Said(Value):
+    """A message that reached the run, and what became of it."""
+
+    at: datetime
+    verb: str
+    way: Literal["signal", "update"]
+    stage: Slug | None = None
+    node: str | None = None
+    by: str = ""
+    reason: str = ""
+    effect: str
+    """What it did, or why it changed nothing."""
+    counted: bool
+
+
+class Progress(Value):
+    """Where a run is: the answer to the query ``status``."""
+
+    estate: str
+    source: str
+    target: str
+    reason: str
+    identity: str
+    plan_hash: str
+    variant: Literal["by_stage", "by_node"] = "by_stage"
+    state: RunState
+    started: datetime
+    stage: Slug
+    stages: tuple[StageProgress, ...] = ()
+    undo: tuple[StageProgress, ...] = ()
+    """What a roll-back takes back, in its order; empty before one begins."""
+    waiting: Waiting | None = None
+    """What has been waited for longest."""
+    also_waiting: tuple[Waiting, ...] = ()
+    """In the `by_node` variant several nodes may ask at once."""
+    exceptions: tuple[str, ...] = ()
+    """Whatever weakened the promise, and who said so."""
+    findings: tuple[Finding, ...] = ()
+    said: tuple[Said, ...] = ()
+    outcome: str | None = None
+
+
+class StageOutcome(Value):
+    """What one stage came to."""
+
+    stage: Slug
+    step: Step
+    seconds: float
+    """Working time: from first to last order, waiting for people not counted."""
+    reports: tuple[Report, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+class Outcome(Value):
+    """The workflow's result."""
+
+    outcome: Literal["completed", "completed_with_exceptions", "rolled_back", "aborted"]
+    words: str
+    """One sentence: what happened, and what remains to be done."""
+    estate: str
+    source: str
+    target: str
+    reason: str
+    identity: str
+    plan_hash: str
+    started: datetime
+    ended: datetime
+    seconds: float
+    drain_seconds: float
+    """Time in which only sessions or the event queue were waited for."""
+    stages: tuple[StageOutcome, ...]
+    undone: tuple[StageOutcome, ...] = ()
+    """What a roll-back took back, in its order."""
+    exceptions: tuple[str, ...] = ()
+    """Whatever weakened the promise, and who said so."""
+    decisions: tuple[Said, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    record: str | None = None
+    """Where this outcome was written as a file, on the worker that ended the run."""
+
+
+class Notice(Value):
+    """What a webhook is told: that a run waits for someone, or how it ended."""
+
+    kind: Literal["waiting", "ended"]
+    at: datetime
+    estate: str
+    source: str
+    target: str
+    workflow_id: str
+    run_id: str
+    stage: Slug
+    words: str
+    """Why it waits, or what happened, in one sentence."""
+    answers: tuple[str, ...] = ()
+    """The verbs that answer it."""
+    outcome: str | None = None

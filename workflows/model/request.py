@@ -1,0 +1,112 @@
+"""What an operator asks for: the input of a switchover, and the messages that steer it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from workflows.errors import BadInput
+from workflows.model.base import Person, Value, Words
+from workflows.model.estate import Name
+from workflows.model.stages import Slug
+
+T = TypeVar("T", bound=Value)
+
+EXAMPLE = (
+    '{"estate": "lab", "source": "cluster1", "target": "cluster2", '
+    '"approve_before": ["redirect_traffic"], "reason": "..."}'
+)
+EXAMPLES = {
+    "the input": EXAMPLE,
+    "the decision": '{"stage": "redirect_traffic", "by": "...", "reason": "..."}',
+}
+
+
+class Request(Value):
+    """The input of a switchover, as the Web UI's form and the CLI send it."""
+
+    estate: Name
+    source: Name
+    target: Name
+    reason: Words = ""
+    approve_before: tuple[Slug, ...] = ()
+    approvers: tuple[Person, ...] = ()
+    """Who may approve; empty means anyone."""
+    approvals_needed: int = Field(default=1, ge=1, le=10)
+    """By how many different people."""
+    expires_after: timedelta | None = Field(default=None, gt=timedelta())
+    """How long a gate waits; without it, for ever."""
+    on_expiry: Literal["reject", "keep_waiting"] = "keep_waiting"
+    on_fault: Literal["ask", "roll_back"] = "ask"
+    """What follows a fault before the point of no return; after it the run always asks."""
+    variant: Literal["by_stage", "by_node"] = "by_stage"
+    """Stage by stage, or stages 4, 6 and 7 as one chain for each source Server (section 2)."""
+    plan_hash: str | None = None
+    """The plan that was reviewed; another one is refused."""
+    accept: dict[str, Words] = {}
+    """Findings that may stand, each with the reason why."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.source}; traffic moves between two")
+        if self.approvers and len(set(self.approvers)) < self.approvals_needed:
+            raise ValueError(
+                f"approvals_needed is {self.approvals_needed}, "
+                f"but approvers names only {len(set(self.approvers))}"
+            )
+        for finding, reason in self.accept.items():
+            if not reason:
+                raise ValueError(f"accept.{finding} needs a reason")
+        return self
+
+
+class Decision(Value):
+    """What an operator tells a waiting run; the payload of every signal and update."""
+
+    stage: Slug | None = None
+    node: Name | None = None
+    by: Person = ""
+    reason: Words = ""
+    minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 30)
+    """Of `extend`: how much longer."""
+
+
+def parse_request(given: Sequence[Any]) -> Request:
+    """Read a run's input, whatever was sent; BadInput with one readable sentence."""
+    if len(given) != 1:
+        raise BadInput(
+            f"a switchover needs exactly one input, and got {len(given) or 'none'}; "
+            f"give one JSON object such as {EXAMPLE}"
+        )
+    return _parse(Request, given[0], "the input")
+
+
+def parse_decision(given: Sequence[Any]) -> Decision:
+    """Read the payload of a signal or an update; BadInput with one readable sentence."""
+    if len(given) > 1:
+        raise BadInput(f"a decision is one JSON object, and {len(given)} were sent")
+    return _parse(Decision, given[0] if given else {}, "the decision")
+
+
+def objections_in(error: ValidationError) -> str:
+    """Say every mistake by the key it was made under; never the value, which may be a secret."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in mistake['loc']) or 'input'}: "
+        f"{mistake['msg'].removeprefix('Value error, ')}"
+        for mistake in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _parse(kind: type[T], given: Any, subject: str) -> T:  # noqa: ANN401 - whatever was sent
+    """Validate as JSON, so that ISO durations and lists read the same from every client."""
+    if not isinstance(given, dict):
+        raise BadInput(f"{subject} must be one JSON object such as {EXAMPLES[subject]}")
+    try:
+        return kind.model_validate_json(json.dumps(given))
+    except ValidationError as mistakes:
+        raise BadInput(f"{subject} is not usable: {objections_in(mistakes)}") from mistakes

@@ -1,0 +1,144 @@
+"""What comes back from a place: reports of orders, readings of states, findings."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from workflows.model.actions.change import Order
+from workflows.model.base import Value
+from workflows.model.checks import Severity
+from workflows.model.estate import Protocol
+
+
+class Service(StrEnum):
+    """A service of a node; protocol servers have the same words as ``Protocol``."""
+
+    MONITOR = "monitor"
+    FTP = "ftp"
+    HTTP = "http"
+    AS2 = "as2"
+    SSH = "ssh"
+    PESIT = "pesit"
+    TRANSACTION_MANAGER = "tm"
+    SCHEDULER = "scheduler"
+    FOLDER_MONITOR = "folder_monitor"
+    ADMIN = "admin"
+    PROXY = "socks"
+    DATABASE = "db"
+
+
+PROTOCOL_SERVERS = tuple(Service(protocol.value) for protocol in Protocol)
+SCHEDULING = (Service.SCHEDULER, Service.FOLDER_MONITOR)
+
+
+class State(StrEnum):
+    """What a service was seen to be; never guessed."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    STOPPING = "stopping"
+    """A graceful stop is pending, as far as anyone can tell."""
+    DISABLED = "disabled"
+    ABSENT = "absent"
+    """Not a service of this kind of node."""
+    UNKNOWN = "unknown"
+
+
+DOWN = (State.STOPPED, State.DISABLED, State.ABSENT)
+
+
+class Finding(Value):
+    """One prerequisite that does not hold: where, what was seen, what was expected, what to do."""
+
+    name: str
+    place: str
+    seen: str
+    expected: str
+    advice: str
+    severity: Severity = Severity.BLOCKS
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place}: {self.name}: saw {self.seen}, expected {self.expected}; {self.advice}"
+        )
+
+
+class Report(Value):
+    """What an order changed or saw, the same for every attempt."""
+
+    order: str
+    """The order's key."""
+    outcome: Literal["changed", "unchanged", "seen"]
+    """``unchanged``: the wished state held already; ``seen``: the order only looks."""
+    words: str
+    """One sentence for the operator."""
+    at: datetime
+    findings: tuple[Finding, ...] = ()
+
+
+class SessionsLeft(Value):
+    """What is still on a node that is being drained; the heartbeat of that wait."""
+
+    node: str
+    at: datetime
+    connections: dict[Protocol, int] = {}
+    """Established connections on the protocol ports, less those of ignored peers."""
+    accounts: tuple[str, ...] = ()
+    """Who is logged in over what ("partner001 over ssh"), as far as the admin API's list says."""
+    ends_in: timedelta | None = None
+    """When nobody is left, if it goes on as in the last readings; None where they do not fall."""
+    readings_at_zero: int = 0
+    trouble: str | None = None
+    """Why the last reading could not be made; the wait goes on."""
+
+
+class QueueLeft(Value):
+    """What is still in a cluster's event queue; the heartbeat of that wait."""
+
+    node: str
+    at: datetime
+    events: int | None = None
+    active: int | None = None
+    """Transfers in progress, as far as the admin API says."""
+    queued: tuple[str, ...] = ()
+    """The first events by what the admin API says of them; filled by a look, not by every beat."""
+    ends_in: timedelta | None = None
+    """When it is empty, if it goes on as in the last readings; None where they do not fall."""
+    readings_at_zero: int = 0
+    trouble: str | None = None
+
+
+Left = SessionsLeft | QueueLeft
+
+
+class Operation(Value):
+    """The identity of one effect, shared by every attempt at it."""
+
+    identity: str
+    """The switchover's ``first_execution_run_id``."""
+    stage: str
+    order: str
+    round: int = 1
+    """Rises only when an operator decides ``retry`` after the last outcome is known."""
+
+    @property
+    def id(self) -> str:
+        """The name of this operation in a ledger: letters, digits, dots, dashes, underscores."""
+        return f"{self.identity}.{self.stage}.{self.order}.{self.round}"
+
+
+def unchanged(order: Order, words: str, at: datetime) -> Report:
+    """Report that the wished state held already."""
+    return Report(order=order.key, outcome="unchanged", words=words, at=at)
+
+
+def changed(order: Order, words: str, at: datetime) -> Report:
+    """Report that the order made the wished state true."""
+    return Report(order=order.key, outcome="changed", words=words, at=at)
+
+
+def seen(order: Order, words: str, at: datetime, findings: tuple[Finding, ...] = ()) -> Report:
+    """Report what an order that only looks has seen."""
+    return Report(order=order.key, outcome="seen", words=words, at=at, findings=findings)

@@ -1,0 +1,247 @@
+"""The runbook as a value: which orders, in which stages and waves, for which estate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal
+
+from workflows.errors import BadInput
+from workflows.model.actions.change import (
+    AwaitQueue,
+    AwaitSessions,
+    AwaitWorkInHand,
+    LookForOrphans,
+    Order,
+    ProveSchedulingStopped,
+    ProveStopped,
+    ProveTraffic,
+    Redirect,
+    StartMonitor,
+    StartScheduling,
+    StopGracefully,
+    StopMonitor,
+    StopRemaining,
+    StopScheduling,
+    StopTransactionManager,
+    SuspendReplication,
+)
+from workflows.model.actions.observe import (
+    CompareConfiguration,
+    CompareStorage,
+    ObserveCluster,
+    ObserveNode,
+    ObserveReplication,
+    ObserveTemporal,
+    ObserveTraffic,
+    TryLogin,
+)
+from workflows.model.base import Value
+from workflows.model.estate import Cluster, Estate, Kind, Protocol
+from workflows.model.request import Request
+from workflows.model.site_policy import Approvals
+from workflows.model.stages import TITLES, Slug
+from workflows.planning.diff import refusal
+
+Wave = tuple[Order, ...]
+"""Orders that run side by side; all of them finish before they are judged together."""
+
+
+class Stage(Value):
+    """One numbered step of the manual."""
+
+    slug: Slug
+    gated: bool = False
+    """Whether someone must approve before it begins."""
+    waves: tuple[Wave, ...]
+    undo: bool = False
+    """Whether this takes the stage of that name back."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other stage of a run; part of its operations' ids."""
+        return f"{self.slug}.undo" if self.undo else self.slug.value
+
+    @property
+    def title(self) -> str:
+        """What the stage is for, as the README's table says it."""
+        return f"Take back: {TITLES[self.slug]}" if self.undo else TITLES[self.slug]
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """Every order of the stage, wave by wave."""
+        return tuple(order for wave in self.waves for order in wave)
+
+
+class Plan(Value):
+    """A switchover as it will be executed: a snapshot of the estate, and its orders."""
+
+    estate: Estate
+    source: str
+    target: str
+    variant: Literal["by_stage", "by_node"] = "by_stage"
+    approvals: Approvals = Approvals()
+    """The estate's and the request's, whichever asks for more."""
+    stages: tuple[Stage, ...]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the whole plan: equal hashes mean the same orders on the same estate."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def stage(self, slug: Slug) -> Stage:
+        """Return the stage of that name."""
+        return {stage.slug: stage for stage in self.stages}[slug]
+
+
+def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = None) -> Plan:
+    """Turn the manual into orders for this estate (securetransport.md, section 2).
+
+    *reviewed* is the plan whose hash the request pins, if anyone still has it: a refusal says then
+    what has changed.
+
+    Raises:
+        BadInput: the request names a cluster that the estate does not have, a gate before the
+            prerequisites, or a plan hash other than this plan's.
+    """
+    names = [cluster.name for cluster in estate.clusters]
+    for role, name in (("source", request.source), ("target", request.target)):
+        if name not in names:
+            raise BadInput(
+                f"{role}: estate {estate.name} has no cluster {name}; it has {' and '.join(names)}"
+            )
+    gates = _gates(estate, request)
+    source, target = estate.cluster(request.source), estate.cluster(request.target)
+    stages = _stages(estate, source, target)
+    if request.variant == "by_node":
+        stages[Slug.DRAIN_PROTOCOL_SERVERS] = tuple(
+            tuple(order for order in wave if estate.node(order.place).kind is kind)
+            for kind in (Kind.EDGE, Kind.SERVER)
+            for wave in stages[Slug.DRAIN_PROTOCOL_SERVERS]
+        )
+        # Each Server's chain looks at the queue for itself.
+        proofs, _, *rest = stages[Slug.DRAIN_TRANSACTION_MANAGER]
+        queues = tuple(AwaitQueue(node=server.name) for server in source.servers)
+        stages[Slug.DRAIN_TRANSACTION_MANAGER] = (proofs, queues, *rest)
+    plan = Plan(
+        estate=estate,
+        source=request.source,
+        target=request.target,
+        variant=request.variant,
+        approvals=_approvals(estate.approvals, request),
+        stages=tuple(
+            Stage(slug=slug, gated=slug in gates, waves=tuple(filter(None, waves)))
+            for slug, waves in stages.items()
+        ),
+    )
+    if request.plan_hash is not None and request.plan_hash != plan.hash:
+        raise BadInput(refusal(request.plan_hash, reviewed, plan))
+    return plan
+
+
+def _gates(estate: Estate, request: Request) -> set[Slug]:
+    gates = {*estate.approve_before, *request.approve_before}
+    if Slug.CHECK_PREREQUISITES in gates:
+        raise BadInput("approve_before: check_prerequisites only looks; gate a later stage")
+    return gates
+
+
+def _approvals(policy: Approvals, request: Request) -> Approvals:
+    """Ask for what the estate and the request want, whichever is more."""
+    lists = [names for names in (policy.approvers, request.approvers) if names]
+    approvers = tuple(name for name in (lists or [()])[0] if all(name in names for names in lists))
+    needed = max(policy.needed, request.approvals_needed)
+    if lists and len(set(approvers)) < needed:
+        raise BadInput(
+            f"approvals: {needed} people must approve here, but the estate and the request allow "
+            f"only {len(set(approvers))} in common: {', '.join(approvers) or 'nobody'}"
+        )
+    limits = [limit for limit in (policy.expires_after, request.expires_after) if limit]
+    return Approvals(
+        approvers=approvers,
+        needed=needed,
+        expires_after=min(limits, default=None),
+        on_expiry="reject" if "reject" in (policy.on_expiry, request.on_expiry) else "keep_waiting",
+    )
+
+
+def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tuple[Wave, ...]]:
+    links = estate.replication.links
+    monitored = source.nodes + (target.nodes if estate.stop_target_monitors else ())
+    return {
+        Slug.CHECK_PREREQUISITES: _observations(estate, source, target),
+        Slug.STOP_MONITORS: (tuple(StopMonitor(node=node.name) for node in monitored),),
+        Slug.SUSPEND_REPLICATION: (tuple(SuspendReplication(link=link.name) for link in links),),
+        Slug.REDIRECT_TRAFFIC: _redirect(estate, source, target),
+        Slug.STOP_SCHEDULING: (
+            tuple(StopScheduling(node=node.name) for node in source.servers),
+            # A Folder Monitor that was stopped on one Server may have moved to another.
+            tuple(ProveSchedulingStopped(node=node.name) for node in source.servers),
+        ),
+        Slug.START_SCHEDULING: (
+            # The queue is the cluster's: one Server sees all of it.
+            (AwaitWorkInHand(node=source.servers[0].name),),
+            tuple(StartScheduling(node=node.name) for node in target.servers),
+        ),
+        Slug.DRAIN_PROTOCOL_SERVERS: (
+            tuple(AwaitSessions(node=node.name) for node in source.nodes),
+            tuple(
+                StopGracefully(node=node.name, protocol=protocol, grace=estate.timing.grace)
+                for node in source.nodes
+                for protocol in Protocol
+                if protocol in node.protocols
+            ),
+        ),
+        Slug.DRAIN_TRANSACTION_MANAGER: (
+            tuple(ProveStopped(node=node.name) for node in source.nodes),
+            (AwaitQueue(node=source.servers[0].name),),
+            tuple(
+                StopTransactionManager(
+                    node=node.name, grace=estate.timing.transaction_manager_grace
+                )
+                for node in source.servers
+            ),
+            # Afterwards admin is still up, and nobody of this cluster writes any more.
+            (LookForOrphans(node=source.servers[0].name),),
+        ),
+        Slug.STOP_REMAINING_SERVICES: (
+            tuple(StopRemaining(node=node.name) for node in source.nodes),
+        ),
+        Slug.RESTORE_MONITORS: (
+            tuple(StartMonitor(node=node.name) for node in monitored if node in target.nodes),
+        ),
+    }
+
+
+def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
+    links, hosts = estate.replication.links, estate.load_balancer.hosts
+    probed = [probe.protocol for probe in estate.load_balancer.probes]
+    return (
+        (
+            *(ObserveNode(node=node.name) for node in estate.nodes),
+            *(ObserveCluster(node=cluster.servers[0].name) for cluster in (source, target)),
+            CompareConfiguration(source=source.name, target=target.name),
+            CompareStorage(source=source.name, target=target.name),
+            *(ObserveReplication(link=link.name) for link in links),
+            *(ObserveTraffic(host=host.name) for host in hosts),
+            ObserveTemporal(estate=estate.name),
+        ),
+        # Afterwards, or our own logins would be counted among the target's sessions.
+        tuple(
+            TryLogin(node=node.name, protocol=protocol)
+            for node in target.fronts
+            for protocol in probed
+            if protocol in node.protocols
+        ),
+    )
+
+
+def _redirect(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
+    probed: Iterable[Protocol] = (probe.protocol for probe in estate.load_balancer.probes)
+    return (
+        tuple(
+            Redirect(host=host.name, to=target.name, back_to=source.name)
+            for host in estate.load_balancer.hosts
+        ),
+        tuple(ProveTraffic(protocol=protocol, to=target.name) for protocol in probed),
+    )

@@ -1,0 +1,154 @@
+"""Which places a check looks at, and how well each of them could be seen; pure.
+
+Both are told from the orders of stage 0: what an order brings is what some checks judge, at some
+places. So no list of places has to be kept beside the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
+from itertools import product
+from typing import assert_never
+
+from workflows.model.actions import observe as ob
+from workflows.model.checks import Check, Scope
+from workflows.model.estate import Kind
+from workflows.model.observations import LoginReading, Reading
+from workflows.model.stages import Slug
+from workflows.planning.plan import Plan
+
+Place = tuple[Scope, str]
+
+REACHES = frozenset(
+    (
+        *("no_reading", "reading_unusable", "access_refused"),
+        *("node_unreachable_ssh", "ssh_access_refused"),
+        *("node_unreachable_admin", "admin_access_refused"),
+        *("configuration_unreadable", "database_unreachable", "storage_unreadable"),
+        *("load_balancer_unreachable", "probe_unreachable", "temporal_unreadable"),
+    )
+)
+"""Checks that a reading itself decides: where there is one without their finding, they hold."""
+
+
+class Clarity(IntEnum):
+    """How well a place could be seen; the worst of its readings counts."""
+
+    CLEAR = 0
+    TROUBLED = 1
+    """A part of a reading could not be made."""
+    MISSING = 2
+    """A reading could not be made at all."""
+
+
+class Coverage:
+    """What stage 0 looks at, and how much of it was seen."""
+
+    def __init__(self, plan: Plan, readings: Iterable[Reading]) -> None:
+        self._plan = plan
+        came = {_key(reading): reading for reading in readings}
+        self._seen: dict[Scope, dict[str, Clarity]] = {scope: {} for scope in Scope}
+        for order in plan.stage(Slug.CHECK_PREREQUISITES).orders:
+            if isinstance(order, ob.Observation):
+                clarity = _clarity(came.get(_wanted(order)))
+                for scope, place in concerns(order, plan):
+                    there = self._seen[scope]
+                    there[place] = max(clarity, there.get(place, clarity))
+
+    def places(self, check: Check) -> tuple[str, ...]:
+        """Return where the check looks; nowhere, if it is only made where a reading fails."""
+        places = self._seen[check.scope]
+        if check.name == "storage_delay_exceeded":
+            # Only a cluster on which a marker file may be written is measured.
+            clusters = self._plan.estate.clusters
+            places = {c.name: places[c.name] for c in clusters if c.storage_markers is not None}
+        return tuple(places)
+
+    def is_blind(self, check: Check, place: str) -> bool:
+        """Whether nobody can tell that the check holds there, although nothing was found."""
+        clarity = self._seen[check.scope].get(place, Clarity.CLEAR)
+        worst = Clarity.TROUBLED if check.name in REACHES else Clarity.CLEAR
+        return clarity > worst
+
+
+def concerns(order: ob.Observation, plan: Plan) -> Iterator[Place]:
+    """Yield what the checks of which scopes learn from an order, and where."""
+    match order:
+        case ob.ObserveNode():
+            yield from _node(order.node, plan)
+        case ob.ObserveCluster():
+            yield from _cluster(order.node, plan)
+        case ob.CompareConfiguration():
+            yield Scope.TARGET, order.target
+        case ob.CompareStorage():
+            yield from product((Scope.CLUSTERS,), (order.source, order.target))
+        case ob.TryLogin():
+            yield Scope.TARGET_FRONT, order.node
+        case ob.ObserveReplication():
+            yield from _link(order.link, plan)
+        case ob.ObserveTraffic():
+            yield from _host(order.host, plan)
+        case ob.ObserveTemporal():
+            yield Scope.ESTATE, order.estate
+        case _:
+            assert_never(order)
+
+
+def _node(name: str, plan: Plan) -> Iterator[Place]:
+    yield Scope.NODES, name
+    if plan.estate.node(name).kind is Kind.SERVER:
+        yield Scope.SERVERS, name
+    if plan.estate.cluster_of(name).name == plan.source:
+        yield Scope.SOURCE_NODES, name
+        # What is true of the whole side is told from all of its nodes.
+        yield Scope.SOURCE, plan.source
+    else:
+        yield Scope.TARGET_NODES, name
+
+
+def _cluster(server: str, plan: Plan) -> Iterator[Place]:
+    yield Scope.FIRST_SERVERS, server
+    if plan.estate.cluster_of(server).name == plan.source:
+        yield Scope.SOURCE_SERVER, server
+
+
+def _link(name: str, plan: Plan) -> Iterator[Place]:
+    link = plan.estate.link(name)
+    yield Scope.LINKS, name
+    yield Scope.PUBLISHERS, plan.estate.cluster(link.source).database.name
+    yield Scope.SUBSCRIBERS, plan.estate.cluster(link.target).database.name
+
+
+def _host(name: str, plan: Plan) -> Iterator[Place]:
+    yield Scope.HOSTS, name
+    if plan.estate.load_balancer_host(name).configuration is not None:
+        yield Scope.CONFIGURED_HOSTS, name
+
+
+def _wanted(order: ob.Observation) -> Sequence[str]:
+    return _BRINGS[type(order)], order.place, order.subject
+
+
+def _key(reading: Reading) -> Sequence[str]:
+    protocol = reading.protocol if isinstance(reading, LoginReading) else ""
+    return reading.kind, reading.place, protocol
+
+
+def _clarity(reading: Reading | None) -> Clarity:
+    if reading is None:
+        return Clarity.MISSING
+    return Clarity.TROUBLED if reading.trouble else Clarity.CLEAR
+
+
+_BRINGS: dict[type[ob.Observation], str] = {
+    ob.ObserveNode: "node",
+    ob.ObserveReplication: "replication",
+    ob.ObserveTraffic: "traffic",
+    ob.ObserveCluster: "cluster",
+    ob.CompareConfiguration: "parity",
+    ob.CompareStorage: "storage",
+    ob.TryLogin: "login",
+    ob.ObserveTemporal: "temporal",
+}
+"""The kind of reading that answers an order."""

@@ -1,0 +1,265 @@
+"""How far everything is: the one place that changes a run's progress."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from workflows.model.actions.change import WAITS, Order, activity_id
+from workflows.model.progress import (
+    Fault,
+    OrderProgress,
+    Progress,
+    RunState,
+    StageOutcome,
+    StageProgress,
+    Step,
+    Waiting,
+)
+from workflows.model.results import Finding, Report
+from workflows.model.stages import Slug
+from workflows.planning.plan import Plan, Stage, Wave
+
+OVER = (Step.DONE, Step.LEFT_OUT)
+
+
+class Board:
+    """Keeps every order's and stage's progress, and the clocks of working time."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        progress: Progress,
+        now: Callable[[], datetime],
+        show: Callable[[], None],
+    ) -> None:
+        self._now = now
+        self._show = show
+        self._progress = progress
+        self._stages: dict[str, StageProgress] = {}
+        self._undo: list[str] = []
+        """The names of the stages that take others back."""
+        self._rolling_back = False
+        self._workers: Counter[str] = Counter()
+        """How many chains of orders work in a stage now: people's time is not counted."""
+        self._since: dict[str, datetime] = {}
+        self._worked: dict[str, timedelta] = {}
+        self._entered: list[Stage] = []
+        self._waiting: list[Waiting] = []
+        self._faults: dict[str, list[Fault]] = {}
+        self._add(plan.stages)
+        self.drained = timedelta()
+
+    @property
+    def progress(self) -> Progress:
+        """Everything as it stands."""
+        return self._progress.model_copy(
+            update={
+                "stages": self._of(undo=False),
+                "undo": self._of(undo=True),
+                "state": self._state(),
+                "waiting": self._waiting[0] if self._waiting else None,
+                "also_waiting": tuple(self._waiting[1:]),
+            }
+        )
+
+    def step(self, slug: Slug) -> Step:
+        """How far a stage of the plan is."""
+        return self._stages[slug.value].step
+
+    def is_over(self, stage: Stage) -> bool:
+        """Whether every order of the stage has ended, or was left out."""
+        return self._stages[stage.name].step in OVER
+
+    def turn_back(self, stages: tuple[Stage, ...]) -> None:
+        """From now on the run is taken back: what was under way goes no further."""
+        self._end_all()
+        self._undo = [stage.name for stage in stages]
+        self._rolling_back = True
+        self._add(stages)
+        self._show()
+
+    def enter(self, stage: Stage) -> None:
+        """The run turns to a stage; of several at once the earliest is shown."""
+        self._entered.append(stage)
+        self._show_stage()
+
+    def work(self, stage: Stage) -> None:
+        """Orders of the stage begin, or go on after a wait for someone."""
+        if not self._workers[stage.name]:
+            self._since[stage.name] = self._now()
+        self._workers[stage.name] += 1
+        self._set_step(stage, Step.RUNNING)
+
+    def rest(self, stage: Stage) -> None:
+        """Orders of the stage wait for someone."""
+        self._workers[stage.name] -= 1
+        if not self._workers[stage.name]:
+            self._stop_clock(stage.name)
+
+    def finish(self, stage: Stage) -> None:
+        """This chain has no more orders of the stage; perhaps another has."""
+        self.rest(stage)
+        orders = self._stages[stage.name].orders
+        if all(order.step in OVER for order in orders):
+            none_done = orders and all(order.step is Step.LEFT_OUT for order in orders)
+            self._set_step(stage, Step.LEFT_OUT if none_done else Step.DONE)
+
+    def leave(self, stage: Stage) -> None:
+        """The run turns away from a stage."""
+        self._entered.remove(stage)
+        self._show_stage()
+
+    def wait(self, stage: Stage, waiting: Waiting) -> None:
+        """The run begins to wait for someone."""
+        self._waiting.append(waiting)
+        self._set_step(stage, Step.WAITING)
+
+    def answered(self, waiting: Waiting) -> None:
+        """That wait is over."""
+        self._waiting = [one for one in self._waiting if one is not waiting]
+        self._show()
+
+    def update_waiting(self, waiting: Waiting, **changes: object) -> Waiting:
+        """Some, but not all, of what is waited for has come."""
+        fresh = waiting.model_copy(update=changes)
+        self._waiting = [fresh if one is waiting else one for one in self._waiting]
+        if fresh != waiting:
+            self._show()
+        return fresh
+
+    def begin(self, stage: Stage, order: Order, round_: int) -> None:
+        """An order is being carried out."""
+        self._set_order(
+            stage, order, step=Step.RUNNING, round=round_, activity_id=activity_id(order, round_)
+        )
+
+    def done(self, stage: Stage, order: Order, report: Report) -> None:
+        """An order ended well."""
+        self._set_order(stage, order, step=Step.DONE, report=report, fault=None)
+
+    def failed(self, stage: Stage, order: Order, fault: Fault) -> None:
+        """An order did not end well."""
+        self._faults.setdefault(stage.name, []).append(fault)
+        self._set_order(stage, order, step=Step.FAULT, fault=fault)
+
+    def leave_out(self, stage: Stage, order: Order) -> None:
+        """An order is not done, since someone said so; what failed of it stays in the record."""
+        self._set_order(stage, order, step=Step.LEFT_OUT, fault=None)
+
+    def add_findings(self, findings: tuple[Finding, ...]) -> None:
+        """Something was found that the operator should know."""
+        fresh = tuple(f for f in findings if f not in self._progress.findings)
+        self._update(findings=self._progress.findings + fresh)
+
+    def add_exception(self, words: str) -> None:
+        """Someone weakened the promise; the outcome says so."""
+        if words not in self._progress.exceptions:
+            self._update(exceptions=(*self._progress.exceptions, words))
+
+    def waited_out(self, wave: Wave, since: datetime) -> None:
+        """A wave has ended; when it only waited for clients, its time is the drain's."""
+        if wave and all(isinstance(order, WAITS) for order in wave):
+            self.drained += self._now() - since
+
+    def close(self, outcome: str) -> None:
+        """The run is over; what never began is left out."""
+        self._end_all()
+        self._update(outcome=outcome)
+
+    def outcomes(self, *, undo: bool) -> tuple[StageOutcome, ...]:
+        """What every stage came to, with all its reports and every fault on the way."""
+        return tuple(
+            StageOutcome(
+                stage=stage.stage,
+                step=stage.step,
+                seconds=self._seconds(name),
+                reports=tuple(order.report for order in stage.orders if order.report is not None),
+                faults=tuple(self._faults.get(name, ())),
+            )
+            for name, stage in self._stages.items()
+            if (name in self._undo) is undo
+        )
+
+    def _end_all(self) -> None:
+        for name in list(self._since):
+            self._stop_clock(name)
+        self._workers.clear()
+        self._entered.clear()
+        self._waiting.clear()
+        self._stages = {name: _closed(stage) for name, stage in self._stages.items()}
+
+    def _stop_clock(self, name: str) -> None:
+        worked = self._now() - self._since.pop(name)
+        self._worked[name] = self._worked.get(name, timedelta()) + worked
+
+    def _seconds(self, name: str) -> float:
+        return self._worked.get(name, timedelta()).total_seconds()
+
+    def _state(self) -> RunState:
+        kinds = {waiting.kind for waiting in self._waiting}
+        if "decision" in kinds:
+            return RunState.WAITING_FOR_DECISION
+        if "approval" in kinds:
+            return RunState.WAITING_FOR_APPROVAL
+        over = self._progress.outcome is not None
+        return RunState.ROLLING_BACK if self._rolling_back and not over else RunState.RUNNING
+
+    def _of(self, *, undo: bool) -> tuple[StageProgress, ...]:
+        return tuple(s for name, s in self._stages.items() if (name in self._undo) is undo)
+
+    def _add(self, stages: Iterable[Stage]) -> None:
+        self._stages |= {stage.name: _pending(stage) for stage in stages}
+
+    def _show_stage(self) -> None:
+        if self._entered:
+            earliest = min(self._entered, key=lambda stage: stage.slug.number)
+            self._update(stage=earliest.slug)
+        else:
+            self._show()
+
+    def _set_step(self, stage: Stage, step: Step) -> None:
+        over = step in (*OVER, Step.FAULT)
+        seconds = self._seconds(stage.name) if over else None
+        known = self._stages[stage.name]
+        self._stages[stage.name] = known.model_copy(update={"step": step, "seconds": seconds})
+        self._show()
+
+    def _set_order(self, stage: Stage, order: Order, **changes: object) -> None:
+        known = self._stages[stage.name]
+        orders = tuple(
+            one.model_copy(update=changes) if one.key == order.key else one for one in known.orders
+        )
+        self._stages[stage.name] = known.model_copy(update={"orders": orders})
+        self._show()
+
+    def _update(self, **changes: object) -> None:
+        self._progress = self._progress.model_copy(update=changes)
+        self._show()
+
+
+def _pending(stage: Stage) -> StageProgress:
+    return StageProgress(
+        stage=stage.slug,
+        number=stage.slug.number,
+        title=stage.title,
+        gated=stage.gated,
+        orders=tuple(
+            OrderProgress(key=order.key, place=order.place, words=str(order))
+            for order in stage.orders
+        ),
+    )
+
+
+def _closed(stage: StageProgress) -> StageProgress:
+    if stage.step in OVER:
+        return stage
+    orders = tuple(
+        order.model_copy(update={"step": Step.LEFT_OUT}) if order.step is Step.PENDING else order
+        for order in stage.orders
+    )
+    # A stage that only waited at its gate did not fail.
+    none_begun = all(order.step is Step.LEFT_OUT for order in orders)
+    step = Step.LEFT_OUT if none_begun else Step.FAULT
+    return stage.model_copy(update={"step": step, "orders": orders})

@@ -1,0 +1,65 @@
+"""What a run has to remember of itself: what it began, what had run before, who is dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from workflows.model.actions.change import Order
+from workflows.model.stages import POINT_OF_NO_RETURN, Slug
+from workflows.planning.plan import Plan, Stage
+from workflows.planning.rollback import Baseline
+
+
+@dataclass
+class Memory:
+    """Everything an undo, a second look and an outcome need to know."""
+
+    baseline: Baseline = field(default_factory=Baseline)
+    begun: dict[Slug, list[Order]] = field(default_factory=dict)
+    """By stage: effects that were, or may have been, begun, each before it acts."""
+    over: set[str] = field(default_factory=set)
+    """The names of the stages whose every order has ended."""
+    undoing: set[Slug] = field(default_factory=set)
+    """Stages whose undo has begun to act."""
+    gone: frozenset[str] = frozenset()
+    """Source nodes on which nothing ran any more when this run began."""
+    dead: dict[str, str] = field(default_factory=dict)
+    """Nodes that were proven dead, and who counts them as down."""
+    waited: timedelta = timedelta()
+    """How long people were waited for since the last look at the estate."""
+    turned_back: str = ""
+    """Why the run goes no further, once that is decided."""
+
+    def register(self, stage: Stage, order: Order) -> None:
+        """Note an effect before it acts: from now on an undo concerns it."""
+        if stage.undo:
+            self.undoing.add(stage.slug)
+        elif order.undo is not None and order not in self.begun.setdefault(stage.slug, []):
+            self.begun[stage.slug].append(order)
+
+    def remember(self, plan: Plan, stages: frozenset[Slug]) -> None:
+        """Take what an earlier run began for this run's own."""
+        for slug in stages:
+            self.begun[slug] = [o for o in plan.stage(slug).orders if o.undo is not None]
+
+    def begun_any(self, *stages: Slug) -> bool:
+        """Whether any of these stages has begun, and not all of them are over."""
+        return any(self.begun.get(slug) for slug in stages) and not all(
+            slug.value in self.over for slug in stages
+        )
+
+    @property
+    def past_return(self) -> bool:
+        """Whether the first graceful stop may have been asked for."""
+        return bool(self.begun.get(POINT_OF_NO_RETURN))
+
+    @property
+    def scheduled_somewhere(self) -> bool:
+        """Whether scheduling runs on one of the clusters, during a roll-back."""
+        if not self.begun.get(Slug.STOP_SCHEDULING):
+            return True
+        if f"{Slug.STOP_SCHEDULING}.undo" in self.over:
+            return True
+        started = Slug.START_SCHEDULING.value in self.over
+        return started and Slug.START_SCHEDULING not in self.undoing

@@ -1,0 +1,150 @@
+"""What the Web UI shows of a run without any query: progress as Markdown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+from workflows.execution.drain_timeout import whom
+from workflows.execution.execution import CHAIN
+from workflows.model.progress import OrderProgress, Progress, StageProgress, Step, Waiting
+from workflows.views.node_progress import chains
+from workflows.views.suggested_answers import Answer, answers, pause, waits
+
+MARKS = {
+    Step.PENDING: "·",
+    Step.WAITING: "…",
+    Step.RUNNING: "▶",
+    Step.DONE: "✔",
+    Step.FAULT: "✖",
+    Step.LEFT_OUT: "-",
+}
+
+MOST_SAID = 5
+
+
+def details(progress: Progress) -> str:
+    """Return the current details of a run: what it waits for, then where everything is."""
+    state = progress.outcome or progress.state.value.replace("_", " ")
+    title = f"**{progress.estate}: {progress.source} → {progress.target}, {state}**"
+    if progress.reason:
+        title += f" ({plain(progress.reason)})"
+    sections = (
+        [title],
+        _paused(progress),
+        *(_waiting(progress, waiting) for waiting in waits(progress)),
+        _table("What is taken back", progress.undo),
+        _table("", progress.stages),
+        _chains(progress),
+        *map(_orders, at_work(progress)),
+        _listed("Exceptions", map(plain, progress.exceptions)),
+        _listed("Findings", (plain(str(finding)) for finding in progress.findings)),
+        _listed("What people said", _said(progress, counted=True)),
+        _listed("Messages that changed nothing", _said(progress, counted=False)),
+    )
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def at_work(progress: Progress) -> tuple[StageProgress, ...]:
+    """Return every stage that is under way: of a roll-back, only what takes back."""
+    if progress.outcome is not None:
+        return ()
+    under_way = (Step.RUNNING, Step.WAITING, Step.FAULT)
+    stages = progress.undo or progress.stages
+    return tuple(stage for stage in stages if stage.step in under_way)
+
+
+def plain(text: str) -> str:
+    """Show what people wrote as they wrote it: nothing of it is Markdown, HTML or control."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+!|~&-])", r"\\\1", printable)
+    return escaped.replace("://", "&#58;//")  # or the Web UI makes a link of every address
+
+
+def _paused(progress: Progress) -> list[str]:
+    said = pause(progress)
+    if said is None:
+        return []
+    why = f" ({plain(said.reason)})" if said.reason else ""
+    words = f"Paused by {plain(said.by) or 'someone'} at {said.at:%Y-%m-%d %H:%M:%S} UTC{why}"
+    return [words, "", "Go on with", "", _item(progress, ("resume", {"by": "..."}))]
+
+
+def _waiting(progress: Progress, waiting: Waiting) -> list[str]:
+    approved = ", ".join(map(plain, waiting.approved_by))
+    lines = [f"Waits since {waiting.since:%Y-%m-%d %H:%M:%S} UTC: {plain(waiting.words)}"]
+    if approved:
+        lines += ["", f"Approved so far by {approved}"]
+    if waiting.left:
+        lines += ["", "Still there when it asked", ""]
+        lines += [f"- {plain(whom(left))}" for left in waiting.left]
+    lines += ["", "Answer with one of", ""]
+    return lines + [_item(progress, answer) for answer in answers(waiting)]
+
+
+def _item(progress: Progress, answer: Answer) -> str:
+    verb, payload = answer
+    return (
+        f"- `temporal workflow signal --workflow-id switchover-{progress.estate} --name {verb} "
+        f"--input '{json.dumps(payload)}'`"
+    )
+
+
+def _table(title: str, stages: Iterable[StageProgress]) -> list[str]:
+    rows = [_row(stage) for stage in stages]
+    if not rows:
+        return []
+    head = ["| | stage | done |", "|---|---|---|"]
+    return [*([f"**{title}**", ""] if title else []), *head, *rows]
+
+
+def _row(stage: StageProgress) -> str:
+    """One row; few columns, since the Web UI leaves no space between them."""
+    done = sum(order.step is Step.DONE for order in stage.orders)
+    gate = ", gated" if stage.gated else ""
+    seconds = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
+    return (
+        f"| {MARKS[stage.step]} | {stage.number} `{stage.stage}`{gate} | "
+        f"{done} of {len(stage.orders)}{seconds} |"
+    )
+
+
+def _chains(progress: Progress) -> list[str]:
+    rows = [
+        f"| {plain(chain.node)} | "
+        + " | ".join(
+            f"{MARKS[link.step]} {link.done} of {link.orders}" if link.orders else ""
+            for link in chain.links
+        )
+        + " |"
+        for chain in chains(progress)
+    ]
+    if not rows:
+        return []
+    stages = " | ".join(f"{slug.number} `{slug}`" for slug in CHAIN)
+    return [f"| node | {stages} |", "|---" * (len(CHAIN) + 1) + "|", *rows]
+
+
+def _orders(stage: StageProgress) -> list[str]:
+    return [f"**{stage.number} {stage.title}**", "", *map(_order, stage.orders)]
+
+
+def _order(order: OrderProgress) -> str:
+    fault = "" if order.fault is None else f": {order.fault.kind}: {plain(order.fault.words)}"
+    skipped = " (left out)" if order.step is Step.LEFT_OUT else ""
+    return f"- {MARKS[order.step]} {plain(order.words)}{skipped}{fault}"
+
+
+def _said(progress: Progress, *, counted: bool) -> Iterator[str]:
+    said = [one for one in progress.said if one.counted is counted]
+    for one in said[-MOST_SAID:]:
+        about = plain(" ".join(filter(None, (one.verb, one.stage, one.node))))
+        by = f" by {plain(one.by)}" if one.by else ""
+        why = f" ({plain(one.reason)})" if one.reason else ""
+        yield f"{about}{by}{why}: {plain(one.effect)}"
+
+
+def _listed(title: str, items: Iterable[str]) -> list[str]:
+    lines = [f"- {item}" for item in items]
+    return [f"**{title}**", "", *lines] if lines else []
