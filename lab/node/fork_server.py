@@ -1,8 +1,9 @@
 """Which process are all machines of a lab forked from?
 
 Run it as ``python -m lab.node.fork_server ROOT BLOCK SERVERS EDGES FD``. It has imported
-everything, so that a machine costs a fork and shares its memory. Its socket FD takes orders from the lab; when the
-lab's own process is gone, whatever ended it, the socket ends and everything here ends with it.
+everything, so that a machine costs a fork and shares its memory. Its socket FD takes orders from
+the lab; when the lab's own process is gone, whatever ended it, the socket ends and everything here
+ends with it.
 """
 
 from __future__ import annotations
