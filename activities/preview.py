@@ -20,80 +20,82 @@ from workflows.model.actions import change as o
 from workflows.model.estate import Estate, Node
 from workflows.model.results import PROTOCOL_SERVERS, SCHEDULING, Service
 from workflows.planning.plan import Plan
-from workflows.planning.preview import Spelled
+from workflows.planning.preview import CommandPreview
 from workflows.ports.contract import Spelling
 
 
-class PlanSpelling(Spelling):
+class CommandPreviews(Spelling):
     """Spells for the same shell, API, load balancer and databases that the hands reach."""
 
     def __init__(self, shell: Shell) -> None:
         self._balancers = drivers(shell)
 
     @activity.defn
-    async def spell_out(self, plan: Plan) -> tuple[Spelled, ...]:
+    async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
         """Return the exact words of every order of the plan."""
         return tuple(
-            Spelled(
-                stage=stage.slug,
-                order=order.key,
-                commands=tuple(self.words(plan.estate, order)),
+            CommandPreview(
+                stage=stage.name,
+                action=action.key,
+                commands=tuple(self.words(plan.estate, action)),
             )
             for stage in plan.stages
-            for order in stage.orders
+            for action in stage.actions
         )
 
-    def words(self, estate: Estate, order: o.Order) -> Iterable[str]:
+    def words(self, estate: Estate, action: o.Action) -> Iterable[str]:
         """Return what one order sends; nothing for an observation, which only looks."""
-        match order:
+        match action:
             case o.Redirect():
                 balancer = estate.load_balancer
-                return self._balancers[balancer.driver].spelled(balancer, order)
-            case o.ProveTraffic():
-                return _proving_traffic(estate, order)
+                return self._balancers[balancer.driver].preview(balancer, action)
+            case o.VerifyTraffic():
+                return _proving_traffic(estate, action)
             case o.SuspendReplication() | o.ResumeReplication():
-                return _replicating(estate, order)
-            case o.AwaitWorkInHand() | o.AwaitSessions() | o.AwaitQueue():
-                return _waiting(estate, order)
-            case o.LookForOrphans():
-                storage = estate.cluster_of(order.node).storage
+                return _replicating(estate, action)
+            case o.AwaitInFlightEvents() | o.AwaitSessions() | o.AwaitQueue():
+                return _waiting(estate, action)
+            case o.FindOrphanedFiles():
+                storage = estate.cluster_of(action.node).storage
                 return _twice((str(linux.orphans(storage)),), estate.timing.reading_interval)
             case _:
-                return (*_looking(estate, order), *_sending(estate, order))
+                return (*_looking(estate, action), *_sending(estate, action))
 
 
-def _sending(estate: Estate, order: o.Order) -> Iterator[str]:
-    match order:
+def _sending(estate: Estate, action: o.Action) -> Iterator[str]:
+    match action:
         case o.StopScheduling():
             yield from (str(requests.operation("stop", service)) for service in SCHEDULING)
         case o.StartScheduling():
-            services = map(Service, order.services)
+            services = map(Service, action.services)
             yield from (str(requests.operation("start", service)) for service in services)
         case o.StopMonitor():
-            yield str(securetransport.stop_monitor(estate.node(order.node)))
+            yield str(securetransport.stop_monitor(estate.node(action.node)))
         case o.StopGracefully():
-            yield _gracefully(estate, order, Service(order.protocol.value))
+            yield _gracefully(estate, action, Service(action.protocol.value))
         case o.StopTransactionManager():
-            yield _gracefully(estate, order, Service.TRANSACTION_MANAGER)
+            yield _gracefully(estate, action, Service.TRANSACTION_MANAGER)
         case o.StopRemaining():
-            yield str(securetransport.stop_all(estate.node(order.node)))
+            yield str(securetransport.stop_all(estate.node(action.node)))
         case o.StartAll():
-            yield str(securetransport.start_all(estate.node(order.node)))
+            yield str(securetransport.start_all(estate.node(action.node)))
         case o.StartMonitor() | o.StartProtocolServer() | o.StartTransactionManager():
-            yield str(securetransport.start(estate.node(order.node), _started(order)))
+            yield str(securetransport.start(estate.node(action.node), _started(action)))
 
 
-def _looking(estate: Estate, order: o.Order) -> Iterator[str]:
+def _looking(estate: Estate, action: o.Action) -> Iterator[str]:
     timing = estate.timing
-    match order:
-        case o.ProveSchedulingStopped():
+    match action:
+        case o.VerifySchedulingStopped():
             looks = tuple(str(requests.state(service)) for service in SCHEDULING)
             yield from _twice(looks, timing.takeover)
-        case o.ProveStopped():
+        case o.VerifyStopped():
             services = (*PROTOCOL_SERVERS, Service.MONITOR)
-            yield from _twice(_statuses(estate.node(order.node), services), timing.reading_interval)
-        case o.ProveServing():
-            node = estate.node(order.node)
+            yield from _twice(
+                _statuses(estate.node(action.node), services), timing.reading_interval
+            )
+        case o.VerifyServing():
+            node = estate.node(action.node)
             services = securetransport.serving(node)
             yield from _twice(_statuses(node, services), timing.reading_interval)
 
@@ -105,58 +107,58 @@ def _statuses(node: Node, services: Iterable[Service]) -> Iterator[str]:
 
 
 def _gracefully(
-    estate: Estate, order: o.StopGracefully | o.StopTransactionManager, service: Service
+    estate: Estate, action: o.StopGracefully | o.StopTransactionManager, service: Service
 ) -> str:
-    return str(securetransport.stop_gracefully(estate.node(order.node), service, order.grace))
+    return str(securetransport.stop_gracefully(estate.node(action.node), service, action.grace))
 
 
 def _started(
-    order: o.StartMonitor | o.StartProtocolServer | o.StartTransactionManager,
+    action: o.StartMonitor | o.StartProtocolServer | o.StartTransactionManager,
 ) -> Service:
-    match order:
+    match action:
         case o.StartMonitor():
             return Service.MONITOR
         case o.StartProtocolServer():
-            return Service(order.protocol.value)
+            return Service(action.protocol.value)
         case o.StartTransactionManager():
             return Service.TRANSACTION_MANAGER
 
 
 def _replicating(
-    estate: Estate, order: o.SuspendReplication | o.ResumeReplication
+    estate: Estate, action: o.SuspendReplication | o.ResumeReplication
 ) -> Iterator[str]:
-    link = estate.link(order.link)
+    link = estate.link(action.link)
     publisher, subscriber = (
         estate.cluster(name).database.name for name in (link.source, link.target)
     )
-    if isinstance(order, o.SuspendReplication):
+    if isinstance(action, o.SuspendReplication):
         yield f"until {subscriber} has confirmed everything that {publisher} has written"
-    yield f"{subscriber}: {links.spelled(estate.replication, link, order)}"
+    yield f"{subscriber}: {links.preview(estate.replication, link, action)}"
 
 
-def _proving_traffic(estate: Estate, order: o.ProveTraffic) -> Iterator[str]:
+def _proving_traffic(estate: Estate, action: o.VerifyTraffic) -> Iterator[str]:
     for probe in estate.load_balancer.probes:
-        if probe.protocol is order.protocol:
+        if probe.protocol is action.protocol:
             yield f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}"
             where = f"on every node that serves {probe.protocol}"
-            yield f"{where}, until one of {order.to} lists it: {requests.SESSIONS}"
+            yield f"{where}, until one of {action.to} lists it: {requests.SESSIONS}"
 
 
 def _waiting(
-    estate: Estate, order: o.AwaitWorkInHand | o.AwaitSessions | o.AwaitQueue
+    estate: Estate, action: o.AwaitInFlightEvents | o.AwaitSessions | o.AwaitQueue
 ) -> Iterator[str]:
     timing = estate.timing
     agree = f"in {timing.readings} readings, {_seconds(timing.reading_interval)} apart"
-    match order:
+    match action:
         case o.AwaitSessions():
-            served = estate.node(order.node).protocols
+            served = estate.node(action.node).protocols
             ports = [f"{port} ({name})" for name, ports in served.items() for port in ports]
             yield f"until nobody is connected to {', '.join(ports)} {agree}: cat {linux.TABLES}"
             yield f"until nobody is listed {agree}: {requests.SESSIONS}"
         case o.AwaitQueue():
             for path in ("events", "transfers"):
                 yield f"until totalCount is 0 {agree}: {requests.counting(path)}"
-        case o.AwaitWorkInHand():
+        case o.AwaitInFlightEvents():
             listing = requests.page("events", {"fields": "id"})
             yield f"until nothing is left of what was listed first: {listing}"
             yield f"then {_seconds(timing.storage_delay)} more"

@@ -11,17 +11,17 @@ from temporalio import activity
 
 from activities.nodes.desired_state import GLANCE
 from activities.runtime.heartbeat import pause, pulse
-from activities.runtime.send_deadline import Fence
+from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.securetransport import admin_requests as requests
 from activities.securetransport.admin_client import Admin
 from activities.securetransport.admin_requests import CLUSTER_SERVICES, Verb
-from activities.securetransport.service_state import Sighting
+from activities.securetransport.service_state import ObservedState
 from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
-from workflows.model.actions.change import ProveSchedulingStopped, StartScheduling, StopScheduling
+from workflows.model.actions.change import StartScheduling, StopScheduling, VerifySchedulingStopped
 from workflows.model.estate import Node
 from workflows.model.results import SCHEDULING, Report, Service, State, changed, seen, unchanged
-from workflows.ports.contract import NodeErrand, Scheduling
+from workflows.ports.contract import NodeInput, Scheduling
 
 LOOKS = 10
 """How often a service is read after it was asked to change, before that counts as not done."""
@@ -34,66 +34,66 @@ class RestScheduling(Scheduling):
         self._admin = admin
 
     @activity.defn
-    async def stop_scheduling(self, errand: NodeErrand[StopScheduling]) -> Report:
+    async def stop_scheduling(self, given: NodeInput[StopScheduling]) -> Report:
         """Leave both stopped; disabled by their options counts as that (section 7)."""
         acted = [
             service
             for service in SCHEDULING
-            if not (await self._read(errand.node, service)).down
-            and await self._bring(errand, service, "stop")
+            if not (await self._read(given.node, service)).down
+            and await self._bring(given, service, "stop")
         ]
-        return _report(errand, SCHEDULING, acted, "stopped")
+        return _report(given, SCHEDULING, acted, "stopped")
 
     @activity.defn
-    async def start_scheduling(self, errand: NodeErrand[StartScheduling]) -> Report:
+    async def start_scheduling(self, given: NodeInput[StartScheduling]) -> Report:
         """Leave the order's services running; NotReady where an option forbids one of them.
 
         What the order leaves out is not even read: it did not run before, and is nobody's business.
         """
-        wanted = tuple(Service(name) for name in errand.order.services)
-        states = {service: await self._read(errand.node, service) for service in wanted}
+        wanted = tuple(Service(name) for name in given.action.services)
+        states = {service: await self._read(given.node, service) for service in wanted}
         for service, sighting in states.items():
             if sighting.state is State.DISABLED:
                 raise NotReady(
-                    f"{errand.node.name}: {service} is disabled by its option; "
+                    f"{given.node.name}: {service} is disabled by its option; "
                     f"set {CLUSTER_SERVICES[service]}.enable to true, then decide `retry`"
                 )
         acted = [
             service
             for service, sighting in states.items()
-            if sighting.state is not State.RUNNING and await self._bring(errand, service, "start")
+            if sighting.state is not State.RUNNING and await self._bring(given, service, "start")
         ]
-        return _report(errand, wanted, acted, "started")
+        return _report(given, wanted, acted, "started")
 
     @activity.defn
-    async def prove_scheduling_stopped(self, errand: NodeErrand[ProveSchedulingStopped]) -> Report:
+    async def verify_scheduling_stopped(self, given: NodeInput[VerifySchedulingStopped]) -> Report:
         """See both stopped, twice, the second time after the takeover time."""
-        node = errand.node
+        node = given.node
         async with pulse():
             await self._require_stopped(node)
-            await pause(errand.timing.takeover)
+            await pause(given.timing.takeover)
             await self._require_stopped(node)
         words = f"no Scheduler or Folder Monitor runs on {node.name}, nor took over"
-        return seen(errand.order, words, datetime.now(UTC))
+        return seen(given.action, words, datetime.now(UTC))
 
     async def _require_stopped(self, node: Node) -> None:
         for service in SCHEDULING:
             sighting = await self._read(node, service)
             if not sighting.down:
                 raise NotReady(
-                    f"{node.name}: {service} is {sighting.state} ({sighting.words}), expected "
+                    f"{node.name}: {service} is {sighting.state} ({sighting.text}), expected "
                     "stopped; look whether it moved there from another Server, then decide `retry`"
                 )
 
-    async def _read(self, node: Node, service: Service) -> Sighting:
+    async def _read(self, node: Node, service: Service) -> ObservedState:
         sighting = await self._admin.cluster_service(node, service)
         return sighting.known(f"{node.name}: {service}")
 
-    async def _bring(self, errand: NodeErrand[Any], service: Service, verb: Verb) -> bool:
+    async def _bring(self, given: NodeInput[Any], service: Service, verb: Verb) -> bool:
         """Send one operation and read it back; a lost reply is resolved by reading."""
-        node, lost = errand.node, None
-        within = Fence.of_this_attempt().pass_()
-        with effect(errand, f"{verb} {service} on {node.name}"):
+        node, lost = given.node, None
+        within = SendDeadline.of_this_attempt().require()
+        with effect(given, f"{verb} {service} on {node.name}"):
             try:
                 await self._admin.operate(node, requests.operation(verb, service), within)
             except OutcomeUnknown as silence:
@@ -111,10 +111,10 @@ class RestScheduling(Scheduling):
 
 
 def _report(
-    errand: NodeErrand[Any], asked: Sequence[Service], acted: Sequence[Service], done: str
+    given: NodeInput[Any], asked: Sequence[Service], acted: Sequence[Service], done: str
 ) -> Report:
-    node, now = errand.node.name, datetime.now(UTC)
+    node, now = given.node.name, datetime.now(UTC)
     if not acted:
         words = f"{' and '.join(asked)}: {done} already on {node}"
-        return unchanged(errand.order, words, now)
-    return changed(errand.order, f"{' and '.join(acted)} {done} on {node}", now)
+        return unchanged(given.action, words, now)
+    return changed(given.action, f"{' and '.join(acted)} {done} on {node}", now)

@@ -22,8 +22,8 @@ from workflows.errors import Unreachable
 from workflows.model.actions.observe import ObserveTemporal
 from workflows.model.observations import TemporalReading
 from workflows.model.results import Finding
-from workflows.ports.contract import Errand, Orchestration
-from workflows.preflight.report import Direction, Verdict, remembered
+from workflows.ports.contract import ActionInput, Orchestration
+from workflows.preflight.report import Direction, ReadinessReport, remembered
 from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ MOST_RUNS = 50
 """How far back a run is looked for: an estate is checked often, and mostly in one direction."""
 
 
-class TemporalItself(Orchestration):
+class TemporalReader(Orchestration):
     """The Temporal server that the worker itself works for."""
 
     def __init__(self, client: Client, task_queue: str = TASK_QUEUE) -> None:
@@ -50,9 +50,9 @@ class TemporalItself(Orchestration):
         self._queue = task_queue
 
     @activity.defn
-    async def observe_temporal(self, errand: Errand[ObserveTemporal]) -> TemporalReading:
+    async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
-        estate, asks = errand.order.estate, errand.operation.identity
+        estate, asks = given.action.estate, given.operation.identity
         async with pulse():
             run, completed, missing, builds = await asyncio.gather(
                 self._read(estate, lambda: self._open_run(estate, asks)),
@@ -68,11 +68,11 @@ class TemporalItself(Orchestration):
             missing_attributes=_or(missing, ()),
             builds=_or(builds, {}),
             # A server that does not answer is one finding, whatever was asked of it.
-            trouble=tuple({one.name: one for one in found}.values()),
+            error=tuple({one.name: one for one in found}.values()),
         )
 
     @activity.defn
-    async def last_readiness(self, direction: Direction) -> Verdict | None:
+    async def last_readiness(self, direction: Direction) -> ReadinessReport | None:
         """Return the newest verdict about this switchover; None where nobody finds one."""
         query = (
             f"WorkflowType = 'Readiness' AND {ESTATE.name} = '{direction.estate}' "

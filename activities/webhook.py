@@ -17,7 +17,7 @@ from activities.transport.tls import trust
 from workflows.errors import AccessRefused, BadInput, Refused, Unreachable
 from workflows.model.progress import Notice
 from workflows.model.site_policy import Webhook
-from workflows.ports.contract import NoticeErrand, Notices
+from workflows.ports.contract import NoticeInput, Notices
 
 ANSWERS_WITHIN = 5.0
 """Seconds."""
@@ -71,22 +71,22 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     return f"v1={digest}"
 
 
-class SignedNotices(Notices):
+class SignedWebhook(Notices):
     """Posts notices as JSON, signed with the webhook's secret."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
     @activity.defn
-    async def tell(self, errand: NoticeErrand) -> None:
+    async def tell(self, given: NoticeInput) -> None:
         """Post the notice, signed.
 
         Raises:
             Unreachable: nobody took it yet.
             Refused: it was refused, and will be again.
         """
-        hook = resolved(self._secrets, errand.webhook)
-        status = await _post(hook, errand.notice)
+        hook = resolved(self._secrets, given.webhook)
+        status = await _post(hook, given.notice)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return
         answered = f"{hook.name}: answered {status}"

@@ -41,9 +41,9 @@ def spawn(
         )
 
 
-async def ended(process: subprocess.Popen[bytes], patience: float) -> bool:
-    """Wait for a program to end; say whether it did within *patience* seconds."""
-    deadline = asyncio.get_running_loop().time() + patience
+async def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a program to end; say whether it did within *seconds* seconds."""
+    deadline = asyncio.get_running_loop().time() + seconds
     while process.poll() is None:
         if asyncio.get_running_loop().time() > deadline:
             return False
@@ -52,12 +52,12 @@ async def ended(process: subprocess.Popen[bytes], patience: float) -> bool:
 
 
 async def end(
-    process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, patience: float = 5
+    process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, seconds: float = 5
 ) -> None:
     """Ask a program to end, wait, and leave nothing of its process group."""
     if process.poll() is None:
         process.send_signal(how)
-        await ended(process, patience)
+        await ended(process, seconds)
     with suppress(ProcessLookupError):  # it ended, and so did every child of it
         os.killpg(process.pid, signal.SIGKILL)
-    await ended(process, patience)
+    await ended(process, seconds)

@@ -157,7 +157,7 @@ def status(
     """Show where a run is, once."""
     sight = asked(lambda temporal: look(temporal.run(estate, run_id)))
     if sight.progress is None:
-        raise Stop(sight.trouble or "the run has no plan yet")
+        raise Stop(sight.error or "the run has no plan yet")
     if as_json:
         print_json(sight.progress.model_dump(mode="json"))
     else:
@@ -220,8 +220,8 @@ async def _begin(temporal: Temporal, request: Request, *, wait: bool) -> None:
         _end(console, await watch(run, console))
     elif sight.over:
         _end(console, await outcome_of(run))
-    elif sight.trouble:
-        console.print(sight.trouble, style="yellow", soft_wrap=True)
+    elif sight.error:
+        console.print(sight.error, style="yellow", soft_wrap=True)
 
 
 def _complain(why: object, code: int) -> int:

@@ -8,20 +8,20 @@ from contextlib import asynccontextmanager
 from temporalio.client import Client
 
 from activities.configuration.activities import RestConfigurations
-from activities.drain.activities import NodeWaits
+from activities.drain.activities import DrainActivities
 from activities.estate_files import EstateFiles
 from activities.load_balancer.activities import LoadBalancers
 from activities.nodes.activities import SshNodes
-from activities.nodes.service_status import Survey
-from activities.preview import PlanSpelling
+from activities.nodes.service_status import ServiceStatusReader
+from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.scheduling import RestScheduling
 from activities.securetransport.admin_client import Admin
 from activities.storage.activities import SshStorages
-from activities.temporal import TemporalItself
+from activities.temporal import TemporalReader
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
-from activities.webhook import SignedNotices
+from activities.webhook import SignedWebhook
 from worker.settings import Settings
 from worker.worker import Hands
 
@@ -35,16 +35,16 @@ async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]
     try:
         yield Hands(
             planning=EstateFiles(settings.estates, settings.records, secrets),
-            spelling=PlanSpelling(shell),
+            spelling=CommandPreviews(shell),
             nodes=SshNodes(shell, admin),
             scheduling=RestScheduling(admin),
-            waits=NodeWaits(shell, admin),
+            waits=DrainActivities(shell, admin),
             traffic=LoadBalancers(shell, admin, secrets),
             databases=ReplicationLinks(secrets),
-            configurations=RestConfigurations(Survey(shell), admin),
+            configurations=RestConfigurations(ServiceStatusReader(shell), admin),
             storages=SshStorages(shell),
-            orchestration=TemporalItself(client),
-            notices=SignedNotices(secrets),
+            orchestration=TemporalReader(client),
+            notices=SignedWebhook(secrets),
         )
     finally:
         await shell.close()

@@ -12,15 +12,16 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from worker.unreachable_budget import Patience
 from workflows.errors import OutcomeUnknown, Unreachable
-from workflows.ports.contract import Errand, Waits
+from workflows.ports.contract import ActionInput, Waits
 
 WAITS = frozenset(
-    wait.__name__ for wait in (Waits.await_work_in_hand, Waits.await_sessions, Waits.await_queue)
+    wait.__name__
+    for wait in (Waits.await_in_flight_events, Waits.await_sessions, Waits.await_queue)
 )
 """What ends at once when it is cancelled: nothing happens anywhere because of it."""
 
 
-class Conduct(Interceptor):
+class AttemptInterceptor(Interceptor):
     """Every attempt's manners, the same for all hands.
 
     * A cancel request never interrupts an effect: its attempt goes on to its own end.
@@ -45,13 +46,13 @@ class _Attempts(ActivityInboundInterceptor):
         self._patience = patience
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's
-        info, errand = activity.info(), input.args[0] if input.args else None
+        info, given = activity.info(), input.args[0] if input.args else None
         key, began = (info.workflow_run_id or "", info.activity_id), self._patience.now()
         try:
             result = await self._attempt(info.activity_type, input)
         except Unreachable as silence:
-            if isinstance(errand, Errand):
-                limit = errand.timing.unreachable_patience
+            if isinstance(given, ActionInput):
+                limit = given.timing.unreachable_timeout
                 self._patience.spend(key, began, limit, silence)
             raise
         except BaseException:

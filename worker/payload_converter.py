@@ -13,7 +13,7 @@ from temporalio.contrib.pydantic import PydanticPayloadConverter
 from worker.failure_converter import CONVERTER as PLAIN
 
 
-class LenientPayloads(PydanticPayloadConverter):
+class LenientPayloadConverter(PydanticPayloadConverter):
     """Never fails where anything may come: at a run's input, its signals and its updates.
 
     The SDK would drop such a signal unseen, and try such an input again for ever.
@@ -35,5 +35,5 @@ class LenientPayloads(PydanticPayloadConverter):
         return value
 
 
-CONVERTER = replace(PLAIN, payload_converter_class=LenientPayloads)
+CONVERTER = replace(PLAIN, payload_converter_class=LenientPayloadConverter)
 """What the worker's client speaks: values, failures for people, and patience with both."""

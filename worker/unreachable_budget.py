@@ -19,7 +19,7 @@ Key = tuple[str, str]
 """The run and the activity's id, which an order keeps from attempt to attempt."""
 
 
-class GivenUp(ApplicationError):
+class UnreachableTimeout(ApplicationError):
     """A place did not answer for as long as its estate allows: the engine shall not go on."""
 
     def __init__(self, silence: Unreachable) -> None:
@@ -48,14 +48,14 @@ class Patience:
         return self._clock()
 
     def spend(self, key: Key, began: float, limit: timedelta, silence: Unreachable) -> None:
-        """Count an attempt that reached nobody; GivenUp where that was so for too long."""
+        """Count an attempt that reached nothing; UnreachableTimeout after too many of them."""
         now, before = self._clock(), self._silences.get(key)
         since = began if now - began <= REACHED else now
         if before is not None and now - before.until <= REACHED:
             since = before.since
         if now - since >= limit.total_seconds():
             self.renew(key)
-            raise GivenUp(silence) from silence
+            raise UnreachableTimeout(silence) from silence
         # What no attempt of this worker has added to for so long has ended, or gone elsewhere.
         self._silences = {k: s for k, s in self._silences.items() if now - s.until <= REACHED}
         self._silences[key] = _Silence(since, now)

@@ -15,7 +15,7 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 import workflows
 from worker.build_id import build_id
-from worker.interceptor import Conduct
+from worker.interceptor import AttemptInterceptor
 from workflows.activity_options import TASK_QUEUE
 from workflows.plan_review import PlanReview
 from workflows.ports.contract import (
@@ -95,7 +95,7 @@ def build_worker(client: Client, hands: Hands) -> Worker:
         # Only tells which code this is (check `workers_differ`): without a deployment it changes
         # nothing about who gets which task.
         build_id=build_id(),
-        interceptors=[Conduct(GRACE)],
+        interceptors=[AttemptInterceptor(GRACE)],
         max_concurrent_activities=AT_ONCE,
         graceful_shutdown_timeout=GRACE,
         # With the default of a minute, what people see of a wait would be a minute old.

@@ -100,7 +100,7 @@ def prove(timing: Timing) -> ActivityConfig:
     longest = timedelta(minutes=10)
     return ActivityConfig(
         start_to_close_timeout=longest,
-        schedule_to_close_timeout=longest + timing.unreachable_patience,
+        schedule_to_close_timeout=longest + timing.unreachable_timeout,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=_AGAIN,
     )
@@ -115,7 +115,7 @@ def call(timing: Timing) -> ActivityConfig:
     return ActivityConfig(
         start_to_close_timeout=_FENCED,
         # Room for the attempt under way when the patience ends, and says what is the matter.
-        schedule_to_close_timeout=timing.unreachable_patience + 2 * _FENCED,
+        schedule_to_close_timeout=timing.unreachable_timeout + 2 * _FENCED,
         # Only what undo or a pause interrupts is cancelled, and an effect in flight is finished.
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         retry_policy=_AGAIN,
@@ -128,8 +128,8 @@ def command(longest: timedelta, timing: Timing) -> ActivityConfig:
     Every attempt attaches to the same claim, so that a dead worker costs a heartbeat timeout.
     """
     return ActivityConfig(
-        start_to_close_timeout=longest + timing.unreachable_patience,
-        schedule_to_close_timeout=longest + 2 * timing.unreachable_patience,
+        start_to_close_timeout=longest + timing.unreachable_timeout,
+        schedule_to_close_timeout=longest + 2 * timing.unreachable_timeout,
         heartbeat_timeout=HEARTBEAT,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         retry_policy=_AGAIN,
@@ -141,7 +141,7 @@ def statement(timing: Timing) -> ActivityConfig:
     return ActivityConfig(
         **{
             **call(timing),
-            "schedule_to_close_timeout": timing.replication_patience + timing.unreachable_patience,
+            "schedule_to_close_timeout": timing.replication_timeout + timing.unreachable_timeout,
             "retry_policy": _SOON,
         }
     )

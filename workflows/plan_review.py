@@ -10,15 +10,15 @@ from temporalio.exceptions import ActivityError
 
 from workflows import activity_options as policies
 from workflows.errors import SwitchoverError
-from workflows.execution.dispatch import Errands
+from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
 from workflows.execution.observe import observe
 from workflows.model.checks import Severity
 from workflows.model.request import parse_request
 from workflows.model.results import Finding
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.planning.preview import Review, Spelled, review
+from workflows.planning.preview import CommandPreview, Review, review
 from workflows.ports.contract import Planning, Spelling
 from workflows.preflight.evaluate import first_look
 
@@ -35,15 +35,15 @@ class PlanReview:
         """
         plan = await make_plan(parse_request(given))
         quiet = _without_markers(plan)
-        errands = Errands(quiet, workflow.info().run_id)
-        (readings, found), spelled, unkept = await asyncio.gather(
-            observe(errands, plan.stage(Slug.CHECK_PREREQUISITES).waves),
+        dispatcher = Dispatcher(quiet, workflow.info().run_id)
+        (readings, found), preview, unkept = await asyncio.gather(
+            observe(dispatcher, plan.stage(StageName.CHECK_PREREQUISITES).waves),
             _spell_out(plan),
             _keep(plan),
         )
         # The same findings that stage 0 would judge now.
         _, findings = first_look(quiet, readings, workflow.now(), found)
-        return review(plan, readings, spelled, unkept + findings)
+        return review(plan, readings, preview, unkept + findings)
 
 
 def _without_markers(plan: Plan) -> Plan:
@@ -53,9 +53,9 @@ def _without_markers(plan: Plan) -> Plan:
     return plan.model_copy(update={"estate": estate})
 
 
-async def _spell_out(plan: Plan) -> tuple[Spelled, ...]:
+async def _spell_out(plan: Plan) -> tuple[CommandPreview, ...]:
     config = policies.saying(policies.PLAN, "spell out every order")
-    return await workflow.execute_activity_method(Spelling.spell_out, plan, **config)
+    return await workflow.execute_activity_method(Spelling.preview_commands, plan, **config)
 
 
 async def _keep(plan: Plan) -> tuple[Finding, ...]:

@@ -13,18 +13,18 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from workflows import activity_options as policies
 from workflows.errors import BadInput, SwitchoverError
 from workflows.execution.context import Run
-from workflows.execution.dispatch import Errands
+from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Conclusion, Execution
 from workflows.execution.fetch_plan import make_plan
 from workflows.model.decisions import VERBS, Verb
-from workflows.model.progress import Notice, Outcome, Progress, RunState, Waiting
+from workflows.model.progress import Notice, Outcome, Progress, RunStatus, Waiting
 from workflows.model.request import Request, parse_request
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.ports.contract import NoticeErrand, Notices, Planning
-from workflows.run.inbox import Desk
-from workflows.run.progress_tracker import Board
-from workflows.run.state import Memory
+from workflows.ports.contract import NoticeInput, Notices, Planning
+from workflows.run.inbox import Inbox
+from workflows.run.progress_tracker import ProgressTracker
+from workflows.run.state import RunState
 from workflows.search_attributes import ESTATE, STAGE, STATE
 from workflows.views.progress_markdown import details
 
@@ -35,8 +35,8 @@ class Switchover:
 
     @workflow.init
     def __init__(self, *given: Any) -> None:  # noqa: ANN401, ARG002 - Temporal gives run's input
-        self._desk = Desk(workflow.now)
-        self._board: Board | None = None
+        self._inbox = Inbox(workflow.now)
+        self._tracker: ProgressTracker | None = None
         self._plan: Plan | None = None
         self._shown: tuple[str, str] = ("", "")
         self._told: list[asyncio.Task[None]] = []
@@ -53,7 +53,7 @@ class Switchover:
                 await asyncio.shield(work)
             except asyncio.CancelledError:
                 # Not the work but the run was cancelled: waits end, effects are finished.
-                self._desk.cancel()
+                self._inbox.cancel()
             except SwitchoverError:
                 break  # raised below, where there is nothing left to wait for
         return work.result()
@@ -61,12 +61,12 @@ class Switchover:
     @workflow.query(name="status", description="Where the run is, and what it waits for")
     def status(self) -> Progress | None:
         """Return the progress; None until there is a plan."""
-        if self._board is None:
+        if self._tracker is None:
             return None
-        progress = self._board.progress
-        paused = self._desk.paused and progress.outcome is None
-        state = RunState.PAUSED if paused else progress.state
-        return progress.model_copy(update={"said": tuple(self._desk.said), "state": state})
+        progress = self._tracker.progress
+        paused = self._inbox.paused and progress.outcome is None
+        state = RunStatus.PAUSED if paused else progress.state
+        return progress.model_copy(update={"messages": tuple(self._inbox.messages), "state": state})
 
     @workflow.query(name="plan", description="What is done, in which order, on which estate")
     def plan(self) -> Plan | None:
@@ -75,65 +75,67 @@ class Switchover:
 
     async def _switch_over(self, request: Request) -> Outcome:
         plan = self._plan = await make_plan(request)
-        board = self._board = Board(plan, _at_first(request, plan), workflow.now, self._show)
-        self._desk.open(plan, board)
-        run = Run(plan, request, board, self._desk, Memory(), Errands(plan, _identity()))
+        tracker = self._tracker = ProgressTracker(
+            plan, _at_first(request, plan), workflow.now, self._show
+        )
+        self._inbox.open(plan, tracker)
+        run = Run(plan, request, tracker, self._inbox, RunState(), Dispatcher(plan, _identity()))
         try:
             conclusion = await Execution(run, self._tell).run()
         except SwitchoverError as refusal:
-            board.close("failed")
+            tracker.close("failed")
             await self._tell_end("failed", str(refusal))
             raise
         return await self._close(conclusion)
 
     async def _close(self, conclusion: Conclusion) -> Outcome:
-        assert self._board is not None  # noqa: S101 - there is a plan, or nothing ends here
-        self._board.close(conclusion.outcome)
-        progress = self._board.progress
+        assert self._tracker is not None  # noqa: S101 - there is a plan, or nothing ends here
+        self._tracker.close(conclusion.outcome)
+        progress = self._tracker.progress
         result = Outcome(
             **progress.model_dump(
                 include={"estate", "source", "target", "reason", "identity", "plan_hash", "started"}
             ),
             outcome=conclusion.outcome,
-            words=conclusion.words,
+            message=conclusion.message,
             ended=workflow.now(),
             seconds=(workflow.now() - progress.started).total_seconds(),
-            drain_seconds=self._board.drained.total_seconds(),
-            stages=self._board.outcomes(undo=False),
-            undone=self._board.outcomes(undo=True),
+            drain_seconds=self._tracker.drained.total_seconds(),
+            stages=self._tracker.outcomes(undo=False),
+            rolled_back_stages=self._tracker.outcomes(undo=True),
             exceptions=progress.exceptions,
-            decisions=tuple(self._desk.said),
+            decisions=tuple(self._inbox.messages),
             findings=progress.findings,
         )
         _, record = await asyncio.gather(
-            self._tell_end(conclusion.outcome, conclusion.words), _kept(result)
+            self._tell_end(conclusion.outcome, conclusion.message), _kept(result)
         )
         return result.model_copy(update={"record": record})
 
     def _tell(self, waiting: Waiting) -> None:
         """Tell the estate's webhook that someone is waited for; nothing waits for that."""
-        notice = self._notice("waiting", waiting.stage, waiting.words, answers=waiting.answers)
+        notice = self._notice("waiting", waiting.stage, waiting.message, answers=waiting.answers)
         if notice is not None:
             config = policies.saying(policies.TELL, f"tell that {waiting.stage} waits")
             self._told.append(asyncio.create_task(_sent(notice, config)))
 
-    async def _tell_end(self, outcome: str, words: str) -> None:
+    async def _tell_end(self, outcome: str, message: str) -> None:
         for task in self._told:
             task.cancel()  # what it told is no longer so
         await asyncio.gather(*self._told, return_exceptions=True)
-        assert self._board is not None  # noqa: S101 - as above
-        notice = self._notice("ended", self._board.progress.stage, words, outcome=outcome)
+        assert self._tracker is not None  # noqa: S101 - as above
+        notice = self._notice("ended", self._tracker.progress.stage, message, outcome=outcome)
         if notice is not None:
             await _sent(notice, policies.saying(policies.TELL_THE_END, "tell how the run ended"))
 
     def _notice(
         self,
         kind: Literal["waiting", "ended"],
-        stage: Slug,
-        words: str,
+        stage: StageName,
+        message: str,
         answers: tuple[str, ...] = (),
         outcome: str | None = None,
-    ) -> NoticeErrand | None:
+    ) -> NoticeInput | None:
         plan, info = self._plan, workflow.info()
         if plan is None or plan.estate.webhook is None:
             return None
@@ -146,11 +148,11 @@ class Switchover:
             workflow_id=info.workflow_id,
             run_id=info.run_id,
             stage=stage,
-            words=words,
+            message=message,
             answers=answers,
             outcome=outcome,
         )
-        return NoticeErrand(webhook=plan.estate.webhook, notice=notice)
+        return NoticeInput(webhook=plan.estate.webhook, notice=notice)
 
     def _listen(self) -> None:
         """Take every verb as a signal and as an update of the same name."""
@@ -158,23 +160,23 @@ class Switchover:
             self._listen_for(verb)
 
         def unknown(name: str, _: Sequence[RawValue]) -> None:
-            self._desk.note_unknown(name)
+            self._inbox.record_unknown(name)
             self._show()
 
         workflow.set_dynamic_signal_handler(unknown)
 
     def _listen_for(self, verb: Verb) -> None:
         def signal(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
-            self._desk.take(verb, given, "signal")
+            self._inbox.take(verb, given, "signal")
             self._show()
 
         def update(*given: Any) -> str:  # noqa: ANN401 - whatever was sent
-            words = self._desk.take(verb, given, "update")
+            message = self._inbox.take(verb, given, "update")
             self._show()
-            return words
+            return message
 
         def refuse(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
-            objection = self._desk.objection(verb, given)
+            objection = self._inbox.objection(verb, given)
             if objection is not None:
                 # Nobody is to try again by itself what cannot apply.
                 raise ApplicationError(objection, type=BadInput.__name__, non_retryable=True)
@@ -209,9 +211,9 @@ async def _kept(outcome: Outcome) -> str | None:
         return None
 
 
-async def _sent(errand: NoticeErrand, config: workflow.ActivityConfig) -> None:
+async def _sent(given: NoticeInput, config: workflow.ActivityConfig) -> None:
     try:
-        await workflow.execute_activity_method(Notices.tell, errand, **config)
+        await workflow.execute_activity_method(Notices.tell, given, **config)
     except ActivityError as error:
         workflow.logger.warning("nobody took the notice: %s", error.cause)
 
@@ -240,7 +242,7 @@ def _at_first(request: Request, plan: Plan) -> Progress:
         identity=_identity(),
         plan_hash=plan.hash,
         variant=plan.variant,
-        state=RunState.RUNNING,
+        state=RunStatus.RUNNING,
         started=workflow.info().start_time,
-        stage=Slug.CHECK_PREREQUISITES,
+        stage=StageName.CHECK_PREREQUISITES,
     )

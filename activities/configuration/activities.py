@@ -13,7 +13,7 @@ from temporalio import activity
 
 from activities.configuration.cluster import ClusterObserver
 from activities.nodes.desired_state import GLANCE
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import pause, pulse
 from activities.runtime.partial_reading import tolerant
 from activities.securetransport import admin_responses as answers
@@ -23,7 +23,7 @@ from workflows.model.actions.observe import CompareConfiguration, ObserveCluster
 from workflows.model.estate import Cluster, Node
 from workflows.model.observations import ClusterReading, Difference, ParityReading
 from workflows.model.results import Finding
-from workflows.ports.contract import BothErrand, ClusterErrand, Configurations
+from workflows.ports.contract import ClusterInput, ClusterPairInput, Configurations
 
 UNREADABLE = "configuration_unreadable"
 OPTIONS = "options_differ"
@@ -64,57 +64,57 @@ class Compared:
 class RestConfigurations(Configurations):
     """Both clusters' configuration, over the admin REST APIs."""
 
-    def __init__(self, survey: Survey, admin: Admin) -> None:
+    def __init__(self, survey: ServiceStatusReader, admin: Admin) -> None:
         self._observer = ClusterObserver(survey, admin)
         self._admin = admin
 
     @activity.defn
-    async def observe_cluster(self, errand: ClusterErrand[ObserveCluster]) -> ClusterReading:
+    async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         async with pulse():
-            return await self._observer.read(errand)
+            return await self._observer.read(given)
 
     @activity.defn
     async def compare_configuration(
-        self, errand: BothErrand[CompareConfiguration]
+        self, given: ClusterPairInput[CompareConfiguration]
     ) -> ParityReading:
         """Name what differs; what cannot be read is in the reading's trouble, never an error."""
-        place = errand.target.name
+        place = given.target.name
         async with pulse():
             found = await tolerant(
-                lambda: self._twice(errand),
+                lambda: self._twice(given),
                 place,
                 UNREADABLE,
                 nonsense=UNREADABLE,
                 within=COMPARED_WITHIN,
             )
         if isinstance(found, Finding):
-            return ParityReading(place=place, trouble=(found,))
+            return ParityReading(place=place, error=(found,))
         return ParityReading(
             place=place, compared=dict(found.numbers), differences=tuple(_told(found.differences))
         )
 
-    async def _twice(self, errand: BothErrand[CompareConfiguration]) -> Compared:
+    async def _twice(self, given: ClusterPairInput[CompareConfiguration]) -> Compared:
         """Look again where something differs: replication takes its time."""
-        first = await self._compare(errand)
+        first = await self._compare(given)
         if not first.differences:
             return first
         await pause(GLANCE)
-        second = await self._compare(errand)
+        second = await self._compare(given)
         known = {(one.check, one.place, one.item) for one in first.differences}
         return Compared(
             second.numbers,
             tuple(d for d in second.differences if (d.check, d.place, d.item) in known),
         )
 
-    async def _compare(self, errand: BothErrand[CompareConfiguration]) -> Compared:
-        source, target = errand.source, errand.target
+    async def _compare(self, given: ClusterPairInput[CompareConfiguration]) -> Compared:
+        source, target = given.source, given.target
         of_source = ((source, node) for node in (source.servers[0], *source.edges))
         of_target = ((target, node) for node in (target.servers[0], *target.edges))
         nodes = [*of_source, *of_target]
         options, lists = await asyncio.gather(
             asyncio.gather(*(self._options(cluster, node) for cluster, node in nodes)),
-            asyncio.gather(*(self._list(errand, resource) for resource in LISTS)),
+            asyncio.gather(*(self._list(given, resource) for resource in LISTS)),
         )
         known = {node.name: found for (_, node), found in zip(nodes, options, strict=True)}
         differences = [
@@ -124,17 +124,17 @@ class RestConfigurations(Configurations):
         numbers = {"options": sum(map(len, options))}
         for resource, (here, there) in zip(LISTS, lists, strict=True):
             numbers[resource] = here[0] + there[0]
-            differences += _lists_differ(LISTS[resource], errand, here, there)
+            differences += _lists_differ(LISTS[resource], given, here, there)
         return Compared(numbers, tuple(differences))
 
     async def _options(self, cluster: Cluster, node: Node) -> Options:
         return shared(await self._admin.options(node), cluster, node)
 
     async def _list(
-        self, errand: BothErrand[CompareConfiguration], resource: str
+        self, given: ClusterPairInput[CompareConfiguration], resource: str
     ) -> tuple[Names, Names]:
         here, there = await asyncio.gather(
-            *(self._names(side.servers[0], resource) for side in (errand.source, errand.target))
+            *(self._names(side.servers[0], resource) for side in (given.source, given.target))
         )
         return here, there
 
@@ -202,9 +202,9 @@ def _options_differ(known: Mapping[str, Options], nodes: tuple[Node, ...]) -> It
 
 
 def _lists_differ(
-    check: str, errand: BothErrand[CompareConfiguration], here: Names, there: Names
+    check: str, given: ClusterPairInput[CompareConfiguration], here: Names, there: Names
 ) -> Iterator[Difference]:
-    source, target = errand.source.name, errand.target.name
+    source, target = given.source.name, given.target.name
     sides = ((source, here[1] - there[1]), (target, there[1] - here[1]))
     by_name = here[0] == len(here[1]) and there[0] == len(there[1])
     for side, names in sides if by_name else ():

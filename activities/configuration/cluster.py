@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from activities.nodes import linux
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import tolerant
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import Admin
@@ -19,7 +19,7 @@ from workflows.model.actions.observe import ObserveCluster
 from workflows.model.estate import Node
 from workflows.model.observations import ClusterReading, Member
 from workflows.model.results import Finding
-from workflows.ports.contract import ClusterErrand
+from workflows.ports.contract import ClusterInput
 
 T = TypeVar("T")
 
@@ -39,18 +39,18 @@ _ON = frozenset({"true", "on", "yes", "enabled", "1"})
 class ClusterObserver:
     """Reads it all from one Server, over its shell and its admin API side by side."""
 
-    survey: Survey
+    survey: ServiceStatusReader
     admin: Admin
 
-    async def read(self, errand: ClusterErrand[ObserveCluster]) -> ClusterReading:
+    async def read(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
         """Return everything that could be read, and why the rest could not."""
-        node = errand.node
+        node = given.node
         members, edges, queue, maintenance, orphans = await asyncio.gather(
             tolerant(lambda: self._members(node), node.name, API),
             tolerant(lambda: self._edges(node), node.name, API),
             tolerant(lambda: self._queue(node), node.name, API),
             tolerant(lambda: self._maintenance(node), node.name, API),
-            tolerant(lambda: self._orphans(errand), node.name, STORAGE),
+            tolerant(lambda: self._orphans(given), node.name, STORAGE),
         )
         results = (members, edges, queue, maintenance, orphans)
         events, oldest = _or(queue, (None, None))
@@ -62,7 +62,7 @@ class ClusterObserver:
             oldest_event=oldest,
             orphans=_or(orphans, ()),
             maintenance=_or(maintenance, ()),
-            trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+            error=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
         )
 
     async def _members(self, node: Node) -> tuple[Member, ...]:
@@ -99,10 +99,10 @@ class ClusterObserver:
         options = await self.admin.options(node)
         return switched_on(options, MAINTENANCE, node.name)
 
-    async def _orphans(self, errand: ClusterErrand[ObserveCluster]) -> tuple[str, ...]:
-        found = await self.survey.orphans(errand.node, errand.storage)
-        now = linux.parse_clock((await self.survey.expect(errand.node, linux.clock())).out)
-        return unchanged_since(found, now - errand.limits.orphan_age)
+    async def _orphans(self, given: ClusterInput[ObserveCluster]) -> tuple[str, ...]:
+        found = await self.survey.orphans(given.node, given.storage)
+        now = linux.parse_clock((await self.survey.expect(given.node, linux.clock())).out)
+        return unchanged_since(found, now - given.limits.orphan_age)
 
 
 def parse_members(body: object, place: str) -> tuple[Member, ...]:

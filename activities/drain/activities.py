@@ -10,45 +10,45 @@ from temporalio import activity
 
 from activities.drain.eta import Trend
 from activities.drain.session_watch import SILENT, UNREAD, SessionWatch
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import pause, pulse
 from activities.runtime.partial_reading import tolerant, troubles
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Shell
 from workflows.model.actions.change import (
+    AwaitInFlightEvents,
     AwaitQueue,
     AwaitSessions,
-    AwaitWorkInHand,
-    LookAtQueue,
-    LookAtSessions,
+    ReadQueue,
+    ReadSessions,
 )
 from workflows.model.estate import Node, Timing
-from workflows.model.results import Finding, QueueLeft, Report, SessionsLeft, seen
-from workflows.ports.contract import NodeErrand, SessionErrand, Waits
+from workflows.model.results import Finding, RemainingQueue, RemainingSessions, Report, seen
+from workflows.ports.contract import NodeInput, SessionInput, Waits
 
 NAMED = 20
 """Events that a look describes."""
 
 
-class NodeWaits(Waits):
+class DrainActivities(Waits):
     """Reads a node's sockets over its shell, and sessions, events and transfers over its API."""
 
     def __init__(self, shell: Shell, admin: Admin) -> None:
-        self._survey = Survey(shell)
+        self._survey = ServiceStatusReader(shell)
         self._admin = admin
 
     @activity.defn
-    async def await_work_in_hand(self, errand: NodeErrand[AwaitWorkInHand]) -> Report:
-        """Return once every event queued at the first reading has ended; heartbeats QueueLeft."""
-        node, timing, trend = errand.node, errand.timing, Trend()
+    async def await_in_flight_events(self, given: NodeInput[AwaitInFlightEvents]) -> Report:
+        """Return once every event of the first reading has ended; heartbeats RemainingQueue."""
+        node, timing, trend = given.node, given.timing, Trend()
         first: set[str] | None = None
 
-        async def look() -> QueueLeft:
+        async def look() -> RemainingQueue:
             nonlocal first
             queued = await self._queued(node)
             first = queued if first is None else first & queued
-            return QueueLeft(node=node.name, at=datetime.now(UTC), events=len(first))
+            return RemainingQueue(node=node.name, at=datetime.now(UTC), events=len(first))
 
         async with pulse() as beating:
             while True:
@@ -60,68 +60,70 @@ class NodeWaits(Waits):
             # What the last of them wrote must reach the target's storage before its Folder Monitor.
             await pause(timing.storage_delay)
         words = f"the work in hand has ended, as {node.name} sees it"
-        return seen(errand.order, words, datetime.now(UTC))
+        return seen(given.action, words, datetime.now(UTC))
 
     @activity.defn
-    async def await_queue(self, errand: NodeErrand[AwaitQueue]) -> Report:
-        """Return once the queue is empty and nothing is active; heartbeats QueueLeft."""
-        node, trend = errand.node, Trend()
+    async def await_queue(self, given: NodeInput[AwaitQueue]) -> Report:
+        """Return once the queue is empty and nothing is active; heartbeats RemainingQueue."""
+        node, trend = given.node, Trend()
 
-        async def look() -> QueueLeft:
+        async def look() -> RemainingQueue:
             events = await self._admin.total(node, "events")
             active = await self._admin.total(node, "transfers")
-            return QueueLeft(node=node.name, at=datetime.now(UTC), events=events, active=active)
+            return RemainingQueue(
+                node=node.name, at=datetime.now(UTC), events=events, active=active
+            )
 
         async with pulse() as beating:
             in_a_row = 0
-            while in_a_row < errand.timing.readings:
+            while in_a_row < given.timing.readings:
                 left = _estimated(await _tolerantly(look, node), trend)
                 empty = left.events == 0 and left.active == 0
                 in_a_row = in_a_row + 1 if empty else 0
                 beating.show(left.model_copy(update={"readings_at_zero": in_a_row}))
-                await _between(errand.timing, in_a_row)
+                await _between(given.timing, in_a_row)
         words = f"the event queue is empty and nothing is active, as {node.name} sees it"
-        return seen(errand.order, words, datetime.now(UTC))
+        return seen(given.action, words, datetime.now(UTC))
 
     @activity.defn
-    async def await_sessions(self, errand: SessionErrand[AwaitSessions]) -> Report:
-        """Return once the sessions have left; heartbeats SessionsLeft."""
-        watch, trend = SessionWatch(self._survey, self._admin, errand), Trend()
+    async def await_sessions(self, given: SessionInput[AwaitSessions]) -> Report:
+        """Return once the sessions have left; heartbeats RemainingSessions."""
+        watch, trend = SessionWatch(self._survey, self._admin, given), Trend()
         async with pulse() as beating:
             in_a_row = 0
-            while in_a_row < errand.timing.readings:
+            while in_a_row < given.timing.readings:
                 left = await watch.look()
-                gone = left.trouble is None and not any(left.connections.values())
+                gone = left.error is None and not any(left.connections.values())
                 in_a_row = in_a_row + 1 if gone and not left.accounts else 0
                 shown = {"readings_at_zero": in_a_row}
                 beating.show(_leaving(left, trend).model_copy(update=shown))
-                await _between(errand.timing, in_a_row)
-        words = f"the sessions have left {errand.node.name}"
-        return seen(errand.order, words, datetime.now(UTC), watch.findings)
+                await _between(given.timing, in_a_row)
+        words = f"the sessions have left {given.node.name}"
+        return seen(given.action, words, datetime.now(UTC), watch.findings)
 
     @activity.defn
-    async def look_at_sessions(self, errand: SessionErrand[LookAtSessions]) -> SessionsLeft:
+    async def read_sessions(self, given: SessionInput[ReadSessions]) -> RemainingSessions:
         """Say who is there now; what cannot be read is in the answer's trouble, never an error."""
         async with pulse():
-            return await SessionWatch(self._survey, self._admin, errand).glance()
+            return await SessionWatch(self._survey, self._admin, given).glance()
 
     @activity.defn
-    async def look_at_queue(self, errand: NodeErrand[LookAtQueue]) -> QueueLeft:
+    async def read_queue(self, given: NodeInput[ReadQueue]) -> RemainingQueue:
         """Say what is queued now; what cannot be read is in the answer's trouble, no error."""
-        node = errand.node
+        node = given.node
         async with pulse():
             page, active = await asyncio.gather(
                 tolerant(lambda: self._admin.first(node, "events", NAMED), node.name, SILENT),
                 tolerant(lambda: self._admin.total(node, "transfers"), node.name, SILENT),
             )
         known = None if isinstance(page, Finding) else page
-        return QueueLeft(
+        return RemainingQueue(
             node=node.name,
             at=datetime.now(UTC),
             events=known.total if known else None,
             active=active if isinstance(active, int) else None,
             queued=tuple(map(answers.described, known.result)) if known else (),
-            trouble=troubles(page, active),
+            error=troubles(page, active),
         )
 
     async def _queued(self, node: Node) -> set[str]:
@@ -129,26 +131,26 @@ class NodeWaits(Waits):
         return {str(event.get("id")) for event in events}
 
 
-def _estimated(left: QueueLeft, trend: Trend) -> QueueLeft:
+def _estimated(left: RemainingQueue, trend: Trend) -> RemainingQueue:
     """Say when the queue is empty, as far as this and earlier readings tell."""
     if left.events is None:
         return left
     count = left.events + (left.active or 0)
-    return left.model_copy(update={"ends_in": trend.add(left.at, count)})
+    return left.model_copy(update={"eta": trend.add(left.at, count)})
 
 
-def _leaving(left: SessionsLeft, trend: Trend) -> SessionsLeft:
+def _leaving(left: RemainingSessions, trend: Trend) -> RemainingSessions:
     """Say when the sessions have left, by their connections: the session list is not stable."""
-    if left.trouble is not None:
+    if left.error is not None:
         return left
-    return left.model_copy(update={"ends_in": trend.add(left.at, sum(left.connections.values()))})
+    return left.model_copy(update={"eta": trend.add(left.at, sum(left.connections.values()))})
 
 
-async def _tolerantly(look: Callable[[], Awaitable[QueueLeft]], node: Node) -> QueueLeft:
+async def _tolerantly(look: Callable[[], Awaitable[RemainingQueue]], node: Node) -> RemainingQueue:
     try:
         return await look()
     except UNREAD as trouble:
-        return QueueLeft(node=node.name, at=datetime.now(UTC), trouble=str(trouble))
+        return RemainingQueue(node=node.name, at=datetime.now(UTC), error=str(trouble))
 
 
 async def _between(timing: Timing, in_a_row: int) -> None:

@@ -37,10 +37,10 @@ class Trend:
     def add(self, at: datetime, left: int) -> timedelta | None:
         """Remember one more reading; return in how long nothing is left, or None."""
         self._readings.append(Reading(at, left))
-        return ends_in(self._readings)
+        return eta(self._readings)
 
 
-def ends_in(readings: Sequence[Reading]) -> timedelta | None:
+def eta(readings: Sequence[Reading]) -> timedelta | None:
     """Return in how long nothing is left, if it goes on as in these readings.
 
     None where they do not fall, are too few, lie too close together, or would have to be believed

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from activities.nodes.linux import Doors
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import tolerant, troubles
 from activities.securetransport.admin_client import Admin
 from activities.securetransport.admin_responses import Session
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
-from workflows.model.actions.change import AwaitSessions, LookAtSessions
+from workflows.model.actions.change import AwaitSessions, ReadSessions
 from workflows.model.checks import Severity
-from workflows.model.results import Finding, SessionsLeft
-from workflows.ports.contract import SessionErrand
+from workflows.model.results import Finding, RemainingSessions
+from workflows.ports.contract import SessionInput
 
 UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)
 """What only says that a reading could not be made: the wait goes on, and says so."""
@@ -32,14 +32,14 @@ class SessionWatch:
 
     def __init__(
         self,
-        survey: Survey,
+        survey: ServiceStatusReader,
         admin: Admin,
-        errand: SessionErrand[AwaitSessions] | SessionErrand[LookAtSessions],
+        given: SessionInput[AwaitSessions] | SessionInput[ReadSessions],
     ) -> None:
         self._survey = survey
         self._admin = admin
-        self._errand = errand
-        self._doors = Doors(errand.node.listen_on, errand.ignored_peers)
+        self._input = given
+        self._doors = Doors(given.node.listen_on, given.ignored_peers)
         self._late: dict[str, Finding] = {}
 
     @property
@@ -47,41 +47,41 @@ class SessionWatch:
         """Sessions that began here after the redirect, each once."""
         return tuple(self._late.values())
 
-    async def look(self) -> SessionsLeft:
+    async def look(self) -> RemainingSessions:
         """Take one reading; the part that could not be made is the reading's trouble."""
-        node, ignored = self._errand.node, self._errand.ignored_peers
-        left = SessionsLeft(node=node.name, at=datetime.now(UTC))
+        node, ignored = self._input.node, self._input.ignored_peers
+        left = RemainingSessions(node=node.name, at=datetime.now(UTC))
         try:
             connections = await self._survey.connections(node, ignored)
             left = left.model_copy(update={"connections": connections})
             listed, clock = await self._admin.sessions(node)
         except UNREAD as trouble:
-            return left.model_copy(update={"trouble": str(trouble)})
+            return left.model_copy(update={"error": str(trouble)})
         counted = self._counted(listed)
         self._note_late(counted, clock)
         return left.model_copy(update={"accounts": _accounts(counted), "at": datetime.now(UTC)})
 
-    async def glance(self) -> SessionsLeft:
+    async def glance(self) -> RemainingSessions:
         """Take one reading within seconds, whatever keeps a part of it from being made."""
-        node, ignored = self._errand.node, self._errand.ignored_peers
+        node, ignored = self._input.node, self._input.ignored_peers
         connections, listed = await asyncio.gather(
             tolerant(lambda: self._survey.connections(node, ignored), node.name, SILENT),
             tolerant(lambda: self._admin.sessions(node), node.name, SILENT),
         )
         known = () if isinstance(listed, Finding) else self._counted(listed[0])
-        return SessionsLeft(
+        return RemainingSessions(
             node=node.name,
             at=datetime.now(UTC),
             connections={} if isinstance(connections, Finding) else connections,
             accounts=_accounts(known),
-            trouble=troubles(connections, listed),
+            error=troubles(connections, listed),
         )
 
     def _counted(self, listed: Iterable[Session]) -> list[Session]:
         return [session for session in listed if not self._doors.ignores(session.host)]
 
     def _note_late(self, sessions: list[Session], clock: datetime) -> None:
-        redirected = self._errand.redirected_at
+        redirected = self._input.redirected_at
         if redirected is None:
             return
         ahead = clock - datetime.now(UTC)
@@ -91,7 +91,7 @@ class SessionWatch:
                 name = f"{session.user or 'someone'} from {session.host or 'an unknown address'}"
                 self._late[str(session.id)] = Finding(
                     name="session_after_redirect",
-                    place=self._errand.node.name,
+                    place=self._input.node.name,
                     seen=f"{name} over {session.protocol}, since {began:%H:%M:%S} UTC",
                     expected=f"no session on the source after {redirected:%H:%M:%S} UTC",
                     advice="find out who connects past the load balancer, or is pinned to it",

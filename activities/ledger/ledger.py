@@ -144,10 +144,10 @@ class Ledger:
     async def _begin(self, machine: Machine, task: Task) -> str | None:
         """Return why the claim was not made; None if it was, or had been."""
         seconds = str(int(task.within.total_seconds()))
-        arguments = (*_place(machine, task), seconds, task.lands, task.note, *task.command.words)
+        arguments = (*_place(machine, task), seconds, task.lands, task.note, *task.command.argv)
         answer = await self._shell.run(machine, script(CLAIM, DETACHED, *arguments))
         if answer.status != 0:
-            raise OutcomeUnknown(f"{machine.name}: the ledger said {answer.words!r}")
+            raise OutcomeUnknown(f"{machine.name}: the ledger said {answer.text!r}")
         # A login shell may print what it likes before.
         objections = (line for line in answer.out.splitlines() if line.startswith(OBJECTIONS))
         return next(objections, None)

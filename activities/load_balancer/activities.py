@@ -10,19 +10,19 @@ from temporalio import activity
 from activities.load_balancer.client_login import Door, Logins
 from activities.load_balancer.driver import Balancer, Rights, drivers
 from activities.load_balancer.haproxy_config import Configured
-from activities.load_balancer.probe import Landing, Probes
+from activities.load_balancer.probe import LoginLocation, Probes
 from activities.runtime.heartbeat import pulse
 from activities.runtime.partial_reading import GIVE_UP_AFTER, tolerant
 from activities.securetransport.admin_client import Admin
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
-from workflows.model.actions.change import ProveTraffic, Redirect
+from workflows.model.actions.change import Redirect, VerifyTraffic
 from workflows.model.actions.observe import ObserveTraffic, TryLogin
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
 from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
 from workflows.model.results import Finding, Report, seen
-from workflows.ports.contract import LoginErrand, Traffic, TrafficErrand
+from workflows.ports.contract import LoginInput, Traffic, TrafficInput
 
 PROVEN_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
@@ -39,9 +39,9 @@ class LoadBalancers(Traffic):
         self._logins = Logins(secrets)
 
     @activity.defn
-    async def observe_traffic(self, errand: TrafficErrand[ObserveTraffic]) -> TrafficReading:
+    async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
-        balancer, host = errand.load_balancer, errand.order.host
+        balancer, host = given.load_balancer, given.action.host
         driver, silence = self._driver(balancer), "load_balancer_unreachable"
         async with pulse():
             (resolved, rights, configured), landed = await asyncio.gather(
@@ -50,9 +50,7 @@ class LoadBalancers(Traffic):
                     tolerant(lambda: driver.rights(balancer, host), host, silence),
                     tolerant(lambda: driver.configured(balancer, host), host, silence),
                 ),
-                asyncio.gather(
-                    *(self._observe_landing(errand, probe) for probe in balancer.probes)
-                ),
+                asyncio.gather(*(self._observe_landing(given, probe) for probe in balancer.probes)),
             )
         results = (resolved, rights, configured, *landed)
         findings = dict.fromkeys(result for result in results if isinstance(result, Finding))
@@ -65,56 +63,56 @@ class LoadBalancers(Traffic):
                 if isinstance(result, str)
             },
             balancer=_facts(rights, configured),
-            trouble=tuple(findings),
+            error=tuple(findings),
         )
 
     @activity.defn
-    async def try_login(self, errand: LoginErrand[TryLogin]) -> LoginReading:
+    async def try_login(self, given: LoginInput[TryLogin]) -> LoginReading:
         """Log in, list, leave; why that failed is in the reading, never an error."""
-        node, protocol = errand.node, errand.order.protocol
+        node, protocol = given.node, given.action.protocol
         async with pulse():
             doors = await tolerant(
-                lambda: self._doors(node, errand.probe), node.name, "node_unreachable_ssh"
+                lambda: self._doors(node, given.probe), node.name, "node_unreachable_ssh"
             )
             if isinstance(doors, Finding):
-                return LoginReading(place=node.name, protocol=protocol, trouble=(doors,))
+                return LoginReading(place=node.name, protocol=protocol, error=(doors,))
             failure = await self._failure(doors)
         return LoginReading(place=node.name, protocol=protocol, failure=failure)
 
     @activity.defn
-    async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
+    async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Leave the host pointing at the cluster."""
         async with pulse():
-            return await self._driver(errand.load_balancer).redirect(errand)
+            return await self._driver(given.load_balancer).redirect(given)
 
     @activity.defn
-    async def prove_traffic(self, errand: TrafficErrand[ProveTraffic]) -> Report:
+    async def verify_traffic(self, given: TrafficInput[VerifyTraffic]) -> Report:
         """Find our own login on a node of the cluster; NotReady where it lands elsewhere."""
-        order = errand.order
-        probe = _probe(errand.load_balancer, order.protocol)
-        cluster_of = {node.name: c.name for c in errand.clusters for node in c.nodes}
+        action = given.action
+        probe = _probe(given.load_balancer, action.protocol)
+        cluster_of = {node.name: c.name for c in given.clusters for node in c.nodes}
         deadline = datetime.now(UTC) + PROVEN_WITHIN
         async with pulse():
             while True:
-                landing = await self._probes.landing(probe, errand.clusters)
+                landing = await self._probes.landing(probe, given.clusters)
                 node = landing.node
-                if node is not None and cluster_of[node] == order.to:
-                    words = f"a new {order.protocol} session lands on {node}, of {order.to}"
-                    return seen(order, words, datetime.now(UTC))
+                if node is not None and cluster_of[node] == action.to:
+                    words = f"a new {action.protocol} session lands on {node}, of {action.to}"
+                    return seen(action, words, datetime.now(UTC))
                 if datetime.now(UTC) >= deadline:
-                    raise _objection(order, landing)
+                    raise _objection(action, landing)
                 await asyncio.sleep(AGAIN_AFTER.total_seconds())
 
     async def _observe_landing(
-        self, errand: TrafficErrand[ObserveTraffic], probe: Probe
+        self, given: TrafficInput[ObserveTraffic], probe: Probe
     ) -> str | Finding:
         async def look() -> str:
-            landing = await self._probes.landing(probe, errand.clusters)
+            landing = await self._probes.landing(probe, given.clusters)
             if landing.node is None:
                 raise OutcomeUnknown(_nowhere(probe.protocol, landing))
             return landing.node
 
-        return await tolerant(look, errand.order.host, "probe_unreachable")
+        return await tolerant(look, given.action.host, "probe_unreachable")
 
     async def _doors(self, node: Node, probe: Probe) -> list[Door]:
         return [
@@ -169,16 +167,16 @@ def _facts(rights: Rights | Finding, configured: Configured | Finding) -> Balanc
     )
 
 
-def _objection(order: ProveTraffic, landing: Landing) -> NotReady | OutcomeUnknown:
+def _objection(action: VerifyTraffic, landing: LoginLocation) -> NotReady | OutcomeUnknown:
     if landing.node is None:
-        return OutcomeUnknown(_nowhere(order.protocol, landing))
+        return OutcomeUnknown(_nowhere(action.protocol, landing))
     return NotReady(
-        f"a new {order.protocol} session still lands on {landing.node}, expected a node of "
-        f"{order.to}; look at what the load balancer resolves and pins, then decide `retry`"
+        f"a new {action.protocol} session still lands on {landing.node}, expected a node of "
+        f"{action.to}; look at what the load balancer resolves and pins, then decide `retry`"
     )
 
 
-def _nowhere(protocol: Protocol, landing: Landing) -> str:
+def _nowhere(protocol: Protocol, landing: LoginLocation) -> str:
     unread = (
         f"; not every node could be read: {'; '.join(landing.unread)}" if landing.unread else ""
     )

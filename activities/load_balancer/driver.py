@@ -17,7 +17,7 @@ from workflows.errors import BadInput, NotReady, OutcomeUnknown
 from workflows.model.actions.change import Redirect
 from workflows.model.estate import LoadBalancer, LoadBalancerHost
 from workflows.model.results import Report, changed, unchanged
-from workflows.ports.contract import TrafficErrand
+from workflows.ports.contract import TrafficInput
 
 
 class Balancer(Protocol):
@@ -26,7 +26,7 @@ class Balancer(Protocol):
     async def addresses(self, balancer: LoadBalancer, host: str) -> dict[str, str]:
         """Return the address that each of the estate's names has for this host now."""
 
-    async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
+    async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Leave the host pointing at the order's cluster."""
 
     async def rights(self, balancer: LoadBalancer, host: str) -> Rights:
@@ -35,7 +35,7 @@ class Balancer(Protocol):
     async def configured(self, balancer: LoadBalancer, host: str) -> Configured:
         """Return what the load balancer's own configuration says, if the estate names it."""
 
-    def spelled(self, balancer: LoadBalancer, order: Redirect) -> tuple[str, ...]:
+    def preview(self, balancer: LoadBalancer, action: Redirect) -> tuple[str, ...]:
         """Return what is written and run for that; asks nobody."""
 
 
@@ -134,7 +134,7 @@ class HostsFiles:
         match answer.out.split()[-2:]:
             case ["writable" | "fixed" as file, "runnable" | "refused" as reload]:
                 return Rights(reload == "runnable", file == "writable")
-        raise OutcomeUnknown(f"{host}: what a redirect may do cannot be told: {answer.words}")
+        raise OutcomeUnknown(f"{host}: what a redirect may do cannot be told: {answer.text}")
 
     async def configured(self, balancer: LoadBalancer, host: str) -> Configured:
         """Return what HAProxy's configuration says; nothing where the estate names no file."""
@@ -144,45 +144,45 @@ class HostsFiles:
         answer = await self._shell.run(machine, script(_WHOLE, file))
         _, begun, text = answer.out.partition(BEGUN)
         if answer.status != 0 or not begun or not text.endswith(WHOLE):
-            raise OutcomeUnknown(f"{host}: {file} cannot be read: {answer.words}")
+            raise OutcomeUnknown(f"{host}: {file} cannot be read: {answer.text}")
         try:
             return haproxy.configured(text.removesuffix(WHOLE), balancer.names)
         except OutcomeUnknown as strange:
             raise OutcomeUnknown(f"{host}: {file}: {strange}") from strange
 
-    async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
+    async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Rewrite and reload, as one effect.
 
         The file alone proves nothing: whoever wrote it may never have reloaded. So a reload always
         belongs to this operation, also where the file is right already; ``unchanged`` means that
         the file was, when this operation was claimed. The ledger remembers which of both it was.
         """
-        order = errand.order
-        host = host_named(errand.load_balancer, order.host)
-        task = Task(errand.operation.id, "traffic", Command(()), RELOADED_WITHIN)
+        action = given.action
+        host = host_named(given.load_balancer, action.host)
+        task = Task(given.operation.id, "traffic", Command(()), RELOADED_WITHIN)
         if (await self._ledger.look(host, task)).claim is None:
-            command = await self._rewrite(errand, host)
-            with effect(errand, str(order)):
+            command = await self._rewrite(given, host)
+            with effect(given, str(action)):
                 await self._ledger.claim(
                     host, Task(task.operation, task.service, command, task.within)
                 )
         record = succeeded(await self._ledger.ended(host, task), host.name)
         if record.output.startswith("already"):
-            return unchanged(order, f"{host.name} pointed at {order.to} already", record.at)
-        return changed(order, f"{host.name} points at {order.to}", record.at)
+            return unchanged(action, f"{host.name} pointed at {action.to} already", record.at)
+        return changed(action, f"{host.name} points at {action.to}", record.at)
 
-    def spelled(self, balancer: LoadBalancer, order: Redirect) -> tuple[str, ...]:
+    def preview(self, balancer: LoadBalancer, action: Redirect) -> tuple[str, ...]:
         """Return the lines that the hosts file gets between our markers, and the reload."""
-        host = host_named(balancer, order.host)
-        lines = hosts_file.entries(_wanted(balancer, order))
+        host = host_named(balancer, action.host)
+        lines = hosts_file.entries(_wanted(balancer, action))
         return (
             *(f"{host.hosts_file}: {line}" for line in lines),
             str(Command(host.reload)),
         )
 
-    async def _rewrite(self, errand: TrafficErrand[Redirect], host: LoadBalancerHost) -> Command:
-        names = errand.load_balancer.names
-        wanted = _wanted(errand.load_balancer, errand.order)
+    async def _rewrite(self, given: TrafficInput[Redirect], host: LoadBalancerHost) -> Command:
+        names = given.load_balancer.names
+        wanted = _wanted(given.load_balancer, given.action)
         file = await self._read(host)
         text = hosts_file.pointed_at(file.text, wanted, host.name)
         if hosts_file.addresses(file.text, names) == wanted:
@@ -194,14 +194,14 @@ class HostsFiles:
     async def _read(self, host: LoadBalancerHost) -> _HostsFile:
         answer = await self._shell.run(host, script(_READ, host.hosts_file))
         if answer.status != 0:
-            raise OutcomeUnknown(f"{host.name}: {host.hosts_file} cannot be read: {answer.words}")
+            raise OutcomeUnknown(f"{host.name}: {host.hosts_file} cannot be read: {answer.text}")
         # A login shell may print what it likes before; the sum is two numbers.
         lines = answer.out.splitlines(keepends=True)
         return _HostsFile(lines[0].strip(), "".join(lines[1:]))
 
 
-def _wanted(balancer: LoadBalancer, order: Redirect) -> dict[str, str]:
-    return {name: addresses[order.to] for name, addresses in balancer.names.items()}
+def _wanted(balancer: LoadBalancer, action: Redirect) -> dict[str, str]:
+    return {name: addresses[action.to] for name, addresses in balancer.names.items()}
 
 
 def host_named(balancer: LoadBalancer, name: str) -> LoadBalancerHost:

@@ -27,7 +27,7 @@ CLOCK_STEP = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
-class Landing:
+class LoginLocation:
     """Where a login was found, or why it may not have been."""
 
     node: str | None = None
@@ -41,7 +41,7 @@ class Probes:
         self._admin = admin
         self._logins = Logins(secrets)
 
-    async def landing(self, probe: estate.Probe, clusters: tuple[Cluster, ...]) -> Landing:
+    async def landing(self, probe: estate.Probe, clusters: tuple[Cluster, ...]) -> LoginLocation:
         """Return the node that a login lands on now.
 
         Raises:
@@ -60,7 +60,7 @@ class Probes:
                     return landing
                 await asyncio.sleep(LOOK_EVERY.total_seconds())
 
-    async def _find(self, probe: estate.Probe, nodes: list[Node], since: datetime) -> Landing:
+    async def _find(self, probe: estate.Probe, nodes: list[Node], since: datetime) -> LoginLocation:
         looks = await asyncio.gather(*(self._sessions(probe, node, since) for node in nodes))
         unread = tuple(look for look in looks if isinstance(look, str))
         found = [
@@ -70,7 +70,7 @@ class Probes:
             for session in look
         ]
         # An earlier probe may still be listed: ours began last.
-        return Landing(max(found)[1] if found else None, unread)
+        return LoginLocation(max(found)[1] if found else None, unread)
 
     async def _sessions(
         self, probe: estate.Probe, node: Node, since: datetime

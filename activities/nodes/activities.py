@@ -9,22 +9,19 @@ from typing import Any
 from temporalio import activity
 
 from activities.ledger.ledger import EVERYTHING, Ledger, Task
-from activities.nodes.desired_state import Wishes
+from activities.nodes.desired_state import DesiredStates
 from activities.nodes.ensure import Effects, monitor_task
 from activities.nodes.observe import Observer
 from activities.nodes.reachability import require_silence
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import pause, pulse
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import Admin
-from activities.securetransport.service_state import Sighting
+from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Command, Shell
 from workflows.errors import NotReady
 from workflows.model.actions.change import (
-    LookForOrphans,
-    ProveDead,
-    ProveServing,
-    ProveStopped,
+    FindOrphanedFiles,
     StartAll,
     StartMonitor,
     StartProtocolServer,
@@ -33,13 +30,16 @@ from workflows.model.actions.change import (
     StopMonitor,
     StopRemaining,
     StopTransactionManager,
+    VerifyServing,
+    VerifyStopped,
+    VerifyUnreachable,
 )
 from workflows.model.actions.observe import ObserveNode
 from workflows.model.checks import Severity
 from workflows.model.estate import Node
 from workflows.model.observations import NodeReading
 from workflows.model.results import PROTOCOL_SERVERS, Finding, Report, Service, State, seen
-from workflows.ports.contract import NodeErrand, Nodes, SessionErrand, StorageErrand
+from workflows.ports.contract import NodeInput, Nodes, SessionInput, StorageInput
 
 
 class SshNodes(Nodes):
@@ -47,84 +47,84 @@ class SshNodes(Nodes):
 
     def __init__(self, shell: Shell, admin: Admin) -> None:
         self._shell = shell
-        self._survey = Survey(shell)
+        self._survey = ServiceStatusReader(shell)
         self._effects = Effects(Ledger(shell), self._survey)
         self._observer = Observer(self._survey, admin)
 
     @activity.defn
-    async def observe_node(self, errand: SessionErrand[ObserveNode]) -> NodeReading:
+    async def observe_node(self, given: SessionInput[ObserveNode]) -> NodeReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         async with pulse():
-            return await self._observer.read(errand)
+            return await self._observer.read(given)
 
     @activity.defn
-    async def stop_monitor(self, errand: NodeErrand[StopMonitor]) -> Report:
+    async def stop_monitor(self, given: NodeInput[StopMonitor]) -> Report:
         """Leave the Monitor stopped."""
-        task = monitor_task(errand, securetransport.stop_monitor(errand.node))
-        wish = Wishes(self._survey, errand.node, errand.timing.stop_margin)
+        task = monitor_task(given, securetransport.stop_monitor(given.node))
+        wish = DesiredStates(self._survey, given.node, given.timing.stop_margin)
         async with pulse():
-            return await self._effects.make_true(errand, task, wish.stopped(Service.MONITOR))
+            return await self._effects.make_true(given, task, wish.stopped(Service.MONITOR))
 
     @activity.defn
-    async def start_monitor(self, errand: NodeErrand[StartMonitor]) -> Report:
+    async def start_monitor(self, given: NodeInput[StartMonitor]) -> Report:
         """Leave the Monitor running."""
-        task = monitor_task(errand, securetransport.start(errand.node, Service.MONITOR))
-        wish = Wishes(self._survey, errand.node, errand.timing.stop_margin)
+        task = monitor_task(given, securetransport.start(given.node, Service.MONITOR))
+        wish = DesiredStates(self._survey, given.node, given.timing.stop_margin)
         async with pulse():
-            return await self._effects.make_true(errand, task, wish.running(Service.MONITOR))
+            return await self._effects.make_true(given, task, wish.running(Service.MONITOR))
 
     @activity.defn
-    async def stop_gracefully(self, errand: NodeErrand[StopGracefully]) -> Report:
+    async def stop_gracefully(self, given: NodeInput[StopGracefully]) -> Report:
         """Leave the protocol server stopped, gracefully; NotReady while the Monitor runs."""
-        order, node = errand.order, errand.node
+        action, node = given.action, given.node
 
         async def monitor_down() -> None:
-            await self._require_down(node, (Service.MONITOR,), f"{order.protocol} was left up")
+            await self._require_down(node, (Service.MONITOR,), f"{action.protocol} was left up")
 
         async with pulse():
-            service = Service(order.protocol.value)
-            return await self._effects.stop_gracefully(errand, service, order.grace, monitor_down)
+            service = Service(action.protocol.value)
+            return await self._effects.stop_gracefully(given, service, action.grace, monitor_down)
 
     @activity.defn
-    async def start_protocol_server(self, errand: NodeErrand[StartProtocolServer]) -> Report:
+    async def start_protocol_server(self, given: NodeInput[StartProtocolServer]) -> Report:
         """Leave the protocol server running; waits for pending stops first."""
-        return await self._start(errand, Service(errand.order.protocol.value))
+        return await self._start(given, Service(given.action.protocol.value))
 
     @activity.defn
-    async def prove_stopped(self, errand: NodeErrand[ProveStopped]) -> Report:
+    async def verify_stopped(self, given: NodeInput[VerifyStopped]) -> Report:
         """See every protocol server and the Monitor down; NotReady naming what runs."""
-        node, services = errand.node, (*PROTOCOL_SERVERS, Service.MONITOR)
+        node, services = given.node, (*PROTOCOL_SERVERS, Service.MONITOR)
         async with pulse():
             # Twice: a Monitor that someone started meanwhile restarts what it finds down.
             await self._require_down(node, services, "the Transaction Manager was left up")
-            await pause(errand.timing.reading_interval)
+            await pause(given.timing.reading_interval)
             await self._require_down(node, services, "the Transaction Manager was left up")
         words = f"every protocol server and the Monitor of {node.name} are down"
-        return seen(errand.order, words, datetime.now(UTC))
+        return seen(given.action, words, datetime.now(UTC))
 
     @activity.defn
-    async def prove_serving(self, errand: NodeErrand[ProveServing]) -> Report:
+    async def verify_serving(self, given: NodeInput[VerifyServing]) -> Report:
         """See all that clients need running, twice; NotReady naming what does not."""
-        node = errand.node
+        node = given.node
         async with pulse():
             await self._require_serving(node)
             # Twice: what a late stop or a crash takes down again serves nobody.
-            await pause(errand.timing.reading_interval)
+            await pause(given.timing.reading_interval)
             await self._require_serving(node)
         words = f"{node.name} serves: {', '.join(securetransport.serving(node))}"
-        return seen(errand.order, words, datetime.now(UTC))
+        return seen(given.action, words, datetime.now(UTC))
 
     @activity.defn
-    async def prove_dead(self, errand: NodeErrand[ProveDead]) -> Report:
+    async def verify_unreachable(self, given: NodeInput[VerifyUnreachable]) -> Report:
         """See SSH, admin API and every port silent; NotReady naming what answers."""
         async with pulse():
-            words = await require_silence(self._shell, errand.node)
-        return seen(errand.order, words, datetime.now(UTC))
+            words = await require_silence(self._shell, given.node)
+        return seen(given.action, words, datetime.now(UTC))
 
     @activity.defn
-    async def stop_transaction_manager(self, errand: NodeErrand[StopTransactionManager]) -> Report:
+    async def stop_transaction_manager(self, given: NodeInput[StopTransactionManager]) -> Report:
         """Leave it stopped, gracefully; NotReady while what comes before still runs."""
-        node = errand.node
+        node = given.node
 
         async def all_else_down() -> None:
             services = (*PROTOCOL_SERVERS, Service.MONITOR)
@@ -132,60 +132,56 @@ class SshNodes(Nodes):
 
         async with pulse():
             return await self._effects.stop_gracefully(
-                errand, Service.TRANSACTION_MANAGER, errand.order.grace, all_else_down
+                given, Service.TRANSACTION_MANAGER, given.action.grace, all_else_down
             )
 
     @activity.defn
-    async def look_for_orphans(self, errand: StorageErrand[LookForOrphans]) -> Report:
+    async def find_orphaned_files(self, given: StorageInput[FindOrphanedFiles]) -> Report:
         """Report what nobody works on any more as findings that warn (section 5)."""
         async with pulse():
-            found = await self._survey.orphans(errand.node, errand.storage)
+            found = await self._survey.orphans(given.node, given.storage)
             # The target's own unfinished files may be synced to here: those still change.
-            await pause(errand.timing.reading_interval)
-            left = found & await self._survey.orphans(errand.node, errand.storage)
-        findings = tuple(_orphan(errand.node, path) for path, _ in sorted(left))
-        words = (
-            f"{len(left) or 'no'} orphaned files on {errand.storage}, as {errand.node.name} sees"
-        )
-        return seen(errand.order, words, datetime.now(UTC), findings)
+            await pause(given.timing.reading_interval)
+            left = found & await self._survey.orphans(given.node, given.storage)
+        findings = tuple(_orphan(given.node, path) for path, _ in sorted(left))
+        words = f"{len(left) or 'no'} orphaned files on {given.storage}, as {given.node.name} sees"
+        return seen(given.action, words, datetime.now(UTC), findings)
 
     @activity.defn
-    async def start_transaction_manager(
-        self, errand: NodeErrand[StartTransactionManager]
-    ) -> Report:
+    async def start_transaction_manager(self, given: NodeInput[StartTransactionManager]) -> Report:
         """Leave the Transaction Manager running; waits for pending stops first."""
-        return await self._start(errand, Service.TRANSACTION_MANAGER)
+        return await self._start(given, Service.TRANSACTION_MANAGER)
 
     @activity.defn
-    async def stop_remaining(self, errand: NodeErrand[StopRemaining]) -> Report:
+    async def stop_remaining(self, given: NodeInput[StopRemaining]) -> Report:
         """Leave nothing of SecureTransport running; proven by PID files and ports."""
-        task = _for_everything(errand, securetransport.stop_all(errand.node))
-        wish = Wishes(self._survey, errand.node, errand.timing.stop_margin).nothing_left()
+        task = _for_everything(given, securetransport.stop_all(given.node))
+        wish = DesiredStates(self._survey, given.node, given.timing.stop_margin).nothing_left()
         async with pulse():
-            return await self._effects.make_true(errand, task, wish)
+            return await self._effects.make_true(given, task, wish)
 
     @activity.defn
-    async def start_all(self, errand: NodeErrand[StartAll]) -> Report:
+    async def start_all(self, given: NodeInput[StartAll]) -> Report:
         """Leave the node started, admin answering."""
-        task = _for_everything(errand, securetransport.start_all(errand.node))
-        wish = Wishes(self._survey, errand.node, errand.timing.start_patience).all_running()
+        task = _for_everything(given, securetransport.start_all(given.node))
+        wish = DesiredStates(self._survey, given.node, given.timing.start_timeout).all_running()
         async with pulse():
-            return await self._effects.start(errand, task, wish)
+            return await self._effects.start(given, task, wish)
 
     async def _start(
         self,
-        errand: NodeErrand[StartProtocolServer] | NodeErrand[StartTransactionManager],
+        given: NodeInput[StartProtocolServer] | NodeInput[StartTransactionManager],
         service: Service,
     ) -> Report:
         task = Task(
-            operation=errand.operation.id,
+            operation=given.operation.id,
             service=service,
-            command=securetransport.start(errand.node, service),
-            within=errand.timing.stop_margin,
+            command=securetransport.start(given.node, service),
+            within=given.timing.stop_margin,
         )
-        wish = Wishes(self._survey, errand.node, errand.timing.start_patience).running(service)
+        wish = DesiredStates(self._survey, given.node, given.timing.start_timeout).running(service)
         async with pulse():
-            return await self._effects.start(errand, task, wish)
+            return await self._effects.start(given, task, wish)
 
     async def _require_down(
         self, node: Node, services: tuple[Service, ...], consequence: str
@@ -202,7 +198,7 @@ class SshNodes(Nodes):
     async def _require_serving(self, node: Node) -> None:
         sightings = await self._survey.states(node, securetransport.serving(node))
         down = [
-            f"{service} is {sighting.state} ({sighting.words})"
+            f"{service} is {sighting.state} ({sighting.text})"
             for service, sighting in sightings.items()
             if sighting.state not in (State.RUNNING, State.UNKNOWN)
         ]
@@ -215,7 +211,7 @@ class SshNodes(Nodes):
             sighting.known(f"{node.name}: {service}")
 
 
-def _running(sightings: Mapping[Service, Sighting]) -> str:
+def _running(sightings: Mapping[Service, ObservedState]) -> str:
     return ", ".join(service for service, sighting in sightings.items() if sighting.running)
 
 
@@ -230,11 +226,11 @@ def _orphan(node: Node, path: str) -> Finding:
     )
 
 
-def _for_everything(errand: NodeErrand[Any], command: Command) -> Task:
+def _for_everything(given: NodeInput[Any], command: Command) -> Task:
     """Enter a command that concerns every service: it waits for all of their pending stops."""
     return Task(
-        operation=errand.operation.id,
+        operation=given.operation.id,
         service=EVERYTHING,
         command=command,
-        within=errand.timing.stop_margin,
+        within=given.timing.stop_margin,
     )

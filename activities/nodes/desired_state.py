@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import pause
 from activities.securetransport import scripts as securetransport
-from activities.securetransport.service_state import Sighting
+from activities.securetransport.service_state import ObservedState
 from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError
 from workflows.model.estate import Node
 from workflows.model.results import Service, State
@@ -20,10 +20,10 @@ GLANCE = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True)
-class Objection:
+class Mismatch:
     """Why a wished state does not hold, or why nobody can tell."""
 
-    words: str
+    message: str
     unknown: bool = False
 
     def error(self, words: str) -> SwitchoverError:
@@ -32,17 +32,17 @@ class Objection:
 
 
 @dataclass(frozen=True)
-class Wish:
+class DesiredState:
     """A state that an effect is to bring about."""
 
-    objection: Callable[[], Awaitable[Objection | None]]
+    objection: Callable[[], Awaitable[Mismatch | None]]
     """None where the state holds."""
     patience: timedelta
     """How long it may take once the command has ended."""
     already: str
     done: str
 
-    async def granted(self) -> Objection | None:
+    async def wait(self) -> Mismatch | None:
         """Look until it holds or the patience is over; return the last objection."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.patience.total_seconds()
@@ -54,45 +54,45 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class DesiredStates:
     """The wishes for one node, with the patience that they get."""
 
-    survey: Survey
+    survey: ServiceStatusReader
     node: Node
     patience: timedelta
 
-    def running(self, service: Service) -> Wish:
-        """Wish one service up."""
+    def running(self, service: Service) -> DesiredState:
+        """DesiredState one service up."""
         return self._up((service,), f"{service} runs on {self.node.name}", f"{service} started")
 
-    def all_running(self) -> Wish:
-        """Wish everything up that the estate expects there; the Monitor is its own matter."""
+    def all_running(self) -> DesiredState:
+        """Everything is up that the estate expects there; the Monitor is a matter of its own."""
         services = tuple(securetransport.expected(self.node) - {Service.MONITOR})
         return self._up(services, f"all runs on {self.node.name}", "everything started")
 
-    def stopped(self, service: Service) -> Wish:
-        """Wish one service down."""
+    def stopped(self, service: Service) -> DesiredState:
+        """DesiredState one service down."""
 
-        async def objection() -> Objection | None:
+        async def objection() -> Mismatch | None:
             seen = await self.survey.states(self.node, (service,))
             return _first(seen, lambda sighting: sighting.down)
 
         return self._wish(objection, f"{service} was stopped already", f"{service} stopped")
 
-    def nothing_left(self) -> Wish:
-        """Wish that neither process nor port of SecureTransport is left.
+    def nothing_left(self) -> DesiredState:
+        """DesiredState that neither process nor port of SecureTransport is left.
 
         No script can tell: they need admin, which is stopped with the rest (section 3).
         """
 
-        async def objection() -> Objection | None:
+        async def objection() -> Mismatch | None:
             left = (await self.survey.traces(self.node)).of_all(self.node)
-            return Objection(f"{', '.join(left)} is still there") if left else None
+            return Mismatch(f"{', '.join(left)} is still there") if left else None
 
         return self._wish(objection, "nothing ran any more", "everything stopped")
 
-    def _up(self, services: tuple[Service, ...], already: str, done: str) -> Wish:
-        async def objection() -> Objection | None:
+    def _up(self, services: tuple[Service, ...], already: str, done: str) -> DesiredState:
+        async def objection() -> Mismatch | None:
             seen = await self.survey.states(self.node, services)
             # What an administrator disabled cannot be wished up by anyone.
             several = len(services) > 1
@@ -101,10 +101,10 @@ class Wishes:
         return self._wish(objection, already, done)
 
     def _wish(
-        self, objection: Callable[[], Awaitable[Objection | None]], already: str, done: str
-    ) -> Wish:
+        self, objection: Callable[[], Awaitable[Mismatch | None]], already: str, done: str
+    ) -> DesiredState:
         place = f" on {self.node.name}"
-        return Wish(
+        return DesiredState(
             objection,
             self.patience,
             already.removesuffix(place) + place,
@@ -112,11 +112,13 @@ class Wishes:
         )
 
 
-def _first(seen: Mapping[Service, Sighting], holds: Callable[[Sighting], bool]) -> Objection | None:
+def _first(
+    seen: Mapping[Service, ObservedState], holds: Callable[[ObservedState], bool]
+) -> Mismatch | None:
     """The first service, in a stable order, whose state is not as wished."""
     for service in sorted(seen):
         sighting = seen[service]
         if not holds(sighting):
-            words = f"{service} is {sighting.state} ({sighting.words})"
-            return Objection(words, unknown=sighting.state is State.UNKNOWN)
+            words = f"{service} is {sighting.state} ({sighting.text})"
+            return Mismatch(words, unknown=sighting.state is State.UNKNOWN)
     return None

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from activities.ledger.ledger import Ledger, Record, Task, succeeded
-from activities.nodes.desired_state import GLANCE, Wish, Wishes
-from activities.nodes.service_status import Survey
+from activities.nodes.desired_state import GLANCE, DesiredState, DesiredStates
+from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import pause
 from activities.runtime.tracing import effect
 from activities.securetransport import scripts as securetransport
@@ -19,9 +19,9 @@ from activities.transport.ssh import Command
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.estate import Node
 from workflows.model.results import Report, Service, State, changed, unchanged
-from workflows.ports.contract import NodeErrand
+from workflows.ports.contract import NodeInput
 
-Errand = NodeErrand[Any]
+Input = NodeInput[Any]
 Guard = Callable[[], Awaitable[None]]
 
 REFUSED_AGAIN = timedelta(seconds=2)
@@ -33,68 +33,68 @@ MONITOR_RAN, MONITOR_WAS_DOWN = "monitor-ran", "monitor-was-down"
 class Effects:
     """Brings wished states about through the ledger."""
 
-    def __init__(self, ledger: Ledger, survey: Survey) -> None:
+    def __init__(self, ledger: Ledger, survey: ServiceStatusReader) -> None:
         self._ledger = ledger
         self._survey = survey
         # Starts on one node take turns: each revives the Monitor, and must know whether it ran.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def make_true(self, errand: Errand, task: Task, wish: Wish) -> Report:
+    async def make_true(self, given: Input, task: Task, wish: DesiredState) -> Report:
         """Run a command that is over when it ends; see that the wished state holds."""
-        node = errand.node
+        node = given.node
         if (await self._ledger.look(node, task)).claim is None:
             if await wish.objection() is None:
-                return unchanged(errand.order, wish.already, datetime.now(UTC))
-            with effect(errand, str(errand.order)):
+                return unchanged(given.action, wish.already, datetime.now(UTC))
+            with effect(given, str(given.action)):
                 await self._ledger.claim(node, task)
         record = await self._ledger.ended(node, task)
         if not record.lost:
             succeeded(record, node.name)
         await _prove(node, record, wish)
-        return changed(errand.order, wish.done, record.at)
+        return changed(given.action, wish.done, record.at)
 
-    async def start(self, errand: Errand, task: Task, wish: Wish) -> Report:
+    async def start(self, given: Input, task: Task, wish: DesiredState) -> Report:
         """Start something after every pending stop of it has landed, and see it stay."""
-        node = errand.node
+        node = given.node
         async with self._turns[node.name]:
             begun = (await self._ledger.look(node, task)).claim is not None
-            if not begun and not await self._begin_start(errand, task, wish):
-                await self._stays(errand, task, wish)
-                return unchanged(errand.order, wish.already, datetime.now(UTC))
-            record = await self._until_accepted(errand, task, wish)
+            if not begun and not await self._begin_start(given, task, wish):
+                await self._stays(given, task, wish)
+                return unchanged(given.action, wish.already, datetime.now(UTC))
+            record = await self._until_accepted(given, task, wish)
             await _prove(node, record, wish)
-            await self._stays(errand, task, wish)
-            revived = await self._stop_revived_monitor(errand, task)
-        return changed(errand.order, wish.done + revived, record.at)
+            await self._stays(given, task, wish)
+            revived = await self._stop_revived_monitor(given, task)
+        return changed(given.action, wish.done + revived, record.at)
 
     async def stop_gracefully(
-        self, errand: Errand, service: Service, grace: timedelta, guard: Guard
+        self, given: Input, service: Service, grace: timedelta, guard: Guard
     ) -> Report:
         """Stop a service gracefully, and see it land (sections 4 and 5).
 
         *guard* refuses; it is asked only before the stop is begun.
         """
-        node = errand.node
+        node = given.node
         task = Task(
-            operation=errand.operation.id,
+            operation=given.operation.id,
             service=service,
             command=securetransport.stop_gracefully(node, service, grace),
-            within=grace + errand.timing.stop_margin,
+            within=grace + given.timing.stop_margin,
             lands="late",
         )
         if (await self._ledger.look(node, task)).claim is None:
             if (await self._survey.state(node, service)).down:
                 words = f"{service} was stopped already on {node.name}"
-                return unchanged(errand.order, words, datetime.now(UTC))
+                return unchanged(given.action, words, datetime.now(UTC))
             await guard()
-            with effect(errand, str(errand.order)):
+            with effect(given, str(given.action)):
                 await self._ledger.claim(node, task)
-        record = await self._landed(errand, task, service)
-        return changed(errand.order, f"{service} stopped gracefully on {node.name}", record.at)
+        record = await self._landed(given, task, service)
+        return changed(given.action, f"{service} stopped gracefully on {node.name}", record.at)
 
-    async def _landed(self, errand: Errand, task: Task, service: Service) -> Record:
+    async def _landed(self, given: Input, task: Task, service: Service) -> Record:
         """Return once the service reads down, twice; exit status 0 alone proves nothing."""
-        node, downs = errand.node, 0
+        node, downs = given.node, 0
         while True:
             record = await self._ledger.look(node, task)
             if record.claim is None:
@@ -109,14 +109,14 @@ class Effects:
             if record.overdue and not downs:
                 if record.lost:
                     succeeded(record, node.name)
-                words = f"{service} is still {seen.state} ({seen.words})"
+                words = f"{service} is still {seen.state} ({seen.text})"
                 kind = OutcomeUnknown if seen.state is State.UNKNOWN else CommandFailed
                 raise kind(f"{node.name}: {words}, past its timeout and margin")
-            await pause(min(GLANCE, errand.timing.reading_interval))
+            await pause(min(GLANCE, given.timing.reading_interval))
 
-    async def _begin_start(self, errand: Errand, task: Task, wish: Wish) -> bool:
+    async def _begin_start(self, given: Input, task: Task, wish: DesiredState) -> bool:
         """Begin a start where it is needed; a stop that was open may have come to nothing."""
-        node = errand.node
+        node = given.node
 
         async def runs() -> bool:
             return await self._runs(node, task, wish)
@@ -124,10 +124,10 @@ class Effects:
         if await runs():
             return False
         remembering = await self._remembering_monitor(node, task)
-        with effect(errand, str(errand.order)):
+        with effect(given, str(given.action)):
             return await self._ledger.claim(node, remembering, runs)
 
-    async def _runs(self, node: Node, task: Task, wish: Wish) -> bool:
+    async def _runs(self, node: Node, task: Task, wish: DesiredState) -> bool:
         """Whether it runs, and no open stop is about to undo that."""
         busy = (await self._ledger.look(node, task)).busy
         return busy is None and await wish.objection() is None
@@ -137,60 +137,60 @@ class Effects:
         monitor = (await self._survey.state(node, Service.MONITOR)).known(f"{node.name}: Monitor")
         return replace(task, note=MONITOR_RAN if monitor.running else MONITOR_WAS_DOWN)
 
-    async def _until_accepted(self, errand: Errand, task: Task, wish: Wish) -> Record:
+    async def _until_accepted(self, given: Input, task: Task, wish: DesiredState) -> Record:
         """Return the record of the start that was not refused; refusals have their patience."""
-        node, turn = errand.node, 1
+        node, turn = given.node, 1
         record = first = await self._ledger.ended(node, task)
         while record.status not in (None, 0) and await wish.objection() is not None:
             if record.now - first.at > wish.patience:
                 return succeeded(record, node.name)  # raises: it says what it printed
             await pause(REFUSED_AGAIN)
             turn += 1
-            with effect(errand, f"{errand.order}, again"):
+            with effect(given, f"{given.action}, again"):
                 again = replace(task, operation=f"{task.operation}.again{turn}")
                 record = await self._ledger.once(node, again)
         return record
 
-    async def _stays(self, errand: Errand, task: Task, wish: Wish) -> None:
+    async def _stays(self, given: Input, task: Task, wish: DesiredState) -> None:
         """See the state once more, when no earlier graceful stop can undo it any longer."""
-        node = errand.node
-        await pause(errand.timing.reading_interval)
+        node = given.node
+        await pause(given.timing.reading_interval)
         while (record := await self._ledger.look(node, task)).flips > record.now:
             await pause(GLANCE)
         if (objection := await wish.objection()) is not None:
             raise objection.error(
-                f"{node.name}: {objection.words}, after it had run: perhaps an earlier graceful "
+                f"{node.name}: {objection.message}, after it had run: perhaps an earlier graceful "
                 "stop has landed only now; decide `retry`"
             )
 
-    async def _stop_revived_monitor(self, errand: Errand, started: Task) -> str:
+    async def _stop_revived_monitor(self, given: Input, started: Task) -> str:
         """Leave the Monitor as it was: every start revives it (section 3)."""
-        node = errand.node
+        node = given.node
         claim = (await self._ledger.look(node, started)).claim
         if claim is None or claim.note != MONITOR_WAS_DOWN:
             return ""
-        task = monitor_task(errand, securetransport.stop_monitor(node), ".monitor")
-        wish = Wishes(self._survey, node, errand.timing.stop_margin).stopped(Service.MONITOR)
-        report = await self.make_true(errand, task, wish)
+        task = monitor_task(given, securetransport.stop_monitor(node), ".monitor")
+        wish = DesiredStates(self._survey, node, given.timing.stop_margin).stopped(Service.MONITOR)
+        report = await self.make_true(given, task, wish)
         if report.outcome == "unchanged":
             return ""
         return "; the Monitor, which that start revived, was stopped again"
 
 
-def monitor_task(errand: Errand, command: Command, suffix: str = "") -> Task:
+def monitor_task(given: Input, command: Command, suffix: str = "") -> Task:
     """Enter a start or stop of the Monitor."""
     return Task(
-        operation=errand.operation.id + suffix,
+        operation=given.operation.id + suffix,
         service=Service.MONITOR,
         command=command,
-        within=errand.timing.stop_margin,
+        within=given.timing.stop_margin,
     )
 
 
-async def _prove(node: Node, record: Record, wish: Wish) -> None:
+async def _prove(node: Node, record: Record, wish: DesiredState) -> None:
     """See the wished state; whatever it says, exit status 0 alone proves nothing."""
-    if (objection := await wish.granted()) is None:
+    if (objection := await wish.wait()) is None:
         return
     if record.lost:
         succeeded(record, node.name)  # raises: nobody knows how it ended, and no probe settles it
-    raise objection.error(f"{node.name}: the command ended, but {objection.words}")
+    raise objection.error(f"{node.name}: the command ended, but {objection.message}")

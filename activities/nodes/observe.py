@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from activities.nodes import linux, machine_facts
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import tolerant
 from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import Admin
-from activities.securetransport.service_state import Sighting
+from activities.securetransport.service_state import ObservedState
 from workflows.model.actions.observe import ObserveNode
 from workflows.model.estate import Kind, Node
 from workflows.model.observations import MachineFacts, NodeReading
 from workflows.model.results import SCHEDULING, Finding, Service, State
-from workflows.ports.contract import SessionErrand
+from workflows.ports.contract import SessionInput
 
 SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
@@ -35,15 +35,15 @@ def _or_none(result: T | Finding) -> T | None:
 class Observer:
     """Reads a node over its shell and its admin REST API side by side; neither needs the other."""
 
-    survey: Survey
+    survey: ServiceStatusReader
     admin: Admin
 
-    async def read(self, errand: SessionErrand[ObserveNode]) -> NodeReading:
+    async def read(self, given: SessionInput[ObserveNode]) -> NodeReading:
         """Return everything that could be read, and why the rest could not."""
-        node = errand.node
+        node = given.node
         over_shell = asyncio.gather(
             tolerant(lambda: self._services(node), node.name, SHELL),
-            tolerant(lambda: self._sessions(node, errand.ignored_peers), node.name, SHELL),
+            tolerant(lambda: self._sessions(node, given.ignored_peers), node.name, SHELL),
             tolerant(lambda: self._taeh(node), node.name, SHELL),
             tolerant(lambda: self._clock(node), node.name, SHELL),
             tolerant(lambda: self._facts(node), node.name, SHELL),
@@ -56,7 +56,7 @@ class Observer:
         services, sessions, taeh, clock, facts = await over_shell
         scheduling, version, timeouts = await over_api
         results = (timeouts, services, sessions, taeh, clock, facts, scheduling, version)
-        sightings: dict[Service, Sighting] = {}
+        sightings: dict[Service, ObservedState] = {}
         for found in (services, scheduling):
             if not isinstance(found, Finding):
                 sightings.update(found)
@@ -64,7 +64,7 @@ class Observer:
         return NodeReading(
             place=node.name,
             services={service: seen.state for service, seen in sightings.items()},
-            words={s: seen.words for s, seen in sightings.items() if seen.state is State.UNKNOWN},
+            texts={s: seen.text for s, seen in sightings.items() if seen.state is State.UNKNOWN},
             sessions=_or_none(sessions),
             machine=_or_none(facts),
             taeh=_or_none(taeh),
@@ -74,10 +74,10 @@ class Observer:
             database=known.database,
             graceful_timeouts=_or_none(timeouts) or {},
             # One silent machine is one finding, whatever was asked of it.
-            trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+            error=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
         )
 
-    async def _services(self, node: Node) -> dict[Service, Sighting]:
+    async def _services(self, node: Node) -> dict[Service, ObservedState]:
         return await self.survey.states(node, securetransport.SERVICES[node.kind])
 
     async def _sessions(self, node: Node, ignored: tuple[str, ...]) -> int:
@@ -97,7 +97,7 @@ class Observer:
         answer = await self.survey.expect(node, machine_facts.facts(node))
         return machine_facts.parse_facts(answer.out)
 
-    async def _scheduling(self, node: Node) -> dict[Service, Sighting]:
+    async def _scheduling(self, node: Node) -> dict[Service, ObservedState]:
         if node.kind is Kind.EDGE:
             return {}
         found = await asyncio.gather(*(self.admin.cluster_service(node, s) for s in SCHEDULING))

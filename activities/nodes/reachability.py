@@ -24,7 +24,7 @@ HERE = (errno.ENETUNREACH, errno.ENETDOWN)
 """The worker's own network: what cannot be asked has not been silent."""
 
 
-class Echo(StrEnum):
+class PortState(StrEnum):
     """What comes back from a port."""
 
     ACCEPTED = "accepted"
@@ -51,9 +51,9 @@ async def require_silence(shell: Shell, node: Node) -> str:
             await asyncio.sleep(APART)
         echoes = await asyncio.gather(*(_knock(node, *door) for door in doors))
         met = list(zip(doors, echoes, strict=True))
-        if open_ports := [door for door, echo in met if echo is Echo.ACCEPTED]:
+        if open_ports := [door for door, echo in met if echo is PortState.ACCEPTED]:
             raise NotReady(_alive(node, open_ports))
-        refused |= {port for (_, port), echo in met if echo is Echo.REFUSED}
+        refused |= {port for (_, port), echo in met if echo is PortState.REFUSED}
         await _require_no_shell(shell, node)
     silent = f"{node.name} answers nowhere: no shell, and no connection to any of its ports"
     if not refused:
@@ -79,12 +79,12 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-async def _knock(node: Node, address: str, port: int) -> Echo:
+async def _knock(node: Node, address: str, port: int) -> PortState:
     try:
         async with asyncio.timeout(WITHIN):
             _, writer = await asyncio.open_connection(address, port)
     except ConnectionRefusedError:
-        return Echo.REFUSED
+        return PortState.REFUSED
     except socket.gaierror as nameless:
         raise OutcomeUnknown(
             f"{node.name}: {address} cannot be resolved ({nameless.strerror}), so nobody was "
@@ -96,9 +96,9 @@ async def _knock(node: Node, address: str, port: int) -> Echo:
                 f"{node.name}: the worker has no way to {address} ({fault.strerror}), so nobody "
                 "was asked; look at the worker's network, then decide again"
             ) from fault
-        return Echo.SILENT
+        return PortState.SILENT
     writer.close()
-    return Echo.ACCEPTED
+    return PortState.ACCEPTED
 
 
 async def _require_no_shell(shell: Shell, node: Node) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from activities.nodes import linux
 from activities.nodes.linux import Doors
 from activities.securetransport import scripts as securetransport
-from activities.securetransport.service_state import Sighting
+from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Answer, Command, Shell
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Node, Protocol
@@ -17,7 +17,7 @@ from workflows.model.results import PROTOCOL_SERVERS, Service, State
 
 
 @dataclass(frozen=True)
-class Traces:
+class ProcessEvidence:
     """What a node's services leave in the operating system: it tells when no script can."""
 
     alive: frozenset[str]
@@ -36,17 +36,17 @@ class Traces:
         return tuple(trace for service in services for trace in self.of(node, service))
 
 
-class Survey:
+class ServiceStatusReader:
     """Asks the status scripts, and the operating system where they cannot answer."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
-    async def state(self, node: Node, service: Service) -> Sighting:
+    async def state(self, node: Node, service: Service) -> ObservedState:
         """Return what one service is seen to be."""
         return (await self.states(node, (service,)))[service]
 
-    async def states(self, node: Node, services: Iterable[Service]) -> dict[Service, Sighting]:
+    async def states(self, node: Node, services: Iterable[Service]) -> dict[Service, ObservedState]:
         """Return what each of these services is seen to be.
 
         Status scripts answer only while admin runs (section 3). Without it, and only if neither a
@@ -65,7 +65,7 @@ class Survey:
             return sightings
         return {s: _without_admin(traces, node, s, seen) for s, seen in sightings.items()}
 
-    async def traces(self, node: Node) -> Traces:
+    async def traces(self, node: Node) -> ProcessEvidence:
         """Return what the operating system knows of the node's services."""
         files = [file for files in securetransport.PID_FILES.values() for file in files]
         alive, sockets = await asyncio.gather(
@@ -73,7 +73,7 @@ class Survey:
             self.expect(node, linux.sockets()),
         )
         doors = Doors(node.listen_on)
-        return Traces(
+        return ProcessEvidence(
             linux.parse_processes(alive.out), doors.listening(linux.parse_sockets(sockets.out))
         )
 
@@ -95,28 +95,30 @@ class Survey:
         """Run a command that only looks; OutcomeUnknown where it fails."""
         answer = await self._shell.run(node, command)
         if answer.status != 0:
-            raise OutcomeUnknown(f"{node.name}: could not be looked at: {answer.words}")
+            raise OutcomeUnknown(f"{node.name}: could not be looked at: {answer.text}")
         return answer
 
-    async def _ask(self, node: Node, listing: list[str], service: Service) -> Sighting:
+    async def _ask(self, node: Node, listing: list[str], service: Service) -> ObservedState:
         if service not in securetransport.SERVICES[node.kind]:
-            return Sighting(State.ABSENT, f"an {node.kind} has none")
+            return ObservedState(State.ABSENT, f"an {node.kind} has none")
         if (missing := securetransport.installed(listing, node, service)) is not None:
             return missing
         answer = await self._shell.run(node, securetransport.status(node, service))
         sighting = securetransport.parse_status(service, answer.out)
         if sighting.state is State.UNKNOWN:
-            return Sighting(State.UNKNOWN, answer.words or f"exit status {answer.status}")
+            return ObservedState(State.UNKNOWN, answer.text or f"exit status {answer.status}")
         return sighting
 
 
-def _without_admin(traces: Traces, node: Node, service: Service, seen: Sighting) -> Sighting:
+def _without_admin(
+    traces: ProcessEvidence, node: Node, service: Service, seen: ObservedState
+) -> ObservedState:
     if seen.state in (State.DISABLED, State.ABSENT):
         return seen
     found = traces.of(node, service)
     if found:
-        return Sighting(State.RUNNING, ", ".join(found))
-    return Sighting(State.STOPPED, "admin is down, and it has neither process nor port")
+        return ObservedState(State.RUNNING, ", ".join(found))
+    return ObservedState(State.STOPPED, "admin is down, and it has neither process nor port")
 
 
 def _ports(node: Node, service: Service) -> tuple[int, ...]:

@@ -12,9 +12,9 @@ from activities.nodes.desired_state import GLANCE
 from activities.replication.background_check import Comparisons
 from activities.replication.conflicts import Conflicts
 from activities.replication.driver import Link, link, opposites
-from activities.replication.observe import Standing
+from activities.replication.observe import ReplicationObserver
 from activities.runtime.heartbeat import pause, pulse
-from activities.runtime.send_deadline import Fence
+from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
 from workflows.errors import NotYet, OutcomeUnknown
@@ -22,7 +22,7 @@ from workflows.model.actions.change import ResumeReplication, SuspendReplication
 from workflows.model.actions.observe import ObserveReplication
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report, changed, unchanged
-from workflows.ports.contract import Databases, ReplicationErrand
+from workflows.ports.contract import Databases, ReplicationInput
 
 LOOKS = 8
 """How often a subscription is read after it was asked to change, a glance apart."""
@@ -47,82 +47,84 @@ class ReplicationLinks(Databases):
 
     @activity.defn
     async def observe_replication(
-        self, errand: ReplicationErrand[ObserveReplication]
+        self, given: ReplicationInput[ObserveReplication]
     ) -> ReplicationReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         async with pulse():
-            return await Standing(link(self._secrets, errand), errand).read()
+            return await ReplicationObserver(link(self._secrets, given), given).read()
 
     @activity.defn
-    async def suspend_replication(self, errand: ReplicationErrand[SuspendReplication]) -> Report:
+    async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
         """Leave the subscription disabled, after its lag reached zero."""
-        here, name = link(self._secrets, errand), errand.link.name
-        fence = Fence.of_this_attempt()
+        here, name = link(self._secrets, given), given.link.name
+        fence = SendDeadline.of_this_attempt()
         subscription = await here.subscription()
         if not subscription.enabled:
             await _see(here, name, SUSPEND)
-            return unchanged(errand.order, f"{name} was suspended already", datetime.now(UTC))
-        await self._await_lag(errand, fence)
-        await self._alter(errand, SUSPEND, fence)
+            return unchanged(given.action, f"{name} was suspended already", datetime.now(UTC))
+        await self._await_lag(given, fence)
+        await self._alter(given, SUSPEND, fence)
         return changed(
-            errand.order, f"{name} suspended, with nothing left behind", datetime.now(UTC)
+            given.action, f"{name} suspended, with nothing left behind", datetime.now(UTC)
         )
 
     @activity.defn
-    async def resume_replication(self, errand: ReplicationErrand[ResumeReplication]) -> Report:
+    async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
         """Leave the subscription enabled and its worker running."""
-        here, name = link(self._secrets, errand), errand.link.name
-        fence = Fence.of_this_attempt()
+        here, name = link(self._secrets, given), given.link.name
+        fence = SendDeadline.of_this_attempt()
         subscription = await here.subscription()
         if subscription.enabled:
             await _see(here, name, RESUME)
-            return unchanged(errand.order, f"{name} was running already", datetime.now(UTC))
-        await self._compare(errand, here, subscription.slot, fence)
-        await self._alter(errand, RESUME, fence)
-        return changed(errand.order, f"{name} runs again", datetime.now(UTC))
+            return unchanged(given.action, f"{name} was running already", datetime.now(UTC))
+        await self._compare(given, here, subscription.slot, fence)
+        await self._alter(given, RESUME, fence)
+        return changed(given.action, f"{name} runs again", datetime.now(UTC))
 
-    async def _await_lag(self, errand: ReplicationErrand[Any], fence: Fence) -> None:
+    async def _await_lag(self, given: ReplicationInput[Any], fence: SendDeadline) -> None:
         """Wait until all that was written by now has been confirmed.
 
         The wait is part of the attempt's first third: where it takes longer, nothing is sent, and
         the engine's next attempt waits on.
         """
-        here = link(self._secrets, errand)
+        here = link(self._secrets, given)
         slot, written = (await here.subscription()).slot, await here.written()
-        fence.pass_()
+        fence.require()
         deadline = datetime.now(UTC) + fence.left / 2  # the rest is for sending
         while (behind := await here.lag(slot, written)) > 0:
             if datetime.now(UTC) >= deadline:
                 raise NotYet(
-                    f"{errand.link.name}: {errand.subscriber.name} is still {behind} bytes behind "
-                    f"{errand.publisher.name}, expected 0; find out what holds it, "
+                    f"{given.link.name}: {given.subscriber.name} is still {behind} bytes behind "
+                    f"{given.publisher.name}, expected 0; find out what holds it, "
                     "then decide `retry`"
                 )
             await pause(GLANCE)
 
     async def _compare(
-        self, errand: ReplicationErrand[ResumeReplication], here: Link, slot: str, fence: Fence
+        self, given: ReplicationInput[ResumeReplication], here: Link, slot: str, fence: SendDeadline
     ) -> None:
         """See that both sides did not write the same rows; the rest of the time is for sending."""
-        fence.pass_()
-        back = opposites(self._secrets, errand)
-        within = errand.timing.replication_patience.total_seconds()
+        fence.require()
+        back = opposites(self._secrets, given)
+        within = given.timing.replication_timeout.total_seconds()
         conflicts = Conflicts(here, slot, back, within)
-        key = errand.operation.id
+        key = given.operation.id
         await self._comparisons.require_none(key, conflicts, fence.left / 2)
 
-    async def _alter(self, errand: ReplicationErrand[Any], change: Change, fence: Fence) -> None:
+    async def _alter(
+        self, given: ReplicationInput[Any], change: Change, fence: SendDeadline
+    ) -> None:
         """Send one statement and read it back; a lost reply is resolved by reading."""
-        here, lost = link(self._secrets, errand), None
+        here, lost = link(self._secrets, given), None
         send = here.enable if change.enables else here.disable
-        within = fence.pass_()
-        with effect(errand, str(errand.order)):
+        within = fence.require()
+        with effect(given, str(given.action)):
             try:
                 await send(within)
             except OutcomeUnknown as silence:
                 lost = silence
         try:
-            await _see(here, errand.link.name, change)
+            await _see(here, given.link.name, change)
         except OutcomeUnknown as unseen:
             raise lost or unseen from unseen
 

@@ -12,7 +12,7 @@ from activities.transport.secrets import Secrets
 from workflows.model.actions.change import ResumeReplication, SuspendReplication
 from workflows.model.estate import Replication, ReplicationLink
 from workflows.model.observations import Instance
-from workflows.ports.contract import ReplicationErrand
+from workflows.ports.contract import ReplicationInput
 
 
 class Link(Protocol):
@@ -68,20 +68,20 @@ class Link(Protocol):
         """Enable the subscription, in so many seconds; OutcomeUnknown without an answer."""
 
 
-def link(secrets: Secrets, errand: ReplicationErrand[Any]) -> Link:
+def link(secrets: Secrets, given: ReplicationInput[Any]) -> Link:
     """Return the errand's link by its driver; the only place where drivers are told apart."""
-    match errand.replication.driver:
+    match given.replication.driver:
         case "postgresql":
-            return PostgreSql(secrets, errand.link, errand.publisher, errand.subscriber)
+            return PostgreSql(secrets, given.link, given.publisher, given.subscriber)
         case never:
             assert_never(never)
 
 
-def spelled(
-    replication: Replication, link: ReplicationLink, order: SuspendReplication | ResumeReplication
+def preview(
+    replication: Replication, link: ReplicationLink, action: SuspendReplication | ResumeReplication
 ) -> str:
     """Return the statement that carries an order out; asks nobody."""
-    match replication.driver, order:
+    match replication.driver, action:
         case "postgresql", SuspendReplication():
             return postgresql.disabling(link).as_string()
         case "postgresql", ResumeReplication():
@@ -90,20 +90,20 @@ def spelled(
             assert_never(never)
 
 
-def opposites(secrets: Secrets, errand: ReplicationErrand[Any]) -> tuple[Link, ...]:
+def opposites(secrets: Secrets, given: ReplicationInput[Any]) -> tuple[Link, ...]:
     """Return the links that lead the other way."""
-    there = (errand.link.target, errand.link.source)
+    there = (given.link.target, given.link.source)
     return tuple(
         link(
             secrets,
-            errand.model_copy(
+            given.model_copy(
                 update={
                     "link": other,
-                    "publisher": errand.subscriber,
-                    "subscriber": errand.publisher,
+                    "publisher": given.subscriber,
+                    "subscriber": given.publisher,
                 }
             ),
         )
-        for other in errand.replication.links
+        for other in given.replication.links
         if (other.source, other.target) == there
     )

@@ -13,7 +13,7 @@ from workflows.model.checks import Severity
 from workflows.model.estate import Database
 from workflows.model.observations import Instance, ReplicationReading
 from workflows.model.results import Finding
-from workflows.ports.contract import ReplicationErrand
+from workflows.ports.contract import ReplicationInput
 
 UNREACHABLE = "database_unreachable"
 
@@ -21,15 +21,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReplicationObserver:
     """Reads one link; each answer is of use without the others."""
 
     here: Link
-    errand: ReplicationErrand[ObserveReplication]
+    given: ReplicationInput[ObserveReplication]
 
     async def read(self) -> ReplicationReading:
         """Return everything that could be read, and why the rest could not."""
-        here, name = self.here, self.errand.link.name
+        here, name = self.here, self.given.link.name
         at_subscriber = asyncio.gather(
             tolerant(here.found, name, UNREACHABLE),
             tolerant(here.keeps_commit_times, name, UNREACHABLE),
@@ -39,7 +39,7 @@ class Standing:
             tolerant(here.tables, name, UNREACHABLE),
             tolerant(self._lag, name, UNREACHABLE),
             tolerant(self._instance, name, UNREACHABLE),
-            tolerant(lambda: _comparable(here, self.errand.publisher), name, UNREACHABLE),
+            tolerant(lambda: _comparable(here, self.given.publisher), name, UNREACHABLE),
         )
         subscription, timestamps, strangers = await at_subscriber
         tables, lag, instance, compared = await at_publisher
@@ -57,7 +57,7 @@ class Standing:
             subscriber_timestamps=_or_none(timestamps),
             strangers=_or_none(strangers) or (),
             # One silent server is one finding, whatever was asked of it.
-            trouble=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+            error=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
         )
 
     async def _lag(self) -> int | None:
@@ -70,8 +70,8 @@ class Standing:
 
     async def _strangers(self) -> tuple[str, ...]:
         """Return the subscriber's subscriptions that no link of the estate names."""
-        there = self.errand.link.target
-        ours = {o.subscription for o in self.errand.replication.links if o.target == there}
+        there = self.given.link.target
+        ours = {o.subscription for o in self.given.replication.links if o.target == there}
         return tuple(name for name in await self.here.subscriptions() if name not in ours)
 
 

@@ -15,7 +15,7 @@ BEAT = 1.0
 """Seconds; the engine misses a worker after a few of them."""
 
 
-class Pulse:
+class Heartbeat:
     """Beats every second with what was shown last, so that a long reading is no silence."""
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class Pulse:
 
 
 @asynccontextmanager
-async def pulse() -> AsyncIterator[Pulse]:
+async def pulse() -> AsyncIterator[Heartbeat]:
     """Beat as long as the block runs."""
-    beating = Pulse()
+    beating = Heartbeat()
     task = asyncio.create_task(beating.beat())
     try:
         yield beating

@@ -11,7 +11,7 @@ from workflows.errors import Unreachable
 
 
 @dataclass(frozen=True)
-class Fence:
+class SendDeadline:
     """The time an attempt has before the engine may begin another.
 
     Of an attempt's start-to-close timeout the first third is for sending, the second for an answer,
@@ -22,7 +22,7 @@ class Fence:
     third: timedelta
 
     @classmethod
-    def of_this_attempt(cls) -> Fence:
+    def of_this_attempt(cls) -> SendDeadline:
         """Return the fence of the activity that runs now."""
         info = activity.info()
         limit = info.start_to_close_timeout
@@ -35,7 +35,7 @@ class Fence:
         """How long an effect may still be sent."""
         return self.begins + self.third - datetime.now(UTC)
 
-    def pass_(self) -> float:
+    def require(self) -> float:
         """Return the seconds a request may take that is sent now; Unreachable if it is too late."""
         if self.left <= timedelta():
             raise Unreachable(

@@ -8,21 +8,21 @@ from typing import Any
 
 from opentelemetry import trace
 
-from workflows.ports.contract import Errand
+from workflows.ports.contract import ActionInput
 
 _TRACER = trace.get_tracer("switchover.activities")
 
 
 @contextmanager
-def effect(errand: Errand[Any], what: str) -> Iterator[None]:
+def effect(given: ActionInput[Any], what: str) -> Iterator[None]:
     """Open a span around one remote effect, named by *what* is done there."""
-    operation = errand.operation
+    operation = given.operation
     attributes = {
         "switchover": operation.identity,
         "stage": operation.stage,
-        "order": operation.order,
+        "action": operation.action,
         "round": operation.round,
-        "node": errand.order.place,
+        "node": given.action.place,
     }
     with _TRACER.start_as_current_span(what, attributes=attributes):
         yield

@@ -16,7 +16,7 @@ from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_requests import SESSIONS, Call, Query
 from activities.securetransport.admin_responses import Operated, Page, Session
-from activities.securetransport.service_state import Sighting
+from activities.securetransport.service_state import ObservedState
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from activities.transport.tls import trust
@@ -82,7 +82,7 @@ class Admin:
             if not result.succeeded:
                 raise CommandFailed(f"{node.name}: the admin API refused: {result.message}")
 
-    async def cluster_service(self, node: Node, service: Service) -> Sighting:
+    async def cluster_service(self, node: Node, service: Service) -> ObservedState:
         """Read what a node says of its Scheduler or Folder Monitor."""
         reply = await self.read(node, requests.state(service))
         return answers.service_status(reply.body, node.name)

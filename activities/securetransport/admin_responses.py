@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from activities.securetransport.service_state import Sighting
+from activities.securetransport.service_state import ObservedState
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Protocol
 from workflows.model.results import State
@@ -129,11 +129,11 @@ def sessions(body: object, place: str) -> tuple[Session, ...]:
     return tuple(read(Session, item, place) for item in body)
 
 
-def service_status(body: object, place: str) -> Sighting:
+def service_status(body: object, place: str) -> ObservedState:
     """Read the status of a cluster service or the Transaction Manager; a full stop may follow."""
     words = read(Status, body, place).status
     state = _STATUSES.get(words.strip().removesuffix(".").lower(), State.UNKNOWN)
-    return Sighting(state, words)
+    return ObservedState(state, words)
 
 
 def described(item: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from datetime import timedelta
 
-from activities.securetransport.service_state import Sighting
+from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Command
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.results import PROTOCOL_SERVERS, Service, State
@@ -96,7 +96,7 @@ def start_all(node: Node) -> Command:
     return _command(node, "start_all")
 
 
-def installed(listing: Collection[str], node: Node, service: Service) -> Sighting | None:
+def installed(listing: Collection[str], node: Node, service: Service) -> ObservedState | None:
     """Say what a missing script means; None where the script is there to be asked.
 
     A disabled server's scripts are renamed ``status_ftpd.disable`` and so on.
@@ -106,13 +106,13 @@ def installed(listing: Collection[str], node: Node, service: Service) -> Sightin
         return None
     disabled = {f"{verb}_{SCRIPTS[service]}.disable" for verb in ("start", "stop", "status")}
     if disabled & set(listing):
-        return Sighting(State.DISABLED, "its scripts are renamed .disable")
+        return ObservedState(State.DISABLED, "its scripts are renamed .disable")
     if service in expected(node):
-        return Sighting(State.UNKNOWN, f"there is no {words[0]}")
-    return Sighting(State.ABSENT, f"there is no {words[0]}")
+        return ObservedState(State.UNKNOWN, f"there is no {words[0]}")
+    return ObservedState(State.ABSENT, f"there is no {words[0]}")
 
 
-def parse_status(service: Service, text: str) -> Sighting:
+def parse_status(service: Service, text: str) -> ObservedState:
     """Read a status script's answer; never guess.
 
     Banners and warnings may come first; the answer is the last line, and there is only one.
@@ -121,8 +121,8 @@ def parse_status(service: Service, text: str) -> Sighting:
     matches = {line: match for line in lines if (match := _STATUS.fullmatch(line))}
     own = [line for line in lines if line in matches and matches[line][1] == SCRIPTS[service]]
     if len(own) == 1 and own[0] == lines[-1]:
-        return Sighting(_STATES[matches[own[0]][2]], own[0])
-    return Sighting(State.UNKNOWN, text.strip()[-300:] or "no answer")
+        return ObservedState(_STATES[matches[own[0]][2]], own[0])
+    return ObservedState(State.UNKNOWN, text.strip()[-300:] or "no answer")
 
 
 def _command(node: Node, name: str, *words: str) -> Command:

@@ -9,11 +9,11 @@ from workflows.model.results import DOWN, State
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ObservedState:
     """A state, and the place's own words for it."""
 
     state: State
-    words: str = ""
+    text: str = ""
 
     @property
     def down(self) -> bool:
@@ -25,10 +25,10 @@ class Sighting:
         """Whether it is known to run, a pending stop or not."""
         return self.state in (State.RUNNING, State.STOPPING)
 
-    def known(self, subject: str) -> Sighting:
+    def known(self, subject: str) -> ObservedState:
         """Return this sighting; OutcomeUnknown where nobody understands the place's words."""
         if self.state is State.UNKNOWN:
             raise OutcomeUnknown(
-                f"{subject}: its status cannot be read: {self.words or 'no answer'!r}"
+                f"{subject}: its status cannot be read: {self.text or 'no answer'!r}"
             )
         return self

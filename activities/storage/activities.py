@@ -21,7 +21,7 @@ from workflows.model.actions.observe import CompareStorage
 from workflows.model.estate import Cluster
 from workflows.model.observations import Difference, StorageReading
 from workflows.model.results import Finding
-from workflows.ports.contract import BothErrand, Storages
+from workflows.ports.contract import ClusterPairInput, Storages
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class SshStorages(Storages):
         self._shell = shell
 
     @activity.defn
-    async def compare_storage(self, errand: BothErrand[CompareStorage]) -> StorageReading:
+    async def compare_storage(self, given: ClusterPairInput[CompareStorage]) -> StorageReading:
         """Name what differs in a sample; writes a marker file where the estate has a place for it.
 
         What cannot be read is in the reading's trouble, never an error.
@@ -76,31 +76,31 @@ class SshStorages(Storages):
         async with pulse():
             # Also when cancelled, both come to their end: what was written is removed first.
             results = await asyncio.gather(
-                self._compare(errand), self._delays(errand), return_exceptions=True
+                self._compare(given), self._delays(given), return_exceptions=True
             )
         reading, delays = _result(results[0]), _result(results[1])
         found = {name: delay for name, delay in delays.items() if not isinstance(delay, Finding)}
-        trouble = dict.fromkeys((*reading.trouble, *_findings(delays.values())))
-        return reading.model_copy(update={"delays": found, "trouble": tuple(trouble)})
+        trouble = dict.fromkeys((*reading.error, *_findings(delays.values())))
+        return reading.model_copy(update={"delays": found, "error": tuple(trouble)})
 
-    async def _compare(self, errand: BothErrand[CompareStorage]) -> StorageReading:
-        sides, rest = (errand.source, errand.target), _rest(errand)
-        place, most = errand.target.name, errand.limits.storage_sample
+    async def _compare(self, given: ClusterPairInput[CompareStorage]) -> StorageReading:
+        sides, rest = (given.source, given.target), _rest(given)
+        place, most = given.target.name, given.limits.storage_sample
         found = await asyncio.gather(*(self._sample(side, most) for side in sides))
         if trouble := _findings(found):
-            return StorageReading(place=place, trouble=trouble)
+            return StorageReading(place=place, error=trouble)
         source, target = (sample for sample in found if isinstance(sample, Sample))
         pair = _Pair(source, target, samples.comparable(source, target, rest))
         suspects = pair.suspects
         if suspects:
             # What is not there yet, or not gone yet, is so one delay later.
-            await pause(min(errand.timing.storage_delay, _left()))
+            await pause(min(given.timing.storage_delay, _left()))
         now = await asyncio.gather(*(self._again(side, suspects) for side in sides))
         if trouble := _findings(now):
-            return StorageReading(place=place, trouble=trouble)
+            return StorageReading(place=place, error=trouble)
         one, two = (copies for copies in now if not isinstance(copies, Finding))
         left = [
-            _difference(path, one.get(path), two.get(path), errand)
+            _difference(path, one.get(path), two.get(path), given)
             for path in suspects
             if not samples.alike(one.get(path), two.get(path))
         ]
@@ -134,21 +134,21 @@ class SshStorages(Storages):
                 f"{cluster.storage} could not be looked through in {samples.ENDS_WITHIN} s"
             )
         if answer.status != 0:
-            raise OutcomeUnknown(f"{cluster.storage} cannot be read: {answer.words}")
+            raise OutcomeUnknown(f"{cluster.storage} cannot be read: {answer.text}")
         return answer.out
 
     async def _delays(
-        self, errand: BothErrand[CompareStorage]
+        self, given: ClusterPairInput[CompareStorage]
     ) -> dict[str, timedelta | Finding | None]:
         """Measure both directions at the same time, as far as the estate has a place for it."""
-        both = ((errand.source, errand.target), (errand.target, errand.source))
+        both = ((given.source, given.target), (given.target, given.source))
         ways = [(writer, reader) for writer, reader in both if writer.storage_markers]
-        looks = (self._delay(errand, *way) for way in ways)
+        looks = (self._delay(given, *way) for way in ways)
         delays = await asyncio.gather(*looks, return_exceptions=True)
         return {w.name: _result(delay) for (w, _), delay in zip(ways, delays, strict=True)}
 
     async def _delay(
-        self, errand: BothErrand[CompareStorage], writer: Cluster, reader: Cluster
+        self, given: ClusterPairInput[CompareStorage], writer: Cluster, reader: Cluster
     ) -> timedelta | Finding | None:
         """Return when *reader* saw what *writer* wrote; None if it did not in good time."""
         name = f"switchover-marker-{uuid.uuid4().hex}"
@@ -157,7 +157,7 @@ class SshStorages(Storages):
             trouble = await _tried(lambda: self._write(writer, here, name), writer)
             if trouble is not None:
                 return trouble
-            return await self._seen(errand, reader, script(_SEES, there, name))
+            return await self._seen(given, reader, script(_SEES, there, name))
         finally:
             # Also where nobody knows whether it was written.
             await _tried(lambda: self._run(writer, Command(("rm", "-f", f"{here}/{name}"))), writer)
@@ -165,12 +165,12 @@ class SshStorages(Storages):
     async def _write(self, writer: Cluster, folder: str, name: str) -> None:
         answer = await self._run(writer, script(_WRITE, folder, name))
         if answer.status != 0:
-            raise CommandFailed(f"no marker can be written to {folder}: {answer.words}")
+            raise CommandFailed(f"no marker can be written to {folder}: {answer.text}")
 
     async def _seen(
-        self, errand: BothErrand[CompareStorage], reader: Cluster, look: Command
+        self, given: ClusterPairInput[CompareStorage], reader: Cluster, look: Command
     ) -> timedelta | Finding | None:
-        written, limit = datetime.now(UTC), errand.timing.storage_delay
+        written, limit = datetime.now(UTC), given.timing.storage_delay
         wait = min(3 * limit, _left())
         while True:
             seen = await _tried(lambda: self._sees(reader, look), reader)
@@ -186,7 +186,7 @@ class SshStorages(Storages):
     async def _sees(self, reader: Cluster, look: Command) -> bool:
         answer = await self._run(reader, look)
         if answer.status not in (0, 1):
-            raise OutcomeUnknown(f"it cannot be told whether a marker is there: {answer.words}")
+            raise OutcomeUnknown(f"it cannot be told whether a marker is there: {answer.text}")
         return answer.status == 0
 
     async def _run(self, cluster: Cluster, command: Command) -> Answer:
@@ -207,9 +207,9 @@ def _findings(results: Iterable[object]) -> tuple[Finding, ...]:
     return tuple(result for result in results if isinstance(result, Finding))
 
 
-def _rest(errand: BothErrand[CompareStorage]) -> timedelta:
+def _rest(given: ClusterPairInput[CompareStorage]) -> timedelta:
     """How long ago a file must have changed for both sides to have it."""
-    return max(2 * errand.timing.storage_delay, SHORTEST_REST)
+    return max(2 * given.timing.storage_delay, SHORTEST_REST)
 
 
 def _left() -> timedelta:
@@ -220,14 +220,14 @@ def _left() -> timedelta:
 
 
 def _difference(
-    path: bytes, source: Copy | None, target: Copy | None, errand: BothErrand[CompareStorage]
+    path: bytes, source: Copy | None, target: Copy | None, given: ClusterPairInput[CompareStorage]
 ) -> Difference:
     """Say what is wrong with a file, at the side that lacks it or else at the target."""
     lacking = source is None
     seen, expected = (source, target) if lacking else (target, source)
     return Difference(
         check="storage_differs",
-        place=(errand.source if lacking else errand.target).name,
+        place=(given.source if lacking else given.target).name,
         item=path.decode("utf-8", "backslashreplace").replace("\n", "\\n"),
         seen="missing" if seen is None else str(seen),
         expected=str(expected),

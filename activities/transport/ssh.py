@@ -29,10 +29,10 @@ SIDE_BY_SIDE = 8
 class Command:
     """Words for a remote shell; joined and quoted only when sent."""
 
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
 
     def __str__(self) -> str:
-        return shlex.join(self.words)
+        return shlex.join(self.argv)
 
 
 def script(text: str, *arguments: str) -> Command:
@@ -49,7 +49,7 @@ class Answer:
     err: str
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The end of what it printed, for an operator to read."""
         return "\n".join(filter(None, (self.out.strip(), self.err.strip())))[-400:]
 
@@ -175,7 +175,7 @@ def _known(machine: Machine) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSH
 
 
 def _name(command: Command) -> str:
-    return "a script" if command.words[:2] == ("sh", "-c") else command.words[0]
+    return "a script" if command.argv[:2] == ("sh", "-c") else command.argv[0]
 
 
 _ACCESS = (

@@ -35,13 +35,13 @@ TIMING: Mapping[str, float] = {
     "grace": 10,
     "transaction_manager_grace": 30,
     "stop_margin": 3,
-    "start_patience": 30,
+    "start_timeout": 30,
     "takeover": 1.5,
     "storage_delay": 1,
     "reading_interval": 0.3,
     "readings": 3,
-    "patience": 86400,
-    "unreachable_patience": 60,
+    "drain_timeout": 86400,
+    "unreachable_timeout": 60,
     "cool_down": 0,
 }
 """The lab's delays are short; a real estate keeps the defaults."""

@@ -8,7 +8,7 @@ from typing import Literal, Self, get_args
 from lab.checker.roles import SOURCE, TARGET
 from lab.layout import Layout
 from lab.proxy.proxies import BALANCER
-from workflows.model.stages import POINT_OF_NO_RETURN, Slug
+from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 
 Kind = Literal["refused", "unreachable", "unknown", "lost"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Fault:
     """One fault, written ``STAGE:PLACE:KIND``."""
 
-    stage: Slug
+    stage: StageName
     place: str
     kind: Kind
 
@@ -26,9 +26,9 @@ class Fault:
     def read(cls, text: str, layout: Layout) -> Self:
         """Read one; ValueError says in a sentence what is wrong with it."""
         stage, place, kind = (*text.split(":", 2), "", "")[:3]
-        if stage not in list(Slug):
-            raise ValueError(f"{stage!r} is no stage; the stages are {', '.join(Slug)}")
-        known = places(layout, Slug(stage))
+        if stage not in list(StageName):
+            raise ValueError(f"{stage!r} is no stage; the stages are {', '.join(StageName)}")
+        known = places(layout, StageName(stage))
         if not known:
             raise ValueError(f"{stage} has nothing to do in this estate, so it cannot fail")
         if place not in known:
@@ -37,7 +37,7 @@ class Fault:
             )
         for one in KINDS:
             if one == kind:
-                return cls(Slug(stage), place, one)
+                return cls(StageName(stage), place, one)
         raise ValueError(f"{kind!r} is no kind of fault; the kinds are {', '.join(KINDS)}")
 
     def __str__(self) -> str:
@@ -49,22 +49,22 @@ class Fault:
         return self.stage.number < POINT_OF_NO_RETURN.number
 
 
-def places(layout: Layout, stage: Slug) -> tuple[str, ...]:
+def places(layout: Layout, stage: StageName) -> tuple[str, ...]:
     """Every place that the stage acts on, or looks at, by the manual (section 2)."""
     source, target = layout.cluster(SOURCE), layout.cluster(TARGET)
     databases = tuple(cluster.database_name for cluster in layout.clusters)
     match stage:
-        case Slug.CHECK_PREREQUISITES:
+        case StageName.CHECK_PREREQUISITES:
             return (*(node.name for node in layout.nodes), BALANCER, *databases)
-        case Slug.SUSPEND_REPLICATION:
+        case StageName.SUSPEND_REPLICATION:
             return databases
-        case Slug.REDIRECT_TRAFFIC:
+        case StageName.REDIRECT_TRAFFIC:
             return (BALANCER,)
-        case Slug.STOP_SCHEDULING | Slug.DRAIN_TRANSACTION_MANAGER:
+        case StageName.STOP_SCHEDULING | StageName.DRAIN_TRANSACTION_MANAGER:
             nodes = source.servers
-        case Slug.START_SCHEDULING:
+        case StageName.START_SCHEDULING:
             nodes = target.servers
-        case Slug.RESTORE_MONITORS:  # the lab's estate leaves the target's Monitors alone
+        case StageName.RESTORE_MONITORS:  # the lab's estate leaves the target's Monitors alone
             nodes = ()
         case _:
             nodes = source.nodes

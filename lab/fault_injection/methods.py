@@ -12,7 +12,7 @@ from lab.layout import NodeLayout
 from lab.node import services
 from lab.node.request_hook import Moment
 from lab.proxy.proxies import BALANCER, Lines
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 HALF_A_LOGIN = 1500
 """Bytes: in the midst of what a server says before anyone is logged in."""
@@ -20,11 +20,11 @@ OPERATIONS = "POST /api/v2.0/clusterServices/operations"
 ALTER = "ALTER SUBSCRIPTION"
 MARKER = "# BEGIN switchover"
 """Before the lines of the hosts file that are not the site's."""
-SCRIPTS: dict[Slug, tuple[str, tuple[str, ...]]] = {
-    Slug.STOP_MONITORS: ("stop", ("monitord",)),
-    Slug.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
-    Slug.DRAIN_TRANSACTION_MANAGER: ("stop", ("tm",)),
-    Slug.RESTORE_MONITORS: ("start", ("monitord",)),
+SCRIPTS: dict[StageName, tuple[str, tuple[str, ...]]] = {
+    StageName.STOP_MONITORS: ("stop", ("monitord",)),
+    StageName.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
+    StageName.DRAIN_TRANSACTION_MANAGER: ("stop", ("tm",)),
+    StageName.RESTORE_MONITORS: ("start", ("monitord",)),
 }
 """What else a stage runs on a node: the verb, and the services' names in scripts."""
 
@@ -250,20 +250,20 @@ class ByLooking(Way):
         self.planted.heal()
 
 
-def way(lines: Lines, stage: Slug, place: str) -> Way:  # noqa: PLR0911 - one for each way
+def way(lines: Lines, stage: StageName, place: str) -> Way:  # noqa: PLR0911 - one for each way
     """Return how this stage acts on this place (section 2)."""
     match stage:
-        case Slug.CHECK_PREREQUISITES if place in lines.databases:
+        case StageName.CHECK_PREREQUISITES if place in lines.databases:
             return ByAnyStatement(lines, place)
-        case Slug.CHECK_PREREQUISITES:
+        case StageName.CHECK_PREREQUISITES:
             return ByLooking(lines, _machine(lines, place))
-        case Slug.SUSPEND_REPLICATION:
+        case StageName.SUSPEND_REPLICATION:
             return ByStatement(lines, place)
-        case Slug.REDIRECT_TRAFFIC:
+        case StageName.REDIRECT_TRAFFIC:
             return ByReload(lines)
-        case Slug.STOP_SCHEDULING | Slug.START_SCHEDULING:
+        case StageName.STOP_SCHEDULING | StageName.START_SCHEDULING:
             return ByApi(lines, place)
-        case Slug.STOP_REMAINING_SERVICES:
+        case StageName.STOP_REMAINING_SERVICES:
             return ByStopAll(lines, lines.layout.node(place))
         case _:
             return ByScript(lines, lines.layout.node(place), *SCRIPTS[stage])

@@ -81,7 +81,7 @@ class Operator:
         except TemporalError as silence:
             return f"nobody could say why ({silence!r})"
         waiting = (status or {}).get("waiting") or {}
-        return str(waiting.get("words", "it did not say why"))
+        return str(waiting.get("message", "it did not say why"))
 
 
 def wished(fault: Fault, answer: Answer) -> str:

@@ -17,7 +17,7 @@ from lab.fault_injection.trigger import Trap
 from lab.product_driver import WORKFLOW, Product
 from lab.proxy.proxies import Lines
 
-PATIENCE = {"unreachable_patience": 4}
+PATIENCE = {"unreachable_timeout": 4}
 """Seconds until a place that does not answer is given up: a fault lasts that long at least."""
 BY = ("--by", "demo")
 

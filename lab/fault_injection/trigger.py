@@ -16,7 +16,7 @@ from lab.fault_injection.methods import Way, way
 from lab.node.request_hook import Moment
 from lab.proxy.proxies import Lines
 from lab.proxy.request_id import Request
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 Noticed = Callable[[], Awaitable[bool]]
 LOOKS_EVERY = 0.1
@@ -36,7 +36,7 @@ class Trap:
     def set(self) -> None:
         """Be ready; what is only looked at is faulty at once, before its first connection."""
         self._lines.gatekeeper.spring = self.spring
-        if self.fault.stage is Slug.CHECK_PREREQUISITES:
+        if self.fault.stage is StageName.CHECK_PREREQUISITES:
             self._strike()
 
     async def spring(self, moment: Moment, _: Request) -> bool:

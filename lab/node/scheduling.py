@@ -97,7 +97,7 @@ class FolderMonitor:
     async def _claim(self, name: str) -> bool:
         """Whether nobody here has the file in hand; a claim whose holder died grows old."""
         # On a machine with too much to do a living holder may be seconds late.
-        patience = 2 * self._host.context.switches.folder_monitor_seconds + 10
+        timeout = 2 * self._host.context.switches.folder_monitor_seconds + 10
         return bool(
             await self._host.database.run(
                 "INSERT INTO event (id, kind, path, node, created) "
@@ -109,7 +109,7 @@ class FolderMonitor:
                 IN_HAND,
                 f"inbox/{name}",
                 self._node.name,
-                patience,
+                timeout,
             )
         )
 

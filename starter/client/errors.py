@@ -45,18 +45,18 @@ class Stop(Exception):
         self.code = code
 
 
-class Silence(Stop):
+class NoAnswer(Stop):
     """Nobody answers now, which says nothing about the run: asking again may help."""
 
 
-class NoServer(Silence):
+class NoServer(NoAnswer):
     """Temporal itself does not answer."""
 
     def __init__(self) -> None:
         super().__init__("Temporal does not answer; what runs goes on when it is back")
 
 
-class NoWorker(Silence):
+class NoWorker(NoAnswer):
     """Temporal answers, but nobody who could carry the question out."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 
 from starter.client.connection import ANSWER, Run, Temporal, workflow_id
 from starter.client.errors import NO_WORKER, NoWorker, Stop, translated
-from starter.client.snapshot import Sight, look
+from starter.client.snapshot import Snapshot, look
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.progress import Outcome
 from workflows.model.request import Decision, Request
@@ -86,12 +86,12 @@ async def begin(temporal: Temporal, request: Request) -> Run:
     return temporal.run(request.estate, started.result_run_id)
 
 
-async def settled(run: Run) -> Sight:
+async def settled(run: Run) -> Snapshot:
     """Look until the run has a plan, has ended or nobody answers: a wrong input shows at once."""
     give_up = time.monotonic() + BEGUN.total_seconds()
     while True:
         sight = await look(run)
-        if sight.over or sight.progress or sight.trouble or time.monotonic() > give_up:
+        if sight.over or sight.progress or sight.error or time.monotonic() > give_up:
             return sight
 
 

@@ -20,10 +20,10 @@ from starter.client.operations import BEGUN, wished
 from starter.client.sanitize import clean
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
-from workflows.preflight.report import Verdict
+from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 
-Look = WorkflowHandle[Readiness, Verdict]
+Look = WorkflowHandle[Readiness, ReadinessReport]
 
 GLANCE = 0.3
 """Seconds between two looks at a run."""
@@ -37,7 +37,7 @@ TRIES = 5
 MOST_PLACES = 4
 
 
-async def looked(temporal: Temporal, request: Request, console: Console) -> Verdict:
+async def looked(temporal: Temporal, request: Request, console: Console) -> ReadinessReport:
     """Return a verdict on what was asked; Stop where none can be had.
 
     A run of the same estate that is under way is joined. It may be about the way back, or about
@@ -68,7 +68,7 @@ def under_way(activities: Iterable[PendingActivityInfo]) -> str:
     return clean(f"looking at {', '.join(places[:MOST_PLACES]) or 'the estate'}{more}")
 
 
-async def _ended(run: Look, console: Console) -> Verdict:
+async def _ended(run: Look, console: Console) -> ReadinessReport:
     live = console.status(under_way(())) if console.is_terminal else nullcontext()
     with live as status:
         await _over(run, status.update if status is not None else _nothing)
@@ -98,7 +98,7 @@ def _is_untaken(description: WorkflowExecutionDescription) -> bool:
     return raw.HasField("pending_workflow_task") and raw.pending_workflow_task.state == waits
 
 
-def _answers(verdict: Verdict, request: Request) -> bool:
+def _answers(verdict: ReadinessReport, request: Request) -> bool:
     wanted = (request.estate, request.source, request.target, request.accept)
     return (verdict.estate, verdict.source, verdict.target, verdict.accepted) == wanted
 

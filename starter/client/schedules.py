@@ -30,7 +30,7 @@ from starter.client.operations import wished
 from starter.client.readiness import LONGEST
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
-from workflows.preflight.report import Verdict
+from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 from workflows.views.readiness_markdown import summary
 
@@ -48,7 +48,7 @@ class Ran:
     at: datetime
     workflow_id: str
     run_id: str
-    words: str
+    message: str
     """What came out."""
     findings: int | None
     """How many; None where there is no verdict."""
@@ -175,12 +175,14 @@ async def _ran(temporal: Temporal, result: ScheduleActionResult) -> Ran:
         at=result.started_at,
         workflow_id=action.workflow_id,
         run_id=run_id,
-        words=words,
+        message=words,
         findings=len(verdict.findings) if verdict else None,
     )
 
 
-async def _outcome(temporal: Temporal, workflow_id: str, run_id: str) -> tuple[Verdict | None, str]:
+async def _outcome(
+    temporal: Temporal, workflow_id: str, run_id: str
+) -> tuple[ReadinessReport | None, str]:
     run = temporal.client.get_workflow_handle_for(Readiness.run, workflow_id, run_id=run_id)
     try:
         status = (await run.describe(rpc_timeout=ANSWER)).status

@@ -11,14 +11,14 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from starter.client.connection import ANSWER, Run
 from starter.client.errors import NoWorker, Stop, translated
 from workflows.model.progress import Progress
-from workflows.model.results import Left, QueueLeft, SessionsLeft
+from workflows.model.results import Remaining, RemainingQueue, RemainingSessions
 from workflows.ports.contract import Waits
 from workflows.switchover import Switchover
 
-HEARTBEATS: dict[str, type[Left]] = {
-    Waits.await_sessions.__name__: SessionsLeft,
-    Waits.await_queue.__name__: QueueLeft,
-    Waits.await_work_in_hand.__name__: QueueLeft,
+HEARTBEATS: dict[str, type[Remaining]] = {
+    Waits.await_sessions.__name__: RemainingSessions,
+    Waits.await_queue.__name__: RemainingQueue,
+    Waits.await_in_flight_events.__name__: RemainingQueue,
 }
 
 
@@ -28,25 +28,25 @@ class Pending:
 
     activity_id: str
     attempt: int
-    left: Left | None
+    remaining: Remaining | None
     """What the last heartbeat of a wait said."""
-    trouble: str
+    error: str
     """Why the attempt before failed."""
 
 
 @dataclass(frozen=True)
-class Sight:
+class Snapshot:
     """One look at a run."""
 
     progress: Progress | None
     """None where the run has no plan yet, or nobody could be asked."""
     pending: tuple[Pending, ...] = ()
     over: bool = False
-    trouble: str = ""
+    error: str = ""
     """Why not everything could be seen."""
 
 
-async def look(run: Run) -> Sight:
+async def look(run: Run) -> Snapshot:
     """Look at a run, whether or not a worker answers.
 
     Raises:
@@ -61,8 +61,8 @@ async def look(run: Run) -> Sight:
         with translated(NoWorker):
             progress = await run.query(Switchover.status, rpc_timeout=ANSWER)
     except Stop as silence:
-        return Sight(progress=None, pending=pending, over=over, trouble=str(silence))
-    return Sight(progress=progress, pending=pending, over=over)
+        return Snapshot(progress=None, pending=pending, over=over, error=str(silence))
+    return Snapshot(progress=progress, pending=pending, over=over)
 
 
 async def _pending(activity: PendingActivityInfo) -> Pending:
@@ -74,6 +74,6 @@ async def _pending(activity: PendingActivityInfo) -> Pending:
     return Pending(
         activity_id=activity.activity_id,
         attempt=activity.attempt,
-        left=left,
-        trouble=activity.last_failure.message,
+        remaining=left,
+        error=activity.last_failure.message,
     )

@@ -18,10 +18,10 @@ from starter.commands import options
 from starter.commands.options import Accepted, AsJson
 from starter.terminal import asked, print_json, terminal
 from starter.views.html_report import page, write
-from starter.views.readiness import VerdictView, catalogue_view, schedule_view
+from starter.views.readiness import ReadinessView, catalogue_view, schedule_view
 from workflows.model.checks import CHECKS
 from workflows.model.request import Request
-from workflows.preflight.report import Verdict
+from workflows.preflight.report import ReadinessReport
 
 OFF = ("off", "never")
 
@@ -82,13 +82,13 @@ def _list(*, as_json: bool) -> None:
 
 def _look(request: Request, html: Path | None, *, as_json: bool) -> None:
     console = terminal()
-    verdict: Verdict = asked(lambda temporal: looked(temporal, request, console))
+    verdict: ReadinessReport = asked(lambda temporal: looked(temporal, request, console))
     if html is not None:
         write(html, page(verdict))
     if as_json:
         print_json(verdict.model_dump(mode="json"))
     else:
-        console.print(VerdictView(verdict))
+        console.print(ReadinessView(verdict))
     raise typer.Exit(Exit.FINDINGS if verdict.findings else Exit.COMPLETED)
 
 

@@ -13,7 +13,7 @@ from starter.commands.options import (
     Minutes,
     NodeName,
     Reason,
-    StageName,
+    StageOption,
     who_is_here,
 )
 from workflows.errors import BadInput
@@ -48,7 +48,7 @@ def _usual(verb: Verb, deliver: Deliver) -> Callable[..., None]:
     def decide(
         estate: EstateName,
         *,
-        stage: StageName = None,
+        stage: StageOption = None,
         node: NodeName = None,
         by: By = "",
         reason: Reason = "",
@@ -63,7 +63,7 @@ def _longer(verb: Verb, deliver: Deliver) -> Callable[..., None]:
     def decide(  # noqa: PLR0913 - each is a word of the command line
         estate: EstateName,
         *,
-        stage: StageName = None,
+        stage: StageOption = None,
         node: NodeName = None,
         minutes: Minutes = None,
         by: By = "",

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from starter.client.errors import Exit, Stop
 from workflows.errors import BadInput
 from workflows.model.request import Request, parse_request
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -45,7 +45,7 @@ EstateName = Annotated[str, typer.Argument(metavar="ESTATE", help="the estate fi
 Source = Annotated[str, typer.Option("--from", metavar="C1", help="the cluster traffic leaves")]
 Target = Annotated[str, typer.Option("--to", metavar="C2", help="the cluster traffic reaches")]
 Gates = Annotated[
-    list[Slug] | None,
+    list[StageName] | None,
     typer.Option("--approve-before", metavar="STAGE", help="wait for an approval; repeatable"),
 ]
 InVariant = Annotated[
@@ -81,8 +81,8 @@ Accepted = Annotated[
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="not the latest run")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
 Wait = Annotated[bool, typer.Option("--wait", help="watch, and exit as the run ends")]
-StageName = Annotated[
-    Slug | None, typer.Option("--stage", metavar="STAGE", help="the stage it is about")
+StageOption = Annotated[
+    StageName | None, typer.Option("--stage", metavar="STAGE", help="the stage it is about")
 ]
 NodeName = Annotated[
     str | None, typer.Option("--node", metavar="N", help="only what concerns this node")

@@ -13,14 +13,14 @@ from starter.views.check_grid import Column, bad, elsewhere, grouped, rows, sing
 from starter.views.html_style import STYLE
 from workflows.model.checks import Severity, check_of
 from workflows.model.results import Finding
-from workflows.preflight.report import Checked, Standing, Verdict
+from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import NOWHERE, SIGNS, changes, summary
 
 MOST_COLUMNS = 24
 """With more nodes than that, those of a kind are taken together."""
 
 
-def page(verdict: Verdict) -> str:
+def page(verdict: ReadinessReport) -> str:
     """Return the page; whatever people or machines wrote is words, and never HTML."""
     title = f"{verdict.estate}: {verdict.source} → {verdict.target}"
     state = _state(verdict)
@@ -65,17 +65,17 @@ def _head(title: str) -> Iterator[str]:
     yield f"<title>{_safe(title)}</title><style>{STYLE}</style></head><body>"
 
 
-def _findings(verdict: Verdict) -> Iterator[str]:
+def _findings(verdict: ReadinessReport) -> Iterator[str]:
     yield f"<section><h2>Findings: {len(verdict.findings) or 'none'}</h2>"
     for finding in verdict.findings:
         yield from _card(finding, verdict)
     yield "</section>"
 
 
-def _card(finding: Finding, verdict: Verdict) -> Iterator[str]:
+def _card(finding: Finding, verdict: ReadinessReport) -> Iterator[str]:
     check = check_of(finding.name)
     accepted = verdict.accepted.get(finding.name) if check.acceptable else None
-    standing = Standing.FAILS if accepted is None else Standing.ACCEPTED
+    standing = CheckStatus.FAILED if accepted is None else CheckStatus.ACCEPTED
     kind = "warns" if finding.severity is Severity.WARNS else standing.value
     yield f'<article class="{kind}"><h3>{SIGNS[standing]} {_safe(finding.place)}</h3>'
     yield f"<p>{_safe(check.title)} <code>{_safe(finding.name)}</code>, {finding.severity}</p><dl>"
@@ -87,7 +87,7 @@ def _card(finding: Finding, verdict: Verdict) -> Iterator[str]:
     yield "</dl></article>"
 
 
-def _table(verdict: Verdict) -> Iterator[str]:
+def _table(verdict: ReadinessReport) -> Iterator[str]:
     columns = single(verdict)
     if len(columns) > MOST_COLUMNS:
         columns = grouped(verdict)
@@ -104,14 +104,14 @@ def _table(verdict: Verdict) -> Iterator[str]:
     yield "</table></div></section>"
 
 
-def _row(one: Checked, columns: Sequence[Column]) -> str:
+def _row(one: CheckResult, columns: Sequence[Column]) -> str:
     cells = "".join(_cell(column.standings(one)) for column in columns)
     there = elsewhere(one, columns)
     beside = ", ".join(
-        f"{SIGNS[s]} {_safe(place)}" for place, s in there if s is not Standing.HOLDS
+        f"{SIGNS[s]} {_safe(place)}" for place, s in there if s is not CheckStatus.PASSED
     )
     last = (
-        f'<td class="{there[0][1]}">{beside or SIGNS[Standing.HOLDS]}</td>'
+        f'<td class="{there[0][1]}">{beside or SIGNS[CheckStatus.PASSED]}</td>'
         if there
         else "<td></td>"
     )
@@ -121,7 +121,7 @@ def _row(one: Checked, columns: Sequence[Column]) -> str:
     return f'<tr{mark}><th scope="row">{title}</th>{cells}{last}</tr>'
 
 
-def _cell(standings: Sequence[Standing]) -> str:
+def _cell(standings: Sequence[CheckStatus]) -> str:
     if not standings:
         return f'<td class="none" title="not looked at">{NOWHERE}</td>'
     return f'<td class="{standings[0]}" title="{standings[0]}">{told(standings)}</td>'
@@ -133,7 +133,7 @@ def _legend() -> str:
     return " ".join(f'<span class="{kind}">{sign} {words}</span>' for kind, sign, words in signs)
 
 
-def _state(verdict: Verdict) -> str:
+def _state(verdict: ReadinessReport) -> str:
     if not verdict.findings:
         return "holds"
     return "warns" if verdict.ready else "fails"

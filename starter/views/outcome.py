@@ -26,11 +26,11 @@ def outcome_view(outcome: Outcome) -> RenderableType:
             f"   {outcome.started.astimezone():%Y-%m-%d %H:%M:%S} to {clock(outcome.ended)}"
             f", {outcome.seconds:.1f} s, of which {outcome.drain_seconds:.1f} s draining",
         ),
-        Text(clean(outcome.words)),
+        Text(clean(outcome.message)),
         _times("stage", outcome.stages),
     ]
-    if outcome.undone:
-        parts.append(_times("taken back", outcome.undone))
+    if outcome.rolled_back_stages:
+        parts.append(_times("taken back", outcome.rolled_back_stages))
     parts += _faults(outcome)
     parts += exceptions_view(outcome.exceptions)
     parts += findings_view(outcome.findings)
@@ -44,9 +44,9 @@ def outcome_view(outcome: Outcome) -> RenderableType:
 def _faults(outcome: Outcome) -> Iterator[RenderableType]:
     """Show every fault on the way once, and how often it was met."""
     met = Counter(
-        f"✖ {fault.order}: {fault.kind}: {clean(fault.words)}"
-        for stage in (*outcome.stages, *outcome.undone)
-        for fault in stage.faults
+        f"✖ {fault.action}: {fault.kind}: {clean(fault.message)}"
+        for stage in (*outcome.stages, *outcome.rolled_back_stages)
+        for fault in stage.failures
     )
     for words, times in met.items():
         yield Text(f"{words} ({times} times)" if times > 1 else words, style="red")
@@ -55,10 +55,10 @@ def _faults(outcome: Outcome) -> Iterator[RenderableType]:
 def reports_view(outcome: Outcome) -> RenderableType:
     """Show what every order changed or saw, forward and back."""
     table = Table("at", "stage", "", "", box=None, pad_edge=False, header_style="dim")
-    for which, stages in (("", outcome.stages), ("back: ", outcome.undone)):
+    for which, stages in (("", outcome.stages), ("back: ", outcome.rolled_back_stages)):
         for stage in stages:
             for report in stage.reports:
-                words = Text(clean(report.words))
+                words = Text(clean(report.message))
                 table.add_row(clock(report.at), f"{which}{stage.stage}", report.outcome, words)
     return table
 
@@ -69,11 +69,11 @@ def _times(title: str, stages: Iterable[StageOutcome]) -> Table:
     table.add_column("orders")
     for stage in stages:
         outcomes = Counter(report.outcome for report in stage.reports)
-        faults = f"faults on the way: {len(stage.faults)}" if stage.faults else ""
+        faults = f"faults on the way: {len(stage.failures)}" if stage.failures else ""
         counts = [f"{count} {word}" for word, count in sorted(outcomes.items())]
         table.add_row(
             f"{stage.stage.number} {stage.stage}",
             f"{stage.seconds:.1f}",
-            ", ".join(filter(None, [*counts, faults])) or stage.step.value.replace("_", " "),
+            ", ".join(filter(None, [*counts, faults])) or stage.status.value.replace("_", " "),
         )
     return table

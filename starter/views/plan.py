@@ -15,9 +15,9 @@ from starter.views.tables import findings_view
 from starter.views.text import runs_of
 from workflows.execution.execution import CHAIN
 from workflows.model.actions.change import StopGracefully
-from workflows.model.stages import POINT_OF_NO_RETURN, Slug
+from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.planning.plan import Plan, Stage, Wave
-from workflows.planning.preview import Review, ReviewedOrder
+from workflows.planning.preview import Review, ReviewedAction
 from workflows.views.node_progress import AFTERWARDS
 
 NAME = "NODE"
@@ -48,13 +48,13 @@ def plan_view(review: Review) -> RenderableType:
 def plan_json(review: Review) -> dict[str, Any]:
     """Return what scripts get: the plan itself, and beside it what was seen."""
     shown, timing = review.model_dump(mode="json"), review.plan.estate.timing
-    named = ("patience", "grace", "transaction_manager_grace", "unreachable_patience")
+    named = ("drain_timeout", "grace", "transaction_manager_grace", "unreachable_timeout")
     return {
         "hash": shown["hash"],
         **shown["plan"],
         "steps": shown["steps"],
         "findings": shown["findings"],
-        "gates": [stage.slug.value for stage in review.plan.stages if stage.gated],
+        "gates": [stage.name.value for stage in review.plan.stages if stage.gated],
         "point_of_no_return": POINT_OF_NO_RETURN.value,
         **timing.model_dump(mode="json", include={*named}),
     }
@@ -65,7 +65,7 @@ class _Paper:
 
     def __init__(self, review: Review) -> None:
         self._plan = review.plan
-        self._steps = {(step.stage, step.order): step for step in review.steps}
+        self._steps = {(step.stage, step.action): step for step in review.steps}
         self._returnable = True
 
     def by_stage(self, stages: Iterable[Stage]) -> Iterator[RenderableType]:
@@ -76,48 +76,50 @@ class _Paper:
         """Show the Edges' drain, then every Server's way, then what waits for all of them."""
         plan = self._plan
         source = plan.estate.cluster(plan.source)
-        yield from self.by_stage(s for s in plan.stages if s.slug.number < CHAIN[0].number)
+        yield from self.by_stage(s for s in plan.stages if s.name.number < CHAIN[0].number)
         parts = {f"the Edges of {plan.source}, before its Servers": source.edges}
         for server in source.servers:
             parts[f"{server.name}, at its own pace beside the other Servers"] = (server,)
-        asked = set[Slug]()
+        asked = set[StageName]()
         for title, nodes in parts.items():
             yield Text.assemble("\n", (title, "bold"))
-            for slug in CHAIN:
-                yield from self._link(plan.stage(slug), {node.name for node in nodes}, asked)
-        start = plan.stage(Slug.START_SCHEDULING)
+            for name in CHAIN:
+                yield from self._link(plan.stage(name), {node.name for node in nodes}, asked)
+        start = plan.stage(StageName.START_SCHEDULING)
         yield from self.stage(start, "once 4 is done on every Server")
         last = plan.stage(CHAIN[-1])
         afterwards = (tuple(o for o in wave if o.kind == AFTERWARDS) for wave in last.waves)
         rest = {"waves": tuple(filter(None, afterwards)), "gated": False}
         yield from self.stage(last.model_copy(update=rest), "once every Server has come through")
-        yield from self.by_stage(s for s in plan.stages if s.slug.number > CHAIN[-1].number)
+        yield from self.by_stage(s for s in plan.stages if s.name.number > CHAIN[-1].number)
 
     def stage(self, stage: Stage, when: str = "") -> Iterator[RenderableType]:
         title = f"   {stage.title}{f' ({when})' if when else ''}"
-        head = Text.assemble("\n", (f"{stage.slug.number} {stage.slug}", "bold"), (title, "dim"))
+        head = Text.assemble("\n", (f"{stage.name.number} {stage.name}", "bold"), (title, "dim"))
         yield head.append_text(_gate(waits=stage.gated))
         if not stage.waves:
             yield Text("      nothing, on this estate", style="dim")
         for number, wave in enumerate(stage.waves):
-            yield from self._wave(stage.slug, wave, "then" if number else "")
+            yield from self._wave(stage.name, wave, "then" if number else "")
 
-    def _link(self, stage: Stage, places: set[str], asked: set[Slug]) -> Iterator[RenderableType]:
+    def _link(
+        self, stage: Stage, places: set[str], asked: set[StageName]
+    ) -> Iterator[RenderableType]:
         """Show what of a stage concerns some nodes; its gate only the first time it is *asked*."""
         waves = (_at(wave, places) for wave in stage.waves)
         for number, wave in enumerate(filter(None, waves)):
-            gated = stage.gated and stage.slug not in asked
-            first = "then" if number else str(stage.slug.number)
-            yield from self._wave(stage.slug, wave, first, _gate(waits=gated))
-            asked.add(stage.slug)
+            gated = stage.gated and stage.name not in asked
+            first = "then" if number else str(stage.name.number)
+            yield from self._wave(stage.name, wave, first, _gate(waits=gated))
+            asked.add(stage.name)
 
     def _wave(
-        self, slug: Slug, wave: Wave, first: str, gate: Text | None = None
+        self, name: StageName, wave: Wave, first: str, gate: Text | None = None
     ) -> Iterator[RenderableType]:
-        if self._returnable and any(order.kind == NO_RETURN for order in wave):
+        if self._returnable and any(action.kind == NO_RETURN for action in wave):
             self._returnable = False
             yield Rule("point of no return: its first graceful stop", style="yellow")
-        for steps in _alike([self._steps[slug, order.key] for order in wave]):
+        for steps in _alike([self._steps[name, action.key] for action in wave]):
             line = Text.assemble(f"{first:>4} ", _mark(steps[0]), f" {self._words(steps)}")
             yield line.append_text(gate or Text())
             first, gate = "", None
@@ -125,12 +127,12 @@ class _Paper:
                 yield _below(runs_of([step.place for step in steps]))
             yield from (_below(clean(command), "cyan") for command in _commands(steps))
 
-    def _words(self, steps: Sequence[ReviewedOrder]) -> str:
+    def _words(self, steps: Sequence[ReviewedAction]) -> str:
         """Say one order's sentence, or that of several that only differ by their place."""
         first = steps[0]
         if len(steps) == 1:
-            return first.words
-        return first.words.replace(first.place, f"{len(steps)} {self._kind(first.place)}")
+            return first.message
+        return first.message.replace(first.place, f"{len(steps)} {self._kind(first.place)}")
 
     def _kind(self, place: str) -> str:
         estate = self._plan.estate
@@ -139,23 +141,23 @@ class _Paper:
         return "links" if place in {link.name for link in estate.replication.links} else "hosts"
 
 
-def _alike(steps: Sequence[ReviewedOrder]) -> Iterator[list[ReviewedOrder]]:
+def _alike(steps: Sequence[ReviewedAction]) -> Iterator[list[ReviewedAction]]:
     """Put those together that say and send the same, in the order in which they first come."""
-    groups: dict[object, list[ReviewedOrder]] = {}
+    groups: dict[object, list[ReviewedAction]] = {}
     for step in steps:
-        same = (step.words.replace(step.place, ""), _nameless(step), step.holds is True)
+        same = (step.message.replace(step.place, ""), _nameless(step), step.holds is True)
         groups.setdefault(same, []).append(step)
     yield from groups.values()
 
 
-def _commands(steps: Sequence[ReviewedOrder]) -> tuple[str, ...]:
+def _commands(steps: Sequence[ReviewedAction]) -> tuple[str, ...]:
     """Return what all of them send; where only their names differ in it, these are left open."""
     first = steps[0]
     same = all(step.commands == first.commands for step in steps)
     return first.commands if same else _nameless(first)
 
 
-def _nameless(step: ReviewedOrder) -> tuple[str, ...]:
+def _nameless(step: ReviewedAction) -> tuple[str, ...]:
     return tuple(command.replace(step.place, NAME) for command in step.commands)
 
 
@@ -163,7 +165,7 @@ def _at(wave: Wave, places: set[str]) -> Wave:
     return tuple(o for o in wave if o.place in places and o.kind != AFTERWARDS)
 
 
-def _mark(step: ReviewedOrder) -> Text:
+def _mark(step: ReviewedAction) -> Text:
     return Text("✔", style="green") if step.holds else Text("·", style="dim")
 
 
@@ -178,10 +180,10 @@ def _below(words: str, style: str = "dim") -> Padding:
 def _patience(plan: Plan) -> str:
     timing = plan.estate.timing
     return (
-        f"patience {timing.patience} (sessions and event queue), "
+        f"drain timeout {timing.drain_timeout} (sessions and event queue), "
         f"grace {timing.grace} (protocol servers), "
         f"{timing.transaction_manager_grace} (Transaction Managers), "
-        f"{timing.unreachable_patience} for a place that does not answer"
+        f"{timing.unreachable_timeout} for a place that does not answer"
     )
 
 
@@ -189,7 +191,7 @@ def _asked(plan: Plan) -> Iterator[str]:
     """Say who has to approve, until when, and when nobody needs to be asked."""
     approvals = plan.approvals
     if any(stage.gated for stage in plan.stages) or plan.estate.change_window:
-        gates = ", ".join(stage.slug for stage in plan.stages if stage.gated)
+        gates = ", ".join(stage.name for stage in plan.stages if stage.gated)
         who = f"one of {', '.join(approvals.approvers)}" if approvals.approvers else "anyone"
         if approvals.needed > 1:
             those = f" of {', '.join(approvals.approvers)}" if approvals.approvers else ""

@@ -16,24 +16,24 @@ from starter.views.check_grid import Column, bad, elsewhere, grouped, rows, sing
 from workflows.model.checks import Severity, check_of
 from workflows.model.results import Finding
 from workflows.preflight.groups import areas
-from workflows.preflight.report import Checked, Standing, Verdict
+from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import SIGNS, changes, summary
 
 STYLES = {
-    Standing.HOLDS: "green",
-    Standing.FAILS: "bold red",
-    Standing.UNKNOWN: "bold yellow",
-    Standing.ACCEPTED: "yellow",
+    CheckStatus.PASSED: "green",
+    CheckStatus.FAILED: "bold red",
+    CheckStatus.UNKNOWN: "bold yellow",
+    CheckStatus.ACCEPTED: "yellow",
 }
 
 MOST_ELSEWHERE = 3
 
 
 @dataclass(frozen=True)
-class VerdictView:
+class ReadinessView:
     """A verdict: every check on every node if there is room, or else what does not hold."""
 
-    verdict: Verdict
+    verdict: ReadinessReport
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Show the table that fits, then the rest in words."""
@@ -79,21 +79,21 @@ def schedule_view(there: InForce) -> Iterator[RenderableType]:
 
 def _ran(ran: Ran) -> Text:
     style = {None: "yellow", 0: "green"}.get(ran.findings, "red")
-    told_ = clean(f"{ran.words}{_counted(ran.findings or 0)}")
+    told_ = clean(f"{ran.message}{_counted(ran.findings or 0)}")
     return Text.assemble(f"{ran.at.astimezone():%Y-%m-%d %H:%M:%S}  ", (told_, style))
 
 
-def _short(verdict: Verdict) -> Iterator[RenderableType]:
+def _short(verdict: ReadinessReport) -> Iterator[RenderableType]:
     """Show what does not hold, with nodes of a kind taken together."""
     other = ""
     if any(map(bad, verdict.checks)):
         yield _table(verdict, grouped(verdict), whole=False)
         other = "other "
     hold = sum(one.is_made and not bad(one) for one in verdict.checks)
-    yield Text(f"{SIGNS[Standing.HOLDS]} {hold} {other}checks hold", style="green")
+    yield Text(f"{SIGNS[CheckStatus.PASSED]} {hold} {other}checks hold", style="green")
 
 
-def _table(verdict: Verdict, columns: Sequence[Column], *, whole: bool) -> Table:
+def _table(verdict: ReadinessReport, columns: Sequence[Column], *, whole: bool) -> Table:
     table = Table("check", box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column.name.replace("-", "-\n").replace(" ", "\n"), no_wrap=True)
@@ -108,20 +108,20 @@ def _table(verdict: Verdict, columns: Sequence[Column], *, whole: bool) -> Table
     return table
 
 
-def _name(one: Checked) -> Text:
+def _name(one: CheckResult) -> Text:
     return Text(f"  {one.name}", style="" if bad(one) else "dim", no_wrap=True)
 
 
-def _cell(one: Checked, column: Column) -> Text:
+def _cell(one: CheckResult, column: Column) -> Text:
     standings = column.standings(one)
     return Text(told(standings), style=STYLES[standings[0]] if standings else "dim")
 
 
-def _elsewhere(one: Checked, columns: Sequence[Column]) -> Text:
+def _elsewhere(one: CheckResult, columns: Sequence[Column]) -> Text:
     there = elsewhere(one, columns)
-    worse = [(place, came) for place, came in there if came is not Standing.HOLDS]
+    worse = [(place, came) for place, came in there if came is not CheckStatus.PASSED]
     if not worse:
-        return Text(SIGNS[Standing.HOLDS] if there else "", style="green")
+        return Text(SIGNS[CheckStatus.PASSED] if there else "", style="green")
     text = Text()
     for place, came in worse[:MOST_ELSEWHERE]:
         text.append(f"{SIGNS[came]} {place} ", style=STYLES[came])
@@ -130,10 +130,10 @@ def _elsewhere(one: Checked, columns: Sequence[Column]) -> Text:
     return text
 
 
-def _finding(finding: Finding, verdict: Verdict) -> Iterator[Text]:
+def _finding(finding: Finding, verdict: ReadinessReport) -> Iterator[Text]:
     accepted = verdict.accepted.get(finding.name) if check_of(finding.name).acceptable else None
     style = "red" if finding.severity is Severity.BLOCKS and accepted is None else "yellow"
-    came = Standing.FAILS if accepted is None else Standing.ACCEPTED
+    came = CheckStatus.FAILED if accepted is None else CheckStatus.ACCEPTED
     yield Text()
     yield Text.assemble(
         (f"{SIGNS[came]} {finding.severity}  {finding.place}  {finding.name}", style),
@@ -147,7 +147,7 @@ def _said(finding: Finding) -> Iterable[tuple[str, str]]:
     return (("seen", finding.seen), ("expected", finding.expected), ("do", finding.advice))
 
 
-def _score(verdict: Verdict) -> Text:
+def _score(verdict: ReadinessReport) -> Text:
     count = len(verdict.findings)
     style = "bold green" if not count else "bold yellow" if verdict.ready else "bold red"
     title = f"{verdict.estate}: {verdict.source} → {verdict.target}"

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from starter.client.sanitize import clean
-from starter.client.snapshot import Sight
+from starter.client.snapshot import Snapshot
 from starter.views.tables import (
     chain_table,
     exceptions_view,
@@ -23,7 +23,7 @@ from starter.views.tables import (
     stage_table,
 )
 from starter.views.text import broken, clock, command, commands, paused_line
-from workflows.model.progress import Progress, RunState, Waiting
+from workflows.model.progress import Progress, RunStatus, Waiting
 from workflows.views.node_progress import chains
 from workflows.views.progress_markdown import at_work
 from workflows.views.suggested_answers import waits
@@ -35,14 +35,14 @@ MOST_ORDERS_SMALL = 6
 
 MOST_WAITS = 4
 
-MOST_SAID = 5
+MAX_MESSAGES = 5
 
 
 @dataclass(frozen=True)
 class RunView:
     """A run: where it is, what it waits for, and which words answer that."""
 
-    sight: Sight
+    sight: Snapshot
     now: datetime
     height: int | None = None
     """How many lines there are; None where a terminal scrolls, or a file is endless."""
@@ -59,7 +59,7 @@ class RunView:
     def _parts(self, options: ConsoleOptions, *, small: bool) -> Iterator[RenderableType]:
         """Say what someone has to do before what goes on: a screen is cut off at its end."""
         progress = self.sight.progress
-        trouble = [Text(clean(self.sight.trouble), style="bold red")] if self.sight.trouble else []
+        trouble = [Text(clean(self.sight.error), style="bold red")] if self.sight.error else []
         if progress is None:
             yield from trouble or [Text("the run has no plan yet")]
             return
@@ -73,7 +73,7 @@ class RunView:
         yield from _spaced(order_table(at_work(progress), self.sight.pending, self.now, most))
         yield from exceptions_view(progress.exceptions)
         yield from findings_view(progress.findings)
-        yield from said_view(progress.said[-MOST_SAID:])
+        yield from said_view(progress.messages[-MAX_MESSAGES:])
         yield from _anytime(progress)
 
 
@@ -127,17 +127,17 @@ def _waiting(progress: Progress, width: int) -> Iterator[RenderableType]:
 
 def _wait(waiting: Waiting) -> Iterator[RenderableType]:
     approved = ", ".join(map(clean, waiting.approved_by))
-    words = f"waits since {clock(waiting.since)}: {clean(waiting.words)}"
+    words = f"waits since {clock(waiting.since)}: {clean(waiting.message)}"
     # The table below says who is there, so the sentence need not be seen to its end.
-    cut = bool(waiting.left)
+    cut = bool(waiting.remaining)
     yield Text(words, "yellow", no_wrap=cut, overflow="ellipsis" if cut else None)
     if approved:
         yield Text(f"approved so far by {approved}", "yellow")
-    yield from left_table(waiting.left)
+    yield from left_table(waiting.remaining)
 
 
 def _anytime(progress: Progress) -> Iterator[RenderableType]:
-    if progress.outcome is None and progress.state is RunState.RUNNING:
+    if progress.outcome is None and progress.state is RunStatus.RUNNING:
         yield Text("at any time: pause, roll-back, abort", style="dim")
 
 
@@ -150,5 +150,5 @@ def _spaced(parts: Sequence[RenderableType]) -> Iterator[RenderableType]:
 def _colour(progress: Progress) -> str:
     if progress.outcome is not None:
         return "bold green" if progress.outcome == "completed" else "bold yellow"
-    waiting = progress.waiting is not None or progress.state is RunState.PAUSED
+    waiting = progress.waiting is not None or progress.state is RunStatus.PAUSED
     return "bold yellow" if waiting else "bold cyan"

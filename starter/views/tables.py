@@ -15,30 +15,37 @@ from starter.client.snapshot import Pending
 from starter.views.text import clock, left_words, said_line
 from workflows.execution.execution import CHAIN
 from workflows.model.checks import Severity
-from workflows.model.progress import OrderProgress, Said, StageProgress, Step
-from workflows.model.results import Finding, Left, SessionsLeft
+from workflows.model.progress import ActionProgress, OperatorMessage, StageProgress, Status
+from workflows.model.results import Finding, Remaining, RemainingSessions
 from workflows.views.node_progress import Chain, Link
 
 SYMBOLS = {
-    Step.PENDING: ("·", "dim"),
-    Step.WAITING: ("⏸", "bold yellow"),
-    Step.RUNNING: ("▶", "bold cyan"),
-    Step.DONE: ("✔", "green"),
-    Step.FAULT: ("✖", "bold red"),
-    Step.LEFT_OUT: ("-", "dim"),
+    Status.PENDING: ("·", "dim"),
+    Status.WAITING: ("⏸", "bold yellow"),
+    Status.RUNNING: ("▶", "bold cyan"),
+    Status.DONE: ("✔", "green"),
+    Status.FAILED: ("✖", "bold red"),
+    Status.SKIPPED: ("-", "dim"),
 }
 
-URGENCY = (Step.FAULT, Step.RUNNING, Step.WAITING, Step.PENDING, Step.LEFT_OUT, Step.DONE)
+URGENCY = (
+    Status.FAILED,
+    Status.RUNNING,
+    Status.WAITING,
+    Status.PENDING,
+    Status.SKIPPED,
+    Status.DONE,
+)
 """What is shown first where not everything fits."""
 
-SUMMED_UP = {Step.DONE: "done", Step.PENDING: "to come", Step.LEFT_OUT: "left out"}
+SUMMED_UP = {Status.DONE: "done", Status.PENDING: "to come", Status.SKIPPED: "left out"}
 """What a small screen shows in one line for all stages of a kind that follow one another."""
 
 HEADS: dict[str, JustifyMethod] = {
     "stage": "left",
     "gate": "left",
     "seconds": "right",
-    "orders": "right",
+    "actions": "right",
 }
 
 MOST_LEFT = 8
@@ -56,7 +63,7 @@ def stage_table(stages: Iterable[StageProgress]) -> Table:
 def short_stage_table(stages: Iterable[StageProgress]) -> Table:
     """Show what goes on in one line each, and what is over or to come in as few as possible."""
     table = _stages()
-    for step, group in groupby(stages, key=lambda stage: stage.step):
+    for step, group in groupby(stages, key=lambda stage: stage.status):
         some = list(group)
         if len(some) == 1 or step not in SUMMED_UP:
             for stage in some:
@@ -66,9 +73,9 @@ def short_stage_table(stages: Iterable[StageProgress]) -> Table:
         table.add_row(
             _symbol(step),
             f"{some[0].number} to {some[-1].number} {SUMMED_UP[step]}",
-            "gates" if any(stage.gated for stage in some) and step is Step.PENDING else "",
+            "gates" if any(stage.gated for stage in some) and step is Status.PENDING else "",
             f"{sum(seconds):.1f}" if seconds else "",
-            _counted(order for stage in some for order in stage.orders),
+            _counted(action for stage in some for action in stage.actions),
             "",
         )
     return table
@@ -79,17 +86,17 @@ def order_table(
 ) -> list[RenderableType]:
     """Show the orders of the stages under way, those that need someone first."""
     alive = {activity.activity_id: activity for activity in pending}
-    every = [order for stage in stages for order in stage.orders]
-    orders = sorted(every, key=lambda order: URGENCY.index(order.step))
-    if not orders:
+    every = [action for stage in stages for action in stage.actions]
+    actions = sorted(every, key=lambda action: URGENCY.index(action.status))
+    if not actions:
         return []
     table = Table(box=None, pad_edge=False, show_header=False)
-    for order in orders[:most]:
-        note = _note(order, alive.get(order.activity_id), now)
-        table.add_row("  ", _symbol(order.step), order.words, Text(note, style="yellow"))
-    rest = orders[most:]
+    for action in actions[:most]:
+        note = _note(action, alive.get(action.activity_id), now)
+        table.add_row("  ", _symbol(action.status), action.message, Text(note, style="yellow"))
+    rest = actions[most:]
     if rest:
-        steps = {step: sum(order.step is step for order in rest) for step in URGENCY}
+        steps = {step: sum(action.status is step for action in rest) for step in URGENCY}
         counts = ", ".join(f"{count} {_word(step)}" for step, count in steps.items() if count)
         table.add_row("  ", "", Text(f"and {counts}", style="dim"), "")
     return [table]
@@ -100,8 +107,8 @@ def chain_table(chains: Sequence[Chain], most: int) -> list[RenderableType]:
     if not chains:
         return []
     table = Table("node", box=None, pad_edge=False, header_style="dim")
-    for slug in CHAIN:
-        table.add_column(f"{slug.number} {slug}")
+    for name in CHAIN:
+        table.add_column(f"{name.number} {name}")
     shown = sorted(chains, key=_urgency)[:most] if len(chains) > most else chains
     for chain in shown:
         table.add_row(chain.node, *map(_cell, chain.links))
@@ -110,7 +117,7 @@ def chain_table(chains: Sequence[Chain], most: int) -> list[RenderableType]:
     return [table]
 
 
-def left_table(left: Sequence[Left]) -> list[RenderableType]:
+def left_table(left: Sequence[Remaining]) -> list[RenderableType]:
     """Show by node, protocol and account, or by event, whom and what a decision concerns."""
     if not left:
         return []
@@ -118,7 +125,7 @@ def left_table(left: Sequence[Left]) -> list[RenderableType]:
     table.add_column("")
     table.add_column("")
     for one in left:
-        if isinstance(one, SessionsLeft):
+        if isinstance(one, RemainingSessions):
             counts = ", ".join(f"{n} {protocol}" for protocol, n in one.connections.items() if n)
             who = one.accounts
         else:
@@ -129,7 +136,7 @@ def left_table(left: Sequence[Left]) -> list[RenderableType]:
             *who[:MOST_LEFT],
             *([f"and {len(who) - MOST_LEFT} more"] if who[MOST_LEFT:] else []),
         ]
-        words = ", ".join(names) or one.trouble or ""
+        words = ", ".join(names) or one.error or ""
         table.add_row(f"  {one.node}", counts, Text(clean(words)))
     return [table]
 
@@ -148,7 +155,7 @@ def exceptions_view(exceptions: Iterable[str]) -> list[RenderableType]:
     return [Text(f"exception: {clean(words)}", style="yellow") for words in exceptions]
 
 
-def said_view(said: Iterable[Said]) -> list[RenderableType]:
+def said_view(said: Iterable[OperatorMessage]) -> list[RenderableType]:
     """Show what people told the run, and when."""
     return [Text(f"{clock(one.at)} {said_line(one)}", style="dim") for one in said]
 
@@ -164,48 +171,48 @@ def _stages() -> Table:
 
 def _add(table: Table, stage: StageProgress) -> None:
     table.add_row(
-        _symbol(stage.step),
+        _symbol(stage.status),
         f"{stage.number} {stage.stage}",
         "gate" if stage.gated else "",
         "" if stage.seconds is None else f"{stage.seconds:.1f}",
-        _counted(stage.orders),
+        _counted(stage.actions),
         Text(stage.title, style="dim", no_wrap=True, overflow="ellipsis"),
     )
 
 
-def _counted(orders: Iterable[OrderProgress]) -> str:
-    done = [order.step is Step.DONE for order in orders]
+def _counted(actions: Iterable[ActionProgress]) -> str:
+    done = [action.status is Status.DONE for action in actions]
     return f"{sum(done)}/{len(done)}"
 
 
-def _note(order: OrderProgress, alive: Pending | None, now: datetime) -> str:
-    if order.step is Step.LEFT_OUT:
+def _note(action: ActionProgress, alive: Pending | None, now: datetime) -> str:
+    if action.status is Status.SKIPPED:
         return "left out"
-    if order.step is Step.FAULT and order.fault is not None:
-        return clean(f"{order.fault.kind}: {order.fault.words}")
-    if order.step is Step.RUNNING and alive is not None:
-        left = left_words(alive.left, now) if alive.left is not None else ""
-        again = f"attempt {alive.attempt}, since {clean(alive.trouble)}" if alive.trouble else ""
+    if action.status is Status.FAILED and action.failure is not None:
+        return clean(f"{action.failure.kind}: {action.failure.message}")
+    if action.status is Status.RUNNING and alive is not None:
+        left = left_words(alive.remaining, now) if alive.remaining is not None else ""
+        again = f"attempt {alive.attempt}, since {clean(alive.error)}" if alive.error else ""
         return "; ".join(part for part in (left, again) if part)
     return ""
 
 
 def _urgency(chain: Chain) -> int:
-    return min(URGENCY.index(link.step) for link in chain.links if link.orders)
+    return min(URGENCY.index(link.status) for link in chain.links if link.actions)
 
 
 def _cell(link: Link) -> Text:
-    if not link.orders:
+    if not link.actions:
         return Text()
-    sign, style = SYMBOLS[link.step]
-    return Text(f"{sign} {link.done}/{link.orders}", style=style)
+    sign, style = SYMBOLS[link.status]
+    return Text(f"{sign} {link.done}/{link.actions}", style=style)
 
 
-def _word(step: Step) -> str:
+def _word(step: Status) -> str:
     return step.value.replace("_", " ")
 
 
-def _symbol(step: Step) -> Text:
+def _symbol(step: Status) -> Text:
     sign, style = SYMBOLS[step]
     return Text(sign, style=style)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from starter.client.sanitize import clean
-from workflows.model.progress import Progress, Said, Waiting
-from workflows.model.results import Left, SessionsLeft
+from workflows.model.progress import OperatorMessage, Progress, Waiting
+from workflows.model.results import Remaining, RemainingSessions
 from workflows.views.suggested_answers import answers, pause
 
 MOST_ACCOUNTS = 3
@@ -48,7 +48,7 @@ def broken(line: str, width: int) -> list[str]:
     return [*lines, shown]
 
 
-def said_line(said: Said) -> str:
+def said_line(said: OperatorMessage) -> str:
     """Say who told the run what, by which way, and what became of it."""
     words = [said.verb, said.stage or "", said.node or ""]
     told = clean(" ".join(word for word in words if word))
@@ -66,9 +66,9 @@ def paused_line(progress: Progress) -> str:
     return f"paused since {clock(said.at)} by {clean(said.by) or 'someone'}{why}"
 
 
-def left_words(left: Left, now: datetime) -> str:
+def left_words(left: Remaining, now: datetime) -> str:
     """Say what is still there, how long it may take, and how fresh that is."""
-    if isinstance(left, SessionsLeft):
+    if isinstance(left, RemainingSessions):
         there = [f"{count} {protocol}" for protocol, count in left.connections.items() if count]
         more = ["..."] if len(left.accounts) > MOST_ACCOUNTS else []
         who = ", ".join([*left.accounts[:MOST_ACCOUNTS], *more])
@@ -79,20 +79,20 @@ def left_words(left: Left, now: datetime) -> str:
     nothing = "nothing left" if left.readings_at_zero else "nothing seen yet"
     quiet = f"quiet for {left.readings_at_zero} readings" if left.readings_at_zero else ""
     age = f"{max(0, int((now - left.at).total_seconds()))} s ago"
-    parts = (counted or nothing, quiet, estimate(left.ends_in), left.trouble, age)
+    parts = (counted or nothing, quiet, estimate(left.eta), left.error, age)
     return clean(", ".join(filter(None, parts)))
 
 
-def estimate(ends_in: timedelta | None) -> str:
+def estimate(eta: timedelta | None) -> str:
     """Say how long it may take, as exactly as a few readings allow; "" where they say nothing."""
-    if ends_in is None:
+    if eta is None:
         return ""
-    if ends_in < SHORT:
-        about = f"{max(1, round(ends_in.total_seconds()))} s"
-    elif ends_in < LONG:
-        about = f"{round(ends_in / timedelta(minutes=1))} min"
+    if eta < SHORT:
+        about = f"{max(1, round(eta.total_seconds()))} s"
+    elif eta < LONG:
+        about = f"{round(eta / timedelta(minutes=1))} min"
     else:
-        about = f"{round(ends_in / timedelta(hours=1))} h"
+        about = f"{round(eta / timedelta(hours=1))} h"
     return f"about {about} left at this pace"
 
 

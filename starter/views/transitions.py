@@ -8,7 +8,7 @@ from starter.client.sanitize import clean
 from starter.views.tables import SYMBOLS
 from starter.views.text import command, commands, paused_line, said_line
 from workflows.execution.drain_timeout import whom
-from workflows.model.progress import OrderProgress, Progress, StageProgress, Step, Waiting
+from workflows.model.progress import ActionProgress, Progress, StageProgress, Status, Waiting
 from workflows.views.suggested_answers import waits
 
 Wait = tuple[str, str, str]
@@ -16,7 +16,7 @@ Wait = tuple[str, str, str]
 
 def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
     """Say once what is new: words, stages, faults, exceptions, findings, waits."""
-    for said in after.said[len(before.said) if before else 0 :]:
+    for said in after.messages[len(before.messages) if before else 0 :]:
         yield said_line(said)
     yield from _stages(before.stages if before else (), after.stages)
     if after.undo and not (before and before.undo):
@@ -39,36 +39,36 @@ def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
 def _stages(
     before: tuple[StageProgress, ...], after: tuple[StageProgress, ...], which: str = ""
 ) -> Iterator[str]:
-    known = {stage.stage: stage.step for stage in before}
+    known = {stage.stage: stage.status for stage in before}
     for stage in after:
-        if stage.step not in (known.get(stage.stage, Step.PENDING), Step.LEFT_OUT):
+        if stage.status not in (known.get(stage.stage, Status.PENDING), Status.SKIPPED):
             took = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
-            sign = SYMBOLS[stage.step][0]
-            yield f"{sign} {which}{stage.number} {stage.stage}: {stage.step}{took}"
+            sign = SYMBOLS[stage.status][0]
+            yield f"{sign} {which}{stage.number} {stage.stage}: {stage.status}{took}"
 
 
 def _waiting(progress: Progress, waiting: Waiting) -> Iterator[str]:
-    yield f"waits: {clean(waiting.words)}"
-    for left in waiting.left:
+    yield f"waits: {clean(waiting.message)}"
+    for left in waiting.remaining:
         yield f"  still there: {clean(whom(left))}"
     yield from (f"  answer: {answer}" for answer in commands(progress, waiting))
 
 
 def _wait(waiting: Waiting) -> Wait:
-    return waiting.stage, waiting.since.isoformat(), waiting.words
+    return waiting.stage, waiting.since.isoformat(), waiting.message
 
 
 def _faults(before: Progress | None, after: Progress) -> Iterator[str]:
-    known = {key for key, order in _orders(before) if order.step is Step.FAULT}
-    for key, order in _orders(after):
-        if order.step is Step.FAULT and order.fault is not None and key not in known:
-            yield f"✖ {order.words}: {order.fault.kind}: {clean(order.fault.words)}"
+    known = {key for key, action in _orders(before) if action.status is Status.FAILED}
+    for key, action in _orders(after):
+        if action.status is Status.FAILED and action.failure is not None and key not in known:
+            yield f"✖ {action.message}: {action.failure.kind}: {clean(action.failure.message)}"
 
 
-def _orders(progress: Progress | None) -> Iterator[tuple[tuple[bool, str], OrderProgress]]:
+def _orders(progress: Progress | None) -> Iterator[tuple[tuple[bool, str], ActionProgress]]:
     """Yield every order under a key of its own: the same one may be done and taken back."""
     if progress is None:
         return
     for undo, stages in ((False, progress.stages), (True, progress.undo)):
         for stage in stages:
-            yield from (((undo, order.key), order) for order in stage.orders)
+            yield from (((undo, action.key), action) for action in stage.actions)

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.live import Live
 
 from starter.client.connection import Run
-from starter.client.errors import Silence
+from starter.client.errors import NoAnswer
 from starter.client.operations import outcome_of
-from starter.client.snapshot import Sight, look
+from starter.client.snapshot import Snapshot, look
 from starter.views.status import RunView
 from starter.views.text import clock
 from starter.views.transitions import transitions
@@ -40,14 +40,14 @@ async def watch(run: Run, console: Console) -> Outcome:
     return await outcome_of(run)
 
 
-async def _sights(run: Run) -> AsyncIterator[Sight]:
+async def _sights(run: Run) -> AsyncIterator[Snapshot]:
     """Look until the run is over; what was seen last stays, while nobody answers."""
-    last = Sight(progress=None)
+    last = Snapshot(progress=None)
     while not last.over:
         try:
             sight = await look(run)
-        except Silence as silence:
-            sight = replace(last, trouble=str(silence))
+        except NoAnswer as silence:
+            sight = replace(last, error=str(silence))
         last = replace(sight, progress=sight.progress or last.progress)
         yield last
         if not last.over:
@@ -55,10 +55,10 @@ async def _sights(run: Run) -> AsyncIterator[Sight]:
 
 
 async def _lines(run: Run) -> AsyncIterator[str]:
-    last = Sight(progress=None)
+    last = Snapshot(progress=None)
     async for sight in _sights(run):
-        if sight.trouble and sight.trouble != last.trouble:
-            yield sight.trouble
+        if sight.error and sight.error != last.error:
+            yield sight.error
         if sight.progress is not None:
             now = clock(datetime.now(UTC))
             for words in transitions(last.progress, sight.progress):

@@ -109,5 +109,5 @@ async def postgres() -> AsyncIterator[PostgresServer]:
 async def links(postgres: PostgresServer) -> ReplicationLinks:
     """The hands, with replication running."""
     links = ReplicationLinks(oneway.SECRETS)
-    await Attempt().run(links.resume_replication, oneway.errand(oneway.RESUME))
+    await Attempt().run(links.resume_replication, oneway.input_for(oneway.RESUME))
     return links

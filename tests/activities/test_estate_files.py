@@ -197,7 +197,7 @@ async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
     started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     outcome = Outcome(
         outcome="completed",
-        words="done",
+        message="done",
         estate="lab",
         source="cluster1",
         target="cluster2",

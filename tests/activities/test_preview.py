@@ -1,4 +1,4 @@
-"""What is spelled out in a review is what is sent: held against what really arrived."""
+"""What is preview out in a review is what is sent: held against what really arrived."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, get_args
 
 import pytest
 
-from activities.drain.activities import NodeWaits
+from activities.drain.activities import DrainActivities
 from activities.nodes.activities import SshNodes
 from activities.nodes.linux import TABLES
-from activities.preview import PlanSpelling
+from activities.preview import CommandPreviews
 from activities.scheduling import RestScheduling
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Shell
@@ -27,7 +27,7 @@ from tests.support.ssh_machines import (
     Attempt,
     Installation,
     SshServer,
-    errand,
+    input_for,
     watching,
 )
 from workflows.execution.dispatch import LOOKS, OBSERVERS
@@ -35,7 +35,7 @@ from workflows.model.actions import change as o
 from workflows.model.estate import Estate, Node, Protocol
 from workflows.model.results import Report
 from workflows.planning.plan import plan_switchover
-from workflows.ports.contract import StorageErrand
+from workflows.ports.contract import StorageInput
 
 NAME = "cluster1-server1"
 GRACE = timedelta(seconds=2)
@@ -43,9 +43,9 @@ TM_GRACE = timedelta(seconds=30)
 
 
 @pytest.fixture
-def spelling(shell: Shell) -> PlanSpelling:
+def spelling(shell: Shell) -> CommandPreviews:
     """What is tested."""
-    return PlanSpelling(shell)
+    return CommandPreviews(shell)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def recorded(node: Node) -> list[str]:
 
 
 ALL_UP = ("monitord", "sshd", "tm")
-ON_LEDGERS: dict[str, tuple[o.Order, tuple[str, ...]]] = {
+ON_LEDGERS: dict[str, tuple[o.Action, tuple[str, ...]]] = {
     "stop_monitor": (o.StopMonitor(node=NAME), ALL_UP),
     "start_monitor": (o.StartMonitor(node=NAME), ("sshd", "tm")),
     "stop_gracefully": (
@@ -90,11 +90,11 @@ ON_LEDGERS: dict[str, tuple[o.Order, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("hand", ON_LEDGERS)
 async def test_commands_are_those_of_the_ledger(
-    hand: str, node_maker: NodeMaker, shell: Shell, spelling: PlanSpelling
+    hand: str, node_maker: NodeMaker, shell: Shell, spelling: CommandPreviews
 ) -> None:
     """Whatever runs on a node stands in its ledger, word for word, a site's own words among it."""
     node = node_maker(NAME, alias="the alias", stop_all=("stop_all", "-f"))
-    order, running = ON_LEDGERS[hand]
+    action, running = ON_LEDGERS[hand]
     installation = Installation(node, *running)
     state, pids = installation.state, installation.home / "var/run"
     installation.script("stop_all", f"#!/bin/sh\nkill $(cat {pids}/tm.pid)\n")
@@ -103,136 +103,140 @@ async def test_commands_are_those_of_the_ledger(
     if hand == "stop_remaining":
         await asyncio.to_thread((pids / "tm.pid").write_text, f"{manager.pid}\n")
     reaped = asyncio.create_task(manager.wait())
-    carry_out: Callable[[Any], Awaitable[Report]]
-    carry_out = getattr(SshNodes(shell, Admin(shell, SECRETS)), hand)
-    report = await Attempt().run(carry_out, errand(node, order))
+    execute: Callable[[Any], Awaitable[Report]]
+    execute = getattr(SshNodes(shell, Admin(shell, SECRETS)), hand)
+    report = await Attempt().run(execute, input_for(node, action))
     if manager.returncode is None:
         manager.kill()
     await reaped
     assert report.outcome == "changed"
-    [command] = spelling.words(estate_of(node), order)
+    [command] = spelling.words(estate_of(node), action)
     assert recorded(node) == [" ".join(shlex.split(command))]
 
 
 @pytest.mark.parametrize(
-    "order",
+    "action",
     [
         o.StopScheduling(node=NAME),
         o.StartScheduling(node=NAME),
         o.StartScheduling(node=NAME, services=("folder_monitor",)),
-        o.ProveSchedulingStopped(node=NAME),
+        o.VerifySchedulingStopped(node=NAME),
     ],
     ids=str,
 )
 async def test_requests_are_those_that_arrive(
-    order: o.StopScheduling | o.StartScheduling | o.ProveSchedulingStopped,
+    action: o.StopScheduling | o.StartScheduling | o.VerifySchedulingStopped,
     node: Node,
     api: Api,
     shell: Shell,
-    spelling: PlanSpelling,
+    spelling: CommandPreviews,
 ) -> None:
     """Method, path and query, as the node's admin API has them in front of it."""
-    if not isinstance(order, o.StopScheduling):
+    if not isinstance(action, o.StopScheduling):
         api.scheduling = dict.fromkeys(api.scheduling, "Not running.")
     hands = RestScheduling(Admin(shell, SECRETS))
-    await Attempt().run(getattr(hands, order.kind), errand(node, order))
-    method = "GET" if isinstance(order, o.ProveSchedulingStopped) else "POST"
+    await Attempt().run(getattr(hands, action.kind), input_for(node, action))
+    method = "GET" if isinstance(action, o.VerifySchedulingStopped) else "POST"
     sent = [target for target in api.targets if target.startswith(method)]
-    spelled = list(spelling.words(estate_of(node), order))
+    preview = list(spelling.words(estate_of(node), action))
     if method == "GET":
-        assert spelled.pop() == "and once more, 0.2 s later"
-    assert list(dict.fromkeys(sent)) == spelled
+        assert preview.pop() == "and once more, 0.2 s later"
+    assert list(dict.fromkeys(sent)) == preview
 
 
 @pytest.mark.parametrize(
-    "order",
-    [o.AwaitQueue(node=NAME), o.AwaitWorkInHand(node=NAME), o.AwaitSessions(node=NAME)],
+    "action",
+    [o.AwaitQueue(node=NAME), o.AwaitInFlightEvents(node=NAME), o.AwaitSessions(node=NAME)],
     ids=str,
 )
 async def test_waits_read_what_they_say(  # noqa: PLR0913, PLR0917 - fixtures
-    order: o.AwaitQueue | o.AwaitWorkInHand | o.AwaitSessions,
+    action: o.AwaitQueue | o.AwaitInFlightEvents | o.AwaitSessions,
     node: Node,
     api: Api,
     ssh_server: SshServer,
     shell: Shell,
-    spelling: PlanSpelling,
+    spelling: CommandPreviews,
 ) -> None:
     """What is looked at, and until when."""
-    asked = watching(node, order) if isinstance(order, o.AwaitSessions) else errand(node, order)
-    await Attempt().run(getattr(NodeWaits(shell, Admin(shell, SECRETS)), order.kind), asked)
-    spelled = list(spelling.words(estate_of(node), order))
+    asked = (
+        watching(node, action) if isinstance(action, o.AwaitSessions) else input_for(node, action)
+    )
+    await Attempt().run(getattr(DrainActivities(shell, Admin(shell, SECRETS)), action.kind), asked)
+    preview = list(spelling.words(estate_of(node), action))
     assert set(api.targets) == {
-        read for words in spelled if (read := words.rpartition(": ")[2]).startswith("GET ")
+        read for words in preview if (read := words.rpartition(": ")[2]).startswith("GET ")
     }
-    match order:
-        case o.AwaitWorkInHand():
-            assert spelled[1:] == ["then 0.2 s more"]
+    match action:
+        case o.AwaitInFlightEvents():
+            assert preview[1:] == ["then 0.2 s more"]
         case o.AwaitQueue():
-            assert all("in 3 readings, 0.05 s apart" in words for words in spelled)
+            assert all("in 3 readings, 0.05 s apart" in words for words in preview)
         case o.AwaitSessions():
-            assert spelled[0] == (
+            assert preview[0] == (
                 f"until nobody is connected to 8022 (ssh) in 3 readings, 0.05 s apart: cat {TABLES}"
             )
             assert {TABLES in command for command in ssh_server.commands} == {True}
 
 
-@pytest.mark.parametrize("order", [o.ProveStopped(node=NAME), o.ProveServing(node=NAME)], ids=str)
+@pytest.mark.parametrize(
+    "action", [o.VerifyStopped(node=NAME), o.VerifyServing(node=NAME)], ids=str
+)
 async def test_proofs_ask_what_they_say(
-    order: o.ProveStopped | o.ProveServing,
+    action: o.VerifyStopped | o.VerifyServing,
     node: Node,
     ssh_server: SshServer,
     shell: Shell,
-    spelling: PlanSpelling,
+    spelling: CommandPreviews,
 ) -> None:
     """Every status script by its path, twice."""
-    Installation(node, *(("sshd", "tm") if isinstance(order, o.ProveServing) else ()))
+    Installation(node, *(("sshd", "tm") if isinstance(action, o.VerifyServing) else ()))
     hands = SshNodes(shell, Admin(shell, SECRETS))
-    await Attempt().run(getattr(hands, order.kind), errand(node, order))
-    *looks, again = spelling.words(estate_of(node), order)
+    await Attempt().run(getattr(hands, action.kind), input_for(node, action))
+    *looks, again = spelling.words(estate_of(node), action)
     assert again == "and once more, 0.05 s later"
     assert sorted(ssh_server.commands) == sorted([*looks, *looks])
 
 
 async def test_orphans_are_looked_for_where_it_says(
-    node: Node, ssh_server: SshServer, shell: Shell, spelling: PlanSpelling, tmp_path: Path
+    node: Node, ssh_server: SshServer, shell: Shell, spelling: CommandPreviews, tmp_path: Path
 ) -> None:
     """The very search, on the cluster's own storage."""
-    order = o.LookForOrphans(node=NAME)
-    given: StorageErrand[Any] = StorageErrand(**dict(errand(node, order)), storage=str(tmp_path))
+    action = o.FindOrphanedFiles(node=NAME)
+    given: StorageInput[Any] = StorageInput(**dict(input_for(node, action)), storage=str(tmp_path))
     hands = SshNodes(shell, Admin(shell, SECRETS))
-    await Attempt().run(hands.look_for_orphans, given)
-    look, again = spelling.words(estate_of(node, str(tmp_path)), order)
+    await Attempt().run(hands.find_orphaned_files, given)
+    look, again = spelling.words(estate_of(node, str(tmp_path)), action)
     assert ssh_server.commands == [look, look]
     assert again == "and once more, 0.05 s later"
 
 
-def test_every_order_that_is_planned_is_spelled(spelling: PlanSpelling) -> None:
+def test_every_order_that_is_planned_is_spelled(spelling: CommandPreviews) -> None:
     """Only what looks for stage 0, or for a decision, has no words of its own."""
     estate = estates.estate(stop_target_monitors=True)
     for variant in ("by_stage", "by_node"):
         plan = plan_switchover(estate, estates.request(variant=variant))
-        for order in (order for stage in plan.stages for order in stage.orders):
-            words = list(spelling.words(estate, order))
-            assert bool(words) is (type(order) not in OBSERVERS), order
-    silent = {*OBSERVERS, *LOOKS, o.ProveDead}
+        for action in (action for stage in plan.stages for action in stage.actions):
+            words = list(spelling.words(estate, action))
+            assert bool(words) is (type(action) not in OBSERVERS), action
+    silent = {*OBSERVERS, *LOOKS, o.VerifyUnreachable}
     places = {"node": NAME, "link": "cluster1_to_cluster2", "host": "loadbalancer1"}
-    for kind in set(get_args(get_args(o.Order)[0])) - silent:
+    for kind in set(get_args(get_args(o.Action)[0])) - silent:
         needed = {name for name, field in kind.model_fields.items() if field.is_required()}
         facts = {**places, "to": "cluster2", "back_to": "cluster1", "protocol": "ssh", "grace": 60}
-        order = kind.model_validate({name: facts[name] for name in needed})
-        assert list(spelling.words(estate, order)), order
+        action = kind.model_validate({name: facts[name] for name in needed})
+        assert list(spelling.words(estate, action)), action
 
 
 async def test_a_whole_plan_is_spelled_in_its_order_and_without_a_secret(
-    spelling: PlanSpelling,
+    spelling: CommandPreviews,
 ) -> None:
     """Stage by stage, order by order; no reference to a secret is even looked at."""
     plan = plan_switchover(estates.estate(), estates.request())
-    spelled = await Attempt().run(spelling.spell_out, plan)
-    assert [(one.stage, one.order) for one in spelled] == [
-        (stage.slug, order.key) for stage in plan.stages for order in stage.orders
+    preview = await Attempt().run(spelling.preview_commands, plan)
+    assert [(one.stage, one.action) for one in preview] == [
+        (stage.name, action.key) for stage in plan.stages for action in stage.actions
     ]
-    text = "\n".join(words for one in spelled for words in one.commands)
+    text = "\n".join(words for one in preview for words in one.commands)
     assert "env:" not in text
     assert "file:" not in text
     assert "/keys" not in text

@@ -12,7 +12,7 @@ from activities.securetransport.admin_requests import operation
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api, Certificate
-from tests.support.ssh_machines import SECRETS, Attempt, SshServer, errand
+from tests.support.ssh_machines import SECRETS, Attempt, SshServer, input_for
 from workflows.errors import (
     AccessRefused,
     CommandFailed,
@@ -21,17 +21,17 @@ from workflows.errors import (
     Unreachable,
 )
 from workflows.model.actions.change import (
-    ProveSchedulingStopped,
     SchedulingService,
     StartScheduling,
     StopScheduling,
+    VerifySchedulingStopped,
 )
 from workflows.model.estate import Node
 from workflows.model.results import Service
 
 STOP = StopScheduling(node="server1")
 START = StartScheduling(node="server1")
-PROVE = ProveSchedulingStopped(node="server1")
+PROVE = VerifySchedulingStopped(node="server1")
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ async def test_both_are_stopped_and_read_back(
     scheduling: RestScheduling, server: Node, api: Api
 ) -> None:
     """Once; a second attempt finds nothing to do."""
-    first = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
-    second = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    first = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+    second = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
     assert (first.outcome, second.outcome) == ("changed", "unchanged")
     assert operations(api) == 2
     assert set(api.scheduling.values()) == {"Not running."}
@@ -61,7 +61,7 @@ async def test_a_lost_reply_is_resolved_by_reading(
 ) -> None:
     """The operation was carried out, and only its answer was lost: it is not sent again."""
     api.forgets = True
-    report = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    report = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
     assert (report.outcome, operations(api)) == ("changed", 2)
 
 
@@ -71,14 +71,14 @@ async def test_a_lost_reply_that_reading_does_not_resolve_is_unknown(
     """Asked, not answered, and not seen: nobody knows yet."""
     api.forgets = api.stuck = True
     with pytest.raises(OutcomeUnknown, match="HTTPS broke off"):
-        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
 
 
 async def test_a_200_is_not_success(scheduling: RestScheduling, server: Node, api: Api) -> None:
     """``isSuccessful`` decides (section 8)."""
     api.refuses = "another operation is in progress"
     with pytest.raises(CommandFailed, match="another operation is in progress"):
-        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
 
 
 async def test_accepted_and_not_done_is_a_failure(
@@ -87,7 +87,7 @@ async def test_accepted_and_not_done_is_a_failure(
     """What is still running was not stopped."""
     api.stuck = True
     with pytest.raises(CommandFailed, match="was accepted, but it is still running"):
-        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
 
 
 async def test_a_frozen_worker_sends_nothing(
@@ -96,7 +96,7 @@ async def test_a_frozen_worker_sends_nothing(
     """After the first third of its time another attempt could be near: this one only reads."""
     late = Attempt(limit=timedelta(seconds=30), age=timedelta(seconds=11))
     with pytest.raises(Unreachable, match="nothing was sent"):
-        await late.run(scheduling.stop_scheduling, errand(server, STOP))
+        await late.run(scheduling.stop_scheduling, input_for(server, STOP))
     assert operations(api) == 0
 
 
@@ -106,9 +106,9 @@ async def test_an_unknown_status_is_never_stopped(
     """Other texts than the documented ones settle nothing, and nothing is sent."""
     api.scheduling["Scheduler"] = "Resting."
     with pytest.raises(OutcomeUnknown, match=r"'Resting\.'"):
-        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
     with pytest.raises(OutcomeUnknown, match=r"'Resting\.'"):
-        await Attempt().run(scheduling.start_scheduling, errand(server, START))
+        await Attempt().run(scheduling.start_scheduling, input_for(server, START))
     assert operations(api) == 0
 
 
@@ -117,17 +117,17 @@ async def test_disabled_counts_as_stopped_and_cannot_be_started(
 ) -> None:
     """An option forbids it; nothing is started beside it either."""
     api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Disabled."}
-    report = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    report = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
     assert report.outcome == "unchanged"
     with pytest.raises(NotReady, match=r"set FolderMonitor\.enable to true"):
-        await Attempt().run(scheduling.start_scheduling, errand(server, START))
+        await Attempt().run(scheduling.start_scheduling, input_for(server, START))
     assert operations(api) == 0
 
 
 async def test_both_are_started(scheduling: RestScheduling, server: Node, api: Api) -> None:
     """And seen running."""
     api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Not running."}
-    report = await Attempt().run(scheduling.start_scheduling, errand(server, START))
+    report = await Attempt().run(scheduling.start_scheduling, input_for(server, START))
     assert report.outcome == "changed"
     assert set(api.scheduling.values()) == {"Running."}
 
@@ -139,14 +139,14 @@ async def test_only_what_ran_before_is_started(
     """The other one is left alone, whatever it is: stopped, disabled, or not understood."""
     names = ["Scheduler", "FolderMonitor"]
     name, other = names if service == "scheduler" else reversed(names)
-    order = StartScheduling(node="server1", services=(service,))
+    action = StartScheduling(node="server1", services=(service,))
     for state in ("Not running.", "Disabled.", "Resting."):
         api.scheduling = {name: "Not running.", other: state}
-        first = await Attempt().run(scheduling.start_scheduling, errand(server, order))
-        again = await Attempt().run(scheduling.start_scheduling, errand(server, order))
+        first = await Attempt().run(scheduling.start_scheduling, input_for(server, action))
+        again = await Attempt().run(scheduling.start_scheduling, input_for(server, action))
         assert api.scheduling == {name: "Running.", other: state}
         assert (first.outcome, again.outcome) == ("changed", "unchanged")
-        assert again.words == f"{service}: started already on server1"
+        assert again.message == f"{service}: started already on server1"
 
 
 async def test_one_that_is_disabled_is_not_started_alone_either(
@@ -154,18 +154,18 @@ async def test_one_that_is_disabled_is_not_started_alone_either(
 ) -> None:
     """The guard looks at what the order names."""
     api.scheduling = {"Scheduler": "Disabled.", "FolderMonitor": "Not running."}
-    order = StartScheduling(node="server1", services=("scheduler",))
+    action = StartScheduling(node="server1", services=("scheduler",))
     with pytest.raises(NotReady, match=r"set Scheduler\.enable to true"):
-        await Attempt().run(scheduling.start_scheduling, errand(server, order))
+        await Attempt().run(scheduling.start_scheduling, input_for(server, action))
     assert operations(api) == 0
 
 
 async def test_a_takeover_is_found(scheduling: RestScheduling, server: Node, api: Api) -> None:
     """A Folder Monitor that moved here from another Server runs here."""
     with pytest.raises(NotReady, match="look whether it moved there"):
-        await Attempt().run(scheduling.prove_scheduling_stopped, errand(server, PROVE))
+        await Attempt().run(scheduling.verify_scheduling_stopped, input_for(server, PROVE))
     api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Not running."}
-    report = await Attempt().run(scheduling.prove_scheduling_stopped, errand(server, PROVE))
+    report = await Attempt().run(scheduling.verify_scheduling_stopped, input_for(server, PROVE))
     assert report.outcome == "seen"
 
 
@@ -174,7 +174,7 @@ async def test_a_brief_dropout_is_read_through(
 ) -> None:
     """The API drops out while services start or stop; reads try again, for a few seconds."""
     api.fails = [503, 503]
-    report = await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+    report = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
     assert report.outcome == "changed"
 
 
@@ -196,7 +196,7 @@ async def test_a_refused_login_is_for_someone_to_fix(
     """Trying again with the same password locks accounts."""
     api.fails = [status]
     with pytest.raises(AccessRefused, match="refused admin"):
-        await Attempt().run(scheduling.stop_scheduling, errand(server, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
     assert len(api.asked) == 1
 
 
@@ -206,7 +206,7 @@ async def test_a_silent_api_is_unreachable(
     """Nothing was sent."""
     node = node_maker(admin=admin(1, fingerprint=certificate.fingerprint))
     with pytest.raises(Unreachable, match="HTTPS does not answer"):
-        await Attempt().run(scheduling.stop_scheduling, errand(node, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
 
 
 def admin(port: int, **trust: str) -> dict[str, object]:
@@ -220,7 +220,7 @@ async def test_another_certificate_gets_no_password(
     """The pin is checked before a byte of the request is sent."""
     node = node_maker(admin=admin(api.port, fingerprint="0" * 64))
     with pytest.raises(AccessRefused, match="find out who answers there"):
-        await Attempt().run(scheduling.stop_scheduling, errand(node, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
     assert api.asked == []
 
 
@@ -229,15 +229,15 @@ async def test_a_ca_is_as_good_as_a_pin(
 ) -> None:
     """A certificate of the CA is trusted, any other is not."""
     known = node_maker(admin=admin(api.port, ca=str(certificate.file)))
-    report = await Attempt().run(scheduling.stop_scheduling, errand(known, STOP))
+    report = await Attempt().run(scheduling.stop_scheduling, input_for(known, STOP))
     assert report.outcome == "changed"
     stranger = Certificate.make(certificate.file.with_name("other.pem"))
     unknown = node_maker(admin=admin(api.port, ca=str(stranger.file)))
     with pytest.raises(AccessRefused, match="cannot be verified"):
-        await Attempt().run(scheduling.stop_scheduling, errand(unknown, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(unknown, STOP))
     missing = node_maker(admin=admin(api.port, ca="/nowhere.pem"))
     with pytest.raises(AccessRefused, match="cannot use the CA file"):
-        await Attempt().run(scheduling.stop_scheduling, errand(missing, STOP))
+        await Attempt().run(scheduling.stop_scheduling, input_for(missing, STOP))
 
 
 async def test_the_api_is_reached_through_the_shells_connection(
@@ -249,9 +249,9 @@ async def test_the_api_is_reached_through_the_shells_connection(
     """Through SSH, and again after that connection was lost."""
     access = {**admin(api.port, fingerprint=api.certificate.fingerprint), "via": "ssh"}
     node = node_maker(admin=access)
-    report = await Attempt().run(scheduling.stop_scheduling, errand(node, STOP))
+    report = await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
     assert report.outcome == "changed"
     ssh_server.cut()
-    again = await Attempt().run(scheduling.stop_scheduling, errand(node, STOP))
+    again = await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
     assert again.outcome == "unchanged"
     assert len(ssh_server.connections) == 1

@@ -14,20 +14,20 @@ from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities import temporal as orchestration
-from activities.temporal import TemporalItself
+from activities.temporal import TemporalReader
 from tests.conftest import temporal_program
 from tests.workflows.preflight.test_report import clean, verdict
 from workflows.model.actions.observe import ObserveTemporal
 from workflows.model.estate import Timing
 from workflows.model.observations import TemporalReading
 from workflows.model.results import Operation
-from workflows.ports.contract import Errand
-from workflows.preflight.report import Direction, Verdict
+from workflows.ports.contract import ActionInput
+from workflows.preflight.report import Direction, ReadinessReport
 from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 
 
 @workflow.defn(name="Switchover", sandboxed=False)
-class Ended:
+class Aborted:
     """A run that ends as it is told, or never."""
 
     @workflow.run
@@ -58,18 +58,18 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def worker(client: Client, queue: str, **words: Any) -> Worker:  # noqa: ANN401
     """Somebody who carries these runs out."""
-    return Worker(client, task_queue=queue, workflows=[Ended, Judged], **words)
+    return Worker(client, task_queue=queue, workflows=[Aborted, Judged], **words)
 
 
 async def seen(client: Client, estate: str, identity: str = "ours") -> TemporalReading:
     """Look once."""
-    errand = Errand[ObserveTemporal](
-        operation=Operation(identity=identity, stage="check_prerequisites", order="observe"),
-        order=ObserveTemporal(estate=estate),
+    given = ActionInput[ObserveTemporal](
+        operation=Operation(identity=identity, stage="check_prerequisites", action="observe"),
+        action=ObserveTemporal(estate=estate),
         timing=Timing(),
     )
-    hands = TemporalItself(client, task_queue=estate)
-    reading: TemporalReading = await ActivityEnvironment().run(hands.observe_temporal, errand)
+    hands = TemporalReader(client, task_queue=estate)
+    reading: TemporalReading = await ActivityEnvironment().run(hands.observe_temporal, given)
     return reading
 
 
@@ -111,8 +111,8 @@ async def test_search_attributes_that_are_missing_are_named() -> None:
     ) as fresh:
         reading = await seen(fresh.client, "lab")
         assert reading.missing_attributes == SEARCH_ATTRIBUTES
-        assert reading.trouble == ()
-        verdicts = TemporalItself(fresh.client)
+        assert reading.error == ()
+        verdicts = TemporalReader(fresh.client)
         asked = Direction(estate="lab", source="a", target="b")
         assert await ActivityEnvironment().run(verdicts.last_readiness, asked) is None
 
@@ -143,7 +143,7 @@ async def test_a_server_that_does_not_answer_is_one_finding(name: str) -> None:
     ) as gone:
         client = gone.client
     reading = await seen(client, name)
-    assert [(f.name, f.place) for f in reading.trouble] == [("temporal_unreadable", name)]
+    assert [(f.name, f.place) for f in reading.error] == [("temporal_unreadable", name)]
 
 
 async def test_the_last_verdict_of_a_direction_is_found(temporal: Client, name: str) -> None:
@@ -156,10 +156,10 @@ async def test_the_last_verdict_of_a_direction_is_found(temporal: Client, name: 
             await temporal.execute_workflow(
                 "Readiness", args=[name, result], id=f"readiness-{name}", task_queue=name
             )
-    found: Verdict | None = None
+    found: ReadinessReport | None = None
     async with asyncio.timeout(10):
         while found is None:
             asked = ours.direction
-            hands = TemporalItself(temporal)
+            hands = TemporalReader(temporal)
             found = await ActivityEnvironment().run(hands.last_readiness, asked)
     assert found == ours

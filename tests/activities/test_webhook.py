@@ -19,14 +19,14 @@ from aiohttp import web
 
 from activities import webhook
 from activities.transport.secrets import Secrets
-from activities.webhook import SignedNotices
+from activities.webhook import SignedWebhook
 from tests.support.admin_api import Certificate
 from tests.support.ssh_machines import Attempt
 from workflows.errors import PERMANENT, BadInput, Refused, SwitchoverError, Unreachable
 from workflows.model.progress import Notice
 from workflows.model.site_policy import Webhook
-from workflows.model.stages import Slug
-from workflows.ports.contract import NoticeErrand
+from workflows.model.stages import StageName
+from workflows.ports.contract import NoticeInput
 
 SECRET = "a shared secret"
 NOTICE = Notice(
@@ -37,11 +37,11 @@ NOTICE = Notice(
     target="cluster2",
     workflow_id="switchover-lab",
     run_id="0c6d",
-    stage=Slug.REDIRECT_TRAFFIC,
-    words="waits for an approval, <as> üsual",
+    stage=StageName.REDIRECT_TRAFFIC,
+    message="waits for an approval, <as> üsual",
     answers=("approve", "reject"),
 )
-ERRAND = NoticeErrand(webhook=Webhook(url="env:HOOK", secret="env:SECRET"), notice=NOTICE)
+ERRAND = NoticeInput(webhook=Webhook(url="env:HOOK", secret="env:SECRET"), notice=NOTICE)
 
 
 @dataclass
@@ -98,7 +98,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 async def tell(url: str) -> None:
     """Have the notice posted."""
-    notices = SignedNotices(Secrets({"HOOK": url + "\n", "SECRET": SECRET}))
+    notices = SignedWebhook(Secrets({"HOOK": url + "\n", "SECRET": SECRET}))
     await Attempt().run(notices.tell, ERRAND)
 
 
@@ -197,7 +197,7 @@ async def test_a_hook_that_takes_nothing_is_unreachable_soon(
 
 async def test_a_hook_that_was_taken_away_meanwhile_is_bad_input(receiver: Receiver) -> None:
     """References are resolved when they are used: somebody has to put them back."""
-    notices = SignedNotices(Secrets({"SECRET": SECRET}))
+    notices = SignedWebhook(Secrets({"SECRET": SECRET}))
     with pytest.raises(BadInput, match=r"webhook\.url: env:HOOK"):
         await Attempt().run(notices.tell, ERRAND)
 

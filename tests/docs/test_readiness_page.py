@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starter.checks_table import renewed
 from workflows.model.checks import CHECKS
-from workflows.preflight.report import Verdict
+from workflows.preflight.report import ReadinessReport
 
 PAGE = (Path(__file__).parents[2] / "docs/readiness.md").read_text(encoding="utf-8")
 
@@ -21,4 +21,6 @@ def test_the_page_lists_the_checks_we_make() -> None:
 def test_the_page_documents_every_key_of_a_verdict() -> None:
     """And no other."""
     [section] = re.findall(r"^## What `--json` says\n(.+?)^## ", PAGE, re.MULTILINE | re.DOTALL)
-    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Verdict.model_fields)
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(
+        ReadinessReport.model_fields
+    )

@@ -11,9 +11,9 @@ from starter.views.plan import plan_json
 from tests.support import estates
 from workflows import errors
 from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE, VERBS
-from workflows.model.progress import Outcome, Progress, RunState
+from workflows.model.progress import Outcome, Progress, RunStatus
 from workflows.planning.plan import plan_switchover
-from workflows.planning.preview import ReviewedOrder, review
+from workflows.planning.preview import ReviewedAction, review
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def test_the_readme_lists_the_stages_we_run() -> None:
     """The manual an operator reads is the plan the worker executes."""
     plan = plan_switchover(estates.estate(), estates.request())
     rows = re.findall(r"^\| (\d) \| `(\w+)` \| (.+) \|$", README, re.MULTILINE)
-    assert rows == [(str(s.slug.number), s.slug.value, s.title) for s in plan.stages]
+    assert rows == [(str(s.name.number), s.name.value, s.title) for s in plan.stages]
 
 
 def test_the_readme_lists_the_verbs_we_take() -> None:
@@ -38,7 +38,7 @@ def test_the_readme_lists_the_verbs_we_take() -> None:
 
 def test_operating_knows_every_state_verb_and_error() -> None:
     """An operator finds whatever a run can be in, can be told and can complain of."""
-    states = {*RunState, *get_args(Outcome.model_fields["outcome"].annotation)}
+    states = {*RunStatus, *get_args(Outcome.model_fields["outcome"].annotation)}
     kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
     words = set(re.findall(r"^\| `(\w+)` \|", OPERATING, re.MULTILINE))
     assert words == {*states, *VERBS, *kinds} - {errors.SwitchoverError.__name__}
@@ -58,7 +58,7 @@ def test_status_documents_every_key_and_no_other() -> None:
         name: list(value["properties"]) for name, value in values.items() if "properties" in value
     } | {
         "Review": list(plan_json(review(plan))),
-        "ReviewedOrder": list(ReviewedOrder.model_fields),
+        "ReviewedAction": list(ReviewedAction.model_fields),
     }
 
 

@@ -81,7 +81,7 @@ async def test_a_success_that_is_none_is_a_fault(house: House) -> None:
         progress = await house.reaches(lambda p: p.waiting is not None)
         assert progress.waiting is not None
         assert progress.waiting.kind == "decision"
-        assert "cluster1-server1" in progress.waiting.words
+        assert "cluster1-server1" in progress.waiting.message
         house.switch(planted={})
         await house.signal("retry", stage="stop_scheduling", by="ann")
         assert (await house.outcome()).outcome == "completed"

@@ -16,8 +16,8 @@ from tests.support.browser import CHROMIUM, WebUi, web_ui
 from tests.support.run import Run, at_work
 from worker.payload_converter import CONVERTER
 from workflows.activity_options import TASK_QUEUE
-from workflows.model.progress import Outcome, RunState
-from workflows.preflight.report import Verdict
+from workflows.model.progress import Outcome, RunStatus
+from workflows.preflight.report import ReadinessReport
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None,
@@ -101,7 +101,7 @@ async def test_a_rejected_run_shows_that_it_was_taken_back(ui: WebUi, run: Run) 
     await ui.signals("reject", {**GATE, "reason": "not tonight"})
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert "not tonight" in outcome.words
+    assert "not tonight" in outcome.message
     await ui.opens()
     await ui.sees("cluster1 → cluster2, rolled_back")
 
@@ -110,7 +110,7 @@ async def test_a_paused_run_says_who_paused_it(ui: WebUi, run: Run) -> None:
     """And which words end the pause."""
     await begun(ui, run)
     await ui.signals("pause", {"by": "ann", "reason": "<b>lunch</b>"})
-    await run.reaches(lambda progress: progress.state is RunState.PAUSED)
+    await run.reaches(lambda progress: progress.state is RunStatus.PAUSED)
     await ui.opens()
     await ui.sees("Paused by ann")
     await ui.sees("(<b>lunch</b>)")
@@ -141,7 +141,7 @@ async def test_a_check_shows_what_it_found(ui: WebUi, run: Run) -> None:
         {key: REQUEST[key] for key in ("estate", "source", "target")},
         id="readiness-lab",
         task_queue=TASK_QUEUE,
-        result_type=Verdict,
+        result_type=ReadinessReport,
     )
     assert not verdict.ready
     await ui.page.goto(f"{ui.namespace}/workflows/readiness-lab")

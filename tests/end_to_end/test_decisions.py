@@ -16,7 +16,7 @@ from tests.support.run import Run, at_work
 from tests.support.temporal_cli import Cli, no_task_failed
 from workflows.errors import CommandFailed, Lost
 from workflows.model.decisions import VERBS, Verb
-from workflows.model.progress import RunState
+from workflows.model.progress import RunStatus
 
 GATE = {"approve_before": ["stop_monitors"]}
 DRAIN = "await_sessions.cluster1-edge1"
@@ -71,7 +71,7 @@ async def run(temporal: Client, request: pytest.FixtureRequest) -> AsyncIterator
     """A run of an estate of its own, with a worker, and without much patience."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())
     name = name.removeprefix("test-").strip("-")[:50].rstrip("-")
-    run = Run(temporal, estates.estate(name=name, timing={"patience": 1}))
+    run = Run(temporal, estates.estate(name=name, timing={"drain_timeout": 1}))
     async with at_work(run):
         yield run
 
@@ -88,7 +88,7 @@ async def test_a_verb_is_taken_and_recorded(run: Run, cli: Cli, verb: Verb, way:
     scene = SCENES[verb]
     words = {**scene.told, "by": "ann", "reason": "since `x` <b>failed</b>"}
     if scene.fails:
-        run.hands.faults[scene.fails] = [CommandFailed("no")]
+        run.hands.failures[scene.fails] = [CommandFailed("no")]
     if scene.held:
         run.hands.held[scene.held] = asyncio.Event()
     await run.start(**scene.request)
@@ -99,8 +99,8 @@ async def test_a_verb_is_taken_and_recorded(run: Run, cli: Cli, verb: Verb, way:
     send = cli.signals if way == "signal" else cli.updates
     answer = await send(run, verb, words)
     assert answer.code == 0, answer
-    progress = await run.reaches(lambda p: any(s.by == "ann" for s in p.said))
-    assert (progress.state is RunState.PAUSED) == (verb == "pause")
+    progress = await run.reaches(lambda p: any(s.by == "ann" for s in p.messages))
+    assert (progress.state is RunStatus.PAUSED) == (verb == "pause")
 
     for other in scene.after:
         await run.handle.signal(other, {"stage": "stop_monitors", "by": "bob"})
@@ -149,10 +149,10 @@ async def test_a_bad_signal_is_recorded_and_changes_nothing(run: Run, cli: Cli) 
     await run.waits("approval")
     answers = await asyncio.gather(*(cli.signals(run, verb, words) for verb, words, _ in BAD))
     assert {answer.code for answer in answers} == {0}
-    progress = await run.reaches(lambda p: len(p.said) == len(BAD))
-    assert not any(said.counted for said in progress.said)
+    progress = await run.reaches(lambda p: len(p.messages) == len(BAD))
+    assert not any(said.counted for said in progress.messages)
     for verb, _, objection in BAD:
-        assert any(s.verb == verb and objection in s.effect for s in progress.said), objection
+        assert any(s.verb == verb and objection in s.effect for s in progress.messages), objection
     assert progress.waiting is not None
     assert progress.waiting.approved_by == ()
     assert "Messages that changed nothing" in await cli.details(run)
@@ -169,7 +169,7 @@ async def test_a_bad_update_is_refused_with_the_reason(run: Run, cli: Cli) -> No
     for answer, (verb, _, objection) in zip(answers, BAD, strict=True):
         assert (answer.code, objection in answer.words) == (1, True), (verb, objection, answer)
     progress = await run.waits("approval")
-    assert progress.said == ()
+    assert progress.messages == ()
     await run.handle.execute_update("approve", {"stage": "stop_monitors", "by": "bob"})
     assert (await run.outcome()).outcome == "completed"
     assert await no_task_failed(run)
@@ -195,9 +195,9 @@ async def test_what_cannot_be_read_is_recorded(run: Run, cli: Cli) -> None:
         told = ("--name", name, *more)
         assert (await cli.types("workflow", "signal", *place, *told)).code == 0
         assert (await cli.types("workflow", "update", "execute", *place, *told)).code == 1
-    progress = await run.reaches(lambda p: len(p.said) == len(sent))
-    assert not any(said.counted for said in progress.said)
-    assert {said.verb for said in progress.said} == {"approve", "aprove"}
+    progress = await run.reaches(lambda p: len(p.messages) == len(sent))
+    assert not any(said.counted for said in progress.messages)
+    assert {said.verb for said in progress.messages} == {"approve", "aprove"}
     await run.handle.signal("approve", {"stage": "stop_monitors", "by": "ann"})
     assert (await run.outcome()).outcome == "completed"
     assert await no_task_failed(run)
@@ -209,7 +209,7 @@ async def test_words_are_shown_and_never_interpreted(run: Run, cli: Cli) -> None
     await run.start(**GATE, reason=evil)
     await run.waits("approval")
     assert (await cli.signals(run, "pause", {"by": "<ann>", "reason": evil})).code == 0
-    await run.reaches(lambda p: p.state is RunState.PAUSED)
+    await run.reaches(lambda p: p.state is RunStatus.PAUSED)
     details = await cli.details(run)
     assert r"\<ann\>" in details
     assert r"\# \[x\]\(http&#58;//e\) \<b\>bold\</b\>" in details
@@ -222,8 +222,8 @@ async def test_words_are_shown_and_never_interpreted(run: Run, cli: Cli) -> None
 
 async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     """Without a name it is refused; while the node answers it changes nothing; then it counts."""
-    node, order = "cluster1-edge1", "stop_gracefully.cluster1-edge1.ssh"
-    run.hands.faults[order] = [Lost("its process is gone")]
+    node, action = "cluster1-edge1", "stop_gracefully.cluster1-edge1.ssh"
+    run.hands.failures[action] = [Lost("its process is gone")]
     await run.start()
     await run.waits("decision")
     words = {"stage": "drain_protocol_servers", "by": "ann", "reason": "it burnt"}
@@ -232,7 +232,7 @@ async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     assert f'"node": "{node}"' in await cli.details(run)
 
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0
-    await run.reaches(lambda p: p.waiting is not None and "is not dead" in p.waiting.words)
+    await run.reaches(lambda p: p.waiting is not None and "is not dead" in p.waiting.message)
     world = run.hands.world
     world.running = {place for place in world.running if place[0] != node}
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0

@@ -11,7 +11,7 @@ from playwright.async_api import Page, ViewportSize, async_playwright
 from starter.views.html_report import page, write
 from tests.support.browser import CHROMIUM, FLAGS
 from tests.workflows.preflight.test_report import changed, verdict
-from workflows.preflight.report import Verdict
+from workflows.preflight.report import ReadinessReport
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None,
@@ -22,7 +22,7 @@ HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)> &
 PHONE = ViewportSize(width=390, height=844)
 
 
-def found() -> Verdict:
+def found() -> ReadinessReport:
     """A verdict with a hostile finding, and a very long word in it."""
     readings = changed("cluster2-edge2", version=HOSTILE, sessions=2)
     return verdict(readings, accepted={"target_has_sessions": "x" * 200})

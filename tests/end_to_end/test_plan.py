@@ -50,7 +50,7 @@ async def reviewed(apart: Apart, address: str, place: Path) -> dict[str, Any]:
     async with worker_process(*words, TEMPORAL_ADDRESS=address) as worker:
         await worker.says("ready")
         said = await Operator(address).types("plan", "lab", *MOVE, "--json")
-    assert said.code == 0, said.words
+    assert said.code == 0, said.message
     read: dict[str, Any] = json.loads(said.out)
     return read
 
@@ -58,16 +58,16 @@ async def reviewed(apart: Apart, address: str, place: Path) -> dict[str, Any]:
 async def test_a_plan_is_shown_of_an_estate_that_nobody_can_write_to(
     apart: Apart, temporal: Client, tmp_path: Path
 ) -> None:
-    """Machines and storages read-only, and all is read, spelled and judged; nothing was done."""
+    """Machines and storages read-only, and all is read, preview and judged; nothing was done."""
     ledgers = [node.ledger for node in apart.layout.nodes]
     with apart.read_only() as locked:
         before = apart.files()
         assert not locked or all(apart.refuses(root / "anything") for root in apart.roots)
         read = await reviewed(apart, temporal.service_client.config.target_host, tmp_path)
         assert apart.files() == before
-    kinds = {step["order"].partition(".")[0] for step in read["steps"]}
+    kinds = {step["action"].partition(".")[0] for step in read["steps"]}
     holds = {
-        kind: {s["holds"] for s in read["steps"] if s["order"].partition(".")[0] == kind}
+        kind: {s["holds"] for s in read["steps"] if s["action"].partition(".")[0] == kind}
         for kind in kinds & set(CHANGING)
     }
     assert holds == CHANGING

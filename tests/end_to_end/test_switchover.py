@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.support.whole_lab import House
-from workflows.model.progress import Step
-from workflows.model.stages import Slug
+from workflows.model.progress import Status
+from workflows.model.stages import StageName
 
 DRAINED = {
     (f"cluster1-{node}", service)
@@ -23,12 +23,12 @@ async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -
         await house.start(approve_before=["redirect_traffic"], reason="a test")
         progress = await house.reaches(lambda p: p.waiting is not None)
         assert progress.waiting is not None
-        assert progress.waiting.stage is Slug.REDIRECT_TRAFFIC
+        assert progress.waiting.stage is StageName.REDIRECT_TRAFFIC
         assert all(entry["service"] == "monitor" for entry in house.effects())
         await house.signal("approve", stage="redirect_traffic", by="ann")
         outcome = await house.outcome()
     assert outcome.outcome == "completed"
-    assert all(stage.step is Step.DONE for stage in outcome.stages)
+    assert all(stage.status is Status.DONE for stage in outcome.stages)
     assert house.counted("drain") == dict.fromkeys(DRAINED, 1)
     assert house.counted("stopped") == dict.fromkeys(DRAINED, 1)
     assert house.counted("redirect") == {("loadbalancer1", "traffic"): 1}

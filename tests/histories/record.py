@@ -62,7 +62,7 @@ async def approved(run: Run) -> None:
 
 async def retried(run: Run) -> None:
     """One order is attempted twice by the engine, then again by an operator's decision."""
-    run.hands.faults[STOP] = [OutcomeUnknown("no answer"), CommandFailed("it said no")]
+    run.hands.failures[STOP] = [OutcomeUnknown("no answer"), CommandFailed("it said no")]
     async with at_work(run):
         await run.start()
         await run.waits("decision")
@@ -107,7 +107,7 @@ async def failed(run: Run) -> None:
 
 async def taken_back(run: Run) -> None:
     """An order fails after the point of no return, someone pauses, thinks, and rolls back."""
-    run.hands.faults[STOP] = [CommandFailed("it said no")]
+    run.hands.failures[STOP] = [CommandFailed("it said no")]
     async with at_work(run):
         await run.start()
         await run.waits("decision")
@@ -140,8 +140,8 @@ async def record(client: Client, name: str) -> str:
     await asyncio.wait_for(STORIES[name](run), 60)
     events = json.loads((await run.handle.fetch_history()).to_json())["events"]
     lines = [json.dumps(event, sort_keys=True) for event in scrubbed(events)]
-    said = "\n".join((*lines, *spoken(events)))
-    if told := [word for word in telling() if word in said]:
+    messages = "\n".join((*lines, *spoken(events)))
+    if told := [word for word in telling() if word in messages]:
         raise AssertionError(f"{name} tells of this machine: {', '.join(told)}")
     return '{"events": [\n' + ",\n".join(lines) + "\n]}\n"
 

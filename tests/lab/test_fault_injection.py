@@ -36,7 +36,7 @@ from lab.proxy.estate_file import PROBES_BY_WIRE
 from lab.proxy.postgres_proxy import DATABASE_BY_WIRE
 from lab.proxy.proxies import BALANCER, Lines
 from lab.proxy.tcp_proxy import SHELL_BY_WIRE
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 OPERATIONS = "clusterServices/operations"
 BROKEN = (OSError, asyncssh.Error, httpx.TransportError, psycopg.OperationalError)
@@ -170,33 +170,33 @@ class Hand:
             return "unknown"
 
 
-def hand(layout: Layout, stage: Slug, place: str) -> Callable[[], Awaitable[str]]:
+def hand(layout: Layout, stage: StageName, place: str) -> Callable[[], Awaitable[str]]:
     """Return what this stage does there."""
     one = Hand(layout, place)
-    if stage is Slug.REDIRECT_TRAFFIC:
+    if stage is StageName.REDIRECT_TRAFFIC:
         return one.reload
-    if stage is Slug.SUSPEND_REPLICATION:
+    if stage is StageName.SUSPEND_REPLICATION:
         return one.alter
-    if stage in (Slug.STOP_SCHEDULING, Slug.START_SCHEDULING):
+    if stage in (StageName.STOP_SCHEDULING, StageName.START_SCHEDULING):
         return one.operate
     folder = layout.node(place).home / "bin"
     act, status, whole = {
-        Slug.STOP_MONITORS: ("stop_monitord", "status_monitord", "monitord is down"),
-        Slug.DRAIN_PROTOCOL_SERVERS: ("stop_sshd -g -timeout 9", "status_sshd", "sshd is"),
-        Slug.DRAIN_TRANSACTION_MANAGER: ("stop_tm -g -timeout 30", "status_tm", "tm is"),
-        Slug.STOP_REMAINING_SERVICES: ("stop_all", "stop_all; echo whole", "whole"),
+        StageName.STOP_MONITORS: ("stop_monitord", "status_monitord", "monitord is down"),
+        StageName.DRAIN_PROTOCOL_SERVERS: ("stop_sshd -g -timeout 9", "status_sshd", "sshd is"),
+        StageName.DRAIN_TRANSACTION_MANAGER: ("stop_tm -g -timeout 30", "status_tm", "tm is"),
+        StageName.STOP_REMAINING_SERVICES: ("stop_all", "stop_all; echo whole", "whole"),
     }[stage]
     return lambda: one.script(f"{folder}/{act}", f"{folder}/{status}", whole)
 
 
 STAGES = (
-    (Slug.STOP_MONITORS, "cluster1-edge1"),
-    (Slug.SUSPEND_REPLICATION, "database2"),
-    (Slug.REDIRECT_TRAFFIC, BALANCER),
-    (Slug.STOP_SCHEDULING, "cluster1-server1"),
-    (Slug.DRAIN_PROTOCOL_SERVERS, "cluster1-server1"),
-    (Slug.DRAIN_TRANSACTION_MANAGER, "cluster1-server2"),
-    (Slug.STOP_REMAINING_SERVICES, "cluster1-edge2"),
+    (StageName.STOP_MONITORS, "cluster1-edge1"),
+    (StageName.SUSPEND_REPLICATION, "database2"),
+    (StageName.REDIRECT_TRAFFIC, BALANCER),
+    (StageName.STOP_SCHEDULING, "cluster1-server1"),
+    (StageName.DRAIN_PROTOCOL_SERVERS, "cluster1-server1"),
+    (StageName.DRAIN_TRANSACTION_MANAGER, "cluster1-server2"),
+    (StageName.STOP_REMAINING_SERVICES, "cluster1-edge2"),
 )
 
 
@@ -208,7 +208,7 @@ def effects(lab: Lab) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("stage", "place"), STAGES)
 async def test_a_fault_shows_where_and_when_it_should(
-    whole_lab: Lab, lines: Lines, stage: Slug, place: str, kind: Kind
+    whole_lab: Lab, lines: Lines, stage: StageName, place: str, kind: Kind
 ) -> None:
     """As it says, with an effect only where the act itself went well; and healed, all works."""
     noticed = False
@@ -238,11 +238,11 @@ async def test_a_trap_leaves_everything_else_alone(whole_lab: Lab, lines: Lines)
         return False
 
     layout = whole_lab.layout
-    trap = Trap(Fault(Slug.STOP_MONITORS, "cluster1-edge1", "refused"), lines, never)
+    trap = Trap(Fault(StageName.STOP_MONITORS, "cluster1-edge1", "refused"), lines, never)
     trap.set()
 
-    assert await hand(layout, Slug.STOP_MONITORS, "cluster1-edge2")() == "done"
-    assert await hand(layout, Slug.DRAIN_PROTOCOL_SERVERS, "cluster1-edge1")() == "done"
+    assert await hand(layout, StageName.STOP_MONITORS, "cluster1-edge2")() == "done"
+    assert await hand(layout, StageName.DRAIN_PROTOCOL_SERVERS, "cluster1-edge1")() == "done"
     assert trap.struck_at is None
     await trap.end()
 
@@ -254,8 +254,8 @@ async def test_a_fault_is_healed_before_the_next_request(whole_lab: Lab, lines: 
     async def look() -> bool:
         return next(state)
 
-    act = hand(whole_lab.layout, Slug.STOP_SCHEDULING, "cluster1-server1")
-    trap = Trap(Fault(Slug.STOP_SCHEDULING, "cluster1-server1", "lost"), lines, look)
+    act = hand(whole_lab.layout, StageName.STOP_SCHEDULING, "cluster1-server1")
+    trap = Trap(Fault(StageName.STOP_SCHEDULING, "cluster1-server1", "lost"), lines, look)
     trap.set()
 
     assert await act() == "lost"
@@ -279,7 +279,7 @@ async def test_what_is_only_looked_at_is_faulty_from_the_first(
     async def look() -> bool:
         return noticed
 
-    trap = Trap(Fault(Slug.CHECK_PREREQUISITES, place, kind), lines, look)
+    trap = Trap(Fault(StageName.CHECK_PREREQUISITES, place, kind), lines, look)
     one = Hand(whole_lab.layout, place)
     status = f"{whole_lab.layout.root}/machines/{place}/opt/axway/SecureTransport/bin/status_sshd"
     act: Callable[[], Awaitable[str]] = lambda: one.script("true", status, "sshd is alive")  # noqa: E731
@@ -305,7 +305,7 @@ def layout(tmp_path: Path) -> Layout:
 
 def test_a_fault_reads_as_it_is_written(layout: Layout) -> None:
     """Every stage, place and kind there is."""
-    for stage in Slug:
+    for stage in StageName:
         for place in places(layout, stage):
             for kind in KINDS:
                 fault = Fault(stage, place, kind)

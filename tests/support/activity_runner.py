@@ -12,25 +12,25 @@ from workflows import activity_options as policies
 from workflows.errors import Unreachable
 from workflows.model.actions.change import StopGracefully
 from workflows.model.estate import Timing
-from workflows.ports.contract import NodeErrand
+from workflows.ports.contract import NodeInput
 
 
 @workflow.defn
-class Carrier:
+class ActionExecutor:
     """Carries one activity, and cancels it when it is told to."""
 
     def __init__(self) -> None:
         self._told = False
 
     @workflow.run
-    async def run(self, kind: str, errand: NodeErrand[StopGracefully], patience: float) -> str:
+    async def run(self, kind: str, given: NodeInput[StopGracefully], patience: float) -> str:
         """Return what the activity returned, or what it failed with."""
-        timing = Timing(unreachable_patience=timedelta(seconds=patience))
+        timing = Timing(unreachable_timeout=timedelta(seconds=patience))
         wait = kind == "await_sessions"
         config = policies.WATCH if wait else policies.command(timedelta(minutes=1), Timing())
-        errand = errand.model_copy(update={"timing": timing})
+        given = given.model_copy(update={"timing": timing})
         config["activity_id"] = "the-order"
-        doing = workflow.start_activity(kind, errand, result_type=str, **config)
+        doing = workflow.start_activity(kind, given, result_type=str, **config)
         ending = asyncio.create_task(self._cancel_when_told(doing))
         try:
             return str(await doing)
@@ -70,17 +70,17 @@ class Place:
         """For the next attempts, whether they reach nobody; afterwards all do."""
 
     @activity.defn(name="stop_gracefully")
-    async def act(self, _: NodeErrand[StopGracefully]) -> str:
+    async def act(self, _: NodeInput[StopGracefully]) -> str:
         """Go on until it may end."""
         return await self._last()
 
     @activity.defn(name="await_sessions")
-    async def wait(self, _: NodeErrand[StopGracefully]) -> str:
+    async def wait(self, _: NodeInput[StopGracefully]) -> str:
         """Go on until it may end."""
         return await self._last()
 
     @activity.defn(name="start_protocol_server")
-    async def reach(self, _: NodeErrand[StopGracefully]) -> str:
+    async def reach(self, _: NodeInput[StopGracefully]) -> str:
         """End at once, where it answers at all."""
         self.attempts += 1
         if self.silent and not self.silent.pop(0):

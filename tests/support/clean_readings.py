@@ -23,7 +23,7 @@ from workflows.model.observations import (
     TrafficReading,
 )
 from workflows.model.results import SCHEDULING, Finding, Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.preflight.evaluate import objections
 
@@ -108,7 +108,9 @@ def _node(node: Node) -> NodeReading:
     )
 
 
-def judged(readings: dict[str, Reading], *begun: Slug, plan: Plan = PLAN) -> tuple[Finding, ...]:
+def judged(
+    readings: dict[str, Reading], *begun: StageName, plan: Plan = PLAN
+) -> tuple[Finding, ...]:
     """Judge these readings now."""
     return objections(plan, tuple(readings.values()), NOW, frozenset(begun))
 

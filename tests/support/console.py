@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Said:
+class OperatorMessage:
     """What a command answered."""
 
     code: int
@@ -20,7 +20,7 @@ class Said:
     err: str
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """Everything that an operator saw, as one line."""
         return " ".join(f"{self.out} {self.err}".split())
 
@@ -31,12 +31,12 @@ class Operator:
 
     address: str
 
-    async def types(self, *words: str) -> Said:
+    async def types(self, *words: str) -> OperatorMessage:
         """Run one console command to its end."""
         process = await self.begins(*words)
         out, err = await asyncio.wait_for(process.communicate(), 40)
-        said = Said(process.returncode or 0, out.decode(), err.decode())
-        assert "Traceback" not in said.words, said.words
+        said = OperatorMessage(process.returncode or 0, out.decode(), err.decode())
+        assert "Traceback" not in said.message, said.message
         return said
 
     async def begins(self, *words: str) -> asyncio.subprocess.Process:

@@ -50,55 +50,55 @@ class World:
         """A node's power is off."""
         self.running = {place for place in self.running if place[0] != node}
 
-    def is_stopped(self, order: o.Order) -> bool:
+    def is_stopped(self, action: o.Action) -> bool:
         """Whether what is to be stopped gracefully is down already: hands look before they act."""
-        match order:
+        match action:
             case o.StopGracefully():
-                return (order.node, Service(order.protocol)) not in self.running
+                return (action.node, Service(action.protocol)) not in self.running
             case o.StopTransactionManager():
-                return (order.node, Service.TRANSACTION_MANAGER) not in self.running
+                return (action.node, Service.TRANSACTION_MANAGER) not in self.running
             case _:
                 return False
 
-    def obey(self, order: o.Order) -> None:  # noqa: C901, PLR0912 - one case an order
+    def obey(self, action: o.Action) -> None:  # noqa: C901, PLR0912 - one case an order
         """Make the order's wished state true, then look for broken invariants."""
-        match order:
+        match action:
             case o.StopMonitor():
-                self._stop(order.node, Service.MONITOR)
+                self._stop(action.node, Service.MONITOR)
             case o.StartMonitor():
-                self.running.add((order.node, Service.MONITOR))
+                self.running.add((action.node, Service.MONITOR))
             case o.SuspendReplication():
-                self.replicating.discard(order.link)
+                self.replicating.discard(action.link)
             case o.ResumeReplication():
-                self.replicating.add(order.link)
+                self.replicating.add(action.link)
             case o.Redirect():
                 self._expect(not self.replicating, "4: traffic moves while replication runs")
-                self.traffic[order.host] = order.to
+                self.traffic[action.host] = action.to
             case o.StopScheduling():
                 for service in SCHEDULING:
-                    self._stop(order.node, service)
+                    self._stop(action.node, service)
             case o.StartScheduling():
-                self._start(order.node, *map(Service, order.services))
+                self._start(action.node, *map(Service, action.services))
             case o.StopGracefully():
-                self._stop_gracefully(order.node, Service(order.protocol))
+                self._stop_gracefully(action.node, Service(action.protocol))
             case o.StartProtocolServer():
-                self._start(order.node, Service(order.protocol))
+                self._start(action.node, Service(action.protocol))
             case o.StopTransactionManager():
-                self._stop_transaction_manager(order.node)
+                self._stop_transaction_manager(action.node)
             case o.StartTransactionManager():
                 # Nobody knows whether they return with it, so they do.
-                self._start(order.node, Service.TRANSACTION_MANAGER, *SCHEDULING)
+                self._start(action.node, Service.TRANSACTION_MANAGER, *SCHEDULING)
             case o.StopRemaining():
-                self.running = {place for place in self.running if place[0] != order.node}
+                self.running = {place for place in self.running if place[0] != action.node}
             case o.StartAll():
-                self._start(order.node, *self._all_of(order.node))
-            case o.ProveServing():
-                down = self._all_of(order.node) - {
-                    service for node, service in self.running if node == order.node
+                self._start(action.node, *self._all_of(action.node))
+            case o.VerifyServing():
+                down = self._all_of(action.node) - {
+                    service for node, service in self.running if node == action.node
                 }
-                self._expect(not down - {*SCHEDULING}, f"{order.node} does not serve: {down}")
+                self._expect(not down - {*SCHEDULING}, f"{action.node} does not serve: {down}")
             case _:
-                assert order.undo is None, order
+                assert action.undo is None, action
         self.look()
 
     def _all_of(self, name: str) -> set[Service]:

@@ -20,31 +20,31 @@ from workflows.model.estate import Estate, Kind, Protocol
 from workflows.model.progress import Notice, Outcome
 from workflows.model.request import Request
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.planning.preview import Spelled
+from workflows.planning.preview import CommandPreview
 from workflows.ports.contract import (
-    BothErrand,
-    ClusterErrand,
+    ActionInput,
+    ClusterInput,
+    ClusterPairInput,
     Configurations,
     Databases,
-    Errand,
-    LoginErrand,
-    NodeErrand,
+    LoginInput,
+    NodeInput,
     Nodes,
-    NoticeErrand,
+    NoticeInput,
     Notices,
     Orchestration,
     Planning,
-    ReplicationErrand,
+    ReplicationInput,
     Scheduling,
-    SessionErrand,
+    SessionInput,
     Spelling,
-    StorageErrand,
+    StorageInput,
     Storages,
     Traffic,
-    TrafficErrand,
+    TrafficInput,
     Waits,
 )
-from workflows.preflight.report import Direction, Verdict
+from workflows.preflight.report import Direction, ReadinessReport
 
 
 class FakeHands(
@@ -65,7 +65,7 @@ class FakeHands(
     def __init__(self, estate: Estate) -> None:
         self.estate = estate
         self.world = World(estate, "cluster1", "cluster2")
-        self.faults: dict[str, list[Exception]] = {}
+        self.failures: dict[str, list[Exception]] = {}
         """By order key: raised by the next attempts, one each."""
         self.late: dict[str, list[Exception]] = {}
         """By order key: raised by the next attempts after they had their effect."""
@@ -85,7 +85,7 @@ class FakeHands(
         """Called with an order's key whenever an attempt at it begins."""
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By order key: set once an attempt has ended."""
-        self.last: Verdict | None = None
+        self.last: ReadinessReport | None = None
         """What the last look at this estate's readiness came to."""
         self.kept: list[Outcome] = []
         self.reviewed: dict[str, Plan] = {}
@@ -112,12 +112,12 @@ class FakeHands(
         return f"/records/plans/{plan.hash}.json"
 
     @activity.defn
-    async def spell_out(self, plan: Plan) -> tuple[Spelled, ...]:
+    async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
         """Say each order's own sentence."""
         return tuple(
-            Spelled(stage=stage.slug, order=order.key, commands=(f"would {order}",))
+            CommandPreview(stage=stage.name, action=action.key, commands=(f"would {action}",))
             for stage in plan.stages
-            for order in stage.orders
+            for action in stage.actions
         )
 
     @activity.defn
@@ -127,10 +127,10 @@ class FakeHands(
         return "/records/outcome.json"
 
     @activity.defn
-    async def observe_node(self, errand: SessionErrand[ob.ObserveNode]) -> rd.NodeReading:
+    async def observe_node(self, given: SessionInput[ob.ObserveNode]) -> rd.NodeReading:
         """Read the model."""
-        await self._meet(errand)
-        node = errand.node
+        await self._meet(given)
+        node = given.node
         reading = rd.NodeReading(
             place=node.name,
             services=self.services(node.name),
@@ -143,225 +143,225 @@ class FakeHands(
 
     @activity.defn
     async def observe_replication(
-        self, errand: ReplicationErrand[ob.ObserveReplication]
+        self, given: ReplicationInput[ob.ObserveReplication]
     ) -> rd.ReplicationReading:
         """Read the model."""
-        await self._meet(errand)
-        runs = errand.link.name in self.world.replicating
+        await self._meet(given)
+        runs = given.link.name in self.world.replicating
         reading = rd.ReplicationReading(
-            place=errand.link.name, enabled=runs, running=runs, lag=0, tables=("account",)
+            place=given.link.name, enabled=runs, running=runs, lag=0, tables=("account",)
         )
-        return reading.model_copy(update=self.readings.get(errand.link.name, {}))
+        return reading.model_copy(update=self.readings.get(given.link.name, {}))
 
     @activity.defn
-    async def observe_traffic(self, errand: TrafficErrand[ob.ObserveTraffic]) -> rd.TrafficReading:
+    async def observe_traffic(self, given: TrafficInput[ob.ObserveTraffic]) -> rd.TrafficReading:
         """Read the model."""
-        await self._meet(errand)
-        cluster = self.world.traffic[errand.order.host]
+        await self._meet(given)
+        cluster = self.world.traffic[given.action.host]
         front = self.world.fronts(cluster)[0].name
         reading = rd.TrafficReading(
-            place=errand.order.host,
-            resolves_to={n: a[cluster] for n, a in errand.load_balancer.names.items()},
-            lands_on={probe.protocol: front for probe in errand.load_balancer.probes},
+            place=given.action.host,
+            resolves_to={n: a[cluster] for n, a in given.load_balancer.names.items()},
+            lands_on={probe.protocol: front for probe in given.load_balancer.probes},
         )
-        return reading.model_copy(update=self.readings.get(errand.order.host, {}))
+        return reading.model_copy(update=self.readings.get(given.action.host, {}))
 
     @activity.defn
-    async def observe_cluster(self, errand: ClusterErrand[ob.ObserveCluster]) -> rd.ClusterReading:
+    async def observe_cluster(self, given: ClusterInput[ob.ObserveCluster]) -> rd.ClusterReading:
         """See a cluster that is as the estate says."""
-        await self._meet(errand)
-        cluster = self.estate.cluster_of(errand.node.name)
+        await self._meet(given)
+        cluster = self.estate.cluster_of(given.node.name)
         reading = rd.ClusterReading(
-            place=errand.node.name,
+            place=given.node.name,
             servers=tuple(rd.Member(name=n.name, address=n.address) for n in cluster.servers),
             edges=tuple(rd.Member(name=n.name, address=n.address) for n in cluster.edges),
             events=0,
         )
-        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+        return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
     async def compare_configuration(
-        self, errand: BothErrand[ob.CompareConfiguration]
+        self, given: ClusterPairInput[ob.CompareConfiguration]
     ) -> rd.ParityReading:
         """See no difference."""
-        await self._meet(errand)
-        reading = rd.ParityReading(place=errand.target.name, compared={"options": 100})
-        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+        await self._meet(given)
+        reading = rd.ParityReading(place=given.target.name, compared={"options": 100})
+        return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
-    async def compare_storage(self, errand: BothErrand[ob.CompareStorage]) -> rd.StorageReading:
+    async def compare_storage(
+        self, given: ClusterPairInput[ob.CompareStorage]
+    ) -> rd.StorageReading:
         """See no difference, and write a marker file where there is a place for it."""
-        await self._meet(errand)
-        self.marked += [s.name for s in (errand.source, errand.target) if s.storage_markers]
-        reading = rd.StorageReading(place=errand.target.name, sampled=100)
-        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+        await self._meet(given)
+        self.marked += [s.name for s in (given.source, given.target) if s.storage_markers]
+        reading = rd.StorageReading(place=given.target.name, sampled=100)
+        return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
-    async def try_login(self, errand: LoginErrand[ob.TryLogin]) -> rd.LoginReading:
+    async def try_login(self, given: LoginInput[ob.TryLogin]) -> rd.LoginReading:
         """Succeed."""
-        await self._meet(errand)
-        reading = rd.LoginReading(place=errand.node.name, protocol=errand.order.protocol)
-        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+        await self._meet(given)
+        reading = rd.LoginReading(place=given.node.name, protocol=given.action.protocol)
+        return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
-    async def observe_temporal(self, errand: Errand[ob.ObserveTemporal]) -> rd.TemporalReading:
+    async def observe_temporal(self, given: ActionInput[ob.ObserveTemporal]) -> rd.TemporalReading:
         """See nothing that is under way."""
-        await self._meet(errand)
-        reading = rd.TemporalReading(place=errand.order.estate)
-        return reading.model_copy(update=self.readings.get(errand.order.key, {}))
+        await self._meet(given)
+        reading = rd.TemporalReading(place=given.action.estate)
+        return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
-    async def last_readiness(self, direction: Direction) -> Verdict | None:
+    async def last_readiness(self, direction: Direction) -> ReadinessReport | None:
         """Return what a test has put there."""
         known = self.last is not None and self.last.direction == direction
         return self.last if known else None
 
     @activity.defn
-    async def stop_monitor(self, errand: NodeErrand[o.StopMonitor]) -> r.Report:
+    async def stop_monitor(self, given: NodeInput[o.StopMonitor]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def start_monitor(self, errand: NodeErrand[o.StartMonitor]) -> r.Report:
+    async def start_monitor(self, given: NodeInput[o.StartMonitor]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def stop_gracefully(self, errand: NodeErrand[o.StopGracefully]) -> r.Report:
+    async def stop_gracefully(self, given: NodeInput[o.StopGracefully]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def start_protocol_server(self, errand: NodeErrand[o.StartProtocolServer]) -> r.Report:
+    async def start_protocol_server(self, given: NodeInput[o.StartProtocolServer]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def prove_stopped(self, errand: NodeErrand[o.ProveStopped]) -> r.Report:
+    async def verify_stopped(self, given: NodeInput[o.VerifyStopped]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def prove_serving(self, errand: NodeErrand[o.ProveServing]) -> r.Report:
+    async def verify_serving(self, given: NodeInput[o.VerifyServing]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def prove_dead(self, errand: NodeErrand[o.ProveDead]) -> r.Report:
+    async def verify_unreachable(self, given: NodeInput[o.VerifyUnreachable]) -> r.Report:
         """Look whether anything of the node still runs."""
-        if any(node == errand.node.name for node, _ in self.world.running):
-            raise NotReady(f"{errand.node.name} answers, so it is not dead")
-        return await self._obey(errand)
+        if any(node == given.node.name for node, _ in self.world.running):
+            raise NotReady(f"{given.node.name} answers, so it is not dead")
+        return await self._obey(given)
 
     @activity.defn
     async def stop_transaction_manager(
-        self, errand: NodeErrand[o.StopTransactionManager]
+        self, given: NodeInput[o.StopTransactionManager]
     ) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def look_for_orphans(self, errand: StorageErrand[o.LookForOrphans]) -> r.Report:
+    async def find_orphaned_files(self, given: StorageInput[o.FindOrphanedFiles]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
     async def start_transaction_manager(
-        self, errand: NodeErrand[o.StartTransactionManager]
+        self, given: NodeInput[o.StartTransactionManager]
     ) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def stop_remaining(self, errand: NodeErrand[o.StopRemaining]) -> r.Report:
+    async def stop_remaining(self, given: NodeInput[o.StopRemaining]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def start_all(self, errand: NodeErrand[o.StartAll]) -> r.Report:
+    async def start_all(self, given: NodeInput[o.StartAll]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def stop_scheduling(self, errand: NodeErrand[o.StopScheduling]) -> r.Report:
+    async def stop_scheduling(self, given: NodeInput[o.StopScheduling]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def prove_scheduling_stopped(
-        self, errand: NodeErrand[o.ProveSchedulingStopped]
+    async def verify_scheduling_stopped(
+        self, given: NodeInput[o.VerifySchedulingStopped]
     ) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def start_scheduling(self, errand: NodeErrand[o.StartScheduling]) -> r.Report:
+    async def start_scheduling(self, given: NodeInput[o.StartScheduling]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def await_work_in_hand(self, errand: NodeErrand[o.AwaitWorkInHand]) -> r.Report:
+    async def await_in_flight_events(self, given: NodeInput[o.AwaitInFlightEvents]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def await_sessions(self, errand: SessionErrand[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, given: SessionInput[o.AwaitSessions]) -> r.Report:
         """Obey."""
-        assert errand.redirected_at is not None
-        return await self._obey(errand)
+        assert given.redirected_at is not None
+        return await self._obey(given)
 
     @activity.defn
-    async def look_at_sessions(self, errand: SessionErrand[o.LookAtSessions]) -> r.SessionsLeft:
+    async def read_sessions(self, given: SessionInput[o.ReadSessions]) -> r.RemainingSessions:
         """Say that someone is there."""
-        await self._meet(errand)
-        return r.SessionsLeft(
-            node=errand.node.name,
+        await self._meet(given)
+        return r.RemainingSessions(
+            node=given.node.name,
             at=datetime.now(UTC),
             connections={Protocol.SSH: 1},
             accounts=("partner001 over ssh",),
         )
 
     @activity.defn
-    async def look_at_queue(self, errand: NodeErrand[o.LookAtQueue]) -> r.QueueLeft:
+    async def read_queue(self, given: NodeInput[o.ReadQueue]) -> r.RemainingQueue:
         """Say that something is queued."""
-        await self._meet(errand)
-        return r.QueueLeft(
-            node=errand.node.name, at=datetime.now(UTC), events=1, queued=("event 17",)
+        await self._meet(given)
+        return r.RemainingQueue(
+            node=given.node.name, at=datetime.now(UTC), events=1, queued=("event 17",)
         )
 
     @activity.defn
-    async def await_queue(self, errand: NodeErrand[o.AwaitQueue]) -> r.Report:
+    async def await_queue(self, given: NodeInput[o.AwaitQueue]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def redirect(self, errand: TrafficErrand[o.Redirect]) -> r.Report:
+    async def redirect(self, given: TrafficInput[o.Redirect]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def prove_traffic(self, errand: TrafficErrand[o.ProveTraffic]) -> r.Report:
+    async def verify_traffic(self, given: TrafficInput[o.VerifyTraffic]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def suspend_replication(
-        self, errand: ReplicationErrand[o.SuspendReplication]
-    ) -> r.Report:
+    async def suspend_replication(self, given: ReplicationInput[o.SuspendReplication]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def resume_replication(self, errand: ReplicationErrand[o.ResumeReplication]) -> r.Report:
+    async def resume_replication(self, given: ReplicationInput[o.ResumeReplication]) -> r.Report:
         """Obey."""
-        return await self._obey(errand)
+        return await self._obey(given)
 
     @activity.defn
-    async def tell(self, errand: NoticeErrand) -> None:
+    async def tell(self, given: NoticeInput) -> None:
         """Keep it in memory."""
         if self.deaf:
             raise Refused("nobody takes it")
-        self.told.append(errand.notice)
+        self.told.append(given.notice)
 
     def services(self, name: str) -> dict[r.Service, r.State]:
         """Return what runs on a node of the model now."""
@@ -378,32 +378,32 @@ class FakeHands(
         names = [n for c in contracts for n in vars(c) if hasattr(getattr(c, n), ACTIVITY)]
         return [getattr(self, name) for name in names]
 
-    async def _obey(self, errand: Errand[Any]) -> r.Report:
+    async def _obey(self, given: ActionInput[Any]) -> r.Report:
         try:
-            return await self._do(errand)
+            return await self._do(given)
         finally:
-            self.ended[errand.order.key].set()
+            self.ended[given.action.key].set()
 
-    async def _do(self, errand: Errand[Any]) -> r.Report:
-        await self._meet(errand)
-        order: o.Order = errand.order
-        if self.world.is_stopped(order):
-            return r.unchanged(order, f"was so: {order}", datetime.now(UTC))
-        if errand.operation.id in self.effects:  # as a ledger does: attach, and report the same
-            return r.changed(order, f"did: {order}", datetime.now(UTC))
-        if order.undo is not None:
-            self.effects[errand.operation.id] += 1
-        self.world.obey(order)
-        if self.late.get(order.key):
-            raise self.late[order.key].pop(0)
-        words = f"did: {order}"
+    async def _do(self, given: ActionInput[Any]) -> r.Report:
+        await self._meet(given)
+        action: o.Action = given.action
+        if self.world.is_stopped(action):
+            return r.unchanged(action, f"was so: {action}", datetime.now(UTC))
+        if given.operation.id in self.effects:  # as a ledger does: attach, and report the same
+            return r.changed(action, f"did: {action}", datetime.now(UTC))
+        if action.undo is not None:
+            self.effects[given.operation.id] += 1
+        self.world.obey(action)
+        if self.late.get(action.key):
+            raise self.late[action.key].pop(0)
+        words = f"did: {action}"
         now = datetime.now(UTC)
-        return r.seen(order, words, now) if order.undo is None else r.changed(order, words, now)
+        return r.seen(action, words, now) if action.undo is None else r.changed(action, words, now)
 
-    async def _meet(self, errand: Errand[Any]) -> None:
+    async def _meet(self, given: ActionInput[Any]) -> None:
         """Count the attempt, wait while held, and raise what was planted."""
-        key = errand.order.key
-        self.asked[errand.operation.id.removeprefix(f"{errand.operation.identity}.")] += 1
+        key = given.action.key
+        self.asked[given.operation.id.removeprefix(f"{given.operation.identity}.")] += 1
         if self.when_met is not None:
             await self.when_met(key)
         while key in self.held and not self.held[key].is_set():
@@ -411,8 +411,8 @@ class FakeHands(
             await asyncio.sleep(0.05)
         if key in self.silent:
             raise Unreachable("nobody answers")
-        if self.faults.get(key):
-            raise self.faults[key].pop(0)
+        if self.failures.get(key):
+            raise self.failures[key].pop(0)
 
 
 ACTIVITY = "__temporal_activity_definition"

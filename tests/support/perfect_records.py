@@ -41,8 +41,8 @@ def back_and_forth(roles: Roles, step: int) -> list[Recorded]:
 
 def evidence(roles: Roles) -> Evidence:
     """The records of one client, one application and one switchover."""
-    digest, order = "a" * 64, "b" * 64
-    stored = {"accounts/partner001/file": digest, "done/drop0001.dat": order}
+    digest, action = "a" * 64, "b" * 64
+    stored = {"accounts/partner001/file": digest, "done/drop0001.dat": action}
     source, target = (
         roles.fronts(roles.estate.cluster(c))[0].name for c in (roles.source, roles.target)
     )
@@ -52,7 +52,7 @@ def evidence(roles: Roles) -> Evidence:
             Tried(4.9, 5.0, "client001", "connect"),
             Tried(5.0, 15.0, "client001", "put", "partner001/file", digest),
             Tried(6.1, 6.2, "client002", "connect"),
-            Tried(7.0, 7.1, "application", "drop", "drop0001.dat", order),
+            Tried(7.0, 7.1, "application", "drop", "drop0001.dat", action),
         ],
         visits=[
             Visit(5.0, source, "partner001", "begin"),

@@ -21,7 +21,7 @@ from tests.support.ssh_machines import QUICK
 from workflows.model.actions.change import ResumeReplication, SuspendReplication
 from workflows.model.estate import Database, Replication, ReplicationLink
 from workflows.model.results import Operation
-from workflows.ports.contract import ReplicationErrand
+from workflows.ports.contract import ReplicationInput
 
 ADDRESS = f"127.9.9.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
 """Of this process: files of tests run side by side."""
@@ -94,11 +94,15 @@ def database(name: str, **changes: object) -> Database:
     return Database.model_validate(facts | changes)
 
 
-def errand(order: Any, link: ReplicationLink = LINK, **changes: object) -> ReplicationErrand[Any]:  # noqa: ANN401 - any order
+def input_for(
+    action: Any,  # noqa: ANN401 - any action
+    link: ReplicationLink = LINK,
+    **changes: object,
+) -> ReplicationInput[Any]:
     """Return the order for the link, with changed access to the subscriber."""
-    return ReplicationErrand(
-        operation=Operation(identity="run-1", stage="stage", order=order.key),
-        order=order,
+    return ReplicationInput(
+        operation=Operation(identity="run-1", stage="stage", action=action.key),
+        action=action,
         timing=QUICK,
         link=link,
         publisher=database("one"),

@@ -20,7 +20,7 @@ from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
 from tests.support.ssh_machines import QUICK
 from workflows.model.estate import Database, Replication, ReplicationLink
 from workflows.model.results import Operation
-from workflows.ports.contract import ReplicationErrand
+from workflows.ports.contract import ReplicationInput
 
 ADDRESS = f"127.9.7.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
 """Of this process: files of tests run side by side."""
@@ -145,11 +145,11 @@ def database(side: str, **changes: object) -> Database:
     return Database.model_validate(facts | changes)
 
 
-def linked(order: Any, link: ReplicationLink, *links: ReplicationLink) -> ReplicationErrand[Any]:  # noqa: ANN401 - any order
+def linked(action: Any, link: ReplicationLink, *links: ReplicationLink) -> ReplicationInput[Any]:  # noqa: ANN401 - any order
     """Return the order for one link of an estate that has these links, or both."""
-    return ReplicationErrand(
-        operation=Operation(identity="run-1", stage="stage", order=order.key),
-        order=order,
+    return ReplicationInput(
+        operation=Operation(identity="run-1", stage="stage", action=action.key),
+        action=action,
         timing=QUICK,
         link=link,
         publisher=database(link.source),

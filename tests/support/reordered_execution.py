@@ -8,15 +8,15 @@ from temporalio import workflow
 
 from workflows.errors import SwitchoverError
 from workflows.execution.context import Run
-from workflows.execution.dispatch import Errands
+from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Execution
 from workflows.execution.fetch_plan import make_plan
 from workflows.model.progress import Outcome
 from workflows.model.request import Request
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Stage
-from workflows.run.progress_tracker import Board
-from workflows.run.state import Memory
+from workflows.run.progress_tracker import ProgressTracker
+from workflows.run.state import RunState
 from workflows.switchover import Switchover, _at_first, _identity
 
 
@@ -38,7 +38,7 @@ class Hasty(InOrder):
     def stages(self) -> tuple[Stage, ...]:
         """Swap stages 4 and 5."""
         stages = list(self._plan.stages)
-        stop, start = Slug.STOP_SCHEDULING.number, Slug.START_SCHEDULING.number
+        stop, start = StageName.STOP_SCHEDULING.number, StageName.START_SCHEDULING.number
         stages[stop], stages[start] = stages[start], stages[stop]
         return tuple(stages)
 
@@ -60,9 +60,11 @@ class Unchanged(Switchover):
 
     async def _switch_over(self, request: Request) -> Outcome:
         plan = self._plan = await make_plan(request)
-        board = self._board = Board(plan, _at_first(request, plan), workflow.now, self._show)
-        self._desk.open(plan, board)
-        run = Run(plan, request, board, self._desk, Memory(), Errands(plan, _identity()))
+        tracker = self._tracker = ProgressTracker(
+            plan, _at_first(request, plan), workflow.now, self._show
+        )
+        self._inbox.open(plan, tracker)
+        run = Run(plan, request, tracker, self._inbox, RunState(), Dispatcher(plan, _identity()))
         return await self._close(await self.execution(run, self._tell).run())
 
 

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from tests.support.fake_activities import FakeHands
-from worker.interceptor import Conduct
+from worker.interceptor import AttemptInterceptor
 from worker.worker import FIREWALL, WORKFLOWS
 from workflows.model.estate import Estate
 from workflows.model.progress import Outcome, Progress
@@ -100,6 +100,6 @@ def at_work(run: Run) -> Worker:
         workflows=WORKFLOWS,
         activities=run.hands.activities,
         workflow_runner=FIREWALL,
-        interceptors=[Conduct()],
+        interceptors=[AttemptInterceptor()],
         max_heartbeat_throttle_interval=timedelta(seconds=1),
     )

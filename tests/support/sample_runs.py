@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from tests.support import estates
-from workflows.model.actions.change import Order
-from workflows.model.progress import Fault, Progress, RunState, Said, Waiting
-from workflows.model.stages import Slug
+from workflows.model.actions.change import Action
+from workflows.model.progress import Failure, OperatorMessage, Progress, RunStatus, Waiting
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.run.progress_tracker import Board
+from workflows.run.progress_tracker import ProgressTracker
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -33,37 +33,41 @@ class Seen:
             identity="0c6d",
             plan_hash=self.plan.hash,
             variant=self.plan.variant,
-            state=RunState.RUNNING,
+            state=RunStatus.RUNNING,
             started=NOW,
-            stage=Slug.CHECK_PREREQUISITES,
+            stage=StageName.CHECK_PREREQUISITES,
         )
-        self.board = Board(self.plan, first, lambda: NOW, lambda: None)
+        self.tracker = ProgressTracker(self.plan, first, lambda: NOW, lambda: None)
 
     @property
     def progress(self) -> Progress:
         """Where it is."""
-        return self.board.progress
+        return self.tracker.progress
 
-    def at(self, slug: Slug) -> tuple[Order, ...]:
+    def at(self, name: StageName) -> tuple[Action, ...]:
         """Let the run work in a stage; return the stage's orders."""
-        stage = self.plan.stage(slug)
-        self.board.enter(stage)
-        self.board.work(stage)
-        return stage.orders
+        stage = self.plan.stage(name)
+        self.tracker.enter(stage)
+        self.tracker.work(stage)
+        return stage.actions
 
-    def fails(self, slug: Slug, order: Order, kind: str = "Lost", words: str = "gone") -> None:
+    def fails(
+        self, name: StageName, action: Action, kind: str = "Lost", words: str = "gone"
+    ) -> None:
         """Let an order of the stage fail."""
-        fault = Fault(order=order.key, place=order.place, kind=kind, words=words, settled=True)
-        self.board.failed(self.plan.stage(slug), order, fault)
+        fault = Failure(
+            action=action.key, place=action.place, kind=kind, message=words, outcome_known=True
+        )
+        self.tracker.failed(self.plan.stage(name), action, fault)
 
 
 def gate(**changes: object) -> Waiting:
     """A wait for an approval."""
     usual = Waiting(
         kind="approval",
-        stage=Slug.REDIRECT_TRAFFIC,
+        stage=StageName.REDIRECT_TRAFFIC,
         since=NOW,
-        words="redirect_traffic needs 1 approval(s), by anyone",
+        message="redirect_traffic needs 1 approval(s), by anyone",
         answers=("approve", "reject"),
     )
     return usual.model_copy(update=changes)
@@ -73,17 +77,17 @@ def question(*answers: str, **changes: object) -> Waiting:
     """A wait for a decision about draining."""
     usual = Waiting(
         kind="decision",
-        stage=Slug.DRAIN_PROTOCOL_SERVERS,
+        stage=StageName.DRAIN_PROTOCOL_SERVERS,
         since=NOW,
-        words="cluster1-edge1: gone",
+        message="cluster1-edge1: gone",
         answers=answers,
     )
     return usual.model_copy(update=changes)
 
 
-def told(verb: str, **changes: object) -> Said:
+def told(verb: str, **changes: object) -> OperatorMessage:
     """A message that counted."""
-    usual = Said(at=NOW, verb=verb, way="update", by="ann", effect="noted", counted=True)
+    usual = OperatorMessage(at=NOW, verb=verb, way="update", by="ann", effect="noted", counted=True)
     return usual.model_copy(update=changes)
 
 

@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.transport.secrets import Secrets
 from workflows.model.estate import AdminAccess, Kind, Node, Protocol, SshAccess, Timing
 from workflows.model.results import Operation
-from workflows.ports.contract import NodeErrand, SessionErrand
+from workflows.ports.contract import NodeInput, SessionInput
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -39,10 +39,10 @@ QUICK = Timing(
     grace=timedelta(seconds=2),
     transaction_manager_grace=timedelta(seconds=30),
     stop_margin=timedelta(seconds=1),
-    start_patience=timedelta(seconds=5),
+    start_timeout=timedelta(seconds=5),
     takeover=timedelta(seconds=0.2),
     storage_delay=timedelta(seconds=0.2),
-    replication_patience=timedelta(seconds=8),
+    replication_timeout=timedelta(seconds=8),
     reading_interval=timedelta(seconds=0.05),
     readings=3,
 )
@@ -169,19 +169,19 @@ class Installation:
         return [line.strip() for line in lines if not line.startswith("status")]
 
 
-def errand(node: Node, order: Any, attempt_of: str = "run-1") -> NodeErrand[Any]:  # noqa: ANN401 - any order
+def input_for(node: Node, action: Any, attempt_of: str = "run-1") -> NodeInput[Any]:  # noqa: ANN401 - any order
     """Return the order for a node, as a switchover would send it."""
-    return NodeErrand(
-        operation=Operation(identity=attempt_of, stage="stage", order=order.key),
-        order=order,
+    return NodeInput(
+        operation=Operation(identity=attempt_of, stage="stage", action=action.key),
+        action=action,
         timing=QUICK,
         node=node,
     )
 
 
-def watching(node: Node, order: Any, **given: Any) -> SessionErrand[Any]:  # noqa: ANN401 - any order
-    """Return an order that counts the sessions of a node."""
-    return SessionErrand(**dict(errand(node, order)), **given)
+def watching(node: Node, action: Any, **given: Any) -> SessionInput[Any]:  # noqa: ANN401 - any order
+    """Return an action that counts the sessions of a node."""
+    return SessionInput(**dict(input_for(node, action)), **given)
 
 
 @dataclass

@@ -14,15 +14,15 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.support import estates
-from tests.support.activity_runner import Carrier, Place
+from tests.support.activity_runner import ActionExecutor, Place
 from worker.failure_converter import CONVERTER
-from worker.interceptor import Conduct
-from worker.unreachable_budget import REACHED, GivenUp, Patience
+from worker.interceptor import AttemptInterceptor
+from worker.unreachable_budget import REACHED, Patience, UnreachableTimeout
 from workflows.errors import Unreachable
 from workflows.model.actions.change import StopGracefully
 from workflows.model.estate import Protocol, Timing
 from workflows.model.results import Operation
-from workflows.ports.contract import NodeErrand
+from workflows.ports.contract import NodeInput
 
 GRACE = timedelta(seconds=0.5)
 
@@ -48,9 +48,9 @@ class Carrying:
         return Worker(
             self.client,
             task_queue=self.queue,
-            workflows=[Carrier],
+            workflows=[ActionExecutor],
             activities=[self.place.act, self.place.wait, self.place.reach],
-            interceptors=[Conduct(GRACE)],
+            interceptors=[AttemptInterceptor(GRACE)],
             workflow_runner=UnsandboxedWorkflowRunner(),
             graceful_shutdown_timeout=GRACE,
             max_heartbeat_throttle_interval=timedelta(seconds=0.2),
@@ -59,18 +59,23 @@ class Carrying:
     async def start(self, kind: str, patience: float = 60) -> WorkflowHandle[Any, str]:
         """Have the activity done."""
         return await self.client.start_workflow(
-            Carrier.run, args=[kind, errand(), patience], id=self.queue, task_queue=self.queue
+            ActionExecutor.run,
+            args=[kind, input_for(), patience],
+            id=self.queue,
+            task_queue=self.queue,
         )
 
 
-def errand() -> NodeErrand[StopGracefully]:
+def input_for() -> NodeInput[StopGracefully]:
     """Return any order."""
-    order = StopGracefully(node="cluster1-edge1", protocol=Protocol.SSH, grace=timedelta(seconds=1))
-    return NodeErrand(
-        operation=Operation(identity="run", stage="stage", order=order.key),
-        order=order,
+    action = StopGracefully(
+        node="cluster1-edge1", protocol=Protocol.SSH, grace=timedelta(seconds=1)
+    )
+    return NodeInput(
+        operation=Operation(identity="run", stage="stage", action=action.key),
+        action=action,
         timing=Timing(),
-        node=estates.estate().node(order.node),
+        node=estates.estate().node(action.node),
     )
 
 
@@ -85,7 +90,7 @@ async def test_a_cancel_request_does_not_interrupt_an_effect(carrying: Carrying)
     async with carrying.worker():
         handle = await carrying.start("stop_gracefully")
         await carrying.place.begun.wait()
-        await handle.signal(Carrier.cancel)
+        await handle.signal(ActionExecutor.cancel)
         await asyncio.sleep(1.5)  # heartbeats have brought the request by now
         assert carrying.place.interrupted == 0
         carrying.place.may_end.set()
@@ -101,7 +106,7 @@ async def test_a_cancel_request_ends_a_wait_at_once(carrying: Carrying) -> None:
     async with carrying.worker():
         handle = await carrying.start("await_sessions")
         await carrying.place.begun.wait()
-        await handle.signal(Carrier.cancel)
+        await handle.signal(ActionExecutor.cancel)
         assert await asyncio.wait_for(handle.result(), 5) == "cancelled"
     assert carrying.place.interrupted == 1
 
@@ -128,7 +133,7 @@ async def test_a_worker_that_leaves_does_not_wait_for_what_is_to_be_cancelled(
     async with carrying.worker():
         handle = await carrying.start("stop_gracefully")
         await carrying.place.begun.wait()
-        await handle.signal(Carrier.cancel)
+        await handle.signal(ActionExecutor.cancel)
         await asyncio.sleep(1)
     assert time.monotonic() - began < 10
     assert carrying.place.interrupted == 1
@@ -157,7 +162,7 @@ async def test_a_silent_place_is_given_up_when_the_patience_is_spent(carrying: C
 
 
 async def test_a_place_that_comes_back_in_time_is_not_given_up(carrying: Carrying) -> None:
-    """Silence within the patience is tried again, as the policy says."""
+    """NoAnswer within the patience is tried again, as the policy says."""
     async with carrying.worker():
         handle = await carrying.start("start_protocol_server", patience=30)
         await carrying.place.attempted(2)
@@ -200,7 +205,7 @@ def test_an_attempt_that_lasted_had_reached_its_place() -> None:
         clock.at += 60
         patience.spend(key, began, limit, silence)
     clock.at += 60
-    with pytest.raises(GivenUp, match="silent"):
+    with pytest.raises(UnreachableTimeout, match="silent"):
         patience.spend(key, clock.at, limit, silence)
 
 

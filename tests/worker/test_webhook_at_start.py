@@ -34,5 +34,5 @@ async def test_an_estate_whose_webhook_leads_nowhere_is_warned_of(
     async with worker_process(*words, **environment, SWITCHOVER_HOOK=hook) as worker:
         assert (await worker.says("ready: ")).endswith("estates: lab")
         plan = await operator.types("plan", "lab", "--from", "cluster1", "--to", "cluster2")
-        assert (plan.code, "token-0815" in plan.words) == (0, False)
+        assert (plan.code, "token-0815" in plan.message) == (0, False)
         assert await worker.told_to_stop() == 0

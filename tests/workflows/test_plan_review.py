@@ -16,7 +16,7 @@ from tests.support.run import Run, at_work
 from workflows.errors import AccessRefused
 from workflows.model.checks import Severity
 from workflows.model.results import Finding
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.planning.preview import Review
 
@@ -56,37 +56,37 @@ async def test_a_review_is_the_plan_itself(run: Run) -> None:
 async def test_every_order_has_its_words(run: Run) -> None:
     """Stage by stage, order by order, with what would be sent and what would take it back."""
     shown = await reviewed(run)
-    orders = [(stage.slug, order) for stage in shown.plan.stages for order in stage.orders]
-    assert [(s.stage, s.order, s.place, s.words, s.commands, s.undo) for s in shown.steps] == [
+    actions = [(stage.name, action) for stage in shown.plan.stages for action in stage.actions]
+    assert [(s.stage, s.action, s.place, s.message, s.commands, s.undo) for s in shown.steps] == [
         (
-            slug,
-            order.key,
-            order.place,
-            str(order),
-            (f"would {order}",),
-            None if order.undo is None else str(order.undo),
+            name,
+            action.key,
+            action.place,
+            str(action),
+            (f"would {action}",),
+            None if action.undo is None else str(action.undo),
         )
-        for slug, order in orders
+        for name, action in actions
     ]
 
 
 async def test_what_holds_already_is_told(run: Run) -> None:
     """What an earlier run has done is seen, and judged as stage 0 would judge it."""
     first = await reviewed(run)
-    assert {s.holds for s in first.steps if s.stage is Slug.STOP_MONITORS} == {False}
+    assert {s.holds for s in first.steps if s.stage is StageName.STOP_MONITORS} == {False}
     assert first.findings == ()
     await run.start()
     await run.outcome()
     then = await reviewed(run)
-    monitors = [s.holds for s in then.steps if s.stage is Slug.STOP_MONITORS]
-    redirect = [s.holds for s in then.steps if s.stage is Slug.REDIRECT_TRAFFIC]
+    monitors = [s.holds for s in then.steps if s.stage is StageName.STOP_MONITORS]
+    redirect = [s.holds for s in then.steps if s.stage is StageName.REDIRECT_TRAFFIC]
     assert {*monitors, *redirect} == {True}
     assert [f.name for f in then.findings] == ["already_switched_over"]
 
 
 async def test_a_silent_place_is_a_finding(run: Run) -> None:
     """Nobody needs every node to look at a plan: what was not read stays unknown."""
-    run.hands.faults["observe_node.cluster1-edge1"] = [AccessRefused("no key")]
+    run.hands.failures["observe_node.cluster1-edge1"] = [AccessRefused("no key")]
     shown = await reviewed(run)
     assert [(f.name, f.place) for f in shown.findings] == [("no_reading", "cluster1-edge1")]
     assert {s.holds for s in shown.steps if s.place == "cluster1-edge1"} == {None}
@@ -96,7 +96,7 @@ async def test_a_silent_place_is_a_finding(run: Run) -> None:
 async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
     """A node that only answers in part is shown as stage 0 would show it."""
     trouble = Finding(name="node_unreachable_admin", place="x", seen="a", expected="b", advice="c")
-    run.hands.readings["cluster1-edge1"] = {"trouble": (trouble,), "taeh": "b" * 64}
+    run.hands.readings["cluster1-edge1"] = {"error": (trouble,), "taeh": "b" * 64}
     names = [finding.name for finding in (await reviewed(run)).findings]
     assert names == ["node_unreachable_admin", "taeh_differs"]
 
@@ -104,12 +104,12 @@ async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
 async def test_a_changed_plan_is_refused_with_what_has_changed(run: Run) -> None:
     """A start that pins what was reviewed says what is different now."""
     pinned = (await reviewed(run)).hash
-    timing = run.hands.estate.timing.model_copy(update={"patience": timedelta(days=2)})
+    timing = run.hands.estate.timing.model_copy(update={"drain_timeout": timedelta(days=2)})
     run.hands.estate = run.hands.estate.model_copy(update={"timing": timing})
     await run.start(plan_hash=pinned)
     failure = await run.failure()
     assert f"plan_hash: {pinned} was reviewed, but the plan is now" in failure
-    assert "\n- timing.patience: 86400 s -> 172800 s\n" in failure
+    assert "\n- timing.drain_timeout: 86400 s -> 172800 s\n" in failure
     assert not run.hands.effects
 
 

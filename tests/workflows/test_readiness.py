@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import CommandFailed
-from workflows.preflight.report import Standing, Verdict
+from workflows.preflight.report import CheckStatus, ReadinessReport
 from workflows.search_attributes import ESTATE
 
 EDGE = "cluster2-edge2"
@@ -25,7 +25,7 @@ def run(temporal: Client, request: pytest.FixtureRequest) -> Run:
     return Run(temporal, estates.estate(name=name.removeprefix("test_")[:40].rstrip("_")))
 
 
-async def look(run: Run, *given: Any, **changes: Any) -> Verdict:  # noqa: ANN401
+async def look(run: Run, *given: Any, **changes: Any) -> ReadinessReport:  # noqa: ANN401
     """Run the workflow to its end, with the usual request and *changes* or just what is given."""
     usual = {"estate": run.hands.estate.name, "source": "cluster1", "target": "cluster2"}
     async with at_work(run):
@@ -34,7 +34,7 @@ async def look(run: Run, *given: Any, **changes: Any) -> Verdict:  # noqa: ANN40
             args=list(given) or [usual | changes],
             id=f"readiness-{run.hands.estate.name}",
             task_queue=run.queue,
-            result_type=Verdict,
+            result_type=ReadinessReport,
         )
         run.handle = handle
         return await asyncio.wait_for(handle.result(), 20)
@@ -63,12 +63,12 @@ async def test_what_blocks_and_what_may_stand(run: Run) -> None:
     assert len(verdict.findings) == 1
     assert verdict.accepted == {"target_has_sessions": "our monitoring"}
     [row] = [one for one in verdict.checks if one.name == "target_has_sessions"]
-    assert row.places[EDGE] is Standing.ACCEPTED
+    assert row.places[EDGE] is CheckStatus.ACCEPTED
 
 
 async def test_a_place_that_nobody_could_look_at_is_a_finding(run: Run) -> None:
     """The workflow itself does not fail."""
-    run.hands.faults[f"observe_node.{EDGE}"] = [CommandFailed("it broke")]
+    run.hands.failures[f"observe_node.{EDGE}"] = [CommandFailed("it broke")]
     verdict = await look(run)
     assert [(f.name, f.place) for f in verdict.findings] == [("no_reading", EDGE)]
     assert "it broke" in verdict.findings[0].seen
@@ -81,7 +81,7 @@ async def test_nobody_logs_in_to_a_node_while_a_switchover_is_under_way(run: Run
     verdict = await look(run)
     assert "switchover_running" in [finding.name for finding in verdict.findings]
     [row] = [one for one in verdict.checks if one.name == "target_edge_login_fails"]
-    assert set(row.places.values()) == {Standing.UNKNOWN}
+    assert set(row.places.values()) == {CheckStatus.UNKNOWN}
     assert not any("try_login" in operation for operation in run.hands.asked)
     assert any("observe_node" in operation for operation in run.hands.asked)
 

@@ -94,10 +94,10 @@ def test_a_history_has_an_order_that_two_workers_carried_out() -> None:
 def test_the_histories_tell_nothing_of_the_machine_they_were_recorded_on(name: str) -> None:
     """No process, host, or place in a file system."""
     text = (PLACE / f"{name}.json").read_text(encoding="utf-8")
-    said = "\n".join((text, *spoken(json.loads(text))))
+    messages = "\n".join((text, *spoken(json.loads(text))))
     assert set(re.findall(r'"identity": "(.*?)"', text)) == {IDENTITY}
     assert "stackTrace" not in text
-    assert not re.search(r"/(home|root|tmp|work|Users)/", said)
+    assert not re.search(r"/(home|root|tmp|work|Users)/", messages)
 
 
 @pytest.mark.parametrize("name", ["completed", "approved", "restarted"])

@@ -16,9 +16,9 @@ from temporalio.client import (
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import Lost, NotReady, OutcomeUnknown
-from workflows.model.progress import Outcome, Step
+from workflows.model.progress import Outcome, Status
 from workflows.model.results import Finding, Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 GATED = {"approve_before": ["redirect_traffic"]}
 
@@ -36,8 +36,8 @@ async def test_a_switchover_does_all_of_the_plan_once(run: Run) -> None:
     await run.start(reason="the first one")
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
-    assert [stage.stage for stage in outcome.stages] == list(Slug)
-    assert all(stage.step is Step.DONE for stage in outcome.stages)
+    assert [stage.stage for stage in outcome.stages] == list(StageName)
+    assert all(stage.status is Status.DONE for stage in outcome.stages)
     assert run.hands.world.violations == []
     assert run.hands.asked
     assert set(run.hands.asked.values()) == {1}
@@ -49,9 +49,9 @@ async def test_a_gate_waits_for_its_approval(run: Run) -> None:
     """With redirect gated nothing is suspended before somebody approves; then all goes on."""
     await run.start(**GATED)
     progress = await run.waits("approval")
-    assert progress.stage is Slug.SUSPEND_REPLICATION
+    assert progress.stage is StageName.SUSPEND_REPLICATION
     assert progress.waiting is not None
-    assert progress.waiting.stage is Slug.REDIRECT_TRAFFIC
+    assert progress.waiting.stage is StageName.REDIRECT_TRAFFIC
     assert len(run.hands.world.replicating) == 2
     await run.handle.signal("approve", {"stage": "redirect_traffic", "by": "ann"})
     outcome = await run.outcome()
@@ -63,10 +63,10 @@ async def test_an_early_approval_counts_for_its_stage(run: Run) -> None:
     """An approval that is there before its gate, even before the plan, opens it."""
     run.hands.held["observe_node.cluster1-server1"] = asyncio.Event()
     await run.start(**GATED)
-    said = await run.handle.execute_update(
+    messages = await run.handle.execute_update(
         "approve", {"stage": "redirect_traffic", "by": "ann"}, result_type=str
     )
-    assert "redirect_traffic" in said or "noted" in said
+    assert "redirect_traffic" in messages or "noted" in messages
     run.hands.held["observe_node.cluster1-server1"].set()
     assert (await run.outcome()).outcome == "completed"
 
@@ -99,9 +99,9 @@ async def test_a_rejected_gate_takes_the_run_back(run: Run) -> None:
     await run.handle.execute_update("reject", reject)
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert "ann rejected redirect_traffic: not tonight" in outcome.words
+    assert "ann rejected redirect_traffic: not tonight" in outcome.message
     assert run.hands.world.picture == before
-    assert outcome.stages[Slug.REDIRECT_TRAFFIC.number].step is Step.LEFT_OUT
+    assert outcome.stages[StageName.REDIRECT_TRAFFIC.number].status is Status.SKIPPED
 
 
 async def test_a_gate_that_nobody_answers_can_expire(run: Run) -> None:
@@ -109,7 +109,7 @@ async def test_a_gate_that_nobody_answers_can_expire(run: Run) -> None:
     await run.start(**GATED, expires_after=1, on_expiry="reject")
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert "nobody approved redirect_traffic" in outcome.words
+    assert "nobody approved redirect_traffic" in outcome.message
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ async def test_a_message_that_cannot_apply_changes_nothing(
         await run.handle.execute_update(verb, decision)
     assert words in str(refused.value.cause)
     await run.handle.signal(verb, decision)
-    progress = await run.reaches(lambda p: len(p.said) > 0)
-    assert [said.counted for said in progress.said] == [False]
-    assert words in progress.said[0].effect
+    progress = await run.reaches(lambda p: len(p.messages) > 0)
+    assert [messages.counted for messages in progress.messages] == [False]
+    assert words in progress.messages[0].effect
     assert progress.waiting is not None
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
     assert (await run.outcome()).outcome == "completed"
@@ -148,9 +148,9 @@ async def test_an_unknown_signal_is_recorded(run: Run) -> None:
     await run.start(**GATED)
     await run.waits("approval")
     await run.handle.signal("aprove", {"stage": "redirect_traffic"})
-    progress = await run.reaches(lambda p: len(p.said) > 0)
-    assert progress.said[0].verb == "aprove"
-    assert "known are approve" in progress.said[0].effect
+    progress = await run.reaches(lambda p: len(p.messages) > 0)
+    assert progress.messages[0].verb == "aprove"
+    assert "known are approve" in progress.messages[0].effect
     assert progress.waiting is not None
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
     await run.outcome()
@@ -206,7 +206,7 @@ async def test_every_blocking_finding_is_in_the_failure(run: Run) -> None:
         expected="an answer",
         advice="look at the network",
     )
-    run.hands.readings["cluster2-edge2"] = {"trouble": (trouble,), "services": {}}
+    run.hands.readings["cluster2-edge2"] = {"error": (trouble,), "services": {}}
     await run.start()
     reason = await run.failure()
     for words in ("cluster1-edge1: taeh_differs", "target_not_idle", "cluster2-edge2: node_unre"):
@@ -222,7 +222,7 @@ async def test_a_finding_may_be_accepted_with_a_reason(run: Run) -> None:
     await run.start(accept={"target_has_sessions": "the monitoring of the night shift"})
     outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
-    assert "target_has_sessions" in outcome.words
+    assert "target_has_sessions" in outcome.message
 
 
 async def test_a_finding_that_breaks_the_promise_cannot_be_accepted(run: Run) -> None:
@@ -233,7 +233,7 @@ async def test_a_finding_that_breaks_the_promise_cannot_be_accepted(run: Run) ->
 
 
 @pytest.mark.parametrize(
-    ("fault", "answers"),
+    ("failure", "answers"),
     [
         (NotReady("ssh refuses"), ("retry", "roll_back", "abort")),
         # Its node may be dead, which someone may want to have proven.
@@ -241,50 +241,50 @@ async def test_a_finding_that_breaks_the_promise_cannot_be_accepted(run: Run) ->
     ],
 )
 async def test_a_fault_waits_for_a_retry(
-    run: Run, fault: Exception, answers: tuple[str, ...]
+    run: Run, failure: Exception, answers: tuple[str, ...]
 ) -> None:
     """Only the order that failed is tried again, in a new round since its end is known."""
-    order = "stop_gracefully.cluster1-edge1.ssh"
-    run.hands.faults[order] = [fault]
+    action = "stop_gracefully.cluster1-edge1.ssh"
+    run.hands.failures[action] = [failure]
     await run.start()
     progress = await run.waits("decision")
     assert progress.waiting is not None
-    assert str(fault) in progress.waiting.words
+    assert str(failure) in progress.waiting.message
     assert progress.waiting.answers == answers
     await run.handle.execute_update("retry", {"stage": "drain_protocol_servers", "by": "ann"})
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
-    asked = [f"drain_protocol_servers.{order}.{n}" for n in (1, 2)]
+    asked = [f"drain_protocol_servers.{action}.{n}" for n in (1, 2)]
     assert [run.hands.asked[operation] for operation in asked] == [1, 1]
     others = {n for op, n in run.hands.asked.items() if op not in asked}
     assert others == {1}
-    [reported] = outcome.stages[Slug.DRAIN_PROTOCOL_SERVERS.number].faults
-    assert reported.settled
+    [reported] = outcome.stages[StageName.DRAIN_PROTOCOL_SERVERS.number].failures
+    assert reported.outcome_known
 
 
 async def test_an_unknown_outcome_keeps_its_round(run: Run) -> None:
     """What may still be under way is attached to, never begun again."""
-    order = "stop_gracefully.cluster1-edge1.ssh"
-    run.hands.faults[order] = [OutcomeUnknown("the connection was lost")]
+    action = "stop_gracefully.cluster1-edge1.ssh"
+    run.hands.failures[action] = [OutcomeUnknown("the connection was lost")]
     await run.start()
     assert (await run.outcome()).outcome == "completed"
-    assert run.hands.asked[f"drain_protocol_servers.{order}.1"] == 2
-    assert run.hands.asked[f"drain_protocol_servers.{order}.2"] == 0
+    assert run.hands.asked[f"drain_protocol_servers.{action}.1"] == 2
+    assert run.hands.asked[f"drain_protocol_servers.{action}.2"] == 0
 
 
 async def test_a_retry_for_one_node_leaves_the_others(run: Run) -> None:
     """`node` narrows a retry; what else failed still waits."""
     for node in ("cluster1-edge1", "cluster1-edge2"):
-        run.hands.faults[f"stop_monitor.{node}"] = [NotReady("no")]
+        run.hands.failures[f"stop_monitor.{node}"] = [NotReady("no")]
     await run.start()
     await run.waits("decision")
     retry = {"stage": "stop_monitors"}
     await run.handle.execute_update("retry", {**retry, "node": "cluster1-edge1"})
     progress = await run.reaches(
-        lambda p: p.waiting is not None and "cluster1-edge1" not in p.waiting.words
+        lambda p: p.waiting is not None and "cluster1-edge1" not in p.waiting.message
     )
     assert progress.waiting is not None
-    assert "cluster1-edge2" in progress.waiting.words
+    assert "cluster1-edge2" in progress.waiting.message
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await run.handle.execute_update("retry", {**retry, "node": "cluster1-edge1"})
     assert "nothing failed on cluster1-edge1" in str(refused.value.cause)
@@ -294,27 +294,27 @@ async def test_a_retry_for_one_node_leaves_the_others(run: Run) -> None:
 
 async def test_an_abort_ends_at_the_next_boundary(run: Run) -> None:
     """Before stage 4 an abort ends the run; what was not begun is left out."""
-    run.hands.faults["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    run.hands.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
     await run.start()
     await run.waits("decision")
     await run.handle.execute_update("abort", {"by": "ann", "reason": "enough"})
     outcome = await run.outcome()
     assert outcome.outcome == "aborted"
-    assert "ann aborted" in outcome.words
+    assert "ann aborted" in outcome.message
     assert run.hands.world.traffic == {"loadbalancer1": "cluster1"}
 
 
 async def test_an_abort_never_leaves_an_estate_without_scheduling(run: Run) -> None:
     """From stage 4's first effect on, an abort takes effect after stage 5."""
-    run.hands.held["prove_scheduling_stopped.cluster1-server1"] = asyncio.Event()
+    run.hands.held["verify_scheduling_stopped.cluster1-server1"] = asyncio.Event()
     await run.start()
-    await run.reaches(lambda p: p.stage is Slug.STOP_SCHEDULING)
+    await run.reaches(lambda p: p.stage is StageName.STOP_SCHEDULING)
     await run.handle.execute_update("abort", {"reason": "enough"})
-    run.hands.held["prove_scheduling_stopped.cluster1-server1"].set()
+    run.hands.held["verify_scheduling_stopped.cluster1-server1"].set()
     outcome = await run.outcome()
     assert outcome.outcome == "aborted"
-    assert outcome.stages[Slug.START_SCHEDULING.number].step is Step.DONE
-    assert outcome.stages[Slug.DRAIN_PROTOCOL_SERVERS.number].step is Step.LEFT_OUT
+    assert outcome.stages[StageName.START_SCHEDULING.number].status is Status.DONE
+    assert outcome.stages[StageName.DRAIN_PROTOCOL_SERVERS.number].status is Status.SKIPPED
     assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
 
 
@@ -323,11 +323,11 @@ async def test_a_cancelled_run_ends_its_waits_and_is_taken_back(run: Run) -> Non
     before = run.hands.world.picture
     run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     await run.start()
-    await run.reaches(lambda p: p.stage is Slug.DRAIN_PROTOCOL_SERVERS)
+    await run.reaches(lambda p: p.stage is StageName.DRAIN_PROTOCOL_SERVERS)
     await run.handle.cancel()
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert "cancellation requested" in outcome.words
+    assert "cancellation requested" in outcome.message
     assert run.hands.world.picture == before
     assert run.hands.world.violations == []
 
@@ -336,25 +336,25 @@ async def test_a_run_cancelled_after_the_point_of_no_return_ends_where_it_is(run
     """Nothing is undone by itself any more; the target serves and schedules."""
     run.hands.held["await_queue.cluster1-server1"] = asyncio.Event()
     await run.start()
-    await run.reaches(lambda p: p.stage is Slug.DRAIN_TRANSACTION_MANAGER)
+    await run.reaches(lambda p: p.stage is StageName.DRAIN_TRANSACTION_MANAGER)
     await run.handle.cancel()
     outcome = await run.outcome()
     assert outcome.outcome == "aborted"
-    assert "cancellation requested" in outcome.words
+    assert "cancellation requested" in outcome.message
     assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
     assert ("cluster1-server1", Service.TRANSACTION_MANAGER) in run.hands.world.running
 
 
 async def test_patience_that_runs_out_asks_and_goes_on_by_itself(temporal: Client) -> None:
     """The run asks, keeps watching, and goes on when the sessions leave meanwhile."""
-    estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", timing={"patience": 1})
+    estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", timing={"drain_timeout": 1})
     run = Run(temporal, estate)
     run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     async with at_work(run):
         await run.start()
         progress = await run.waits("decision")
         assert progress.waiting is not None
-        assert "patience of 0:00:01 has run out" in progress.waiting.words
+        assert "drain timeout (0:00:01) expired" in progress.waiting.message
         run.hands.held["await_sessions.cluster1-edge1"].set()
         assert (await run.outcome()).outcome == "completed"
         assert run.hands.asked["drain_protocol_servers.await_sessions.cluster1-edge1.1"] == 1

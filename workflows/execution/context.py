@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workflows.execution.dispatch import Errands
+from workflows.execution.dispatch import Dispatcher
 from workflows.model.request import Request
 from workflows.planning.plan import Plan
-from workflows.run.inbox import Desk
-from workflows.run.progress_tracker import Board
-from workflows.run.state import Memory
+from workflows.run.inbox import Inbox
+from workflows.run.progress_tracker import ProgressTracker
+from workflows.run.state import RunState
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Run:
 
     plan: Plan
     request: Request
-    board: Board
-    desk: Desk
-    memory: Memory
-    errands: Errands
+    tracker: ProgressTracker
+    inbox: Inbox
+    state: RunState
+    dispatcher: Dispatcher

@@ -14,25 +14,25 @@ from workflows.model.actions import change as o
 from workflows.model.actions import observe as ob
 from workflows.model.estate import Timing
 from workflows.model.observations import Reading
-from workflows.model.results import Left, Operation, Report
+from workflows.model.results import Operation, Remaining, Report
 from workflows.planning.plan import Plan
 from workflows.ports.contract import (
-    BothErrand,
-    ClusterErrand,
+    ActionInput,
+    ClusterInput,
+    ClusterPairInput,
     Configurations,
     Databases,
-    Errand,
-    LoginErrand,
-    NodeErrand,
+    LoginInput,
+    NodeInput,
     Nodes,
     Orchestration,
-    ReplicationErrand,
+    ReplicationInput,
     Scheduling,
-    SessionErrand,
-    StorageErrand,
+    SessionInput,
+    StorageInput,
     Storages,
     Traffic,
-    TrafficErrand,
+    TrafficInput,
     Waits,
 )
 
@@ -43,7 +43,7 @@ EFFECTS = (
 )
 """Orders that may change something."""
 
-OBSERVERS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Reading]]] = {
+OBSERVERS: Mapping[type[o.Action], Callable[[Any, Any], Awaitable[Reading]]] = {
     ob.ObserveNode: Nodes.observe_node,
     ob.ObserveReplication: Databases.observe_replication,
     ob.ObserveTraffic: Traffic.observe_traffic,
@@ -55,44 +55,44 @@ OBSERVERS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Reading]]] = {
 }
 """Orders that bring a reading instead of a report."""
 
-LOOKS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Left]]] = {
-    o.LookAtSessions: Waits.look_at_sessions,
-    o.LookAtQueue: Waits.look_at_queue,
+LOOKS: Mapping[type[o.Action], Callable[[Any, Any], Awaitable[Remaining]]] = {
+    o.ReadSessions: Waits.read_sessions,
+    o.ReadQueue: Waits.read_queue,
 }
 """Orders that say whom or what a decision concerns."""
 
-HANDS: Mapping[type[o.Order], Callable[[Any, Any], Awaitable[Report]]] = {
+HANDS: Mapping[type[o.Action], Callable[[Any, Any], Awaitable[Report]]] = {
     o.StopMonitor: Nodes.stop_monitor,
     o.StartMonitor: Nodes.start_monitor,
     o.SuspendReplication: Databases.suspend_replication,
     o.ResumeReplication: Databases.resume_replication,
     o.Redirect: Traffic.redirect,
-    o.ProveTraffic: Traffic.prove_traffic,
+    o.VerifyTraffic: Traffic.verify_traffic,
     o.StopScheduling: Scheduling.stop_scheduling,
-    o.ProveSchedulingStopped: Scheduling.prove_scheduling_stopped,
-    o.AwaitWorkInHand: Waits.await_work_in_hand,
+    o.VerifySchedulingStopped: Scheduling.verify_scheduling_stopped,
+    o.AwaitInFlightEvents: Waits.await_in_flight_events,
     o.StartScheduling: Scheduling.start_scheduling,
     o.AwaitSessions: Waits.await_sessions,
     o.StopGracefully: Nodes.stop_gracefully,
     o.StartProtocolServer: Nodes.start_protocol_server,
-    o.ProveStopped: Nodes.prove_stopped,
-    o.ProveServing: Nodes.prove_serving,
-    o.ProveDead: Nodes.prove_dead,
+    o.VerifyStopped: Nodes.verify_stopped,
+    o.VerifyServing: Nodes.verify_serving,
+    o.VerifyUnreachable: Nodes.verify_unreachable,
     o.AwaitQueue: Waits.await_queue,
     o.StopTransactionManager: Nodes.stop_transaction_manager,
-    o.LookForOrphans: Nodes.look_for_orphans,
+    o.FindOrphanedFiles: Nodes.find_orphaned_files,
     o.StartTransactionManager: Nodes.start_transaction_manager,
     o.StopRemaining: Nodes.stop_remaining,
     o.StartAll: Nodes.start_all,
 }
 
 
-def is_effect(order: o.Order) -> bool:
+def is_effect(action: o.Action) -> bool:
     """Whether the order may change something; all others only look."""
-    return isinstance(order, EFFECTS)
+    return isinstance(action, EFFECTS)
 
 
-class Errands:
+class Dispatcher:
     """Carries orders out on the places that the plan's snapshot of the estate names."""
 
     def __init__(self, plan: Plan, identity: str) -> None:
@@ -101,79 +101,79 @@ class Errands:
         self.redirected_at: datetime | None = None
         """When new sessions were first sent to the target."""
 
-    async def observe(self, order: o.Order, stage: str) -> Reading:
+    async def observe(self, action: o.Action, stage: str) -> Reading:
         """Bring the reading that an observation asks for; ActivityError where none came."""
         return await workflow.execute_activity_method(
-            OBSERVERS[type(order)], self._errand(order, stage, 1), **self._config(order, 1)
+            OBSERVERS[type(action)], self._input(action, stage, 1), **self._config(action, 1)
         )
 
-    async def look(self, order: o.Order, stage: str, turn: int) -> Left:
+    async def look(self, action: o.Action, stage: str, turn: int) -> Remaining:
         """Bring what is left; *turn* tells several looks of one stage apart."""
         return await workflow.execute_activity_method(
-            LOOKS[type(order)], self._errand(order, stage, turn), **self._config(order, turn)
+            LOOKS[type(action)], self._input(action, stage, turn), **self._config(action, turn)
         )
 
-    async def carry_out(self, order: o.Order, stage: str, round_: int) -> Report:
+    async def execute(self, action: o.Action, stage: str, round_: int) -> Report:
         """Have the order done; ActivityError where it was not."""
         return await workflow.execute_activity_method(
-            HANDS[type(order)], self._errand(order, stage, round_), **self._config(order, round_)
+            HANDS[type(action)], self._input(action, stage, round_), **self._config(action, round_)
         )
 
-    def _errand(self, order: o.Order, stage: str, round_: int) -> Errand[o.Order]:
-        operation = Operation(identity=self._identity, stage=stage, order=order.key, round=round_)
-        base = {"operation": operation, "order": order, "timing": self._estate.timing}
-        if isinstance(order, ob.Observation):
-            return self._observing(order, base)
+    def _input(self, action: o.Action, stage: str, round_: int) -> ActionInput[o.Action]:
+        operation = Operation(identity=self._identity, stage=stage, action=action.key, round=round_)
+        base = {"operation": operation, "action": action, "timing": self._estate.timing}
+        if isinstance(action, ob.Observation):
+            return self._observing(action, base)
         estate = self._estate
-        match order:
-            case o.AwaitSessions() | o.LookAtSessions():
-                return SessionErrand(
+        match action:
+            case o.AwaitSessions() | o.ReadSessions():
+                return SessionInput(
                     **base,
-                    node=estate.node(order.node),
+                    node=estate.node(action.node),
                     ignored_peers=estate.ignored_peers,
                     redirected_at=self.redirected_at,
                 )
-            case o.LookForOrphans():
-                storage = estate.cluster_of(order.node).storage
-                return StorageErrand(**base, node=estate.node(order.node), storage=storage)
+            case o.FindOrphanedFiles():
+                storage = estate.cluster_of(action.node).storage
+                return StorageInput(**base, node=estate.node(action.node), storage=storage)
             case o.SuspendReplication() | o.ResumeReplication():
-                return self._replicating(order.link, base)
-            case o.Redirect() | o.ProveTraffic():
-                return TrafficErrand(
+                return self._replicating(action.link, base)
+            case o.Redirect() | o.VerifyTraffic():
+                return TrafficInput(
                     **base, load_balancer=estate.load_balancer, clusters=estate.clusters
                 )
             case _:
-                return NodeErrand(**base, node=estate.node(order.place))
+                return NodeInput(**base, node=estate.node(action.place))
 
-    def _observing(self, order: ob.Observation, base: Mapping[str, Any]) -> Errand[o.Order]:
+    def _observing(self, action: ob.Observation, base: Mapping[str, Any]) -> ActionInput[o.Action]:
         estate = self._estate
-        match order:
+        match action:
             case ob.ObserveNode():
-                node, peers = estate.node(order.node), estate.ignored_peers
-                errand: Errand[Any] = SessionErrand(**base, node=node, ignored_peers=peers)
+                node, peers = estate.node(action.node), estate.ignored_peers
+                given: ActionInput[Any] = SessionInput(**base, node=node, ignored_peers=peers)
             case ob.ObserveReplication():
-                errand = self._replicating(order.link, base)
+                given = self._replicating(action.link, base)
             case ob.ObserveTraffic():
                 balancer = estate.load_balancer
-                errand = TrafficErrand(**base, load_balancer=balancer, clusters=estate.clusters)
+                given = TrafficInput(**base, load_balancer=balancer, clusters=estate.clusters)
             case ob.ObserveCluster():
-                node, storage = estate.node(order.node), estate.cluster_of(order.node).storage
-                errand = ClusterErrand(**base, node=node, storage=storage, limits=estate.limits)
+                node, storage = estate.node(action.node), estate.cluster_of(action.node).storage
+                given = ClusterInput(**base, node=node, storage=storage, limits=estate.limits)
             case ob.CompareConfiguration() | ob.CompareStorage():
-                source, target = estate.cluster(order.source), estate.cluster(order.target)
-                errand = BothErrand(**base, source=source, target=target, limits=estate.limits)
+                source, target = estate.cluster(action.source), estate.cluster(action.target)
+                given = ClusterPairInput(**base, source=source, target=target, limits=estate.limits)
             case ob.TryLogin():
-                node, probe = estate.node(order.node), estate.probe(order.protocol)
-                errand = LoginErrand(**base, node=node, probe=probe)
+                node, probe = estate.node(action.node), estate.probe(action.protocol)
+                given = LoginInput(**base, node=node, probe=probe)
             case ob.ObserveTemporal():
-                errand = Errand(**base)
+                given = ActionInput(**base)
             case _:
-                assert_never(order)
-        return errand
+                assert_never(action)
+        return given
 
-    def _replicating(self, name: str, base: Mapping[str, Any]) -> Errand[o.Order]:
+    def _replicating(self, name: str, base: Mapping[str, Any]) -> ActionInput[o.Action]:
         link = self._estate.link(name)
-        return ReplicationErrand(
+        return ReplicationInput(
             **base,
             link=link,
             publisher=self._estate.cluster(link.source).database,
@@ -181,42 +181,42 @@ class Errands:
             replication=self._estate.replication,
         )
 
-    def _config(self, order: o.Order, round_: int) -> ActivityConfig:
+    def _config(self, action: o.Action, round_: int) -> ActivityConfig:
         """The policy of the order's intent; the Web UI shows the order's own sentence."""
-        config = policies.saying(_policy(order, self._estate.timing), str(order))
-        config["activity_id"] = o.activity_id(order, round_)
+        config = policies.saying(_policy(action, self._estate.timing), str(action))
+        config["activity_id"] = o.activity_id(action, round_)
         return config
 
 
-def _policy(order: o.Order, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
-    if isinstance(order, ob.Observation):
-        return policies.compare(timing) if isinstance(order, ob.CompareStorage) else policies.LOOK
-    match order:
-        case o.LookAtSessions() | o.LookAtQueue():
+def _policy(action: o.Action, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
+    if isinstance(action, ob.Observation):
+        return policies.compare(timing) if isinstance(action, ob.CompareStorage) else policies.LOOK
+    match action:
+        case o.ReadSessions() | o.ReadQueue():
             return policies.LOOK
         case (
-            o.ProveStopped()
-            | o.ProveServing()
-            | o.ProveDead()
-            | o.ProveSchedulingStopped()
-            | o.ProveTraffic()
-            | o.LookForOrphans()
+            o.VerifyStopped()
+            | o.VerifyServing()
+            | o.VerifyUnreachable()
+            | o.VerifySchedulingStopped()
+            | o.VerifyTraffic()
+            | o.FindOrphanedFiles()
         ):
             return policies.prove(timing)
-        case o.AwaitWorkInHand() | o.AwaitSessions() | o.AwaitQueue():
+        case o.AwaitInFlightEvents() | o.AwaitSessions() | o.AwaitQueue():
             return policies.WATCH
         case o.StopScheduling() | o.StartScheduling():
             return policies.call(timing)
         case o.SuspendReplication() | o.ResumeReplication():
             return policies.statement(timing)
         case o.StopGracefully() | o.StopTransactionManager():
-            return policies.command(order.grace + 2 * timing.stop_margin, timing)
+            return policies.command(action.grace + 2 * timing.stop_margin, timing)
         case o.Redirect() | o.StopMonitor() | o.StopRemaining():
             return policies.command(2 * timing.stop_margin + timedelta(minutes=2), timing)
         case (
             o.StartMonitor() | o.StartProtocolServer() | o.StartTransactionManager() | o.StartAll()
         ):
             pending = max(timing.grace, timing.transaction_manager_grace) + timing.stop_margin
-            return policies.command(timing.start_patience + 2 * pending, timing)
+            return policies.command(timing.start_timeout + 2 * pending, timing)
         case _:
-            assert_never(order)
+            assert_never(action)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from temporalio.exceptions import ActivityError
 
-from workflows.execution.dispatch import Errands
+from workflows.execution.dispatch import Dispatcher
 from workflows.execution.order_executor import fault_of
-from workflows.model.actions.change import Order
+from workflows.model.actions.change import Action
 from workflows.model.checks import BY_NAME
 from workflows.model.observations import Reading
 from workflows.model.results import Finding
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Wave
 
 SIDE_BY_SIDE = 8
@@ -21,22 +21,22 @@ SIDE_BY_SIDE = 8
 
 
 async def observe(
-    errands: Errands, waves: Sequence[Wave]
+    dispatcher: Dispatcher, waves: Sequence[Wave]
 ) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
     """Bring every reading; one that could not be made at all is a finding."""
     readings: list[Reading] = []
     found: list[Finding] = []
     room = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def one(order: Order) -> Reading:
+    async def one(action: Action) -> Reading:
         async with room:
-            return await errands.observe(order, Slug.CHECK_PREREQUISITES)
+            return await dispatcher.observe(action, StageName.CHECK_PREREQUISITES)
 
     for wave in waves:
         results = await asyncio.gather(*map(one, wave), return_exceptions=True)
-        for order, result in zip(wave, results, strict=True):
+        for action, result in zip(wave, results, strict=True):
             if isinstance(result, ActivityError):
-                found.append(_no_reading(order, result))
+                found.append(_no_reading(action, result))
             elif isinstance(result, BaseException):
                 raise result
             else:
@@ -44,12 +44,12 @@ async def observe(
     return tuple(readings), tuple(found)
 
 
-def _no_reading(order: Order, error: ActivityError) -> Finding:
-    fault = fault_of(order, error)
+def _no_reading(action: Action, error: ActivityError) -> Finding:
+    failure = fault_of(action, error)
     return Finding(
         name="no_reading",
-        place=order.place,
-        seen=f"{fault.kind}: {fault.words}",
+        place=action.place,
+        seen=f"{failure.kind}: {failure.message}",
         expected="a reading",
         advice="look at the worker's log",
         severity=BY_NAME["no_reading"].severity,

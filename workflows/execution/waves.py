@@ -9,93 +9,93 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from workflows.execution.context import Run
-from workflows.execution.drain_timeout import Patience
-from workflows.execution.gates import Ended, People, TurnBack
-from workflows.execution.order_executor import Carrier, fault_of
-from workflows.model.actions.change import WAITS, Order, ProveDead
+from workflows.execution.drain_timeout import DrainTimeout
+from workflows.execution.gates import Aborted, Gates, RollBack
+from workflows.execution.order_executor import ActionExecutor, fault_of
+from workflows.model.actions.change import WAITS, Action, VerifyUnreachable
 from workflows.model.decisions import SKIPPABLE, Verb
-from workflows.model.progress import Fault, Waiting
+from workflows.model.progress import Failure, Waiting
 from workflows.model.request import Decision
 from workflows.planning.plan import Stage, Wave
 from workflows.run.inbox import Question
 from workflows.run.validation import SILENT
 
-Faults = dict[Order, Fault]
+Failures = dict[Action, Failure]
 
 
 class Waves:
     """Has waves carried out, and their faults decided."""
 
     def __init__(
-        self, run: Run, people: People, look_again: Callable[[Stage], Awaitable[None]]
+        self, run: Run, gates: Gates, look_again: Callable[[Stage], Awaitable[None]]
     ) -> None:
         self._run = run
-        self._people = people
+        self._gates = gates
         self._look_again = look_again
-        self._carrier = Carrier(run, people)
-        self._patience = Patience(run, people)
+        self._executor = ActionExecutor(run, gates)
+        self._patience = DrainTimeout(run, gates)
         self._burials = 0
 
     async def see_through(self, stage: Stage, wave: Wave) -> None:
         """Carry every order out; a retry concerns only those that failed."""
         await self._look_again(stage)
-        self._people.leave_if_told(stage)
+        self._gates.exit_if_requested(stage)
         since = workflow.now()
         try:
             await self._carry_out(stage, wave)
-        except (TurnBack, Ended):
-            self._run.board.waited_out(wave, since)
+        except (RollBack, Aborted):
+            self._run.tracker.waited_out(wave, since)
             raise
-        self._run.board.waited_out(wave, since)
+        self._run.tracker.waited_out(wave, since)
 
     async def _carry_out(self, stage: Stage, wave: Wave) -> None:
-        faults, notes = await self._together(stage, wave), list[str]()
-        while faults:
-            question = await self._ask(stage, faults, notes)
-            again, settled, notes = await self._obey(stage, faults, question)
+        failures, notes = await self._together(stage, wave), list[str]()
+        while failures:
+            question = await self._ask(stage, failures, notes)
+            again, outcome_known, notes = await self._obey(stage, failures, question)
             await self._look_again(stage)
-            for order in again:
-                self._carrier.settle(stage, order, faults[order])
-            rest = {o: f for o, f in faults.items() if o not in (*again, *settled)}
-            faults = rest | await self._together(stage, again)
+            for action in again:
+                self._executor.settle(stage, action, failures[action])
+            rest = {o: f for o, f in failures.items() if o not in (*again, *outcome_known)}
+            failures = rest | await self._together(stage, again)
 
-    async def _together(self, stage: Stage, orders: Wave) -> Faults:
+    async def _together(self, stage: Stage, actions: Wave) -> Failures:
         """Let every order end, and only then say which did not end well."""
-        tasks = {o: asyncio.create_task(self._carrier.carry_out(stage, o)) for o in orders}
-        waits = bool(orders) and all(isinstance(order, WAITS) for order in orders)
-        cut = await self._patience.over(stage, tasks) if waits else set[Order]()
-        kept = [order for order in orders if order not in cut]
-        ended = await asyncio.gather(*(tasks[order] for order in kept))
+        tasks = {o: asyncio.create_task(self._executor.execute(stage, o)) for o in actions}
+        waits = bool(actions) and all(isinstance(action, WAITS) for action in actions)
+        cut = await self._patience.over(stage, tasks) if waits else set[Action]()
+        kept = [action for action in actions if action not in cut]
+        ended = await asyncio.gather(*(tasks[action] for action in kept))
         return {o: f for o, f in zip(kept, ended, strict=True) if f is not None}
 
-    async def _ask(self, stage: Stage, faults: Faults, notes: list[str]) -> Question:
+    async def _ask(self, stage: Stage, failures: Failures, notes: list[str]) -> Question:
         """Ask what is to be done; before the point of no return a rule may have said it."""
-        words = "; ".join([*dict.fromkeys(map(_said, faults.values())), *notes])
-        rule = self._run.request.on_fault == "roll_back" and not self._run.memory.past_return
+        message = "; ".join([*dict.fromkeys(map(_said, failures.values())), *notes])
+        rule = self._run.request.on_fault == "roll_back" and not self._run.state.past_return
         if rule and not stage.undo:
-            self._people.turn_back(f"{stage.slug} failed: {words}")
-        silent = self._silent(faults.values())
+            self._gates.turn_back(f"{stage.name} failed: {message}")
+        silent = self._silent(failures.values())
         verbs = self._verbs(stage, may_force=bool(silent))
-        question = Question(stage.slug, verbs, tuple(faults.values()))
+        question = Question(stage.name, verbs, tuple(failures.values()))
         waiting = Waiting(
             kind="decision",
-            stage=stage.slug,
+            stage=stage.name,
             since=workflow.now(),
-            words=words,
+            message=message,
             answers=verbs,
             silent=silent,
         )
-        return await self._people.ask(stage, question, waiting)
+        return await self._gates.ask(stage, question, waiting)
 
-    def _silent(self, faults: Iterable[Fault]) -> tuple[str, ...]:
+    def _silent(self, failures: Iterable[Failure]) -> tuple[str, ...]:
         nodes = {node.name for node in self._run.plan.estate.nodes}
-        places = (fault.place for fault in faults if fault.kind in SILENT)
+        places = (failure.place for failure in failures if failure.kind in SILENT)
         return tuple(dict.fromkeys(place for place in places if place in nodes))
 
     def _verbs(self, stage: Stage, *, may_force: bool) -> tuple[Verb, ...]:
         offered: dict[Verb, bool] = {
             "retry": True,
-            "skip": stage.slug in SKIPPABLE and not stage.undo,
+            "skip": stage.name in SKIPPABLE and not stage.undo,
             "force": may_force,
             "roll_back": not stage.undo,
             "abort": True,
@@ -103,53 +103,53 @@ class Waves:
         return tuple(verb for verb, holds in offered.items() if holds)
 
     async def _obey(
-        self, stage: Stage, faults: Faults, question: Question
+        self, stage: Stage, failures: Failures, question: Question
     ) -> tuple[Wave, Wave, list[str]]:
         """Return the orders to try again, those that are settled, and what speaks against more."""
-        again: list[Order] = []
-        settled: list[Order] = []
+        again: list[Action] = []
+        outcome_known: list[Action] = []
         notes: list[str] = []
         for verb, decision in question.answers:
             concerned = [
-                order
-                for order in faults
-                if decision.node in (None, order.place) and order not in (*again, *settled)
+                action
+                for action in failures
+                if decision.node in (None, action.place) and action not in (*again, *outcome_known)
             ]
             if verb == "retry":
                 again += concerned
             elif verb == "skip":
                 self._skip(stage, concerned, decision)
-                settled += concerned
+                outcome_known += concerned
             elif (objection := await self._bury(stage, decision)) is None:
-                for order in concerned:
-                    self._run.board.leave_out(stage, order)
-                settled += concerned
+                for action in concerned:
+                    self._run.tracker.leave_out(stage, action)
+                outcome_known += concerned
             else:
                 notes.append(objection)
-        return tuple(again), tuple(settled), notes
+        return tuple(again), tuple(outcome_known), notes
 
-    def _skip(self, stage: Stage, orders: Iterable[Order], decision: Decision) -> None:
-        for order in orders:
+    def _skip(self, stage: Stage, actions: Iterable[Action], decision: Decision) -> None:
+        for action in actions:
             who = decision.by or "someone"
-            self._run.board.add_exception(f"{who} skipped {order}: {decision.reason}")
-            self._run.board.leave_out(stage, order)
+            self._run.tracker.add_exception(f"{who} skipped {action}: {decision.reason}")
+            self._run.tracker.leave_out(stage, action)
 
     async def _bury(self, stage: Stage, decision: Decision) -> str | None:
         """Count a node as down, if it proves to be dead; else say what speaks against it."""
         assert decision.node is not None  # noqa: S101 - the desk refuses a force without one here
-        order = ProveDead(node=decision.node)
+        action = VerifyUnreachable(node=decision.node)
         self._burials += 1
         try:
-            report = await self._run.errands.carry_out(order, stage.name, self._burials)
+            report = await self._run.dispatcher.execute(action, stage.key, self._burials)
         except ActivityError as error:
-            return fault_of(order, error).words
+            return fault_of(action, error).message
         who = f"{decision.by or 'someone'}: {decision.reason}"
-        self._run.memory.dead[decision.node] = who
-        self._run.board.add_exception(f"{decision.node} counts as down ({report.words}), {who}")
+        self._run.state.dead[decision.node] = who
+        self._run.tracker.add_exception(f"{decision.node} counts as down ({report.message}), {who}")
         return None
 
 
-def _said(fault: Fault) -> str:
+def _said(failure: Failure) -> str:
     """Say where it failed and why; most words begin with the place already."""
-    placed = fault.words.startswith(f"{fault.place}:")
-    return fault.words if placed else f"{fault.place}: {fault.words}"
+    placed = failure.message.startswith(f"{failure.place}:")
+    return failure.message if placed else f"{failure.place}: {failure.message}"

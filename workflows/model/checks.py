@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from workflows.model.base import Value
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 
 class Severity(StrEnum):
@@ -56,7 +56,7 @@ class Check(Value):
     """What holds, as a sentence."""
     scope: Scope
     severity: Severity = Severity.BLOCKS
-    until: Slug | None = None
+    until: StageName | None = None
     """The stage whose work ends it; None where it must hold all the way."""
     acceptable: bool = False
     """Whether an operator may let it stand, with a reason; the rest would break the promise."""
@@ -64,11 +64,11 @@ class Check(Value):
 
 _B, _W = Severity.BLOCKS, Severity.WARNS
 _MONITORS, _REPLICATION, _TRAFFIC = (
-    Slug.STOP_MONITORS,
-    Slug.SUSPEND_REPLICATION,
-    Slug.REDIRECT_TRAFFIC,
+    StageName.STOP_MONITORS,
+    StageName.SUSPEND_REPLICATION,
+    StageName.REDIRECT_TRAFFIC,
 )
-_DRAIN, _MANAGER = Slug.DRAIN_PROTOCOL_SERVERS, Slug.DRAIN_TRANSACTION_MANAGER
+_DRAIN, _MANAGER = StageName.DRAIN_PROTOCOL_SERVERS, StageName.DRAIN_TRANSACTION_MANAGER
 _N, _HOST = Scope.NODES, Scope.CONFIGURED_HOSTS
 
 
@@ -77,7 +77,7 @@ def _check(  # noqa: PLR0913 - a row of the list below
     title: str,
     scope: Scope,
     severity: Severity = _B,
-    until: Slug | None = None,
+    until: StageName | None = None,
     *,
     acceptable: bool = False,
 ) -> Check:
@@ -166,19 +166,19 @@ CHECKS = (
         "source_not_active",
         "Scheduler and Folder Monitor run on the source",
         Scope.SOURCE,
-        until=Slug.STOP_SCHEDULING,
+        until=StageName.STOP_SCHEDULING,
     ),
     _check(
         "target_not_idle",
         "Scheduler and Folder Monitor do not run on the target",
         Scope.TARGET_NODES,
-        until=Slug.START_SCHEDULING,
+        until=StageName.START_SCHEDULING,
     ),
     _check(
         "scheduling_disabled",
         "Scheduler and Folder Monitor can be started on the target",
         Scope.TARGET_NODES,
-        until=Slug.START_SCHEDULING,
+        until=StageName.START_SCHEDULING,
     ),
     _check(
         "target_has_sessions",

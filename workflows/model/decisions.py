@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from workflows.model.request import Decision
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 Verb = Literal[
     "approve",
@@ -27,16 +27,16 @@ NEED_REASON = ("reject", "skip", "force", "roll_back", "abort")
 NEED_MINUTES = ("extend",)
 
 SKIPPABLE = (
-    Slug.START_SCHEDULING,
-    Slug.STOP_REMAINING_SERVICES,
-    Slug.RESTORE_MONITORS,
+    StageName.START_SCHEDULING,
+    StageName.STOP_REMAINING_SERVICES,
+    StageName.RESTORE_MONITORS,
 )
 """Without these the source is still drained and the target still serves."""
 
 DRAINING = (
-    Slug.START_SCHEDULING,
-    Slug.DRAIN_PROTOCOL_SERVERS,
-    Slug.DRAIN_TRANSACTION_MANAGER,
+    StageName.START_SCHEDULING,
+    StageName.DRAIN_PROTOCOL_SERVERS,
+    StageName.DRAIN_TRANSACTION_MANAGER,
 )
 """Stages that wait for clients and partners: there is something to extend and to force."""
 

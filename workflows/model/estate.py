@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt, StringConstraints, model_validator
 from workflows.model.base import SecretReference, Value, Words
 from workflows.model.checks import CheckName, Severity
 from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 
@@ -256,17 +256,17 @@ class Timing(Value):
     """Below 30 s the vendor's stop is not graceful (section 5)."""
     stop_margin: timedelta = timedelta(seconds=30)
     """A stop has landed at the latest at its start plus its timeout plus this."""
-    start_patience: timedelta = timedelta(seconds=600)
+    start_timeout: timedelta = timedelta(seconds=600)
     """How long admin may take to answer after a start (section 3)."""
-    patience: timedelta = timedelta(days=1)
+    drain_timeout: timedelta = timedelta(days=1)
     """How long sessions and the event queue may take to empty before someone is asked."""
     takeover: timedelta = timedelta(seconds=60)
     """``FolderMonitor.heartbeatTimeout``: another Server may take it over until then."""
     storage_delay: timedelta = timedelta(seconds=30)
     """How late one cluster's storage may see what the other wrote."""
-    replication_patience: timedelta = timedelta(minutes=10)
+    replication_timeout: timedelta = timedelta(minutes=10)
     """How long the replication lag may take to reach zero."""
-    unreachable_patience: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
+    unreachable_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
     """How long a place that does not answer is tried before someone is asked."""
     reading_interval: timedelta = Field(default=timedelta(seconds=5), gt=timedelta())
     """Between two readings of a state that is being waited for."""
@@ -310,7 +310,7 @@ class Estate(Value):
     """Addresses of monitoring and health checks: their connections are no sessions."""
     stop_target_monitors: bool = False
     """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""
-    approve_before: tuple[Slug, ...] = ()
+    approve_before: tuple[StageName, ...] = ()
     """Stages that always wait for an approval here, whatever a request says."""
     approvals: Approvals = Approvals()
     change_window: ChangeWindow | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-LEFT_OUT = {
+SKIPPED = {
     "5.4": frozenset({"dmz_edge", "dmz_zone", "event"}),
     "5.5": frozenset(
         {
@@ -43,4 +43,4 @@ _PARTITION = re.compile(r"(_p?\d+)+$")
 def left_out(table: str, profile: str) -> bool:
     """Whether a table, given with or without its schema, or its daily partition, stays local."""
     bare = table.rpartition(".")[2].strip('"').lower()
-    return bare in LEFT_OUT[profile] or _PARTITION.sub("", bare) in LEFT_OUT[profile]
+    return bare in SKIPPED[profile] or _PARTITION.sub("", bare) in SKIPPED[profile]

@@ -16,7 +16,7 @@ class _Reading(Value):
     """What every reading has."""
 
     place: str
-    trouble: tuple[Finding, ...] = ()
+    error: tuple[Finding, ...] = ()
     """What kept a part of it from being read: unreachable, refused, unreadable."""
 
 
@@ -47,7 +47,7 @@ class NodeReading(_Reading):
 
     kind: Literal["node"] = "node"
     services: dict[Service, State] = {}
-    words: dict[Service, str] = {}
+    texts: dict[Service, str] = {}
     """What the node itself said of a service whose state is unknown."""
     machine: MachineFacts | None = None
     taeh: str | None = None

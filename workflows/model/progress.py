@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Literal
 
 from workflows.model.base import Value
-from workflows.model.results import Finding, Left, Report
-from workflows.model.stages import Slug
+from workflows.model.results import Finding, Remaining, Report
+from workflows.model.stages import StageName
 
 
-class RunState(StrEnum):
+class RunStatus(StrEnum):
     """The search attribute ``SwitchoverState``."""
 
     RUNNING = "running"
@@ -21,7 +21,7 @@ class RunState(StrEnum):
     ROLLING_BACK = "rolling_back"
 
 
-class Step(StrEnum):
+class Status(StrEnum):
     """How far a stage or an order is."""
 
     PENDING = "pending"
@@ -29,75 +29,75 @@ class Step(StrEnum):
     """For an approval or a decision."""
     RUNNING = "running"
     DONE = "done"
-    FAULT = "fault"
-    LEFT_OUT = "left_out"
+    FAILED = "failed"
+    SKIPPED = "skipped"
     """Never done: the run ended before, or someone skipped it."""
 
 
-class Fault(Value):
+class Failure(Value):
     """An order that did not end well."""
 
-    order: str
+    action: str
     place: str
     kind: str
     """The error's class, see ``workflows.errors``."""
-    words: str
-    settled: bool
+    message: str
+    outcome_known: bool
     """Whether the outcome is known, so that a retry is a new round."""
 
 
-class OrderProgress(Value):
+class ActionProgress(Value):
     """One order, as the operator sees it."""
 
     key: str
     place: str
-    words: str
+    message: str
     """What was asked: "stop ssh gracefully on cluster1-edge1"."""
-    step: Step = Step.PENDING
+    status: Status = Status.PENDING
     round: int = 1
     activity_id: str = ""
     """Under which the order's live heartbeats are found, while it runs."""
     report: Report | None = None
-    fault: Fault | None = None
+    failure: Failure | None = None
 
 
 class StageProgress(Value):
     """One stage, as the operator sees it."""
 
-    stage: Slug
+    stage: StageName
     number: int
     title: str
     gated: bool
-    step: Step = Step.PENDING
+    status: Status = Status.PENDING
     seconds: float | None = None
     """From its first order to its last, waiting for people not counted; None until it is over."""
-    orders: tuple[OrderProgress, ...] = ()
+    actions: tuple[ActionProgress, ...] = ()
 
 
 class Waiting(Value):
     """What a run waits for from someone."""
 
     kind: Literal["approval", "decision"]
-    stage: Slug
+    stage: StageName
     since: datetime
-    words: str
+    message: str
     """Why it waits, in one sentence."""
     answers: tuple[str, ...]
     """The verbs that answer it."""
     approved_by: tuple[str, ...] = ()
-    left: tuple[Left, ...] = ()
+    remaining: tuple[Remaining, ...] = ()
     """Whom and what `extend` and `force` concern, by node, as they were when the run asked."""
     silent: tuple[str, ...] = ()
     """Nodes that did not answer: `force` counts one of them as down, if it proves to be dead."""
 
 
-class Said(Value):
+class OperatorMessage(Value):
     """A message that reached the run, and what became of it."""
 
     at: datetime
     verb: str
     way: Literal["signal", "update"]
-    stage: Slug | None = None
+    stage: StageName | None = None
     node: str | None = None
     by: str = ""
     reason: str = ""
@@ -116,9 +116,9 @@ class Progress(Value):
     identity: str
     plan_hash: str
     variant: Literal["by_stage", "by_node"] = "by_stage"
-    state: RunState
+    state: RunStatus
     started: datetime
-    stage: Slug
+    stage: StageName
     stages: tuple[StageProgress, ...] = ()
     undo: tuple[StageProgress, ...] = ()
     """What a roll-back takes back, in its order; empty before one begins."""
@@ -129,26 +129,26 @@ class Progress(Value):
     exceptions: tuple[str, ...] = ()
     """Whatever weakened the promise, and who said so."""
     findings: tuple[Finding, ...] = ()
-    said: tuple[Said, ...] = ()
+    messages: tuple[OperatorMessage, ...] = ()
     outcome: str | None = None
 
 
 class StageOutcome(Value):
     """What one stage came to."""
 
-    stage: Slug
-    step: Step
+    stage: StageName
+    status: Status
     seconds: float
     """Working time: from first to last order, waiting for people not counted."""
     reports: tuple[Report, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 class Outcome(Value):
     """The workflow's result."""
 
     outcome: Literal["completed", "completed_with_exceptions", "rolled_back", "aborted"]
-    words: str
+    message: str
     """One sentence: what happened, and what remains to be done."""
     estate: str
     source: str
@@ -162,11 +162,11 @@ class Outcome(Value):
     drain_seconds: float
     """Time in which only sessions or the event queue were waited for."""
     stages: tuple[StageOutcome, ...]
-    undone: tuple[StageOutcome, ...] = ()
+    rolled_back_stages: tuple[StageOutcome, ...] = ()
     """What a roll-back took back, in its order."""
     exceptions: tuple[str, ...] = ()
     """Whatever weakened the promise, and who said so."""
-    decisions: tuple[Said, ...] = ()
+    decisions: tuple[OperatorMessage, ...] = ()
     findings: tuple[Finding, ...] = ()
     record: str | None = None
     """Where this outcome was written as a file, on the worker that ended the run."""
@@ -182,8 +182,8 @@ class Notice(Value):
     target: str
     workflow_id: str
     run_id: str
-    stage: Slug
-    words: str
+    stage: StageName
+    message: str
     """Why it waits, or what happened, in one sentence."""
     answers: tuple[str, ...] = ()
     """The verbs that answer it."""

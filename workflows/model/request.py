@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from workflows.errors import BadInput
 from workflows.model.base import Person, Value, Words
 from workflows.model.estate import Name
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 T = TypeVar("T", bound=Value)
 
@@ -33,7 +33,7 @@ class Request(Value):
     source: Name
     target: Name
     reason: Words = ""
-    approve_before: tuple[Slug, ...] = ()
+    approve_before: tuple[StageName, ...] = ()
     approvers: tuple[Person, ...] = ()
     """Who may approve; empty means anyone."""
     approvals_needed: int = Field(default=1, ge=1, le=10)
@@ -68,7 +68,7 @@ class Request(Value):
 class Decision(Value):
     """What an operator tells a waiting run; the payload of every signal and update."""
 
-    stage: Slug | None = None
+    stage: StageName | None = None
     node: Name | None = None
     by: Person = ""
     reason: Words = ""

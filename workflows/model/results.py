@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from workflows.model.actions.change import Order
+from workflows.model.actions.change import Action
 from workflows.model.base import Value
 from workflows.model.checks import Severity
 from workflows.model.estate import Protocol
@@ -68,17 +68,17 @@ class Finding(Value):
 class Report(Value):
     """What an order changed or saw, the same for every attempt."""
 
-    order: str
+    action: str
     """The order's key."""
     outcome: Literal["changed", "unchanged", "seen"]
     """``unchanged``: the wished state held already; ``seen``: the order only looks."""
-    words: str
+    message: str
     """One sentence for the operator."""
     at: datetime
     findings: tuple[Finding, ...] = ()
 
 
-class SessionsLeft(Value):
+class RemainingSessions(Value):
     """What is still on a node that is being drained; the heartbeat of that wait."""
 
     node: str
@@ -87,14 +87,14 @@ class SessionsLeft(Value):
     """Established connections on the protocol ports, less those of ignored peers."""
     accounts: tuple[str, ...] = ()
     """Who is logged in over what ("partner001 over ssh"), as far as the admin API's list says."""
-    ends_in: timedelta | None = None
+    eta: timedelta | None = None
     """When nobody is left, if it goes on as in the last readings; None where they do not fall."""
     readings_at_zero: int = 0
-    trouble: str | None = None
+    error: str | None = None
     """Why the last reading could not be made; the wait goes on."""
 
 
-class QueueLeft(Value):
+class RemainingQueue(Value):
     """What is still in a cluster's event queue; the heartbeat of that wait."""
 
     node: str
@@ -104,13 +104,13 @@ class QueueLeft(Value):
     """Transfers in progress, as far as the admin API says."""
     queued: tuple[str, ...] = ()
     """The first events by what the admin API says of them; filled by a look, not by every beat."""
-    ends_in: timedelta | None = None
+    eta: timedelta | None = None
     """When it is empty, if it goes on as in the last readings; None where they do not fall."""
     readings_at_zero: int = 0
-    trouble: str | None = None
+    error: str | None = None
 
 
-Left = SessionsLeft | QueueLeft
+Remaining = RemainingSessions | RemainingQueue
 
 
 class Operation(Value):
@@ -119,26 +119,26 @@ class Operation(Value):
     identity: str
     """The switchover's ``first_execution_run_id``."""
     stage: str
-    order: str
+    action: str
     round: int = 1
     """Rises only when an operator decides ``retry`` after the last outcome is known."""
 
     @property
     def id(self) -> str:
         """The name of this operation in a ledger: letters, digits, dots, dashes, underscores."""
-        return f"{self.identity}.{self.stage}.{self.order}.{self.round}"
+        return f"{self.identity}.{self.stage}.{self.action}.{self.round}"
 
 
-def unchanged(order: Order, words: str, at: datetime) -> Report:
+def unchanged(action: Action, message: str, at: datetime) -> Report:
     """Report that the wished state held already."""
-    return Report(order=order.key, outcome="unchanged", words=words, at=at)
+    return Report(action=action.key, outcome="unchanged", message=message, at=at)
 
 
-def changed(order: Order, words: str, at: datetime) -> Report:
+def changed(action: Action, message: str, at: datetime) -> Report:
     """Report that the order made the wished state true."""
-    return Report(order=order.key, outcome="changed", words=words, at=at)
+    return Report(action=action.key, outcome="changed", message=message, at=at)
 
 
-def seen(order: Order, words: str, at: datetime, findings: tuple[Finding, ...] = ()) -> Report:
+def seen(action: Action, message: str, at: datetime, findings: tuple[Finding, ...] = ()) -> Report:
     """Report what an order that only looks has seen."""
-    return Report(order=order.key, outcome="seen", words=words, at=at, findings=findings)
+    return Report(action=action.key, outcome="seen", message=message, at=at, findings=findings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Slug(StrEnum):
+class StageName(StrEnum):
     """A stage's name, in the order the stages run."""
 
     CHECK_PREREQUISITES = "check_prerequisites"
@@ -22,28 +22,30 @@ class Slug(StrEnum):
     @property
     def number(self) -> int:
         """The number of the stage, 0 for the prerequisites."""
-        return list(Slug).index(self)
+        return list(StageName).index(self)
 
 
 TITLES = {
-    Slug.CHECK_PREREQUISITES: "Check every prerequisite and record the baseline",
-    Slug.STOP_MONITORS: "Stop the Monitors of the source",
-    Slug.SUSPEND_REPLICATION: "Suspend database replication, both directions",
-    Slug.REDIRECT_TRAFFIC: "Redirect traffic to the target",
-    Slug.STOP_SCHEDULING: "Stop Scheduler and Folder Monitor on the source",
-    Slug.START_SCHEDULING: "Start Scheduler and Folder Monitor on the target",
-    Slug.DRAIN_PROTOCOL_SERVERS: "Wait for the source's sessions, then stop its protocol servers",
-    Slug.DRAIN_TRANSACTION_MANAGER: "Wait for the source's event queue, then stop its TMs",
-    Slug.STOP_REMAINING_SERVICES: "Stop what is left on the source",
-    Slug.RESTORE_MONITORS: "Start the target's Monitors again",
+    StageName.CHECK_PREREQUISITES: "Check every prerequisite and record the baseline",
+    StageName.STOP_MONITORS: "Stop the Monitors of the source",
+    StageName.SUSPEND_REPLICATION: "Suspend database replication, both directions",
+    StageName.REDIRECT_TRAFFIC: "Redirect traffic to the target",
+    StageName.STOP_SCHEDULING: "Stop Scheduler and Folder Monitor on the source",
+    StageName.START_SCHEDULING: "Start Scheduler and Folder Monitor on the target",
+    StageName.DRAIN_PROTOCOL_SERVERS: (
+        "Wait for the source's sessions, then stop its protocol servers"
+    ),
+    StageName.DRAIN_TRANSACTION_MANAGER: "Wait for the source's event queue, then stop its TMs",
+    StageName.STOP_REMAINING_SERVICES: "Stop what is left on the source",
+    StageName.RESTORE_MONITORS: "Start the target's Monitors again",
 }
 
 DECIDED_TOGETHER = {
-    Slug.SUSPEND_REPLICATION: (Slug.SUSPEND_REPLICATION, Slug.REDIRECT_TRAFFIC),
-    Slug.STOP_SCHEDULING: (Slug.STOP_SCHEDULING, Slug.START_SCHEDULING),
+    StageName.SUSPEND_REPLICATION: (StageName.SUSPEND_REPLICATION, StageName.REDIRECT_TRAFFIC),
+    StageName.STOP_SCHEDULING: (StageName.STOP_SCHEDULING, StageName.START_SCHEDULING),
 }
 """Gates that are answered before the first of their stages begins: nobody waits for an approval
 with replication off, or without scheduling anywhere."""
 
-POINT_OF_NO_RETURN = Slug.DRAIN_PROTOCOL_SERVERS
+POINT_OF_NO_RETURN = StageName.DRAIN_PROTOCOL_SERVERS
 """Its first graceful stop: from there on nothing is undone unless an operator says so."""

@@ -12,53 +12,53 @@ from workflows.model.actions import change as o
 from workflows.model.estate import Estate
 from workflows.model.observations import NodeReading, Reading, ReplicationReading, TrafficReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 
 
-def holds(plan: Plan, order: o.Order, readings: Sequence[Reading]) -> bool | None:  # noqa: PLR0911 - one a wish
+def holds(plan: Plan, action: o.Action, readings: Sequence[Reading]) -> bool | None:  # noqa: PLR0911 - one a wish
     """Return whether the state that an order wishes for was read, or another one."""
     seen = _Seen(plan.estate, readings)
-    match order:
+    match action:
         case o.StartMonitor():
             # Where the plan stops it first, what it is now says nothing.
-            stopped = order.undo in plan.stage(Slug.STOP_MONITORS).orders
-            return None if stopped else seen.up(order.node, (Service.MONITOR,))
+            stopped = action.undo in plan.stage(StageName.STOP_MONITORS).actions
+            return None if stopped else seen.up(action.node, (Service.MONITOR,))
         case o.SuspendReplication():
-            return seen.replicating(order.link, wished=False)
+            return seen.replicating(action.link, wished=False)
         case o.ResumeReplication():
-            return seen.replicating(order.link, wished=True)
+            return seen.replicating(action.link, wished=True)
         case o.Redirect():
-            return seen.points(order.host, order.to)
-        case o.ProveTraffic():
-            return seen.lands(order)
+            return seen.points(action.host, action.to)
+        case o.VerifyTraffic():
+            return seen.lands(action)
         case o.AwaitSessions():
             # As long as clients are sent there, nobody there says nothing.
-            return seen.left(order.node) if seen.moved(plan) else None
+            return seen.remaining(action.node) if seen.moved(plan) else None
         case _:
-            return _of_services(seen, order)
+            return _of_services(seen, action)
 
 
-def _of_services(seen: _Seen, order: o.Order) -> bool | None:  # noqa: PLR0911 - one per wish
-    match order:
+def _of_services(seen: _Seen, action: o.Action) -> bool | None:  # noqa: PLR0911 - one per wish
+    match action:
         case o.StopMonitor():
-            return seen.down(order.node, (Service.MONITOR,))
-        case o.StopScheduling() | o.ProveSchedulingStopped():
-            return seen.down(order.node, SCHEDULING)
+            return seen.down(action.node, (Service.MONITOR,))
+        case o.StopScheduling() | o.VerifySchedulingStopped():
+            return seen.down(action.node, SCHEDULING)
         case o.StartScheduling():
-            return seen.up(order.node, map(Service, order.services))
+            return seen.up(action.node, map(Service, action.services))
         case o.StopGracefully():
-            return seen.down(order.node, (Service(order.protocol.value),))
+            return seen.down(action.node, (Service(action.protocol.value),))
         case o.StartProtocolServer():
-            return seen.up(order.node, (Service(order.protocol.value),))
-        case o.ProveStopped():
-            return seen.down(order.node, (*PROTOCOL_SERVERS, Service.MONITOR))
+            return seen.up(action.node, (Service(action.protocol.value),))
+        case o.VerifyStopped():
+            return seen.down(action.node, (*PROTOCOL_SERVERS, Service.MONITOR))
         case o.StopTransactionManager():
-            return seen.down(order.node, (Service.TRANSACTION_MANAGER,))
+            return seen.down(action.node, (Service.TRANSACTION_MANAGER,))
         case o.StartTransactionManager():
-            return seen.up(order.node, (Service.TRANSACTION_MANAGER,))
+            return seen.up(action.node, (Service.TRANSACTION_MANAGER,))
         case o.StopRemaining():
-            return seen.all_down(order.node)
+            return seen.all_down(action.node)
         case _:
             return None
 
@@ -80,7 +80,7 @@ class _Seen:
         services = self._nodes[node].services if node in self._nodes else {}
         return self.down(node, services) if Service.ADMIN in services else None
 
-    def left(self, node: str) -> bool | None:
+    def remaining(self, node: str) -> bool | None:
         sessions = self._nodes[node].sessions if node in self._nodes else None
         return None if sessions is None else sessions == 0
 
@@ -98,9 +98,9 @@ class _Seen:
         wanted = {name: addresses[to] for name, addresses in names.items()}
         return {name: found.get(name) for name in wanted} == wanted if found else None
 
-    def lands(self, order: o.ProveTraffic) -> bool | None:
-        nodes = [reading.lands_on.get(order.protocol) for reading in self._traffic.values()]
-        wanted = {node.name for node in self._estate.cluster(order.to).nodes}
+    def lands(self, action: o.VerifyTraffic) -> bool | None:
+        nodes = [reading.lands_on.get(action.protocol) for reading in self._traffic.values()]
+        wanted = {node.name for node in self._estate.cluster(action.to).nodes}
         return _every(None if node is None else node in wanted for node in nodes)
 
     def _state(self, node: str, service: Service) -> State:

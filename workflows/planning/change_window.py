@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 
-WINDOWED = (Slug.STOP_MONITORS, Slug.SUSPEND_REPLICATION, Slug.REDIRECT_TRAFFIC)
+WINDOWED = (StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION, StageName.REDIRECT_TRAFFIC)
 """Until traffic has moved, waiting costs nothing."""
 
-DECIDED_BY = {Slug.REDIRECT_TRAFFIC: Slug.SUSPEND_REPLICATION}
+DECIDED_BY = {StageName.REDIRECT_TRAFFIC: StageName.SUSPEND_REPLICATION}
 """Nobody waits with replication off: who lets stage 2 begin outside the window, lets stage 3."""
 
 
-def closed_for(plan: Plan, stage: Slug, now: datetime) -> timedelta | None:
+def closed_for(plan: Plan, stage: StageName, now: datetime) -> timedelta | None:
     """How long the window stays closed for a stage; None where the stage may begin."""
     window = plan.estate.change_window
     if window is None or stage not in WINDOWED or stage in DECIDED_BY or window.is_open(now):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from workflows.model.actions.change import Order
+from workflows.model.actions.change import Action
 from workflows.model.base import Value
 
 if TYPE_CHECKING:
@@ -99,25 +99,25 @@ def _named(value: object) -> Mapping[str, object] | None:
 
 
 def _of_stages(reviewed: Plan, now: Plan) -> Iterator[str]:
-    before = {stage.slug: stage for stage in reviewed.stages}
-    after = {stage.slug: stage for stage in now.stages}
-    for slug in dict.fromkeys((*before, *after)):
-        if slug not in after or slug not in before:
-            yield f"stage {slug} is {'gone' if slug in before else 'new'}"
-        elif before[slug] != after[slug]:
-            yield from _of_stage(before[slug], after[slug])
+    before = {stage.name: stage for stage in reviewed.stages}
+    after = {stage.name: stage for stage in now.stages}
+    for name in dict.fromkeys((*before, *after)):
+        if name not in after or name not in before:
+            yield f"stage {name} is {'gone' if name in before else 'new'}"
+        elif before[name] != after[name]:
+            yield from _of_stage(before[name], after[name])
     if list(before) != list(after) and set(before) == set(after):
         yield "stages: in another order"
 
 
 def _of_stage(before: Stage, after: Stage) -> Iterator[str]:
-    name = f"stage {before.slug}"
+    name = f"stage {before.name}"
     if before.gated is not after.gated:
         yield f"{name}: {'waits' if after.gated else 'no longer waits'} for an approval"
-    old = {order.key: order for order in before.orders}
-    new = {order.key: order for order in after.orders}
-    yield from (f"{name}: {order} is gone" for key, order in old.items() if key not in new)
-    yield from (f"{name}: {order} is new" for key, order in new.items() if key not in old)
+    old = {action.key: action for action in before.actions}
+    new = {action.key: action for action in after.actions}
+    yield from (f"{name}: {action} is gone" for key, action in old.items() if key not in new)
+    yield from (f"{name}: {action} is new" for key, action in new.items() if key not in old)
     common = [(old[key], new[key]) for key in old if key in new]
     yield from _of_orders(name, [(a, b) for a, b in common if a != b])
     if [[o.key for o in wave if o.key in new] for wave in before.waves] != [
@@ -126,15 +126,15 @@ def _of_stage(before: Stage, after: Stage) -> Iterator[str]:
         yield f"{name}: its orders come in another order"
 
 
-def _of_orders(name: str, pairs: list[tuple[Order, Order]]) -> Iterator[str]:
+def _of_orders(name: str, pairs: list[tuple[Action, Action]]) -> Iterator[str]:
     """Yield each kind of change once: one of the estate's fields may change hundreds of orders."""
-    alike: dict[str, list[Order]] = {}
+    alike: dict[str, list[Action]] = {}
     for before, after in pairs:
-        words = "; ".join(_differences("", before, after))
-        alike.setdefault(words, []).append(after)
-    for words, orders in alike.items():
-        more = f" and {len(orders) - 1} more orders" if orders[1:] else ""
-        yield f"{name}: {orders[0]}{more}: {words}"
+        message = "; ".join(_differences("", before, after))
+        alike.setdefault(message, []).append(after)
+    for message, actions in alike.items():
+        more = f" and {len(actions) - 1} more orders" if actions[1:] else ""
+        yield f"{name}: {actions[0]}{more}: {message}"
 
 
 def _shown(before: object, after: object) -> str:
@@ -145,15 +145,15 @@ def _shown(before: object, after: object) -> str:
 def _said(value: object) -> str:
     match value:
         case None | () | "":
-            words = "nothing"
+            message = "nothing"
         case timedelta():
-            words = f"{value.total_seconds():g} s"
+            message = f"{value.total_seconds():g} s"
         case bool():
-            words = "yes" if value else "no"
+            message = "yes" if value else "no"
         case tuple():
-            words = ", ".join(map(_said, value))
+            message = ", ".join(map(_said, value))
         case Mapping():
-            words = ", ".join(f"{key}: {_said(part)}" for key, part in value.items())
+            message = ", ".join(f"{key}: {_said(part)}" for key, part in value.items())
         case _:
-            words = str(value)
-    return words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
+            message = str(value)
+    return message if len(message) <= LONGEST else f"{message[:LONGEST]}..."

@@ -12,7 +12,7 @@ from workflows.model.checks import Severity
 from workflows.model.estate import Cluster, Kind
 from workflows.model.observations import NodeReading, Reading, ReplicationReading, TrafficReading
 from workflows.model.results import DOWN, SCHEDULING, Finding, Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 
 
@@ -20,7 +20,7 @@ from workflows.planning.plan import Plan
 class HalfSwitched:
     """How far an earlier run came."""
 
-    begun: frozenset[Slug]
+    begun: frozenset[StageName]
     """Empty where nothing speaks for an interrupted switchover."""
     gone: frozenset[str]
     """Source nodes on which nothing runs any more, admin included."""
@@ -31,7 +31,7 @@ class HalfSwitched:
         """Say what was found, and what follows from it."""
         if not self.begun:
             return ()
-        reached = ", ".join(slug.value for slug in Slug if slug in self.begun)
+        reached = ", ".join(name.value for name in StageName if name in self.begun)
         if self.complete:
             return (
                 Finding(
@@ -48,7 +48,7 @@ class HalfSwitched:
                 place=plan.source,
                 seen=f"a switchover with these roles was interrupted: {reached} had begun",
                 expected="an estate in its normal state",
-                advice="this run goes on from there; a roll-back takes for granted that "
+                advice="this run goes on from there; a roll-back takes for wait that "
                 f"{plan.source} had run whole before",
                 severity=Severity.WARNS,
             ),
@@ -64,13 +64,13 @@ def recognise(plan: Plan, readings: Sequence[Reading]) -> HalfSwitched:
     seen = _Seen(plan, readings)
     if not (seen.monitors_down() and seen.suspended(any)):
         return HalfSwitched(frozenset(), frozenset())
-    begun = {Slug.STOP_MONITORS, Slug.SUSPEND_REPLICATION, *seen.later()}
-    gone = seen.gone() if Slug.STOP_REMAINING_SERVICES in begun else frozenset()
+    begun = {StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION, *seen.later()}
+    gone = seen.gone() if StageName.STOP_REMAINING_SERVICES in begun else frozenset()
     whole = len(gone) == len(plan.estate.cluster(plan.source).nodes)
     return HalfSwitched(
         frozenset(begun),
         gone,
-        complete=whole and Slug.START_SCHEDULING in begun and not seen.target_monitors_wait(),
+        complete=whole and StageName.START_SCHEDULING in begun and not seen.target_monitors_wait(),
     )
 
 
@@ -89,23 +89,23 @@ class _Seen:
     def suspended(self, quantity: Callable[[Iterator[bool]], bool]) -> bool:
         return bool(self._links) and quantity(link.enabled is False for link in self._links)
 
-    def later(self) -> Iterator[Slug]:
+    def later(self) -> Iterator[StageName]:
         """Yield the stages after the second, as long as they follow from one another."""
         if not (self.suspended(all) and self._moved(any)):
             return
-        yield Slug.REDIRECT_TRAFFIC
+        yield StageName.REDIRECT_TRAFFIC
         if not self._moved(all):
             return
         if self._any_scheduling_down():
-            yield Slug.STOP_SCHEDULING
+            yield StageName.STOP_SCHEDULING
         if self._scheduled(self._target) and not self._scheduled(self._source):
-            yield Slug.START_SCHEDULING
+            yield StageName.START_SCHEDULING
         if self._stopped(Kind.SERVER, Kind.EDGE, protocols=True):
-            yield Slug.DRAIN_PROTOCOL_SERVERS
+            yield StageName.DRAIN_PROTOCOL_SERVERS
         if self._stopped(Kind.SERVER, protocols=False):
-            yield Slug.DRAIN_TRANSACTION_MANAGER
+            yield StageName.DRAIN_TRANSACTION_MANAGER
         if self.gone():
-            yield Slug.STOP_REMAINING_SERVICES
+            yield StageName.STOP_REMAINING_SERVICES
 
     def gone(self) -> frozenset[str]:
         return frozenset(

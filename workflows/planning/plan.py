@@ -8,14 +8,11 @@ from typing import Literal
 
 from workflows.errors import BadInput
 from workflows.model.actions.change import (
+    Action,
+    AwaitInFlightEvents,
     AwaitQueue,
     AwaitSessions,
-    AwaitWorkInHand,
-    LookForOrphans,
-    Order,
-    ProveSchedulingStopped,
-    ProveStopped,
-    ProveTraffic,
+    FindOrphanedFiles,
     Redirect,
     StartMonitor,
     StartScheduling,
@@ -25,6 +22,9 @@ from workflows.model.actions.change import (
     StopScheduling,
     StopTransactionManager,
     SuspendReplication,
+    VerifySchedulingStopped,
+    VerifyStopped,
+    VerifyTraffic,
 )
 from workflows.model.actions.observe import (
     CompareConfiguration,
@@ -40,17 +40,17 @@ from workflows.model.base import Value
 from workflows.model.estate import Cluster, Estate, Kind, Protocol
 from workflows.model.request import Request
 from workflows.model.site_policy import Approvals
-from workflows.model.stages import TITLES, Slug
+from workflows.model.stages import TITLES, StageName
 from workflows.planning.diff import refusal
 
-Wave = tuple[Order, ...]
+Wave = tuple[Action, ...]
 """Orders that run side by side; all of them finish before they are judged together."""
 
 
 class Stage(Value):
     """One numbered step of the manual."""
 
-    slug: Slug
+    name: StageName
     gated: bool = False
     """Whether someone must approve before it begins."""
     waves: tuple[Wave, ...]
@@ -58,19 +58,19 @@ class Stage(Value):
     """Whether this takes the stage of that name back."""
 
     @property
-    def name(self) -> str:
+    def key(self) -> str:
         """What tells it from every other stage of a run; part of its operations' ids."""
-        return f"{self.slug}.undo" if self.undo else self.slug.value
+        return f"{self.name}.undo" if self.undo else self.name.value
 
     @property
     def title(self) -> str:
         """What the stage is for, as the README's table says it."""
-        return f"Take back: {TITLES[self.slug]}" if self.undo else TITLES[self.slug]
+        return f"Take back: {TITLES[self.name]}" if self.undo else TITLES[self.name]
 
     @property
-    def orders(self) -> tuple[Order, ...]:
+    def actions(self) -> tuple[Action, ...]:
         """Every order of the stage, wave by wave."""
-        return tuple(order for wave in self.waves for order in wave)
+        return tuple(action for wave in self.waves for action in wave)
 
 
 class Plan(Value):
@@ -89,9 +89,9 @@ class Plan(Value):
         """SHA-256 over the whole plan: equal hashes mean the same orders on the same estate."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
-    def stage(self, slug: Slug) -> Stage:
+    def stage(self, name: StageName) -> Stage:
         """Return the stage of that name."""
-        return {stage.slug: stage for stage in self.stages}[slug]
+        return {stage.name: stage for stage in self.stages}[name]
 
 
 def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = None) -> Plan:
@@ -114,15 +114,15 @@ def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = No
     source, target = estate.cluster(request.source), estate.cluster(request.target)
     stages = _stages(estate, source, target)
     if request.variant == "by_node":
-        stages[Slug.DRAIN_PROTOCOL_SERVERS] = tuple(
-            tuple(order for order in wave if estate.node(order.place).kind is kind)
+        stages[StageName.DRAIN_PROTOCOL_SERVERS] = tuple(
+            tuple(action for action in wave if estate.node(action.place).kind is kind)
             for kind in (Kind.EDGE, Kind.SERVER)
-            for wave in stages[Slug.DRAIN_PROTOCOL_SERVERS]
+            for wave in stages[StageName.DRAIN_PROTOCOL_SERVERS]
         )
         # Each Server's chain looks at the queue for itself.
-        proofs, _, *rest = stages[Slug.DRAIN_TRANSACTION_MANAGER]
+        proofs, _, *rest = stages[StageName.DRAIN_TRANSACTION_MANAGER]
         queues = tuple(AwaitQueue(node=server.name) for server in source.servers)
-        stages[Slug.DRAIN_TRANSACTION_MANAGER] = (proofs, queues, *rest)
+        stages[StageName.DRAIN_TRANSACTION_MANAGER] = (proofs, queues, *rest)
     plan = Plan(
         estate=estate,
         source=request.source,
@@ -130,8 +130,8 @@ def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = No
         variant=request.variant,
         approvals=_approvals(estate.approvals, request),
         stages=tuple(
-            Stage(slug=slug, gated=slug in gates, waves=tuple(filter(None, waves)))
-            for slug, waves in stages.items()
+            Stage(name=name, gated=name in gates, waves=tuple(filter(None, waves)))
+            for name, waves in stages.items()
         ),
     )
     if request.plan_hash is not None and request.plan_hash != plan.hash:
@@ -139,9 +139,9 @@ def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = No
     return plan
 
 
-def _gates(estate: Estate, request: Request) -> set[Slug]:
+def _gates(estate: Estate, request: Request) -> set[StageName]:
     gates = {*estate.approve_before, *request.approve_before}
-    if Slug.CHECK_PREREQUISITES in gates:
+    if StageName.CHECK_PREREQUISITES in gates:
         raise BadInput("approve_before: check_prerequisites only looks; gate a later stage")
     return gates
 
@@ -165,25 +165,27 @@ def _approvals(policy: Approvals, request: Request) -> Approvals:
     )
 
 
-def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tuple[Wave, ...]]:
+def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName, tuple[Wave, ...]]:
     links = estate.replication.links
     monitored = source.nodes + (target.nodes if estate.stop_target_monitors else ())
     return {
-        Slug.CHECK_PREREQUISITES: _observations(estate, source, target),
-        Slug.STOP_MONITORS: (tuple(StopMonitor(node=node.name) for node in monitored),),
-        Slug.SUSPEND_REPLICATION: (tuple(SuspendReplication(link=link.name) for link in links),),
-        Slug.REDIRECT_TRAFFIC: _redirect(estate, source, target),
-        Slug.STOP_SCHEDULING: (
+        StageName.CHECK_PREREQUISITES: _observations(estate, source, target),
+        StageName.STOP_MONITORS: (tuple(StopMonitor(node=node.name) for node in monitored),),
+        StageName.SUSPEND_REPLICATION: (
+            tuple(SuspendReplication(link=link.name) for link in links),
+        ),
+        StageName.REDIRECT_TRAFFIC: _redirect(estate, source, target),
+        StageName.STOP_SCHEDULING: (
             tuple(StopScheduling(node=node.name) for node in source.servers),
             # A Folder Monitor that was stopped on one Server may have moved to another.
-            tuple(ProveSchedulingStopped(node=node.name) for node in source.servers),
+            tuple(VerifySchedulingStopped(node=node.name) for node in source.servers),
         ),
-        Slug.START_SCHEDULING: (
+        StageName.START_SCHEDULING: (
             # The queue is the cluster's: one Server sees all of it.
-            (AwaitWorkInHand(node=source.servers[0].name),),
+            (AwaitInFlightEvents(node=source.servers[0].name),),
             tuple(StartScheduling(node=node.name) for node in target.servers),
         ),
-        Slug.DRAIN_PROTOCOL_SERVERS: (
+        StageName.DRAIN_PROTOCOL_SERVERS: (
             tuple(AwaitSessions(node=node.name) for node in source.nodes),
             tuple(
                 StopGracefully(node=node.name, protocol=protocol, grace=estate.timing.grace)
@@ -192,8 +194,8 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tupl
                 if protocol in node.protocols
             ),
         ),
-        Slug.DRAIN_TRANSACTION_MANAGER: (
-            tuple(ProveStopped(node=node.name) for node in source.nodes),
+        StageName.DRAIN_TRANSACTION_MANAGER: (
+            tuple(VerifyStopped(node=node.name) for node in source.nodes),
             (AwaitQueue(node=source.servers[0].name),),
             tuple(
                 StopTransactionManager(
@@ -202,12 +204,12 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[Slug, tupl
                 for node in source.servers
             ),
             # Afterwards admin is still up, and nobody of this cluster writes any more.
-            (LookForOrphans(node=source.servers[0].name),),
+            (FindOrphanedFiles(node=source.servers[0].name),),
         ),
-        Slug.STOP_REMAINING_SERVICES: (
+        StageName.STOP_REMAINING_SERVICES: (
             tuple(StopRemaining(node=node.name) for node in source.nodes),
         ),
-        Slug.RESTORE_MONITORS: (
+        StageName.RESTORE_MONITORS: (
             tuple(StartMonitor(node=node.name) for node in monitored if node in target.nodes),
         ),
     }
@@ -243,5 +245,5 @@ def _redirect(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, .
             Redirect(host=host.name, to=target.name, back_to=source.name)
             for host in estate.load_balancer.hosts
         ),
-        tuple(ProveTraffic(protocol=protocol, to=target.name) for protocol in probed),
+        tuple(VerifyTraffic(protocol=protocol, to=target.name) for protocol in probed),
     )

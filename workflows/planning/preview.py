@@ -7,28 +7,28 @@ from collections.abc import Iterable, Sequence
 from workflows.model.base import Value
 from workflows.model.observations import Reading
 from workflows.model.results import Finding
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.already_satisfied import holds
 from workflows.planning.plan import Plan
 
 
-class Spelled(Value):
+class CommandPreview(Value):
     """The exact words of one order, as the hands would send them."""
 
-    stage: Slug
-    order: str
+    stage: StageName
+    action: str
     """The order's key."""
     commands: tuple[str, ...]
     """Commands, requests and statements; of an order that waits, until when it looks."""
 
 
-class ReviewedOrder(Value):
+class ReviewedAction(Value):
     """One order of the plan, before it is carried out."""
 
-    stage: Slug
-    order: str
+    stage: StageName
+    action: str
     place: str
-    words: str
+    message: str
     commands: tuple[str, ...] = ()
     holds: bool | None = None
     """Whether the wished state holds already; None where that cannot be told, or says nothing."""
@@ -41,33 +41,33 @@ class Review(Value):
 
     plan: Plan
     hash: str
-    steps: tuple[ReviewedOrder, ...]
+    steps: tuple[ReviewedAction, ...]
     findings: tuple[Finding, ...] = ()
 
 
 def review(
     plan: Plan,
     readings: Sequence[Reading] = (),
-    spelled: Iterable[Spelled] = (),
+    preview: Iterable[CommandPreview] = (),
     findings: tuple[Finding, ...] = (),
 ) -> Review:
     """Lay everything that is known of each order beside it."""
-    words = {(one.stage, one.order): one.commands for one in spelled}
+    message = {(one.stage, one.action): one.commands for one in preview}
     return Review(
         plan=plan,
         hash=plan.hash,
         steps=tuple(
-            ReviewedOrder(
-                stage=stage.slug,
-                order=order.key,
-                place=order.place,
-                words=str(order),
-                commands=words.get((stage.slug, order.key), ()),
-                holds=holds(plan, order, readings),
-                undo=None if order.undo is None else str(order.undo),
+            ReviewedAction(
+                stage=stage.name,
+                action=action.key,
+                place=action.place,
+                message=str(action),
+                commands=message.get((stage.name, action.key), ()),
+                holds=holds(plan, action, readings),
+                undo=None if action.undo is None else str(action.undo),
             )
             for stage in plan.stages
-            for order in stage.orders
+            for action in stage.actions
         ),
         findings=findings,
     )

@@ -11,41 +11,41 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workflows.model.actions.change import (
-    AwaitWorkInHand,
-    Order,
-    ProveSchedulingStopped,
-    ProveServing,
-    ProveTraffic,
+    Action,
+    AwaitInFlightEvents,
     SchedulingService,
     StartMonitor,
     StartScheduling,
+    VerifySchedulingStopped,
+    VerifyServing,
+    VerifyTraffic,
 )
 from workflows.model.estate import Cluster, Kind
 from workflows.model.observations import NodeReading, Reading, ReplicationReading
 from workflows.model.results import SCHEDULING, Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, Stage, Wave
 
 BACK = (
-    Slug.START_SCHEDULING,
-    Slug.STOP_SCHEDULING,
-    Slug.REDIRECT_TRAFFIC,
-    Slug.SUSPEND_REPLICATION,
-    Slug.STOP_MONITORS,
+    StageName.START_SCHEDULING,
+    StageName.STOP_SCHEDULING,
+    StageName.REDIRECT_TRAFFIC,
+    StageName.SUSPEND_REPLICATION,
+    StageName.STOP_MONITORS,
 )
 """Before the point of no return: the source still serves, only scheduling stands still."""
 
 FAR_BACK = (
     # Nobody knows whether a started Scheduler returns with its Transaction Manager: the target's
     # stops first, or scheduled transfers would run twice.
-    Slug.START_SCHEDULING,
-    Slug.STOP_REMAINING_SERVICES,
-    Slug.DRAIN_TRANSACTION_MANAGER,
-    Slug.DRAIN_PROTOCOL_SERVERS,
-    Slug.REDIRECT_TRAFFIC,
-    Slug.STOP_SCHEDULING,
-    Slug.SUSPEND_REPLICATION,
-    Slug.STOP_MONITORS,
+    StageName.START_SCHEDULING,
+    StageName.STOP_REMAINING_SERVICES,
+    StageName.DRAIN_TRANSACTION_MANAGER,
+    StageName.DRAIN_PROTOCOL_SERVERS,
+    StageName.REDIRECT_TRAFFIC,
+    StageName.STOP_SCHEDULING,
+    StageName.SUSPEND_REPLICATION,
+    StageName.STOP_MONITORS,
 )
 """After it: the source's services come back before traffic does."""
 
@@ -87,86 +87,86 @@ class Baseline:
 
 
 def plan_undo(
-    plan: Plan, begun: Mapping[Slug, Sequence[Order]], baseline: Baseline
+    plan: Plan, begun: Mapping[StageName, Sequence[Action]], baseline: Baseline
 ) -> tuple[Stage, ...]:
     """Return what takes back every order that was begun, whether or not it is known to have ended.
 
     *begun* holds the orders by stage; stages of which nothing is to be taken back are left out.
     """
-    far = bool(begun.get(Slug.DRAIN_PROTOCOL_SERVERS))
+    far = bool(begun.get(StageName.DRAIN_PROTOCOL_SERVERS))
     undo = _Undo(plan, begun, baseline)
-    stages = ((slug, tuple(filter(None, undo.waves(slug)))) for slug in (FAR_BACK if far else BACK))
-    return tuple(Stage(slug=slug, waves=waves, undo=True) for slug, waves in stages if waves)
+    stages = ((name, tuple(filter(None, undo.waves(name)))) for name in (FAR_BACK if far else BACK))
+    return tuple(Stage(name=name, waves=waves, undo=True) for name, waves in stages if waves)
 
 
 @dataclass(frozen=True)
 class _Undo:
     plan: Plan
-    begun: Mapping[Slug, Sequence[Order]]
+    begun: Mapping[StageName, Sequence[Action]]
     baseline: Baseline
 
-    def waves(self, slug: Slug) -> Iterator[Wave]:
-        match slug:
-            case Slug.START_SCHEDULING:
+    def waves(self, name: StageName) -> Iterator[Wave]:
+        match name:
+            case StageName.START_SCHEDULING:
                 yield from self._target_scheduling()
-            case Slug.REDIRECT_TRAFFIC:
+            case StageName.REDIRECT_TRAFFIC:
                 yield from self._redirect_back()
-            case Slug.STOP_SCHEDULING:
+            case StageName.STOP_SCHEDULING:
                 yield tuple(self._source_scheduling())
-            case Slug.SUSPEND_REPLICATION:
+            case StageName.SUSPEND_REPLICATION:
                 yield tuple(
-                    order
-                    for order in self._opposites(slug)
-                    if self.baseline.replicated(order.place)
+                    action
+                    for action in self._opposites(name)
+                    if self.baseline.replicated(action.place)
                 )
-            case Slug.STOP_MONITORS:
+            case StageName.STOP_MONITORS:
                 yield tuple(
-                    order
-                    for order in self._opposites(slug)
-                    if isinstance(order, StartMonitor) and self.baseline.monitor_ran(order.node)
+                    action
+                    for action in self._opposites(name)
+                    if isinstance(action, StartMonitor) and self.baseline.monitor_ran(action.node)
                 )
             case _:
                 # An Edge that streams to no Transaction Manager fails its transfers.
-                yield from self._servers_first(slug)
+                yield from self._servers_first(name)
 
     def _target_scheduling(self) -> Iterator[Wave]:
-        started = self._opposites(Slug.START_SCHEDULING)
+        started = self._opposites(StageName.START_SCHEDULING)
         starts_managers = any(
-            self.begun.get(slug)
-            for slug in (Slug.DRAIN_TRANSACTION_MANAGER, Slug.STOP_REMAINING_SERVICES)
+            self.begun.get(name)
+            for name in (StageName.DRAIN_TRANSACTION_MANAGER, StageName.STOP_REMAINING_SERVICES)
         )
         if not started and not starts_managers:
             return
         servers = self._cluster(self.plan.target).servers
         yield started
-        yield tuple(ProveSchedulingStopped(node=server.name) for server in servers)
+        yield tuple(VerifySchedulingStopped(node=server.name) for server in servers)
         if started:
             # What its Folder Monitor has in hand, the source's must not pick up again.
-            yield (AwaitWorkInHand(node=servers[0].name),)
+            yield (AwaitInFlightEvents(node=servers[0].name),)
 
     def _redirect_back(self) -> Iterator[Wave]:
-        hosts = self._opposites(Slug.REDIRECT_TRAFFIC)
+        hosts = self._opposites(StageName.REDIRECT_TRAFFIC)
         if not hosts:
             return
-        yield tuple(ProveServing(node=node.name) for node in self._cluster(self.plan.source).nodes)
+        yield tuple(VerifyServing(node=node.name) for node in self._cluster(self.plan.source).nodes)
         yield hosts
         yield tuple(
-            ProveTraffic(protocol=probe.protocol, to=self.plan.source)
+            VerifyTraffic(protocol=probe.protocol, to=self.plan.source)
             for probe in self.plan.estate.load_balancer.probes
         )
 
-    def _source_scheduling(self) -> Iterator[Order]:
-        for order in self._opposites(Slug.STOP_SCHEDULING):
-            if services := self.baseline.scheduling(order.place):
-                yield StartScheduling(node=order.place, services=services)
+    def _source_scheduling(self) -> Iterator[Action]:
+        for action in self._opposites(StageName.STOP_SCHEDULING):
+            if services := self.baseline.scheduling(action.place):
+                yield StartScheduling(node=action.place, services=services)
 
-    def _servers_first(self, slug: Slug) -> Iterator[Wave]:
-        opposites = self._opposites(slug)
+    def _servers_first(self, name: StageName) -> Iterator[Wave]:
+        opposites = self._opposites(name)
         for kind in (Kind.SERVER, Kind.EDGE):
             yield tuple(o for o in opposites if self.plan.estate.node(o.place).kind is kind)
 
-    def _opposites(self, slug: Slug) -> Wave:
-        return tuple(o.undo for o in self.begun.get(slug, ()) if o.undo is not None)
+    def _opposites(self, name: StageName) -> Wave:
+        return tuple(o.undo for o in self.begun.get(name, ()) if o.undo is not None)
 
     def _cluster(self, name: str) -> Cluster:
         return self.plan.estate.cluster(name)

@@ -13,17 +13,12 @@ from typing import Generic, TypeVar
 from temporalio import activity
 
 from workflows.model.actions.change import (
+    AwaitInFlightEvents,
     AwaitQueue,
     AwaitSessions,
-    AwaitWorkInHand,
-    LookAtQueue,
-    LookAtSessions,
-    LookForOrphans,
-    ProveDead,
-    ProveSchedulingStopped,
-    ProveServing,
-    ProveStopped,
-    ProveTraffic,
+    FindOrphanedFiles,
+    ReadQueue,
+    ReadSessions,
     Redirect,
     ResumeReplication,
     StartAll,
@@ -37,6 +32,11 @@ from workflows.model.actions.change import (
     StopScheduling,
     StopTransactionManager,
     SuspendReplication,
+    VerifySchedulingStopped,
+    VerifyServing,
+    VerifyStopped,
+    VerifyTraffic,
+    VerifyUnreachable,
 )
 from workflows.model.actions.observe import (
     CompareConfiguration,
@@ -73,30 +73,30 @@ from workflows.model.observations import (
 )
 from workflows.model.progress import Notice, Outcome
 from workflows.model.request import Request
-from workflows.model.results import Operation, QueueLeft, Report, SessionsLeft
+from workflows.model.results import Operation, RemainingQueue, RemainingSessions, Report
 from workflows.model.site_policy import Webhook
 from workflows.planning.plan import Plan
-from workflows.planning.preview import Spelled
-from workflows.preflight.report import Direction, Verdict
+from workflows.planning.preview import CommandPreview
+from workflows.preflight.report import Direction, ReadinessReport
 
 O = TypeVar("O")  # noqa: E741 - the order, and nothing else here is called so
 
 
-class Errand(Value, Generic[O]):
+class ActionInput(Value, Generic[O]):
     """An order, who asks, and how long things take on this estate."""
 
     operation: Operation
-    order: O
+    action: O
     timing: Timing
 
 
-class NodeErrand(Errand[O], Generic[O]):
+class NodeInput(ActionInput[O], Generic[O]):
     """An order for one node."""
 
     node: Node
 
 
-class SessionErrand(NodeErrand[O], Generic[O]):
+class SessionInput(NodeInput[O], Generic[O]):
     """An order that counts the client sessions of one node."""
 
     ignored_peers: tuple[str, ...] = ()
@@ -104,13 +104,13 @@ class SessionErrand(NodeErrand[O], Generic[O]):
     """Sessions that begin later than this on the source are a finding; None before it."""
 
 
-class StorageErrand(NodeErrand[O], Generic[O]):
+class StorageInput(NodeInput[O], Generic[O]):
     """An order that concerns the shared storage, where this node has it mounted."""
 
     storage: AbsolutePath
 
 
-class ReplicationErrand(Errand[O], Generic[O]):
+class ReplicationInput(ActionInput[O], Generic[O]):
     """An order for one replication link."""
 
     link: ReplicationLink
@@ -119,20 +119,20 @@ class ReplicationErrand(Errand[O], Generic[O]):
     replication: Replication
 
 
-class TrafficErrand(Errand[O], Generic[O]):
+class TrafficInput(ActionInput[O], Generic[O]):
     """An order for the load balancer; *clusters* are where its traffic may land."""
 
     load_balancer: LoadBalancer
     clusters: tuple[Cluster, ...]
 
 
-class ClusterErrand(StorageErrand[O], Generic[O]):
+class ClusterInput(StorageInput[O], Generic[O]):
     """An order that looks at what a cluster shares, as this node sees it."""
 
     limits: Limits
 
 
-class BothErrand(Errand[O], Generic[O]):
+class ClusterPairInput(ActionInput[O], Generic[O]):
     """An order that holds both clusters side by side."""
 
     source: Cluster
@@ -140,13 +140,13 @@ class BothErrand(Errand[O], Generic[O]):
     limits: Limits
 
 
-class LoginErrand(NodeErrand[O], Generic[O]):
+class LoginInput(NodeInput[O], Generic[O]):
     """An order that logs in to a node itself, as the probe does through the load balancer."""
 
     probe: Probe
 
 
-class NoticeErrand(Value):
+class NoticeInput(Value):
     """Something to tell whoever the estate's webhook reaches."""
 
     webhook: Webhook
@@ -177,7 +177,7 @@ class Spelling(ABC):
 
     @activity.defn
     @abstractmethod
-    async def spell_out(self, plan: Plan) -> tuple[Spelled, ...]:
+    async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
         """Return the exact words of every order of the plan."""
 
 
@@ -186,69 +186,67 @@ class Nodes(ABC):
 
     @activity.defn
     @abstractmethod
-    async def observe_node(self, errand: SessionErrand[ObserveNode]) -> NodeReading:
+    async def observe_node(self, given: SessionInput[ObserveNode]) -> NodeReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
 
     @activity.defn
     @abstractmethod
-    async def stop_monitor(self, errand: NodeErrand[StopMonitor]) -> Report:
+    async def stop_monitor(self, given: NodeInput[StopMonitor]) -> Report:
         """Leave the Monitor stopped."""
 
     @activity.defn
     @abstractmethod
-    async def start_monitor(self, errand: NodeErrand[StartMonitor]) -> Report:
+    async def start_monitor(self, given: NodeInput[StartMonitor]) -> Report:
         """Leave the Monitor running."""
 
     @activity.defn
     @abstractmethod
-    async def stop_gracefully(self, errand: NodeErrand[StopGracefully]) -> Report:
+    async def stop_gracefully(self, given: NodeInput[StopGracefully]) -> Report:
         """Leave the protocol server stopped, gracefully; NotReady while the Monitor runs."""
 
     @activity.defn
     @abstractmethod
-    async def start_protocol_server(self, errand: NodeErrand[StartProtocolServer]) -> Report:
+    async def start_protocol_server(self, given: NodeInput[StartProtocolServer]) -> Report:
         """Leave the protocol server running; waits for pending stops first."""
 
     @activity.defn
     @abstractmethod
-    async def prove_stopped(self, errand: NodeErrand[ProveStopped]) -> Report:
+    async def verify_stopped(self, given: NodeInput[VerifyStopped]) -> Report:
         """See every protocol server and the Monitor down; NotReady naming what runs."""
 
     @activity.defn
     @abstractmethod
-    async def prove_serving(self, errand: NodeErrand[ProveServing]) -> Report:
+    async def verify_serving(self, given: NodeInput[VerifyServing]) -> Report:
         """See all that clients need running, twice; NotReady naming what does not."""
 
     @activity.defn
     @abstractmethod
-    async def prove_dead(self, errand: NodeErrand[ProveDead]) -> Report:
+    async def verify_unreachable(self, given: NodeInput[VerifyUnreachable]) -> Report:
         """See SSH, admin API and every port silent; NotReady naming what answers."""
 
     @activity.defn
     @abstractmethod
-    async def stop_transaction_manager(self, errand: NodeErrand[StopTransactionManager]) -> Report:
+    async def stop_transaction_manager(self, given: NodeInput[StopTransactionManager]) -> Report:
         """Leave it stopped, gracefully; NotReady while what comes before still runs."""
 
     @activity.defn
     @abstractmethod
-    async def look_for_orphans(self, errand: StorageErrand[LookForOrphans]) -> Report:
+    async def find_orphaned_files(self, given: StorageInput[FindOrphanedFiles]) -> Report:
         """Report what nobody works on any more as findings that warn (section 5)."""
 
     @activity.defn
     @abstractmethod
-    async def start_transaction_manager(
-        self, errand: NodeErrand[StartTransactionManager]
-    ) -> Report:
+    async def start_transaction_manager(self, given: NodeInput[StartTransactionManager]) -> Report:
         """Leave the Transaction Manager running; waits for pending stops first."""
 
     @activity.defn
     @abstractmethod
-    async def stop_remaining(self, errand: NodeErrand[StopRemaining]) -> Report:
+    async def stop_remaining(self, given: NodeInput[StopRemaining]) -> Report:
         """Leave nothing of SecureTransport running; proven by PID files and ports."""
 
     @activity.defn
     @abstractmethod
-    async def start_all(self, errand: NodeErrand[StartAll]) -> Report:
+    async def start_all(self, given: NodeInput[StartAll]) -> Report:
         """Leave the node started, admin answering."""
 
 
@@ -257,17 +255,17 @@ class Scheduling(ABC):
 
     @activity.defn
     @abstractmethod
-    async def stop_scheduling(self, errand: NodeErrand[StopScheduling]) -> Report:
+    async def stop_scheduling(self, given: NodeInput[StopScheduling]) -> Report:
         """Leave both stopped."""
 
     @activity.defn
     @abstractmethod
-    async def prove_scheduling_stopped(self, errand: NodeErrand[ProveSchedulingStopped]) -> Report:
+    async def verify_scheduling_stopped(self, given: NodeInput[VerifySchedulingStopped]) -> Report:
         """See both stopped, twice, the second time after the takeover time."""
 
     @activity.defn
     @abstractmethod
-    async def start_scheduling(self, errand: NodeErrand[StartScheduling]) -> Report:
+    async def start_scheduling(self, given: NodeInput[StartScheduling]) -> Report:
         """Leave the order's services running."""
 
 
@@ -276,27 +274,27 @@ class Waits(ABC):
 
     @activity.defn
     @abstractmethod
-    async def await_work_in_hand(self, errand: NodeErrand[AwaitWorkInHand]) -> Report:
-        """Return once every event queued at the first reading has ended; heartbeats QueueLeft."""
+    async def await_in_flight_events(self, given: NodeInput[AwaitInFlightEvents]) -> Report:
+        """Return once every event of the first reading has ended; heartbeats RemainingQueue."""
 
     @activity.defn
     @abstractmethod
-    async def await_sessions(self, errand: SessionErrand[AwaitSessions]) -> Report:
-        """Return once the sessions have left; heartbeats SessionsLeft."""
+    async def await_sessions(self, given: SessionInput[AwaitSessions]) -> Report:
+        """Return once the sessions have left; heartbeats RemainingSessions."""
 
     @activity.defn
     @abstractmethod
-    async def await_queue(self, errand: NodeErrand[AwaitQueue]) -> Report:
-        """Return once the queue is empty and nothing is active; heartbeats QueueLeft."""
+    async def await_queue(self, given: NodeInput[AwaitQueue]) -> Report:
+        """Return once the queue is empty and nothing is active; heartbeats RemainingQueue."""
 
     @activity.defn
     @abstractmethod
-    async def look_at_sessions(self, errand: SessionErrand[LookAtSessions]) -> SessionsLeft:
+    async def read_sessions(self, given: SessionInput[ReadSessions]) -> RemainingSessions:
         """Say who is there now; what cannot be read is in the answer's trouble, never an error."""
 
     @activity.defn
     @abstractmethod
-    async def look_at_queue(self, errand: NodeErrand[LookAtQueue]) -> QueueLeft:
+    async def read_queue(self, given: NodeInput[ReadQueue]) -> RemainingQueue:
         """Say what is queued now; what cannot be read is in its trouble, never an error."""
 
 
@@ -305,22 +303,22 @@ class Traffic(ABC):
 
     @activity.defn
     @abstractmethod
-    async def observe_traffic(self, errand: TrafficErrand[ObserveTraffic]) -> TrafficReading:
+    async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
 
     @activity.defn
     @abstractmethod
-    async def try_login(self, errand: LoginErrand[TryLogin]) -> LoginReading:
+    async def try_login(self, given: LoginInput[TryLogin]) -> LoginReading:
         """Log in, list, leave; why that failed is in the reading, never an error."""
 
     @activity.defn
     @abstractmethod
-    async def redirect(self, errand: TrafficErrand[Redirect]) -> Report:
+    async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Leave the host pointing at the cluster."""
 
     @activity.defn
     @abstractmethod
-    async def prove_traffic(self, errand: TrafficErrand[ProveTraffic]) -> Report:
+    async def verify_traffic(self, given: TrafficInput[VerifyTraffic]) -> Report:
         """Find our own login on a node of the cluster; NotReady where it lands elsewhere."""
 
 
@@ -330,18 +328,18 @@ class Databases(ABC):
     @activity.defn
     @abstractmethod
     async def observe_replication(
-        self, errand: ReplicationErrand[ObserveReplication]
+        self, given: ReplicationInput[ObserveReplication]
     ) -> ReplicationReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
 
     @activity.defn
     @abstractmethod
-    async def suspend_replication(self, errand: ReplicationErrand[SuspendReplication]) -> Report:
+    async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
         """Leave the subscription disabled, after its lag reached zero."""
 
     @activity.defn
     @abstractmethod
-    async def resume_replication(self, errand: ReplicationErrand[ResumeReplication]) -> Report:
+    async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
         """Leave the subscription enabled and its worker running.
 
         NotReady with a list where both sides wrote the same rows while it was suspended: resumed
@@ -354,13 +352,13 @@ class Configurations(ABC):
 
     @activity.defn
     @abstractmethod
-    async def observe_cluster(self, errand: ClusterErrand[ObserveCluster]) -> ClusterReading:
+    async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
 
     @activity.defn
     @abstractmethod
     async def compare_configuration(
-        self, errand: BothErrand[CompareConfiguration]
+        self, given: ClusterPairInput[CompareConfiguration]
     ) -> ParityReading:
         """Name what differs; what cannot be read is in the reading's trouble, never an error."""
 
@@ -370,7 +368,7 @@ class Storages(ABC):
 
     @activity.defn
     @abstractmethod
-    async def compare_storage(self, errand: BothErrand[CompareStorage]) -> StorageReading:
+    async def compare_storage(self, given: ClusterPairInput[CompareStorage]) -> StorageReading:
         """Name what differs in a sample; writes a marker file where the estate has a place for it.
 
         What cannot be read is in the reading's trouble, never an error.
@@ -382,12 +380,12 @@ class Orchestration(ABC):
 
     @activity.defn
     @abstractmethod
-    async def observe_temporal(self, errand: Errand[ObserveTemporal]) -> TemporalReading:
+    async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
 
     @activity.defn
     @abstractmethod
-    async def last_readiness(self, direction: Direction) -> Verdict | None:
+    async def last_readiness(self, direction: Direction) -> ReadinessReport | None:
         """Return the newest verdict about this switchover; None where nobody finds one."""
 
 
@@ -396,5 +394,5 @@ class Notices(ABC):
 
     @activity.defn
     @abstractmethod
-    async def tell(self, errand: NoticeErrand) -> None:
+    async def tell(self, given: NoticeInput) -> None:
         """Post the notice, signed; Unreachable where nobody took it."""

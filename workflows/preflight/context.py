@@ -12,7 +12,7 @@ from workflows.model.checks import BY_NAME
 from workflows.model.estate import Cluster, Estate, Node
 from workflows.model.observations import MachineFacts, NodeReading, Reading
 from workflows.model.results import Finding
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 
 R = TypeVar("R", bound=Reading)
@@ -25,7 +25,7 @@ class Seen:
 
     plan: Plan
     readings: tuple[Reading, ...]
-    begun: frozenset[Slug] = frozenset()
+    begun: frozenset[StageName] = frozenset()
 
     @property
     def estate(self) -> Estate:

@@ -15,12 +15,12 @@ from workflows.model.actions import observe as ob
 from workflows.model.checks import Check, Scope
 from workflows.model.estate import Kind
 from workflows.model.observations import LoginReading, Reading
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 
 Place = tuple[Scope, str]
 
-REACHES = frozenset(
+REACHABILITY_CHECKS = frozenset(
     (
         *("no_reading", "reading_unusable", "access_refused"),
         *("node_unreachable_ssh", "ssh_access_refused"),
@@ -32,11 +32,11 @@ REACHES = frozenset(
 """Checks that a reading itself decides: where there is one without their finding, they hold."""
 
 
-class Clarity(IntEnum):
+class ReadingQuality(IntEnum):
     """How well a place could be seen; the worst of its readings counts."""
 
-    CLEAR = 0
-    TROUBLED = 1
+    COMPLETE = 0
+    PARTIAL = 1
     """A part of a reading could not be made."""
     MISSING = 2
     """A reading could not be made at all."""
@@ -48,11 +48,11 @@ class Coverage:
     def __init__(self, plan: Plan, readings: Iterable[Reading]) -> None:
         self._plan = plan
         came = {_key(reading): reading for reading in readings}
-        self._seen: dict[Scope, dict[str, Clarity]] = {scope: {} for scope in Scope}
-        for order in plan.stage(Slug.CHECK_PREREQUISITES).orders:
-            if isinstance(order, ob.Observation):
-                clarity = _clarity(came.get(_wanted(order)))
-                for scope, place in concerns(order, plan):
+        self._seen: dict[Scope, dict[str, ReadingQuality]] = {scope: {} for scope in Scope}
+        for action in plan.stage(StageName.CHECK_PREREQUISITES).actions:
+            if isinstance(action, ob.Observation):
+                clarity = _clarity(came.get(_wanted(action)))
+                for scope, place in concerns(action, plan):
                     there = self._seen[scope]
                     there[place] = max(clarity, there.get(place, clarity))
 
@@ -65,34 +65,36 @@ class Coverage:
             places = {c.name: places[c.name] for c in clusters if c.storage_markers is not None}
         return tuple(places)
 
-    def is_blind(self, check: Check, place: str) -> bool:
+    def is_unknown(self, check: Check, place: str) -> bool:
         """Whether nobody can tell that the check holds there, although nothing was found."""
-        clarity = self._seen[check.scope].get(place, Clarity.CLEAR)
-        worst = Clarity.TROUBLED if check.name in REACHES else Clarity.CLEAR
+        clarity = self._seen[check.scope].get(place, ReadingQuality.COMPLETE)
+        worst = (
+            ReadingQuality.PARTIAL if check.name in REACHABILITY_CHECKS else ReadingQuality.COMPLETE
+        )
         return clarity > worst
 
 
-def concerns(order: ob.Observation, plan: Plan) -> Iterator[Place]:
+def concerns(action: ob.Observation, plan: Plan) -> Iterator[Place]:
     """Yield what the checks of which scopes learn from an order, and where."""
-    match order:
+    match action:
         case ob.ObserveNode():
-            yield from _node(order.node, plan)
+            yield from _node(action.node, plan)
         case ob.ObserveCluster():
-            yield from _cluster(order.node, plan)
+            yield from _cluster(action.node, plan)
         case ob.CompareConfiguration():
-            yield Scope.TARGET, order.target
+            yield Scope.TARGET, action.target
         case ob.CompareStorage():
-            yield from product((Scope.CLUSTERS,), (order.source, order.target))
+            yield from product((Scope.CLUSTERS,), (action.source, action.target))
         case ob.TryLogin():
-            yield Scope.TARGET_FRONT, order.node
+            yield Scope.TARGET_FRONT, action.node
         case ob.ObserveReplication():
-            yield from _link(order.link, plan)
+            yield from _link(action.link, plan)
         case ob.ObserveTraffic():
-            yield from _host(order.host, plan)
+            yield from _host(action.host, plan)
         case ob.ObserveTemporal():
-            yield Scope.ESTATE, order.estate
+            yield Scope.ESTATE, action.estate
         case _:
-            assert_never(order)
+            assert_never(action)
 
 
 def _node(name: str, plan: Plan) -> Iterator[Place]:
@@ -126,8 +128,8 @@ def _host(name: str, plan: Plan) -> Iterator[Place]:
         yield Scope.CONFIGURED_HOSTS, name
 
 
-def _wanted(order: ob.Observation) -> Sequence[str]:
-    return _BRINGS[type(order)], order.place, order.subject
+def _wanted(action: ob.Observation) -> Sequence[str]:
+    return _BRINGS[type(action)], action.place, action.subject
 
 
 def _key(reading: Reading) -> Sequence[str]:
@@ -135,10 +137,10 @@ def _key(reading: Reading) -> Sequence[str]:
     return reading.kind, reading.place, protocol
 
 
-def _clarity(reading: Reading | None) -> Clarity:
+def _clarity(reading: Reading | None) -> ReadingQuality:
     if reading is None:
-        return Clarity.MISSING
-    return Clarity.TROUBLED if reading.trouble else Clarity.CLEAR
+        return ReadingQuality.MISSING
+    return ReadingQuality.PARTIAL if reading.error else ReadingQuality.COMPLETE
 
 
 _BRINGS: dict[type[ob.Observation], str] = {

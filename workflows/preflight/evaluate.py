@@ -10,7 +10,7 @@ from workflows.model.checks import Severity, check_of
 from workflows.model.estate import Estate
 from workflows.model.observations import Reading
 from workflows.model.results import Finding
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import recognise
 from workflows.planning.plan import Plan
 from workflows.preflight.context import Seen
@@ -33,7 +33,7 @@ def objections(
     plan: Plan,
     readings: Sequence[Reading],
     now: datetime,
-    begun: frozenset[Slug] = frozenset(),
+    begun: frozenset[StageName] = frozenset(),
     also: Iterable[Finding] = (),
 ) -> tuple[Finding, ...]:
     """Everything that speaks against going on, given which stages have begun.
@@ -43,7 +43,7 @@ def objections(
     seen = Seen(plan, tuple(readings), begun)
     found = chain(
         also,
-        chain.from_iterable(reading.trouble for reading in readings),
+        chain.from_iterable(reading.error for reading in readings),
         chain.from_iterable(objects(seen) for objects in PREREQUISITES),
         cooled_down(seen, now),
     )

@@ -113,15 +113,15 @@ def _headroom(seen: Seen, reading: ReplicationReading) -> Iterator[Finding]:
             advice="a suspended link fills the disk; say how much of it may be used",
         )
         return
-    patience = seen.estate.timing.patience.total_seconds()
-    needed = (instance.wal_rate or 0) * patience
+    drain_timeout = seen.estate.timing.drain_timeout.total_seconds()
+    needed = (instance.wal_rate or 0) * drain_timeout
     if room < needed or room <= 0:
         yield finding(
             "wal_headroom_low",
             database.name,
             seen=f"room for {room / MEBIBYTE:.0f} MiB of WAL",
-            expected=f"{needed / MEBIBYTE:.0f} MiB: what is written during the patience",
-            advice="raise max_slot_wal_keep_size and the disk, or shorten timing.patience",
+            expected=f"{needed / MEBIBYTE:.0f} MiB: what is written during the drain timeout",
+            advice="raise max_slot_wal_keep_size and the disk, or shorten timing.drain_timeout",
         )
 
 

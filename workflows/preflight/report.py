@@ -17,18 +17,18 @@ from workflows.planning.plan import Plan
 from workflows.preflight.coverage import Coverage
 
 
-class Standing(StrEnum):
+class CheckStatus(StrEnum):
     """What a check came to at one place."""
 
-    HOLDS = "holds"
-    FAILS = "fails"
+    PASSED = "passed"
+    FAILED = "failed"
     UNKNOWN = "unknown"
     """Nobody could look, so nobody knows."""
     ACCEPTED = "accepted"
     """It fails, and someone said with a reason that it may."""
 
 
-class Checked(Value):
+class CheckResult(Value):
     """One check, and what it came to at each place that it looks at."""
 
     name: str
@@ -37,7 +37,7 @@ class Checked(Value):
     """The estate's own, where it says so."""
     adjusted: str = ""
     """Why the severity is another one than elsewhere."""
-    places: dict[str, Standing] = {}
+    places: dict[str, CheckStatus] = {}
 
     @property
     def is_made(self) -> bool:
@@ -45,10 +45,12 @@ class Checked(Value):
         return bool(self.places) or check_of(self.name).scope is Scope.EVERYWHERE
 
     @property
-    def worst(self) -> Standing:
+    def worst(self) -> CheckStatus:
         """What it came to in all."""
         there = set(self.places.values())
-        return next((s for s in (Standing.FAILS, Standing.UNKNOWN) if s in there), Standing.HOLDS)
+        return next(
+            (s for s in (CheckStatus.FAILED, CheckStatus.UNKNOWN) if s in there), CheckStatus.PASSED
+        )
 
 
 class Score(Value):
@@ -86,13 +88,13 @@ class Direction(Value):
     target: str
 
 
-class Verdict(Direction):
+class ReadinessReport(Direction):
     """The result of a Readiness workflow."""
 
     ready: bool
     """Whether nothing blocks a switchover that was not accepted."""
     score: Score
-    checks: tuple[Checked, ...]
+    checks: tuple[CheckResult, ...]
     findings: tuple[Finding, ...]
     accepted: dict[str, str] = {}
     """Findings that may stand, each with the reason that someone gave."""
@@ -113,7 +115,7 @@ def checked(
     readings: Sequence[Reading],
     findings: Iterable[Finding],
     accepted: Mapping[str, str],
-) -> tuple[Checked, ...]:
+) -> tuple[CheckResult, ...]:
     """Say of every check what it came to, wherever it looks and wherever something was found."""
     coverage = Coverage(plan, readings)
     found: dict[str, list[str]] = {}
@@ -123,26 +125,26 @@ def checked(
     for check in CHECKS:
         fails = found.get(check.name, [])
         stands = check.acceptable and check.name in accepted
-        bad = Standing.ACCEPTED if stands else Standing.FAILS
+        bad = CheckStatus.ACCEPTED if stands else CheckStatus.FAILED
         standings = {
-            place: Standing.UNKNOWN if coverage.is_blind(check, place) else Standing.HOLDS
+            place: CheckStatus.UNKNOWN if coverage.is_unknown(check, place) else CheckStatus.PASSED
             for place in coverage.places(check)
         }
         rows.append(_row(check, plan, {**standings, **dict.fromkeys(fails, bad)}))
     return tuple(rows)
 
 
-def scored(checks: Iterable[Checked]) -> Score:
+def scored(checks: Iterable[CheckResult]) -> Score:
     """Count what the checks came to."""
     made = [one.worst for one in checks if one.is_made]
     return Score(
         checks=len(made),
-        hold=made.count(Standing.HOLDS),
-        unknown=made.count(Standing.UNKNOWN),
+        hold=made.count(CheckStatus.PASSED),
+        unknown=made.count(CheckStatus.UNKNOWN),
     )
 
 
-def compared(findings: Iterable[Finding], last: Verdict | None) -> Changed:
+def compared(findings: Iterable[Finding], last: ReadinessReport | None) -> Changed:
     """Say what was not found last time, and what was."""
     if last is None:
         return Changed()
@@ -154,17 +156,17 @@ def compared(findings: Iterable[Finding], last: Verdict | None) -> Changed:
     )
 
 
-def remembered(given: object) -> Verdict | None:
+def remembered(given: object) -> ReadinessReport | None:
     """Return a verdict that Temporal has kept; None where it is of a version that differs."""
     try:
-        return Verdict.model_validate_json(json.dumps(given))
+        return ReadinessReport.model_validate_json(json.dumps(given))
     except (ValidationError, TypeError):
         return None
 
 
-def _row(check: Check, plan: Plan, places: dict[str, Standing]) -> Checked:
+def _row(check: Check, plan: Plan, places: dict[str, CheckStatus]) -> CheckResult:
     adjusted = plan.estate.checks.get(check.name)
-    return Checked(
+    return CheckResult(
         name=check.name,
         title=check.title,
         severity=adjusted.severity if adjusted else check.severity,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from workflows.model.estate import Cluster, Kind, Protocol
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Finding, Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.preflight.context import Seen, finding
 
 SHORTEST_GRACE = 60
@@ -34,7 +34,7 @@ def _protocol_servers_run(seen: Seen, cluster: Cluster, role: str) -> Iterator[F
 
 def source_protocol_servers(seen: Seen) -> Iterator[Finding]:
     """The source serves what the estate says, until it drains."""
-    if Slug.DRAIN_PROTOCOL_SERVERS in seen.begun:
+    if StageName.DRAIN_PROTOCOL_SERVERS in seen.begun:
         return iter(())
     return _protocol_servers_run(seen, seen.source, "source")
 
@@ -136,7 +136,7 @@ def unreadable_services(seen: Seen) -> Iterator[Finding]:
                 yield finding(
                     "service_unreadable",
                     node.name,
-                    seen=f"{service}: {reading.words.get(service, 'no answer')!r}",
+                    seen=f"{service}: {reading.texts.get(service, 'no answer')!r}",
                     expected="a status that is known",
                     advice="ask the node by hand; report the words if they are the vendor's",
                 )

@@ -162,13 +162,13 @@ def _configured(seen: Seen, place: str, facts: BalancerFacts) -> Iterator[Findin
             expected="no stick table that outlives the redirect",
             advice="pinned clients stay on the source until their entry expires; shorten it",
         )
-    patience = seen.estate.timing.patience
-    if facts.hard_stop_after is not None and facts.hard_stop_after < patience:
+    drain_timeout = seen.estate.timing.drain_timeout
+    if facts.hard_stop_after is not None and facts.hard_stop_after < drain_timeout:
         yield finding(
             "hard_stop_after_short",
             place,
             seen=f"hard-stop-after {_told(facts.hard_stop_after)}",
-            expected=f"none, or at least the patience of {_told(patience)}",
+            expected=f"none, or at least the drain timeout of {_told(drain_timeout)}",
             advice="a reload would cut the transfers that the drain waits for; raise it",
         )
 

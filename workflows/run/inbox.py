@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from workflows.errors import BadInput
 from workflows.model.decisions import VERBS, Verb, Way, missing
-from workflows.model.progress import Fault, Said, Step
+from workflows.model.progress import Failure, OperatorMessage, Status
 from workflows.model.request import Decision, parse_decision
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.run.progress_tracker import Board
+from workflows.run.progress_tracker import ProgressTracker
 from workflows.run.validation import objection
 
-MOST_SAID = 500
+MAX_MESSAGES = 500
 """So many messages are kept; what is over is counted by Temporal's history alone."""
 
 
@@ -24,52 +24,52 @@ MOST_SAID = 500
 class Question:
     """What the run asks of someone, until it is answered."""
 
-    stage: Slug
+    stage: StageName
     verbs: tuple[Verb, ...]
-    faults: tuple[Fault, ...] = ()
+    failures: tuple[Failure, ...] = ()
     answers: list[tuple[Verb, Decision]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Leaving:
+class ExitRequest:
     """Someone wants the run to go no further."""
 
     kind: Literal["roll_back", "abort", "cancel"]
     decision: Decision
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """Who did what, and why."""
         did = {"roll_back": "rolled it back", "abort": "aborted", "cancel": "cancelled"}[self.kind]
         return f"{self.decision.by or 'someone'} {did}: {self.decision.reason}"
 
 
-class Desk:
+class Inbox:
     """Takes messages at any moment of a run, even before it has a plan."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self.plan: Plan | None = None
-        self._board: Board | None = None
-        self._approvals: dict[Slug, list[str]] = {}
-        self._answered: set[Slug] = set()
-        self._rejections: dict[Slug, Decision] = {}
+        self._tracker: ProgressTracker | None = None
+        self._approvals: dict[StageName, list[str]] = {}
+        self._answered: set[StageName] = set()
+        self._rejections: dict[StageName, Decision] = {}
         self._early: list[tuple[Verb, Sequence[Any], Way]] = []
         self.questions: list[Question] = []
-        self._waits: dict[tuple[Slug, str], Decision | None] = {}
+        self._waits: dict[tuple[StageName, str], Decision | None] = {}
         """Waits for clients that are open, by stage and place, and who forced them."""
         self._extensions: list[Decision] = []
         self._skips: list[Decision] = []
         self._paused_since: datetime | None = None
         self._paused_before = timedelta()
         self.rolling_back = False
-        self.leaving: Leaving | None = None
+        self.leaving: ExitRequest | None = None
         self.cancelled = False
-        self.said: list[Said] = []
+        self.messages: list[OperatorMessage] = []
 
-    def open(self, plan: Plan, board: Board) -> None:
+    def open(self, plan: Plan, tracker: ProgressTracker) -> None:
         """From now on the desk knows which gates there are; what came earlier counts now."""
-        self.plan, self._board = plan, board
+        self.plan, self._tracker = plan, tracker
         for verb, given, way in self._early:
             self.take(verb, given, way)
 
@@ -90,19 +90,19 @@ class Desk:
             self._early.append((verb, given, way))
             return "noted; it counts as soon as the plan is there"
         decision = parse_decision(given)
-        words, counted = self._count(verb, decision)
-        return self._record(verb, decision, way, words, counted=counted)
+        message, counted = self._count(verb, decision)
+        return self._record(verb, decision, way, message, counted=counted)
 
-    def note_unknown(self, name: str) -> None:
+    def record_unknown(self, name: str) -> None:
         """Record a message whose name nobody knows."""
-        words = f"unknown signal; known are {', '.join(VERBS)}"
-        self._record(name[:100], Decision(), "signal", words, counted=False)
+        message = f"unknown signal; known are {', '.join(VERBS)}"
+        self._record(name[:100], Decision(), "signal", message, counted=False)
 
     def cancel(self) -> None:
         """Temporal was asked to cancel the run: that is the wish of nobody we know."""
         self.cancelled = True
         decision = Decision(by="temporal", reason="cancellation requested")
-        self.leaving = self.leaving or Leaving("cancel", decision)
+        self.leaving = self.leaving or ExitRequest("cancel", decision)
         self._go_on()
 
     def turned_back(self) -> None:
@@ -111,19 +111,19 @@ class Desk:
 
     # What the run asks the desk
 
-    def is_open(self, gate: Slug) -> bool:
+    def is_open(self, gate: StageName) -> bool:
         """Whether enough people have approved; closed for good once it was answered."""
         return gate in self._answered
 
-    def rejection(self, gate: Slug) -> Decision | None:
+    def rejection(self, gate: StageName) -> Decision | None:
         """Who refused a gate, and why; None where nobody did."""
         return self._rejections.get(gate)
 
-    def forget_rejection(self, gate: Slug) -> None:
+    def forget_rejection(self, gate: StageName) -> None:
         """Someone wants the gate to be asked again."""
         self._rejections.pop(gate, None)
 
-    def approved_by(self, gate: Slug) -> tuple[str, ...]:
+    def approved_by(self, gate: StageName) -> tuple[str, ...]:
         """Who has approved a gate so far."""
         return tuple(self._approvals.get(gate, ()))
 
@@ -146,27 +146,27 @@ class Desk:
         """The run waits for that no more."""
         self.questions = [one for one in self.questions if one is not question]
 
-    def watch(self, stage: Slug, places: Sequence[str]) -> None:
+    def watch(self, stage: StageName, places: Sequence[str]) -> None:
         """The run waits for clients at these places, which may be forced."""
         self._waits |= {(stage, place): None for place in places}
 
-    def unwatch(self, stage: Slug, place: str) -> None:
+    def unwatch(self, stage: StageName, place: str) -> None:
         """It waits there no more."""
         self._waits.pop((stage, place), None)
 
-    def waits_in(self, stage: Slug) -> list[str]:
+    def waits_in(self, stage: StageName) -> list[str]:
         """Where clients are waited for in a stage now."""
         return [place for waits, place in self._waits if waits is stage]
 
-    def step(self, stage: Slug) -> Step:
+    def status(self, stage: StageName) -> Status:
         """How far a stage is."""
-        return self._board.step(stage) if self._board else Step.PENDING
+        return self._tracker.status(stage) if self._tracker else Status.PENDING
 
-    def forced(self, stage: Slug, place: str) -> Decision | None:
+    def forced(self, stage: StageName, place: str) -> Decision | None:
         """Who wants a wait to end, and why."""
         return self._waits.get((stage, place))
 
-    def extension(self, stage: Slug, place: str) -> timedelta:
+    def extension(self, stage: StageName, place: str) -> timedelta:
         """How much longer than its patience a wait may take."""
         minutes = (
             one.minutes or 0
@@ -175,7 +175,7 @@ class Desk:
         )
         return timedelta(minutes=sum(minutes))
 
-    def skipped(self, stage: Slug, place: str) -> Decision | None:
+    def skipped(self, stage: StageName, place: str) -> Decision | None:
         """Who wants the orders of a stage, or those for one place, to be left out, and why."""
         for one in self._skips:
             if one.stage is stage and one.node in (None, place):
@@ -213,7 +213,7 @@ class Desk:
                 if stage is decision.stage and decision.node in (None, place):
                     self._waits[stage, place] = forced or decision
         for question in self.questions:
-            places = [fault.place for fault in question.faults]
+            places = [failure.place for failure in question.failures]
             if question.stage is decision.stage and decision.node in (None, *places):
                 question.answers.append((verb, decision))
         if verb == "retry":
@@ -225,15 +225,15 @@ class Desk:
 
     def _approve(self, decision: Decision) -> tuple[str, bool]:
         assert decision.stage is not None  # noqa: S101 - an objection otherwise
-        people = self._approvals.setdefault(decision.stage, [])
+        gates = self._approvals.setdefault(decision.stage, [])
         if decision.stage in self._answered:
             return f"{decision.stage} was approved already; nothing changes", False
-        if decision.by in people:
+        if decision.by in gates:
             return f"{decision.by or 'nobody'} has approved {decision.stage} already", False
-        people.append(decision.by)
+        gates.append(decision.by)
         needed = 1 if self.plan is None else self.plan.approvals.needed
-        if len(people) < needed:
-            return f"{decision.stage} has {len(people)} of {needed} approvals", True
+        if len(gates) < needed:
+            return f"{decision.stage} has {len(gates)} of {needed} approvals", True
         self._answered.add(decision.stage)
         return f"{decision.stage} is approved", True
 
@@ -255,7 +255,7 @@ class Desk:
     def _leave(self, kind: Literal["roll_back", "abort"], decision: Decision) -> tuple[str, bool]:
         if self.leaving is not None and self.leaving.kind == kind:
             return "that is being done already; nothing changes", False
-        self.leaving = Leaving(kind, decision)
+        self.leaving = ExitRequest(kind, decision)
         self._go_on()
         what = "is taken back" if kind == "roll_back" else "ends, with nothing undone,"
         return f"the run {what} from the next boundary between effects on", True
@@ -263,7 +263,7 @@ class Desk:
     def _record(
         self, verb: str, decision: Decision, way: Way, effect: str, *, counted: bool
     ) -> str:
-        said = Said(
+        messages = OperatorMessage(
             at=self._now(),
             verb=verb,
             way=way,
@@ -274,8 +274,8 @@ class Desk:
             effect=effect,
             counted=counted,
         )
-        if len(self.said) < MOST_SAID:
-            self.said.append(said)
+        if len(self.messages) < MAX_MESSAGES:
+            self.messages.append(messages)
         return effect
 
 

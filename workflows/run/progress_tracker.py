@@ -6,25 +6,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from workflows.model.actions.change import WAITS, Order, activity_id
+from workflows.model.actions.change import WAITS, Action, activity_id
 from workflows.model.progress import (
-    Fault,
-    OrderProgress,
+    ActionProgress,
+    Failure,
     Progress,
-    RunState,
+    RunStatus,
     StageOutcome,
     StageProgress,
-    Step,
+    Status,
     Waiting,
 )
 from workflows.model.results import Finding, Report
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, Stage, Wave
 
-OVER = (Step.DONE, Step.LEFT_OUT)
+OVER = (Status.DONE, Status.SKIPPED)
 
 
-class Board:
+class ProgressTracker:
     """Keeps every order's and stage's progress, and the clocks of working time."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Board:
         self._worked: dict[str, timedelta] = {}
         self._entered: list[Stage] = []
         self._waiting: list[Waiting] = []
-        self._faults: dict[str, list[Fault]] = {}
+        self._failures: dict[str, list[Failure]] = {}
         self._add(plan.stages)
         self.drained = timedelta()
 
@@ -64,18 +64,18 @@ class Board:
             }
         )
 
-    def step(self, slug: Slug) -> Step:
+    def status(self, name: StageName) -> Status:
         """How far a stage of the plan is."""
-        return self._stages[slug.value].step
+        return self._stages[name.value].status
 
     def is_over(self, stage: Stage) -> bool:
         """Whether every order of the stage has ended, or was left out."""
-        return self._stages[stage.name].step in OVER
+        return self._stages[stage.key].status in OVER
 
     def turn_back(self, stages: tuple[Stage, ...]) -> None:
         """From now on the run is taken back: what was under way goes no further."""
         self._end_all()
-        self._undo = [stage.name for stage in stages]
+        self._undo = [stage.key for stage in stages]
         self._rolling_back = True
         self._add(stages)
         self._show()
@@ -87,24 +87,24 @@ class Board:
 
     def work(self, stage: Stage) -> None:
         """Orders of the stage begin, or go on after a wait for someone."""
-        if not self._workers[stage.name]:
-            self._since[stage.name] = self._now()
-        self._workers[stage.name] += 1
-        self._set_step(stage, Step.RUNNING)
+        if not self._workers[stage.key]:
+            self._since[stage.key] = self._now()
+        self._workers[stage.key] += 1
+        self._set_status(stage, Status.RUNNING)
 
     def rest(self, stage: Stage) -> None:
         """Orders of the stage wait for someone."""
-        self._workers[stage.name] -= 1
-        if not self._workers[stage.name]:
-            self._stop_clock(stage.name)
+        self._workers[stage.key] -= 1
+        if not self._workers[stage.key]:
+            self._stop_clock(stage.key)
 
     def finish(self, stage: Stage) -> None:
         """This chain has no more orders of the stage; perhaps another has."""
         self.rest(stage)
-        orders = self._stages[stage.name].orders
-        if all(order.step in OVER for order in orders):
-            none_done = orders and all(order.step is Step.LEFT_OUT for order in orders)
-            self._set_step(stage, Step.LEFT_OUT if none_done else Step.DONE)
+        actions = self._stages[stage.key].actions
+        if all(action.status in OVER for action in actions):
+            none_done = actions and all(action.status is Status.SKIPPED for action in actions)
+            self._set_status(stage, Status.SKIPPED if none_done else Status.DONE)
 
     def leave(self, stage: Stage) -> None:
         """The run turns away from a stage."""
@@ -114,7 +114,7 @@ class Board:
     def wait(self, stage: Stage, waiting: Waiting) -> None:
         """The run begins to wait for someone."""
         self._waiting.append(waiting)
-        self._set_step(stage, Step.WAITING)
+        self._set_status(stage, Status.WAITING)
 
     def answered(self, waiting: Waiting) -> None:
         """That wait is over."""
@@ -129,38 +129,42 @@ class Board:
             self._show()
         return fresh
 
-    def begin(self, stage: Stage, order: Order, round_: int) -> None:
+    def begin(self, stage: Stage, action: Action, round_: int) -> None:
         """An order is being carried out."""
         self._set_order(
-            stage, order, step=Step.RUNNING, round=round_, activity_id=activity_id(order, round_)
+            stage,
+            action,
+            status=Status.RUNNING,
+            round=round_,
+            activity_id=activity_id(action, round_),
         )
 
-    def done(self, stage: Stage, order: Order, report: Report) -> None:
+    def done(self, stage: Stage, action: Action, report: Report) -> None:
         """An order ended well."""
-        self._set_order(stage, order, step=Step.DONE, report=report, fault=None)
+        self._set_order(stage, action, status=Status.DONE, report=report, failure=None)
 
-    def failed(self, stage: Stage, order: Order, fault: Fault) -> None:
+    def failed(self, stage: Stage, action: Action, failure: Failure) -> None:
         """An order did not end well."""
-        self._faults.setdefault(stage.name, []).append(fault)
-        self._set_order(stage, order, step=Step.FAULT, fault=fault)
+        self._failures.setdefault(stage.key, []).append(failure)
+        self._set_order(stage, action, status=Status.FAILED, failure=failure)
 
-    def leave_out(self, stage: Stage, order: Order) -> None:
+    def leave_out(self, stage: Stage, action: Action) -> None:
         """An order is not done, since someone said so; what failed of it stays in the record."""
-        self._set_order(stage, order, step=Step.LEFT_OUT, fault=None)
+        self._set_order(stage, action, status=Status.SKIPPED, failure=None)
 
     def add_findings(self, findings: tuple[Finding, ...]) -> None:
         """Something was found that the operator should know."""
         fresh = tuple(f for f in findings if f not in self._progress.findings)
         self._update(findings=self._progress.findings + fresh)
 
-    def add_exception(self, words: str) -> None:
+    def add_exception(self, message: str) -> None:
         """Someone weakened the promise; the outcome says so."""
-        if words not in self._progress.exceptions:
-            self._update(exceptions=(*self._progress.exceptions, words))
+        if message not in self._progress.exceptions:
+            self._update(exceptions=(*self._progress.exceptions, message))
 
     def waited_out(self, wave: Wave, since: datetime) -> None:
         """A wave has ended; when it only waited for clients, its time is the drain's."""
-        if wave and all(isinstance(order, WAITS) for order in wave):
+        if wave and all(isinstance(action, WAITS) for action in wave):
             self.drained += self._now() - since
 
     def close(self, outcome: str) -> None:
@@ -173,10 +177,12 @@ class Board:
         return tuple(
             StageOutcome(
                 stage=stage.stage,
-                step=stage.step,
+                status=stage.status,
                 seconds=self._seconds(name),
-                reports=tuple(order.report for order in stage.orders if order.report is not None),
-                faults=tuple(self._faults.get(name, ())),
+                reports=tuple(
+                    action.report for action in stage.actions if action.report is not None
+                ),
+                failures=tuple(self._failures.get(name, ())),
             )
             for name, stage in self._stages.items()
             if (name in self._undo) is undo
@@ -197,41 +203,42 @@ class Board:
     def _seconds(self, name: str) -> float:
         return self._worked.get(name, timedelta()).total_seconds()
 
-    def _state(self) -> RunState:
+    def _state(self) -> RunStatus:
         kinds = {waiting.kind for waiting in self._waiting}
         if "decision" in kinds:
-            return RunState.WAITING_FOR_DECISION
+            return RunStatus.WAITING_FOR_DECISION
         if "approval" in kinds:
-            return RunState.WAITING_FOR_APPROVAL
+            return RunStatus.WAITING_FOR_APPROVAL
         over = self._progress.outcome is not None
-        return RunState.ROLLING_BACK if self._rolling_back and not over else RunState.RUNNING
+        return RunStatus.ROLLING_BACK if self._rolling_back and not over else RunStatus.RUNNING
 
     def _of(self, *, undo: bool) -> tuple[StageProgress, ...]:
         return tuple(s for name, s in self._stages.items() if (name in self._undo) is undo)
 
     def _add(self, stages: Iterable[Stage]) -> None:
-        self._stages |= {stage.name: _pending(stage) for stage in stages}
+        self._stages |= {stage.key: _pending(stage) for stage in stages}
 
     def _show_stage(self) -> None:
         if self._entered:
-            earliest = min(self._entered, key=lambda stage: stage.slug.number)
-            self._update(stage=earliest.slug)
+            earliest = min(self._entered, key=lambda stage: stage.name.number)
+            self._update(stage=earliest.name)
         else:
             self._show()
 
-    def _set_step(self, stage: Stage, step: Step) -> None:
-        over = step in (*OVER, Step.FAULT)
-        seconds = self._seconds(stage.name) if over else None
-        known = self._stages[stage.name]
-        self._stages[stage.name] = known.model_copy(update={"step": step, "seconds": seconds})
+    def _set_status(self, stage: Stage, status: Status) -> None:
+        over = status in (*OVER, Status.FAILED)
+        seconds = self._seconds(stage.key) if over else None
+        known = self._stages[stage.key]
+        self._stages[stage.key] = known.model_copy(update={"status": status, "seconds": seconds})
         self._show()
 
-    def _set_order(self, stage: Stage, order: Order, **changes: object) -> None:
-        known = self._stages[stage.name]
-        orders = tuple(
-            one.model_copy(update=changes) if one.key == order.key else one for one in known.orders
+    def _set_order(self, stage: Stage, action: Action, **changes: object) -> None:
+        known = self._stages[stage.key]
+        actions = tuple(
+            one.model_copy(update=changes) if one.key == action.key else one
+            for one in known.actions
         )
-        self._stages[stage.name] = known.model_copy(update={"orders": orders})
+        self._stages[stage.key] = known.model_copy(update={"actions": actions})
         self._show()
 
     def _update(self, **changes: object) -> None:
@@ -241,25 +248,27 @@ class Board:
 
 def _pending(stage: Stage) -> StageProgress:
     return StageProgress(
-        stage=stage.slug,
-        number=stage.slug.number,
+        stage=stage.name,
+        number=stage.name.number,
         title=stage.title,
         gated=stage.gated,
-        orders=tuple(
-            OrderProgress(key=order.key, place=order.place, words=str(order))
-            for order in stage.orders
+        actions=tuple(
+            ActionProgress(key=action.key, place=action.place, message=str(action))
+            for action in stage.actions
         ),
     )
 
 
 def _closed(stage: StageProgress) -> StageProgress:
-    if stage.step in OVER:
+    if stage.status in OVER:
         return stage
-    orders = tuple(
-        order.model_copy(update={"step": Step.LEFT_OUT}) if order.step is Step.PENDING else order
-        for order in stage.orders
+    actions = tuple(
+        action.model_copy(update={"status": Status.SKIPPED})
+        if action.status is Status.PENDING
+        else action
+        for action in stage.actions
     )
     # A stage that only waited at its gate did not fail.
-    none_begun = all(order.step is Step.LEFT_OUT for order in orders)
-    step = Step.LEFT_OUT if none_begun else Step.FAULT
-    return stage.model_copy(update={"step": step, "orders": orders})
+    none_begun = all(action.status is Status.SKIPPED for action in actions)
+    status = Status.SKIPPED if none_begun else Status.FAILED
+    return stage.model_copy(update={"status": status, "actions": actions})

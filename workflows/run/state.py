@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from workflows.model.actions.change import Order
-from workflows.model.stages import POINT_OF_NO_RETURN, Slug
+from workflows.model.actions.change import Action
+from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.planning.plan import Plan, Stage
 from workflows.planning.rollback import Baseline
 
 
 @dataclass
-class Memory:
+class RunState:
     """Everything an undo, a second look and an outcome need to know."""
 
     baseline: Baseline = field(default_factory=Baseline)
-    begun: dict[Slug, list[Order]] = field(default_factory=dict)
+    begun: dict[StageName, list[Action]] = field(default_factory=dict)
     """By stage: effects that were, or may have been, begun, each before it acts."""
     over: set[str] = field(default_factory=set)
     """The names of the stages whose every order has ended."""
-    undoing: set[Slug] = field(default_factory=set)
+    undoing: set[StageName] = field(default_factory=set)
     """Stages whose undo has begun to act."""
     gone: frozenset[str] = frozenset()
     """Source nodes on which nothing ran any more when this run began."""
@@ -31,22 +31,22 @@ class Memory:
     turned_back: str = ""
     """Why the run goes no further, once that is decided."""
 
-    def register(self, stage: Stage, order: Order) -> None:
+    def register(self, stage: Stage, action: Action) -> None:
         """Note an effect before it acts: from now on an undo concerns it."""
         if stage.undo:
-            self.undoing.add(stage.slug)
-        elif order.undo is not None and order not in self.begun.setdefault(stage.slug, []):
-            self.begun[stage.slug].append(order)
+            self.undoing.add(stage.name)
+        elif action.undo is not None and action not in self.begun.setdefault(stage.name, []):
+            self.begun[stage.name].append(action)
 
-    def remember(self, plan: Plan, stages: frozenset[Slug]) -> None:
+    def remember(self, plan: Plan, stages: frozenset[StageName]) -> None:
         """Take what an earlier run began for this run's own."""
-        for slug in stages:
-            self.begun[slug] = [o for o in plan.stage(slug).orders if o.undo is not None]
+        for name in stages:
+            self.begun[name] = [o for o in plan.stage(name).actions if o.undo is not None]
 
-    def begun_any(self, *stages: Slug) -> bool:
+    def begun_any(self, *stages: StageName) -> bool:
         """Whether any of these stages has begun, and not all of them are over."""
-        return any(self.begun.get(slug) for slug in stages) and not all(
-            slug.value in self.over for slug in stages
+        return any(self.begun.get(name) for name in stages) and not all(
+            name.value in self.over for name in stages
         )
 
     @property
@@ -57,9 +57,9 @@ class Memory:
     @property
     def scheduled_somewhere(self) -> bool:
         """Whether scheduling runs on one of the clusters, during a roll-back."""
-        if not self.begun.get(Slug.STOP_SCHEDULING):
+        if not self.begun.get(StageName.STOP_SCHEDULING):
             return True
-        if f"{Slug.STOP_SCHEDULING}.undo" in self.over:
+        if f"{StageName.STOP_SCHEDULING}.undo" in self.over:
             return True
-        started = Slug.START_SCHEDULING.value in self.over
-        return started and Slug.START_SCHEDULING not in self.undoing
+        started = StageName.START_SCHEDULING.value in self.over
+        return started and StageName.START_SCHEDULING not in self.undoing

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from workflows.execution.execution import CHAIN
-from workflows.model.actions.change import LookForOrphans
+from workflows.model.actions.change import FindOrphanedFiles
 from workflows.model.base import Value
-from workflows.model.progress import OrderProgress, Progress, StageProgress, Step
-from workflows.model.stages import Slug
+from workflows.model.progress import ActionProgress, Progress, StageProgress, Status
+from workflows.model.stages import StageName
 
-OVER = (Step.DONE, Step.LEFT_OUT)
+OVER = (Status.DONE, Status.SKIPPED)
 
-AFTERWARDS = LookForOrphans.model_fields["kind"].default
+AFTERWARDS = FindOrphanedFiles.model_fields["kind"].default
 """What belongs to a stage of the chains, and is done once all of them have ended."""
 
 
 class Link(Value):
     """One stage, as far as one node is concerned."""
 
-    stage: Slug
-    step: Step
+    stage: StageName
+    status: Status
     done: int
-    orders: int
+    actions: int
 
 
 class Chain(Value):
@@ -38,31 +38,31 @@ def chains(progress: Progress) -> tuple[Chain, ...]:
     if progress.variant != "by_node":
         return ()
     stages = [stage for stage in progress.stages if stage.stage in CHAIN]
-    places = dict.fromkeys(order.place for stage in stages for order in stage.orders)
+    places = dict.fromkeys(action.place for stage in stages for action in stage.actions)
     every = [
         Chain(node=place, links=tuple(_link(stage, place) for stage in stages)) for place in places
     ]
-    return tuple(sorted(every, key=lambda chain: bool(chain.links[0].orders)))
+    return tuple(sorted(every, key=lambda chain: bool(chain.links[0].actions)))
 
 
 def _link(stage: StageProgress, place: str) -> Link:
-    orders = [
-        order
-        for order in stage.orders
-        if order.place == place and not order.key.startswith(f"{AFTERWARDS}.")
+    actions = [
+        action
+        for action in stage.actions
+        if action.place == place and not action.key.startswith(f"{AFTERWARDS}.")
     ]
     return Link(
         stage=stage.stage,
-        step=_step(orders),
-        done=sum(order.step is Step.DONE for order in orders),
-        orders=len(orders),
+        status=_step(actions),
+        done=sum(action.status is Status.DONE for action in actions),
+        actions=len(actions),
     )
 
 
-def _step(orders: Iterable[OrderProgress]) -> Step:
-    steps = {order.step for order in orders}
-    if Step.FAULT in steps:
-        return Step.FAULT
+def _step(actions: Iterable[ActionProgress]) -> Status:
+    steps = {action.status for action in actions}
+    if Status.FAILED in steps:
+        return Status.FAILED
     if steps <= {*OVER}:
-        return Step.DONE if Step.DONE in steps else Step.LEFT_OUT
-    return Step.PENDING if steps == {Step.PENDING} else Step.RUNNING
+        return Status.DONE if Status.DONE in steps else Status.SKIPPED
+    return Status.PENDING if steps == {Status.PENDING} else Status.RUNNING

@@ -8,20 +8,20 @@ from collections.abc import Iterable, Iterator
 
 from workflows.execution.drain_timeout import whom
 from workflows.execution.execution import CHAIN
-from workflows.model.progress import OrderProgress, Progress, StageProgress, Step, Waiting
+from workflows.model.progress import ActionProgress, Progress, StageProgress, Status, Waiting
 from workflows.views.node_progress import chains
 from workflows.views.suggested_answers import Answer, answers, pause, waits
 
 MARKS = {
-    Step.PENDING: "·",
-    Step.WAITING: "…",
-    Step.RUNNING: "▶",
-    Step.DONE: "✔",
-    Step.FAULT: "✖",
-    Step.LEFT_OUT: "-",
+    Status.PENDING: "·",
+    Status.WAITING: "…",
+    Status.RUNNING: "▶",
+    Status.DONE: "✔",
+    Status.FAILED: "✖",
+    Status.SKIPPED: "-",
 }
 
-MOST_SAID = 5
+MAX_MESSAGES = 5
 
 
 def details(progress: Progress) -> str:
@@ -50,9 +50,9 @@ def at_work(progress: Progress) -> tuple[StageProgress, ...]:
     """Return every stage that is under way: of a roll-back, only what takes back."""
     if progress.outcome is not None:
         return ()
-    under_way = (Step.RUNNING, Step.WAITING, Step.FAULT)
+    under_way = (Status.RUNNING, Status.WAITING, Status.FAILED)
     stages = progress.undo or progress.stages
-    return tuple(stage for stage in stages if stage.step in under_way)
+    return tuple(stage for stage in stages if stage.status in under_way)
 
 
 def plain(text: str) -> str:
@@ -63,22 +63,24 @@ def plain(text: str) -> str:
 
 
 def _paused(progress: Progress) -> list[str]:
-    said = pause(progress)
-    if said is None:
+    messages = pause(progress)
+    if messages is None:
         return []
-    why = f" ({plain(said.reason)})" if said.reason else ""
-    words = f"Paused by {plain(said.by) or 'someone'} at {said.at:%Y-%m-%d %H:%M:%S} UTC{why}"
-    return [words, "", "Go on with", "", _item(progress, ("resume", {"by": "..."}))]
+    why = f" ({plain(messages.reason)})" if messages.reason else ""
+    message = (
+        f"Paused by {plain(messages.by) or 'someone'} at {messages.at:%Y-%m-%d %H:%M:%S} UTC{why}"
+    )
+    return [message, "", "Go on with", "", _item(progress, ("resume", {"by": "..."}))]
 
 
 def _waiting(progress: Progress, waiting: Waiting) -> list[str]:
     approved = ", ".join(map(plain, waiting.approved_by))
-    lines = [f"Waits since {waiting.since:%Y-%m-%d %H:%M:%S} UTC: {plain(waiting.words)}"]
+    lines = [f"Waits since {waiting.since:%Y-%m-%d %H:%M:%S} UTC: {plain(waiting.message)}"]
     if approved:
         lines += ["", f"Approved so far by {approved}"]
-    if waiting.left:
+    if waiting.remaining:
         lines += ["", "Still there when it asked", ""]
-        lines += [f"- {plain(whom(left))}" for left in waiting.left]
+        lines += [f"- {plain(whom(remaining))}" for remaining in waiting.remaining]
     lines += ["", "Answer with one of", ""]
     return lines + [_item(progress, answer) for answer in answers(waiting)]
 
@@ -101,12 +103,12 @@ def _table(title: str, stages: Iterable[StageProgress]) -> list[str]:
 
 def _row(stage: StageProgress) -> str:
     """One row; few columns, since the Web UI leaves no space between them."""
-    done = sum(order.step is Step.DONE for order in stage.orders)
+    done = sum(action.status is Status.DONE for action in stage.actions)
     gate = ", gated" if stage.gated else ""
     seconds = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
     return (
-        f"| {MARKS[stage.step]} | {stage.number} `{stage.stage}`{gate} | "
-        f"{done} of {len(stage.orders)}{seconds} |"
+        f"| {MARKS[stage.status]} | {stage.number} `{stage.stage}`{gate} | "
+        f"{done} of {len(stage.actions)}{seconds} |"
     )
 
 
@@ -114,7 +116,7 @@ def _chains(progress: Progress) -> list[str]:
     rows = [
         f"| {plain(chain.node)} | "
         + " | ".join(
-            f"{MARKS[link.step]} {link.done} of {link.orders}" if link.orders else ""
+            f"{MARKS[link.status]} {link.done} of {link.actions}" if link.actions else ""
             for link in chain.links
         )
         + " |"
@@ -122,23 +124,27 @@ def _chains(progress: Progress) -> list[str]:
     ]
     if not rows:
         return []
-    stages = " | ".join(f"{slug.number} `{slug}`" for slug in CHAIN)
+    stages = " | ".join(f"{name.number} `{name}`" for name in CHAIN)
     return [f"| node | {stages} |", "|---" * (len(CHAIN) + 1) + "|", *rows]
 
 
 def _orders(stage: StageProgress) -> list[str]:
-    return [f"**{stage.number} {stage.title}**", "", *map(_order, stage.orders)]
+    return [f"**{stage.number} {stage.title}**", "", *map(_order, stage.actions)]
 
 
-def _order(order: OrderProgress) -> str:
-    fault = "" if order.fault is None else f": {order.fault.kind}: {plain(order.fault.words)}"
-    skipped = " (left out)" if order.step is Step.LEFT_OUT else ""
-    return f"- {MARKS[order.step]} {plain(order.words)}{skipped}{fault}"
+def _order(action: ActionProgress) -> str:
+    failure = (
+        ""
+        if action.failure is None
+        else f": {action.failure.kind}: {plain(action.failure.message)}"
+    )
+    skipped = " (left out)" if action.status is Status.SKIPPED else ""
+    return f"- {MARKS[action.status]} {plain(action.message)}{skipped}{failure}"
 
 
 def _said(progress: Progress, *, counted: bool) -> Iterator[str]:
-    said = [one for one in progress.said if one.counted is counted]
-    for one in said[-MOST_SAID:]:
+    messages = [one for one in progress.messages if one.counted is counted]
+    for one in messages[-MAX_MESSAGES:]:
         about = plain(" ".join(filter(None, (one.verb, one.stage, one.node))))
         by = f" by {plain(one.by)}" if one.by else ""
         why = f" ({plain(one.reason)})" if one.reason else ""

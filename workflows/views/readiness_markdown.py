@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from workflows.model.results import Finding
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.preflight.groups import areas
-from workflows.preflight.report import Checked, Mark, Standing, Verdict
+from workflows.preflight.report import CheckResult, CheckStatus, Mark, ReadinessReport
 from workflows.views.progress_markdown import plain
 
 SIGNS = {
-    Standing.HOLDS: "✔",
-    Standing.FAILS: "✖",
-    Standing.UNKNOWN: "?",
-    Standing.ACCEPTED: "!",
+    CheckStatus.PASSED: "✔",
+    CheckStatus.FAILED: "✖",
+    CheckStatus.UNKNOWN: "?",
+    CheckStatus.ACCEPTED: "!",
 }
 NOWHERE = "·"
 """The sign of a check that has no place to look at on this estate."""
@@ -25,13 +25,13 @@ MOST_PLACES = 6
 
 def waiting_details(plan: Plan) -> str:
     """Say what is being looked at, before anything is known."""
-    orders = plan.stage(Slug.CHECK_PREREQUISITES).orders
+    actions = plan.stage(StageName.CHECK_PREREQUISITES).actions
     return (
-        f"**{_title(plan.estate.name, plan.source, plan.target)}: {len(orders)} looks under way**"
+        f"**{_title(plan.estate.name, plan.source, plan.target)}: {len(actions)} looks under way**"
     )
 
 
-def verdict_details(verdict: Verdict) -> str:
+def verdict_details(verdict: ReadinessReport) -> str:
     """Return the verdict: the findings first, then every check."""
     sections = (
         [f"**{_title(verdict.estate, verdict.source, verdict.target)}: {summary(verdict)}**"],
@@ -42,7 +42,7 @@ def verdict_details(verdict: Verdict) -> str:
     return "\n\n".join("\n".join(section) for section in sections if section)
 
 
-def summary(verdict: Verdict) -> str:
+def summary(verdict: ReadinessReport) -> str:
     """Say in one line what came out."""
     score = verdict.score
     ready = "ready" if verdict.ready else "not ready"
@@ -50,15 +50,17 @@ def summary(verdict: Verdict) -> str:
     return f"{ready}, {score.hold} of {score.checks} checks hold{unknown}"
 
 
-def sign(one: Checked) -> str:
+def sign(one: CheckResult) -> str:
     """Return the sign that stands for a check in all."""
     if not one.places:
         return NOWHERE
-    accepted = Standing.ACCEPTED in one.places.values()
-    return SIGNS[Standing.ACCEPTED if accepted and one.worst is Standing.HOLDS else one.worst]
+    accepted = CheckStatus.ACCEPTED in one.places.values()
+    return SIGNS[
+        CheckStatus.ACCEPTED if accepted and one.worst is CheckStatus.PASSED else one.worst
+    ]
 
 
-def changes(verdict: Verdict) -> Iterator[str]:
+def changes(verdict: ReadinessReport) -> Iterator[str]:
     """Say what is otherwise than last time, line by line."""
     changed = verdict.changed
     if changed.since is None:
@@ -81,7 +83,7 @@ def _listed(marks: Iterable[Mark]) -> str:
     return ", ".join(f"{mark.name} on {mark.place}" for mark in marks)
 
 
-def _changed(verdict: Verdict) -> list[str]:
+def _changed(verdict: ReadinessReport) -> list[str]:
     return [f"- {plain(line)}" for line in changes(verdict)]
 
 
@@ -95,15 +97,15 @@ def _findings(findings: Iterable[Finding]) -> list[str]:
     return [*head, *rows] if rows else []
 
 
-def _checks(verdict: Verdict) -> Iterator[list[str]]:
+def _checks(verdict: ReadinessReport) -> Iterator[list[str]]:
     rows = {one.name: one for one in verdict.checks}
     for heading, checks in areas():
         some = [_row(rows[check.name]) for check in checks if check.name in rows]
         yield [f"**{heading}**", "", "| | check | where |", "|---|---|---|", *some]
 
 
-def _row(one: Checked) -> str:
-    bad = [f"{SIGNS[s]} {plain(p)}" for p, s in one.places.items() if s is not Standing.HOLDS]
+def _row(one: CheckResult) -> str:
+    bad = [f"{SIGNS[s]} {plain(p)}" for p, s in one.places.items() if s is not CheckStatus.PASSED]
     more = f" and {len(bad) - MOST_PLACES} more" if len(bad) > MOST_PLACES else ""
     where = ", ".join(bad[:MOST_PLACES]) + more if bad else _places(len(one.places))
     return f"| {sign(one)} | {plain(one.title)} | {where} |"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE
-from workflows.model.progress import Progress, RunState, Said, Waiting
+from workflows.model.progress import OperatorMessage, Progress, RunStatus, Waiting
 
 Answer = tuple[str, dict[str, str | int]]
 """A verb, and the payload to send with it."""
@@ -42,9 +42,13 @@ def _of(waiting: Waiting, verb: str) -> tuple[Answer, ...]:
     return ((verb, {**payload, **rest}),)
 
 
-def pause(progress: Progress) -> Said | None:
+def pause(progress: Progress) -> OperatorMessage | None:
     """Who paused the run, and when; None where it is not paused."""
-    if progress.state is not RunState.PAUSED:
+    if progress.state is not RunStatus.PAUSED:
         return None
-    pauses = (said for said in reversed(progress.said) if said.verb == "pause" and said.counted)
+    pauses = (
+        messages
+        for messages in reversed(progress.messages)
+        if messages.verb == "pause" and messages.counted
+    )
     return next(pauses, None)

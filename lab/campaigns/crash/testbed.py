@@ -28,7 +28,7 @@ SHORT = {
     "grace": 8,
     "storage_delay": 0.5,
     # Of the time for a statement's attempt, which nobody retries before it is over.
-    "replication_patience": 3,
+    "replication_timeout": 3,
 }
 
 

@@ -10,7 +10,7 @@ from lab.checker.rollback import Turn
 from lab.fault_injection.fault import KINDS, Fault, Kind, places
 from lab.fault_injection.operator import Answer
 from lab.layout import Layout
-from workflows.model.stages import POINT_OF_NO_RETURN, Slug
+from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 
 GATE = "gate"
 How = Kind | Literal["rejected"]
@@ -19,13 +19,13 @@ HOWS: tuple[How, ...] = (*KINDS, REJECTED)
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 
 TURNS = {
-    Slug.STOP_MONITORS: 1,
-    Slug.SUSPEND_REPLICATION: 2,
+    StageName.STOP_MONITORS: 1,
+    StageName.SUSPEND_REPLICATION: 2,
     # Asked together with the stage before: nobody waits with replication off ...
-    Slug.REDIRECT_TRAFFIC: 2,
-    Slug.STOP_SCHEDULING: 4,
+    StageName.REDIRECT_TRAFFIC: 2,
+    StageName.STOP_SCHEDULING: 4,
     # ... nor without scheduling anywhere.
-    Slug.START_SCHEDULING: 4,
+    StageName.START_SCHEDULING: 4,
     POINT_OF_NO_RETURN: 6,
 }
 """Before which step of the manual a run stands while it waits for a stage's approval."""
@@ -35,7 +35,7 @@ TURNS = {
 class Case:
     """One run: what fails in it, or which gate is closed, and what an operator answers."""
 
-    stage: Slug
+    stage: StageName
     place: str
     how: How
     answer: Answer | None = None
@@ -66,7 +66,7 @@ class Case:
 
 def cases(layout: Layout) -> Iterator[Case]:
     """Every case of this lab, stage by stage."""
-    for stage in Slug:
+    for stage in StageName:
         if not stage.number:
             continue  # it changes nothing, so there is nothing to take back
         if stage in TURNS:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lab.campaigns.markdown import Result, circumstances, main, table
 from lab.campaigns.rollback_matrix.cases import HOWS
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 NAME = "undo matrix"
 
@@ -19,7 +19,7 @@ def lines(result: Result, command: str) -> Iterator[str]:
     """Yield stages by kinds, then the totals, and under which circumstances they came about."""
     yield f"| stage | {' | '.join(HOWS)} |"
     yield "|---|" + "---|" * len(HOWS)
-    for stage in Slug:
+    for stage in StageName:
         if any(row["stage"] == stage for row in result["rows"]):
             cells = (_cell(result, stage, how) for how in HOWS)
             yield f"| `{stage}` | {' | '.join(cells)} |"

@@ -34,8 +34,8 @@ HABITS = Habits(
     timing={
         "grace": 4,
         "storage_delay": 0.5,
-        "replication_patience": 3,
-        "unreachable_patience": 4,
+        "replication_timeout": 3,
+        "unreachable_timeout": 4,
     },
 )
 ENDS_WITHIN = 240.0

@@ -19,7 +19,7 @@ from activities.configuration.cluster import (
     switched_on,
     unchanged_since,
 )
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Shell
 from tests.support.admin_api import Api, Certificate, serving
@@ -29,7 +29,7 @@ from workflows.model.actions.observe import CompareConfiguration, ObserveCluster
 from workflows.model.estate import AdminAccess, Cluster, Database, Kind, Limits, Node
 from workflows.model.observations import ClusterReading, Difference, Member, ParityReading
 from workflows.model.results import Operation
-from workflows.ports.contract import BothErrand, ClusterErrand
+from workflows.ports.contract import ClusterInput, ClusterPairInput
 
 ORDER = CompareConfiguration(source="cluster1", target="cluster2")
 LIMITS = Limits()
@@ -88,22 +88,22 @@ def options(name: str) -> list[dict[str, Any]]:
 async def compare(pair: Any, shell: Shell) -> ParityReading:  # noqa: ANN401 - as above
     """Hold both sides against each other."""
     one, two, _ = pair
-    errand: BothErrand[CompareConfiguration] = BothErrand(
-        operation=Operation(identity="run-1", stage="check", order=ORDER.key),
-        order=ORDER,
+    given: ClusterPairInput[CompareConfiguration] = ClusterPairInput(
+        operation=Operation(identity="run-1", stage="check", action=ORDER.key),
+        action=ORDER,
         timing=QUICK,
         source=one,
         target=two,
         limits=LIMITS,
     )
-    hands = RestConfigurations(Survey(shell), Admin(shell, SECRETS))
-    return await ActivityEnvironment().run(hands.compare_configuration, errand)
+    hands = RestConfigurations(ServiceStatusReader(shell), Admin(shell, SECRETS))
+    return await ActivityEnvironment().run(hands.compare_configuration, given)
 
 
 async def test_two_sides_that_are_alike(pair: Any, shell: Shell) -> None:  # noqa: ANN401
     """Names of machines, local and encrypted options, and ids are no difference."""
     reading = await compare(pair, shell)
-    assert reading.trouble == ()
+    assert reading.error == ()
     assert reading.differences == ()
     assert reading.compared["options"] == 4 * 152
     assert all(reading.compared[resource] == 2 for resource in LISTS)
@@ -183,7 +183,7 @@ async def test_no_options_at_all_are_no_answer(pair: Any, shell: Shell) -> None:
     """Every SecureTransport has some: two empty lists are not alike."""
     for api in pair[2].values():
         api.options = []
-    [trouble] = (await compare(pair, shell)).trouble
+    [trouble] = (await compare(pair, shell)).error
     assert "lists no options" in trouble.seen
 
 
@@ -215,9 +215,7 @@ async def test_what_cannot_be_compared_is_a_finding(pair: Any, shell: Shell) -> 
     """An answer that nobody understands is never equal to another."""
     pair[2]["cluster2-server1"].options = [{"name": "a", "values": "none"}]
     reading = await compare(pair, shell)
-    assert [(f.name, f.place) for f in reading.trouble] == [
-        ("configuration_unreadable", "cluster2")
-    ]
+    assert [(f.name, f.place) for f in reading.error] == [("configuration_unreadable", "cluster2")]
 
 
 async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) -> None:  # noqa: ANN401
@@ -232,17 +230,17 @@ async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) 
     storage = tmp_path / "storage"
     storage.mkdir()
     (storage / "old.m_inproc").write_text("half")
-    hands = RestConfigurations(Survey(shell), Admin(shell, SECRETS))
-    errand: ClusterErrand[ObserveCluster] = ClusterErrand(
-        operation=Operation(identity="run-1", stage="check", order="observe"),
-        order=ObserveCluster(node="cluster1-server1"),
+    hands = RestConfigurations(ServiceStatusReader(shell), Admin(shell, SECRETS))
+    given: ClusterInput[ObserveCluster] = ClusterInput(
+        operation=Operation(identity="run-1", stage="check", action="observe"),
+        action=ObserveCluster(node="cluster1-server1"),
         timing=QUICK,
         node=one.nodes[0],
         storage=str(storage),
         limits=Limits(orphan_age=timedelta(seconds=-5)),
     )
-    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, errand)
-    assert reading.trouble == ()
+    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
+    assert reading.error == ()
     assert reading.servers == (Member(name="cluster1-server1", address="127.0.0.1"),)
     assert reading.edges == (Member(name="edge", address="192.0.2.1"),)
     assert reading.events == 3
@@ -264,35 +262,35 @@ async def test_a_queue_that_is_counted_and_not_shown_is_looked_at_again(
     one, _, apis = pair
     apis["cluster1-server1"].events = ["1"]
     apis["cluster1-server1"].hides_events = hidden
-    hands = RestConfigurations(Survey(shell), Admin(shell, SECRETS))
-    errand: ClusterErrand[ObserveCluster] = ClusterErrand(
-        operation=Operation(identity="run-1", stage="check", order="observe"),
-        order=ObserveCluster(node="cluster1-server1"),
+    hands = RestConfigurations(ServiceStatusReader(shell), Admin(shell, SECRETS))
+    given: ClusterInput[ObserveCluster] = ClusterInput(
+        operation=Operation(identity="run-1", stage="check", action="observe"),
+        action=ObserveCluster(node="cluster1-server1"),
         timing=QUICK,
         node=one.nodes[0],
         storage=str(tmp_path),
         limits=LIMITS,
     )
-    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, errand)
+    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
     assert reading.events == known
-    assert bool(reading.trouble) is (known is None)
+    assert bool(reading.error) is (known is None)
 
 
 async def test_a_cluster_that_says_nothing_is_trouble(pair: Any, shell: Shell) -> None:  # noqa: ANN401
     """Neither an empty list of nodes nor a storage that is not there is taken for fine."""
     one, _, apis = pair
     apis["cluster1-server1"].members = []
-    hands = RestConfigurations(Survey(shell), Admin(shell, SECRETS))
-    errand: ClusterErrand[ObserveCluster] = ClusterErrand(
-        operation=Operation(identity="run-1", stage="check", order="observe"),
-        order=ObserveCluster(node="cluster1-server1"),
+    hands = RestConfigurations(ServiceStatusReader(shell), Admin(shell, SECRETS))
+    given: ClusterInput[ObserveCluster] = ClusterInput(
+        operation=Operation(identity="run-1", stage="check", action="observe"),
+        action=ObserveCluster(node="cluster1-server1"),
         timing=QUICK,
         node=one.nodes[0],
         storage="/not/mounted",
         limits=LIMITS,
     )
-    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, errand)
-    assert {f.name for f in reading.trouble} == {"reading_unusable"}
+    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
+    assert {f.name for f in reading.error} == {"reading_unusable"}
     assert reading.servers == ()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.drain.eta import FEWEST, Reading, Trend, ends_in
+from activities.drain.eta import FEWEST, Reading, Trend, eta
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -20,12 +20,12 @@ def readings(counts: list[int], apart: float = 5) -> list[Reading]:
 
 def test_a_steady_fall_is_carried_on() -> None:
     """One leaves every five seconds, and four are left."""
-    assert ends_in(readings([10, 9, 8, 7, 6, 5, 4])) == timedelta(seconds=20)
+    assert eta(readings([10, 9, 8, 7, 6, 5, 4])) == timedelta(seconds=20)
 
 
 def test_a_fall_that_slows_down_is_carried_on_slowly() -> None:
     """Thirty left at once; the last ones go one by one."""
-    assert ends_in(readings([40, 20, 10, 9, 8, 7, 6])) == timedelta(seconds=30)
+    assert eta(readings([40, 20, 10, 9, 8, 7, 6])) == timedelta(seconds=30)
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def test_a_fall_that_slows_down_is_carried_on_slowly() -> None:
 )
 def test_no_estimate_is_better_than_a_guess(counts: list[int], apart: float) -> None:
     """None where the readings do not tell."""
-    assert ends_in(readings(counts, apart)) is None
+    assert eta(readings(counts, apart)) is None
 
 
 @given(st.lists(st.integers(0, 2000), max_size=40), st.floats(0, 600))
 def test_whatever_was_read_an_estimate_is_sane(counts: list[int], apart: float) -> None:
     """Never negative, never from a handful, and only below where the readings began."""
-    estimate = ends_in(readings(counts, apart))
+    estimate = eta(readings(counts, apart))
     if estimate is not None:
         assert estimate >= timedelta()
         assert len(counts) >= FEWEST

@@ -11,28 +11,35 @@ from typing import Any
 import pytest
 
 from activities.drain import eta as estimates
-from activities.drain.activities import NodeWaits
+from activities.drain.activities import DrainActivities
 from activities.nodes.observe import Observer
-from activities.nodes.service_status import Survey
+from activities.nodes.service_status import ServiceStatusReader
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api
 from tests.support.port_listeners import Listener
-from tests.support.ssh_machines import SECRETS, Attempt, Installation, SshServer, errand, watching
+from tests.support.ssh_machines import (
+    SECRETS,
+    Attempt,
+    Installation,
+    SshServer,
+    input_for,
+    watching,
+)
 from workflows.errors import AccessRefused, OutcomeUnknown
-from workflows.model.actions.change import AwaitQueue, AwaitSessions, AwaitWorkInHand
+from workflows.model.actions.change import AwaitInFlightEvents, AwaitQueue, AwaitSessions
 from workflows.model.actions.observe import ObserveNode
 from workflows.model.estate import Node, Protocol
-from workflows.model.results import QueueLeft, Report, Service, SessionsLeft, State
+from workflows.model.results import RemainingQueue, RemainingSessions, Report, Service, State
 
 LEFT = AwaitSessions(node="server1")
 
 
 @pytest.fixture
-def waits(shell: Shell) -> NodeWaits:
+def waits(shell: Shell) -> DrainActivities:
     """The hands."""
-    return NodeWaits(shell, Admin(shell, SECRETS))
+    return DrainActivities(shell, Admin(shell, SECRETS))
 
 
 async def beaten(attempt: Attempt, holds: Callable[[Any], bool]) -> Any:  # noqa: ANN401 - any beat
@@ -52,7 +59,7 @@ async def until_done(waiting: Awaitable[Report]) -> Report:
 
 
 async def test_sessions_have_left_when_nobody_is_connected(
-    waits: NodeWaits, node_maker: NodeMaker, server: Node
+    waits: DrainActivities, node_maker: NodeMaker, server: Node
 ) -> None:
     """A connection that says nothing is a session all the same: its client may be thinking."""
     listener = Listener()
@@ -62,7 +69,7 @@ async def test_sessions_have_left_when_nobody_is_connected(
     await listener.connect(port)
     attempt = Attempt()
     waiting = asyncio.create_task(attempt.run(waits.await_sessions, watching(node, LEFT)))
-    beat = await beaten(attempt, lambda beat: isinstance(beat, SessionsLeft))
+    beat = await beaten(attempt, lambda beat: isinstance(beat, RemainingSessions))
     assert beat.connections == {Protocol.SSH: 2}
     await listener.leave()
     report = await until_done(waiting)
@@ -72,7 +79,7 @@ async def test_sessions_have_left_when_nobody_is_connected(
 
 
 async def test_those_who_only_watch_do_not_count(
-    waits: NodeWaits, node_maker: NodeMaker, server: Node, api: Api
+    waits: DrainActivities, node_maker: NodeMaker, server: Node, api: Api
 ) -> None:
     """Health checks never leave."""
     listener = Listener()
@@ -86,7 +93,7 @@ async def test_those_who_only_watch_do_not_count(
 
 
 async def test_a_session_without_a_connection_counts(
-    waits: NodeWaits, server: Node, api: Api
+    waits: DrainActivities, server: Node, api: Api
 ) -> None:
     """Whoever is on the admin API's list is still there, and zero has to be seen in a row."""
     api.sessions = [{"id": 1, "userName": "partner1", "host": "10.0.0.1", "protocol": "ssh"}]
@@ -103,19 +110,21 @@ async def test_a_session_without_a_connection_counts(
 
 
 async def test_a_reading_that_cannot_be_made_is_not_zero(
-    waits: NodeWaits, server: Node, api: Api, ssh_server: SshServer
+    waits: DrainActivities, server: Node, api: Api, ssh_server: SshServer
 ) -> None:
     """Trouble is shown, the count begins anew, and the wait goes on."""
     ssh_server.sh = "/bin/false"
     attempt = Attempt()
     waiting = asyncio.create_task(attempt.run(waits.await_sessions, watching(server, LEFT)))
-    beat = await beaten(attempt, lambda beat: beat.trouble is not None)
+    beat = await beaten(attempt, lambda beat: beat.error is not None)
     assert beat.readings_at_zero == 0
     ssh_server.sh = "/bin/sh"
     assert (await until_done(waiting)).outcome == "seen"
 
 
-async def test_a_refused_login_ends_the_wait(waits: NodeWaits, server: Node, api: Api) -> None:
+async def test_a_refused_login_ends_the_wait(
+    waits: DrainActivities, server: Node, api: Api
+) -> None:
     """That will not get better by waiting."""
     api.fails = [401]
     with pytest.raises(AccessRefused):
@@ -123,7 +132,7 @@ async def test_a_refused_login_ends_the_wait(waits: NodeWaits, server: Node, api
 
 
 async def test_sessions_that_begin_after_the_redirect_are_named(
-    waits: NodeWaits, server: Node, api: Api
+    waits: DrainActivities, server: Node, api: Api
 ) -> None:
     """By the node's own clock, which may be wrong."""
     redirected = datetime.now(UTC) - timedelta(seconds=60)
@@ -147,14 +156,16 @@ async def test_sessions_that_begin_after_the_redirect_are_named(
 
 
 async def test_only_the_work_in_hand_is_waited_for(
-    waits: NodeWaits, server: Node, api: Api
+    waits: DrainActivities, server: Node, api: Api
 ) -> None:
     """What is queued later is not what the Folder Monitor had in hand; pages do not hide any."""
     api.events = [f"event{number}" for number in range(230)]
     attempt = Attempt()
-    order = AwaitWorkInHand(node="server1")
-    waiting = asyncio.create_task(attempt.run(waits.await_work_in_hand, errand(server, order)))
-    beat = await beaten(attempt, lambda beat: isinstance(beat, QueueLeft))
+    action = AwaitInFlightEvents(node="server1")
+    waiting = asyncio.create_task(
+        attempt.run(waits.await_in_flight_events, input_for(server, action))
+    )
+    beat = await beaten(attempt, lambda beat: isinstance(beat, RemainingQueue))
     assert beat.events == 230
     api.events = ["event229", "later"]
     await beaten(attempt, lambda beat: beat.events == 1)
@@ -163,41 +174,41 @@ async def test_only_the_work_in_hand_is_waited_for(
 
 
 async def test_the_queue_is_empty_when_nothing_is_queued_nor_active(
-    waits: NodeWaits, server: Node, api: Api
+    waits: DrainActivities, server: Node, api: Api
 ) -> None:
     """Three readings in a row, through a reading that could not be made."""
     api.events, api.transfers = ["event1"], ["transfer1"]
     attempt = Attempt()
-    order = AwaitQueue(node="server1")
-    waiting = asyncio.create_task(attempt.run(waits.await_queue, errand(server, order)))
+    action = AwaitQueue(node="server1")
+    waiting = asyncio.create_task(attempt.run(waits.await_queue, input_for(server, action)))
     await beaten(attempt, lambda beat: beat.events == 1 and beat.active == 1)
     api.events = []
     await beaten(attempt, lambda beat: beat.events == 0 and beat.readings_at_zero == 0)
     api.fails = [400]
     api.transfers = []
-    await beaten(attempt, lambda beat: beat.trouble is not None)
+    await beaten(attempt, lambda beat: beat.error is not None)
     assert (await until_done(waiting)).outcome == "seen"
     assert attempt.beats[-1].readings_at_zero == 3
 
 
 async def test_a_wait_says_when_it_ends_once_its_readings_tell(
-    waits: NodeWaits, server: Node, api: Api, monkeypatch: pytest.MonkeyPatch
+    waits: DrainActivities, server: Node, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the readings of this attempt alone; the first ones say nothing."""
     monkeypatch.setattr(estimates, "SHORTEST", timedelta(seconds=0.2))
     api.events = [f"event{number}" for number in range(40)]
     attempt = Attempt()
-    order = AwaitQueue(node="server1")
-    waiting = asyncio.create_task(attempt.run(waits.await_queue, errand(server, order)))
+    action = AwaitQueue(node="server1")
+    waiting = asyncio.create_task(attempt.run(waits.await_queue, input_for(server, action)))
     first = await beaten(attempt, lambda beat: beat.events == 40)
     while api.events[8:]:
         api.events.pop()
         await asyncio.sleep(0.02)
-    told = await beaten(attempt, lambda beat: beat.ends_in is not None)
-    assert (first.ends_in, told.ends_in >= timedelta()) == (None, True)
+    told = await beaten(attempt, lambda beat: beat.eta is not None)
+    assert (first.eta, told.eta >= timedelta()) == (None, True)
     api.events = []
     assert (await until_done(waiting)).outcome == "seen"
-    assert attempt.beats[-1].ends_in is None
+    assert attempt.beats[-1].eta is None
 
 
 async def test_a_storage_that_cannot_be_searched_is_not_free_of_orphans(
@@ -205,7 +216,7 @@ async def test_a_storage_that_cannot_be_searched_is_not_free_of_orphans(
 ) -> None:
     """What unfinished transfers left is listed, and nothing is concluded from an error."""
     (tmp_path / "a b.m_inproc").write_text("half", encoding="utf-8")
-    survey = Survey(shell)
+    survey = ServiceStatusReader(shell)
     assert [path for path, _ in await survey.orphans(server, str(tmp_path))] == [
         str(tmp_path / "a b.m_inproc")
     ]
@@ -219,9 +230,9 @@ async def test_a_node_is_read_whole(
     """Shell and API together: services, scheduling, version, timeouts, digest."""
     installation = Installation(server, "sshd", "tm", "monitord")
     installation.script("taeh", "the secret of all keys")
-    observer = Observer(Survey(shell), Admin(shell, SECRETS))
+    observer = Observer(ServiceStatusReader(shell), Admin(shell, SECRETS))
     reading = await observer.read(watching(server, ObserveNode(node="server1")))
-    assert reading.trouble == ()
+    assert reading.error == ()
     assert reading.services[Service.SCHEDULER] is State.RUNNING
     assert reading.graceful_timeouts == {
         "Http.GracefulShutdownTimeout": "30",

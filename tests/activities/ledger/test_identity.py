@@ -21,7 +21,7 @@ from tests.support.run import Run, at_work
 from workflows.model import results as r
 from workflows.model.actions import change as o
 from workflows.model.estate import Estate, Node
-from workflows.ports.contract import NodeErrand
+from workflows.ports.contract import NodeInput
 
 
 class HandsWithLedger(FakeHands):
@@ -33,11 +33,11 @@ class HandsWithLedger(FakeHands):
         self._node = node
 
     @activity.defn
-    async def stop_monitor(self, errand: NodeErrand[o.StopMonitor]) -> r.Report:
+    async def stop_monitor(self, given: NodeInput[o.StopMonitor]) -> r.Report:
         """Leave a line for each execution."""
         ran = Path(self._node.ledger).with_name("ran")
-        await self._ledger.once(self._node, task(writing(ran), operation=errand.operation.id))
-        return await self._obey(errand)
+        await self._ledger.once(self._node, task(writing(ran), operation=given.operation.id))
+        return await self._obey(given)
 
 
 @pytest.fixture

@@ -230,7 +230,7 @@ async def test_killed_anywhere_it_is_never_claimed_without_having_run(
     wanted = task(writing(ran))
     words = (node.ledger, wanted.operation, wanted.service, node.boot_id, "60", "exit", "-")
     caller = await asyncio.create_subprocess_exec(
-        *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, *words, *wanted.command.words),
+        *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, *words, *wanted.command.argv),
         stdout=asyncio.subprocess.DEVNULL,
         start_new_session=True,
     )

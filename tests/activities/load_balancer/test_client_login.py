@@ -19,7 +19,7 @@ from workflows.model.actions.observe import TryLogin
 from workflows.model.estate import Node, Probe, Protocol
 from workflows.model.observations import LoginReading
 from workflows.model.results import Operation
-from workflows.ports.contract import LoginErrand
+from workflows.ports.contract import LoginInput
 
 BOTH = pytest.mark.parametrize("protocol", [Protocol.SSH, Protocol.HTTP])
 
@@ -37,14 +37,19 @@ def hands(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> LoadBalancers:
     return LoadBalancers(shell, Admin(shell, SECRETS), SECRETS)
 
 
-def errand(node: Node, protocol: Protocol, trust: Certificate, **changes: Any) -> LoginErrand[Any]:  # noqa: ANN401 - any field
+def input_for(
+    node: Node,
+    protocol: Protocol,
+    trust: Certificate,
+    **changes: Any,  # noqa: ANN401 - any field
+) -> LoginInput[Any]:
     """Return the order; its probe knows only an address that nobody has."""
     facts: dict[str, Any] = {"address": "clients.invalid", "port": 1, "user": "probe"}
     facts |= {"password": "env:PROBE", "host_key": HOST_KEY_LINE, "fingerprint": trust.fingerprint}
-    order = TryLogin(node=node.name, protocol=protocol)
-    return LoginErrand(
-        operation=Operation(identity="run-1", stage="stage", order=order.key),
-        order=order,
+    action = TryLogin(node=node.name, protocol=protocol)
+    return LoginInput(
+        operation=Operation(identity="run-1", stage="stage", action=action.key),
+        action=action,
         timing=QUICK,
         node=node,
         probe=Probe.model_validate({**facts, "protocol": protocol, **changes}),
@@ -56,7 +61,7 @@ async def test_a_login_goes_straight_to_the_node(
     protocol: Protocol, hands: LoadBalancers, edge: Node, front: Front, certificate: Certificate
 ) -> None:
     """Through the node's own SSH connection, whatever the probe's address."""
-    reading = await Attempt().run(hands.try_login, errand(edge, protocol, certificate))
+    reading = await Attempt().run(hands.try_login, input_for(edge, protocol, certificate))
     assert reading == LoginReading(place="server1", protocol=protocol)
     assert front.sessions == 1
 
@@ -67,11 +72,11 @@ async def test_a_node_without_a_transaction_manager_fails(
 ) -> None:
     """It takes the login, and has nothing to list."""
     front.streams = False
-    reading = await Attempt().run(hands.try_login, errand(edge, protocol, certificate))
+    reading = await Attempt().run(hands.try_login, input_for(edge, protocol, certificate))
     expected = {Protocol.SSH: "its listing failed (no Tr", Protocol.HTTP: "answered 503"}
     assert expected[protocol] in str(reading.failure)
     assert f"port {front.ports[protocol]}" in str(reading.failure)
-    assert reading.trouble == ()
+    assert reading.error == ()
 
 
 @BOTH
@@ -80,9 +85,9 @@ async def test_a_port_that_nobody_listens_on_fails(
 ) -> None:
     """The node's SSH answers, its protocol server does not."""
     deaf = edge.model_copy(update={"protocols": {protocol: (1,)}})
-    reading = await Attempt().run(hands.try_login, errand(deaf, protocol, certificate))
+    reading = await Attempt().run(hands.try_login, input_for(deaf, protocol, certificate))
     assert "port 1: " in str(reading.failure)
-    assert reading.trouble == ()
+    assert reading.error == ()
 
 
 async def test_who_answers_there_is_verified(
@@ -98,7 +103,7 @@ async def test_who_answers_there_is_verified(
         (Protocol.HTTP, {"fingerprint": "0" * 64}),
     ]
     for protocol, changes in wrong:
-        given = errand(edge, protocol, certificate, **changes)
+        given = input_for(edge, protocol, certificate, **changes)
         reading = await Attempt().run(hands.try_login, given)
         assert reading.failure
         assert "secret" not in reading.failure
@@ -108,9 +113,9 @@ async def test_who_answers_there_is_verified(
 async def test_a_login_that_takes_for_ever_fails(
     hands: LoadBalancers, edge: Node, front: Front, certificate: Certificate
 ) -> None:
-    """Silence of the protocol server is not silence of the node."""
+    """NoAnswer of the protocol server is not silence of the node."""
     front.hangs = True
-    reading = await Attempt().run(hands.try_login, errand(edge, Protocol.SSH, certificate))
+    reading = await Attempt().run(hands.try_login, input_for(edge, Protocol.SSH, certificate))
     assert reading.failure == "no answer within 2 s"
 
 
@@ -120,9 +125,9 @@ async def test_one_of_several_ports_of_an_http_server_is_the_one(
     """Where the probe's port is none of the node's, and the first is without TLS."""
     ports = {Protocol.HTTP: (front.ports[Protocol.SSH], front.ports[Protocol.HTTP])}
     several = edge.model_copy(update={"protocols": ports})
-    reading = await Attempt().run(hands.try_login, errand(several, Protocol.HTTP, certificate))
+    reading = await Attempt().run(hands.try_login, input_for(several, Protocol.HTTP, certificate))
     assert reading.failure is None
-    named = errand(several, Protocol.HTTP, certificate, port=front.ports[Protocol.SSH])
+    named = input_for(several, Protocol.HTTP, certificate, port=front.ports[Protocol.SSH])
     reading = await Attempt().run(hands.try_login, named)
     assert reading.failure is not None
 
@@ -132,9 +137,9 @@ async def test_a_node_that_cannot_be_reached_is_trouble(
 ) -> None:
     """Nothing was learned of its protocol server."""
     lost = edge.model_copy(update={"ssh": edge.ssh.model_copy(update={"port": 1})})
-    reading = await Attempt().run(hands.try_login, errand(lost, Protocol.SSH, certificate))
-    assert [finding.name for finding in reading.trouble] == ["node_unreachable_ssh"]
+    reading = await Attempt().run(hands.try_login, input_for(lost, Protocol.SSH, certificate))
+    assert [finding.name for finding in reading.error] == ["node_unreachable_ssh"]
     assert reading.failure is None
     without = edge.model_copy(update={"protocols": {Protocol.SSH: (22,)}})
-    reading = await Attempt().run(hands.try_login, errand(without, Protocol.HTTP, certificate))
-    assert [finding.name for finding in reading.trouble] == ["reading_unusable"]
+    reading = await Attempt().run(hands.try_login, input_for(without, Protocol.HTTP, certificate))
+    assert [finding.name for finding in reading.error] == ["reading_unusable"]

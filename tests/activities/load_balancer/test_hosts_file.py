@@ -171,7 +171,7 @@ async def test_a_reload_by_sudo_has_to_be_allowed_without_a_password(
 
 
 async def test_rights_that_cannot_be_told_are_unknown(host: Host, ssh_server: SshServer) -> None:
-    """Neither granted nor refused."""
+    """Neither wait nor refused."""
     for nonsense in ("/bin/false", "/bin/echo"):
         ssh_server.sh = nonsense
         with pytest.raises(OutcomeUnknown, match="what a redirect may do cannot be told"):

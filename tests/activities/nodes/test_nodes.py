@@ -13,10 +13,16 @@ from activities.nodes.activities import SshNodes
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
-from tests.support.ssh_machines import SECRETS, Attempt, Installation, SshServer, errand, watching
+from tests.support.ssh_machines import (
+    SECRETS,
+    Attempt,
+    Installation,
+    SshServer,
+    input_for,
+    watching,
+)
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.model.actions.change import (
-    ProveStopped,
     StartAll,
     StartMonitor,
     StartProtocolServer,
@@ -25,6 +31,7 @@ from workflows.model.actions.change import (
     StopMonitor,
     StopRemaining,
     StopTransactionManager,
+    VerifyStopped,
 )
 from workflows.model.actions.observe import ObserveNode
 from workflows.model.estate import Kind, Node, Protocol
@@ -51,9 +58,9 @@ async def test_the_monitor_is_stopped_once(
     nodes: SshNodes, node: Node, installation: Installation
 ) -> None:
     """A second attempt at the same order reports the same and does nothing."""
-    order = StopMonitor(node="server1")
-    first = await Attempt().run(nodes.stop_monitor, errand(node, order))
-    second = await Attempt().run(nodes.stop_monitor, errand(node, order))
+    action = StopMonitor(node="server1")
+    first = await Attempt().run(nodes.stop_monitor, input_for(node, action))
+    second = await Attempt().run(nodes.stop_monitor, input_for(node, action))
     assert first == second
     assert (first.outcome, installation.changes) == ("changed", ["stop monitord"])
 
@@ -65,10 +72,11 @@ async def test_what_holds_already_is_left_alone(
     installation.clear("monitord")
     installation.clear("sshd")
     reports = [
-        await Attempt().run(nodes.stop_monitor, errand(node, StopMonitor(node="server1"))),
-        await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH)),
+        await Attempt().run(nodes.stop_monitor, input_for(node, StopMonitor(node="server1"))),
+        await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH)),
         await Attempt().run(
-            nodes.start_transaction_manager, errand(node, StartTransactionManager(node="server1"))
+            nodes.start_transaction_manager,
+            input_for(node, StartTransactionManager(node="server1")),
         ),
     ]
     assert {report.outcome for report in reports} == {"unchanged"}
@@ -81,7 +89,7 @@ async def test_a_script_that_says_yes_and_does_nothing_is_found_out(
     """Exit status 0 alone proves nothing."""
     installation.set("monitord.never")
     with pytest.raises(CommandFailed, match="the command ended, but monitor is running"):
-        await Attempt().run(nodes.stop_monitor, errand(node, StopMonitor(node="server1")))
+        await Attempt().run(nodes.stop_monitor, input_for(node, StopMonitor(node="server1")))
 
 
 async def test_the_monitor_is_started(
@@ -89,8 +97,8 @@ async def test_the_monitor_is_started(
 ) -> None:
     """Started, and seen running."""
     installation.clear("monitord")
-    order = StartMonitor(node="server1")
-    report = await Attempt().run(nodes.start_monitor, errand(node, order))
+    action = StartMonitor(node="server1")
+    report = await Attempt().run(nodes.start_monitor, input_for(node, action))
     assert (report.outcome, installation.runs("monitord")) == ("changed", True)
 
 
@@ -99,7 +107,7 @@ async def test_nothing_is_stopped_gracefully_while_the_monitor_runs(
 ) -> None:
     """The Monitor would start again what is being stopped."""
     with pytest.raises(NotReady, match="monitor still running, so ssh was left up"):
-        await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
+        await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH))
     assert installation.changes == []
 
 
@@ -109,7 +117,7 @@ async def test_a_monitor_nobody_understands_is_no_stopped_one(
     """An answer that cannot be read settles nothing."""
     installation.script("status_monitord", "#!/bin/sh\necho monitord is resting\n")
     with pytest.raises(OutcomeUnknown, match="resting"):
-        await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
+        await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH))
     assert installation.changes == []
 
 
@@ -122,7 +130,7 @@ async def test_a_graceful_stop_is_over_when_it_has_landed(
     installation.set("sshd.late", "1")
     if way == "blocks":
         installation.set("blocks")
-    report = await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
+    report = await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH))
     assert report.outcome == "changed"
     assert not installation.runs("sshd")
     assert installation.changes == ["stop sshd -g -timeout 2"]
@@ -135,7 +143,7 @@ async def test_eight_attempts_at_a_graceful_stop_are_one(
     installation.clear("monitord")
     installation.set("sshd.late", "1")
     reports = await asyncio.gather(
-        *(Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH)) for _ in range(8))
+        *(Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH)) for _ in range(8))
     )
     assert installation.changes == ["stop sshd -g -timeout 2"]
     assert len(set(reports)) == 1
@@ -148,7 +156,7 @@ async def test_a_stop_that_does_not_land_is_a_failure(
     installation.clear("monitord")
     installation.set("sshd.never")
     with pytest.raises(CommandFailed, match=r"still running .*past its timeout and margin"):
-        await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
+        await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH))
 
 
 async def test_a_stop_that_says_no_is_a_failure_with_its_words(
@@ -158,7 +166,7 @@ async def test_a_stop_that_says_no_is_a_failure_with_its_words(
     installation.clear("monitord")
     installation.set("stop.sshd.fails", "not while it rains")
     with pytest.raises(CommandFailed, match="ended with 1: not while it rains"):
-        await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
+        await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH))
 
 
 async def test_a_lost_stop_that_lands_all_the_same_is_settled_by_looking(
@@ -169,7 +177,7 @@ async def test_a_lost_stop_that_lands_all_the_same_is_settled_by_looking(
     installation.script(
         "stop_sshd", f"#!/bin/sh\nkill -9 $PPID; sleep 0.5; rm {installation.state}/sshd\n"
     )
-    report = await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
+    report = await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH))
     assert report.outcome == "changed"
 
 
@@ -181,7 +189,7 @@ async def test_a_lost_stop_that_changed_nothing_is_for_someone_to_decide(
     installation.script("stop_sshd", f"#!/bin/sh\necho >>{node.ledger}-ran\nkill -9 $PPID\n")
     for _ in range(2):
         with pytest.raises(Lost, match="its process is gone"):
-            await Attempt().run(nodes.stop_gracefully, errand(node, STOP_SSH))
+            await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH))
     assert await asyncio.to_thread(Path(f"{node.ledger}-ran").read_text) == "\n"
 
 
@@ -190,10 +198,10 @@ async def test_the_transaction_manager_outlives_the_protocol_servers(
 ) -> None:
     """It is stopped only when every protocol server and the Monitor of its node are down."""
     with pytest.raises(NotReady, match="ssh, monitor still running, so the Transaction Manager"):
-        await Attempt().run(nodes.stop_transaction_manager, errand(node, STOP_TM))
+        await Attempt().run(nodes.stop_transaction_manager, input_for(node, STOP_TM))
     installation.clear("monitord")
     installation.clear("sshd")
-    report = await Attempt().run(nodes.stop_transaction_manager, errand(node, STOP_TM))
+    report = await Attempt().run(nodes.stop_transaction_manager, input_for(node, STOP_TM))
     assert report.outcome == "changed"
     assert installation.changes == ["stop tm -g -timeout 30"]
 
@@ -204,11 +212,11 @@ async def test_stopped_is_proven_for_servers_that_the_estate_does_not_know_too(
     """A protocol server that nobody listed would be cut off with the Transaction Manager."""
     installation.clear("monitord")
     installation.clear("sshd")
-    order = ProveStopped(node="server1")
-    assert (await Attempt().run(nodes.prove_stopped, errand(node, order))).outcome == "seen"
+    action = VerifyStopped(node="server1")
+    assert (await Attempt().run(nodes.verify_stopped, input_for(node, action))).outcome == "seen"
     installation.set("pesitd")
     with pytest.raises(NotReady, match="pesit still running"):
-        await Attempt().run(nodes.prove_stopped, errand(node, order))
+        await Attempt().run(nodes.verify_stopped, input_for(node, action))
 
 
 async def test_a_start_waits_for_the_pending_stop(
@@ -225,7 +233,7 @@ async def test_a_start_waits_for_the_pending_stop(
     )
     installation.set("sshd.late", "2")
     await Ledger(shell).once(node, pending)
-    report = await Attempt().run(nodes.start_protocol_server, errand(node, START_SSH))
+    report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "changed"
     assert installation.changes == ["stop sshd", "start sshd", "stop monitord"]
     assert installation.runs("sshd")
@@ -238,7 +246,7 @@ async def test_a_start_is_needless_where_the_pending_stop_came_to_nothing(
     installation.clear("monitord")
     refused = Task("other-run.stop", Service.SSH, Command(("false",)), timedelta(seconds=2), "late")
     await Ledger(shell).once(node, refused)
-    report = await Attempt().run(nodes.start_protocol_server, errand(node, START_SSH))
+    report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "unchanged"
     assert installation.changes == []
     assert installation.runs("sshd")
@@ -250,10 +258,10 @@ async def test_a_start_leaves_the_monitor_as_it_was(
     """Every start revives the Monitor; one that was down is stopped again, and that is said."""
     installation.clear("monitord")
     installation.clear("sshd")
-    first = await Attempt().run(nodes.start_protocol_server, errand(node, START_SSH))
-    second = await Attempt().run(nodes.start_protocol_server, errand(node, START_SSH))
+    first = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
+    second = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert first == second
-    assert "the Monitor, which that start revived, was stopped again" in first.words
+    assert "the Monitor, which that start revived, was stopped again" in first.message
     assert installation.runs("sshd")
     assert not installation.runs("monitord")
 
@@ -264,7 +272,7 @@ async def test_a_start_that_is_refused_at_first_is_tried_again(
     """A port still in use for a moment is no failure (section 4)."""
     installation.clear("sshd")
     installation.set("start.sshd.fails", "the port is in use")
-    report = await Attempt().run(nodes.start_protocol_server, errand(node, START_SSH))
+    report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "changed"
     assert installation.changes == ["start sshd", "start sshd"]
 
@@ -276,7 +284,7 @@ async def test_a_start_that_is_always_refused_fails_with_its_words(
     installation.clear("sshd")
     installation.script("start_sshd", "#!/bin/sh\necho the port is in use; exit 1\n")
     with pytest.raises(CommandFailed, match="the port is in use"):
-        await Attempt().run(nodes.start_protocol_server, errand(node, START_SSH))
+        await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
 
 
 @pytest.fixture
@@ -304,10 +312,10 @@ async def test_what_is_left_is_proven_gone_by_process_and_port(
     """No status script answers after stop_all; a PID file without a process is a stale one."""
     process = await living(stop_all / "tm.pid")
     reaped = asyncio.create_task(process.wait())
-    order = StopRemaining(node="server1")
-    report = await Attempt().run(nodes.stop_remaining, errand(node, order))
+    action = StopRemaining(node="server1")
+    report = await Attempt().run(nodes.stop_remaining, input_for(node, action))
     await reaped
-    again = await Attempt().run(nodes.stop_remaining, errand(node, order, "run-2"))
+    again = await Attempt().run(nodes.stop_remaining, input_for(node, action, "run-2"))
     assert (report.outcome, again.outcome) == ("changed", "unchanged")
     assert installation.changes == ["stop all"]
 
@@ -319,7 +327,9 @@ async def test_what_survives_stop_all_is_named(
     process = await living(stop_all / "sshd.pid")
     try:
         with pytest.raises(CommandFailed, match=r"sshd\.pid is still there"):
-            await Attempt().run(nodes.stop_remaining, errand(node, StopRemaining(node="server1")))
+            await Attempt().run(
+                nodes.stop_remaining, input_for(node, StopRemaining(node="server1"))
+            )
     finally:
         process.kill()
         await process.wait()
@@ -336,7 +346,7 @@ async def test_everything_is_started_and_seen(
         "start_all",
         f"#!/bin/sh\ncd {state}; : >sshd; : >tm; (sleep 1; : >admin) >/dev/null 2>&1 &\n",
     )
-    report = await Attempt().run(nodes.start_all, errand(node, StartAll(node="server1")))
+    report = await Attempt().run(nodes.start_all, input_for(node, StartAll(node="server1")))
     assert report.outcome == "changed"
     assert installation.runs("tm")
 
@@ -362,7 +372,7 @@ async def test_observing_never_fails(
     attempt = Attempt()
     reading = await attempt.run(nodes.observe_node, watching(node, ObserveNode(node="server1")))
     assert reading.services[Service.SSH] is State.RUNNING
-    assert {finding.name for finding in reading.trouble} == {
+    assert {finding.name for finding in reading.error} == {
         "reading_unusable",  # no taeh on this node
         "node_unreachable_admin",
     }
@@ -377,7 +387,7 @@ async def test_a_node_that_does_not_answer_is_a_finding(
     silent = node_maker(address="127.0.0.1", ssh={"user": "st", "key": "env:KEY", "port": 1})
     reading = await Attempt().run(nodes.observe_node, watching(silent, ObserveNode(node="server1")))
     assert reading.services == {}
-    names = sorted(finding.name for finding in reading.trouble)
+    names = sorted(finding.name for finding in reading.error)
     assert names == ["node_unreachable_admin", "node_unreachable_ssh"]
 
 
@@ -387,4 +397,4 @@ async def test_a_node_that_refuses_us_is_a_finding(nodes: SshNodes, node_maker: 
     reading = await Attempt().run(
         nodes.observe_node, watching(refusing, ObserveNode(node="server1"))
     )
-    assert "ssh_access_refused" in [f.name for f in reading.trouble]
+    assert "ssh_access_refused" in [f.name for f in reading.error]

@@ -16,7 +16,7 @@ from activities.securetransport.admin_client import Admin
 from activities.securetransport.admin_requests import operation
 from activities.transport.ssh import Command, Shell
 from tests.support.admin_api import Api
-from tests.support.ssh_machines import SECRETS, Attempt, Installation, errand
+from tests.support.ssh_machines import SECRETS, Attempt, Installation, input_for
 from workflows.model.actions import change as o
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import Report, Service
@@ -25,7 +25,7 @@ GRACE = timedelta(seconds=2)
 TM_GRACE = timedelta(seconds=30)
 STOP_SSH = o.StopGracefully(node="server1", protocol=Protocol.SSH, grace=GRACE)
 STOP_SCHEDULER = operation("stop", Service.SCHEDULER)
-CASES: dict[str, tuple[o.Order, tuple[str, ...], list[str]]] = {
+CASES: dict[str, tuple[o.Action, tuple[str, ...], list[str]]] = {
     "stop_monitor": (
         o.StopMonitor(node="server1"),
         ("monitord", "sshd", "tm"),
@@ -67,14 +67,14 @@ async def test_what_a_node_was_asked_before_an_interruption_is_not_asked_again(
     hand: str, after: float, node: Node, shell: Shell
 ) -> None:
     """Whenever it came: before the claim, while the command ran, or after it."""
-    order, running, changes = CASES[hand]
+    action, running, changes = CASES[hand]
     installation = Installation(node, *running)
     installation.set("slow")
     nodes = SshNodes(shell, Admin(shell, SECRETS))
     await shell.run(node, Command(("true",)))  # a connection that is being made leaves a socket
-    carry_out: Callable[[Any], Awaitable[Report]] = getattr(nodes, hand)
-    await interrupted(Attempt().run(carry_out, errand(node, order)), after)
-    reports = [await Attempt().run(carry_out, errand(node, order)) for _ in range(2)]
+    execute: Callable[[Any], Awaitable[Report]] = getattr(nodes, hand)
+    await interrupted(Attempt().run(execute, input_for(node, action)), after)
+    reports = [await Attempt().run(execute, input_for(node, action)) for _ in range(2)]
     assert [report.outcome for report in reports] == ["changed", "changed"]
     assert reports[0] == reports[1]
     assert installation.changes == changes
@@ -86,7 +86,7 @@ async def test_what_an_api_was_asked_by_a_worker_that_died_is_read_first(
     """Whatever was sent had its effect: nothing is sent twice, nothing is left out."""
     scheduling = RestScheduling(Admin(shell, SECRETS))
     await Admin(shell, SECRETS).operate(server, STOP_SCHEDULER, 5)
-    order = o.StopScheduling(node="server1")
-    report = await Attempt().run(scheduling.stop_scheduling, errand(server, order))
-    assert report.words == "folder_monitor stopped on server1"
+    action = o.StopScheduling(node="server1")
+    report = await Attempt().run(scheduling.stop_scheduling, input_for(server, action))
+    assert report.message == "folder_monitor stopped on server1"
     assert sum(asked.startswith("POST") for asked in api.asked) == 2

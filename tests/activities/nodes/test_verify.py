@@ -16,12 +16,12 @@ from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.port_listeners import Listener
-from tests.support.ssh_machines import SECRETS, Attempt, Installation, SshServer, errand
+from tests.support.ssh_machines import SECRETS, Attempt, Installation, SshServer, input_for
 from workflows.errors import NotReady, OutcomeUnknown
-from workflows.model.actions.change import ProveDead, ProveServing
+from workflows.model.actions.change import VerifyServing, VerifyUnreachable
 from workflows.model.estate import Kind, Node, Protocol
 
-SERVES, DEAD = ProveServing(node="server1"), ProveDead(node="server1")
+SERVES, DEAD = VerifyServing(node="server1"), VerifyUnreachable(node="server1")
 NO_SSH = {"user": "st", "key": "env:KEY", "port": 1}
 
 
@@ -34,11 +34,11 @@ def nodes(shell: Shell) -> SshNodes:
 async def test_a_node_serves_when_all_that_clients_need_runs(nodes: SshNodes, node: Node) -> None:
     """What the estate does not list may be down; the Transaction Manager may not."""
     installation = Installation(node, "sshd", "tm")
-    report = await Attempt().run(nodes.prove_serving, errand(node, SERVES))
-    assert (report.outcome, report.words) == ("seen", "server1 serves: ssh, tm")
+    report = await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
+    assert (report.outcome, report.message) == ("seen", "server1 serves: ssh, tm")
     installation.clear("tm")
     with pytest.raises(NotReady) as refusal:
-        await Attempt().run(nodes.prove_serving, errand(node, SERVES))
+        await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
     assert str(refusal.value) == (
         "server1: tm is stopped (tm is down), expected running; "
         "start what is named, then decide `retry`"
@@ -53,12 +53,12 @@ async def test_an_edge_serves_without_a_transaction_manager(
     protocols = {Protocol.SSH: (8022,), Protocol.HTTP: (8443,)}
     edge = node_maker("edge1", kind=Kind.EDGE, protocols=protocols)
     installation = Installation(edge, "sshd", "httpd")
-    order = ProveServing(node="edge1")
-    assert (await Attempt().run(nodes.prove_serving, errand(edge, order))).outcome == "seen"
+    action = VerifyServing(node="edge1")
+    assert (await Attempt().run(nodes.verify_serving, input_for(edge, action))).outcome == "seen"
     installation.clear("sshd")
     installation.clear("httpd")
     with pytest.raises(NotReady, match=r"http is stopped .*, ssh is stopped"):
-        await Attempt().run(nodes.prove_serving, errand(edge, order))
+        await Attempt().run(nodes.verify_serving, input_for(edge, action))
 
 
 async def test_what_runs_only_for_a_moment_does_not_serve(nodes: SshNodes, node: Node) -> None:
@@ -70,7 +70,7 @@ async def test_what_runs_only_for_a_moment_does_not_serve(nodes: SshNodes, node:
         f"#!/bin/sh\n[ -e {sshd} ] && echo sshd is alive || echo sshd is down\nrm -f {sshd}\n",
     )
     with pytest.raises(NotReady, match="ssh is stopped"):
-        await Attempt().run(nodes.prove_serving, errand(node, SERVES))
+        await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
 
 
 async def test_a_service_nobody_understands_does_not_serve(nodes: SshNodes, node: Node) -> None:
@@ -78,18 +78,18 @@ async def test_a_service_nobody_understands_does_not_serve(nodes: SshNodes, node
     installation = Installation(node, "sshd", "tm")
     installation.script("status_sshd", "#!/bin/sh\necho sshd is resting\n")
     with pytest.raises(OutcomeUnknown, match="resting"):
-        await Attempt().run(nodes.prove_serving, errand(node, SERVES))
+        await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
 
 
 async def test_a_dead_node_answers_nowhere(nodes: SshNodes, node_maker: NodeMaker) -> None:
     """Tried again and again for seconds; that its ports were refused, not silent, is said."""
     node = node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (2, 3)})
     began = time.monotonic()
-    report = await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+    report = await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
     assert time.monotonic() - began >= (silence.TRIES - 1) * silence.APART
     assert report.outcome == "seen"
-    assert "server1 answers nowhere" in report.words
-    assert "(refused, not silent: 1, 2, 3; the machine may be up" in report.words
+    assert "server1 answers nowhere" in report.message
+    assert "(refused, not silent: 1, 2, 3; the machine may be up" in report.message
 
 
 async def test_a_silent_node_is_dead(
@@ -104,8 +104,8 @@ async def test_a_silent_node_is_dead(
         node = node_maker(
             ssh={**NO_SSH, "port": ssh}, admin=access, protocols={Protocol.SSH: (sftp,)}
         )
-        report = await Attempt().run(nodes.prove_dead, errand(node, DEAD))
-    assert report.words.endswith("no shell, and no connection to any of its ports")
+        report = await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
+    assert report.message.endswith("no shell, and no connection to any of its ports")
 
 
 @contextmanager
@@ -135,7 +135,7 @@ async def test_a_node_that_answers_anywhere_is_not_dead(
         (port, node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (2,), Protocol.AS2: (3, port)})),
     ):
         with pytest.raises(NotReady) as refusal:
-            await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+            await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
         assert f"server1 answers on port {place}, so it is not dead; " in str(refusal.value)
     await listener.close()
 
@@ -153,7 +153,7 @@ async def test_a_node_with_several_addresses_is_not_dead_while_one_answers(
         listen_on=("127.0.0.1", "localhost"),
     )
     with pytest.raises(NotReady, match=f"answers on port {port} of localhost"):
-        await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+        await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
     await elsewhere.close()
 
 
@@ -165,7 +165,7 @@ async def test_a_node_that_comes_back_while_it_is_looked_at_is_not_dead(
     port = await listener.open()
     await listener.close()
     node = node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (port,)})
-    proving = asyncio.create_task(Attempt().run(nodes.prove_dead, errand(node, DEAD)))
+    proving = asyncio.create_task(Attempt().run(nodes.verify_unreachable, input_for(node, DEAD)))
     await asyncio.sleep(silence.APART / 2)
     await listener.open(port)
     with pytest.raises(NotReady, match=f"answers on port {port}"):
@@ -181,7 +181,7 @@ async def test_a_connection_that_lives_on_is_an_answer(
     await shell.run(node, Command(("true",)))
     ssh_server.refuse_more()
     with pytest.raises(NotReady, match="still runs commands over SSH, so it is not dead"):
-        await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+        await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
 
 
 async def test_a_name_that_cannot_be_resolved_proves_nothing(
@@ -190,4 +190,4 @@ async def test_a_name_that_cannot_be_resolved_proves_nothing(
     """Nobody was asked, so nobody was silent."""
     node = node_maker(address="nowhere.invalid", ssh=NO_SSH, listen_on=())
     with pytest.raises(OutcomeUnknown, match="cannot be resolved"):
-        await Attempt().run(nodes.prove_dead, errand(node, DEAD))
+        await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))

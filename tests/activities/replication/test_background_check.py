@@ -18,10 +18,10 @@ from tests.support.ssh_machines import Attempt
 from workflows.errors import NotReady, NotYet
 from workflows.model.actions.change import ResumeReplication
 from workflows.model.results import Report
-from workflows.ports.contract import ReplicationErrand
+from workflows.ports.contract import ReplicationInput
 
 THERE, BACK = LINKS
-ERRAND: ReplicationErrand[Any] = linked(ResumeReplication(link=THERE.name), THERE)
+ERRAND: ReplicationInput[Any] = linked(ResumeReplication(link=THERE.name), THERE)
 
 
 @pytest.fixture(scope="module")

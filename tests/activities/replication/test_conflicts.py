@@ -21,7 +21,7 @@ from workflows.model.actions.change import ResumeReplication
 from workflows.model.actions.observe import ObserveReplication
 from workflows.model.estate import ReplicationLink
 from workflows.model.results import Report
-from workflows.ports.contract import ReplicationErrand
+from workflows.ports.contract import ReplicationInput
 
 SECRETS = Secrets({"DATABASE": PASSWORD})
 THERE, BACK = LINKS
@@ -52,18 +52,18 @@ async def resume(links: ReplicationLinks, link: ReplicationLink, *all_: Replicat
     return await Attempt().run(links.resume_replication, resuming(link, *all_))
 
 
-def resuming(link: ReplicationLink, *all_: ReplicationLink) -> ReplicationErrand[Any]:
+def resuming(link: ReplicationLink, *all_: ReplicationLink) -> ReplicationInput[Any]:
     """Return the order that resumes one direction, in a run of its own."""
-    errand = linked(ResumeReplication(link=link.name), link, *all_)
-    run = errand.operation.model_copy(update={"identity": f"run-{next(RUNS)}"})
-    return errand.model_copy(update={"operation": run})
+    given = linked(ResumeReplication(link=link.name), link, *all_)
+    run = given.operation.model_copy(update={"identity": f"run-{next(RUNS)}"})
+    return given.model_copy(update={"operation": run})
 
 
-async def persistently(links: ReplicationLinks, errand: ReplicationErrand[Any]) -> Report:
+async def persistently(links: ReplicationLinks, given: ReplicationInput[Any]) -> Report:
     """Try again what the engine would try again."""
     while True:
         try:
-            return await Attempt().run(links.resume_replication, errand)
+            return await Attempt().run(links.resume_replication, given)
         except (NotYet, OutcomeUnknown):
             await asyncio.sleep(0.2)
 
@@ -318,8 +318,8 @@ async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pa
         await Attempt().run(ReplicationLinks(secrets).observe_replication, given)
         for secrets, given in ((SECRETS, observation), (secrets, reader))
     ]
-    assert [finding.name for finding in found[0].trouble] == []
-    assert "replication_not_comparable" in [finding.name for finding in found[1].trouble]
+    assert [finding.name for finding in found[0].error] == []
+    assert "replication_not_comparable" in [finding.name for finding in found[1].error]
 
 
 async def test_an_estate_with_one_direction_has_nothing_to_compare(

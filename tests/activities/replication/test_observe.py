@@ -18,8 +18,8 @@ from tests.support.postgres_one_way import (
     ADDRESS,
     LINK,
     database,
-    errand,
     execute,
+    input_for,
     link,
     one_way,
 )
@@ -33,16 +33,16 @@ from workflows.model.observations import Instance, ReplicationReading
 async def test_everything_is_read(links: ReplicationLinks) -> None:
     """State, lag and tables, in lower case."""
     reading = await Attempt().run(
-        links.observe_replication, errand(ObserveReplication(link="one-to-two"))
+        links.observe_replication, input_for(ObserveReplication(link="one-to-two"))
     )
-    assert (reading.enabled, reading.running, reading.trouble) == (True, True, ())
+    assert (reading.enabled, reading.running, reading.error) == (True, True, ())
     assert reading.tables == ("public.account",)
 
 
 async def observed(links: ReplicationLinks, given: ReplicationLink = LINK) -> ReplicationReading:
     """Observe a link."""
     return await Attempt().run(
-        links.observe_replication, errand(ObserveReplication(link=given.name), given)
+        links.observe_replication, input_for(ObserveReplication(link=given.name), given)
     )
 
 
@@ -56,7 +56,7 @@ async def kept(links: ReplicationLinks) -> Instance:
 async def test_a_link_without_a_subscription_does_not_exist(links: ReplicationLinks) -> None:
     """That is an answer, and no trouble; the one that is there is nobody's then."""
     reading = await observed(links, LINK.model_copy(update={"subscription": "other"}))
-    assert (reading.exists, reading.trouble) == (False, ())
+    assert (reading.exists, reading.error) == (False, ())
     assert (reading.enabled, reading.running, reading.lag, reading.publisher) == (None,) * 4
     assert reading.strangers == ("sub",)
 
@@ -138,16 +138,16 @@ async def test_an_account_without_any_right_reads_it_all(
 ) -> None:
     """A login suffices to look; what it could not compare later is a finding that warns."""
     await execute(postgres, "two", f"CREATE ROLE looker LOGIN PASSWORD '{DATABASE_PASSWORD}'")
-    order = ObserveReplication(link=LINK.name)
+    action = ObserveReplication(link=LINK.name)
     looker = {"publisher": database("one", user="looker")}
-    given = errand(order, user="looker").model_copy(update=looker)
+    given = input_for(action, user="looker").model_copy(update=looker)
     reading = await Attempt().run(links.observe_replication, given)
     everything = await observed(links)
     alike = {"exists", "enabled", "running", "tables", "subscriber_timestamps", "strangers"}
     assert reading.model_dump(include=alike) == everything.model_dump(include=alike)
     assert reading.publisher is not None
     assert reading.publisher.retained is not None
-    assert [finding.name for finding in reading.trouble] == ["replication_not_comparable"]
+    assert [finding.name for finding in reading.error] == ["replication_not_comparable"]
 
 
 async def test_a_link_whose_slot_is_gone_is_unknown(links: ReplicationLinks) -> None:
@@ -163,7 +163,7 @@ async def test_a_server_that_keeps_no_commit_times_is_seen(
     monkeypatch.setitem(lab_postgres.SETTINGS, "track_commit_timestamp", "off")
     elsewhere = ADDRESS.replace("127.9.9", "127.9.10")
     async with one_way(elsewhere):
-        given = errand(ObserveReplication(link=LINK.name), address=elsewhere)
+        given = input_for(ObserveReplication(link=LINK.name), address=elsewhere)
         reading = await Attempt().run(links.observe_replication, given)
         there = replace(link(), publisher=database("one", address=elsewhere))
         instance = await there.instance("sub")
@@ -174,6 +174,6 @@ async def test_a_server_that_keeps_no_commit_times_is_seen(
 async def test_observing_never_fails(links: ReplicationLinks) -> None:
     """What cannot be read is said, beside what can."""
     observation = ObserveReplication(link="one-to-two")
-    reading = await Attempt().run(links.observe_replication, errand(observation, port=1))
-    assert [finding.name for finding in reading.trouble] == ["database_unreachable"]
+    reading = await Attempt().run(links.observe_replication, input_for(observation, port=1))
+    assert [finding.name for finding in reading.error] == ["database_unreachable"]
     assert (reading.enabled, reading.tables) == (None, ("public.account",))

@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from activities.preview import PlanSpelling
+from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql import PostgreSql
 from activities.transport.ssh import Shell
@@ -21,8 +21,8 @@ from tests.support.postgres_one_way import (
     RESUME,
     SUSPEND,
     database,
-    errand,
     execute,
+    input_for,
     link,
     rows,
 )
@@ -37,20 +37,20 @@ async def test_it_is_suspended_once_and_resumed_once(
 ) -> None:
     """Disabled and its worker gone, then enabled and its worker there; twice changes nothing."""
     outcomes = [
-        (await Attempt().run(links.suspend_replication, errand(SUSPEND))).outcome,
-        (await Attempt().run(links.suspend_replication, errand(SUSPEND))).outcome,
+        (await Attempt().run(links.suspend_replication, input_for(SUSPEND))).outcome,
+        (await Attempt().run(links.suspend_replication, input_for(SUSPEND))).outcome,
     ]
     await execute(postgres, "one", "INSERT INTO Account VALUES (-1)")
     arrived = await rows(postgres)
     reading = await Attempt().run(
-        links.observe_replication, errand(ObserveReplication(link="one-to-two"))
+        links.observe_replication, input_for(ObserveReplication(link="one-to-two"))
     )
     assert (reading.enabled, reading.running) == (False, False)
     assert reading.lag is not None
     assert reading.lag > 0
     outcomes += [
-        (await Attempt().run(links.resume_replication, errand(RESUME))).outcome,
-        (await Attempt().run(links.resume_replication, errand(RESUME))).outcome,
+        (await Attempt().run(links.resume_replication, input_for(RESUME))).outcome,
+        (await Attempt().run(links.resume_replication, input_for(RESUME))).outcome,
     ]
     assert outcomes == ["changed", "unchanged", "changed", "unchanged"]
     while await rows(postgres) == arrived:  # noqa: ASYNC110 - a database tells no one
@@ -61,7 +61,7 @@ async def test_nothing_is_left_behind(links: ReplicationLinks, postgres: Postgre
     """What was written before the order has arrived when it is carried out."""
     before = await rows(postgres)
     await execute(postgres, "one", "INSERT INTO Account SELECT generate_series(1, 20000)")
-    await Attempt().run(links.suspend_replication, errand(SUSPEND))
+    await Attempt().run(links.suspend_replication, input_for(SUSPEND))
     assert await rows(postgres) == before + 20000
 
 
@@ -74,7 +74,7 @@ async def test_a_lag_that_stays_forbids_it(
         await execute(postgres, "one", "INSERT INTO Account VALUES (-2)")
         with pytest.raises(NotYet, match="bytes behind database-one, expected 0"):
             await Attempt(limit=timedelta(seconds=6)).run(
-                links.suspend_replication, errand(SUSPEND)
+                links.suspend_replication, input_for(SUSPEND)
             )
         await blocking.rollback()
     assert (await link().subscription()).enabled
@@ -84,7 +84,7 @@ async def test_a_frozen_worker_sends_nothing(links: ReplicationLinks) -> None:
     """After the first third of its time an attempt only reads."""
     late = Attempt(limit=timedelta(seconds=30), age=timedelta(seconds=11))
     with pytest.raises(Unreachable, match="nothing was sent"):
-        await late.run(links.suspend_replication, errand(SUSPEND))
+        await late.run(links.suspend_replication, input_for(SUSPEND))
     assert (await link().subscription()).enabled
 
 
@@ -104,7 +104,7 @@ async def test_a_subscription_that_is_not_there_is_named(links: ReplicationLinks
     """The estate and the database disagree; nothing is guessed."""
     other = LINK.model_copy(update={"subscription": "other"})
     with pytest.raises(NotReady, match="database-two has no subscription other"):
-        await Attempt().run(links.suspend_replication, errand(SUSPEND, other))
+        await Attempt().run(links.suspend_replication, input_for(SUSPEND, other))
 
 
 async def test_a_slot_that_is_not_there_is_no_lag_of_zero(links: ReplicationLinks) -> None:
@@ -142,7 +142,7 @@ async def test_a_lost_reply_is_resolved_by_reading(
         raise OutcomeUnknown("the connection broke")
 
     monkeypatch.setattr(PostgreSql, "disable", and_lose_the_answer)
-    report = await Attempt().run(links.suspend_replication, errand(SUSPEND))
+    report = await Attempt().run(links.suspend_replication, input_for(SUSPEND))
     assert report.outcome == "changed"
 
 
@@ -163,10 +163,10 @@ async def test_a_review_spells_out_the_very_statements(
     estate = estates.estate().model_copy(
         update={"clusters": clusters, "replication": Replication(links=(LINK,))}
     )
-    wait, suspended = PlanSpelling(shell).words(estate, SUSPEND)
-    [resumed] = PlanSpelling(shell).words(estate, RESUME)
-    await Attempt().run(links.suspend_replication, errand(SUSPEND))
-    await Attempt().run(links.resume_replication, errand(RESUME))
+    wait, suspended = CommandPreviews(shell).words(estate, SUSPEND)
+    [resumed] = CommandPreviews(shell).words(estate, RESUME)
+    await Attempt().run(links.suspend_replication, input_for(SUSPEND))
+    await Attempt().run(links.resume_replication, input_for(RESUME))
     await execute(postgres, "two", "ALTER ROLE CURRENT_USER RESET log_statement")
     log = await asyncio.to_thread(postgres.log.read_text)
     sent = [line.partition("statement: ")[2] for line in log.splitlines() if "SUBSCRIPTION" in line]

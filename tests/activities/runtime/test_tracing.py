@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from activities.runtime import tracing as telemetry
 from activities.runtime.tracing import effect
-from tests.support.ssh_machines import errand
+from tests.support.ssh_machines import input_for
 from workflows.model.actions.change import StopMonitor
 from workflows.model.estate import Node
 
@@ -20,14 +20,14 @@ def test_an_effect_is_a_span(node: Node, monkeypatch: pytest.MonkeyPatch) -> Non
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     monkeypatch.setattr(telemetry, "_TRACER", provider.get_tracer("test"))
-    with effect(errand(node, StopMonitor(node="server1")), "stop the Monitor on server1"):
+    with effect(input_for(node, StopMonitor(node="server1")), "stop the Monitor on server1"):
         pass
     (span,) = spans.get_finished_spans()
     assert span.name == "stop the Monitor on server1"
     assert dict(span.attributes or {}) == {
         "switchover": "run-1",
         "stage": "stage",
-        "order": "stop_monitor.server1",
+        "action": "stop_monitor.server1",
         "round": 1,
         "node": "server1",
     }

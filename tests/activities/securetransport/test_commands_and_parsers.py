@@ -71,7 +71,7 @@ def test_a_sites_own_monitor_command_is_taken_as_it_is(tmp_path: Path) -> None:
     """On 5.4 the Monitor ran from cron: its commands are the site's."""
     monitor = {"stop": ["/usr/local/bin/cron-off", "st"], "status": ["/usr/local/bin/cron-says"]}
     node = make_node(SshServer(port=22), tmp_path, monitor=monitor)
-    assert securetransport.stop_monitor(node).words == ("/usr/local/bin/cron-off", "st")
+    assert securetransport.stop_monitor(node).argv == ("/usr/local/bin/cron-off", "st")
     assert securetransport.installed([], node, Service.MONITOR) is None
 
 
@@ -119,7 +119,7 @@ def test_half_a_table_is_no_table(text: str) -> None:
 
 def test_this_machines_own_tables_can_be_read() -> None:
     """The command and its parser fit the kernel they meet."""
-    command = linux.sockets().words
+    command = linux.sockets().argv
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert isinstance(linux.parse_sockets(text), tuple)
 
@@ -135,14 +135,14 @@ def test_a_pid_file_counts_only_with_its_own_process(tmp_path: Path) -> None:
     os.utime(run / "sshd.pid", (1_000_000_000, 1_000_000_000))
     (run / "db.pid").write_text("")
     files = ["admin/tomcat.pid", "tm.pid", "sshd.pid", "db.pid", "httpd.pid"]
-    command = linux.processes(str(tmp_path), files).words
+    command = linux.processes(str(tmp_path), files).argv
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert linux.parse_processes(text) == {"admin/tomcat.pid"}
 
 
 def test_an_installation_that_is_not_there_is_no_stopped_one(tmp_path: Path) -> None:
     """An unmounted FILEDRIVEHOME has no PID files either."""
-    command = linux.processes(str(tmp_path / "nowhere"), ["tm.pid"]).words
+    command = linux.processes(str(tmp_path / "nowhere"), ["tm.pid"]).argv
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode != 0
     with pytest.raises(OutcomeUnknown):

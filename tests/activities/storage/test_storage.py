@@ -23,7 +23,7 @@ from workflows.model.actions.observe import CompareStorage
 from workflows.model.estate import Cluster, Database, Limits, Node
 from workflows.model.observations import Difference, StorageReading
 from workflows.model.results import Operation
-from workflows.ports.contract import BothErrand
+from workflows.ports.contract import ClusterPairInput
 
 AT_ONCE = -1
 """A delay with which files are at rest as soon as they are written."""
@@ -50,7 +50,7 @@ class Sides:
         self, most: int = 200, delay: float = 0.2, markers: tuple[str | None, ...] = (None, None)
     ) -> StorageReading:
         """Compare them, as a switchover would."""
-        order = CompareStorage(source="one", target="two")
+        action = CompareStorage(source="one", target="two")
         database = {"name": "db", "address": "127.0.0.1", "database": "st", "user": "st"}
         one, two = (
             Cluster(
@@ -62,15 +62,15 @@ class Sides:
             )
             for root, node, marker in zip((self.one, self.two), self.nodes, markers, strict=True)
         )
-        errand: BothErrand[Any] = BothErrand(
-            operation=Operation(identity="run-1", stage="stage", order=order.key),
-            order=order,
+        given: ClusterPairInput[Any] = ClusterPairInput(
+            operation=Operation(identity="run-1", stage="stage", action=action.key),
+            action=action,
             timing=QUICK.model_copy(update={"storage_delay": timedelta(seconds=delay)}),
             source=one,
             target=two,
             limits=Limits(storage_sample=most),
         )
-        return await Attempt().run(self.hands.compare_storage, errand)
+        return await Attempt().run(self.hands.compare_storage, given)
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ def sides(
     return Sides(*roots, (node_maker("server1"), node_maker("server2")), SshStorages(shell))
 
 
-def trouble(reading: StorageReading) -> list[tuple[str, str]]:
+def errors(reading: StorageReading) -> list[tuple[str, str]]:
     """Return what could not be read, and where."""
-    return [(finding.name, finding.place) for finding in reading.trouble]
+    return [(finding.name, finding.place) for finding in reading.error]
 
 
 async def test_the_same_files_are_the_same(sides: Sides) -> None:
@@ -194,19 +194,19 @@ async def test_a_storage_that_cannot_be_read_is_trouble_there(
     """Missing, too slow, or answering nonsense: nothing is known, and nothing called the same."""
     await asyncio.to_thread(sides.two.rmdir)
     reading = await sides.compare(delay=AT_ONCE)
-    assert trouble(reading) == [("storage_unreadable", "two")]
+    assert errors(reading) == [("storage_unreadable", "two")]
     assert reading.sampled is None
     await asyncio.to_thread(sides.two.mkdir)
     monkeypatch.setattr(samples, "_SAMPLE", "sleep 5")
     monkeypatch.setattr(samples, "ENDS_WITHIN", 1)
     both = [("storage_unreadable", "one"), ("storage_unreadable", "two")]
-    assert trouble(await sides.compare(delay=AT_ONCE)) == both
+    assert errors(await sides.compare(delay=AT_ONCE)) == both
     for nonsense in ("echo sample:", "echo sample:; echo AAAA", "printf /done | base64", "exit 1"):
         monkeypatch.setattr(samples, "_SAMPLE", nonsense)
-        assert trouble(await sides.compare(delay=AT_ONCE)) == both
+        assert errors(await sides.compare(delay=AT_ONCE)) == both
     ssh_server.cut()
     ssh_server.refuse_more()
-    assert trouble(await sides.compare(delay=AT_ONCE)) == both
+    assert errors(await sides.compare(delay=AT_ONCE)) == both
 
 
 async def test_a_folder_that_cannot_be_read_leaves_the_whole_unknown(
@@ -226,7 +226,7 @@ async def test_a_folder_that_cannot_be_read_leaves_the_whole_unknown(
         with monkeypatch.context() as patch:
             patch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
             reading = await sides.compare(delay=AT_ONCE)
-        assert trouble(reading) == [("storage_unreadable", "one"), ("storage_unreadable", "two")]
+        assert errors(reading) == [("storage_unreadable", "one"), ("storage_unreadable", "two")]
         tool.unlink()
 
 
@@ -245,7 +245,7 @@ async def test_markers_measure_the_delay(sides: Sides) -> None:
     carrying = asyncio.create_task(carry())
     reading = await sides.compare(delay=0.5, markers=("markers", "markers"))
     await carrying
-    assert reading.trouble == ()
+    assert reading.error == ()
     delay = reading.delays["one"]
     assert delay is not None
     assert timedelta(seconds=0.3) < delay < timedelta(seconds=1.5)
@@ -268,7 +268,7 @@ async def test_a_marker_is_removed_whatever_happens(
     assert list((sides.one / "markers").iterdir()) == []
     monkeypatch.setattr(storages, "_SEES", "exit 3")
     reading = await sides.compare(delay=5, markers=("markers", None))
-    assert trouble(reading) == [("storage_unreadable", "two")]
+    assert errors(reading) == [("storage_unreadable", "two")]
     assert list((sides.one / "markers").iterdir()) == []
 
 
@@ -287,7 +287,7 @@ async def test_a_marker_that_cannot_be_written_is_trouble_there(sides: Sides) ->
     """The files are compared all the same."""
     sides.write("file", "1")
     reading = await sides.compare(delay=AT_ONCE, markers=(None, "nowhere"))
-    assert trouble(reading) == [("storage_unreadable", "two")]
+    assert errors(reading) == [("storage_unreadable", "two")]
     assert (reading.sampled, reading.delays) == (1, {})
 
 

@@ -28,7 +28,7 @@ async def test_words_arrive_as_they_were(node: Node, shell: Shell) -> None:
 async def test_a_script_travels_whole(node: Node, shell: Shell, ssh_server: SshServer) -> None:
     """Nothing is sent on standard input, where a cut would leave half a script to be run."""
     answer = await shell.run(node, script('echo "$1"; echo oops >&2; exit 3', "hello"))
-    assert (answer.status, answer.out, answer.words) == (3, "hello\n", "hello\noops")
+    assert (answer.status, answer.out, answer.text) == (3, "hello\n", "hello\noops")
     assert len(ssh_server.commands) == 1
 
 

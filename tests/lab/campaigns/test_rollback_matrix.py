@@ -23,7 +23,7 @@ from lab.fault_injection.fault import KINDS, Fault
 from lab.fault_injection.operator import Answer, Operator, objection, turn, wished
 from lab.layout import Layout
 from lab.product_driver import FINDINGS, STATE, Handle, NotTaken
-from workflows.model.stages import POINT_OF_NO_RETURN, Slug
+from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 
 LAYOUT = Layout(Path("/"), "127.0.0")
 
@@ -34,13 +34,13 @@ def test_every_stage_fails_in_every_way_at_every_kind_of_place() -> None:
     kinds = Counter((case.stage, case.how) for case in every)
 
     assert len(set(every)) == len(every)
-    for stage in list(Slug)[1:9]:
+    for stage in list(StageName)[1:9]:
         far = stage.number >= POINT_OF_NO_RETURN.number
         for kind in KINDS:
             here = [case for case in every if (case.stage, case.how) == (stage, kind)]
             assert {case.answer for case in here} == ({"retry", "roll-back"} if far else {None})
         assert kinds[stage, REJECTED] == (stage.number <= POINT_OF_NO_RETURN.number)
-    places = {case.place for case in every if case.stage is Slug.STOP_MONITORS}
+    places = {case.place for case in every if case.stage is StageName.STOP_MONITORS}
     assert places == {GATE, "cluster1-server1", "cluster1-edge1"}
 
 
@@ -48,9 +48,9 @@ def test_a_closed_gate_turns_a_run_back_before_anything_of_its_stage() -> None:
     """Gates that are answered together keep both of their stages from beginning."""
     turns = {case.stage: case.turn for case in cases(LAYOUT) if case.place == GATE}
 
-    assert turns[Slug.REDIRECT_TRAFFIC] == Turn(2, begun=False)
-    assert turns[Slug.START_SCHEDULING] == Turn(4, begun=False)
-    assert turns[Slug.DRAIN_PROTOCOL_SERVERS] == Turn(6, begun=False)
+    assert turns[StageName.REDIRECT_TRAFFIC] == Turn(2, begun=False)
+    assert turns[StageName.START_SCHEDULING] == Turn(4, begun=False)
+    assert turns[StageName.DRAIN_PROTOCOL_SERVERS] == Turn(6, begun=False)
 
 
 @pytest.mark.parametrize(
@@ -160,13 +160,13 @@ def test_a_fault_that_never_struck_proves_nothing() -> None:
 @pytest.mark.parametrize(
     ("stage", "answer", "outcome"),
     [
-        (Slug.CHECK_PREREQUISITES, "retry", FINDINGS),
-        (Slug.START_SCHEDULING, "retry", "rolled_back"),
-        (Slug.DRAIN_PROTOCOL_SERVERS, "retry", "completed"),
-        (Slug.DRAIN_PROTOCOL_SERVERS, "roll-back", "rolled_back"),
+        (StageName.CHECK_PREREQUISITES, "retry", FINDINGS),
+        (StageName.START_SCHEDULING, "retry", "rolled_back"),
+        (StageName.DRAIN_PROTOCOL_SERVERS, "retry", "completed"),
+        (StageName.DRAIN_PROTOCOL_SERVERS, "roll-back", "rolled_back"),
     ],
 )
-def test_which_end_is_wished(stage: Slug, answer: Answer, outcome: str) -> None:
+def test_which_end_is_wished(stage: StageName, answer: Answer, outcome: str) -> None:
     """By where the fault strikes, and by what an operator says."""
     assert wished(Fault(stage, "cluster1-edge1", "lost"), answer) == outcome
     back = {FINDINGS: Turn(0), "rolled_back": Turn(stage.number), "completed": None}

@@ -20,7 +20,7 @@ from temporalio.worker import Worker
 
 from starter.client.connection import Temporal
 from starter.client.readiness import looked, under_way
-from starter.views.readiness import VerdictView
+from starter.views.readiness import ReadinessView
 from tests.support import estates
 from tests.support.console import Operator
 from tests.support.fake_activities import FakeHands
@@ -28,7 +28,7 @@ from tests.support.sample_runs import shown
 from tests.workflows.preflight.test_report import changed, clean, verdict
 from workflows.model.checks import CHECKS, Severity
 from workflows.model.results import Finding
-from workflows.preflight.report import Checked, Verdict
+from workflows.preflight.report import CheckResult, ReadinessReport
 from workflows.readiness import Readiness
 
 MOVE = ("--from", "cluster1", "--to", "cluster2")
@@ -38,14 +38,14 @@ EDGE = "cluster2-edge2"
 async def test_ready(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:
     """Exit code 0 only where nothing at all was found."""
     said = await operator.types("check", name, *MOVE)
-    assert said.code == 0, said.words
-    assert f"{name}: cluster1 → cluster2 ready, 69 of 69 checks hold" in said.words
+    assert said.code == 0, said.message
+    assert f"{name}: cluster1 → cluster2 ready, 69 of 69 checks hold" in said.message
     assert all(check.name in said.out for check in CHECKS)
     assert "this is the first look" in said.out
     assert not hands.effects
     told = await operator.types("check", name, *MOVE, "--json")
     assert told.code == 0
-    assert Verdict.model_validate_json(told.out).ready
+    assert ReadinessReport.model_validate_json(told.out).ready
 
 
 async def test_findings(
@@ -56,9 +56,9 @@ async def test_findings(
     file = tmp_path / "page.html"
     said = await operator.types("check", name, *MOVE, "--html", str(file))
     assert said.code == 6
-    assert f"✖ blocks {EDGE} version_differs" in said.words
-    assert "seen 5.4 [31m expected 5.5-20260101 do bring both clusters" in said.words
-    assert "not ready, 67 of 69 checks hold, 2 findings" in said.words
+    assert f"✖ blocks {EDGE} version_differs" in said.message
+    assert "seen 5.4 [31m expected 5.5-20260101 do bring both clusters" in said.message
+    assert "not ready, 67 of 69 checks hold, 2 findings" in said.message
     written = file.read_text(encoding="utf-8")
     assert "version_differs" in written
     assert "\x1b" not in written
@@ -126,7 +126,7 @@ async def test_bad_words(
 ) -> None:
     """One sentence, exit code 2."""
     said = await operator.types("check", *words)
-    assert (said.code, answer in said.words) == (2, True), said.words
+    assert (said.code, answer in said.message) == (2, True), said.message
 
 
 async def test_the_catalogue(operator: Operator) -> None:
@@ -144,9 +144,9 @@ async def test_a_schedule(
     """Made, changed, shown with what came out, and removed."""
     hands.readings[EDGE] = {"sessions": 2}
     made = await operator.types("check", name, *MOVE, "--every", "30m")
-    assert made.code == 0, made.words
-    assert f"readiness-{name}-cluster1-cluster2: every 0:30:00" in made.words
-    assert "it has not run yet" in made.words
+    assert made.code == 0, made.message
+    assert f"readiness-{name}-cluster1-cluster2: every 0:30:00" in made.message
+    assert "it has not run yet" in made.message
     handle = temporal.get_schedule_handle(f"readiness-{name}-cluster1-cluster2")
     assert (await handle.describe()).schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
     for runs in (1, 2):
@@ -154,18 +154,18 @@ async def test_a_schedule(
         await _has_run(operator, name, runs)
         hands.readings = {}
     shown_ = await operator.types("check", name, *MOVE, "--schedule")
-    assert "ready, 69 of 69 checks hold" in shown_.words
-    assert "not ready, 68 of 69 checks hold, 1 finding" in shown_.words
+    assert "ready, 69 of 69 checks hold" in shown_.message
+    assert "not ready, 68 of 69 checks hold, 1 finding" in shown_.message
     await _knows_what_came_before(temporal, handle)
     await handle.pause()
     again = await operator.types(
         "check", name, *MOVE, "--every", "1h", "--accept", "options_differ=x"
     )
-    assert "every 1:00:00, paused, accepting options_differ" in again.words
+    assert "every 1:00:00, paused, accepting options_differ" in again.message
     off = await operator.types("check", name, *MOVE, "--every", "off")
     assert (off.code, "no more" in off.out) == (0, True)
     twice = await operator.types("check", name, *MOVE, "--every", "never")
-    assert (twice.code, "there was no such schedule" in twice.words) == (0, True)
+    assert (twice.code, "there was no such schedule" in twice.message) == (0, True)
 
 
 async def _knows_what_came_before(temporal: Client, handle: ScheduleHandle) -> None:
@@ -190,7 +190,7 @@ async def _has_run(operator: Operator, name: str, runs: int) -> None:
 
 def test_on_a_narrow_screen_what_fails_is_shown_by_kind_of_node() -> None:
     """And the rest is counted, as the score counts it."""
-    text = shown(VerdictView(verdict(changed(EDGE, sessions=2))), width=79)
+    text = shown(ReadinessView(verdict(changed(EDGE, sessions=2))), width=79)
     assert "target_has_sessions" in text
     assert "✖ 1 of 2" in text
     assert "68 other checks hold" in text
@@ -201,14 +201,14 @@ def test_eighty_nodes_are_readable() -> None:
     """Columns are kinds of nodes, rows are what does not hold."""
     few = verdict(changed(EDGE, sessions=2))
     many = few.model_copy(update={"checks": tuple(_multiplied(one) for one in few.checks)})
-    text = shown(VerdictView(many), width=160)
+    text = shown(ReadinessView(many), width=160)
     assert max(map(len, text.splitlines())) <= 160
     assert "cluster1" in text
     assert "✖ 20" in text
     assert len(text.splitlines()) < 30
 
 
-def _multiplied(one: Checked) -> Checked:
+def _multiplied(one: CheckResult) -> CheckResult:
     places = {
         f"{place}{n}" if "-" in place else place: standing
         for place, standing in one.places.items()
@@ -239,7 +239,7 @@ def test_a_finding_beside_what_is_accepted() -> None:
         severity=Severity.BLOCKS,
     )
     text = shown(
-        VerdictView(verdict(clean(), findings=(found,), accepted={"target_has_sessions": "ours"}))
+        ReadinessView(verdict(clean(), findings=(found,), accepted={"target_has_sessions": "ours"}))
     )
     assert "! blocks  cluster2-edge2  target_has_sessions  accepted: ours" in text
     assert "\x1b" not in text

@@ -24,7 +24,7 @@ from workflows.model.actions import change as o
 from workflows.model.estate import Protocol
 from workflows.model.progress import Outcome, Progress
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.ports.contract import SessionErrand
+from workflows.ports.contract import SessionInput
 from workflows.switchover import Switchover
 
 MOVE = ("--from", "cluster1", "--to", "cluster2")
@@ -34,18 +34,18 @@ class DrainingHands(FakeHands):
     """Sessions that are seen before they leave."""
 
     @activity.defn
-    async def await_sessions(self, errand: SessionErrand[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, given: SessionInput[o.AwaitSessions]) -> r.Report:
         """Tell what is left as long as the order is held, then obey."""
-        left = r.SessionsLeft(
-            node=errand.node.name,
+        left = r.RemainingSessions(
+            node=given.node.name,
             at=datetime.now(UTC),
             connections={Protocol.SSH: 7},
             accounts=("partner001",),
         )
-        while errand.order.key in self.held and not self.held[errand.order.key].is_set():
+        while given.action.key in self.held and not self.held[given.action.key].is_set():
             activity.heartbeat(left)
             await asyncio.sleep(0.05)
-        return await self._obey(errand)
+        return await self._obey(given)
 
 
 @pytest.fixture
@@ -76,15 +76,15 @@ async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Wor
     assert Plan.model_validate({key: read[key] for key in Plan.model_fields}) == plan
     assert read["hash"] == plan.hash
     assert plan.hash in shown.out
-    assert [(step["stage"], step["order"]) for step in read["steps"]] == [
-        (stage.slug, order.key) for stage in plan.stages for order in stage.orders
+    assert [(step["stage"], step["action"]) for step in read["steps"]] == [
+        (stage.name, action.key) for stage in plan.stages for action in stage.actions
     ]
     for stage in plan.stages:
-        assert f"{stage.slug.number} {stage.slug}" in shown.out
-        for order in stage.orders:
+        assert f"{stage.name.number} {stage.name}" in shown.out
+        for action in stage.actions:
             # What several places are told alike is shown once, with their names left open.
-            words = f"would {order}"
-            assert words in shown.out or words.replace(order.place, NAME) in shown.out
+            words = f"would {action}"
+            assert words in shown.out or words.replace(action.place, NAME) in shown.out
     assert shown.out.count("waits for an approval") == 1
     assert not hands.effects
 
@@ -94,10 +94,10 @@ async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
 ) -> None:
     """Whoever reviewed it need not compare two plans by eye."""
     reviewed = json.loads((await operator.types("plan", name, *MOVE, "--json")).out)["hash"]
-    hands.estate = estates.estate(name=name, timing={"patience": 60})
+    hands.estate = estates.estate(name=name, timing={"drain_timeout": 60})
     said = await operator.types("start", name, *MOVE, "--plan-hash", reviewed, "--wait")
     assert said.code == 2
-    assert "\n- timing.patience: 86400 s -> 60 s\n" in said.err
+    assert "\n- timing.drain_timeout: 86400 s -> 60 s\n" in said.err
     assert said.err.endswith("look at it again with `switchover plan`\n")
 
 
@@ -140,7 +140,7 @@ async def test_bad_words(
     hands = FakeHands(estates.estate(name="bad_words"))
     async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
         said = await operator.types(*words)
-    assert answer in said.words
+    assert answer in said.message
     assert said.code == 2
 
 
@@ -149,7 +149,7 @@ async def test_a_whole_switchover(
 ) -> None:
     """Start, approve and retry from the console; its words alone suffice to get through."""
     failing = "stop_scheduling.cluster1-server1"
-    hands.faults[failing] = [CommandFailed("the admin API answered 500")]
+    hands.failures[failing] = [CommandFailed("the admin API answered 500")]
     started = await operator.types(
         "start", name, *MOVE, "--approve-before", "redirect_traffic", "--reason", "[b]drill[/b]"
     )
@@ -164,7 +164,7 @@ async def test_a_whole_switchover(
 
     shown = await operator.types("status", name)
     assert "[b]drill[/b]" in shown.out
-    assert f"switchover approve {name} --stage redirect_traffic" in shown.words
+    assert f"switchover approve {name} --stage redirect_traffic" in shown.message
     progress = Progress.model_validate_json((await operator.types("status", name, "--json")).out)
     assert progress.waiting is not None
 
@@ -185,7 +185,7 @@ async def test_a_whole_switchover(
 
     await _until_waiting(temporal, name)
     shown = await operator.types("status", name)
-    assert "CommandFailed: the admin API answered 500" in shown.words
+    assert "CommandFailed: the admin API answered 500" in shown.message
     retried = await operator.types("retry", name, "--stage", "stop_scheduling")
     assert retried.code == 0
 
@@ -197,8 +197,8 @@ async def test_a_whole_switchover(
 
     report = await operator.types("report", name)
     assert report.code == 0
-    assert "approve redirect_traffic by ann, update: redirect_traffic is approved" in report.words
-    assert "faults on the way: 1" in report.words
+    assert "approve redirect_traffic by ann, update: redirect_traffic is approved" in report.message
+    assert "faults on the way: 1" in report.message
     outcome = Outcome.model_validate_json((await operator.types("report", name, "--json")).out)
     assert outcome.outcome == "completed"
 
@@ -213,9 +213,9 @@ async def test_sessions_are_seen_to_leave(
     assert watching.stdout is not None
     while b"6 drain_protocol_servers: running" not in await watching.stdout.readline():
         pass  # until the line that tells of the stage
-    while "7 ssh; partner001" not in (shown := await operator.types("status", name)).words:
+    while "7 ssh; partner001" not in (shown := await operator.types("status", name)).message:
         pass  # until the server has the heartbeat
-    assert "wait until the sessions have left cluster1-edge1 7 ssh; partner001" in shown.words
+    assert "wait until the sessions have left cluster1-edge1 7 ssh; partner001" in shown.message
     hands.held["await_sessions.cluster1-edge1"].set()
     assert await watching.wait() == 0
 
@@ -254,14 +254,14 @@ async def test_a_rejected_run_exits_with_four(
     assert report.code == 4
     assert "taken back" in report.out
     assert "back: stop_monitors" in report.out
-    assert "ann rejected redirect_traffic: not tonight" in report.words
+    assert "ann rejected redirect_traffic: not tonight" in report.message
 
 
 async def test_the_words_that_are_shown_suffice(
     operator: Operator, hands: FakeHands, temporal: Client, name: str
 ) -> None:
     """Every command that a wait shows is taken as it stands: copied, and typed."""
-    hands.estate = estates.estate(name=name, timing={"patience": 1})
+    hands.estate = estates.estate(name=name, timing={"drain_timeout": 1})
     for node in ("server1", "server2", "edge1", "edge2"):
         hands.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
     async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
@@ -323,13 +323,13 @@ async def test_without_a_worker_nobody_waits_in_vain(operator: Operator, name: s
     silence = "no worker answers on task queue switchover; the run is safe"
     planning = asyncio.create_task(operator.types("plan", name, *MOVE))
     started = await operator.types("start", name, *MOVE)
-    assert (started.code, silence in started.words) == (0, True)
+    assert (started.code, silence in started.message) == (0, True)
     status, approve = await asyncio.gather(
         operator.types("status", name),
         operator.types("approve", name, "--stage", "redirect_traffic"),
     )
     for said in (await planning, status, approve):
-        assert (said.code, silence in said.words) == (1, True)
+        assert (said.code, silence in said.message) == (1, True)
     assert f"temporal workflow signal --workflow-id switchover-{name}" in approve.err
 
 

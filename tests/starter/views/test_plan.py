@@ -10,17 +10,17 @@ from workflows.model.checks import Severity
 from workflows.model.estate import Estate
 from workflows.model.observations import NodeReading
 from workflows.model.results import Finding, Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.planning.preview import Review, ReviewedOrder, Spelled, review
+from workflows.planning.preview import CommandPreview, Review, ReviewedAction, review
 
 
-def spelled(plan: Plan) -> list[Spelled]:
+def preview(plan: Plan) -> list[CommandPreview]:
     """Every order's words, alike on every place."""
     return [
-        Spelled(stage=stage.slug, order=order.key, commands=(f"/bin/{order.kind}",))
+        CommandPreview(stage=stage.name, action=action.key, commands=(f"/bin/{action.kind}",))
         for stage in plan.stages
-        for order in stage.orders
+        for action in stage.actions
     ]
 
 
@@ -44,7 +44,7 @@ def test_what_is_sent_stands_below_the_order() -> None:
     """The exact words, once for all places that get the same, and what holds already."""
     plan = Seen().plan
     down = NodeReading(place="cluster1-edge2", services={Service.MONITOR: State.STOPPED})
-    text = shown(plan_view(review(plan, [down], spelled(plan))))
+    text = shown(plan_view(review(plan, [down], preview(plan))))
     lines = [line.rstrip() for line in text.splitlines()]
     first = next(n for n, line in enumerate(lines) if line.startswith("1 stop_monitors"))
     assert lines[first + 1 : first + 6] == [
@@ -70,8 +70,8 @@ def test_the_point_of_no_return_stands_before_the_first_graceful_stop() -> None:
 def test_a_large_plan_fits_on_a_few_screens() -> None:
     """Twenty Servers and twenty Edges a side are told in runs of names."""
     plan = Seen(20, 20).plan
-    lines = shown(plan_view(review(plan, (), spelled(plan))), width=120).splitlines()
-    assert sum(len(stage.orders) for stage in plan.stages) > 300
+    lines = shown(plan_view(review(plan, (), preview(plan))), width=120).splitlines()
+    assert sum(len(stage.actions) for stage in plan.stages) > 300
     assert len(lines) < 100
     assert "         cluster1-server1 … cluster1-server20, cluster1-edge1 … cluster1-edge20" in [
         line.rstrip() for line in lines
@@ -82,9 +82,11 @@ def test_commands_that_differ_by_a_name_are_told_once() -> None:
     """Installations under a directory of the node's own name are one group, with the name open."""
     plan = Seen().plan
     words = [
-        Spelled(stage=stage.slug, order=order.key, commands=(f"/opt/{order.place}/bin/x",))
+        CommandPreview(
+            stage=stage.name, action=action.key, commands=(f"/opt/{action.place}/bin/x",)
+        )
         for stage in plan.stages
-        for order in stage.orders
+        for action in stage.actions
     ]
     lines = [line.rstrip() for line in shown(plan_view(review(plan, (), words))).splitlines()]
     first = lines.index("     · stop the Monitor on 4 nodes")
@@ -101,7 +103,9 @@ def test_findings_and_timing_are_part_of_a_review() -> None:
     plan = Seen().plan
     text = shown(plan_view(review(plan, findings=(warning, finding))))
     tail = [line.rstrip() for line in text.splitlines()][-4:]
-    assert tail[0].startswith("patience 1 day, 0:00:00 (sessions and event queue), grace 0:02:00")
+    assert tail[0].startswith(
+        "drain timeout 1 day, 0:00:00 (sessions and event queue), grace 0:02:00"
+    )
     assert tail[1] == "blocks: x: taeh_differs: saw a [2J, expected b; c"
     assert tail[2].startswith("warns: x: late")
     assert tail[3] == f"plan hash {plan.hash}"
@@ -135,20 +139,20 @@ def test_a_plan_by_node_is_shown_as_chains() -> None:
 def test_scripts_get_the_plan_itself_and_more() -> None:
     """The keys of the plan stand where they always stood."""
     plan = Seen(approve_before=["redirect_traffic"]).plan
-    given = plan_json(review(plan, (), spelled(plan)))
+    given = plan_json(review(plan, (), preview(plan)))
     own = {key: given.pop(key) for key in Plan.model_fields}
     assert Plan.model_validate(own) == plan
     assert given.pop("hash") == plan.hash
-    steps = [ReviewedOrder.model_validate(step) for step in given.pop("steps")]
-    assert steps == list(review(plan, (), spelled(plan)).steps)
+    steps = [ReviewedAction.model_validate(step) for step in given.pop("steps")]
+    assert steps == list(review(plan, (), preview(plan)).steps)
     assert given == {
         "findings": [],
         "gates": ["redirect_traffic"],
-        "point_of_no_return": Slug.DRAIN_PROTOCOL_SERVERS,
-        "patience": "P1D",
+        "point_of_no_return": StageName.DRAIN_PROTOCOL_SERVERS,
+        "drain_timeout": "P1D",
         "grace": "PT2M",
         "transaction_manager_grace": "PT2M",
-        "unreachable_patience": "PT5M",
+        "unreachable_timeout": "PT5M",
     }
 
 
@@ -163,7 +167,7 @@ def test_names_that_count_on_are_said_in_few_words() -> None:
 def test_a_review_travels_as_json() -> None:
     """Temporal carries it, also for the largest estate."""
     plan = Seen(20, 20).plan
-    whole = review(plan, (), spelled(plan))
+    whole = review(plan, (), preview(plan))
     text = whole.model_dump_json()
     assert Review.model_validate_json(text) == whole
     assert len(text) < 1_000_000

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from starter.views.transitions import transitions
 from tests.support.sample_runs import NOW, Seen, gate, question, told
-from workflows.model.progress import RunState
-from workflows.model.results import SessionsLeft
-from workflows.model.stages import Slug
+from workflows.model.progress import RunStatus
+from workflows.model.results import RemainingSessions
+from workflows.model.stages import StageName
 from workflows.planning.rollback import Baseline, plan_undo
 
 
@@ -16,14 +16,14 @@ def test_every_transition_is_told_once() -> None:
     """What was told after one look is not told after the next."""
     run = Seen()
     before = run.progress
-    run.at(Slug.CHECK_PREREQUISITES)
-    first = run.plan.stage(Slug.CHECK_PREREQUISITES)
-    for order in first.orders:
-        run.board.leave_out(first, order)
-    run.board.finish(first)
-    run.board.leave(first)
-    run.at(Slug.STOP_MONITORS)
-    run.board.wait(run.plan.stage(Slug.STOP_MONITORS), gate())
+    run.at(StageName.CHECK_PREREQUISITES)
+    first = run.plan.stage(StageName.CHECK_PREREQUISITES)
+    for action in first.actions:
+        run.tracker.leave_out(first, action)
+    run.tracker.finish(first)
+    run.tracker.leave(first)
+    run.at(StageName.STOP_MONITORS)
+    run.tracker.wait(run.plan.stage(StageName.STOP_MONITORS), gate())
     after = run.progress
     assert list(transitions(before, after)) == [
         "⏸ 1 stop_monitors: waiting",
@@ -38,30 +38,30 @@ def test_every_transition_is_told_once() -> None:
 def test_a_second_fault_of_one_order_is_told_again() -> None:
     """A retry that fails is news; a retry that is under way is not."""
     run = Seen()
-    stage = run.plan.stage(Slug.STOP_MONITORS)
-    run.board.enter(stage)
-    order = stage.orders[0]
+    stage = run.plan.stage(StageName.STOP_MONITORS)
+    run.tracker.enter(stage)
+    action = stage.actions[0]
     looks = [run.progress]
     for _ in range(2):
-        run.fails(stage.slug, order, "Refused", "no")
+        run.fails(stage.name, action, "Refused", "no")
         looks.append(run.progress)
-        run.board.begin(stage, order, 2)
+        run.tracker.begin(stage, action, 2)
         looks.append(run.progress)
     news = [list(transitions(a, b)) for a, b in pairwise(looks)]
-    words = f"✖ {order}: Refused: no"
+    words = f"✖ {action}: Refused: no"
     assert news == [[words], [], [words], []]
 
 
 def test_a_roll_back_is_told_as_it_goes() -> None:
     """The same stage is told again, as one that is taken back."""
     run = Seen()
-    begun = {Slug.STOP_MONITORS: run.at(Slug.STOP_MONITORS)}
+    begun = {StageName.STOP_MONITORS: run.at(StageName.STOP_MONITORS)}
     before = run.progress
     undo = plan_undo(run.plan, begun, Baseline(whole=True))
-    run.board.turn_back(undo)
+    run.tracker.turn_back(undo)
     turned = run.progress
-    run.board.enter(undo[0])
-    run.board.work(undo[0])
+    run.tracker.enter(undo[0])
+    run.tracker.work(undo[0])
     assert "the run is taken back, stage by stage" in list(transitions(before, turned))
     assert list(transitions(turned, run.progress)) == ["▶ back: 1 stop_monitors: running"]
 
@@ -70,12 +70,12 @@ def test_pauses_exceptions_and_further_waits_are_told() -> None:
     """Everything that a screen would show."""
     run = Seen()
     before = run.progress.model_copy(update={"waiting": gate()})
-    left = SessionsLeft(node="cluster1-edge1", at=NOW, accounts=("partner001 over ssh",))
+    left = RemainingSessions(node="cluster1-edge1", at=NOW, accounts=("partner001 over ssh",))
     after = before.model_copy(
         update={
-            "state": RunState.PAUSED,
-            "said": (told("pause", by="", way="signal"),),
-            "also_waiting": (question("extend", left=(left,)),),
+            "state": RunStatus.PAUSED,
+            "messages": (told("pause", by="", way="signal"),),
+            "also_waiting": (question("extend", remaining=(left,)),),
             "exceptions": ("ann skipped it",),
         }
     )
@@ -96,9 +96,9 @@ def test_nothing_that_people_write_moves_the_cursor() -> None:
     evil = "\x1b[2J\r\u202e"
     progress = Seen().progress.model_copy(
         update={
-            "said": (told("pause", by=evil, reason=evil, effect=evil),),
-            "state": RunState.PAUSED,
-            "waiting": gate(words=evil),
+            "messages": (told("pause", by=evil, reason=evil, effect=evil),),
+            "state": RunStatus.PAUSED,
+            "waiting": gate(message=evil),
             "exceptions": (evil,),
         }
     )

@@ -8,19 +8,19 @@ import jsonschema  # type: ignore[import-untyped] # ships no annotations
 import pytest
 
 from starter.client.sanitize import clean
-from starter.client.snapshot import Pending, Sight
+from starter.client.snapshot import Pending, Snapshot
 from starter.estate_schema import estate_schema
 from starter.views.status import MOST_ORDERS, RunView
 from starter.views.text import broken, commands, estimate, left_words
 from tests.support import estates
 from tests.support.sample_runs import NOW, Seen, gate, question, shown, told
 from workflows.model.estate import Protocol
-from workflows.model.progress import Progress, RunState
-from workflows.model.results import QueueLeft, SessionsLeft
-from workflows.model.stages import Slug
+from workflows.model.progress import Progress, RunStatus
+from workflows.model.results import RemainingQueue, RemainingSessions
+from workflows.model.stages import StageName
 from workflows.planning.rollback import Baseline, plan_undo
 
-PARTNERS = SessionsLeft(
+PARTNERS = RemainingSessions(
     node="cluster1-edge1",
     at=NOW,
     connections={Protocol.SSH: 2, Protocol.HTTP: 0},
@@ -30,7 +30,7 @@ PARTNERS = SessionsLeft(
 
 def view(progress: Progress, *pending: Pending, width: int = 200, height: int | None = None) -> str:
     """What an operator sees."""
-    return shown(RunView(Sight(progress, pending), NOW, height), width)
+    return shown(RunView(Snapshot(progress, pending), NOW, height), width)
 
 
 def test_nothing_that_people_write_moves_the_cursor() -> None:
@@ -40,9 +40,9 @@ def test_nothing_that_people_write_moves_the_cursor() -> None:
     progress = Seen().progress.model_copy(
         update={
             "reason": evil,
-            "said": (said,),
-            "state": RunState.PAUSED,
-            "waiting": gate(words=evil, approved_by=(evil,)),
+            "messages": (said,),
+            "state": RunStatus.PAUSED,
+            "waiting": gate(message=evil, approved_by=(evil,)),
             "exceptions": (evil,),
         }
     )
@@ -55,24 +55,24 @@ def test_nothing_that_people_write_moves_the_cursor() -> None:
 def test_what_needs_someone_comes_first_on_a_large_estate() -> None:
     """Of hundreds of orders the screen holds the failed and the running ones."""
     run = Seen(20, 20)
-    orders = run.at(Slug.DRAIN_PROTOCOL_SERVERS)
-    run.fails(Slug.DRAIN_PROTOCOL_SERVERS, orders[-1])
-    run.board.begin(run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS), orders[-2], 1)
+    actions = run.at(StageName.DRAIN_PROTOCOL_SERVERS)
+    run.fails(StageName.DRAIN_PROTOCOL_SERVERS, actions[-1])
+    run.tracker.begin(run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS), actions[-2], 1)
     lines = view(run.progress).splitlines()
     first = next(number for number, line in enumerate(lines) if "✖" in line)
-    assert f"{orders[-1]}" in lines[first]
+    assert f"{actions[-1]}" in lines[first]
     assert "Lost: gone" in lines[first]
-    assert f"{orders[-2]}" in lines[first + 1]
-    assert len(orders) > MOST_ORDERS
-    assert f"and {len(orders) - MOST_ORDERS} pending" in lines[first + MOST_ORDERS]
+    assert f"{actions[-2]}" in lines[first + 1]
+    assert len(actions) > MOST_ORDERS
+    assert f"and {len(actions) - MOST_ORDERS} pending" in lines[first + MOST_ORDERS]
 
 
 def test_a_retried_attempt_says_why() -> None:
     """An activity that Temporal tries again shows what the attempt before met."""
     run = Seen()
-    order = run.at(Slug.STOP_MONITORS)[0]
-    run.board.begin(run.plan.stage(Slug.STOP_MONITORS), order, 1)
-    pending = Pending(f"{order.key}.1", attempt=3, left=None, trouble="cannot reach it")
+    action = run.at(StageName.STOP_MONITORS)[0]
+    run.tracker.begin(run.plan.stage(StageName.STOP_MONITORS), action, 1)
+    pending = Pending(f"{action.key}.1", attempt=3, remaining=None, error="cannot reach it")
     assert "attempt 3, since cannot reach it" in view(run.progress, pending)
 
 
@@ -80,29 +80,34 @@ def test_a_retried_attempt_says_why() -> None:
     ("left", "words"),
     [
         (
-            SessionsLeft(
+            RemainingSessions(
                 node="n",
                 at=NOW,
                 connections={Protocol.SSH: 3, Protocol.HTTP: 0},
                 accounts=("a", "b", "c", "d"),
-                ends_in=timedelta(minutes=12),
+                eta=timedelta(minutes=12),
             ),
             "3 ssh; a, b, c, ..., about 12 min left at this pace, 2 s ago",
         ),
-        (SessionsLeft(node="n", at=NOW, readings_at_zero=2), "nothing left, quiet for 2 readings"),
-        (SessionsLeft(node="n", at=NOW, trouble="no answer"), "nothing seen yet, no answer"),
-        (QueueLeft(node="n", at=NOW), "nothing seen yet, 2 s ago"),
-        (QueueLeft(node="n", at=NOW, events=12, active=2), "12 events; 2 active, 2 s ago"),
-        (QueueLeft(node="n", at=NOW, events=0, active=0, readings_at_zero=1), "nothing left"),
+        (
+            RemainingSessions(node="n", at=NOW, readings_at_zero=2),
+            "nothing left, quiet for 2 readings",
+        ),
+        (RemainingSessions(node="n", at=NOW, error="no answer"), "nothing seen yet, no answer"),
+        (RemainingQueue(node="n", at=NOW), "nothing seen yet, 2 s ago"),
+        (RemainingQueue(node="n", at=NOW, events=12, active=2), "12 events; 2 active, 2 s ago"),
+        (RemainingQueue(node="n", at=NOW, events=0, active=0, readings_at_zero=1), "nothing left"),
     ],
 )
-def test_what_is_left_is_said_in_words(left: SessionsLeft | QueueLeft, words: str) -> None:
+def test_what_is_left_is_said_in_words(
+    left: RemainingSessions | RemainingQueue, words: str
+) -> None:
     """Zero, unknown and unreadable are three different things."""
     assert left_words(left, NOW + timedelta(seconds=2)).startswith(words)
 
 
 @pytest.mark.parametrize(
-    ("ends_in", "words"),
+    ("eta", "words"),
     [
         (None, ""),
         (timedelta(0), "about 1 s left at this pace"),
@@ -111,9 +116,9 @@ def test_what_is_left_is_said_in_words(left: SessionsLeft | QueueLeft, words: st
         (timedelta(hours=7, minutes=20), "about 7 h left at this pace"),
     ],
 )
-def test_an_estimate_is_as_exact_as_it_is_honest(ends_in: timedelta | None, words: str) -> None:
+def test_an_estimate_is_as_exact_as_it_is_honest(eta: timedelta | None, words: str) -> None:
     """A few readings do not know seconds of an hour; where they say nothing, nothing is said."""
-    assert estimate(ends_in) == words
+    assert estimate(eta) == words
 
 
 def test_a_run_that_waits_for_nobody_has_no_answers() -> None:
@@ -148,12 +153,14 @@ def test_a_long_command_is_broken_where_a_shell_goes_on() -> None:
 
 def test_whom_a_decision_concerns_is_seen_by_node_and_account() -> None:
     """Nobody cuts clients whose names are off the screen."""
-    queue = QueueLeft(node="cluster1-server1", at=NOW, events=3, queued=("event 17", "event 18"))
-    words = "patience of 1 day has run out, still there: " + "many " * 50
+    queue = RemainingQueue(
+        node="cluster1-server1", at=NOW, events=3, queued=("event 17", "event 18")
+    )
+    words = "drain timeout (1 day) expired; still connected: " + "many " * 50
     run = Seen()
-    run.at(Slug.DRAIN_PROTOCOL_SERVERS)
-    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
-    run.board.wait(stage, question("extend", words=words, left=(PARTNERS, queue)))
+    run.at(StageName.DRAIN_PROTOCOL_SERVERS)
+    stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
+    run.tracker.wait(stage, question("extend", message=words, remaining=(PARTNERS, queue)))
     text = view(run.progress, width=100)
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert "cluster1-edge1 2 ssh partner001 over ssh, partner002 over ssh" in rows
@@ -164,11 +171,11 @@ def test_whom_a_decision_concerns_is_seen_by_node_and_account() -> None:
 def test_several_waits_are_all_seen() -> None:
     """Where the same words answer several of them, these stand there once."""
     run = Seen()
-    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
-    run.at(stage.slug)
+    stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
+    run.at(stage.name)
     for place in ("cluster1-server1", "cluster1-server2"):
-        run.board.wait(stage, question("retry", "abort", words=f"{place}: no"))
-    run.board.wait(stage, gate())
+        run.tracker.wait(stage, question("retry", "abort", message=f"{place}: no"))
+    run.tracker.wait(stage, gate())
     text = view(run.progress)
     assert "cluster1-server1: no" in text
     assert "cluster1-server2: no" in text
@@ -179,7 +186,7 @@ def test_several_waits_are_all_seen() -> None:
 def test_a_pause_is_seen_with_whoever_made_it() -> None:
     """And with the words that end it."""
     said = (told("pause", reason="lunch"), told("pause", by="bob", counted=False))
-    progress = Seen().progress.model_copy(update={"state": RunState.PAUSED, "said": said})
+    progress = Seen().progress.model_copy(update={"state": RunStatus.PAUSED, "messages": said})
     text = view(progress)
     assert "by ann (lunch)" in text
     assert "  switchover resume lab" in text
@@ -188,11 +195,13 @@ def test_a_pause_is_seen_with_whoever_made_it() -> None:
 def test_a_roll_back_has_its_own_table() -> None:
     """What is taken back is shown as it goes; what had been done is summed up."""
     run = Seen()
-    begun = {slug: run.at(slug) for slug in (Slug.STOP_MONITORS, Slug.SUSPEND_REPLICATION)}
+    begun = {
+        name: run.at(name) for name in (StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION)
+    }
     undo = plan_undo(run.plan, begun, Baseline(whole=True))
-    run.board.turn_back(undo)
-    run.board.enter(undo[0])
-    run.board.work(undo[0])
+    run.tracker.turn_back(undo)
+    run.tracker.enter(undo[0])
+    run.tracker.work(undo[0])
     text = view(run.progress)
     assert "rolling_back" in text
     assert text.index("taken back, in this order") < text.index("▶  2 suspend_replication")
@@ -204,10 +213,10 @@ def test_a_roll_back_has_its_own_table() -> None:
 def test_every_chain_is_seen_in_the_by_node_variant() -> None:
     """Each Server at its own pace, the Edges first."""
     run = Seen(variant="by_node")
-    stage = run.plan.stage(Slug.STOP_SCHEDULING)
-    first, second, *_ = run.at(stage.slug)
-    run.board.begin(stage, first, 1)
-    run.board.leave_out(stage, second)
+    stage = run.plan.stage(StageName.STOP_SCHEDULING)
+    first, second, *_ = run.at(stage.name)
+    run.tracker.begin(stage, first, 1)
+    run.tracker.leave_out(stage, second)
     lines = view(run.progress).splitlines()
     rows = [" ".join(line.split()) for line in lines]
     head = rows.index("node 4 stop_scheduling 6 drain_protocol_servers 7 drain_transaction_manager")
@@ -221,17 +230,19 @@ def test_every_chain_is_seen_in_the_by_node_variant() -> None:
 def test_whatever_has_to_be_done_is_on_the_screen(width: int, height: int) -> None:
     """Also on the smallest terminal, when a drain has run out of patience on a large estate."""
     run = Seen(20, 20)
-    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
-    for slug in Slug:
-        run.at(slug)
-        if slug is stage.slug:
+    stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
+    for name in StageName:
+        run.at(name)
+        if name is stage.name:
             break
-        for order in run.plan.stage(slug).orders:
-            run.board.leave_out(run.plan.stage(slug), order)
-        run.board.finish(run.plan.stage(slug))
-        run.board.leave(run.plan.stage(slug))
-    waiting = question("extend", "force", "roll_back", "abort", left=(PARTNERS,), words="w " * 90)
-    run.board.wait(stage, waiting)
+        for action in run.plan.stage(name).actions:
+            run.tracker.leave_out(run.plan.stage(name), action)
+        run.tracker.finish(run.plan.stage(name))
+        run.tracker.leave(run.plan.stage(name))
+    waiting = question(
+        "extend", "force", "roll_back", "abort", remaining=(PARTNERS,), message="w " * 90
+    )
+    run.tracker.wait(stage, waiting)
     lines = view(run.progress, width=width, height=height).splitlines()[:height]
     text = "\n".join(lines)
     assert all(len(line) <= width for line in lines)
@@ -250,7 +261,7 @@ def test_the_schema_accepts_what_the_worker_accepts() -> None:
     """An estate file with defaults, and durations in seconds, is valid for an editor."""
     schema = estate_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    given = estates.written(timing={"grace": 60, "patience": "PT12H"})
+    given = estates.written(timing={"grace": 60, "drain_timeout": "PT12H"})
     given["clusters"][0]["nodes"][0]["ssh"] = {"port": 2222}
     estates.estate(timing=given["timing"])
     jsonschema.validate(given, schema)

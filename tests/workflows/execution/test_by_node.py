@@ -12,9 +12,9 @@ from temporalio.client import Client
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import CommandFailed
-from workflows.model.progress import Progress, Step
+from workflows.model.progress import Progress, Status
 from workflows.model.results import Service
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 SLOW, QUICK = "cluster1-server1", "cluster1-server2"
 SCHEDULED = ("cluster2-server1", Service.SCHEDULER)
@@ -31,7 +31,7 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
 
 def is_done(progress: Progress, key: str) -> bool:
     """Whether an order has ended well."""
-    return any(o.step is Step.DONE for s in progress.stages for o in s.orders if o.key == key)
+    return any(o.status is Status.DONE for s in progress.stages for o in s.actions if o.key == key)
 
 
 async def test_every_order_is_done_once_and_no_invariant_breaks(run: Run) -> None:
@@ -40,7 +40,7 @@ async def test_every_order_is_done_once_and_no_invariant_breaks(run: Run) -> Non
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
     assert run.hands.world.violations == []
-    assert all(stage.step is Step.DONE for stage in outcome.stages)
+    assert all(stage.status is Status.DONE for stage in outcome.stages)
     assert run.hands.asked
     assert set(run.hands.asked.values()) == {1}
 
@@ -51,7 +51,7 @@ async def test_a_slow_server_holds_up_nobody_but_the_end(run: Run) -> None:
     await run.start(variant="by_node")
     progress = await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
     assert not is_done(progress, f"stop_gracefully.{SLOW}.ssh")
-    assert progress.stages[Slug.STOP_REMAINING_SERVICES.number].step is Step.PENDING
+    assert progress.stages[StageName.STOP_REMAINING_SERVICES.number].status is Status.PENDING
     run.hands.held[f"await_sessions.{SLOW}"].set()
     assert (await run.outcome()).outcome == "completed"
     assert run.hands.world.violations == []
@@ -69,10 +69,10 @@ async def test_no_server_stops_scheduling_before_the_edges_have_drained(run: Run
 
 async def test_the_target_schedules_only_after_all_of_the_source_has_stopped(run: Run) -> None:
     """Step 5 follows step 4 on all Servers, and waits for no drain."""
-    proof = f"prove_scheduling_stopped.{SLOW}"
+    proof = f"verify_scheduling_stopped.{SLOW}"
     run.hands.held |= {proof: asyncio.Event(), f"await_sessions.{QUICK}": asyncio.Event()}
     await run.start(variant="by_node")
-    await run.reaches(lambda p: is_done(p, f"prove_scheduling_stopped.{QUICK}"))
+    await run.reaches(lambda p: is_done(p, f"verify_scheduling_stopped.{QUICK}"))
     assert SCHEDULED not in run.hands.world.running
     run.hands.held[proof].set()
     await run.reaches(lambda p: is_done(p, "start_scheduling.cluster2-server1"))
@@ -84,11 +84,11 @@ async def test_the_target_schedules_only_after_all_of_the_source_has_stopped(run
 async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> None:
     """Each chain's fault is a question of its own; nobody waits for the other's answer."""
     for server in (SLOW, QUICK):
-        run.hands.faults[f"stop_gracefully.{server}.ssh"] = [CommandFailed("no")]
+        run.hands.failures[f"stop_gracefully.{server}.ssh"] = [CommandFailed("no")]
     await run.start(variant="by_node")
     progress = await run.reaches(lambda p: len(p.also_waiting) == 1)
     assert progress.waiting is not None
-    stage = Slug.DRAIN_PROTOCOL_SERVERS
+    stage = StageName.DRAIN_PROTOCOL_SERVERS
     await run.says("retry", stage=stage, node=QUICK)
     await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
     await run.says("retry", stage=stage, node=SLOW)
@@ -97,7 +97,7 @@ async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> N
 
 async def test_an_abort_in_the_chains_still_starts_the_targets_scheduling(run: Run) -> None:
     """From stage 4's first effect on, nobody leaves an estate without scheduling."""
-    proof = f"prove_scheduling_stopped.{SLOW}"
+    proof = f"verify_scheduling_stopped.{SLOW}"
     run.hands.held[proof] = asyncio.Event()
     await run.start(variant="by_node")
     await run.reaches(lambda p: is_done(p, f"stop_scheduling.{SLOW}"))
@@ -131,7 +131,7 @@ async def test_a_fault_in_one_chain_turns_the_others_back(temporal: Client) -> N
     run = Run(temporal, estate.model_copy(update={"clusters": (cluster1, cluster2)}))
     run.hands.world.by_node = True
     before = run.hands.world.picture
-    run.hands.faults[f"stop_scheduling.{SLOW}"] = [CommandFailed("no")]
+    run.hands.failures[f"stop_scheduling.{SLOW}"] = [CommandFailed("no")]
     run.hands.held[f"await_sessions.{QUICK}"] = asyncio.Event()
     async with at_work(run):
         await run.start(variant="by_node", on_fault="roll_back")
@@ -142,7 +142,7 @@ async def test_a_fault_in_one_chain_turns_the_others_back(temporal: Client) -> N
 
 async def test_the_gate_of_the_transaction_managers_is_asked_once_for_all(run: Run) -> None:
     """Several chains wait at one gate: one question, one answer."""
-    gate = Slug.DRAIN_TRANSACTION_MANAGER
+    gate = StageName.DRAIN_TRANSACTION_MANAGER
     await run.start(variant="by_node", approve_before=[gate])
     await run.waits("approval")
     progress = await run.reaches(lambda p: is_done(p, f"stop_gracefully.{QUICK}.ssh"))

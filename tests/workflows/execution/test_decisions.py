@@ -14,12 +14,12 @@ from temporalio.exceptions import ApplicationError
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import CommandFailed
-from workflows.model.progress import Progress, RunState, Step
+from workflows.model.progress import Progress, RunStatus, Status
 from workflows.model.results import Service
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 EDGE = "cluster1-edge1"
-DRAIN = Slug.DRAIN_PROTOCOL_SERVERS
+DRAIN = StageName.DRAIN_PROTOCOL_SERVERS
 SESSIONS = f"await_sessions.{EDGE}"
 
 
@@ -48,7 +48,9 @@ class estate_run:  # noqa: N801 - read as a function
 
 def is_running(progress: Progress, key: str) -> bool:
     """Whether an order is being carried out."""
-    return any(o.step is Step.RUNNING for s in progress.stages for o in s.orders if o.key == key)
+    return any(
+        o.status is Status.RUNNING for s in progress.stages for o in s.actions if o.key == key
+    )
 
 
 async def refused(run: Run, verb: str, **decision: object) -> str:
@@ -69,11 +71,11 @@ async def test_after_a_pause_nothing_new_begins(run: Run) -> None:
     assert "nothing new begins" in await run.says("pause", by="ann")
     assert "is paused already" in await run.says("pause", by="bob")
     run.hands.held[held].set()
-    progress = await run.reaches(lambda p: p.stages[1].step is Step.DONE)
-    assert progress.state is RunState.PAUSED
+    progress = await run.reaches(lambda p: p.stages[1].status is Status.DONE)
+    assert progress.state is RunStatus.PAUSED
     asked = set(run.hands.asked)
     with pytest.raises(AssertionError):
-        await run.reaches(lambda p: p.stages[2].step is Step.DONE, looks=40)
+        await run.reaches(lambda p: p.stages[2].status is Status.DONE, looks=40)
     assert set(run.hands.asked) == asked
     await run.says("resume", by="ann")
     assert (await run.outcome()).outcome == "completed"
@@ -112,7 +114,7 @@ async def test_a_gate_is_not_passed_while_paused(run: Run) -> None:
     await run.says("approve", stage="redirect_traffic", by="ann")
     progress = await run.status()
     assert progress is not None
-    assert progress.state is RunState.PAUSED
+    assert progress.state is RunStatus.PAUSED
     assert len(run.hands.world.replicating) == 2
     await run.says("resume")
     assert (await run.outcome()).outcome == "completed"
@@ -130,25 +132,26 @@ async def test_a_roll_back_ends_a_pause(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "slug", [Slug.START_SCHEDULING, Slug.STOP_REMAINING_SERVICES, Slug.RESTORE_MONITORS]
+    "name",
+    [StageName.START_SCHEDULING, StageName.STOP_REMAINING_SERVICES, StageName.RESTORE_MONITORS],
 )
-async def test_a_stage_that_may_be_skipped_is_left_out(temporal: Client, slug: Slug) -> None:
+async def test_a_stage_that_may_be_skipped_is_left_out(temporal: Client, name: StageName) -> None:
     """Ahead of its time, for a reason; the outcome is no longer simply completed."""
     async with estate_run(temporal, stop_target_monitors=True) as run, at_work(run):
         await run.start(approve_before=["drain_protocol_servers", "redirect_traffic"])
         await run.waits("approval")
-        await run.says("skip", stage=slug, by="ann", reason="by hand")
+        await run.says("skip", stage=name, by="ann", reason="by hand")
         await run.says("approve", stage="redirect_traffic")
         await run.says("approve", stage="drain_protocol_servers")
         outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
-    assert outcome.stages[slug.number].step is Step.LEFT_OUT
+    assert outcome.stages[name.number].status is Status.SKIPPED
     assert any("ann skipped" in words and "by hand" in words for words in outcome.exceptions)
 
 
 async def test_a_skip_answers_a_fault_on_one_node(run: Run) -> None:
     """Only what failed there is left out; the rest of the stage is done."""
-    run.hands.faults["stop_remaining.cluster1-edge1"] = [CommandFailed("no")]
+    run.hands.failures["stop_remaining.cluster1-edge1"] = [CommandFailed("no")]
     await run.start()
     progress = await run.waits("decision")
     assert progress.waiting is not None
@@ -190,21 +193,21 @@ async def test_what_cannot_apply_is_refused_with_the_reason(
     await run.reaches(lambda p: is_running(p, SESSIONS))
     assert words in await refused(run, verb, **decision)
     await run.handle.signal(verb, decision)
-    progress = await run.reaches(lambda p: bool(p.said))
-    assert [said.counted for said in progress.said] == [False]
-    assert words in progress.said[0].effect
+    progress = await run.reaches(lambda p: bool(p.messages))
+    assert [messages.counted for messages in progress.messages] == [False]
+    assert words in progress.messages[0].effect
 
 
 async def test_patience_is_extended_for_those_who_need_it(temporal: Client) -> None:
     """The question names who is there; an extension answers it, and the watching goes on."""
-    async with estate_run(temporal, timing={"patience": 0.5}) as run, at_work(run):
+    async with estate_run(temporal, timing={"drain_timeout": 0.5}) as run, at_work(run):
         run.hands.held[SESSIONS] = asyncio.Event()
         await run.start()
         progress = await run.waits("decision")
         assert progress.waiting is not None
         assert progress.waiting.answers == ("extend", "force", "roll_back", "abort")
-        assert f"{EDGE}: 1 ssh; partner001 over ssh" in progress.waiting.words
-        assert [left.node for left in progress.waiting.left] == [EDGE]
+        assert f"{EDGE}: 1 ssh; partner001 over ssh" in progress.waiting.message
+        assert [left.node for left in progress.waiting.remaining] == [EDGE]
         assert "nothing has failed" in await refused(run, "retry", stage=DRAIN)
         await run.says("extend", stage=DRAIN, node=EDGE, minutes=60, by="ann")
         await run.reaches(lambda p: p.waiting is None and is_running(p, SESSIONS))
@@ -252,8 +255,8 @@ async def test_a_forced_queue_names_what_is_stranded(run: Run) -> None:
 async def test_a_node_that_proves_dead_counts_as_down(run: Run) -> None:
     """It is asked nothing more, in this stage and in all later ones."""
     silence = ApplicationError("nobody answers", type="Unreachable", non_retryable=True)
-    run.hands.faults[f"stop_gracefully.{EDGE}.ssh"] = [silence]
-    run.hands.faults[f"stop_gracefully.{EDGE}.http"] = [silence]
+    run.hands.failures[f"stop_gracefully.{EDGE}.ssh"] = [silence]
+    run.hands.failures[f"stop_gracefully.{EDGE}.http"] = [silence]
     await run.start()
     progress = await run.waits("decision")
     assert progress.waiting is not None
@@ -264,7 +267,7 @@ async def test_a_node_that_proves_dead_counts_as_down(run: Run) -> None:
     outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
     assert f"{EDGE} counts as down" in outcome.exceptions[0]
-    assert run.hands.asked[f"drain_protocol_servers.prove_dead.{EDGE}.1"] == 1
+    assert run.hands.asked[f"drain_protocol_servers.verify_unreachable.{EDGE}.1"] == 1
     later = [name for name in run.hands.asked if name.startswith(("drain_t", "stop_rem"))]
     assert later
     assert not any(EDGE in name for name in later)
@@ -273,18 +276,18 @@ async def test_a_node_that_proves_dead_counts_as_down(run: Run) -> None:
 async def test_a_node_that_still_answers_does_not_count_as_down(run: Run) -> None:
     """The proof is made, not believed; the run asks again, and says what answered."""
     silence = ApplicationError("nobody answers", type="Unreachable", non_retryable=True)
-    run.hands.faults[f"stop_gracefully.{EDGE}.ssh"] = [silence]
+    run.hands.failures[f"stop_gracefully.{EDGE}.ssh"] = [silence]
     await run.start()
     await run.waits("decision")
     await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its power is off")
-    await run.reaches(lambda p: p.waiting is not None and "it is not dead" in p.waiting.words)
+    await run.reaches(lambda p: p.waiting is not None and "it is not dead" in p.waiting.message)
     await run.says("retry", stage=DRAIN, by="ann")
     assert (await run.outcome()).outcome == "completed"
 
 
 async def test_force_counts_nobody_as_down_who_said_no(run: Run) -> None:
     """A refusal comes from a living node."""
-    run.hands.faults[f"stop_gracefully.{EDGE}.ssh"] = [CommandFailed("it said no")]
+    run.hands.failures[f"stop_gracefully.{EDGE}.ssh"] = [CommandFailed("it said no")]
     await run.start()
     await run.waits("decision")
     words = await refused(run, "force", stage=DRAIN, node=EDGE, reason="dead")

@@ -9,19 +9,19 @@ import pytest
 
 from workflows import errors
 from workflows.execution.dispatch import HANDS, LOOKS, OBSERVERS
-from workflows.model.actions import change as orders
+from workflows.model.actions import change as actions
 from workflows.views.progress_markdown import plain
 
-KINDS = typing.get_args(typing.get_args(orders.Order)[0])
+KINDS = typing.get_args(typing.get_args(actions.Action)[0])
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_order_is_carried_out_by_the_hand_made_for_it(kind: type[orders.Order]) -> None:
+def test_every_order_is_carried_out_by_the_hand_made_for_it(kind: type[actions.Action]) -> None:
     """The activity has the order's name and takes just that order."""
     hand = {**HANDS, **LOOKS, **OBSERVERS}[kind]
     assert hand.__name__ == kind.model_fields["kind"].default
-    [errand] = [hint for name, hint in typing.get_type_hints(hand).items() if name == "errand"]
-    assert errand.model_fields["order"].annotation is kind
+    [given] = [hint for name, hint in typing.get_type_hints(hand).items() if name == "given"]
+    assert given.model_fields["action"].annotation is kind
 
 
 def test_every_order_is_looked_at_or_carried_out() -> None:

@@ -26,13 +26,13 @@ from workflows.errors import CommandFailed, Lost, NotReady
 from workflows.model.decisions import VERBS
 from workflows.model.progress import Outcome
 from workflows.model.results import Service
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import plan_switchover
 
 SMALL = {"servers": 1, "edges": 1}
 PLAN = plan_switchover(estates.estate(**SMALL), estates.request())
-KEYS = sorted(order.key for stage in PLAN.stages[1:] for order in stage.orders)
-ALL_KEYS = sorted(order.key for stage in PLAN.stages for order in stage.orders)
+KEYS = sorted(action.key for stage in PLAN.stages[1:] for action in stage.actions)
+ALL_KEYS = sorted(action.key for stage in PLAN.stages for action in stage.actions)
 PLACES = ("cluster1-server1", "cluster1-edge1", "cluster2-server1", "loadbalancer1", "nowhere")
 KINDS: dict[str, Callable[[], Exception]] = {
     "refused": lambda: CommandFailed("it said no"),
@@ -51,9 +51,9 @@ class Story:
     """What is asked for, what fails, and what is said while which order is carried out."""
 
     request: dict[str, Any]
-    faults: tuple[tuple[str, str, bool], ...]
+    failures: tuple[tuple[str, str, bool], ...]
     """Order key, kind, and whether the order had its effect."""
-    said: tuple[tuple[str, str, dict[str, Any]], ...]
+    messages: tuple[tuple[str, str, dict[str, Any]], ...]
     """Order key, verb, payload."""
     answers: tuple[str, ...]
     """What the last operator prefers to say where the run waits."""
@@ -64,7 +64,7 @@ def decisions() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {},
         optional={
-            "stage": st.sampled_from([slug.value for slug in Slug]),
+            "stage": st.sampled_from([name.value for name in StageName]),
             "node": st.sampled_from(PLACES),
             "by": st.sampled_from(["ann", "bob", "*eve* <b>\x1b[31m"]),
             "reason": st.sampled_from(["so it is", "", "`code` | [x](y)"]),
@@ -80,7 +80,7 @@ def stories() -> st.SearchStrategy[Story]:
             "on_fault": st.sampled_from(["ask", "roll_back"]),
             "variant": st.sampled_from(["by_stage", "by_node"]),
             "approve_before": st.lists(
-                st.sampled_from([slug.value for slug in Slug if slug.number]), max_size=2
+                st.sampled_from([name.value for name in StageName if name.number]), max_size=2
             ),
         },
         optional={
@@ -89,14 +89,14 @@ def stories() -> st.SearchStrategy[Story]:
             "on_expiry": st.just("reject"),
         },
     )
-    fault = st.tuples(st.sampled_from(KEYS), st.sampled_from(sorted(KINDS)), st.booleans())
-    said = st.tuples(st.sampled_from(ALL_KEYS), st.sampled_from(VERBS), decisions())
+    failure = st.tuples(st.sampled_from(KEYS), st.sampled_from(sorted(KINDS)), st.booleans())
+    messages = st.tuples(st.sampled_from(ALL_KEYS), st.sampled_from(VERBS), decisions())
     answers = st.sampled_from(["retry", "skip", "force", "roll_back", "abort", "days"])
     return st.builds(
         Story,
         request,
-        st.lists(fault, max_size=3).map(tuple),
-        st.lists(said, max_size=5).map(tuple),
+        st.lists(failure, max_size=3).map(tuple),
+        st.lists(messages, max_size=5).map(tuple),
         st.lists(answers, max_size=3).map(tuple),
     )
 
@@ -109,7 +109,7 @@ class Night:
     run: Run
     clock: WorkflowEnvironment
     sent: int = 0
-    said: defaultdict[str, list[tuple[str, dict[str, Any]]]] = field(
+    messages: defaultdict[str, list[tuple[str, dict[str, Any]]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
@@ -118,10 +118,10 @@ class Night:
         hands = self.run.hands
         before = hands.world.picture
         hands.world.by_node = self.story.request["variant"] == "by_node"
-        for key, kind, late in self.story.faults:
-            (hands.late if late else hands.faults).setdefault(key, []).append(KINDS[kind]())
-        for key, verb, payload in self.story.said:
-            self.said[key].append((verb, payload))
+        for key, kind, late in self.story.failures:
+            (hands.late if late else hands.failures).setdefault(key, []).append(KINDS[kind]())
+        for key, verb, payload in self.story.messages:
+            self.messages[key].append((verb, payload))
         hands.when_met = self._say
         async with at_work(self.run):
             await self.run.start(**self.story.request)
@@ -129,8 +129,8 @@ class Night:
         return [f"{self.story}: {words}" for words in self._problems(outcome, before)]
 
     async def _say(self, key: str) -> None:
-        while self.said[key]:
-            verb, payload = self.said[key].pop(0)
+        while self.messages[key]:
+            verb, payload = self.messages[key].pop(0)
             self.sent += 1
             await self.run.handle.signal(verb, payload)
 
@@ -172,8 +172,8 @@ class Night:
             return
         verb = wish if wish in answers else answers[0]
         node = {"node": "cluster1-edge1"} if verb == "force" else {}
-        said = {"stage": stage, "by": BY, "reason": "so it is", "minutes": 60}
-        await self._tell(verb, said | node)
+        messages = {"stage": stage, "by": BY, "reason": "so it is", "minutes": 60}
+        await self._tell(verb, messages | node)
 
     async def _tell(self, verb: str, payload: dict[str, Any]) -> None:
         self.sent += 1
@@ -191,7 +191,10 @@ class Night:
             world.running
         ):
             found.append("completed, and the target does not serve")
-        skipped = any(said.verb in ("skip", "force") and said.counted for said in outcome.decisions)
+        skipped = any(
+            messages.verb in ("skip", "force") and messages.counted
+            for messages in outcome.decisions
+        )
         scheduled = any(service is Service.SCHEDULER for _, service in world.running)
         if not scheduled and not skipped:
             found.append("no scheduling anywhere")

@@ -18,8 +18,8 @@ from tests.support.run import Run, at_work
 from workflows.model import results as r
 from workflows.model.actions import change as o
 from workflows.model.estate import Estate, Protocol
-from workflows.model.stages import Slug
-from workflows.ports.contract import SessionErrand
+from workflows.model.stages import StageName
+from workflows.ports.contract import SessionInput
 
 FRESH = timedelta(seconds=10)
 WAITS = "await_sessions"
@@ -30,31 +30,31 @@ class LingeringSessions(FakeHands):
 
     def __init__(self, estate: Estate) -> None:
         super().__init__(estate)
-        self.left = asyncio.Event()
+        self.remaining = asyncio.Event()
         self.begun = 0
 
     @activity.defn
-    async def await_sessions(self, errand: SessionErrand[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, given: SessionInput[o.AwaitSessions]) -> r.Report:
         """Show a reading ten times a second, as often as the engine takes them."""
         self.begun += 1
         async with pulse() as beating:
-            while not self.left.is_set():
+            while not self.remaining.is_set():
                 beating.show(
-                    r.SessionsLeft(
-                        node=errand.node.name,
+                    r.RemainingSessions(
+                        node=given.node.name,
                         at=datetime.now(UTC),
                         connections={Protocol.SSH: 1},
                     )
                 )
                 await asyncio.sleep(0.1)  # the interval between two readings
-        return await self._obey(errand)
+        return await self._obey(given)
 
 
 class Drain(Run):
     """A run whose drain lasts."""
 
     def __init__(self, client: Client, patience: int = 86400) -> None:
-        name, timing = f"lab-{uuid4().hex[:8]}", {"patience": patience}
+        name, timing = f"lab-{uuid4().hex[:8]}", {"drain_timeout": patience}
         super().__init__(client, estates.estate(servers=1, edges=1, name=name, timing=timing))
         self.lingering = LingeringSessions(self.hands.estate)
         self.hands = self.lingering
@@ -62,23 +62,23 @@ class Drain(Run):
     async def begin(self) -> None:
         """Start, and return when every node has shown a reading."""
         await self.start()
-        await self.reaches(lambda p: p.stage is Slug.DRAIN_PROTOCOL_SERVERS)
+        await self.reaches(lambda p: p.stage is StageName.DRAIN_PROTOCOL_SERVERS)
         await self.sees(lambda readings: len(readings) == 2)
 
     async def events(self) -> int:
         """How long the history is."""
         return (await self.handle.describe()).history_length
 
-    async def readings(self) -> list[r.SessionsLeft]:
+    async def readings(self) -> list[r.RemainingSessions]:
         """What an operator sees of the wait: the heartbeats of the pending activities."""
         description = await self.handle.describe()
         return [
-            r.SessionsLeft.model_validate_json(pending.heartbeat_details.payloads[0].data)
+            r.RemainingSessions.model_validate_json(pending.heartbeat_details.payloads[0].data)
             for pending in description.raw_description.pending_activities
             if pending.activity_type.name == WAITS and pending.heartbeat_details.payloads
         ]
 
-    async def sees(self, condition: Callable[[list[r.SessionsLeft]], bool]) -> timedelta:
+    async def sees(self, condition: Callable[[list[r.RemainingSessions]], bool]) -> timedelta:
         """Wait until the readings are so; return the age of the oldest that was seen meanwhile."""
         oldest = timedelta()
         async with asyncio.timeout(40):
@@ -102,13 +102,13 @@ async def test_a_drain_costs_no_events_however_long_it_lasts(drain: Drain) -> No
         before = await drain.events()
         seen: set[datetime] = set()
 
-        def enough(readings: list[r.SessionsLeft]) -> bool:
+        def enough(readings: list[r.RemainingSessions]) -> bool:
             seen.update(reading.at for reading in readings)
             return len(seen) >= 6
 
         await drain.sees(enough)
         assert await drain.events() == before
-        drain.lingering.left.set()
+        drain.lingering.remaining.set()
         assert (await drain.outcome()).outcome == "completed"
 
 
@@ -125,7 +125,7 @@ async def test_progress_stays_fresh_when_workers_come_and_go(drain: Drain) -> No
             assert drain.lingering.begun == begun + 2
             assert await drain.events() == before
     async with at_work(drain):
-        drain.lingering.left.set()
+        drain.lingering.remaining.set()
         assert (await drain.outcome()).outcome == "completed"
     assert timedelta() < oldest < FRESH
     others = {number for name, number in drain.hands.asked.items() if WAITS not in name}
@@ -140,20 +140,20 @@ async def test_patience_is_measured_by_the_workflow_s_clock(temporal: Client) ->
     async with at_work(drain):
         progress = await drain.waits("decision")
         assert progress.waiting is not None
-        assert "patience of 0:00:08 has run out" in progress.waiting.words
+        assert "drain timeout (0:00:08) expired" in progress.waiting.message
         begun = [
             event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
             for event in (await drain.handle.fetch_history()).events
-            if b"patience of drain_protocol_servers" in event.user_metadata.summary.data
+            if b"drain timeout of drain_protocol_servers" in event.user_metadata.summary.data
         ]
         assert begun == [timedelta(seconds=8)]
         assert drain.lingering.begun == 4
         # Whoever watches goes on: when the last client has left, there is nothing to decide.
         await drain.sees(_newer(progress.waiting.since))
-        drain.lingering.left.set()
+        drain.lingering.remaining.set()
         assert (await drain.outcome()).outcome == "completed"
 
 
-def _newer(than: datetime) -> Callable[[list[r.SessionsLeft]], bool]:
+def _newer(than: datetime) -> Callable[[list[r.RemainingSessions]], bool]:
     """Whether every node was read since."""
     return lambda readings: len(readings) == 2 and all(reading.at > than for reading in readings)

@@ -13,7 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.model.results import Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def test_after_a_long_wait_the_checks_run_again(
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
     progress = await run.waits("decision")
     assert progress.waiting is not None
-    assert "cluster2-edge1: protocol_server_not_running" in progress.waiting.words
+    assert "cluster2-edge1: protocol_server_not_running" in progress.waiting.message
     assert len(run.hands.world.replicating) == 2
     run.hands.readings.clear()
     await run.handle.signal("retry", {"stage": "suspend_replication"})
@@ -64,6 +64,6 @@ async def test_a_month_at_a_gate_stays_small(run: Run, clockwork: WorkflowEnviro
     assert after - before < 20
     progress = await run.status()
     assert progress is not None
-    assert progress.stage is Slug.SUSPEND_REPLICATION
+    assert progress.stage is StageName.SUSPEND_REPLICATION
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
     assert (await run.outcome()).outcome == "completed"

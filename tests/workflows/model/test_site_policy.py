@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tests.support import estates
 from workflows.errors import BadInput
 from workflows.model.site_policy import Approvals, ChangeWindow
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.change_window import closed_for
 from workflows.planning.plan import plan_switchover
 
@@ -67,9 +67,9 @@ def test_a_window_holds_back_what_comes_before_the_redirect() -> None:
     """Stages 1 and 2 wait; 3 was decided with 2, and what comes later waits for nobody."""
     estate = estates.estate(change_window={"begins": "02:00", "ends": "05:00"})
     plan = plan_switchover(estate, estates.request())
-    closed = {slug for slug in Slug if closed_for(plan, slug, at("24T06:00"))}
-    assert closed == {Slug.STOP_MONITORS, Slug.SUSPEND_REPLICATION}
-    assert not any(closed_for(plan, slug, at("24T03:00")) for slug in Slug)
+    closed = {name for name in StageName if closed_for(plan, name, at("24T06:00"))}
+    assert closed == {StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION}
+    assert not any(closed_for(plan, name, at("24T03:00")) for name in StageName)
 
 
 @pytest.mark.parametrize(

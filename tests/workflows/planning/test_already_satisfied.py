@@ -21,70 +21,70 @@ SERVER = "cluster1-server1"
 GRACE = timedelta(seconds=60)
 EVERYTHING = dict.fromkeys(Service, State.RUNNING)
 
-OF_SERVICES: list[tuple[o.Order, bool, tuple[Service, ...]]] = [
+OF_SERVICES: list[tuple[o.Action, bool, tuple[Service, ...]]] = [
     (o.StopMonitor(node=SERVER), False, (Service.MONITOR,)),
     (o.StartMonitor(node="cluster2-server1"), True, (Service.MONITOR,)),
     (o.StopScheduling(node=SERVER), False, r.SCHEDULING),
-    (o.ProveSchedulingStopped(node=SERVER), False, r.SCHEDULING),
+    (o.VerifySchedulingStopped(node=SERVER), False, r.SCHEDULING),
     (o.StartScheduling(node=SERVER), True, r.SCHEDULING),
     (o.StartScheduling(node=SERVER, services=("scheduler",)), True, (Service.SCHEDULER,)),
     (o.StopGracefully(node=SERVER, protocol=Protocol.SSH, grace=GRACE), False, (Service.SSH,)),
     (o.StartProtocolServer(node=SERVER, protocol=Protocol.SSH), True, (Service.SSH,)),
-    (o.ProveStopped(node=SERVER), False, (*r.PROTOCOL_SERVERS, Service.MONITOR)),
+    (o.VerifyStopped(node=SERVER), False, (*r.PROTOCOL_SERVERS, Service.MONITOR)),
     (o.StopTransactionManager(node=SERVER, grace=GRACE), False, (Service.TRANSACTION_MANAGER,)),
     (o.StartTransactionManager(node=SERVER), True, (Service.TRANSACTION_MANAGER,)),
     (o.StopRemaining(node=SERVER), False, tuple(Service)),
 ]
 
 
-def of_node(order: o.Order, states: dict[Service, State], **given: int) -> bool | None:
+def of_node(action: o.Action, states: dict[Service, State], **given: int) -> bool | None:
     """What is said of an order whose place reads so."""
-    reading = rd.NodeReading(place=order.place, services=states, sessions=given.get("sessions"))
-    return holds(PLAN, order, [reading])
+    reading = rd.NodeReading(place=action.place, services=states, sessions=given.get("sessions"))
+    return holds(PLAN, action, [reading])
 
 
-@pytest.mark.parametrize(("order", "up", "services"), OF_SERVICES, ids=str)
+@pytest.mark.parametrize(("action", "up", "services"), OF_SERVICES, ids=str)
 def test_every_service_of_a_wish_counts(
-    order: o.Order,
+    action: o.Action,
     up: bool,  # noqa: FBT001 - a case
     services: tuple[Service, ...],
 ) -> None:
     """It holds where each is as wished, and not where one of them is not."""
     wished, other = (State.RUNNING, State.STOPPED) if up else (State.STOPPED, State.RUNNING)
     states = EVERYTHING | dict.fromkeys(services, wished)
-    assert of_node(order, states) is True
+    assert of_node(action, states) is True
     for service in services:
-        assert of_node(order, states | {service: other}) is False
-        assert of_node(order, states | {service: State.UNKNOWN}) is None
-        assert of_node(order, states | {service: State.STOPPING}) is None
-        disabled = of_node(order, states | {service: State.DISABLED})
+        assert of_node(action, states | {service: other}) is False
+        assert of_node(action, states | {service: State.UNKNOWN}) is None
+        assert of_node(action, states | {service: State.STOPPING}) is None
+        disabled = of_node(action, states | {service: State.DISABLED})
         assert disabled is not up
 
 
-@pytest.mark.parametrize("order", [case[0] for case in OF_SERVICES], ids=str)
-def test_what_was_not_read_is_unknown(order: o.Order) -> None:
+@pytest.mark.parametrize("action", [case[0] for case in OF_SERVICES], ids=str)
+def test_what_was_not_read_is_unknown(action: o.Action) -> None:
     """Neither another node's reading nor one of nothing says anything."""
-    assert holds(PLAN, order, []) is None
-    assert of_node(order, {}) is None
+    assert holds(PLAN, action, []) is None
+    assert of_node(action, {}) is None
     assert of_node(o.StopRemaining(node=SERVER), dict.fromkeys(r.SCHEDULING, State.STOPPED)) is None
     elsewhere = rd.NodeReading(place="cluster2-edge1", services=EVERYTHING)
-    assert holds(PLAN, order, [elsewhere]) is None
+    assert holds(PLAN, action, [elsewhere]) is None
 
 
 def test_a_monitor_that_the_plan_stops_first_says_nothing() -> None:
     """It runs now, and will not any more when it is to be started."""
     plan = plan_switchover(estates.estate(stop_target_monitors=True), estates.request())
-    [order, *_] = plan.stages[-1].orders
-    reading = rd.NodeReading(place=order.place, services=EVERYTHING)
-    assert holds(plan, order, [reading]) is None
-    assert holds(PLAN, order, [reading]) is True
+    [action, *_] = plan.stages[-1].actions
+    reading = rd.NodeReading(place=action.place, services=EVERYTHING)
+    assert holds(plan, action, [reading]) is None
+    assert holds(PLAN, action, [reading]) is True
 
 
-@pytest.mark.parametrize(("sessions", "left"), [(0, True), (3, False), (None, None)])
-def test_sessions_that_have_left(sessions: int | None, left: bool | None) -> None:  # noqa: FBT001 - a case
+@pytest.mark.parametrize(("sessions", "remaining"), [(0, True), (3, False), (None, None)])
+def test_sessions_that_have_left(sessions: int | None, remaining: bool | None) -> None:  # noqa: FBT001 - a case
     """Once traffic is elsewhere, nobody there is a state; nobody counted is none."""
     reading = rd.NodeReading(place=SERVER, services=EVERYTHING, sessions=sessions)
-    for cluster, expected in (("cluster1", None), ("cluster2", left)):
+    for cluster, expected in (("cluster1", None), ("cluster2", remaining)):
         names = PLAN.estate.load_balancer.names
         there = {name: addresses[cluster] for name, addresses in names.items()}
         traffic = rd.TrafficReading(place="loadbalancer1", resolves_to=there)
@@ -108,7 +108,7 @@ def test_traffic_is_where_every_name_and_every_login_is() -> None:
     names = PLAN.estate.load_balancer.names
     there = {name: addresses["cluster2"] for name, addresses in names.items()}
     redirect = o.Redirect(host="loadbalancer1", to="cluster2", back_to="cluster1")
-    proof = o.ProveTraffic(protocol=Protocol.SSH, to="cluster2")
+    proof = o.VerifyTraffic(protocol=Protocol.SSH, to="cluster2")
 
     def read(resolves: dict[str, str], **lands: str) -> tuple[bool | None, bool | None]:
         landed = {Protocol(protocol): node for protocol, node in lands.items()}
@@ -123,12 +123,12 @@ def test_traffic_is_where_every_name_and_every_login_is() -> None:
 
 def test_no_order_is_answered_without_a_reading() -> None:
     """Whatever orders there are: what only looks, or waits for what nobody read, has no state."""
-    kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(o.Order)[0])}
+    kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(o.Action)[0])}
     stateful = {case[0].kind for case in OF_SERVICES} | {
-        *("suspend_replication", "resume_replication", "redirect", "prove_traffic"),
+        *("suspend_replication", "resume_replication", "redirect", "verify_traffic"),
         "await_sessions",
     }
     for stage in PLAN.stages:
-        for order in stage.orders:
-            assert holds(PLAN, order, []) is None
+        for action in stage.actions:
+            assert holds(PLAN, action, []) is None
     assert stateful < kinds

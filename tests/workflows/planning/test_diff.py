@@ -86,8 +86,8 @@ def test_every_field_of_the_estate_is_named(path: tuple[Any, ...]) -> None:
     """Whatever is changed in an estate file after the review, the refusal can say it."""
     document = copy.deepcopy(DUMPED)
     place: Any = document
-    for step in path[:-1]:
-        place = place[step]
+    for status in path[:-1]:
+        place = place[status]
     place[path[-1]] = given = another(place[path[-1]])
     changed = _unchecked(BASE.estate, document)
     found = changes(BASE, BASE.model_copy(update={"estate": changed}))
@@ -151,7 +151,7 @@ def test_orders_that_came_went_or_changed_places_are_told() -> None:
         BASE, with_monitors
     )
     stages = list(BASE.stages)
-    stages[1] = stages[1].model_copy(update={"waves": (tuple(reversed(stages[1].orders)),)})
+    stages[1] = stages[1].model_copy(update={"waves": (tuple(reversed(stages[1].actions)),)})
     turned = BASE.model_copy(update={"stages": tuple(stages)})
     assert changes(BASE, turned) == ("stage stop_monitors: its orders come in another order",)
     fewer = BASE.model_copy(update={"stages": BASE.stages[:-1]})

@@ -39,10 +39,10 @@ async def interrupt(run: Run, key: str) -> None:
     await run.start()
     await run.reaches(lambda _: any(key in operation for operation in run.hands.asked))
     await run.handle.terminate("the operator pressed the wrong button")
-    run.hands.faults[key] = [NotReady("the worker has gone")]
+    run.hands.failures[key] = [NotReady("the worker has gone")]
     run.hands.held.pop(key).set()
     await run.acts_no_more(key)
-    run.hands.faults.clear()
+    run.hands.failures.clear()
 
 
 @pytest.mark.parametrize("stage", NAMES)

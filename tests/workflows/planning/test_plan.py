@@ -13,7 +13,7 @@ from tests.support.estate_model import World
 from workflows.errors import BadInput
 from workflows.model.actions import change as o
 from workflows.model.results import Service
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(0, 4))
@@ -36,33 +36,35 @@ def test_no_prefix_of_the_plan_breaks_an_invariant(data: st.DataObject) -> None:
     obeyed = 0
     for stage in plan.stages:
         for wave in stage.waves:
-            for order in data.draw(st.permutations(wave)):
-                world.obey(order)
+            for action in data.draw(st.permutations(wave)):
+                world.obey(action)
                 obeyed += 1
     assert world.violations == []
-    assert obeyed == sum(len(stage.orders) for stage in plan.stages) > 0
+    assert obeyed == sum(len(stage.actions) for stage in plan.stages) > 0
 
 
 @pytest.mark.parametrize(
     ("earlier", "later", "invariant"),
     [
-        (Slug.START_SCHEDULING, Slug.STOP_SCHEDULING, "1"),
-        (Slug.DRAIN_PROTOCOL_SERVERS, Slug.REDIRECT_TRAFFIC, "2"),
-        (Slug.DRAIN_TRANSACTION_MANAGER, Slug.DRAIN_PROTOCOL_SERVERS, "3"),
-        (Slug.REDIRECT_TRAFFIC, Slug.SUSPEND_REPLICATION, "4"),
-        (Slug.DRAIN_PROTOCOL_SERVERS, Slug.STOP_MONITORS, "6"),
+        (StageName.START_SCHEDULING, StageName.STOP_SCHEDULING, "1"),
+        (StageName.DRAIN_PROTOCOL_SERVERS, StageName.REDIRECT_TRAFFIC, "2"),
+        (StageName.DRAIN_TRANSACTION_MANAGER, StageName.DRAIN_PROTOCOL_SERVERS, "3"),
+        (StageName.REDIRECT_TRAFFIC, StageName.SUSPEND_REPLICATION, "4"),
+        (StageName.DRAIN_PROTOCOL_SERVERS, StageName.STOP_MONITORS, "6"),
     ],
 )
-def test_the_model_notices_a_wrong_order(earlier: Slug, later: Slug, invariant: str) -> None:
+def test_the_model_notices_a_wrong_order(
+    earlier: StageName, later: StageName, invariant: str
+) -> None:
     """Two stages the wrong way round break just the invariant that forbids it."""
     plan = plan_for()
     world = World(plan.estate, plan.source, plan.target)
-    stages = [stage for stage in plan.stages if stage.slug not in (earlier, later)]
+    stages = [stage for stage in plan.stages if stage.name not in (earlier, later)]
     stages.insert(0, plan.stage(later))
     stages.insert(0, plan.stage(earlier))
     for stage in stages:
-        for order in stage.orders:
-            world.obey(order)
+        for action in stage.actions:
+            world.obey(action)
     assert any(words.startswith(f"{invariant}:") for words in world.violations)
 
 
@@ -83,7 +85,7 @@ def test_the_model_notices_a_repeated_stop() -> None:
     world = World(plan.estate, plan.source, plan.target)
     world.obey(o.StopMonitor(node="cluster1-server1"))
     world.traffic = dict.fromkeys(world.traffic, "cluster2")
-    stop = next(order for order in plan.stage(Slug.DRAIN_PROTOCOL_SERVERS).waves[1])
+    stop = next(action for action in plan.stage(StageName.DRAIN_PROTOCOL_SERVERS).waves[1])
     world.obey(stop)
     world.obey(stop)
     assert any(words.startswith("7:") for words in world.violations)
@@ -92,8 +94,8 @@ def test_the_model_notices_a_repeated_stop() -> None:
 def test_the_stages_are_the_manuals() -> None:
     """All ten stages, in the order of the manual, each with something to do on this estate."""
     plan = plan_for(stop_target_monitors=True)
-    assert [stage.slug for stage in plan.stages] == list(Slug)
-    assert all(stage.orders for stage in plan.stages)
+    assert [stage.name for stage in plan.stages] == list(StageName)
+    assert all(stage.actions for stage in plan.stages)
 
 
 def test_the_reverse_is_the_same_procedure() -> None:
@@ -102,17 +104,17 @@ def test_the_reverse_is_the_same_procedure() -> None:
     back = plan_switchover(estates.estate(), estates.request(source="cluster2", target="cluster1"))
     swap = {"cluster1": "cluster2", "cluster2": "cluster1"}
     for stage in there.stages[3:]:  # the first ones look at both sides alike
-        said = [re.sub(r"cluster[12]", lambda m: swap[m[0]], str(o)) for o in stage.orders]
-        assert [str(order) for order in back.stage(stage.slug).orders] == said
+        messages = [re.sub(r"cluster[12]", lambda m: swap[m[0]], str(o)) for o in stage.actions]
+        assert [str(action) for action in back.stage(stage.name).actions] == messages
 
 
 def test_every_effect_knows_its_undo() -> None:
     """An order either only looks, or names the order that takes it back."""
-    looks = ("observe_", "compare_", "try_", "prove_", "await_", "look_")
-    orders = [order for stage in plan_for().stages for order in stage.orders]
-    assert orders
-    for order in orders:
-        assert (order.undo is None) == order.kind.startswith(looks), order
+    looks = ("observe_", "compare_", "try_", "verify_", "await_", "find_")
+    actions = [action for stage in plan_for().stages for action in stage.actions]
+    assert actions
+    for action in actions:
+        assert (action.undo is None) == action.kind.startswith(looks), action
 
 
 @given(SIZES)
@@ -131,7 +133,7 @@ def test_a_plan_survives_its_journey(size: tuple[int, int]) -> None:
 def test_orders_of_a_stage_have_names_of_their_own() -> None:
     """An order's key is part of its operation id, so no two orders of a stage share one."""
     for stage in plan_for(4, 4).stages:
-        keys = [order.key for order in stage.orders]
+        keys = [action.key for action in stage.actions]
         assert len(set(keys)) == len(keys)
 
 
@@ -139,8 +141,8 @@ def test_gates_come_from_the_request_and_from_the_estate() -> None:
     """Whichever asks for more."""
     estate = estates.estate(approve_before=["stop_monitors"])
     plan = plan_switchover(estate, estates.request(approve_before=["redirect_traffic"]))
-    gated = [stage.slug for stage in plan.stages if stage.gated]
-    assert gated == [Slug.STOP_MONITORS, Slug.REDIRECT_TRAFFIC]
+    gated = [stage.name for stage in plan.stages if stage.gated]
+    assert gated == [StageName.STOP_MONITORS, StageName.REDIRECT_TRAFFIC]
 
 
 @pytest.mark.parametrize(

@@ -18,23 +18,23 @@ from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import CommandFailed, Lost, NotReady
 from workflows.model.actions import change as o
-from workflows.model.progress import Step
+from workflows.model.progress import Status
 from workflows.model.results import Service
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import plan_switchover
 from workflows.planning.rollback import BACK, FAR_BACK, Baseline, plan_undo
 
 BEFORE_RETURN = (
-    Slug.STOP_MONITORS,
-    Slug.SUSPEND_REPLICATION,
-    Slug.REDIRECT_TRAFFIC,
-    Slug.STOP_SCHEDULING,
-    Slug.START_SCHEDULING,
+    StageName.STOP_MONITORS,
+    StageName.SUSPEND_REPLICATION,
+    StageName.REDIRECT_TRAFFIC,
+    StageName.STOP_SCHEDULING,
+    StageName.START_SCHEDULING,
 )
 AFTER_RETURN = (
-    Slug.DRAIN_PROTOCOL_SERVERS,
-    Slug.DRAIN_TRANSACTION_MANAGER,
-    Slug.STOP_REMAINING_SERVICES,
+    StageName.DRAIN_PROTOCOL_SERVERS,
+    StageName.DRAIN_TRANSACTION_MANAGER,
+    StageName.STOP_REMAINING_SERVICES,
 )
 SMALL = {"servers": 1, "edges": 1}
 """Nodes of a kind are alike."""
@@ -58,19 +58,19 @@ FAULTS: dict[str, Callable[[], Exception]] = {
 class Case:
     """One order that fails, with or without having had its effect."""
 
-    slug: Slug
+    name: StageName
     key: str
     kind: str
     late: bool = False
 
 
-def faults(slug: Slug) -> Iterator[Case]:
+def failures(name: StageName) -> Iterator[Case]:
     """Yield every order of a stage with every kind of fault."""
-    for order in PLAN.stage(slug).orders:
+    for action in PLAN.stage(name).actions:
         for kind in FAULTS:
-            yield Case(slug, order.key, kind)
-            if order.undo is not None and kind in ("unknown", "lost"):
-                yield Case(slug, order.key, kind, late=True)
+            yield Case(name, action.key, kind)
+            if action.undo is not None and kind in ("unknown", "lost"):
+                yield Case(name, action.key, kind, late=True)
 
 
 async def side_by_side(stories: Sequence[Awaitable[list[str]]]) -> list[str]:
@@ -91,7 +91,7 @@ def new_run(client: Client, **changes: Any) -> Run:  # noqa: ANN401 - keys of an
 
 def plant(run: Run, case: Case) -> None:
     """Let the next attempt at an order fail so."""
-    planted = run.hands.late if case.late else run.hands.faults
+    planted = run.hands.late if case.late else run.hands.failures
     planted[case.key] = [FAULTS[case.kind]()]
 
 
@@ -109,17 +109,21 @@ async def taken_back(client: Client, case: Case) -> list[str]:
             *run.hands.world.violations,
             *([] if outcome.outcome == "rolled_back" else [outcome.outcome]),
             *([] if run.hands.world.picture == before else ["another picture"]),
-            *(f"{one.stage} {one.step}" for one in outcome.undone if one.step is not Step.DONE),
+            *(
+                f"{one.stage} {one.status}"
+                for one in outcome.rolled_back_stages
+                if one.status is not Status.DONE
+            ),
         )
     ]
 
 
-@pytest.mark.parametrize("slug", BEFORE_RETURN)
+@pytest.mark.parametrize("name", BEFORE_RETURN)
 async def test_before_the_point_of_no_return_every_fault_is_taken_back(
-    temporal: Client, slug: Slug
+    temporal: Client, name: StageName
 ) -> None:
     """Whichever order of a stage fails, in whichever way, whether or not it had its effect."""
-    cases = list(faults(slug))
+    cases = list(failures(name))
     assert cases
     assert await side_by_side([taken_back(temporal, case) for case in cases]) == []
 
@@ -132,7 +136,7 @@ async def decided(client: Client, case: Case, verb: str) -> list[str]:
     async with at_work(run):
         await run.start(on_fault="roll_back")
         await run.waits("decision")
-        stage = {"stage": case.slug} if verb == "retry" else {}
+        stage = {"stage": case.name} if verb == "retry" else {}
         await run.says(verb, by="ann", reason="so it is", **stage)
         outcome = await run.outcome()
     wished = "completed" if verb == "retry" else "rolled_back"
@@ -148,29 +152,29 @@ async def decided(client: Client, case: Case, verb: str) -> list[str]:
 
 
 @pytest.mark.parametrize("verb", ["retry", "roll_back"])
-@pytest.mark.parametrize("slug", AFTER_RETURN)
+@pytest.mark.parametrize("name", AFTER_RETURN)
 async def test_after_the_point_of_no_return_a_fault_asks_and_both_answers_work(
-    temporal: Client, slug: Slug, verb: str
+    temporal: Client, name: StageName, verb: str
 ) -> None:
     """Nothing is undone by itself any more; `retry` goes on, `roll_back` brings it all back."""
     # The wait before the first graceful stop is not yet past it.
-    cases = [c for c in faults(slug) if "await_s" not in c.key]
+    cases = [c for c in failures(name) if "await_s" not in c.key]
     assert cases
     assert await side_by_side([decided(temporal, case, verb) for case in cases]) == []
 
 
-@pytest.mark.parametrize("slug", [s for s in Slug if s is not Slug.CHECK_PREREQUISITES])
+@pytest.mark.parametrize("name", [s for s in StageName if s is not StageName.CHECK_PREREQUISITES])
 async def test_a_roll_back_at_every_boundary_restores_the_baseline(
-    temporal: Client, slug: Slug
+    temporal: Client, name: StageName
 ) -> None:
     """A rejected gate takes back what came before it; past return it asks first."""
     run = new_run(temporal, stop_target_monitors=True)
     before = run.hands.world.picture
     async with at_work(run):
-        await run.start(approve_before=[slug])
+        await run.start(approve_before=[name])
         await run.waits("approval")
-        await run.says("reject", stage=slug, by="ann", reason="not tonight")
-        if slug in (*AFTER_RETURN[1:], Slug.RESTORE_MONITORS):
+        await run.says("reject", stage=name, by="ann", reason="not tonight")
+        if name in (*AFTER_RETURN[1:], StageName.RESTORE_MONITORS):
             progress = await run.waits("decision")
             assert progress.waiting is not None
             assert progress.waiting.answers == ("retry", "roll_back", "abort")
@@ -186,7 +190,7 @@ async def test_a_rejection_after_the_point_of_no_return_can_be_asked_again(
 ) -> None:
     """`retry` asks for the approval once more."""
     run = new_run(temporal)
-    gate = Slug.DRAIN_TRANSACTION_MANAGER
+    gate = StageName.DRAIN_TRANSACTION_MANAGER
     async with at_work(run):
         await run.start(approve_before=[gate])
         await run.waits("approval")
@@ -221,8 +225,8 @@ async def test_a_fault_of_an_undo_is_asked_about_and_reported(temporal: Client) 
     """Undo's own faults are never dropped; a roll-back cannot be rolled back."""
     run = new_run(temporal)
     before = run.hands.world.picture
-    run.hands.faults["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
-    run.hands.faults["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
+    run.hands.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    run.hands.failures["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
     async with at_work(run):
         await run.start(on_fault="roll_back")
         progress = await run.waits("decision")
@@ -235,35 +239,37 @@ async def test_a_fault_of_an_undo_is_asked_about_and_reported(temporal: Client) 
         await run.says("retry", stage="stop_monitors", by="ann")
         outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    [undone] = [stage for stage in outcome.undone if stage.stage is Slug.STOP_MONITORS]
-    assert [fault.words for fault in undone.faults] == ["it does not start"]
+    [undone] = [
+        stage for stage in outcome.rolled_back_stages if stage.stage is StageName.STOP_MONITORS
+    ]
+    assert [failure.message for failure in undone.failures] == ["it does not start"]
     assert run.hands.world.picture == before
 
 
 async def test_an_aborted_roll_back_says_what_is_left(temporal: Client) -> None:
     """Whoever ends a roll-back is told in the outcome what was not taken back."""
     run = new_run(temporal)
-    run.hands.faults["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
-    run.hands.faults["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
+    run.hands.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    run.hands.failures["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
     async with at_work(run):
         await run.start(on_fault="roll_back")
         await run.waits("decision")
         await run.says("abort", by="ann", reason="by hand, then")
         outcome = await run.outcome()
     assert outcome.outcome == "aborted"
-    assert "stop_monitors.undo was not done" in outcome.words
+    assert "stop_monitors.undo was not done" in outcome.message
 
 
 async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: Client) -> None:
     """An abort between the target's stop and the source's start takes effect after the start."""
     run = new_run(temporal)
-    held = "prove_scheduling_stopped.cluster2-server1"
+    held = "verify_scheduling_stopped.cluster2-server1"
     run.hands.held[held] = asyncio.Event()
     async with at_work(run):
         await run.start(approve_before=["drain_protocol_servers"])
         await run.waits("approval")
         await run.says("reject", stage="drain_protocol_servers", reason="no")
-        await run.reaches(lambda p: any(s.step is Step.RUNNING for s in p.undo))
+        await run.reaches(lambda p: any(s.status is Status.RUNNING for s in p.undo))
         await run.says("abort", reason="enough")
         run.hands.held[held].set()
         outcome = await run.outcome()
@@ -275,12 +281,12 @@ async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: 
 
 def test_the_order_of_an_undo() -> None:
     """Target's scheduling first; services before traffic; replication, then Monitors, last."""
-    begun = {s.slug: [x for x in s.orders if x.undo is not None] for s in PLAN.stages[1:9]}
+    begun = {s.name: [x for x in s.actions if x.undo is not None] for s in PLAN.stages[1:9]}
     far = plan_undo(PLAN, begun, Baseline(whole=True))
-    assert [stage.slug for stage in far] == list(FAR_BACK)
-    begun = {slug: orders for slug, orders in begun.items() if slug in BEFORE_RETURN}
+    assert [stage.name for stage in far] == list(FAR_BACK)
+    begun = {name: actions for name, actions in begun.items() if name in BEFORE_RETURN}
     near = plan_undo(PLAN, begun, Baseline(whole=True))
-    assert [stage.slug for stage in near] == list(BACK)
+    assert [stage.name for stage in near] == list(BACK)
 
 
 def test_nothing_begun_is_nothing_undone() -> None:
@@ -291,7 +297,10 @@ def test_nothing_begun_is_nothing_undone() -> None:
 def test_skipped_scheduling_is_still_proven_off_before_a_start() -> None:
     """Before any `start_tm` of the source the target's scheduling is seen stopped."""
     stop = o.StopTransactionManager(node="cluster1-server1", grace=timedelta(seconds=60))
-    graceful = PLAN.stage(Slug.DRAIN_PROTOCOL_SERVERS).waves[1]
-    begun = {Slug.DRAIN_PROTOCOL_SERVERS: graceful, Slug.DRAIN_TRANSACTION_MANAGER: (stop,)}
+    graceful = PLAN.stage(StageName.DRAIN_PROTOCOL_SERVERS).waves[1]
+    begun = {
+        StageName.DRAIN_PROTOCOL_SERVERS: graceful,
+        StageName.DRAIN_TRANSACTION_MANAGER: (stop,),
+    }
     first, *_ = plan_undo(PLAN, begun, Baseline(whole=True))
-    assert {type(order) for order in first.orders} == {o.ProveSchedulingStopped}
+    assert {type(action) for action in first.actions} == {o.VerifySchedulingStopped}

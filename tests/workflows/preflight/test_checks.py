@@ -12,7 +12,7 @@ from tests.support import estates
 from tests.support.clean_readings import NOW, PLAN, changed, clean, judged
 from workflows.model.checks import BY_NAME, Severity
 from workflows.model.estate import Estate, Kind, Protocol
-from workflows.model.excluded_tables import LEFT_OUT, left_out
+from workflows.model.excluded_tables import SKIPPED, left_out
 from workflows.model.observations import (
     BalancerFacts,
     Difference,
@@ -21,7 +21,7 @@ from workflows.model.observations import (
     NodeReading,
 )
 from workflows.model.results import Finding, Service, State
-from workflows.model.stages import Slug
+from workflows.model.stages import StageName
 from workflows.planning.plan import plan_switchover
 from workflows.preflight.evaluate import blocking
 
@@ -73,7 +73,7 @@ CASES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         SERVER,
         {
             "services": {Service.TRANSACTION_MANAGER: State.UNKNOWN},
-            "words": {Service.TRANSACTION_MANAGER: "tm is pondering"},
+            "texts": {Service.TRANSACTION_MANAGER: "tm is pondering"},
         },
         "service_unreadable",
         SERVER,
@@ -281,7 +281,7 @@ def test_the_room_for_wal_may_stand_in_the_estate() -> None:
 def test_trouble_of_a_reading_is_a_finding() -> None:
     """What could not be read stands beside what was read."""
     trouble = Finding(name="node_unreachable_ssh", place=EDGE, seen="a", expected="b", advice="c")
-    [finding] = judged(changed(EDGE, services={}, machine={}, trouble=(trouble,)))
+    [finding] = judged(changed(EDGE, services={}, machine={}, error=(trouble,)))
     assert finding == trouble
 
 
@@ -303,7 +303,7 @@ def test_the_sources_protocol_servers_may_be_down_once_they_drain() -> None:
     """The target's still have to run."""
     for node, expected in (("cluster1-edge1", 0), ("cluster2-edge1", 1)):
         readings = changed(node, services={Service.SSH: State.STOPPED})
-        assert len(judged(readings, Slug.DRAIN_PROTOCOL_SERVERS)) == expected
+        assert len(judged(readings, StageName.DRAIN_PROTOCOL_SERVERS)) == expected
 
 
 def test_only_what_blocks_and_is_not_accepted_stops_a_run() -> None:
@@ -321,7 +321,7 @@ def test_only_what_blocks_and_is_not_accepted_stops_a_run() -> None:
 def test_a_finding_that_only_another_build_knows_blocks() -> None:
     """A worker that is newer than the run may say it; nobody can accept it, and no task fails."""
     strange = Finding(name="sun_is_up", place=EDGE, seen="a", expected="b", advice="c")
-    found = judged(changed(EDGE, trouble=(strange,)))
+    found = judged(changed(EDGE, error=(strange,)))
     assert found == (strange,)
     assert blocking(found, {"sun_is_up": "known"}) == found
 
@@ -367,6 +367,6 @@ def test_excluded_tables_are_known_with_their_partitions(
 
 def test_the_profiles_are_the_vendors() -> None:
     """Three tables in 5.4, twenty-five in 5.5, which includes them."""
-    assert len(LEFT_OUT["5.4"]) == 3
-    assert len(LEFT_OUT["5.5"]) == 25
-    assert LEFT_OUT["5.4"] < LEFT_OUT["5.5"]
+    assert len(SKIPPED["5.4"]) == 3
+    assert len(SKIPPED["5.5"]) == 25
+    assert SKIPPED["5.4"] < SKIPPED["5.5"]

@@ -14,14 +14,14 @@ from workflows.model.estate import Protocol
 from workflows.model.observations import LoginReading, Reading
 from workflows.model.results import Finding, Service, State
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.preflight.coverage import REACHES, Coverage
+from workflows.preflight.coverage import REACHABILITY_CHECKS, Coverage
 from workflows.preflight.evaluate import blocking, objections
 from workflows.preflight.groups import HEADINGS, areas
 from workflows.preflight.report import (
     Changed,
-    Checked,
-    Standing,
-    Verdict,
+    CheckResult,
+    CheckStatus,
+    ReadinessReport,
     checked,
     compared,
     scored,
@@ -54,19 +54,19 @@ def changed(subject: str, **changes: Any) -> dict[str, Reading]:  # noqa: ANN401
 
 def rows(
     readings: dict[str, Reading], plan: Plan = PLAN, accepted: dict[str, str] | None = None
-) -> dict[str, Checked]:
+) -> dict[str, CheckResult]:
     """Return every check of these readings by its name."""
     some = tuple(readings.values())
     found = objections(plan, some, NOW)
     return {one.name: one for one in checked(plan, some, found, accepted or {})}
 
 
-def verdict(readings: dict[str, Reading], **changes: Any) -> Verdict:  # noqa: ANN401
+def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  # noqa: ANN401
     """Return the verdict on these readings."""
     some = tuple(readings.values())
     found = objections(PLAN, some, NOW)
     checks = checked(PLAN, some, found, {})
-    usual = Verdict(
+    usual = ReadinessReport(
         estate="lab",
         source="cluster1",
         target="cluster2",
@@ -123,14 +123,14 @@ def test_the_delay_of_a_storage_is_measured_where_a_marker_may_be_written() -> N
     written["load_balancer"]["hosts"][0]["configuration"] = "/etc/haproxy/haproxy.cfg"
     plan = plan_switchover(type(PLAN.estate).model_validate(written), estates.request())
     assert rows(clean())["storage_delay_exceeded"].places == {}
-    assert rows(clean(), plan)["storage_delay_exceeded"].places == {"cluster2": Standing.HOLDS}
-    assert rows(clean(), plan)["sticky_entries"].places == {"loadbalancer1": Standing.HOLDS}
+    assert rows(clean(), plan)["storage_delay_exceeded"].places == {"cluster2": CheckStatus.PASSED}
+    assert rows(clean(), plan)["sticky_entries"].places == {"loadbalancer1": CheckStatus.PASSED}
 
 
 def test_on_a_clean_estate_every_check_holds() -> None:
     """And those that are not made here are not counted."""
     checks = tuple(rows(clean()).values())
-    assert {one.worst for one in checks} == {Standing.HOLDS}
+    assert {one.worst for one in checks} == {CheckStatus.PASSED}
     score = scored(checks)
     assert (score.checks, score.hold, score.unknown) == (len(CHECKS) - 4, len(CHECKS) - 4, 0)
 
@@ -138,18 +138,18 @@ def test_on_a_clean_estate_every_check_holds() -> None:
 def test_a_failing_check_fails_at_its_place_alone() -> None:
     """Every other place holds."""
     one = rows(changed(EDGE, services={Service.SSH: State.STOPPED}))["protocol_server_not_running"]
-    assert one.places == dict.fromkeys(NODES, Standing.HOLDS) | {EDGE: Standing.FAILS}
-    assert one.worst is Standing.FAILS
+    assert one.places == dict.fromkeys(NODES, CheckStatus.PASSED) | {EDGE: CheckStatus.FAILED}
+    assert one.worst is CheckStatus.FAILED
 
 
 def test_an_accepted_finding_is_shown_as_such() -> None:
     """Where it may be accepted; what would break the promise fails all the same."""
     sessions = changed("cluster2-edge2", sessions=2)
     one = rows(sessions, accepted={"target_has_sessions": "ours"})["target_has_sessions"]
-    assert one.places["cluster2-edge2"] is Standing.ACCEPTED
-    assert one.worst is Standing.HOLDS
+    assert one.places["cluster2-edge2"] is CheckStatus.ACCEPTED
+    assert one.worst is CheckStatus.PASSED
     other = changed("cluster2-edge1", taeh="b" * 64)
-    assert rows(other, accepted={"taeh_differs": "no"})["taeh_differs"].worst is Standing.FAILS
+    assert rows(other, accepted={"taeh_differs": "no"})["taeh_differs"].worst is CheckStatus.FAILED
 
 
 def test_a_severity_of_the_estate_comes_with_its_reason() -> None:
@@ -163,15 +163,15 @@ def test_a_severity_of_the_estate_comes_with_its_reason() -> None:
 
 def test_what_could_not_be_read_is_unknown() -> None:
     """A place in trouble is no place where checks hold, save those that the trouble is about."""
-    checks = rows(changed(EDGE, trouble=(SILENT,)))
-    assert checks["node_unreachable_admin"].places[EDGE] is Standing.FAILS
-    assert checks["node_unreachable_ssh"].places[EDGE] is Standing.HOLDS
-    assert checks["version_differs"].places[EDGE] is Standing.UNKNOWN
-    assert checks["version_differs"].places["cluster1-edge2"] is Standing.HOLDS
-    assert checks["source_not_active"].places == {"cluster1": Standing.UNKNOWN}
-    assert checks["target_edge_login_fails"].worst is Standing.HOLDS
+    checks = rows(changed(EDGE, error=(SILENT,)))
+    assert checks["node_unreachable_admin"].places[EDGE] is CheckStatus.FAILED
+    assert checks["node_unreachable_ssh"].places[EDGE] is CheckStatus.PASSED
+    assert checks["version_differs"].places[EDGE] is CheckStatus.UNKNOWN
+    assert checks["version_differs"].places["cluster1-edge2"] is CheckStatus.PASSED
+    assert checks["source_not_active"].places == {"cluster1": CheckStatus.UNKNOWN}
+    assert checks["target_edge_login_fails"].worst is CheckStatus.PASSED
     score = scored(checks.values())
-    assert score.unknown == len([c for c in checks.values() if c.worst is Standing.UNKNOWN]) > 10
+    assert score.unknown == len([c for c in checks.values() if c.worst is CheckStatus.UNKNOWN]) > 10
 
 
 def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
@@ -179,17 +179,17 @@ def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
     readings = clean()
     del readings["loadbalancer1"]
     checks = rows(readings)
-    assert checks["load_balancer_unreachable"].worst is Standing.UNKNOWN
-    assert checks["reload_not_runnable"].worst is Standing.UNKNOWN
-    assert checks["database_unreachable"].worst is Standing.HOLDS
+    assert checks["load_balancer_unreachable"].worst is CheckStatus.UNKNOWN
+    assert checks["reload_not_runnable"].worst is CheckStatus.UNKNOWN
+    assert checks["database_unreachable"].worst is CheckStatus.PASSED
 
 
 def test_a_finding_elsewhere_is_not_lost() -> None:
     """A place that a check does not look at appears where something was found there."""
     odd = SILENT.model_copy(update={"name": "configuration_unreadable", "place": SERVER})
-    checks = rows(changed("configuration", trouble=(odd,)))
-    assert checks["configuration_unreadable"].places[SERVER] is Standing.FAILS
-    assert checks["options_differ"].places[SERVER] is Standing.HOLDS
+    checks = rows(changed("configuration", error=(odd,)))
+    assert checks["configuration_unreadable"].places[SERVER] is CheckStatus.FAILED
+    assert checks["options_differ"].places[SERVER] is CheckStatus.PASSED
 
 
 def test_what_changed_is_told_by_name_and_place() -> None:
@@ -209,7 +209,7 @@ def test_every_check_stands_under_a_heading() -> None:
     """None is lost between two of them."""
     assert [check for _, some in areas() for check in some] == list(CHECKS)
     assert [heading for heading, _ in areas()] == list(HEADINGS.values())
-    assert {*HEADINGS, *REACHES} <= set(BY_NAME)
+    assert {*HEADINGS, *REACHABILITY_CHECKS} <= set(BY_NAME)
 
 
 def test_the_web_ui_shows_findings_and_checks() -> None:

@@ -8,10 +8,10 @@ import re
 from tests.support.sample_runs import NOW, Seen, gate, question, told
 from workflows.model.decisions import VERBS, missing
 from workflows.model.estate import Protocol
-from workflows.model.progress import RunState
+from workflows.model.progress import RunStatus
 from workflows.model.request import parse_decision
-from workflows.model.results import SessionsLeft
-from workflows.model.stages import Slug
+from workflows.model.results import RemainingSessions
+from workflows.model.stages import StageName
 from workflows.planning.rollback import Baseline, plan_undo
 from workflows.views.progress_markdown import details, plain
 from workflows.views.suggested_answers import Answer, answers
@@ -26,8 +26,8 @@ def offered(text: str) -> list[Answer]:
 def test_a_gate_is_shown_with_the_words_that_answer_it() -> None:
     """Whoever reads it can copy the command."""
     run = Seen(approve_before=["redirect_traffic"])
-    run.at(Slug.SUSPEND_REPLICATION)
-    run.board.wait(run.plan.stage(Slug.SUSPEND_REPLICATION), gate(approved_by=("ann",)))
+    run.at(StageName.SUSPEND_REPLICATION)
+    run.tracker.wait(run.plan.stage(StageName.SUSPEND_REPLICATION), gate(approved_by=("ann",)))
     text = details(run.progress)
     assert "waiting for approval" in text
     assert (
@@ -54,16 +54,16 @@ def test_every_answer_has_all_that_its_verb_needs() -> None:
 def test_several_waits_are_all_shown_with_whom_they_concern() -> None:
     """Where nodes go at their own pace, several of them may ask at once."""
     run = Seen(variant="by_node")
-    stage = run.plan.stage(Slug.DRAIN_PROTOCOL_SERVERS)
-    run.at(stage.slug)
-    left = SessionsLeft(
+    stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
+    run.at(stage.name)
+    left = RemainingSessions(
         node="cluster1-server1",
         at=NOW,
         connections={Protocol.SSH: 2},
         accounts=("*partner001* over ssh",),
     )
-    run.board.wait(stage, question("extend", left=(left,)))
-    run.board.wait(stage, question("retry", words="cluster1-server2: no answer"))
+    run.tracker.wait(stage, question("extend", remaining=(left,)))
+    run.tracker.wait(stage, question("retry", message="cluster1-server2: no answer"))
     text = details(run.progress)
     assert [verb for verb, _ in offered(text)] == ["extend", "retry"]
     assert r"- cluster1\-server1: 2 ssh; \*partner001\* over ssh" in text
@@ -73,12 +73,12 @@ def test_several_waits_are_all_shown_with_whom_they_concern() -> None:
 def test_every_stage_has_its_row_and_the_current_one_its_orders() -> None:
     """Faults stand beside the order that met them; what a node said is no Markdown."""
     run = Seen()
-    first, second, *_ = run.at(Slug.STOP_MONITORS)
-    run.fails(Slug.STOP_MONITORS, first, "CommandFailed", "*no*")
-    run.board.leave_out(run.plan.stage(Slug.STOP_MONITORS), second)
+    first, second, *_ = run.at(StageName.STOP_MONITORS)
+    run.fails(StageName.STOP_MONITORS, first, "CommandFailed", "*no*")
+    run.tracker.leave_out(run.plan.stage(StageName.STOP_MONITORS), second)
     text = details(run.progress)
     assert [line for line in text.splitlines() if "`check_prerequisites`" in line]
-    assert all(f"`{slug}`" in text for slug in Slug)
+    assert all(f"`{name}`" in text for name in StageName)
     assert r"✖ stop the Monitor on cluster1\-server1: CommandFailed: \*no\*" in text
     assert r"- - stop the Monitor on cluster1\-server2 (left out)" in text
 
@@ -86,8 +86,8 @@ def test_every_stage_has_its_row_and_the_current_one_its_orders() -> None:
 def test_chains_are_shown_node_by_node() -> None:
     """In the by_node variant a stage alone does not say where a Server is."""
     run = Seen(variant="by_node")
-    stage = run.plan.stage(Slug.STOP_SCHEDULING)
-    run.board.begin(stage, run.at(stage.slug)[0], 1)
+    stage = run.plan.stage(StageName.STOP_SCHEDULING)
+    run.tracker.begin(stage, run.at(stage.name)[0], 1)
     text = details(run.progress)
     assert r"| cluster1\-server1 | ▶ 0 of 2 | · 0 of 3 | · 0 of 3 |" in text
     assert r"| cluster1\-edge1 |  | · 0 of 3 | · 0 of 1 |" in text
@@ -97,11 +97,11 @@ def test_chains_are_shown_node_by_node() -> None:
 def test_a_roll_back_is_shown_first() -> None:
     """With its own table, and its own orders."""
     run = Seen()
-    begun = {Slug.STOP_MONITORS: run.at(Slug.STOP_MONITORS)}
+    begun = {StageName.STOP_MONITORS: run.at(StageName.STOP_MONITORS)}
     undo = plan_undo(run.plan, begun, Baseline(whole=True))
-    run.board.turn_back(undo)
-    run.board.enter(undo[0])
-    run.board.work(undo[0])
+    run.tracker.turn_back(undo)
+    run.tracker.enter(undo[0])
+    run.tracker.work(undo[0])
     text = details(run.progress)
     assert "rolling back" in text
     assert text.index("**What is taken back**") < text.index("`check_prerequisites`")
@@ -112,8 +112,8 @@ def test_a_roll_back_is_shown_first() -> None:
 
 def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
     """And with whoever made it."""
-    said = (told("pause", by="<ann>", reason="lunch"),)
-    progress = Seen().progress.model_copy(update={"state": RunState.PAUSED, "said": said})
+    messages = (told("pause", by="<ann>", reason="lunch"),)
+    progress = Seen().progress.model_copy(update={"state": RunStatus.PAUSED, "messages": messages})
     text = details(progress)
     assert r"Paused by \<ann\> at 2026-01-02 03:04:05 UTC (lunch)" in text
     assert offered(text) == [("resume", {"by": "..."})]
@@ -121,9 +121,9 @@ def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
 
 def test_what_changed_nothing_is_shown() -> None:
     """A misspelt signal does not vanish."""
-    said = told("aprove", by="", effect="unknown signal", counted=False)
-    heard = told("reject", stage=Slug.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
-    text = details(Seen().progress.model_copy(update={"said": (heard, said)}))
+    messages = told("aprove", by="", effect="unknown signal", counted=False)
+    heard = told("reject", stage=StageName.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
+    text = details(Seen().progress.model_copy(update={"messages": (heard, messages)}))
     assert "**Messages that changed nothing**\n\n- aprove: unknown signal" in text
     assert "**What people said**" in text
     assert r"- reject redirect\_traffic by ann (no): it is rejected" in text
@@ -136,8 +136,8 @@ def test_what_people_wrote_is_never_markdown() -> None:
         update={
             "reason": evil,
             "exceptions": (evil,),
-            "said": (told(evil, by=evil, effect=evil, counted=False),),
-            "waiting": gate(words=evil, approved_by=(evil,)),
+            "messages": (told(evil, by=evil, effect=evil, counted=False),),
+            "waiting": gate(message=evil, approved_by=(evil,)),
         }
     )
     text = details(progress)
@@ -150,8 +150,8 @@ def test_what_people_wrote_is_never_markdown() -> None:
 def test_an_ended_run_says_how() -> None:
     """And what was never begun is marked as such."""
     run = Seen()
-    run.board.add_exception("ann skipped it")
-    run.board.close("aborted")
+    run.tracker.add_exception("ann skipped it")
+    run.tracker.close("aborted")
     text = details(run.progress)
     assert "cluster1 → cluster2, aborted" in text
     assert "| - | 9 `restore_monitors` |" in text

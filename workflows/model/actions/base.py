@@ -8,10 +8,10 @@ from workflows.model.base import Value
 from workflows.model.estate import Name
 
 if TYPE_CHECKING:
-    from workflows.model.actions.change import Order
+    from workflows.model.actions.change import Action
 
 
-class Asked(Value):
+class Base(Value):
     """One thing asked of one place."""
 
     @property
@@ -31,12 +31,12 @@ class Asked(Value):
         return ".".join(part for part in (kind, self.place, self.subject) if part)
 
     @property
-    def undo(self) -> Order | None:
+    def undo(self) -> Action | None:
         """The order that takes this one back; None where nothing was changed."""
         return None
 
 
-class AskedOfNode(Asked):
+class OnNode(Base):
     """Something asked of a node."""
 
     node: Name
@@ -46,7 +46,7 @@ class AskedOfNode(Asked):
         return self.node
 
 
-class AskedOfLink(Asked):
+class OnLink(Base):
     """Something asked of a replication link."""
 
     link: Name

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workflows.model.actions.base import Asked, AskedOfLink, AskedOfNode
+from workflows.model.actions.base import Base, OnLink, OnNode
 from workflows.model.estate import Name, Protocol
 
 
-class _OfBoth(Asked):
+class _OfBoth(Base):
     source: Name
     target: Name
 
@@ -17,7 +17,7 @@ class _OfBoth(Asked):
         return self.target
 
 
-class ObserveNode(AskedOfNode):
+class ObserveNode(OnNode):
     """Read everything about a node that a prerequisite asks for."""
 
     kind: Literal["observe_node"] = "observe_node"
@@ -26,7 +26,7 @@ class ObserveNode(AskedOfNode):
         return f"look at {self.node}"
 
 
-class ObserveReplication(AskedOfLink):
+class ObserveReplication(OnLink):
     """Read a replication link: enabled, running, lag, published tables."""
 
     kind: Literal["observe_replication"] = "observe_replication"
@@ -35,7 +35,7 @@ class ObserveReplication(AskedOfLink):
         return f"look at replication {self.link}"
 
 
-class ObserveTraffic(Asked):
+class ObserveTraffic(Base):
     """Read where a load balancer host sends traffic, and where a login really lands."""
 
     kind: Literal["observe_traffic"] = "observe_traffic"
@@ -49,7 +49,7 @@ class ObserveTraffic(Asked):
         return f"look at where {self.host} sends traffic"
 
 
-class ObserveCluster(AskedOfNode):
+class ObserveCluster(OnNode):
     """Read what a cluster's nodes share, as one of its Servers sees it."""
 
     kind: Literal["observe_cluster"] = "observe_cluster"
@@ -76,7 +76,7 @@ class CompareStorage(_OfBoth):
         return f"compare the file storage of {self.source} and {self.target}"
 
 
-class TryLogin(AskedOfNode):
+class TryLogin(OnNode):
     """Log in straight to a node that clients are to reach, list a directory, and leave."""
 
     kind: Literal["try_login"] = "try_login"
@@ -90,7 +90,7 @@ class TryLogin(AskedOfNode):
         return f"try a {self.protocol} login on {self.node} itself"
 
 
-class ObserveTemporal(Asked):
+class ObserveTemporal(Base):
     """Read what Temporal knows of this estate: other runs, workers, search attributes."""
 
     kind: Literal["observe_temporal"] = "observe_temporal"
