@@ -23,12 +23,13 @@ from workflows.model.actions.observe import ObserveTemporal
 from workflows.model.findings import Finding
 from workflows.model.observations import TemporalReading
 from workflows.ports.contract import ActionInput, Orchestration
-from workflows.preflight.report import Direction, ReadinessReport, remembered
+from workflows.preflight import access
+from workflows.preflight.report import Direction, ReadinessReport, parse_report
 from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 
 T = TypeVar("T")
 
-SILENCE = "temporal_unreadable"
+SILENCE = access.temporal_unreadable
 
 COMPLETED = ("completed", "completed_with_exceptions")
 """Outcomes after which traffic is on the other side."""
@@ -81,7 +82,7 @@ class TemporalReader(Orchestration):
         async with pulse():
             try:
                 async for run in self._runs(query):
-                    verdict = remembered(await self._result(run))
+                    verdict = parse_report(await self._result(run))
                     if verdict is not None and verdict.direction == direction:
                         return verdict
             except RPCError as refusal:

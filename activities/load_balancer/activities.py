@@ -24,6 +24,7 @@ from workflows.model.findings import Finding
 from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
 from workflows.model.results import Report, seen
 from workflows.ports.contract import LoginInput, Traffic, TrafficInput
+from workflows.preflight import access
 
 PROVEN_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
@@ -43,7 +44,7 @@ class LoadBalancers(Traffic):
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         balancer, host = given.load_balancer, given.action.host
-        driver, silence = self._driver(balancer), "load_balancer_unreachable"
+        driver, silence = self._driver(balancer), access.load_balancer_unreachable
         async with pulse():
             (resolved, rights, configured), landed = await asyncio.gather(
                 asyncio.gather(
@@ -73,7 +74,7 @@ class LoadBalancers(Traffic):
         node, protocol = given.node, given.action.protocol
         async with pulse():
             doors = await tolerant(
-                lambda: self._doors(node, given.probe), node.name, "node_unreachable_ssh"
+                lambda: self._doors(node, given.probe), node.name, access.node_unreachable_ssh
             )
             if isinstance(doors, Finding):
                 return LoginReading(place=node.name, protocol=protocol, findings=(doors,))
@@ -113,7 +114,7 @@ class LoadBalancers(Traffic):
                 raise OutcomeUnknown(_nowhere(probe.protocol, landing))
             return landing.node
 
-        return await tolerant(look, given.action.host, "probe_unreachable")
+        return await tolerant(look, given.action.host, access.probe_unreachable)
 
     async def _doors(self, node: Node, probe: Probe) -> list[Door]:
         return [

@@ -22,10 +22,11 @@ from workflows.model.estate import Cluster
 from workflows.model.findings import Finding
 from workflows.model.observations import Difference, StorageReading
 from workflows.ports.contract import ClusterPairInput, Storages
+from workflows.preflight import access, storage
 
 T = TypeVar("T")
 
-UNREADABLE = "storage_unreadable"
+UNREADABLE = access.storage_unreadable
 SHORTEST_REST = timedelta(seconds=2)
 """Clocks of storages count whole seconds."""
 MOST_TOLD = 20
@@ -194,7 +195,7 @@ class SshStorages(Storages):
 
 
 async def _tried(reading: Callable[[], Awaitable[T]], cluster: Cluster) -> T | Finding:
-    return await tolerant(reading, cluster.name, UNREADABLE, nonsense=UNREADABLE)
+    return await tolerant(reading, cluster.name, UNREADABLE, unusable=UNREADABLE)
 
 
 def _result(result: T | BaseException) -> T:
@@ -226,7 +227,7 @@ def _difference(
     lacking = source is None
     seen, expected = (source, target) if lacking else (target, source)
     return Difference(
-        check="storage_differs",
+        check=storage.storage_differs.name,
         place=(given.source if lacking else given.target).name,
         item=path.decode("utf-8", "backslashreplace").replace("\n", "\\n"),
         seen="missing" if seen is None else str(seen),
