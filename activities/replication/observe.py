@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from activities.replication.driver import Link
 from activities.runtime.partial_reading import tolerant
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication
 from workflows.model.checks import Severity
 from workflows.model.estate import Database
 from workflows.model.observations import Instance, ReplicationReading
 from workflows.model.results import Finding
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 UNREACHABLE = "database_unreachable"
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from tests.support import estates
-from workflows.model.actions.change import Action
+from workflows.model.actions import Action
 from workflows.model.progress import Failure, OperatorMessage, Progress, RunStatus, Waiting
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover

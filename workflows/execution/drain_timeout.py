@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError
 
 from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
-from workflows.model.actions.change import Action, AwaitSessions, ReadQueue, ReadSessions
+from workflows.model.actions import Action, AwaitSessions, ReadQueue, ReadSessions
 from workflows.model.checks import Severity
 from workflows.model.decisions import Verb
 from workflows.model.progress import Failure, Waiting

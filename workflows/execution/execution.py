@@ -16,7 +16,7 @@ from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
 from workflows.execution.observe import observe
 from workflows.execution.waves import Waves
-from workflows.model.actions.change import FindOrphanedFiles
+from workflows.model.actions import FindOrphanedFiles
 from workflows.model.decisions import Verb
 from workflows.model.observations import Reading
 from workflows.model.progress import Failure, Waiting

@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError
 
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.order_executor import fault_of
-from workflows.model.actions.change import Action
+from workflows.model.actions import Action
 from workflows.model.checks import BY_NAME
 from workflows.model.observations import Reading
 from workflows.model.results import Finding

@@ -12,7 +12,7 @@ from workflows.execution.context import Run
 from workflows.execution.drain_timeout import DrainTimeout
 from workflows.execution.gates import Aborted, Gates, RollBack
 from workflows.execution.order_executor import ActionExecutor, fault_of
-from workflows.model.actions.change import WAITS, Action, VerifyUnreachable
+from workflows.model.actions import WAITS, Action, VerifyUnreachable
 from workflows.model.decisions import SKIPPABLE, Verb
 from workflows.model.progress import Failure, Waiting
 from workflows.model.request import Decision

@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from workflows.model.actions.change import Action
+from workflows.model.actions import Action
 from workflows.model.base import Value
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from workflows.model.actions.change import WAITS, Action, activity_id
+from workflows.model.actions import WAITS, Action
 from workflows.model.progress import (
     ActionProgress,
     Failure,
@@ -136,7 +136,7 @@ class ProgressTracker:
             action,
             status=Status.RUNNING,
             round=round_,
-            activity_id=activity_id(action, round_),
+            activity_id=action.activity_id(round_),
         )
 
     def done(self, stage: Stage, action: Action, report: Report) -> None:

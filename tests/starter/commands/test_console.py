@@ -19,12 +19,12 @@ from tests.support.console import Operator
 from tests.support.fake_activities import FakeHands
 from worker.worker import Hands, build_worker
 from workflows.errors import CommandFailed
+from workflows.model import actions
 from workflows.model import results as r
-from workflows.model.actions import change as o
 from workflows.model.estate import Protocol
 from workflows.model.progress import Outcome, Progress
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.ports.contract import SessionInput
+from workflows.ports.inputs import SessionInput
 from workflows.switchover import Switchover
 
 MOVE = ("--from", "cluster1", "--to", "cluster2")
@@ -34,7 +34,7 @@ class DrainingHands(FakeHands):
     """Sessions that are seen before they leave."""
 
     @activity.defn
-    async def await_sessions(self, given: SessionInput[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
         """Tell what is left as long as the order is held, then obey."""
         left = r.RemainingSessions(
             node=given.node.name,
