@@ -20,8 +20,8 @@ from activities.runtime.partial_reading import tolerant
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTemporal
+from workflows.model.findings import Finding
 from workflows.model.observations import TemporalReading
-from workflows.model.results import Finding
 from workflows.ports.inputs import ActionInput
 from workflows.ports.temporal import TemporalPort
 from workflows.preflight.report import Direction, ReadinessReport, remembered
@@ -69,7 +69,7 @@ class TemporalReader(TemporalPort):
             missing_attributes=_or(missing, ()),
             builds=_or(builds, {}),
             # A server that does not answer is one finding, whatever was asked of it.
-            error=tuple({one.name: one for one in found}.values()),
+            findings=tuple({one.name: one for one in found}.values()),
         )
 
     @activity.defn

@@ -19,8 +19,9 @@ from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
 from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
+from workflows.model.findings import Finding
 from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
-from workflows.model.results import Finding, Report, seen
+from workflows.model.results import Report, seen
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
 
 PROVEN_WITHIN = timedelta(seconds=15)
@@ -62,7 +63,7 @@ class LoadBalancers(LoadBalancerPort):
                 if isinstance(result, str)
             },
             balancer=_facts(rights, configured),
-            error=tuple(findings),
+            findings=tuple(findings),
         )
 
     @activity.defn
@@ -74,7 +75,7 @@ class LoadBalancers(LoadBalancerPort):
                 lambda: self._doors(node, given.probe), node.name, "node_unreachable_ssh"
             )
             if isinstance(doors, Finding):
-                return LoginReading(place=node.name, protocol=protocol, error=(doors,))
+                return LoginReading(place=node.name, protocol=protocol, findings=(doors,))
             failure = await self._failure(doors)
         return LoginReading(place=node.name, protocol=protocol, failure=failure)
 

@@ -35,10 +35,10 @@ from workflows.model.actions import (
     VerifyStopped,
     VerifyUnreachable,
 )
-from workflows.model.checks import Severity
 from workflows.model.estate import Node
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import NodeReading
-from workflows.model.results import PROTOCOL_SERVERS, Finding, Report, Service, State, seen
+from workflows.model.results import PROTOCOL_SERVERS, Report, Service, State, seen
 from workflows.ports.inputs import NodeInput, SessionInput, StorageInput
 from workflows.ports.nodes import NodesPort
 
