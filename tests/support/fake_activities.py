@@ -17,7 +17,7 @@ from workflows.model import results as r
 from workflows.model.actions import change as o
 from workflows.model.actions import observe as ob
 from workflows.model.estate import Estate, Kind, Protocol
-from workflows.model.progress import Notice, Outcome
+from workflows.model.outcome import Notice, Outcome
 from workflows.model.request import Request
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.planning.preview import CommandPreview

@@ -19,7 +19,7 @@ from workflows.execution.waves import Waves
 from workflows.model.actions.change import FindOrphanedFiles
 from workflows.model.decisions import Verb
 from workflows.model.observations import Reading
-from workflows.model.progress import Failure, Waiting
+from workflows.model.progress import Failure, PendingQuestion
 from workflows.model.results import Finding, seen
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import recognise
@@ -49,7 +49,7 @@ class Conclusion:
 class Execution:
     """Executes one plan, as it stands."""
 
-    def __init__(self, run: Run, tell: Callable[[Waiting], None]) -> None:
+    def __init__(self, run: Run, tell: Callable[[PendingQuestion], None]) -> None:
         self._run = run
         self._plan, self._tracker, self._inbox = run.plan, run.tracker, run.inbox
         self._state, self._dispatcher = run.state, run.dispatcher
@@ -188,7 +188,7 @@ class Execution:
         await self._gates.ask(
             stage,
             Question(stage.name, LOOK_AGAIN, (failure,)),
-            Waiting(
+            PendingQuestion(
                 kind="decision",
                 stage=stage.name,
                 since=workflow.now(),

@@ -71,7 +71,7 @@ from workflows.model.observations import (
     TemporalReading,
     TrafficReading,
 )
-from workflows.model.progress import Notice, Outcome
+from workflows.model.outcome import Notice, Outcome
 from workflows.model.request import Request
 from workflows.model.results import Operation, RemainingQueue, RemainingSessions, Report
 from workflows.model.site_policy import Webhook
