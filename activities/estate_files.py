@@ -21,6 +21,7 @@ from workflows.errors import BadInput
 from workflows.model.estate import Estate
 from workflows.model.outcome import Outcome
 from workflows.model.request import Request, objections_in
+from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.ports.contract import Planning
 
@@ -36,13 +37,7 @@ class EstateFiles(Planning):
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
         """Read the estate file and plan; BadInput where either is wrong."""
-        return await asyncio.to_thread(
-            lambda: plan_switchover(
-                usable_estate(self._estates, request.estate, self._secrets),
-                request,
-                self._reviewed(request.plan_hash),
-            )
-        )
+        return await asyncio.to_thread(self._plan, request)
 
     @activity.defn
     async def keep_plan(self, plan: Plan) -> str:
@@ -59,12 +54,19 @@ class EstateFiles(Planning):
         await asyncio.to_thread(_replace, file, outcome.model_dump_json(indent=2) + "\n")
         return str(file)
 
+    def _plan(self, request: Request) -> Plan:
+        estate = usable_estate(self._estates, request.estate, self._secrets)
+        plan = plan_switchover(estate, request)
+        if request.plan_hash not in (None, plan.hash):
+            raise refusal(request.plan_hash, self._reviewed(request.plan_hash), plan)
+        return plan
+
     def _plan_file(self, plan_hash: str) -> Path:
         return self._records / "plans" / f"{plan_hash}.json"
 
-    def _reviewed(self, plan_hash: str | None) -> Plan | None:
-        """Return the plan that was reviewed under a hash, where this worker still has it."""
-        if plan_hash is None or not re.fullmatch(r"[0-9a-f]{64}", plan_hash):
+    def _reviewed(self, plan_hash: str) -> Plan | None:
+        """Return the plan that was reviewed under a hash, if this worker still has it."""
+        if not re.fullmatch(r"[0-9a-f]{64}", plan_hash):
             return None  # whatever else it is, no file is looked for under its name
         try:
             text = self._plan_file(plan_hash).read_text(encoding="utf-8")

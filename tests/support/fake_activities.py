@@ -19,6 +19,7 @@ from workflows.model.actions import observe as ob
 from workflows.model.estate import Estate, Kind, Protocol
 from workflows.model.outcome import Notice, Outcome
 from workflows.model.request import Request
+from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.planning.preview import CommandPreview
 from workflows.ports.contract import (
@@ -101,7 +102,10 @@ class FakeHands(
         """Plan for the one estate there is."""
         if request.estate != self.estate.name:
             raise BadInput(f"there is no estate {request.estate}; there is {self.estate.name}")
-        return plan_switchover(self.estate, request, self.reviewed.get(request.plan_hash or ""))
+        plan = plan_switchover(self.estate, request)
+        if request.plan_hash not in (None, plan.hash):
+            raise refusal(request.plan_hash, self.reviewed.get(request.plan_hash), plan)
+        return plan
 
     @activity.defn
     async def keep_plan(self, plan: Plan) -> str:

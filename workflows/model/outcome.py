@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Literal
 
 from workflows.model.base import Value
+from workflows.model.findings import Finding
 from workflows.model.progress import Failure, OperatorMessage, Status
-from workflows.model.results import Finding, Report
+from workflows.model.results import Report
 from workflows.model.stages import StageName
 
 

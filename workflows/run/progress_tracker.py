@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from workflows.model.actions.change import WAITS, Action, activity_id
+from workflows.model.findings import Finding
 from workflows.model.outcome import StageOutcome
 from workflows.model.progress import (
     ActionProgress,
@@ -17,7 +18,7 @@ from workflows.model.progress import (
     StageProgress,
     Status,
 )
-from workflows.model.results import Finding, Report
+from workflows.model.results import Report
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, Stage, Wave
 

@@ -98,8 +98,9 @@ async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
     hands.estate = estates.estate(name=name, timing={"drain_timeout": 60})
     said = await operator.types("start", name, *MOVE, "--plan-hash", reviewed, "--wait")
     assert said.code == 2
-    assert "\n- timing.drain_timeout: 86400 s -> 60 s\n" in said.err
-    assert said.err.endswith("look at it again with `switchover plan`\n")
+    assert '\n-estate.timing.drain_timeout: "P1D"\n' in said.err
+    assert '\n+estate.timing.drain_timeout: "PT1M"\n' in said.err
+    assert said.err.endswith("review it again with `switchover plan`\n")
 
 
 @pytest.mark.parametrize(

@@ -150,19 +150,12 @@ def test_gates_come_from_the_request_and_from_the_estate() -> None:
     [
         ({"source": "cluster9"}, "has no cluster cluster9; it has cluster1 and cluster2"),
         ({"approve_before": ["check_prerequisites"]}, "only looks; gate a later stage"),
-        ({"plan_hash": "0" * 64}, "but the plan is now"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(changes: dict[str, object], words: str) -> None:
     """A request that does not fit the estate is refused in one sentence."""
     with pytest.raises(BadInput, match=words):
         plan_switchover(estates.estate(), estates.request(**changes))
-
-
-def test_the_reviewed_plan_is_the_executed_one() -> None:
-    """A pinned hash lets just that plan pass."""
-    plan = plan_for()
-    assert plan_switchover(estates.estate(), estates.request(plan_hash=plan.hash)) == plan
 
 
 def test_a_plan_for_forty_nodes_a_side_stays_small() -> None:
