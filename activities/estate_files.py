@@ -19,7 +19,7 @@ from activities import webhook
 from activities.transport.secrets import Secrets
 from workflows.errors import BadInput
 from workflows.model.estate import Estate
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.model.request import Request, objections_in
 from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover

@@ -15,7 +15,7 @@ from temporalio import activity
 from activities.transport.secrets import Secrets
 from activities.transport.tls import trust
 from workflows.errors import AccessRefused, BadInput, Refused, Unreachable
-from workflows.model.progress import Notice
+from workflows.model.outcome import Notice
 from workflows.model.site_policy import Webhook
 from workflows.ports.notifications import NoticeInput, NotificationPort
 

@@ -17,7 +17,8 @@ from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Conclusion, Execution
 from workflows.execution.fetch_plan import make_plan
 from workflows.model.decisions import VERBS, Verb
-from workflows.model.progress import Notice, Outcome, Progress, RunStatus, Waiting
+from workflows.model.outcome import Notice, Outcome
+from workflows.model.progress import PendingQuestion, Progress, RunStatus
 from workflows.model.request import Request, parse_request
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
@@ -113,7 +114,7 @@ class Switchover:
         )
         return result.model_copy(update={"record": record})
 
-    def _tell(self, waiting: Waiting) -> None:
+    def _tell(self, waiting: PendingQuestion) -> None:
         """Tell the estate's webhook that someone is waited for; nothing waits for that."""
         notice = self._notice("waiting", waiting.stage, waiting.message, answers=waiting.answers)
         if notice is not None:

@@ -14,7 +14,7 @@ from activities.estate_files import EstateFiles, estates_in, read_estate
 from activities.transport.secrets import Secrets
 from tests.support import estates
 from workflows.errors import BadInput
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.planning.plan import Plan
 
 

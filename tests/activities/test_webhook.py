@@ -23,7 +23,7 @@ from activities.webhook import SignedWebhook
 from tests.support.admin_api import Certificate
 from tests.support.ssh_machines import Attempt
 from workflows.errors import PERMANENT, BadInput, Refused, SwitchoverError, Unreachable
-from workflows.model.progress import Notice
+from workflows.model.outcome import Notice
 from workflows.model.site_policy import Webhook
 from workflows.model.stages import StageName
 from workflows.ports.notifications import NoticeInput

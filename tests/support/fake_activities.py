@@ -16,7 +16,7 @@ from workflows.model import actions
 from workflows.model import observations as rd
 from workflows.model import results as r
 from workflows.model.estate import Estate, Kind, Protocol
-from workflows.model.progress import Notice, Outcome
+from workflows.model.outcome import Notice, Outcome
 from workflows.model.request import Request
 from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover

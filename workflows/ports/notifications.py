@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from workflows.model.base import Value
-from workflows.model.progress import Notice
+from workflows.model.outcome import Notice
 from workflows.model.site_policy import Webhook
 
 

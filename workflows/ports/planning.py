@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.model.request import Request
 from workflows.planning.plan import Plan
 

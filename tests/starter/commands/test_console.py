@@ -22,7 +22,8 @@ from workflows.errors import CommandFailed
 from workflows.model import actions
 from workflows.model import results as r
 from workflows.model.estate import Protocol
-from workflows.model.progress import Outcome, Progress
+from workflows.model.outcome import Outcome
+from workflows.model.progress import Progress
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.ports.inputs import SessionInput
 from workflows.switchover import Switchover
