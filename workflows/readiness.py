@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import SwitchoverError
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
@@ -18,7 +18,7 @@ from workflows.model.observations import Reading, TemporalReading
 from workflows.model.request import Request, parse_request
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.ports.contract import Orchestration
+from workflows.ports.temporal import TemporalPort
 from workflows.preflight.evaluate import blocking, evaluate_first
 from workflows.preflight.report import (
     Direction,
@@ -89,10 +89,10 @@ async def _last_report(direction: Direction) -> ReadinessReport | None:
     """Return the last report: a schedule gives its own last one, Temporal all others."""
     if (scheduled := _last_of_schedule(direction)) is not None:
         return scheduled
-    config = policies.saying(policies.LOOK, "read the last report")
+    config = activity_options.with_summary(activity_options.READ, "read the last report")
     try:
         return await workflow.execute_activity_method(
-            Orchestration.last_readiness, direction, **config
+            TemporalPort.last_readiness, direction, **config
         )
     except ActivityError as error:
         workflow.logger.warning("the last report could not be read: %s", error.cause)

@@ -18,11 +18,12 @@ from activities.runtime.partial_reading import tolerant
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import Admin
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions.observe import CompareConfiguration, ObserveCluster
+from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.estate import Cluster, Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Difference, ParityReading
-from workflows.ports.contract import ClusterInput, ClusterPairInput, Configurations
+from workflows.ports.configuration import ClusterInput, ConfigurationPort
+from workflows.ports.inputs import ClusterPairInput
 from workflows.preflight import access, parity
 
 UNREADABLE = access.configuration_unreadable
@@ -52,7 +53,7 @@ Names = tuple[int, frozenset[str]]
 """How many there are, and their names where these could be read one by one."""
 
 
-class RestConfigurations(Configurations):
+class RestConfigurations(ConfigurationPort):
     """Both clusters' configuration, over the admin REST APIs."""
 
     def __init__(self, survey: ServiceStatusReader, admin: Admin) -> None:

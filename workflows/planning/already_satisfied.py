@@ -7,54 +7,54 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from workflows.model.actions import change as o
+from workflows.model import actions
 from workflows.model.observations import NodeReading, ReplicationReading, TrafficReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
 from workflows.model.stages import StageName
 from workflows.planning.observations import Observations
 
 
-def holds(observed: Observations, action: o.Action) -> bool | None:  # noqa: PLR0911 - a case each
+def holds(observed: Observations, action: actions.Action) -> bool | None:  # noqa: PLR0911 - a case each
     """Return whether the desired state of an action was read, or another one."""
     match action:
-        case o.StartMonitor():
+        case actions.StartMonitor():
             # Where the plan stops it first, its state now says nothing.
             stopped = action.undo in observed.plan.stage(StageName.STOP_MONITORS).actions
             return None if stopped else _up(observed, action.node, (Service.MONITOR,))
-        case o.SuspendReplication():
+        case actions.SuspendReplication():
             return _not(_enabled(observed, action.link))
-        case o.ResumeReplication():
+        case actions.ResumeReplication():
             return _enabled(observed, action.link)
-        case o.Redirect():
+        case actions.Redirect():
             return _redirected(observed, action.host, action.to)
-        case o.VerifyTraffic():
+        case actions.VerifyTraffic():
             return _logins_reach(observed, action)
-        case o.AwaitSessions():
+        case actions.AwaitSessions():
             # As long as clients are sent to the node, its being without sessions says nothing.
             return _no_sessions(observed, action.node) if _traffic_moved(observed) else None
         case _:
             return _of_services(observed, action)
 
 
-def _of_services(observed: Observations, action: o.Action) -> bool | None:  # noqa: PLR0911 - a case each
+def _of_services(observed: Observations, action: actions.Action) -> bool | None:  # noqa: PLR0911 - a case each
     match action:
-        case o.StopMonitor():
+        case actions.StopMonitor():
             return _down(observed, action.node, (Service.MONITOR,))
-        case o.StopScheduling() | o.VerifySchedulingStopped():
+        case actions.StopScheduling() | actions.VerifySchedulingStopped():
             return _down(observed, action.node, SCHEDULING)
-        case o.StartScheduling():
+        case actions.StartScheduling():
             return _up(observed, action.node, map(Service, action.services))
-        case o.StopGracefully():
+        case actions.StopGracefully():
             return _down(observed, action.node, (Service(action.protocol.value),))
-        case o.StartProtocolServer():
+        case actions.StartProtocolServer():
             return _up(observed, action.node, (Service(action.protocol.value),))
-        case o.VerifyStopped():
+        case actions.VerifyStopped():
             return _down(observed, action.node, (*PROTOCOL_SERVERS, Service.MONITOR))
-        case o.StopTransactionManager():
+        case actions.StopTransactionManager():
             return _down(observed, action.node, (Service.TRANSACTION_MANAGER,))
-        case o.StartTransactionManager():
+        case actions.StartTransactionManager():
             return _up(observed, action.node, (Service.TRANSACTION_MANAGER,))
-        case o.StopRemaining():
+        case actions.StopRemaining():
             return _all_down(observed, action.node)
         case _:
             return None
@@ -98,7 +98,7 @@ def _redirected(observed: Observations, host: str, to: str) -> bool | None:
     return all(reading.resolves_to.get(name) == names[name][to] for name in names)
 
 
-def _logins_reach(observed: Observations, action: o.VerifyTraffic) -> bool | None:
+def _logins_reach(observed: Observations, action: actions.VerifyTraffic) -> bool | None:
     nodes = [r.lands_on.get(action.protocol) for r in observed.each(TrafficReading)]
     desired = {node.name for node in observed.estate.cluster(action.to).nodes}
     return _every(None if node is None else node in desired for node in nodes)

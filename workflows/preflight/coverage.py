@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import assert_never
 
-from workflows.model.actions import observe as ob
+from workflows.model import actions
 from workflows.model.checks import AccessCheck, Check, Scope
 from workflows.model.estate import Kind
 from workflows.model.findings import Finding
@@ -40,7 +40,7 @@ class Coverage:
         by_key = {_key(reading): reading for reading in readings}
         self._quality: dict[Scope, dict[str, ReadingQuality]] = {scope: {} for scope in Scope}
         for action in plan.stage(StageName.CHECK_PREREQUISITES).actions:
-            if isinstance(action, ob.Observation):
+            if isinstance(action, actions.Observation):
                 quality = _quality(by_key.get(_expected_key(action)))
                 for scope, place in places_of(action, plan):
                     known = self._quality[scope]
@@ -64,24 +64,24 @@ class Coverage:
         return check.driver is None or any(isinstance(one, check.driver) for one in drivers)
 
 
-def places_of(action: ob.Observation, plan: Plan) -> Iterator[Place]:
+def places_of(action: actions.Observation, plan: Plan) -> Iterator[Place]:
     """Yield the scopes of the checks that an action's reading is for, and the place in each."""
     match action:
-        case ob.ObserveNode():
+        case actions.ObserveNode():
             yield from _node(action.node, plan)
-        case ob.ObserveCluster():
+        case actions.ObserveCluster():
             yield from _cluster(action.node, plan)
-        case ob.CompareConfiguration():
+        case actions.CompareConfiguration():
             yield Scope.TARGET, action.target
-        case ob.CompareStorage():
+        case actions.CompareStorage():
             yield from _storage(action, plan)
-        case ob.TryLogin():
+        case actions.TryLogin():
             yield Scope.TARGET_FRONT, action.node
-        case ob.ObserveReplication():
+        case actions.ObserveReplication():
             yield from _link(action.link, plan)
-        case ob.ObserveTraffic():
+        case actions.ObserveTraffic():
             yield from _host(action.host, plan)
-        case ob.ObserveTemporal():
+        case actions.ObserveTemporal():
             yield Scope.ESTATE, action.estate
         case _:
             assert_never(action)
@@ -105,7 +105,7 @@ def _cluster(server: str, plan: Plan) -> Iterator[Place]:
         yield Scope.SOURCE_SERVER, server
 
 
-def _storage(action: ob.CompareStorage, plan: Plan) -> Iterator[Place]:
+def _storage(action: actions.CompareStorage, plan: Plan) -> Iterator[Place]:
     for name in (action.source, action.target):
         yield Scope.CLUSTERS, name
         if plan.estate.cluster(name).storage_markers is not None:
@@ -125,7 +125,7 @@ def _host(name: str, plan: Plan) -> Iterator[Place]:
         yield Scope.CONFIGURED_HOSTS, name
 
 
-def _expected_key(action: ob.Observation) -> Sequence[str]:
+def _expected_key(action: actions.Observation) -> Sequence[str]:
     return _KIND_OF_READING[type(action)], action.place, action.subject
 
 
@@ -147,14 +147,14 @@ def _means_unread(finding: Finding) -> bool:
     return check is None or isinstance(check, AccessCheck)
 
 
-_KIND_OF_READING: dict[type[ob.Observation], str] = {
-    ob.ObserveNode: "node",
-    ob.ObserveReplication: "replication",
-    ob.ObserveTraffic: "traffic",
-    ob.ObserveCluster: "cluster",
-    ob.CompareConfiguration: "parity",
-    ob.CompareStorage: "storage",
-    ob.TryLogin: "login",
-    ob.ObserveTemporal: "temporal",
+_KIND_OF_READING: dict[type[actions.Observation], str] = {
+    actions.ObserveNode: "node",
+    actions.ObserveReplication: "replication",
+    actions.ObserveTraffic: "traffic",
+    actions.ObserveCluster: "cluster",
+    actions.CompareConfiguration: "parity",
+    actions.CompareStorage: "storage",
+    actions.TryLogin: "login",
+    actions.ObserveTemporal: "temporal",
 }
 """The kind of reading that each action brings."""

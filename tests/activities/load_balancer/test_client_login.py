@@ -15,11 +15,11 @@ from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, Attempt
-from workflows.model.actions.observe import TryLogin
+from workflows.model.actions import TryLogin
 from workflows.model.estate import Node, Probe, Protocol
 from workflows.model.observations import LoginReading
 from workflows.model.results import Operation
-from workflows.ports.contract import LoginInput
+from workflows.ports.load_balancer import LoginInput
 
 BOTH = pytest.mark.parametrize("protocol", [Protocol.SSH, Protocol.HTTP])
 
@@ -42,7 +42,7 @@ def input_for(
     protocol: Protocol,
     trust: Certificate,
     **changes: Any,  # noqa: ANN401 - any field
-) -> LoginInput[Any]:
+) -> LoginInput:
     """Return the order; its probe knows only an address that nobody has."""
     facts: dict[str, Any] = {"address": "clients.invalid", "port": 1, "user": "probe"}
     facts |= {"password": "env:PROBE", "host_key": HOST_KEY_LINE, "fingerprint": trust.fingerprint}
