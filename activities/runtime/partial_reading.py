@@ -13,28 +13,28 @@ from workflows.preflight import access
 
 T = TypeVar("T")
 
-GIVE_UP_AFTER = 9.0
-"""Seconds: an observation ends within ten."""
+READING_TIMEOUT = 9.0
+"""Seconds: an observation ends within ten, so that a silent machine keeps no operator waiting."""
 
 
-async def tolerant(
+async def reading_or_finding(
     reading: Callable[[], Awaitable[T]],
     place: str,
     unreachable: AccessCheck,
     *,
     unusable: AccessCheck = access.reading_unusable,
-    within: float = GIVE_UP_AFTER,
+    give_up_after: float = READING_TIMEOUT,
 ) -> T | Finding:
     """Return the reading, or the finding that says why there is none.
 
-    The check *unreachable* fails where the place does not answer within so many seconds,
+    The check *unreachable* fails where the place does not answer within *give_up_after* seconds,
     *unusable* where its answer cannot be used.
     """
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(give_up_after):
             return await reading()
     except TimeoutError:
-        check, seen = unreachable, f"no answer within {within:.0f} s"
+        check, seen = unreachable, f"no answer within {give_up_after:.0f} s"
     except Unreachable as failure:
         check, seen = unreachable, str(failure)
     except AccessRefused as refusal:
@@ -44,8 +44,8 @@ async def tolerant(
     return check.unread(place, seen.removeprefix(f"{place}: "))
 
 
-def troubles(*results: object) -> str | None:
-    """Say in one sentence why parts of a reading could not be made; None where all were."""
+def join_errors(*results: object) -> str | None:
+    """Return in one sentence why parts of a reading are missing; None if none are."""
     findings = [result for result in results if isinstance(result, Finding)]
     return "; ".join(dict.fromkeys(f"{f.place}: {f.seen}" for f in findings)) or None
 
