@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from workflows.model.checks import Heading, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import BalancerFacts, TrafficReading
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, check, duration, listed
+from workflows.preflight.context import CheckContext, declare, duration, listed
+
+check = partial(declare, heading=Heading.TRAFFIC)
 
 
-@check("Traffic goes to the source", Heading.TRAFFIC, Scope.HOSTS, until=StageName.REDIRECT_TRAFFIC)
+@check("Traffic goes to the source", Scope.HOSTS, until=StageName.REDIRECT_TRAFFIC)
 def traffic_not_on_source(context: CheckContext) -> Iterator[Finding]:
     """The load balancer sends traffic to the source, by its own files and by a real login."""
     names, source = context.estate.load_balancer.names, context.source.name
@@ -35,7 +38,7 @@ def traffic_not_on_source(context: CheckContext) -> Iterator[Finding]:
                 )
 
 
-@check("The reload command may be run", Heading.TRAFFIC, Scope.HOSTS)
+@check("The reload command may be run", Scope.HOSTS)
 def reload_not_runnable(context: CheckContext) -> Iterator[Finding]:
     """The load balancer can be made to read its hosts file again."""
     for place, facts in _balancers(context):
@@ -49,7 +52,7 @@ def reload_not_runnable(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("The hosts file may be written", Heading.TRAFFIC, Scope.HOSTS)
+@check("The hosts file may be written", Scope.HOSTS)
 def hosts_file_not_writable(context: CheckContext) -> Iterator[Finding]:
     """A redirect can replace the hosts file."""
     for place, facts in _balancers(context):
@@ -63,12 +66,7 @@ def hosts_file_not_writable(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Edges are reached by name",
-    Heading.TRAFFIC,
-    Scope.CONFIGURED_HOSTS,
-    until=StageName.REDIRECT_TRAFFIC,
-)
+@check("Edges are reached by name", Scope.CONFIGURED_HOSTS, until=StageName.REDIRECT_TRAFFIC)
 def edges_by_address(context: CheckContext) -> Iterator[Finding]:
     """A server that is configured by its address does not follow the hosts file."""
     for place, facts in _balancers(context):
@@ -84,7 +82,6 @@ def edges_by_address(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "No client is pinned to a node",
-    Heading.TRAFFIC,
     Scope.CONFIGURED_HOSTS,
     severity=Severity.WARNS,
     until=StageName.REDIRECT_TRAFFIC,
@@ -103,7 +100,6 @@ def sticky_entries(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "A reload does not close old connections",
-    Heading.TRAFFIC,
     Scope.CONFIGURED_HOSTS,
     until=StageName.REDIRECT_TRAFFIC,
     acceptable=True,
