@@ -89,7 +89,7 @@ def _short(verdict: ReadinessReport) -> Iterator[RenderableType]:
         yield _table(verdict, grouped(verdict), whole=False)
         other = "other "
     hold = sum(one.is_made and not bad(one) for one in verdict.checks)
-    yield Text(f"{SIGNS[CheckStatus.PASSED]} {hold} {other}checks hold", style="green")
+    yield Text(f"{SIGNS[CheckStatus.PASSED]} {hold} {other}checks passed", style="green")
 
 
 def _table(verdict: ReadinessReport, columns: Sequence[Column], *, whole: bool) -> Table:

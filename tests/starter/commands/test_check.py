@@ -41,7 +41,7 @@ async def test_ready(operator: Operator, name: str, hands: FakeHands, worker: Wo
     assert said.code == 0, said.message
     assert f"{name}: cluster1 → cluster2 ready, 69 of 69 checks passed" in said.message
     assert all(check.name in said.out for check in CHECKS)
-    assert "this is the first look" in said.out
+    assert "no earlier report" in said.out
     assert not hands.effects
     told = await operator.types("check", name, *MOVE, "--json")
     assert told.code == 0
@@ -57,7 +57,7 @@ async def test_findings(
     said = await operator.types("check", name, *MOVE, "--html", str(file))
     assert said.code == 6
     assert f"✖ blocks {EDGE} version_differs" in said.message
-    assert "seen 5.4 [31m expected 5.5-20260101 do bring both clusters" in said.message
+    assert "seen 5.4 [31m expected 5.5-20260101 do update both clusters" in said.message
     assert "not ready, 67 of 69 checks passed, 2 findings" in said.message
     written = file.read_text(encoding="utf-8")
     assert "version_differs" in written
