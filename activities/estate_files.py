@@ -19,14 +19,14 @@ from activities import webhook
 from activities.transport.secrets import Secrets
 from workflows.errors import BadInput
 from workflows.model.estate import Estate
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.model.request import Request, objections_in
 from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.ports.contract import Planning
+from workflows.ports.planning import PlanningPort
 
 
-class EstateFiles(Planning):
+class EstateFiles(PlanningPort):
     """Estates as ``NAME.yaml`` in one directory, plans and outcomes as JSON in another."""
 
     def __init__(self, estates: Path, records: Path, secrets: Secrets) -> None:
@@ -40,14 +40,14 @@ class EstateFiles(Planning):
         return await asyncio.to_thread(self._plan, request)
 
     @activity.defn
-    async def keep_plan(self, plan: Plan) -> str:
+    async def save_plan(self, plan: Plan) -> str:
         """Write a reviewed plan to a file of its hash's name and return where it is."""
         file = self._plan_file(plan.hash)
         await asyncio.to_thread(_replace, file, plan.model_dump_json() + "\n")
         return str(file)
 
     @activity.defn
-    async def keep_outcome(self, outcome: Outcome) -> str:
+    async def save_outcome(self, outcome: Outcome) -> str:
         """Write the outcome to a file and return where it is."""
         started = outcome.started.astimezone(UTC)
         file = self._records / f"{outcome.estate}-{started:%Y%m%dT%H%M%SZ}-{outcome.identity}.json"

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from activities.replication.driver import Link
 from activities.runtime.partial_reading import tolerant
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication
 from workflows.model.estate import Database
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Instance, ReplicationReading
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 UNREACHABLE = "database_unreachable"
 

@@ -10,7 +10,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 from starter.client.errors import CommandError, ExitCode
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.switchover import Switchover
 
 RPC_TIMEOUT = timedelta(seconds=5)

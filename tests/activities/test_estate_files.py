@@ -14,7 +14,7 @@ from activities.estate_files import EstateFiles, estates_in, read_estate
 from activities.transport.secrets import Secrets
 from tests.support import estates
 from workflows.errors import BadInput
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.planning.plan import Plan
 
 
@@ -212,7 +212,7 @@ async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
     )
     records = tmp_path / "records"
     files = EstateFiles(tmp_path, records, Secrets({}))
-    kept = [await files.keep_outcome(outcome) for _ in range(2)]
+    kept = [await files.save_outcome(outcome) for _ in range(2)]
     assert kept == [str(records / "lab-20260102T030405Z-0c6d.json")] * 2
     assert [str(file) for file in records.iterdir()] == kept[:1]
     assert [Outcome.model_validate_json(file.read_bytes()) for file in records.iterdir()] == [
@@ -225,7 +225,7 @@ async def test_a_reviewed_plan_is_kept_under_its_hash(tmp_path: Path) -> None:
     write(tmp_path, estates.written())
     files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
     plan = await files.make_plan(estates.request())
-    kept = {await files.keep_plan(plan) for _ in range(2)}
+    kept = {await files.save_plan(plan) for _ in range(2)}
     assert kept == {f"{tmp_path}/records/plans/{plan.hash}.json"}
     assert plans_in(tmp_path / "records/plans") == {f"{plan.hash}.json": plan}
     assert await files.make_plan(estates.request(plan_hash=plan.hash)) == plan

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from starter.commands.decisions import DOES
+from starter.commands.decisions import DESCRIPTIONS
 from starter.views.plan import plan_json
 from tests.support import estates
 from workflows import errors
 from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE, VERBS
-from workflows.model.progress import Outcome, Progress, RunStatus
+from workflows.model.outcome import Outcome
+from workflows.model.progress import Progress, RunStatus
 from workflows.planning.plan import plan_switchover
 from workflows.planning.preview import ReviewedAction, review
 
@@ -32,7 +33,7 @@ def test_the_readme_lists_the_verbs_we_take() -> None:
     """Every verb that is answered and no other, with what it needs, as the console says it."""
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", README, re.MULTILINE)
     assert [row for row in rows if row[0] in VERBS] == [
-        (verb, _needs(verb), DOES[verb]) for verb in VERBS
+        (verb, _needs(verb), DESCRIPTIONS[verb]) for verb in VERBS
     ]
 
 

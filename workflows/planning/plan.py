@@ -7,12 +7,19 @@ from collections.abc import Iterable
 from typing import Literal
 
 from workflows.errors import BadInput
-from workflows.model.actions.change import (
+from workflows.model.actions import (
     Action,
     AwaitInFlightEvents,
     AwaitQueue,
     AwaitSessions,
+    CompareConfiguration,
+    CompareStorage,
     FindOrphanedFiles,
+    ObserveCluster,
+    ObserveNode,
+    ObserveReplication,
+    ObserveTemporal,
+    ObserveTraffic,
     Redirect,
     StartMonitor,
     StartScheduling,
@@ -22,19 +29,10 @@ from workflows.model.actions.change import (
     StopScheduling,
     StopTransactionManager,
     SuspendReplication,
+    TryLogin,
     VerifySchedulingStopped,
     VerifyStopped,
     VerifyTraffic,
-)
-from workflows.model.actions.observe import (
-    CompareConfiguration,
-    CompareStorage,
-    ObserveCluster,
-    ObserveNode,
-    ObserveReplication,
-    ObserveTemporal,
-    ObserveTraffic,
-    TryLogin,
 )
 from workflows.model.base import Value
 from workflows.model.estate import Cluster, Estate, Kind, Protocol

@@ -17,11 +17,10 @@ from activities.transport.secrets import Secrets
 from tests.support.postgres_pair import LINKS, PASSWORD, Pair, database, linked, replicating_pair
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
-from workflows.model.actions.change import ResumeReplication
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication, ResumeReplication
 from workflows.model.estate import ReplicationLink
 from workflows.model.results import Report
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 SECRETS = Secrets({"DATABASE": PASSWORD})
 THERE, BACK = LINKS

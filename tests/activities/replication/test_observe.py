@@ -25,7 +25,7 @@ from tests.support.postgres_one_way import (
 )
 from tests.support.ssh_machines import Attempt
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication
 from workflows.model.estate import ReplicationLink
 from workflows.model.observations import Instance, ReplicationReading
 

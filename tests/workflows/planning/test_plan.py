@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support import estates
 from tests.support.estate_model import World
 from workflows.errors import BadInput
-from workflows.model.actions import change as o
+from workflows.model import actions
 from workflows.model.results import Service
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
@@ -72,10 +72,10 @@ def test_the_model_notices_a_stop_on_the_target() -> None:
     """Invariant 5: a protocol server of the target is not ours to stop."""
     plan = plan_for()
     world = World(plan.estate, plan.source, plan.target)
-    world.obey(o.StopMonitor(node="cluster2-edge1"))
+    world.obey(actions.StopMonitor(node="cluster2-edge1"))
     assert world.violations == []
     world.running.add(("cluster2-server1", Service.SCHEDULER))  # not by this run
-    world.obey(o.StopScheduling(node="cluster2-server1"))
+    world.obey(actions.StopScheduling(node="cluster2-server1"))
     assert any(words.startswith("5:") for words in world.violations)
 
 
@@ -83,7 +83,7 @@ def test_the_model_notices_a_repeated_stop() -> None:
     """Invariant 7: a graceful stop is asked for once."""
     plan = plan_for()
     world = World(plan.estate, plan.source, plan.target)
-    world.obey(o.StopMonitor(node="cluster1-server1"))
+    world.obey(actions.StopMonitor(node="cluster1-server1"))
     world.traffic = dict.fromkeys(world.traffic, "cluster2")
     stop = next(action for action in plan.stage(StageName.DRAIN_PROTOCOL_SERVERS).waves[1])
     world.obey(stop)
