@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from worker.payload_converter import CONVERTER
 from worker.settings import Settings
-from worker.startup_errors import TemporalRefused
+from worker.startup_errors import TemporalUnavailable
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ async def connect(
     """Connect, waiting up to *timeout* seconds for a server that is still starting.
 
     Raises:
-        TemporalRefused: the address is not valid, or no Temporal server answers there.
+        TemporalUnavailable: the address is not valid, or no Temporal server answers there.
     """
     deadline = time.monotonic() + timeout
     warned = False
@@ -46,12 +46,12 @@ async def connect(
                 **settings.temporal, data_converter=CONVERTER, interceptors=interceptors
             )
         except ValueError as mistake:
-            raise TemporalRefused(
+            raise TemporalUnavailable(
                 f"{settings.address} is not a valid address: {mistake}"
             ) from mistake
         except RuntimeError as silence:  # what the SDK raises if it cannot connect
             if time.monotonic() > deadline:
-                raise TemporalRefused(
+                raise TemporalUnavailable(
                     f"no Temporal server answers at {settings.address}; start one, or name "
                     f"another with TEMPORAL_ADDRESS. {silence}"
                 ) from silence
@@ -68,7 +68,7 @@ async def register_search_attributes(client: Client) -> None:
     does not start without them.
 
     Raises:
-        TemporalRefused: it names the command for an administrator.
+        TemporalUnavailable: it names the command for an administrator.
     """
     try:
         there = await client.operator_service.list_search_attributes(
@@ -77,7 +77,7 @@ async def register_search_attributes(client: Client) -> None:
         known = there.custom_attributes
         for name in SEARCH_ATTRIBUTES:
             if known.get(name, KEYWORD) != KEYWORD:
-                raise TemporalRefused(
+                raise TemporalUnavailable(
                     f"search attribute {name} does not have the type Keyword; have an "
                     "administrator remove it with `temporal operator search-attribute remove "
                     f"--namespace {client.namespace} --name {name}`"
@@ -89,7 +89,7 @@ async def register_search_attributes(client: Client) -> None:
                 )
             )
     except RPCError as refusal:
-        raise TemporalRefused(_advice(client.namespace, refusal)) from refusal
+        raise TemporalUnavailable(_advice(client.namespace, refusal)) from refusal
 
 
 def _advice(namespace: str, refusal: RPCError) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import SwitchoverError
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
@@ -20,7 +20,7 @@ from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview, Review, review
 from workflows.ports.planning import PlanningPort
 from workflows.ports.preview import PreviewPort
-from workflows.preflight.evaluate import first_look
+from workflows.preflight.evaluate import evaluate_first
 
 
 @workflow.defn(name="PlanReview", failure_exception_types=[SwitchoverError])
@@ -42,7 +42,7 @@ class PlanReview:
             _save(plan),
         )
         # The same findings that stage 0 would judge now.
-        _, findings = first_look(quiet, readings, workflow.now(), found)
+        _, findings = evaluate_first(quiet, readings, workflow.now(), found)
         return review(plan, readings, preview, unsaved + findings)
 
 
@@ -54,13 +54,13 @@ def _without_markers(plan: Plan) -> Plan:
 
 
 async def _preview(plan: Plan) -> tuple[CommandPreview, ...]:
-    config = policies.saying(policies.PLAN, "preview every action's commands")
+    config = activity_options.with_summary(activity_options.PLAN, "preview every command")
     return await workflow.execute_activity_method(PreviewPort.preview_commands, plan, **config)
 
 
 async def _save(plan: Plan) -> tuple[Finding, ...]:
     """Have the worker save the reviewed plan, so that it can list differences later."""
-    config = policies.saying(policies.KEEP_REVIEWED, "save the reviewed plan")
+    config = activity_options.with_summary(activity_options.SAVE_PLAN, "save the reviewed plan")
     try:
         await workflow.execute_activity_method(PlanningPort.save_plan, plan, **config)
     except ActivityError as error:

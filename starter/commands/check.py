@@ -18,10 +18,13 @@ from starter.commands.options import Accepted, AsJson
 from starter.terminal import print_json, terminal, with_temporal
 from starter.views.html_report import html_report, write
 from starter.views.readiness import ReadinessView, checks_view, schedule_view
-from workflows.model.checks import CHECKS
 from workflows.model.request import Request
+from workflows.preflight.catalogue import CHECKS
 
 OFF = ("off", "never")
+
+LISTED = ("name", "title", "heading", "scope", "severity", "until", "acceptable")
+"""The keys of a check in `--list --json`."""
 
 Estate = Annotated[str | None, typer.Argument(metavar="ESTATE", help="the estate file's name")]
 Source = Annotated[
@@ -74,7 +77,7 @@ def add_check(app: typer.Typer) -> None:
 
 def _list(*, as_json: bool) -> None:
     if as_json:
-        print_json([check.model_dump(mode="json") for check in CHECKS])
+        print_json([{key: getattr(check, key) for key in LISTED} for check in CHECKS])
     else:
         terminal().print(checks_view())
 

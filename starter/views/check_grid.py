@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from workflows.model.checks import Scope, check_of
+from workflows.model.checks import Scope
 from workflows.model.findings import Finding, Severity
-from workflows.preflight.groups import areas
+from workflows.preflight.catalogue import by_heading, check_of
 from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import NOWHERE, SIGNS
 
@@ -106,7 +106,7 @@ def _grid(report: ReadinessReport, columns: Mapping[str, tuple[str, ...]]) -> Gr
     nodes = {node for group in columns.values() for node in group}
     sections = tuple(
         (heading, tuple(_row(results[c.name], columns, nodes) for c in checks if c.name in results))
-        for heading, checks in areas()
+        for heading, checks in by_heading()
     )
     return Grid(tuple(columns), tuple((name, rows) for name, rows in sections if rows))
 

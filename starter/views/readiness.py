@@ -22,7 +22,7 @@ from starter.views.check_grid import (
     grid_by_node,
     overall,
 )
-from workflows.preflight.groups import areas
+from workflows.preflight.catalogue import by_heading
 from workflows.preflight.report import CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import SIGNS, changes, summary
 
@@ -66,7 +66,7 @@ def checks_view() -> Table:
     table = Table("check", box=None, pad_edge=False, header_style="dim")
     for name in ("", "what holds", "may be accepted"):
         table.add_column(name)
-    for heading, checks in areas():
+    for heading, checks in by_heading():
         table.add_row(Text(heading, style="bold"))
         for check in checks:
             accept = "yes" if check.acceptable else ""
@@ -102,7 +102,7 @@ def _problems(report: ReadinessReport) -> Iterator[RenderableType]:
         yield _table(bad)
     passed = sum(row.passed and row.check.is_made for _, rows in grid.sections for row in rows)
     other = "other " if bad.sections else ""
-    yield Text(f"{SIGNS[CheckStatus.PASSED]} {passed} {other}checks hold", style="green")
+    yield Text(f"{SIGNS[CheckStatus.PASSED]} {passed} {other}checks passed", style="green")
 
 
 def _table(grid: Grid) -> Table:

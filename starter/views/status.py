@@ -14,17 +14,16 @@ from starter.client.sanitize import clean
 from starter.client.snapshot import Snapshot
 from starter.views.tables import (
     action_table,
-    chain_table,
     exceptions_view,
     findings_view,
     messages_view,
+    node_table,
     remaining_table,
     short_stage_table,
     stage_table,
 )
 from starter.views.text import clock, command, commands, paused_line, wrapped
 from workflows.model.progress import PendingQuestion, Progress, RunStatus
-from workflows.views.node_progress import chains
 from workflows.views.progress_markdown import at_work
 from workflows.views.suggested_answers import waits
 
@@ -69,7 +68,7 @@ class RunView:
         yield from _paused(progress)
         yield from _questions(progress, options.max_width)
         most = MAX_SHOWN_ACTIONS_SMALL if small else MAX_SHOWN_ACTIONS
-        yield from _spaced(chain_table(chains(progress), most))
+        yield from _spaced(node_table(progress.nodes, most))
         actions = action_table(at_work(progress), self.snapshot.pending, self.now, most)
         yield from _spaced(actions)
         yield from exceptions_view(progress.exceptions)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import estates
@@ -30,6 +30,7 @@ def test_equal_plans_have_no_changes() -> None:
     assert changes(BASE, plan()) == []
 
 
+@settings(deadline=None)
 @given(servers=st.integers(1, 3), edges=st.integers(1, 3), more=st.integers(1, 3))
 def test_added_and_removed_nodes_are_named(servers: int, edges: int, more: int) -> None:
     """With every action that is added or removed because of them."""
@@ -83,6 +84,7 @@ def another(value: object) -> object:
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@settings(deadline=None)
 @given(st.sampled_from(LEAVES))
 def test_every_field_of_the_estate_is_named(path: tuple[Any, ...]) -> None:
     """Whatever changes in an estate file after the review, the refusal shows it."""
@@ -152,12 +154,12 @@ def test_added_removed_and_reordered_actions_are_shown() -> None:
     found = changes(BASE, plan(stop_target_monitors=True))
     added = "+stop_monitors.wave 1: stop the Monitor on cluster2-server1"
     assert any(line.startswith(added) for line in found), found
-    stages = list(BASE.stages)
+    stages = [*BASE.stages]
     stages[1] = stages[1].model_copy(update={"waves": (tuple(reversed(stages[1].actions)),)})
-    turned = changes(BASE, BASE.model_copy(update={"stages": tuple(stages)}))
+    turned = changes(BASE, BASE.model_copy(update={"sequence": tuple(stages)}))
     assert turned
     assert all(line[1:].startswith("stop_monitors.wave 1: ") for line in turned)
-    fewer = BASE.model_copy(update={"stages": BASE.stages[:-1]})
+    fewer = BASE.model_copy(update={"sequence": BASE.sequence[:-1]})
     assert all(line.startswith("-restore_monitors.") for line in changes(BASE, fewer))
     assert all(line.startswith("+restore_monitors.") for line in changes(fewer, BASE))
 
