@@ -8,8 +8,8 @@ from typing import Any
 from tests.support import estates
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.observations import (
-    BalancerFacts,
     ClusterReading,
+    Destination,
     Instance,
     LoginReading,
     MachineFacts,
@@ -64,12 +64,10 @@ def clean() -> dict[str, Reading]:
             publisher=Instance(commit_timestamps=True, headroom=4 * 1024**3, wal_rate=10.0),
             subscriber_timestamps=True,
         )
-    names = estate.load_balancer.names
     readings["loadbalancer1"] = TrafficReading(
         place="loadbalancer1",
-        resolves_to={name: addresses["cluster1"] for name, addresses in names.items()},
+        destinations=(leads_to("cluster1", "edge1"), leads_to("cluster1", "edge2")),
         lands_on={Protocol.SSH: "cluster1-edge1", Protocol.HTTP: "cluster1-edge2"},
-        balancer=BalancerFacts(reload_runnable=True, hosts_file_writable=True),
     )
     readings["configuration"] = ParityReading(place="cluster2", compared={"options": 150})
     readings["storage"] = StorageReading(
@@ -80,6 +78,11 @@ def clean() -> dict[str, Reading]:
         place="lab", completed=NOW - timedelta(days=1), builds={"1@a": "x", "2@b": "x"}
     )
     return readings
+
+
+def leads_to(cluster: str | None, item: str) -> Destination:
+    """Return what a load balancer says of one of its names."""
+    return Destination(item=item, seen=f"an address of {cluster}", cluster=cluster)
 
 
 def _node(node: Node) -> NodeReading:

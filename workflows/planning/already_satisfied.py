@@ -89,14 +89,12 @@ class _Seen:
         return None if enabled is None else enabled is wished
 
     def moved(self, plan: Plan) -> bool | None:
-        hosts = (host.name for host in self._estate.load_balancer.hosts)
-        return _every(self.points(host, plan.target) for host in hosts)
+        places = self._estate.load_balancer.places
+        return _every(self.points(place, plan.target) for place in places)
 
-    def points(self, host: str, to: str) -> bool | None:
-        found = self._traffic[host].resolves_to if host in self._traffic else {}
-        names = self._estate.load_balancer.names
-        wanted = {name: addresses[to] for name, addresses in names.items()}
-        return {name: found.get(name) for name in wanted} == wanted if found else None
+    def points(self, place: str, to: str) -> bool | None:
+        found = self._traffic[place].destinations if place in self._traffic else ()
+        return all(one.cluster == to for one in found) if found else None
 
     def lands(self, action: o.VerifyTraffic) -> bool | None:
         nodes = [reading.lands_on.get(action.protocol) for reading in self._traffic.values()]

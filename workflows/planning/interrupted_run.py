@@ -120,13 +120,13 @@ class _Seen:
         )
 
     def _moved(self, quantity: Callable[[Iterator[bool]], bool]) -> bool:
-        names = self._plan.estate.load_balancer.names
-        places = [
-            address == names[name][self._target.name]
+        moved = [
+            one.cluster == self._target.name
             for reading in self._traffic
-            for name, address in reading.resolves_to.items()
+            for one in reading.destinations
+            if one.seen is not None
         ]
-        return bool(places) and quantity(iter(places))
+        return bool(moved) and quantity(iter(moved))
 
     def _any_scheduling_down(self) -> bool:
         return any(

@@ -54,13 +54,13 @@ from workflows.model.estate import (
     Cluster,
     Database,
     Limits,
-    LoadBalancer,
     Node,
     Probe,
     Replication,
     ReplicationLink,
     Timing,
 )
+from workflows.model.load_balancers.registry import AnyLoadBalancer
 from workflows.model.observations import (
     ClusterReading,
     LoginReading,
@@ -122,7 +122,7 @@ class ReplicationInput(ActionInput[O], Generic[O]):
 class TrafficInput(ActionInput[O], Generic[O]):
     """An order for the load balancer; *clusters* are where its traffic may land."""
 
-    load_balancer: LoadBalancer
+    load_balancer: AnyLoadBalancer
     clusters: tuple[Cluster, ...]
 
 

@@ -123,9 +123,8 @@ def _link(name: str, plan: Plan) -> Iterator[Place]:
 
 
 def _host(name: str, plan: Plan) -> Iterator[Place]:
-    yield Scope.HOSTS, name
-    if plan.estate.load_balancer_host(name).configuration is not None:
-        yield Scope.CONFIGURED_HOSTS, name
+    for scope in plan.estate.load_balancer.check_scopes(name):
+        yield scope, name
 
 
 def _wanted(action: ob.Observation) -> Sequence[str]:
@@ -140,7 +139,11 @@ def _key(reading: Reading) -> Sequence[str]:
 def _clarity(reading: Reading | None) -> ReadingQuality:
     if reading is None:
         return ReadingQuality.MISSING
-    return ReadingQuality.PARTIAL if reading.error else ReadingQuality.COMPLETE
+    return (
+        ReadingQuality.PARTIAL
+        if any(one.name in REACHABILITY_CHECKS for one in reading.error)
+        else ReadingQuality.COMPLETE
+    )
 
 
 _BRINGS: dict[type[ob.Observation], str] = {

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from workflows.model.observations import (
-    BalancerFacts,
     ClusterReading,
     LoginReading,
     StorageReading,
@@ -95,18 +94,16 @@ def files(seen: Seen) -> Iterator[Finding]:
 
 
 def traffic_on_source(seen: Seen) -> Iterator[Finding]:
-    """The load balancer sends traffic to the source now, by its hosts file and by a real login."""
-    names = seen.estate.load_balancer.names
+    """The load balancer sends traffic to the source now, by its settings and by a real login."""
     for reading in seen.each(TrafficReading):
-        for name, address in reading.resolves_to.items():
-            wanted = names[name][seen.source.name]
-            if address != wanted:
+        for one in reading.destinations:
+            if one.seen is not None and one.cluster != seen.source.name:
                 yield finding(
                     "traffic_not_on_source",
                     reading.place,
-                    seen=f"{name} is {address}",
-                    expected=f"{wanted}, on {seen.source.name}",
-                    advice="look whether source and target are the right way round",
+                    seen=f"{one.item} leads to {one.seen}, {_whose(one.cluster)}",
+                    expected=seen.source.name,
+                    advice="check whether source and target are swapped",
                 )
         for protocol, node in reading.lands_on.items():
             if seen.estate.cluster_of(node).name != seen.source.name:
@@ -115,62 +112,12 @@ def traffic_on_source(seen: Seen) -> Iterator[Finding]:
                     reading.place,
                     seen=f"a {protocol} login landed on {node}",
                     expected=f"a node of {seen.source.name}",
-                    advice="find out why traffic does not follow the load balancer's hosts file",
+                    advice="find out why traffic does not follow the load balancer's settings",
                 )
 
 
-def balancers(seen: Seen) -> Iterator[Finding]:
-    """Traffic can be redirected, and only new connections will follow."""
-    for reading in seen.each(TrafficReading):
-        if (facts := reading.balancer) is None:
-            continue
-        host = seen.estate.load_balancer_host(reading.place)
-        if not facts.reload_runnable:
-            yield finding(
-                "reload_not_runnable",
-                reading.place,
-                seen=f"{host.reload[0]} is missing, or may not be run by {host.ssh.user}",
-                expected="a command that makes the load balancer read its hosts file again",
-                advice="correct reload in the estate, or give the user the right",
-            )
-        if not facts.hosts_file_writable:
-            yield finding(
-                "hosts_file_not_writable",
-                reading.place,
-                seen=f"{host.hosts_file} cannot be replaced by {host.ssh.user}",
-                expected="a hosts file that a redirect may write",
-                advice="give the user the right to write it, and its directory",
-            )
-        yield from _configured(seen, reading.place, facts)
-
-
-def _configured(seen: Seen, place: str, facts: BalancerFacts) -> Iterator[Finding]:
-    if facts.unnamed or facts.unused:
-        unused = (f"no server is reached as {name}" for name in facts.unused)
-        yield finding(
-            "edges_by_address",
-            place,
-            seen=listed([*facts.unnamed, *unused]),
-            expected="servers reached by the names that the estate lists",
-            advice="write names instead of addresses, or a redirect moves nothing",
-        )
-    if facts.sticky:
-        yield finding(
-            "sticky_entries",
-            place,
-            seen=listed(facts.sticky),
-            expected="no stick table that outlives the redirect",
-            advice="pinned clients stay on the source until their entry expires; shorten it",
-        )
-    drain_timeout = seen.estate.timing.drain_timeout
-    if facts.hard_stop_after is not None and facts.hard_stop_after < drain_timeout:
-        yield finding(
-            "hard_stop_after_short",
-            place,
-            seen=f"hard-stop-after {_told(facts.hard_stop_after)}",
-            expected=f"none, or at least the drain timeout of {_told(drain_timeout)}",
-            advice="a reload would cut the transfers that the drain waits for; raise it",
-        )
+def _whose(cluster: str | None) -> str:
+    return "of no cluster of the estate" if cluster is None else f"of {cluster}"
 
 
 def temporal(seen: Seen) -> Iterator[Finding]:
@@ -225,4 +172,4 @@ def _told(span: timedelta) -> str:
     return f"{seconds:.1f} s".replace(".0 s", " s")
 
 
-SURROUNDINGS = (queues, clusters, logins, files, traffic_on_source, balancers, temporal)
+SURROUNDINGS = (queues, clusters, logins, files, traffic_on_source, temporal)
