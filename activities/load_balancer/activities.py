@@ -16,19 +16,19 @@ from activities.securetransport.admin_client import Admin
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
-from workflows.model.actions.change import Redirect, VerifyTraffic
-from workflows.model.actions.observe import ObserveTraffic, TryLogin
+from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
+from workflows.model.findings import Finding
 from workflows.model.observations import LoginReading, TrafficReading
-from workflows.model.results import Finding, Report, seen
-from workflows.ports.contract import LoginInput, Traffic, TrafficInput
+from workflows.model.results import Report, seen
+from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
 
 REDIRECT_TAKES_EFFECT_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
 LOGIN_INTERVAL = timedelta(seconds=0.5)
 
 
-class LoadBalancerActivities(Traffic):
+class LoadBalancerActivities(LoadBalancerPort):
     """Load balancers, each by its driver; logins are the same for all of them."""
 
     def __init__(self, shell: Shell, admin: Admin, secrets: Secrets, drivers: Drivers) -> None:
@@ -55,7 +55,7 @@ class LoadBalancerActivities(Traffic):
                 for probe, location in zip(balancer.probes, locations, strict=True)
                 if isinstance(location, str)
             },
-            error=tuple(dict.fromkeys((*state.findings, *unread))),
+            findings=tuple(dict.fromkeys((*state.findings, *unread))),
         )
 
     @activity.defn
@@ -67,7 +67,7 @@ class LoadBalancerActivities(Traffic):
                 lambda: self._login_targets(node, given.probe), node.name, "node_unreachable_ssh"
             )
             if isinstance(targets, Finding):
-                return LoginReading(place=node.name, protocol=protocol, error=(targets,))
+                return LoginReading(place=node.name, protocol=protocol, findings=(targets,))
             failure = await self._failure(targets)
         return LoginReading(place=node.name, protocol=protocol, failure=failure)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from workflows.errors import BadInput
-from workflows.model.actions.change import Redirect
-from workflows.model.actions.observe import ObserveTraffic
+from workflows.model.actions import ObserveTraffic, Redirect
+from workflows.model.findings import Finding
 from workflows.model.load_balancers.base import LoadBalancer
 from workflows.model.observations import Destination
-from workflows.model.results import Finding, Report
-from workflows.ports.contract import TrafficInput
+from workflows.model.results import Report
+from workflows.ports.load_balancer import TrafficInput
 
 L = TypeVar("L", bound=LoadBalancer)
 

@@ -15,12 +15,12 @@ from activities.runtime.partial_reading import tolerant
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import BadInput, NotReady, OutcomeUnknown
-from workflows.model.actions.change import Redirect
-from workflows.model.actions.observe import ObserveTraffic
+from workflows.model.actions import ObserveTraffic, Redirect
+from workflows.model.findings import Finding
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer, LoadBalancerHost
 from workflows.model.observations import Destination
-from workflows.model.results import Finding, Report, changed, unchanged
-from workflows.ports.contract import TrafficInput
+from workflows.model.results import Report, changed, unchanged
+from workflows.ports.load_balancer import TrafficInput
 from workflows.preflight.context import finding, listed
 
 MAX_HOSTS_FILE_BYTES = 60_000

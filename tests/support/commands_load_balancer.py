@@ -13,14 +13,14 @@ from pydantic import Field
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.runtime.partial_reading import tolerant
 from workflows.errors import Unreachable
-from workflows.model.actions.change import Redirect
-from workflows.model.actions.observe import ObserveTraffic
+from workflows.model.actions import ObserveTraffic, Redirect
+from workflows.model.findings import Finding
 from workflows.model.load_balancers.base import LoadBalancer
 from workflows.model.load_balancers.registry import register
 from workflows.model.machines import Name
 from workflows.model.observations import Destination
-from workflows.model.results import Finding, Report, changed, unchanged
-from workflows.ports.contract import TrafficInput
+from workflows.model.results import Report, changed, unchanged
+from workflows.ports.load_balancer import TrafficInput
 
 
 class CommandsLoadBalancer(LoadBalancer):

@@ -21,13 +21,12 @@ from tests.support.commands_load_balancer import (
 from tests.support.fake_activities import FakeHands
 from tests.support.run import Run, at_work
 from workflows.errors import NotReady
-from workflows.model.actions.change import Redirect
-from workflows.model.actions.observe import ObserveTraffic
+from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.estate import Estate
 from workflows.model.observations import TrafficReading
 from workflows.model.request import objections_in
 from workflows.model.results import Report
-from workflows.ports.contract import TrafficInput
+from workflows.ports.load_balancer import TrafficInput
 
 SWITCHES = ("switch1", "switch2")
 

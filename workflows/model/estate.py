@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from workflows.model.base import SecretReference, Value, Words
-from workflows.model.checks import CheckName, Severity
+from workflows.model.checks import CheckName
+from workflows.model.findings import Severity
 from workflows.model.load_balancers.base import LoadBalancer, Probe
 from workflows.model.load_balancers.registry import AnyLoadBalancer
 from workflows.model.machines import (

@@ -21,7 +21,7 @@ from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS
 from workflows.model.estate import Cluster, Database, LoadBalancer, Probe, Protocol
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.results import Operation
-from workflows.ports.contract import TrafficInput
+from workflows.ports.load_balancer import TrafficInput
 
 
 @dataclass

@@ -17,10 +17,10 @@ from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.activities.load_balancer.conftest import Inputs
 from tests.support.ssh_machines import SshServer
-from workflows.model.actions.observe import ObserveTraffic
+from workflows.model.actions import ObserveTraffic
 from workflows.model.checks import BY_NAME
+from workflows.model.findings import Finding
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
-from workflows.model.results import Finding
 
 NOBODY = 65534
 AS_NOBODY = """#!/bin/sh

@@ -15,7 +15,7 @@ from activities.transport.ssh import Command, Shell
 from tests.activities.load_balancer.conftest import Inputs
 from tests.support.ssh_machines import Attempt
 from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
-from workflows.model.actions.change import Redirect
+from workflows.model.actions import Redirect
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer, LoadBalancerHost
 
 TO_TWO = Redirect(host="lb1", to="two", back_to="one")

@@ -15,7 +15,7 @@ from tests.support import estates
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, OutcomeUnknown, Unreachable
-from workflows.model.actions.change import VerifyTraffic
+from workflows.model.actions import VerifyTraffic
 from workflows.model.estate import Protocol
 
 VERIFY = VerifyTraffic(protocol=Protocol.SSH, to="two")

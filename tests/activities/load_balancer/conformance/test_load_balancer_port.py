@@ -15,8 +15,7 @@ from tests.activities.load_balancer.conftest import Inputs
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import Attempt, SshServer
 from workflows.errors import NotReady
-from workflows.model.actions.change import Redirect, VerifyTraffic
-from workflows.model.actions.observe import ObserveTraffic
+from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.checks import BY_NAME
 from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
@@ -102,7 +101,7 @@ async def test_an_observation_follows_a_redirect_and_its_undo(site: Site) -> Non
         assert {one.cluster for one in reading.destinations} == {cluster}
         assert all(one.seen for one in reading.destinations)
         assert set(reading.lands_on.values()) == {f"{cluster}-server1"}
-        assert reading.error == ()
+        assert reading.findings == ()
 
 
 async def test_a_redirect_is_one_effect_however_often_it_is_attempted(
@@ -142,13 +141,13 @@ async def test_what_is_unknown_is_never_guessed(site: Site, subject: Subject, ch
     assert {one.cluster for one in reading.destinations} <= {None}
     seen = [one.seen is not None for one in reading.destinations]
     assert seen == {"lead_to_a_stranger": [True], "be_unclear": [False], "be_silent": []}[change]
-    assert bool(reading.error) is (change == "be_silent")
+    assert bool(reading.findings) is (change == "be_silent")
 
 
 async def test_findings_name_known_checks(site: Site, subject: Subject) -> None:
     """With their place, what was expected, and what to do."""
     subject.be_silent()
-    found = (await site.observe()).error
+    found = (await site.observe()).findings
     assert {one.name for one in found} <= set(BY_NAME)
     assert {one.place for one in found} == {"lb1"}
     assert all(one.seen and one.expected and one.advice for one in found)

@@ -1,0 +1,48 @@
+"""Observe, suspend and resume database replication."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic
+
+from temporalio import activity
+
+from workflows.model.actions import ObserveReplication, ResumeReplication, SuspendReplication
+from workflows.model.estate import Database, Replication, ReplicationLink
+from workflows.model.observations import ReplicationReading
+from workflows.model.results import Report
+from workflows.ports.inputs import A, ActionInput
+
+
+class ReplicationInput(ActionInput[A], Generic[A]):
+    """An action on one replication link."""
+
+    link: ReplicationLink
+    publisher: Database
+    subscriber: Database
+    replication: Replication
+
+
+class ReplicationPort(ABC):
+    """Observe, suspend and resume database replication."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_replication(
+        self, given: ReplicationInput[ObserveReplication]
+    ) -> ReplicationReading:
+        """Read everything; what cannot be read is reported in the reading, never raised."""
+
+    @activity.defn
+    @abstractmethod
+    async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
+        """Leave the subscription disabled, after its lag reached zero."""
+
+    @activity.defn
+    @abstractmethod
+    async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
+        """Leave the subscription enabled and its worker running.
+
+        NotReady with a list where both sides wrote the same rows while it was suspended: resumed
+        then, their values would silently swap, or the apply worker stop for good.
+        """
