@@ -10,13 +10,13 @@ from temporalio import activity
 from activities.load_balancer.client_login import ClientLogins, LoginTarget
 from activities.load_balancer.driver import Drivers
 from activities.load_balancer.probe import LoginLocation, Probes
-from activities.runtime.heartbeat import pulse
-from activities.runtime.partial_reading import GIVE_UP_AFTER, tolerant
-from activities.securetransport.admin_client import Admin
+from activities.runtime.heartbeat import heartbeating
+from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
-from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
+from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
 from workflows.model.findings import Finding
 from workflows.model.observations import LoginReading, TrafficReading
@@ -31,7 +31,9 @@ LOGIN_INTERVAL = timedelta(seconds=0.5)
 class LoadBalancerActivities(LoadBalancerPort):
     """Load balancers, each by its driver; logins are the same for all of them."""
 
-    def __init__(self, shell: Shell, admin: Admin, secrets: Secrets, drivers: Drivers) -> None:
+    def __init__(
+        self, shell: Shell, admin: AdminClient, secrets: Secrets, drivers: Drivers
+    ) -> None:
         self._shell = shell
         self._drivers = drivers
         self._probes = Probes(admin, secrets)
@@ -41,7 +43,7 @@ class LoadBalancerActivities(LoadBalancerPort):
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
         """Read everything; what cannot be read is a finding in the reading, never an error."""
         balancer = given.load_balancer
-        async with pulse():
+        async with heartbeating():
             state, locations = await asyncio.gather(
                 self._drivers.of(balancer).observe(given),
                 asyncio.gather(*(self._location(given, probe) for probe in balancer.probes)),
@@ -59,11 +61,11 @@ class LoadBalancerActivities(LoadBalancerPort):
         )
 
     @activity.defn
-    async def try_login(self, given: LoginInput[TryLogin]) -> LoginReading:
+    async def try_login(self, given: LoginInput) -> LoginReading:
         """Log in, list, leave; why that failed is in the reading, never an error."""
         node, protocol = given.node, given.action.protocol
-        async with pulse():
-            targets = await tolerant(
+        async with heartbeating():
+            targets = await reading_or_finding(
                 lambda: self._login_targets(node, given.probe), node.name, "node_unreachable_ssh"
             )
             if isinstance(targets, Finding):
@@ -74,7 +76,7 @@ class LoadBalancerActivities(LoadBalancerPort):
     @activity.defn
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Leave the place sending new connections to the cluster."""
-        async with pulse():
+        async with heartbeating():
             return await self._drivers.of(given.load_balancer).redirect(given)
 
     @activity.defn
@@ -84,7 +86,7 @@ class LoadBalancerActivities(LoadBalancerPort):
         probe = _probe(given.load_balancer, action.protocol)
         cluster_of = {node.name: c.name for c in given.clusters for node in c.nodes}
         deadline = datetime.now(UTC) + REDIRECT_TAKES_EFFECT_WITHIN
-        async with pulse():
+        async with heartbeating():
             while True:
                 location = await self._probes.locate(probe, given.clusters)
                 node = location.node
@@ -102,7 +104,7 @@ class LoadBalancerActivities(LoadBalancerPort):
                 raise OutcomeUnknown(_not_found(probe.protocol, location))
             return location.node
 
-        return await tolerant(node, given.action.host, "probe_unreachable")
+        return await reading_or_finding(node, given.action.host, "probe_unreachable")
 
     async def _login_targets(self, node: Node, probe: Probe) -> list[LoginTarget]:
         return [
@@ -114,7 +116,7 @@ class LoadBalancerActivities(LoadBalancerPort):
         """Say why every login failed; None where one succeeded."""
         failures = []
         try:
-            async with asyncio.timeout(GIVE_UP_AFTER):
+            async with asyncio.timeout(READING_TIMEOUT):
                 for target in targets:
                     try:
                         await self._logins.list_root(target)
@@ -123,7 +125,7 @@ class LoadBalancerActivities(LoadBalancerPort):
                     else:
                         return None
         except TimeoutError:
-            failures.append(f"no answer within {GIVE_UP_AFTER:.0f} s")
+            failures.append(f"no answer within {READING_TIMEOUT:.0f} s")
         return "; ".join(failures)
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from activities.ledger.ledger import Ledger, Task, succeeded
+from activities.ledger.ledger import Ledger, LedgerCommand, succeeded
 from activities.load_balancer import haproxy_config, hosts_file, hosts_file_scripts
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.partial_reading import reading_or_finding
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import BadInput, NotReady, OutcomeUnknown
@@ -50,7 +50,7 @@ class HostsFileDriver(LoadBalancerDriver):
         host = self._host(given.action.host)
 
         async def part(read: Callable[[], Awaitable[tuple[T, ...]]]) -> tuple[T | Finding, ...]:
-            result = await tolerant(read, host.name, "load_balancer_unreachable")
+            result = await reading_or_finding(read, host.name, "load_balancer_unreachable")
             return (result,) if isinstance(result, Finding) else result
 
         destinations, rights, configuration = await asyncio.gather(
@@ -73,14 +73,14 @@ class HostsFileDriver(LoadBalancerDriver):
         """
         action = given.action
         host = self._host(action.host)
-        task = Task(given.operation.id, "traffic", Command(()), RELOAD_TIMEOUT)
-        if (await self._ledger.look(host, task)).claim is None:
+        task = LedgerCommand(given.operation.id, "traffic", Command(()), RELOAD_TIMEOUT)
+        if (await self._ledger.read(host, task)).claim is None:
             command = await self._rewrite(host, action.to)
             with effect(given, str(action)):
                 await self._ledger.claim(
-                    host, Task(task.operation, task.service, command, task.within)
+                    host, LedgerCommand(task.operation, task.service, command, task.timeout)
                 )
-        record = succeeded(await self._ledger.ended(host, task), host.name)
+        record = succeeded(await self._ledger.wait_ended(host, task), host.name)
         if record.output.startswith("already"):
             return unchanged(action, f"{host.name} pointed at {action.to} already", record.at)
         return changed(action, f"{host.name} points at {action.to}", record.at)

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.partial_reading import reading_or_finding
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.findings import Finding
@@ -68,7 +68,9 @@ class CommandsDriver(LoadBalancerDriver):
     async def observe(self, given: TrafficInput[ObserveTraffic]) -> PlaceState:
         """Read the switch."""
         place = given.action.host
-        turned_to = await tolerant(lambda: self._read(place), place, "load_balancer_unreachable")
+        turned_to = await reading_or_finding(
+            lambda: self._read(place), place, "load_balancer_unreachable"
+        )
         if isinstance(turned_to, Finding):
             return PlaceState(findings=(turned_to,))
         cluster = turned_to if turned_to in self._load_balancer.commands else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic
+from typing import Generic, Self
 
 from temporalio import activity
 
 from workflows.model.actions import ObserveReplication, ResumeReplication, SuspendReplication
-from workflows.model.estate import Database, Replication, ReplicationLink
+from workflows.model.estate import Database, Estate, Replication, ReplicationLink
 from workflows.model.observations import ReplicationReading
-from workflows.model.results import Report
+from workflows.model.results import Operation, Report
 from workflows.ports.inputs import A, ActionInput
 
 
@@ -21,6 +21,19 @@ class ReplicationInput(ActionInput[A], Generic[A]):
     publisher: Database
     subscriber: Database
     replication: Replication
+
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        link = estate.link(action.place)
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            link=link,
+            publisher=estate.cluster(link.source).database,
+            subscriber=estate.cluster(link.target).database,
+            replication=estate.replication,
+        )
 
 
 class ReplicationPort(ABC):

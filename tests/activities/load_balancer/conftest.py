@@ -12,7 +12,7 @@ from activities.load_balancer import activities, probe
 from activities.load_balancer.activities import LoadBalancerActivities
 from activities.load_balancer.driver import Drivers
 from activities.load_balancer.drivers import drivers
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
@@ -129,4 +129,4 @@ def load_balancers(
     """The activities; they soon give up on a login that lands elsewhere, or nowhere."""
     monkeypatch.setattr(probe, "SEARCH_TIME", activities.LOGIN_INTERVAL)
     monkeypatch.setattr(activities, "REDIRECT_TAKES_EFFECT_WITHIN", activities.LOGIN_INTERVAL)
-    return LoadBalancerActivities(shell, Admin(shell, SECRETS), SECRETS, all_drivers)
+    return LoadBalancerActivities(shell, AdminClient(shell, SECRETS), SECRETS, all_drivers)

@@ -31,7 +31,7 @@ def edge(node_maker: NodeMaker, front: Front) -> Node:
 @pytest.fixture(autouse=True)
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on a login soon."""
-    monkeypatch.setattr(activities, "GIVE_UP_AFTER", 2.0)
+    monkeypatch.setattr(activities, "READING_TIMEOUT", 2.0)
 
 
 def input_for(
@@ -39,7 +39,7 @@ def input_for(
     protocol: Protocol,
     trust: Certificate,
     **changes: Any,  # noqa: ANN401 - any field
-) -> LoginInput[Any]:
+) -> LoginInput:
     """Return the action's input; its probe has an address that does not exist."""
     facts: dict[str, Any] = {"address": "clients.invalid", "port": 1, "user": "probe"}
     facts |= {"password": "env:PROBE", "host_key": HOST_KEY_LINE, "fingerprint": trust.fingerprint}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, Task
+from activities.ledger.ledger import Ledger, LedgerCommand
 from activities.load_balancer.activities import LoadBalancerActivities
 from activities.transport.ssh import Command, Shell
 from tests.activities.load_balancer.conftest import Inputs
@@ -99,7 +99,7 @@ async def test_a_redirect_that_others_overtook_changes_nothing(
     """What was read before another redirect ended is old: neither rewritten nor called right."""
     begun = hosts.with_name("begun")
     words = ("sh", "-c", f": >{begun}; sleep 1; echo 10.3.0.1 other >>{hosts}")
-    slow = Task("other", "traffic", Command(words), timedelta(seconds=30))
+    slow = LedgerCommand("other", "traffic", Command(words), timedelta(seconds=30))
     await Ledger(shell).claim(host, slow)
     for number, action in enumerate((TO_ONE, TO_TWO)):
         with pytest.raises(CommandFailed, match="was changed meanwhile"):
