@@ -22,6 +22,7 @@ from workflows.model.findings import Finding
 from workflows.model.observations import LoginReading, TrafficReading
 from workflows.model.results import Report, seen
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
+from workflows.preflight import access
 
 REDIRECT_TAKES_EFFECT_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
@@ -66,7 +67,9 @@ class LoadBalancerActivities(LoadBalancerPort):
         node, protocol = given.node, given.action.protocol
         async with heartbeating():
             targets = await reading_or_finding(
-                lambda: self._login_targets(node, given.probe), node.name, "node_unreachable_ssh"
+                lambda: self._login_targets(node, given.probe),
+                node.name,
+                access.node_unreachable_ssh,
             )
             if isinstance(targets, Finding):
                 return LoginReading(place=node.name, protocol=protocol, findings=(targets,))
@@ -104,7 +107,7 @@ class LoadBalancerActivities(LoadBalancerPort):
                 raise OutcomeUnknown(_not_found(probe.protocol, location))
             return location.node
 
-        return await reading_or_finding(node, given.action.host, "probe_unreachable")
+        return await reading_or_finding(node, given.action.host, access.probe_unreachable)
 
     async def _login_targets(self, node: Node, probe: Probe) -> list[LoginTarget]:
         return [

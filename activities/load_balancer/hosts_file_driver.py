@@ -17,11 +17,13 @@ from activities.transport.ssh import Command, Shell, script
 from workflows.errors import BadInput, NotReady, OutcomeUnknown
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.findings import Finding
+from workflows.model.load_balancers import hosts_file_checks as checks
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer, LoadBalancerHost
 from workflows.model.observations import Destination
 from workflows.model.results import Report, changed, unchanged
 from workflows.ports.load_balancer import TrafficInput
-from workflows.preflight.context import finding, listed
+from workflows.preflight import access
+from workflows.preflight.context import duration, listed
 
 MAX_HOSTS_FILE_BYTES = 60_000
 """The file travels in one command."""
@@ -50,7 +52,7 @@ class HostsFileDriver(LoadBalancerDriver):
         host = self._host(given.action.host)
 
         async def part(read: Callable[[], Awaitable[tuple[T, ...]]]) -> tuple[T | Finding, ...]:
-            result = await reading_or_finding(read, host.name, "load_balancer_unreachable")
+            result = await reading_or_finding(read, host.name, access.load_balancer_unreachable)
             return (result,) if isinstance(result, Finding) else result
 
         destinations, rights, configuration = await asyncio.gather(
@@ -118,8 +120,7 @@ class HostsFileDriver(LoadBalancerDriver):
         findings = []
         if reload == "refused":
             findings.append(
-                finding(
-                    "reload_not_runnable",
+                checks.reload_not_runnable.finding(
                     host.name,
                     seen=f"{host.reload[0]} is missing, or may not be run by {host.ssh.user}",
                     expected="a command that makes the load balancer read its hosts file again",
@@ -128,8 +129,7 @@ class HostsFileDriver(LoadBalancerDriver):
             )
         if file == "fixed":
             findings.append(
-                finding(
-                    "hosts_file_not_writable",
+                checks.hosts_file_not_writable.finding(
                     host.name,
                     seen=f"{host.hosts_file} cannot be replaced by {host.ssh.user}",
                     expected="a hosts file that a redirect may write",
@@ -186,26 +186,23 @@ def _judged(
     """Yield what keeps a redirect from moving new connections, and only those."""
     if facts.by_address or facts.unused_names:
         unused = (f"no server is reached as {name}" for name in facts.unused_names)
-        yield finding(
-            "edges_by_address",
+        yield checks.edges_by_address.finding(
             place,
             seen=listed([*facts.by_address, *unused]),
             expected="servers reached by the names that the estate lists",
             advice="write names instead of addresses; otherwise a redirect moves nothing",
         )
     if facts.sticky_tables:
-        yield finding(
-            "sticky_entries",
+        yield checks.sticky_entries.finding(
             place,
             seen=listed(facts.sticky_tables),
             expected="no stick table that outlives the redirect",
             advice="pinned clients stay on the source until their entry expires; shorten it",
         )
     if facts.hard_stop_after is not None and facts.hard_stop_after < drain_timeout:
-        yield finding(
-            "hard_stop_after_short",
+        yield checks.hard_stop_after_short.finding(
             place,
-            seen=f"hard-stop-after {facts.hard_stop_after}",
-            expected=f"none, or at least the drain timeout of {drain_timeout}",
+            seen=f"hard-stop-after {duration(facts.hard_stop_after)}",
+            expected=f"none, or at least the drain timeout of {duration(drain_timeout)}",
             advice="a reload would cut the transfers that the drain waits for; raise it",
         )

@@ -21,6 +21,7 @@ from workflows.model.machines import Name
 from workflows.model.observations import Destination
 from workflows.model.results import Report, changed, unchanged
 from workflows.ports.load_balancer import TrafficInput
+from workflows.preflight import access
 
 
 class CommandsLoadBalancer(LoadBalancer):
@@ -69,7 +70,7 @@ class CommandsDriver(LoadBalancerDriver):
         """Read the switch."""
         place = given.action.host
         turned_to = await reading_or_finding(
-            lambda: self._read(place), place, "load_balancer_unreachable"
+            lambda: self._read(place), place, access.load_balancer_unreachable
         )
         if isinstance(turned_to, Finding):
             return PlaceState(findings=(turned_to,))

@@ -18,9 +18,9 @@ from tests.activities.conftest import NodeMaker
 from tests.activities.load_balancer.conftest import Inputs
 from tests.support.ssh_machines import SshServer
 from workflows.model.actions import ObserveTraffic
-from workflows.model.checks import BY_NAME
 from workflows.model.findings import Finding
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
+from workflows.preflight.catalogue import BY_NAME
 
 NOBODY = 65534
 AS_NOBODY = """#!/bin/sh
@@ -226,7 +226,7 @@ async def test_a_configuration_is_read_whole_or_not_at_all(
         (
             "global\n hard-stop-after 5m\nbackend ssh\n server a edge1:22\n",
             "hard_stop_after_short",
-            "hard-stop-after 0:05:00",
+            "hard-stop-after 5 minutes",
         ),
         ("global\n hard-stop-after 2d\nbackend ssh\n server a edge1:22\n", None, ""),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,11 +15,12 @@ from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import Attempt, SshServer
 from workflows.errors import NotReady
 from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
-from workflows.model.checks import BY_NAME
-from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
+from workflows.model.estate import Cluster, Probe, Protocol
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.observations import TrafficReading
 from workflows.model.results import Report
+from workflows.ports.load_balancer import TrafficInput
+from workflows.preflight.catalogue import BY_NAME
 
 TO_TWO = Redirect(host="lb1", to="two", back_to="one")
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")
@@ -155,9 +155,7 @@ async def test_findings_name_known_checks(site: Site, subject: Subject) -> None:
 
 def test_the_description_of_a_load_balancer_survives_its_journey(subject: Subject) -> None:
     """As a part of a larger value, with every key of its own driver."""
-    inputs: Any = Inputs(subject.balancer, ()).of(TO_TWO)
-    described: LoadBalancer = (
-        type(inputs).model_validate_json(inputs.model_dump_json()).load_balancer
-    )
+    written = Inputs(subject.balancer, ()).of(TO_TWO).model_dump_json()
+    described = TrafficInput[Redirect].model_validate_json(written).load_balancer
     assert described == subject.balancer
     assert described.places == ("lb1",)
