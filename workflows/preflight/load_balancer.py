@@ -8,10 +8,15 @@ from workflows.model.checks import Heading, Scope
 from workflows.model.findings import Finding
 from workflows.model.observations import TrafficReading
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, check
+from workflows.preflight.context import CheckContext, declare
 
 
-@check("Traffic goes to the source", Heading.TRAFFIC, Scope.HOSTS, until=StageName.REDIRECT_TRAFFIC)
+@declare(
+    "Traffic goes to the source",
+    Scope.HOSTS,
+    heading=Heading.TRAFFIC,
+    until=StageName.REDIRECT_TRAFFIC,
+)
 def traffic_not_on_source(context: CheckContext) -> Iterator[Finding]:
     """The load balancer sends traffic to the source, by its settings and by a real login."""
     source = context.source.name
