@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from activities.nodes import linux
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport import admin_responses as answers
@@ -101,7 +100,7 @@ class ClusterObserver:
 
     async def _orphans(self, given: ClusterInput[ObserveCluster]) -> tuple[str, ...]:
         found = await self.survey.orphans(given.node, given.storage)
-        now = linux.parse_clock((await self.survey.expect(given.node, linux.clock())).out)
+        now = await self.survey.system(given.node).now(given.node)
         return unchanged_since(found, now - given.limits.orphan_age)
 
 

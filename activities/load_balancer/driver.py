@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from activities.ledger.ledger import Ledger, LedgerCommand, succeeded
+from activities.ledger.ledger import Ledger, succeeded
+from activities.ledger.store import LedgerCommand
 from activities.load_balancer import haproxy_config as haproxy
 from activities.load_balancer import hosts_file
 from activities.load_balancer.haproxy_config import Configured

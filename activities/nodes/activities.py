@@ -8,7 +8,8 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.ledger.ledger import ALL_SERVICES, Ledger, LedgerCommand
+from activities.ledger.ledger import ALL_SERVICES, Ledger
+from activities.ledger.store import LedgerCommand
 from activities.nodes.desired_state import DesiredStates
 from activities.nodes.ensure import Effects, monitor_task
 from activities.nodes.observe import Observer

@@ -86,7 +86,7 @@ class DesiredStates:
         """
 
         async def objection() -> Mismatch | None:
-            left = (await self.survey.traces(self.node)).of_all(self.node)
+            left = (await self.survey.process_evidence(self.node)).of_all(self.node)
             return Mismatch(f"{', '.join(left)} is still there") if left else None
 
         return self._wish(objection, "nothing ran any more", "everything stopped")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from activities.nodes import linux, machine_facts
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport import admin_responses as answers
@@ -86,17 +85,16 @@ class Observer:
 
     async def _taeh(self, node: Node) -> str:
         path = f"{node.filedrivehome}/bin/taeh"
-        return linux.parse_digest((await self.survey.expect(node, linux.digest(path))).out)
+        return await self.survey.system(node).digest(node, path)
 
     async def _clock(self, node: Node) -> timedelta:
         asked = datetime.now(UTC)
-        there = linux.parse_clock((await self.survey.expect(node, linux.clock())).out)
+        there = await self.survey.system(node).now(node)
         answered = datetime.now(UTC)
         return there - (asked + (answered - asked) / 2)
 
     async def _facts(self, node: Node) -> MachineFacts:
-        answer = await self.survey.expect(node, machine_facts.facts(node))
-        return machine_facts.parse_facts(answer.out)
+        return await self.survey.system(node).facts(node)
 
     async def _scheduling(self, node: Node) -> dict[Service, ObservedState]:
         if node.kind is Kind.EDGE:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from activities.nodes.linux import parse_digest
+from activities.nodes.linux_facts import parse_digest
 from activities.transport.ssh import Command
 from workflows.errors import OutcomeUnknown
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerRecord
+from activities.ledger.ledger import Ledger
+from activities.ledger.store import LedgerRecord
 from activities.transport.ssh import Shell
 from tests.support.cut_connection import HarshServer, Line, Way
 from tests.support.ledger_tasks import task, writing

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerRecord, parse_record, succeeded
+from activities.ledger.ledger import Ledger, succeeded
+from activities.ledger.posix import parse_record
 from activities.ledger.script import CLAIM, DETACHED
+from activities.ledger.store import LedgerRecord
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing

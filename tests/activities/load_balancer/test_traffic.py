@@ -13,7 +13,8 @@ from typing import Any
 import asyncssh
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerCommand
+from activities.ledger.ledger import Ledger
+from activities.ledger.store import LedgerCommand
 from activities.load_balancer import activities as traffic
 from activities.load_balancer import probe as probes
 from activities.load_balancer.activities import LoadBalancers

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerCommand
+from activities.ledger.ledger import Ledger
+from activities.ledger.store import LedgerCommand
 from activities.nodes.activities import SshNodes
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell

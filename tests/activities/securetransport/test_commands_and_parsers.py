@@ -12,7 +12,8 @@ import pytest
 
 from activities.load_balancer import hosts_file
 from activities.nodes import linux
-from activities.nodes.linux import SocketFilter
+from activities.nodes.linux_facts import parse_digest
+from activities.nodes.operating_system import SocketFilter
 from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_responses import Installed
@@ -161,12 +162,12 @@ def test_half_a_list_of_processes_is_none(text: str) -> None:
 def test_digests_and_clocks_are_read_or_refused() -> None:
     """An error message is neither."""
     digest = "a" * 64
-    assert linux.parse_digest(f"{digest}  /opt/st/bin/taeh\n") == digest
+    assert parse_digest(f"{digest}  /opt/st/bin/taeh\n") == digest
     assert linux.parse_clock("1700000000\n") == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert linux.parse_orphans("Welcome\n7.17000.5 /s/b c.m_inproc\0end\n") == {
         ("/s/b c.m_inproc", "7.17000.5")
     }
-    for parse in (linux.parse_digest, linux.parse_clock):
+    for parse in (parse_digest, linux.parse_clock):
         with pytest.raises(OutcomeUnknown):
             parse("sha256sum: taeh: No such file or directory")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from activities.nodes.linux import parse_digest
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Command, script
 from workflows.errors import OutcomeUnknown
@@ -172,3 +171,11 @@ def _files(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
 def _service(command: str) -> str:
     names = {f"stop_{name}": service.value for service, name in securetransport.SCRIPTS.items()}
     return names.get(command, command)
+
+
+def parse_digest(text: str) -> str:
+    """Read what ``sha256sum`` prints."""
+    word = text.strip().lstrip("\\").split(" ")[0]
+    if len(word) != 64 or not set(word) <= set("0123456789abcdef"):  # noqa: PLR2004 - hex digits
+        raise OutcomeUnknown(f"not a SHA-256: {text.strip()[:80]!r}")
+    return word

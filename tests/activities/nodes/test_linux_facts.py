@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.ledger.ledger import Ledger, LedgerCommand
-from activities.nodes import machine_facts
-from activities.nodes.machine_facts import parse_facts
+from activities.ledger.ledger import Ledger
+from activities.ledger.store import LedgerCommand
+from activities.nodes import linux_facts
+from activities.nodes.linux_facts import parse_facts
 from activities.transport.ssh import Command, Shell
 from tests.support.ssh_machines import Installation
 from workflows.errors import OutcomeUnknown, SwitchoverError
@@ -42,7 +43,7 @@ end
 
 async def read(shell: Shell, node: Node) -> MachineFacts:
     """Ask the machine."""
-    return parse_facts((await shell.run(node, machine_facts.facts(node))).out)
+    return parse_facts((await shell.run(node, linux_facts.facts(node))).out)
 
 
 @pytest.fixture
