@@ -18,9 +18,10 @@ from workflows.model.actions import ObserveCluster
 from workflows.model.estate import Node
 from workflows.model.observations import ClusterReading, Member
 from workflows.ports.configuration import ClusterInput
+from workflows.preflight import access
 
-API = "node_unreachable_admin"
-STORAGE = "storage_unreadable"
+API = access.node_unreachable_admin
+STORAGE = access.storage_unreadable
 MAX_QUEUE_READINGS = 3
 MAINTENANCE = "maintenance"
 """Part of the names of options that switch maintenance on; the options are not documented."""

@@ -16,11 +16,12 @@ from workflows.model.actions import AwaitSessions, ReadSessions
 from workflows.model.findings import Finding, Severity
 from workflows.model.results import RemainingSessions
 from workflows.ports.inputs import SessionInput
+from workflows.preflight import access
 
 UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)
 """What only says that a reading could not be made: the wait goes on, and says so."""
 
-SILENT = "silent"
+SILENT = access.no_reading
 
 CLOCK_STEP = timedelta(seconds=2)
 """A Date header counts whole seconds: a session that began this close to the redirect may be one

@@ -23,6 +23,7 @@ from workflows.model.findings import Finding
 from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
 from workflows.model.results import Report, seen
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
+from workflows.preflight import access
 
 PROVEN_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
@@ -42,7 +43,7 @@ class LoadBalancers(LoadBalancerPort):
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         balancer, host = given.load_balancer, given.action.host
-        driver, silence = self._driver(balancer), "load_balancer_unreachable"
+        driver, silence = self._driver(balancer), access.load_balancer_unreachable
         async with heartbeating():
             (resolved, rights, configured), landed = await asyncio.gather(
                 asyncio.gather(
@@ -72,7 +73,7 @@ class LoadBalancers(LoadBalancerPort):
         node, protocol = given.node, given.action.protocol
         async with heartbeating():
             doors = await reading_or_finding(
-                lambda: self._doors(node, given.probe), node.name, "node_unreachable_ssh"
+                lambda: self._doors(node, given.probe), node.name, access.node_unreachable_ssh
             )
             if isinstance(doors, Finding):
                 return LoginReading(place=node.name, protocol=protocol, findings=(doors,))
@@ -112,7 +113,7 @@ class LoadBalancers(LoadBalancerPort):
                 raise OutcomeUnknown(_nowhere(probe.protocol, landing))
             return landing.node
 
-        return await reading_or_finding(look, given.action.host, "probe_unreachable")
+        return await reading_or_finding(look, given.action.host, access.probe_unreachable)
 
     async def _doors(self, node: Node, probe: Probe) -> list[Door]:
         return [

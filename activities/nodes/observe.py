@@ -17,8 +17,9 @@ from workflows.model.estate import Kind, Node
 from workflows.model.observations import MachineFacts, NodeReading
 from workflows.model.results import SCHEDULING, Service, State
 from workflows.ports.inputs import SessionInput
+from workflows.preflight import access
 
-SHELL, ADMIN_API = "node_unreachable_ssh", "node_unreachable_admin"
+SHELL, ADMIN_API = access.node_unreachable_ssh, access.node_unreachable_admin
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
 
 
