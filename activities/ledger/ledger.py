@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from activities.ledger.store import LedgerCommand, LedgerRecord, LedgerStore
-from activities.nodes.operating_systems import OperatingSystems
-from activities.transport.ssh import Shell
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.model.estate import Machine
 
@@ -24,8 +22,8 @@ OVERDUE_MARGIN = timedelta(seconds=30)
 class Ledger:
     """The ledgers of all machines."""
 
-    def __init__(self, shell: Shell) -> None:
-        self._systems = OperatingSystems(shell)
+    def __init__(self, store_of: Callable[[Machine], LedgerStore]) -> None:
+        self._store = store_of
 
     async def read(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
         """Read what is recorded about this command; change nothing."""
@@ -77,9 +75,6 @@ class Ledger:
     async def settle(self, machine: Machine, command: LedgerCommand) -> None:
         """Record that the desired state was read: later commands need not wait for the deadline."""
         await self._store(machine).settle(machine, command.operation)
-
-    def _store(self, machine: Machine) -> LedgerStore:
-        return self._systems.of(machine).ledger
 
 
 def succeeded(record: LedgerRecord, place: str) -> LedgerRecord:

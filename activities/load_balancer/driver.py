@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from activities.ledger.ledger import Ledger, succeeded
+from activities.ledger.ledger import succeeded
 from activities.ledger.store import LedgerCommand
 from activities.load_balancer import haproxy_config as haproxy
 from activities.load_balancer import hosts_file
 from activities.load_balancer.haproxy_config import Configured
+from activities.nodes.operating_systems import open_ledger
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import BadInput, NotReady, OutcomeUnknown
@@ -121,7 +122,7 @@ class HostsFiles:
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._ledger = Ledger(shell)
+        self._ledger = open_ledger(shell)
 
     async def addresses(self, balancer: LoadBalancer, host: str) -> dict[str, str]:
         """Return the address that each of the estate's names has in the host's file now."""

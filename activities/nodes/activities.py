@@ -8,11 +8,12 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.ledger.ledger import ALL_SERVICES, Ledger
+from activities.ledger.ledger import ALL_SERVICES
 from activities.ledger.store import LedgerCommand
 from activities.nodes.desired_state import DesiredStates
 from activities.nodes.ensure import Effects, monitor_task
 from activities.nodes.observe import Observer
+from activities.nodes.operating_systems import open_ledger
 from activities.nodes.reachability import require_unreachable
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
@@ -50,7 +51,7 @@ class SshNodes(NodesPort):
     def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._shell = shell
         self._survey = ServiceStatusReader(shell)
-        self._effects = Effects(Ledger(shell), self._survey)
+        self._effects = Effects(open_ledger(shell), self._survey)
         self._observer = Observer(self._survey, admin)
 
     @activity.defn

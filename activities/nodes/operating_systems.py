@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from activities.ledger.ledger import Ledger
 from activities.nodes.linux import Linux
 from activities.nodes.operating_system import OperatingSystem
 from activities.transport.ssh import Shell
@@ -21,3 +22,9 @@ class OperatingSystems:
     def of(self, machine: Machine) -> OperatingSystem:
         """Return the driver for a machine's operating system."""
         return self._drivers[machine.system]
+
+
+def open_ledger(shell: Shell) -> Ledger:
+    """Return the ledgers of all machines, each kept as its operating system does."""
+    systems = OperatingSystems(shell)
+    return Ledger(lambda machine: systems.of(machine).ledger)

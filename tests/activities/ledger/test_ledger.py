@@ -16,6 +16,7 @@ from activities.ledger.ledger import Ledger, succeeded
 from activities.ledger.posix import parse_record
 from activities.ledger.script import CLAIM, DETACHED
 from activities.ledger.store import LedgerRecord
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
@@ -27,7 +28,7 @@ from workflows.model.estate import Node
 @pytest.fixture
 def ledger(shell: Shell) -> Ledger:
     """The ledgers of the test's machines."""
-    return Ledger(shell)
+    return open_ledger(shell)
 
 
 async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(

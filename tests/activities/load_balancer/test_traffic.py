@@ -13,11 +13,11 @@ from typing import Any
 import asyncssh
 import pytest
 
-from activities.ledger.ledger import Ledger
 from activities.ledger.store import LedgerCommand
 from activities.load_balancer import activities as traffic
 from activities.load_balancer import probe as probes
 from activities.load_balancer.activities import LoadBalancers
+from activities.nodes.operating_systems import open_ledger
 from activities.preview import CommandPreviews
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
@@ -194,12 +194,12 @@ async def test_a_redirect_that_others_overtook_changes_nothing(
     begun = tmp_path / "begun"
     words = ("sh", "-c", f": >{begun}; sleep 1; echo 10.3.0.1 other >>{hosts}")
     slow = LedgerCommand("other", "traffic", Command(words), timedelta(seconds=30))
-    await Ledger(shell).claim(host, slow)
+    await open_ledger(shell).claim(host, slow)
     for number, action in enumerate((TO_ONE, TO_TWO)):
         with pytest.raises(CommandFailed, match="was changed meanwhile"):
             await Attempt().run(hands.redirect, dispatcher.of(action, f"run-{number}"))
         add_line(hosts, "# one more")
-        await Ledger(shell).claim(host, replace(slow, operation=f"other{number}"))
+        await open_ledger(shell).claim(host, replace(slow, operation=f"other{number}"))
     assert "10.2.0.1" not in text(hosts)
     assert leftovers(tmp_path) == []
 

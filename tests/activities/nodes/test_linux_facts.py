@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.ledger.ledger import Ledger
 from activities.ledger.store import LedgerCommand
 from activities.nodes import linux_facts
 from activities.nodes.linux_facts import parse_facts
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.support.ssh_machines import Installation
 from workflows.errors import OutcomeUnknown, SwitchoverError
@@ -137,7 +137,7 @@ async def test_a_graceful_stop_in_the_ledger_is_seen_until_it_has_landed(
     server: Node, shell: Shell, installed: Installation
 ) -> None:
     """Its command has ended, and it may land until its deadline; settled, it has."""
-    ledger = Ledger(shell)
+    ledger = open_ledger(shell)
     task = LedgerCommand(
         "run.stage.stop.1", "ssh", Command(("true",)), timedelta(minutes=1), completes_on="deadline"
     )
