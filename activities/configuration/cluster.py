@@ -12,7 +12,7 @@ from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import findings_of, reading_or_finding, value_or
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
-from activities.securetransport.admin_requests import PAGE
+from activities.securetransport.admin_requests import PAGE_SIZE
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import ObserveCluster
 from workflows.model.estate import Node
@@ -82,12 +82,12 @@ class ClusterObserver:
 
     async def _events(self, node: Node) -> tuple[int, list[dict[str, Any]], datetime]:
         """Read both ends of the list: its sort direction is not documented."""
-        query = {"limit": PAGE, "offset": 0}
+        query = {"limit": PAGE_SIZE, "offset": 0}
         reply = await self.admin.get(node, "events", query)
         page = answers.read(answers.Page, reply.body, node.name)
         events = list(page.result)
-        if page.total > PAGE:
-            query["offset"] = page.total - PAGE
+        if page.total > PAGE_SIZE:
+            query["offset"] = page.total - PAGE_SIZE
             rest = await self.admin.get(node, "events", query)
             events.extend(answers.read(answers.Page, rest.body, node.name).result)
         return page.total, events, reply.at

@@ -70,7 +70,7 @@ async def test_a_lost_reply_that_reading_does_not_resolve_is_unknown(
 ) -> None:
     """Asked, not answered, and not seen: nobody knows yet."""
     api.forgets = api.stuck = True
-    with pytest.raises(OutcomeUnknown, match="HTTPS broke off"):
+    with pytest.raises(OutcomeUnknown, match="HTTPS connection broke"):
         await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
 
 

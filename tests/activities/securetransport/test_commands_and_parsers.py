@@ -257,8 +257,8 @@ def test_times_are_read_in_every_spelling_that_was_seen() -> None:
 def test_a_session_list_is_a_list() -> None:
     """And each session knows its protocol by any of its names."""
     (session,) = answers.sessions([{"id": 7, "userName": "probe", "protocol": "SFTP"}], "edge1")
-    assert session.is_over(Protocol.SSH)
-    assert not session.is_over(Protocol.HTTP)
+    assert session.uses(Protocol.SSH)
+    assert not session.uses(Protocol.HTTP)
     with pytest.raises(OutcomeUnknown):
         answers.sessions({"result": []}, "edge1")
 

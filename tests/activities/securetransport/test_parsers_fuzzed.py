@@ -92,7 +92,7 @@ ENDLESS = ("haproxy", "span", "hosts", "pointed")
 
 BODIES: dict[str, Callable[[Any], object]] = {
     "page": lambda body: answers.read(answers.Page, body, PLACE),
-    "operated": lambda body: answers.read(answers.Operated, body, PLACE),
+    "operated": lambda body: answers.read(answers.OperationResult, body, PLACE),
     "sessions": lambda body: [(s.began, str(s)) for s in answers.sessions(body, PLACE)],
     "service": lambda body: answers.service_status(body, PLACE),
     "installed": lambda body: answers.installed(body, PLACE),
