@@ -10,7 +10,8 @@ from temporalio.client import Client
 from activities.configuration.activities import RestConfigurations
 from activities.drain.activities import DrainActivities
 from activities.estate_files import EstateFiles
-from activities.load_balancer.activities import LoadBalancers
+from activities.load_balancer.activities import LoadBalancerActivities
+from activities.load_balancer.drivers import drivers
 from activities.nodes.activities import SshNodes
 from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
@@ -32,14 +33,15 @@ async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
     admin = AdminClient(shell, secrets)
+    load_balancers = drivers(shell)
     try:
         yield Hands(
             planning=EstateFiles(settings.estates, settings.records, secrets),
-            spelling=CommandPreviews(shell),
+            spelling=CommandPreviews(load_balancers),
             nodes=SshNodes(shell, admin),
             scheduling=RestScheduling(admin),
             waits=DrainActivities(shell, admin),
-            traffic=LoadBalancers(shell, admin, secrets),
+            traffic=LoadBalancerActivities(shell, admin, secrets, load_balancers),
             databases=ReplicationLinks(secrets),
             configurations=RestConfigurations(ServiceStatusReader(shell), admin),
             storages=SshStorages(shell),

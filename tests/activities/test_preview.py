@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from activities.drain.activities import DrainActivities
+from activities.load_balancer.drivers import drivers
 from activities.nodes.activities import SshNodes
 from activities.nodes.linux import TABLES
 from activities.preview import CommandPreviews
@@ -45,7 +46,7 @@ TM_GRACE = timedelta(seconds=30)
 @pytest.fixture
 def spelling(shell: Shell) -> CommandPreviews:
     """What is tested."""
-    return CommandPreviews(shell)
+    return CommandPreviews(drivers(shell))
 
 
 @pytest.fixture

@@ -120,9 +120,8 @@ def _link(name: str, plan: Plan) -> Iterator[Place]:
 
 
 def _host(name: str, plan: Plan) -> Iterator[Place]:
-    yield Scope.HOSTS, name
-    if plan.estate.load_balancer_host(name).configuration is not None:
-        yield Scope.CONFIGURED_HOSTS, name
+    for scope in plan.estate.load_balancer.check_scopes(name):
+        yield scope, name
 
 
 def _expected_key(action: actions.Observation) -> Sequence[str]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from activities.load_balancer.drivers import drivers
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql import PostgreSql
@@ -163,8 +164,8 @@ async def test_a_review_spells_out_the_very_statements(
     estate = estates.estate().model_copy(
         update={"clusters": clusters, "replication": Replication(links=(LINK,))}
     )
-    wait, suspended = CommandPreviews(shell).words(estate, SUSPEND)
-    [resumed] = CommandPreviews(shell).words(estate, RESUME)
+    wait, suspended = CommandPreviews(drivers(shell)).words(estate, SUSPEND)
+    [resumed] = CommandPreviews(drivers(shell)).words(estate, RESUME)
     await Attempt().run(links.suspend_replication, input_for(SUSPEND))
     await Attempt().run(links.resume_replication, input_for(RESUME))
     await execute(postgres, "two", "ALTER ROLE CURRENT_USER RESET log_statement")

@@ -13,13 +13,13 @@ from tests.support.clean_readings import NOW, PLAN
 from workflows.model.checks import Check, Heading, Scope
 from workflows.model.estate import Protocol
 from workflows.model.findings import Finding
+from workflows.model.load_balancers.hosts_file_checks import edges_by_address
 from workflows.model.observations import LoginReading, NodeReading, Reading
 from workflows.model.results import Service, State
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.preflight.catalogue import CHECKS, MODULES, by_heading
 from workflows.preflight.coverage import Coverage
 from workflows.preflight.evaluate import blocking, evaluate
-from workflows.preflight.load_balancer import edges_by_address
 from workflows.preflight.report import (
     CheckResult,
     CheckStatus,
