@@ -53,7 +53,7 @@ class TemporalReader(TemporalPort):
 
     @activity.defn
     async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
-        """Read everything; what cannot be read becomes a finding of the reading, never an error."""
+        """Read everything; what cannot be read becomes a finding, never an error."""
         estate, asks = given.action.estate, given.operation.identity
         async with heartbeating():
             run, completed, missing, builds = await asyncio.gather(

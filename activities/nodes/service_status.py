@@ -20,7 +20,7 @@ class ProcessEvidence:
     """What the operating system shows of a node's services; it tells when no script can."""
 
     alive: frozenset[str]
-    """PID files with a living process."""
+    """PID files that have a living process."""
     listening: frozenset[int]
 
     def of(self, node: Node, service: Service) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ class ProcessEvidence:
 
 
 class ServiceStatusReader:
-    """Asks the status scripts, and the operating system where they cannot answer."""
+    """Runs the status scripts, and reads the operating system if they cannot answer."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
@@ -111,7 +111,9 @@ def _without_admin(
     found = evidence.of(node, service)
     if found:
         return ObservedState(State.RUNNING, ", ".join(found))
-    return ObservedState(State.STOPPED, "admin is down, and it has neither process nor port")
+    return ObservedState(
+        State.STOPPED, "admin is down, and the service has neither process nor port"
+    )
 
 
 def _ports(node: Node, service: Service) -> tuple[int, ...]:

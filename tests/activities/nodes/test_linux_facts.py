@@ -43,7 +43,7 @@ end
 
 async def read(shell: Shell, node: Node) -> MachineFacts:
     """Ask the machine."""
-    return parse_facts((await shell.run(node, linux_facts.facts(node))).out)
+    return parse_facts((await shell.run(node, linux_facts.facts_command(node))).out)
 
 
 @pytest.fixture
