@@ -219,7 +219,7 @@ async def test_another_certificate_gets_no_password(
 ) -> None:
     """The pin is checked before a byte of the request is sent."""
     node = node_maker(admin=admin(api.port, fingerprint="0" * 64))
-    with pytest.raises(AccessRefused, match="find out who answers there"):
+    with pytest.raises(AccessRefused, match="find out which server answers there"):
         await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
     assert api.asked == []
 

@@ -132,7 +132,7 @@ async def test_every_worker_that_is_alive_is_named_with_its_build(
                 builds = (await seen(temporal, name)).builds
         assert builds == {"1@a": "0.1.0-aaa", "2@b": "0.1.0-bbb"}
     assert (await seen(temporal, name)).builds == builds
-    monkeypatch.setattr(orchestration, "FRESH", timedelta())
+    monkeypatch.setattr(orchestration, "POLLER_MAX_AGE", timedelta())
     assert (await seen(temporal, name)).builds == {}
 
 
