@@ -146,7 +146,7 @@ async def test_long_lists_are_compared_by_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Reading a hundred thousand names takes longer than a check may."""
-    monkeypatch.setattr(configurations, "MOST_NAMES", 1)
+    monkeypatch.setattr(configurations, "MAX_NAMES", 1)
     names = [{"name": str(number)} for number in range(3)]
     for number, node in ((3, "cluster1-server1"), (2, "cluster2-server1")):
         pair[2][node].lists["accounts"] = names[:number]

@@ -97,7 +97,7 @@ async def test_a_silent_node_is_dead(
 ) -> None:
     """Nothing comes back at all, as from a machine that is switched off."""
     monkeypatch.setattr(silence, "PROBE_TIMEOUT", 0.3)
-    monkeypatch.setattr(silence, "SHELL_WITHIN", 0.5)
+    monkeypatch.setattr(silence, "SHELL_TIMEOUT", 0.5)
     with ExitStack() as stack:
         ssh, admin, sftp = (stack.enter_context(swallowing()) for _ in range(3))
         access = {"user": "admin", "password": "env:ADMIN", "port": admin, "fingerprint": "0" * 64}
