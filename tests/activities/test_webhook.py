@@ -133,7 +133,9 @@ async def test_any_success_will_do(receiver: Receiver, status: int) -> None:
 async def test_a_refusal_is_for_good(receiver: Receiver, status: int) -> None:
     """The same notice would be refused again."""
     receiver.answers = status
-    with pytest.raises(Refused, match=f"webhook env:HOOK: answered {status}, so nobody was told"):
+    with pytest.raises(
+        Refused, match=f"webhook env:HOOK: answered {status}, so the notice was not delivered"
+    ):
         await tell(receiver.url)
     assert "Refused" in PERMANENT
 
@@ -152,7 +154,7 @@ async def test_https_is_verified_against_what_the_machine_trusts(
 ) -> None:
     """Whoever shows a certificate of nobody's is told nothing."""
     async with receiving(certificate.file) as receiver:
-        with pytest.raises(Unreachable, match=r"nobody took the notice \(ConnectError\)"):
+        with pytest.raises(Unreachable, match=r"the notice was not accepted \(ConnectError\)"):
             await tell(receiver.url)
         assert receiver.bodies == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
@@ -180,14 +182,14 @@ async def test_a_hook_that_takes_nothing_is_unreachable_soon(
     receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within seconds; and neither the address nor the secret is in words, causes or log lines."""
-    monkeypatch.setattr(webhook, "ANSWERS_WITHIN", 1.0)
+    monkeypatch.setattr(webhook, "ANSWER_TIMEOUT", 1.0)
     caplog.set_level(logging.WARNING)
     began = time.monotonic()
     faults = await failures(receiver)
     assert time.monotonic() - began < 4
     assert [type(fault) for fault in faults] == [Unreachable] * 4
     for fault in faults:
-        assert "webhook env:HOOK: nobody took the notice" in str(fault)
+        assert "webhook env:HOOK: the notice was not accepted" in str(fault)
         assert fault.__cause__ is None
         assert fault.__suppress_context__
     said = " ".join([*map(str, faults), *(record.getMessage() for record in caplog.records)])
