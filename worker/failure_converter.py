@@ -1,4 +1,4 @@
-"""How failures are shown to people: by their sentence, without the program's inner life."""
+"""Show failures to operators by their message, without stack and causes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from workflows.errors import SwitchoverError
 
 
 class OperatorFailureConverter(DefaultFailureConverter):
-    """Leaves out stack and causes of what was raised for an operator to read.
+    """Removes stack and causes from errors that an operator reads.
 
-    Everything else is a defect of ours, and keeps its stack for whoever mends it.
+    Every other error is a defect of the program, and keeps its stack for the developer.
     """
 
     def to_failure(

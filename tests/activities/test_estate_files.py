@@ -86,7 +86,7 @@ def test_an_empty_directory_says_so(tmp_path: Path) -> None:
 def test_a_file_and_its_estate_share_one_name(tmp_path: Path) -> None:
     """A copied file cannot switch the estate it was copied from."""
     write(tmp_path, estates.written(), "copy")
-    with pytest.raises(BadInput, match="calls itself lab"):
+    with pytest.raises(BadInput, match="name is lab"):
         read_estate(tmp_path, "copy")
 
 

@@ -17,7 +17,7 @@ from tests.support import estates
 from tests.support.activity_runner import ActionExecutor, Place
 from worker.failure_converter import CONVERTER
 from worker.interceptor import AttemptInterceptor
-from worker.unreachable_budget import REACHED, UnreachableBudget, UnreachableTimeout
+from worker.unreachable_budget import MAX_FRUITLESS_ATTEMPT, UnreachableBudget, UnreachableTimeout
 from workflows.errors import Unreachable
 from workflows.model.actions import StopGracefully
 from workflows.model.estate import Protocol, Timing
@@ -219,5 +219,5 @@ def test_silences_are_counted_for_each_activity_and_forgotten() -> None:
     clock.at += 29
     patience.renew(("run", "one"))
     patience.spend(("run", "one"), clock.at, limit, silence)
-    clock.at += REACHED + 1
+    clock.at += MAX_FRUITLESS_ATTEMPT + 1
     patience.spend(("run", "two"), clock.at, limit, silence)
