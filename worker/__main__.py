@@ -66,7 +66,7 @@ async def _run_until_signalled(worker: Worker, ready: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with worker:
-        print(ready, flush=True)  # noqa: T201 - whoever starts a worker waits for this line
+        print(ready, flush=True)  # noqa: T201 - programs that start a worker wait for this line
         await stopped.wait()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from temporalio.api.failure.v1 import Failure
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 
 from worker.unreachable_budget import UnreachableTimeout
@@ -29,7 +26,3 @@ class OperatorFailureConverter(DefaultFailureConverter):
         if isinstance(exception, SwitchoverError | UnreachableTimeout):
             failure.stack_trace = ""
             failure.ClearField("cause")
-
-
-CONVERTER = replace(pydantic_data_converter, failure_converter_class=OperatorFailureConverter)
-"""What the worker's client speaks: pydantic values, and failures for people."""

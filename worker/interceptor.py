@@ -34,27 +34,27 @@ class AttemptInterceptor(Interceptor):
         self._budget = UnreachableBudget()
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
-        """Stand between the engine and the hands."""
+        """Wrap every activity."""
         return _Attempts(next, self._grace, self._budget)
 
 
 class _Attempts(ActivityInboundInterceptor):
     def __init__(
-        self, following: ActivityInboundInterceptor, grace: timedelta, patience: UnreachableBudget
+        self, following: ActivityInboundInterceptor, grace: timedelta, budget: UnreachableBudget
     ) -> None:
         super().__init__(following)
         self._grace = grace
-        self._budget = patience
+        self._budget = budget
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's
         info, given = activity.info(), input.args[0] if input.args else None
-        key, began = (info.workflow_run_id or "", info.activity_id), self._budget.now()
+        key, started = (info.workflow_run_id or "", info.activity_id), self._budget.now()
         try:
             result = await self._attempt(info.activity_type, input)
-        except Unreachable as silence:
+        except Unreachable as unreachable:
             if isinstance(given, ActionInput):
                 limit = given.timing.unreachable_timeout
-                self._budget.spend(key, began, limit, silence)
+                self._budget.spend(key, started, limit, unreachable)
             raise
         except BaseException:
             self._budget.renew(key)

@@ -8,9 +8,9 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 
-from worker.failure_converter import CONVERTER as PLAIN
+from worker.failure_converter import OperatorFailureConverter
 
 
 class LenientPayloadConverter(PydanticPayloadConverter):
@@ -35,5 +35,9 @@ class LenientPayloadConverter(PydanticPayloadConverter):
         return value
 
 
-CONVERTER = replace(PLAIN, payload_converter_class=LenientPayloadConverter)
-"""What the worker's client speaks: values, failures for people, and patience with both."""
+DATA_CONVERTER = replace(
+    pydantic_data_converter,
+    payload_converter_class=LenientPayloadConverter,
+    failure_converter_class=OperatorFailureConverter,
+)
+"""How the worker's client converts values and failures."""

@@ -37,7 +37,7 @@ class Ledger:
     ) -> bool:
         """Begin the command unless an attempt has, after open ones of its service.
 
-        *unneeded* is asked after such a wait: the open command may have left nothing to do. Returns
+        *unneeded* is called after such a wait: the open command may have done it already. Returns
         whether the command was begun.
 
         Raises:

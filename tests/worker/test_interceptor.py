@@ -15,8 +15,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.support import estates
 from tests.support.activity_runner import ActionExecutor, Place
-from worker.failure_converter import CONVERTER
 from worker.interceptor import AttemptInterceptor
+from worker.payload_converter import DATA_CONVERTER
 from worker.unreachable_budget import MAX_FRUITLESS_ATTEMPT, UnreachableBudget, UnreachableTimeout
 from workflows.errors import Unreachable
 from workflows.model.actions import StopGracefully
@@ -31,7 +31,7 @@ GRACE = timedelta(seconds=0.5)
 async def client(temporal: Client) -> Client:
     """A client as a worker has it."""
     return await Client.connect(
-        temporal.service_client.config.target_host, data_converter=CONVERTER
+        temporal.service_client.config.target_host, data_converter=DATA_CONVERTER
     )
 
 
