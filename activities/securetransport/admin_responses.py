@@ -14,6 +14,7 @@ from activities.securetransport.service_state import ObservedState
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Protocol
 from workflows.model.results import State
+from workflows.model.text import printable
 
 T = TypeVar("T", bound=BaseModel)
 V = TypeVar("V")
@@ -83,7 +84,7 @@ class Session(_Response):
         """Return user and protocol, in the estate's words: "partner001 over ssh"."""
         known = (protocol.value for protocol in Protocol if self.uses(protocol))
         spoken = next(known, self.protocol.lower() or "an unknown protocol")
-        return f"{_printable(self.user) or 'an unknown user'} over {_printable(spoken)}"
+        return f"{_short(self.user) or 'an unknown user'} over {_short(spoken)}"
 
 
 @dataclass(frozen=True)
@@ -145,20 +146,17 @@ def described(item: dict[str, Any]) -> str:
         key: text
         for key, value in item.items()
         if key != "id" and isinstance(value, str | int | float)
-        if (text := _printable(str(value)))
+        if (text := _short(str(value)))
     }
-    fields = [f"{_printable(key)} {text}" for key, text in plain.items()]
+    fields = [f"{_short(key)} {text}" for key, text in plain.items()]
     return (
-        ", ".join(fields)[:MAX_DESCRIPTION_LENGTH]
-        or f"id {_printable(str(item.get('id', 'unknown')))}"
+        ", ".join(fields)[:MAX_DESCRIPTION_LENGTH] or f"id {_short(str(item.get('id', 'unknown')))}"
     )
 
 
-def _printable(text: str) -> str:
-    """Remove control characters, which a terminal would obey."""
-    return "".join(letter for letter in text if letter.isprintable()).strip()[
-        :MAX_DESCRIPTION_LENGTH
-    ]
+def _short(text: str) -> str:
+    """Return the start of a text, without control characters."""
+    return printable(text, "").strip()[:MAX_DESCRIPTION_LENGTH]
 
 
 def installed(body: object, place: str) -> Installed:
