@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from starter.client.sanitize import clean
 from starter.views.tables import SYMBOLS
 from starter.views.text import command, commands, paused_line, said_line
-from workflows.execution.drain_timeout import whom
+from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
     ActionProgress,
     PendingQuestion,
@@ -56,7 +56,7 @@ def _stages(
 def _waiting(progress: Progress, waiting: PendingQuestion) -> Iterator[str]:
     yield f"waits: {clean(waiting.message)}"
     for left in waiting.remaining:
-        yield f"  still there: {clean(whom(left))}"
+        yield f"  still there: {clean(describe_remaining(left))}"
     yield from (f"  answer: {answer}" for answer in commands(progress, waiting))
 
 
