@@ -12,7 +12,7 @@ from tests.support import estates
 from workflows.model.actions import Action
 from workflows.model.progress import Failure, OperatorMessage, PendingQuestion, Progress
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan, Stage, plan_switchover
 from workflows.run.progress_tracker import ProgressTracker
 from workflows.run.snapshot import progress_of
 from workflows.run.state import RunState
@@ -44,6 +44,13 @@ class Seen:
         self.tracker.enter_stage(stage)
         self.tracker.resume_clock(stage)
         return stage.actions
+
+    def rolls_back(self, stages: tuple[Stage, ...]) -> None:
+        """Let the run roll back, and work in the first of these stages."""
+        self.state.rollback_reason = "ann rolled the run back: not tonight"
+        self.tracker.start_rollback(stages)
+        self.tracker.enter_stage(stages[0])
+        self.tracker.resume_clock(stages[0])
 
     def fails(
         self, name: StageName, action: Action, kind: str = "Lost", words: str = "gone"

@@ -24,7 +24,7 @@ class InterruptedRun:
     """Empty where no switchover was interrupted."""
     stopped_nodes: frozenset[str] = frozenset()
     """Source nodes on which no service runs any more, admin included."""
-    assume_all_ran: bool = False
+    complete: bool = False
     """Whether nothing remains to be done."""
 
 

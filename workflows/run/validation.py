@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from workflows.model.decisions import DRAINING, SKIPPABLE, Decision, Verb
-from workflows.model.progress import Status
+from workflows.model.progress import PendingQuestion, Status
 from workflows.model.stages import StageName
 from workflows.planning.change_window import WINDOWED
 from workflows.planning.plan import Plan
@@ -73,12 +73,13 @@ def _to_resume(state: RunState, _: Decision) -> str | None:
 
 
 def _to_retry(state: RunState, decision: Decision) -> str | None:
-    if not state.questions:
+    questions = _open_decisions(state)
+    if not questions:
         return "the run waits for no decision now"
     stage = _stage(decision)
-    asked = [question for question in state.questions if question.stage is stage]
+    asked = [question for question in questions if question.stage is stage]
     if not asked:
-        stages = ", ".join(sorted({question.stage.value for question in state.questions}))
+        stages = ", ".join(sorted({question.stage.value for question in questions}))
         return f"the run waits for a decision about {stages}, not about {decision.stage}"
     if not any("retry" in question.answers for question in asked):
         verbs = ", ".join(f"`{verb}`" for question in asked for verb in question.answers)
@@ -116,7 +117,8 @@ def _to_force(state: RunState, decision: Decision) -> str | None:
     waiting = state.draining(stage)
     if waiting and node in (None, *waiting):
         return None
-    failures = state.failures(stage) if _asks_about(state, stage) else []
+    asked = any(question.stage is stage for question in _open_decisions(state))
+    failures = state.failures(stage) if asked else []
     if not failures:
         there = f"; it waits at {', '.join(waiting)}" if waiting else ""
         return f"{stage} has no wait and no failure that can be forced{there}"
@@ -124,9 +126,7 @@ def _to_force(state: RunState, decision: Decision) -> str | None:
         places = dict.fromkeys(failure.place for failure in failures)
         return f"name the node that is down: {', '.join(places)}"
     nodes = {one.name for one in state.plan.estate.nodes} if state.plan else set()
-    unreachable = any(
-        failure.kind in UNREACHABLE_KINDS for failure in failures if failure.place == node
-    )
+    kinds = {failure.kind for failure in failures if failure.place == node}
     if node not in nodes or kinds.isdisjoint(UNREACHABLE_KINDS):
         return (
             f"`force` treats an unreachable node as down, and {node} has answered; "
@@ -141,8 +141,8 @@ def _to_roll_back(state: RunState, _: Decision) -> str | None:
     return None
 
 
-def _asks_about(state: RunState, stage: StageName) -> bool:
-    return any(question.stage is stage for question in state.questions)
+def _open_decisions(state: RunState) -> list[PendingQuestion]:
+    return [question for question in state.questions if question.kind == "decision"]
 
 
 def _stage(decision: Decision) -> StageName:

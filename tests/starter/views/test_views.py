@@ -199,9 +199,7 @@ def test_a_roll_back_has_its_own_table() -> None:
         name: run.at(name) for name in (StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION)
     }
     undo = plan_rollback(run.plan, begun, Baseline(assume_all_ran=True))
-    run.tracker.start_rollback(undo)
-    run.tracker.enter_stage(undo[0])
-    run.tracker.resume_clock(undo[0])
+    run.rolls_back(undo)
     text = view(run.progress)
     assert "rolling_back" in text
     assert text.index("taken back, in this order") < text.index("▶  2 suspend_replication")

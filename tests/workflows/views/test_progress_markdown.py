@@ -26,7 +26,8 @@ def test_a_gate_is_shown_with_the_words_that_answer_it() -> None:
     """Whoever reads it can copy the command."""
     run = Seen(approve_before=["redirect_traffic"])
     run.at(StageName.SUSPEND_REPLICATION)
-    run.tracker.add_wait(run.plan.stage(StageName.SUSPEND_REPLICATION), gate(approved_by=("ann",)))
+    run.tracker.add_wait(run.plan.stage(StageName.SUSPEND_REPLICATION), gate())
+    run.state.approvals[StageName.REDIRECT_TRAFFIC] = ["ann"]
     text = details(run.progress)
     assert "waiting for approval" in text
     assert (
@@ -98,9 +99,7 @@ def test_a_roll_back_is_shown_first() -> None:
     run = Seen()
     begun = {StageName.STOP_MONITORS: run.at(StageName.STOP_MONITORS)}
     undo = plan_rollback(run.plan, begun, Baseline(assume_all_ran=True))
-    run.tracker.start_rollback(undo)
-    run.tracker.enter_stage(undo[0])
-    run.tracker.resume_clock(undo[0])
+    run.rolls_back(undo)
     text = details(run.progress)
     assert "rolling back" in text
     assert text.index("**What is taken back**") < text.index("`check_prerequisites`")
