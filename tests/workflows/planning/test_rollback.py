@@ -235,7 +235,7 @@ async def test_a_fault_of_an_undo_is_asked_about_and_reported(temporal: Client) 
         assert progress.state == "waiting_for_decision"
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await run.says("roll_back", reason="again")
-        assert "is being rolled back already" in str(refused.value.cause)
+        assert "is rolling back already" in str(refused.value.cause)
         await run.says("retry", stage="stop_monitors", by="ann")
         outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
