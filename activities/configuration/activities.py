@@ -12,7 +12,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.configuration.cluster import ClusterObserver
-from activities.nodes.desired_state import GLANCE
+from activities.nodes.desired_state import POLL_INTERVAL
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import pause, pulse
 from activities.runtime.partial_reading import tolerant
@@ -100,7 +100,7 @@ class RestConfigurations(ConfigurationPort):
         first = await self._compare(given)
         if not first.differences:
             return first
-        await pause(GLANCE)
+        await pause(POLL_INTERVAL)
         second = await self._compare(given)
         known = {(one.check, one.place, one.item) for one in first.differences}
         return Compared(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from temporalio import activity
 
@@ -14,6 +16,7 @@ from activities.load_balancer.probe import LoginLocation, Probes
 from activities.runtime.heartbeat import pulse
 from activities.runtime.partial_reading import GIVE_UP_AFTER, tolerant
 from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_requests import SESSIONS
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
@@ -37,6 +40,20 @@ class LoadBalancers(LoadBalancerPort):
         self._drivers = drivers(shell)
         self._probes = Probes(admin, secrets)
         self._logins = Logins(secrets)
+
+    def preview(self, given: TrafficInput[Any]) -> Iterator[str]:
+        """Yield what an action writes and runs, or where it logs in and looks for the login."""
+        match given.action:
+            case Redirect():
+                balancer = given.load_balancer
+                yield from self._driver(balancer).preview(balancer, given.action)
+            case VerifyTraffic(protocol=protocol, to=cluster):
+                for probe in given.load_balancer.probes:
+                    if probe.protocol is protocol:
+                        place = f"{probe.address}:{probe.port}"
+                        yield f"login as {probe.user} over {protocol} at {place}"
+                        where = f"on every node that serves {protocol}"
+                        yield f"{where}, until one of {cluster} lists it: {SESSIONS}"
 
     @activity.defn
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:

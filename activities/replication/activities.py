@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import activity
 
-from activities.nodes.desired_state import GLANCE
+from activities.nodes.desired_state import POLL_INTERVAL
 from activities.replication.background_check import Comparisons
 from activities.replication.conflicts import Conflicts
-from activities.replication.driver import Link, link, opposites
+from activities.replication.driver import Link, link, opposites, preview
 from activities.replication.observe import ReplicationObserver
 from activities.runtime.heartbeat import pause, pulse
 from activities.runtime.send_deadline import SendDeadline
@@ -43,6 +44,13 @@ class ReplicationLinks(ReplicationPort):
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._comparisons = Comparisons()
+
+    def preview(self, given: ReplicationInput[Any]) -> Iterator[str]:
+        """Yield what an action waits for, and the statement that it sends."""
+        publisher, subscriber = given.publisher.name, given.subscriber.name
+        if isinstance(given.action, SuspendReplication):
+            yield f"until {subscriber} has confirmed everything that {publisher} has written"
+        yield f"{subscriber}: {preview(given.replication, given.link, given.action)}"
 
     @activity.defn
     async def observe_replication(
@@ -97,7 +105,7 @@ class ReplicationLinks(ReplicationPort):
                     f"{given.publisher.name}, expected 0; find out what holds it, "
                     "then decide `retry`"
                 )
-            await pause(GLANCE)
+            await pause(POLL_INTERVAL)
 
     async def _compare(
         self, given: ReplicationInput[ResumeReplication], here: Link, slot: str, fence: SendDeadline
@@ -134,7 +142,7 @@ async def _see(here: Link, name: str, change: Change) -> None:
         seen = await here.subscription()
         if seen.enabled is seen.running is change.enables:
             return
-        await pause(GLANCE)
+        await pause(POLL_INTERVAL)
     wanted = "enabled and running" if change.enables else "disabled and its worker gone"
     raise OutcomeUnknown(
         f"{name}: enabled: {seen.enabled}, its worker running: {seen.running}, expected {wanted}; "

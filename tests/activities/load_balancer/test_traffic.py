@@ -17,11 +17,9 @@ from activities.ledger.ledger import Ledger, Task
 from activities.load_balancer import activities as traffic
 from activities.load_balancer import probe as probes
 from activities.load_balancer.activities import LoadBalancers
-from activities.preview import CommandPreviews
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
-from tests.support import estates
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, Attempt, SshServer
@@ -337,14 +335,11 @@ async def test_the_load_balancer_itself_is_observed(
     assert [finding.name for finding in reading.findings] == ["reading_unusable"]
 
 
-async def test_a_review_spells_out_what_a_redirect_does(
-    hands: LoadBalancers, dispatcher: Dispatcher, front: Front, hosts: Path, shell: Shell
+async def test_the_preview_shows_what_a_redirect_does(
+    hands: LoadBalancers, dispatcher: Dispatcher, front: Front, hosts: Path
 ) -> None:
     """The lines between our markers, the reload, and where a login is looked for."""
-    estate = estates.estate().model_copy(
-        update={"load_balancer": dispatcher.balancer, "clusters": dispatcher.clusters}
-    )
-    *lines, reload = CommandPreviews(shell).words(estate, TO_TWO)
+    *lines, reload = hands.preview(dispatcher.of(TO_TWO))
     await Attempt().run(hands.redirect, dispatcher.of(TO_TWO))
     block = text(hosts).partition("# BEGIN switchover\n")[2].partition("# END switchover")[0]
     assert lines == [f"{hosts}: {line}" for line in block.splitlines()]
@@ -354,7 +349,7 @@ async def test_a_review_spells_out_what_a_redirect_does(
 
     front.goes_to = "two"
     proof = VerifyTraffic(protocol=Protocol.SSH, to="two")
-    login, look = CommandPreviews(shell).words(estate, proof)
+    login, look = hands.preview(dispatcher.of(proof))
     await Attempt().run(hands.verify_traffic, dispatcher.of(proof))
     assert login == f"login as probe over ssh at 127.0.0.1:{front.ports[Protocol.SSH]}"
     assert look.startswith("on every node that serves ssh, until one of two lists it: ")
