@@ -15,8 +15,8 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.runtime.heartbeat import pulse
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.heartbeat import heartbeating
+from activities.runtime.partial_reading import reading_or_finding
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTemporal
@@ -54,7 +54,7 @@ class TemporalReader(TemporalPort):
     async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         estate, asks = given.action.estate, given.operation.identity
-        async with pulse():
+        async with heartbeating():
             run, completed, missing, builds = await asyncio.gather(
                 self._read(estate, lambda: self._open_run(estate, asks)),
                 self._read(estate, lambda: self._completed(estate)),
@@ -79,7 +79,7 @@ class TemporalReader(TemporalPort):
             f"WorkflowType = 'Readiness' AND {ESTATE.name} = '{direction.estate}' "
             "AND ExecutionStatus = 'Completed'"
         )
-        async with pulse():
+        async with heartbeating():
             try:
                 async for run in self._runs(query):
                     verdict = remembered(await self._result(run))
@@ -96,7 +96,7 @@ class TemporalReader(TemporalPort):
             except RPCError as refusal:
                 raise Unreachable(f"Temporal: {refusal.message}") from refusal
 
-        return await tolerant(asked, estate, SILENCE)
+        return await reading_or_finding(asked, estate, SILENCE)
 
     async def _open_run(self, estate: str, asks: str) -> str | None:
         """Return the run that holds the estate's lock, unless it is the one that asks."""

@@ -17,7 +17,7 @@ from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.scheduling import RestScheduling
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.storage.activities import SshStorages
 from activities.temporal import TemporalReader
 from activities.transport.secrets import Secrets
@@ -34,7 +34,7 @@ async def open_activities(
     """Build every activity around one shell, whose connections are closed at the end."""
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
-    admin = Admin(shell, secrets)
+    admin = AdminClient(shell, secrets)
     ports = (
         EstateFiles(settings.estates, settings.records, secrets),
         SshNodes(shell, admin),

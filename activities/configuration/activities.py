@@ -14,10 +14,10 @@ from temporalio import activity
 from activities.configuration.cluster import ClusterObserver
 from activities.nodes.desired_state import POLL_INTERVAL
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause, pulse
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.heartbeat import heartbeating, sleep
+from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport import admin_responses as answers
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.estate import Cluster, Node
@@ -39,7 +39,7 @@ LISTS = {
 }
 """By resource of the admin API: the check that its comparison belongs to."""
 
-COMPARED_WITHIN = 18.0
+COMPARISON_TIMEOUT = 18.0
 """Seconds: the lists of both sides, twice where they differ; the attempt itself has 20."""
 MOST_NAMES = 2000
 """Longer lists are compared by their number alone: a page has a hundred."""
@@ -65,14 +65,14 @@ class Compared:
 class RestConfigurations(ConfigurationPort):
     """Both clusters' configuration, over the admin REST APIs."""
 
-    def __init__(self, survey: ServiceStatusReader, admin: Admin) -> None:
+    def __init__(self, survey: ServiceStatusReader, admin: AdminClient) -> None:
         self._observer = ClusterObserver(survey, admin)
         self._admin = admin
 
     @activity.defn
     async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
-        async with pulse():
+        async with heartbeating():
             return await self._observer.read(given)
 
     @activity.defn
@@ -81,13 +81,13 @@ class RestConfigurations(ConfigurationPort):
     ) -> ParityReading:
         """Name what differs; what cannot be read is in the reading's trouble, never an error."""
         place = given.target.name
-        async with pulse():
-            found = await tolerant(
+        async with heartbeating():
+            found = await reading_or_finding(
                 lambda: self._twice(given),
                 place,
                 UNREADABLE,
-                nonsense=UNREADABLE,
-                within=COMPARED_WITHIN,
+                unusable=UNREADABLE,
+                give_up_after=COMPARISON_TIMEOUT,
             )
         if isinstance(found, Finding):
             return ParityReading(place=place, findings=(found,))
@@ -100,7 +100,7 @@ class RestConfigurations(ConfigurationPort):
         first = await self._compare(given)
         if not first.differences:
             return first
-        await pause(POLL_INTERVAL)
+        await sleep(POLL_INTERVAL)
         second = await self._compare(given)
         known = {(one.check, one.place, one.item) for one in first.differences}
         return Compared(

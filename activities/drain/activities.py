@@ -13,12 +13,12 @@ from activities.drain.eta import Trend
 from activities.drain.session_watch import READING_FAILED, UNREACHABLE, SessionWatch
 from activities.nodes import linux
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause, pulse
-from activities.runtime.partial_reading import tolerant, troubles
+from activities.runtime.heartbeat import heartbeating, sleep
+from activities.runtime.partial_reading import join_errors, reading_or_finding
 from activities.runtime.preview_text import seconds
 from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from workflows.model.actions import (
     AwaitInFlightEvents,
@@ -40,7 +40,7 @@ MAX_DESCRIBED_EVENTS = 20
 class DrainActivities(DrainPort):
     """Reads a node's sockets over its shell, and sessions, events and transfers over its API."""
 
-    def __init__(self, shell: Shell, admin: Admin) -> None:
+    def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._status = ServiceStatusReader(shell)
         self._admin = admin
 
@@ -56,15 +56,15 @@ class DrainActivities(DrainPort):
             first = queued if first is None else first & queued
             return RemainingQueue(node=node.name, at=datetime.now(UTC), events=len(first))
 
-        async with pulse() as beating:
+        async with heartbeating() as heartbeat:
             while True:
                 remaining = await _read_or_report(read, node)
-                beating.show(_with_queue_eta(remaining, trend))
+                heartbeat.set_details(_with_queue_eta(remaining, trend))
                 if remaining.events == 0:
                     break
-                await pause(timing.reading_interval)
+                await sleep(timing.reading_interval)
             # What they wrote last must reach the target's storage before its Folder Monitor starts.
-            await pause(timing.storage_delay)
+            await sleep(timing.storage_delay)
         message = f"the events that were in flight have ended, as {node.name} sees it"
         return seen(given.action, message, datetime.now(UTC))
 
@@ -80,14 +80,14 @@ class DrainActivities(DrainPort):
                 node=node.name, at=datetime.now(UTC), events=events, active=active
             )
 
-        async with pulse() as beating:
+        async with heartbeating() as heartbeat:
             at_zero = 0
             while at_zero < given.timing.readings:
                 remaining = _with_queue_eta(await _read_or_report(read, node), trend)
                 empty = remaining.events == 0 and remaining.active == 0
                 at_zero = at_zero + 1 if empty else 0
-                beating.show(remaining.model_copy(update={"readings_at_zero": at_zero}))
-                await _pause_between(given.timing, at_zero)
+                heartbeat.set_details(remaining.model_copy(update={"readings_at_zero": at_zero}))
+                await _sleep_between(given.timing, at_zero)
         message = f"the event queue is empty and nothing is active, as {node.name} sees it"
         return seen(given.action, message, datetime.now(UTC))
 
@@ -95,36 +95,38 @@ class DrainActivities(DrainPort):
     async def await_sessions(self, given: SessionInput[AwaitSessions]) -> Report:
         """Return once no session remains; heartbeats RemainingSessions."""
         watch, trend = SessionWatch(self._status, self._admin, given), Trend()
-        async with pulse() as beating:
+        async with heartbeating() as heartbeat:
             at_zero = 0
             while at_zero < given.timing.readings:
                 remaining = await watch.read()
                 connected = remaining.error is not None or any(remaining.connections.values())
                 at_zero = 0 if connected or remaining.accounts else at_zero + 1
                 shown = {"readings_at_zero": at_zero}
-                beating.show(_with_session_eta(remaining, trend).model_copy(update=shown))
-                await _pause_between(given.timing, at_zero)
+                heartbeat.set_details(_with_session_eta(remaining, trend).model_copy(update=shown))
+                await _sleep_between(given.timing, at_zero)
         message = f"no session remains on {given.node.name}"
         return seen(given.action, message, datetime.now(UTC), watch.findings)
 
     @activity.defn
     async def read_sessions(self, given: SessionInput[ReadSessions]) -> RemainingSessions:
         """Return the sessions there are now; what cannot be read is in ``error``, never raised."""
-        async with pulse():
+        async with heartbeating():
             return await SessionWatch(self._status, self._admin, given).read_quickly()
 
     @activity.defn
     async def read_queue(self, given: NodeInput[ReadQueue]) -> RemainingQueue:
         """Return what is queued now; what cannot be read is in ``error``, never raised."""
         node = given.node
-        async with pulse():
+        async with heartbeating():
             page, active = await asyncio.gather(
-                tolerant(
+                reading_or_finding(
                     lambda: self._admin.first(node, "events", MAX_DESCRIBED_EVENTS),
                     node.name,
                     UNREACHABLE,
                 ),
-                tolerant(lambda: self._admin.total(node, "transfers"), node.name, UNREACHABLE),
+                reading_or_finding(
+                    lambda: self._admin.total(node, "transfers"), node.name, UNREACHABLE
+                ),
             )
         known = None if isinstance(page, Finding) else page
         return RemainingQueue(
@@ -133,7 +135,7 @@ class DrainActivities(DrainPort):
             events=known.total if known else None,
             active=active if isinstance(active, int) else None,
             queued=tuple(map(answers.described, known.result)) if known else (),
-            error=troubles(page, active),
+            error=join_errors(page, active),
         )
 
     def preview(self, given: NodeInput[Any]) -> Iterator[str]:
@@ -185,6 +187,6 @@ async def _read_or_report(
         return RemainingQueue(node=node.name, at=datetime.now(UTC), error=str(error))
 
 
-async def _pause_between(timing: Timing, at_zero: int) -> None:
+async def _sleep_between(timing: Timing, at_zero: int) -> None:
     if at_zero < timing.readings:
-        await pause(timing.reading_interval)
+        await sleep(timing.reading_interval)

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from activities.nodes.linux import Doors
+from activities.nodes.linux import SocketFilter
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import tolerant, troubles
-from activities.securetransport.admin_client import Admin
+from activities.runtime.partial_reading import join_errors, reading_or_finding
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_responses import Session
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
 from workflows.model.actions import AwaitSessions, ReadSessions
@@ -33,13 +33,13 @@ class SessionWatch:
     def __init__(
         self,
         status: ServiceStatusReader,
-        admin: Admin,
+        admin: AdminClient,
         given: SessionInput[AwaitSessions] | SessionInput[ReadSessions],
     ) -> None:
         self._status = status
         self._admin = admin
         self._input = given
-        self._filter = Doors(given.node.listen_on, given.ignored_peers)
+        self._filter = SocketFilter(given.node.listen_on, given.ignored_peers)
         self._late: dict[str, Finding] = {}
 
     @property
@@ -66,8 +66,10 @@ class SessionWatch:
         """Read once within seconds, both parts side by side; report a part that takes longer."""
         node, ignored = self._input.node, self._input.ignored_peers
         connections, listed = await asyncio.gather(
-            tolerant(lambda: self._status.connections(node, ignored), node.name, UNREACHABLE),
-            tolerant(lambda: self._admin.sessions(node), node.name, UNREACHABLE),
+            reading_or_finding(
+                lambda: self._status.connections(node, ignored), node.name, UNREACHABLE
+            ),
+            reading_or_finding(lambda: self._admin.sessions(node), node.name, UNREACHABLE),
         )
         known = () if isinstance(listed, Finding) else self._counted(listed[0])
         return RemainingSessions(
@@ -75,7 +77,7 @@ class SessionWatch:
             at=datetime.now(UTC),
             connections={} if isinstance(connections, Finding) else connections,
             accounts=_accounts(known),
-            error=troubles(connections, listed),
+            error=join_errors(connections, listed),
         )
 
     def _counted(self, listed: Iterable[Session]) -> list[Session]:

@@ -13,9 +13,9 @@ from activities.load_balancer.client_login import Door, Logins
 from activities.load_balancer.driver import Balancer, Rights, drivers
 from activities.load_balancer.haproxy_config import Configured
 from activities.load_balancer.probe import LoginLocation, Probes
-from activities.runtime.heartbeat import pulse
-from activities.runtime.partial_reading import GIVE_UP_AFTER, tolerant
-from activities.securetransport.admin_client import Admin
+from activities.runtime.heartbeat import heartbeating
+from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import SESSIONS
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
@@ -35,7 +35,7 @@ AGAIN_AFTER = timedelta(seconds=0.5)
 class LoadBalancers(LoadBalancerPort):
     """Load balancers, each by its driver."""
 
-    def __init__(self, shell: Shell, admin: Admin, secrets: Secrets) -> None:
+    def __init__(self, shell: Shell, admin: AdminClient, secrets: Secrets) -> None:
         self._shell = shell
         self._drivers = drivers(shell)
         self._probes = Probes(admin, secrets)
@@ -60,12 +60,12 @@ class LoadBalancers(LoadBalancerPort):
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         balancer, host = given.load_balancer, given.action.host
         driver, silence = self._driver(balancer), "load_balancer_unreachable"
-        async with pulse():
+        async with heartbeating():
             (resolved, rights, configured), landed = await asyncio.gather(
                 asyncio.gather(
-                    tolerant(lambda: driver.addresses(balancer, host), host, silence),
-                    tolerant(lambda: driver.rights(balancer, host), host, silence),
-                    tolerant(lambda: driver.configured(balancer, host), host, silence),
+                    reading_or_finding(lambda: driver.addresses(balancer, host), host, silence),
+                    reading_or_finding(lambda: driver.rights(balancer, host), host, silence),
+                    reading_or_finding(lambda: driver.configured(balancer, host), host, silence),
                 ),
                 asyncio.gather(*(self._observe_landing(given, probe) for probe in balancer.probes)),
             )
@@ -87,8 +87,8 @@ class LoadBalancers(LoadBalancerPort):
     async def try_login(self, given: LoginInput) -> LoginReading:
         """Log in, list, leave; why that failed is in the reading, never an error."""
         node, protocol = given.node, given.action.protocol
-        async with pulse():
-            doors = await tolerant(
+        async with heartbeating():
+            doors = await reading_or_finding(
                 lambda: self._doors(node, given.probe), node.name, "node_unreachable_ssh"
             )
             if isinstance(doors, Finding):
@@ -99,7 +99,7 @@ class LoadBalancers(LoadBalancerPort):
     @activity.defn
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Leave the host pointing at the cluster."""
-        async with pulse():
+        async with heartbeating():
             return await self._driver(given.load_balancer).redirect(given)
 
     @activity.defn
@@ -109,7 +109,7 @@ class LoadBalancers(LoadBalancerPort):
         probe = _probe(given.load_balancer, action.protocol)
         cluster_of = {node.name: c.name for c in given.clusters for node in c.nodes}
         deadline = datetime.now(UTC) + PROVEN_WITHIN
-        async with pulse():
+        async with heartbeating():
             while True:
                 landing = await self._probes.landing(probe, given.clusters)
                 node = landing.node
@@ -129,7 +129,7 @@ class LoadBalancers(LoadBalancerPort):
                 raise OutcomeUnknown(_nowhere(probe.protocol, landing))
             return landing.node
 
-        return await tolerant(look, given.action.host, "probe_unreachable")
+        return await reading_or_finding(look, given.action.host, "probe_unreachable")
 
     async def _doors(self, node: Node, probe: Probe) -> list[Door]:
         return [
@@ -141,7 +141,7 @@ class LoadBalancers(LoadBalancerPort):
         """Say why no door lets us in; None where one does."""
         failures = []
         try:
-            async with asyncio.timeout(GIVE_UP_AFTER):
+            async with asyncio.timeout(READING_TIMEOUT):
                 for door in doors:
                     try:
                         await self._logins.list_root(door)
@@ -150,7 +150,7 @@ class LoadBalancers(LoadBalancerPort):
                     else:
                         return None
         except TimeoutError:
-            failures.append(f"no answer within {GIVE_UP_AFTER:.0f} s")
+            failures.append(f"no answer within {READING_TIMEOUT:.0f} s")
         return "; ".join(failures)
 
     def _driver(self, balancer: LoadBalancer) -> Balancer:

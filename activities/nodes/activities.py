@@ -8,17 +8,17 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.ledger.ledger import EVERYTHING, Ledger, Task
+from activities.ledger.ledger import ALL_SERVICES, Ledger, LedgerCommand
 from activities.nodes import linux
 from activities.nodes.desired_state import DesiredStates
 from activities.nodes.ensure import Effects
 from activities.nodes.observe import Observer
-from activities.nodes.reachability import require_silence
+from activities.nodes.reachability import require_unreachable
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause, pulse
+from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.preview_text import twice
 from activities.securetransport import scripts as securetransport
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Command, Shell
 from workflows.errors import NotReady
@@ -53,7 +53,7 @@ BELOW_TRANSACTION_MANAGER = (*PROTOCOL_SERVERS, Service.MONITOR)
 class SshNodes(NodesPort):
     """SecureTransport machines that run Linux, over SSH."""
 
-    def __init__(self, shell: Shell, admin: Admin) -> None:
+    def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._shell = shell
         self._status = ServiceStatusReader(shell)
         self._effects = Effects(Ledger(shell), self._status)
@@ -62,22 +62,22 @@ class SshNodes(NodesPort):
     @activity.defn
     async def observe_node(self, given: SessionInput[ObserveNode]) -> NodeReading:
         """Read everything; what cannot be read is reported in the reading, never raised."""
-        async with pulse():
+        async with heartbeating():
             return await self._observer.read(given)
 
     @activity.defn
     async def stop_monitor(self, given: NodeInput[StopMonitor]) -> Report:
         """Leave the Monitor stopped."""
         desired = self._desired(given, given.timing.stop_margin).stopped(Service.MONITOR)
-        async with pulse():
-            return await self._effects.ensure(given, _task(given), desired)
+        async with heartbeating():
+            return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
     async def start_monitor(self, given: NodeInput[StartMonitor]) -> Report:
         """Leave the Monitor running."""
         desired = self._desired(given, given.timing.stop_margin).running(Service.MONITOR)
-        async with pulse():
-            return await self._effects.ensure(given, _task(given), desired)
+        async with heartbeating():
+            return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
     async def stop_gracefully(self, given: NodeInput[StopGracefully]) -> Report:
@@ -87,8 +87,8 @@ class SshNodes(NodesPort):
             consequence = f"{given.action.protocol} was left up"
             await self._require_down(given.node, (Service.MONITOR,), consequence)
 
-        async with pulse():
-            return await self._effects.stop_gracefully(given, _task(given), monitor_down)
+        async with heartbeating():
+            return await self._effects.stop_gracefully(given, _ledger_command(given), monitor_down)
 
     @activity.defn
     async def start_protocol_server(self, given: NodeInput[StartProtocolServer]) -> Report:
@@ -99,10 +99,10 @@ class SshNodes(NodesPort):
     async def verify_stopped(self, given: NodeInput[VerifyStopped]) -> Report:
         """Verify every protocol server and the Monitor down; NotReady naming what runs."""
         node = given.node
-        async with pulse():
+        async with heartbeating():
             await self._require_ready_for_manager_stop(node)
             # Twice: a Monitor that was started meanwhile restarts what it finds down.
-            await pause(given.timing.reading_interval)
+            await sleep(given.timing.reading_interval)
             await self._require_ready_for_manager_stop(node)
         message = f"every protocol server and the Monitor of {node.name} are down"
         return seen(given.action, message, datetime.now(UTC))
@@ -111,10 +111,10 @@ class SshNodes(NodesPort):
     async def verify_serving(self, given: NodeInput[VerifyServing]) -> Report:
         """Verify twice that all that clients need runs; NotReady naming what does not."""
         node = given.node
-        async with pulse():
+        async with heartbeating():
             await self._require_serving(node)
             # Twice: a late stop or a crash may take a service down again.
-            await pause(given.timing.reading_interval)
+            await sleep(given.timing.reading_interval)
             await self._require_serving(node)
         message = f"{node.name} serves: {', '.join(securetransport.serving(node))}"
         return seen(given.action, message, datetime.now(UTC))
@@ -122,28 +122,30 @@ class SshNodes(NodesPort):
     @activity.defn
     async def verify_unreachable(self, given: NodeInput[VerifyUnreachable]) -> Report:
         """Verify that SSH, admin API and every port are silent; NotReady naming what answers."""
-        async with pulse():
-            message = await require_silence(self._shell, given.node)
+        async with heartbeating():
+            message = await require_unreachable(self._shell, given.node)
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def stop_transaction_manager(self, given: NodeInput[StopTransactionManager]) -> Report:
         """Leave it stopped, gracefully; NotReady while a protocol server or Monitor runs."""
 
-        async def all_below_down() -> None:
+        async def nothing_below_runs() -> None:
             await self._require_ready_for_manager_stop(given.node)
 
-        async with pulse():
-            return await self._effects.stop_gracefully(given, _task(given), all_below_down)
+        async with heartbeating():
+            return await self._effects.stop_gracefully(
+                given, _ledger_command(given), nothing_below_runs
+            )
 
     @activity.defn
     async def find_orphaned_files(self, given: StorageInput[FindOrphanedFiles]) -> Report:
         """Report files of transfers that have ended as findings that warn (section 5)."""
         node, storage = given.node, given.storage
-        async with pulse():
+        async with heartbeating():
             first = await self._status.orphans(node, storage)
             # The target's own unfinished files may be synced to here: those still change.
-            await pause(given.timing.reading_interval)
+            await sleep(given.timing.reading_interval)
             orphaned = first & await self._status.orphans(node, storage)
         findings = tuple(_orphan(node, path) for path, _ in sorted(orphaned))
         message = f"{len(orphaned) or 'no'} orphaned files on {storage}, as {node.name} sees it"
@@ -158,15 +160,15 @@ class SshNodes(NodesPort):
     async def stop_remaining(self, given: NodeInput[StopRemaining]) -> Report:
         """Leave nothing of SecureTransport running; verified by PID files and ports."""
         desired = self._desired(given, given.timing.stop_margin).nothing_running()
-        async with pulse():
-            return await self._effects.ensure(given, _task(given), desired)
+        async with heartbeating():
+            return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
     async def start_all(self, given: NodeInput[StartAll]) -> Report:
         """Leave the node started, admin answering."""
         desired = self._desired(given, given.timing.start_timeout).all_running()
-        async with pulse():
-            return await self._effects.start(given, _task(given), desired)
+        async with heartbeating():
+            return await self._effects.start(given, _ledger_command(given), desired)
 
     def preview(self, given: NodeInput[Any]) -> Iterator[str]:
         """Yield the commands that an action runs, in sequence."""
@@ -192,8 +194,8 @@ class SshNodes(NodesPort):
         service: Service,
     ) -> Report:
         desired = self._desired(given, given.timing.start_timeout).running(service)
-        async with pulse():
-            return await self._effects.start(given, _task(given), desired)
+        async with heartbeating():
+            return await self._effects.start(given, _ledger_command(given), desired)
 
     async def _require_ready_for_manager_stop(self, node: Node) -> None:
         consequence = "the Transaction Manager was left up"
@@ -252,18 +254,18 @@ def _service(action: Change) -> Service:
             return Service.MONITOR
 
 
-def _task(given: NodeInput[Any]) -> Task:
+def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
     """Return an action as the node's ledger records it."""
     action, margin = given.action, given.timing.stop_margin
     graceful = isinstance(action, GracefulStop)
     # What stops or starts everything waits for the pending stops of every service.
     everything = isinstance(action, StopRemaining | StartAll)
-    return Task(
+    return LedgerCommand(
         operation=given.operation.id,
-        service=EVERYTHING if everything else _service(action),
+        service=ALL_SERVICES if everything else _service(action),
         command=_command(given.node, action),
-        within=action.grace + margin if graceful else margin,
-        lands="late" if graceful else "exit",
+        timeout=action.grace + margin if graceful else margin,
+        completes_on="deadline" if graceful else "exit",
     )
 
 
@@ -275,7 +277,7 @@ def _status_commands(node: Node, services: Iterable[Service]) -> Iterator[str]:
 
 def _require_known(node: Node, states: Mapping[Service, ObservedState]) -> None:
     for service, observed in states.items():
-        observed.known(f"{node.name}: {service}")
+        observed.require_known(f"{node.name}: {service}")
 
 
 def _orphan(node: Node, path: str) -> Finding:

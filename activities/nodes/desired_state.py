@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause
+from activities.runtime.heartbeat import sleep
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError
@@ -49,7 +49,7 @@ class DesiredState:
         while (mismatch := await self.mismatch()) is not None:
             if clock() >= deadline:
                 return mismatch
-            await pause(POLL_INTERVAL)
+            await sleep(POLL_INTERVAL)
         return None
 
 

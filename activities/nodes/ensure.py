@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from activities.ledger.ledger import Ledger, Record, Task, succeeded
+from activities.ledger.ledger import Ledger, LedgerCommand, LedgerRecord, succeeded
 from activities.nodes.desired_state import POLL_INTERVAL, DesiredState, DesiredStates
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause
+from activities.runtime.heartbeat import sleep
 from activities.runtime.tracing import effect
 from activities.securetransport import scripts as securetransport
 from workflows.errors import CommandFailed, OutcomeUnknown
@@ -38,63 +38,65 @@ class Effects:
         # Starts on one node take turns: each also starts the Monitor, and records whether it ran.
         self._starts: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def ensure(self, given: Input, task: Task, desired: DesiredState) -> Report:
+    async def ensure(self, given: Input, command: LedgerCommand, desired: DesiredState) -> Report:
         """Run a command that completes when it ends; verify that the desired state holds."""
         node = given.node
-        if (await self._ledger.look(node, task)).claim is None:
+        if (await self._ledger.read(node, command)).claim is None:
             if await desired.mismatch() is None:
                 return unchanged(given.action, desired.already_message, datetime.now(UTC))
             with effect(given, str(given.action)):
-                await self._ledger.claim(node, task)
-        record = await self._ledger.ended(node, task)
+                await self._ledger.claim(node, command)
+        record = await self._ledger.wait_ended(node, command)
         if not record.lost:
             succeeded(record, node.name)
         await _verify(node, record, desired)
         return changed(given.action, desired.done_message, record.at)
 
-    async def start(self, given: Input, task: Task, desired: DesiredState) -> Report:
+    async def start(self, given: Input, command: LedgerCommand, desired: DesiredState) -> Report:
         """Start something after every pending stop of it has completed; verify that it stays up."""
         node = given.node
         async with self._starts[node.name]:
-            started = (await self._ledger.look(node, task)).claim is not None
-            if not started and not await self._claim_start(given, task, desired):
-                await self._verify_stable(given, task, desired)
+            started = (await self._ledger.read(node, command)).claim is not None
+            if not started and not await self._claim_start(given, command, desired):
+                await self._verify_stable(given, command, desired)
                 return unchanged(given.action, desired.already_message, datetime.now(UTC))
-            record = await self._retry_refused_start(given, task, desired)
+            record = await self._retry_refused_start(given, command, desired)
             await _verify(node, record, desired)
-            await self._verify_stable(given, task, desired)
-            monitor = await self._stop_started_monitor(given, task)
+            await self._verify_stable(given, command, desired)
+            monitor = await self._stop_started_monitor(given, command)
         return changed(given.action, desired.done_message + monitor, record.at)
 
-    async def stop_gracefully(self, given: Input, task: Task, guard: Guard) -> Report:
+    async def stop_gracefully(self, given: Input, command: LedgerCommand, guard: Guard) -> Report:
         """Stop a service gracefully and wait until that has completed (sections 4 and 5).
 
         *guard* raises where the stop is not allowed; it is called only before the stop is claimed.
         """
-        node, service = given.node, Service(task.service)
-        if (await self._ledger.look(node, task)).claim is None:
+        node, service = given.node, Service(command.service)
+        if (await self._ledger.read(node, command)).claim is None:
             if (await self._status.state(node, service)).down:
                 message = f"{service} was stopped already on {node.name}"
                 return unchanged(given.action, message, datetime.now(UTC))
             await guard()
             with effect(given, str(given.action)):
-                await self._ledger.claim(node, task)
-        record = await self._wait_completed(given, task, service)
+                await self._ledger.claim(node, command)
+        record = await self._wait_completed(given, command, service)
         return changed(given.action, f"{service} stopped gracefully on {node.name}", record.at)
 
-    async def _wait_completed(self, given: Input, task: Task, service: Service) -> Record:
+    async def _wait_completed(
+        self, given: Input, command: LedgerCommand, service: Service
+    ) -> LedgerRecord:
         """Wait until the service reads down twice; exit status 0 alone proves nothing."""
         node, downs = given.node, 0
         while True:
-            record = await self._ledger.look(node, task)
+            record = await self._ledger.read(node, command)
             if record.claim is None:
-                raise OutcomeUnknown(f"{node.name}: the ledger has no claim of {task.operation}")
+                raise OutcomeUnknown(f"{node.name}: the ledger has no claim of {command.operation}")
             if record.status not in (None, 0):
                 succeeded(record, node.name)
             observed = await self._status.state(node, service)
             downs = downs + 1 if observed.down else 0
             if downs > 1 and (record.overdue or not record.living):
-                await self._ledger.settle(node, task)
+                await self._ledger.settle(node, command)
                 return record
             if record.overdue and not downs:
                 if record.lost:
@@ -104,77 +106,85 @@ class Effects:
                     f"{node.name}: {service} is still {observed.state} ({observed.text}), "
                     "past its timeout and margin"
                 )
-            await pause(min(POLL_INTERVAL, given.timing.reading_interval))
+            await sleep(min(POLL_INTERVAL, given.timing.reading_interval))
 
-    async def _claim_start(self, given: Input, task: Task, desired: DesiredState) -> bool:
+    async def _claim_start(
+        self, given: Input, command: LedgerCommand, desired: DesiredState
+    ) -> bool:
         """Claim a start unless it is needless; a pending stop may turn out to change nothing."""
         node = given.node
 
         async def needless() -> bool:
-            return await self._runs(node, task, desired)
+            return await self._runs(node, command, desired)
 
         if await needless():
             return False
-        noted = await self._note_monitor(node, task)
+        noted = await self._note_monitor(node, command)
         with effect(given, str(given.action)):
             return await self._ledger.claim(node, noted, needless)
 
-    async def _runs(self, node: Node, task: Task, desired: DesiredState) -> bool:
+    async def _runs(self, node: Node, command: LedgerCommand, desired: DesiredState) -> bool:
         """Whether it runs, and no pending stop is about to end that."""
-        busy = (await self._ledger.look(node, task)).busy
+        busy = (await self._ledger.read(node, command)).busy
         return busy is None and await desired.mismatch() is None
 
-    async def _note_monitor(self, node: Node, task: Task) -> Task:
+    async def _note_monitor(self, node: Node, command: LedgerCommand) -> LedgerCommand:
         """Note with the claim whether the Monitor runs now: a later attempt cannot read it."""
-        monitor = (await self._status.state(node, Service.MONITOR)).known(f"{node.name}: Monitor")
-        return replace(task, note=MONITOR_RAN if monitor.running else MONITOR_WAS_DOWN)
+        monitor = (await self._status.state(node, Service.MONITOR)).require_known(
+            f"{node.name}: Monitor"
+        )
+        return replace(command, note=MONITOR_RAN if monitor.running else MONITOR_WAS_DOWN)
 
-    async def _retry_refused_start(self, given: Input, task: Task, desired: DesiredState) -> Record:
+    async def _retry_refused_start(
+        self, given: Input, command: LedgerCommand, desired: DesiredState
+    ) -> LedgerRecord:
         """Run a start again until it is accepted or its timeout expires; return its record."""
         node, turn = given.node, 1
-        record = first = await self._ledger.ended(node, task)
+        record = first = await self._ledger.wait_ended(node, command)
         while record.status not in (None, 0) and await desired.mismatch() is not None:
             if record.now - first.at > desired.timeout:
                 return succeeded(record, node.name)  # raises, with what the command printed
-            await pause(START_RETRY_INTERVAL)
+            await sleep(START_RETRY_INTERVAL)
             turn += 1
             with effect(given, f"{given.action}, again"):
-                again = replace(task, operation=f"{task.operation}.again{turn}")
-                record = await self._ledger.once(node, again)
+                again = replace(command, operation=f"{command.operation}.again{turn}")
+                record = await self._ledger.run_once(node, again)
         return record
 
-    async def _verify_stable(self, given: Input, task: Task, desired: DesiredState) -> None:
+    async def _verify_stable(
+        self, given: Input, command: LedgerCommand, desired: DesiredState
+    ) -> None:
         """Verify the state again once no earlier graceful stop can end it any longer."""
         node = given.node
-        await pause(given.timing.reading_interval)
-        while (record := await self._ledger.look(node, task)).flips > record.now:
-            await pause(POLL_INTERVAL)
+        await sleep(given.timing.reading_interval)
+        while (record := await self._ledger.read(node, command)).may_change_until > record.now:
+            await sleep(POLL_INTERVAL)
         if (mismatch := await desired.mismatch()) is not None:
             raise mismatch.error(
                 f"{node.name}: {mismatch.message} although it had started: an earlier graceful "
                 "stop may have completed only now; decide `retry`"
             )
 
-    async def _stop_started_monitor(self, given: Input, started: Task) -> str:
+    async def _stop_started_monitor(self, given: Input, started: LedgerCommand) -> str:
         """Leave the Monitor as it was: every start also starts it (section 3)."""
         node = given.node
-        claim = (await self._ledger.look(node, started)).claim
+        claim = (await self._ledger.read(node, started)).claim
         if claim is None or claim.note != MONITOR_WAS_DOWN:
             return ""
-        task = Task(
+        command = LedgerCommand(
             operation=f"{given.operation.id}.monitor",
             service=Service.MONITOR,
             command=securetransport.stop_monitor(node),
-            within=given.timing.stop_margin,
+            timeout=given.timing.stop_margin,
         )
         states = DesiredStates(self._status, node, given.timing.stop_margin)
-        report = await self.ensure(given, task, states.stopped(Service.MONITOR))
+        report = await self.ensure(given, command, states.stopped(Service.MONITOR))
         if report.outcome == "unchanged":
             return ""
         return "; the Monitor, which this also started, was stopped again"
 
 
-async def _verify(node: Node, record: Record, desired: DesiredState) -> None:
+async def _verify(node: Node, record: LedgerRecord, desired: DesiredState) -> None:
     """Poll the desired state, whatever the exit status says: 0 alone proves nothing."""
     if (mismatch := await desired.wait()) is None:
         return

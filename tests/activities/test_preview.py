@@ -18,8 +18,7 @@ from activities.nodes.linux import TABLES
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.scheduling import RestScheduling
-from activities.securetransport.admin_client import Admin
-from activities.transport.secrets import Secrets
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support import estates
@@ -47,11 +46,10 @@ TM_GRACE = timedelta(seconds=30)
 @pytest.fixture
 def previews(shell: Shell) -> CommandPreviews:
     """The previews of every port that has any."""
-    admin, secrets = Admin(shell, SECRETS), Secrets(SECRETS)
+    admin = AdminClient(shell, SECRETS)
     ports = (SshNodes(shell, admin), RestScheduling(admin), DrainActivities(shell, admin))
-    return CommandPreviews(
-        (*ports, LoadBalancers(shell, admin, secrets), ReplicationLinks(secrets))
-    )
+    others = (LoadBalancers(shell, admin, SECRETS), ReplicationLinks(SECRETS))
+    return CommandPreviews((*ports, *others))
 
 
 @pytest.fixture
@@ -63,7 +61,7 @@ def node(node_maker: NodeMaker, api: Api) -> Node:
 
 def recorded(node: Node) -> list[str]:
     """The command of every claim in a node's ledger, without quotes."""
-    return [file.read_text().strip() for file in Path(node.ledger).glob("*/words")]
+    return [file.read_text().strip() for file in Path(node.ledger).glob("*/argv")]
 
 
 ALL_UP = ("monitord", "sshd", "tm")
@@ -104,7 +102,7 @@ async def test_commands_are_those_of_the_ledger(
     if kind == "stop_remaining":
         await asyncio.to_thread((pids / "tm.pid").write_text, f"{manager.pid}\n")
     reaped = asyncio.create_task(manager.wait())
-    nodes, given = SshNodes(shell, Admin(shell, SECRETS)), input_for(node, action)
+    nodes, given = SshNodes(shell, AdminClient(shell, SECRETS)), input_for(node, action)
     execute: Callable[[Any], Awaitable[Report]] = getattr(nodes, kind)
     report = await Attempt().run(execute, given)
     if manager.returncode is None:
@@ -131,7 +129,7 @@ async def test_requests_are_those_that_arrive(
     """Method, path and query, as the node's admin API receives them."""
     if not isinstance(action, actions.StopScheduling):
         api.scheduling = dict.fromkeys(api.scheduling, "Not running.")
-    scheduling, given = RestScheduling(Admin(shell, SECRETS)), input_for(node, action)
+    scheduling, given = RestScheduling(AdminClient(shell, SECRETS)), input_for(node, action)
     await Attempt().run(getattr(scheduling, action.kind), given)
     method = "GET" if isinstance(action, actions.VerifySchedulingStopped) else "POST"
     sent = [target for target in api.targets if target.startswith(method)]
@@ -162,13 +160,11 @@ async def test_waits_read_what_they_show(  # noqa: PLR0913, PLR0917 - fixtures
     shell: Shell,
 ) -> None:
     """What is read, and until when."""
-    drain, given = DrainActivities(shell, Admin(shell, SECRETS)), watching(node, action)
+    drain, given = DrainActivities(shell, AdminClient(shell, SECRETS)), watching(node, action)
     await Attempt().run(getattr(drain, action.kind), given)
     shown = [line.partition(": ") for line in drain.preview(given)]
     assert {read for _, _, read in shown if read.startswith("GET ")} == set(api.targets)
-    assert [until.endswith(end) for (until, _, _), end in zip(shown, ends, strict=True)] == [
-        True
-    ] * 2
+    assert all(until.endswith(end) for (until, _, _), end in zip(shown, ends, strict=True))
     if isinstance(action, actions.AwaitSessions):
         assert shown[0][2] == f"cat {TABLES}"
         assert all(TABLES in command for command in ssh_server.commands)
@@ -188,8 +184,8 @@ async def test_verifications_run_what_they_show(
 ) -> None:
     """Every status script by its path and the search on the shared storage, each twice."""
     Installation(node, *(("sshd", "tm") if isinstance(action, actions.VerifyServing) else ()))
-    nodes = SshNodes(shell, Admin(shell, SECRETS))
-    given = StorageInput(**dict(input_for(node, action)), storage=str(tmp_path))
+    nodes = SshNodes(shell, AdminClient(shell, SECRETS))
+    given: StorageInput[Any] = StorageInput(**dict(input_for(node, action)), storage=str(tmp_path))
     await Attempt().run(getattr(nodes, action.kind), given)
     *readings, again = nodes.preview(given)
     assert again == "and once more, 0.05 s later"

@@ -63,6 +63,6 @@ def test_a_wait_that_resumed_has_no_history() -> None:
     """The next attempt's first readings estimate nothing, however the last one's went."""
     before, after = Trend(), Trend()
     for reading in readings([10, 9, 8, 7, 6, 5, 4]):
-        told = before.add(reading.at, reading.left)
+        told = before.add(reading.at, reading.remaining)
     assert told == timedelta(seconds=20)
     assert after.add(BEGAN + timedelta(seconds=35), 3) is None
