@@ -24,12 +24,13 @@ from workflows.model.findings import Finding
 from workflows.model.observations import TemporalReading
 from workflows.ports.inputs import ActionInput
 from workflows.ports.temporal import TemporalPort
-from workflows.preflight.report import Direction, ReadinessReport, remembered
+from workflows.preflight import access
+from workflows.preflight.report import Direction, ReadinessReport, parse_report
 from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 
 T = TypeVar("T")
 
-SILENCE = "temporal_unreadable"
+SILENCE = access.temporal_unreadable
 
 COMPLETED = ("completed", "completed_with_exceptions")
 """Outcomes after which traffic is on the other side."""
@@ -82,7 +83,7 @@ class TemporalReader(TemporalPort):
         async with heartbeating():
             try:
                 async for run in self._runs(query):
-                    verdict = remembered(await self._result(run))
+                    verdict = parse_report(await self._result(run))
                     if verdict is not None and verdict.direction == direction:
                         return verdict
             except RPCError as refusal:

@@ -11,7 +11,8 @@ from temporalio.client import Client
 from activities.configuration.activities import RestConfigurations
 from activities.drain.activities import DrainActivities
 from activities.estate_files import EstateFiles
-from activities.load_balancer.activities import LoadBalancers
+from activities.load_balancer.activities import LoadBalancerActivities
+from activities.load_balancer.drivers import drivers
 from activities.nodes.activities import SshNodes
 from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
@@ -35,12 +36,13 @@ async def open_activities(
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
     admin = AdminClient(shell, secrets)
+    load_balancers = drivers(shell)
     ports = (
         EstateFiles(settings.estates, settings.records, secrets),
         SshNodes(shell, admin),
         RestScheduling(admin),
         DrainActivities(shell, admin),
-        LoadBalancers(shell, admin, secrets),
+        LoadBalancerActivities(shell, admin, secrets, load_balancers),
         ReplicationLinks(secrets),
         RestConfigurations(ServiceStatusReader(shell), admin),
         SshStorages(shell),

@@ -20,11 +20,12 @@ from workflows.model.estate import Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Member
 from workflows.ports.configuration import ClusterInput
+from workflows.preflight import access
 
 T = TypeVar("T")
 
-API = "node_unreachable_admin"
-STORAGE = "storage_unreadable"
+API = access.node_unreachable_admin
+STORAGE = access.storage_unreadable
 LOOKS_AT_QUEUE = 3
 MAINTENANCE = "maintenance"
 """Part of the names of options that say so; which there are is not documented."""

@@ -10,7 +10,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.drain.eta import Trend
-from activities.drain.session_watch import READING_FAILED, UNREACHABLE, SessionWatch
+from activities.drain.session_watch import NO_READING, READING_FAILED, SessionWatch
 from activities.nodes import linux
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
@@ -122,10 +122,10 @@ class DrainActivities(DrainPort):
                 reading_or_finding(
                     lambda: self._admin.first(node, "events", MAX_DESCRIBED_EVENTS),
                     node.name,
-                    UNREACHABLE,
+                    NO_READING,
                 ),
                 reading_or_finding(
-                    lambda: self._admin.total(node, "transfers"), node.name, UNREACHABLE
+                    lambda: self._admin.total(node, "transfers"), node.name, NO_READING
                 ),
             )
         known = None if isinstance(page, Finding) else page

@@ -16,11 +16,12 @@ from workflows.model.actions import AwaitSessions, ReadSessions
 from workflows.model.findings import Finding, Severity
 from workflows.model.results import RemainingSessions
 from workflows.ports.inputs import SessionInput
+from workflows.preflight import access
 
 READING_FAILED = (Unreachable, OutcomeUnknown, CommandFailed)
 """Errors of one reading, which the wait reports and outlasts."""
 
-UNREACHABLE = "silent"
+NO_READING = access.no_reading
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """A Date header counts whole seconds: a session that began this soon after the redirect may have
@@ -67,9 +68,9 @@ class SessionWatch:
         node, ignored = self._input.node, self._input.ignored_peers
         connections, listed = await asyncio.gather(
             reading_or_finding(
-                lambda: self._status.connections(node, ignored), node.name, UNREACHABLE
+                lambda: self._status.connections(node, ignored), node.name, NO_READING
             ),
-            reading_or_finding(lambda: self._admin.sessions(node), node.name, UNREACHABLE),
+            reading_or_finding(lambda: self._admin.sessions(node), node.name, NO_READING),
         )
         known = () if isinstance(listed, Finding) else self._counted(listed[0])
         return RemainingSessions(

@@ -282,7 +282,7 @@ def _require_known(node: Node, states: Mapping[Service, ObservedState]) -> None:
 
 def _orphan(node: Node, path: str) -> Finding:
     return Finding(
-        name="orphaned_file",
+        name="unfinished_file",
         place=node.name,
         seen=path,
         expected="no *.m_inproc once the Transaction Managers are down",

@@ -20,8 +20,9 @@ from workflows.model.findings import Finding
 from workflows.model.observations import MachineFacts, NodeReading
 from workflows.model.results import SCHEDULING, Service, State
 from workflows.ports.inputs import SessionInput
+from workflows.preflight import access
 
-SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
+SHELL, ADMIN = access.node_unreachable_ssh, access.node_unreachable_admin
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
 
 

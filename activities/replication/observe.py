@@ -13,8 +13,9 @@ from workflows.model.estate import Database
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Instance, ReplicationReading
 from workflows.ports.replication import ReplicationInput
+from workflows.preflight import access
 
-UNREACHABLE = "database_unreachable"
+UNREACHABLE = access.database_unreachable
 
 T = TypeVar("T")
 

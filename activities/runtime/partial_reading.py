@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from workflows.errors import AccessRefused, SwitchoverError, Unreachable
-from workflows.model.checks import check_of
+from workflows.model.checks import AccessCheck
 from workflows.model.findings import Finding
+from workflows.preflight import access
 
 T = TypeVar("T")
 
@@ -19,37 +20,28 @@ READING_TIMEOUT = 9.0
 async def reading_or_finding(
     reading: Callable[[], Awaitable[T]],
     place: str,
-    unreachable: str,
+    unreachable: AccessCheck,
     *,
-    unusable: str = "reading_unusable",
+    unusable: AccessCheck = access.reading_unusable,
     give_up_after: float = READING_TIMEOUT,
 ) -> T | Finding:
     """Return the reading, or the finding that says why there is none.
 
-    *unreachable* names the finding if the place does not answer, *unusable* the one if its answer
-    cannot be used. *give_up_after* is in seconds.
+    The check *unreachable* fails where the place does not answer within *give_up_after* seconds,
+    *unusable* where its answer cannot be used.
     """
     try:
         async with asyncio.timeout(give_up_after):
             return await reading()
     except TimeoutError:
-        name, seen = unreachable, f"no answer within {give_up_after:.0f} s"
-    except Unreachable as fault:
-        name, seen = unreachable, str(fault)
+        check, seen = unreachable, f"no answer within {give_up_after:.0f} s"
+    except Unreachable as failure:
+        check, seen = unreachable, str(failure)
     except AccessRefused as refusal:
-        name, seen = _REFUSED.get(unreachable, "access_refused"), str(refusal)
-    except SwitchoverError as fault:
-        name, seen = unusable, str(fault)
-    return Finding(
-        name=name,
-        place=place,
-        seen=seen.removeprefix(f"{place}: "),
-        expected="an answer",
-        advice=_ADVICE.get(
-            name, "check whether it is up, and whether the worker can reach it over the network"
-        ),
-        severity=check_of(name).severity,
-    )
+        check, seen = _REFUSED.get(unreachable, access.access_refused), str(refusal)
+    except SwitchoverError as failure:
+        check, seen = unusable, str(failure)
+    return check.unread(place, seen.removeprefix(f"{place}: "))
 
 
 def join_errors(*results: object) -> str | None:
@@ -59,14 +51,7 @@ def join_errors(*results: object) -> str | None:
 
 
 _REFUSED = {
-    "node_unreachable_ssh": "ssh_access_refused",
-    "node_unreachable_admin": "admin_access_refused",
+    access.node_unreachable_ssh: access.ssh_access_refused,
+    access.node_unreachable_admin: access.admin_access_refused,
 }
-
-_ADVICE = {
-    **dict.fromkeys(
-        ("access_refused", *_REFUSED.values()),
-        "correct the account, its key or password, or the host key",
-    ),
-    "reading_unusable": "ask the place by hand; report the answer if it is the vendor's",
-}
+"""The check that fails where a place answers, and refuses access."""

@@ -23,10 +23,11 @@ from workflows.model.findings import Finding
 from workflows.model.observations import Difference, StorageReading
 from workflows.ports.inputs import ClusterPairInput
 from workflows.ports.storage import StoragePort
+from workflows.preflight import access, storage
 
 T = TypeVar("T")
 
-UNREADABLE = "storage_unreadable"
+UNREADABLE = access.storage_unreadable
 SHORTEST_REST = timedelta(seconds=2)
 """Clocks of storages count whole seconds."""
 MOST_TOLD = 20
@@ -227,7 +228,7 @@ def _difference(
     lacking = source is None
     seen, expected = (source, target) if lacking else (target, source)
     return Difference(
-        check="storage_differs",
+        check=storage.storage_differs.name,
         place=(given.source if lacking else given.target).name,
         item=path.decode("utf-8", "backslashreplace").replace("\n", "\\n"),
         seen="missing" if seen is None else str(seen),

@@ -12,7 +12,8 @@ from typing import Any, get_args
 import pytest
 
 from activities.drain.activities import DrainActivities
-from activities.load_balancer.activities import LoadBalancers
+from activities.load_balancer.activities import LoadBalancerActivities
+from activities.load_balancer.drivers import drivers
 from activities.nodes.activities import SshNodes
 from activities.nodes.linux import TABLES
 from activities.preview import CommandPreviews
@@ -48,7 +49,10 @@ def previews(shell: Shell) -> CommandPreviews:
     """The previews of every port that has any."""
     admin = AdminClient(shell, SECRETS)
     ports = (SshNodes(shell, admin), RestScheduling(admin), DrainActivities(shell, admin))
-    others = (LoadBalancers(shell, admin, SECRETS), ReplicationLinks(SECRETS))
+    others = (
+        LoadBalancerActivities(shell, admin, SECRETS, drivers(shell)),
+        ReplicationLinks(SECRETS),
+    )
     return CommandPreviews((*ports, *others))
 
 

@@ -95,7 +95,7 @@ async def test_a_silent_place_is_a_finding(run: Run) -> None:
 async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
     """A node that only answers in part is shown as stage 0 would show it."""
     trouble = Finding(name="node_unreachable_admin", place="x", seen="a", expected="b", advice="c")
-    run.hands.readings["cluster1-edge1"] = {"error": (trouble,), "taeh": "b" * 64}
+    run.hands.readings["cluster1-edge1"] = {"findings": (trouble,), "taeh": "b" * 64}
     names = [finding.name for finding in (await reviewed(run)).findings]
     assert names == ["node_unreachable_admin", "taeh_differs"]
 
@@ -117,7 +117,7 @@ async def test_a_plan_that_cannot_be_kept_is_shown_all_the_same(run: Run) -> Non
     """A full disk of the worker keeps nobody from looking."""
     run.hands.forgetful = True
     shown = await reviewed(run)
-    assert [(f.name, f.severity) for f in shown.findings] == [("plan_not_kept", Severity.WARNS)]
+    assert [(f.name, f.severity) for f in shown.findings] == [("plan_not_saved", Severity.WARNS)]
 
 
 async def test_a_wrong_request_has_no_review(run: Run) -> None:

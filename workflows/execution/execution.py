@@ -22,10 +22,11 @@ from workflows.model.observations import Reading
 from workflows.model.progress import Failure, PendingQuestion
 from workflows.model.results import seen
 from workflows.model.stages import StageName
-from workflows.planning.interrupted_run import recognise
+from workflows.planning.interrupted_run import find_interrupted_run
 from workflows.planning.plan import Chain, Parallel, Stage, Wave
 from workflows.planning.rollback import Baseline, plan_undo
-from workflows.preflight.evaluate import blocking, objections
+from workflows.preflight.evaluate import blocking, evaluate
+from workflows.preflight.interrupted_run import findings_of
 from workflows.run.inbox import Question
 
 LOOK_AGAIN: tuple[Verb, ...] = ("retry", "roll_back", "abort")
@@ -128,16 +129,16 @@ class Execution:
         for action in stage.actions:
             self._tracker.begin(stage, action, 1)
         readings, found = await observe(self._dispatcher, stage.waves)
-        half = recognise(self._plan, readings)
+        half = find_interrupted_run(self._plan, readings)
         self._state.baseline = Baseline.of(readings, whole=bool(half.begun))
         self._state.remember(self._plan, half.begun)
-        self._state.gone = half.gone
+        self._state.gone = half.stopped_nodes
         now = workflow.now()
         for action in stage.actions:
             self._tracker.done(stage, action, seen(action, f"looked at {action.place}", now))
         standing = self._judge(
-            [reading for reading in readings if reading.place not in half.gone],
-            found + half.findings(self._plan),
+            [reading for reading in readings if reading.place not in half.stopped_nodes],
+            found + findings_of(half, self._plan),
         )
         if standing:
             raise NotReady("; ".join(map(str, standing)))
@@ -191,7 +192,7 @@ class Execution:
     ) -> tuple[Finding, ...]:
         """Post every finding; return the ones that stop the run."""
         begun = frozenset(name for name, actions in self._state.begun.items() if actions)
-        findings = objections(self._plan, readings, workflow.now(), begun, found)
+        findings = evaluate(self._plan, readings, workflow.now(), begun, found)
         self._tracker.add_findings(findings)
         accept = self._run.request.accept
         standing = blocking(findings, accept)

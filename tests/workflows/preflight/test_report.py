@@ -1,7 +1,8 @@
-"""What every check comes to, place by place."""
+"""The result of every check, place by place."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,30 +10,35 @@ import pytest
 from tests.support import clean_readings as estate
 from tests.support import estates
 from tests.support.clean_readings import NOW, PLAN
-from workflows.model.checks import BY_NAME, CHECKS, Scope
+from workflows.model.checks import Check, Heading, Scope
 from workflows.model.estate import Protocol
 from workflows.model.findings import Finding
-from workflows.model.observations import LoginReading, Reading
+from workflows.model.load_balancers.hosts_file_checks import edges_by_address
+from workflows.model.observations import LoginReading, NodeReading, Reading
 from workflows.model.results import Service, State
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.preflight.coverage import REACHABILITY_CHECKS, Coverage
-from workflows.preflight.evaluate import blocking, objections
-from workflows.preflight.groups import HEADINGS, areas
+from workflows.preflight.catalogue import CHECKS, MODULES, by_heading
+from workflows.preflight.coverage import Coverage
+from workflows.preflight.evaluate import blocking, evaluate
 from workflows.preflight.report import (
-    Changed,
     CheckResult,
     CheckStatus,
+    ReadinessDiff,
     ReadinessReport,
-    checked,
-    compared,
-    scored,
+    difference,
+    results_of,
+    score_of,
 )
-from workflows.views.readiness_markdown import verdict_details
+from workflows.views.readiness_markdown import report_details
 
 EDGE, SERVER = "cluster1-edge1", "cluster1-server1"
 NODES = tuple(node.name for node in PLAN.estate.nodes)
 SILENT = Finding(
-    name="node_unreachable_admin", place=EDGE, seen="silence", expected="an answer", advice="look"
+    name="node_unreachable_admin",
+    place=EDGE,
+    seen="no answer",
+    expected="an answer",
+    advice="check it",
 )
 
 
@@ -44,7 +50,7 @@ LOGINS = {
 
 
 def clean() -> dict[str, Reading]:
-    """Return every reading of an estate on which nothing is wrong."""
+    """Return every reading of an estate without a finding."""
     return {**estate.clean(), **LOGINS}
 
 
@@ -58,21 +64,21 @@ def rows(
 ) -> dict[str, CheckResult]:
     """Return every check of these readings by its name."""
     some = tuple(readings.values())
-    found = objections(plan, some, NOW)
-    return {one.name: one for one in checked(plan, some, found, accepted or {})}
+    found = evaluate(plan, some, NOW)
+    return {one.name: one for one in results_of(plan, some, found, accepted or {})}
 
 
 def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  # noqa: ANN401
-    """Return the verdict on these readings."""
+    """Return the report on these readings."""
     some = tuple(readings.values())
-    found = objections(PLAN, some, NOW)
-    checks = checked(PLAN, some, found, {})
+    found = evaluate(PLAN, some, NOW)
+    checks = results_of(PLAN, some, found, {})
     usual = ReadinessReport(
         estate="lab",
         source="cluster1",
         target="cluster2",
         ready=not blocking(found),
-        score=scored(checks),
+        score=score_of(checks),
         checks=checks,
         findings=found,
         at=NOW,
@@ -95,6 +101,7 @@ def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  #
         (Scope.SOURCE, ("cluster1",)),
         (Scope.TARGET, ("cluster2",)),
         (Scope.CLUSTERS, ("cluster1", "cluster2")),
+        (Scope.MARKED_CLUSTERS, ()),
         (Scope.LINKS, ("cluster1_to_cluster2", "cluster2_to_cluster1")),
         (Scope.PUBLISHERS, ("database1", "database2")),
         (Scope.SUBSCRIBERS, ("database2", "database1")),
@@ -105,20 +112,20 @@ def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  #
     ],
 )
 def test_every_scope_has_its_places(scope: Scope, places: tuple[str, ...]) -> None:
-    """A check looks where the list of checks says, and nowhere else."""
+    """A check is made where its scope says, and nowhere else."""
     coverage = Coverage(PLAN, clean().values())
-    for check in (c for c in CHECKS if c.scope is scope and c.name != "storage_delay_exceeded"):
+    for check in (c for c in CHECKS if c.scope is scope):
         assert coverage.places(check) == places, check.name
 
 
 def test_no_scope_is_forgotten() -> None:
-    """The table above knows all of them."""
+    """The table above has all of them."""
     [mark] = test_every_scope_has_its_places.pytestmark  # type: ignore[attr-defined] # pytest's
     assert {scope for scope, _ in mark.args[1]} == set(Scope)
 
 
 def test_the_delay_of_a_storage_is_measured_where_a_marker_may_be_written() -> None:
-    """Elsewhere the check is not made, and does not claim to hold."""
+    """Elsewhere the check is not made, and does not count as passed."""
     written = estates.written()
     written["clusters"][1]["storage_markers"] = "markers"
     written["load_balancer"]["hosts"][0]["configuration"] = "/etc/haproxy/haproxy.cfg"
@@ -128,23 +135,23 @@ def test_the_delay_of_a_storage_is_measured_where_a_marker_may_be_written() -> N
     assert rows(clean(), plan)["sticky_entries"].places == {"loadbalancer1": CheckStatus.PASSED}
 
 
-def test_on_a_clean_estate_every_check_holds() -> None:
+def test_on_a_clean_estate_every_check_passes() -> None:
     """And those that are not made here are not counted."""
     checks = tuple(rows(clean()).values())
     assert {one.worst for one in checks} == {CheckStatus.PASSED}
-    score = scored(checks)
-    assert (score.checks, score.hold, score.unknown) == (len(CHECKS) - 4, len(CHECKS) - 4, 0)
+    score = score_of(checks)
+    assert (score.checks, score.passed, score.unknown) == (len(CHECKS) - 4, len(CHECKS) - 4, 0)
 
 
 def test_a_failing_check_fails_at_its_place_alone() -> None:
-    """Every other place holds."""
+    """It passes at every other place."""
     one = rows(changed(EDGE, services={Service.SSH: State.STOPPED}))["protocol_server_not_running"]
     assert one.places == dict.fromkeys(NODES, CheckStatus.PASSED) | {EDGE: CheckStatus.FAILED}
     assert one.worst is CheckStatus.FAILED
 
 
 def test_an_accepted_finding_is_shown_as_such() -> None:
-    """Where it may be accepted; what would break the promise fails all the same."""
+    """A finding that may not be accepted fails all the same."""
     sessions = changed("cluster2-edge2", sessions=2)
     one = rows(sessions, accepted={"target_has_sessions": "ours"})["target_has_sessions"]
     assert one.places["cluster2-edge2"] is CheckStatus.ACCEPTED
@@ -154,7 +161,7 @@ def test_an_accepted_finding_is_shown_as_such() -> None:
 
 
 def test_a_severity_of_the_estate_comes_with_its_reason() -> None:
-    """Whoever reads the verdict sees that it is another one here, and why."""
+    """The report shows that it differs on this estate, and why."""
     adjusted = {"monitor_not_running": {"severity": "blocks", "reason": "audit wants it"}}
     plan = plan_switchover(estates.estate(checks=adjusted), estates.request())
     one = rows(clean(), plan)["monitor_not_running"]
@@ -163,7 +170,7 @@ def test_a_severity_of_the_estate_comes_with_its_reason() -> None:
 
 
 def test_what_could_not_be_read_is_unknown() -> None:
-    """A place in trouble is no place where checks hold, save those that the trouble is about."""
+    """Only the access checks without a finding pass at a place that was read in part."""
     checks = rows(changed(EDGE, findings=(SILENT,)))
     assert checks["node_unreachable_admin"].places[EDGE] is CheckStatus.FAILED
     assert checks["node_unreachable_ssh"].places[EDGE] is CheckStatus.PASSED
@@ -171,12 +178,12 @@ def test_what_could_not_be_read_is_unknown() -> None:
     assert checks["version_differs"].places["cluster1-edge2"] is CheckStatus.PASSED
     assert checks["source_not_active"].places == {"cluster1": CheckStatus.UNKNOWN}
     assert checks["target_edge_login_fails"].worst is CheckStatus.PASSED
-    score = scored(checks.values())
+    score = score_of(checks.values())
     assert score.unknown == len([c for c in checks.values() if c.worst is CheckStatus.UNKNOWN]) > 10
 
 
 def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
-    """Not even how the place is reached is known then."""
+    """The access checks are unknown, too."""
     readings = clean()
     del readings["loadbalancer1"]
     checks = rows(readings)
@@ -186,38 +193,65 @@ def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
 
 
 def test_a_finding_elsewhere_is_not_lost() -> None:
-    """A place that a check does not look at appears where something was found there."""
+    """A place where a check is not made is shown if there is a finding."""
     odd = SILENT.model_copy(update={"name": "configuration_unreadable", "place": SERVER})
     checks = rows(changed("configuration", findings=(odd,)))
     assert checks["configuration_unreadable"].places[SERVER] is CheckStatus.FAILED
     assert checks["options_differ"].places[SERVER] is CheckStatus.PASSED
 
 
-def test_what_changed_is_told_by_name_and_place() -> None:
-    """Other words about the same thing are no news."""
+def test_changes_are_found_by_name_and_place() -> None:
+    """Another text about the same thing is no change."""
     before = verdict(changed("cluster2-edge2", sessions=2))
     after = verdict(changed("cluster2-edge2", sessions=3))
-    assert compared(after.findings, before) == Changed(since=NOW)
-    clean_again = compared(verdict(clean()).findings, before)
-    assert [(m.name, m.place) for m in clean_again.gone] == [
+    assert difference(after.findings, before) == ReadinessDiff(since=NOW)
+    clean_again = difference(verdict(clean()).findings, before)
+    assert [(m.name, m.place) for m in clean_again.resolved] == [
         ("target_has_sessions", "cluster2-edge2")
     ]
-    assert compared(before.findings, verdict(clean())).new == clean_again.gone
-    assert compared(before.findings, None) == Changed()
+    assert difference(before.findings, verdict(clean())).new == clean_again.resolved
+    assert difference(before.findings, None) == ReadinessDiff()
 
 
-def test_every_check_stands_under_a_heading() -> None:
-    """None is lost between two of them."""
-    assert [check for _, some in areas() for check in some] == list(CHECKS)
-    assert [heading for heading, _ in areas()] == list(HEADINGS.values())
-    assert {*HEADINGS, *REACHABILITY_CHECKS} <= set(BY_NAME)
+def test_every_check_is_listed_under_a_heading() -> None:
+    """The list is complete, and no heading is empty."""
+    assert [check for _, some in by_heading() for check in some] == list(CHECKS)
+    assert [heading for heading, some in by_heading() if some] == list(Heading)
+
+
+def test_a_check_and_its_object_have_the_same_name() -> None:
+    """So a renamed check is renamed everywhere, and none hides another one."""
+    objects = [pair for module in MODULES for pair in vars(module).items()]
+    found = [(name, one) for name, one in objects if isinstance(one, Check)]
+    assert [name for name, one in found if name != one.name] == []
+    assert len(found) == len(CHECKS)
+
+
+def test_a_drivers_check_is_made_only_where_the_driver_is_used() -> None:
+    """On an estate with another driver it does not count as passed."""
+    coverage = Coverage(PLAN, clean().values())
+    used = replace(edges_by_address, scope=Scope.HOSTS, driver=type(PLAN.estate.load_balancer))
+    assert coverage.places(used) == ("loadbalancer1",)
+    assert coverage.places(replace(used, driver=NodeReading)) == ()
+
+
+def test_a_finding_that_a_driver_makes_hides_nothing() -> None:
+    """Only a finding of an access check means that a part of the place was not read."""
+    found = edges_by_address.finding("loadbalancer1", seen="a", expected="b", advice="c")
+    checks = rows(changed("loadbalancer1", findings=(found,)))
+    assert checks["edges_by_address"].places == {"loadbalancer1": CheckStatus.FAILED}
+    assert checks["load_balancer_unreachable"].worst is CheckStatus.PASSED
+    assert checks["traffic_not_on_source"].places == {"loadbalancer1": CheckStatus.PASSED}
+    foreign = found.model_copy(update={"name": "sun_is_up"})
+    checks = rows(changed("loadbalancer1", findings=(foreign,)))
+    assert checks["traffic_not_on_source"].places == {"loadbalancer1": CheckStatus.UNKNOWN}
 
 
 def test_the_web_ui_shows_findings_and_checks() -> None:
-    """As Markdown, in which nothing that a place said is more than words."""
+    """As Markdown, in which the text of a place is never markup."""
     readings = changed("cluster2-edge1", version="<b>5.4</b>|x")
-    text = verdict_details(verdict(readings, ready=False))
+    text = report_details(verdict(readings, ready=False))
     assert "not ready" in text
     assert "| blocks | cluster2\\-edge1 | `version_differs` | \\<b\\>5.4\\</b\\>\\|x |" in text
-    assert "| ✖ | Version and update level are the same everywhere | ✖ cluster2\\-edge1 |" in text
-    assert all(f"**{heading}**" in text for heading in HEADINGS.values())
+    assert "| ✖ | Version and update level are equal everywhere | ✖ cluster2\\-edge1 |" in text
+    assert all(f"**{heading}**" in text for heading in Heading)
