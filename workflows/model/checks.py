@@ -55,7 +55,7 @@ class Scope(StrEnum):
     """Any place; shown only where the check fails."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Check:
     """One thing that must hold before traffic is moved.
 
@@ -67,8 +67,8 @@ class Check:
     """The name of its finding, and of the Python object."""
     title: str
     """What holds, as a sentence."""
-    heading: Heading
     scope: Scope
+    heading: Heading
     severity: Severity = Severity.BLOCKS
     until: StageName | None = None
     """The stage whose work ends it; None where it must hold all the way."""
@@ -89,7 +89,7 @@ class Check:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class AccessCheck(Check):
     """A place can be read; where this fails, a part of the place's reading is missing."""
 

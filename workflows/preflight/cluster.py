@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from workflows.model.checks import Heading, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import ClusterReading
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, check, duration, listed
+from workflows.preflight.context import CheckContext, declare, duration, listed
+
+check = partial(declare, heading=Heading.SERVICES)
 
 
 @check(
     "No event has been queued for long",
-    Heading.SERVICES,
     Scope.SOURCE_SERVER,
     severity=Severity.WARNS,
     until=StageName.REDIRECT_TRAFFIC,
@@ -34,7 +36,6 @@ def events_stuck(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "No unfinished file is on the storage",
-    Heading.SERVICES,
     Scope.FIRST_SERVERS,
     severity=Severity.WARNS,
     until=StageName.REDIRECT_TRAFFIC,
@@ -51,12 +52,7 @@ def orphaned_files(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "No cluster is under maintenance",
-    Heading.SERVICES,
-    Scope.FIRST_SERVERS,
-    until=StageName.REDIRECT_TRAFFIC,
-)
+@check("No cluster is under maintenance", Scope.FIRST_SERVERS, until=StageName.REDIRECT_TRAFFIC)
 def maintenance_mode(context: CheckContext) -> Iterator[Finding]:
     """No administrator works on either cluster."""
     for reading in context.each(ClusterReading):

@@ -37,10 +37,10 @@ class EvaluatedCheck(Check):
     evaluate: Evaluate
 
 
-def check(  # noqa: PLR0913 - the fields of a check
+def declare(  # noqa: PLR0913 - the fields of a check
     title: str,
-    heading: Heading,
     scope: Scope,
+    heading: Heading,
     *,
     severity: Severity = Severity.BLOCKS,
     until: StageName | None = None,
@@ -48,7 +48,7 @@ def check(  # noqa: PLR0913 - the fields of a check
 ) -> Callable[[Evaluate], EvaluatedCheck]:
     """Make a check of the function that evaluates it; the function's name is the check's."""
 
-    def declare(evaluate: Evaluate) -> EvaluatedCheck:
+    def made(evaluate: Evaluate) -> EvaluatedCheck:
         return EvaluatedCheck(
             name=evaluate.__name__,
             title=title,
@@ -60,7 +60,7 @@ def check(  # noqa: PLR0913 - the fields of a check
             evaluate=evaluate,
         )
 
-    return declare
+    return made
 
 
 def outliers(values: Mapping[str, H]) -> Iterator[tuple[str, H, H]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from workflows.model.checks import Heading, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
-from workflows.preflight.context import MEBIBYTE, CheckContext, check, listed
+from workflows.preflight.context import MEBIBYTE, CheckContext, declare, listed
+
+check = partial(declare, heading=Heading.MACHINE)
 
 
-@check("Commands run as SecureTransport's own user", Heading.MACHINE, Scope.NODES, acceptable=True)
+@check("Commands run as SecureTransport's own user", Scope.NODES, acceptable=True)
 def ssh_user_not_owner(context: CheckContext) -> Iterator[Finding]:
     """Files that a script writes would otherwise change their owner (section 3)."""
     for node, facts in context.machines:
@@ -23,7 +26,7 @@ def ssh_user_not_owner(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("FILEDRIVEHOME and its bin directory exist", Heading.MACHINE, Scope.NODES)
+@check("FILEDRIVEHOME and its bin directory exist", Scope.NODES)
 def installation_missing(context: CheckContext) -> Iterator[Finding]:
     """SecureTransport is installed where the estate says."""
     for node, facts in context.machines:
@@ -36,7 +39,7 @@ def installation_missing(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Every script that is needed exists and is executable", Heading.MACHINE, Scope.NODES)
+@check("Every script that is needed exists and is executable", Scope.NODES)
 def script_missing(context: CheckContext) -> Iterator[Finding]:
     """No later stage finds a script missing."""
     for node, facts in context.machines:
@@ -49,7 +52,7 @@ def script_missing(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("The ledger can be written", Heading.MACHINE, Scope.NODES)
+@check("The ledger can be written", Scope.NODES)
 def ledger_not_writable(context: CheckContext) -> Iterator[Finding]:
     """Every command that a node is sent is recorded in its ledger."""
     for node, facts in context.machines:
@@ -62,7 +65,7 @@ def ledger_not_writable(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("The ledger's disk has free space", Heading.MACHINE, Scope.NODES, acceptable=True)
+@check("The ledger's disk has free space", Scope.NODES, acceptable=True)
 def ledger_disk_low(context: CheckContext) -> Iterator[Finding]:
     """A full disk would stop the run in the middle of a stage."""
     least = context.estate.limits.ledger_free
@@ -76,7 +79,7 @@ def ledger_disk_low(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Processes outlive the SSH session that started them", Heading.MACHINE, Scope.NODES)
+@check("Processes outlive the SSH session that started them", Scope.NODES)
 def kills_user_processes(context: CheckContext) -> Iterator[Finding]:
     """A command continues after the worker's session has ended."""
     for node, facts in context.machines:
@@ -93,7 +96,7 @@ def kills_user_processes(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("The clocks agree", Heading.MACHINE, Scope.NODES, severity=Severity.WARNS)
+@check("The clocks agree", Scope.NODES, severity=Severity.WARNS)
 def clock_out_of_step(context: CheckContext) -> Iterator[Finding]:
     """The nodes' times can be compared with the worker's."""
     limit = context.estate.limits.clock
@@ -108,9 +111,7 @@ def clock_out_of_step(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "No graceful stop is pending", Heading.MACHINE, Scope.NODES, until=StageName.REDIRECT_TRAFFIC
-)
+@check("No graceful stop is pending", Scope.NODES, until=StageName.REDIRECT_TRAFFIC)
 def graceful_stop_pending(context: CheckContext) -> Iterator[Finding]:
     """A requested graceful stop cannot be withdrawn, and completes at any time (section 4)."""
     for node, facts in context.machines:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 
-from workflows.model.checks import Check, Heading, Scope
+from workflows.model.checks import Heading, Scope
 from workflows.model.estate import Kind, Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Member, ParityReading
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, check, listed, outliers
+from workflows.preflight.context import CheckContext, EvaluatedCheck, declare, listed, outliers
+
+check = partial(declare, heading=Heading.EQUALITY)
 
 
-@check("Version and update level are equal everywhere", Heading.EQUALITY, Scope.NODES)
+@check("Version and update level are equal everywhere", Scope.NODES)
 def version_differs(context: CheckContext) -> Iterator[Finding]:
     """Both clusters run the same version and update level."""
     versions = {n.name: r.version for n, r in context.nodes if r.version is not None}
@@ -26,7 +29,7 @@ def version_differs(context: CheckContext) -> Iterator[Finding]:
         )
 
 
-@check("The operating systems are of one type", Heading.EQUALITY, Scope.NODES)
+@check("The operating systems are of one type", Scope.NODES)
 def operating_system_differs(context: CheckContext) -> Iterator[Finding]:
     """The vendor's procedure needs one operating system type."""
     systems = {n.name: r.system for n, r in context.nodes if r.system is not None}
@@ -39,7 +42,7 @@ def operating_system_differs(context: CheckContext) -> Iterator[Finding]:
         )
 
 
-@check("The databases are of one type", Heading.EQUALITY, Scope.NODES)
+@check("The databases are of one type", Scope.NODES)
 def database_type_differs(context: CheckContext) -> Iterator[Finding]:
     """The vendor's procedure needs one database type."""
     databases = {
@@ -56,7 +59,7 @@ def database_type_differs(context: CheckContext) -> Iterator[Finding]:
         )
 
 
-@check("FILEDRIVEHOME is equal everywhere", Heading.EQUALITY, Scope.NODES, acceptable=True)
+@check("FILEDRIVEHOME is equal everywhere", Scope.NODES, acceptable=True)
 def installation_path_differs(context: CheckContext) -> Iterator[Finding]:
     """SecureTransport is installed in the same directory everywhere.
 
@@ -74,7 +77,7 @@ def installation_path_differs(context: CheckContext) -> Iterator[Finding]:
         )
 
 
-@check("The taeh file is equal", Heading.EQUALITY, Scope.NODES)
+@check("The taeh file is equal", Scope.NODES)
 def taeh_differs(context: CheckContext) -> Iterator[Finding]:
     """All nodes share one ``taeh`` file; or all of a kind, where the estate says so."""
     groups: dict[str, dict[str, str]] = defaultdict(dict)
@@ -93,13 +96,7 @@ def taeh_differs(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Files under conf are equal",
-    Heading.EQUALITY,
-    Scope.NODES,
-    until=StageName.REDIRECT_TRAFFIC,
-    acceptable=True,
-)
+@check("Files under conf are equal", Scope.NODES, until=StageName.REDIRECT_TRAFFIC, acceptable=True)
 def conf_differs(context: CheckContext) -> Iterator[Finding]:
     """Files under ``conf``, which no replication carries, are equal on nodes of a kind."""
     for kind in Kind:
@@ -118,113 +115,55 @@ def conf_differs(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "System options are equal",
-    Heading.EQUALITY,
-    Scope.NODES,
-    until=StageName.REDIRECT_TRAFFIC,
-    acceptable=True,
+def _compared(
+    name: str, title: str, scope: Scope = Scope.TARGET, *, acceptable: bool = False
+) -> EvaluatedCheck:
+    """Return the check of one list of both configurations, compared by name and number."""
+
+    def evaluate(context: CheckContext) -> Iterator[Finding]:
+        for reading in context.each(ParityReading):
+            places: dict[str, list[str]] = defaultdict(list)
+            for one in reading.differences:
+                if one.check == name:
+                    places[one.place].append(f"{one.item}: {one.seen} instead of {one.expected}")
+            for place, differences in places.items():
+                yield made.finding(
+                    place,
+                    seen=listed(differences),
+                    expected="the same as on the other cluster",
+                    advice="correct the wrong one on its own cluster, while replication runs",
+                )
+
+    made = EvaluatedCheck(
+        name=name,
+        title=title,
+        heading=Heading.EQUALITY,
+        scope=scope,
+        until=StageName.REDIRECT_TRAFFIC,
+        acceptable=acceptable,
+        evaluate=evaluate,
+    )
+    return made
+
+
+options_differ = _compared(
+    "options_differ", "System options are equal", Scope.NODES, acceptable=True
 )
-def options_differ(context: CheckContext) -> Iterator[Finding]:
-    """Options have the same values on both clusters."""
-    return _differences(options_differ, context)
-
-
-@check(
-    "Both clusters have the same accounts",
-    Heading.EQUALITY,
-    Scope.TARGET,
-    until=StageName.REDIRECT_TRAFFIC,
+accounts_differ = _compared("accounts_differ", "Both clusters have the same accounts")
+business_units_differ = _compared(
+    "business_units_differ", "Both clusters have the same business units"
 )
-def accounts_differ(context: CheckContext) -> Iterator[Finding]:
-    """Accounts are compared by name and number."""
-    return _differences(accounts_differ, context)
-
-
-@check(
-    "Both clusters have the same business units",
-    Heading.EQUALITY,
-    Scope.TARGET,
-    until=StageName.REDIRECT_TRAFFIC,
+sites_differ = _compared("sites_differ", "Both clusters have the same sites")
+routes_differ = _compared("routes_differ", "Both clusters have the same routes")
+subscriptions_differ = _compared(
+    "subscriptions_differ", "Both clusters have the same subscriptions"
 )
-def business_units_differ(context: CheckContext) -> Iterator[Finding]:
-    """Business units are compared by name and number."""
-    return _differences(business_units_differ, context)
-
-
-@check(
-    "Both clusters have the same sites",
-    Heading.EQUALITY,
-    Scope.TARGET,
-    until=StageName.REDIRECT_TRAFFIC,
-)
-def sites_differ(context: CheckContext) -> Iterator[Finding]:
-    """Transfer sites are compared by name and number."""
-    return _differences(sites_differ, context)
-
-
-@check(
-    "Both clusters have the same routes",
-    Heading.EQUALITY,
-    Scope.TARGET,
-    until=StageName.REDIRECT_TRAFFIC,
-)
-def routes_differ(context: CheckContext) -> Iterator[Finding]:
-    """Routes are compared by name and number."""
-    return _differences(routes_differ, context)
-
-
-@check(
-    "Both clusters have the same subscriptions",
-    Heading.EQUALITY,
-    Scope.TARGET,
-    until=StageName.REDIRECT_TRAFFIC,
-)
-def subscriptions_differ(context: CheckContext) -> Iterator[Finding]:
-    """Subscriptions are compared by name and number."""
-    return _differences(subscriptions_differ, context)
-
-
-@check(
-    "Both clusters have the same applications",
-    Heading.EQUALITY,
-    Scope.TARGET,
-    until=StageName.REDIRECT_TRAFFIC,
-)
-def applications_differ(context: CheckContext) -> Iterator[Finding]:
-    """Applications are compared by name and number."""
-    return _differences(applications_differ, context)
-
-
-@check(
-    "Both clusters have the same certificates",
-    Heading.EQUALITY,
-    Scope.TARGET,
-    until=StageName.REDIRECT_TRAFFIC,
-)
-def certificates_differ(context: CheckContext) -> Iterator[Finding]:
-    """Certificates are compared by name and number."""
-    return _differences(certificates_differ, context)
-
-
-def _differences(check_: Check, context: CheckContext) -> Iterator[Finding]:
-    for reading in context.each(ParityReading):
-        places: dict[str, list[str]] = defaultdict(list)
-        for one in reading.differences:
-            if one.check == check_.name:
-                places[one.place].append(f"{one.item}: {one.seen} instead of {one.expected}")
-        for place, differences in places.items():
-            yield check_.finding(
-                place,
-                seen=listed(differences),
-                expected="the same as on the other cluster",
-                advice="correct the wrong one on its own cluster, while replication runs",
-            )
+applications_differ = _compared("applications_differ", "Both clusters have the same applications")
+certificates_differ = _compared("certificates_differ", "Both clusters have the same certificates")
 
 
 @check(
     "The cluster's own list of nodes is the estate's",
-    Heading.EQUALITY,
     Scope.FIRST_SERVERS,
     until=StageName.REDIRECT_TRAFFIC,
 )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from workflows.model.checks import Check, Heading, Scope
 from workflows.model.excluded_tables import left_out
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import ReplicationReading
 from workflows.model.stages import StageName
-from workflows.preflight.context import MEBIBYTE, CheckContext, check, listed
+from workflows.preflight.context import MEBIBYTE, CheckContext, declare, listed
+
+check = partial(declare, heading=Heading.REPLICATION)
 
 replication_not_comparable = Check(
     name="replication_not_comparable",
@@ -20,7 +23,7 @@ replication_not_comparable = Check(
 )
 
 
-@check("Replication runs", Heading.REPLICATION, Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
+@check("Replication runs", Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
 def replication_not_running(context: CheckContext) -> Iterator[Finding]:
     """The subscription is enabled, and its worker runs."""
     for reading in context.each(ReplicationReading):
@@ -34,9 +37,7 @@ def replication_not_running(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Both directions exist", Heading.REPLICATION, Scope.LINKS, until=StageName.SUSPEND_REPLICATION
-)
+@check("Both directions exist", Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
 def replication_one_way(context: CheckContext) -> Iterator[Finding]:
     """What each cluster writes reaches the other: there is a link for each direction."""
     for reading in context.each(ReplicationReading):
@@ -52,7 +53,6 @@ def replication_one_way(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "The subscriber has nearly caught up",
-    Heading.REPLICATION,
     Scope.LINKS,
     until=StageName.SUSPEND_REPLICATION,
     acceptable=True,
@@ -71,12 +71,7 @@ def replication_lagging(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Tables that stay local are not published",
-    Heading.REPLICATION,
-    Scope.LINKS,
-    until=StageName.SUSPEND_REPLICATION,
-)
+@check("Tables that stay local are not published", Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
 def excluded_tables_replicated(context: CheckContext) -> Iterator[Finding]:
     """Neither the tables that must not be replicated are, nor their daily partitions."""
     profile = context.estate.replication.profile
@@ -93,7 +88,6 @@ def excluded_tables_replicated(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "Every subscription is in the estate",
-    Heading.REPLICATION,
     Scope.SUBSCRIBERS,
     until=StageName.SUSPEND_REPLICATION,
     acceptable=True,
@@ -111,12 +105,7 @@ def unknown_subscription(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Databases keep the time of each commit",
-    Heading.REPLICATION,
-    Scope.SUBSCRIBERS,
-    severity=Severity.WARNS,
-)
+@check("Databases keep the time of each commit", Scope.SUBSCRIBERS, severity=Severity.WARNS)
 def commit_timestamps_off(context: CheckContext) -> Iterator[Finding]:
     """A rollback can tell which cluster wrote a row last."""
     for reading in context.each(ReplicationReading):
@@ -132,7 +121,6 @@ def commit_timestamps_off(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "The publisher can keep its WAL while replication is off",
-    Heading.REPLICATION,
     Scope.PUBLISHERS,
     until=StageName.SUSPEND_REPLICATION,
     acceptable=True,

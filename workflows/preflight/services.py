@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from workflows.model.checks import Check, Heading, Scope
 from workflows.model.estate import Kind, Protocol
@@ -10,7 +11,9 @@ from workflows.model.findings import Finding, Severity
 from workflows.model.observations import LoginReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, check
+from workflows.preflight.context import CheckContext, declare
+
+check = partial(declare, heading=Heading.SERVICES)
 
 MIN_GRACEFUL_TIMEOUT = 60
 """Seconds; HTTP's default is 30 (section 4)."""
@@ -19,7 +22,7 @@ MIN_TRANSACTION_MANAGER_TIMEOUT = 30
 TRANSACTION_MANAGER_TIMEOUT = "TransactionManager.GracefulShutdownTimeout"
 
 
-@check("Every service's state is known", Heading.SERVICES, Scope.NODES, acceptable=True)
+@check("Every service's state is known", Scope.NODES, acceptable=True)
 def service_unreadable(context: CheckContext) -> Iterator[Finding]:
     """A service with an unknown state is neither running nor stopped."""
     for node, reading in context.nodes:
@@ -33,7 +36,7 @@ def service_unreadable(context: CheckContext) -> Iterator[Finding]:
                 )
 
 
-@check("Every protocol server that the estate lists runs", Heading.SERVICES, Scope.NODES)
+@check("Every protocol server that the estate lists runs", Scope.NODES)
 def protocol_server_not_running(context: CheckContext) -> Iterator[Finding]:
     """The source serves until it drains; the target serves from the first connection on."""
     sides = [(context.source, "source"), (context.target, "target")]
@@ -55,7 +58,6 @@ def protocol_server_not_running(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "Every protocol server that runs is in the estate",
-    Heading.SERVICES,
     Scope.SOURCE_NODES,
     until=StageName.DRAIN_PROTOCOL_SERVERS,
 )
@@ -73,12 +75,7 @@ def protocol_server_not_in_estate(context: CheckContext) -> Iterator[Finding]:
                 )
 
 
-@check(
-    "Every Transaction Manager runs",
-    Heading.SERVICES,
-    Scope.SERVERS,
-    until=StageName.DRAIN_TRANSACTION_MANAGER,
-)
+@check("Every Transaction Manager runs", Scope.SERVERS, until=StageName.DRAIN_TRANSACTION_MANAGER)
 def transaction_manager_not_running(context: CheckContext) -> Iterator[Finding]:
     """Every Server's Transaction Manager runs, on both clusters."""
     for node, reading in context.nodes:
@@ -93,10 +90,7 @@ def transaction_manager_not_running(context: CheckContext) -> Iterator[Finding]:
 
 
 @check(
-    "Scheduler and Folder Monitor run on the source",
-    Heading.SERVICES,
-    Scope.SOURCE,
-    until=StageName.STOP_SCHEDULING,
+    "Scheduler and Folder Monitor run on the source", Scope.SOURCE, until=StageName.STOP_SCHEDULING
 )
 def source_not_active(context: CheckContext) -> Iterator[Finding]:
     """Scheduler and Folder Monitor run somewhere on the source: it is the active cluster."""
@@ -117,7 +111,6 @@ def source_not_active(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "Scheduler and Folder Monitor do not run on the target",
-    Heading.SERVICES,
     Scope.TARGET_NODES,
     until=StageName.START_SCHEDULING,
 )
@@ -136,7 +129,6 @@ def target_not_idle(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "Scheduler and Folder Monitor can be started on the target",
-    Heading.SERVICES,
     Scope.TARGET_NODES,
     until=StageName.START_SCHEDULING,
 )
@@ -155,7 +147,6 @@ def scheduling_disabled(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "No client is connected to the target",
-    Heading.SERVICES,
     Scope.TARGET_NODES,
     until=StageName.REDIRECT_TRAFFIC,
     acceptable=True,
@@ -173,11 +164,7 @@ def target_has_sessions(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "A login and a listing on the target's client-facing nodes succeed",
-    Heading.SERVICES,
-    Scope.TARGET_FRONT,
-)
+@check("A login and a listing on the target's client-facing nodes succeed", Scope.TARGET_FRONT)
 def target_edge_login_fails(context: CheckContext) -> Iterator[Finding]:
     """An Edge of the target streams to a Transaction Manager: a listing through it succeeds."""
     for reading in context.each(LoginReading):
@@ -191,11 +178,7 @@ def target_edge_login_fails(context: CheckContext) -> Iterator[Finding]:
 
 
 @check(
-    "The Monitor runs",
-    Heading.SERVICES,
-    Scope.SOURCE_NODES,
-    severity=Severity.WARNS,
-    until=StageName.STOP_MONITORS,
+    "The Monitor runs", Scope.SOURCE_NODES, severity=Severity.WARNS, until=StageName.STOP_MONITORS
 )
 def monitor_not_running(context: CheckContext) -> Iterator[Finding]:
     """A Monitor that does not run before a switchover stays down after it."""
@@ -210,12 +193,7 @@ def monitor_not_running(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Graceful timeouts are at least a minute",
-    Heading.SERVICES,
-    Scope.SOURCE_NODES,
-    severity=Severity.WARNS,
-)
+@check("Graceful timeouts are at least a minute", Scope.SOURCE_NODES, severity=Severity.WARNS)
 def graceful_timeout_short(context: CheckContext) -> Iterator[Finding]:
     """A configured timeout below a minute cuts transfers when an operator stops the service."""
     for node, reading in context.nodes_of(context.source):
@@ -226,7 +204,6 @@ def graceful_timeout_short(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "The Transaction Manager's graceful timeout is at least 30 s",
-    Heading.SERVICES,
     Scope.SOURCE_NODES,
     severity=Severity.WARNS,
 )

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 
 from workflows.model.checks import Heading, Scope
 from workflows.model.findings import Finding
 from workflows.model.observations import StorageReading
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, check, duration, listed
+from workflows.preflight.context import CheckContext, declare, duration, listed
+
+check = partial(declare, heading=Heading.STORAGE)
 
 
-@check(
-    "Files are equal on both clusters",
-    Heading.STORAGE,
-    Scope.CLUSTERS,
-    until=StageName.REDIRECT_TRAFFIC,
-)
+@check("Files are equal on both clusters", Scope.CLUSTERS, until=StageName.REDIRECT_TRAFFIC)
 def storage_differs(context: CheckContext) -> Iterator[Finding]:
     """The sampled files have the same content on both clusters."""
     for reading in context.each(StorageReading):
@@ -35,7 +33,6 @@ def storage_differs(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "What one cluster writes, the other reads in time",
-    Heading.STORAGE,
     Scope.MARKED_CLUSTERS,
     until=StageName.REDIRECT_TRAFFIC,
     acceptable=True,

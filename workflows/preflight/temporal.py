@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from workflows.model.checks import Heading, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import TemporalReading
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, check, duration, listed
+from workflows.preflight.context import CheckContext, declare, duration, listed
+
+check = partial(declare, heading=Heading.TEMPORAL)
 
 
-@check("No other switchover is running", Heading.TEMPORAL, Scope.ESTATE)
+@check("No other switchover is running", Scope.ESTATE)
 def switchover_running(context: CheckContext) -> Iterator[Finding]:
     """Only one run at a time changes an estate."""
     for reading in context.each(TemporalReading):
@@ -26,7 +29,6 @@ def switchover_running(context: CheckContext) -> Iterator[Finding]:
 
 @check(
     "The last switchover was long enough ago",
-    Heading.TEMPORAL,
     Scope.ESTATE,
     until=StageName.STOP_MONITORS,
     acceptable=True,
@@ -44,7 +46,7 @@ def cooling_down(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Temporal has the tool's search attributes", Heading.TEMPORAL, Scope.ESTATE)
+@check("Temporal has the tool's search attributes", Scope.ESTATE)
 def search_attributes_missing(context: CheckContext) -> Iterator[Finding]:
     """A run without them could not be found in the Web UI."""
     for reading in context.each(TemporalReading):
@@ -57,7 +59,7 @@ def search_attributes_missing(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("All workers run the same build", Heading.TEMPORAL, Scope.ESTATE, severity=Severity.WARNS)
+@check("All workers run the same build", Scope.ESTATE, severity=Severity.WARNS)
 def workers_differ(context: CheckContext) -> Iterator[Finding]:
     """One run is driven by one version of the code."""
     for reading in context.each(TemporalReading):

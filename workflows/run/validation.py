@@ -49,7 +49,7 @@ def _unauthorised(plan: Plan, decision: Decision) -> str | None:
     allowed, needed = plan.approvals.approvers, plan.approvals.needed
     if allowed and decision.by not in allowed:
         return (
-            f"{decision.author} may not answer for {decision.stage}; "
+            f"{decision.by or 'a decision without `by`'} may not answer for {decision.stage}; "
             f"approvers: {', '.join(allowed)}"
         )
     if needed > 1 and not decision.by:
