@@ -11,6 +11,8 @@ from workflows.model.progress import Failure, OperatorMessage, Status
 from workflows.model.results import Report
 from workflows.model.stages import StageName
 
+Ending = Literal["completed", "completed_with_exceptions", "rolled_back", "aborted"]
+
 
 class StageOutcome(Value):
     """What one stage came to."""
@@ -26,7 +28,7 @@ class StageOutcome(Value):
 class Outcome(Value):
     """The workflow's result."""
 
-    outcome: Literal["completed", "completed_with_exceptions", "rolled_back", "aborted"]
+    outcome: Ending
     message: str
     """One sentence: what happened, and what remains to be done."""
     estate: str

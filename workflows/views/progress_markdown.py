@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from workflows.execution.drain_timeout import whom
+from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
     ActionProgress,
     NodeProgress,
@@ -86,7 +86,7 @@ def _waiting(progress: Progress, waiting: PendingQuestion) -> list[str]:
         lines += ["", f"Approved so far by {approved}"]
     if waiting.remaining:
         lines += ["", "Still there when it asked", ""]
-        lines += [f"- {plain(whom(remaining))}" for remaining in waiting.remaining]
+        lines += [f"- {plain(describe_remaining(remaining))}" for remaining in waiting.remaining]
     lines += ["", "Answer with one of", ""]
     return lines + [_item(progress, answer) for answer in answers(waiting)]
 
