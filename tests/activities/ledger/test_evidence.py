@@ -182,7 +182,7 @@ async def test_a_reused_process_number_is_another_process(
     assert ran.read_text() == "ran\n"
 
 
-async def test_after_a_reboot_nothing_is_repeated_and_nobody_waits(
+async def test_after_a_reboot_nothing_is_repeated_and_no_command_waits(
     node_maker: NodeMaker, ledger: Ledger, tmp_path: Path
 ) -> None:
     """What a reboot cut off is lost for every attempt; the next operation need not wait for it."""

@@ -1,4 +1,4 @@
-"""The ledger makes an effect happen once, whoever asks, however often, and whatever dies."""
+"""The ledger makes an effect happen once, however often it is attempted, whatever process dies."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("sh", SHELLS)
 async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_path: Path) -> None:
-    """Of several operations that claim a service at once, one runs and the others are told why."""
+    """Of several operations that claim a service at once, one runs and the others read why not."""
     ran, ledger = tmp_path / "ran", tmp_path / "ledger"
     racing = [
         await asyncio.create_subprocess_exec(
@@ -81,7 +81,7 @@ async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_pa
 async def test_it_runs_on_when_its_caller_and_the_connection_are_gone(
     node: Node, ledger: Ledger, ssh_server: SshServer, tmp_path: Path
 ) -> None:
-    """An effect belongs to the machine, not to whoever asked for it."""
+    """An effect belongs to the machine, not to the worker that asked for it."""
     ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 0.6; echo late"))
     caller = asyncio.create_task(ledger.run_once(node, wanted))
@@ -142,7 +142,7 @@ async def test_a_pending_stop_is_waited_for(node: Node, ledger: Ledger, tmp_path
     assert began.may_change_until == pending.deadline
 
 
-async def test_a_settled_stop_keeps_nobody_waiting(node: Node, ledger: Ledger) -> None:
+async def test_a_settled_stop_lets_others_begin(node: Node, ledger: Ledger) -> None:
     """Once the service was seen down, the next order need not wait for the deadline."""
     stop = task(("true",), operation="stop", completes_on="deadline", within=60)
     await ledger.run_once(node, stop)

@@ -81,8 +81,8 @@ def test_a_missing_script_is_disabled_absent_or_a_riddle(node: Node) -> None:
     listing = ["status_sshd", "start_ftpd.disable"]
 
     def seen(service: Service) -> State | None:
-        sighting = securetransport.installed(listing, node, service)
-        return sighting.state if sighting else None
+        observed = securetransport.installed(listing, node, service)
+        return observed.state if observed else None
 
     assert seen(Service.SSH) is None
     assert seen(Service.FTP) is State.DISABLED
@@ -245,11 +245,11 @@ def test_an_answer_of_another_shape_settles_nothing(body: object) -> None:
         answers.service_status(body, "server1")
 
 
-def test_times_are_read_in_every_spelling_that_was_seen() -> None:
+def test_times_are_read_in_every_format_that_is_known() -> None:
     """RFC 2822, ISO 8601, milliseconds; anything else is no time."""
     at = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
-    spellings = (1_700_000_000_000, "Tue, 14 Nov 2023 22:13:20 +0000", "2023-11-14T22:13:20Z")
-    assert {answers.moment(given) for given in spellings} == {at}
+    formats = (1_700_000_000_000, "Tue, 14 Nov 2023 22:13:20 +0000", "2023-11-14T22:13:20Z")
+    assert {answers.moment(given) for given in formats} == {at}
     strange: tuple[object, ...] = (None, "yesterday", True, [])
     assert {answers.moment(given) for given in strange} == {None}
 

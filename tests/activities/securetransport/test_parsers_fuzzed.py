@@ -88,7 +88,7 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
 """By what is read: its reader, and an answer that lacks nothing."""
 
 ENDLESS = ("haproxy", "span", "hosts", "pointed")
-"""What has no end of its own; whoever fetches such a file sees to it that it is whole."""
+"""Parsers of files without an end mark; their readers check that the file is complete."""
 
 BODIES: dict[str, Callable[[Any], object]] = {
     "page": lambda body: answers.read(answers.Page, body, PLACE),

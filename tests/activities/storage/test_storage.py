@@ -37,7 +37,7 @@ class Sides:
     one: Path
     two: Path
     nodes: tuple[Node, Node]
-    hands: SshStorages
+    storages_port: SshStorages
 
     def write(self, name: str, text: str, *sides: Path) -> None:
         """Put a file on both sides, or on these."""
@@ -70,7 +70,7 @@ class Sides:
             target=two,
             limits=Limits(storage_sample=most),
         )
-        return await Attempt().run(self.hands.compare_storage, given)
+        return await Attempt().run(self.storages_port.compare_storage, given)
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ async def test_one_empty_side_lacks_everything(sides: Sides) -> None:
 async def test_a_storage_that_cannot_be_read_is_trouble_there(
     sides: Sides, ssh_server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing, too slow, or answering nonsense: nothing is known, and nothing called the same."""
+    """Missing, too slow, or answering garbage: nothing is known, and nothing counts as equal."""
     await asyncio.to_thread(sides.two.rmdir)
     reading = await sides.compare(delay=AT_ONCE)
     assert errors(reading) == [("storage_unreadable", "two")]
@@ -201,8 +201,8 @@ async def test_a_storage_that_cannot_be_read_is_trouble_there(
     monkeypatch.setattr(samples, "SEARCH_TIMEOUT", 1)
     both = [("storage_unreadable", "one"), ("storage_unreadable", "two")]
     assert errors(await sides.compare(delay=AT_ONCE)) == both
-    for nonsense in ("echo sample:", "echo sample:; echo AAAA", "printf /done | base64", "exit 1"):
-        monkeypatch.setattr(samples, "_SAMPLE", nonsense)
+    for garbage in ("echo sample:", "echo sample:; echo AAAA", "printf /done | base64", "exit 1"):
+        monkeypatch.setattr(samples, "_SAMPLE", garbage)
         assert errors(await sides.compare(delay=AT_ONCE)) == both
     ssh_server.cut()
     ssh_server.refuse_more()
