@@ -208,4 +208,4 @@ def test_a_hook_does_not_show_what_it_holds() -> None:
     """Not in a debugger's or a log's words either."""
     secrets = Secrets({"HOOK": "https://hook.example.com/token-0815", "SECRET": SECRET})
     shown = repr(webhook.resolved(secrets, GIVEN.webhook))
-    assert shown == "Hook(name='webhook env:HOOK')"
+    assert shown == "WebhookAccess(name='webhook env:HOOK')"

@@ -114,7 +114,7 @@ async def test_a_cancel_request_ends_a_wait_at_once(carrying: Carrying) -> None:
 async def test_a_worker_that_leaves_interrupts_an_effect_and_the_next_goes_on(
     carrying: Carrying,
 ) -> None:
-    """As ever: what was begun goes on without us, and the next attempt attaches to it."""
+    """As ever: what was begun on the machine goes on without us, and the next attempt attaches to it."""
     async with carrying.worker():
         handle = await carrying.start("stop_gracefully")
         await carrying.place.begun.wait()
@@ -140,7 +140,7 @@ async def test_a_worker_that_leaves_does_not_wait_for_what_is_to_be_cancelled(
     async with carrying.worker():
         words = await asyncio.wait_for(handle.result(), 15)
     assert words.startswith("OutcomeUnknown, ")
-    assert "what was begun goes on" in words
+    assert "what was begun on the machine goes on" in words
     assert carrying.place.attempts == 1
 
 

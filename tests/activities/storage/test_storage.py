@@ -160,7 +160,7 @@ async def test_what_is_on_its_way_is_no_difference(sides: Sides) -> None:
 async def compare_at_rest(sides: Sides) -> StorageReading:
     """Compare where files are at rest at once, with a delay of two seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storages, "_rest", lambda _: timedelta(seconds=-2))
+        patch.setattr(storages, "_unchanged_time", lambda _: timedelta(seconds=-2))
         return await sides.compare(delay=2)
 
 
