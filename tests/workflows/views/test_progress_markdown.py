@@ -80,7 +80,7 @@ def test_every_stage_has_its_row_and_the_current_one_its_orders() -> None:
     assert [line for line in text.splitlines() if "`check_prerequisites`" in line]
     assert all(f"`{name}`" in text for name in StageName)
     assert r"✖ stop the Monitor on cluster1\-server1: CommandFailed: \*no\*" in text
-    assert r"- - stop the Monitor on cluster1\-server2 (left out)" in text
+    assert r"- - stop the Monitor on cluster1\-server2 (skipped)" in text
 
 
 def test_chains_are_shown_node_by_node() -> None:
@@ -102,7 +102,7 @@ def test_a_roll_back_is_shown_first() -> None:
     run.rolls_back(undo)
     text = details(run.progress)
     assert "rolling back" in text
-    assert text.index("**What is taken back**") < text.index("`check_prerequisites`")
+    assert text.index("**Rollback**") < text.index("`check_prerequisites`")
     assert "**1 Roll back: Stop the Monitors of the source**" in text
     assert r"start the Monitor on cluster1\-server1" in text
     assert "stop the Monitor on" not in text
@@ -123,7 +123,7 @@ def test_what_changed_nothing_is_shown() -> None:
     heard = told("reject", stage=StageName.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
     text = details(Seen().progress.model_copy(update={"messages": (heard, messages)}))
     assert "**Messages that changed nothing**\n\n- aprove: unknown signal" in text
-    assert "**What people said**" in text
+    assert "**Decisions**" in text
     assert r"- reject redirect\_traffic by ann (no): it is rejected" in text
 
 
