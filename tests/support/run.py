@@ -63,13 +63,13 @@ class Run:
         progress: Progress | None = await self.handle.query("status", result_type=Progress)
         return progress
 
-    async def reaches(self, condition: Callable[[Progress], bool], *, looks: int = 400) -> Progress:
+    async def reaches(self, condition: Callable[[Progress], bool], *, polls: int = 400) -> Progress:
         """Wait until the run's progress is so; AssertionError where it never is."""
-        for _ in range(looks):
+        for _ in range(polls):
             progress = await self.status()
             if progress is not None and condition(progress):
                 return progress
-            await asyncio.sleep(0.025)  # between two looks at a condition
+            await asyncio.sleep(0.025)  # between two polls
         raise AssertionError(progress)
 
     async def says(self, verb: str, **decision: object) -> str:
@@ -81,15 +81,15 @@ class Run:
         await asyncio.wait_for(self.hands.ended[key].wait(), 10)
 
     async def engine_is_idle(self) -> None:
-        """Wait until Temporal has nothing left to do for the run."""
+        """Wait until Temporal has nothing more to do for the run."""
         for _ in range(400):
             if not (await self.handle.describe()).raw_description.pending_activities:
                 return
-            await asyncio.sleep(0.025)  # between two looks at a condition
+            await asyncio.sleep(0.025)  # between two polls
         raise AssertionError("an activity is still pending")
 
     async def waits(self, kind: str) -> Progress:
-        """Wait until the run waits for someone."""
+        """Wait until the run asks a question of this kind."""
         return await self.reaches(lambda p: p.waiting is not None and p.waiting.kind == kind)
 
 

@@ -34,7 +34,7 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
 
 
 async def test_a_switchover_does_all_of_the_plan_once(run: Run) -> None:
-    """Every order of every stage is asked for exactly once, and no invariant breaks."""
+    """Every action of every stage is executed exactly once, and no invariant breaks."""
     await run.start(reason="the first one")
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
@@ -48,7 +48,7 @@ async def test_a_switchover_does_all_of_the_plan_once(run: Run) -> None:
 
 
 async def test_a_gate_waits_for_its_approval(run: Run) -> None:
-    """With redirect gated nothing is suspended before somebody approves; then all goes on."""
+    """With redirect gated nothing is suspended before the approval; then the run continues."""
     await run.start(**GATED)
     progress = await run.waits("approval")
     assert progress.stage is StageName.SUSPEND_REPLICATION
@@ -92,7 +92,7 @@ async def test_two_people_means_two_different_people(run: Run) -> None:
     assert (await run.outcome()).outcome == "completed"
 
 
-async def test_a_rejected_gate_takes_the_run_back(run: Run) -> None:
+async def test_a_rejected_gate_rolls_the_run_back(run: Run) -> None:
     """A reject at the redirect's gate comes before replication is suspended; Monitors run again."""
     before = run.hands.world.picture
     await run.start(**GATED)
@@ -106,8 +106,8 @@ async def test_a_rejected_gate_takes_the_run_back(run: Run) -> None:
     assert outcome.stages[StageName.REDIRECT_TRAFFIC.number].status is Status.SKIPPED
 
 
-async def test_a_gate_that_nobody_answers_can_expire(run: Run) -> None:
-    """With on_expiry reject the run ends by itself when nobody answers."""
+async def test_an_unanswered_gate_can_expire(run: Run) -> None:
+    """With on_expiry reject the run ends by itself when no operator answers."""
     await run.start(**GATED, expires_after=1, on_expiry="reject")
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
@@ -190,7 +190,7 @@ async def test_no_input_fails_at_once(run: Run) -> None:
 
 
 async def test_an_unknown_cluster_fails_at_once(run: Run) -> None:
-    """What only the estate can tell is told by the plan."""
+    """What only the estate file shows is checked by the plan."""
     await run.start(source="cluster9")
     assert "has no cluster cluster9" in await run.failure()
 
@@ -206,7 +206,7 @@ async def test_every_blocking_finding_is_in_the_failure(run: Run) -> None:
         place="cluster2-edge2",
         seen="nothing",
         expected="an answer",
-        advice="look at the network",
+        advice="check the network",
     )
     run.hands.readings["cluster2-edge2"] = {"findings": (trouble,), "services": {}}
     await run.start()
@@ -238,14 +238,14 @@ async def test_a_finding_that_breaks_the_promise_cannot_be_accepted(run: Run) ->
     ("failure", "answers"),
     [
         (NotReady("ssh refuses"), ("retry", "roll_back", "abort")),
-        # Its node may be dead, which someone may want to have proven.
-        (Lost("nobody knows how it ended"), ("retry", "force", "roll_back", "abort")),
+        # Its node may be down, which an operator may want to have confirmed.
+        (Lost("no record of its end"), ("retry", "force", "roll_back", "abort")),
     ],
 )
-async def test_a_fault_waits_for_a_retry(
+async def test_a_failure_waits_for_a_retry(
     run: Run, failure: Exception, answers: tuple[str, ...]
 ) -> None:
-    """Only the order that failed is tried again, in a new round since its end is known."""
+    """Only the failed action is retried, in a new round since its end is known."""
     action = "stop_gracefully.cluster1-edge1.ssh"
     run.hands.failures[action] = [failure]
     await run.start()
@@ -295,7 +295,7 @@ async def test_a_retry_for_one_node_leaves_the_others(run: Run) -> None:
 
 
 async def test_an_abort_ends_at_the_next_boundary(run: Run) -> None:
-    """Before stage 4 an abort ends the run; what was not begun is left out."""
+    """Before stage 4 an abort ends the run; what was not begun is skipped."""
     run.hands.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
     await run.start()
     await run.waits("decision")
@@ -320,7 +320,7 @@ async def test_an_abort_never_leaves_an_estate_without_scheduling(run: Run) -> N
     assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
 
 
-async def test_a_cancelled_run_ends_its_waits_and_is_taken_back(run: Run) -> None:
+async def test_a_cancelled_run_ends_its_waits_and_rolls_back(run: Run) -> None:
     """Cancelling before the first graceful stop ends a drain at once, and undoes the rest."""
     before = run.hands.world.picture
     run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
@@ -347,7 +347,7 @@ async def test_a_run_cancelled_after_the_point_of_no_return_ends_where_it_is(run
     assert ("cluster1-server1", Service.TRANSACTION_MANAGER) in run.hands.world.running
 
 
-async def test_patience_that_runs_out_asks_and_goes_on_by_itself(temporal: Client) -> None:
+async def test_an_expired_drain_timeout_asks_and_the_wait_continues(temporal: Client) -> None:
     """The run asks, keeps watching, and goes on when the sessions leave meanwhile."""
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", timing={"drain_timeout": 1})
     run = Run(temporal, estate)

@@ -1,4 +1,4 @@
-"""The `by_node` variant: Edges drain first, then each source Server goes its own way."""
+"""The `by_node` variant: Edges drain first, then each source Server runs its own chain."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
 
 
 def is_done(progress: Progress, key: str) -> bool:
-    """Whether an order has ended well."""
+    """Whether an action has succeeded."""
     return any(o.status is Status.DONE for s in progress.stages for o in s.actions if o.key == key)
 
 
-async def test_every_order_is_done_once_and_no_invariant_breaks(run: Run) -> None:
+async def test_every_action_is_done_once_and_no_invariant_breaks(run: Run) -> None:
     """The chains together do the whole plan."""
     await run.start(variant="by_node")
     outcome = await run.outcome()
@@ -45,7 +45,7 @@ async def test_every_order_is_done_once_and_no_invariant_breaks(run: Run) -> Non
     assert set(run.hands.asked.values()) == {1}
 
 
-async def test_a_slow_server_holds_up_nobody_but_the_end(run: Run) -> None:
+async def test_a_slow_server_delays_only_the_end(run: Run) -> None:
     """While one drains, the other's Transaction Manager stops; `stop_all` waits for both."""
     run.hands.held[f"await_sessions.{SLOW}"] = asyncio.Event()
     await run.start(variant="by_node")
@@ -82,7 +82,7 @@ async def test_the_target_schedules_only_after_all_of_the_source_has_stopped(run
 
 
 async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> None:
-    """Each chain's fault is a question of its own; nobody waits for the other's answer."""
+    """Each chain asks its own question; no chain waits for the other's answer."""
     for server in (SLOW, QUICK):
         run.hands.failures[f"stop_gracefully.{server}.ssh"] = [CommandFailed("no")]
     await run.start(variant="by_node")
@@ -96,7 +96,7 @@ async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> N
 
 
 async def test_an_abort_in_the_chains_still_starts_the_targets_scheduling(run: Run) -> None:
-    """From stage 4's first effect on, nobody leaves an estate without scheduling."""
+    """From stage 4's first effect on, no run leaves an estate without scheduling."""
     proof = f"verify_scheduling_stopped.{SLOW}"
     run.hands.held[proof] = asyncio.Event()
     await run.start(variant="by_node")
@@ -110,7 +110,7 @@ async def test_an_abort_in_the_chains_still_starts_the_targets_scheduling(run: R
 
 
 async def test_a_roll_back_from_the_chains_restores_the_baseline(run: Run) -> None:
-    """Both chains go no further, wherever they are, and all of it is taken back."""
+    """Both chains stop wherever they are, and everything is rolled back."""
     before = run.hands.world.picture
     run.hands.held[f"await_sessions.{SLOW}"] = asyncio.Event()
     await run.start(variant="by_node")
@@ -122,7 +122,7 @@ async def test_a_roll_back_from_the_chains_restores_the_baseline(run: Run) -> No
     assert run.hands.world.violations == []
 
 
-async def test_a_fault_in_one_chain_turns_the_others_back(temporal: Client) -> None:
+async def test_a_failure_in_one_chain_rolls_the_others_back(temporal: Client) -> None:
     """Without Edges the chains begin before the point of no return: a rule may turn them all."""
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", edges=1)
     servers_only = estate.clusters[0].servers

@@ -44,7 +44,7 @@ async def test_after_a_long_wait_the_checks_run_again(
     assert (await run.outcome()).outcome == "completed"
 
 
-async def test_a_short_wait_costs_no_second_look(run: Run, clockwork: WorkflowEnvironment) -> None:
+async def test_a_short_wait_costs_no_recheck(run: Run, clockwork: WorkflowEnvironment) -> None:
     """Four minutes at a gate: every observation was made once."""
     await run.start(approve_before=["redirect_traffic"])
     await run.waits("approval")
