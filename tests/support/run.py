@@ -21,18 +21,18 @@ from workflows.model.progress import Progress
 
 
 class Run:
-    """One estate of its own, with its hands and its worker, on the shared server."""
+    """One estate of its own, with its fake activities and its worker, on the shared server."""
 
     def __init__(self, client: Client, estate: Estate) -> None:
         self.client = client
-        self.hands = FakeActivities(estate)
+        self.fakes = FakeActivities(estate)
         self.queue = f"queue-{estate.name}"
         self.handle: WorkflowHandle[Any, Outcome]
 
     async def start(self, *given: Any, **changes: Any) -> WorkflowHandle[Any, Outcome]:  # noqa: ANN401
         """Start with the usual request and *changes*, or with just what is given."""
         usual = {
-            "estate": self.hands.estate.name,
+            "estate": self.fakes.estate.name,
             "source": "cluster1",
             "target": "cluster2",
             **changes,
@@ -40,7 +40,7 @@ class Run:
         self.handle = await self.client.start_workflow(
             "Switchover",
             args=list(given) if given else [usual],
-            id=f"switchover-{self.hands.estate.name}",
+            id=f"switchover-{self.fakes.estate.name}",
             task_queue=self.queue,
             result_type=Outcome,
         )
@@ -78,7 +78,7 @@ class Run:
 
     async def acts_no_more(self, key: str) -> None:
         """Wait until what a terminated run had under way has ended, with or without effect."""
-        await asyncio.wait_for(self.hands.ended[key].wait(), 10)
+        await asyncio.wait_for(self.fakes.ended[key].wait(), 10)
 
     async def engine_is_idle(self) -> None:
         """Wait until Temporal has nothing more to do for the run."""
@@ -94,12 +94,12 @@ class Run:
 
 
 def at_work(run: Run) -> Worker:
-    """Return a worker with the run's own hands."""
+    """Return a worker with the run's own activities."""
     return Worker(
         run.client,
         task_queue=run.queue,
         workflows=WORKFLOWS,
-        activities=run.hands.activities,
+        activities=run.fakes.activities,
         workflow_runner=FIREWALL,
         interceptors=[AttemptInterceptor()],
         max_heartbeat_throttle_interval=timedelta(seconds=1),

@@ -115,14 +115,14 @@ class Night:
 
     async def happen(self) -> list[str]:
         """Let it happen; return everything that must not be."""
-        hands = self.run.hands
-        before = hands.world.picture
-        hands.world.by_node = self.story.request["variant"] == "by_node"
+        fakes = self.run.fakes
+        before = fakes.world.picture
+        fakes.world.by_node = self.story.request["variant"] == "by_node"
         for key, kind, late in self.story.failures:
-            (hands.late if late else hands.failures).setdefault(key, []).append(KINDS[kind]())
+            (fakes.late if late else fakes.failures).setdefault(key, []).append(KINDS[kind]())
         for key, verb, payload in self.story.messages:
             self.messages[key].append((verb, payload))
-        hands.when_met = self._say
+        fakes.when_met = self._say
         async with at_work(self.run):
             await self.run.start(**self.story.request)
             outcome = await self._see_through()
@@ -180,9 +180,9 @@ class Night:
         await self.run.handle.signal(verb, payload)
 
     def _problems(self, outcome: Outcome, before: object) -> list[str]:
-        world, hands = self.run.hands.world, self.run.hands
+        world, fakes = self.run.fakes.world, self.run.fakes
         found = list(world.violations)
-        found += [f"twice: {name}" for name, times in hands.effects.items() if times > 1]
+        found += [f"twice: {name}" for name, times in fakes.effects.items() if times > 1]
         if len(outcome.decisions) > self.sent:
             found.append(f"{self.sent} messages were sent, {len(outcome.decisions)} recorded")
         if outcome.outcome == "rolled_back" and world.picture != before:

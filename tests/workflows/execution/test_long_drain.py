@@ -56,8 +56,8 @@ class Drain(Run):
     def __init__(self, client: Client, drain_timeout: int = 86400) -> None:
         name, timing = f"lab-{uuid4().hex[:8]}", {"drain_timeout": drain_timeout}
         super().__init__(client, estates.estate(servers=1, edges=1, name=name, timing=timing))
-        self.lingering = LingeringSessions(self.hands.estate)
-        self.hands = self.lingering
+        self.lingering = LingeringSessions(self.fakes.estate)
+        self.fakes = self.lingering
 
     async def begin(self) -> None:
         """Start, and return when every node has shown a reading."""
@@ -128,7 +128,7 @@ async def test_progress_stays_fresh_when_workers_come_and_go(drain: Drain) -> No
         drain.lingering.remaining.set()
         assert (await drain.outcome()).outcome == "completed"
     assert timedelta() < oldest < FRESH
-    others = {number for name, number in drain.hands.asked.items() if WAITS not in name}
+    others = {number for name, number in drain.fakes.asked.items() if WAITS not in name}
     assert others == {1}
 
 
