@@ -17,16 +17,16 @@ UNREACHABLE_KINDS = ("Unreachable", "OutcomeUnknown", "Lost")
 
 def objection(state: RunState, verb: Verb, decision: Decision) -> str | None:
     """Return why this decision changes nothing at this moment; None where it counts."""
-    unknown = _unknown_place(state.plan, decision)
+    unknown = _unknown_place(state, decision)
     if unknown is None and verb in _OBJECTIONS:
         return _OBJECTIONS[verb](state, decision)
     return unknown
 
 
-def _unknown_place(plan: Plan | None, decision: Decision) -> str | None:
-    if plan is None or decision.node is None:
+def _unknown_place(state: RunState, decision: Decision) -> str | None:
+    if state.plan is None or decision.node is None:
         return None
-    places = {action.place for stage in plan.stages for action in stage.actions}
+    places = {action.place for one in state.stages.values() for action in one.actions.values()}
     if decision.node in places:
         return None
     return f"there is no {decision.node} in this plan; there are {', '.join(sorted(places))}"
@@ -37,8 +37,8 @@ def _at_gate(state: RunState, decision: Decision) -> str | None:
     if plan is None:
         return None  # any gate may turn out to exist
     window = plan.estate.change_window is not None and stage in WINDOWED
-    if not (plan.stage(stage).gated or window):
-        gates = [s.name.value for s in plan.stages if s.gated]
+    if not (state.stages[stage.value].stage.gated or window):
+        gates = [one.stage.name.value for one in state.stages.values() if one.stage.gated]
         return f"{stage} has no gate in this run; gates: {', '.join(gates) or 'none'}"
     if state.rollback_reason is not None:
         return "the run is rolling back: it passes no gate"
