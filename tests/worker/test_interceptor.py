@@ -114,7 +114,7 @@ async def test_a_cancel_request_ends_a_wait_at_once(carrying: Carrying) -> None:
 async def test_a_worker_that_leaves_interrupts_an_effect_and_the_next_goes_on(
     carrying: Carrying,
 ) -> None:
-    """As ever: what was begun on the machine goes on without us, and the next attempt attaches to it."""
+    """What was begun on the machine goes on, and the next attempt attaches to it."""
     async with carrying.worker():
         handle = await carrying.start("stop_gracefully")
         await carrying.place.begun.wait()
