@@ -1,4 +1,4 @@
-"""What can a terminal do with a lab? ``python -m lab up``, ``demo``, ``plant`` and more."""
+"""The command line of the lab: ``python -m lab up``, ``demo``, ``crash`` and more."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from lab.campaigns.crash.command import crash
 from lab.campaigns.preflight_faults.command import plant, readiness
 from lab.campaigns.rollback_matrix.command import undo
 from lab.checker.expected import Variant
-from lab.demo import Demo, Wishes
+from lab.demo import Demo, DemoOptions
 from lab.environment.estate_file import write_estate
 from lab.environment.lab import Lab
 from lab.environment.seed_data import ACCOUNTS
 from lab.fault_injection.fault import Fault
 from lab.fault_injection.operator import Answer
-from lab.fault_injection.scenario import Ordeal
+from lab.fault_injection.scenario import FaultScenario
 from lab.layout import Layout
 from lab.product_driver import FINDINGS
-from lab.signals import leaving_in_order
+from lab.signals import cancelled_by_sigterm
 from lab.traffic.process import CLIENTS
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -63,7 +63,7 @@ def up(
     edges: Annotated[int, typer.Option(min=0, max=20)] = 2,
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
-    with lodgings(directory) as place:
+    with lab_directory(directory) as place:
         asyncio.run(_serve(place, servers, edges))
 
 
@@ -83,15 +83,15 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
 
     With --fail, exit 4 if all was taken back as it should, and 6 if stage 0 refused to begin.
     """
-    ordeal = _ordeal(fail, answer, literal=literal)
-    with lodgings(directory) as place, suppress(asyncio.CancelledError):
-        wishes = Wishes(place, clients, literal, keep, json, ordeal, variant)
-        verdict = asyncio.run(leaving_in_order(Demo(wishes).run()))
+    scenario = _scenario(fail, answer, literal=literal)
+    with lab_directory(directory) as place, suppress(asyncio.CancelledError):
+        options = DemoOptions(place, clients, literal, keep, json, scenario, variant)
+        verdict = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         raise typer.Exit(1 if verdict.problems() else EXITS[verdict.outcome])
     raise typer.Exit(128 + signal.SIGTERM)
 
 
-def _ordeal(fail: str | None, answer: Answer | None, *, literal: bool) -> Ordeal | None:
+def _scenario(fail: str | None, answer: Answer | None, *, literal: bool) -> FaultScenario | None:
     """Read what is to fail; what cannot be is refused before anything is started."""
     if fail is None:
         _require(answer is None, "--answer says what follows a fault: it needs --fail")
@@ -103,16 +103,16 @@ def _ordeal(fail: str | None, answer: Answer | None, *, literal: bool) -> Ordeal
         raise typer.Exit(_complain(f"--fail {fail}: {mistake}")) from mistake
     asks = not fault.undone_by_itself
     _require(asks or answer is None, f"{fault.stage} asks nobody: --answer is for later stages")
-    return Ordeal(fault, answer or "retry")
+    return FaultScenario(fault, answer or "retry")
 
 
-def _require(holds: bool, words: str) -> None:  # noqa: FBT001 - it reads as a sentence
+def _require(holds: bool, message: str) -> None:  # noqa: FBT001 - it reads as a sentence
     if not holds:
-        raise typer.Exit(_complain(words))
+        raise typer.Exit(_complain(message))
 
 
-def _complain(words: str) -> int:
-    print(words, file=sys.stderr)
+def _complain(message: str) -> int:
+    print(message, file=sys.stderr)
     return BAD_INPUT
 
 
@@ -127,7 +127,7 @@ async def _serve(place: Path, servers: int, edges: int) -> None:
 
 
 @contextmanager
-def lodgings(directory: Path | None) -> Iterator[Path]:
+def lab_directory(directory: Path | None) -> Iterator[Path]:
     """The directory that was asked for, or one that goes with the lab."""
     if directory is not None:
         yield directory

@@ -1,4 +1,4 @@
-"""What does one whole switchover of a living estate look like, unattended and measured?"""
+"""Run one measured switchover of a lab, unattended, and show the verdict."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from lab.checker.verdict import Run, Verdict, judge
 from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
 from lab.environment.temporal import TemporalServer
-from lab.fault_injection.scenario import PATIENCE, Ordeal
+from lab.fault_injection.scenario import TIMING, FaultScenario
 from lab.layout import Layout
 from lab.product_driver import Product, console_log, stage_of
-from lab.proxy.estate_file import write_wired_estate
-from lab.proxy.proxies import Lines
+from lab.proxy.estate_file import write_proxied_estate
+from lab.proxy.proxies import Proxies
 from lab.recorder.samples import Samples
 from lab.traffic.process import Traffic
 from lab.vendor_procedure import Literal
 
-WARM_UP = 8.0
-"""Seconds until large transfers are on their way and there are old files to read back."""
-RUN_ON = 10.0
+WARM_UP_SECONDS = 8.0
+"""Seconds until large transfers are on their method_for and there are old files to read back."""
+AFTER_SECONDS = 10.0
 """Seconds of traffic on the target after the switchover."""
-TOLD_EVERY = 5.0
-LOOKS_EVERY = 0.5
+REPORT_SECONDS = 5.0
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Wishes:
+class DemoOptions:
     """What the command line asks for."""
 
     directory: Path
@@ -50,7 +50,7 @@ class Wishes:
     literal: bool
     keep: bool
     json: Path | None
-    ordeal: Ordeal | None = None
+    scenario: FaultScenario | None = None
     variant: Variant = "by_stage"
 
 
@@ -67,43 +67,43 @@ class Driver:
 class Demo:
     """One demonstration, told to a terminal."""
 
-    def __init__(self, wishes: Wishes) -> None:
-        self._wishes = wishes
+    def __init__(self, options: DemoOptions) -> None:
+        self._options = options
         self._console = Console(soft_wrap=True, highlight=False)
         self._began = time.monotonic()
 
     async def run(self) -> Verdict:
         """Let it happen, and judge it."""
         async with AsyncExitStack() as stack:
-            lab = await stack.enter_async_context(Lab.open(self._wishes.directory))
+            lab = await stack.enter_async_context(Lab.open(self._options.directory))
             layout = lab.layout
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")
-            begin = self._literal if self._wishes.literal else self._product
+            begin = self._literal if self._options.literal else self._product
             driver = await begin(layout, stack)
             run = await self._under_traffic(layout, driver, stack)
-            verdict = await _judged(layout, self._wishes.variant, run)
+            verdict = await _judged(layout, self._options.variant, run)
             self._show(verdict)
-            if self._wishes.keep:
+            if self._options.keep:
                 self._say(f"everything stays up until Ctrl-C {driver.ui}")
                 await _until_told()
         return verdict
 
     async def _under_traffic(self, layout: Layout, driver: Driver, stack: AsyncExitStack) -> Run:
-        samples, traffic = Samples(layout), Traffic(layout, self._wishes.clients)
+        samples, traffic = Samples(layout), Traffic(layout, self._options.clients)
         stack.push_async_callback(samples.stop)
         stack.push_async_callback(traffic.stop)
         samples.start()
         traffic.start()
-        self._say(f"{self._wishes.clients} clients begin to transfer")
-        await asyncio.sleep(WARM_UP)
+        self._say(f"{self._options.clients} clients begin to transfer")
+        await asyncio.sleep(WARM_UP_SECONDS)
         self._say(f"the switchover from {SOURCE} to {TARGET} begins")
         async with self._telling(layout, driver):
             run = await driver.drive()
         self._say(f"the switchover is over: {run.outcome}")
-        if run.outcome != run.wished:
+        if run.outcome != run.expected_outcome:
             self._say(f"its console said: {last_words(layout)}")
         self._say(f"everything together uses {_megabytes()} MiB of memory")
-        await asyncio.sleep(RUN_ON)
+        await asyncio.sleep(AFTER_SECONDS)
         await traffic.finish()
         await settle(layout)
         await samples.stop()
@@ -124,13 +124,13 @@ class Demo:
         self._say(f"Temporal's Web UI: {server.ui}")
         product = Product(layout, server.address)
         stack.push_async_callback(product.stop)
-        variant = ("--variant", self._wishes.variant)
+        variant = ("--variant", self._options.variant)
         drive = lambda: product.switch_over(SOURCE, TARGET, client, *variant)  # noqa: E731
-        if ordeal := self._wishes.ordeal:
-            lines = await stack.enter_async_context(Lines.open(layout))
-            write_wired_estate(layout, layout.estate_file.parent, PATIENCE)
-            drive = lambda: ordeal.endure(product, client, lines)  # noqa: E731
-            self._say(f"{ordeal.fault} will strike, and last until the run has noticed")
+        if scenario := self._options.scenario:
+            proxies = await stack.enter_async_context(Proxies.open(layout))
+            write_proxied_estate(layout, layout.estate_file.parent, TIMING)
+            drive = lambda: scenario.run(product, client, proxies)  # noqa: E731
+            self._say(f"{scenario.fault} will strike, and last until the run has noticed")
         await product.start_worker()
         self._say("a worker is ready")
         return Driver(drive, lambda: stage_of(client), server.ui)
@@ -149,7 +149,7 @@ class Demo:
         last, told = "", 0.0
         while True:
             stage = await driver.stage() or last
-            if stage != last or time.monotonic() > told + TOLD_EVERY:
+            if stage != last or time.monotonic() > told + REPORT_SECONDS:
                 tried = Counter(line["ok"] for line in records.read(layout.traffic))
                 effects = sum(1 for _ in records.read(layout.effects))
                 self._say(
@@ -157,21 +157,21 @@ class Demo:
                     f"{tried[False]} failed; {effects} effects"
                 )
                 last, told = stage, time.monotonic()
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _say(self, words: str) -> None:
-        self._console.print(f"{time.monotonic() - self._began:6.1f} s  {words}", markup=False)
+    def _say(self, message: str) -> None:
+        self._console.print(f"{time.monotonic() - self._began:6.1f} s  {message}", markup=False)
 
     def _show(self, verdict: Verdict) -> None:
         self._console.print(table(verdict))
         for problem in verdict.problems():
             self._console.print(f"problem: {problem}", style="red", markup=False)
-        for kind, words in verdict.words.items():
-            self._console.print(f"{kind}: {'; '.join(words[:5])}", style="dim", markup=False)
-        if self._wishes.json:
+        for kind, details in verdict.details.items():
+            self._console.print(f"{kind}: {'; '.join(details[:5])}", style="dim", markup=False)
+        if self._options.json:
             text = json.dumps(verdict.as_json(), indent=1) + "\n"
-            self._wishes.json.write_text(text, encoding="utf-8")
-            self._say(f"the verdict is in {self._wishes.json}")
+            self._options.json.write_text(text, encoding="utf-8")
+            self._say(f"the verdict is in {self._options.json}")
 
 
 def table(verdict: Verdict) -> Table:

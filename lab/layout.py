@@ -1,4 +1,4 @@
-"""Where everything of one lab stands: names, addresses, ports, directories, invented accounts."""
+"""The layout of one lab: names, addresses, ports, directories and invented accounts."""
 
 from __future__ import annotations
 
@@ -208,14 +208,14 @@ class Layout:
         return self.root / "samples.jsonl"
 
     @property
-    def planted(self) -> Path:
+    def injected_faults(self) -> Path:
         """Which faults are planted now, and where (see ``lab.plants``)."""
-        return self.root / "planted.json"
+        return self.root / "injected_faults.json"
 
     @property
-    def switches(self) -> Path:
+    def simulation(self) -> Path:
         """How the lab behaves where the facts leave it open (see ``lab.simulation_options``)."""
-        return self.root / "switches.json"
+        return self.root / "simulation.json"
 
     @property
     def keys(self) -> Path:

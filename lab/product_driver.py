@@ -1,4 +1,4 @@
-"""How is the product driven from outside, as its operator would: by its worker and its console?"""
+"""Drive the product from outside as an operator does, with its worker and its console."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from temporalio.service import RPCError
 
 from lab.checker.verdict import Run
 from lab.layout import ESTATE, Layout
-from lab.subprocesses import HERE, end, ended, spawn
+from lab.subprocesses import REPOSITORY, end, ended, spawn
 
-READY_WITHIN = 30.0
-ENDS_WITHIN = 900.0
-ANSWERS_WITHIN = 30.0
-CHECKS_WITHIN = 60.0
+READY_TIMEOUT = 30.0
+END_TIMEOUT = 900.0
+ANSWER_TIMEOUT = 30.0
+CHECK_TIMEOUT = 60.0
 WORKFLOW = f"switchover-{ESTATE}"
 STATE = SearchAttributeKey.for_keyword("SwitchoverState")
 STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
@@ -48,23 +48,23 @@ def console_log(layout: Layout) -> Path:
 
 
 @dataclass(frozen=True)
-class Checked:
+class ReadinessAnswer:
     """What the console said of an estate's readiness."""
 
     exit: int
     findings: tuple[dict[str, str], ...]
     seconds: float
     """From the start of the console to its end."""
-    strange: str = ""
+    unreadable: str = ""
     """What it printed where that was no answer."""
 
     @property
     def ready(self) -> bool:
         """Whether nothing at all was found."""
-        return self.exit == 0 and not self.findings and not self.strange
+        return self.exit == 0 and not self.findings and not self.unreadable
 
 
-class NotTaken(Exception):
+class DecisionRefused(Exception):
     """A run did not take a decision."""
 
 
@@ -91,19 +91,19 @@ class Product:
         """Start a worker; returns when it is ready."""
         estates = str(self._layout.estate_file.parent)
         self._worker = self._spawn(["worker", "--estates", estates], self.worker_log)
-        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT
         while "ready:" not in _text(self.worker_log):
             if self._worker.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"the worker is not ready: {_text(self.worker_log)[-3000:]}")
             await asyncio.sleep(0.05)
 
     async def switch_over(self, source: str, target: str, client: Client, *more: str) -> Run:
-        """Start a switchover by the console, with *more* words, and wait for its outcome."""
+        """Start a switchover by the console, with *more* argv, and wait for its outcome."""
         began = time.time()
-        words = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait", *more]
-        self._console = self._spawn(words, self.console_log)
-        if not await ended(self._console, ENDS_WITHIN):
-            return Run(f"none after {ENDS_WITHIN:.0f} s", began, time.time())
+        argv = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait", *more]
+        self._console = self._spawn(argv, self.console_log)
+        if not await ended(self._console, END_TIMEOUT):
+            return Run(f"none after {END_TIMEOUT:.0f} s", began, time.time())
         finished = time.time()
         code = self._console.returncode
         handle: Handle = client.get_workflow_handle(WORKFLOW)
@@ -120,31 +120,31 @@ class Product:
         agrees = EXITS.get(code) == said
         return Run(said if agrees else f"{said}, but exit {code}", began, finished, stages)
 
-    async def check(self, source: str, target: str) -> Checked:
+    async def check(self, source: str, target: str) -> ReadinessAnswer:
         """Have the console check whether a switchover could begin."""
         log = self._layout.root / "check.log"
         log.unlink(missing_ok=True)
-        words = ["starter", "check", ESTATE, "--from", source, "--to", target, "--json"]
+        argv = ["starter", "check", ESTATE, "--from", source, "--to", target, "--json"]
         began = time.monotonic()
-        console = self._spawn(words, log)
-        if not await ended(console, CHECKS_WITHIN):
+        console = self._spawn(argv, log)
+        if not await ended(console, CHECK_TIMEOUT):
             await end(console)
-            return Checked(-1, (), CHECKS_WITHIN, "no answer")
+            return ReadinessAnswer(-1, (), CHECK_TIMEOUT, "no answer")
         seconds = round(time.monotonic() - began, 1)
         text = _text(log)
         try:
             said = json.loads(text[text.index("{") : text.rindex("}") + 1])
             findings = tuple(said["findings"])
         except (ValueError, KeyError):
-            return Checked(console.returncode, (), seconds, text[-500:].strip())
-        return Checked(console.returncode, findings, seconds)
+            return ReadinessAnswer(console.returncode, (), seconds, text[-500:].strip())
+        return ReadinessAnswer(console.returncode, findings, seconds)
 
-    async def decide(self, verb: str, *words: str) -> None:
+    async def decide(self, verb: str, *argv: str) -> None:
         """Answer a run that waits, by the console."""
         log = self._layout.root / "decisions.log"
-        console = self._spawn(["starter", verb, ESTATE, *words], log)
-        if not await ended(console, ANSWERS_WITHIN) or console.returncode:
-            raise NotTaken(f"{verb} was not taken: {_text(log)[-500:]}")
+        console = self._spawn(["starter", verb, ESTATE, *argv], log)
+        if not await ended(console, ANSWER_TIMEOUT) or console.returncode:
+            raise DecisionRefused(f"{verb} was not taken: {_text(log)[-500:]}")
 
     async def stop(self) -> None:
         """End both."""
@@ -152,12 +152,12 @@ class Product:
             if process is not None:
                 await end(process)
 
-    def _spawn(self, words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    def _spawn(self, argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         environment = (
             f"TEMPORAL_ADDRESS={self._address}",
             f"SWITCHOVER_RECORDS={self._layout.root / 'records'}",
         )
-        return spawn(["env", *environment, sys.executable, "-m", *words], log, cwd=HERE)
+        return spawn(["env", *environment, sys.executable, "-m", *argv], log, cwd=REPOSITORY)
 
 
 async def stage_of(client: Client) -> str:

@@ -1,7 +1,7 @@
-"""How the lab behaves where the facts leave it open, or where a test wants a fault.
+"""Options of the simulation: what the facts leave open, and faults that a test wants.
 
-Kept in ``switches.json`` and read afresh by every process at every use, so that a test may turn
-one while the lab runs. A reset puts the defaults back.
+Kept in ``simulation.json`` and read again by every process at every use, so that a test can change
+an option while the lab runs. A reset restores the defaults.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Switches:
+class SimulationOptions:
     """Times are in seconds."""
 
     graceful_stop_ends: Literal["early", "at_timeout"] = "early"
@@ -43,17 +43,17 @@ class Switches:
     """How long a Transaction Manager works on one EVENT row."""
     folder_monitor_seconds: float = 0.5
     """How long the Folder Monitor has a file in hand."""
-    planted: dict[str, dict[str, str]] = field(default_factory=dict)
+    faults: dict[str, dict[str, str]] = field(default_factory=dict)
     """Faults by place, then by name: ``{"cluster1-edge1": {"status_sshd": "noise"}}``.
     The parts of the lab that can show a fault say which names they know."""
 
     @classmethod
-    def read(cls, file: Path) -> Switches:
-        """Return the switches as they stand now."""
+    def read(cls, file: Path) -> SimulationOptions:
+        """Return the simulation as they stand now."""
         return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else cls()
 
     def write(self, file: Path) -> None:
-        """Put these switches in force."""
+        """Put these simulation in force."""
         fresh = file.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps(asdict(self)), encoding="utf-8")
         fresh.replace(file)

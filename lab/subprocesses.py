@@ -1,4 +1,4 @@
-"""How does the lab start a program that cannot outlive it?"""
+"""Start programs that cannot outlive the lab."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from lab.forking import die_with_parent
 
-HERE = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[1]
 """Where ``python -m lab...`` finds the lab."""
 
 
 def spawn(
-    words: Sequence[str], log: Path, user: int | None = None, cwd: Path = Path("/")
+    argv: Sequence[str], log: Path, user: int | None = None, cwd: Path = Path("/")
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, bound to the life of the calling thread.
 
@@ -26,7 +26,7 @@ def spawn(
     parent = os.getpid()
     with log.open("ab") as output:
         return subprocess.Popen(
-            words,
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -1,6 +1,6 @@
-"""Which effects does the vendor's manual want for this estate, and which of them before which?
+"""The effects that the vendor's manual requires, and their order.
 
-A second reading of ``securetransport.md``, sections 2 and 3: nothing here comes from a plan.
+An independent reading of docs/securetransport.md, sections 2 and 3: nothing here comes from a plan.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.node import services
-from lab.recorder.effects import Effect, Recorded
+from lab.recorder.effects import Effect, RecordedEffect
 from workflows.model.estate import Cluster, Estate, Node
 
 Variant = Literal["by_stage", "by_node"]
@@ -80,7 +80,7 @@ def _everything(_: Expected, __: Expected) -> bool:
 
 
 def misordered(
-    record: list[Recorded],
+    record: list[RecordedEffect],
     expected: tuple[Expected, ...],
     before: Mapping[int, tuple[int, ...]] = BEFORE,
     concerns: Concerns = _everything,

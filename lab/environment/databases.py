@@ -1,4 +1,4 @@
-"""Which rows and replication do the two clusters' databases have, and what happened to them?"""
+"""The two replicating databases of a lab, and the record of changes to their replication."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from lab import records
-from lab.environment.postgres import PostgresServer, binaries, quarters
+from lab.environment.postgres import PostgresServer, binaries, database_directory
 from lab.environment.seed_data import CONFIGURED, Row
 from lab.layout import (
     DATABASE,
@@ -31,7 +31,7 @@ LOCAL = (
 )
 LIVING = ("logging_event", "fm_heartbeat")
 """Tables that running services write to, whatever happens."""
-SETTLES_WITHIN = 10.0
+SETTLE_TIMEOUT = 10.0
 
 UNUSUAL: LiteralString = """
 SELECT 'lets nobody in' FROM pg_database
@@ -74,7 +74,7 @@ class Databases:
 
     async def start(self) -> None:
         """Make and start both servers, their tables, rows and replication."""
-        self._home = quarters(self.layout.root, self.layout.block)
+        self._home = database_directory(self.layout.root, self.layout.block)
         programs = await asyncio.to_thread(binaries, self._home)
         for cluster in self.layout.clusters:
             self._servers[cluster.name] = self._server(cluster, programs)
@@ -251,13 +251,13 @@ class Databases:
 
 async def _until(connection: Connection, question: LiteralString) -> None:
     """Wait until the database answers true."""
-    deadline = asyncio.get_running_loop().time() + SETTLES_WITHIN
+    deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
     while True:
         answer = await (await connection.execute(question)).fetchone()
         if answer is not None and answer[0]:
             return
         if asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError(f"after {SETTLES_WITHIN} s still not: {question}")
+            raise TimeoutError(f"after {SETTLE_TIMEOUT} s still not: {question}")
         await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""How would an operator describe this lab to a product that knows nothing of labs?"""
+"""Write the estate file of a lab, as an operator would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does one lab come up whole, return to its baseline, and go without a trace?"""
+"""Start one lab, reset it to its baseline, and stop it without a trace."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lab.environment.storage import Storage
 from lab.keys import machine_names
 from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout
 from lab.node import installation, options
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 BLOCKS = tuple(f"127.{x}.{y}" for x in range(10, 100) for y in range(1, 11))
 """Where labs may live: several of them at once, each on a block of its own."""
@@ -54,7 +54,7 @@ class Lab:
     async def reset(self) -> None:
         """Put everything back to the baseline, in place."""
         await asyncio.to_thread(self.machines.halt)
-        self.layout.switches.unlink(missing_ok=True)
+        self.layout.simulation.unlink(missing_ok=True)
         await asyncio.gather(
             self.databases.reset(), self.storage.reset(), self.load_balancer.reset()
         )
@@ -66,7 +66,7 @@ class Lab:
     async def at_baseline(self) -> list[str]:
         """Everything in which the lab differs from its baseline."""
         found = [f"{file.name} is not empty" for file in self._records() if any(records.read(file))]
-        if Switches.read(self.layout.switches) != Switches():
+        if SimulationOptions.read(self.layout.simulation) != SimulationOptions():
             found.append("a switch is turned")
         for node in self.layout.nodes:
             found += node_differences(node)
@@ -88,7 +88,7 @@ class Lab:
         layout.write()
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
-        layout.switches.unlink(missing_ok=True)
+        layout.simulation.unlink(missing_ok=True)
         self._forget()
         _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
         self.storage.start()
@@ -107,7 +107,7 @@ class Lab:
         return layout.effects, layout.sessions, layout.traffic, layout.samples
 
     def _forget(self) -> None:
-        for file in (*self._records(), self.layout.work, self.layout.planted):
+        for file in (*self._records(), self.layout.work, self.layout.injected_faults):
             file.unlink(missing_ok=True)
 
 
@@ -156,7 +156,7 @@ def _owned(claim: int, file: Path) -> bool:
 
 
 def _free(block: str) -> bool:
-    """Whether nothing of a lab that was killed a moment ago still listens there."""
+    """Whether nothing of a lab that was killed a event ago still listens there."""
     layout = Layout(Path("/"), block)
     places = [(layout.load_balancer, port) for port in (SFTP_PORT, HTTPS_PORT, SHELL_PORT)]
     places += [(cluster.database_address, DATABASE_PORT) for cluster in layout.clusters]

@@ -1,4 +1,4 @@
-"""How does the lab's load balancer find the Edges, and what does its reload command do?
+"""The load balancer of a lab: HAProxy, a hosts file and a reload command.
 
 HAProxy would resolve names by libc, which reads only ``/etc/hosts``. So the reload command of the
 machine ``loadbalancer1`` renders the addresses of *its* hosts file into HAProxy's configuration.
@@ -22,7 +22,7 @@ from lab.subprocesses import end, spawn
 STATISTICS_PORT = 9999
 FRONTENDS = {"ssh": SFTP_PORT, "http": HTTPS_PORT}
 """The protocols that clients are served through the load balancer."""
-SERVES_WITHIN = 10.0
+SERVE_TIMEOUT = 10.0
 
 UNRECORDED = "LAB_UNRECORDED"
 """The variable that makes the reload command leave no record."""
@@ -114,18 +114,23 @@ def haproxy() -> str:
     return found
 
 
-def fronts(layout: Layout, cluster: str) -> tuple[NodeLayout, ...]:
+def client_facing_nodes(layout: Layout, cluster: str) -> tuple[NodeLayout, ...]:
     """The nodes that clients reach: the Edges, or the Servers where there is no Edge."""
     return layout.cluster(cluster).edges or layout.cluster(cluster).servers
 
 
 def names(layout: Layout) -> dict[str, dict[str, str]]:
     """For each name the load balancer uses: its address on each cluster."""
-    kind = fronts(layout, "cluster1")[0].kind
+    kind = client_facing_nodes(layout, "cluster1")[0].kind
     return {
         f"{kind}{index}": {"cluster1": one.address, "cluster2": two.address}
         for index, (one, two) in enumerate(
-            zip(fronts(layout, "cluster1"), fronts(layout, "cluster2"), strict=True), start=1
+            zip(
+                client_facing_nodes(layout, "cluster1"),
+                client_facing_nodes(layout, "cluster2"),
+                strict=True,
+            ),
+            start=1,
         )
     }
 
@@ -216,22 +221,22 @@ class LoadBalancer:
 
     async def until_serving(self) -> None:
         """Wait until HAProxy has seen every server of the active cluster answer."""
-        deadline = asyncio.get_running_loop().time() + SERVES_WITHIN
+        deadline = asyncio.get_running_loop().time() + SERVE_TIMEOUT
         while not all(state == "UP" for state in await self._states()):
             if asyncio.get_running_loop().time() > deadline:
-                raise RuntimeError(f"after {SERVES_WITHIN} s HAProxy sees a server down")
+                raise RuntimeError(f"after {SERVE_TIMEOUT} s HAProxy sees a server down")
             await asyncio.sleep(0.02)
 
     def differences(self) -> list[str]:
         """Everything in which the load balancer differs from the baseline."""
-        wished = {
+        expected = {
             "etc/hosts": self._hosts(),
             "etc/haproxy.site.cfg": self.site(),
             "etc/haproxy.cfg": self._rendered(),
         }
         found = [
             f"loadbalancer1: {name} is not the baseline's"
-            for name, text in wished.items()
+            for name, text in expected.items()
             if (self._root / name).read_text(encoding="utf-8") != text
         ]
         if not os.access(self.hosts_file, os.W_OK):
@@ -248,9 +253,9 @@ class LoadBalancer:
     async def _run(self) -> None:
         log = self._root / "haproxy.log"
         configuration, pid = self._root / "etc/haproxy.cfg", self._root / "haproxy.pid"
-        words = [haproxy(), "-W", "-f", str(configuration), "-p", str(pid)]
-        self._process = spawn(words, log)
-        deadline = asyncio.get_running_loop().time() + SERVES_WITHIN
+        argv = [haproxy(), "-W", "-f", str(configuration), "-p", str(pid)]
+        self._process = spawn(argv, log)
+        deadline = asyncio.get_running_loop().time() + SERVE_TIMEOUT
         while not pid.exists() or not await _listens(self.layout.load_balancer, SFTP_PORT):
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"HAProxy does not serve: {log.read_text(encoding='utf-8')}")
@@ -292,7 +297,7 @@ class LoadBalancer:
         return "".join(
             f"{node.address} {cluster.name}\n"
             for cluster in self.layout.clusters
-            for node in fronts(self.layout, cluster.name)
+            for node in client_facing_nodes(self.layout, cluster.name)
         )
 
     def _hosts(self) -> str:

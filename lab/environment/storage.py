@@ -1,10 +1,10 @@
-"""How are the two clusters' shared storages kept in sync, both ways and a little late?
+"""Keep the shared storages of both clusters in sync, both ways, with a delay.
 
-A process of its own, run as ``python -m lab.storage ROOT1 ROOT2 SWITCHES``. It sees an added,
-replaced or removed file by its folder's change, and repeats it on the other side one
+A process of its own: ``python -m lab.environment.storage ROOT1 ROOT2 OPTIONS``. It notices an
+added, replaced or removed file by its folder's change, and repeats it on the other side one
 ``storage_delay`` later, so that a whole file appears there at once. Hidden names and ``*.m_inproc``
-stay where they are. While one of them is gone from view, nothing is synced: a storage that is not
-mounted is no empty one.
+are not copied. While one storage is missing, nothing is synced: a storage that is not mounted is
+not an empty one.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pathlib import Path
 
 from lab.environment.process_state import alive
 from lab.layout import Layout
-from lab.simulation_options import Switches
-from lab.subprocesses import HERE, end, spawn
+from lab.simulation_options import SimulationOptions
+from lab.subprocesses import REPOSITORY, end, spawn
 
 MARKERS = "markers"
 """A folder on each storage where a product may write, to see how late the other side sees it."""
-LOOKS_EVERY = 0.05
+POLL_SECONDS = 0.05
 """Seconds between two looks; what is measured as delay is the switch and up to this much more."""
 COARSE = 0.05
 """A folder's time of change is this coarse, in seconds: one that changed just now is read again."""
@@ -147,11 +147,11 @@ def repeat(change: Change, here: Side, there: Side) -> None:
     there.note(change.path, there.version(change.path))
 
 
-def sync(one: Side, two: Side, switches: Path) -> None:
+def sync(one: Side, two: Side, simulation: Path) -> None:
     """Carry what happened since the last time, and what has become due."""
     if not all(side.root.is_dir() for side in (one, two)):
         return
-    due = time.monotonic() + Switches.read(switches).storage_delay
+    due = time.monotonic() + SimulationOptions.read(simulation).storage_delay
     for here, there in ((one, two), (two, one)):
         here.pending.extend(here.changes(due))
         while here.pending and here.pending[0].due <= time.monotonic():
@@ -172,9 +172,9 @@ class Storage:
         for root in self._roots:
             for folder in ("accounts", "inbox", "done", MARKERS):
                 (root / folder).mkdir(parents=True, exist_ok=True)
-        words = [sys.executable, "-m", "lab.environment.storage", *map(str, self._roots)]
+        argv = [sys.executable, "-m", "lab.environment.storage", *map(str, self._roots)]
         log = self._layout.root / "storage.log"
-        self._process = spawn([*words, str(self._layout.switches)], log, cwd=HERE)
+        self._process = spawn([*argv, str(self._layout.simulation)], log, cwd=REPOSITORY)
         _pid_file(self._layout).write_text(str(self._process.pid), encoding="ascii")
 
     async def stop(self) -> None:
@@ -212,11 +212,11 @@ def _pid_file(layout: Layout) -> Path:
 
 def main() -> None:
     """Keep both in sync until killed."""
-    one, two, switches = map(Path, sys.argv[1:])
+    one, two, simulation = map(Path, sys.argv[1:])
     sides = Side(one), Side(two)
     while True:
-        sync(*sides, switches)
-        time.sleep(LOOKS_EVERY)
+        sync(*sides, simulation)
+        time.sleep(POLL_SECONDS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How does a lab get a Temporal server of its own, with its Web UI?"""
+"""Run a Temporal server with its Web UI for one lab."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab.subprocesses import end, spawn
 
 HOST = "127.0.0.1"
 """The development server's parts find each other only there, whatever ``--ip`` says."""
-READY_WITHIN = 30.0
+READY_TIMEOUT = 30.0
 
 
 class TemporalServer:
@@ -49,7 +49,7 @@ class TemporalServer:
             ],
             self._log,
         )
-        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT
         while True:
             try:
                 client = await Client.connect(self.address)

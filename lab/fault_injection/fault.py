@@ -1,4 +1,4 @@
-"""Which faults can be asked for: at which stage, at which of its places, of which kind?"""
+"""The faults that can be requested: stage, place and kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What on a machine can be made faulty from outside, and put back: its scripts and its switches?"""
+"""Replace scripts of a machine and set its simulated faults, and restore both."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.layout import Layout
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
-REFUSES = """\
+EXITS_1 = """\
 #!/bin/sh
 echo 'ERROR: the operation was refused' >&2
 exit 1
 """
-DIES = """\
+KILLS_ITSELF = """\
 #!/bin/sh
 # Takes its whole session along, so that nobody is left to say how it ended.
 kill -9 0
 """
 NOISE = "?? ERR-0x7f3a: state machine desync ??"
-BABBLES = f"""\
+PRINTS_NOISE = f"""\
 #!/bin/sh
 echo '{NOISE}'
 """
@@ -45,13 +45,13 @@ class Scripts:
 
 
 @dataclass(frozen=True)
-class Planted:
+class SimulatedFaults:
     """The faults of one place that its own processes know how to show."""
 
     layout: Layout
     place: str
 
-    def plant(self, name: str, text: str = "yes") -> None:
+    def set(self, name: str, text: str = "yes") -> None:
         """Have the place show it from now on."""
         self._change({self.place: {name: text}})
 
@@ -60,9 +60,9 @@ class Planted:
         self._change({})
 
     def _change(self, planted: dict[str, dict[str, str]]) -> None:
-        switches = Switches.read(self.layout.switches)
-        if switches.planted != planted:
-            replace(switches, planted=planted).write(self.layout.switches)
+        simulation = SimulationOptions.read(self.layout.simulation)
+        if simulation.faults != planted:
+            replace(simulation, faults=planted).write(self.layout.simulation)
 
 
 def _write(script: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What does an operator do where a run asks: look, set right what was wrong, and answer?"""
+"""A simulated operator: repair what is wrong, then answer the question of a run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Literal
 
 from temporalio.exceptions import TemporalError
 
-from lab.checker.rollback import Turn
+from lab.checker.rollback import RollbackPoint
 from lab.checker.verdict import Run
 from lab.fault_injection.fault import Fault
-from lab.product_driver import ENDED, FINDINGS, Handle, NotTaken, state_of
+from lab.product_driver import ENDED, FINDINGS, DecisionRefused, Handle, state_of
 
 Answer = Literal["retry", "roll-back"]
 Decide = Callable[[Answer], Awaitable[None]]
@@ -20,8 +20,8 @@ Decide = Callable[[Answer], Awaitable[None]]
 WAITS = "waiting_for_decision"
 NOTICED = ("rolling_back", WAITS, ENDED)
 """What a run shows that has met a fault."""
-LOOKS_EVERY = 0.3
-GOES_ON_WITHIN = 5.0
+POLL_SECONDS = 0.3
+PROGRESS_TIMEOUT = 5.0
 """Seconds until a run that was answered shows another state."""
 
 
@@ -38,13 +38,13 @@ class Operator:
     """Why, each time."""
     gave_up: str = ""
 
-    async def attend(self) -> None:
+    async def run(self) -> None:
         """Look at the run until it is over."""
         try:
             while (state := await state_of(self.handle)) != ENDED and not self.gave_up:
                 if state == WAITS:
                     await self._answer()
-                await asyncio.sleep(LOOKS_EVERY)
+                await asyncio.sleep(POLL_SECONDS)
         except Exception as fault:
             # Nobody would answer any more, and the run would wait for ever.
             await self._give_up(f"the operator failed: {fault!r}")
@@ -55,27 +55,27 @@ class Operator:
         return await state_of(self.handle) in NOTICED
 
     async def _answer(self) -> None:
-        self.asked.append(await self._words())
+        self.asked.append(await self._question())
         if self.answer is None or len(self.asked) > 1:
             await self._give_up(f"it asked for a decision that was not due: {self.asked[-1]}")
             return
         self.set_right()
         try:
             await self.decide(self.answer)
-        except NotTaken as refusal:
+        except DecisionRefused as refusal:
             await self._give_up(str(refusal))
             return
-        deadline = asyncio.get_running_loop().time() + GOES_ON_WITHIN
+        deadline = asyncio.get_running_loop().time() + PROGRESS_TIMEOUT
         while await state_of(self.handle) == WAITS:
             if asyncio.get_running_loop().time() > deadline:
                 return
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _give_up(self, why: str) -> None:
         self.gave_up = why
         await self.handle.terminate(why[:200])
 
-    async def _words(self) -> str:
+    async def _question(self) -> str:
         try:
             status = await self.handle.query("status")
         except TemporalError as silence:
@@ -84,7 +84,7 @@ class Operator:
         return str(waiting.get("message", "it did not say why"))
 
 
-def wished(fault: Fault, answer: Answer) -> str:
+def expected_outcome(fault: Fault, answer: Answer) -> str:
     """Return the outcome that a run with this fault has to have."""
     if not fault.stage.number:
         return FINDINGS
@@ -93,14 +93,14 @@ def wished(fault: Fault, answer: Answer) -> str:
     return "completed"
 
 
-def turn(outcome: str, stage: int, *, begun: bool) -> Turn | None:
+def rollback_point(outcome: str, stage: int, *, begun: bool) -> RollbackPoint | None:
     """Say where a run with this outcome turned back, if it did."""
     if outcome == FINDINGS:
-        return Turn(0)
-    return Turn(stage, begun) if outcome == "rolled_back" else None
+        return RollbackPoint(0)
+    return RollbackPoint(stage, begun) if outcome == "rolled_back" else None
 
 
-def objection(run: Run, operator: Operator, *, struck: bool) -> str:
+def checked_outcome(run: Run, operator: Operator, *, struck: bool) -> str:
     """Return the run's outcome, or what makes it worthless."""
     if operator.gave_up:
         return operator.gave_up

@@ -1,6 +1,6 @@
-"""Which accounts, sites, routes and other things does the admin API of a Server list?
+"""Accounts, sites, routes and other objects in the admin API of a Server.
 
-What operators configure lies in the cluster's database; an Edge has none (F14) and answers 404.
+What operators configure is in the cluster's database; an Edge has none and answers 404.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What do all services that can be stopped gracefully have in common?
+"""What all services that can be stopped gracefully have in common.
 
-A pending stop refuses new work and lands when nothing is in flight, or at its timeout, when it
-cuts what is left (F1, F4, F5). Its clock runs here, in the service, whoever asked for it (F2).
-While ``lands_late`` (any text) is planted on a node (``Switches.planted``) it lands at its timeout.
+A pending stop refuses new work and completes when nothing is in flight, or at its timeout, when it
+cuts what remains. The service itself keeps the time, even if the caller has ended. While
+``lands_late`` (any text) is among the node's faults, it completes only at its timeout.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Draining(ABC):
     @property
     def _clock(self) -> float:
         is_manager = self.context.service.name == "tm"
-        return self.context.switches.transaction_manager_clock if is_manager else 1.0
+        return self.context.simulation.transaction_manager_clock if is_manager else 1.0
 
     def _land_early(self) -> None:
         pending = self._deadline is not None and not self.in_flight
@@ -82,8 +82,8 @@ class Draining(ABC):
 
     @property
     def _ends_early(self) -> bool:
-        late = "lands_late" in self.context.planted
-        return not late and self.context.switches.graceful_stop_ends == "early"
+        late = "lands_late" in self.context.faults
+        return not late and self.context.simulation.graceful_stop_ends == "early"
 
     def _land_if_idle(self) -> None:
         if not self.in_flight:

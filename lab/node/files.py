@@ -1,8 +1,8 @@
-"""What may one client session do with its account's files, and what is written down of it?
+"""File operations of one client session, and their records.
 
 The Transaction Manager does the file operations of all protocol servers, on the cluster's storage.
 An upload has a hidden name ending in ``.m_inproc`` until it is closed; then it queues an EVENT.
-Whatever ends the Transaction Manager before that leaves the file and an In Progress record (F16).
+If the Transaction Manager ends before that, the file and an In Progress record remain.
 """
 
 from __future__ import annotations

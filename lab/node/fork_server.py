@@ -1,9 +1,8 @@
-"""Which process are all machines of a lab forked from?
+"""The process from which all machines of a lab are forked.
 
 Run it as ``python -m lab.node.fork_server ROOT BLOCK SERVERS EDGES FD``. It has imported
-everything, so that a machine costs a fork and shares its memory. Its socket FD takes orders from
-the lab; when the lab's own process is gone, whatever ended it, the socket ends and everything here
-ends with it.
+everything, so that a machine costs a fork and shares its memory. Its socket FD receives commands
+from the lab; when the lab's process ends, the socket ends and everything here ends with it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from lab.layout import Layout
 from lab.node.machine import Machine, Place
 
 
-class Zygote:
+class ForkServer:
     """Forks machines and passes the lab's orders on to them."""
 
     def __init__(self, layout: Layout, lab: Channel) -> None:
@@ -100,7 +99,7 @@ def main() -> None:
     gc.collect()
     gc.disable()
     gc.freeze()
-    Zygote(layout, Channel(socket.socket(fileno=int(handle)))).run()
+    ForkServer(layout, Channel(socket.socket(fileno=int(handle)))).run()
 
 
 if __name__ == "__main__":

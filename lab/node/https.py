@@ -1,4 +1,4 @@
-"""How does the HTTPS protocol server serve clients?
+"""The HTTPS protocol server.
 
 ``GET /files/`` lists names as JSON; ``PUT``, ``GET`` and ``DELETE`` act on ``/files/NAME``.
 """

@@ -1,8 +1,8 @@
-"""What holds one simulated machine together?
+"""One simulated machine: its shell, its services and the messages between them.
 
 A single-threaded loop, the first process of the machine: it forks the shell and the services,
-passes messages between them, takes what the scripts ask for, and adopts every orphan, so that
-detached commands survive their SSH session (F2) but not the machine.
+passes messages between them, receives the calls of scripts, and adopts every orphan, so that
+detached commands survive their SSH session but not the machine.
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ class Machine:
             if not pid:
                 return
             if self._control:
-                self._hear_last_words(pid)
+                self._read_last_messages(pid)
                 self._control.gone(pid)
 
-    def _hear_last_words(self, pid: int) -> None:
+    def _read_last_messages(self, pid: int) -> None:
         """A service may have said that its stop landed just before it ended."""
         assert self._control
         for process in list(self._control.running.values()):
@@ -142,8 +142,8 @@ class Machine:
         assert node
         assert control
         for line in lines:
-            pid, script, *words = line.decode(errors="replace").split(scripts.SEPARATOR)
-            given = tuple(word for word in words if word)
+            pid, script, *arguments = line.decode(errors="replace").split(scripts.SEPARATOR)
+            given = tuple(word for word in arguments if word)
             call = calls.Call(int(pid), script, given, scripts.run_directory(node))
             calls.carry_out(call, control, self._place.layout, node)
 

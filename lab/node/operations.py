@@ -1,4 +1,4 @@
-"""What can the admin API ask of its machine, and when is that accepted?"""
+"""Operations that the admin API requests from its machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.node.supervisor import GRACEFUL_AT_LEAST, Control
 
 @dataclass(frozen=True)
 class Order:
-    """One wish about a service, or about Scheduler or FolderMonitor."""
+    """An operation on a service, or about Scheduler or FolderMonitor."""
 
     verb: Literal["start", "stop", "drain"]
     service: str

@@ -1,4 +1,4 @@
-"""Which configuration options does a node have?"""
+"""Configuration options of the nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.layout import Layout, NodeLayout
 from lab.node.defaults import ADDRESSED, FURTHER
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 # The vendor ships 30 s for http; this site has raised it, as every site should (section 4).
 _GRACE = {"ftp": 86400, "as2": 86400, "ssh": 86400, "pesit": 86400, "http": 600, "tm": 600}
@@ -40,12 +40,12 @@ def grace(service: str) -> float:
 
 def options(layout: Layout, node: NodeLayout) -> list[Option]:
     """Every option, as this node sees it now."""
-    switches = Switches.read(layout.switches)
-    scheduling = str(switches.scheduling_option.get(node.cluster, True)).lower()
+    simulation = SimulationOptions.read(layout.simulation)
+    scheduling = str(simulation.scheduling_option.get(node.cluster, True)).lower()
     configured = {
         **{_NAMES[service]: str(seconds) for service, seconds in _GRACE.items()},
         "FolderMonitor.enable": scheduling,
-        "FolderMonitor.heartbeatTimeout": str(switches.folder_monitor_heartbeat),
+        "FolderMonitor.heartbeatTimeout": str(simulation.folder_monitor_heartbeat),
         "GracefulShutdown.Logging.Interval": "60",
         "Scheduler.enable": scheduling,
         **FURTHER,

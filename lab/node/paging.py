@@ -1,4 +1,4 @@
-"""How does the admin API cut long answers into pages, and refuse bad questions?"""
+"""Page the answers of the admin API, and refuse invalid queries."""
 
 from __future__ import annotations
 

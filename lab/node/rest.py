@@ -1,7 +1,4 @@
-"""What does the admin API show of a node's services, and let do with them?
-
-See securetransport.md, section 8.
-"""
+"""A node's services in the admin API (docs/securetransport.md, section 8)."""
 
 from __future__ import annotations
 
@@ -109,7 +106,7 @@ class Resources:
 
     async def _cluster_service(self, request: web.Request) -> web.Response:
         name = self._scheduling_name(request)
-        if strange := self._context.planted.get("cluster_service_status"):
+        if strange := self._context.faults.get("cluster_service_status"):
             return web.json_response({"status": strange})
         states = await self._line.ask("states")
         if not states["enabled"]:
@@ -131,7 +128,7 @@ class Resources:
         return name
 
     async def _operate(self, request: web.Request, verb: str, name: str) -> dict[str, Any]:
-        if "refuse_operations" in self._context.planted:
+        if "refuse_operations" in self._context.faults:
             return {"message": f"The operation on {name} failed.", "isSuccessful": False}
         by = f"{request.method} {request.path.partition('/api/v2.0')[2]}"
         timeout = _timeout(request, name)
@@ -146,7 +143,7 @@ class Resources:
         for name in services.PROTOCOLS:
             if name not in _BLIND_TO:
                 found.extend((await self._line.ask("sessions", name)).get("sessions", []))
-        blindness = self._context.switches.session_list_blindness
+        blindness = self._context.simulation.session_list_blindness
         return web.json_response([session for session in found if random.random() >= blindness])
 
     async def _end_session(self, request: web.Request) -> web.Response:
@@ -161,12 +158,12 @@ class Resources:
             {"nodeName": node.name, "nodeIp": node.address, "isLocal": node == self._context.node}
             for node in self._context.cluster.servers
         ]
-        if unknown := self._context.planted.get("unknown_node"):
+        if unknown := self._context.faults.get("unknown_node"):
             nodes.append({"nodeName": unknown, "nodeIp": _ELSEWHERE, "isLocal": False})
         return web.json_response({"clusterMode": "active-active", "clusterNodes": nodes})
 
     async def _version(self, _: web.Request) -> web.Response:
-        planted = self._context.planted
+        planted = self._context.faults
         told = {name: planted.get(name, text) for name, text in _VERSION.items()}
         return web.json_response({**told, "installationType": self._context.node.kind})
 
@@ -174,7 +171,7 @@ class Resources:
         edges = [
             {"title": edge.name, "address": edge.address} for edge in self._context.cluster.edges
         ]
-        if unknown := self._context.planted.get("unknown_edge"):
+        if unknown := self._context.faults.get("unknown_edge"):
             edges.append({"title": unknown, "address": _ELSEWHERE})
         return page(request, [{"name": "Private", "isDefault": True, "edges": edges}])
 

@@ -1,8 +1,8 @@
-"""What do the Scheduler and the Folder Monitor of one Transaction Manager do?
+"""The Scheduler and the Folder Monitor of one Transaction Manager.
 
-One Server of a cluster holds the Folder Monitor: who last wrote the cluster's heartbeat. It has
-each file of ``inbox/`` in hand for a while, with an EVENT row to show for it, then moves it to
-``done/``. The Scheduler runs one task in every second, on one Server of the cluster.
+One Server of a cluster holds the Folder Monitor: the one that last wrote the cluster's heartbeat.
+It takes each file of ``inbox/`` for a while, with an EVENT row, then moves it to ``done/``. The
+Scheduler runs one task every second, on one Server of the cluster.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class FolderMonitor:
 
     @property
     def _heartbeat(self) -> float:
-        return self._host.context.switches.folder_monitor_heartbeat
+        return self._host.context.simulation.folder_monitor_heartbeat
 
     async def _holds(self) -> bool:
         """Beat, unless another Server did within the heartbeat's time (F10)."""
@@ -97,7 +97,7 @@ class FolderMonitor:
     async def _claim(self, name: str) -> bool:
         """Whether nobody here has the file in hand; a claim whose holder died grows old."""
         # On a machine with too much to do a living holder may be seconds late.
-        timeout = 2 * self._host.context.switches.folder_monitor_seconds + 10
+        timeout = 2 * self._host.context.simulation.folder_monitor_seconds + 10
         return bool(
             await self._host.database.run(
                 "INSERT INTO event (id, kind, path, node, created) "
@@ -114,7 +114,7 @@ class FolderMonitor:
         )
 
     async def _take(self, file: Path) -> None:
-        await asyncio.sleep(self._host.context.switches.folder_monitor_seconds)
+        await asyncio.sleep(self._host.context.simulation.folder_monitor_seconds)
         self._move(file)
         await self._release(file.name)
         del self._in_hand[file.name]

@@ -1,13 +1,13 @@
-"""What does a script do that someone called, and what does it answer?
+"""Carry out a call of a script and answer it.
 
-Faults that can be planted on a node (``Switches.planted``), with SCRIPT such as ``status_sshd``:
+Faults (``SimulationOptions.faults``), with SCRIPT such as ``status_sshd``:
 
 * ``SCRIPT``, for status scripts: the text to print instead; ``{status}`` in it stands for the
   true line
 * ``exit_SCRIPT``: exit 1 without doing anything, with this text on standard error
 * ``hang_SCRIPT``: the script is killed before it answers: ``before`` doing anything, or ``after``
-* ``lands_late`` (any text): a graceful stop's script answers only once it has landed, whatever the
-  switch says (and ``lab.node.draining`` lets it land at its timeout)
+* ``lands_late`` (any text): a graceful stop's script answers only once the stop has completed,
+  whatever the option is (and ``lab.node.draining`` completes it at its timeout)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lab.layout import Layout, NodeLayout
 from lab.node import services
 from lab.node.options import grace
 from lab.node.supervisor import GRACEFUL_AT_LEAST, Control
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Call:
 
     pid: int
     script: str
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     run: Path
 
     def answer(self, answer: Answer) -> None:
@@ -68,10 +68,10 @@ class Call:
 
 def carry_out(call: Call, control: Control, layout: Layout, node: NodeLayout) -> None:
     """Do what a script was started for, then answer it; faults come first."""
-    switches = Switches.read(layout.switches)
-    planted = switches.planted.get(node.name, {})
+    simulation = SimulationOptions.read(layout.simulation)
+    planted = simulation.faults.get(node.name, {})
     if "lands_late" in planted:
-        switches = replace(switches, graceful_stop_command="blocks")
+        simulation = replace(simulation, graceful_stop_command="blocks")
     if refusal := planted.get(f"exit_{call.script}"):
         call.answer(Answer(1, refusal))
         return
@@ -95,7 +95,7 @@ def carry_out(call: Call, control: Control, layout: Layout, node: NodeLayout) ->
         control.start(services.BY_SCRIPT[what].name, call.script)
         answer(Answer(0, f"{what} started"))
     else:
-        _stop(call, control, switches, answer)
+        _stop(call, control, simulation, answer)
 
 
 def _all(verb: str, control: Control, by: str, answer: Callable[[Answer], None]) -> None:
@@ -116,12 +116,14 @@ def _status(script: str, control: Control, planted: str | None) -> Answer:
 
 
 def _stop(
-    call: Call, control: Control, switches: Switches, answer: Callable[[Answer], None]
+    call: Call, control: Control, simulation: SimulationOptions, answer: Callable[[Answer], None]
 ) -> None:
     script = call.script.removeprefix("stop_")
     name = services.BY_SCRIPT[script].name
-    words = " ".join(call.words)
-    wanted = re.fullmatch(r"(?P<graceful>-g)?( ?-timeout (?P<timeout>\d+))?", _without_alias(words))
+    arguments = " ".join(call.arguments)
+    wanted = re.fullmatch(
+        r"(?P<graceful>-g)?( ?-timeout (?P<timeout>\d+))?", _without_alias(arguments)
+    )
     if wanted is None or (wanted["timeout"] and not wanted["graceful"]):
         answer(Answer(1, f"usage: {call.script} [-A ALIAS] [-g [-timeout SECONDS]]"))
         return
@@ -132,11 +134,11 @@ def _stop(
         return
     control.drain(name, timeout, call.script)
     process = control.running.get(name)
-    if process and switches.graceful_stop_command == "blocks":
+    if process and simulation.graceful_stop_command == "blocks":
         process.when_gone.append(lambda: answer(Answer(0, f"{script} stopped")))
     else:
         answer(Answer(0, f"{script} is shutting down gracefully"))
 
 
-def _without_alias(words: str) -> str:
-    return re.sub(r" ?-[Af]( (?!-)\S+)?", "", words).strip()
+def _without_alias(arguments: str) -> str:
+    return re.sub(r" ?-[Af]( (?!-)\S+)?", "", arguments).strip()

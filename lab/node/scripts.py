@@ -1,7 +1,7 @@
-"""What are the scripts in FILEDRIVEHOME/bin?
+"""The scripts in FILEDRIVEHOME/bin.
 
-Each is a few lines of shell: it asks the machine's service control through a FIFO and prints what
-it is told, since starting an interpreter for each would cost a hundred times as much.
+Each is a few lines of shell: it calls the machine's supervisor through a FIFO and prints the
+answer, since starting an interpreter for each would cost a hundred times as much.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How does a service hear from its machine while it serves clients?"""
+"""The connection between a service and its machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from lab.forking import Channel, Message
 from lab.layout import ClusterLayout, Layout, NodeLayout
 from lab.node.services import Service
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Context:
         return self.layout.cluster(self.node.cluster)
 
     @property
-    def switches(self) -> Switches:
-        """The switches as they stand now."""
-        return Switches.read(self.layout.switches)
+    def simulation(self) -> SimulationOptions:
+        """The simulation as they stand now."""
+        return SimulationOptions.read(self.layout.simulation)
 
     @property
-    def planted(self) -> dict[str, str]:
+    def faults(self) -> dict[str, str]:
         """The faults planted on this node."""
-        return self.switches.planted.get(self.node.name, {})
+        return self.simulation.faults.get(self.node.name, {})
 
 
 class Line:

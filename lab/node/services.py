@@ -1,7 +1,4 @@
-"""Which services does a node have, and what are they called where?
-
-See securetransport.md, section 3.
-"""
+"""The services of a node and their names (docs/securetransport.md, section 3)."""
 
 from __future__ import annotations
 

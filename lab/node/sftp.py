@@ -1,4 +1,4 @@
-"""How does the SFTP protocol server serve clients?"""
+"""The SFTP protocol server."""
 
 from __future__ import annotations
 

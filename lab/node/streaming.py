@@ -1,8 +1,8 @@
-"""How does a protocol server reach a Transaction Manager?
+"""The protocol between a protocol server and a Transaction Manager.
 
 Over TCP, one stream for each client session: a question, then its answer, each a JSON object and a
 payload with their lengths in front. A Server uses its own Transaction Manager, an Edge any of its
-cluster; a stream whose Transaction Manager is gone or refuses new work goes to the next (F14).
+cluster; a stream whose Transaction Manager is down or refuses new work goes to the next.
 """
 
 from __future__ import annotations

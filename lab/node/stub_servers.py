@@ -1,4 +1,4 @@
-"""What do the services do that the lab needs only to be there?"""
+"""Services that only have to exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.node.service import Context, Line
 from lab.node.sessions import ProtocolServer
 
 
-class SilentServer(ProtocolServer):
+class StubServer(ProtocolServer):
     """Accepts connections and says nothing: FTP, AS2 and PeSIT."""
 
     def __init__(self, context: Context, line: Line) -> None:
@@ -46,7 +46,7 @@ async def _listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 async def serve(context: Context, line: Line) -> None:
     """Be a protocol server that nobody uses."""
-    await SilentServer(context, line).serve()
+    await StubServer(context, line).serve()
 
 
 def idle(context: Context) -> None:

@@ -1,19 +1,19 @@
-"""Which services of a node run, which stops are pending, and who asked for what?
+"""The supervisor of a node: services, pending stops and the record of effects.
 
-The node's service control starts each service as a process of its own, writes PID files and the
-lab's record of effects, and knows a service that was stopped from one that died. A graceful stop
-runs on the service's own clock (F2): here it is only known to be pending.
+It starts each service as a process of its own, writes PID files and the lab's record of effects,
+and tells a service that was stopped from one that died. A graceful stop runs on the service's own
+clock: here it is only known to be pending.
 
 What the facts leave open is decided so:
 
-* a start during a pending stop answers as any start and lets clients in again, until the stop
-  lands all the same (F3); a repeated graceful stop is recorded and changes no clock
+* a start during a pending stop answers as any start and accepts clients again, until the stop
+  completes all the same; a repeated graceful stop is recorded and changes no clock
 * ``stop_all`` and ``start_all`` record what they stopped or started; where there was nothing to do
   they record it once, for ``admin``, as unchanged
 * Scheduler and Folder Monitor run only while their TM does, so a TM's start or end is recorded as
   theirs, too
-* while ``unrecorded`` (any text) is planted on a node (``Switches.planted``) nothing is recorded:
-  who plants or takes out a fault prepares the scene, and nobody may be blamed for it
+* while ``unrecorded`` (any text) is among the node's faults, nothing is recorded: injecting or
+  reverting a fault is no effect of a switchover
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lab.node import services
 from lab.node.programs import PROGRAMS
 from lab.node.service import Context
 from lab.node.services import Service
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 BASELINE = "baseline"
 """Who asks for what runs when a lab starts; it leaves no record."""
@@ -95,10 +95,10 @@ class Control:
         return old is None or old.pending
 
     def _start_fresh(self, name: str, by: str) -> None:
-        switches = Switches.read(self._layout.switches)
-        delay = switches.protocol_start_delay if name in services.PROTOCOLS else 0.0
-        delay = switches.admin_start_delay if name == "admin" else delay
-        if name == "tm" and by != BASELINE and not switches.started_scheduling_returns_with_tm:
+        simulation = SimulationOptions.read(self._layout.simulation)
+        delay = simulation.protocol_start_delay if name in services.PROTOCOLS else 0.0
+        delay = simulation.admin_start_delay if name == "admin" else delay
+        if name == "tm" and by != BASELINE and not simulation.started_scheduling_returns_with_tm:
             self._remember(dict.fromkeys(self.scheduled, False))
         self._fork(services.BY_NAME[name], 0.0 if by == BASELINE else delay)
         self._died.discard(name)
@@ -144,12 +144,12 @@ class Control:
         return changed
 
     def scheduling_runs(self, name: str) -> bool:
-        """Whether option, wish and Transaction Manager are all there (F9)."""
+        """Whether the option is on, the service is started and the Transaction Manager runs."""
         return self.scheduled[name] and "tm" in self.running and self.scheduling_enabled()
 
     def scheduling_enabled(self) -> bool:
         """Whether the cluster's option lets scheduling run at all."""
-        options = Switches.read(self._layout.switches).scheduling_option
+        options = SimulationOptions.read(self._layout.simulation).scheduling_option
         return options.get(self._node.cluster, True)
 
     def start_all(self, by: str) -> None:
@@ -243,7 +243,7 @@ class Control:
 
     @property
     def _unrecorded(self) -> bool:
-        planted = Switches.read(self._layout.switches).planted
+        planted = SimulationOptions.read(self._layout.simulation).faults
         return "unrecorded" in planted.get(self._node.name, {})
 
     def _record(self, service: str, effect: str, by: str, **more: Any) -> None:  # noqa: ANN401 - JSON

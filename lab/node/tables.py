@@ -1,4 +1,4 @@
-"""How does the admin API list rows of the cluster's database?"""
+"""Rows of the cluster's database in the admin API."""
 
 from __future__ import annotations
 

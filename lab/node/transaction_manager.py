@@ -1,4 +1,4 @@
-"""What does a Transaction Manager do with streams, the event queue and a graceful stop?"""
+"""The Transaction Manager: streams, the event queue and graceful stops."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TransactionManager(Draining):
 
     def schedules(self, name: str) -> bool:
         """Whether Scheduler or FolderMonitor may begin something now (F9)."""
-        option = self.context.switches.scheduling_option.get(self.context.cluster.name, True)
+        option = self.context.simulation.scheduling_option.get(self.context.cluster.name, True)
         return self.admits and self.scheduled[name] and option
 
     def record(self, kind: str, key: str) -> None:
@@ -130,7 +130,7 @@ class TransactionManager(Draining):
             "UPDATE transferdata SET status = 'In Progress' WHERE id = ANY(%s)",
             [row[0] for row in rows],
         )
-        await asyncio.sleep(self.context.switches.event_seconds)
+        await asyncio.sleep(self.context.simulation.event_seconds)
         for event, _ in rows:
             self.record("event", str(event))
         return markers

@@ -1,4 +1,4 @@
-"""Which requests reach the estate, and which of them is somebody waiting for?"""
+"""Record every request to the estate and ask a hook whether it may proceed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from lab.layout import Layout
-from lab.node.request_hook import DROP, Moment, gate
+from lab.node.request_hook import DROP, RequestEvent, gate
 from lab.proxy.request_id import Request
 
-Spring = Callable[[Moment, Request], Awaitable[bool]]
-"""What happens at a moment: whether the request may go on."""
+RequestHook = Callable[[RequestEvent, Request], Awaitable[bool]]
+"""What happens at a event: whether the request may go on."""
 
 _LONGEST = 1 << 20
 
@@ -29,13 +29,13 @@ class Seen:
 
 
 @dataclass
-class Gatekeeper:
+class RequestMonitor:
     """Is asked about every request of a lab, before and after; writes all of them down."""
 
     layout: Layout
-    spring: Spring | None = None
+    hook: RequestHook | None = None
     requests: dict[Request, Seen] = field(default_factory=dict)
-    moments: list[float] = field(default_factory=list)
+    request_times: list[float] = field(default_factory=list)
     """When each request came."""
 
     @asynccontextmanager
@@ -52,24 +52,24 @@ class Gatekeeper:
     def forget(self) -> None:
         """Begin a new record."""
         self.requests.clear()
-        self.moments.clear()
+        self.request_times.clear()
 
-    async def passes(self, moment: Moment) -> bool:
+    async def passes(self, event: RequestEvent) -> bool:
         """Say whether it may happen, after whatever is to happen first."""
-        request = Request.of(moment, self.layout.root)
-        if moment.when == "before":
+        request = Request.of(event, self.layout.root)
+        if event.when == "before":
             now = time.time()
-            self.moments.append(now)
+            self.request_times.append(now)
             if seen := self.requests.get(request):
                 seen.times += 1
             else:
                 self.requests[request] = Seen(now)
-        return self.spring is None or await self.spring(moment, request)
+        return self.hook is None or await self.hook(event, request)
 
     async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if line := await reader.readline():
-                goes = await self.passes(Moment(**json.loads(line)))
+                goes = await self.passes(RequestEvent(**json.loads(line)))
                 writer.write(b"go\n" if goes else DROP)
         finally:
             writer.close()

@@ -1,4 +1,4 @@
-"""How does someone stand between the product and a machine, to cut or to reset its line?"""
+"""A TCP proxy that can cut, refuse or reset connections."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from lab.layout import SHELL_PORT
 
-SHELL_BY_WIRE = SHELL_PORT + 1
+SHELL_PROXY_PORT = SHELL_PORT + 1
 """The port that the product is told of instead of the machine's own."""
 
-_PART = 1 << 16
+CHUNK_BYTES = 1 << 16
 _ABORT = struct.pack("ii", 1, 0)
 
 
@@ -40,12 +40,12 @@ class Connections:
 
 
 @dataclass
-class Wire:
+class TcpProxy:
     """All connections to one port; they can be cut, refused, or reset at a byte."""
 
     place: str
     address: str
-    door: int = SHELL_BY_WIRE
+    door: int = SHELL_PROXY_PORT
     leads_to: int = SHELL_PORT
     resets_after: int | None = None
     """How many more bytes pass, either way, until one connection is reset."""
@@ -102,7 +102,7 @@ class Wire:
         at_most: int | None = None,
     ) -> None:
         with suppress(OSError):
-            while part := await reader.read(_PART):
+            while part := await reader.read(CHUNK_BYTES):
                 if at_most is not None:
                     part, at_most = part[:at_most], at_most - len(part)
                 if self.resets_after is not None:

@@ -1,4 +1,4 @@
-"""What did nodes, databases and the load balancer really do, and what of it twice?"""
+"""Read the record of effects, and find repeated and overtaken ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedEffect:
     """One line of the lab's record."""
 
     at: float
@@ -40,10 +40,10 @@ class Recorded:
         return f"{self.effect}{'' if self.changed else ' (no change)'} by {self.by or 'nobody'}"
 
 
-def read_effects(file: Path) -> list[Recorded]:
+def read_effects(file: Path) -> list[RecordedEffect]:
     """Return the record in the order things happened."""
     found = [
-        Recorded(
+        RecordedEffect(
             line["at"],
             Effect(line["place"], line["service"], line["effect"], line.get("to", "")),
             line.get("changed", True),
@@ -54,7 +54,7 @@ def read_effects(file: Path) -> list[Recorded]:
     return sorted(found, key=lambda recorded: recorded.at)
 
 
-def repeated(record: Iterable[Recorded]) -> list[Recorded]:
+def repeated(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
     """What was asked for again: without its opposite in between, or while it was pending."""
     last: dict[tuple[str, str], Effect] = {}
     found = []
@@ -69,7 +69,7 @@ def repeated(record: Iterable[Recorded]) -> list[Recorded]:
     return found
 
 
-def overtaken(record: Iterable[Recorded]) -> list[Recorded]:
+def overtaken(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
     """Starts of what a pending graceful stop was about to end: an order turned round."""
     pending: set[tuple[str, str]] = set()
     found = []
@@ -85,8 +85,8 @@ def overtaken(record: Iterable[Recorded]) -> list[Recorded]:
     return found
 
 
-def _again(before: Effect, recorded: Recorded) -> bool:
+def _again(before: Effect, recorded: RecordedEffect) -> bool:
     """A stop after a drain is asked for again only if it found nothing left to stop."""
     now = recorded.effect
-    same_wish = before.effect in DOWN and now.effect in DOWN and not recorded.changed
-    return before == now or same_wish
+    ends_again = before.effect in DOWN and now.effect in DOWN and not recorded.changed
+    return before == now or ends_again

@@ -1,6 +1,6 @@
-"""How is the traffic run as a process of its own?
+"""Run the traffic as a process of its own.
 
-``python -m lab.traffic ROOT BLOCK SERVERS EDGES CLIENTS``; SIGTERM lets all clients leave.
+``python -m lab.traffic ROOT BLOCK SERVERS EDGES CLIENTS``; on SIGTERM all clients finish.
 """
 
 from __future__ import annotations

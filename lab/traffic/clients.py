@@ -1,8 +1,8 @@
-"""What do the partners do all day?
+"""The clients: partners that keep transferring files.
 
-Short sessions, long ones with pauses between files, large slow transfers, and callers that come
-again and again only to look: they make the gap of a redirect measurable. A third of the clients
-use HTTPS. Each has an account of its own, and remembers every file it has uploaded.
+Short sessions, long ones with pauses between files, large slow transfers, and frequent short
+connections, which make the gap of a redirect measurable. A third of the clients use HTTPS. Each has
+an account of its own, and remembers every file it has uploaded.
 """
 
 from __future__ import annotations

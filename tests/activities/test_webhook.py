@@ -180,7 +180,7 @@ async def test_a_hook_that_takes_nothing_is_unreachable_soon(
     receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within seconds; and neither the address nor the secret is in words, causes or log lines."""
-    monkeypatch.setattr(webhook, "ANSWERS_WITHIN", 1.0)
+    monkeypatch.setattr(webhook, "ANSWER_TIMEOUT", 1.0)
     caplog.set_level(logging.WARNING)
     began = time.monotonic()
     faults = await failures(receiver)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from lab.campaigns.preflight_faults.registry import BY_NAME, Garden
+from lab.campaigns.preflight_faults.registry import BY_NAME, FaultRegistry
 from tests.support.console import Operator
 from tests.support.whole_lab import House
 from workflows.model import checks
@@ -38,16 +38,16 @@ UNPLANTED = {
 
 async def test_what_is_planted_is_found(house: House) -> None:
     """By name and place, with an exit code that says so; without a fault nothing is found."""
-    garden = Garden(house.lab.layout)
+    registry = FaultRegistry(house.lab.layout)
     operator = Operator(house.address)
     async with house.worker() as worker:
         await worker.says("ready")
         clean = await operator.types(*CHECK)
         assert (clean.code, json.loads(clean.out)["findings"]) == (0, [])
         for name in SAMPLE:
-            _, place = await garden.sow(name)
+            _, place = await registry.inject(name)
             answer = await operator.types(*CHECK)
-            await garden.clear()
+            await registry.clear()
             findings = json.loads(answer.out)["findings"]
             places = [finding["place"] for finding in findings if finding["name"] == name]
             assert answer.code == FOUND

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from lab.__main__ import app
 
-HERE = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,11 @@ def test_the_literal_procedure_fails_transfers(tmp_path: Path) -> None:
     words = ["demo", "--literal", "--json", str(verdict_file), "--dir", str(tmp_path / "lab")]
 
     demo = subprocess.run(
-        [sys.executable, "-m", "lab", *words], cwd=HERE, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "lab", *words],
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
     assert demo.returncode == 1, demo.stdout + demo.stderr

@@ -1,1 +1,1 @@
-"""The saboteur: kills everything again and again during switchovers, and counts what it cost."""
+"""The nemesis: kills everything again and again during switchovers, and counts what it cost."""

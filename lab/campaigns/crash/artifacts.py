@@ -5,20 +5,20 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from lab.campaigns.crash.testbed import Den
+from lab.campaigns.crash.testbed import TestBed
 from lab.product_driver import WORKFLOW
 
 
-async def keep_evidence(den: Den, place: Path, words: str) -> None:
+async def keep_evidence(testbed: TestBed, place: Path, words: str) -> None:
     """Copy the lab's records, the workers' logs and the history."""
-    history = await den.client.get_workflow_handle(WORKFLOW).fetch_history()
-    _keep(den, place, {"words.txt": f"{words}\n", "history.json": history.to_json()})
+    history = await testbed.client.get_workflow_handle(WORKFLOW).fetch_history()
+    _keep(testbed, place, {"words.txt": f"{words}\n", "history.json": history.to_json()})
 
 
-def _keep(den: Den, place: Path, texts: dict[str, str]) -> None:
+def _keep(testbed: TestBed, place: Path, texts: dict[str, str]) -> None:
     place.mkdir(parents=True, exist_ok=True)
-    layout = den.lab.layout
-    logs = den.workers.place.glob("worker-*.log")
+    layout = testbed.lab.layout
+    logs = testbed.workers.place.glob("worker-*.log")
     records = (layout.effects, layout.traffic, layout.sessions, layout.work, layout.samples)
     for file in (*records, *logs):
         if file.exists():

@@ -11,11 +11,11 @@ import typer
 
 from lab.campaigns.crash.campaign import Campaign
 from lab.campaigns.crash.negative_controls import Control
-from lab.campaigns.crash.nemesis import Mission
+from lab.campaigns.crash.nemesis import AttackPlan
 from lab.campaigns.crash.points import Kind, Point
 from lab.campaigns.crash.state import Wishes
 from lab.checker.expected import Variant
-from lab.signals import leaving_in_order
+from lab.signals import cancelled_by_sigterm
 
 INTERRUPTED = 130
 """The exit code; with ``--json`` the same words go on from there."""
@@ -41,7 +41,7 @@ def crash(  # noqa: PLR0913, PLR0917 - each is a word of the command line
     variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
 ) -> None:
     """Kill everything again and again during switchovers; exit 1 if anything was wrong."""
-    again = _mission(replay, variant) if replay else None
+    again = _attack_plan(replay, variant) if replay else None
     with tempfile.TemporaryDirectory(prefix="crash-", ignore_cleanup_errors=True) as place:
         wishes = Wishes(
             place=Path(place),
@@ -55,17 +55,17 @@ def crash(  # noqa: PLR0913, PLR0917 - each is a word of the command line
             json=json,
         )
         try:
-            good = asyncio.run(leaving_in_order(Campaign(wishes).run()))
+            good = asyncio.run(cancelled_by_sigterm(Campaign(wishes).run()))
         except asyncio.CancelledError:  # by SIGTERM
             raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(0 if good else 1)
 
 
-def _mission(text: str, variant: Variant) -> Mission:
+def _attack_plan(text: str, variant: Variant) -> AttackPlan:
     """Read what a campaign printed as ``again``."""
     seed, _, points = text.partition(":")
     try:
         read = tuple(Point.read(point) for point in points.split("+"))
-        return Mission(int(seed), read, variant=variant)
+        return AttackPlan(int(seed), read, variant=variant)
     except ValueError as mistake:
         raise typer.BadParameter(f"{text!r} is not SEED:POINT[+POINT...]: {mistake}") from mistake

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.environment.temporal import TemporalServer
-from lab.subprocesses import HERE, end, ended, spawn
+from lab.subprocesses import REPOSITORY, end, ended, spawn
 
-READY_WITHIN = 60.0
+READY_TIMEOUT = 60.0
 READY = "ready:"
 
 
-class MortalServer(TemporalServer):
+class KillableServer(TemporalServer):
     """A Temporal server that can lose its life, not its memory."""
 
     async def die(self) -> None:
@@ -37,7 +37,7 @@ class Worker:
 
     async def ready(self) -> None:
         """Wait until it says that it works."""
-        deadline = time.time() + READY_WITHIN
+        deadline = time.time() + READY_TIMEOUT
         while READY not in self.log.read_text(encoding="utf-8"):
             if self.process.poll() is not None or time.time() > deadline:
                 said = self.log.read_text(encoding="utf-8")[-2000:]
@@ -59,7 +59,7 @@ class Workers:
 
     address: str
     place: Path
-    living: list[Worker] = field(default_factory=list)
+    running: list[Worker] = field(default_factory=list)
     started: int = 0
 
     @property
@@ -80,14 +80,14 @@ class Workers:
         )
         program = [sys.executable, "-m", "worker", "--estates", str(self.estates)]
         begun = time.time()
-        process = spawn(["env", *environment, *program], log, cwd=HERE)
-        self.living.append(Worker(process, log, begun))
-        return self.living[-1]
+        process = spawn(["env", *environment, *program], log, cwd=REPOSITORY)
+        self.running.append(Worker(process, log, begun))
+        return self.running[-1]
 
     async def kill(self) -> None:
         """Kill all of them at once; return when they are gone."""
-        for worker in self.living:
+        for worker in self.running:
             os.killpg(worker.process.pid, signal.SIGKILL)
-        for worker in self.living:
-            await ended(worker.process, READY_WITHIN)
-        self.living.clear()
+        for worker in self.running:
+            await ended(worker.process, READY_TIMEOUT)
+        self.running.clear()

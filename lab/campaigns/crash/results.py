@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from lab.campaigns.crash.points import KINDS, Kind
-from lab.campaigns.crash.run import Attacked
+from lab.campaigns.crash.run import AttackResult
 
 ZERO = (
     *("effects.repeated", "effects.skipped", "effects.misordered", "effects.unexpected"),
@@ -39,7 +39,7 @@ class Covered:
 
 
 @dataclass
-class Tally:
+class CrashResults:
     """All runs so far."""
 
     points: Counter[Kind] = field(default_factory=Counter)
@@ -49,12 +49,12 @@ class Tally:
     """Requests that were held when a worker died: of one kill there may be several."""
     sums: Counter[str] = field(default_factory=Counter)
     resumes: list[float] = field(default_factory=list)
-    acts: list[str] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
     failures: list[tuple[str, list[str]]] = field(default_factory=list)
     """By its token: what went wrong with a run."""
 
-    def add(self, run: Attacked) -> list[str]:
+    def add(self, run: AttackResult) -> list[str]:
         """Count one run; return what went wrong with it."""
         problems = run.problems()
         self.runs += 1
@@ -65,12 +65,14 @@ class Tally:
             section, _, number = name.partition(".")
             self.sums[name] += getattr(getattr(run.verdict, section), number)
         self.resumes += run.resumes
-        self.excused += [f"{run.mission.token}: {act}" for act in run.excused_acts]
-        self.acts += [
-            f"{run.mission.token}: {act}" for act in run.acts if act not in run.excused_acts
+        self.excused += [f"{run.plan.token}: {decision}" for decision in run.excused_decisions]
+        self.decisions += [
+            f"{run.plan.token}: {decision}"
+            for decision in run.decisions
+            if decision not in run.excused_decisions
         ]
         if problems:
-            self.failures.append((run.mission.token, problems))
+            self.failures.append((run.plan.token, problems))
         return problems
 
     def problems(self, covered: Covered | None) -> Iterator[str]:
@@ -102,7 +104,7 @@ class Tally:
             "points": {kind: self.points[kind] for kind in KINDS},
             "runs": self.runs,
             "completed": self.completed,
-            "operator_acts": len(self.acts),
+            "operator_acts": len(self.decisions),
             **sections,
             "resume_seconds": {"p50": self.percentile(50), "p99": self.percentile(99)},
             "requests": {**asdict(covered), "caught": self.caught},
@@ -118,7 +120,7 @@ class Tally:
         shown.add_section()
         rows = {
             "runs": f"{self.runs}, {self.completed} completed, {len(self.failures)} with problems",
-            "operator": f"{len(self.acts)} acts, {len(self.excused)} after reboots",
+            "operator": f"{len(self.decisions)} decisions, {len(self.excused)} after reboots",
             "effects": self._words("effects"),
             "traffic": self._words("traffic"),
             "invariants": self._words("invariants"),

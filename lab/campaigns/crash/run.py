@@ -13,10 +13,10 @@ from typing import Any
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
-from lab.campaigns.crash.nemesis import Attack, Mission, Saboteur
+from lab.campaigns.crash.nemesis import Attack, AttackPlan, Nemesis
 from lab.campaigns.crash.points import KILLS, Point
-from lab.campaigns.crash.run_observer import Act, Watch
-from lab.campaigns.crash.testbed import Den
+from lab.campaigns.crash.run_observer import OperatorDecision, RunObserver
+from lab.campaigns.crash.testbed import TestBed
 from lab.checker.evidence import Evidence, gather
 from lab.checker.roles import SOURCE, TARGET, roles
 from lab.checker.verdict import Run, Verdict, judge
@@ -29,22 +29,22 @@ from lab.traffic.process import Traffic
 REQUEST = {"estate": ESTATE, "source": SOURCE, "target": TARGET, "reason": "a crash run"}
 CLIENTS = 10
 """Two of them always have a large transfer in flight."""
-WARM_UP = 4.0
-RUN_ON = 1.0
-ENDS_WITHIN = 300.0
-BY_THE_REBOOT = ("reboot", "boot")
+WARM_UP_SECONDS = 4.0
+AFTER_SECONDS = 1.0
+END_TIMEOUT = 300.0
+REBOOT_ACTORS = ("reboot", "boot")
 """Who is said to have ended and started services when a machine went down and came back."""
-BOOTED_AFTER = 1.0
+BOOT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Attacked:
+class AttackResult:
     """What became of one run."""
 
-    mission: Mission
+    plan: AttackPlan
     attacks: tuple[Attack, ...]
     missed: tuple[Point, ...]
-    acts: tuple[Act, ...]
+    decisions: tuple[OperatorDecision, ...]
     events: int
     """How long its history became."""
     verdict: Verdict
@@ -52,55 +52,62 @@ class Attacked:
     """Seconds from a killed worker's restart to the next sign of progress."""
 
     @property
-    def excused_acts(self) -> tuple[Act, ...]:
+    def excused_decisions(self) -> tuple[OperatorDecision, ...]:
         """Decisions after a reboot, where nothing else may be honest."""
         boots = [a.at for a in self.attacks if a.point.kind == "reboot"]
-        return tuple(act for act in self.acts if boots and act.at > min(boots))
+        return tuple(decision for decision in self.decisions if boots and decision.at > min(boots))
 
     def problems(self) -> list[str]:
         """Everything that must not be."""
-        acts = Counter(str(act) for act in self.acts if act not in self.excused_acts)
-        needed = [f"an operator was needed: {act}, {times} times" for act, times in acts.items()]
+        decisions = Counter(
+            str(decision) for decision in self.decisions if decision not in self.excused_decisions
+        )
+        needed = [
+            f"an operator was needed: {decision}, {times} times"
+            for decision, times in decisions.items()
+        ]
         return [*self.verdict.problems(), *needed]
 
 
-async def attack(den: Den, mission: Mission) -> Attacked:
+async def attack(testbed: TestBed, plan: AttackPlan) -> AttackResult:
     """Switch the estate over from its baseline, attack it meanwhile, and judge it."""
-    await den.reset()
-    layout = den.lab.layout
-    worker = den.workers.start()
-    async with living(den) as traffic:
+    await testbed.reset()
+    layout = testbed.lab.layout
+    worker = testbed.workers.start()
+    async with live_estate(testbed) as traffic:
         await worker.ready()
-        await asyncio.sleep(WARM_UP)
-        handle = await den.client.start_workflow(
+        await asyncio.sleep(WARM_UP_SECONDS)
+        handle = await testbed.client.start_workflow(
             "Switchover",
-            REQUEST | {"variant": mission.variant},
+            REQUEST | {"variant": plan.variant},
             id=WORKFLOW,
             task_queue="switchover",
         )
-        watch = Watch(layout, handle, requests=den.lines.gatekeeper.moments)
-        saboteur = Saboteur(den, watch, mission)
-        run = await _seen_through(handle, watch)
-        await saboteur.rest()
-        await asyncio.sleep(RUN_ON)
+        observer = RunObserver(
+            layout, handle, requests=testbed.proxies.request_monitor.request_times
+        )
+        nemesis = Nemesis(testbed, observer, plan)
+        run = await _seen_through(handle, observer)
+        await nemesis.rest()
+        await asyncio.sleep(AFTER_SECONDS)
         await traffic.finish()
         await settle(layout)
-    attacks = tuple(saboteur.attacks)
-    return Attacked(
-        mission=mission,
+    attacks = tuple(nemesis.attacks)
+    return AttackResult(
+        plan=plan,
         attacks=attacks,
-        missed=saboteur.missed,
-        acts=tuple(watch.acts),
-        events=watch.events,
-        verdict=await _judged(den, mission, run, attacks),
-        resumes=tuple(_resumes(attacks, list(watch.signs()))),
+        missed=nemesis.missed,
+        decisions=tuple(observer.decisions),
+        events=observer.events,
+        verdict=await _judged(testbed, plan, run, attacks),
+        resumes=tuple(_resumes(attacks, list(observer.signs()))),
     )
 
 
 @asynccontextmanager
-async def living(den: Den) -> AsyncIterator[Traffic]:
+async def live_estate(testbed: TestBed) -> AsyncIterator[Traffic]:
     """Clients transfer, and the estate is sampled."""
-    samples, traffic = Samples(den.lab.layout), Traffic(den.lab.layout, CLIENTS)
+    samples, traffic = Samples(testbed.lab.layout), Traffic(testbed.lab.layout, CLIENTS)
     samples.start()
     traffic.start()
     try:
@@ -110,14 +117,14 @@ async def living(den: Den) -> AsyncIterator[Traffic]:
         await traffic.stop()
 
 
-async def _seen_through(handle: WorkflowHandle[Any, Any], watch: Watch) -> Run:
-    looks = [asyncio.create_task(look) for look in watch.looks()]
-    looks.append(asyncio.create_task(_await_outcome(handle, watch)))
+async def _seen_through(handle: WorkflowHandle[Any, Any], observer: RunObserver) -> Run:
+    looks = [asyncio.create_task(look) for look in observer.looks()]
+    looks.append(asyncio.create_task(_await_outcome(handle, observer)))
     began = time.time()
     try:
-        outcome = await asyncio.wait_for(watch.ended, ENDS_WITHIN)
+        outcome = await asyncio.wait_for(observer.ended, END_TIMEOUT)
     except TimeoutError:
-        outcome = f"none after {ENDS_WITHIN:.0f} s"
+        outcome = f"none after {END_TIMEOUT:.0f} s"
     finally:
         for look in looks:
             look.cancel()
@@ -127,28 +134,30 @@ async def _seen_through(handle: WorkflowHandle[Any, Any], watch: Watch) -> Run:
     return Run(outcome, began, time.time())
 
 
-async def _await_outcome(handle: WorkflowHandle[Any, Any], watch: Watch) -> None:
-    while not watch.ended.done():
+async def _await_outcome(handle: WorkflowHandle[Any, Any], observer: RunObserver) -> None:
+    while not observer.ended.done():
         try:
-            watch.ended.set_result((await handle.result())["outcome"])
+            observer.ended.set_result((await handle.result())["outcome"])
         except WorkflowFailureError as failure:
-            watch.ended.set_result(f"failed: {failure.cause}")
+            observer.ended.set_result(f"failed: {failure.cause}")
         except RPCError:  # the server is away
             await asyncio.sleep(0.2)
 
 
-async def _judged(den: Den, mission: Mission, run: Run, attacks: tuple[Attack, ...]) -> Verdict:
-    layout = den.lab.layout
+async def _judged(
+    testbed: TestBed, plan: AttackPlan, run: Run, attacks: tuple[Attack, ...]
+) -> Verdict:
+    layout = testbed.lab.layout
     evidence = _without_reboots(await gather(layout), attacks)
-    verdict = judge(roles(layout, mission.variant), run, evidence)
-    booted = sum(recorded.by in BY_THE_REBOOT for recorded in evidence.effects)
+    verdict = judge(roles(layout, plan.variant), run, evidence)
+    booted = sum(recorded.by in REBOOT_ACTORS for recorded in evidence.effects)
     effects = replace(verdict.effects, unexpected=verdict.effects.unexpected - booted)
     return replace(verdict, effects=effects)
 
 
 def _without_reboots(evidence: Evidence, attacks: tuple[Attack, ...]) -> Evidence:
     """Nobody claims anything about what is seen while a machine of the estate boots."""
-    boots = [(a.at, (a.back or a.at) + BOOTED_AFTER) for a in attacks if a.point.kind == "reboot"]
+    boots = [(a.at, (a.back or a.at) + BOOT_SECONDS) for a in attacks if a.point.kind == "reboot"]
     samples = [
         sample
         for sample in evidence.samples

@@ -16,22 +16,22 @@ from lab import records
 from lab.layout import Layout
 from lab.product_driver import STATE
 
-LOOKS_EVERY = 0.05
-ASKS_EVERY = 0.5
-BY_A_WORKER = frozenset(
+POLL_SECONDS = 0.05
+QUESTION_POLL_SECONDS = 0.5
+WORKER_EVENTS = frozenset(
     {
         EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
         EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
     }
 )
 """Events that nothing but a working worker brings about; an activity's start comes with its end."""
-GIVES_UP_AFTER = 5
+MAX_DECISIONS = 5
 """Decisions of one run: what has not helped by then never will."""
-OPERATOR = "the saboteur's operator"
+OPERATOR = "the nemesis's operator"
 
 
 @dataclass(frozen=True)
-class Act:
+class OperatorDecision:
     """A decision that an operator had to make."""
 
     at: float
@@ -42,7 +42,7 @@ class Act:
 
 
 @dataclass
-class Watch:
+class RunObserver:
     """Everything that can be seen of one run from outside while it runs."""
 
     layout: Layout
@@ -52,7 +52,7 @@ class Watch:
     requests: list[float] = field(default_factory=list)
     """When a request reached the estate: all that is seen of a wait for clients."""
     events: int = 0
-    acts: list[Act] = field(default_factory=list)
+    decisions: list[OperatorDecision] = field(default_factory=list)
     ended: asyncio.Future[str] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -72,12 +72,12 @@ class Watch:
                 async for event in self.handle.fetch_history_events(wait_new_event=True):
                     if event.event_id > self.events:
                         self.events = event.event_id
-                        if event.event_type in BY_A_WORKER:
+                        if event.event_type in WORKER_EVENTS:
                             self.steps.append(event.event_time.ToNanoseconds() / 1e9)
                         self.on_event(event.event_id)
             except RPCError:
                 pass
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _follow_effects(self) -> None:
         while True:
@@ -87,12 +87,12 @@ class Watch:
                 if entry["effect"] == "drain":
                     self.on_drain(entry["place"], entry["service"])
             self._effects = len(effects)
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _decide(self) -> None:
         """Do what an operator would who has looked: have it tried again."""
         while True:
-            await asyncio.sleep(ASKS_EVERY)
+            await asyncio.sleep(QUESTION_POLL_SECONDS)
             try:
                 seen = await self.handle.describe()
                 if seen.typed_search_attributes.get(STATE) != "waiting_for_decision":
@@ -104,19 +104,19 @@ class Watch:
                 await self.handle.signal("retry", {"stage": stage, "by": OPERATOR})
             except RPCError:
                 continue
-            self.acts.append(Act(time.time(), stage))
-            if len(self.acts) >= GIVES_UP_AFTER:
-                self.ended.set_result(f"given up after {GIVES_UP_AFTER} decisions")
+            self.decisions.append(OperatorDecision(time.time(), stage))
+            if len(self.decisions) >= MAX_DECISIONS:
+                self.ended.set_result(f"given up after {MAX_DECISIONS} decisions")
                 return
-            await asyncio.sleep(4 * ASKS_EVERY)  # until it shows that it goes on
+            await asyncio.sleep(4 * QUESTION_POLL_SECONDS)  # until it shows that it goes on
 
-    async def sign_after(self, moment: float, within: float) -> bool:
+    async def sign_after(self, event: float, within: float) -> bool:
         """Wait for the next sign of a working worker; whether one came in time."""
         deadline = time.time() + within
         while time.time() < deadline:
-            if any(sign > moment for sign in self.signs()):
+            if any(sign > event for sign in self.signs()):
                 return True
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
         return False
 
     def signs(self) -> Iterator[float]:

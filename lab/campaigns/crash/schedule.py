@@ -23,16 +23,16 @@ SHARES: dict[Kind, int] = {
     "reboot": 8,
 }
 """Of 300 points."""
-PER_RUN = 8
+MAX_POINTS_PER_RUN = 8
 """As many as do not disturb one another."""
-OBSERVING = 2
+MAX_OBSERVING_POINTS = 2
 """Of these, how many may strike while the estate is only looked at: that gives up in time."""
 AT_MOST_ONE: tuple[Kind, ...] = ("freeze", "server", "network", "reset", "reboot")
 SIDES: dict[Kind, When] = {"before_effect": "before", "after_effect": "after"}
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownRequest:
     """A request as it came in a run that nobody attacked."""
 
     request: Request
@@ -45,14 +45,14 @@ class Known:
 class Catalogue:
     """What an unattacked run consists of, in the order in which it came."""
 
-    requests: tuple[Known, ...]
+    requests: tuple[KnownRequest, ...]
     events: int
     draining: tuple[str, ...]
     """Nodes whose services were stopped gracefully."""
 
 
 @dataclass
-class Deck:
+class Schedule:
     """All points that are still to be done."""
 
     catalogue: Catalogue
@@ -63,18 +63,18 @@ class Deck:
     _reserved: set[tuple[str, Kind]] = field(default_factory=set)
 
     @classmethod
-    def of(cls, catalogue: Catalogue, chance: random.Random, kinds: Counter[Kind]) -> Deck:
+    def of(cls, catalogue: Catalogue, chance: random.Random, kinds: Counter[Kind]) -> Schedule:
         """Shuffle so many points of each kind."""
         cards = [kind for kind in KINDS for _ in range(kinds[kind])]
         chance.shuffle(cards)
         return cls(catalogue, chance, cards)
 
-    def deal(self) -> tuple[Point, ...]:
+    def next_points(self) -> tuple[Point, ...]:
         """Return the points of one more run, or none if all are done or under way."""
         hand: list[Kind] = []
         rest: list[Kind] = []
         for kind in self.kinds:
-            fits = len(hand) < PER_RUN and not (kind in AT_MOST_ONE and kind in hand)
+            fits = len(hand) < MAX_POINTS_PER_RUN and not (kind in AT_MOST_ONE and kind in hand)
             (hand if fits else rest).append(kind)
         self.kinds = rest
         return tuple(self._points(hand))
@@ -92,7 +92,7 @@ class Deck:
         self.kinds = [kind for kind in KINDS for _ in range(kinds[kind] - self.done[kind])]
         self.chance.shuffle(self.kinds)
 
-    def uncovered(self, when: When) -> list[Known]:
+    def uncovered(self, when: When) -> list[KnownRequest]:
         """Requests that no worker has died at yet, on this side."""
         return [k for k in self.catalogue.requests if (k.request, when) not in self.covered]
 
@@ -107,20 +107,20 @@ class Deck:
                 case "reboot":
                     yield Point(kind, self.chance.choice(self.catalogue.draining))
                 case _:
-                    known = self._request(kind, may_observe=observing < OBSERVING)
+                    known = self._request(kind, may_observe=observing < MAX_OBSERVING_POINTS)
                     observing += known.observing
                     turn = 1 if kind in SIDES else self.chance.randint(1, max(1, known.times // 3))
                     self._reserved.add((known.request.key, kind))
                     yield Point(kind, f"{known.request.key}.{turn}")
 
-    def _request(self, kind: Kind, *, may_observe: bool) -> Known:
+    def _request(self, kind: Kind, *, may_observe: bool) -> KnownRequest:
         allowed = [k for k in self.catalogue.requests if may_observe or not k.observing]
         if kind in SIDES:
             fresh = [k for k in self.uncovered(SIDES[kind]) if k in allowed]
             allowed = [k for k in fresh if (k.request.key, kind) not in self._reserved] or allowed
         else:
             # What only looks gives up in time: it is no fault if it does.
-            allowed = [k for k in allowed if not k.observing and k.request.wire != "sql"]
+            allowed = [k for k in allowed if not k.observing and k.request.protocol != "sql"]
         return self.chance.choice(allowed)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.campaigns.crash.negative_controls import Control
-from lab.campaigns.crash.nemesis import Mission
+from lab.campaigns.crash.nemesis import AttackPlan
 from lab.campaigns.crash.points import Kind
-from lab.campaigns.crash.results import Tally
-from lab.campaigns.crash.schedule import Deck
+from lab.campaigns.crash.results import CrashResults
+from lab.campaigns.crash.schedule import Schedule
 from lab.checker.expected import Variant
 
-EVERY_REQUEST_FROM = 300
+FULL_CAMPAIGN_POINTS = 300
 """A campaign of so many points of all kinds must have covered every request."""
 
 
@@ -28,13 +28,15 @@ class Wishes:
     only: Kind | None = None
     variant: Variant = "by_stage"
     control: Control | None = None
-    replay: Mission | None = None
+    replay: AttackPlan | None = None
     json: Path | None = None
 
     @property
     def whole(self) -> bool:
         """Whether it is to cover every request."""
-        return self.points >= EVERY_REQUEST_FROM and not (self.only or self.control or self.replay)
+        return self.points >= FULL_CAMPAIGN_POINTS and not (
+            self.only or self.control or self.replay
+        )
 
     @property
     def resumable(self) -> bool:
@@ -46,8 +48,8 @@ class Wishes:
 class State:
     """How far a campaign has come."""
 
-    tally: Tally
-    deck: Deck
+    results: CrashResults
+    schedule: Schedule
     numbers: int = 0
     """Of the latest run."""
     seconds: float = 0.0

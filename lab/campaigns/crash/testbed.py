@@ -1,4 +1,4 @@
-"""What does the saboteur have to itself: a lab with all its lines, and a Temporal server?"""
+"""What does the nemesis have to itself: a lab with all its proxies, and a Temporal server?"""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Self
 
 from temporalio.client import Client
 
-from lab.campaigns.crash.killable import MortalServer, Workers
+from lab.campaigns.crash.killable import KillableServer, Workers
 from lab.environment.lab import Lab
-from lab.proxy.estate_file import write_wired_estate
-from lab.proxy.proxies import Lines
-from lab.simulation_options import Switches
+from lab.proxy.estate_file import write_proxied_estate
+from lab.proxy.proxies import Proxies
+from lab.simulation_options import SimulationOptions
 
-SWITCHES = Switches(
+SIMULATION = SimulationOptions(
     graceful_stop_ends="at_timeout",
     transaction_manager_clock=4.0,
     storage_delay=0.2,
@@ -33,45 +33,45 @@ SHORT = {
 
 
 @dataclass(frozen=True)
-class Habits:
-    """How the estate of a den behaves, and what the product is told of its times."""
+class Settings:
+    """How the estate of a testbed behaves, and what the product is told of its times."""
 
-    switches: Switches = SWITCHES
+    simulation: SimulationOptions = SIMULATION
     timing: Mapping[str, float] = field(default_factory=lambda: SHORT)
 
 
 @dataclass
-class Den:
+class TestBed:
     """One estate to be attacked."""
 
     lab: Lab
-    server: MortalServer
+    server: KillableServer
     client: Client
     workers: Workers
-    lines: Lines
-    habits: Habits
+    proxies: Proxies
+    settings: Settings
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, place: Path, habits: Habits | None = None) -> AsyncIterator[Self]:
+    async def open(cls, place: Path, settings: Settings | None = None) -> AsyncIterator[Self]:
         """Have one; it goes without a trace."""
-        habits = habits or Habits()
+        settings = settings or Settings()
         async with AsyncExitStack() as stack:
             lab = await stack.enter_async_context(Lab.open(place / "lab"))
             layout = lab.layout
-            server = MortalServer(layout)
+            server = KillableServer(layout)
             stack.push_async_callback(server.stop)
             client = await server.start()
             workers = Workers(server.address, place / "product")
             stack.push_async_callback(workers.kill)
-            write_wired_estate(layout, workers.estates, habits.timing)
-            lines = await stack.enter_async_context(Lines.open(layout))
-            yield cls(lab, server, client, workers, lines, habits)
+            write_proxied_estate(layout, workers.estates, settings.timing)
+            proxies = await stack.enter_async_context(Proxies.open(layout))
+            yield cls(lab, server, client, workers, proxies, settings)
 
     async def reset(self) -> None:
         """Be as new."""
         await self.workers.kill()
         await self.lab.reset()
-        self.habits.switches.write(self.lab.layout.switches)
-        self.lines.gatekeeper.forget()
-        self.lines.heal()
+        self.settings.simulation.write(self.lab.layout.simulation)
+        self.proxies.request_monitor.forget()
+        self.proxies.heal()

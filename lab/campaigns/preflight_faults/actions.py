@@ -20,44 +20,44 @@ from lab.layout import (
     Layout,
     NodeLayout,
 )
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
-SHOWS_WITHIN = 20.0
+INJECTION_TIMEOUT = 20.0
 """Seconds until a lab that does not change is given up."""
-LOOKS_EVERY = 0.05
+POLL_SECONDS = 0.05
 
 UNRECORDED = "unrecorded"
 
 
-class NotPlanted(Exception):
+class InjectionFailed(Exception):
     """A fault could not be planted, or taken out; the message says why."""
 
 
 async def until(
-    holds: Callable[[], Awaitable[bool]], words: str, within: float = SHOWS_WITHIN
+    holds: Callable[[], Awaitable[bool]], words: str, within: float = INJECTION_TIMEOUT
 ) -> None:
     """Wait until it holds."""
     deadline = asyncio.get_running_loop().time() + within
     while not await holds():
         if asyncio.get_running_loop().time() > deadline:
-            raise NotPlanted(f"after {within:.0f} s still not: {words}")
-        await asyncio.sleep(LOOKS_EVERY)
+            raise InjectionFailed(f"after {within:.0f} s still not: {words}")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def show(layout: Layout, place: str, **faults: str) -> None:
-    """Have a place show these faults, besides those it shows already (``Switches.planted``)."""
-    switches = Switches.read(layout.switches)
-    planted = {**switches.planted, place: {**switches.planted.get(place, {}), **faults}}
-    replace(switches, planted=planted).write(layout.switches)
+    """Have a place show these faults, besides those it shows already (``SimulationOptions.faults``)."""
+    simulation = SimulationOptions.read(layout.simulation)
+    planted = {**simulation.faults, place: {**simulation.faults.get(place, {}), **faults}}
+    replace(simulation, faults=planted).write(layout.simulation)
 
 
 def hide(layout: Layout, place: str, *faults: str) -> None:
     """Have a place show these faults no more."""
-    switches = Switches.read(layout.switches)
-    left = {k: v for k, v in switches.planted.get(place, {}).items() if k not in faults}
-    others = {name: planted for name, planted in switches.planted.items() if name != place}
+    simulation = SimulationOptions.read(layout.simulation)
+    left = {k: v for k, v in simulation.faults.get(place, {}).items() if k not in faults}
+    others = {name: planted for name, planted in simulation.faults.items() if name != place}
     planted = {**others, place: left} if left else others
-    replace(switches, planted=planted).write(layout.switches)
+    replace(simulation, faults=planted).write(layout.simulation)
 
 
 @asynccontextmanager
@@ -81,7 +81,9 @@ async def run(node: NodeLayout, script: str, *words: str) -> None:
     )
     said, _ = await process.communicate()
     if process.returncode:
-        raise NotPlanted(f"{node.name}: {script} failed: {said.decode(errors='replace').strip()}")
+        raise InjectionFailed(
+            f"{node.name}: {script} failed: {said.decode(errors='replace').strip()}"
+        )
 
 
 def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
@@ -105,15 +107,15 @@ async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
 
 
 async def ask(layout: Layout, node: NodeLayout, path: str, method: str = "GET") -> httpx.Response:
-    """Ask a node's admin API, once it is not away for a moment (F13)."""
-    deadline = asyncio.get_running_loop().time() + SHOWS_WITHIN
+    """Ask a node's admin API, once it is not away for a event (F13)."""
+    deadline = asyncio.get_running_loop().time() + INJECTION_TIMEOUT
     while True:
         try:
             return await ask_once(layout, node, path, method)
         except httpx.TransportError as silence:
             if asyncio.get_running_loop().time() > deadline:
-                raise NotPlanted(f"{node.name}: the admin API does not answer") from silence
-            await asyncio.sleep(LOOKS_EVERY)
+                raise InjectionFailed(f"{node.name}: the admin API does not answer") from silence
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def ask_once(

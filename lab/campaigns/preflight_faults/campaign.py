@@ -14,16 +14,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lab.campaigns.preflight_faults.fault import Plant
-from lab.campaigns.preflight_faults.registry import Garden
+from lab.campaigns.preflight_faults.fault import InjectedFault
+from lab.campaigns.preflight_faults.registry import FaultRegistry
 from lab.checker.roles import SOURCE, TARGET
 from lab.environment.estate_file import write_estate
 from lab.environment.lab import Lab
 from lab.environment.temporal import TemporalServer
-from lab.product_driver import Checked, Product
+from lab.product_driver import Product, ReadinessAnswer
 from lab.traffic.process import Traffic
 
-WARM_UP = 5.0
+WARM_UP_SECONDS = 5.0
 """Seconds of traffic before the first look."""
 CLEAN_LOOKS = 10
 """At an estate without a fault, under traffic; each of them must find nothing."""
@@ -43,10 +43,10 @@ class Row:
     besides: list[str]
     """What else was found then."""
     seconds: float
-    strange: str = ""
+    unreadable: str = ""
 
     @classmethod
-    def of(cls, plant: Plant, place: str, checked: Checked) -> Row:
+    def of(cls, plant: InjectedFault, place: str, checked: ReadinessAnswer) -> Row:
         """Judge what was said of an estate with one fault."""
         # What is wrong with a cluster may be found on its nodes.
         named = [
@@ -65,7 +65,7 @@ class Row:
             severity=named[0]["severity"] if named else "",
             besides=list(dict.fromkeys(others)),
             seconds=checked.seconds,
-            strange=checked.strange,
+            unreadable=checked.unreadable,
         )
 
 
@@ -73,7 +73,7 @@ class Row:
 class Results:
     """Everything that was seen."""
 
-    clean: list[Checked] = field(default_factory=list)
+    clean: list[ReadinessAnswer] = field(default_factory=list)
     """Looks at an estate without a fault."""
     rows: list[Row] = field(default_factory=list)
     seconds: float = 0.0
@@ -83,11 +83,11 @@ class Results:
         for number, checked in enumerate(self.clean, 1):
             if not checked.ready:
                 names = [f"{f['place']}: {f['name']}: {f['seen']}" for f in checked.findings]
-                said = "; ".join(names) or checked.strange
+                said = "; ".join(names) or checked.unreadable
                 yield f"look {number} at the clean estate, exit {checked.exit}: {said}"
         yield from (
             f"{row.fault} at {row.place} was not found; instead: "
-            f"{', '.join(row.besides) or row.strange or 'nothing'}"
+            f"{', '.join(row.besides) or row.unreadable or 'nothing'}"
             for row in self.rows
             if not row.found
         )
@@ -114,7 +114,7 @@ class Results:
 class Campaign:
     """One lab, all faults in turn."""
 
-    def __init__(self, directory: Path, plants: Sequence[Plant], json: Path | None) -> None:
+    def __init__(self, directory: Path, plants: Sequence[InjectedFault], json: Path | None) -> None:
         self._directory = directory
         self._plants = plants
         self._json = json
@@ -122,14 +122,14 @@ class Campaign:
         self._began = time.monotonic()
 
     async def run(self) -> bool:
-        """Plant everything, one at a time; return whether all of it was found."""
+        """Inject everything, one at a time; return whether all of it was found."""
         results = Results()
         async with Lab.open(self._directory) as lab, _product(lab) as product:
             write_estate(lab.layout, markers=True)
             await self._look_at_a_clean_one(lab, product, results)
-            garden = Garden(lab.layout)
+            registry = FaultRegistry(lab.layout)
             for plant in self._plants:
-                results.rows.append(await self._try(garden, plant, product))
+                results.rows.append(await self._try(registry, plant, product))
             results.clean.append(await self._look("without any fault again", product))
         results.seconds = time.monotonic() - self._began
         self._show(results)
@@ -139,26 +139,26 @@ class Campaign:
         traffic = Traffic(lab.layout)
         traffic.start()
         try:
-            await asyncio.sleep(WARM_UP)
+            await asyncio.sleep(WARM_UP_SECONDS)
             for number in range(1, CLEAN_LOOKS + 1):
                 results.clean.append(await self._look(f"under traffic, look {number}", product))
             await traffic.finish()
         finally:
             await traffic.stop()
 
-    async def _look(self, words: str, product: Product) -> Checked:
+    async def _look(self, words: str, product: Product) -> ReadinessAnswer:
         checked = await product.check(SOURCE, TARGET)
         names = [f"{f['place']}: {f['name']}" for f in checked.findings]
-        found = ", ".join(names) or checked.strange or "no finding"
+        found = ", ".join(names) or checked.unreadable or "no finding"
         self._say(f"{words}: {found}, exit {checked.exit}, {checked.seconds} s")
         return checked
 
-    async def _try(self, garden: Garden, plant: Plant, product: Product) -> Row:
-        _, place = await garden.sow(plant.name)
+    async def _try(self, registry: FaultRegistry, plant: InjectedFault, product: Product) -> Row:
+        _, place = await registry.inject(plant.name)
         try:
             row = Row.of(plant, place, await product.check(SOURCE, TARGET))
         finally:
-            await garden.clear()
+            await registry.clear()
         said = f"found: {row.seen}" if row.found else "NOT FOUND"
         besides = f" (besides: {', '.join(row.besides)})" if row.besides else ""
         self._say(f"{row.fault} at {place}: {said}{besides}, {row.seconds} s")

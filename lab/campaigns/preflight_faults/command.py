@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.campaigns.preflight_faults.actions import NotPlanted
+from lab.campaigns.preflight_faults.actions import InjectionFailed
 from lab.campaigns.preflight_faults.campaign import Campaign
-from lab.campaigns.preflight_faults.registry import BY_NAME, PLANTS, Garden, running_lab
-from lab.signals import leaving_in_order
+from lab.campaigns.preflight_faults.registry import BY_NAME, FAULTS, FaultRegistry, running_lab
+from lab.signals import cancelled_by_sigterm
 
 T = TypeVar("T")
 
@@ -41,15 +41,15 @@ def plant(
         return
     if clear == (fault is not None):
         raise typer.Exit(_complain("name one fault, or say --clear, or --list"))
-    garden = Garden(_or_complain(lambda: running_lab(directory)))
+    registry = FaultRegistry(_or_complain(lambda: running_lab(directory)))
     if clear:
-        taken = _run(garden.clear())
+        taken = _run(registry.clear())
         for name, place in taken:
             print(f"{place}: {name} is taken out")
         print(f"{len(taken) or 'no'} fault{'' if len(taken) == 1 else 's'} taken out")
         return
     assert fault is not None
-    planted, where = _run(garden.sow(fault, at))
+    planted, where = _run(registry.inject(fault, at))
     print(f"{where}: {planted.name}: {planted.words}")
 
 
@@ -57,18 +57,18 @@ def readiness(
     json: Annotated[Optional[Path], typer.Option(help="Write the result to this file.")] = None,  # noqa: UP045 - typer
     only: Annotated[Optional[list[str]], typer.Option(metavar="FAULT", help="Repeatable.")] = None,  # noqa: UP045 - typer
 ) -> None:
-    """Plant every fault in turn, and see that the product finds it, and nothing without one."""
+    """Inject every fault in turn, and see that the product finds it, and nothing without one."""
     if unknown := [name for name in only or () if name not in BY_NAME]:
         raise typer.Exit(_complain(f"there is no fault {', '.join(unknown)}; see lab plant --list"))
-    plants = [plant for plant in PLANTS if not only or plant.name in only]
+    plants = [plant for plant in FAULTS if not only or plant.name in only]
     with tempfile.TemporaryDirectory(prefix="readiness-", ignore_cleanup_errors=True) as place:
-        good = asyncio.run(leaving_in_order(Campaign(Path(place), plants, json).run()))
+        good = asyncio.run(cancelled_by_sigterm(Campaign(Path(place), plants, json).run()))
     raise typer.Exit(0 if good else 1)
 
 
 def _table() -> Table:
     table = Table("fault", "place", "what is wrong then", title="faults that can be planted")
-    for one in PLANTS:
+    for one in FAULTS:
         table.add_row(one.name, one.place, one.words)
     return table
 
@@ -80,7 +80,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 def _or_complain(question: Callable[[], T]) -> T:
     try:
         return question()
-    except NotPlanted as objection:
+    except InjectionFailed as objection:
         raise typer.Exit(_complain(str(objection))) from objection
 
 

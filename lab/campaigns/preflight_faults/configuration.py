@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.environment.postgres import superuser_dsn
 from lab.layout import DATABASE, Layout, account
 from lab.node import options
@@ -26,7 +26,7 @@ LONG_AGO = 7200
 ORIGIN = "lab_plant"
 
 
-def _row(name: str, table: str, *values: object, key: str = "") -> Plant:
+def _row(name: str, table: str, *values: object, key: str = "") -> InjectedFault:
     """Return a row, named in its first column or in *key*, that only one cluster's database has."""
     where = sql.Identifier(table)
     literals = sql.SQL(", ").join(map(sql.Literal, values))
@@ -35,14 +35,14 @@ def _row(name: str, table: str, *values: object, key: str = "") -> Plant:
         where, sql.Identifier(key or "name"), sql.Literal(STRANGER)
     )
 
-    async def sow(layout: Layout, place: str) -> None:
+    async def inject(layout: Layout, place: str) -> None:
         await _write_here_only(layout, place, insert)
 
-    async def reap(layout: Layout, place: str) -> None:
+    async def revert(layout: Layout, place: str) -> None:
         await _write_here_only(layout, place, delete)
 
     words = f"It has one {table.replace('_', ' ')} more than the other cluster."
-    return Plant(name, "cluster2", words, sow, reap)
+    return InjectedFault(name, "cluster2", words, inject, revert)
 
 
 async def _write_here_only(layout: Layout, place: str, statement: sql.Composed) -> None:
@@ -60,16 +60,16 @@ async def _write_here_only(layout: Layout, place: str, statement: sql.Composed) 
         await connection.execute("SELECT pg_replication_origin_drop(%s)", (ORIGIN,))
 
 
-def _option(name: str, place: str, words: str, option: str, value: str) -> Plant:
+def _option(name: str, place: str, words: str, option: str, value: str) -> InjectedFault:
     """Return an option that someone has changed on a cluster."""
 
-    async def sow(layout: Layout, place: str) -> None:
+    async def inject(layout: Layout, place: str) -> None:
         options.change(layout, place, option, value)
 
-    async def reap(layout: Layout, place: str) -> None:
+    async def revert(layout: Layout, place: str) -> None:
         options.restore(layout, place, option)
 
-    return Plant(name, place, words, sow, reap)
+    return InjectedFault(name, place, words, inject, revert)
 
 
 async def _queue_event(layout: Layout, place: str) -> None:
@@ -106,7 +106,7 @@ def _orphan(layout: Layout, place: str) -> Path:
     return hidden(layout.cluster(place).storage / "accounts" / PARTNER / "order.dat", ID)
 
 
-PLANTS = (
+FAULTS = (
     _option(
         "options_differ",
         "cluster2",
@@ -146,14 +146,14 @@ PLANTS = (
         datetime(2040, 1, 1, tzinfo=UTC),
         key="alias",
     ),
-    Plant(
+    InjectedFault(
         "events_stuck",
         "cluster1",
         "An event is in its queue for two hours, and no Server works on it.",
         _queue_event,
         _drop_event,
     ),
-    Plant(
+    InjectedFault(
         "orphaned_files",
         "cluster1",
         "Half a file lies on its storage for two hours.",

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from lab.campaigns.preflight_faults.actions import until
-from lab.campaigns.preflight_faults.fault import Hand, Plant
+from lab.campaigns.preflight_faults.fault import Action, InjectedFault
 from lab.environment.databases import PUBLICATION, subscription
 from lab.environment.postgres import superuser_dsn
 from lab.layout import DATABASE, DATABASE_USER, ClusterLayout, Layout
@@ -104,7 +104,7 @@ def _database(layout: Layout, place: str) -> ClusterLayout:
     return {cluster.database_name: cluster for cluster in layout.clusters}[place]
 
 
-def _statements(side: Side, *statements: LiteralString) -> Hand:
+def _statements(side: Side, *statements: LiteralString) -> Action:
     """Return the hand that has a database carry out statements."""
 
     async def act(layout: Layout, place: str) -> None:
@@ -156,7 +156,7 @@ async def _until_replicating(layout: Layout, place: str) -> None:
     await until(caught_up, f"{place} has caught up")
 
 
-def _then(hand: Hand, condition: Hand) -> Hand:
+def _then(hand: Action, condition: Action) -> Action:
     """Return the hand that does one thing and waits for another."""
 
     async def act(layout: Layout, place: str) -> None:
@@ -217,15 +217,15 @@ async def _keep_much(layout: Layout, place: str) -> None:
     await until(much, f"{place} keeps WAL for slots again")
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "database_unreachable",
         "cluster1-to-cluster2",
         "The subscriber's database accepts no new connection of the account.",
         _statements(_subscriber, "ALTER DATABASE {database} CONNECTION LIMIT 0"),
         _statements(_subscriber, "ALTER DATABASE {database} CONNECTION LIMIT -1"),
     ),
-    Plant(
+    InjectedFault(
         "replication_not_running",
         "cluster1-to-cluster2",
         "Its subscription is disabled.",
@@ -236,7 +236,7 @@ PLANTS = (
             _statements(_subscriber, "ALTER SUBSCRIPTION {subscription} ENABLE"), _until_replicating
         ),
     ),
-    Plant(
+    InjectedFault(
         "replication_one_way",
         "cluster2-to-cluster1",
         "Its subscription has another name than in the estate.",
@@ -249,28 +249,28 @@ PLANTS = (
             _until_replicating,
         ),
     ),
-    Plant(
+    InjectedFault(
         "replication_lagging",
         "cluster1-to-cluster2",
         f"A lock holds the subscriber, which is {BEHIND} MiB behind.",
         _fall_behind,
         _then(_statements(_subscriber, "ROLLBACK PREPARED {hold}"), _until_replicating),
     ),
-    Plant(
+    InjectedFault(
         "excluded_tables_replicated",
         "cluster1-to-cluster2",
         "The publication carries the event queue.",
         _statements(_publisher, "ALTER PUBLICATION {publication} ADD TABLE {excluded}"),
         _statements(_publisher, "ALTER PUBLICATION {publication} DROP TABLE {excluded}"),
     ),
-    Plant(
+    InjectedFault(
         "replication_not_comparable",
         "cluster1-to-cluster2",
         "The account may not read replication slots on the publisher.",
         _statements(_publisher, "ALTER ROLE {user} NOREPLICATION"),
         _then(_statements(_publisher, "ALTER ROLE {user} REPLICATION"), _until_replicating),
     ),
-    Plant(
+    InjectedFault(
         "unknown_subscription",
         "database1",
         "It has a subscription that the estate does not list.",
@@ -282,14 +282,14 @@ PLANTS = (
         ),
         _statements(_database, "DROP SUBSCRIPTION IF EXISTS {subscription}"),
     ),
-    Plant(
+    InjectedFault(
         "commit_timestamps_off",
         "database2",
         "The account is told that track_commit_timestamp is off.",
         _statements(_database, *SHIM),
         _statements(_database, *UNSHIM),
     ),
-    Plant(
+    InjectedFault(
         "wal_headroom_low",
         "database1",
         "It keeps 1 MB of WAL for a slot.",

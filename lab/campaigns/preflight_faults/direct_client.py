@@ -17,9 +17,9 @@ import asyncssh
 from lab.environment.process_state import alive
 from lab.environment.seed_data import ACCOUNTS
 from lab.layout import SFTP_PORT, Layout, NodeLayout, account, password
-from lab.subprocesses import HERE
+from lab.subprocesses import REPOSITORY
 
-VISITOR = account(ACCOUNTS)
+ACCOUNT = account(ACCOUNTS)
 
 
 async def send(layout: Layout, node: NodeLayout) -> None:
@@ -29,7 +29,7 @@ async def send(layout: Layout, node: NodeLayout) -> None:
     process = await asyncio.create_subprocess_exec(
         *("setsid", "--fork", sys.executable, "-m", "lab.campaigns.preflight_faults.direct_client"),
         *map(str, words),
-        cwd=HERE,
+        cwd=REPOSITORY,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -52,11 +52,11 @@ def is_inside(node: NodeLayout) -> bool:
     """Whether the node's own log says that one came and has not left."""
     log = node.home / "var/logs/server.jsonl"
     text = log.read_text(encoding="utf-8") if log.exists() else ""
-    return text.count(f"of {VISITOR} began") > text.count(f"of {VISITOR} ended")
+    return text.count(f"of {ACCOUNT} began") > text.count(f"of {ACCOUNT} ended")
 
 
 def _pid_file(node: NodeLayout) -> Path:
-    return node.root / "tmp/visitor.pid"
+    return node.root / "tmp/direct_client.pid"
 
 
 async def _visit(address: str, host_key: str) -> None:
@@ -65,8 +65,8 @@ async def _visit(address: str, host_key: str) -> None:
             address,
             SFTP_PORT,
             config=None,
-            username=VISITOR,
-            password=password(VISITOR),
+            username=ACCOUNT,
+            password=password(ACCOUNT),
             known_hosts=([asyncssh.read_public_key(host_key)], [], []),
             client_keys=None,
             agent_path=None,

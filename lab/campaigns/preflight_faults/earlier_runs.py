@@ -11,9 +11,9 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from lab.campaigns.preflight_faults.actions import NotPlanted, until
-from lab.campaigns.preflight_faults.estate import described
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.actions import InjectionFailed, until
+from lab.campaigns.preflight_faults.estate import edited_estate
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.campaigns.preflight_faults.temporal import temporal
 from lab.environment.estate_file import TIMING
 from lab.layout import ESTATE, Layout
@@ -25,7 +25,7 @@ A_DAY = 86400
 
 
 @workflow.defn(name="Switchover")
-class Past:
+class CompletedSwitchover:
     """A switchover of which only the outcome is told."""
 
     @workflow.run
@@ -49,7 +49,9 @@ async def _open(layout: Layout, _: str) -> None:
 async def _complete(layout: Layout, _: str) -> None:
     client = await temporal(layout)
     unsandboxed = UnsandboxedWorkflowRunner()
-    async with Worker(client, task_queue=PLANTED, workflows=[Past], workflow_runner=unsandboxed):
+    async with Worker(
+        client, task_queue=PLANTED, workflows=[CompletedSwitchover], workflow_runner=unsandboxed
+    ):
         run = await _begin(client)
         await client.get_workflow_handle(WORKFLOW, run_id=run).result()
     lists = partial(_lists, client, run, WorkflowExecutionStatus.COMPLETED)
@@ -79,13 +81,13 @@ async def _begin(client: Client) -> str:
     try:
         run = await client.start_workflow("Switchover", id=WORKFLOW, task_queue=PLANTED)
     except WorkflowAlreadyStartedError as refusal:
-        raise NotPlanted(f"a run of {WORKFLOW} is open already") from refusal
+        raise InjectionFailed(f"a run of {WORKFLOW} is open already") from refusal
     assert run.result_run_id
     return run.result_run_id
 
 
 def _rest(layout: Layout, seconds: float) -> None:
-    with described(layout) as estate:
+    with edited_estate(layout) as estate:
         estate["timing"]["cool_down"] = seconds
 
 
@@ -97,15 +99,15 @@ async def _has_none_open(client: Client) -> bool:
     return WorkflowExecutionStatus.RUNNING not in (await runs(client)).values()
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "switchover_running",
         ESTATE,
         "A run of another switchover is open.",
         _open,
         _forget,
     ),
-    Plant(
+    InjectedFault(
         "cooling_down",
         ESTATE,
         "A switchover has just completed, and the estate file wants a day of rest after one.",

@@ -13,14 +13,14 @@ from typing import Any
 
 import yaml
 
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.layout import Layout
 
 OTHER_HOME = "SecureTransport-5.5"
 
 
 @contextmanager
-def described(layout: Layout) -> Iterator[dict[str, Any]]:
+def edited_estate(layout: Layout) -> Iterator[dict[str, Any]]:
     """Let the estate file be changed; nobody ever reads half of it."""
     file = layout.estate_file
     estate = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -31,7 +31,7 @@ def described(layout: Layout) -> Iterator[dict[str, Any]]:
 
 
 def _describe_home(layout: Layout, place: str, home: Path) -> None:
-    with described(layout) as estate:
+    with edited_estate(layout) as estate:
         for cluster in estate["clusters"]:
             for node in cluster["nodes"]:
                 if node["name"] == place:
@@ -54,8 +54,8 @@ async def _install_where_it_was(layout: Layout, place: str) -> None:
     _other_home(layout, place).unlink(missing_ok=True)
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "installation_path_differs",
         "cluster2-server1",
         "The estate file gives another FILEDRIVEHOME for it than for the others.",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from lab.layout import Layout
 
-Hand = Callable[[Layout, str], Awaitable[None]]
+Action = Callable[[Layout, str], Awaitable[None]]
 """Does something to a running lab, at one of its places; returns when it shows."""
 
 
 @dataclass(frozen=True)
-class Plant:
+class InjectedFault:
     """One thing that can be wrong, under the name that a product has for it."""
 
     name: str
@@ -20,5 +20,5 @@ class Plant:
     """Where it is planted unless told otherwise."""
     words: str
     """One sentence: what is wrong then."""
-    sow: Hand
-    reap: Hand
+    inject: Action
+    revert: Action

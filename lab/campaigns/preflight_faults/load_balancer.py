@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from lab.campaigns.preflight_faults.actions import NotPlanted, opens, shuts, until
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.actions import InjectionFailed, opens, shuts, until
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.campaigns.preflight_faults.nodes import closed
 from lab.environment.loadbalancer import UNRECORDED, LoadBalancer, fix, free, names
 from lab.layout import HTTPS_PORT, SFTP_PORT, Layout
@@ -20,21 +20,21 @@ Change = Callable[[Layout], tuple[str, str]]
 """What a text has in the baseline, and what it has instead."""
 
 
-def _configured(name: str, words: str, change: Change, *, https: bool = True) -> Plant:
+def _configured(name: str, words: str, change: Change, *, https: bool = True) -> InjectedFault:
     """Return a fault of the site's own HAProxy configuration; *https*: whether that is served."""
 
-    async def sow(layout: Layout, _: str) -> None:
+    async def inject(layout: Layout, _: str) -> None:
         _rewrite(layout, *change(layout))
         await _reload(layout)
         await _until_served(layout, https=https)
 
-    async def reap(layout: Layout, _: str) -> None:
+    async def revert(layout: Layout, _: str) -> None:
         before, after = change(layout)
         _rewrite(layout, after, before)
         await _reload(layout)
         await _until_served(layout)
 
-    return Plant(name, "loadbalancer1", words, sow, reap)
+    return InjectedFault(name, "loadbalancer1", words, inject, revert)
 
 
 def _rewrite(layout: Layout, before: str, after: str) -> None:
@@ -52,7 +52,7 @@ async def _reload(layout: Layout) -> None:
     )
     _, said = await process.communicate()
     if process.returncode:
-        raise NotPlanted(f"the load balancer did not reload: {said.decode().strip()}")
+        raise InjectionFailed(f"the load balancer did not reload: {said.decode().strip()}")
 
 
 async def _until_served(layout: Layout, *, https: bool = True) -> None:
@@ -103,21 +103,21 @@ async def _fix_hosts(layout: Layout, _: str) -> None:
     try:
         fix(LoadBalancer(layout).hosts_file)
     except OSError as refusal:
-        raise NotPlanted(f"here no file can be closed to root: {refusal}") from refusal
+        raise InjectionFailed(f"here no file can be closed to root: {refusal}") from refusal
 
 
 async def _free_hosts(layout: Layout, _: str) -> None:
     free(LoadBalancer(layout).hosts_file)
 
 
-PLANTS = (
+FAULTS = (
     closed(
         "load_balancer_unreachable",
         "loadbalancer1",
         "Its SSH server hangs up on everyone.",
         "unreachable",
     ),
-    Plant(
+    InjectedFault(
         "traffic_not_on_source",
         "loadbalancer1",
         "Its hosts file has cluster2's addresses, and was reloaded.",
@@ -130,14 +130,14 @@ PLANTS = (
         _below("frontend http", "disabled"),
         https=False,
     ),
-    Plant(
+    InjectedFault(
         "reload_not_runnable",
         "loadbalancer1",
         "Its reload command is not executable.",
         _disarm_reload,
         _arm_reload,
     ),
-    Plant(
+    InjectedFault(
         "hosts_file_not_writable",
         "loadbalancer1",
         "Its hosts file may be written by nobody, root neither.",

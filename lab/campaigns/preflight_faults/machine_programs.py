@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 
 from lab.campaigns.preflight_faults.actions import hide, show
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.layout import Layout
 
 DF = """\
@@ -39,10 +39,12 @@ esac
 """
 
 
-def _program(name: str, place: str, words: str, text: str, program: str, **faults: str) -> Plant:
+def _program(
+    name: str, place: str, words: str, text: str, program: str, **faults: str
+) -> InjectedFault:
     """Return a fault of a machine whose programs say something else."""
 
-    async def sow(layout: Layout, place: str) -> None:
+    async def inject(layout: Layout, place: str) -> None:
         real = shutil.which(program) or "/bin/false"
         shim = layout.programs(place) / program
         fresh = shim.with_suffix(".fresh")
@@ -52,14 +54,14 @@ def _program(name: str, place: str, words: str, text: str, program: str, **fault
         if faults:
             show(layout, place, **faults)
 
-    async def reap(layout: Layout, place: str) -> None:
+    async def revert(layout: Layout, place: str) -> None:
         (layout.programs(place) / program).unlink(missing_ok=True)
         hide(layout, place, *faults)
 
-    return Plant(name, place, words, sow, reap)
+    return InjectedFault(name, place, words, inject, revert)
 
 
-PLANTS = (
+FAULTS = (
     _program(
         "ledger_disk_low",
         "cluster2-server1",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import asyncssh
 
-from lab.campaigns.preflight_faults.actions import NotPlanted, hide, shell, show, until
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.actions import InjectionFailed, hide, shell, show, until
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.fault_injection.node_faults import NOISE
 from lab.layout import PROBE_ACCOUNT, Layout
 from lab.node import installation
@@ -23,16 +23,16 @@ CONF = "conf/serviceConfig.properties"
 ASIDE = ".aside"
 
 
-def _shown(name: str, place: str, words: str, **faults: str) -> Plant:
+def _shown(name: str, place: str, words: str, **faults: str) -> InjectedFault:
     """Return a fault that the place's own processes know how to show."""
 
-    async def sow(layout: Layout, place: str) -> None:
+    async def inject(layout: Layout, place: str) -> None:
         show(layout, place, **faults)
 
-    async def reap(layout: Layout, place: str) -> None:
+    async def revert(layout: Layout, place: str) -> None:
         hide(layout, place, *faults)
 
-    return Plant(name, place, words, sow, reap)
+    return InjectedFault(name, place, words, inject, revert)
 
 
 async def _let_in(layout: Layout, place: str) -> bool:
@@ -48,26 +48,26 @@ async def _shut_out(layout: Layout, place: str) -> bool:
     return not await _let_in(layout, place)
 
 
-def closed(name: str, place: str, words: str, fault: str) -> Plant:
+def closed(name: str, place: str, words: str, fault: str) -> InjectedFault:
     """Return a fault of a machine that lets nobody in."""
 
-    async def sow(layout: Layout, place: str) -> None:
+    async def inject(layout: Layout, place: str) -> None:
         show(layout, place, **{fault: "yes"})
         # Who tries in vain also ends the connections that others have.
         await until(partial(_shut_out, layout, place), f"{place} lets nobody in")
 
-    async def reap(layout: Layout, place: str) -> None:
+    async def revert(layout: Layout, place: str) -> None:
         hide(layout, place, fault)
         await until(partial(_let_in, layout, place), f"{place} lets the operator in")
 
-    return Plant(name, place, words, sow, reap)
+    return InjectedFault(name, place, words, inject, revert)
 
 
 async def _give_away(layout: Layout, place: str) -> None:
     try:
         os.chown(layout.node(place).home, ANOTHER, -1)
     except PermissionError as refusal:
-        raise NotPlanted("only a lab that root runs can give a directory away") from refusal
+        raise InjectionFailed("only a lab that root runs can give a directory away") from refusal
 
 
 async def _take_back(layout: Layout, place: str) -> None:
@@ -133,7 +133,7 @@ def _aside(path: Path) -> Path:
     return path.with_name(f"{path.name}{ASIDE}")
 
 
-PLANTS = (
+FAULTS = (
     closed(
         "node_unreachable_ssh",
         "cluster1-edge1",
@@ -158,28 +158,28 @@ PLANTS = (
         "Its admin API wants another password.",
         admin_password="another",
     ),
-    Plant(
+    InjectedFault(
         "ssh_user_not_owner",
         "cluster1-server2",
         "Somebody else owns its FILEDRIVEHOME.",
         _give_away,
         _take_back,
     ),
-    Plant(
+    InjectedFault(
         "installation_missing",
         "cluster2-edge2",
         "There is no bin below its FILEDRIVEHOME.",
         _move_away,
         _move_back,
     ),
-    Plant(
+    InjectedFault(
         "script_missing",
         "cluster1-server1",
         "Its stop_sshd cannot be run.",
         _disarm,
         _arm,
     ),
-    Plant(
+    InjectedFault(
         "ledger_not_writable",
         "cluster1-server2",
         "A file lies where its ledger should.",
@@ -198,14 +198,14 @@ PLANTS = (
         "It says that its database is of another type.",
         databaseType="Oracle",
     ),
-    Plant(
+    InjectedFault(
         "taeh_differs",
         "cluster2-server2",
         "Its taeh file is another than everyone's.",
         _change_taeh,
         _restore_taeh,
     ),
-    Plant(
+    InjectedFault(
         "conf_differs",
         "cluster2-server1",
         f"Its {CONF} is another than on the other Servers.",

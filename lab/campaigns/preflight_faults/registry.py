@@ -19,78 +19,82 @@ from lab.campaigns.preflight_faults import earlier_runs as history
 from lab.campaigns.preflight_faults import load_balancer as balancer
 from lab.campaigns.preflight_faults import machine_programs as programs
 from lab.campaigns.preflight_faults import services as running
-from lab.campaigns.preflight_faults.actions import NotPlanted
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.actions import InjectionFailed
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.environment.lab import is_running
 from lab.layout import ESTATE, Layout
 
-PLANTS = (
-    *nodes.PLANTS,
-    *programs.PLANTS,
-    *running.PLANTS,
-    *configuration.PLANTS,
-    *databases.PLANTS,
-    *storage.PLANTS,
-    *balancer.PLANTS,
-    *estate.PLANTS,
-    *history.PLANTS,
-    *temporal.PLANTS,
+FAULTS = (
+    *nodes.FAULTS,
+    *programs.FAULTS,
+    *running.FAULTS,
+    *configuration.FAULTS,
+    *databases.FAULTS,
+    *storage.FAULTS,
+    *balancer.FAULTS,
+    *estate.FAULTS,
+    *history.FAULTS,
+    *temporal.FAULTS,
 )
 """In the order in which a campaign plants them: what takes longest to go comes last."""
-BY_NAME = {plant.name: plant for plant in PLANTS}
+BY_NAME = {plant.name: plant for plant in FAULTS}
 
 
-class Garden:
+class FaultRegistry:
     """The faults of one running lab; what is planted is remembered in its directory."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
     @property
-    def planted(self) -> list[tuple[str, str]]:
+    def injected(self) -> list[tuple[str, str]]:
         """Every fault that stands, and where, in the order in which they were planted."""
-        file = self._layout.planted
+        file = self._layout.injected_faults
         read = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
         return [(name, place) for name, place in read]
 
-    async def sow(self, name: str, place: str | None = None) -> tuple[Plant, str]:
-        """Plant a fault, at its own place or another; NotPlanted where that cannot be."""
+    async def inject(self, name: str, place: str | None = None) -> tuple[InjectedFault, str]:
+        """InjectedFault a fault, at its own place or another; InjectionFailed where that cannot be."""
         if name not in BY_NAME:
-            raise NotPlanted(f"there is no fault {name}; `python -m lab plant --list` shows all")
+            raise InjectionFailed(
+                f"there is no fault {name}; `python -m lab plant --list` shows all"
+            )
         plant = BY_NAME[name]
         where = place or plant.place
         if _kind(where) != _kind(plant.place):
-            raise NotPlanted(f"{name} cannot be planted at {where}: its place is {plant.place}")
+            raise InjectionFailed(
+                f"{name} cannot be planted at {where}: its place is {plant.place}"
+            )
         if where not in _places(self._layout):
-            raise NotPlanted(f"{name}: the lab has no place {where}")
-        if (name, where) in self.planted:
-            raise NotPlanted(f"{name} is planted at {where} already")
+            raise InjectionFailed(f"{name}: the lab has no place {where}")
+        if (name, where) in self.injected:
+            raise InjectionFailed(f"{name} is planted at {where} already")
         # Before it is: whatever comes of it, it can be taken out.
-        self._remember([*self.planted, (name, where)])
+        self._remember([*self.injected, (name, where)])
         try:
-            await plant.sow(self._layout, where)
-        except NotPlanted:
-            with suppress(NotPlanted):  # what is half planted is taken out as far as it goes
-                await plant.reap(self._layout, where)
-            self._remember([one for one in self.planted if one != (name, where)])
+            await plant.inject(self._layout, where)
+        except InjectionFailed:
+            with suppress(InjectionFailed):  # what is half planted is taken out as far as it goes
+                await plant.revert(self._layout, where)
+            self._remember([one for one in self.injected if one != (name, where)])
             raise
         return plant, where
 
     async def clear(self) -> list[tuple[str, str]]:
         """Take everything out, the last first; return what that was."""
         taken = []
-        for name, place in reversed(self.planted):
-            await BY_NAME[name].reap(self._layout, place)
+        for name, place in reversed(self.injected):
+            await BY_NAME[name].revert(self._layout, place)
             taken.append((name, place))
-            self._remember([one for one in self.planted if one != (name, place)])
+            self._remember([one for one in self.injected if one != (name, place)])
         return taken
 
     def _remember(self, planted: list[tuple[str, str]]) -> None:
-        self._layout.planted.write_text(json.dumps(planted), encoding="utf-8")
+        self._layout.injected_faults.write_text(json.dumps(planted), encoding="utf-8")
 
 
 def running_lab(directory: Path | None) -> Layout:
-    """Return the lab in that directory, or the only one that runs; NotPlanted if there is none."""
+    """Return the lab in that directory, or the only one that runs; InjectionFailed if there is none."""
     if directory is not None:
         found = [Layout.read(directory.absolute())] if (directory / "layout.json").exists() else []
     else:
@@ -102,10 +106,10 @@ def running_lab(directory: Path | None) -> Layout:
             return one
         case []:
             where = f" in {directory}" if directory else ""
-            raise NotPlanted(f"no lab runs{where}; start one with `python -m lab up`")
+            raise InjectionFailed(f"no lab runs{where}; start one with `python -m lab up`")
         case _:
             roots = ", ".join(sorted(str(layout.root) for layout in alive))
-            raise NotPlanted(f"several labs run; say which with --dir: {roots}")
+            raise InjectionFailed(f"several labs run; say which with --dir: {roots}")
 
 
 def _places(layout: Layout) -> set[str]:

@@ -18,11 +18,11 @@ from pathlib import Path
 from lab.campaigns.preflight_faults.actions import opens
 from lab.environment.process_state import alive
 from lab.layout import Layout
-from lab.subprocesses import HERE, end, spawn
+from lab.subprocesses import REPOSITORY, end, spawn
 
 CODE = ("workflows", "activities", "worker")
-LOOKS_EVERY = 0.5
-READY_WITHIN = 60.0
+POLL_SECONDS = 0.5
+READY_TIMEOUT = 60.0
 """Seconds until a worker on a busy machine is ready."""
 
 
@@ -46,7 +46,7 @@ async def send(layout: Layout, address: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *("setsid", "--fork", sys.executable, "-m", __name__),
         *(address, str(directory), str(layout.estate_file.parent)),
-        cwd=HERE,
+        cwd=REPOSITORY,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -65,14 +65,14 @@ def call_back(layout: Layout) -> None:
 
 
 def _directory(layout: Layout) -> Path:
-    return layout.root / "stray"
+    return layout.root / "second_worker"
 
 
 async def _work(address: str, directory: Path, estates: str) -> None:
     code = directory / "code"
     shutil.rmtree(code, ignore_errors=True)
     for package in CODE:
-        shutil.copytree(HERE / package, code / package)
+        shutil.copytree(REPOSITORY / package, code / package)
     (code / "worker/another.py").touch()
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
@@ -84,7 +84,7 @@ async def _work(address: str, directory: Path, estates: str) -> None:
     try:
         while worker.poll() is None and not told.is_set() and await opens(host, int(port)):
             with suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), LOOKS_EVERY)
+                await asyncio.wait_for(told.wait(), POLL_SECONDS)
     finally:
         await end(worker)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
-from lab.campaigns.preflight_faults import direct_client as visitor
+from lab.campaigns.preflight_faults import direct_client
 from lab.campaigns.preflight_faults.actions import (
     ask,
     hide,
@@ -21,7 +21,7 @@ from lab.campaigns.preflight_faults.actions import (
     unrecorded,
     until,
 )
-from lab.campaigns.preflight_faults.fault import Hand, Plant
+from lab.campaigns.preflight_faults.fault import Action, InjectedFault
 from lab.layout import (
     HTTPS_PORT,
     PROTOCOL_PORTS,
@@ -30,12 +30,12 @@ from lab.layout import (
     Layout,
     NodeLayout,
 )
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 LANDS_LATE = "lands_late"
 
 
-def _scripts(*scripts: str, port: int = 0, serves: bool = True) -> Hand:
+def _scripts(*scripts: str, port: int = 0, serves: bool = True) -> Action:
     """Return the hand that runs scripts on a node, and waits for what they do to a port."""
 
     async def act(layout: Layout, place: str) -> None:
@@ -51,7 +51,7 @@ def _scripts(*scripts: str, port: int = 0, serves: bool = True) -> Hand:
     return act
 
 
-def _scheduling(operation: str, service: str) -> Hand:
+def _scheduling(operation: str, service: str) -> Action:
     """Return the hand that starts or stops such a service on a Server, or on all of a cluster."""
 
     async def act(layout: Layout, place: str) -> None:
@@ -69,37 +69,37 @@ def _servers(layout: Layout, place: str) -> Iterable[NodeLayout]:
 
 
 async def _disable_scheduling(layout: Layout, place: str) -> None:
-    switches = Switches.read(layout.switches)
-    option = {**switches.scheduling_option, place: False}
-    replace(switches, scheduling_option=option).write(layout.switches)
+    simulation = SimulationOptions.read(layout.simulation)
+    option = {**simulation.scheduling_option, place: False}
+    replace(simulation, scheduling_option=option).write(layout.simulation)
 
 
 async def _enable_scheduling(layout: Layout, place: str) -> None:
-    switches = Switches.read(layout.switches)
-    option = {name: value for name, value in switches.scheduling_option.items() if name != place}
-    replace(switches, scheduling_option=option).write(layout.switches)
+    simulation = SimulationOptions.read(layout.simulation)
+    option = {name: value for name, value in simulation.scheduling_option.items() if name != place}
+    replace(simulation, scheduling_option=option).write(layout.simulation)
 
 
 async def _send_visitor(layout: Layout, place: str) -> None:
     node = layout.node(place)
     async with unrecorded(layout, node):
-        await visitor.send(layout, node)
+        await direct_client.send(layout, node)
         await until(partial(_is_visited, node), f"{place} has a session")
 
 
 async def _call_visitor_back(layout: Layout, place: str) -> None:
     node = layout.node(place)
     async with unrecorded(layout, node):
-        visitor.call_back(node)
+        direct_client.call_back(node)
         await until(partial(_is_left, node), f"{place} has no session")
 
 
 async def _is_visited(node: NodeLayout) -> bool:
-    return visitor.is_inside(node)
+    return direct_client.is_inside(node)
 
 
 async def _is_left(node: NodeLayout) -> bool:
-    return not visitor.is_inside(node)
+    return not direct_client.is_inside(node)
 
 
 async def _begin_graceful_stop(layout: Layout, place: str) -> None:
@@ -115,64 +115,64 @@ async def _end_graceful_stop(layout: Layout, place: str) -> None:
     await _scripts("stop_httpd", "start_httpd", port=HTTPS_PORT)(layout, place)
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "protocol_server_not_running",
         "cluster2-edge1",
         "Its SSH protocol server is down.",
         _scripts("stop_sshd", port=SFTP_PORT, serves=False),
         _scripts("start_sshd", port=SFTP_PORT),
     ),
-    Plant(
+    InjectedFault(
         "protocol_server_not_in_estate",
         "cluster1-server1",
         "An AS2 protocol server runs that the estate does not know.",
         _scripts("start_as2d", port=PROTOCOL_PORTS["as2"]),
         _scripts("stop_as2d", port=PROTOCOL_PORTS["as2"], serves=False),
     ),
-    Plant(
+    InjectedFault(
         "transaction_manager_not_running",
         "cluster2-server2",
         "Its Transaction Manager is down.",
         _scripts("stop_tm", port=STREAMING_PORT, serves=False),
         _scripts("start_tm", port=STREAMING_PORT),
     ),
-    Plant(
+    InjectedFault(
         "monitor_not_running",
         "cluster1-server1",
         "Its Monitor is down.",
         _scripts("stop_monitord"),
         _scripts("start_monitord"),
     ),
-    Plant(
+    InjectedFault(
         "source_not_active",
         "cluster1",
         "The Scheduler runs on none of its Servers.",
         _scheduling("stop", "Scheduler"),
         _scheduling("start", "Scheduler"),
     ),
-    Plant(
+    InjectedFault(
         "target_not_idle",
         "cluster2-server1",
         "Its Folder Monitor is started.",
         _scheduling("start", "FolderMonitor"),
         _scheduling("stop", "FolderMonitor"),
     ),
-    Plant(
+    InjectedFault(
         "scheduling_disabled",
         "cluster2",
         "Its options let no Scheduler and no Folder Monitor start.",
         _disable_scheduling,
         _enable_scheduling,
     ),
-    Plant(
+    InjectedFault(
         "target_has_sessions",
         "cluster2-edge1",
         "A client is connected to it past the load balancer.",
         _send_visitor,
         _call_visitor_back,
     ),
-    Plant(
+    InjectedFault(
         "graceful_stop_pending",
         "cluster1-edge2",
         "Somebody has asked its HTTP protocol server to stop within ten minutes.",

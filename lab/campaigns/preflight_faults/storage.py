@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from lab.campaigns.preflight_faults.actions import until
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.checker.roles import roles
 from lab.environment.quiesce import files
 from lab.environment.storage import MARKERS
 from lab.layout import Layout, account
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 CONTENT, OTHER = b"paid in full\n", b"paid in part\n"
 """Of one length: a sync that looks at sizes and times sees no difference."""
@@ -91,14 +91,14 @@ async def _slow_down(layout: Layout, _: str) -> None:
 
 
 async def _speed_up(layout: Layout, _: str) -> None:
-    _delay(layout, Switches().storage_delay)
+    _delay(layout, SimulationOptions().storage_delay)
     # What was queued before comes first.
     await asyncio.gather(*(_carried(*way) for way in _ways(layout)))
 
 
 def _delay(layout: Layout, seconds: float) -> None:
-    switches = Switches.read(layout.switches)
-    replace(switches, storage_delay=seconds).write(layout.switches)
+    simulation = SimulationOptions.read(layout.simulation)
+    replace(simulation, storage_delay=seconds).write(layout.simulation)
 
 
 def _ways(layout: Layout) -> Iterator[tuple[Path, Path]]:
@@ -135,22 +135,22 @@ def _away(storage: Path) -> Path:
     return storage.with_name(f"{storage.name}.away")
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "storage_differs",
         "cluster2",
         f"One file in {SHARE} has another content than on the other storage, and no sync notices.",
         _alter_copies,
         _remove_both,
     ),
-    Plant(
+    InjectedFault(
         "storage_delay_exceeded",
         "cluster1",
         "What is written to one storage is too late on the other.",
         _slow_down,
         _speed_up,
     ),
-    Plant(
+    InjectedFault(
         "storage_unreadable",
         "cluster2",
         "Its storage is not mounted.",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
-from lab.checker.rollback import Turn
+from lab.checker.rollback import RollbackPoint
 from lab.fault_injection.fault import KINDS, Fault, Kind, places
 from lab.fault_injection.operator import Answer
 from lab.layout import Layout
@@ -52,16 +52,16 @@ class Case:
         return None
 
     @property
-    def wished(self) -> str:
+    def expected_outcome(self) -> str:
         """The outcome that it has to have."""
         return "completed" if self.answer == "retry" else "rolled_back"
 
     @property
-    def turn(self) -> Turn:
+    def rollback_point(self) -> RollbackPoint:
         """Where a run turns back that does."""
         if self.fault is None:
-            return Turn(TURNS[self.stage], begun=False)
-        return Turn(self.stage.number)
+            return RollbackPoint(TURNS[self.stage], begun=False)
+        return RollbackPoint(self.stage.number)
 
 
 def cases(layout: Layout) -> Iterator[Case]:

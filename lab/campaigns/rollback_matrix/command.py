@@ -12,7 +12,7 @@ import typer
 from lab.campaigns.rollback_matrix.cases import Only
 from lab.campaigns.rollback_matrix.matrix import Matrix, Wishes
 from lab.layout import Layout
-from lab.signals import leaving_in_order
+from lab.signals import cancelled_by_sigterm
 
 INTERRUPTED = 130
 """The exit code; with ``--json`` the same words go on from there."""
@@ -40,7 +40,7 @@ def undo(
     with tempfile.TemporaryDirectory(prefix="undo-", ignore_cleanup_errors=True) as place:
         wishes = Wishes(Path(place), parts, labs, json)
         try:
-            good = asyncio.run(leaving_in_order(Matrix(wishes).run()))
+            good = asyncio.run(cancelled_by_sigterm(Matrix(wishes).run()))
         except asyncio.CancelledError:  # by SIGTERM
             raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(0 if good else 1)

@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.live import Live
 
 from lab.campaigns.crash.artifacts import keep_evidence
-from lab.campaigns.crash.testbed import Den
+from lab.campaigns.crash.testbed import TestBed
 from lab.campaigns.rollback_matrix.cases import Case, Only, cases
 from lab.campaigns.rollback_matrix.results import keep, kept
-from lab.campaigns.rollback_matrix.run import HABITS, Row, go_through
+from lab.campaigns.rollback_matrix.run import SETTINGS, Row, go_through
 from lab.layout import Layout
 
 
@@ -53,26 +53,26 @@ class Matrix:
             places = [self._wishes.place / f"{n}" for n in range(number)]
             for place in places:
                 _make_room(place)
-            dens = await asyncio.gather(
-                *(stack.enter_async_context(Den.open(place, HABITS)) for place in places)
+            testbeds = await asyncio.gather(
+                *(stack.enter_async_context(TestBed.open(place, SETTINGS)) for place in places)
             )
             with Live(console=self._console, transient=True, auto_refresh=False) as live:
                 self._live = lambda: live.update(self._results.table(self._wanted), refresh=True)
                 self._live()
-                await asyncio.gather(*(self._go_on(den) for den in dens))
+                await asyncio.gather(*(self._go_on(testbed) for testbed in testbeds))
         return self._report()
 
-    async def _go_on(self, den: Den) -> None:
+    async def _go_on(self, testbed: TestBed) -> None:
         while self._left:
             case = self._left.pop(0)
-            row = await go_through(den, case)
+            row = await go_through(testbed, case)
             self._results.rows.append(row)
             self._results.seconds = time.monotonic() - self._began
             keep(self._state, self._wishes.parts, self._results)
-            await self._tell(den, row)
+            await self._tell(testbed, row)
             self._live()
 
-    async def _tell(self, den: Den, row: Row) -> None:
+    async def _tell(self, testbed: TestBed, row: Row) -> None:
         back = f", back in {row.back_seconds} s" if row.back_seconds is not None else ""
         self._say(f"{row.case}: {row.outcome}, {row.seconds} s{back}")
         said = [f"  problem: {problem}" for problem in row.problems]
@@ -83,7 +83,7 @@ class Matrix:
         if row.problems and self._wishes.json:
             name = row.case.replace(":", "-")
             place = self._wishes.json.with_suffix(".failures") / name
-            await keep_evidence(den, place, "\n".join([row.case, *said]))
+            await keep_evidence(testbed, place, "\n".join([row.case, *said]))
 
     def _report(self) -> bool:
         self._console.print(self._results.table(self._wanted))

@@ -13,22 +13,22 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import TemporalError
 
 from lab.campaigns.crash.results import SUMS, ZERO
-from lab.campaigns.crash.run import REQUEST, RUN_ON, WARM_UP, living
-from lab.campaigns.crash.testbed import Den, Habits
+from lab.campaigns.crash.run import AFTER_SECONDS, REQUEST, WARM_UP_SECONDS, live_estate
+from lab.campaigns.crash.testbed import Settings, TestBed
 from lab.campaigns.rollback_matrix.cases import Case
 from lab.checker.evidence import gather
 from lab.checker.roles import roles
 from lab.checker.verdict import Run, Verdict, judge
 from lab.environment.quiesce import settle
-from lab.fault_injection.operator import Answer, Operator, objection, turn
-from lab.fault_injection.scenario import laid
+from lab.fault_injection.operator import Answer, Operator, checked_outcome, rollback_point
+from lab.fault_injection.scenario import injected
 from lab.layout import Layout
-from lab.product_driver import WORKFLOW, Handle, NotTaken
-from lab.simulation_options import Switches
+from lab.product_driver import WORKFLOW, DecisionRefused, Handle
+from lab.simulation_options import SimulationOptions
 
-HABITS = Habits(
+SETTINGS = Settings(
     # Stops are pending for a while, so that a start can be too early.
-    switches=Switches(
+    simulation=SimulationOptions(
         graceful_stop_ends="at_timeout", transaction_manager_clock=10.0, storage_delay=0.2
     ),
     timing={
@@ -38,8 +38,8 @@ HABITS = Habits(
         "unreachable_timeout": 4,
     },
 )
-ENDS_WITHIN = 240.0
-LOOKS_EVERY = 0.2
+END_TIMEOUT = 240.0
+POLL_SECONDS = 0.2
 BY = "the operator of the matrix"
 
 
@@ -53,10 +53,10 @@ class Row:
     how: str
     answer: str
     outcome: str
-    wished: str
+    expected_outcome: str
     seconds: float
     back_seconds: float | None
-    """From the moment when the run turned back to its end."""
+    """From the event when the run turned back to its end."""
     asked: list[str]
     numbers: dict[str, int]
     problems: list[str]
@@ -74,13 +74,13 @@ class Row:
             how=case.how,
             answer=case.answer or "",
             outcome=verdict.outcome,
-            wished=verdict.wished,
+            expected_outcome=verdict.expected_outcome,
             seconds=verdict.seconds.total,
             back_seconds=turned,
             asked=asked,
             numbers={name: _number(verdict, name) for name in (*SUMS, *ZERO)},
             problems=problems,
-            words=verdict.words if problems else {},
+            words=verdict.details if problems else {},
         )
 
 
@@ -94,32 +94,32 @@ class _Course:
     struck: bool = True
 
 
-async def go_through(den: Den, case: Case) -> Row:
+async def go_through(testbed: TestBed, case: Case) -> Row:
     """Switch the estate over from its baseline, let it fail there, and judge what came of it."""
-    await den.reset()
-    layout = den.lab.layout
-    worker = den.workers.start()
-    async with living(den) as traffic:
+    await testbed.reset()
+    layout = testbed.lab.layout
+    worker = testbed.workers.start()
+    async with live_estate(testbed) as traffic:
         await worker.ready()
-        await asyncio.sleep(WARM_UP)
-        run, course = await _driven(den, case)
-        await asyncio.sleep(RUN_ON)
+        await asyncio.sleep(WARM_UP_SECONDS)
+        run, course = await _driven(testbed, case)
+        await asyncio.sleep(AFTER_SECONDS)
         await traffic.finish()
         await settle(layout)
-    # In a thread: other estates' lines pass through this process, and must not stand still.
+    # In a thread: other estates' proxies pass through this process, and must not stand still.
     verdict = await asyncio.to_thread(_judged, layout, run)
     took = None if course.turned_at is None else round(run.ended - course.turned_at, 1)
-    return Row.of(case, verdict, took if run.turn else None, course.operator.asked)
+    return Row.of(case, verdict, took if run.rollback_point else None, course.operator.asked)
 
 
 def _judged(layout: Layout, run: Run) -> Verdict:
     return judge(roles(layout), run, asyncio.run(gather(layout)))
 
 
-async def _driven(den: Den, case: Case) -> tuple[Run, _Course]:
+async def _driven(testbed: TestBed, case: Case) -> tuple[Run, _Course]:
     began = time.time()
     # By its own run id: the id of the workflow still stands for the run before, which has ended.
-    handle = await _start(den, case)
+    handle = await _start(testbed, case)
 
     async def decide(answer: Answer) -> None:
         course.turned_at = time.time()
@@ -127,20 +127,20 @@ async def _driven(den: Den, case: Case) -> tuple[Run, _Course]:
         await _say(handle, verb, stage=case.stage.value if answer == "retry" else None)
 
     course = _Course(handle, Operator(handle, case.answer, decide))
-    async with _standing_by(den, case, course):
+    async with _standing_by(testbed, case, course):
         outcome = await _outcome(handle)
-    given = Run(outcome, began, time.time(), wished=case.wished)
-    outcome = objection(given, course.operator, struck=course.struck)
-    turned = turn(outcome, case.turn.step, begun=case.turn.begun)
-    return replace(given, outcome=outcome, turn=turned), course
+    given = Run(outcome, began, time.time(), expected_outcome=case.expected_outcome)
+    outcome = checked_outcome(given, course.operator, struck=course.struck)
+    turned = rollback_point(outcome, case.rollback_point.step, begun=case.rollback_point.begun)
+    return replace(given, outcome=outcome, rollback_point=turned), course
 
 
 @asynccontextmanager
-async def _standing_by(den: Den, case: Case, course: _Course) -> AsyncIterator[None]:
+async def _standing_by(testbed: TestBed, case: Case, course: _Course) -> AsyncIterator[None]:
     """Plant the fault, or stand at the gate; and answer where the run asks."""
     if case.fault is None:
         rejecting = asyncio.create_task(_reject(case, course))
-        attending = asyncio.create_task(course.operator.attend())
+        attending = asyncio.create_task(course.operator.run())
         try:
             yield
         finally:
@@ -149,16 +149,16 @@ async def _standing_by(den: Den, case: Case, course: _Course) -> AsyncIterator[N
             await asyncio.gather(rejecting, attending, return_exceptions=True)
         return
     course.struck = False
-    async with laid(case.fault, den.lines, course.operator) as trap:
+    async with injected(case.fault, testbed.proxies, course.operator) as trigger:
         yield
-    course.struck = trap.struck_at is not None
-    course.turned_at = course.turned_at or trap.healed_at
+    course.struck = trigger.struck_at is not None
+    course.turned_at = course.turned_at or trigger.healed_at
 
 
 async def _reject(case: Case, course: _Course) -> None:
     """Wait until the run asks for the approval, and refuse it."""
     while True:
-        await asyncio.sleep(LOOKS_EVERY)
+        await asyncio.sleep(POLL_SECONDS)
         with suppress(TemporalError):
             status = await course.handle.query("status")
             waiting = (status or {}).get("waiting") or {}
@@ -168,22 +168,22 @@ async def _reject(case: Case, course: _Course) -> None:
     await _say(course.handle, "reject", stage=case.stage.value)
 
 
-async def _start(den: Den, case: Case) -> Handle:
+async def _start(testbed: TestBed, case: Case) -> Handle:
     rule = "roll_back" if case.answer is None else "ask"
     gates = [] if case.fault else [case.stage.value]
     request = {**REQUEST, "reason": str(case), "on_fault": rule, "approve_before": gates}
-    started = await den.client.start_workflow(
+    started = await testbed.client.start_workflow(
         "Switchover", request, id=WORKFLOW, task_queue="switchover"
     )
-    return den.client.get_workflow_handle(WORKFLOW, run_id=started.first_execution_run_id)
+    return testbed.client.get_workflow_handle(WORKFLOW, run_id=started.first_execution_run_id)
 
 
 async def _outcome(handle: Handle) -> str:
     try:
-        result: dict[str, Any] = await asyncio.wait_for(handle.result(), ENDS_WITHIN)
+        result: dict[str, Any] = await asyncio.wait_for(handle.result(), END_TIMEOUT)
     except TimeoutError:
         await handle.terminate("the case is over")
-        return f"none after {ENDS_WITHIN:.0f} s"
+        return f"none after {END_TIMEOUT:.0f} s"
     except WorkflowFailureError as failure:
         return f"failed: {failure.cause}"
     return str(result["outcome"])
@@ -195,7 +195,9 @@ async def _say(handle: Handle, verb: str, stage: str | None) -> None:
     try:
         await handle.execute_update(verb, decision)
     except TemporalError as refusal:
-        raise NotTaken(f"{verb} was not taken: {refusal.__cause__ or refusal!r}") from refusal
+        raise DecisionRefused(
+            f"{verb} was not taken: {refusal.__cause__ or refusal!r}"
+        ) from refusal
 
 
 def _number(verdict: Verdict, name: str) -> int:

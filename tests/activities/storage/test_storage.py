@@ -198,7 +198,7 @@ async def test_a_storage_that_cannot_be_read_is_trouble_there(
     assert reading.sampled is None
     await asyncio.to_thread(sides.two.mkdir)
     monkeypatch.setattr(samples, "_SAMPLE", "sleep 5")
-    monkeypatch.setattr(samples, "ENDS_WITHIN", 1)
+    monkeypatch.setattr(samples, "END_TIMEOUT", 1)
     both = [("storage_unreadable", "one"), ("storage_unreadable", "two")]
     assert errors(await sides.compare(delay=AT_ONCE)) == both
     for nonsense in ("echo sample:", "echo sample:; echo AAAA", "printf /done | base64", "exit 1"):

@@ -15,12 +15,12 @@ import pytest
 from lab.campaigns.preflight_faults import configuration, nodes
 from lab.campaigns.preflight_faults import machine_programs as programs
 from lab.campaigns.preflight_faults import services as running
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.environment.lab import Lab as House
 from lab.layout import PROBE_ACCOUNT, SFTP_PORT
 from tests.support.node_clients import Lab
 
-PLANTS = (*nodes.PLANTS, *programs.PLANTS, *running.PLANTS, *configuration.PLANTS)
+FAULTS = (*nodes.FAULTS, *programs.FAULTS, *running.FAULTS, *configuration.FAULTS)
 
 Reading = Callable[[Lab, str], Awaitable[bool]]
 
@@ -224,9 +224,9 @@ SEEN: dict[str, Reading] = {
 """How a client of the node sees each of them."""
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.name)
 async def test_a_fault_shows_until_it_is_taken_out(
-    whole_lab: House, lab: Lab, plant: Plant
+    whole_lab: House, lab: Lab, plant: InjectedFault
 ) -> None:
     """It is seen by a client of the node, and afterwards the lab is in its baseline again."""
     if plant.name == "ssh_user_not_owner" and os.geteuid():
@@ -234,11 +234,11 @@ async def test_a_fault_shows_until_it_is_taken_out(
     seen = SEEN[plant.name]
     assert not await seen(lab, plant.place)
 
-    await plant.sow(lab.layout, plant.place)
+    await plant.inject(lab.layout, plant.place)
     assert await seen(lab, plant.place)
     # A session is no difference that would outlast it.
     assert await whole_lab.at_baseline() or plant.name == "target_has_sessions"
-    await plant.reap(lab.layout, plant.place)
+    await plant.revert(lab.layout, plant.place)
 
     assert not await seen(lab, plant.place)
     lab.layout.sessions.unlink(missing_ok=True)  # our own

@@ -10,12 +10,12 @@ import pytest
 
 from lab.campaigns.markdown import between, markers
 from lab.campaigns.preflight_faults.campaign import Results, Row
-from lab.campaigns.preflight_faults.registry import BY_NAME, Garden
+from lab.campaigns.preflight_faults.registry import BY_NAME, FaultRegistry
 from lab.campaigns.preflight_faults.table import NAME, lines
 from lab.environment.lab import Lab
-from lab.product_driver import Checked
-from lab.simulation_options import Switches
-from lab.subprocesses import HERE
+from lab.product_driver import ReadinessAnswer
+from lab.simulation_options import SimulationOptions
+from lab.subprocesses import REPOSITORY
 
 FAULT = BY_NAME["version_differs"]
 BAD_INPUT = 2
@@ -25,7 +25,7 @@ async def plant(*words: str) -> tuple[int, str, str]:
     """Type the command; return its exit code and what it says and complains of."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "lab", "plant", *words),
-        cwd=HERE,
+        cwd=REPOSITORY,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -40,8 +40,8 @@ async def test_a_fault_is_planted_and_cleared_from_another_terminal(whole_lab: L
 
     code, said, _ = await plant(FAULT.name, *here, "--at", "cluster1-server1")
     assert (code, said) == (0, f"cluster1-server1: {FAULT.name}: {FAULT.words}\n")
-    assert "cluster1-server1" in Switches.read(whole_lab.layout.switches).planted
-    assert Garden(whole_lab.layout).planted == [(FAULT.name, "cluster1-server1")]
+    assert "cluster1-server1" in SimulationOptions.read(whole_lab.layout.simulation).faults
+    assert FaultRegistry(whole_lab.layout).injected == [(FAULT.name, "cluster1-server1")]
     code, _, complaint = await plant(FAULT.name, *here, "--at", "cluster1-server1")
     assert (code, complaint.count("\n")) == (BAD_INPUT, 1)
     assert "is planted at cluster1-server1 already" in complaint
@@ -71,7 +71,7 @@ async def test_what_cannot_be_planted_is_refused(
     assert (code, said) == (BAD_INPUT, "")
     assert complaint in complained
     assert complained.count("\n") == 1
-    assert Garden(whole_lab.layout).planted == []
+    assert FaultRegistry(whole_lab.layout).injected == []
 
 
 async def test_where_no_lab_runs_nothing_is_planted(tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ async def test_where_no_lab_runs_nothing_is_planted(tmp_path: Path) -> None:
     assert f"no lab runs in {tmp_path}; start one with `python -m lab up`" in complained
 
 
-def found(name: str, place: str, *, code: int = 6) -> Checked:
+def found(name: str, place: str, *, code: int = 6) -> ReadinessAnswer:
     """What the console says of one finding."""
     finding = {"name": name, "place": place, "seen": "an | older one", "severity": "blocks"}
-    return Checked(code, (finding,), 3.5)
+    return ReadinessAnswer(code, (finding,), 3.5)
 
 
 def test_a_fault_counts_as_found_by_its_name_at_its_place() -> None:
@@ -96,14 +96,17 @@ def test_a_fault_counts_as_found_by_its_name_at_its_place() -> None:
         found("taeh_differs", FAULT.place),
         found(FAULT.name, "cluster1-server1"),
         found(FAULT.name, FAULT.place, code=0),
-        Checked(-1, (), 60.0, "no answer"),
+        ReadinessAnswer(-1, (), 60.0, "no answer"),
     ):
         assert not Row.of(FAULT, FAULT.place, checked).found
 
 
 def test_what_is_found_on_a_clean_estate_is_a_problem() -> None:
     """As is a fault that was missed, and a campaign that tried nothing."""
-    clean, row = Checked(0, (), 3.0), Row.of(FAULT, FAULT.place, found(FAULT.name, FAULT.place))
+    clean, row = (
+        ReadinessAnswer(0, (), 3.0),
+        Row.of(FAULT, FAULT.place, found(FAULT.name, FAULT.place)),
+    )
     missed = Row.of(FAULT, FAULT.place, found("taeh_differs", FAULT.place))
 
     assert list(Results([clean], [row]).problems()) == []
@@ -116,7 +119,7 @@ def test_what_is_found_on_a_clean_estate_is_a_problem() -> None:
 def test_the_table_lists_what_was_planted_and_what_was_seen() -> None:
     """A pipe in what was seen does not end its cell."""
     results = Results(
-        [Checked(0, (), 3.0)], [Row.of(FAULT, FAULT.place, found(FAULT.name, FAULT.place))]
+        [ReadinessAnswer(0, (), 3.0)], [Row.of(FAULT, FAULT.place, found(FAULT.name, FAULT.place))]
     )
     begin, end = markers(NAME)
 

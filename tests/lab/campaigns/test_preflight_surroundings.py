@@ -15,14 +15,14 @@ import pytest
 from lab import records
 from lab.campaigns.preflight_faults import databases, storage
 from lab.campaigns.preflight_faults import load_balancer as balancer
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.environment.lab import Lab as House
 from lab.environment.loadbalancer import LoadBalancer
 from lab.environment.storage import MARKERS
 from lab.layout import PROBE_ACCOUNT
 from tests.support.node_clients import Lab, eventually
 
-PLANTS = (*balancer.PLANTS, *storage.PLANTS, *databases.PLANTS)
+FAULTS = (*balancer.FAULTS, *storage.FAULTS, *databases.FAULTS)
 BALANCER = "loadbalancer1"
 
 Reading = Callable[[Lab, str], Awaitable[bool]]
@@ -175,20 +175,20 @@ SEEN: dict[str, Reading] = {
 """How a client of the machine, or the product's account, sees each of them."""
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.name)
 async def test_a_fault_shows_until_it_is_taken_out(
-    whole_lab: House, lab: Lab, plant: Plant
+    whole_lab: House, lab: Lab, plant: InjectedFault
 ) -> None:
     """It is seen from outside, leaves no record, and afterwards the lab is in its baseline."""
     seen = SEEN[plant.name]
     assert not await seen(lab, plant.place)
 
-    await plant.sow(lab.layout, plant.place)
+    await plant.inject(lab.layout, plant.place)
     try:
         shows = await seen(lab, plant.place)
         differs = await whole_lab.at_baseline()
     finally:
-        await plant.reap(lab.layout, plant.place)
+        await plant.revert(lab.layout, plant.place)
     assert shows
     assert differs
 
@@ -202,14 +202,14 @@ async def test_a_storage_that_is_gone_is_no_empty_one(whole_lab: House) -> None:
     """What the other side has stays, and goes on its way when the storage is back."""
     layout = whole_lab.layout
     one, two = (cluster.storage / "done/file" for cluster in layout.clusters)
-    plant = {plant.name: plant for plant in storage.PLANTS}["storage_unreadable"]
+    plant = {plant.name: plant for plant in storage.FAULTS}["storage_unreadable"]
     one.write_bytes(b"kept")
     await eventually(two.exists)
 
-    await plant.sow(layout, plant.place)
+    await plant.inject(layout, plant.place)
     await asyncio.sleep(1)
     there = one.exists()
-    await plant.reap(layout, plant.place)
+    await plant.revert(layout, plant.place)
 
     assert there
     assert two.read_bytes() == b"kept"

@@ -14,9 +14,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from lab.campaigns.preflight_faults import earlier_runs as history
 from lab.campaigns.preflight_faults import estate, temporal
-from lab.campaigns.preflight_faults.actions import NotPlanted
-from lab.campaigns.preflight_faults.fault import Plant
-from lab.campaigns.preflight_faults.registry import Garden
+from lab.campaigns.preflight_faults.actions import InjectionFailed
+from lab.campaigns.preflight_faults.fault import InjectedFault
+from lab.campaigns.preflight_faults.registry import FaultRegistry
 from lab.environment.estate_file import write_estate
 from lab.environment.lab import claimed_block
 from lab.environment.temporal import TemporalServer
@@ -25,7 +25,7 @@ from lab.layout import Layout
 from lab.product_driver import Product
 from workflows.model.estate import Estate
 
-PLANTS = (*estate.PLANTS, *history.PLANTS, *temporal.PLANTS)
+FAULTS = (*estate.FAULTS, *history.FAULTS, *temporal.FAULTS)
 RUN = "switchover-lab"
 
 Reading = Callable[[Layout, Client, str], Awaitable[bool]]
@@ -107,19 +107,19 @@ SEEN: dict[str, Reading] = {
 
 
 @pytest.mark.timeout(240)  # a server names a worker for more than a minute after its end
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
-async def test_a_fault_shows_and_goes_without_a_trace(layout: Layout, plant: Plant) -> None:
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.name)
+async def test_a_fault_shows_and_goes_without_a_trace(layout: Layout, plant: InjectedFault) -> None:
     """Others see it when it is planted, and no longer when it is taken out."""
     server = await temporal.temporal(layout)
-    seen, garden = SEEN[plant.name], Garden(layout)
+    seen, registry = SEEN[plant.name], FaultRegistry(layout)
     before = layout.estate_file.read_bytes()
     assert not await seen(layout, server, plant.place)
 
-    await garden.sow(plant.name)
+    await registry.inject(plant.name)
     try:
         assert await seen(layout, server, plant.place)
     finally:
-        await garden.clear()
+        await registry.clear()
 
     assert not await seen(layout, server, plant.place)
     assert layout.estate_file.read_bytes() == before
@@ -131,9 +131,9 @@ async def test_what_runs_for_somebody_stays(layout: Layout) -> None:
     client = await temporal.temporal(layout)
     run = await client.start_workflow("Switchover", id=RUN, task_queue="somebody")
     try:
-        with pytest.raises(NotPlanted, match="open already"):
-            await Garden(layout).sow("switchover_running")
-        await Garden(layout).clear()
+        with pytest.raises(InjectionFailed, match="open already"):
+            await FaultRegistry(layout).inject("switchover_running")
+        await FaultRegistry(layout).clear()
 
         assert await a_run_is_open(layout, client, "lab")
     finally:
@@ -142,14 +142,14 @@ async def test_what_runs_for_somebody_stays(layout: Layout) -> None:
 
 async def test_a_lab_without_temporal_says_so(tmp_path: Path) -> None:
     """As ``lab up`` is one."""
-    with pytest.raises(NotPlanted, match="no Temporal server"):
-        await Garden(Layout(tmp_path, "127.9.7")).sow("workers_differ")
+    with pytest.raises(InjectionFailed, match="no Temporal server"):
+        await FaultRegistry(Layout(tmp_path, "127.9.7")).inject("workers_differ")
 
 
 async def test_another_estate_is_no_place(layout: Layout) -> None:
     """The lab knows one."""
-    with pytest.raises(NotPlanted, match="no place lab2"):
-        await Garden(layout).sow("workers_differ", "lab2")
+    with pytest.raises(InjectionFailed, match="no place lab2"):
+        await FaultRegistry(layout).inject("workers_differ", "lab2")
 
 
 async def _last(client: Client) -> WorkflowExecutionStatus | None:
@@ -162,5 +162,5 @@ async def _last(client: Client) -> WorkflowExecutionStatus | None:
 
 
 def _described(layout: Layout) -> object:
-    with estate.described(layout) as described:
-        return described
+    with estate.edited_estate(layout) as edited_estate:
+        return edited_estate

@@ -17,12 +17,18 @@ from lab.campaigns.rollback_matrix.matrix import wanted
 from lab.campaigns.rollback_matrix.proof import NAME, lines
 from lab.campaigns.rollback_matrix.results import Results, keep, kept
 from lab.campaigns.rollback_matrix.run import Row
-from lab.checker.rollback import Turn
+from lab.checker.rollback import RollbackPoint
 from lab.checker.verdict import Run
 from lab.fault_injection.fault import KINDS, Fault
-from lab.fault_injection.operator import Answer, Operator, objection, turn, wished
+from lab.fault_injection.operator import (
+    Answer,
+    Operator,
+    checked_outcome,
+    expected_outcome,
+    rollback_point,
+)
 from lab.layout import Layout
-from lab.product_driver import FINDINGS, STATE, Handle, NotTaken
+from lab.product_driver import FINDINGS, STATE, DecisionRefused, Handle
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 
 LAYOUT = Layout(Path("/"), "127.0.0")
@@ -46,11 +52,11 @@ def test_every_stage_fails_in_every_way_at_every_kind_of_place() -> None:
 
 def test_a_closed_gate_turns_a_run_back_before_anything_of_its_stage() -> None:
     """Gates that are answered together keep both of their stages from beginning."""
-    turns = {case.stage: case.turn for case in cases(LAYOUT) if case.place == GATE}
+    turns = {case.stage: case.rollback_point for case in cases(LAYOUT) if case.place == GATE}
 
-    assert turns[StageName.REDIRECT_TRAFFIC] == Turn(2, begun=False)
-    assert turns[StageName.START_SCHEDULING] == Turn(4, begun=False)
-    assert turns[StageName.DRAIN_PROTOCOL_SERVERS] == Turn(6, begun=False)
+    assert turns[StageName.REDIRECT_TRAFFIC] == RollbackPoint(2, begun=False)
+    assert turns[StageName.START_SCHEDULING] == RollbackPoint(4, begun=False)
+    assert turns[StageName.DRAIN_PROTOCOL_SERVERS] == RollbackPoint(6, begun=False)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +119,7 @@ def operator(shown: Shown, answer: Answer | None, *, taken: bool = True) -> Oper
 
     async def decide(_: Answer) -> None:
         if not taken:
-            raise NotTaken("retry was not taken")
+            raise DecisionRefused("retry was not taken")
 
     return Operator(cast(Handle, shown), answer, decide)
 
@@ -124,7 +130,7 @@ WAITS = "waiting_for_decision"
 async def test_an_operator_answers_once() -> None:
     """That has to be enough."""
     one = operator(Shown("running", WAITS, "running", "ended"), "retry")
-    await one.attend()
+    await one.run()
 
     assert (one.asked, one.gave_up) == (["the script said no"], "")
 
@@ -143,18 +149,18 @@ async def test_an_operator_who_cannot_help_gives_the_run_up(
     """Asked without need, asked again, or not heard: that is what the case comes to."""
     shown = Shown(*states)
     one = operator(shown, answer, taken=taken)
-    await one.attend()
+    await one.run()
 
     assert words in one.gave_up
     assert shown.terminated
-    assert objection(Run("rolled_back", 0, 1), one, struck=True) == one.gave_up
+    assert checked_outcome(Run("rolled_back", 0, 1), one, struck=True) == one.gave_up
 
 
 def test_a_fault_that_never_struck_proves_nothing() -> None:
     """However well the run ended."""
     one = operator(Shown("ended"), None)
 
-    assert objection(Run("completed", 0, 1), one, struck=False) != "completed"
+    assert checked_outcome(Run("completed", 0, 1), one, struck=False) != "completed"
 
 
 @pytest.mark.parametrize(
@@ -166,11 +172,17 @@ def test_a_fault_that_never_struck_proves_nothing() -> None:
         (StageName.DRAIN_PROTOCOL_SERVERS, "roll-back", "rolled_back"),
     ],
 )
-def test_which_end_is_wished(stage: StageName, answer: Answer, outcome: str) -> None:
+def test_the_outcome_that_a_fault_should_have(
+    stage: StageName, answer: Answer, outcome: str
+) -> None:
     """By where the fault strikes, and by what an operator says."""
-    assert wished(Fault(stage, "cluster1-edge1", "lost"), answer) == outcome
-    back = {FINDINGS: Turn(0), "rolled_back": Turn(stage.number), "completed": None}
-    assert turn(outcome, stage.number, begun=True) == back[outcome]
+    assert expected_outcome(Fault(stage, "cluster1-edge1", "lost"), answer) == outcome
+    back = {
+        FINDINGS: RollbackPoint(0),
+        "rolled_back": RollbackPoint(stage.number),
+        "completed": None,
+    }
+    assert rollback_point(outcome, stage.number, begun=True) == back[outcome]
 
 
 def row(case: Case, *problems: str) -> Row:
@@ -181,8 +193,8 @@ def row(case: Case, *problems: str) -> Row:
         place=case.place,
         how=case.how,
         answer=case.answer or "",
-        outcome=case.wished,
-        wished=case.wished,
+        outcome=case.expected_outcome,
+        expected_outcome=case.expected_outcome,
         seconds=20.0,
         back_seconds=1.5,
         asked=[],

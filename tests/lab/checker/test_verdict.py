@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from lab.checker.evidence import Evidence, Tried, Visit
+from lab.checker.evidence import ClientOperation, Evidence, SessionEvent
 from lab.checker.expected import chains, expected_effects, misordered
 from lab.checker.invariants import Roles
 from lab.checker.verdict import Run, judge
-from lab.recorder.effects import Recorded
+from lab.recorder.effects import RecordedEffect
 from tests.support import perfect_records as flawless
 from tests.support.perfect_records import RUN, added, moved, without
 
@@ -36,7 +36,7 @@ def test_a_flawless_run_has_no_problem(roles: Roles) -> None:
     }
 
 
-def effects(change: Callable[[list[Recorded]], list[Recorded]]) -> Wrong:
+def effects(change: Callable[[list[RecordedEffect]], list[RecordedEffect]]) -> Wrong:
     """Change the record of effects."""
     return lambda evidence: replace(evidence, effects=change(evidence.effects))
 
@@ -57,23 +57,27 @@ def work(*done: tuple[str, str]) -> Wrong:
     return lambda evidence: replace(evidence, work=evidence.work + Counter(done))
 
 
-def tried(one: Tried) -> Wrong:
+def tried(one: ClientOperation) -> Wrong:
     """Try one thing more."""
-    return lambda evidence: replace(evidence, tried=[*evidence.tried, one])
+    return lambda evidence: replace(evidence, operations=[*evidence.operations, one])
 
 
 FILE = "accounts/partner001/file"
 PLANTED: dict[str, tuple[Wrong, str]] = {
     "a failed operation": (
-        tried(Tried(9, 9, "client002", "list", ok=False, words="refused")),
+        tried(ClientOperation(9, 9, "client002", "list", ok=False, message="refused")),
         "traffic: 1 failed",
     ),
     "a refused connection": (
-        tried(Tried(6.0, 6.1, "client003", "connect", ok=False, words="refused")),
+        tried(ClientOperation(6.0, 6.1, "client003", "connect", ok=False, message="refused")),
         "traffic: 1 failed",
     ),
     "a young read refused for another reason": (
-        tried(Tried(9, 9, "client002", "young_get", ok=False, words="SFTPFailure: shutting down")),
+        tried(
+            ClientOperation(
+                9, 9, "client002", "young_get", ok=False, message="SFTPFailure: shutting down"
+            )
+        ),
         "traffic: 1 failed",
     ),
     "a file missing on the source": (stored("cluster1", FILE, None), "files: 1 missing"),
@@ -164,19 +168,19 @@ def test_what_went_wrong_is_a_problem(roles: Roles, name: str) -> None:
 
 
 EMPTY: dict[str, tuple[Wrong, str]] = {
-    "no traffic": (lambda e: replace(e, tried=[]), "traffic: attempted is zero"),
-    "no client": (lambda e: replace(e, tried=[]), "traffic: clients is zero"),
+    "no traffic": (lambda e: replace(e, operations=[]), "traffic: attempted is zero"),
+    "no client": (lambda e: replace(e, operations=[]), "traffic: clients is zero"),
     "no straddling transfer": (
-        lambda e: replace(e, tried=[one for one in e.tried if one.operation != "put"]),
+        lambda e: replace(e, operations=[one for one in e.operations if one.operation != "put"]),
         "traffic: straddling is zero",
     ),
-    "no file": (lambda e: replace(e, tried=e.tried[:1]), "files: expected is zero"),
-    "no event": (lambda e: replace(e, tried=e.tried[:1]), "events: expected is zero"),
+    "no file": (lambda e: replace(e, operations=e.operations[:1]), "files: expected is zero"),
+    "no event": (lambda e: replace(e, operations=e.operations[:1]), "events: expected is zero"),
     "no effect": (lambda e: replace(e, effects=[]), "effects: recorded is zero"),
     "no sample": (lambda e: replace(e, samples=[]), "invariants: samples is zero"),
-    "no session": (lambda e: replace(e, visits=[]), "no client was seen to move"),
+    "no session": (lambda e: replace(e, sessions=[]), "no client was seen to move"),
     "nobody on the target": (
-        lambda e: replace(e, visits=[v for v in e.visits if "cluster1" in v.node]),
+        lambda e: replace(e, sessions=[v for v in e.sessions if "cluster1" in v.node]),
         "no client was seen to move",
     ),
 }
@@ -196,7 +200,7 @@ def test_work_done_twice_is_named(roles: Roles) -> None:
     """Whoever has to find the cause is told what it was done to."""
     twice = work(("pickup", "drop0001.dat"))(flawless.evidence(roles))
 
-    assert flawless.verdict(roles, twice).words["duplicated"] == ["pickup drop0001.dat"]
+    assert flawless.verdict(roles, twice).details["duplicated"] == ["pickup drop0001.dat"]
 
 
 def test_an_unfinished_run_is_a_problem(roles: Roles) -> None:
@@ -208,20 +212,20 @@ def test_an_unfinished_run_is_a_problem(roles: Roles) -> None:
     assert problems == ["the outcome is rolled_back"]
 
 
-@pytest.mark.parametrize("words", ["SFTPNoSuchFile: file", "Unexpected: HTTP status 404"])
-def test_young_reads_are_counted_apart(roles: Roles, words: str) -> None:
+@pytest.mark.parametrize("message", ["SFTPNoSuchFile: file", "Unexpected: HTTP status 404"])
+def test_young_reads_are_counted_apart(roles: Roles, message: str) -> None:
     """Reading what cannot be there yet is measured, and fails nothing."""
-    young = Tried(9, 9, "client002", "young_get", ok=False, words=words)
+    young = ClientOperation(9, 9, "client002", "young_get", ok=False, message=message)
     verdict = flawless.verdict(roles, tried(young)(flawless.evidence(roles)))
 
     assert verdict.problems() == []
     assert (verdict.traffic.young_reads, verdict.traffic.young_reads_failed) == (1, 1)
 
 
-def gap(roles: Roles, *more: Tried) -> float | None:
+def gap(roles: Roles, *more: ClientOperation) -> float | None:
     """The redirect's gap with these further connections."""
     evidence = flawless.evidence(roles)
-    evidence = replace(evidence, tried=[*evidence.tried, *more])
+    evidence = replace(evidence, operations=[*evidence.operations, *more])
     return flawless.verdict(roles, evidence).traffic.redirect_gap_seconds
 
 
@@ -231,18 +235,18 @@ def test_the_gap_begins_with_the_source_s_last_session(roles: Roles) -> None:
 
 
 def test_the_gap_begins_with_the_first_refusal(roles: Roles) -> None:
-    """A refused connection around the redirect counts from the moment it was tried."""
-    assert gap(roles, Tried(5.9, 6.05, "c", "connect", ok=False)) == pytest.approx(0.3)
+    """A refused connection around the redirect counts from the event it was tried."""
+    assert gap(roles, ClientOperation(5.9, 6.05, "c", "connect", ok=False)) == pytest.approx(0.3)
 
 
 def test_the_gap_begins_with_the_first_delay(roles: Roles) -> None:
     """So does one that took much longer than connections take."""
-    assert gap(roles, Tried(5.7, 6.2, "c", "connect")) == pytest.approx(0.5)
+    assert gap(roles, ClientOperation(5.7, 6.2, "c", "connect")) == pytest.approx(0.5)
 
 
 def test_a_refusal_long_before_is_not_the_redirect_s(roles: Roles) -> None:
     """It counts as failed, but the gap is not an hour long."""
-    assert gap(roles, Tried(1.0, 1.1, "c", "connect", ok=False)) == pytest.approx(1.2)
+    assert gap(roles, ClientOperation(1.0, 1.1, "c", "connect", ok=False)) == pytest.approx(1.2)
 
 
 LAST_START = "cluster2-server2 folder_monitor start"
@@ -251,8 +255,10 @@ LAST_START = "cluster2-server2 folder_monitor start"
 def test_seconds_are_the_clients_or_ours(roles: Roles) -> None:
     """From the target's scheduling until the last client had left, time is the clients'."""
     evidence = flawless.evidence(roles)
-    late = Visit(44.0, "cluster1-edge1", "partner001", "end")
-    seconds = flawless.verdict(roles, replace(evidence, visits=[*evidence.visits, late])).seconds
+    late = SessionEvent(44.0, "cluster1-edge1", "partner001", "end")
+    seconds = flawless.verdict(
+        roles, replace(evidence, sessions=[*evidence.sessions, late])
+    ).seconds
 
     started = evidence.effects[flawless.find(evidence.effects, LAST_START)].at
     assert seconds.total == RUN.ended - RUN.began

@@ -85,7 +85,7 @@ async def test_without_admin_no_status_and_no_api(lab: Lab) -> None:
 
 
 async def test_the_admin_api_drops_out_while_a_service_stops(lab: Lab) -> None:
-    """F13: it refuses for a moment, then answers again."""
+    """F13: it refuses for a event, then answers again."""
     lab.turn(admin_dropout=0.5)
     await lab.script(EDGE, "stop_sshd")
     with pytest.raises(httpx.TransportError):
