@@ -32,7 +32,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from lab import records
-from lab.campaigns.crash.killable import KillableServer, Workers
+from lab.campaigns.killable import KillableServer, Workers
 from lab.environment.lab import Lab
 from lab.layout import ESTATE, Layout, account
 from lab.product_driver import WORKFLOW
@@ -132,7 +132,7 @@ class House:
             await asyncio.sleep(seconds / (len(VICTIMS) + 1))
             self._seen.restarts.append((victim, 0.0))
             if victim == "server":
-                await self._server.die()
+                await self._server.kill()
                 await self._server.start()
             else:
                 await self._workers.kill()

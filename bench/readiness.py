@@ -32,7 +32,7 @@ from typing import Any
 import psutil
 from temporalio.client import Client, WorkflowHandle
 
-from lab.campaigns.crash.killable import Workers
+from lab.campaigns.killable import Workers
 from lab.environment.lab import Lab
 from lab.environment.temporal import TemporalServer
 from lab.layout import ESTATE, SHELL_PORT, Layout

@@ -14,8 +14,8 @@ from typing import Annotated, Optional
 import typer
 
 from lab.campaigns.crash.command import crash
-from lab.campaigns.preflight_faults.command import plant, readiness
-from lab.campaigns.rollback_matrix.command import undo
+from lab.campaigns.preflight_faults.command import inject, readiness
+from lab.campaigns.rollback_matrix.command import rollback
 from lab.checker.expected import Variant
 from lab.demo import Demo, DemoOptions
 from lab.environment.estate_file import write_estate
@@ -32,8 +32,10 @@ from lab.traffic.process import CLIENTS
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 app.command()(crash)
-app.command()(undo)
-app.command()(plant)
+app.command()(rollback)
+app.command("undo", hidden=True)(rollback)
+app.command()(inject)
+app.command("plant", hidden=True)(inject)
 app.command()(readiness)
 
 BAD_INPUT = 2

@@ -177,11 +177,6 @@ class Layout:
         """Where a machine is reached, ``loadbalancer1`` included."""
         return self.load_balancer if place == "loadbalancer1" else self.node(place).address
 
-    def programs(self, place: str) -> Path:
-        """The directory that comes first on a machine's PATH; empty in the baseline."""
-        here = self.load_balancer_root if place == "loadbalancer1" else self.node(place).root
-        return here / "usr/local/bin"
-
     @property
     def effects(self) -> Path:
         """What nodes, databases and the load balancer really did (see ``lab.records``)."""
@@ -209,12 +204,12 @@ class Layout:
 
     @property
     def injected_faults(self) -> Path:
-        """Which faults are planted now, and where (see ``lab.plants``)."""
+        """The injected faults (see ``lab.campaigns.preflight_faults.registry``)."""
         return self.root / "injected_faults.json"
 
     @property
     def simulation(self) -> Path:
-        """How the lab behaves where the facts leave it open (see ``lab.simulation_options``)."""
+        """The options of the simulation (see ``lab.simulation_options``)."""
         return self.root / "simulation.json"
 
     @property

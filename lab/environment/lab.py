@@ -20,7 +20,6 @@ from lab.environment.estate_file import write_estate
 from lab.environment.loadbalancer import LoadBalancer
 from lab.environment.machines import Machines, prepare
 from lab.environment.storage import Storage
-from lab.keys import machine_names
 from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout
 from lab.node import installation, options
 from lab.simulation_options import SimulationOptions
@@ -67,15 +66,12 @@ class Lab:
         """Everything in which the lab differs from its baseline."""
         found = [f"{file.name} is not empty" for file in self._records() if any(records.read(file))]
         if SimulationOptions.read(self.layout.simulation) != SimulationOptions():
-            found.append("a switch is turned")
+            found.append("a simulation option is changed")
         for node in self.layout.nodes:
             found += node_differences(node)
             found += installation.differences(node)
             if node.ledger.exists():
                 found.append(f"{node.name}: has a ledger")
-        for name in machine_names(self.layout):
-            if any(self.layout.programs(name).iterdir()):
-                found.append(f"{name}: has programs of its own")
         for cluster in self.layout.clusters:
             if options.changed(self.layout, cluster.name):
                 found.append(f"{cluster.name}: an option was changed")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import os
 import shutil
 import signal
 import subprocess
@@ -135,28 +134,6 @@ def names(layout: Layout) -> dict[str, dict[str, str]]:
     }
 
 
-def fix(file: Path) -> None:
-    """Let nobody write a file, root neither; OSError where the file system knows no such thing."""
-    if os.geteuid():
-        file.chmod(0o444)
-    else:
-        _chattr("+i", file)
-
-
-def free(file: Path) -> None:
-    """Let the file be written again."""
-    if os.geteuid():
-        file.chmod(0o644)
-    else:
-        _chattr("-i", file)
-
-
-def _chattr(flag: str, file: Path) -> None:
-    done = subprocess.run(["chattr", flag, file], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(done.stderr.strip())
-
-
 class LoadBalancer:
     """Real HAProxy in front of both clusters."""
 
@@ -202,18 +179,15 @@ class LoadBalancer:
 
     async def stop(self) -> None:
         """End HAProxy, workers with open connections too."""
-        self._free()
         if self._process is not None:
             await end(self._process, signal.SIGTERM)
 
     async def reset(self) -> None:
-        """Send traffic to cluster1 again; the caller forgets the effect this leaves."""
+        """Send traffic to cluster1 again; the caller removes the effect that this records."""
         assert self._process is not None
         if self._process.poll() is not None:
             await self.start()
         elif self.differences():
-            self._free()
-            self.reload_command.chmod(0o755)
             self._write("etc/haproxy.site.cfg", self.site())
             self._write("etc/hosts", self._hosts())
             command = await asyncio.create_subprocess_exec(self.reload_command)
@@ -234,21 +208,11 @@ class LoadBalancer:
             "etc/haproxy.site.cfg": self.site(),
             "etc/haproxy.cfg": self._rendered(),
         }
-        found = [
+        return [
             f"loadbalancer1: {name} is not the baseline's"
             for name, text in expected.items()
             if (self._root / name).read_text(encoding="utf-8") != text
         ]
-        if not os.access(self.hosts_file, os.W_OK):
-            found.append("loadbalancer1: etc/hosts cannot be written")
-        if not os.access(self.reload_command, os.X_OK):
-            found.append("loadbalancer1: its reload command cannot be run")
-        return found
-
-    def _free(self) -> None:
-        """Whoever removes the lab must be able to."""
-        if self.hosts_file.exists() and not os.access(self.hosts_file, os.W_OK):
-            free(self.hosts_file)
 
     async def _run(self) -> None:
         log = self._root / "haproxy.log"

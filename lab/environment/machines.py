@@ -39,15 +39,14 @@ def prepare(layout: Layout) -> None:
         options.forget(layout, cluster.name)
     for node in layout.nodes:
         _prepare_node(node)
-    for folder in ("var/lib/switchover", "usr/local/bin"):
-        shutil.rmtree(layout.load_balancer_root / folder, ignore_errors=True)
-    for folder in ("var/log", "var/lib", "proc", "tmp", "usr/local/bin"):
+    shutil.rmtree(layout.load_balancer_root / "var/lib/switchover", ignore_errors=True)
+    for folder in ("var/log", "var/lib", "proc", "tmp"):
         (layout.load_balancer_root / folder).mkdir(parents=True, exist_ok=True)
 
 
 def _prepare_node(node: NodeLayout) -> None:
     shutil.rmtree(node.root, ignore_errors=True)
-    for folder in ("var/log", "var/lib", "proc", "run", "tmp", "usr/local/bin"):
+    for folder in ("var/log", "var/lib", "proc", "run", "tmp"):
         (node.root / folder).mkdir(parents=True, exist_ok=True)
     installation.write(node)
     started = node.kind == "server" and node.cluster == "cluster1"
@@ -96,7 +95,7 @@ class Machines:
 
     def halt(self) -> None:
         """End every machine at once and leave no record of it."""
-        self._say(Message("halt", "zygote", number=1))
+        self._say(Message("halt", "fork_server", number=1))
         self._expect("answer")
 
     def reset(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lab.atomic import replace_file
 from lab.layout import Layout
 from lab.simulation_options import SimulationOptions
 
@@ -25,6 +25,8 @@ PRINTS_NOISE = f"""\
 echo '{NOISE}'
 """
 
+SCRIPT_MODE = 0o755
+
 
 @dataclass
 class Scripts:
@@ -36,12 +38,12 @@ class Scripts:
         """Let these scripts be another."""
         for script in scripts:
             self._originals.setdefault(script, script.read_text(encoding="utf-8"))
-            _write(script, text)
+            replace_file(script, text, SCRIPT_MODE)
 
     def heal(self) -> None:
         """Put all of them back."""
         while self._originals:
-            _write(*self._originals.popitem())
+            replace_file(*self._originals.popitem(), SCRIPT_MODE)
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,3 @@ class SimulatedFaults:
         simulation = SimulationOptions.read(self.layout.simulation)
         if simulation.faults != planted:
             replace(simulation, faults=planted).write(self.layout.simulation)
-
-
-def _write(script: Path, text: str) -> None:
-    """Never let anyone run half of it."""
-    fresh = script.with_suffix(".fresh")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.chmod(0o755)
-    os.replace(fresh, script)  # noqa: PTH105 - says better what it does

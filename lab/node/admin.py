@@ -7,9 +7,7 @@ resources are in ``lab.node.rest``, ``lab.node.api_records`` and ``lab.node.api_
 Faults (``SimulationOptions.faults``): ``admin_silent`` (any text): every request is broken off;
 ``admin_password``: the password it accepts instead; ``refuse_operations`` (any text): operations
 answer 200 and ``isSuccessful`` false; ``cluster_service_status``: the status of Scheduler and
-Folder Monitor; ``version``, ``updateLevel``, ``osType`` and ``databaseType``: what ``/version``
-answers instead; ``unknown_node`` and ``unknown_edge``: the name of one more node of the cluster, of
-one more Edge of its zone.
+Folder Monitor.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from lab.node.machine import Machine, Place
 
 
 class ForkServer:
-    """Forks machines and passes the lab's orders on to them."""
+    """Forks machines and passes the lab's commands on to them."""
 
     def __init__(self, layout: Layout, lab: Channel) -> None:
         self._layout = layout
@@ -93,7 +93,7 @@ class ForkServer:
 
 
 def main() -> None:
-    """Be the zygote."""
+    """Run the fork server."""
     root, block, servers, edges, handle = sys.argv[1:]
     layout = Layout(Path(root), block, int(servers), int(edges))
     gc.collect()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.atomic import replace_file
 from lab.layout import Layout, NodeLayout
 from lab.node.defaults import ADDRESSED, FURTHER
 from lab.simulation_options import SimulationOptions
@@ -62,7 +62,7 @@ def options(layout: Layout, node: NodeLayout) -> list[Option]:
 
 
 def changed(layout: Layout, cluster: str) -> dict[str, str]:
-    """The options that someone changed through the API; a cluster's nodes share them."""
+    """The options that were changed through the API; a cluster's nodes share them."""
     file = _file(layout, cluster)
     found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return found
@@ -70,27 +70,13 @@ def changed(layout: Layout, cluster: str) -> dict[str, str]:
 
 def change(layout: Layout, cluster: str, name: str, value: str) -> None:
     """Give an option another value, on every node of the cluster."""
-    _write(layout, cluster, {**changed(layout, cluster), name: value})
-
-
-def restore(layout: Layout, cluster: str, name: str) -> None:
-    """Give an option the value again that it was installed with."""
-    left = changed(layout, cluster)
-    left.pop(name, None)
-    _write(layout, cluster, left)
+    values = {**changed(layout, cluster), name: value}
+    replace_file(_file(layout, cluster), json.dumps(values))
 
 
 def forget(layout: Layout, cluster: str) -> None:
     """Give all of them the value that they were installed with."""
     _file(layout, cluster).unlink(missing_ok=True)
-
-
-def _write(layout: Layout, cluster: str, options: dict[str, str]) -> None:
-    """Never let a node read half of it."""
-    file = _file(layout, cluster)
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(options), encoding="utf-8")
-    fresh.replace(file)
 
 
 def _file(layout: Layout, cluster: str) -> Path:

@@ -30,17 +30,17 @@ class RequestEvent:
     text: str
 
 
-def gate(layout: Layout) -> Path:
-    """The socket on which someone may listen."""
-    return layout.root / "gate"
+def hook_socket(layout: Layout) -> Path:
+    """The socket of the listener."""
+    return layout.root / "requests.socket"
 
 
 async def passes(layout: Layout, event: RequestEvent) -> bool:
-    """Wait until the event may pass; whether it may happen at all."""
-    if not gate(layout).exists():
+    """Ask the listener; return whether the request may proceed."""
+    if not hook_socket(layout).exists():
         return True
-    with suppress(OSError):  # whoever listened is gone
-        reader, writer = await asyncio.open_unix_connection(gate(layout))
+    with suppress(OSError):  # the listener has ended
+        reader, writer = await asyncio.open_unix_connection(hook_socket(layout))
         try:
             writer.write(json.dumps(asdict(event)).encode() + b"\n")
             return await reader.readline() != DROP

@@ -22,8 +22,6 @@ _VERSION = {
     "osType": "Linux",
     "databaseType": "PostgreSQL",
 }
-_ELSEWHERE = "198.51.100.9"
-"""The address of a machine that is none of the lab's."""
 
 
 class Resources:
@@ -106,8 +104,8 @@ class Resources:
 
     async def _cluster_service(self, request: web.Request) -> web.Response:
         name = self._scheduling_name(request)
-        if strange := self._context.faults.get("cluster_service_status"):
-            return web.json_response({"status": strange})
+        if status := self._context.faults.get("cluster_service_status"):
+            return web.json_response({"status": status})
         states = await self._line.ask("states")
         if not states["enabled"]:
             return web.json_response({"status": "Disabled."})
@@ -158,21 +156,15 @@ class Resources:
             {"nodeName": node.name, "nodeIp": node.address, "isLocal": node == self._context.node}
             for node in self._context.cluster.servers
         ]
-        if unknown := self._context.faults.get("unknown_node"):
-            nodes.append({"nodeName": unknown, "nodeIp": _ELSEWHERE, "isLocal": False})
         return web.json_response({"clusterMode": "active-active", "clusterNodes": nodes})
 
     async def _version(self, _: web.Request) -> web.Response:
-        planted = self._context.faults
-        told = {name: planted.get(name, text) for name, text in _VERSION.items()}
-        return web.json_response({**told, "installationType": self._context.node.kind})
+        return web.json_response({**_VERSION, "installationType": self._context.node.kind})
 
     async def _zones(self, request: web.Request) -> web.Response:
         edges = [
             {"title": edge.name, "address": edge.address} for edge in self._context.cluster.edges
         ]
-        if unknown := self._context.faults.get("unknown_edge"):
-            edges.append({"title": unknown, "address": _ELSEWHERE})
         return page(request, [{"name": "Private", "isDefault": True, "edges": edges}])
 
     async def _myself(self, _: web.Request) -> web.Response:

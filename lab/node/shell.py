@@ -5,8 +5,8 @@ goes on when its client vanishes; it ends with the machine.
 
 Faults (``SimulationOptions.faults``): ``unreachable`` (any text): new connections and new commands
 are broken off; ``refuses_login`` (any text): no key is accepted; ``noise``: what every command
-answers instead of being run; ``taeh``: another content of that file, which stays until a reset. The
-first client that is refused by ``unreachable`` or ``refuses_login`` also ends the open connections.
+answers instead of being run. The first client that is refused by ``unreachable`` or
+``refuses_login`` also ends the open connections.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class _Shell:
             "USER": SHELL_USER,
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
-            "PATH": f"{context.layout.programs(context.name)}:{os.environ.get('PATH', _PATH)}",
+            "PATH": os.environ.get("PATH", _PATH),
         }
 
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -128,9 +128,6 @@ class _Shell:
             process.stdout.write(noise.encode())
             process.exit(0)
             return
-        if taeh := self._context.faults.get("taeh"):
-            home = self._context.layout.node(self._context.name).home
-            (home / "bin/taeh").write_text(taeh, encoding="utf-8")
         argv = ["/bin/sh", "-c", process.command] if process.command else ["/bin/sh"]
         command = subprocess.Popen(  # noqa: ASYNC220 - it only forks, which takes a millisecond
             argv,

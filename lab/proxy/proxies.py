@@ -35,7 +35,7 @@ class Proxies:
         """String all of them."""
         async with AsyncExitStack() as stack:
             proxies = cls(layout, RequestMonitor(layout))
-            await stack.enter_async_context(proxies.request_monitor.on_duty())
+            await stack.enter_async_context(proxies.request_monitor.listening())
             for listener in await proxies._string():
                 stack.callback(listener.close)
             yield proxies

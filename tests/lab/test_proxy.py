@@ -94,7 +94,7 @@ async def test_a_machine_asks_before_and_after_every_command(whole_lab: Lab) -> 
         return "touch" not in event.text
 
     request_monitor = RequestMonitor(whole_lab.layout, drops_touch)
-    async with request_monitor.on_duty(), shell(whole_lab, node.address, node.name) as connection:
+    async with request_monitor.listening(), shell(whole_lab, node.address, node.name) as connection:
         assert (await connection.run("echo there")).stdout == "there\n"
         assert (await connection.run(f"touch {node.root}/touched")).returncode is None
     assert heard == [

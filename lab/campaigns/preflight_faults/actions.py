@@ -1,4 +1,4 @@
-"""How does someone outside change a running lab, and wait until it shows?"""
+"""Change a running lab from outside, and wait until the change can be observed."""
 
 from __future__ import annotations
 
@@ -30,39 +30,39 @@ UNRECORDED = "unrecorded"
 
 
 class InjectionFailed(Exception):
-    """A fault could not be planted, or taken out; the message says why."""
+    """A fault could not be injected or reverted; the message says why."""
 
 
 async def until(
-    holds: Callable[[], Awaitable[bool]], words: str, within: float = INJECTION_TIMEOUT
+    holds: Callable[[], Awaitable[bool]], condition: str, within: float = INJECTION_TIMEOUT
 ) -> None:
     """Wait until it holds."""
     deadline = asyncio.get_running_loop().time() + within
     while not await holds():
         if asyncio.get_running_loop().time() > deadline:
-            raise InjectionFailed(f"after {within:.0f} s still not: {words}")
+            raise InjectionFailed(f"after {within:.0f} s still not: {condition}")
         await asyncio.sleep(POLL_SECONDS)
 
 
 def show(layout: Layout, place: str, **faults: str) -> None:
-    """Have a place show these faults, besides those it shows already (``SimulationOptions.faults``)."""
+    """Let a place simulate these faults, besides others (``SimulationOptions.faults``)."""
     simulation = SimulationOptions.read(layout.simulation)
-    planted = {**simulation.faults, place: {**simulation.faults.get(place, {}), **faults}}
-    replace(simulation, faults=planted).write(layout.simulation)
+    faults_now = {**simulation.faults, place: {**simulation.faults.get(place, {}), **faults}}
+    replace(simulation, faults=faults_now).write(layout.simulation)
 
 
 def hide(layout: Layout, place: str, *faults: str) -> None:
-    """Have a place show these faults no more."""
+    """End these simulated faults of a place."""
     simulation = SimulationOptions.read(layout.simulation)
-    left = {k: v for k, v in simulation.faults.get(place, {}).items() if k not in faults}
-    others = {name: planted for name, planted in simulation.faults.items() if name != place}
-    planted = {**others, place: left} if left else others
-    replace(simulation, faults=planted).write(layout.simulation)
+    remaining = {k: v for k, v in simulation.faults.get(place, {}).items() if k not in faults}
+    others = {name: known for name, known in simulation.faults.items() if name != place}
+    faults_now = {**others, place: remaining} if remaining else others
+    replace(simulation, faults=faults_now).write(layout.simulation)
 
 
 @asynccontextmanager
 async def unrecorded(layout: Layout, node: NodeLayout) -> AsyncIterator[None]:
-    """Let what is done to a node leave no record: it prepares a scene and is nobody's effect."""
+    """Let what is done to a node leave no record: it is no effect of a switchover."""
     show(layout, node.name, **{UNRECORDED: "yes"})
     try:
         yield
@@ -71,11 +71,11 @@ async def unrecorded(layout: Layout, node: NodeLayout) -> AsyncIterator[None]:
         hide(layout, node.name, UNRECORDED)
 
 
-async def run(node: NodeLayout, script: str, *words: str) -> None:
+async def run(node: NodeLayout, script: str, *arguments: str) -> None:
     """Run one of a node's scripts to its end."""
     process = await asyncio.create_subprocess_exec(
         str(node.home / "bin" / script),
-        *words,
+        *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -87,7 +87,7 @@ async def run(node: NodeLayout, script: str, *words: str) -> None:
 
 
 def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
-    """Be logged in on a machine, as an operator; raises OSError and asyncssh.Error."""
+    """Log in on a machine as the operator; raises OSError and asyncssh.Error."""
     return asyncssh.connect(
         layout.address(place),
         SHELL_PORT,
@@ -100,10 +100,10 @@ def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SS
 
 
 async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
-    """Begin one of a node's scripts there, and stay for no answer; it ends with the machine."""
+    """Start one of a node's scripts and do not wait for it; it ends with the machine."""
     async with shell(layout, node.name) as connection:
-        words = f"setsid {node.home}/bin/{script} </dev/null >/dev/null 2>&1 &"
-        await connection.run(words, check=True)
+        command = f"setsid {node.home}/bin/{script} </dev/null >/dev/null 2>&1 &"
+        await connection.run(command, check=True)
 
 
 async def ask(layout: Layout, node: NodeLayout, path: str, method: str = "GET") -> httpx.Response:

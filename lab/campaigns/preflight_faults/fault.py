@@ -1,4 +1,4 @@
-"""What is one fault that can be planted in a running lab, and taken out again?"""
+"""One fault that can be injected into a running lab."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from lab.layout import Layout
 
 Action = Callable[[Layout, str], Awaitable[None]]
-"""Does something to a running lab, at one of its places; returns when it shows."""
+"""Change a running lab at one of its places; return when the change can be observed."""
 
 
 @dataclass(frozen=True)
 class InjectedFault:
-    """One thing that can be wrong, under the name that a product has for it."""
+    """One fault, under the name of the product's check."""
 
     name: str
     place: str
-    """Where it is planted unless told otherwise."""
-    words: str
+    """Where it is injected by default."""
+    description: str
     """One sentence: what is wrong then."""
     inject: Action
     revert: Action

@@ -1,4 +1,4 @@
-"""Which faults can a Temporal server and its workers have, and how are they planted?"""
+"""Faults of the Temporal server and its workers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from lab.layout import ESTATE, Layout
 from lab.product_driver import STAGE
 
 QUEUE = "switchover"
-"""Where the product's workers ask for work."""
-ASKED = timedelta(seconds=80)
-"""A worker asks anew every minute; one that has not for longer is gone."""
+"""The task queue of the product's workers."""
+POLLER_AGE = timedelta(seconds=80)
+"""A worker polls again every minute; one that has not for longer has ended."""
 SEARCH_ATTRIBUTE_TIMEOUT = 60.0
-"""Seconds until every part of the server has heard of another search attribute."""
+"""Seconds until every part of the server knows a new search attribute."""
 POLLER_TIMEOUT = 120.0
-"""Seconds until the server names a worker no more that has ended."""
+"""Seconds until the server forgets a worker that has ended."""
 KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 
 
@@ -39,7 +39,7 @@ def address(layout: Layout) -> str:
     found = address_of(layout)
     if found is None:
         raise InjectionFailed(
-            "this lab has no Temporal server; `python -m lab readiness` brings one"
+            "this lab has no Temporal server; `python -m lab readiness` starts one"
         )
     return found
 
@@ -49,8 +49,8 @@ async def temporal(layout: Layout) -> Client:
     where = address(layout)
     try:
         return await Client.connect(where)
-    except RuntimeError as silence:  # what the SDK raises where it cannot connect
-        raise InjectionFailed(f"the lab's Temporal server at {where} does not answer") from silence
+    except RuntimeError as error:  # what the SDK raises where it cannot connect
+        raise InjectionFailed(f"the lab's Temporal server at {where} does not answer") from error
 
 
 async def attributes(client: Client) -> Sequence[str]:
@@ -62,8 +62,8 @@ async def attributes(client: Client) -> Sequence[str]:
 
 
 async def builds(client: Client) -> set[str]:
-    """Return the builds of all workers that ask for work now."""
-    since = datetime.now(UTC) - ASKED
+    """Return the builds of all workers that poll now."""
+    since = datetime.now(UTC) - POLLER_AGE
     found = set()
     for kind in KINDS:
         queue = TaskQueue(name=QUEUE)
@@ -108,24 +108,24 @@ async def _add_attribute(layout: Layout, _: str) -> None:
 async def _start_second_worker(layout: Layout, _: str) -> None:
     client = await temporal(layout)
     before = await builds(client)
-    await second_worker.send(layout, address(layout))
+    await second_worker.start(layout, address(layout))
     await until(partial(_is_ready, layout), "another worker is ready", second_worker.READY_TIMEOUT)
     await until(partial(_shows_another, client, before), "Temporal shows another worker's build")
 
 
 async def _end_second_worker(layout: Layout, _: str) -> None:
     client = await temporal(layout)
-    second_worker.call_back(layout)
+    second_worker.stop(layout)
     await until(partial(_is_gone, layout), "the other worker has ended")
     await until(partial(_shows_one, client), "Temporal shows one build only", POLLER_TIMEOUT)
 
 
 async def _is_ready(layout: Layout) -> bool:
-    return "ready:" in second_worker.says(layout)
+    return "ready:" in second_worker.log(layout)
 
 
 async def _is_gone(layout: Layout) -> bool:
-    return not second_worker.is_there(layout)
+    return not second_worker.is_running(layout)
 
 
 async def _shows_another(client: Client, before: set[str]) -> bool:

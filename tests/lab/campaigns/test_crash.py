@@ -1,4 +1,4 @@
-"""The nemesis's parts: what it calls a request, where it stands in between, what it counts."""
+"""The parts of the crash campaign: points, schedule, request hook and proxies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from random import Random
 import pytest
 
 from lab.campaigns.crash.points import KINDS, Point
-from lab.campaigns.crash.proof import NAME, lines
 from lab.campaigns.crash.schedule import (
     AT_MOST_ONE,
     MAX_POINTS_PER_RUN,
@@ -21,7 +20,6 @@ from lab.campaigns.crash.schedule import (
     Schedule,
     shares,
 )
-from lab.campaigns.markdown import between, markers
 from lab.layout import SHELL_PORT, Layout
 from lab.node.request_hook import RequestEvent, passes
 from lab.proxy.request_id import Request
@@ -60,7 +58,7 @@ def test_a_point_reads_as_it_is_written() -> None:
 
 
 def repeatable(seed: int) -> Random:
-    """Chance that is the same every time."""
+    """Randomness that is the same every time."""
     return Random(seed)  # noqa: S311 - repeatable, not secret
 
 
@@ -76,14 +74,14 @@ def catalogue() -> Catalogue:
 def test_a_deck_deals_every_point_once() -> None:
     """What was missed comes again, until everything wanted is done."""
     wanted = shares(60, None)
-    schedule = Schedule.of(catalogue(), repeatable(1), wanted)
+    schedule = Schedule.of(catalogue(), 1, wanted)
     chance = repeatable(2)
-    while hand := schedule.next_points():
-        kinds = Counter(point.kind for point in hand)
-        assert len(hand) <= MAX_POINTS_PER_RUN
+    while chosen := schedule.next_points():
+        kinds = Counter(point.kind for point in chosen)
+        assert len(chosen) <= MAX_POINTS_PER_RUN
         assert all(kinds[kind] <= 1 for kind in AT_MOST_ONE)
-        hit = [point for point in hand if chance.random() < 0.7]
-        schedule.settle(hit, [point for point in hand if point not in hit])
+        hit = [point for point in chosen if chance.random() < 0.7]
+        schedule.record(hit, [point for point in chosen if point not in hit])
     assert schedule.done == wanted
     assert set(wanted) == set(KINDS)
 
@@ -91,16 +89,16 @@ def test_a_deck_deals_every_point_once() -> None:
 def test_an_interrupted_campaign_deals_what_is_left() -> None:
     """Also what was under way when it was interrupted."""
     wanted = shares(60, None)
-    schedule = Schedule.of(catalogue(), repeatable(1), wanted)
-    schedule.settle(schedule.next_points(), ())
+    schedule = Schedule.of(catalogue(), 1, wanted)
+    schedule.record(schedule.next_points(), ())
     schedule.next_points()
-    schedule.take_back(wanted)
+    schedule.reschedule(wanted)
     assert Counter(schedule.kinds) + schedule.done == wanted
 
 
 def test_what_no_worker_has_died_at_comes_first() -> None:
     """Requests that were covered are not chosen while others were not."""
-    schedule = Schedule.of(catalogue(), repeatable(1), Counter({"before_effect": 8}))
+    schedule = Schedule.of(catalogue(), 1, Counter({"before_effect": 8}))
     for known in schedule.catalogue.requests[:-8]:
         schedule.covered.add((known.request, "before"))
     keys = {point.trigger for point in schedule.next_points()}
@@ -130,7 +128,7 @@ async def test_a_gatekeeper_holds_and_drops(tmp_path: Path) -> None:
         return event.when == "after"
 
     request_monitor = RequestMonitor(layout, only_answers)
-    async with request_monitor.on_duty():
+    async with request_monitor.listening():
         event = RequestEvent("before", "cluster1-edge1", "ssh", "true")
         assert not await passes(layout, event)
         assert await passes(layout, RequestEvent("after", "cluster1-edge1", "ssh", "true"))
@@ -210,33 +208,3 @@ async def test_an_answer_breaks_off_at_a_byte() -> None:
         writer.write(b"12345678")
         assert await reader.readexactly(8) == b"12345678"
         writer.close()
-
-
-def test_the_table_replaces_the_one_before() -> None:
-    """Everything round it stays."""
-    result = {
-        "points": {"before_effect": 2, "reboot": 1},
-        "runs": 1,
-        "completed": 1,
-        "operator_acts": 0,
-        "operator_acts_after_reboots": ["one"],
-        "effects": dict.fromkeys(
-            ("expected", "recorded", "repeated", "skipped", "misordered", "unexpected"), 43
-        ),
-        "traffic": {"attempted": 500, "failed": 0, "straddling": 2},
-        "invariants": {"samples": 9, "violations": 0},
-        "requests": {"requests": 211, "before": 211, "after": 211},
-        "resume_seconds": {"p50": 5.4, "p99": 13.8},
-        "seed": 1,
-        "seconds": 120.0,
-    }
-    begin, end = markers(NAME)
-    document = f"# Proof\n\n{begin}\nold\n{end}\n\nthe rest\n"
-    once = between(document, NAME, lines(result, "scripts/prove"))
-    assert once.startswith("# Proof\n\n")
-    assert once.endswith("\n\nthe rest\n")
-    assert "| points | 3: 2 before_effect, 1 reboot |" in once
-    assert "old" not in once
-    assert between(once, NAME, lines(result, "scripts/prove")) == once
-    with pytest.raises(ValueError, match="crash campaign"):
-        between("# Proof\n", NAME, lines(result, "scripts/prove"))

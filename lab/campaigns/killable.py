@@ -1,4 +1,4 @@
-"""What can be killed, frozen and started again: workers and a Temporal server?"""
+"""Workers and a Temporal server that can be killed, frozen and started again."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ READY = "ready:"
 
 
 class KillableServer(TemporalServer):
-    """A Temporal server that can lose its life, not its memory."""
+    """A Temporal server that keeps its state when it is killed."""
 
-    async def die(self) -> None:
-        """Be killed at once."""
+    async def kill(self) -> None:
+        """Kill it at once."""
         assert self._process is not None
         await end(self._process, signal.SIGKILL)
 
@@ -33,59 +33,59 @@ class Worker:
 
     process: subprocess.Popen[bytes]
     log: Path
-    begun: float
+    started_at: float
 
     async def ready(self) -> None:
-        """Wait until it says that it works."""
+        """Wait until it polls for work."""
         deadline = time.time() + READY_TIMEOUT
         while READY not in self.log.read_text(encoding="utf-8"):
             if self.process.poll() is not None or time.time() > deadline:
-                said = self.log.read_text(encoding="utf-8")[-2000:]
-                raise RuntimeError(f"a worker did not get ready: {said}")
+                log = self.log.read_text(encoding="utf-8")[-2000:]
+                raise RuntimeError(f"a worker did not get ready: {log}")
             await asyncio.sleep(0.05)
 
     def freeze(self) -> None:
-        """Stop its clock."""
+        """Stop it (SIGSTOP)."""
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on as if nothing had happened."""
+        """Let it continue (SIGCONT)."""
         self.process.send_signal(signal.SIGCONT)
 
 
 @dataclass
 class Workers:
-    """All workers that live now; usually one."""
+    """All workers that run now; usually one."""
 
     address: str
-    place: Path
+    directory: Path
     running: list[Worker] = field(default_factory=list)
     started: int = 0
 
     @property
     def estates(self) -> Path:
-        """Where they find estate files."""
-        return self.place / "estates"
+        """The directory of their estate files."""
+        return self.directory / "estates"
 
     def start(self) -> Worker:
-        """Start one more; it gets ready by itself."""
+        """Start one more, without waiting until it is ready."""
         self.started += 1
-        log = self.place / f"worker-{self.started}.log"
-        # What a killed worker leaves behind goes with the rest.
-        (self.place / "tmp").mkdir(parents=True, exist_ok=True)
+        log = self.directory / f"worker-{self.started}.log"
+        # What a killed worker leaves behind is removed with the directory.
+        (self.directory / "tmp").mkdir(parents=True, exist_ok=True)
         environment = (
             f"TEMPORAL_ADDRESS={self.address}",
-            f"SWITCHOVER_RECORDS={self.place}",
-            f"TMPDIR={self.place / 'tmp'}",
+            f"SWITCHOVER_RECORDS={self.directory}",
+            f"TMPDIR={self.directory / 'tmp'}",
         )
         program = [sys.executable, "-m", "worker", "--estates", str(self.estates)]
-        begun = time.time()
+        started_at = time.time()
         process = spawn(["env", *environment, *program], log, cwd=REPOSITORY)
-        self.running.append(Worker(process, log, begun))
+        self.running.append(Worker(process, log, started_at))
         return self.running[-1]
 
     async def kill(self) -> None:
-        """Kill all of them at once; return when they are gone."""
+        """Kill all of them at once; return when they have ended."""
         for worker in self.running:
             os.killpg(worker.process.pid, signal.SIGKILL)
         for worker in self.running:
