@@ -8,17 +8,17 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import SwitchoverError
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
 from workflows.execution.observe import observe
+from workflows.model.findings import Finding
 from workflows.model.observations import Reading, TemporalReading
 from workflows.model.request import Request, parse_request
-from workflows.model.results import Finding
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.ports.contract import Orchestration
+from workflows.ports.temporal import TemporalPort
 from workflows.preflight.evaluate import blocking, first_look
 from workflows.preflight.report import (
     Direction,
@@ -90,10 +90,10 @@ async def _last(direction: Direction) -> ReadinessReport | None:
     """Return what came out last time: a schedule knows its own last run, Temporal all others."""
     if (scheduled := _of_schedule(direction)) is not None:
         return scheduled
-    config = policies.saying(policies.LOOK, "look for what came out last time")
+    config = activity_options.with_summary(activity_options.READ, "read the last readiness report")
     try:
         return await workflow.execute_activity_method(
-            Orchestration.last_readiness, direction, **config
+            TemporalPort.last_readiness, direction, **config
         )
     except ActivityError as error:
         workflow.logger.warning("nobody knows what came out last time: %s", error.cause)

@@ -18,11 +18,10 @@ from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
 from workflows.errors import NotYet, OutcomeUnknown
-from workflows.model.actions.change import ResumeReplication, SuspendReplication
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication, ResumeReplication, SuspendReplication
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report, changed, unchanged
-from workflows.ports.contract import Databases, ReplicationInput
+from workflows.ports.replication import ReplicationInput, ReplicationPort
 
 LOOKS = 8
 """How often a subscription is read after it was asked to change, a glance apart."""
@@ -38,7 +37,7 @@ class Change:
 SUSPEND, RESUME = Change(enables=False), Change(enables=True)
 
 
-class ReplicationLinks(Databases):
+class ReplicationLinks(ReplicationPort):
     """Replication links, each by its driver."""
 
     def __init__(self, secrets: Secrets) -> None:

@@ -9,10 +9,10 @@ from activities.replication import postgresql
 from activities.replication.postgresql import PostgreSql, Subscription
 from activities.replication.row_changes import Row, Values, Written
 from activities.transport.secrets import Secrets
-from workflows.model.actions.change import ResumeReplication, SuspendReplication
+from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.estate import Replication, ReplicationLink
 from workflows.model.observations import Instance
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 
 class Link(Protocol):

@@ -8,12 +8,11 @@ from typing import TypeVar
 
 from activities.replication.driver import Link
 from activities.runtime.partial_reading import tolerant
-from workflows.model.actions.observe import ObserveReplication
-from workflows.model.checks import Severity
+from workflows.model.actions import ObserveReplication
 from workflows.model.estate import Database
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Instance, ReplicationReading
-from workflows.model.results import Finding
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 UNREACHABLE = "database_unreachable"
 
@@ -57,7 +56,7 @@ class ReplicationObserver:
             subscriber_timestamps=_or_none(timestamps),
             strangers=_or_none(strangers) or (),
             # One silent server is one finding, whatever was asked of it.
-            error=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+            findings=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
         )
 
     async def _lag(self) -> int | None:

@@ -8,11 +8,11 @@ from datetime import timedelta
 from temporalio import activity, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import Unreachable
-from workflows.model.actions.change import StopGracefully
+from workflows.model.actions import StopGracefully
 from workflows.model.estate import Timing
-from workflows.ports.contract import NodeInput
+from workflows.ports.inputs import NodeInput
 
 
 @workflow.defn
@@ -27,9 +27,13 @@ class ActionExecutor:
         """Return what the activity returned, or what it failed with."""
         timing = Timing(unreachable_timeout=timedelta(seconds=patience))
         wait = kind == "await_sessions"
-        config = policies.WATCH if wait else policies.command(timedelta(minutes=1), Timing())
+        config = (
+            activity_options.WAIT
+            if wait
+            else activity_options.command(timedelta(minutes=1), Timing())
+        )
         given = given.model_copy(update={"timing": timing})
-        config["activity_id"] = "the-order"
+        config["activity_id"] = "the-action"
         doing = workflow.start_activity(kind, given, result_type=str, **config)
         ending = asyncio.create_task(self._cancel_when_told(doing))
         try:

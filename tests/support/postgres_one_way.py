@@ -18,10 +18,10 @@ from activities.transport.secrets import Secrets
 from lab.environment.postgres import SUPERUSER, PostgresServer, binaries
 from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
 from tests.support.ssh_machines import QUICK
-from workflows.model.actions.change import ResumeReplication, SuspendReplication
+from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.estate import Database, Replication, ReplicationLink
 from workflows.model.results import Operation
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 ADDRESS = f"127.9.9.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
 """Of this process: files of tests run side by side."""

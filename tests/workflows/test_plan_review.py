@@ -14,8 +14,7 @@ from temporalio.exceptions import ApplicationError
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import AccessRefused
-from workflows.model.checks import Severity
-from workflows.model.results import Finding
+from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.planning.preview import Review
@@ -109,7 +108,8 @@ async def test_a_changed_plan_is_refused_with_what_has_changed(run: Run) -> None
     await run.start(plan_hash=pinned)
     failure = await run.failure()
     assert f"plan_hash: {pinned} was reviewed, but the plan is now" in failure
-    assert "\n- timing.drain_timeout: 86400 s -> 172800 s\n" in failure
+    assert '\n-estate.timing.drain_timeout: "P1D"\n' in failure
+    assert '\n+estate.timing.drain_timeout: "P2D"\n' in failure
     assert not run.hands.effects
 
 

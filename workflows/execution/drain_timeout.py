@@ -11,12 +11,11 @@ from temporalio.exceptions import ActivityError
 
 from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
-from workflows.model.actions.change import Action, AwaitSessions, ReadQueue, ReadSessions
-from workflows.model.checks import Severity
-from workflows.model.decisions import Verb
-from workflows.model.progress import Failure, Waiting
-from workflows.model.request import Decision
-from workflows.model.results import Finding, Remaining, RemainingSessions, seen
+from workflows.model.actions import Action, AwaitSessions, ReadQueue, ReadSessions
+from workflows.model.decisions import Decision, Verb
+from workflows.model.findings import Finding, Severity
+from workflows.model.progress import Failure, PendingQuestion
+from workflows.model.results import Remaining, RemainingSessions, seen
 from workflows.planning.plan import Stage
 from workflows.run.inbox import Question
 
@@ -99,7 +98,7 @@ class DrainTimeout:
         await self._gates.ask(
             stage,
             Question(stage.name, ANSWERS),
-            Waiting(
+            PendingQuestion(
                 kind="decision",
                 stage=stage.name,
                 since=workflow.now(),
@@ -148,7 +147,9 @@ class DrainTimeout:
         kind = ReadSessions if sessions else ReadQueue
         self._looks += 1
         try:
-            return await self._run.dispatcher.look(kind(node=action.place), stage.key, self._looks)
+            return await self._run.dispatcher.read_remaining(
+                kind(node=action.place), stage.key, self._looks
+            )
         except ActivityError:
             return None
 

@@ -10,17 +10,18 @@ from typing import Literal
 
 from temporalio import workflow
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import NotReady
 from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
 from workflows.execution.observe import observe
 from workflows.execution.waves import Waves
-from workflows.model.actions.change import FindOrphanedFiles
+from workflows.model.actions import FindOrphanedFiles
 from workflows.model.decisions import Verb
+from workflows.model.findings import Finding
 from workflows.model.observations import Reading
-from workflows.model.progress import Failure, Waiting
-from workflows.model.results import Finding, seen
+from workflows.model.progress import Failure, PendingQuestion
+from workflows.model.results import seen
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import recognise
 from workflows.planning.plan import Stage, Wave
@@ -49,7 +50,7 @@ class Conclusion:
 class Execution:
     """Executes one plan, as it stands."""
 
-    def __init__(self, run: Run, tell: Callable[[Waiting], None]) -> None:
+    def __init__(self, run: Run, tell: Callable[[PendingQuestion], None]) -> None:
         self._run = run
         self._plan, self._tracker, self._inbox = run.plan, run.tracker, run.inbox
         self._state, self._dispatcher = run.state, run.dispatcher
@@ -165,7 +166,7 @@ class Execution:
 
     async def _look_again(self, stage: Stage) -> None:
         """After a long wait for people, see that what has to be true still is."""
-        while self._state.waited > policies.LONG_WAIT and not stage.undo:
+        while self._state.waited > activity_options.LONG_WAIT and not stage.undo:
             self._state.waited = timedelta()
             readings, found = await observe(self._dispatcher, self._still_observable())
             standing = self._judge(readings, found)
@@ -175,7 +176,7 @@ class Execution:
             if self._run.request.on_fault == "roll_back" and not self._state.past_return:
                 self._gates.turn_back(message)
             await self._ask_about(stage, message)
-            self._state.waited = max(self._state.waited, 2 * policies.LONG_WAIT)
+            self._state.waited = max(self._state.waited, 2 * activity_options.LONG_WAIT)
 
     async def _ask_about(self, stage: Stage, message: str) -> None:
         failure = Failure(
@@ -188,7 +189,7 @@ class Execution:
         await self._gates.ask(
             stage,
             Question(stage.name, LOOK_AGAIN, (failure,)),
-            Waiting(
+            PendingQuestion(
                 kind="decision",
                 stage=stage.name,
                 since=workflow.now(),

@@ -28,8 +28,7 @@ from tests.support.ssh_machines import (
     watching,
 )
 from workflows.errors import AccessRefused, OutcomeUnknown
-from workflows.model.actions.change import AwaitInFlightEvents, AwaitQueue, AwaitSessions
-from workflows.model.actions.observe import ObserveNode
+from workflows.model.actions import AwaitInFlightEvents, AwaitQueue, AwaitSessions, ObserveNode
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import RemainingQueue, RemainingSessions, Report, Service, State
 
@@ -232,7 +231,7 @@ async def test_a_node_is_read_whole(
     installation.script("taeh", "the secret of all keys")
     observer = Observer(ServiceStatusReader(shell), Admin(shell, SECRETS))
     reading = await observer.read(watching(server, ObserveNode(node="server1")))
-    assert reading.error == ()
+    assert reading.findings == ()
     assert reading.services[Service.SCHEDULER] is State.RUNNING
     assert reading.graceful_timeouts == {
         "Http.GracefulShutdownTimeout": "30",

@@ -15,11 +15,11 @@ from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, Attempt
-from workflows.model.actions.observe import TryLogin
+from workflows.model.actions import TryLogin
 from workflows.model.estate import Node, Probe, Protocol
 from workflows.model.observations import LoginReading
 from workflows.model.results import Operation
-from workflows.ports.contract import LoginInput
+from workflows.ports.load_balancer import LoginInput
 
 BOTH = pytest.mark.parametrize("protocol", [Protocol.SSH, Protocol.HTTP])
 
@@ -42,7 +42,7 @@ def input_for(
     protocol: Protocol,
     trust: Certificate,
     **changes: Any,  # noqa: ANN401 - any field
-) -> LoginInput[Any]:
+) -> LoginInput:
     """Return the order; its probe knows only an address that nobody has."""
     facts: dict[str, Any] = {"address": "clients.invalid", "port": 1, "user": "probe"}
     facts |= {"password": "env:PROBE", "host_key": HOST_KEY_LINE, "fingerprint": trust.fingerprint}
@@ -76,7 +76,7 @@ async def test_a_node_without_a_transaction_manager_fails(
     expected = {Protocol.SSH: "its listing failed (no Tr", Protocol.HTTP: "answered 503"}
     assert expected[protocol] in str(reading.failure)
     assert f"port {front.ports[protocol]}" in str(reading.failure)
-    assert reading.error == ()
+    assert reading.findings == ()
 
 
 @BOTH
@@ -87,7 +87,7 @@ async def test_a_port_that_nobody_listens_on_fails(
     deaf = edge.model_copy(update={"protocols": {protocol: (1,)}})
     reading = await Attempt().run(hands.try_login, input_for(deaf, protocol, certificate))
     assert "port 1: " in str(reading.failure)
-    assert reading.error == ()
+    assert reading.findings == ()
 
 
 async def test_who_answers_there_is_verified(
@@ -138,8 +138,8 @@ async def test_a_node_that_cannot_be_reached_is_trouble(
     """Nothing was learned of its protocol server."""
     lost = edge.model_copy(update={"ssh": edge.ssh.model_copy(update={"port": 1})})
     reading = await Attempt().run(hands.try_login, input_for(lost, Protocol.SSH, certificate))
-    assert [finding.name for finding in reading.error] == ["node_unreachable_ssh"]
+    assert [finding.name for finding in reading.findings] == ["node_unreachable_ssh"]
     assert reading.failure is None
     without = edge.model_copy(update={"protocols": {Protocol.SSH: (22,)}})
     reading = await Attempt().run(hands.try_login, input_for(without, Protocol.HTTP, certificate))
-    assert [finding.name for finding in reading.error] == ["reading_unusable"]
+    assert [finding.name for finding in reading.findings] == ["reading_unusable"]

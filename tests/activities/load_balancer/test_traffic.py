@@ -26,12 +26,11 @@ from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, Attempt, SshServer
 from workflows.errors import AccessRefused, CommandFailed, NotReady, OutcomeUnknown, Unreachable
-from workflows.model.actions.change import Redirect, VerifyTraffic
-from workflows.model.actions.observe import ObserveTraffic
+from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.estate import Cluster, Database, HostsFileLoadBalancer, Node, Protocol
 from workflows.model.observations import BalancerFacts
 from workflows.model.results import Operation
-from workflows.ports.contract import TrafficInput
+from workflows.ports.load_balancer import TrafficInput
 
 TO_TWO = Redirect(host="lb1", to="two", back_to="one")
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")
@@ -303,14 +302,14 @@ async def test_traffic_is_observed(
     reading = await Attempt().run(hands.observe_traffic, dispatcher.of(action))
     assert reading.resolves_to == {"edge1": "10.1.0.1"}
     assert set(reading.lands_on.values()) == {"one-server1"}
-    assert reading.error == ()
+    assert reading.findings == ()
     front.goes_to = None
     ssh_server.sh = "/bin/false"
     for api in front.apis.values():
         api.sessions.clear()
     blind = await Attempt().run(hands.observe_traffic, dispatcher.of(action))
     assert (blind.resolves_to, blind.lands_on, blind.balancer) == ({}, {}, None)
-    assert [finding.name for finding in blind.error] == ["reading_unusable"] * 4
+    assert [finding.name for finding in blind.findings] == ["reading_unusable"] * 4
 
 
 async def test_the_load_balancer_itself_is_observed(
@@ -335,7 +334,7 @@ async def test_the_load_balancer_itself_is_observed(
     remove(file)
     reading = await Attempt().run(hands.observe_traffic, given)
     assert reading.balancer == BalancerFacts(reload_runnable=False, hosts_file_writable=True)
-    assert [finding.name for finding in reading.error] == ["reading_unusable"]
+    assert [finding.name for finding in reading.findings] == ["reading_unusable"]
 
 
 async def test_a_review_spells_out_what_a_redirect_does(

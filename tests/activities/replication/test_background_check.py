@@ -16,9 +16,9 @@ from activities.transport.secrets import Secrets
 from tests.support.postgres_pair import LINKS, PASSWORD, Pair, linked, replicating_pair
 from tests.support.ssh_machines import Attempt
 from workflows.errors import NotReady, NotYet
-from workflows.model.actions.change import ResumeReplication
+from workflows.model.actions import ResumeReplication
 from workflows.model.results import Report
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 THERE, BACK = LINKS
 ERRAND: ReplicationInput[Any] = linked(ResumeReplication(link=THERE.name), THERE)

@@ -17,11 +17,10 @@ from activities.transport.secrets import Secrets
 from tests.support.postgres_pair import LINKS, PASSWORD, Pair, database, linked, replicating_pair
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
-from workflows.model.actions.change import ResumeReplication
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication, ResumeReplication
 from workflows.model.estate import ReplicationLink
 from workflows.model.results import Report
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 SECRETS = Secrets({"DATABASE": PASSWORD})
 THERE, BACK = LINKS
@@ -318,8 +317,8 @@ async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pa
         await Attempt().run(ReplicationLinks(secrets).observe_replication, given)
         for secrets, given in ((SECRETS, observation), (secrets, reader))
     ]
-    assert [finding.name for finding in found[0].error] == []
-    assert "replication_not_comparable" in [finding.name for finding in found[1].error]
+    assert [finding.name for finding in found[0].findings] == []
+    assert "replication_not_comparable" in [finding.name for finding in found[1].findings]
 
 
 async def test_an_estate_with_one_direction_has_nothing_to_compare(

@@ -25,7 +25,7 @@ from tests.support.postgres_one_way import (
 )
 from tests.support.ssh_machines import Attempt
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication
 from workflows.model.estate import ReplicationLink
 from workflows.model.observations import Instance, ReplicationReading
 
@@ -35,7 +35,7 @@ async def test_everything_is_read(links: ReplicationLinks) -> None:
     reading = await Attempt().run(
         links.observe_replication, input_for(ObserveReplication(link="one-to-two"))
     )
-    assert (reading.enabled, reading.running, reading.error) == (True, True, ())
+    assert (reading.enabled, reading.running, reading.findings) == (True, True, ())
     assert reading.tables == ("public.account",)
 
 
@@ -56,7 +56,7 @@ async def kept(links: ReplicationLinks) -> Instance:
 async def test_a_link_without_a_subscription_does_not_exist(links: ReplicationLinks) -> None:
     """That is an answer, and no trouble; the one that is there is nobody's then."""
     reading = await observed(links, LINK.model_copy(update={"subscription": "other"}))
-    assert (reading.exists, reading.error) == (False, ())
+    assert (reading.exists, reading.findings) == (False, ())
     assert (reading.enabled, reading.running, reading.lag, reading.publisher) == (None,) * 4
     assert reading.strangers == ("sub",)
 
@@ -147,7 +147,7 @@ async def test_an_account_without_any_right_reads_it_all(
     assert reading.model_dump(include=alike) == everything.model_dump(include=alike)
     assert reading.publisher is not None
     assert reading.publisher.retained is not None
-    assert [finding.name for finding in reading.error] == ["replication_not_comparable"]
+    assert [finding.name for finding in reading.findings] == ["replication_not_comparable"]
 
 
 async def test_a_link_whose_slot_is_gone_is_unknown(links: ReplicationLinks) -> None:
@@ -175,5 +175,5 @@ async def test_observing_never_fails(links: ReplicationLinks) -> None:
     """What cannot be read is said, beside what can."""
     observation = ObserveReplication(link="one-to-two")
     reading = await Attempt().run(links.observe_replication, input_for(observation, port=1))
-    assert [finding.name for finding in reading.error] == ["database_unreachable"]
+    assert [finding.name for finding in reading.findings] == ["database_unreachable"]
     assert (reading.enabled, reading.tables) == (None, ("public.account",))

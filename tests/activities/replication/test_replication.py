@@ -28,7 +28,7 @@ from tests.support.postgres_one_way import (
 )
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown, Unreachable
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication
 from workflows.model.estate import Replication
 
 

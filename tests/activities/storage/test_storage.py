@@ -19,11 +19,11 @@ from activities.storage.activities import SshStorages
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ssh_machines import QUICK, Attempt, SshServer
-from workflows.model.actions.observe import CompareStorage
+from workflows.model.actions import CompareStorage
 from workflows.model.estate import Cluster, Database, Limits, Node
 from workflows.model.observations import Difference, StorageReading
 from workflows.model.results import Operation
-from workflows.ports.contract import ClusterPairInput
+from workflows.ports.inputs import ClusterPairInput
 
 AT_ONCE = -1
 """A delay with which files are at rest as soon as they are written."""
@@ -87,7 +87,7 @@ def sides(
 
 def errors(reading: StorageReading) -> list[tuple[str, str]]:
     """Return what could not be read, and where."""
-    return [(finding.name, finding.place) for finding in reading.error]
+    return [(finding.name, finding.place) for finding in reading.findings]
 
 
 async def test_the_same_files_are_the_same(sides: Sides) -> None:
@@ -245,7 +245,7 @@ async def test_markers_measure_the_delay(sides: Sides) -> None:
     carrying = asyncio.create_task(carry())
     reading = await sides.compare(delay=0.5, markers=("markers", "markers"))
     await carrying
-    assert reading.error == ()
+    assert reading.findings == ()
     delay = reading.delays["one"]
     assert delay is not None
     assert timedelta(seconds=0.3) < delay < timedelta(seconds=1.5)

@@ -1,0 +1,71 @@
+"""Observe, redirect and verify client traffic."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic, Self
+
+from temporalio import activity
+
+from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
+from workflows.model.estate import Cluster, Estate, LoadBalancer, Probe
+from workflows.model.observations import LoginReading, TrafficReading
+from workflows.model.results import Operation, Report
+from workflows.ports.inputs import A, ActionInput, NodeInput
+
+
+class TrafficInput(ActionInput[A], Generic[A]):
+    """An action on the load balancer; *clusters* are where its traffic may go."""
+
+    load_balancer: LoadBalancer
+    clusters: tuple[Cluster, ...]
+
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            load_balancer=estate.load_balancer,
+            clusters=estate.clusters,
+        )
+
+
+class LoginInput(NodeInput[TryLogin]):
+    """A login to a node itself, as the probe logs in through the load balancer."""
+
+    probe: Probe
+
+    @classmethod
+    def of(cls, operation: Operation, action: TryLogin, estate: Estate) -> Self:
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            node=estate.node(action.node),
+            probe=estate.probe(action.protocol),
+        )
+
+
+class LoadBalancerPort(ABC):
+    """Observe, redirect and verify client traffic."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
+        """Read everything; what cannot be read is reported in the reading, never raised."""
+
+    @activity.defn
+    @abstractmethod
+    async def try_login(self, given: LoginInput) -> LoginReading:
+        """Log in, list, log out; why that failed is in the reading, never raised."""
+
+    @activity.defn
+    @abstractmethod
+    async def redirect(self, given: TrafficInput[Redirect]) -> Report:
+        """Leave the host pointing at the cluster."""
+
+    @activity.defn
+    @abstractmethod
+    async def verify_traffic(self, given: TrafficInput[VerifyTraffic]) -> Report:
+        """Find our own login on a node of the cluster; NotReady where it is elsewhere."""

@@ -1,0 +1,61 @@
+"""Observe, suspend and resume database replication."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic, Self
+
+from temporalio import activity
+
+from workflows.model.actions import ObserveReplication, ResumeReplication, SuspendReplication
+from workflows.model.estate import Database, Estate, Replication, ReplicationLink
+from workflows.model.observations import ReplicationReading
+from workflows.model.results import Operation, Report
+from workflows.ports.inputs import A, ActionInput
+
+
+class ReplicationInput(ActionInput[A], Generic[A]):
+    """An action on one replication link."""
+
+    link: ReplicationLink
+    publisher: Database
+    subscriber: Database
+    replication: Replication
+
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        link = estate.link(action.place)
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            link=link,
+            publisher=estate.cluster(link.source).database,
+            subscriber=estate.cluster(link.target).database,
+            replication=estate.replication,
+        )
+
+
+class ReplicationPort(ABC):
+    """Observe, suspend and resume database replication."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_replication(
+        self, given: ReplicationInput[ObserveReplication]
+    ) -> ReplicationReading:
+        """Read everything; what cannot be read is reported in the reading, never raised."""
+
+    @activity.defn
+    @abstractmethod
+    async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
+        """Leave the subscription disabled, after its lag reached zero."""
+
+    @activity.defn
+    @abstractmethod
+    async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
+        """Leave the subscription enabled and its worker running.
+
+        NotReady with a list where both sides wrote the same rows while it was suspended: resumed
+        then, their values would silently swap, or the apply worker stop for good.
+        """
