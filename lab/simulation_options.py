@@ -23,8 +23,8 @@ class SimulationOptions:
     graceful_stop_command: Literal["returns", "blocks"] = "returns"
     """``stop_X -g`` returns at once, or when the stop has completed."""
     transaction_manager_clock: float = 1.0
-    """How many seconds pass for a stopping Transaction Manager in one real second: its timeout is at
-    least 30 s (docs/securetransport.md, section 5), too long for many runs."""
+    """How many seconds pass for a stopping Transaction Manager in one real second: its timeout is
+    at least 30 s (docs/securetransport.md, section 5), too long for many runs."""
     started_scheduling_returns_with_tm: bool = True
     """Whether Scheduler and Folder Monitor come back when their TM is started."""
     scheduling_option: dict[str, bool] = field(default_factory=dict)
