@@ -1,4 +1,4 @@
-"""What does a drain of many real minutes cost, while workers and the server are killed?
+"""Measure a drain of many minutes, while workers and the server are killed.
 
 ``python -m bench.long_drain [--minutes 10] [--json FILE]`` brings a lab up, lets one client upload
 a file for that long, begins a switchover meanwhile, and kills the worker five times and the
@@ -36,7 +36,7 @@ from lab.campaigns.killable import KillableServer, Workers
 from lab.environment.lab import Lab
 from lab.layout import ESTATE, Layout, account
 from lab.product_driver import WORKFLOW
-from lab.traffic.sessions import Doors
+from lab.traffic.sessions import Gateway
 
 REQUEST = {"estate": ESTATE, "source": "cluster1", "target": "cluster2", "reason": "a long drain"}
 WAIT = "await_sessions"
@@ -147,7 +147,7 @@ async def upload(layout: Layout, done: asyncio.Event) -> None:
             yield PART
             await asyncio.sleep(POLL_SECONDS)
 
-    session = await Doors(layout).sftp(account(1))
+    session = await Gateway(layout).sftp(account(1))
     await session.put("long.dat", parts())
     await session.close()
 

@@ -1,4 +1,4 @@
-"""How long does it take to look at a whole estate, and what does each node see of it?
+"""Measure how long the checks of a whole estate take, and how many connections each node sees.
 
 ``python -m bench.readiness [--servers 2] [--edges 2] [--runs 3] [--json FILE]`` brings a lab up
 with a worker, and runs the Readiness workflow so often. It prints what was measured, and exits with

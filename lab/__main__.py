@@ -40,17 +40,19 @@ app.command()(readiness)
 
 BAD_INPUT = 2
 EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}
-"""How a demonstration exits that ended as it should."""
+"""The exit code of a demonstration without a problem, by outcome."""
 
 Failing = Annotated[
     Optional[str],  # noqa: UP045 - typer
-    typer.Option(metavar="STAGE:PLACE:KIND", help="Fail there until the run has noticed."),
+    typer.Option(
+        metavar="STAGE:PLACE:KIND", help="Inject a fault there until the run has noticed it."
+    ),
 ]
 Answering = Annotated[
     Optional[Answer],  # noqa: UP045 - typer
-    typer.Option(help="What to say where the run asks then; without it: retry."),
+    typer.Option(help="The answer if the run asks then; by default retry."),
 ]
-Directory = Annotated[Optional[Path], typer.Option("--dir", help="Where it lives.")]  # noqa: UP045 - typer
+Directory = Annotated[Optional[Path], typer.Option("--dir", help="The directory of the lab.")]  # noqa: UP045 - typer
 
 
 @app.callback()
@@ -81,9 +83,9 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     answer: Answering = None,
     variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
 ) -> None:
-    """Switch a living estate over and say what it cost; exit 1 if anything went wrong.
+    """Switch a running estate over and judge it; exit 1 if anything went wrong.
 
-    With --fail, exit 4 if all was taken back as it should, and 6 if stage 0 refused to begin.
+    With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """
     scenario = _scenario(fail, answer, literal=literal)
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
@@ -98,13 +100,15 @@ def _scenario(fail: str | None, answer: Answer | None, *, literal: bool) -> Faul
     if fail is None:
         _require(answer is None, "--answer says what follows a fault: it needs --fail")
         return None
-    _require(not literal, "--literal drives nothing that could take a fault back")
+    _require(not literal, "--literal drives nothing that could roll a fault back")
     try:
         fault = Fault.read(fail, Layout(Path("/"), "127.0.0"))
     except ValueError as mistake:
         raise typer.Exit(_complain(f"--fail {fail}: {mistake}")) from mistake
-    asks = not fault.undone_by_itself
-    _require(asks or answer is None, f"{fault.stage} asks nobody: --answer is for later stages")
+    asks = not fault.before_no_return
+    _require(
+        asks or answer is None, f"{fault.stage} rolls back by itself: --answer is for later stages"
+    )
     return FaultScenario(fault, answer or "retry")
 
 
@@ -130,7 +134,7 @@ async def _serve(place: Path, servers: int, edges: int) -> None:
 
 @contextmanager
 def lab_directory(directory: Path | None) -> Iterator[Path]:
-    """The directory that was asked for, or one that goes with the lab."""
+    """The directory that was given, or one that is removed with the lab."""
     if directory is not None:
         yield directory
         return

@@ -31,10 +31,10 @@ from lab.proxy.estate_file import write_proxied_estate
 from lab.proxy.proxies import Proxies
 from lab.recorder.samples import Samples
 from lab.traffic.process import Traffic
-from lab.vendor_procedure import Literal
+from lab.vendor_procedure import VendorProcedure
 
 WARM_UP_SECONDS = 8.0
-"""Seconds until large transfers are on their method_for and there are old files to read back."""
+"""Seconds until large transfers are in flight, and there are old files to read back."""
 AFTER_SECONDS = 10.0
 """Seconds of traffic on the target after the switchover."""
 REPORT_SECONDS = 5.0
@@ -56,7 +56,7 @@ class DemoOptions:
 
 @dataclass(frozen=True)
 class Driver:
-    """Whoever carries the switchover out."""
+    """What carries the switchover out: the product or the vendor's procedure."""
 
     drive: Callable[[], Awaitable[Run]]
     stage: Callable[[], Awaitable[str]]
@@ -65,7 +65,7 @@ class Driver:
 
 
 class Demo:
-    """One demonstration, told to a terminal."""
+    """One demonstration, shown on a terminal."""
 
     def __init__(self, options: DemoOptions) -> None:
         self._options = options
@@ -73,7 +73,7 @@ class Demo:
         self._began = time.monotonic()
 
     async def run(self) -> Verdict:
-        """Let it happen, and judge it."""
+        """Run it, and judge it."""
         async with AsyncExitStack() as stack:
             lab = await stack.enter_async_context(Lab.open(self._options.directory))
             layout = lab.layout
@@ -85,7 +85,7 @@ class Demo:
             self._show(verdict)
             if self._options.keep:
                 self._say(f"everything stays up until Ctrl-C {driver.ui}")
-                await _until_told()
+                await _until_interrupted()
         return verdict
 
     async def _under_traffic(self, layout: Layout, driver: Driver, stack: AsyncExitStack) -> Run:
@@ -97,11 +97,11 @@ class Demo:
         self._say(f"{self._options.clients} clients begin to transfer")
         await asyncio.sleep(WARM_UP_SECONDS)
         self._say(f"the switchover from {SOURCE} to {TARGET} begins")
-        async with self._telling(layout, driver):
+        async with self._progress_shown(layout, driver):
             run = await driver.drive()
         self._say(f"the switchover is over: {run.outcome}")
         if run.outcome != run.expected_outcome:
-            self._say(f"its console said: {last_words(layout)}")
+            self._say(f"the console's output ends with: {console_output(layout)}")
         self._say(f"everything together uses {_megabytes()} MiB of memory")
         await asyncio.sleep(AFTER_SECONDS)
         await traffic.finish()
@@ -110,12 +110,12 @@ class Demo:
         return run
 
     async def _literal(self, layout: Layout, _: AsyncExitStack) -> Driver:
-        literal = Literal(layout, layout.cluster(SOURCE), layout.cluster(TARGET))
+        procedure = VendorProcedure(layout, layout.cluster(SOURCE), layout.cluster(TARGET))
 
         async def stage() -> str:
-            return literal.stage
+            return procedure.stage
 
-        return Driver(literal.run, stage)
+        return Driver(procedure.run, stage)
 
     async def _product(self, layout: Layout, stack: AsyncExitStack) -> Driver:
         server = TemporalServer(layout)
@@ -130,33 +130,35 @@ class Demo:
             proxies = await stack.enter_async_context(Proxies.open(layout))
             write_proxied_estate(layout, layout.estate_file.parent, TIMING)
             drive = lambda: scenario.run(product, client, proxies)  # noqa: E731
-            self._say(f"{scenario.fault} will strike, and last until the run has noticed")
+            self._say(
+                f"{scenario.fault} begins when the run acts there, and lasts until it has noticed"
+            )
         await product.start_worker()
         self._say("a worker is ready")
         return Driver(drive, lambda: stage_of(client), server.ui)
 
     @asynccontextmanager
-    async def _telling(self, layout: Layout, driver: Driver) -> AsyncIterator[None]:
-        telling = asyncio.create_task(self._tell(layout, driver))
+    async def _progress_shown(self, layout: Layout, driver: Driver) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._show_progress(layout, driver))
         try:
             yield
         finally:
-            telling.cancel()
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await telling
+                await task
 
-    async def _tell(self, layout: Layout, driver: Driver) -> None:
-        last, told = "", 0.0
+    async def _show_progress(self, layout: Layout, driver: Driver) -> None:
+        last, shown_at = "", 0.0
         while True:
             stage = await driver.stage() or last
-            if stage != last or time.monotonic() > told + REPORT_SECONDS:
+            if stage != last or time.monotonic() > shown_at + REPORT_SECONDS:
                 tried = Counter(line["ok"] for line in records.read(layout.traffic))
                 effects = sum(1 for _ in records.read(layout.effects))
                 self._say(
                     f"{stage or 'starting':<26} {tried.total():>5} operations, "
                     f"{tried[False]} failed; {effects} effects"
                 )
-                last, told = stage, time.monotonic()
+                last, shown_at = stage, time.monotonic()
             await asyncio.sleep(POLL_SECONDS)
 
     def _say(self, message: str) -> None:
@@ -183,15 +185,15 @@ def table(verdict: Verdict) -> Table:
         "traffic": f"{traffic.attempted} operations by {traffic.clients} clients, "
         f"{traffic.failed} failed, {traffic.straddling} transfers straddled the redirect, {moved}",
         "files": f"{files.expected} uploaded, {files.missing} missing, {files.corrupt} corrupt, "
-        f"{files.duplicated} worked on twice",
+        f"{files.duplicated} processed twice",
         "events": f"{events.expected} expected, {events.missing} missing, "
-        f"{events.duplicated} worked off twice",
+        f"{events.duplicated} processed twice",
         "effects": f"{effects.recorded} of {effects.expected} expected, "
         f"{effects.repeated} repeated, {effects.skipped} skipped, "
         f"{effects.misordered} misordered, {effects.unexpected} unexpected",
-        "invariants": f"{invariants.violations} violations in {invariants.samples} judgements",
-        "seconds": f"{seconds.total} in all: {seconds.drain} until the clients had left, "
-        f"{seconds.orchestration} ours",
+        "invariants": f"{invariants.violations} violations in {invariants.samples} checks",
+        "seconds": f"{seconds.total} in all: {seconds.drain} until all sessions had ended, "
+        f"{seconds.orchestration} for the tool itself",
     }
     if verdict.baseline:
         rows["baseline"] = f"{verdict.baseline.differences} differences from it, in the end"
@@ -201,8 +203,8 @@ def table(verdict: Verdict) -> Table:
     return shown
 
 
-def last_words(layout: Layout) -> str:
-    """What the console said in the end, if one was used."""
+def console_output(layout: Layout) -> str:
+    """The end of the console's output, if there was a console."""
     log = console_log(layout)
     return log.read_text(encoding="utf-8")[-1000:].strip() if log.exists() else "nothing"
 
@@ -221,8 +223,8 @@ async def _judged(layout: Layout, variant: Variant, run: Run) -> Verdict:
     return judge(roles(layout, variant), run, await gather(layout))
 
 
-async def _until_told() -> None:
-    told = asyncio.Event()
+async def _until_interrupted() -> None:
+    shown_at = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
+        asyncio.get_running_loop().add_signal_handler(number, shown_at.set)
+    await shown_at.wait()

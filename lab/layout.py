@@ -71,7 +71,7 @@ class NodeLayout:
 
     @property
     def ledger(self) -> Path:
-        """Where a switchover may keep its record on this machine."""
+        """The directory of the product's ledger on this machine."""
         return self.root / "var/lib/switchover"
 
     @property
@@ -131,7 +131,7 @@ class Layout:
         return cls(root, written["block"], written["servers"], written["edges"])
 
     def write(self) -> None:
-        """Let others find out, from its directory alone, where everything of this lab stands."""
+        """Save the layout in the lab's directory, for other processes."""
         text = json.dumps({"block": self.block, "servers": self.servers, "edges": self.edges})
         (self.root / _WRITTEN).write_text(text, encoding="utf-8")
 
@@ -199,7 +199,7 @@ class Layout:
 
     @property
     def samples(self) -> Path:
-        """What was seen to run, again and again."""
+        """What ran, at intervals."""
         return self.root / "samples.jsonl"
 
     @property
@@ -219,7 +219,7 @@ class Layout:
 
     @property
     def estate_file(self) -> Path:
-        """The estate as a product would be told of it."""
+        """The estate file."""
         return self.root / "estates" / f"{ESTATE}.yaml"
 
     def _cluster(self, name: ClusterName, number: int) -> ClusterLayout:

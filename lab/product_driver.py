@@ -33,30 +33,30 @@ WORKFLOW = f"switchover-{ESTATE}"
 STATE = SearchAttributeKey.for_keyword("SwitchoverState")
 STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
 ENDED = "ended"
-"""What is said of the state of a run that has none any more."""
+"""The state of a run that has ended."""
 FINDINGS = "findings"
-"""What is said of a run that never began, since a prerequisite did not hold."""
+"""The outcome of a run whose prerequisites did not hold."""
 EXITS = {0: "completed", 4: "rolled_back", 6: FINDINGS}
-"""How the console says it."""
+"""The outcome by exit code of the console."""
 
 Handle = WorkflowHandle[Any, Any]
 
 
 def console_log(layout: Layout) -> Path:
-    """Where a lab keeps what the console says."""
+    """The file with the console's output."""
     return layout.root / "console.log"
 
 
 @dataclass(frozen=True)
 class ReadinessAnswer:
-    """What the console said of an estate's readiness."""
+    """The console's answer on the readiness of an estate."""
 
     exit: int
     findings: tuple[dict[str, str], ...]
     seconds: float
     """From the start of the console to its end."""
     unreadable: str = ""
-    """What it printed where that was no answer."""
+    """Its output, if that was not JSON."""
 
     @property
     def ready(self) -> bool:
@@ -65,7 +65,7 @@ class ReadinessAnswer:
 
 
 class DecisionRefused(Exception):
-    """A run did not take a decision."""
+    """A run refused a decision."""
 
 
 class Product:
@@ -79,12 +79,12 @@ class Product:
 
     @property
     def worker_log(self) -> Path:
-        """What the worker says."""
+        """The worker's log."""
         return self._layout.root / "worker.log"
 
     @property
     def console_log(self) -> Path:
-        """What the console says."""
+        """The console's output."""
         return console_log(self._layout)
 
     async def start_worker(self) -> None:
@@ -98,7 +98,7 @@ class Product:
             await asyncio.sleep(0.05)
 
     async def switch_over(self, source: str, target: str, client: Client, *more: str) -> Run:
-        """Start a switchover by the console, with *more* argv, and wait for its outcome."""
+        """Start a switchover by the console, with *more* options, and wait for its outcome."""
         began = time.time()
         argv = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait", *more]
         self._console = self._spawn(argv, self.console_log)
@@ -108,20 +108,20 @@ class Product:
         code = self._console.returncode
         handle: Handle = client.get_workflow_handle(WORKFLOW)
         try:
-            outcome = await handle.result()
+            result = await handle.result()
         except (WorkflowFailureError, RPCError):
             failed = f"failed, exit {code}; see {self.console_log}"
-            said = FINDINGS if EXITS.get(code) == FINDINGS else failed
-            return Run(said, began, finished)
+            outcome = FINDINGS if EXITS.get(code) == FINDINGS else failed
+            return Run(outcome, began, finished)
         stages = tuple(
-            {"stage": stage["stage"], "seconds": stage["seconds"]} for stage in outcome["stages"]
+            {"stage": stage["stage"], "seconds": stage["seconds"]} for stage in result["stages"]
         )
-        said = outcome["outcome"]
-        agrees = EXITS.get(code) == said
-        return Run(said if agrees else f"{said}, but exit {code}", began, finished, stages)
+        outcome = result["outcome"]
+        agrees = EXITS.get(code) == outcome
+        return Run(outcome if agrees else f"{outcome}, but exit {code}", began, finished, stages)
 
     async def check(self, source: str, target: str) -> ReadinessAnswer:
-        """Have the console check whether a switchover could begin."""
+        """Let the console check whether a switchover could begin."""
         log = self._layout.root / "check.log"
         log.unlink(missing_ok=True)
         argv = ["starter", "check", ESTATE, "--from", source, "--to", target, "--json"]
@@ -133,18 +133,18 @@ class Product:
         seconds = round(time.monotonic() - began, 1)
         text = _text(log)
         try:
-            said = json.loads(text[text.index("{") : text.rindex("}") + 1])
-            findings = tuple(said["findings"])
+            answer = json.loads(text[text.index("{") : text.rindex("}") + 1])
+            findings = tuple(answer["findings"])
         except (ValueError, KeyError):
             return ReadinessAnswer(console.returncode, (), seconds, text[-500:].strip())
         return ReadinessAnswer(console.returncode, findings, seconds)
 
     async def decide(self, verb: str, *argv: str) -> None:
-        """Answer a run that waits, by the console."""
+        """Send a decision with the console."""
         log = self._layout.root / "decisions.log"
         console = self._spawn(["starter", verb, ESTATE, *argv], log)
         if not await ended(console, ANSWER_TIMEOUT) or console.returncode:
-            raise DecisionRefused(f"{verb} was not taken: {_text(log)[-500:]}")
+            raise DecisionRefused(f"{verb} was refused: {_text(log)[-500:]}")
 
     async def stop(self) -> None:
         """End both."""
@@ -161,7 +161,7 @@ class Product:
 
 
 async def stage_of(client: Client) -> str:
-    """Say where the run is now; "" while nobody can answer, or there is no plan yet."""
+    """Return the current stage; "" without an answer, or before there is a plan."""
     try:
         status = await client.get_workflow_handle(WORKFLOW).query("status")
     except RPCError:
@@ -170,7 +170,7 @@ async def stage_of(client: Client) -> str:
 
 
 async def state_of(handle: Handle) -> str:
-    """Say what state a run shows; "" before it shows any, and ``ended`` when it is over."""
+    """Return the state that a run shows; "" before it shows any, and ``ended`` when it is over."""
     try:
         seen = await handle.describe()
     except RPCError:  # not started yet, or the server is away

@@ -50,7 +50,7 @@ class SimulationOptions:
 
     @classmethod
     def read(cls, file: Path) -> SimulationOptions:
-        """Return the simulation as they stand now."""
+        """Return the options that are in force now."""
         return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else cls()
 
     def write(self, file: Path) -> None:

@@ -38,7 +38,7 @@ POLL_SECONDS = 0.5
 
 
 @dataclass
-class Literal:
+class VendorProcedure:
     """One run of the page, from one cluster to the other."""
 
     layout: Layout
@@ -80,9 +80,9 @@ class Literal:
 
     async def _redirect(self) -> None:
         balancer = LoadBalancer(self.layout)
-        left, reached = self.source.name, self.target.name
+        before, after = self.source.name, self.target.name
         changes = " ".join(
-            f"-e 's/^{re.escape(place[left])} {name}$/{place[reached]} {name}/'"
+            f"-e 's/^{re.escape(place[before])} {name}$/{place[after]} {name}/'"
             for name, place in names(self.layout).items()
         )
         command = f"sed -i {changes} {balancer.hosts_file} && {balancer.reload_command}"
@@ -119,8 +119,8 @@ class Literal:
 
     async def _until_down(self, node: NodeLayout, script: str) -> None:
         while True:
-            said = await self._script(node, f"status_{script}", check=False)
-            if f"{script} is down" in said:
+            output = await self._script(node, f"status_{script}", check=False)
+            if f"{script} is down" in output:
                 return
             await asyncio.sleep(POLL_SECONDS)
 

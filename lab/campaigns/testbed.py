@@ -31,7 +31,7 @@ AFTER_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """How the estate behaves, and which times the product is told."""
+    """The behaviour of the estate, and the times in the product's estate file."""
 
     simulation: SimulationOptions
     timing: dict[str, float]

@@ -12,7 +12,7 @@ from lab.recorder.effects import RecordedEffect
 
 TRANSFERS = ("put", "get", "young_get")
 ABSENT = ("SFTPNoSuchFile", "Unexpected: HTTP status 404")
-"""How a server says that it does not have a file."""
+"""A server's answer if it does not have a file."""
 DELAYED = 0.25
 """Seconds from which a connection counts as delayed."""
 AROUND = 2.0
@@ -21,7 +21,7 @@ AROUND = 2.0
 
 @dataclass(frozen=True)
 class TrafficCounts:
-    """How the clients fared."""
+    """The results of the clients' operations."""
 
     clients: int
     attempted: int
@@ -48,7 +48,7 @@ class FileCounts:
 
 @dataclass(frozen=True)
 class EventCounts:
-    """Whether every upload's event was worked off once."""
+    """Whether every upload's event was processed once."""
 
     expected: int
     missing: int
@@ -96,8 +96,8 @@ def redirect_gap(evidence: Evidence, source: Sequence[str], target: Sequence[str
         return None
     begins = [visit for visit in evidence.sessions if visit.what == "begin"]
     reached = [v.at for v in begins if v.node in target and v.at >= moved.at - AROUND]
-    left = [v.at for v in begins if v.node in source and reached and v.at < min(reached)]
-    if not reached or not left:
+    before_target = [v.at for v in begins if v.node in source and reached and v.at < min(reached)]
+    if not reached or not before_target:
         return None
     connects = [one for one in evidence.operations if one.operation == "connect"]
     slow = _slow(connects)
@@ -108,11 +108,11 @@ def redirect_gap(evidence: Evidence, source: Sequence[str], target: Sequence[str
         and one.end > moved.at
         and (not one.ok or one.end - one.begin > slow)
     ]
-    return round(min(reached) - min(suffered, default=max(left)), 3)
+    return round(min(reached) - min(suffered, default=max(before_target)), 3)
 
 
 def _slow(connects: Sequence[ClientOperation]) -> float:
-    """A busy machine delays every connection; only what stands out is the redirect's doing."""
+    """A busy machine delays every connection; only unusual delays are caused by the redirect."""
     usual = statistics.median(one.end - one.begin for one in connects) if connects else 0
     return max(DELAYED, 3 * usual)
 
@@ -141,7 +141,7 @@ def _place(one: ClientOperation) -> str:
 
 
 def count_events(evidence: Evidence) -> EventCounts:
-    """Count how often each upload's event was worked off, on both clusters together."""
+    """Count how often each upload's event was processed, on both clusters together."""
     expected = {one.path for one in evidence.operations if one.operation == "put" and one.ok}
     done: Counter[str] = Counter()
     for (kind, key), times in evidence.work.items():

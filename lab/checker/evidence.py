@@ -62,7 +62,7 @@ class Evidence:
     in_progress: int = 0
     """Transfers that the clusters' databases still call In Progress."""
     orphans: int = 0
-    """Files named ``*.m_inproc`` that nobody will ever finish (F16)."""
+    """Files named ``*.m_inproc`` that are never finished."""
     differences: list[str] = field(default_factory=list)
     """In what the estate differs from its baseline."""
 

@@ -57,7 +57,7 @@ def expected_effects(estate: Estate, source: str, target: str) -> tuple[Expected
             (5, steps.scheduling(steps.target, "start")),
             (6, steps.protocol_servers()),
             (7, steps.transaction_managers()),
-            (8, steps.what_is_left()),
+            (8, steps.remaining_services()),
             (9, steps.restored_monitors()),
         )
         for effect in effects
@@ -138,11 +138,11 @@ class _Steps:
             yield Effect(server.name, "tm", "drain")
             yield Effect(server.name, "tm", "stopped")
 
-    def what_is_left(self) -> Iterator[Effect]:
-        gone = {"monitor", "tm", *services.PROTOCOLS}
+    def remaining_services(self) -> Iterator[Effect]:
+        stopped = {"monitor", "tm", *services.PROTOCOLS}
         for node in self.source.nodes:
             for service in _running(node):
-                if service not in gone:
+                if service not in stopped:
                     yield Effect(node.name, service, "stop")
 
     def restored_monitors(self) -> Iterator[Effect]:
@@ -152,5 +152,5 @@ class _Steps:
 
 
 def _running(node: Node) -> tuple[str, ...]:
-    """What runs on such a node before a switchover: AS2 and PeSIT need not (F21)."""
+    """What runs on such a node before a switchover: AS2 and PeSIT need not."""
     return services.baseline(node.kind.value)

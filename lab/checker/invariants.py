@@ -228,12 +228,12 @@ def _seen(roles: Roles, sample: Sample, before: Sample) -> Iterator[tuple[int, s
         yield 2, f"traffic went to {sample.traffic or 'nowhere'}, which was seen not to serve"
     for cluster in clusters:
         # One that does not run yet, on a node that is being started, was not stopped.
-        gone = [
+        stopped = [
             server.name
             for server in cluster.servers
             if "tm" in before.running[server.name] and "tm" not in sample.running[server.name]
         ]
-        for server in gone:
+        for server in stopped:
             names = roles.before_manager(server)
             if any(p in services.PROTOCOLS for name in names for p in sample.running[name]):
                 yield 3, f"{server} was seen to lose its Transaction Manager under protocol servers"

@@ -73,13 +73,13 @@ def judge_rollback(
     back = _back(roles, {effect: steps[effect] for effect in done}, record)
     expected = there | {one.effect for one in back}
     missing = [effect for effect in there if effect not in done]
-    kept = [effect for effect in done if not _was_taken_back(roles, effect, record)]
+    kept = [effect for effect in done if not _was_undone(roles, effect, record)]
     return EffectJudgement(
         expected=frozenset(expected),
         done=frozenset(expected - set(missing) - {opposite(roles, effect) for effect in kept}),
         skipped=sorted(
             [str(effect) for effect in missing]
-            + list({f"{opposite(roles, effect)}, which takes it back" for effect in kept})
+            + list({f"{opposite(roles, effect)}, which undoes it" for effect in kept})
         ),
         misordered=[
             *misordered(record, _as_expected(steps), concerns=chains(roles.estate, roles.variant)),
@@ -103,20 +103,20 @@ def opposite(roles: Roles, effect: Effect) -> Effect:
 
 
 def without_revivals(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
-    """Leave out Monitors that a start script revived (F7), where they were stopped again."""
-    left: list[RecordedEffect] = []
+    """Leave out Monitors that a start script revived, where they were stopped again."""
+    kept: list[RecordedEffect] = []
     revived: dict[str, RecordedEffect] = {}
     for recorded in record:
         effect = recorded.effect
         if effect.service == "monitor" and recorded.changed:
             before = revived.pop(effect.place, None)
             if effect.effect == "stop" and before is not None:
-                left.remove(before)
+                kept.remove(before)
                 continue
             if effect.effect == "start" and recorded.by not in ("", "start_monitord"):
                 revived[effect.place] = recorded
-        left.append(recorded)
-    return left
+        kept.append(recorded)
+    return kept
 
 
 def _forward(roles: Roles, rollback_point: RollbackPoint) -> dict[Effect, int]:
@@ -142,14 +142,14 @@ def _back(
     )
 
 
-def _was_taken_back(roles: Roles, effect: Effect, record: list[RecordedEffect]) -> bool:
+def _was_undone(roles: Roles, effect: Effect, record: list[RecordedEffect]) -> bool:
     back = opposite(roles, effect)
     last = max(r.at for r in record if r.changed and r.effect == effect)
     return any(r.changed and r.effect == back and r.at > last for r in record)
 
 
 def _too_late(record: list[RecordedEffect], done: set[Effect], back: set[Effect]) -> list[str]:
-    """Everything that was still done forward when the way back had begun; stops may land late."""
+    """Everything that was still done forward after the rollback began; stops may complete late."""
     turned = next((r for r in record if r.changed and r.effect in back), None)
     return [
         f"{recorded.effect} came after {turned.effect}"
@@ -165,7 +165,7 @@ def _too_late(record: list[RecordedEffect], done: set[Effect], back: set[Effect]
 def _reload_again(roles: Roles, rollback_point: RollbackPoint, recorded: RecordedEffect) -> bool:
     """Whether a redirect that failed half-way was taken back by a reload that changed nothing.
 
-    The hosts file alone says nothing of what the load balancer has loaded.
+    The hosts file does not show what the load balancer has loaded.
     """
     effect = recorded.effect
     here = rollback_point.begun and rollback_point.step == REDIRECT and not recorded.changed

@@ -28,13 +28,13 @@ MAX_DETAILS = 20
 
 @dataclass(frozen=True)
 class Run:
-    """What whoever drove the switchover says of it."""
+    """The driver's account of the run."""
 
     outcome: str
     began: float
     ended: float
     stages: tuple[dict[str, Any], ...] = ()
-    """``{"stage": ..., "seconds": ...}`` and whatever else is known, in order."""
+    """``{"stage": ..., "seconds": ...}`` in sequence."""
     expected_outcome: str = "completed"
     """The outcome that it should have."""
     rollback_point: RollbackPoint | None = None
@@ -43,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True)
 class EffectCounts:
-    """What was done to services, against what the manual wants."""
+    """What was done to services, compared with the manual."""
 
     expected: int
     recorded: int
@@ -52,12 +52,12 @@ class EffectCounts:
     skipped: int
     misordered: int
     unexpected: int
-    """Effects, or orders without effect, that the manual does not know."""
+    """Effects, or actions without effect, that the manual does not contain."""
 
 
 @dataclass(frozen=True)
 class InvariantCounts:
-    """How often the estate was judged, and found to stand as it must not."""
+    """How often the invariants were checked, and how often one was violated."""
 
     samples: int
     violations: int
@@ -65,7 +65,7 @@ class InvariantCounts:
 
 @dataclass(frozen=True)
 class BaselineCounts:
-    """Whether the estate stands again as it stood before."""
+    """Whether the estate is in its baseline again."""
 
     differences: int
 
@@ -76,7 +76,7 @@ class Seconds:
 
     total: float
     drain: float
-    """From the target's scheduling until the last client had left the source."""
+    """From the target's scheduling until the last session on the source ended."""
     orchestration: float
 
 
@@ -92,10 +92,10 @@ class Verdict:
     invariants: InvariantCounts
     seconds: Seconds
     stages: tuple[dict[str, Any], ...]
-    left_in_progress: int
-    """Transfers that a Transaction Manager left In Progress for ever."""
+    unfinished_transfers: int
+    """Transfers that a Transaction Manager never finished."""
     orphans: int
-    """Unfinished files that it left on the storages."""
+    """Their unfinished files on the storages."""
     baseline: BaselineCounts | None = None
     """Of a run that turned back."""
     expected_outcome: str = "completed"
@@ -131,10 +131,10 @@ class Verdict:
             for name in names:
                 if count := getattr(getattr(self, section), name, 0):
                     yield f"{section}: {count} {name}"
-        if self.left_in_progress:
-            yield f"{self.left_in_progress} transfers are In Progress for ever"
+        if self.unfinished_transfers:
+            yield f"{self.unfinished_transfers} transfers stay In Progress"
         if self.orphans:
-            yield f"{self.orphans} unfinished files are left on the storages"
+            yield f"{self.orphans} unfinished files remain on the storages"
 
     def _empty(self) -> Iterator[str]:
         denominators: dict[str, tuple[str, ...]] = {
@@ -149,7 +149,7 @@ class Verdict:
                 if not getattr(getattr(self, section), name):
                     yield f"{section}: {name} is zero, so nothing was proved"
         if self._redirects and self.traffic.redirect_gap_seconds is None:
-            yield "traffic: no client was seen to move from the source to the target"
+            yield "traffic: no client moved from the source to the target"
 
     @property
     def _redirects(self) -> bool:
@@ -172,7 +172,7 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
     judged, broken = in_intervals(roles, evidence.effects)
     sampled, seen = in_samples(roles, evidence.samples)
     if not evidence.samples or (acts(run.rollback_point) and not evidence.effects):
-        judged = sampled = 0  # one kind of evidence does not stand in for the other
+        judged = sampled = 0  # one kind of evidence does not replace the other
     details = effect_details | {
         "differences": evidence.differences if run.rollback_point else [],
         "failed": [
@@ -195,9 +195,9 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
         expected_outcome=run.expected_outcome,
         rollback_point=run.rollback_point,
         stages=run.stages,
-        left_in_progress=evidence.in_progress,
+        unfinished_transfers=evidence.in_progress,
         orphans=evidence.orphans,
-        details={kind: said[:MAX_DETAILS] for kind, said in details.items() if said},
+        details={kind: found[:MAX_DETAILS] for kind, found in details.items() if found},
     )
 
 
@@ -226,7 +226,7 @@ def _effects(
         "misordered": [*judgement.misordered, *early],
         "unexpected": [str(recorded) for recorded in judgement.unexpected if recorded not in again],
     }
-    counts = {kind: len(said) for kind, said in details.items()}
+    counts = {kind: len(found) for kind, found in details.items()}
     return EffectCounts(len(judgement.expected), len(judgement.done), **counts), details
 
 
@@ -234,13 +234,13 @@ def _forward(roles: Roles, evidence: Evidence) -> EffectJudgement:
     """Judge the record of a run that went all the way."""
     expected = expected_effects(roles.estate, roles.source, roles.target)
     effects = frozenset(one.effect for one in expected)
-    order = chains(roles.estate, roles.variant)
+    concerns = chains(roles.estate, roles.variant)
     done = frozenset(recorded.effect for recorded in evidence.effects if recorded.changed)
     return EffectJudgement(
         expected=effects,
         done=effects & done,
         skipped=sorted(str(effect) for effect in effects - done),
-        misordered=misordered(evidence.effects, expected, concerns=order),
+        misordered=misordered(evidence.effects, expected, concerns=concerns),
         unexpected=[
             recorded
             for recorded in evidence.effects
@@ -250,7 +250,7 @@ def _forward(roles: Roles, evidence: Evidence) -> EffectJudgement:
 
 
 def _seconds(roles: Roles, run: Run, evidence: Evidence) -> Seconds:
-    """The clients' share is the drain, the rest is ours."""
+    """The drain depends on the clients, the rest on the product."""
     source, target = _nodes(roles, roles.source), _nodes(roles, roles.target)
     scheduling = services.SCHEDULING.values()
     moved = redirect(evidence)

@@ -34,7 +34,7 @@ LIVING = ("logging_event", "fm_heartbeat")
 SETTLE_TIMEOUT = 10.0
 
 UNUSUAL: LiteralString = """
-SELECT 'lets nobody in' FROM pg_database
+SELECT 'accepts no connection' FROM pg_database
 WHERE datname = current_database() AND datconnlimit <> -1
 UNION ALL
 SELECT format('%%I may not replicate', rolname) FROM pg_roles
@@ -86,7 +86,7 @@ class Databases:
         for cluster in self.layout.clusters:
             listener = await self._connect(cluster)
             await listener.execute("LISTEN lab_effect")
-            self._watchers.append(asyncio.create_task(self._tell(cluster, listener)))
+            self._watchers.append(asyncio.create_task(self._record(cluster, listener)))
 
     async def stop(self) -> None:
         """End both servers and remove what stood outside the lab's directory."""
@@ -164,7 +164,7 @@ class Databases:
         await self._fill(cluster)
 
     async def _fill(self, cluster: ClusterLayout) -> None:
-        """Leave the baseline's rows on this side; nobody replicates them."""
+        """Write the baseline's rows on this side; they are not replicated."""
         tables = _joined(map(sql.Identifier, REPLICATED + LOCAL))
         async with await self._connect(cluster) as connection, connection.transaction():
             await connection.execute(sql.SQL("TRUNCATE {}").format(tables))
@@ -189,7 +189,7 @@ class Databases:
     async def _subscribe(self, cluster: ClusterLayout) -> None:
         other = self._other(cluster)
         async with await psycopg.AsyncConnection.connect(cluster.dsn, autocommit=True) as owner:
-            # origin = none: what came by replication is not sent back for ever.
+            # origin = none: what came by replication is not sent back.
             await owner.execute(
                 sql.SQL(
                     "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} "
@@ -229,8 +229,8 @@ class Databases:
         async with await self._connect(cluster) as connection:
             await _until(connection, "SELECT bool_and(active) FROM pg_replication_slots")
 
-    async def _tell(self, cluster: ClusterLayout, listener: Connection) -> None:
-        """Write down what the database says that it did."""
+    async def _record(self, cluster: ClusterLayout, listener: Connection) -> None:
+        """Record what the database notifies."""
         async with listener:
             async for notice in listener.notifies():
                 entry = json.loads(notice.payload)

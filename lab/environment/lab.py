@@ -25,7 +25,7 @@ from lab.node import installation, options
 from lab.simulation_options import SimulationOptions
 
 BLOCKS = tuple(f"127.{x}.{y}" for x in range(10, 100) for y in range(1, 11))
-"""Where labs may live: several of them at once, each on a block of its own."""
+"""Blocks for labs: several run side by side, each on a block of its own."""
 
 
 class Lab:
@@ -41,7 +41,7 @@ class Lab:
     @classmethod
     @asynccontextmanager
     async def open(cls, directory: Path, servers: int = 2, edges: int = 2) -> AsyncIterator[Self]:
-        """Have a lab in its baseline; whatever an earlier one left in *directory* is replaced."""
+        """Start a lab in its baseline; the content of *directory* is replaced."""
         with claimed_block() as block:
             lab = cls(Layout(_absolute(directory), block, servers, edges))
             try:
@@ -127,7 +127,7 @@ def claimed_block() -> Iterator[str]:
 
 
 def is_running(layout: Layout) -> bool:
-    """Whether someone serves the lab now."""
+    """Whether a process serves the lab now."""
     if not _lock(layout.block).exists():
         return False
     try:

@@ -96,10 +96,10 @@ kill -USR2 "$(cat haproxy.pid)"
 printf '{{"at": %s, "place": "loadbalancer1", "service": "traffic", "effect": "redirect", ' \\
     "$(date +%s.%N)" >etc/effect.$$
 printf '"to": "%s", "changed": %s, "by": "reload_loadbalancer"}}\\n' "$to" $changed >>etc/effect.$$
-# Who only prepares a scene is nobody's effect.
+# Injecting a fault is no effect of a switchover.
 [ -n "${{{unrecorded}:-}}" ] || cat etc/effect.$$ >>'{effects}'
 rm -f etc/effect.$$
-# The old worker has stopped listening once the new one says that it was loaded.
+# The old worker has stopped listening once the log shows that the new one is loaded.
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ "$(grep -c 'Loading success' haproxy.log || true)" -gt "$loaded" ] && break
     sleep 0.05

@@ -25,7 +25,7 @@ READY_TIMEOUT = 60.0
 
 
 class MachineFailed(Exception):
-    """A machine did not do what it was told; its ``var/log`` says why."""
+    """A machine did not do what it was asked; see its ``var/log``."""
 
 
 def prepare(layout: Layout) -> None:
@@ -89,9 +89,9 @@ class Machines:
         names = machine_names(self._layout)
         for name in names:
             self._boot(name, self._baseline(name), BASELINE)
-        left = set(names)
-        while left:
-            left.discard(self._expect("ready").sender)
+        remaining = set(names)
+        while remaining:
+            remaining.discard(self._expect("ready").sender)
 
     def halt(self) -> None:
         """End every machine at once and leave no record of it."""
@@ -112,7 +112,7 @@ class Machines:
         """Crash one machine and start it again, with the services that ran on it."""
         self._say(Message("crash", name, number=1))
         ran: list[str] = self._expect("answer").body["ran"]
-        self._expect("gone")
+        self._expect("ended")
         self._boot(name, ran, "boot")
         self._expect("ready")
 
@@ -141,14 +141,14 @@ class Machines:
         self._channel.send(message)
 
     def _expect(self, what: str) -> Message:
-        """Wait for such a message; anything else has lost its asker."""
+        """Wait for such a message; messages that nothing waits for are ignored."""
         assert self._channel
         while True:
             try:
                 message = self._channel.receive()
             except TimeoutError as silence:
                 raise MachineFailed(
-                    f"no machine said {what!r} within {READY_TIMEOUT} s"
+                    f"no machine answered {what!r} within {READY_TIMEOUT} s"
                 ) from silence
             if message is None:
                 log = self._layout.root / "machines.log"

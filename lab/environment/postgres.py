@@ -29,7 +29,7 @@ SETTINGS = {
     "full_page_writes": "off",
     "shared_buffers": "16MB",
     "max_connections": "120",
-    "max_prepared_transactions": "2",  # what holds a lock when its own client is gone
+    "max_prepared_transactions": "2",  # what holds a lock when its own client has ended
     "max_wal_senders": "8",
     "max_replication_slots": "8",
     "max_slot_wal_keep_size": "1TB",  # a suspended link's slot is lost beyond it
@@ -122,7 +122,7 @@ class PostgresServer:
             await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
-        """End the server at once; its data are not kept."""
+        """Stop the server at once; its data are not kept."""
         if self.process is not None:
             await end(self.process, signal.SIGQUIT)
 

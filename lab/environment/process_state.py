@@ -31,9 +31,9 @@ def read_node(node: NodeLayout) -> NodeReading:
     run = node.home / "var/run"
     running = {s.name for s in services.of(node.kind) if alive(run / s.pid_file)}
     scheduled: dict[str, bool] = {}
-    with suppress(FileNotFoundError, json.JSONDecodeError):  # written anew while we look
+    with suppress(FileNotFoundError, json.JSONDecodeError):  # being replaced
         scheduled = json.loads((node.root / "var/scheduling.json").read_text(encoding="utf-8"))
-    scheduling = {services.SCHEDULING[name] for name, wanted in scheduled.items() if wanted}
+    scheduling = {services.SCHEDULING[name] for name, started in scheduled.items() if started}
     return NodeReading(
         frozenset(running), frozenset(scheduling if "tm" in running else frozenset())
     )
@@ -54,7 +54,7 @@ def listening() -> set[tuple[str, int]]:
 
 
 def alive(pid_file: Path) -> bool:
-    """Whether the file names a process that lives; a dead one that nobody collected does not."""
+    """Whether the file names a process that lives; a zombie does not."""
     try:
         pid = int(pid_file.read_text(encoding="ascii"))
         return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()

@@ -14,9 +14,9 @@ POLL_SECONDS = 0.2
 
 
 async def settle(layout: Layout) -> None:
-    """Wait until queues and inboxes are empty and the storages equal, but not for ever.
+    """Wait until queues and inboxes are empty and the storages equal, for a limited time.
 
-    What has not come to rest by then never will, and the verdict says so.
+    What is not finished by then is reported by the verdict.
     """
     deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
     while asyncio.get_running_loop().time() < deadline:

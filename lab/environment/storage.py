@@ -29,7 +29,7 @@ from lab.subprocesses import REPOSITORY, end, spawn
 MARKERS = "markers"
 """A folder on each storage where a product may write, to see how late the other side sees it."""
 POLL_SECONDS = 0.05
-"""Seconds between two looks; what is measured as delay is the switch and up to this much more."""
+"""Seconds between two readings: the measured delay is longer by up to this much."""
 COARSE = 0.05
 """A folder's time of change is this coarse, in seconds: one that changed just now is read again."""
 
@@ -39,7 +39,7 @@ Version = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Change:
-    """A file that is there (or, without a version, gone) on one side and has to be on the other."""
+    """A file that was written on one side, or removed (without a version)."""
 
     due: float
     path: str
@@ -58,7 +58,7 @@ class Side:
     pending: deque[Change] = field(default_factory=deque)
 
     def changes(self, due: float) -> list[Change]:
-        """What is different since the last look."""
+        """The changes since the last reading."""
         found = []
         folders = deque(self.files)
         while folders:
@@ -106,7 +106,7 @@ class Side:
             at_rest = time.time() - changed / 1e9 > COARSE
             entries = list(os.scandir(place))
             files = {e.name: _version(e.stat()) for e in entries if _travels(e)}
-        except FileNotFoundError:  # the folder is gone, or a file while we looked: look again
+        except FileNotFoundError:  # the folder was removed, or a file meanwhile: read again
             self.read_at.pop(folder, None)
             return None if place.exists() else {}
         self.read_at.pop(folder, None)
@@ -197,7 +197,9 @@ class Storage:
             for path in root.rglob("*")
             if path.is_file()
         ]
-        found += [f"{root.name}: its storage is gone" for root in self._roots if not root.is_dir()]
+        found += [
+            f"{root.name}: its storage is missing" for root in self._roots if not root.is_dir()
+        ]
         return found if runs(self._layout) else [*found, "the storages are not kept in sync"]
 
 

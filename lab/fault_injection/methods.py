@@ -27,18 +27,18 @@ from lab.proxy.proxies import BALANCER, Proxies
 from workflows.model.stages import StageName
 
 PARTIAL_LOGIN_BYTES = 1500
-"""Bytes: in the midst of what a server says before anyone is logged in."""
+"""Bytes: in the middle of what a server sends before a login completes."""
 OPERATIONS = "POST /api/v2.0/clusterServices/operations"
 ALTER = "ALTER SUBSCRIPTION"
 MARKER = "# BEGIN switchover"
-"""Before the proxies of the hosts file that are not the site's."""
+"""The product's mark before its lines in a hosts file."""
 SCRIPTS: dict[StageName, tuple[str, tuple[str, ...]]] = {
     StageName.STOP_MONITORS: ("stop", ("monitord",)),
     StageName.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
     StageName.DRAIN_TRANSACTION_MANAGER: ("stop", ("tm",)),
     StageName.RESTORE_MONITORS: ("start", ("monitord",)),
 }
-"""What else a stage runs on a node: the verb, and the services' names in scripts."""
+"""The scripts that a stage runs on a node: the verb, and the services' names."""
 
 
 class Method(ABC):
@@ -48,15 +48,15 @@ class Method(ABC):
         self.proxies = proxies
         self.place = place
         self.swallows = False
-        """Whether what the stage asks for vanishes without effect or answer."""
+        """Whether requests are dropped without effect or answer."""
 
     @abstractmethod
     def acts(self, event: RequestEvent) -> bool:
-        """Whether this is what the stage is there for, or only what surrounds it."""
+        """Whether this request is the action of the stage itself."""
 
     @abstractmethod
     def refuse(self) -> None:
-        """Let it be answered by a refusal, and do nothing."""
+        """Let the place refuse the action."""
 
     @abstractmethod
     def cut(self) -> None:
@@ -64,20 +64,20 @@ class Method(ABC):
 
     @abstractmethod
     def confuse(self) -> None:
-        """Let nobody understand what state the place says it is in."""
+        """Make the state of the place unreadable."""
 
     def lose(self) -> None:
-        """Let it be begun, and never have its effect or be answered."""
+        """Let the action begin, without effect and without answer."""
         self.swallows = True
 
     def heal(self) -> None:
-        """Let everything be as it was."""
+        """Restore the place."""
         self.swallows = False
         self.proxies.heal()
 
 
 class ByScript(Method):
-    """By scripts on a node, whose states other scripts tell."""
+    """By scripts on a node, whose states other scripts print."""
 
     def __init__(
         self, proxies: Proxies, node: NodeLayout, verb: str, names: tuple[str, ...]
@@ -90,15 +90,15 @@ class ByScript(Method):
         self.simulated = SimulatedFaults(proxies.layout, node.name)
 
     def acts(self, event: RequestEvent) -> bool:
-        """A command that has one of the scripts in it."""
+        """A command that contains one of the scripts."""
         return event.protocol == "ssh" and any(str(script) in event.text for script in self.scripts)
 
     def refuse(self) -> None:
-        """The scripts say no, and exit 1."""
+        """The scripts refuse, and exit 1."""
         self.replaced.replace(self.scripts, EXITS_1)
 
     def cut(self) -> None:
-        """The admin API is reached through the shell, so that it is gone, too."""
+        """The admin API is reached through the shell, so it is unreachable, too."""
         self.proxies.shells[self.place].cut()
 
     def confuse(self) -> None:
@@ -106,7 +106,7 @@ class ByScript(Method):
         self.replaced.replace(self.readers, PRINTS_NOISE)
 
     def lose(self) -> None:
-        """The scripts die before they did anything, and so does who waits for their end."""
+        """The scripts end with their session before they do anything."""
         self.replaced.replace(self.scripts, KILLS_ITSELF)
 
     def heal(self) -> None:
@@ -117,13 +117,13 @@ class ByScript(Method):
 
 
 class ByStopAll(ByScript):
-    """By the one script after which no status script can tell."""
+    """By ``stop_all``, after which no status script answers."""
 
     def __init__(self, proxies: Proxies, node: NodeLayout) -> None:
         super().__init__(proxies, node, "stop", ("all",))
 
     def confuse(self) -> None:
-        """PID files, ports and processes are asked through the shell, which prints noise."""
+        """PID files, ports and processes are read through the shell, which prints noise."""
         self.simulated.set("noise", f"{NOISE}\n")
 
 
@@ -136,7 +136,7 @@ class ByReload(Method):
         self.replaced = Scripts()
 
     def acts(self, event: RequestEvent) -> bool:
-        """A command that brings new proxies for the hosts file, and has the reload in it."""
+        """A command that contains new lines of the hosts file, and the reload."""
         brings = MARKER in event.text and str(self.reload) in event.text
         return event.protocol == "ssh" and brings
 
@@ -145,17 +145,17 @@ class ByReload(Method):
         self.replaced.replace((self.reload,), EXITS_1)
 
     def cut(self) -> None:
-        """Its shell, and logins that look where traffic goes; clients keep their own line."""
+        """Its shell, and the probes' logins; clients are not affected."""
         for proxy in (self.proxies.shells[self.place], *self.proxies.probes):
             proxy.cut()
 
     def confuse(self) -> None:
-        """Where traffic goes nobody can tell: a probe's answer breaks off."""
+        """The answers to probes break off."""
         for probe in self.proxies.probes:
             probe.answers_at_most = PARTIAL_LOGIN_BYTES
 
     def lose(self) -> None:
-        """The reload dies before it did anything, and so does who waits for its end."""
+        """The reload ends with its session before it does anything."""
         self.replaced.replace((self.reload,), KILLS_ITSELF)
 
     def heal(self) -> None:
@@ -184,11 +184,11 @@ class ByApi(Method):
         self.proxies.shells[self.place].cut()
 
     def confuse(self) -> None:
-        """It says a status that no document knows."""
+        """It answers an undocumented status."""
         self.simulated.set("cluster_service_status", "Synchronizing.")
 
     def heal(self) -> None:
-        """Plant nothing."""
+        """Restore the place."""
         super().heal()
         self.simulated.heal()
 
@@ -207,7 +207,7 @@ class ByStatement(Method):
         self.proxies.databases[self.place].refuses = self.statement
 
     def cut(self) -> None:
-        """Only the product's connections: the cluster has its own line."""
+        """Only the product's connections, not the cluster's."""
         self.proxies.databases[self.place].cut()
 
     def confuse(self) -> None:
@@ -216,21 +216,21 @@ class ByStatement(Method):
 
 
 class ByAnyStatement(ByStatement):
-    """By whatever is asked of a database."""
+    """By any statement to a database."""
 
     statement = ""
 
 
 @dataclass(frozen=True)
 class _Machine:
-    """A machine that is only looked at."""
+    """A machine that is only read."""
 
     name: str
     readers: tuple[Path, ...] = field(default=())
 
 
 class ByReading(Method):
-    """By whatever is asked of a machine: nothing is to be changed there."""
+    """By any request to a machine that is only read."""
 
     def __init__(self, proxies: Proxies, machine: _Machine) -> None:
         super().__init__(proxies, machine.name)
@@ -243,7 +243,7 @@ class ByReading(Method):
         return event.place == self.place
 
     def refuse(self) -> None:
-        """Nobody is let in."""
+        """Logins are refused."""
         self.simulated.set("refuses_login")
 
     def cut(self) -> None:
@@ -258,14 +258,14 @@ class ByReading(Method):
                 probe.answers_at_most = PARTIAL_LOGIN_BYTES
 
     def heal(self) -> None:
-        """Let it be looked at again."""
+        """Restore the place."""
         super().heal()
         self.replaced.heal()
         self.simulated.heal()
 
 
-def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noqa: PLR0911 - one for each method_for
-    """Return how this stage acts on this place (section 2)."""
+def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noqa: PLR0911 - one for each method
+    """Return how this stage acts on this place (docs/securetransport.md, section 2)."""
     match stage:
         case StageName.CHECK_PREREQUISITES if place in proxies.databases:
             return ByAnyStatement(proxies, place)

@@ -16,7 +16,7 @@ exit 1
 """
 KILLS_ITSELF = """\
 #!/bin/sh
-# Takes its whole session along, so that nobody is left to say how it ended.
+# Ends its whole session, so that no process reports how it ended.
 kill -9 0
 """
 NOISE = "?? ERR-0x7f3a: state machine desync ??"
@@ -30,12 +30,12 @@ SCRIPT_MODE = 0o755
 
 @dataclass
 class Scripts:
-    """Scripts that say something else than they should, for a while."""
+    """Scripts that are replaced for a while."""
 
     _originals: dict[Path, str] = field(default_factory=dict)
 
     def replace(self, scripts: tuple[Path, ...], text: str) -> None:
-        """Let these scripts be another."""
+        """Replace these scripts."""
         for script in scripts:
             self._originals.setdefault(script, script.read_text(encoding="utf-8"))
             replace_file(script, text, SCRIPT_MODE)
@@ -54,14 +54,14 @@ class SimulatedFaults:
     place: str
 
     def set(self, name: str, text: str = "yes") -> None:
-        """Have the place show it from now on."""
+        """Simulate this fault from now on."""
         self._change({self.place: {name: text}})
 
     def heal(self) -> None:
-        """Have it show none."""
+        """Simulate no fault."""
         self._change({})
 
-    def _change(self, planted: dict[str, dict[str, str]]) -> None:
+    def _change(self, faults: dict[str, dict[str, str]]) -> None:
         simulation = SimulationOptions.read(self.layout.simulation)
-        if simulation.faults != planted:
-            replace(simulation, faults=planted).write(self.layout.simulation)
+        if simulation.faults != faults:
+            replace(simulation, faults=faults).write(self.layout.simulation)

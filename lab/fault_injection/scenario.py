@@ -24,29 +24,29 @@ from lab.product_driver import WORKFLOW, Product
 from lab.proxy.proxies import Proxies
 
 TIMING = {"unreachable_timeout": 4}
-"""Seconds until a place that does not answer is given up: a fault lasts that long at least."""
+"""Seconds until the run stops retrying an unreachable place; a fault lasts at least as long."""
 BY = ("--by", "demo")
 
 
 @dataclass(frozen=True)
 class FaultScenario:
-    """One fault, and what an operator says where the run asks."""
+    """One fault, and the operator's answer if the run asks."""
 
     fault: Fault
     answer: Answer = "retry"
 
     async def run(self, product: Product, client: Client, proxies: Proxies) -> Run:
-        """Switch over, meet the fault, have it healed, and see how it ends."""
+        """Switch over with the fault, end it when it was noticed, and return the run."""
         operator = Operator(
             client.get_workflow_handle(WORKFLOW),
-            None if self.fault.undone_by_itself else self.answer,
+            None if self.fault.before_no_return else self.answer,
             lambda answer: self._decide(product, answer),
         )
-        rule = "roll_back" if self.fault.undone_by_itself else "ask"
+        rule = "roll_back" if self.fault.before_no_return else "ask"
         async with injected(self.fault, proxies, operator) as trigger:
             options = ("--on-fault", rule, "--reason", f"a demonstration of {self.fault}")
             run = await product.switch_over(SOURCE, TARGET, client, *options)
-        outcome = checked_outcome(run, operator, struck=trigger.struck_at is not None)
+        outcome = checked_outcome(run, operator, began=trigger.began_at is not None)
         return replace(
             run,
             outcome=outcome,
@@ -63,9 +63,9 @@ class FaultScenario:
 
 @asynccontextmanager
 async def injected(fault: Fault, proxies: Proxies, operator: Operator) -> AsyncIterator[Trigger]:
-    """Have the fault wait for its event, healed in time, and an operator at hand."""
+    """Arm the fault, and let an operator answer."""
     trigger = Trigger(fault, proxies, operator.noticed)
-    operator.set_right = trigger.heal
+    operator.repair = trigger.heal
     trigger.arm()
     tasks = [asyncio.create_task(work) for work in (trigger.follow(), operator.run())]
     try:

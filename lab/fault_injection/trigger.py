@@ -25,55 +25,55 @@ class Trigger:
 
     def __init__(self, fault: Fault, proxies: Proxies, noticed: Noticed) -> None:
         self.fault = fault
-        self.struck_at: float | None = None
+        self.began_at: float | None = None
         self.healed_at: float | None = None
         self._proxies = proxies
         self._noticed = noticed
         self._method: Method = method_for(proxies, fault.stage, fault.place)
 
     def arm(self) -> None:
-        """Be ready; what is only looked at is faulty at once, before its first connection."""
+        """Wait for the request; in stage 0 the fault begins before the first connection."""
         self._proxies.request_monitor.hook = self.hook
         if self.fault.stage is StageName.CHECK_PREREQUISITES:
-            self._strike()
+            self._begin()
 
     async def hook(self, event: RequestEvent, _: Request) -> bool:
-        """Be asked about every request; whether it may go on."""
+        """Return whether this request may proceed."""
         if event.place != self.fault.place or self.healed_at is not None:
             return True
-        if self.struck_at is not None:
+        if self.began_at is not None:
             if event.when == "before" and await self._noticed():
                 self.heal()
                 return True
         elif self._method.acts(event) and event.when == self._when:
-            self._strike()
+            self._begin()
         return not self._stops(event)
 
     async def follow(self) -> None:
-        """Heal it when the run has noticed; ends then."""
+        """End the fault when the run has noticed it."""
         while self.healed_at is None:
             await asyncio.sleep(POLL_SECONDS)
-            if self.struck_at is not None and await self._noticed():
+            if self.began_at is not None and await self._noticed():
                 self.heal()
 
     def heal(self) -> None:
-        """Let everything be as it was."""
+        """Restore the place."""
         self._method.heal()
-        if self.struck_at is not None and self.healed_at is None:
+        if self.began_at is not None and self.healed_at is None:
             self.healed_at = time.time()
 
     async def end(self) -> None:
-        """Leave nothing behind, whatever happened."""
+        """Restore the place, whatever happened."""
         self._proxies.request_monitor.hook = None
         self.heal()
 
     @property
     def _when(self) -> str:
-        """What cannot be understood is what is read once it has been done."""
+        """An unknown state is read after the action."""
         return "after" if self.fault.kind == "unknown" else "before"
 
-    def _strike(self) -> None:
-        self.struck_at = time.time()
+    def _begin(self) -> None:
+        self.began_at = time.time()
         match self.fault.kind:
             case "refused":
                 self._method.refuse()
@@ -86,7 +86,7 @@ class Trigger:
 
     def _stops(self, event: RequestEvent) -> bool:
         """Whether a request neither has its effect nor is answered."""
-        if self.struck_at is None or event.when == "after":
+        if self.began_at is None or event.when == "after":
             return False
         cut = self.fault.kind == "unreachable"
         return cut or (self._method.swallows and self._method.acts(event))

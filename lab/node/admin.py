@@ -68,11 +68,11 @@ class Admin:
         line.on("dropout", self._drop_out)
 
     async def serve(self) -> None:
-        """Answer until the process is ended, after the delay of a fresh start (F22)."""
+        """Answer until the process is ended, after the delay of a fresh start."""
         await self._runner.setup()
         await asyncio.sleep(self._context.delay)
         await self._open()
-        self._line.tell("ready")
+        self._line.send("ready")
         await asyncio.Event().wait()
 
     async def _open(self) -> None:
@@ -88,7 +88,7 @@ class Admin:
         )
 
     def _drop_out(self, _: Message) -> None:
-        """Be away for a event, since a service starts or stops (F13)."""
+        """Do not answer for a moment, since a service starts or stops."""
         seconds = self._context.simulation.admin_dropout
         if not (self._listener and seconds):
             return

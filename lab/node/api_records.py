@@ -27,7 +27,7 @@ _TRANSFER_FIELDS = (
 _EVENTS = Listing(
     "SELECT id, kind, account, path, node, created FROM event",
     ("id", "eventType", "account", "path", "nodeName", "creationTime"),
-    order="6, 1",  # the oldest first
+    sort_by="6, 1",  # the oldest first
 )
 _TRANSFERS = Listing(
     "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "

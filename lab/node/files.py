@@ -79,7 +79,7 @@ class Visit:
         }
 
     async def answer(self, question: Frame) -> Frame:
-        """Do what is asked; say why where it cannot be done."""
+        """Carry the operation out, or answer why not."""
         if not self._manager.admits and "file" not in question.head:
             return Frame({"draining": True})
         try:
@@ -94,14 +94,14 @@ class Visit:
             return Frame({"error": f"database: {fault}"})
 
     async def abandon(self) -> None:
-        """Give up what is open, since the client has left."""
+        """Discard what is open: the client has disconnected."""
         for number in list(self._open):
             with suppress(OSError, psycopg.Error):
                 await self._abort({"file": number}, b"")
 
     async def _login(self, asked: dict[str, Any], _: bytes) -> Frame:
         account = asked["account"]
-        # One statement: it looks for the account and writes the server log of the cluster.
+        # One statement: it reads the account and writes the server log of the cluster.
         known = await self._database.run(
             "INSERT INTO logging_event (node, component, level, message) "
             "SELECT %s, %s, 'INFO', 'login of ' || name FROM account WHERE name = %s "

@@ -31,7 +31,7 @@ class ForkServer:
         self._machines: dict[str, tuple[int, Channel]] = {}
 
     def run(self) -> None:
-        """Serve until the lab is gone."""
+        """Serve until the lab has ended."""
         adopt_orphans()
         self._selector.register(self._lab, selectors.EVENT_READ, None)
         while True:
@@ -60,7 +60,7 @@ class ForkServer:
         machine = Machine(Place.of(self._layout, name), theirs)
         boot, by = message.body["services"], message.body["by"]
         log = Place.of(self._layout, name).root / "var/log/machine.log"
-        # Asked to end, not killed: it still has to take its detached commands along.
+        # Asked to end, not killed: it still has to end its detached commands.
         pid = fork(lambda: machine.run(boot, by), when_parent_dies=signal.SIGTERM, log=log)
         theirs.close()
         self._machines[name] = pid, ours
@@ -74,7 +74,7 @@ class ForkServer:
             self._lab.send(message)
             if message.what == "answer":  # to a crash: its last word
                 self._forget(name)
-                self._lab.send(Message("gone", sender=name))
+                self._lab.send(Message("ended", sender=name))
         return False
 
     def _forget(self, name: str) -> None:

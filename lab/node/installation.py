@@ -61,7 +61,7 @@ def write(node: NodeLayout) -> None:
 def differences(node: NodeLayout) -> Iterator[str]:
     """Everything in which an installation is not what was installed."""
     if node.home.stat().st_uid != os.geteuid():
-        yield f"{node.name}: somebody else owns its installation"
+        yield f"{node.name}: another user owns its installation"
     expected = {"bin/taeh": secret_file()}
     expected |= {f"conf/{name}": content for name, content in configuration(node).items()}
     for name, content in expected.items():

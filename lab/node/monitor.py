@@ -9,7 +9,7 @@ from lab.node.service import Context
 
 
 def watch(context: Context) -> None:
-    """Have what died started again, every now and then (F6)."""
+    """Start what died again, at intervals."""
     context.channel.send(Message("ready", sender="monitor"))
     while True:
         time.sleep(context.simulation.monitor_interval)

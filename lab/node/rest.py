@@ -130,13 +130,13 @@ class Resources:
             return {"message": f"The operation on {name} failed.", "isSuccessful": False}
         by = f"{request.method} {request.path.partition('/api/v2.0')[2]}"
         timeout = _timeout(request, name)
-        answer = await self._line.ask("order", verb=verb, service=name, by=by, timeout=timeout)
+        answer = await self._line.ask("operation", verb=verb, service=name, by=by, timeout=timeout)
         accepted = answer["accepted"]
         outcome = "was successful" if accepted else "failed: it is in that state or disabled"
         return {"message": f"{verb} {name} {outcome}", "isSuccessful": accepted}
 
     async def _sessions(self, _: web.Request) -> web.Response:
-        """FTP, HTTP and SSH only, and not all of them each time (F12)."""
+        """FTP, HTTP and SSH only, and not all of them each time."""
         found: list[dict[str, Any]] = []
         for name in services.PROTOCOLS:
             if name not in _BLIND_TO:

@@ -20,7 +20,7 @@ from lab.node.database import Database
 from lab.node.service import Context
 
 IN_HAND = "folder_monitor"
-"""The kind of EVENT row that stands for a file in hand."""
+"""The kind of EVENT row that stands for a file that is being moved."""
 TASK = "task1"
 
 
@@ -53,13 +53,13 @@ class FolderMonitor:
         self._in_hand: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Look for files for ever."""
+        """Process files until it is cancelled."""
         while True:
             await asyncio.sleep(min(0.25, self._heartbeat / 4))
             try:
                 if self._host.schedules("FolderMonitor") and await self._holds():
-                    await self._look()
-            except psycopg.Error:  # without a database nobody knows who holds it
+                    await self._process_inbox()
+            except psycopg.Error:  # without a database the holder is unknown
                 continue
 
     @property
@@ -67,7 +67,7 @@ class FolderMonitor:
         return self._host.context.simulation.folder_monitor_heartbeat
 
     async def _holds(self) -> bool:
-        """Beat, unless another Server did within the heartbeat's time (F10)."""
+        """Write the heartbeat, unless another Server did within its interval."""
         return bool(
             await self._host.database.run(
                 "INSERT INTO fm_heartbeat (cluster, node, beat) "
@@ -82,12 +82,12 @@ class FolderMonitor:
             )
         )
 
-    async def _look(self) -> None:
+    async def _process_inbox(self) -> None:
         for file in sorted((self._storage / "inbox").iterdir()):
             name = file.name
             if name.startswith(".") or name in self._in_hand or not await self._claim(name):
                 continue
-            if not file.exists():  # another Server was done with it between our look and our claim
+            if not file.exists():  # another Server has moved it before our claim
                 await self._release(name)
                 continue
             self._host.record("pickup", name)
@@ -95,8 +95,8 @@ class FolderMonitor:
             self._in_hand[name] = asyncio.create_task(self._take(file))
 
     async def _claim(self, name: str) -> bool:
-        """Whether nobody here has the file in hand; a claim whose holder died grows old."""
-        # On a machine with too much to do a living holder may be seconds late.
+        """Whether no process here has claimed the file; the claim of a dead holder expires."""
+        # On a busy machine a running holder may be seconds late.
         timeout = 2 * self._host.context.simulation.folder_monitor_seconds + 10
         return bool(
             await self._host.database.run(

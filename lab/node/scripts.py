@@ -29,11 +29,11 @@ exit "$code"
 
 
 def names(node: NodeLayout) -> tuple[str, ...]:
-    """Every script of a node; those of a disabled server are renamed (F21)."""
+    """Every script of a node; those of a disabled server are renamed."""
     found = ["start_all", "stop_all"]
     for service in services.of(node.kind):
         suffix = ".disable" if service.name in services.DISABLED else ""
-        # Without its status script nobody could read "ftpd is disabled".
+        # Its status script stays: it prints "ftpd is disabled".
         found.append(f"status_{service.script}")
         found.extend(f"{verb}_{service.script}{suffix}" for verb in ("start", "stop"))
     return tuple(found)

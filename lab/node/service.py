@@ -34,12 +34,12 @@ class Context:
 
     @property
     def simulation(self) -> SimulationOptions:
-        """The simulation as they stand now."""
+        """The options that are in force now."""
         return SimulationOptions.read(self.layout.simulation)
 
     @property
     def faults(self) -> dict[str, str]:
-        """The faults planted on this node."""
+        """The faults that this node simulates."""
         return self.simulation.faults.get(self.node.name, {})
 
 
@@ -52,14 +52,14 @@ class Line:
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._handlers: dict[str, Callable[[Message], None]] = {}
-        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._hear)
+        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive)
 
     def on(self, what: str, handler: Callable[[Message], None]) -> None:
         """Call *handler* whenever such a message arrives."""
         self._handlers[what] = handler
 
-    def tell(self, what: str, **body: Any) -> None:  # noqa: ANN401 - JSON
-        """Say something to the machine."""
+    def send(self, what: str, **body: Any) -> None:  # noqa: ANN401 - JSON
+        """Send a message to the machine."""
         self._channel.send(Message(what, "machine", self._name, body=body))
 
     def ask(self, what: str, to: str = "machine", **body: Any) -> Awaitable[dict[str, Any]]:  # noqa: ANN401 - JSON
@@ -73,9 +73,9 @@ class Line:
         """Answer a message that carries a number."""
         self._channel.send(question.answered(**body))
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         message = self._channel.receive()
-        if message is None:  # the machine is gone and the kernel ends us, too
+        if message is None:  # the machine has ended, and the kernel ends this process
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
         elif message.what == "answer":
             if not (asked := self._asked.pop(message.number)).done():

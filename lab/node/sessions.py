@@ -55,7 +55,7 @@ class ProtocolServer(Draining):
         """Its name in the REST API."""
 
     def stream(self) -> Stream:
-        """A new stream to a Transaction Manager this node may use (F14)."""
+        """A new stream to a Transaction Manager this node may use."""
         node, cluster = self.context.node, self.context.cluster
         servers = (node,) if node.kind == "server" else cluster.servers
         return Stream(node.name, self.protocol, tuple(server.address for server in servers))
@@ -68,7 +68,7 @@ class ProtocolServer(Draining):
         return session
 
     def end_session(self, session: Session) -> None:
-        """Note that it has left, once."""
+        """Record its end, once."""
         if self.sessions.pop(session.id, None):
             self._note(session, "end")
             self._log(f"session {session.id} of {session.account} ended")
@@ -80,7 +80,7 @@ class ProtocolServer(Draining):
             self.end_session(session)
 
     def refuses(self, account: str) -> bool:
-        """Whether that fault is planted."""
+        """Whether a fault refuses this account."""
         return self.context.faults.get("refuses_account") == account
 
     def _drain_aloud(self, message: Message) -> None:

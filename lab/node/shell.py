@@ -44,12 +44,12 @@ class Context:
 
     @property
     def faults(self) -> dict[str, str]:
-        """The faults planted on this machine."""
+        """The faults that this machine simulates."""
         return SimulationOptions.read(self.layout.simulation).faults.get(self.name, {})
 
     @property
     def reachable(self) -> bool:
-        """Whether no such fault is planted."""
+        """Whether connections are accepted."""
         return "unreachable" not in self.faults
 
 
@@ -120,7 +120,7 @@ class _Shell:
         }
 
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Run one command, then hand over how it ended."""
+        """Run one command, then send how it ended."""
         if not (self._context.reachable and await self._passes("before", process)):
             process.channel.get_connection().abort()
             return

@@ -12,7 +12,7 @@ from lab.node.sessions import ProtocolServer
 
 
 class StubServer(ProtocolServer):
-    """Accepts connections and says nothing: FTP, AS2 and PeSIT."""
+    """Accepts connections and answers nothing: FTP, AS2 and PeSIT."""
 
     def __init__(self, context: Context, line: Line) -> None:
         super().__init__(context, line)
@@ -45,7 +45,7 @@ async def _listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def serve(context: Context, line: Line) -> None:
-    """Be a protocol server that nobody uses."""
+    """Run a protocol server without clients."""
     await StubServer(context, line).serve()
 
 

@@ -17,7 +17,7 @@ from lab.node.request_hook import RequestEvent
 from lab.proxy.tcp_proxy import Connections, reset
 
 DATABASE_PROXY_PORT = DATABASE_PORT + 1
-"""The port that the product is told of instead of the database's own."""
+"""The port in the product's estate file, instead of the database's own."""
 
 Admit = Callable[[RequestEvent], Awaitable[bool]]
 
@@ -81,7 +81,7 @@ class PostgresProxy:
             reset(writer)
             return
         client = _End(reader, writer)
-        with suppress(OSError, asyncio.IncompleteReadError):  # either side left
+        with suppress(OSError, asyncio.IncompleteReadError):  # either side has closed
             server = _End(*await asyncio.open_connection(self.address, DATABASE_PORT))
             ends = {writer, server.writer}
             self.connections.writers |= ends
@@ -103,13 +103,15 @@ class PostgresProxy:
             statements += _statements(message)
             if message[:1] in (_QUERY, _SYNC, _TERMINATE):
                 break
-        said = "; ".join(statements)
-        if said and not await self.passes(RequestEvent("before", self.place, "sql", said)):
+        statement = "; ".join(statements)
+        if statement and not await self.passes(
+            RequestEvent("before", self.place, "sql", statement)
+        ):
             return False
-        if said and self.refuses is not None and self.refuses in said:
+        if statement and self.refuses is not None and self.refuses in statement:
             await client.send(_refusal(f"must be owner of what {self.place} was asked for"))
             return True
-        breaks_off = said and self.breaks_off
+        breaks_off = statement and self.breaks_off
         await server.send(request)
         if message[:1] == _TERMINATE:
             return False
@@ -117,8 +119,8 @@ class PostgresProxy:
         while answer[-1][:1] != _READY:
             answer.append(await server.message())
         whole = b"".join(answer)
-        if said:
-            await self.passes(RequestEvent("after", self.place, "sql", said))
+        if statement:
+            await self.passes(RequestEvent("after", self.place, "sql", statement))
         if breaks_off:
             await client.send(whole[: len(whole) // 2])
             return False

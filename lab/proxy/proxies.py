@@ -27,34 +27,34 @@ class Proxies:
     """By machine: to its shell."""
     databases: dict[str, PostgresProxy] = field(default_factory=dict)
     probes: tuple[TcpProxy, ...] = ()
-    """To the load balancer, for logins that look where traffic goes."""
+    """To the load balancer, for the probes' logins."""
 
     @classmethod
     @asynccontextmanager
     async def open(cls, layout: Layout) -> AsyncIterator[Self]:
-        """String all of them."""
+        """Start all of them."""
         async with AsyncExitStack() as stack:
             proxies = cls(layout, RequestMonitor(layout))
             await stack.enter_async_context(proxies.request_monitor.listening())
-            for listener in await proxies._string():
+            for listener in await proxies._listen():
                 stack.callback(listener.close)
             yield proxies
 
     def heal(self) -> None:
-        """Let everything pass, as if nobody stood here."""
+        """Let everything pass."""
         for proxy in (*self.shells.values(), *self.probes):
             proxy.heal()
         for database in self.databases.values():
             database.heal()
 
-    async def _string(self) -> list[asyncio.Server]:
+    async def _listen(self) -> list[asyncio.Server]:
         layout = self.layout
         machines = [(node.name, node.address) for node in layout.nodes]
         machines.append((BALANCER, layout.load_balancer))
         self.shells = {name: TcpProxy(name, address) for name, address in machines}
         self.probes = tuple(
-            TcpProxy(BALANCER, layout.load_balancer, door, port)
-            for port, door in PROBE_PROXY_PORTS.items()
+            TcpProxy(BALANCER, layout.load_balancer, listen, port)
+            for port, listen in PROBE_PROXY_PORTS.items()
         )
         self.databases = {
             c.database_name: PostgresProxy(

@@ -27,8 +27,8 @@ class Request:
     @classmethod
     def of(cls, event: RequestEvent, root: Path) -> Request:
         """Tell which request this is, whatever the lab's directory."""
-        said = VARIABLE_TEXT.sub("#", RUN_ID.sub("*", event.text.replace(str(root), "")))
-        return cls(event.place, event.protocol, _short(said) if event.protocol == "ssh" else said)
+        text = VARIABLE_TEXT.sub("#", RUN_ID.sub("*", event.text.replace(str(root), "")))
+        return cls(event.place, event.protocol, _short(text) if event.protocol == "ssh" else text)
 
     @property
     def key(self) -> str:
@@ -40,7 +40,7 @@ class Request:
 
 
 def _short(command: str) -> str:
-    """A script's text says little to a reader: its first words and a digest stand for it."""
+    """Shorten a command: a digest stands for every long word of it."""
     try:
         words = shlex.split(command)
     except ValueError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from lab.layout import SHELL_PORT
 
 SHELL_PROXY_PORT = SHELL_PORT + 1
-"""The port that the product is told of instead of the machine's own."""
+"""The port in the product's estate file, instead of the machine's own."""
 
 CHUNK_BYTES = 1 << 16
 _ABORT = struct.pack("ii", 1, 0)
@@ -45,8 +45,8 @@ class TcpProxy:
 
     place: str
     address: str
-    door: int = SHELL_PROXY_PORT
-    leads_to: int = SHELL_PORT
+    listen_port: int = SHELL_PROXY_PORT
+    target_port: int = SHELL_PORT
     resets_after: int | None = None
     """How many more bytes pass, either way, until one connection is reset."""
     answers_at_most: int | None = None
@@ -57,7 +57,7 @@ class TcpProxy:
     async def listen(self) -> asyncio.Server:
         """Take connections."""
         return await asyncio.start_server(
-            self._connect, self.address, self.door, reuse_address=True
+            self._connect, self.address, self.listen_port, reuse_address=True
         )
 
     def cut(self) -> None:
@@ -78,7 +78,7 @@ class TcpProxy:
             reset(writer)
             return
         try:
-            theirs, to_them = await asyncio.open_connection(self.address, self.leads_to)
+            theirs, to_them = await asyncio.open_connection(self.address, self.target_port)
         except OSError:
             reset(writer)
             return
@@ -119,7 +119,7 @@ class TcpProxy:
                 if at_most is not None and at_most <= 0:
                     break
             else:
-                writer.write_eof()  # whoever hangs up is heard to
+                writer.write_eof()  # a closed connection is closed on the other side, too
                 return
         for end in ends:
             reset(end)

@@ -9,8 +9,8 @@ from pathlib import Path
 from lab import records
 
 DOWN = ("stop", "drain")
-LANDED = ("stopped", "died")
-"""How an earlier order ends, or nobody's order: never asked for, so never asked for twice."""
+COMPLETIONS = ("stopped", "died")
+"""How a pending stop or a crash is recorded: neither is an action that could be repeated."""
 
 
 @dataclass(frozen=True, order=True)
@@ -37,11 +37,11 @@ class RecordedEffect:
     by: str = ""
 
     def __str__(self) -> str:
-        return f"{self.effect}{'' if self.changed else ' (no change)'} by {self.by or 'nobody'}"
+        return f"{self.effect}{'' if self.changed else ' (no change)'} by {self.by or 'unknown'}"
 
 
 def read_effects(file: Path) -> list[RecordedEffect]:
-    """Return the record in the order things happened."""
+    """Return the record, the oldest first."""
     found = [
         RecordedEffect(
             line["at"],
@@ -60,7 +60,7 @@ def repeated(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
     found = []
     for recorded in record:
         effect = recorded.effect
-        if effect.effect in LANDED:
+        if effect.effect in COMPLETIONS:
             continue
         before = last.get((effect.place, effect.service))
         if before is not None and _again(before, recorded):
@@ -70,7 +70,7 @@ def repeated(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
 
 
 def overtaken(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
-    """Starts of what a pending graceful stop was about to end: an order turned round."""
+    """Starts of what a pending graceful stop was about to end: a start in the wrong sequence."""
     pending: set[tuple[str, str]] = set()
     found = []
     for recorded in record:
@@ -86,7 +86,7 @@ def overtaken(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
 
 
 def _again(before: Effect, recorded: RecordedEffect) -> bool:
-    """A stop after a drain is asked for again only if it found nothing left to stop."""
+    """A stop after a drain is a repetition only if there was nothing to stop."""
     now = recorded.effect
     ends_again = before.effect in DOWN and now.effect in DOWN and not recorded.changed
     return before == now or ends_again

@@ -53,7 +53,7 @@ class Sampler:
     def sample(self) -> Sample:
         """Read everything once."""
         nodes = {node.name: read_node(node) for node in self._layout.nodes}
-        doors = listening()
+        ports = listening()
         return Sample(
             at=time.time(),
             traffic=self._traffic(),
@@ -62,7 +62,7 @@ class Sampler:
             scheduling={name: sorted(seen.scheduling) for name, seen in nodes.items()},
             serving={
                 node.name: [
-                    p for p, port in PROTOCOL_PORTS.items() if (node.address, port) in doors
+                    p for p, port in PROTOCOL_PORTS.items() if (node.address, port) in ports
                 ]
                 for node in self._layout.nodes
             },

@@ -33,7 +33,7 @@ class SessionFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Who:
+class ClientIdentity:
     """One client."""
 
     client: str
@@ -55,7 +55,7 @@ class Meter:
     """Writes the record of one client."""
 
     record: Path
-    who: Who
+    client: ClientIdentity
 
     @asynccontextmanager
     async def measured(self, operation: Operation) -> AsyncIterator[None]:
@@ -74,4 +74,4 @@ class Meter:
         end = time.time()
         failure = {"ok": not message, "message": message}
         times = {"begin": begin, "end": end}
-        records.append(self.record, **times, **vars(self.who), **vars(operation), **failure)
+        records.append(self.record, **times, **vars(self.client), **vars(operation), **failure)

@@ -24,7 +24,7 @@ async def drop_files(layout: Layout, finishing: asyncio.Event) -> None:
     inbox, number = layout.cluster("cluster1").storage / "inbox", 0
     while not await _happens(finishing, DROP_SECONDS):
         number += 1
-        name, content = f"drop{number:04d}.dat", f"order {number}\n".encode() * 100
+        name, content = f"drop{number:04d}.dat", f"file {number}\n".encode() * 100
         hidden = inbox / f".{name}"
         begin = time.time()
         hidden.write_bytes(content)
@@ -62,7 +62,7 @@ async def _watch(layout: Layout, place: tuple[str, int], finishing: asyncio.Even
 
 
 async def _happens(event: asyncio.Event, within: float) -> bool:
-    """Wait for the event, but no longer than that many seconds; say whether it is set."""
+    """Wait for the event, but no longer than that many seconds; return whether it is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(within):
             await event.wait()

@@ -14,7 +14,7 @@ FINISH_TIMEOUT = 60.0
 
 
 class Traffic:
-    """The process in which all clients live."""
+    """The process of all clients."""
 
     def __init__(self, layout: Layout, clients: int = CLIENTS) -> None:
         self.layout = layout

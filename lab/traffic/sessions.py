@@ -36,7 +36,7 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
-class Doors:
+class Gateway:
     """Where clients connect, and what they know of the servers."""
 
     layout: Layout

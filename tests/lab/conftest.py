@@ -1,4 +1,4 @@
-"""Which whole lab do tests of the lab share, and which records do tests of the meter start from?"""
+"""The whole lab that tests of the lab share, and the records that tests of the checker start from."""
 
 from __future__ import annotations
 

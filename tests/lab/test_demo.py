@@ -1,4 +1,4 @@
-"""What does the demo refuse, and does the vendor's page, followed to the letter, fail in it?"""
+"""Options that the demo refuses, and the verdict on the vendor's procedure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ REPOSITORY = Path(__file__).parents[2]
         (("--fail", "stop_monitors:database1:lost"), "stop_monitors never acts on database1"),
         (("--fail", "stop_monitors:cluster1-edge1:bad"), "'bad' is no kind of fault"),
         (("--answer", "retry"), "it needs --fail"),
-        (("--fail", "redirect_traffic:loadbalancer1:lost", "--answer", "retry"), "asks nobody"),
+        (
+            ("--fail", "redirect_traffic:loadbalancer1:lost", "--answer", "retry"),
+            "rolls back by itself",
+        ),
         (("--literal", "--fail", "redirect_traffic:loadbalancer1:lost"), "--literal drives"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Does each planted fault show on the proxy, only when its stage acts, and only until it is healed?
+"""Each injected fault begins when its stage acts, and ends when it is healed.
 
 Acts are done by hand here, over the proxies that a product would use.
 """
@@ -222,7 +222,7 @@ async def test_a_fault_shows_where_and_when_it_should(
 
     assert await act() == kind
     assert bool(effects(whole_lab)) is (kind == "unknown")
-    assert trigger.struck_at is not None
+    assert trigger.began_at is not None
     noticed = True
     await trigger.follow()
 
@@ -243,7 +243,7 @@ async def test_a_trap_leaves_everything_else_alone(whole_lab: Lab, proxies: Prox
 
     assert await hand(layout, StageName.STOP_MONITORS, "cluster1-edge2")() == "done"
     assert await hand(layout, StageName.DRAIN_PROTOCOL_SERVERS, "cluster1-edge1")() == "done"
-    assert trigger.struck_at is None
+    assert trigger.began_at is None
     await trigger.end()
 
 

@@ -43,7 +43,7 @@ class Eavesdropper:
 async def tapped(
     lab: Lab, hook: Eavesdropper
 ) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
-    """A connection to cluster1's database, with someone in between."""
+    """A connection to cluster1's database through the proxy."""
     cluster = lab.layout.clusters[0]
     statements = PostgresProxy(cluster.database_name, cluster.database_address, hook.passes)
     async with await statements.listen():

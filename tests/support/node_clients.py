@@ -1,4 +1,4 @@
-"""How do tests of the simulated machines reach them?"""
+"""Clients of the simulated machines."""
 
 from __future__ import annotations
 

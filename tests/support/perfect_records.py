@@ -1,4 +1,4 @@
-"""What do the lab's records look like after a switchover in which nothing went wrong?"""
+"""The records of a switchover in which nothing went wrong."""
 
 from __future__ import annotations
 

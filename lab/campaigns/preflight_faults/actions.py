@@ -79,10 +79,10 @@ async def run(node: NodeLayout, script: str, *arguments: str) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     if process.returncode:
         raise InjectionFailed(
-            f"{node.name}: {script} failed: {said.decode(errors='replace').strip()}"
+            f"{node.name}: {script} failed: {output.decode(errors='replace').strip()}"
         )
 
 
@@ -107,7 +107,7 @@ async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
 
 
 async def ask(layout: Layout, node: NodeLayout, path: str, method: str = "GET") -> httpx.Response:
-    """Ask a node's admin API, once it is not away for a event (F13)."""
+    """Ask a node's admin API, once it is not away for a event."""
     deadline = asyncio.get_running_loop().time() + INJECTION_TIMEOUT
     while True:
         try:

@@ -48,9 +48,9 @@ async def _reload(layout: Layout) -> None:
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, UNRECORDED: "yes"},
     )
-    _, said = await process.communicate()
+    _, error = await process.communicate()
     if process.returncode:
-        raise InjectionFailed(f"the load balancer did not reload: {said.decode().strip()}")
+        raise InjectionFailed(f"the load balancer did not reload: {error.decode().strip()}")
 
 
 async def _until_served(layout: Layout, *, https: bool = True) -> None:

@@ -28,7 +28,7 @@ ROLLBACK_STEPS = {
     StageName.START_SCHEDULING: 4,
     POINT_OF_NO_RETURN: 6,
 }
-"""Before which step of the manual a run stands while it waits for a stage's approval."""
+"""The step of the manual before which a run waits for a stage's approval."""
 
 
 @dataclass(frozen=True, order=True)

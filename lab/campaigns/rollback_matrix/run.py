@@ -111,7 +111,7 @@ async def run_case(testbed: TestBed, case: Case) -> CaseResult:
     verdict = await asyncio.to_thread(_judged, layout, run)
     started = progress.rollback_at if run.rollback_point else None
     took = None if started is None else round(run.ended - started, 1)
-    return CaseResult.of(case, verdict, took, progress.operator.asked)
+    return CaseResult.of(case, verdict, took, progress.operator.questions)
 
 
 def _judged(layout: Layout, run: Run) -> Verdict:
@@ -135,7 +135,7 @@ async def _driven(testbed: TestBed, case: Case) -> tuple[Run, _Progress]:
     async with _fault_or_rejection(testbed, case, progress):
         outcome = await _outcome(handle)
     run = Run(outcome, began, time.time(), expected_outcome=case.expected_outcome)
-    outcome = checked_outcome(run, progress.operator, struck=progress.fault_began)
+    outcome = checked_outcome(run, progress.operator, began=progress.fault_began)
     expected = case.rollback_point
     point = rollback_point(outcome, expected.step, begun=expected.begun)
     return replace(run, outcome=outcome, rollback_point=point), progress
@@ -161,7 +161,7 @@ async def _fault_or_rejection(
     progress.fault_began = False
     async with injected(case.fault, testbed.proxies, progress.operator) as trigger:
         yield
-    progress.fault_began = trigger.struck_at is not None
+    progress.fault_began = trigger.began_at is not None
     progress.rollback_at = progress.rollback_at or trigger.healed_at
 
 

@@ -114,8 +114,8 @@ def test_a_start_while_a_stop_is_pending_overtakes_it() -> None:
     assert overtaken(record) == [record[1]]
 
 
-async def test_nothing_is_held_where_nobody_listens(tmp_path: Path) -> None:
-    """A lab without a nemesis does not notice its gate."""
+async def test_without_a_listener_nothing_is_held(tmp_path: Path) -> None:
+    """A lab without a campaign is not slowed down."""
     event = RequestEvent("before", "cluster1-edge1", "ssh", "true")
     assert await passes(Layout(tmp_path, "127.99.1"), event)
 
@@ -179,7 +179,7 @@ async def test_a_wire_is_cut_healed_and_reset_at_a_byte() -> None:
 
 
 async def test_who_hangs_up_is_heard_over_a_wire() -> None:
-    """A machine that breaks a connection off leaves nobody waiting."""
+    """A machine that breaks a connection off does not leave the client waiting."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()

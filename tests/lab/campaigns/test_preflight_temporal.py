@@ -98,7 +98,7 @@ OBSERVED: dict[str, Observation] = {
 async def test_a_fault_can_be_observed_until_it_is_reverted(
     layout: Layout, fault: InjectedFault
 ) -> None:
-    """Others see it when it is planted, and no longer when it is taken out."""
+    """Other clients observe it while it is injected, and no longer when it is reverted."""
     server = await temporal.temporal(layout)
     observe, registry = OBSERVED[fault.name], FaultRegistry(layout)
     before = layout.estate_file.read_bytes()

@@ -118,7 +118,7 @@ def operator(shown: Shown, answer: Answer | None, *, taken: bool = True) -> Oper
 
     async def decide(_: Answer) -> None:
         if not taken:
-            raise DecisionRefused("retry was not taken")
+            raise DecisionRefused("retry was refused")
 
     return Operator(cast(Handle, shown), answer, decide)
 
@@ -131,35 +131,35 @@ async def test_an_operator_answers_once() -> None:
     one = operator(Shown("running", WAITS, "running", "ended"), "retry")
     await one.run()
 
-    assert (one.asked, one.gave_up) == (["the script said no"], "")
+    assert (one.questions, one.gave_up) == (["the script said no"], "")
 
 
 @pytest.mark.parametrize(
     ("states", "answer", "taken", "words"),
     [
-        ((WAITS,), None, True, "a decision that was not due: the script said no"),
-        ((WAITS, "running", WAITS), "retry", True, "a decision that was not due"),
-        ((WAITS,), "retry", False, "retry was not taken"),
+        ((WAITS,), None, True, "an unexpected decision: the script said no"),
+        ((WAITS, "running", WAITS), "retry", True, "an unexpected decision"),
+        ((WAITS,), "retry", False, "retry was refused"),
     ],
 )
 async def test_an_operator_who_cannot_help_gives_the_run_up(
     states: tuple[str, ...], answer: Answer | None, *, taken: bool, words: str
 ) -> None:
-    """Asked without need, asked again, or not heard: that is what the case comes to."""
+    """Asked without need, questions again, or not heard: that is what the case comes to."""
     shown = Shown(*states)
     one = operator(shown, answer, taken=taken)
     await one.run()
 
     assert words in one.gave_up
     assert shown.terminated
-    assert checked_outcome(Run("rolled_back", 0, 1), one, struck=True) == one.gave_up
+    assert checked_outcome(Run("rolled_back", 0, 1), one, began=True) == one.gave_up
 
 
 def test_a_fault_that_never_struck_proves_nothing() -> None:
     """However well the run ended."""
     one = operator(Shown("ended"), None)
 
-    assert checked_outcome(Run("completed", 0, 1), one, struck=False) != "completed"
+    assert checked_outcome(Run("completed", 0, 1), one, began=False) != "completed"
 
 
 @pytest.mark.parametrize(

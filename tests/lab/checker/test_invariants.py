@@ -1,4 +1,4 @@
-"""Is every invariant of ``design.md``, section 4, found broken where it was broken?"""
+"""Every invariant is reported where it is violated."""
 
 from __future__ import annotations
 

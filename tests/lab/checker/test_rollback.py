@@ -1,4 +1,4 @@
-"""Can the meter fail on the way back? Records of runs that turned back, with one thing wrong."""
+"""Records of rollbacks with one thing wrong, and the problem that the checker must report."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ START = "cluster1-server1 ssh start"
 
 
 def by(record: list[RecordedEffect], words: str, who: str) -> list[RecordedEffect]:
-    """The same record, with that effect by someone's order."""
+    """The same record, with that effect by another actor."""
     place = find(record, words)
     return [*record[:place], replace(record[place], by=who), *record[place + 1 :]]
 
@@ -153,7 +153,7 @@ WRONG: dict[str, tuple[int, Change, str]] = {
         lambda r: moved(r, "cluster1-server1 monitor start", r[find(r, BACK)].at - 0.5),
         "misordered",
     ),
-    "a Monitor that a start revived and nobody stopped": (
+    "a Monitor that a start script revived and that was not stopped": (
         6,
         lambda r: by(
             moved(r, "cluster1-server1 monitor start", r[find(r, START)].at + 0.1),
@@ -195,7 +195,7 @@ def test_an_estate_that_differs_from_its_baseline_is_a_problem(roles: Roles) -> 
 
 
 def test_another_outcome_than_expected_is_a_problem(roles: Roles) -> None:
-    """A fault that nobody noticed proves nothing."""
+    """A fault that the run did not notice proves nothing."""
     other = replace(flawless.RUN, expected_outcome="rolled_back")
 
     assert judge(roles, other, flawless.evidence(roles)).problems() == [
@@ -203,7 +203,7 @@ def test_another_outcome_than_expected_is_a_problem(roles: Roles) -> None:
     ]
 
 
-def test_a_revived_monitor_that_was_stopped_again_is_nobodys_order(roles: Roles) -> None:
+def test_a_revived_monitor_that_was_stopped_again_is_no_effect(roles: Roles) -> None:
     """Every start revives it (F7): the product may only set that right."""
     seen = evidence(roles, 6)
     started = seen.effects[find(seen.effects, START)].at

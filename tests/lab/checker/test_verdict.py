@@ -1,4 +1,4 @@
-"""Can the meter fail? Records in which one thing went wrong, and the number that has to show it."""
+"""Records with one thing wrong, and the number that must report it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
     ),
     "a file missing on the source": (stored("cluster1", FILE, None), "files: 1 missing"),
     "a file missing on the target": (stored("cluster2", FILE, None), "files: 1 missing"),
-    "a drop that nobody took": (
+    "a drop that was not picked up": (
         stored("cluster2", "done/drop0001.dat", None),
         "files: 1 missing",
     ),
@@ -90,11 +90,11 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
     "a file picked up twice": (work(("pickup", "drop0001.dat")), "files: 1 duplicated"),
     "a slot run twice": (work(("schedule", "t@1")), "files: 1 duplicated"),
     "an event worked off twice": (work(("event", "id1")), "events: 1 duplicated"),
-    "an event nobody worked off": (
+    "an event that was not processed": (
         lambda evidence: replace(evidence, work=Counter()),
         "events: 1 missing",
     ),
-    "an upload nobody tracked": (
+    "an upload that was not tracked": (
         lambda evidence: replace(evidence, uploads={}),
         "events: 1 missing",
     ),
@@ -126,7 +126,7 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
         effects(lambda r: added(r, "cluster1-edge1 as2 stop", 20, changed=False)),
         "effects: 1 unexpected",
     ),
-    "an effect nobody asked for": (
+    "an unexpected effect": (
         effects(lambda r: added(r, "cluster1-edge1 ssh died", 20)),
         "effects: 1 unexpected",
     ),
@@ -159,7 +159,7 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_what_went_wrong_is_a_problem(roles: Roles, name: str) -> None:
-    """Each planted fault shows up under its own number."""
+    """Each fault is reported by its own number."""
     spoil, problem = PLANTED[name]
 
     problems = flawless.verdict(roles, spoil(flawless.evidence(roles))).problems()
@@ -179,7 +179,7 @@ EMPTY: dict[str, tuple[Wrong, str]] = {
     "no effect": (lambda e: replace(e, effects=[]), "effects: recorded is zero"),
     "no sample": (lambda e: replace(e, samples=[]), "invariants: samples is zero"),
     "no session": (lambda e: replace(e, sessions=[]), "no client was seen to move"),
-    "nobody on the target": (
+    "no session on the target": (
         lambda e: replace(e, sessions=[v for v in e.sessions if "cluster1" in v.node]),
         "no client was seen to move",
     ),
@@ -197,7 +197,7 @@ def test_what_was_not_measured_is_a_problem(roles: Roles, name: str) -> None:
 
 
 def test_work_done_twice_is_named(roles: Roles) -> None:
-    """Whoever has to find the cause is told what it was done to."""
+    """The details name what was done twice."""
     twice = work(("pickup", "drop0001.dat"))(flawless.evidence(roles))
 
     assert flawless.verdict(roles, twice).details["duplicated"] == ["pickup drop0001.dat"]
@@ -230,7 +230,7 @@ def gap(roles: Roles, *more: ClientOperation) -> float | None:
 
 
 def test_the_gap_begins_with_the_source_s_last_session(roles: Roles) -> None:
-    """Where nobody suffered, it is the time in which nobody arrived."""
+    """Without a failed or delayed connection it is the time between two sessions."""
     assert gap(roles) == pytest.approx(1.2)
 
 

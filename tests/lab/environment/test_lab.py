@@ -1,4 +1,4 @@
-"""Does a lab come up whole, return to its baseline, and leave nothing behind?"""
+"""A lab starts, returns to its baseline, and stops without a trace."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def run(*words: object) -> None:
 
 
 async def test_a_lab_comes_up_in_its_baseline(whole_lab: Lab) -> None:
-    """Everything runs that should, nothing else, and nobody has done anything yet."""
+    """Exactly the baseline runs, and nothing is recorded yet."""
     assert await whole_lab.at_baseline() == []
     assert await differences(whole_lab.layout) == []
 

@@ -1,4 +1,4 @@
-"""Are the two storages kept in sync both ways, late, and without inventing anything?"""
+"""The storages are synced both ways, with a delay."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_file_gone_before_its_time_never_travels(tmp_path: Path) -> None:
 
 
 def test_a_change_on_both_sides_keeps_the_later_one(pair: Pair) -> None:
-    """Nobody is overwritten by what is older."""
+    """A newer file is not overwritten by an older one."""
     put(pair.roots[0] / "inbox/order", b"old")
     pair.sync()
     (pair.roots[0] / "inbox/order").unlink()

@@ -1,4 +1,4 @@
-"""Do the nodes of both clusters show everything in which two clusters must be alike (section 9)?"""
+"""Nodes show everything in which two clusters must be alike (docs/securetransport.md, section 9)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def options(lab: Lab, name: str) -> dict[str, list[str]]:
     return {o["name"]: o["values"] for o in listed if not o["isLocal"] and not o["encrypted"]}
 
 
-def of_nobody(lab: Lab, name: str, values: dict[str, list[str]]) -> dict[str, list[str]]:
+def without_own_names(lab: Lab, name: str, values: dict[str, list[str]]) -> dict[str, list[str]]:
     """The same options without the node's own name and address."""
     return {
         option: [each.replace(name, "HOST").replace(lab.address(name), "ADDRESS") for each in value]
@@ -67,7 +67,7 @@ async def test_options_are_alike_but_for_the_nodes_own_names(lab: Lab) -> None:
     assert len(one) > 150
     assert one["Server.MaintenanceMode.enabled"] == ["false"]
     assert one != two
-    assert of_nobody(lab, SERVERS[0], one) == of_nobody(lab, SERVERS[1], two)
+    assert without_own_names(lab, SERVERS[0], one) == without_own_names(lab, SERVERS[1], two)
 
 
 async def test_the_oldest_event_comes_first(lab: Lab) -> None:
@@ -126,7 +126,7 @@ async def test_who_is_refused_ends_the_connections_of_others(lab: Lab) -> None:
 
 
 async def test_an_admin_api_can_be_silent(lab: Lab) -> None:
-    """Nobody is answered, and the status scripts still are."""
+    """It answers no request, and the status scripts still answer."""
     lab.turn(faults={EDGE: {"admin_silent": "yes"}})
     async with lab.admin(EDGE) as client:
         with pytest.raises(httpx.TransportError):

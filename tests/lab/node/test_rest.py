@@ -1,4 +1,4 @@
-"""Does the admin REST API answer as section 8 of securetransport.md says?"""
+"""The admin REST API answers as docs/securetransport.md, section 8, describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do a node's scripts, services and Monitor behave as the vendor's do?"""
+"""Scripts, services and the Monitor of a node behave as the vendor's do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does traffic notice what goes wrong, and go wrong only where something did?"""
+"""Traffic records failures, and fails only where something else failed."""
 
 from __future__ import annotations
 
