@@ -1,4 +1,4 @@
-"""The whole lab that tests of the lab share, and the records that tests of the checker start from."""
+"""The shared lab for tests of the lab, and the records for tests of the checker."""
 
 from __future__ import annotations
 

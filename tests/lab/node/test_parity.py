@@ -1,4 +1,4 @@
-"""Nodes show everything in which two clusters must be alike (docs/securetransport.md, section 9)."""
+"""Nodes show everything in which clusters must be alike (docs/securetransport.md, section 9)."""
 
 from __future__ import annotations
 
