@@ -16,7 +16,7 @@ from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.scheduling import RestScheduling
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.storage.activities import SshStorages
 from activities.temporal import TemporalReader
 from activities.transport.secrets import Secrets
@@ -31,7 +31,7 @@ async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]
     """Build the hands around one shell, whose connections are closed at the end."""
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
-    admin = Admin(shell, secrets)
+    admin = AdminClient(shell, secrets)
     try:
         yield Hands(
             planning=EstateFiles(settings.estates, settings.records, secrets),

@@ -11,9 +11,9 @@ from activities.load_balancer.client_login import Door, Logins
 from activities.load_balancer.driver import Balancer, Rights, drivers
 from activities.load_balancer.haproxy_config import Configured
 from activities.load_balancer.probe import LoginLocation, Probes
-from activities.runtime.heartbeat import pulse
-from activities.runtime.partial_reading import GIVE_UP_AFTER, tolerant
-from activities.securetransport.admin_client import Admin
+from activities.runtime.heartbeat import heartbeating
+from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
@@ -23,6 +23,7 @@ from workflows.model.findings import Finding
 from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
 from workflows.model.results import Report, seen
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
+from workflows.preflight import access
 
 PROVEN_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
@@ -32,7 +33,7 @@ AGAIN_AFTER = timedelta(seconds=0.5)
 class LoadBalancers(LoadBalancerPort):
     """Load balancers, each by its driver."""
 
-    def __init__(self, shell: Shell, admin: Admin, secrets: Secrets) -> None:
+    def __init__(self, shell: Shell, admin: AdminClient, secrets: Secrets) -> None:
         self._shell = shell
         self._drivers = drivers(shell)
         self._probes = Probes(admin, secrets)
@@ -42,13 +43,13 @@ class LoadBalancers(LoadBalancerPort):
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         balancer, host = given.load_balancer, given.action.host
-        driver, silence = self._driver(balancer), "load_balancer_unreachable"
-        async with pulse():
+        driver, silence = self._driver(balancer), access.load_balancer_unreachable
+        async with heartbeating():
             (resolved, rights, configured), landed = await asyncio.gather(
                 asyncio.gather(
-                    tolerant(lambda: driver.addresses(balancer, host), host, silence),
-                    tolerant(lambda: driver.rights(balancer, host), host, silence),
-                    tolerant(lambda: driver.configured(balancer, host), host, silence),
+                    reading_or_finding(lambda: driver.addresses(balancer, host), host, silence),
+                    reading_or_finding(lambda: driver.rights(balancer, host), host, silence),
+                    reading_or_finding(lambda: driver.configured(balancer, host), host, silence),
                 ),
                 asyncio.gather(*(self._observe_landing(given, probe) for probe in balancer.probes)),
             )
@@ -70,9 +71,9 @@ class LoadBalancers(LoadBalancerPort):
     async def try_login(self, given: LoginInput) -> LoginReading:
         """Log in, list, leave; why that failed is in the reading, never an error."""
         node, protocol = given.node, given.action.protocol
-        async with pulse():
-            doors = await tolerant(
-                lambda: self._doors(node, given.probe), node.name, "node_unreachable_ssh"
+        async with heartbeating():
+            doors = await reading_or_finding(
+                lambda: self._doors(node, given.probe), node.name, access.node_unreachable_ssh
             )
             if isinstance(doors, Finding):
                 return LoginReading(place=node.name, protocol=protocol, findings=(doors,))
@@ -82,7 +83,7 @@ class LoadBalancers(LoadBalancerPort):
     @activity.defn
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Leave the host pointing at the cluster."""
-        async with pulse():
+        async with heartbeating():
             return await self._driver(given.load_balancer).redirect(given)
 
     @activity.defn
@@ -92,7 +93,7 @@ class LoadBalancers(LoadBalancerPort):
         probe = _probe(given.load_balancer, action.protocol)
         cluster_of = {node.name: c.name for c in given.clusters for node in c.nodes}
         deadline = datetime.now(UTC) + PROVEN_WITHIN
-        async with pulse():
+        async with heartbeating():
             while True:
                 landing = await self._probes.landing(probe, given.clusters)
                 node = landing.node
@@ -112,7 +113,7 @@ class LoadBalancers(LoadBalancerPort):
                 raise OutcomeUnknown(_nowhere(probe.protocol, landing))
             return landing.node
 
-        return await tolerant(look, given.action.host, "probe_unreachable")
+        return await reading_or_finding(look, given.action.host, access.probe_unreachable)
 
     async def _doors(self, node: Node, probe: Probe) -> list[Door]:
         return [
@@ -124,7 +125,7 @@ class LoadBalancers(LoadBalancerPort):
         """Say why no door lets us in; None where one does."""
         failures = []
         try:
-            async with asyncio.timeout(GIVE_UP_AFTER):
+            async with asyncio.timeout(READING_TIMEOUT):
                 for door in doors:
                     try:
                         await self._logins.list_root(door)
@@ -133,7 +134,7 @@ class LoadBalancers(LoadBalancerPort):
                     else:
                         return None
         except TimeoutError:
-            failures.append(f"no answer within {GIVE_UP_AFTER:.0f} s")
+            failures.append(f"no answer within {READING_TIMEOUT:.0f} s")
         return "; ".join(failures)
 
     def _driver(self, balancer: LoadBalancer) -> Balancer:

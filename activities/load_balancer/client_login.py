@@ -14,7 +14,7 @@ import httpx
 
 from activities.securetransport.admin_client import bracketed, translated
 from activities.transport.secrets import Secrets
-from activities.transport.ssh import CONNECT_WITHIN
+from activities.transport.ssh import CONNECT_TIMEOUT
 from activities.transport.tls import trust
 from workflows.errors import AccessRefused, CommandFailed, Unreachable
 from workflows.model.estate import Probe, Protocol
@@ -84,8 +84,8 @@ class Logins:
                 preferred_auth="password,keyboard-interactive",
                 known_hosts=([host_key], [], []),
                 config=None,
-                connect_timeout=CONNECT_WITHIN,
-                login_timeout=CONNECT_WITHIN,
+                connect_timeout=CONNECT_TIMEOUT,
+                login_timeout=CONNECT_TIMEOUT,
             )
         async with connection:
             with _ssh_translated(door.place):
@@ -100,7 +100,7 @@ class Logins:
         async with httpx.AsyncClient(
             auth=(probe.user, self._secrets.read(probe.password)),
             transport=httpx.AsyncHTTPTransport(verify=trusted.context, uds=way, trust_env=False),
-            timeout=CONNECT_WITHIN,
+            timeout=CONNECT_TIMEOUT,
             trust_env=False,
         ) as client:
             url = f"https://{bracketed(probe.address)}:{probe.port}/"

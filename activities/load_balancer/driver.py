@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from activities.ledger.ledger import Ledger, Task, succeeded
+from activities.ledger.ledger import Ledger, LedgerCommand, succeeded
 from activities.load_balancer import haproxy_config as haproxy
 from activities.load_balancer import hosts_file
 from activities.load_balancer.haproxy_config import Configured
@@ -159,14 +159,14 @@ class HostsFiles:
         """
         action = given.action
         host = host_named(given.load_balancer, action.host)
-        task = Task(given.operation.id, "traffic", Command(()), RELOADED_WITHIN)
-        if (await self._ledger.look(host, task)).claim is None:
+        task = LedgerCommand(given.operation.id, "traffic", Command(()), RELOADED_WITHIN)
+        if (await self._ledger.read(host, task)).claim is None:
             command = await self._rewrite(given, host)
             with effect(given, str(action)):
                 await self._ledger.claim(
-                    host, Task(task.operation, task.service, command, task.within)
+                    host, LedgerCommand(task.operation, task.service, command, task.timeout)
                 )
-        record = succeeded(await self._ledger.ended(host, task), host.name)
+        record = succeeded(await self._ledger.wait_ended(host, task), host.name)
         if record.output.startswith("already"):
             return unchanged(action, f"{host.name} pointed at {action.to} already", record.at)
         return changed(action, f"{host.name} points at {action.to}", record.at)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from activities.load_balancer.client_login import Door, Logins
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_responses import Session
 from activities.transport.secrets import Secrets
 from workflows.errors import SwitchoverError
@@ -37,7 +37,7 @@ class LoginLocation:
 class Probes:
     """Logs in, holds the session open, and looks for it on every node that could have it."""
 
-    def __init__(self, admin: Admin, secrets: Secrets) -> None:
+    def __init__(self, admin: AdminClient, secrets: Secrets) -> None:
         self._admin = admin
         self._logins = Logins(secrets)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.nodes.desired_state import GLANCE
+from activities.nodes.desired_state import POLL_INTERVAL
 from activities.replication.background_check import Comparisons
 from activities.replication.conflicts import Conflicts
 from activities.replication.driver import Link, link, opposites
 from activities.replication.observe import ReplicationObserver
-from activities.runtime.heartbeat import pause, pulse
+from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
@@ -49,7 +49,7 @@ class ReplicationLinks(ReplicationPort):
         self, given: ReplicationInput[ObserveReplication]
     ) -> ReplicationReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
-        async with pulse():
+        async with heartbeating():
             return await ReplicationObserver(link(self._secrets, given), given).read()
 
     @activity.defn
@@ -97,7 +97,7 @@ class ReplicationLinks(ReplicationPort):
                     f"{given.publisher.name}, expected 0; find out what holds it, "
                     "then decide `retry`"
                 )
-            await pause(GLANCE)
+            await sleep(POLL_INTERVAL)
 
     async def _compare(
         self, given: ReplicationInput[ResumeReplication], here: Link, slot: str, fence: SendDeadline
@@ -134,7 +134,7 @@ async def _see(here: Link, name: str, change: Change) -> None:
         seen = await here.subscription()
         if seen.enabled is seen.running is change.enables:
             return
-        await pause(GLANCE)
+        await sleep(POLL_INTERVAL)
     wanted = "enabled and running" if change.enables else "disabled and its worker gone"
     raise OutcomeUnknown(
         f"{name}: enabled: {seen.enabled}, its worker running: {seen.running}, expected {wanted}; "

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from activities.replication.driver import Link
 from activities.replication.row_changes import Row, Values
-from activities.runtime.heartbeat import pause
+from activities.runtime.heartbeat import sleep
 from workflows.errors import NotReady, NotYet
 
 LOOKED_UP = 1_000
@@ -90,7 +90,7 @@ class Conflicts:
             except NotYet:
                 if clock() > deadline:
                     raise
-                await pause(BRIEFLY)
+                await sleep(BRIEFLY)
         return await self._compare_values(other, subscription.slot, overlap)
 
     async def _compare_rows(self, other: Link, slot: str, overlap: Overlap) -> None:
@@ -122,7 +122,7 @@ class Conflicts:
                     f"{self.here.name}: {other.name} goes on already and is still {behind} bytes "
                     "behind, expected 0; if it stays so, look at its subscriber's log"
                 )
-            await pause(BRIEFLY)
+            await sleep(BRIEFLY)
 
     async def _left(self, other: Link) -> dict[Row, Values | None]:
         """Return what each row was left as by its own side."""

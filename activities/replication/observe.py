@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from activities.replication.driver import Link
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.partial_reading import reading_or_finding
 from workflows.model.actions import ObserveReplication
 from workflows.model.estate import Database
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Instance, ReplicationReading
 from workflows.ports.replication import ReplicationInput
+from workflows.preflight import access
 
-UNREACHABLE = "database_unreachable"
+UNREACHABLE = access.database_unreachable
 
 T = TypeVar("T")
 
@@ -30,15 +31,15 @@ class ReplicationObserver:
         """Return everything that could be read, and why the rest could not."""
         here, name = self.here, self.given.link.name
         at_subscriber = asyncio.gather(
-            tolerant(here.found, name, UNREACHABLE),
-            tolerant(here.keeps_commit_times, name, UNREACHABLE),
-            tolerant(self._strangers, name, UNREACHABLE),
+            reading_or_finding(here.found, name, UNREACHABLE),
+            reading_or_finding(here.keeps_commit_times, name, UNREACHABLE),
+            reading_or_finding(self._strangers, name, UNREACHABLE),
         )
         at_publisher = asyncio.gather(
-            tolerant(here.tables, name, UNREACHABLE),
-            tolerant(self._lag, name, UNREACHABLE),
-            tolerant(self._instance, name, UNREACHABLE),
-            tolerant(lambda: _comparable(here, self.given.publisher), name, UNREACHABLE),
+            reading_or_finding(here.tables, name, UNREACHABLE),
+            reading_or_finding(self._lag, name, UNREACHABLE),
+            reading_or_finding(self._instance, name, UNREACHABLE),
+            reading_or_finding(lambda: _comparable(here, self.given.publisher), name, UNREACHABLE),
         )
         subscription, timestamps, strangers = await at_subscriber
         tables, lag, instance, compared = await at_publisher

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.campaigns.markdown import table, update
-from lab.campaigns.preflight_faults.unit_tests import proven_by_unit_test
+from lab.campaigns.preflight_faults.unit_tests import UNIT_TESTS
 from lab.campaigns.rollback_matrix.cases import WAYS
 from workflows.model.stages import StageName
 
@@ -87,8 +87,7 @@ def readiness(result: Result) -> Iterator[str]:
     yield ""
     yield "Every other check is proven by a unit test, with a reading that it must refuse:"
     yield ""
-    tests = proven_by_unit_test()
-    rows = [(f"`{name}`", f"`{file}`: `{test}`") for name, (file, test) in tests.items()]
+    rows = [(f"`{name}`", f"`{file}`: `{test}`") for name, (file, test) in UNIT_TESTS.items()]
     yield from table(("check", "unit test"), rows)
 
 

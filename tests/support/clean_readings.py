@@ -26,7 +26,7 @@ from workflows.model.observations import (
 from workflows.model.results import SCHEDULING, Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.preflight.evaluate import objections
+from workflows.preflight.evaluate import evaluate
 
 PLAN: Plan = plan_switchover(estates.estate(), estates.request())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,7 +72,7 @@ def clean() -> dict[str, Reading]:
         lands_on={Protocol.SSH: "cluster1-edge1", Protocol.HTTP: "cluster1-edge2"},
         balancer=BalancerFacts(reload_runnable=True, hosts_file_writable=True),
     )
-    readings["configuration"] = ParityReading(place="cluster2", compared={"options": 150})
+    readings["configuration"] = ParityReading(place="cluster2")
     readings["storage"] = StorageReading(
         place="cluster2", sampled=200, delays={"cluster1": timedelta(seconds=1)}
     )
@@ -113,7 +113,7 @@ def judged(
     readings: dict[str, Reading], *begun: StageName, plan: Plan = PLAN
 ) -> tuple[Finding, ...]:
     """Judge these readings now."""
-    return objections(plan, tuple(readings.values()), NOW, frozenset(begun))
+    return evaluate(plan, tuple(readings.values()), NOW, frozenset(begun))
 
 
 def changed(subject: str, **changes: Any) -> dict[str, Reading]:  # noqa: ANN401 - any field

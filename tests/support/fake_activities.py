@@ -187,7 +187,7 @@ class FakeHands(
     ) -> rd.ParityReading:
         """See no difference."""
         await self._meet(given)
-        reading = rd.ParityReading(place=given.target.name, compared={"options": 100})
+        reading = rd.ParityReading(place=given.target.name)
         return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn

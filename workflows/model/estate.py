@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from workflows.model.base import SecretReference, Value, Words
-from workflows.model.checks import CheckName
 from workflows.model.findings import Severity
 from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
 from workflows.model.stages import StageName
@@ -320,7 +319,7 @@ class Estate(Value):
     limits: Limits = Limits()
     taeh: Literal["everywhere", "by_kind"] = "everywhere"
     """Whether all nodes share one ``taeh`` file, or Servers one and Edges one (section 9)."""
-    checks: dict[CheckName, Adjusted] = {}
+    checks: dict[str, Adjusted] = {}
     """Checks that block elsewhere and only warn here, or the other way round."""
 
     @model_validator(mode="before")

@@ -105,8 +105,6 @@ class ParityReading(_Reading):
     """The configuration of both clusters, side by side; *place* is the target."""
 
     kind: Literal["parity"] = "parity"
-    compared: dict[str, int] = {}
-    """How many items of each list were held against each other."""
     differences: tuple[Difference, ...] = ()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from activities.load_balancer import activities as traffic
 from activities.load_balancer.activities import LoadBalancers
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
@@ -33,8 +33,8 @@ def edge(node_maker: NodeMaker, front: Front) -> Node:
 @pytest.fixture
 def hands(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> LoadBalancers:
     """The hands, with little patience."""
-    monkeypatch.setattr(traffic, "GIVE_UP_AFTER", 2.0)
-    return LoadBalancers(shell, Admin(shell, SECRETS), SECRETS)
+    monkeypatch.setattr(traffic, "READING_TIMEOUT", 2.0)
+    return LoadBalancers(shell, AdminClient(shell, SECRETS), SECRETS)
 
 
 def input_for(

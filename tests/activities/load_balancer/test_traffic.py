@@ -13,12 +13,12 @@ from typing import Any
 import asyncssh
 import pytest
 
-from activities.ledger.ledger import Ledger, Task
+from activities.ledger.ledger import Ledger, LedgerCommand
 from activities.load_balancer import activities as traffic
 from activities.load_balancer import probe as probes
 from activities.load_balancer.activities import LoadBalancers
 from activities.preview import CommandPreviews
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.support import estates
@@ -117,7 +117,7 @@ def hands(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> LoadBalancers:
     """The hands, with little patience."""
     monkeypatch.setattr(probes, "LOOK_FOR", traffic.AGAIN_AFTER)
     monkeypatch.setattr(traffic, "PROVEN_WITHIN", traffic.AGAIN_AFTER)
-    return LoadBalancers(shell, Admin(shell, SECRETS), SECRETS)
+    return LoadBalancers(shell, AdminClient(shell, SECRETS), SECRETS)
 
 
 def text(file: Path) -> str:
@@ -192,7 +192,7 @@ async def test_a_redirect_that_others_overtook_changes_nothing(
     (host,) = dispatcher.balancer.hosts
     begun = tmp_path / "begun"
     words = ("sh", "-c", f": >{begun}; sleep 1; echo 10.3.0.1 other >>{hosts}")
-    slow = Task("other", "traffic", Command(words), timedelta(seconds=30))
+    slow = LedgerCommand("other", "traffic", Command(words), timedelta(seconds=30))
     await Ledger(shell).claim(host, slow)
     for number, action in enumerate((TO_ONE, TO_TWO)):
         with pytest.raises(CommandFailed, match="was changed meanwhile"):
@@ -349,7 +349,7 @@ async def test_a_review_spells_out_what_a_redirect_does(
     block = text(hosts).partition("# BEGIN switchover\n")[2].partition("# END switchover")[0]
     assert lines == [f"{hosts}: {line}" for line in block.splitlines()]
     [host] = dispatcher.balancer.hosts
-    [words] = await asyncio.to_thread(lambda: [*Path(host.ledger).glob("*/words")])
+    [words] = await asyncio.to_thread(lambda: [*Path(host.ledger).glob("*/argv")])
     assert text(words).endswith(f" {' '.join(shlex.split(reload))}\n")
 
     front.goes_to = "two"

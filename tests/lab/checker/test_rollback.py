@@ -249,7 +249,7 @@ def test_nothing_has_to_straddle_a_redirect_that_never_was(roles: Roles) -> None
 
     assert verdict(roles, RollbackPoint(3), before).problems() == []
     assert verdict(roles, RollbackPoint(3), after).problems() == [
-        "traffic: no client was seen to move from the source to the target"
+        "traffic: no client moved from the source to the target"
     ]
 
 

@@ -148,11 +148,11 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
     ),
     "an unfinished file left behind": (
         lambda evidence: replace(evidence, orphans=1),
-        "1 unfinished files are left",
+        "1 unfinished files remain",
     ),
     "a transfer left in progress": (
         lambda evidence: replace(evidence, in_progress=1),
-        "1 transfers are In Progress for ever",
+        "1 transfers stay In Progress",
     ),
 }
 
@@ -178,10 +178,10 @@ EMPTY: dict[str, tuple[Wrong, str]] = {
     "no event": (lambda e: replace(e, operations=e.operations[:1]), "events: expected is zero"),
     "no effect": (lambda e: replace(e, effects=[]), "effects: recorded is zero"),
     "no sample": (lambda e: replace(e, samples=[]), "invariants: samples is zero"),
-    "no session": (lambda e: replace(e, sessions=[]), "no client was seen to move"),
+    "no session": (lambda e: replace(e, sessions=[]), "no client moved"),
     "no session on the target": (
         lambda e: replace(e, sessions=[v for v in e.sessions if "cluster1" in v.node]),
-        "no client was seen to move",
+        "no client moved",
     ),
 }
 
