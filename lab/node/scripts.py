@@ -20,7 +20,7 @@ reply=reply.$$
 [ -p "$reply" ] || mkfifo -m 600 "$reply" || exit 1
 exec 3<>"$reply"
 IFS='{separator}'
-printf '%s\\n' "$$${{IFS}}{name}${{IFS}}$*" >control
+printf '%s\\n' "$$${{IFS}}{name}${{IFS}}$*" >supervisor
 IFS=' '
 read -r code stream text <&3
 printf '%b\\n' "$text" >&"$stream"
@@ -55,5 +55,5 @@ def write(node: NodeLayout) -> None:
 
 
 def run_directory(node: NodeLayout) -> Path:
-    """Where scripts and service control meet."""
+    """The directory in which scripts and the supervisor exchange files."""
     return node.root / "run"
