@@ -118,8 +118,8 @@ class _Steps:
             yield Effect(database.name, link.subscription, "disable")
 
     def traffic(self) -> Iterator[Effect]:
-        for host in self.estate.load_balancer.hosts:
-            yield Effect(host.name, "traffic", "redirect", self.target.name)
+        for place in self.estate.load_balancer.places:
+            yield Effect(place, "traffic", "redirect", self.target.name)
 
     def scheduling(self, cluster: Cluster, effect: str) -> Iterator[Effect]:
         for server in cluster.servers:

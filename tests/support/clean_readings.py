@@ -1,4 +1,4 @@
-"""What is read of an estate on which nothing is wrong, for tests to change one thing of it."""
+"""The readings of an estate without a finding, of which tests change one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.support import estates
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.findings import Finding
 from workflows.model.observations import (
-    BalancerFacts,
     ClusterReading,
+    Destination,
     Instance,
     LoginReading,
     MachineFacts,
@@ -42,7 +42,7 @@ FACTS = MachineFacts(
 
 
 def clean() -> dict[str, Reading]:
-    """Return what is read of an estate on which nothing is wrong, by what was looked at."""
+    """Return the readings of an estate without a finding, by subject."""
     estate = PLAN.estate
     readings: dict[str, Reading] = {node.name: _node(node) for node in estate.nodes}
     for cluster in estate.clusters:
@@ -65,12 +65,10 @@ def clean() -> dict[str, Reading]:
             publisher=Instance(commit_timestamps=True, headroom=4 * 1024**3, wal_rate=10.0),
             subscriber_timestamps=True,
         )
-    names = estate.load_balancer.names
     readings["loadbalancer1"] = TrafficReading(
         place="loadbalancer1",
-        resolves_to={name: addresses["cluster1"] for name, addresses in names.items()},
+        destinations=(leads_to("cluster1", "edge1"), leads_to("cluster1", "edge2")),
         lands_on={Protocol.SSH: "cluster1-edge1", Protocol.HTTP: "cluster1-edge2"},
-        balancer=BalancerFacts(reload_runnable=True, hosts_file_writable=True),
     )
     readings["configuration"] = ParityReading(place="cluster2")
     readings["storage"] = StorageReading(
@@ -81,6 +79,11 @@ def clean() -> dict[str, Reading]:
         place="lab", completed=NOW - timedelta(days=1), builds={"1@a": "x", "2@b": "x"}
     )
     return readings
+
+
+def leads_to(cluster: str | None, item: str) -> Destination:
+    """Return what a load balancer says of one of its names."""
+    return Destination(item=item, seen=f"an address of {cluster}", cluster=cluster)
 
 
 def _node(node: Node) -> NodeReading:
@@ -109,15 +112,15 @@ def _node(node: Node) -> NodeReading:
     )
 
 
-def judged(
+def findings_in(
     readings: dict[str, Reading], *begun: StageName, plan: Plan = PLAN
 ) -> tuple[Finding, ...]:
-    """Judge these readings now."""
+    """Evaluate all checks on these readings."""
     return evaluate(plan, tuple(readings.values()), NOW, frozenset(begun))
 
 
 def changed(subject: str, **changes: Any) -> dict[str, Reading]:  # noqa: ANN401 - any field
-    """Return the clean estate with one reading changed; services and facts one by one."""
+    """Return the clean readings with one changed; services and facts one by one."""
     readings = clean()
     reading = readings[subject]
     if isinstance(reading, NodeReading):

@@ -7,7 +7,6 @@ It holds no secret, only references to secrets: ``env:NAME`` or ``file:PATH``.
 from __future__ import annotations
 
 from datetime import timedelta
-from enum import StrEnum
 from itertools import chain
 from typing import Annotated, Any, Literal, Self
 
@@ -15,112 +14,49 @@ from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from workflows.model.base import SecretReference, Value, Words
 from workflows.model.findings import Severity
+from workflows.model.load_balancers.base import LoadBalancer, Probe
+from workflows.model.load_balancers.registry import AnyLoadBalancer
+from workflows.model.machines import (
+    AbsolutePath,
+    AdminAccess,
+    Fingerprint,
+    Kind,
+    Machine,
+    MonitorCommands,
+    Name,
+    Node,
+    Port,
+    Protocol,
+    RelativePath,
+    SshAccess,
+)
 from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
 from workflows.model.stages import StageName
 
-NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
-
-Name = Annotated[str, StringConstraints(pattern=NAME)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
-RelativePath = Annotated[str, StringConstraints(pattern=r"^[^/\x00\n][^\x00\n]*$")]
-Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Protocol(StrEnum):
-    """A protocol server, by its name in the admin REST API (securetransport.md, section 3)."""
-
-    FTP = "ftp"
-    HTTP = "http"
-    AS2 = "as2"
-    SSH = "ssh"
-    PESIT = "pesit"
-
-
-class Kind(StrEnum):
-    """What a node is: a back-end Server or an Edge in the DMZ."""
-
-    SERVER = "server"
-    EDGE = "edge"
-
-
-class SshAccess(Value):
-    """How a machine is reached over SSH, as the operating-system user that owns SecureTransport."""
-
-    user: str
-    key: SecretReference
-    port: Port = 22
-    known_hosts: AbsolutePath | None = None
-    """A known_hosts file on the worker; needed for every machine without a ``host_key``."""
-
-
-class AdminAccess(Value):
-    """How a node's admin REST API is reached."""
-
-    user: str
-    password: SecretReference
-    port: Port = 444
-    via: Literal["ssh", "direct"] = "ssh"
-    """Through the node's SSH connection, or straight from the worker."""
-    ca: AbsolutePath | None = None
-    """A file of CA certificates on the worker."""
-    fingerprint: Fingerprint | None = None
-    """SHA-256 of the certificate in hexadecimal digits, pinned instead of a CA."""
-
-    @model_validator(mode="after")
-    def _trusts_something(self) -> Self:
-        if (self.ca is None) == (self.fingerprint is None):
-            raise ValueError("admin needs either ca or fingerprint: TLS is always verified")
-        return self
-
-
-class MonitorCommands(Value):
-    """The Monitor Server's scripts; configurable, since 5.4 ran it from cron (section 6)."""
-
-    start: tuple[str, ...] = ("start_monitord",)
-    stop: tuple[str, ...] = ("stop_monitord",)
-    status: tuple[str, ...] = ("status_monitord",)
-
-
-class Machine(Value):
-    """Anything that is reached over SSH and keeps a ledger."""
-
-    name: Name
-    address: str
-    ssh: SshAccess
-    host_key: str | None = None
-    """The machine's public host key, as one line of OpenSSH."""
-    ledger: AbsolutePath = "/var/lib/switchover"
-    """On a local persistent disk; survives a reboot."""
-    boot_id: AbsolutePath = "/proc/sys/kernel/random/boot_id"
-    """The file that changes with every boot (a container shares its kernel's: name another)."""
-
-    @model_validator(mode="after")
-    def _host_key_known(self) -> Self:
-        if self.host_key is None and self.ssh.known_hosts is None:
-            raise ValueError(
-                f"{self.name}: neither host_key nor ssh.known_hosts is given; "
-                "host keys are always verified"
-            )
-        return self
-
-
-class Node(Machine):
-    """One SecureTransport machine."""
-
-    kind: Kind
-    system: Literal["linux"] = "linux"
-    filedrivehome: AbsolutePath = "/opt/axway/SecureTransport"
-    admin: AdminAccess
-    protocols: dict[Protocol, tuple[Port, ...]] = Field(min_length=1)
-    """The protocol servers that serve clients here, each with the ports it listens on."""
-    listen_on: tuple[str, ...] = ()
-    """Local addresses whose connections count as sessions; empty means all of them."""
-    alias: str | None = None
-    """Aliased installations need ``-A ALIAS`` on every script (section 3)."""
-    monitor: MonitorCommands = MonitorCommands()
-    stop_all: tuple[str, ...] = ("stop_all",)
-    """Extra words are a site's own: what ``-f`` means is undocumented (section 3)."""
+__all__ = [
+    "AbsolutePath",
+    "Adjusted",
+    "AdminAccess",
+    "Cluster",
+    "Database",
+    "Estate",
+    "Fingerprint",
+    "Kind",
+    "Limits",
+    "LoadBalancer",
+    "Machine",
+    "MonitorCommands",
+    "Name",
+    "Node",
+    "Port",
+    "Probe",
+    "Protocol",
+    "RelativePath",
+    "Replication",
+    "ReplicationLink",
+    "SshAccess",
+    "Timing",
+]
 
 
 class Database(Value):
@@ -160,7 +96,7 @@ class Cluster(Value):
         return tuple(node for node in self.nodes if node.kind is Kind.EDGE)
 
     @property
-    def fronts(self) -> tuple[Node, ...]:
+    def client_facing_nodes(self) -> tuple[Node, ...]:
         """The nodes that clients reach: the Edges, or the Servers where there is no Edge."""
         return self.edges or self.servers
 
@@ -174,52 +110,6 @@ class Cluster(Value):
         if not self.servers:
             raise ValueError(f"{self.name} has no node of kind server")
         return self
-
-
-class LoadBalancerHost(Machine):
-    """One load balancer machine whose hosts file resolves the Edges' names."""
-
-    hosts_file: AbsolutePath = "/etc/hosts"
-    reload: tuple[str, ...] = Field(min_length=1)
-    """The site's command that makes the load balancer read the hosts file again."""
-    configuration: AbsolutePath | None = None
-    """HAProxy's configuration as the site wrote it; without it the checks of it are not made."""
-
-
-class Probe(Value):
-    """A login through the load balancer that shows where traffic really goes."""
-
-    protocol: Literal[Protocol.SSH, Protocol.HTTP]
-    address: str
-    port: Port
-    user: str
-    password: SecretReference
-    host_key: str | None = None
-    """For ssh: the public host key clients see, the same on both clusters."""
-    ca: AbsolutePath | None = None
-    fingerprint: Fingerprint | None = None
-    """For http: what the certificate is verified against."""
-
-    @model_validator(mode="after")
-    def _trusts_something(self) -> Self:
-        if self.protocol is Protocol.SSH and self.host_key is None:
-            raise ValueError("a probe over ssh needs host_key")
-        if self.protocol is Protocol.HTTP and (self.ca is None) == (self.fingerprint is None):
-            raise ValueError("a probe over http needs either ca or fingerprint")
-        return self
-
-
-class HostsFileLoadBalancer(Value):
-    """The vendor's own case: Edges are reached by name, resolved by a hosts file (section 2)."""
-
-    driver: Literal["hosts_file"] = "hosts_file"
-    hosts: tuple[LoadBalancerHost, ...] = Field(min_length=1)
-    names: dict[str, dict[Name, str]] = Field(min_length=1)
-    """For each name the load balancer uses: the address it has on each cluster."""
-    probes: tuple[Probe, ...] = Field(min_length=1)
-
-
-LoadBalancer = HostsFileLoadBalancer
 
 
 class ReplicationLink(Value):
@@ -249,50 +139,50 @@ class Timing(Value):
     """How long things take here. Numbers are seconds; ISO 8601 durations are read too."""
 
     grace: timedelta = timedelta(seconds=120)
-    """What a protocol server gets to stop once its sessions have left."""
+    """The timeout of a protocol server's graceful stop, once no session remains."""
     transaction_manager_grace: timedelta = Field(
         default=timedelta(seconds=120), ge=timedelta(seconds=30)
     )
     """Below 30 s the vendor's stop is not graceful (section 5)."""
     stop_margin: timedelta = timedelta(seconds=30)
-    """A stop has landed at the latest at its start plus its timeout plus this."""
+    """A stop has completed at the latest at its start plus its timeout plus this."""
     start_timeout: timedelta = timedelta(seconds=600)
     """How long admin may take to answer after a start (section 3)."""
     drain_timeout: timedelta = timedelta(days=1)
-    """How long sessions and the event queue may take to empty before someone is asked."""
+    """How long sessions and the event queue may take to empty before an operator is asked."""
     takeover: timedelta = timedelta(seconds=60)
     """``FolderMonitor.heartbeatTimeout``: another Server may take it over until then."""
     storage_delay: timedelta = timedelta(seconds=30)
-    """How late one cluster's storage may see what the other wrote."""
+    """How long a file may take from one cluster's storage to the other's."""
     replication_timeout: timedelta = timedelta(minutes=10)
     """How long the replication lag may take to reach zero."""
     unreachable_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
-    """How long a place that does not answer is tried before someone is asked."""
+    """How long a place that does not answer is retried before an operator is asked."""
     reading_interval: timedelta = Field(default=timedelta(seconds=5), gt=timedelta())
-    """Between two readings of a state that is being waited for."""
+    """Between two readings while a run waits for a state."""
     readings: PositiveInt = 3
     """How many readings in a row must agree: the session list is not stable (section 8)."""
     cool_down: timedelta = timedelta(hours=1)
-    """How long after a switchover the next one is not to begin."""
+    """How long after a switchover the next one may not begin."""
 
 
 class Limits(Value):
-    """From where on a number is a finding."""
+    """Thresholds of the checks."""
 
     ledger_free: int = Field(default=100 * 1024**2, ge=0)
-    """Bytes that a ledger's disk must have left."""
+    """Bytes that must be free on a ledger's disk."""
     oldest_event: timedelta = timedelta(hours=1)
-    """Longer in the queue than this, an event is stuck."""
+    """An event that has been queued for longer is stuck."""
     orphan_age: timedelta = timedelta(hours=1)
-    """Unchanged for longer than this, an unfinished file is an orphan."""
+    """An unfinished file that has not changed for longer is an orphan."""
     clock: timedelta = timedelta(seconds=5)
-    """How far a clock may be from the worker's."""
+    """How much a node's clock may differ from the worker's."""
     storage_sample: PositiveInt = 200
-    """How many files of each side are held against the other's."""
+    """How many files of each cluster are compared with the other's."""
 
 
 class Adjusted(Value):
-    """Another severity for a check at this site, and why."""
+    """This site's own severity of a check, and the reason."""
 
     severity: Severity
     reason: Annotated[Words, StringConstraints(min_length=1)]
@@ -303,11 +193,11 @@ class Estate(Value):
 
     name: Name
     clusters: tuple[Cluster, Cluster]
-    load_balancer: LoadBalancer
+    load_balancer: AnyLoadBalancer
     replication: Replication
     timing: Timing = Timing()
     ignored_peers: tuple[str, ...] = ()
-    """Addresses of monitoring and health checks: their connections are no sessions."""
+    """Addresses of monitoring and health checks: their connections do not count as sessions."""
     stop_target_monitors: bool = False
     """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""
     approve_before: tuple[StageName, ...] = ()
@@ -320,7 +210,7 @@ class Estate(Value):
     taeh: Literal["everywhere", "by_kind"] = "everywhere"
     """Whether all nodes share one ``taeh`` file, or Servers one and Edges one (section 9)."""
     checks: dict[str, Adjusted] = {}
-    """Checks that block elsewhere and only warn here, or the other way round."""
+    """Checks with another severity at this site, by name."""
 
     @model_validator(mode="before")
     @classmethod
@@ -369,10 +259,6 @@ class Estate(Value):
         """Return the replication link of that name; KeyError where there is none."""
         return {link.name: link for link in self.replication.links}[name]
 
-    def load_balancer_host(self, name: str) -> LoadBalancerHost:
-        """Return the load balancer host of that name; KeyError where there is none."""
-        return {host.name: host for host in self.load_balancer.hosts}[name]
-
     def probe(self, protocol: Protocol) -> Probe:
         """Return the probe of that protocol; KeyError where there is none."""
         probes: dict[Protocol, Probe] = {p.protocol: p for p in self.load_balancer.probes}
@@ -385,7 +271,7 @@ class Estate(Value):
             (cluster.name for cluster in self.clusters),
             (node.name for node in self.nodes),
             (cluster.database.name for cluster in self.clusters),
-            (host.name for host in self.load_balancer.hosts),
+            self.load_balancer.places,
         )
         for name in places:
             if name in seen:
@@ -413,10 +299,7 @@ class Estate(Value):
     def _references(self) -> list[str]:
         clusters = {cluster.name for cluster in self.clusters}
         objections = [
-            f"load_balancer.names.{name} needs one address for each of "
-            f"{', '.join(sorted(clusters))}"
-            for name, addresses in self.load_balancer.names.items()
-            if set(addresses) != clusters
+            f"load_balancer.{mistake}" for mistake in self.load_balancer.mistakes(clusters)
         ]
         objections.extend(
             f"replication link {link.name} must lead from one cluster to the other"

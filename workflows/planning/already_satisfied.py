@@ -86,16 +86,15 @@ def _enabled(observed: Observations, link: str) -> bool | None:
 
 
 def _traffic_moved(observed: Observations) -> bool | None:
-    hosts = observed.estate.load_balancer.hosts
-    return _every(_redirected(observed, host.name, observed.plan.target) for host in hosts)
+    places = observed.estate.load_balancer.places
+    return _every(_redirected(observed, place, observed.plan.target) for place in places)
 
 
-def _redirected(observed: Observations, host: str, to: str) -> bool | None:
-    reading = observed.of(TrafficReading, host)
-    if reading is None or not reading.resolves_to:
+def _redirected(observed: Observations, place: str, to: str) -> bool | None:
+    reading = observed.of(TrafficReading, place)
+    if reading is None or not reading.destinations:
         return None
-    names = observed.estate.load_balancer.names
-    return all(reading.resolves_to.get(name) == names[name][to] for name in names)
+    return all(one.cluster == to for one in reading.destinations)
 
 
 def _logins_reach(observed: Observations, action: actions.VerifyTraffic) -> bool | None:

@@ -55,7 +55,7 @@ def find_interrupted_run(plan: Plan, readings: Sequence[Reading]) -> Interrupted
 
 def _later_stages(observed: Observations) -> Iterator[StageName]:
     """Yield the stages after the second, as long as each follows from the one before."""
-    moved = list(observed.names_on(observed.target.name))
+    moved = list(observed.destinations_on(observed.target.name))
     if any(moved):
         yield StageName.REDIRECT_TRAFFIC
     if not moved or not all(moved):

@@ -72,12 +72,10 @@ class Observations:
             if reading is not None and reading.machine is not None:
                 yield node, reading.machine
 
-    def names_on(self, cluster: str) -> Iterator[bool]:
-        """Yield whether a load balancer name leads to the cluster, for each name on each host."""
-        names = self.estate.load_balancer.names
+    def destinations_on(self, cluster: str) -> Iterator[bool]:
+        """Yield whether a destination is the cluster, for each that is known at each place."""
         for reading in self.each(TrafficReading):
-            for name, address in reading.resolves_to.items():
-                yield address == names[name][cluster]
+            yield from (one.cluster == cluster for one in reading.destinations if one.seen)
 
     @cached_property
     def _by_place(self) -> dict[tuple[type[object], str], Reading]:

@@ -102,7 +102,7 @@ class Plan(Value):
     approvals: Approvals = Approvals()
     """The stricter of the estate's and the request's."""
     sequence: tuple[Stage | Parallel, ...]
-    """What is executed, in this order."""
+    """What is executed, step by step."""
 
     @property
     def hash(self) -> str:
@@ -279,7 +279,7 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName,
 
 
 def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
-    links, hosts = estate.replication.links, estate.load_balancer.hosts
+    links, places = estate.replication.links, estate.load_balancer.places
     probed = [probe.protocol for probe in estate.load_balancer.probes]
     return (
         (
@@ -288,13 +288,13 @@ def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wav
             CompareConfiguration(source=source.name, target=target.name),
             CompareStorage(source=source.name, target=target.name),
             *(ObserveReplication(link=link.name) for link in links),
-            *(ObserveTraffic(host=host.name) for host in hosts),
+            *(ObserveTraffic(host=place) for place in places),
             ObserveTemporal(estate=estate.name),
         ),
         # Afterwards, or our own logins would be counted among the target's sessions.
         tuple(
             TryLogin(node=node.name, protocol=protocol)
-            for node in target.fronts
+            for node in target.client_facing_nodes
             for protocol in probed
             if protocol in node.protocols
         ),
@@ -305,8 +305,8 @@ def _redirect(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, .
     probed: Iterable[Protocol] = (probe.protocol for probe in estate.load_balancer.probes)
     return (
         tuple(
-            Redirect(host=host.name, to=target.name, back_to=source.name)
-            for host in estate.load_balancer.hosts
+            Redirect(host=place, to=target.name, back_to=source.name)
+            for place in estate.load_balancer.places
         ),
         tuple(VerifyTraffic(protocol=protocol, to=target.name) for protocol in probed),
     )

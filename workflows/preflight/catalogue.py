@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope
+from workflows.model.load_balancers import hosts_file_checks
 from workflows.preflight import (
     access,
     cluster,
@@ -31,6 +32,7 @@ MODULES = (
     replication,
     storage,
     load_balancer,
+    hosts_file_checks,
     temporal,
     interrupted_run,
 )

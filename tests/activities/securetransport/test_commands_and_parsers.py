@@ -209,7 +209,7 @@ def test_a_file_without_markers_gets_them() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (f"{HOSTS}10.9.9.9 edge1\n", "line 8 of the hosts file is not ours to change"),
+        (f"{HOSTS}10.9.9.9 edge1\n", "line 8 of the hosts file may not be changed"),
         (HOSTS.replace("edge2", "edge2 printer"), "line 5 .* put edge2 on a line of its own"),
         (HOSTS.replace("# END switchover\n", ""), "the markers in the hosts file are no pair"),
         (HOSTS + HOSTS, "no pair"),

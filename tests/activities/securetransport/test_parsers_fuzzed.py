@@ -80,7 +80,7 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
         lambda text: parse_status(Service.SSH, text).require_known(PLACE),
         "sshd is alive\n",
     ),
-    "haproxy": (lambda text: haproxy.configured(text, {"edge1": {}}), HAPROXY),
+    "haproxy": (lambda text: haproxy.read(text, {"edge1": {}}), HAPROXY),
     "span": (haproxy.span, "30s"),
     "hosts": (lambda text: hosts_file.addresses(text, {"edge1": 1}), HOSTS),
     "pointed": (lambda text: hosts_file.pointed_at(text, {"edge1": "10.0.0.2"}, PLACE), HOSTS),

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from tests.support import estates
+from tests.support.clean_readings import leads_to
 from workflows.model import actions
 from workflows.model import observations as rd
 from workflows.model import results as r
@@ -103,9 +104,8 @@ def test_a_node_without_sessions(sessions: int | None, remaining: bool | None) -
     """It is the desired state only once traffic is on the other cluster."""
     reading = rd.NodeReading(place=SERVER, services=EVERYTHING, sessions=sessions)
     for cluster, expected in (("cluster1", None), ("cluster2", remaining)):
-        names = PLAN.estate.load_balancer.names
-        there = {name: addresses[cluster] for name, addresses in names.items()}
-        traffic = rd.TrafficReading(place="loadbalancer1", resolves_to=there)
+        there = (leads_to(cluster, "edge1"), leads_to(cluster, "edge2"))
+        traffic = rd.TrafficReading(place="loadbalancer1", destinations=there)
         assert held(PLAN, actions.AwaitSessions(node=SERVER), [reading, traffic]) is expected
     assert held(PLAN, actions.AwaitSessions(node=SERVER), [reading]) is None
 
@@ -123,20 +123,19 @@ def test_replication(enabled: bool | None) -> None:  # noqa: FBT001 - a case
 
 def test_traffic_is_where_every_name_and_every_login_is() -> None:
     """One name or one login on the other cluster is enough for "no"."""
-    names = PLAN.estate.load_balancer.names
-    there = {name: addresses["cluster2"] for name, addresses in names.items()}
+    there = leads_to("cluster2", "edge1")
     redirect = actions.Redirect(host="loadbalancer1", to="cluster2", back_to="cluster1")
     proof = actions.VerifyTraffic(protocol=Protocol.SSH, to="cluster2")
 
-    def read(resolves: dict[str, str], **lands: str) -> tuple[bool | None, bool | None]:
+    def read(*leads: rd.Destination, **lands: str) -> tuple[bool | None, bool | None]:
         landed = {Protocol(protocol): node for protocol, node in lands.items()}
-        reading = rd.TrafficReading(place="loadbalancer1", resolves_to=resolves, lands_on=landed)
+        reading = rd.TrafficReading(place="loadbalancer1", destinations=leads, lands_on=landed)
         return held(PLAN, redirect, [reading]), held(PLAN, proof, [reading])
 
     assert read(there, ssh="cluster2-edge1") == (True, True)
-    assert read(there | {"edge1": "192.0.2.99"}, ssh="cluster1-edge1") == (False, False)
-    assert read({"edge1": there["edge1"]}, http="cluster2-edge1") == (False, None)
-    assert read({}) == (None, None)
+    assert read(there, leads_to(None, "edge2"), ssh="cluster1-edge1") == (False, False)
+    assert read(there, rd.Destination(item="edge2"), http="cluster2-edge1") == (False, None)
+    assert read() == (None, None)
 
 
 def test_no_action_is_answered_without_a_reading() -> None:
