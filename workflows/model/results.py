@@ -39,7 +39,7 @@ class State(StrEnum):
     RUNNING = "running"
     STOPPED = "stopped"
     STOPPING = "stopping"
-    """A graceful stop is pending, as far as anyone can tell."""
+    """A graceful stop may be pending."""
     DISABLED = "disabled"
     ABSENT = "absent"
     """Not a service of this kind of node."""
@@ -63,7 +63,7 @@ class Report(Value):
 
 
 class RemainingSessions(Value):
-    """What is still on a node that is being drained; the heartbeat of that wait."""
+    """What remains on a node that is being drained; the heartbeat of that wait."""
 
     node: str
     at: datetime
@@ -79,7 +79,7 @@ class RemainingSessions(Value):
 
 
 class RemainingQueue(Value):
-    """What is still in a cluster's event queue; the heartbeat of that wait."""
+    """What remains in a cluster's event queue; the heartbeat of that wait."""
 
     node: str
     at: datetime

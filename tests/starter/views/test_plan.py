@@ -128,7 +128,7 @@ def test_a_plan_by_node_is_shown_as_chains() -> None:
     assert edges < text.index("wait until no session remains on 2 nodes") < gone < first
     assert first < second < start
     for server in ("cluster1-server1", "cluster1-server2"):
-        for words in ("stop Scheduler and Folder Monitor on", "wait until no session remains"):
+        for words in ("stop Scheduler and Folder Monitor on", "wait until no session remains on"):
             assert text.count(f"{words} {server}") == 1
     assert (
         first < text.index("stop the Transaction Manager gracefully on cluster1-server1") < second

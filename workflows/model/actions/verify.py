@@ -59,7 +59,7 @@ class AwaitSessions(ReadOnly, OnNode):
 
 
 class ReadSessions(ReadOnly, OnNode):
-    """Read once who is still on a node, to say whom a decision concerns."""
+    """Read once which sessions remain on a node, to name those that a decision concerns."""
 
     kind: Literal["read_sessions"] = "read_sessions"
 
@@ -88,7 +88,7 @@ class VerifyServing(ReadOnly, OnNode):
 
 
 class VerifyUnreachable(ReadOnly, OnNode):
-    """See that a node answers nowhere: neither over SSH, nor its admin API, nor any port."""
+    """Verify that a node answers nowhere: neither SSH, nor its admin API, nor any port."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_unreachable"] = "verify_unreachable"
