@@ -235,7 +235,7 @@ async def test_an_aborted_run_exits_with_five(
     assert said.code == 0
     seen, _ = await waiting.communicate()
     assert waiting.returncode == 5
-    assert "stop_monitors was not done, and nothing was undone" in seen.decode()
+    assert "stop_monitors was not done, and nothing was rolled back" in seen.decode()
     assert "wrong day" in seen.decode()
     late = await operator.types("approve", name, "--stage", "stop_monitors")
     assert (late.code, "no such run is under way" in late.err) == (2, True)
