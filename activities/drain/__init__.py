@@ -1,1 +1,1 @@
-"""drain."""
+"""Waits for clients and partners."""
