@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from temporalio import activity
 
+from activities.load_balancer import probe
 from activities.load_balancer.driver import Drivers
 from activities.nodes import linux
 from activities.replication import driver as links
@@ -48,7 +49,7 @@ class CommandPreviews(PreviewPort):
             case actions.Redirect():
                 return self._load_balancers.of(estate.load_balancer).preview(action)
             case actions.VerifyTraffic():
-                return _proving_traffic(estate, action)
+                return probe.preview(estate.probe(action.protocol), action.to)
             case actions.SuspendReplication() | actions.ResumeReplication():
                 return _replicating(estate, action)
             case actions.AwaitInFlightEvents() | actions.AwaitSessions() | actions.AwaitQueue():
@@ -138,14 +139,6 @@ def _replicating(
     if isinstance(action, actions.SuspendReplication):
         yield f"until {subscriber} has confirmed everything that {publisher} has written"
     yield f"{subscriber}: {links.preview(estate.replication, link, action)}"
-
-
-def _proving_traffic(estate: Estate, action: actions.VerifyTraffic) -> Iterator[str]:
-    for probe in estate.load_balancer.probes:
-        if probe.protocol is action.protocol:
-            yield f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}"
-            where = f"on every node that serves {probe.protocol}"
-            yield f"{where}, until one of {action.to} lists it: {requests.SESSIONS}"
 
 
 def _waiting(
