@@ -27,7 +27,7 @@ CLOCK_TOLERANCE = timedelta(seconds=2)
 """A Date header counts whole seconds."""
 
 
-def preview(probe: estate.Probe, cluster: str) -> tuple[str, str]:
+def preview_login(probe: estate.Probe, cluster: str) -> tuple[str, str]:
     """Return the login, and the request that finds its session on a node of the cluster."""
     return (
         f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}",
