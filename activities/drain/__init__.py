@@ -1,1 +1,1 @@
-"""Waits for clients and partners."""
+"""The port that waits for clients and partners."""

@@ -97,7 +97,7 @@ class ReplicationLinks(ReplicationPort):
         here = link(self._secrets, given)
         slot, written = (await here.subscription()).slot, await here.written()
         fence.require()
-        deadline = datetime.now(UTC) + fence.left / 2  # the rest is for sending
+        deadline = datetime.now(UTC) + fence.remaining / 2  # the rest is for sending
         while (behind := await here.lag(slot, written)) > 0:
             if datetime.now(UTC) >= deadline:
                 raise NotYet(
@@ -116,7 +116,7 @@ class ReplicationLinks(ReplicationPort):
         within = given.timing.replication_timeout.total_seconds()
         conflicts = Conflicts(here, slot, back, within)
         key = given.operation.id
-        await self._comparisons.require_none(key, conflicts, fence.left / 2)
+        await self._comparisons.require_none(key, conflicts, fence.remaining / 2)
 
     async def _alter(
         self, given: ReplicationInput[Any], change: Change, fence: SendDeadline

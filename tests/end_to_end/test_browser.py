@@ -14,7 +14,7 @@ from tests.conftest import register_search_attributes, temporal_program
 from tests.support import estates
 from tests.support.browser import CHROMIUM, WebUi, web_ui
 from tests.support.run import Run, at_work
-from worker.payload_converter import CONVERTER
+from worker.payload_converter import DATA_CONVERTER
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.outcome import Outcome
 from workflows.model.progress import RunStatus
@@ -44,7 +44,7 @@ async def served() -> AsyncIterator[tuple[Client, str]]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",
-        data_converter=CONVERTER,
+        data_converter=DATA_CONVERTER,
         ui=True,
         ui_port=port,
     ) as environment:

@@ -232,7 +232,7 @@ async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     assert f'"node": "{node}"' in await cli.details(run)
 
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0
-    await run.reaches(lambda p: p.waiting is not None and "is not dead" in p.waiting.message)
+    await run.reaches(lambda p: p.waiting is not None and "is not down" in p.waiting.message)
     world = run.fakes.world
     world.running = {place for place in world.running if place[0] != node}
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0

@@ -28,7 +28,7 @@ from tests.conftest import register_search_attributes, temporal_program
 from tests.histories import PLACE
 from tests.support import estates
 from tests.support.run import Run, at_work
-from worker.failure_converter import CONVERTER
+from worker.payload_converter import DATA_CONVERTER
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.results import Service, State
 
@@ -185,7 +185,7 @@ async def server() -> AsyncIterator[Client]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",
-        data_converter=CONVERTER,
+        data_converter=DATA_CONVERTER,
         ui=False,
     ) as environment:
         await register_search_attributes(environment.client)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import unified_diff
 
 from workflows.errors import BadInput
+from workflows.model.text import printable
 from workflows.planning.plan import Plan
 
 MAX_SHOWN_CHANGES = 12
@@ -61,6 +62,6 @@ def _scalars(path: str, value: object) -> Iterator[str]:
 
 
 def _bounded(line: str) -> str:
-    printable = "".join(character if character.isprintable() else " " for character in line)
-    cut = printable[:MAX_LINE_LENGTH]
-    return cut if cut == printable else f"{cut}..."
+    shown = printable(line)
+    cut = shown[:MAX_LINE_LENGTH]
+    return cut if cut == shown else f"{cut}..."

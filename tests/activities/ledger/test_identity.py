@@ -12,6 +12,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
 from activities.ledger.ledger import Ledger
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Shell
 from tests.support import estates
 from tests.support.estate_model import World
@@ -44,7 +45,7 @@ class HandsWithLedger(FakeActivities):
 def run(temporal: Client, shell: Shell, node: Node) -> Run:
     """A run of a small estate that stops Monitors through a ledger."""
     run = Run(temporal, estates.estate(servers=1, edges=1, name=f"lab-{uuid4().hex[:8]}"))
-    run.fakes = HandsWithLedger(run.fakes.estate, Ledger(shell), node)
+    run.fakes = HandsWithLedger(run.fakes.estate, open_ledger(shell), node)
     return run
 
 

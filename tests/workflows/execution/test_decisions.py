@@ -288,7 +288,7 @@ async def test_a_node_that_still_answers_does_not_count_as_down(run: Run) -> Non
     await run.start()
     await run.waits("decision")
     await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its power is off")
-    await run.reaches(lambda p: p.waiting is not None and "it is not dead" in p.waiting.message)
+    await run.reaches(lambda p: p.waiting is not None and "it is not down" in p.waiting.message)
     await run.says("retry", stage=DRAIN, by="ann")
     assert (await run.outcome()).outcome == "completed"
 
