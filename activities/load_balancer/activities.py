@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from temporalio import activity
 
 from activities.load_balancer.client_login import ClientLogins, LoginTarget
 from activities.load_balancer.driver import Drivers
-from activities.load_balancer.probe import LoginLocation, Probes
+from activities.load_balancer.probe import LoginLocation, Probes, preview_login
 from activities.runtime.heartbeat import heartbeating
 from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
 from activities.securetransport.admin_client import AdminClient
@@ -39,6 +41,14 @@ class LoadBalancerActivities(LoadBalancerPort):
         self._drivers = drivers
         self._probes = Probes(admin, secrets)
         self._logins = ClientLogins(secrets)
+
+    def preview(self, given: TrafficInput[Any]) -> Iterator[str]:
+        """Yield what an action writes and runs, or where it logs in and which request finds it."""
+        match given.action:
+            case Redirect():
+                yield from self._drivers.of(given.load_balancer).preview(given.action)
+            case VerifyTraffic(protocol=protocol, to=cluster):
+                yield from preview_login(_probe(given.load_balancer, protocol), cluster)
 
     @activity.defn
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:

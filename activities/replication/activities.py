@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from temporalio import activity
 from activities.nodes.desired_state import POLL_INTERVAL
 from activities.replication.background_check import Comparisons
 from activities.replication.conflicts import Conflicts
-from activities.replication.driver import Link, link, opposites
+from activities.replication.driver import Link, link, opposites, preview
 from activities.replication.observe import ReplicationObserver
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
@@ -43,6 +44,13 @@ class ReplicationLinks(ReplicationPort):
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._comparisons = Comparisons()
+
+    def preview(self, given: ReplicationInput[Any]) -> Iterator[str]:
+        """Yield what an action waits for, and the statement that it sends."""
+        publisher, subscriber = given.publisher.name, given.subscriber.name
+        if isinstance(given.action, SuspendReplication):
+            yield f"until {subscriber} has confirmed everything that {publisher} has written"
+        yield f"{subscriber}: {preview(given.replication, given.link, given.action)}"
 
     @activity.defn
     async def observe_replication(
@@ -89,7 +97,7 @@ class ReplicationLinks(ReplicationPort):
         here = link(self._secrets, given)
         slot, written = (await here.subscription()).slot, await here.written()
         fence.require()
-        deadline = datetime.now(UTC) + fence.left / 2  # the rest is for sending
+        deadline = datetime.now(UTC) + fence.remaining / 2  # the rest is for sending
         while (behind := await here.lag(slot, written)) > 0:
             if datetime.now(UTC) >= deadline:
                 raise NotYet(
@@ -108,7 +116,7 @@ class ReplicationLinks(ReplicationPort):
         within = given.timing.replication_timeout.total_seconds()
         conflicts = Conflicts(here, slot, back, within)
         key = given.operation.id
-        await self._comparisons.require_none(key, conflicts, fence.left / 2)
+        await self._comparisons.require_none(key, conflicts, fence.remaining / 2)
 
     async def _alter(
         self, given: ReplicationInput[Any], change: Change, fence: SendDeadline

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from workflows.model.text import printable
+
 _LONGEST = 60
 """Letters of a value that is shown."""
 
@@ -48,5 +50,5 @@ class Written:
 def _shown(value: str | None) -> str:
     if value is None:
         return "NULL"
-    letters = "".join(letter for letter in value if letter.isprintable())
+    letters = printable(value, "")
     return letters if len(letters) <= _LONGEST else f"{letters[:_LONGEST]}..."

@@ -1,4 +1,4 @@
-"""Real servers, in this process and on loopback, for the hands to reach."""
+"""Real servers, in this process and on loopback, for the activities to reach."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NodeMaker = Callable[..., Node]
 
 @pytest.fixture
 async def ssh_server() -> AsyncIterator[SshServer]:
-    """Serve SSH on loopback for whoever has the client key."""
+    """Serve SSH on loopback for the client key."""
     state = SshServer()
 
     class Accepting(asyncssh.SSHServer):
@@ -107,7 +107,7 @@ async def postgres() -> AsyncIterator[PostgresServer]:
 
 @pytest.fixture
 async def links(postgres: PostgresServer) -> ReplicationLinks:
-    """The hands, with replication running."""
+    """Return the activities, with replication running."""
     links = ReplicationLinks(oneway.SECRETS)
     await Attempt().run(links.resume_replication, oneway.input_for(oneway.RESUME))
     return links

@@ -1,4 +1,4 @@
-"""The machines that are reached over SSH, and the words that name their parts."""
+"""The machines of an estate that are reached over SSH, and the types of their keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Protocol(StrEnum):
-    """A protocol server, by its name in the admin REST API (securetransport.md, section 3)."""
+    """A protocol server, by its name in the admin REST API (docs/securetransport.md, section 3)."""
 
     FTP = "ftp"
     HTTP = "http"
@@ -81,6 +81,8 @@ class Machine(Value):
     ssh: SshAccess
     host_key: str | None = None
     """The machine's public host key, as one line of OpenSSH."""
+    system: Literal["linux"] = "linux"
+    """Which driver of the operating-system port reads it."""
     ledger: AbsolutePath = "/var/lib/switchover"
     """On a local persistent disk; survives a reboot."""
     boot_id: AbsolutePath = "/proc/sys/kernel/random/boot_id"
@@ -100,7 +102,6 @@ class Node(Machine):
     """One SecureTransport machine."""
 
     kind: Kind
-    system: Literal["linux"] = "linux"
     filedrivehome: AbsolutePath = "/opt/axway/SecureTransport"
     admin: AdminAccess
     protocols: dict[Protocol, tuple[Port, ...]] = Field(min_length=1)
@@ -111,4 +112,4 @@ class Node(Machine):
     """Aliased installations need ``-A ALIAS`` on every script (section 3)."""
     monitor: MonitorCommands = MonitorCommands()
     stop_all: tuple[str, ...] = ("stop_all",)
-    """Extra words are a site's own: what ``-f`` means is undocumented (section 3)."""
+    """Extra arguments are a site's own: what ``-f`` means is undocumented (section 3)."""

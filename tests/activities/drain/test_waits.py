@@ -194,7 +194,7 @@ async def test_a_wait_says_when_it_ends_once_its_readings_tell(
     waits: DrainActivities, server: Node, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the readings of this attempt alone; the first ones say nothing."""
-    monkeypatch.setattr(estimates, "SHORTEST", timedelta(seconds=0.2))
+    monkeypatch.setattr(estimates, "MIN_SPAN", timedelta(seconds=0.2))
     api.events = [f"event{number}" for number in range(40)]
     attempt = Attempt()
     action = AwaitQueue(node="server1")
@@ -215,12 +215,12 @@ async def test_a_storage_that_cannot_be_searched_is_not_free_of_orphans(
 ) -> None:
     """What unfinished transfers left is listed, and nothing is concluded from an error."""
     (tmp_path / "a b.m_inproc").write_text("half", encoding="utf-8")
-    survey = ServiceStatusReader(shell)
-    assert [path for path, _ in await survey.orphans(server, str(tmp_path))] == [
+    reader = ServiceStatusReader(shell)
+    assert [path for path, _ in await reader.orphans(server, str(tmp_path))] == [
         str(tmp_path / "a b.m_inproc")
     ]
-    with pytest.raises(OutcomeUnknown, match="could not be looked at"):
-        await survey.orphans(server, str(tmp_path / "not-mounted"))
+    with pytest.raises(OutcomeUnknown, match="cannot be read"):
+        await reader.orphans(server, str(tmp_path / "not-mounted"))
 
 
 async def test_a_node_is_read_whole(

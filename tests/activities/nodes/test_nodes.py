@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerCommand
+from activities.ledger.store import LedgerCommand
 from activities.nodes.activities import SshNodes
+from activities.nodes.operating_systems import open_ledger
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
@@ -232,7 +233,7 @@ async def test_a_start_waits_for_the_pending_stop(
         "deadline",
     )
     installation.set("sshd.late", "2")
-    await Ledger(shell).run_once(node, pending)
+    await open_ledger(shell).run_once(node, pending)
     report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "changed"
     assert installation.changes == ["stop sshd", "start sshd", "stop monitord"]
@@ -247,7 +248,7 @@ async def test_a_start_is_needless_where_the_pending_stop_came_to_nothing(
     refused = LedgerCommand(
         "other-run.stop", Service.SSH, Command(("false",)), timedelta(seconds=2), "deadline"
     )
-    await Ledger(shell).run_once(node, refused)
+    await open_ledger(shell).run_once(node, refused)
     report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "unchanged"
     assert installation.changes == []
@@ -263,7 +264,7 @@ async def test_a_start_leaves_the_monitor_as_it_was(
     first = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     second = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert first == second
-    assert "the Monitor, which that start revived, was stopped again" in first.message
+    assert "the Monitor, which this also started, was stopped again" in first.message
     assert installation.runs("sshd")
     assert not installation.runs("monitord")
 
@@ -328,7 +329,7 @@ async def test_what_survives_stop_all_is_named(
     """A process that is still there was not stopped, whatever the script said."""
     process = await living(stop_all / "sshd.pid")
     try:
-        with pytest.raises(CommandFailed, match=r"sshd\.pid is still there"):
+        with pytest.raises(CommandFailed, match=r"still running: .*sshd\.pid"):
             await Attempt().run(
                 nodes.stop_remaining, input_for(node, StopRemaining(node="server1"))
             )

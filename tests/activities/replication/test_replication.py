@@ -9,19 +9,14 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from activities.load_balancer.drivers import drivers
-from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql import PostgreSql
-from activities.transport.ssh import Shell
 from lab.environment.postgres import PostgresServer
 from lab.layout import DATABASE_PASSWORD
-from tests.support import estates
 from tests.support.postgres_one_way import (
     LINK,
     RESUME,
     SUSPEND,
-    database,
     execute,
     input_for,
     link,
@@ -30,7 +25,6 @@ from tests.support.postgres_one_way import (
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown, Unreachable
 from workflows.model.actions import ObserveReplication
-from workflows.model.estate import Replication
 
 
 async def test_it_is_suspended_once_and_resumed_once(
@@ -152,20 +146,13 @@ def test_a_driver_is_a_value(postgres: PostgresServer) -> None:
     assert replace(link()) == link()
 
 
-async def test_a_review_spells_out_the_very_statements(
-    links: ReplicationLinks, postgres: PostgresServer, shell: Shell
+async def test_the_preview_shows_the_exact_statements(
+    links: ReplicationLinks, postgres: PostgresServer
 ) -> None:
     """The server's own log has them word for word."""
     await execute(postgres, "two", "ALTER ROLE CURRENT_USER SET log_statement = 'ddl'")
-    clusters = tuple(
-        cluster.model_copy(update={"name": name, "database": database(name)})
-        for cluster, name in zip(estates.estate().clusters, ("one", "two"), strict=True)
-    )
-    estate = estates.estate().model_copy(
-        update={"clusters": clusters, "replication": Replication(links=(LINK,))}
-    )
-    wait, suspended = CommandPreviews(drivers(shell)).words(estate, SUSPEND)
-    [resumed] = CommandPreviews(drivers(shell)).words(estate, RESUME)
+    wait, suspended = links.preview(input_for(SUSPEND))
+    [resumed] = links.preview(input_for(RESUME))
     await Attempt().run(links.suspend_replication, input_for(SUSPEND))
     await Attempt().run(links.resume_replication, input_for(RESUME))
     await execute(postgres, "two", "ALTER ROLE CURRENT_USER RESET log_statement")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
@@ -16,8 +15,8 @@ from temporalio.worker import Worker
 from starter.views.plan import PLACEHOLDER
 from tests.support import estates
 from tests.support.console import Operator
-from tests.support.fake_activities import FakeHands
-from worker.worker import Hands, build_worker
+from tests.support.fake_activities import FakeActivities
+from worker.worker import build_worker
 from workflows.errors import CommandFailed
 from workflows.model import actions
 from workflows.model import results as r
@@ -31,27 +30,27 @@ from workflows.switchover import Switchover
 MOVE = ("--from", "cluster1", "--to", "cluster2")
 
 
-class DrainingHands(FakeHands):
+class DrainingHands(FakeActivities):
     """Sessions that are seen before they leave."""
 
     @activity.defn
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
-        """Tell what is left as long as the order is held, then obey."""
-        left = r.RemainingSessions(
+        """Report remaining sessions as long as the action is held, then return."""
+        remaining = r.RemainingSessions(
             node=given.node.name,
             at=datetime.now(UTC),
             connections={Protocol.SSH: 7},
             accounts=("partner001",),
         )
         while given.action.key in self.held and not self.held[given.action.key].is_set():
-            activity.heartbeat(left)
+            activity.heartbeat(remaining)
             await asyncio.sleep(0.05)
         return await self._obey(given)
 
 
 @pytest.fixture
 def hands(name: str) -> DrainingHands:
-    """What carries orders out."""
+    """The fake activities."""
     return DrainingHands(estates.estate(name=name))
 
 
@@ -65,7 +64,7 @@ async def _until_waiting(temporal: Client, name: str) -> None:
     raise AssertionError(progress)
 
 
-async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:
+async def test_plan(operator: Operator, name: str, hands: FakeActivities, worker: Worker) -> None:
     """What is shown is the plan that a start would execute, with its hash."""
     gate = ("--approve-before", "redirect_traffic")
     shown = await operator.types("plan", name, *MOVE, *gate)
@@ -91,7 +90,7 @@ async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Wor
 
 
 async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
     """Whoever reviewed it need not compare two plans by eye."""
     reviewed = json.loads((await operator.types("plan", name, *MOVE, "--json")).out)["hash"]
@@ -135,21 +134,21 @@ async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
         (("frobnicate",), "No such command"),
     ],
 )
-async def test_bad_words(
+async def test_wrong_input(
     operator: Operator, temporal: Client, words: tuple[str, ...], answer: str
 ) -> None:
     """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
-    hands = FakeHands(estates.estate(name="bad_words"))
-    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
+    hands = FakeActivities(estates.estate(name="bad_words"))
+    async with build_worker(temporal, hands.activities):
         said = await operator.types(*words)
     assert answer in said.message
     assert said.code == 2
 
 
 async def test_a_whole_switchover(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker, temporal: Client
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker, temporal: Client
 ) -> None:
-    """Start, approve and retry from the console; its words alone suffice to get through."""
+    """Start, approve and retry from the console, with the commands that it shows."""
     failing = "stop_scheduling.cluster1-server1"
     hands.failures[failing] = [CommandFailed("the admin API answered 500")]
     started = await operator.types(
@@ -178,7 +177,7 @@ async def test_a_whole_switchover(
         (("approve",), "approve needs --stage"),
         (("approve", "--stage", "stop_monitors"), "has no gate"),
         (("reject", "--stage", "redirect_traffic"), "reject needs --reason"),
-        (("retry", "--stage", "redirect_traffic"), "nothing waits for a decision"),
+        (("retry", "--stage", "redirect_traffic"), "the run waits for no decision now"),
     ):
         refused = await operator.types(words[0], name, *words[1:])
         assert (refused.code, answer in refused.err) == (2, True), refused
@@ -205,10 +204,10 @@ async def test_a_whole_switchover(
     assert outcome.outcome == "completed"
 
 
-async def test_sessions_are_seen_to_leave(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker
+async def test_remaining_sessions_are_shown(
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
-    """What still holds a node is shown beside the order that waits for it."""
+    """They stand beside the action that waits for them."""
     hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     await operator.types("start", name, *MOVE)
     watching = await operator.begins("watch", name)
@@ -217,7 +216,7 @@ async def test_sessions_are_seen_to_leave(
         pass  # until the line that tells of the stage
     while "7 ssh; partner001" not in (shown := await operator.types("status", name)).message:
         pass  # until the server has the heartbeat
-    assert "wait until the sessions have left cluster1-edge1 7 ssh; partner001" in shown.message
+    assert "wait until no session remains on cluster1-edge1 7 ssh; partner001" in shown.message
     hands.held["await_sessions.cluster1-edge1"].set()
     assert await watching.wait() == 0
 
@@ -225,7 +224,7 @@ async def test_sessions_are_seen_to_leave(
 async def test_an_aborted_run_exits_with_five(
     operator: Operator, name: str, worker: Worker, temporal: Client
 ) -> None:
-    """How a run ended is told by the exit code of whoever waited for it."""
+    """The exit code of a command that waits tells how the run ended."""
     waiting = await operator.begins(
         "start", name, *MOVE, "--approve-before", "stop_monitors", "--wait"
     )
@@ -236,7 +235,7 @@ async def test_an_aborted_run_exits_with_five(
     assert said.code == 0
     seen, _ = await waiting.communicate()
     assert waiting.returncode == 5
-    assert "stop_monitors was not done, and nothing was undone" in seen.decode()
+    assert "stop_monitors was not done, and nothing was rolled back" in seen.decode()
     assert "wrong day" in seen.decode()
     late = await operator.types("approve", name, "--stage", "stop_monitors")
     assert (late.code, "no such run is under way" in late.err) == (2, True)
@@ -245,7 +244,7 @@ async def test_an_aborted_run_exits_with_five(
 async def test_a_rejected_run_exits_with_four(
     operator: Operator, name: str, worker: Worker, temporal: Client
 ) -> None:
-    """What was taken back is in the report, and a script sees that it was."""
+    """The rollback is in the report, and a script reads it from the exit code."""
     await operator.types("start", name, *MOVE, "--approve-before", "redirect_traffic")
     await _until_waiting(temporal, name)
     why = ("--stage", "redirect_traffic", "--by", "ann", "--reason", "not tonight")
@@ -259,14 +258,14 @@ async def test_a_rejected_run_exits_with_four(
     assert "ann rejected redirect_traffic: not tonight" in report.message
 
 
-async def test_the_words_that_are_shown_suffice(
-    operator: Operator, hands: FakeHands, temporal: Client, name: str
+async def test_the_commands_that_are_shown_work(
+    operator: Operator, hands: FakeActivities, temporal: Client, name: str
 ) -> None:
-    """Every command that a wait shows is taken as it stands: copied, and typed."""
+    """Every command that a question shows is accepted when it is copied."""
     hands.estate = estates.estate(name=name, timing={"drain_timeout": 1})
     for node in ("server1", "server2", "edge1", "edge2"):
         hands.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
-    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
+    async with build_worker(temporal, hands.activities):
         await operator.types("start", name, *MOVE)
         await _until_waiting(temporal, name)
         shown = await operator.types("status", name)
@@ -281,7 +280,7 @@ async def test_the_words_that_are_shown_suffice(
     assert (watched.code, "exception: " in watched.out) == (3, True)
 
 
-async def test_what_changes_a_plan_can_be_said_to_both(
+async def test_options_of_the_plan_exist_for_both_commands(
     operator: Operator, name: str, worker: Worker, temporal: Client
 ) -> None:
     """The hash that `plan` shows is the one that `start` needs."""
@@ -310,9 +309,9 @@ async def test_what_changes_a_plan_can_be_said_to_both(
 
 
 async def test_findings_exit_with_six(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
-    """A prerequisite that does not hold is told in words, and nothing is changed."""
+    """A prerequisite that does not hold is reported, and nothing is changed."""
     hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
     said = await operator.types("start", name, *MOVE, "--wait")
     assert said.code == 6
@@ -320,7 +319,7 @@ async def test_findings_exit_with_six(
     assert said.err.count("\n") == 1
 
 
-async def test_without_a_worker_nobody_waits_in_vain(operator: Operator, name: str) -> None:
+async def test_without_a_worker_no_command_hangs(operator: Operator, name: str) -> None:
     """Every command says that no worker answers, and what to do, instead of hanging."""
     silence = "no worker answers on task queue switchover; the run is safe"
     planning = asyncio.create_task(operator.types("plan", name, *MOVE))
@@ -336,7 +335,7 @@ async def test_without_a_worker_nobody_waits_in_vain(operator: Operator, name: s
 
 
 async def test_without_a_server_there_is_one_sentence() -> None:
-    """Where Temporal is not, the console says where it looked."""
+    """The console names the address that it tried."""
     said = await Operator("127.0.0.1:1").types("status", "lab")
     assert said.code == 1
     assert said.err.startswith("no Temporal server answers at 127.0.0.1:1;")

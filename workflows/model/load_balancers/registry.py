@@ -35,7 +35,7 @@ def registered() -> tuple[type[LoadBalancer], ...]:
 def _by_driver(given: Any, _: ValidatorFunctionWrapHandler) -> LoadBalancer:  # noqa: ANN401 - raw input, whatever it is
     """Validate as the type that the key ``driver`` names; errors keep the place of their key."""
     if not isinstance(given, dict):
-        # What is no mapping is refused in pydantic's own words.
+        # Pydantic refuses whatever is no mapping.
         return (
             given
             if isinstance(given, LoadBalancer)
