@@ -1,0 +1,224 @@
+"""For each driver: two databases that replicate both ways, and what a test does to them."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from activities.replication.activities import ReplicationLinks
+from activities.replication.postgresql.link import PostgresLink
+from tests.support import estates, postgres_pair
+from tests.support.memory_replication import CommandLink, CommandReplication, MemoryDatabases
+from tests.support.ssh_machines import Attempt
+from workflows.errors import OutcomeUnknown
+from workflows.model.actions import ObserveReplication, ResumeReplication, SuspendReplication
+from workflows.model.estate import Estate
+from workflows.model.observations import ReplicationReading
+from workflows.ports.replication import ReplicationInput
+
+NAMES = ("one-to-two", "two-to-one")
+
+
+class Rig(ABC):
+    """Two databases, ``one`` and ``two``, with a link each way."""
+
+    links: ReplicationLinks
+
+    @abstractmethod
+    def given(self, action: Any) -> ReplicationInput[Any]:  # noqa: ANN401 - any action
+        """Return the input of an action on one of the links."""
+
+    @abstractmethod
+    def missing_link(self, action: Any) -> ReplicationInput[Any]:  # noqa: ANN401 - any action
+        """Return the input of an action on a link that the databases do not have."""
+
+    @abstractmethod
+    def silent(self, action: Any) -> ReplicationInput[Any]:  # noqa: ANN401 - any action
+        """Return the input of an action whose subscriber does not answer."""
+
+    @abstractmethod
+    async def reset(self) -> None:
+        """Leave both links running, with nothing to deliver."""
+
+    @abstractmethod
+    async def write(self, side: str, row: str) -> None:
+        """Let one side write a row."""
+
+    @abstractmethod
+    async def holds(self, side: str, row: str) -> bool:
+        """Whether a side has a row."""
+
+    @abstractmethod
+    def blocked(self) -> Any:  # noqa: ANN401 - an asynchronous context manager
+        """Keep the subscriber ``two`` from applying anything for a while."""
+
+    @abstractmethod
+    def lose_replies(self, monkeypatch: Any) -> None:  # noqa: ANN401 - pytest's
+        """Let statements be carried out and their answers be lost."""
+
+    @abstractmethod
+    async def statements(self) -> list[str]:
+        """Return what was sent since the databases were reset, as a preview shows it."""
+
+    async def observe(self, name: str = NAMES[0]) -> ReplicationReading:
+        """Observe a link."""
+        given = self.given(ObserveReplication(link=name))
+        return await Attempt().run(self.links.observe_replication, given)
+
+    async def suspend_both(self) -> None:
+        """Suspend both links."""
+        for name in NAMES:
+            given = self.given(SuspendReplication(link=name))
+            await Attempt().run(self.links.suspend_replication, given)
+
+    async def arrives(self, side: str, row: str) -> None:
+        """Wait until a side has a row."""
+        async with asyncio.timeout(20):
+            while not await self.holds(side, row):
+                await asyncio.sleep(0.05)
+
+    def preview(self, action: SuspendReplication | ResumeReplication) -> list[str]:
+        """Return what a reviewed plan shows for an action."""
+        given = self.given(action)
+        clusters = tuple(
+            cluster.model_copy(update={"name": side, "database": database})
+            for cluster, side, database in zip(
+                estates.estate().clusters,
+                (given.link.source, given.link.target),
+                (given.publisher, given.subscriber),
+                strict=True,
+            )
+        )
+        changes = {"clusters": clusters, "replication": given.replication}
+        estate: Estate = estates.estate().model_copy(update=changes)
+        return list(self.links.preview(estate, action))
+
+
+class PostgresRig(Rig):
+    """Two real databases."""
+
+    def __init__(self, pair: postgres_pair.Pair) -> None:
+        self._pair = pair
+        self._logged = 0
+        self.links = ReplicationLinks(postgres_pair.SECRETS)
+
+    def given(self, action: Any) -> ReplicationInput[Any]:
+        [link] = [link for link in postgres_pair.LINKS if link.name == action.link]
+        return postgres_pair.input_for(action, link)
+
+    def missing_link(self, action: Any) -> ReplicationInput[Any]:
+        other = postgres_pair.THERE.model_copy(update={"subscription": "other"})
+        return postgres_pair.input_for(action, other, other)
+
+    def silent(self, action: Any) -> ReplicationInput[Any]:
+        silent = postgres_pair.database("two", port=1)
+        return self.given(action).model_copy(update={"subscriber": silent})
+
+    async def reset(self) -> None:
+        await self._pair.reset()
+        await self._pair.run()
+        log_all = "ALTER ROLE CURRENT_USER SET log_statement = 'ddl'"
+        await self._pair.execute("two", sql.SQL(log_all))
+        self._logged = len(self._pair.server.log.read_text())
+
+    async def write(self, side: str, row: str) -> None:
+        statement = sql.SQL("INSERT INTO account VALUES ({})").format(sql.Literal(row))
+        await self._pair.execute(side, statement)
+
+    async def holds(self, side: str, row: str) -> bool:
+        query = sql.SQL("SELECT FROM account WHERE name = {}").format(sql.Literal(row))
+        return bool(await self._pair.execute(side, query))
+
+    @asynccontextmanager
+    async def blocked(self) -> AsyncIterator[None]:
+        async with await psycopg.AsyncConnection.connect(self._pair.server.dsn("two")) as blocking:
+            await blocking.execute("LOCK TABLE account IN ACCESS EXCLUSIVE MODE")
+            yield
+            await blocking.rollback()
+
+    def lose_replies(self, monkeypatch: Any) -> None:
+        alter = PostgresLink.alter
+
+        async def and_lose(
+            self: PostgresLink, statement: sql.Composed, within: float
+        ) -> None:
+            await alter(self, statement, within)
+            raise OutcomeUnknown("the connection broke")
+
+        monkeypatch.setattr(PostgresLink, "alter", and_lose)
+
+    async def statements(self) -> list[str]:
+        log = self._pair.server.log.read_text()[self._logged :]
+        lines = [line.partition("statement: ")[2] for line in log.splitlines()]
+        return [f"database-two: {line}" for line in lines if line.startswith("ALTER SUBSCRIPTION")]
+
+
+class MemoryRig(Rig):
+    """Two databases in memory."""
+
+    def __init__(self) -> None:
+        self.databases = MemoryDatabases()
+        self.links = ReplicationLinks(
+            postgres_pair.SECRETS, {"commands": self.databases.driver}
+        )
+        self.replication = CommandReplication(
+            links=tuple(
+                CommandLink(
+                    name=f"{a}-to-{b}",
+                    source=a,
+                    target=b,
+                    suspend=("repl", "stop", f"{a}-to-{b}"),
+                    resume=("repl", "start", f"{a}-to-{b}"),
+                )
+                for a, b in (("one", "two"), ("two", "one"))
+            )
+        )
+
+    def given(self, action: Any) -> ReplicationInput[Any]:
+        [link] = [link for link in self.replication.links if link.name == action.link]
+        given = postgres_pair.input_for(action)
+        return given.model_copy(
+            update={
+                "link": link,
+                "replication": self.replication,
+                "publisher": postgres_pair.database(link.source),
+                "subscriber": postgres_pair.database(link.target),
+            }
+        )
+
+    def missing_link(self, action: Any) -> ReplicationInput[Any]:
+        given = self.given(action)
+        return given.model_copy(update={"link": given.link.model_copy(update={"suspend": ()})})
+
+    def silent(self, action: Any) -> ReplicationInput[Any]:
+        self.databases.answers = False
+        return self.given(action)
+
+    async def reset(self) -> None:
+        self.databases.enabled.update(NAMES)
+
+    async def write(self, side: str, row: str) -> None:
+        self.databases.write(side, row, NAMES[0] if side == "one" else NAMES[1])
+
+    async def holds(self, side: str, row: str) -> bool:
+        for link in self.replication.links:
+            self.databases.deliver(link)
+        return (side, row) in self.databases.rows
+
+    @asynccontextmanager
+    async def blocked(self) -> AsyncIterator[None]:
+        self.databases.blocked.add(NAMES[0])
+        yield
+        self.databases.blocked.clear()
+
+    def lose_replies(self, monkeypatch: Any) -> None:
+        monkeypatch.setattr(self.databases, "loses_replies", True)
+
+    async def statements(self) -> list[str]:
+        return self.databases.commands
