@@ -20,8 +20,8 @@ from activities.runtime.partial_reading import tolerant
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions.observe import ObserveTemporal
+from workflows.model.findings import Finding
 from workflows.model.observations import TemporalReading
-from workflows.model.results import Finding
 from workflows.ports.contract import ActionInput, Orchestration
 from workflows.preflight.report import Direction, ReadinessReport, remembered
 from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
@@ -68,7 +68,7 @@ class TemporalReader(Orchestration):
             missing_attributes=_or(missing, ()),
             builds=_or(builds, {}),
             # A server that does not answer is one finding, whatever was asked of it.
-            error=tuple({one.name: one for one in found}.values()),
+            findings=tuple({one.name: one for one in found}.values()),
         )
 
     @activity.defn

@@ -13,9 +13,8 @@ from workflows.errors import SwitchoverError
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
 from workflows.execution.observe import observe
-from workflows.model.checks import Severity
+from workflows.model.findings import Finding, Severity
 from workflows.model.request import parse_request
-from workflows.model.results import Finding
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview, Review, review

@@ -13,9 +13,9 @@ from workflows.errors import SwitchoverError
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
 from workflows.execution.observe import observe
+from workflows.model.findings import Finding
 from workflows.model.observations import Reading, TemporalReading
 from workflows.model.request import Request, parse_request
-from workflows.model.results import Finding
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.ports.contract import Orchestration

@@ -21,8 +21,8 @@ from activities.securetransport.admin_client import Admin
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions.observe import CompareConfiguration, ObserveCluster
 from workflows.model.estate import Cluster, Node
+from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Difference, ParityReading
-from workflows.model.results import Finding
 from workflows.ports.contract import ClusterInput, ClusterPairInput, Configurations
 
 UNREADABLE = "configuration_unreadable"
@@ -89,7 +89,7 @@ class RestConfigurations(Configurations):
                 within=COMPARED_WITHIN,
             )
         if isinstance(found, Finding):
-            return ParityReading(place=place, error=(found,))
+            return ParityReading(place=place, findings=(found,))
         return ParityReading(
             place=place, compared=dict(found.numbers), differences=tuple(_told(found.differences))
         )

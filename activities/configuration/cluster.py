@@ -17,8 +17,8 @@ from activities.securetransport.admin_requests import PAGE
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions.observe import ObserveCluster
 from workflows.model.estate import Node
+from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Member
-from workflows.model.results import Finding
 from workflows.ports.contract import ClusterInput
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class ClusterObserver:
             oldest_event=oldest,
             orphans=_or(orphans, ()),
             maintenance=_or(maintenance, ()),
-            error=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+            findings=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
         )
 
     async def _members(self, node: Node) -> tuple[Member, ...]:

@@ -24,7 +24,8 @@ from workflows.model.actions.change import (
     ReadSessions,
 )
 from workflows.model.estate import Node, Timing
-from workflows.model.results import Finding, RemainingQueue, RemainingSessions, Report, seen
+from workflows.model.findings import Finding
+from workflows.model.results import RemainingQueue, RemainingSessions, Report, seen
 from workflows.ports.contract import NodeInput, SessionInput, Waits
 
 NAMED = 20

@@ -13,8 +13,8 @@ from activities.securetransport.admin_client import Admin
 from activities.securetransport.admin_responses import Session
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
 from workflows.model.actions.change import AwaitSessions, ReadSessions
-from workflows.model.checks import Severity
-from workflows.model.results import Finding, RemainingSessions
+from workflows.model.findings import Finding, Severity
+from workflows.model.results import RemainingSessions
 from workflows.ports.contract import SessionInput
 
 UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)

@@ -20,8 +20,9 @@ from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
 from workflows.model.actions.change import Redirect, VerifyTraffic
 from workflows.model.actions.observe import ObserveTraffic, TryLogin
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
+from workflows.model.findings import Finding
 from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
-from workflows.model.results import Finding, Report, seen
+from workflows.model.results import Report, seen
 from workflows.ports.contract import LoginInput, Traffic, TrafficInput
 
 PROVEN_WITHIN = timedelta(seconds=15)
@@ -63,7 +64,7 @@ class LoadBalancers(Traffic):
                 if isinstance(result, str)
             },
             balancer=_facts(rights, configured),
-            error=tuple(findings),
+            findings=tuple(findings),
         )
 
     @activity.defn
@@ -75,7 +76,7 @@ class LoadBalancers(Traffic):
                 lambda: self._doors(node, given.probe), node.name, "node_unreachable_ssh"
             )
             if isinstance(doors, Finding):
-                return LoginReading(place=node.name, protocol=protocol, error=(doors,))
+                return LoginReading(place=node.name, protocol=protocol, findings=(doors,))
             failure = await self._failure(doors)
         return LoginReading(place=node.name, protocol=protocol, failure=failure)
 

@@ -35,10 +35,10 @@ from workflows.model.actions.change import (
     VerifyUnreachable,
 )
 from workflows.model.actions.observe import ObserveNode
-from workflows.model.checks import Severity
 from workflows.model.estate import Node
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import NodeReading
-from workflows.model.results import PROTOCOL_SERVERS, Finding, Report, Service, State, seen
+from workflows.model.results import PROTOCOL_SERVERS, Report, Service, State, seen
 from workflows.ports.contract import NodeInput, Nodes, SessionInput, StorageInput
 
 

@@ -16,8 +16,9 @@ from activities.securetransport.admin_client import Admin
 from activities.securetransport.service_state import ObservedState
 from workflows.model.actions.observe import ObserveNode
 from workflows.model.estate import Kind, Node
+from workflows.model.findings import Finding
 from workflows.model.observations import MachineFacts, NodeReading
-from workflows.model.results import SCHEDULING, Finding, Service, State
+from workflows.model.results import SCHEDULING, Service, State
 from workflows.ports.contract import SessionInput
 
 SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
@@ -74,7 +75,7 @@ class Observer:
             database=known.database,
             graceful_timeouts=_or_none(timeouts) or {},
             # One silent machine is one finding, whatever was asked of it.
-            error=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+            findings=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
         )
 
     async def _services(self, node: Node) -> dict[Service, ObservedState]:

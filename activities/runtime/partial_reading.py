@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from workflows.errors import AccessRefused, SwitchoverError, Unreachable
 from workflows.model.checks import check_of
-from workflows.model.results import Finding
+from workflows.model.findings import Finding
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ from activities.transport.ssh import Answer, Command, Shell, script
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.actions.observe import CompareStorage
 from workflows.model.estate import Cluster
+from workflows.model.findings import Finding
 from workflows.model.observations import Difference, StorageReading
-from workflows.model.results import Finding
 from workflows.ports.contract import ClusterPairInput, Storages
 
 T = TypeVar("T")
@@ -80,15 +80,15 @@ class SshStorages(Storages):
             )
         reading, delays = _result(results[0]), _result(results[1])
         found = {name: delay for name, delay in delays.items() if not isinstance(delay, Finding)}
-        trouble = dict.fromkeys((*reading.error, *_findings(delays.values())))
-        return reading.model_copy(update={"delays": found, "error": tuple(trouble)})
+        trouble = dict.fromkeys((*reading.findings, *_findings(delays.values())))
+        return reading.model_copy(update={"delays": found, "findings": tuple(trouble)})
 
     async def _compare(self, given: ClusterPairInput[CompareStorage]) -> StorageReading:
         sides, rest = (given.source, given.target), _rest(given)
         place, most = given.target.name, given.limits.storage_sample
         found = await asyncio.gather(*(self._sample(side, most) for side in sides))
         if trouble := _findings(found):
-            return StorageReading(place=place, error=trouble)
+            return StorageReading(place=place, findings=trouble)
         source, target = (sample for sample in found if isinstance(sample, Sample))
         pair = _Pair(source, target, samples.comparable(source, target, rest))
         suspects = pair.suspects
@@ -97,7 +97,7 @@ class SshStorages(Storages):
             await pause(min(given.timing.storage_delay, _left()))
         now = await asyncio.gather(*(self._again(side, suspects) for side in sides))
         if trouble := _findings(now):
-            return StorageReading(place=place, error=trouble)
+            return StorageReading(place=place, findings=trouble)
         one, two = (copies for copies in now if not isinstance(copies, Finding))
         left = [
             _difference(path, one.get(path), two.get(path), given)

@@ -13,8 +13,8 @@ from rich.text import Text
 from starter.client.sanitize import clean
 from starter.client.schedules import InForce, Ran
 from starter.views.check_grid import Column, bad, elsewhere, grouped, rows, single, told
-from workflows.model.checks import Severity, check_of
-from workflows.model.results import Finding
+from workflows.model.checks import check_of
+from workflows.model.findings import Finding, Severity
 from workflows.preflight.groups import areas
 from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import SIGNS, changes, summary

@@ -14,9 +14,9 @@ from starter.client.sanitize import clean
 from starter.client.snapshot import Pending
 from starter.views.text import clock, left_words, said_line
 from workflows.execution.execution import CHAIN
-from workflows.model.checks import Severity
+from workflows.model.findings import Finding, Severity
 from workflows.model.progress import ActionProgress, OperatorMessage, StageProgress, Status
-from workflows.model.results import Finding, Remaining, RemainingSessions
+from workflows.model.results import Remaining, RemainingSessions
 from workflows.views.node_progress import Chain, Link
 
 SYMBOLS = {

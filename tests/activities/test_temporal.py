@@ -111,7 +111,7 @@ async def test_search_attributes_that_are_missing_are_named() -> None:
     ) as fresh:
         reading = await seen(fresh.client, "lab")
         assert reading.missing_attributes == SEARCH_ATTRIBUTES
-        assert reading.error == ()
+        assert reading.findings == ()
         verdicts = TemporalReader(fresh.client)
         asked = Direction(estate="lab", source="a", target="b")
         assert await ActivityEnvironment().run(verdicts.last_readiness, asked) is None
@@ -143,7 +143,7 @@ async def test_a_server_that_does_not_answer_is_one_finding(name: str) -> None:
     ) as gone:
         client = gone.client
     reading = await seen(client, name)
-    assert [(f.name, f.place) for f in reading.error] == [("temporal_unreadable", name)]
+    assert [(f.name, f.place) for f in reading.findings] == [("temporal_unreadable", name)]
 
 
 async def test_the_last_verdict_of_a_direction_is_found(temporal: Client, name: str) -> None:

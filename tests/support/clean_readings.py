@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support import estates
 from workflows.model.estate import Kind, Node, Protocol
+from workflows.model.findings import Finding
 from workflows.model.observations import (
     BalancerFacts,
     ClusterReading,
@@ -22,7 +23,7 @@ from workflows.model.observations import (
     TemporalReading,
     TrafficReading,
 )
-from workflows.model.results import SCHEDULING, Finding, Service, State
+from workflows.model.results import SCHEDULING, Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.preflight.evaluate import objections

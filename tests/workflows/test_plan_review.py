@@ -14,8 +14,7 @@ from temporalio.exceptions import ApplicationError
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import AccessRefused
-from workflows.model.checks import Severity
-from workflows.model.results import Finding
+from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.planning.preview import Review

@@ -16,8 +16,9 @@ from temporalio.client import (
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import Lost, NotReady, OutcomeUnknown
+from workflows.model.findings import Finding
 from workflows.model.progress import Outcome, Status
-from workflows.model.results import Finding, Service, State
+from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 
 GATED = {"approve_before": ["redirect_traffic"]}

@@ -12,11 +12,11 @@ from temporalio.exceptions import ActivityError
 from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
 from workflows.model.actions.change import Action, AwaitSessions, ReadQueue, ReadSessions
-from workflows.model.checks import Severity
 from workflows.model.decisions import Verb
+from workflows.model.findings import Finding, Severity
 from workflows.model.progress import Failure, Waiting
 from workflows.model.request import Decision
-from workflows.model.results import Finding, Remaining, RemainingSessions, seen
+from workflows.model.results import Remaining, RemainingSessions, seen
 from workflows.planning.plan import Stage
 from workflows.run.inbox import Question
 

@@ -18,9 +18,10 @@ from workflows.execution.observe import observe
 from workflows.execution.waves import Waves
 from workflows.model.actions.change import FindOrphanedFiles
 from workflows.model.decisions import Verb
+from workflows.model.findings import Finding
 from workflows.model.observations import Reading
 from workflows.model.progress import Failure, Waiting
-from workflows.model.results import Finding, seen
+from workflows.model.results import seen
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import recognise
 from workflows.planning.plan import Stage, Wave

@@ -11,8 +11,8 @@ from workflows.execution.dispatch import Dispatcher
 from workflows.execution.order_executor import fault_of
 from workflows.model.actions.change import Action
 from workflows.model.checks import BY_NAME
+from workflows.model.findings import Finding
 from workflows.model.observations import Reading
-from workflows.model.results import Finding
 from workflows.model.stages import StageName
 from workflows.planning.plan import Wave
 

@@ -12,14 +12,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from workflows.model.base import Value
+from workflows.model.findings import Severity
 from workflows.model.stages import StageName
-
-
-class Severity(StrEnum):
-    """What a finding does to a run."""
-
-    BLOCKS = "blocks"
-    WARNS = "warns"
 
 
 class Scope(StrEnum):

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from workflows.model.base import SecretReference, Value, Words
-from workflows.model.checks import CheckName, Severity
+from workflows.model.checks import CheckName
+from workflows.model.findings import Severity
 from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
 from workflows.model.stages import StageName
 

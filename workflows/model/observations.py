@@ -9,14 +9,15 @@ from pydantic import Field
 
 from workflows.model.base import Value
 from workflows.model.estate import Protocol
-from workflows.model.results import Finding, Service, State
+from workflows.model.findings import Finding
+from workflows.model.results import Service, State
 
 
 class _Reading(Value):
     """What every reading has."""
 
     place: str
-    error: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     """What kept a part of it from being read: unreachable, refused, unreadable."""
 
 

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Literal
 
 from workflows.model.base import Value
-from workflows.model.results import Finding, Remaining, Report
+from workflows.model.findings import Finding
+from workflows.model.results import Remaining, Report
 from workflows.model.stages import StageName
 
 

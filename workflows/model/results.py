@@ -8,8 +8,8 @@ from typing import Literal
 
 from workflows.model.actions.change import Action
 from workflows.model.base import Value
-from workflows.model.checks import Severity
 from workflows.model.estate import Protocol
+from workflows.model.findings import Finding
 
 
 class Service(StrEnum):
@@ -47,22 +47,6 @@ class State(StrEnum):
 
 
 DOWN = (State.STOPPED, State.DISABLED, State.ABSENT)
-
-
-class Finding(Value):
-    """One prerequisite that does not hold: where, what was seen, what was expected, what to do."""
-
-    name: str
-    place: str
-    seen: str
-    expected: str
-    advice: str
-    severity: Severity = Severity.BLOCKS
-
-    def __str__(self) -> str:
-        return (
-            f"{self.place}: {self.name}: saw {self.seen}, expected {self.expected}; {self.advice}"
-        )
 
 
 class Report(Value):

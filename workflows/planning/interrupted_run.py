@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from workflows.model.checks import Severity
 from workflows.model.estate import Cluster, Kind
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import NodeReading, Reading, ReplicationReading, TrafficReading
-from workflows.model.results import DOWN, SCHEDULING, Finding, Service, State
+from workflows.model.results import DOWN, SCHEDULING, Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 

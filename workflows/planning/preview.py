@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from workflows.model.base import Value
+from workflows.model.findings import Finding
 from workflows.model.observations import Reading
-from workflows.model.results import Finding
 from workflows.model.stages import StageName
 from workflows.planning.already_satisfied import holds
 from workflows.planning.plan import Plan

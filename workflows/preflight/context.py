@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from workflows.model.checks import BY_NAME
 from workflows.model.estate import Cluster, Estate, Node
+from workflows.model.findings import Finding
 from workflows.model.observations import MachineFacts, NodeReading, Reading
-from workflows.model.results import Finding
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 

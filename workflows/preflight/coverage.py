@@ -140,7 +140,7 @@ def _key(reading: Reading) -> Sequence[str]:
 def _clarity(reading: Reading | None) -> ReadingQuality:
     if reading is None:
         return ReadingQuality.MISSING
-    return ReadingQuality.PARTIAL if reading.error else ReadingQuality.COMPLETE
+    return ReadingQuality.PARTIAL if reading.findings else ReadingQuality.COMPLETE
 
 
 _BRINGS: dict[type[ob.Observation], str] = {

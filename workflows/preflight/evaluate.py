@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 
-from workflows.model.checks import Severity, check_of
+from workflows.model.checks import check_of
 from workflows.model.estate import Estate
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Reading
-from workflows.model.results import Finding
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import recognise
 from workflows.planning.plan import Plan
@@ -43,7 +43,7 @@ def objections(
     seen = Seen(plan, tuple(readings), begun)
     found = chain(
         also,
-        chain.from_iterable(reading.error for reading in readings),
+        chain.from_iterable(reading.findings for reading in readings),
         chain.from_iterable(objects(seen) for objects in PREREQUISITES),
         cooled_down(seen, now),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from workflows.model.results import Finding
+from workflows.model.findings import Finding
 from workflows.preflight.context import Seen, finding, listed
 
 MEBIBYTE = 1024**2

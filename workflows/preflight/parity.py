@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from workflows.model.estate import Kind, Node
+from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Member, ParityReading
-from workflows.model.results import Finding
 from workflows.preflight.context import Seen, finding, listed, odd_ones
 
 EVERYTHING_ELSE = "correct the one that is wrong, on its own side, while replication runs"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workflows.model.excluded_tables import left_out
+from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading
-from workflows.model.results import Finding
 from workflows.preflight.context import Seen, finding, listed
 
 MEBIBYTE = 1024**2

@@ -10,9 +10,9 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from workflows.model.base import Value
-from workflows.model.checks import CHECKS, Check, Scope, Severity, check_of
+from workflows.model.checks import CHECKS, Check, Scope, check_of
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Reading
-from workflows.model.results import Finding
 from workflows.planning.plan import Plan
 from workflows.preflight.coverage import Coverage
 

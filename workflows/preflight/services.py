@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workflows.model.estate import Cluster, Kind, Protocol
-from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Finding, Service, State
+from workflows.model.findings import Finding
+from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
 from workflows.model.stages import StageName
 from workflows.preflight.context import Seen, finding
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from workflows.model.findings import Finding
 from workflows.model.observations import (
     BalancerFacts,
     ClusterReading,
@@ -14,7 +15,6 @@ from workflows.model.observations import (
     TemporalReading,
     TrafficReading,
 )
-from workflows.model.results import Finding
 from workflows.preflight.context import Seen, finding, listed
 
 

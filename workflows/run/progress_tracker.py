@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from workflows.model.actions.change import WAITS, Action, activity_id
+from workflows.model.findings import Finding
 from workflows.model.progress import (
     ActionProgress,
     Failure,
@@ -17,7 +18,7 @@ from workflows.model.progress import (
     Status,
     Waiting,
 )
-from workflows.model.results import Finding, Report
+from workflows.model.results import Report
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, Stage, Wave
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from workflows.model.results import Finding
+from workflows.model.findings import Finding
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.preflight.groups import areas

@@ -11,7 +11,7 @@ from activities.replication.driver import Direction
 from activities.replication.postgresql.link import PostgresLink, WalUsage
 from activities.runtime.partial_reading import tolerant
 from workflows.model.observations import ReplicationReading
-from workflows.model.results import Finding
+from workflows.model.findings import Finding
 from workflows.preflight.context import finding, listed
 
 MEBIBYTE = 1024**2

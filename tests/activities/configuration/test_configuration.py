@@ -103,7 +103,7 @@ async def compare(pair: Any, shell: Shell) -> ParityReading:  # noqa: ANN401 - a
 async def test_two_sides_that_are_alike(pair: Any, shell: Shell) -> None:  # noqa: ANN401
     """Names of machines, local and encrypted options, and ids are no difference."""
     reading = await compare(pair, shell)
-    assert reading.error == ()
+    assert reading.findings == ()
     assert reading.differences == ()
     assert reading.compared["options"] == 4 * 152
     assert all(reading.compared[resource] == 2 for resource in LISTS)
@@ -183,7 +183,7 @@ async def test_no_options_at_all_are_no_answer(pair: Any, shell: Shell) -> None:
     """Every SecureTransport has some: two empty lists are not alike."""
     for api in pair[2].values():
         api.options = []
-    [trouble] = (await compare(pair, shell)).error
+    [trouble] = (await compare(pair, shell)).findings
     assert "lists no options" in trouble.seen
 
 
@@ -215,7 +215,9 @@ async def test_what_cannot_be_compared_is_a_finding(pair: Any, shell: Shell) -> 
     """An answer that nobody understands is never equal to another."""
     pair[2]["cluster2-server1"].options = [{"name": "a", "values": "none"}]
     reading = await compare(pair, shell)
-    assert [(f.name, f.place) for f in reading.error] == [("configuration_unreadable", "cluster2")]
+    assert [(f.name, f.place) for f in reading.findings] == [
+        ("configuration_unreadable", "cluster2")
+    ]
 
 
 async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) -> None:  # noqa: ANN401
@@ -240,7 +242,7 @@ async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) 
         limits=Limits(orphan_age=timedelta(seconds=-5)),
     )
     reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
-    assert reading.error == ()
+    assert reading.findings == ()
     assert reading.servers == (Member(name="cluster1-server1", address="127.0.0.1"),)
     assert reading.edges == (Member(name="edge", address="192.0.2.1"),)
     assert reading.events == 3
@@ -273,7 +275,7 @@ async def test_a_queue_that_is_counted_and_not_shown_is_looked_at_again(
     )
     reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
     assert reading.events == known
-    assert bool(reading.error) is (known is None)
+    assert bool(reading.findings) is (known is None)
 
 
 async def test_a_cluster_that_says_nothing_is_trouble(pair: Any, shell: Shell) -> None:  # noqa: ANN401
@@ -290,7 +292,7 @@ async def test_a_cluster_that_says_nothing_is_trouble(pair: Any, shell: Shell) -
         limits=LIMITS,
     )
     reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
-    assert {f.name for f in reading.error} == {"reading_unusable"}
+    assert {f.name for f in reading.findings} == {"reading_unusable"}
     assert reading.servers == ()
 
 

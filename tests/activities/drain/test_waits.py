@@ -232,7 +232,7 @@ async def test_a_node_is_read_whole(
     installation.script("taeh", "the secret of all keys")
     observer = Observer(ServiceStatusReader(shell), Admin(shell, SECRETS))
     reading = await observer.read(watching(server, ObserveNode(node="server1")))
-    assert reading.error == ()
+    assert reading.findings == ()
     assert reading.services[Service.SCHEDULER] is State.RUNNING
     assert reading.graceful_timeouts == {
         "Http.GracefulShutdownTimeout": "30",

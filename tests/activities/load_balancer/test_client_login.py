@@ -76,7 +76,7 @@ async def test_a_node_without_a_transaction_manager_fails(
     expected = {Protocol.SSH: "its listing failed (no Tr", Protocol.HTTP: "answered 503"}
     assert expected[protocol] in str(reading.failure)
     assert f"port {front.ports[protocol]}" in str(reading.failure)
-    assert reading.error == ()
+    assert reading.findings == ()
 
 
 @BOTH
@@ -87,7 +87,7 @@ async def test_a_port_that_nobody_listens_on_fails(
     deaf = edge.model_copy(update={"protocols": {protocol: (1,)}})
     reading = await Attempt().run(hands.try_login, input_for(deaf, protocol, certificate))
     assert "port 1: " in str(reading.failure)
-    assert reading.error == ()
+    assert reading.findings == ()
 
 
 async def test_who_answers_there_is_verified(
@@ -138,8 +138,8 @@ async def test_a_node_that_cannot_be_reached_is_trouble(
     """Nothing was learned of its protocol server."""
     lost = edge.model_copy(update={"ssh": edge.ssh.model_copy(update={"port": 1})})
     reading = await Attempt().run(hands.try_login, input_for(lost, Protocol.SSH, certificate))
-    assert [finding.name for finding in reading.error] == ["node_unreachable_ssh"]
+    assert [finding.name for finding in reading.findings] == ["node_unreachable_ssh"]
     assert reading.failure is None
     without = edge.model_copy(update={"protocols": {Protocol.SSH: (22,)}})
     reading = await Attempt().run(hands.try_login, input_for(without, Protocol.HTTP, certificate))
-    assert [finding.name for finding in reading.error] == ["reading_unusable"]
+    assert [finding.name for finding in reading.findings] == ["reading_unusable"]

@@ -303,14 +303,14 @@ async def test_traffic_is_observed(
     reading = await Attempt().run(hands.observe_traffic, dispatcher.of(action))
     assert reading.resolves_to == {"edge1": "10.1.0.1"}
     assert set(reading.lands_on.values()) == {"one-server1"}
-    assert reading.error == ()
+    assert reading.findings == ()
     front.goes_to = None
     ssh_server.sh = "/bin/false"
     for api in front.apis.values():
         api.sessions.clear()
     blind = await Attempt().run(hands.observe_traffic, dispatcher.of(action))
     assert (blind.resolves_to, blind.lands_on, blind.balancer) == ({}, {}, None)
-    assert [finding.name for finding in blind.error] == ["reading_unusable"] * 4
+    assert [finding.name for finding in blind.findings] == ["reading_unusable"] * 4
 
 
 async def test_the_load_balancer_itself_is_observed(
@@ -335,7 +335,7 @@ async def test_the_load_balancer_itself_is_observed(
     remove(file)
     reading = await Attempt().run(hands.observe_traffic, given)
     assert reading.balancer == BalancerFacts(reload_runnable=False, hosts_file_writable=True)
-    assert [finding.name for finding in reading.error] == ["reading_unusable"]
+    assert [finding.name for finding in reading.findings] == ["reading_unusable"]
 
 
 async def test_a_review_spells_out_what_a_redirect_does(

@@ -372,7 +372,7 @@ async def test_observing_never_fails(
     attempt = Attempt()
     reading = await attempt.run(nodes.observe_node, watching(node, ObserveNode(node="server1")))
     assert reading.services[Service.SSH] is State.RUNNING
-    assert {finding.name for finding in reading.error} == {
+    assert {finding.name for finding in reading.findings} == {
         "reading_unusable",  # no taeh on this node
         "node_unreachable_admin",
     }
@@ -387,7 +387,7 @@ async def test_a_node_that_does_not_answer_is_a_finding(
     silent = node_maker(address="127.0.0.1", ssh={"user": "st", "key": "env:KEY", "port": 1})
     reading = await Attempt().run(nodes.observe_node, watching(silent, ObserveNode(node="server1")))
     assert reading.services == {}
-    names = sorted(finding.name for finding in reading.error)
+    names = sorted(finding.name for finding in reading.findings)
     assert names == ["node_unreachable_admin", "node_unreachable_ssh"]
 
 
@@ -397,4 +397,4 @@ async def test_a_node_that_refuses_us_is_a_finding(nodes: SshNodes, node_maker: 
     reading = await Attempt().run(
         nodes.observe_node, watching(refusing, ObserveNode(node="server1"))
     )
-    assert "ssh_access_refused" in [f.name for f in reading.error]
+    assert "ssh_access_refused" in [f.name for f in reading.findings]

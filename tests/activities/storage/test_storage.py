@@ -87,7 +87,7 @@ def sides(
 
 def errors(reading: StorageReading) -> list[tuple[str, str]]:
     """Return what could not be read, and where."""
-    return [(finding.name, finding.place) for finding in reading.error]
+    return [(finding.name, finding.place) for finding in reading.findings]
 
 
 async def test_the_same_files_are_the_same(sides: Sides) -> None:
@@ -245,7 +245,7 @@ async def test_markers_measure_the_delay(sides: Sides) -> None:
     carrying = asyncio.create_task(carry())
     reading = await sides.compare(delay=0.5, markers=("markers", "markers"))
     await carrying
-    assert reading.error == ()
+    assert reading.findings == ()
     delay = reading.delays["one"]
     assert delay is not None
     assert timedelta(seconds=0.3) < delay < timedelta(seconds=1.5)

@@ -261,7 +261,7 @@ def test_nothing_outlives_the_process_that_started_the_lab(tmp_path: Path) -> No
     """F2: SIGKILL of the lab's own process ends machines and detached commands."""
     program = (
         "import asyncio, sys, time; from pathlib import Path\n"
-        "from lab.layout import Layout; from lab.machines import Machines, prepare\n"
+        "from lab.layout import Layout; from lab.environment.machines import Machines, prepare\n"
         "layout = Layout(Path(sys.argv[1]), sys.argv[2], 1, 1); prepare(layout)\n"
         "machines = Machines(layout); machines.start(); print('ready', flush=True)\n"
         "time.sleep(60)\n"

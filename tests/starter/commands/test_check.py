@@ -26,8 +26,8 @@ from tests.support.console import Operator
 from tests.support.fake_activities import FakeHands
 from tests.support.sample_runs import shown
 from tests.workflows.preflight.test_report import changed, clean, verdict
-from workflows.model.checks import CHECKS, Severity
-from workflows.model.results import Finding
+from workflows.model.checks import CHECKS
+from workflows.model.findings import Finding, Severity
 from workflows.preflight.report import CheckResult, ReadinessReport
 from workflows.readiness import Readiness
 

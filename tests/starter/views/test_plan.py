@@ -6,10 +6,10 @@ from starter.views.plan import plan_json, plan_view
 from starter.views.text import runs_of
 from tests.support import estates
 from tests.support.sample_runs import Seen, shown
-from workflows.model.checks import Severity
 from workflows.model.estate import Estate
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import NodeReading
-from workflows.model.results import Finding, Service, State
+from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.planning.preview import CommandPreview, Review, ReviewedAction, review

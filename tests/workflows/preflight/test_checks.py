@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from tests.support import estates
 from tests.support.clean_readings import NOW, PLAN, changed, clean, judged
-from workflows.model.checks import BY_NAME, Severity
+from workflows.model.checks import BY_NAME
 from workflows.model.estate import Estate, Kind, Protocol
 from workflows.model.excluded_tables import SKIPPED, left_out
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import (
     BalancerFacts,
     Difference,
@@ -20,7 +21,7 @@ from workflows.model.observations import (
     Member,
     NodeReading,
 )
-from workflows.model.results import Finding, Service, State
+from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import plan_switchover
 from workflows.preflight.evaluate import blocking
@@ -281,7 +282,7 @@ def test_the_room_for_wal_may_stand_in_the_estate() -> None:
 def test_trouble_of_a_reading_is_a_finding() -> None:
     """What could not be read stands beside what was read."""
     trouble = Finding(name="node_unreachable_ssh", place=EDGE, seen="a", expected="b", advice="c")
-    [finding] = judged(changed(EDGE, services={}, machine={}, error=(trouble,)))
+    [finding] = judged(changed(EDGE, services={}, machine={}, findings=(trouble,)))
     assert finding == trouble
 
 
@@ -321,7 +322,7 @@ def test_only_what_blocks_and_is_not_accepted_stops_a_run() -> None:
 def test_a_finding_that_only_another_build_knows_blocks() -> None:
     """A worker that is newer than the run may say it; nobody can accept it, and no task fails."""
     strange = Finding(name="sun_is_up", place=EDGE, seen="a", expected="b", advice="c")
-    found = judged(changed(EDGE, error=(strange,)))
+    found = judged(changed(EDGE, findings=(strange,)))
     assert found == (strange,)
     assert blocking(found, {"sun_is_up": "known"}) == found
 

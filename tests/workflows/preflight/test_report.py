@@ -11,8 +11,9 @@ from tests.support import estates
 from tests.support.clean_readings import NOW, PLAN
 from workflows.model.checks import BY_NAME, CHECKS, Scope
 from workflows.model.estate import Protocol
+from workflows.model.findings import Finding
 from workflows.model.observations import LoginReading, Reading
-from workflows.model.results import Finding, Service, State
+from workflows.model.results import Service, State
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.preflight.coverage import REACHABILITY_CHECKS, Coverage
 from workflows.preflight.evaluate import blocking, objections
@@ -163,7 +164,7 @@ def test_a_severity_of_the_estate_comes_with_its_reason() -> None:
 
 def test_what_could_not_be_read_is_unknown() -> None:
     """A place in trouble is no place where checks hold, save those that the trouble is about."""
-    checks = rows(changed(EDGE, error=(SILENT,)))
+    checks = rows(changed(EDGE, findings=(SILENT,)))
     assert checks["node_unreachable_admin"].places[EDGE] is CheckStatus.FAILED
     assert checks["node_unreachable_ssh"].places[EDGE] is CheckStatus.PASSED
     assert checks["version_differs"].places[EDGE] is CheckStatus.UNKNOWN
@@ -187,7 +188,7 @@ def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
 def test_a_finding_elsewhere_is_not_lost() -> None:
     """A place that a check does not look at appears where something was found there."""
     odd = SILENT.model_copy(update={"name": "configuration_unreadable", "place": SERVER})
-    checks = rows(changed("configuration", error=(odd,)))
+    checks = rows(changed("configuration", findings=(odd,)))
     assert checks["configuration_unreadable"].places[SERVER] is CheckStatus.FAILED
     assert checks["options_differ"].places[SERVER] is CheckStatus.PASSED
 

@@ -307,8 +307,8 @@ async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pa
         await Attempt().run(ReplicationLinks(secrets).observe_replication, given)
         for secrets, given in ((SECRETS, observation), (secrets, reader))
     ]
-    assert [finding.name for finding in found[0].error] == []
-    assert "replication_not_comparable" in [finding.name for finding in found[1].error]
+    assert [finding.name for finding in found[0].findings] == []
+    assert "replication_not_comparable" in [finding.name for finding in found[1].findings]
 
 
 async def test_an_estate_with_one_direction_has_nothing_to_compare(
