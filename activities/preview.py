@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.load_balancer.driver import drivers
 from activities.nodes import linux
-from activities.replication import driver as links
+from activities.replication.activities import ReplicationLinks
 from activities.securetransport import admin_requests as requests
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Shell
@@ -27,8 +27,9 @@ from workflows.ports.contract import Spelling
 class CommandPreviews(Spelling):
     """Spells for the same shell, API, load balancer and databases that the hands reach."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, replication: ReplicationLinks) -> None:
         self._balancers = drivers(shell)
+        self._replication = replication
 
     @activity.defn
     async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
@@ -51,8 +52,8 @@ class CommandPreviews(Spelling):
                 return self._balancers[balancer.driver].preview(balancer, action)
             case o.VerifyTraffic():
                 return _proving_traffic(estate, action)
-            case o.SuspendReplication() | o.ResumeReplication():
-                return _replicating(estate, action)
+            case o.SuspendReplication() | o.ResumeReplication() | o.VerifyNoConflicts():
+                return self._replication.preview(estate, action)
             case o.AwaitInFlightEvents() | o.AwaitSessions() | o.AwaitQueue():
                 return _waiting(estate, action)
             case o.FindOrphanedFiles():
@@ -122,18 +123,6 @@ def _started(
             return Service(action.protocol.value)
         case o.StartTransactionManager():
             return Service.TRANSACTION_MANAGER
-
-
-def _replicating(
-    estate: Estate, action: o.SuspendReplication | o.ResumeReplication
-) -> Iterator[str]:
-    link = estate.link(action.link)
-    publisher, subscriber = (
-        estate.cluster(name).database.name for name in (link.source, link.target)
-    )
-    if isinstance(action, o.SuspendReplication):
-        yield f"until {subscriber} has confirmed everything that {publisher} has written"
-    yield f"{subscriber}: {links.preview(estate.replication, link, action)}"
 
 
 def _proving_traffic(estate: Estate, action: o.VerifyTraffic) -> Iterator[str]:

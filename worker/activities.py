@@ -32,15 +32,16 @@ async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
     admin = Admin(shell, secrets)
+    replication = ReplicationLinks(secrets)
     try:
         yield Hands(
             planning=EstateFiles(settings.estates, settings.records, secrets),
-            spelling=CommandPreviews(shell),
+            spelling=CommandPreviews(shell, replication),
             nodes=SshNodes(shell, admin),
             scheduling=RestScheduling(admin),
             waits=DrainActivities(shell, admin),
             traffic=LoadBalancers(shell, admin, secrets),
-            databases=ReplicationLinks(secrets),
+            databases=replication,
             configurations=RestConfigurations(ServiceStatusReader(shell), admin),
             storages=SshStorages(shell),
             orchestration=TemporalReader(client),

@@ -90,6 +90,18 @@ def compare(timing: Timing) -> ActivityConfig:
     )
 
 
+def compare_databases(timing: Timing) -> ActivityConfig:
+    """Compare what both databases wrote; a killed worker's comparison begins anew."""
+    # Each side's changes are read once, and the other link's comparison may use them first.
+    limit = 3 * timing.replication_timeout
+    return ActivityConfig(
+        start_to_close_timeout=limit,
+        schedule_to_close_timeout=2 * limit + timing.unreachable_timeout,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=_AGAIN,
+    )
+
+
 def saying(config: ActivityConfig, summary: str) -> ActivityConfig:
     """The same policy, with the sentence that the Web UI shows."""
     return ActivityConfig(**{**config, "summary": summary})

@@ -42,9 +42,7 @@ DriverFactory = Callable[[Secrets, Direction], ReplicationDriver]
 class ReplicationLinks(Databases):
     """Replication links, each by its driver."""
 
-    def __init__(
-        self, secrets: Secrets, drivers: Mapping[str, DriverFactory] = DRIVERS
-    ) -> None:
+    def __init__(self, secrets: Secrets, drivers: Mapping[str, DriverFactory] = DRIVERS) -> None:
         self._secrets = secrets
         self._drivers = drivers
 
@@ -105,9 +103,7 @@ class ReplicationLinks(Databases):
         yield self._drivers[direction.replication.driver](self._secrets, direction).preview(action)
 
     def _driver(self, given: ReplicationInput[Any]) -> ReplicationDriver:
-        return self._drivers[given.replication.driver](
-            self._secrets, Direction.of_input(given)
-        )
+        return self._drivers[given.replication.driver](self._secrets, Direction.of_input(given))
 
     def _link(self, given: ReplicationInput[Any]) -> _Link:
         return _Link(self._driver(given), given)

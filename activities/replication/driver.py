@@ -29,9 +29,7 @@ class Direction:
     @classmethod
     def of_input(cls, given: ReplicationInput[Any]) -> Direction:
         """Return the direction that an activity is given."""
-        return cls(
-            given.replication, given.link, given.publisher, given.subscriber, given.timing
-        )
+        return cls(given.replication, given.link, given.publisher, given.subscriber, given.timing)
 
     @classmethod
     def of_estate(cls, estate: Estate, name: str) -> Direction:

@@ -15,6 +15,7 @@ from activities.drain.activities import DrainActivities
 from activities.nodes.activities import SshNodes
 from activities.nodes.linux import TABLES
 from activities.preview import CommandPreviews
+from activities.replication.activities import ReplicationLinks
 from activities.scheduling import RestScheduling
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Shell
@@ -45,7 +46,7 @@ TM_GRACE = timedelta(seconds=30)
 @pytest.fixture
 def spelling(shell: Shell) -> CommandPreviews:
     """What is tested."""
-    return CommandPreviews(shell)
+    return CommandPreviews(shell, ReplicationLinks(SECRETS))
 
 
 @pytest.fixture

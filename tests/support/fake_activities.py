@@ -149,7 +149,7 @@ class FakeHands(
         await self._meet(given)
         runs = given.link.name in self.world.replicating
         reading = rd.ReplicationReading(
-            place=given.link.name, enabled=runs, running=runs, lag=0, tables=("account",)
+            place=given.link.name, enabled=runs, running=runs, tables=("account",)
         )
         return reading.model_copy(update=self.readings.get(given.link.name, {}))
 
@@ -349,6 +349,11 @@ class FakeHands(
     @activity.defn
     async def suspend_replication(self, given: ReplicationInput[o.SuspendReplication]) -> r.Report:
         """Obey."""
+        return await self._obey(given)
+
+    @activity.defn
+    async def verify_no_conflicts(self, given: ReplicationInput[o.VerifyNoConflicts]) -> r.Report:
+        """Find nothing."""
         return await self._obey(given)
 
     @activity.defn

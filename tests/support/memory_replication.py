@@ -13,15 +13,17 @@ from pydantic import Field
 from activities.replication.driver import Direction, LinkStatus
 from activities.transport.secrets import Secrets
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
-from workflows.model.actions import ResumeReplication, SuspendReplication
+from workflows.model.actions.change import ResumeReplication, SuspendReplication
+from workflows.model.estate import Replication, ReplicationLink
 from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading
-from workflows.model.replications.base import Replication, ReplicationLink
 
 
 class CommandLink(ReplicationLink):
     """A link that one command suspends and another one resumes."""
 
+    publication: str = ""
+    subscription: str = ""
     suspend: tuple[str, ...]
     resume: tuple[str, ...]
 
@@ -29,7 +31,7 @@ class CommandLink(ReplicationLink):
 class CommandReplication(Replication):
     """Replication that a site's own commands control."""
 
-    driver: Literal["commands"] = "commands"
+    driver: Literal["commands"] = "commands"  # type: ignore[assignment]
     links: tuple[CommandLink, ...] = Field(min_length=1)
 
 

@@ -163,7 +163,7 @@ def input_for(
     **changes: object,
 ) -> ReplicationInput[Any]:
     """Return the action on one link of an estate that has these links, or both."""
-    given = ReplicationInput(
+    given: ReplicationInput[Any] = ReplicationInput(
         operation=Operation(identity="run-1", stage="stage", action=action.key),
         action=action,
         timing=QUICK,

@@ -65,6 +65,7 @@ HANDS: Mapping[type[o.Action], Callable[[Any, Any], Awaitable[Report]]] = {
     o.StopMonitor: Nodes.stop_monitor,
     o.StartMonitor: Nodes.start_monitor,
     o.SuspendReplication: Databases.suspend_replication,
+    o.VerifyNoConflicts: Databases.verify_no_conflicts,
     o.ResumeReplication: Databases.resume_replication,
     o.Redirect: Traffic.redirect,
     o.VerifyTraffic: Traffic.verify_traffic,
@@ -100,6 +101,8 @@ class Dispatcher:
         self._identity = identity
         self.redirected_at: datetime | None = None
         """When new sessions were first sent to the target."""
+        self._compared_at: dict[str, datetime] = {}
+        """By replication link: when the run last began to compare what both sides wrote."""
 
     async def observe(self, action: o.Action, stage: str) -> Reading:
         """Bring the reading that an observation asks for; ActivityError where none came."""
@@ -115,9 +118,12 @@ class Dispatcher:
 
     async def execute(self, action: o.Action, stage: str, round_: int) -> Report:
         """Have the order done; ActivityError where it was not."""
-        return await workflow.execute_activity_method(
+        report = await workflow.execute_activity_method(
             HANDS[type(action)], self._input(action, stage, round_), **self._config(action, round_)
         )
+        if isinstance(action, o.VerifyNoConflicts):
+            self._compared_at[action.link] = report.at
+        return report
 
     def _input(self, action: o.Action, stage: str, round_: int) -> ActionInput[o.Action]:
         operation = Operation(identity=self._identity, stage=stage, action=action.key, round=round_)
@@ -136,7 +142,7 @@ class Dispatcher:
             case o.FindOrphanedFiles():
                 storage = estate.cluster_of(action.node).storage
                 return StorageInput(**base, node=estate.node(action.node), storage=storage)
-            case o.SuspendReplication() | o.ResumeReplication():
+            case o.SuspendReplication() | o.VerifyNoConflicts() | o.ResumeReplication():
                 return self._replicating(action.link, base)
             case o.Redirect() | o.VerifyTraffic():
                 return TrafficInput(
@@ -179,6 +185,7 @@ class Dispatcher:
             publisher=self._estate.cluster(link.source).database,
             subscriber=self._estate.cluster(link.target).database,
             replication=self._estate.replication,
+            compared_at=self._compared_at.get(name),
         )
 
     def _config(self, action: o.Action, round_: int) -> ActivityConfig:
@@ -203,6 +210,8 @@ def _policy(action: o.Action, timing: Timing) -> ActivityConfig:  # noqa: PLR091
             | o.FindOrphanedFiles()
         ):
             return policies.prove(timing)
+        case o.VerifyNoConflicts():
+            return policies.compare_databases(timing)
         case o.AwaitInFlightEvents() | o.AwaitSessions() | o.AwaitQueue():
             return policies.WATCH
         case o.StopScheduling() | o.StartScheduling():

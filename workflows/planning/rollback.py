@@ -16,6 +16,7 @@ from workflows.model.actions.change import (
     SchedulingService,
     StartMonitor,
     StartScheduling,
+    VerifyNoConflicts,
     VerifySchedulingStopped,
     VerifyServing,
     VerifyTraffic,
@@ -114,11 +115,7 @@ class _Undo:
             case StageName.STOP_SCHEDULING:
                 yield tuple(self._source_scheduling())
             case StageName.SUSPEND_REPLICATION:
-                yield tuple(
-                    action
-                    for action in self._opposites(name)
-                    if self.baseline.replicated(action.place)
-                )
+                yield from self._resume_replication()
             case StageName.STOP_MONITORS:
                 yield tuple(
                     action
@@ -154,6 +151,16 @@ class _Undo:
             VerifyTraffic(protocol=probe.protocol, to=self.plan.source)
             for probe in self.plan.estate.load_balancer.probes
         )
+
+    def _resume_replication(self) -> Iterator[Wave]:
+        resumed = tuple(
+            action
+            for action in self._opposites(StageName.SUSPEND_REPLICATION)
+            if self.baseline.replicated(action.place)
+        )
+        # Where both sides wrote the same rows, neither direction is resumed.
+        yield tuple(VerifyNoConflicts(link=action.place) for action in resumed)
+        yield resumed
 
     def _source_scheduling(self) -> Iterator[Action]:
         for action in self._opposites(StageName.STOP_SCHEDULING):

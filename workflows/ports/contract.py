@@ -32,6 +32,7 @@ from workflows.model.actions.change import (
     StopScheduling,
     StopTransactionManager,
     SuspendReplication,
+    VerifyNoConflicts,
     VerifySchedulingStopped,
     VerifyServing,
     VerifyStopped,
@@ -117,6 +118,8 @@ class ReplicationInput(ActionInput[O], Generic[O]):
     publisher: Database
     subscriber: Database
     replication: Replication
+    compared_at: datetime | None = None
+    """When the run began to compare both sides last; None where it did not."""
 
 
 class TrafficInput(ActionInput[O], Generic[O]):
@@ -335,15 +338,24 @@ class Databases(ABC):
     @activity.defn
     @abstractmethod
     async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
-        """Leave the subscription disabled, after its lag reached zero."""
+        """Leave replication disabled and not running, after its lag reached zero."""
+
+    @activity.defn
+    @abstractmethod
+    async def verify_no_conflicts(self, given: ReplicationInput[VerifyNoConflicts]) -> Report:
+        """Compare what both sides wrote while replication was suspended; may take minutes.
+
+        NotReady with a list where both wrote the same rows: resumed then, their values would
+        silently swap, or replication stop for good. The report bears the time of the beginning.
+        """
 
     @activity.defn
     @abstractmethod
     async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
-        """Leave the subscription enabled and its worker running.
+        """Leave replication enabled and running.
 
-        NotReady with a list where both sides wrote the same rows while it was suspended: resumed
-        then, their values would silently swap, or the apply worker stop for good.
+        Compares again, as far as the attempt has time; NotReady where both sides wrote the same
+        rows, or where there is no time and the last comparison is too old.
         """
 
 

@@ -140,7 +140,8 @@ def _key(reading: Reading) -> Sequence[str]:
 def _clarity(reading: Reading | None) -> ReadingQuality:
     if reading is None:
         return ReadingQuality.MISSING
-    return ReadingQuality.PARTIAL if reading.findings else ReadingQuality.COMPLETE
+    incomplete = any(finding.name in REACHABILITY_CHECKS for finding in reading.findings)
+    return ReadingQuality.PARTIAL if incomplete else ReadingQuality.COMPLETE
 
 
 _BRINGS: dict[type[ob.Observation], str] = {

@@ -141,7 +141,9 @@ class Conflicts:
         return last
 
     async def _refusal(self, overlap: Overlap) -> str:
-        others = [f"{other.name} in {(await other.subscription()).slot}" for other in self.opposites]
+        others = [
+            f"{other.name} in {(await other.subscription()).slot}" for other in self.opposites
+        ]
         slots = ", ".join([f"{self.here.name} in {self.slot}", *others])
         return (
             f"{self.here.name}: both sides wrote the same rows while it was suspended: {overlap}; "

@@ -73,9 +73,7 @@ def connecting(database: Database) -> Iterator[None]:
     except psycopg.OperationalError as fault:
         message = f"{database.name}: {str(fault).strip()}"
         if any(refusal in message for refusal in _REFUSALS):
-            raise AccessRefused(
-                f"{message}; check its account, password, ca and rights"
-            ) from fault
+            raise AccessRefused(f"{message}; check its account, password, ca and rights") from fault
         raise Unreachable(message) from fault
 
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 from activities.replication.driver import Direction
 from activities.replication.postgresql.link import PostgresLink, WalUsage
 from activities.runtime.partial_reading import tolerant
-from workflows.model.observations import ReplicationReading
 from workflows.model.findings import Finding
+from workflows.model.observations import ReplicationReading
 from workflows.preflight.context import finding, listed
 
 MEBIBYTE = 1024**2
@@ -75,7 +75,8 @@ class LinkObserver:
 
     async def _unknown_subscriptions(self) -> tuple[str, ...]:
         """Return the subscriber's subscriptions that no link of the estate names."""
-        known = self.direction.subscriptions_at(self.here.link.target)
+        links = self.direction.replication.links
+        known = {o.subscription for o in links if o.target == self.here.link.target}
         return tuple(name for name in await self.here.subscriptions() if name not in known)
 
     def _lagging(self, lag: int | None) -> Iterator[Finding]:

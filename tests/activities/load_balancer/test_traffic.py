@@ -18,6 +18,7 @@ from activities.load_balancer import activities as traffic
 from activities.load_balancer import probe as probes
 from activities.load_balancer.activities import LoadBalancers
 from activities.preview import CommandPreviews
+from activities.replication.activities import ReplicationLinks
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
@@ -345,7 +346,7 @@ async def test_a_review_spells_out_what_a_redirect_does(
     estate = estates.estate().model_copy(
         update={"load_balancer": dispatcher.balancer, "clusters": dispatcher.clusters}
     )
-    *lines, reload = CommandPreviews(shell).words(estate, TO_TWO)
+    *lines, reload = CommandPreviews(shell, ReplicationLinks(SECRETS)).words(estate, TO_TWO)
     await Attempt().run(hands.redirect, dispatcher.of(TO_TWO))
     block = text(hosts).partition("# BEGIN switchover\n")[2].partition("# END switchover")[0]
     assert lines == [f"{hosts}: {line}" for line in block.splitlines()]
@@ -355,7 +356,7 @@ async def test_a_review_spells_out_what_a_redirect_does(
 
     front.goes_to = "two"
     proof = VerifyTraffic(protocol=Protocol.SSH, to="two")
-    login, look = CommandPreviews(shell).words(estate, proof)
+    login, look = CommandPreviews(shell, ReplicationLinks(SECRETS)).words(estate, proof)
     await Attempt().run(hands.verify_traffic, dispatcher.of(proof))
     assert login == f"login as probe over ssh at 127.0.0.1:{front.ports[Protocol.SSH]}"
     assert look.startswith("on every node that serves ssh, until one of two lists it: ")

@@ -70,6 +70,15 @@ class ResumeReplication(OnLink):
         return f"resume replication {self.link}"
 
 
+class VerifyNoConflicts(OnLink):
+    """Compare what both sides wrote while replication was suspended, and refuse common rows."""
+
+    kind: Literal["verify_no_conflicts"] = "verify_no_conflicts"
+
+    def __str__(self) -> str:
+        return f"verify that no row was written on both sides of {self.link}"
+
+
 class Redirect(Base):
     """Make a load balancer host send new connections to a cluster."""
 
@@ -315,6 +324,7 @@ Action = Annotated[
     | StartMonitor
     | SuspendReplication
     | ResumeReplication
+    | VerifyNoConflicts
     | Redirect
     | VerifyTraffic
     | StopScheduling

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -17,10 +17,11 @@ from tests.support import estates, postgres_pair
 from tests.support.memory_replication import CommandLink, CommandReplication, MemoryDatabases
 from tests.support.ssh_machines import Attempt
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions import ObserveReplication, ResumeReplication, SuspendReplication
+from workflows.model.actions.change import ResumeReplication, SuspendReplication
+from workflows.model.actions.observe import ObserveReplication
 from workflows.model.estate import Estate
 from workflows.model.observations import ReplicationReading
-from workflows.ports.replication import ReplicationInput
+from workflows.ports.contract import ReplicationInput
 
 NAMES = ("one-to-two", "two-to-one")
 
@@ -123,8 +124,8 @@ class PostgresRig(Rig):
     async def reset(self) -> None:
         await self._pair.reset()
         await self._pair.run()
-        log_all = "ALTER ROLE CURRENT_USER SET log_statement = 'ddl'"
-        await self._pair.execute("two", sql.SQL(log_all))
+        log_all: LiteralString = "ALTER ROLE CURRENT_USER SET log_statement = 'ddl'"
+        await self._pair.execute("two", log_all)
         self._logged = len(self._pair.server.log.read_text())
 
     async def write(self, side: str, row: str) -> None:
@@ -145,9 +146,7 @@ class PostgresRig(Rig):
     def lose_replies(self, monkeypatch: Any) -> None:
         alter = PostgresLink.alter
 
-        async def and_lose(
-            self: PostgresLink, statement: sql.Composed, within: float
-        ) -> None:
+        async def and_lose(self: PostgresLink, statement: sql.Composed, within: float) -> None:
             await alter(self, statement, within)
             raise OutcomeUnknown("the connection broke")
 
@@ -164,9 +163,7 @@ class MemoryRig(Rig):
 
     def __init__(self) -> None:
         self.databases = MemoryDatabases()
-        self.links = ReplicationLinks(
-            postgres_pair.SECRETS, {"commands": self.databases.driver}
-        )
+        self.links = ReplicationLinks(postgres_pair.SECRETS, {"commands": self.databases.driver})
         self.replication = CommandReplication(
             links=tuple(
                 CommandLink(

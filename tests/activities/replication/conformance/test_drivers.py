@@ -12,12 +12,12 @@ from tests.activities.replication.conformance.rigs import NAMES, MemoryRig, Post
 from tests.support.postgres_pair import Pair, replicating_pair
 from tests.support.ssh_machines import Attempt
 from workflows.errors import NotReady, NotYet, Unreachable
-from workflows.model.actions import (
-    ObserveReplication,
+from workflows.model.actions.change import (
     ResumeReplication,
     SuspendReplication,
     VerifyNoConflicts,
 )
+from workflows.model.actions.observe import ObserveReplication
 from workflows.model.checks import BY_NAME
 
 THERE, BACK = NAMES
@@ -115,7 +115,7 @@ async def test_rows_that_both_sides_wrote_are_listed_and_nothing_is_resumed(rig:
         (rig.links.resume_replication, RESUME),
     ):
         with pytest.raises(NotReady, match="both sides wrote the same rows") as refusal:
-            await Attempt().run(activity, rig.given(action))  # type: ignore[arg-type]
+            await Attempt().run(activity, rig.given(action))
         assert "both" in str(refusal.value).partition("same rows")[2]
         assert "alone" not in str(refusal.value)
     assert (await rig.observe()).enabled is False
@@ -156,7 +156,7 @@ async def test_a_silent_database_is_unknown(rig: Rig) -> None:
         (rig.links.resume_replication, RESUME),
     ):
         with pytest.raises(Unreachable):
-            await Attempt().run(activity, rig.silent(action))  # type: ignore[arg-type]
+            await Attempt().run(activity, rig.silent(action))
 
 
 async def test_a_link_that_is_not_there_is_named(rig: Rig) -> None:
