@@ -19,13 +19,14 @@ from activities import webhook
 from activities.transport.secrets import Secrets
 from workflows.errors import BadInput
 from workflows.model.estate import Estate
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.model.request import Request, objections_in
+from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.ports.contract import Planning
+from workflows.ports.planning import PlanningPort
 
 
-class EstateFiles(Planning):
+class EstateFiles(PlanningPort):
     """Estates as ``NAME.yaml`` in one directory, plans and outcomes as JSON in another."""
 
     def __init__(self, estates: Path, records: Path, secrets: Secrets) -> None:
@@ -36,35 +37,36 @@ class EstateFiles(Planning):
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
         """Read the estate file and plan; BadInput where either is wrong."""
-        return await asyncio.to_thread(
-            lambda: plan_switchover(
-                usable_estate(self._estates, request.estate, self._secrets),
-                request,
-                self._reviewed(request.plan_hash),
-            )
-        )
+        return await asyncio.to_thread(self._plan, request)
 
     @activity.defn
-    async def keep_plan(self, plan: Plan) -> str:
+    async def save_plan(self, plan: Plan) -> str:
         """Write a reviewed plan to a file of its hash's name and return where it is."""
         file = self._plan_file(plan.hash)
         await asyncio.to_thread(_replace, file, plan.model_dump_json() + "\n")
         return str(file)
 
     @activity.defn
-    async def keep_outcome(self, outcome: Outcome) -> str:
+    async def save_outcome(self, outcome: Outcome) -> str:
         """Write the outcome to a file and return where it is."""
         started = outcome.started.astimezone(UTC)
         file = self._records / f"{outcome.estate}-{started:%Y%m%dT%H%M%SZ}-{outcome.identity}.json"
         await asyncio.to_thread(_replace, file, outcome.model_dump_json(indent=2) + "\n")
         return str(file)
 
+    def _plan(self, request: Request) -> Plan:
+        estate = usable_estate(self._estates, request.estate, self._secrets)
+        plan = plan_switchover(estate, request)
+        if request.plan_hash not in (None, plan.hash):
+            raise refusal(request.plan_hash, self._reviewed(request.plan_hash), plan)
+        return plan
+
     def _plan_file(self, plan_hash: str) -> Path:
         return self._records / "plans" / f"{plan_hash}.json"
 
-    def _reviewed(self, plan_hash: str | None) -> Plan | None:
-        """Return the plan that was reviewed under a hash, where this worker still has it."""
-        if plan_hash is None or not re.fullmatch(r"[0-9a-f]{64}", plan_hash):
+    def _reviewed(self, plan_hash: str) -> Plan | None:
+        """Return the plan that was reviewed under a hash, if this worker still has it."""
+        if not re.fullmatch(r"[0-9a-f]{64}", plan_hash):
             return None  # whatever else it is, no file is looked for under its name
         try:
             text = self._plan_file(plan_hash).read_text(encoding="utf-8")

@@ -16,15 +16,15 @@ from activities.replication.activities import ReplicationLinks
 from activities.securetransport import admin_requests as requests
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Shell
-from workflows.model.actions import change as o
+from workflows.model import actions
 from workflows.model.estate import Estate, Node
 from workflows.model.results import PROTOCOL_SERVERS, SCHEDULING, Service
 from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview
-from workflows.ports.contract import Spelling
+from workflows.ports.preview import PreviewPort
 
 
-class CommandPreviews(Spelling):
+class CommandPreviews(PreviewPort):
     """Spells for the same shell, API, load balancer and databases that the hands reach."""
 
     def __init__(self, shell: Shell, replication: ReplicationLinks) -> None:
@@ -44,58 +44,66 @@ class CommandPreviews(Spelling):
             for action in stage.actions
         )
 
-    def words(self, estate: Estate, action: o.Action) -> Iterable[str]:
+    def words(self, estate: Estate, action: actions.Action) -> Iterable[str]:
         """Return what one order sends; nothing for an observation, which only looks."""
         match action:
-            case o.Redirect():
+            case actions.Redirect():
                 balancer = estate.load_balancer
                 return self._balancers[balancer.driver].preview(balancer, action)
-            case o.VerifyTraffic():
+            case actions.VerifyTraffic():
                 return _proving_traffic(estate, action)
-            case o.SuspendReplication() | o.ResumeReplication() | o.VerifyNoConflicts():
+            case (
+                actions.SuspendReplication()
+                | actions.VerifyNoConflicts()
+                | actions.ResumeReplication()
+            ):
                 return self._replication.preview(estate, action)
-            case o.AwaitInFlightEvents() | o.AwaitSessions() | o.AwaitQueue():
+            case actions.AwaitInFlightEvents() | actions.AwaitSessions() | actions.AwaitQueue():
                 return _waiting(estate, action)
-            case o.FindOrphanedFiles():
+            case actions.FindOrphanedFiles():
                 storage = estate.cluster_of(action.node).storage
                 return _twice((str(linux.orphans(storage)),), estate.timing.reading_interval)
             case _:
                 return (*_looking(estate, action), *_sending(estate, action))
 
 
-def _sending(estate: Estate, action: o.Action) -> Iterator[str]:
+def _sending(estate: Estate, action: actions.Action) -> Iterator[str]:
     match action:
-        case o.StopScheduling():
+        case actions.StopScheduling():
             yield from (str(requests.operation("stop", service)) for service in SCHEDULING)
-        case o.StartScheduling():
+        case actions.StartScheduling():
             services = map(Service, action.services)
             yield from (str(requests.operation("start", service)) for service in services)
-        case o.StopMonitor():
+        case actions.StopMonitor():
             yield str(securetransport.stop_monitor(estate.node(action.node)))
-        case o.StopGracefully():
+        case actions.StopGracefully():
             yield _gracefully(estate, action, Service(action.protocol.value))
-        case o.StopTransactionManager():
+        case actions.StopTransactionManager():
             yield _gracefully(estate, action, Service.TRANSACTION_MANAGER)
-        case o.StopRemaining():
+        case actions.StopRemaining():
             yield str(securetransport.stop_all(estate.node(action.node)))
-        case o.StartAll():
+        case actions.StartAll():
             yield str(securetransport.start_all(estate.node(action.node)))
-        case o.StartMonitor() | o.StartProtocolServer() | o.StartTransactionManager():
+        case (
+            actions.StartMonitor()
+            | actions.StartProtocolServer()
+            | actions.StartTransactionManager()
+        ):
             yield str(securetransport.start(estate.node(action.node), _started(action)))
 
 
-def _looking(estate: Estate, action: o.Action) -> Iterator[str]:
+def _looking(estate: Estate, action: actions.Action) -> Iterator[str]:
     timing = estate.timing
     match action:
-        case o.VerifySchedulingStopped():
+        case actions.VerifySchedulingStopped():
             looks = tuple(str(requests.state(service)) for service in SCHEDULING)
             yield from _twice(looks, timing.takeover)
-        case o.VerifyStopped():
+        case actions.VerifyStopped():
             services = (*PROTOCOL_SERVERS, Service.MONITOR)
             yield from _twice(
                 _statuses(estate.node(action.node), services), timing.reading_interval
             )
-        case o.VerifyServing():
+        case actions.VerifyServing():
             node = estate.node(action.node)
             services = securetransport.serving(node)
             yield from _twice(_statuses(node, services), timing.reading_interval)
@@ -108,24 +116,26 @@ def _statuses(node: Node, services: Iterable[Service]) -> Iterator[str]:
 
 
 def _gracefully(
-    estate: Estate, action: o.StopGracefully | o.StopTransactionManager, service: Service
+    estate: Estate,
+    action: actions.StopGracefully | actions.StopTransactionManager,
+    service: Service,
 ) -> str:
     return str(securetransport.stop_gracefully(estate.node(action.node), service, action.grace))
 
 
 def _started(
-    action: o.StartMonitor | o.StartProtocolServer | o.StartTransactionManager,
+    action: actions.StartMonitor | actions.StartProtocolServer | actions.StartTransactionManager,
 ) -> Service:
     match action:
-        case o.StartMonitor():
+        case actions.StartMonitor():
             return Service.MONITOR
-        case o.StartProtocolServer():
+        case actions.StartProtocolServer():
             return Service(action.protocol.value)
-        case o.StartTransactionManager():
+        case actions.StartTransactionManager():
             return Service.TRANSACTION_MANAGER
 
 
-def _proving_traffic(estate: Estate, action: o.VerifyTraffic) -> Iterator[str]:
+def _proving_traffic(estate: Estate, action: actions.VerifyTraffic) -> Iterator[str]:
     for probe in estate.load_balancer.probes:
         if probe.protocol is action.protocol:
             yield f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}"
@@ -134,20 +144,20 @@ def _proving_traffic(estate: Estate, action: o.VerifyTraffic) -> Iterator[str]:
 
 
 def _waiting(
-    estate: Estate, action: o.AwaitInFlightEvents | o.AwaitSessions | o.AwaitQueue
+    estate: Estate, action: actions.AwaitInFlightEvents | actions.AwaitSessions | actions.AwaitQueue
 ) -> Iterator[str]:
     timing = estate.timing
     agree = f"in {timing.readings} readings, {_seconds(timing.reading_interval)} apart"
     match action:
-        case o.AwaitSessions():
+        case actions.AwaitSessions():
             served = estate.node(action.node).protocols
             ports = [f"{port} ({name})" for name, ports in served.items() for port in ports]
             yield f"until nobody is connected to {', '.join(ports)} {agree}: cat {linux.TABLES}"
             yield f"until nobody is listed {agree}: {requests.SESSIONS}"
-        case o.AwaitQueue():
+        case actions.AwaitQueue():
             for path in ("events", "transfers"):
                 yield f"until totalCount is 0 {agree}: {requests.counting(path)}"
-        case o.AwaitInFlightEvents():
+        case actions.AwaitInFlightEvents():
             listing = requests.page("events", {"fields": "id"})
             yield f"until nothing is left of what was listed first: {listing}"
             yield f"then {_seconds(timing.storage_delay)} more"

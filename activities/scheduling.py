@@ -18,16 +18,17 @@ from activities.securetransport.admin_client import Admin
 from activities.securetransport.admin_requests import CLUSTER_SERVICES, Verb
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
-from workflows.model.actions.change import StartScheduling, StopScheduling, VerifySchedulingStopped
+from workflows.model.actions import StartScheduling, StopScheduling, VerifySchedulingStopped
 from workflows.model.estate import Node
 from workflows.model.results import SCHEDULING, Report, Service, State, changed, seen, unchanged
-from workflows.ports.contract import NodeInput, Scheduling
+from workflows.ports.inputs import NodeInput
+from workflows.ports.scheduling import SchedulingPort
 
 LOOKS = 10
 """How often a service is read after it was asked to change, before that counts as not done."""
 
 
-class RestScheduling(Scheduling):
+class RestScheduling(SchedulingPort):
     """One Server at a time: whether a call acts on its node or its cluster is not known."""
 
     def __init__(self, admin: Admin) -> None:

@@ -19,10 +19,11 @@ from activities.runtime.heartbeat import pulse
 from activities.runtime.partial_reading import tolerant
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
-from workflows.model.actions.observe import ObserveTemporal
+from workflows.model.actions import ObserveTemporal
 from workflows.model.findings import Finding
 from workflows.model.observations import TemporalReading
-from workflows.ports.contract import ActionInput, Orchestration
+from workflows.ports.inputs import ActionInput
+from workflows.ports.temporal import TemporalPort
 from workflows.preflight.report import Direction, ReadinessReport, remembered
 from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 
@@ -42,7 +43,7 @@ MOST_RUNS = 50
 """How far back a run is looked for: an estate is checked often, and mostly in one direction."""
 
 
-class TemporalReader(Orchestration):
+class TemporalReader(TemporalPort):
     """The Temporal server that the worker itself works for."""
 
     def __init__(self, client: Client, task_queue: str = TASK_QUEUE) -> None:

@@ -15,9 +15,9 @@ from temporalio import activity
 from activities.transport.secrets import Secrets
 from activities.transport.tls import trust
 from workflows.errors import AccessRefused, BadInput, Refused, Unreachable
-from workflows.model.progress import Notice
+from workflows.model.outcome import Notice
 from workflows.model.site_policy import Webhook
-from workflows.ports.contract import NoticeInput, Notices
+from workflows.ports.notifications import NoticeInput, NotificationPort
 
 ANSWERS_WITHIN = 5.0
 """Seconds."""
@@ -71,14 +71,14 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     return f"v1={digest}"
 
 
-class SignedWebhook(Notices):
+class SignedWebhook(NotificationPort):
     """Posts notices as JSON, signed with the webhook's secret."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
     @activity.defn
-    async def tell(self, given: NoticeInput) -> None:
+    async def notify(self, given: NoticeInput) -> None:
         """Post the notice, signed.
 
         Raises:

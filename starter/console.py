@@ -43,9 +43,9 @@ from starter.views.outcome import outcome_view, reports_view
 from starter.views.plan import plan_json, plan_view
 from starter.views.status import RunView
 from starter.views.watch import watch
-from workflows.model.decisions import Verb
-from workflows.model.progress import Outcome
-from workflows.model.request import Decision, Request
+from workflows.model.decisions import Decision, Verb
+from workflows.model.outcome import Outcome
+from workflows.model.request import Request
 
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""

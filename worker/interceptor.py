@@ -12,11 +12,12 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from worker.unreachable_budget import Patience
 from workflows.errors import OutcomeUnknown, Unreachable
-from workflows.ports.contract import ActionInput, Waits
+from workflows.ports.drain import DrainPort
+from workflows.ports.inputs import ActionInput
 
 WAITS = frozenset(
     wait.__name__
-    for wait in (Waits.await_in_flight_events, Waits.await_sessions, Waits.await_queue)
+    for wait in (DrainPort.await_in_flight_events, DrainPort.await_sessions, DrainPort.await_queue)
 )
 """What ends at once when it is cancelled: nothing happens anywhere because of it."""
 

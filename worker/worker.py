@@ -18,19 +18,17 @@ from worker.build_id import build_id
 from worker.interceptor import AttemptInterceptor
 from workflows.activity_options import TASK_QUEUE
 from workflows.plan_review import PlanReview
-from workflows.ports.contract import (
-    Configurations,
-    Databases,
-    Nodes,
-    Notices,
-    Orchestration,
-    Planning,
-    Scheduling,
-    Spelling,
-    Storages,
-    Traffic,
-    Waits,
-)
+from workflows.ports.configuration import ConfigurationPort
+from workflows.ports.drain import DrainPort
+from workflows.ports.load_balancer import LoadBalancerPort
+from workflows.ports.nodes import NodesPort
+from workflows.ports.notifications import NotificationPort
+from workflows.ports.planning import PlanningPort
+from workflows.ports.preview import PreviewPort
+from workflows.ports.replication import ReplicationPort
+from workflows.ports.scheduling import SchedulingPort
+from workflows.ports.storage import StoragePort
+from workflows.ports.temporal import TemporalPort
 from workflows.readiness import Readiness
 from workflows.switchover import Switchover
 
@@ -62,17 +60,17 @@ GRACE = timedelta(seconds=2)
 class Hands:
     """One implementation for each part of the contract."""
 
-    planning: Planning
-    spelling: Spelling
-    nodes: Nodes
-    scheduling: Scheduling
-    waits: Waits
-    traffic: Traffic
-    databases: Databases
-    configurations: Configurations
-    storages: Storages
-    orchestration: Orchestration
-    notices: Notices
+    planning: PlanningPort
+    spelling: PreviewPort
+    nodes: NodesPort
+    scheduling: SchedulingPort
+    waits: DrainPort
+    traffic: LoadBalancerPort
+    databases: ReplicationPort
+    configurations: ConfigurationPort
+    storages: StoragePort
+    orchestration: TemporalPort
+    notices: NotificationPort
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

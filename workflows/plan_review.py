@@ -18,7 +18,8 @@ from workflows.model.request import parse_request
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview, Review, review
-from workflows.ports.contract import Planning, Spelling
+from workflows.ports.planning import PlanningPort
+from workflows.ports.preview import PreviewPort
 from workflows.preflight.evaluate import first_look
 
 
@@ -54,14 +55,14 @@ def _without_markers(plan: Plan) -> Plan:
 
 async def _spell_out(plan: Plan) -> tuple[CommandPreview, ...]:
     config = policies.saying(policies.PLAN, "spell out every order")
-    return await workflow.execute_activity_method(Spelling.preview_commands, plan, **config)
+    return await workflow.execute_activity_method(PreviewPort.preview_commands, plan, **config)
 
 
 async def _keep(plan: Plan) -> tuple[Finding, ...]:
     """Have the worker remember what was reviewed, so that it can say later what has changed."""
     config = policies.saying(policies.KEEP_REVIEWED, "keep the reviewed plan")
     try:
-        await workflow.execute_activity_method(Planning.keep_plan, plan, **config)
+        await workflow.execute_activity_method(PlanningPort.save_plan, plan, **config)
     except ActivityError as error:
         return (
             Finding(

@@ -18,7 +18,7 @@ from workflows.model.observations import Reading, TemporalReading
 from workflows.model.request import Request, parse_request
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.ports.contract import Orchestration
+from workflows.ports.temporal import TemporalPort
 from workflows.preflight.evaluate import blocking, first_look
 from workflows.preflight.report import (
     Direction,
@@ -93,7 +93,7 @@ async def _last(direction: Direction) -> ReadinessReport | None:
     config = policies.saying(policies.LOOK, "look for what came out last time")
     try:
         return await workflow.execute_activity_method(
-            Orchestration.last_readiness, direction, **config
+            TemporalPort.last_readiness, direction, **config
         )
     except ActivityError as error:
         workflow.logger.warning("nobody knows what came out last time: %s", error.cause)

@@ -17,11 +17,13 @@ from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Conclusion, Execution
 from workflows.execution.fetch_plan import make_plan
 from workflows.model.decisions import VERBS, Verb
-from workflows.model.progress import Notice, Outcome, Progress, RunStatus, Waiting
+from workflows.model.outcome import Notice, Outcome
+from workflows.model.progress import PendingQuestion, Progress, RunStatus
 from workflows.model.request import Request, parse_request
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.ports.contract import NoticeInput, Notices, Planning
+from workflows.ports.notifications import NoticeInput, NotificationPort
+from workflows.ports.planning import PlanningPort
 from workflows.run.inbox import Inbox
 from workflows.run.progress_tracker import ProgressTracker
 from workflows.run.state import RunState
@@ -112,7 +114,7 @@ class Switchover:
         )
         return result.model_copy(update={"record": record})
 
-    def _tell(self, waiting: Waiting) -> None:
+    def _tell(self, waiting: PendingQuestion) -> None:
         """Tell the estate's webhook that someone is waited for; nothing waits for that."""
         notice = self._notice("waiting", waiting.stage, waiting.message, answers=waiting.answers)
         if notice is not None:
@@ -205,7 +207,7 @@ async def _kept(outcome: Outcome) -> str | None:
     """Have the outcome written outside Temporal; None where no worker could."""
     config = policies.saying(policies.KEEP, "keep the outcome")
     try:
-        return await workflow.execute_activity_method(Planning.keep_outcome, outcome, **config)
+        return await workflow.execute_activity_method(PlanningPort.save_outcome, outcome, **config)
     except ActivityError as error:
         workflow.logger.warning("the outcome is in Temporal alone: %s", error.cause)
         return None
@@ -213,7 +215,7 @@ async def _kept(outcome: Outcome) -> str | None:
 
 async def _sent(given: NoticeInput, config: workflow.ActivityConfig) -> None:
     try:
-        await workflow.execute_activity_method(Notices.tell, given, **config)
+        await workflow.execute_activity_method(NotificationPort.notify, given, **config)
     except ActivityError as error:
         workflow.logger.warning("nobody took the notice: %s", error.cause)
 

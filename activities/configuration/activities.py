@@ -19,11 +19,12 @@ from activities.runtime.partial_reading import tolerant
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import Admin
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions.observe import CompareConfiguration, ObserveCluster
+from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.estate import Cluster, Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Difference, ParityReading
-from workflows.ports.contract import ClusterInput, ClusterPairInput, Configurations
+from workflows.ports.configuration import ClusterInput, ConfigurationPort
+from workflows.ports.inputs import ClusterPairInput
 
 UNREADABLE = "configuration_unreadable"
 OPTIONS = "options_differ"
@@ -61,7 +62,7 @@ class Compared:
     differences: tuple[Difference, ...]
 
 
-class RestConfigurations(Configurations):
+class RestConfigurations(ConfigurationPort):
     """Both clusters' configuration, over the admin REST APIs."""
 
     def __init__(self, survey: ServiceStatusReader, admin: Admin) -> None:

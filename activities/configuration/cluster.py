@@ -15,11 +15,11 @@ from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import Admin
 from activities.securetransport.admin_requests import PAGE
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions.observe import ObserveCluster
+from workflows.model.actions import ObserveCluster
 from workflows.model.estate import Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Member
-from workflows.ports.contract import ClusterInput
+from workflows.ports.configuration import ClusterInput
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from activities.runtime.partial_reading import tolerant, troubles
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import Admin
 from activities.transport.ssh import Shell
-from workflows.model.actions.change import (
+from workflows.model.actions import (
     AwaitInFlightEvents,
     AwaitQueue,
     AwaitSessions,
@@ -26,13 +26,14 @@ from workflows.model.actions.change import (
 from workflows.model.estate import Node, Timing
 from workflows.model.findings import Finding
 from workflows.model.results import RemainingQueue, RemainingSessions, Report, seen
-from workflows.ports.contract import NodeInput, SessionInput, Waits
+from workflows.ports.drain import DrainPort
+from workflows.ports.inputs import NodeInput, SessionInput
 
 NAMED = 20
 """Events that a look describes."""
 
 
-class DrainActivities(Waits):
+class DrainActivities(DrainPort):
     """Reads a node's sockets over its shell, and sessions, events and transfers over its API."""
 
     def __init__(self, shell: Shell, admin: Admin) -> None:

@@ -12,10 +12,10 @@ from activities.runtime.partial_reading import tolerant, troubles
 from activities.securetransport.admin_client import Admin
 from activities.securetransport.admin_responses import Session
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
-from workflows.model.actions.change import AwaitSessions, ReadSessions
+from workflows.model.actions import AwaitSessions, ReadSessions
 from workflows.model.findings import Finding, Severity
 from workflows.model.results import RemainingSessions
-from workflows.ports.contract import SessionInput
+from workflows.ports.inputs import SessionInput
 
 UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)
 """What only says that a reading could not be made: the wait goes on, and says so."""

@@ -17,20 +17,19 @@ from activities.securetransport.admin_client import Admin
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
-from workflows.model.actions.change import Redirect, VerifyTraffic
-from workflows.model.actions.observe import ObserveTraffic, TryLogin
+from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
 from workflows.model.findings import Finding
 from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
 from workflows.model.results import Report, seen
-from workflows.ports.contract import LoginInput, Traffic, TrafficInput
+from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
 
 PROVEN_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
 AGAIN_AFTER = timedelta(seconds=0.5)
 
 
-class LoadBalancers(Traffic):
+class LoadBalancers(LoadBalancerPort):
     """Load balancers, each by its driver."""
 
     def __init__(self, shell: Shell, admin: Admin, secrets: Secrets) -> None:

@@ -14,10 +14,10 @@ from activities.load_balancer.haproxy_config import Configured
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import BadInput, NotReady, OutcomeUnknown
-from workflows.model.actions.change import Redirect
+from workflows.model.actions import Redirect
 from workflows.model.estate import LoadBalancer, LoadBalancerHost
 from workflows.model.results import Report, changed, unchanged
-from workflows.ports.contract import TrafficInput
+from workflows.ports.load_balancer import TrafficInput
 
 
 class Balancer(Protocol):

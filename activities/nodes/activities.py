@@ -20,8 +20,9 @@ from activities.securetransport.admin_client import Admin
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Command, Shell
 from workflows.errors import NotReady
-from workflows.model.actions.change import (
+from workflows.model.actions import (
     FindOrphanedFiles,
+    ObserveNode,
     StartAll,
     StartMonitor,
     StartProtocolServer,
@@ -34,15 +35,15 @@ from workflows.model.actions.change import (
     VerifyStopped,
     VerifyUnreachable,
 )
-from workflows.model.actions.observe import ObserveNode
 from workflows.model.estate import Node
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import NodeReading
 from workflows.model.results import PROTOCOL_SERVERS, Report, Service, State, seen
-from workflows.ports.contract import NodeInput, Nodes, SessionInput, StorageInput
+from workflows.ports.inputs import NodeInput, SessionInput, StorageInput
+from workflows.ports.nodes import NodesPort
 
 
-class SshNodes(Nodes):
+class SshNodes(NodesPort):
     """SecureTransport machines that run Linux, over SSH."""
 
     def __init__(self, shell: Shell, admin: Admin) -> None:

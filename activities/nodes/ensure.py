@@ -19,7 +19,7 @@ from activities.transport.ssh import Command
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.estate import Node
 from workflows.model.results import Report, Service, State, changed, unchanged
-from workflows.ports.contract import NodeInput
+from workflows.ports.inputs import NodeInput
 
 Input = NodeInput[Any]
 Guard = Callable[[], Awaitable[None]]

@@ -14,12 +14,12 @@ from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import Admin
 from activities.securetransport.service_state import ObservedState
-from workflows.model.actions.observe import ObserveNode
+from workflows.model.actions import ObserveNode
 from workflows.model.estate import Kind, Node
 from workflows.model.findings import Finding
 from workflows.model.observations import MachineFacts, NodeReading
 from workflows.model.results import SCHEDULING, Service, State
-from workflows.ports.contract import SessionInput
+from workflows.ports.inputs import SessionInput
 
 SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"

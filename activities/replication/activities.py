@@ -22,16 +22,16 @@ from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
 from workflows.errors import NotReady, NotYet, OutcomeUnknown
-from workflows.model.actions.change import (
+from workflows.model.actions import (
+    ObserveReplication,
     ResumeReplication,
     SuspendReplication,
     VerifyNoConflicts,
 )
-from workflows.model.actions.observe import ObserveReplication
 from workflows.model.estate import Estate
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report, changed, seen, unchanged
-from workflows.ports.contract import Databases, ReplicationInput
+from workflows.ports.replication import ReplicationInput, ReplicationPort
 
 MAX_READS_AFTER_CHANGE = 8
 """How often a link is read after it was told to change, one poll interval apart."""
@@ -39,7 +39,7 @@ MAX_READS_AFTER_CHANGE = 8
 DriverFactory = Callable[[Secrets, Direction], ReplicationDriver]
 
 
-class ReplicationLinks(Databases):
+class ReplicationLinks(ReplicationPort):
     """Replication links, each by its driver."""
 
     def __init__(self, secrets: Secrets, drivers: Mapping[str, DriverFactory] = DRIVERS) -> None:

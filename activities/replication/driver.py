@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workflows.model.actions.change import ResumeReplication, SuspendReplication
+from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.estate import Database, Estate, Replication, ReplicationLink, Timing
 from workflows.model.observations import ReplicationReading
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 
 @dataclass(frozen=True)

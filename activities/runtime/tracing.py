@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry import trace
 
-from workflows.ports.contract import ActionInput
+from workflows.ports.inputs import ActionInput
 
 _TRACER = trace.get_tracer("switchover.activities")
 

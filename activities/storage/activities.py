@@ -17,11 +17,12 @@ from activities.storage import sampling as samples
 from activities.storage.sampling import Copy, Key, Sample
 from activities.transport.ssh import Answer, Command, Shell, script
 from workflows.errors import CommandFailed, OutcomeUnknown
-from workflows.model.actions.observe import CompareStorage
+from workflows.model.actions import CompareStorage
 from workflows.model.estate import Cluster
 from workflows.model.findings import Finding
 from workflows.model.observations import Difference, StorageReading
-from workflows.ports.contract import ClusterPairInput, Storages
+from workflows.ports.inputs import ClusterPairInput
+from workflows.ports.storage import StoragePort
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ class _Pair:
         return [key[1] for key, one, two in pairs if not samples.alike(one, two)]
 
 
-class SshStorages(Storages):
+class SshStorages(StoragePort):
     """Storages as the first Server of each cluster sees them."""
 
     def __init__(self, shell: Shell) -> None:

@@ -10,7 +10,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfigProfile
 
 from starter.client.errors import Exit, Stop
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.switchover import Switchover
 
 ANSWER = timedelta(seconds=5)

@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import BadInput, NotReady
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 
 NO_WORKER = (
     f"no worker answers on task queue {TASK_QUEUE}; the run is safe, "

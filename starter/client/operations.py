@@ -20,8 +20,9 @@ from starter.client.connection import ANSWER, Run, Temporal, workflow_id
 from starter.client.errors import NO_WORKER, NoWorker, Stop, translated
 from starter.client.snapshot import Snapshot, look
 from workflows.activity_options import TASK_QUEUE
-from workflows.model.progress import Outcome
-from workflows.model.request import Decision, Request
+from workflows.model.decisions import Decision
+from workflows.model.outcome import Outcome
+from workflows.model.request import Request
 from workflows.plan_review import PlanReview
 from workflows.planning.preview import Review
 from workflows.switchover import Switchover

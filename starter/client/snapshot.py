@@ -12,13 +12,13 @@ from starter.client.connection import ANSWER, Run
 from starter.client.errors import NoWorker, Stop, translated
 from workflows.model.progress import Progress
 from workflows.model.results import Remaining, RemainingQueue, RemainingSessions
-from workflows.ports.contract import Waits
+from workflows.ports.drain import DrainPort
 from workflows.switchover import Switchover
 
 HEARTBEATS: dict[str, type[Remaining]] = {
-    Waits.await_sessions.__name__: RemainingSessions,
-    Waits.await_queue.__name__: RemainingQueue,
-    Waits.await_in_flight_events.__name__: RemainingQueue,
+    DrainPort.await_sessions.__name__: RemainingSessions,
+    DrainPort.await_queue.__name__: RemainingQueue,
+    DrainPort.await_in_flight_events.__name__: RemainingQueue,
 }
 
 

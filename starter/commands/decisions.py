@@ -17,8 +17,15 @@ from starter.commands.options import (
     who_is_here,
 )
 from workflows.errors import BadInput
-from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE, VERBS, Verb
-from workflows.model.request import Decision, parse_decision
+from workflows.model.decisions import (
+    NEED_MINUTES,
+    NEED_REASON,
+    NEED_STAGE,
+    VERBS,
+    Decision,
+    Verb,
+    parse_decision,
+)
 
 DOES: dict[Verb, str] = {
     "approve": "opens a gate, also before the run has reached it",

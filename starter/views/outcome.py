@@ -12,7 +12,7 @@ from rich.text import Text
 from starter.client.sanitize import clean
 from starter.views.tables import exceptions_view, findings_view, said_view
 from starter.views.text import clock
-from workflows.model.progress import Outcome, StageOutcome
+from workflows.model.outcome import Outcome, StageOutcome
 
 COLOURS = {"completed": "green", "aborted": "red"}
 

@@ -14,7 +14,7 @@ from starter.client.sanitize import clean
 from starter.views.tables import findings_view
 from starter.views.text import runs_of
 from workflows.execution.execution import CHAIN
-from workflows.model.actions.change import StopGracefully
+from workflows.model.actions import StopGracefully
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.planning.plan import Plan, Stage, Wave
 from workflows.planning.preview import Review, ReviewedAction

@@ -23,7 +23,7 @@ from starter.views.tables import (
     stage_table,
 )
 from starter.views.text import broken, clock, command, commands, paused_line
-from workflows.model.progress import Progress, RunStatus, Waiting
+from workflows.model.progress import PendingQuestion, Progress, RunStatus
 from workflows.views.node_progress import chains
 from workflows.views.progress_markdown import at_work
 from workflows.views.suggested_answers import waits
@@ -110,7 +110,7 @@ def _paused(progress: Progress) -> Iterator[RenderableType]:
 
 def _waiting(progress: Progress, width: int) -> Iterator[RenderableType]:
     """Show every wait; those that the very same words answer stand together."""
-    groups: dict[tuple[str, ...], list[Waiting]] = {}
+    groups: dict[tuple[str, ...], list[PendingQuestion]] = {}
     for waiting in waits(progress):
         groups.setdefault(commands(progress, waiting), []).append(waiting)
     for words, some in groups.items():
@@ -125,7 +125,7 @@ def _waiting(progress: Progress, width: int) -> Iterator[RenderableType]:
             yield Padding(Group(*(Text(line, "bold") for line in lines)), (0, 0, 0, 2))
 
 
-def _wait(waiting: Waiting) -> Iterator[RenderableType]:
+def _wait(waiting: PendingQuestion) -> Iterator[RenderableType]:
     approved = ", ".join(map(clean, waiting.approved_by))
     words = f"waits since {clock(waiting.since)}: {clean(waiting.message)}"
     # The table below says who is there, so the sentence need not be seen to its end.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from starter.client.sanitize import clean
-from workflows.model.progress import OperatorMessage, Progress, Waiting
+from workflows.model.progress import OperatorMessage, PendingQuestion, Progress
 from workflows.model.results import Remaining, RemainingSessions
 from workflows.views.suggested_answers import answers, pause
 
@@ -19,7 +19,7 @@ SHORT_RUN = 2
 SHORT, LONG = timedelta(seconds=90), timedelta(minutes=90)
 
 
-def commands(progress: Progress, waiting: Waiting) -> tuple[str, ...]:
+def commands(progress: Progress, waiting: PendingQuestion) -> tuple[str, ...]:
     """Return the exact commands that answer a wait."""
     return tuple(command(progress.estate, verb, payload) for verb, payload in answers(waiting))
 

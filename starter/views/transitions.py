@@ -8,7 +8,13 @@ from starter.client.sanitize import clean
 from starter.views.tables import SYMBOLS
 from starter.views.text import command, commands, paused_line, said_line
 from workflows.execution.drain_timeout import whom
-from workflows.model.progress import ActionProgress, Progress, StageProgress, Status, Waiting
+from workflows.model.progress import (
+    ActionProgress,
+    PendingQuestion,
+    Progress,
+    StageProgress,
+    Status,
+)
 from workflows.views.suggested_answers import waits
 
 Wait = tuple[str, str, str]
@@ -47,14 +53,14 @@ def _stages(
             yield f"{sign} {which}{stage.number} {stage.stage}: {stage.status}{took}"
 
 
-def _waiting(progress: Progress, waiting: Waiting) -> Iterator[str]:
+def _waiting(progress: Progress, waiting: PendingQuestion) -> Iterator[str]:
     yield f"waits: {clean(waiting.message)}"
     for left in waiting.remaining:
         yield f"  still there: {clean(whom(left))}"
     yield from (f"  answer: {answer}" for answer in commands(progress, waiting))
 
 
-def _wait(waiting: Waiting) -> Wait:
+def _wait(waiting: PendingQuestion) -> Wait:
     return waiting.stage, waiting.since.isoformat(), waiting.message
 
 

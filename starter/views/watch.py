@@ -17,7 +17,7 @@ from starter.client.snapshot import Snapshot, look
 from starter.views.status import RunView
 from starter.views.text import clock
 from starter.views.transitions import transitions
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 
 GLANCE = 0.5
 """Seconds between two looks."""

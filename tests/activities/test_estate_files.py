@@ -14,7 +14,7 @@ from activities.estate_files import EstateFiles, estates_in, read_estate
 from activities.transport.secrets import Secrets
 from tests.support import estates
 from workflows.errors import BadInput
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.planning.plan import Plan
 
 
@@ -212,7 +212,7 @@ async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
     )
     records = tmp_path / "records"
     files = EstateFiles(tmp_path, records, Secrets({}))
-    kept = [await files.keep_outcome(outcome) for _ in range(2)]
+    kept = [await files.save_outcome(outcome) for _ in range(2)]
     assert kept == [str(records / "lab-20260102T030405Z-0c6d.json")] * 2
     assert [str(file) for file in records.iterdir()] == kept[:1]
     assert [Outcome.model_validate_json(file.read_bytes()) for file in records.iterdir()] == [
@@ -221,27 +221,29 @@ async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
 
 
 async def test_a_reviewed_plan_is_kept_under_its_hash(tmp_path: Path) -> None:
-    """Written again it is the same file; a later start can say what has changed since."""
+    """Written again it is the same file; a later start lists what has changed since."""
     write(tmp_path, estates.written())
     files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
     plan = await files.make_plan(estates.request())
-    kept = {await files.keep_plan(plan) for _ in range(2)}
+    kept = {await files.save_plan(plan) for _ in range(2)}
     assert kept == {f"{tmp_path}/records/plans/{plan.hash}.json"}
     assert plans_in(tmp_path / "records/plans") == {f"{plan.hash}.json": plan}
+    assert await files.make_plan(estates.request(plan_hash=plan.hash)) == plan
     write(tmp_path, estates.written(timing={"grace": 60}))
-    with pytest.raises(BadInput, match=r"\n- timing.grace: 120 s -> 60 s\n"):
+    change = r'\n-estate.timing.grace: "PT2M"\n\+estate.timing.grace: "PT1M"\n'
+    with pytest.raises(BadInput, match=change):
         await files.make_plan(estates.request(plan_hash=plan.hash))
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "{}", '{"estate": 1}'])
 async def test_a_kept_plan_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
-    """The refusal stands, and says that nobody can tell what has changed."""
+    """The start is refused all the same, without a list of differences."""
     write(tmp_path, estates.written())
     (tmp_path / "plans").mkdir()
     (tmp_path / "plans" / f"{'0' * 64}.json").write_text(text)
     files = EstateFiles(tmp_path, tmp_path, Secrets({}))
     for pinned in ("0" * 64, "1" * 64):
-        with pytest.raises(BadInput, match="has not kept the reviewed one"):
+        with pytest.raises(BadInput, match="does not have the reviewed plan"):
             await files.make_plan(estates.request(plan_hash=pinned))
 
 
@@ -254,5 +256,5 @@ async def test_a_hash_that_is_none_is_no_file_name(tmp_path: Path) -> None:
     elsewhere.write_text(plan.model_dump_json())
     (tmp_path / "records/plans").mkdir(parents=True)
     for name in ("../../elsewhere", str(elsewhere.with_suffix(""))):
-        with pytest.raises(BadInput, match="has not kept the reviewed one"):
+        with pytest.raises(BadInput, match="does not have the reviewed plan"):
             await files.make_plan(estates.request(plan_hash=name))

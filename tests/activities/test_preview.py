@@ -32,11 +32,11 @@ from tests.support.ssh_machines import (
     watching,
 )
 from workflows.execution.dispatch import LOOKS, OBSERVERS
-from workflows.model.actions import change as o
+from workflows.model import actions
 from workflows.model.estate import Estate, Node, Protocol
 from workflows.model.results import Report
 from workflows.planning.plan import plan_switchover
-from workflows.ports.contract import StorageInput
+from workflows.ports.inputs import StorageInput
 
 NAME = "cluster1-server1"
 GRACE = timedelta(seconds=2)
@@ -70,21 +70,24 @@ def recorded(node: Node) -> list[str]:
 
 
 ALL_UP = ("monitord", "sshd", "tm")
-ON_LEDGERS: dict[str, tuple[o.Action, tuple[str, ...]]] = {
-    "stop_monitor": (o.StopMonitor(node=NAME), ALL_UP),
-    "start_monitor": (o.StartMonitor(node=NAME), ("sshd", "tm")),
+ON_LEDGERS: dict[str, tuple[actions.Action, tuple[str, ...]]] = {
+    "stop_monitor": (actions.StopMonitor(node=NAME), ALL_UP),
+    "start_monitor": (actions.StartMonitor(node=NAME), ("sshd", "tm")),
     "stop_gracefully": (
-        o.StopGracefully(node=NAME, protocol=Protocol.SSH, grace=GRACE),
+        actions.StopGracefully(node=NAME, protocol=Protocol.SSH, grace=GRACE),
         ("sshd", "tm"),
     ),
     "start_protocol_server": (
-        o.StartProtocolServer(node=NAME, protocol=Protocol.SSH),
+        actions.StartProtocolServer(node=NAME, protocol=Protocol.SSH),
         ("monitord", "tm"),
     ),
-    "stop_transaction_manager": (o.StopTransactionManager(node=NAME, grace=TM_GRACE), ("tm",)),
-    "start_transaction_manager": (o.StartTransactionManager(node=NAME), ("monitord", "sshd")),
-    "stop_remaining": (o.StopRemaining(node=NAME), ALL_UP),
-    "start_all": (o.StartAll(node=NAME), ("monitord",)),
+    "stop_transaction_manager": (
+        actions.StopTransactionManager(node=NAME, grace=TM_GRACE),
+        ("tm",),
+    ),
+    "start_transaction_manager": (actions.StartTransactionManager(node=NAME), ("monitord", "sshd")),
+    "stop_remaining": (actions.StopRemaining(node=NAME), ALL_UP),
+    "start_all": (actions.StartAll(node=NAME), ("monitord",)),
 }
 """By hand: the order, and what runs before it."""
 
@@ -118,26 +121,26 @@ async def test_commands_are_those_of_the_ledger(
 @pytest.mark.parametrize(
     "action",
     [
-        o.StopScheduling(node=NAME),
-        o.StartScheduling(node=NAME),
-        o.StartScheduling(node=NAME, services=("folder_monitor",)),
-        o.VerifySchedulingStopped(node=NAME),
+        actions.StopScheduling(node=NAME),
+        actions.StartScheduling(node=NAME),
+        actions.StartScheduling(node=NAME, services=("folder_monitor",)),
+        actions.VerifySchedulingStopped(node=NAME),
     ],
     ids=str,
 )
 async def test_requests_are_those_that_arrive(
-    action: o.StopScheduling | o.StartScheduling | o.VerifySchedulingStopped,
+    action: actions.StopScheduling | actions.StartScheduling | actions.VerifySchedulingStopped,
     node: Node,
     api: Api,
     shell: Shell,
     spelling: CommandPreviews,
 ) -> None:
     """Method, path and query, as the node's admin API has them in front of it."""
-    if not isinstance(action, o.StopScheduling):
+    if not isinstance(action, actions.StopScheduling):
         api.scheduling = dict.fromkeys(api.scheduling, "Not running.")
     hands = RestScheduling(Admin(shell, SECRETS))
     await Attempt().run(getattr(hands, action.kind), input_for(node, action))
-    method = "GET" if isinstance(action, o.VerifySchedulingStopped) else "POST"
+    method = "GET" if isinstance(action, actions.VerifySchedulingStopped) else "POST"
     sent = [target for target in api.targets if target.startswith(method)]
     preview = list(spelling.words(estate_of(node), action))
     if method == "GET":
@@ -147,11 +150,15 @@ async def test_requests_are_those_that_arrive(
 
 @pytest.mark.parametrize(
     "action",
-    [o.AwaitQueue(node=NAME), o.AwaitInFlightEvents(node=NAME), o.AwaitSessions(node=NAME)],
+    [
+        actions.AwaitQueue(node=NAME),
+        actions.AwaitInFlightEvents(node=NAME),
+        actions.AwaitSessions(node=NAME),
+    ],
     ids=str,
 )
 async def test_waits_read_what_they_say(  # noqa: PLR0913, PLR0917 - fixtures
-    action: o.AwaitQueue | o.AwaitInFlightEvents | o.AwaitSessions,
+    action: actions.AwaitQueue | actions.AwaitInFlightEvents | actions.AwaitSessions,
     node: Node,
     api: Api,
     ssh_server: SshServer,
@@ -160,7 +167,9 @@ async def test_waits_read_what_they_say(  # noqa: PLR0913, PLR0917 - fixtures
 ) -> None:
     """What is looked at, and until when."""
     asked = (
-        watching(node, action) if isinstance(action, o.AwaitSessions) else input_for(node, action)
+        watching(node, action)
+        if isinstance(action, actions.AwaitSessions)
+        else input_for(node, action)
     )
     await Attempt().run(getattr(DrainActivities(shell, Admin(shell, SECRETS)), action.kind), asked)
     preview = list(spelling.words(estate_of(node), action))
@@ -168,11 +177,11 @@ async def test_waits_read_what_they_say(  # noqa: PLR0913, PLR0917 - fixtures
         read for words in preview if (read := words.rpartition(": ")[2]).startswith("GET ")
     }
     match action:
-        case o.AwaitInFlightEvents():
+        case actions.AwaitInFlightEvents():
             assert preview[1:] == ["then 0.2 s more"]
-        case o.AwaitQueue():
+        case actions.AwaitQueue():
             assert all("in 3 readings, 0.05 s apart" in words for words in preview)
-        case o.AwaitSessions():
+        case actions.AwaitSessions():
             assert preview[0] == (
                 f"until nobody is connected to 8022 (ssh) in 3 readings, 0.05 s apart: cat {TABLES}"
             )
@@ -180,17 +189,17 @@ async def test_waits_read_what_they_say(  # noqa: PLR0913, PLR0917 - fixtures
 
 
 @pytest.mark.parametrize(
-    "action", [o.VerifyStopped(node=NAME), o.VerifyServing(node=NAME)], ids=str
+    "action", [actions.VerifyStopped(node=NAME), actions.VerifyServing(node=NAME)], ids=str
 )
 async def test_proofs_ask_what_they_say(
-    action: o.VerifyStopped | o.VerifyServing,
+    action: actions.VerifyStopped | actions.VerifyServing,
     node: Node,
     ssh_server: SshServer,
     shell: Shell,
     spelling: CommandPreviews,
 ) -> None:
     """Every status script by its path, twice."""
-    Installation(node, *(("sshd", "tm") if isinstance(action, o.VerifyServing) else ()))
+    Installation(node, *(("sshd", "tm") if isinstance(action, actions.VerifyServing) else ()))
     hands = SshNodes(shell, Admin(shell, SECRETS))
     await Attempt().run(getattr(hands, action.kind), input_for(node, action))
     *looks, again = spelling.words(estate_of(node), action)
@@ -202,7 +211,7 @@ async def test_orphans_are_looked_for_where_it_says(
     node: Node, ssh_server: SshServer, shell: Shell, spelling: CommandPreviews, tmp_path: Path
 ) -> None:
     """The very search, on the cluster's own storage."""
-    action = o.FindOrphanedFiles(node=NAME)
+    action = actions.FindOrphanedFiles(node=NAME)
     given: StorageInput[Any] = StorageInput(**dict(input_for(node, action)), storage=str(tmp_path))
     hands = SshNodes(shell, Admin(shell, SECRETS))
     await Attempt().run(hands.find_orphaned_files, given)
@@ -219,9 +228,9 @@ def test_every_order_that_is_planned_is_spelled(spelling: CommandPreviews) -> No
         for action in (action for stage in plan.stages for action in stage.actions):
             words = list(spelling.words(estate, action))
             assert bool(words) is (type(action) not in OBSERVERS), action
-    silent = {*OBSERVERS, *LOOKS, o.VerifyUnreachable}
+    silent = {*OBSERVERS, *LOOKS, actions.VerifyUnreachable}
     places = {"node": NAME, "link": "cluster1_to_cluster2", "host": "loadbalancer1"}
-    for kind in set(get_args(get_args(o.Action)[0])) - silent:
+    for kind in set(get_args(get_args(actions.Action)[0])) - silent:
         needed = {name for name, field in kind.model_fields.items() if field.is_required()}
         facts = {**places, "to": "cluster2", "back_to": "cluster1", "protocol": "ssh", "grace": 60}
         action = kind.model_validate({name: facts[name] for name in needed})

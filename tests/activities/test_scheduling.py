@@ -20,7 +20,7 @@ from workflows.errors import (
     OutcomeUnknown,
     Unreachable,
 )
-from workflows.model.actions.change import (
+from workflows.model.actions import (
     SchedulingService,
     StartScheduling,
     StopScheduling,

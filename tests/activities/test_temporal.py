@@ -17,11 +17,11 @@ from activities import temporal as orchestration
 from activities.temporal import TemporalReader
 from tests.conftest import temporal_program
 from tests.workflows.preflight.test_report import clean, verdict
-from workflows.model.actions.observe import ObserveTemporal
+from workflows.model.actions import ObserveTemporal
 from workflows.model.estate import Timing
 from workflows.model.observations import TemporalReading
 from workflows.model.results import Operation
-from workflows.ports.contract import ActionInput
+from workflows.ports.inputs import ActionInput
 from workflows.preflight.report import Direction, ReadinessReport
 from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 

@@ -23,10 +23,10 @@ from activities.webhook import SignedWebhook
 from tests.support.admin_api import Certificate
 from tests.support.ssh_machines import Attempt
 from workflows.errors import PERMANENT, BadInput, Refused, SwitchoverError, Unreachable
-from workflows.model.progress import Notice
+from workflows.model.outcome import Notice
 from workflows.model.site_policy import Webhook
 from workflows.model.stages import StageName
-from workflows.ports.contract import NoticeInput
+from workflows.ports.notifications import NoticeInput
 
 SECRET = "a shared secret"
 NOTICE = Notice(
@@ -99,7 +99,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def tell(url: str) -> None:
     """Have the notice posted."""
     notices = SignedWebhook(Secrets({"HOOK": url + "\n", "SECRET": SECRET}))
-    await Attempt().run(notices.tell, ERRAND)
+    await Attempt().run(notices.notify, ERRAND)
 
 
 async def test_a_notice_arrives_and_can_be_verified(receiver: Receiver) -> None:
@@ -199,7 +199,7 @@ async def test_a_hook_that_was_taken_away_meanwhile_is_bad_input(receiver: Recei
     """References are resolved when they are used: somebody has to put them back."""
     notices = SignedWebhook(Secrets({"SECRET": SECRET}))
     with pytest.raises(BadInput, match=r"webhook\.url: env:HOOK"):
-        await Attempt().run(notices.tell, ERRAND)
+        await Attempt().run(notices.notify, ERRAND)
 
 
 def test_a_hook_does_not_show_what_it_holds() -> None:

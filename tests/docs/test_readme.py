@@ -11,7 +11,8 @@ from starter.views.plan import plan_json
 from tests.support import estates
 from workflows import errors
 from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE, VERBS
-from workflows.model.progress import Outcome, Progress, RunStatus
+from workflows.model.outcome import Outcome
+from workflows.model.progress import Progress, RunStatus
 from workflows.planning.plan import plan_switchover
 from workflows.planning.preview import ReviewedAction, review
 

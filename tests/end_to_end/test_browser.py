@@ -16,7 +16,8 @@ from tests.support.browser import CHROMIUM, WebUi, web_ui
 from tests.support.run import Run, at_work
 from worker.payload_converter import CONVERTER
 from workflows.activity_options import TASK_QUEUE
-from workflows.model.progress import Outcome, RunStatus
+from workflows.model.outcome import Outcome
+from workflows.model.progress import RunStatus
 from workflows.preflight.report import ReadinessReport
 
 pytestmark = pytest.mark.skipif(

@@ -10,9 +10,9 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 
 from workflows import activity_options as policies
 from workflows.errors import Unreachable
-from workflows.model.actions.change import StopGracefully
+from workflows.model.actions import StopGracefully
 from workflows.model.estate import Timing
-from workflows.ports.contract import NodeInput
+from workflows.ports.inputs import NodeInput
 
 
 @workflow.defn
@@ -29,7 +29,7 @@ class ActionExecutor:
         wait = kind == "await_sessions"
         config = policies.WATCH if wait else policies.command(timedelta(minutes=1), Timing())
         given = given.model_copy(update={"timing": timing})
-        config["activity_id"] = "the-order"
+        config["activity_id"] = "the-action"
         doing = workflow.start_activity(kind, given, result_type=str, **config)
         ending = asyncio.create_task(self._cancel_when_told(doing))
         try:

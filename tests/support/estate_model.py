@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflows.model.actions import change as o
+from workflows.model import actions
 from workflows.model.estate import Estate, Kind, Node
 from workflows.model.results import SCHEDULING, Service, State
 
@@ -50,49 +50,49 @@ class World:
         """A node's power is off."""
         self.running = {place for place in self.running if place[0] != node}
 
-    def is_stopped(self, action: o.Action) -> bool:
+    def is_stopped(self, action: actions.Action) -> bool:
         """Whether what is to be stopped gracefully is down already: hands look before they act."""
         match action:
-            case o.StopGracefully():
+            case actions.StopGracefully():
                 return (action.node, Service(action.protocol)) not in self.running
-            case o.StopTransactionManager():
+            case actions.StopTransactionManager():
                 return (action.node, Service.TRANSACTION_MANAGER) not in self.running
             case _:
                 return False
 
-    def obey(self, action: o.Action) -> None:  # noqa: C901, PLR0912 - one case an order
+    def obey(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one case an order
         """Make the order's wished state true, then look for broken invariants."""
         match action:
-            case o.StopMonitor():
+            case actions.StopMonitor():
                 self._stop(action.node, Service.MONITOR)
-            case o.StartMonitor():
+            case actions.StartMonitor():
                 self.running.add((action.node, Service.MONITOR))
-            case o.SuspendReplication():
+            case actions.SuspendReplication():
                 self.replicating.discard(action.link)
-            case o.ResumeReplication():
+            case actions.ResumeReplication():
                 self.replicating.add(action.link)
-            case o.Redirect():
+            case actions.Redirect():
                 self._expect(not self.replicating, "4: traffic moves while replication runs")
                 self.traffic[action.host] = action.to
-            case o.StopScheduling():
+            case actions.StopScheduling():
                 for service in SCHEDULING:
                     self._stop(action.node, service)
-            case o.StartScheduling():
+            case actions.StartScheduling():
                 self._start(action.node, *map(Service, action.services))
-            case o.StopGracefully():
+            case actions.StopGracefully():
                 self._stop_gracefully(action.node, Service(action.protocol))
-            case o.StartProtocolServer():
+            case actions.StartProtocolServer():
                 self._start(action.node, Service(action.protocol))
-            case o.StopTransactionManager():
+            case actions.StopTransactionManager():
                 self._stop_transaction_manager(action.node)
-            case o.StartTransactionManager():
+            case actions.StartTransactionManager():
                 # Nobody knows whether they return with it, so they do.
                 self._start(action.node, Service.TRANSACTION_MANAGER, *SCHEDULING)
-            case o.StopRemaining():
+            case actions.StopRemaining():
                 self.running = {place for place in self.running if place[0] != action.node}
-            case o.StartAll():
+            case actions.StartAll():
                 self._start(action.node, *self._all_of(action.node))
-            case o.VerifyServing():
+            case actions.VerifyServing():
                 down = self._all_of(action.node) - {
                     service for node, service in self.running if node == action.node
                 }

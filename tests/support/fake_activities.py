@@ -12,53 +12,48 @@ from temporalio import activity
 
 from tests.support.estate_model import World
 from workflows.errors import BadInput, NotReady, Refused, Unreachable
+from workflows.model import actions
 from workflows.model import observations as rd
 from workflows.model import results as r
-from workflows.model.actions import change as o
-from workflows.model.actions import observe as ob
 from workflows.model.estate import Estate, Kind, Protocol
-from workflows.model.progress import Notice, Outcome
+from workflows.model.outcome import Notice, Outcome
 from workflows.model.request import Request
+from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.planning.preview import CommandPreview
-from workflows.ports.contract import (
+from workflows.ports.configuration import ClusterInput, ConfigurationPort
+from workflows.ports.drain import DrainPort
+from workflows.ports.inputs import (
     ActionInput,
-    ClusterInput,
     ClusterPairInput,
-    Configurations,
-    Databases,
-    LoginInput,
     NodeInput,
-    Nodes,
-    NoticeInput,
-    Notices,
-    Orchestration,
-    Planning,
-    ReplicationInput,
-    Scheduling,
     SessionInput,
-    Spelling,
     StorageInput,
-    Storages,
-    Traffic,
-    TrafficInput,
-    Waits,
 )
+from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
+from workflows.ports.nodes import NodesPort
+from workflows.ports.notifications import NoticeInput, NotificationPort
+from workflows.ports.planning import PlanningPort
+from workflows.ports.preview import PreviewPort
+from workflows.ports.replication import ReplicationInput, ReplicationPort
+from workflows.ports.scheduling import SchedulingPort
+from workflows.ports.storage import StoragePort
+from workflows.ports.temporal import TemporalPort
 from workflows.preflight.report import Direction, ReadinessReport
 
 
 class FakeHands(
-    Planning,
-    Spelling,
-    Nodes,
-    Scheduling,
-    Waits,
-    Traffic,
-    Databases,
-    Configurations,
-    Storages,
-    Orchestration,
-    Notices,
+    PlanningPort,
+    PreviewPort,
+    NodesPort,
+    SchedulingPort,
+    DrainPort,
+    LoadBalancerPort,
+    ReplicationPort,
+    ConfigurationPort,
+    StoragePort,
+    TemporalPort,
+    NotificationPort,
 ):
     """Obeys at once, unless a fault was planted or the order is held."""
 
@@ -101,10 +96,13 @@ class FakeHands(
         """Plan for the one estate there is."""
         if request.estate != self.estate.name:
             raise BadInput(f"there is no estate {request.estate}; there is {self.estate.name}")
-        return plan_switchover(self.estate, request, self.reviewed.get(request.plan_hash or ""))
+        plan = plan_switchover(self.estate, request)
+        if request.plan_hash not in (None, plan.hash):
+            raise refusal(request.plan_hash, self.reviewed.get(request.plan_hash), plan)
+        return plan
 
     @activity.defn
-    async def keep_plan(self, plan: Plan) -> str:
+    async def save_plan(self, plan: Plan) -> str:
         """Keep it in memory."""
         if self.forgetful:
             raise Refused("no room")
@@ -121,13 +119,13 @@ class FakeHands(
         )
 
     @activity.defn
-    async def keep_outcome(self, outcome: Outcome) -> str:
+    async def save_outcome(self, outcome: Outcome) -> str:
         """Keep it in memory."""
         self.kept.append(outcome)
         return "/records/outcome.json"
 
     @activity.defn
-    async def observe_node(self, given: SessionInput[ob.ObserveNode]) -> rd.NodeReading:
+    async def observe_node(self, given: SessionInput[actions.ObserveNode]) -> rd.NodeReading:
         """Read the model."""
         await self._meet(given)
         node = given.node
@@ -143,7 +141,7 @@ class FakeHands(
 
     @activity.defn
     async def observe_replication(
-        self, given: ReplicationInput[ob.ObserveReplication]
+        self, given: ReplicationInput[actions.ObserveReplication]
     ) -> rd.ReplicationReading:
         """Read the model."""
         await self._meet(given)
@@ -154,7 +152,9 @@ class FakeHands(
         return reading.model_copy(update=self.readings.get(given.link.name, {}))
 
     @activity.defn
-    async def observe_traffic(self, given: TrafficInput[ob.ObserveTraffic]) -> rd.TrafficReading:
+    async def observe_traffic(
+        self, given: TrafficInput[actions.ObserveTraffic]
+    ) -> rd.TrafficReading:
         """Read the model."""
         await self._meet(given)
         cluster = self.world.traffic[given.action.host]
@@ -167,7 +167,9 @@ class FakeHands(
         return reading.model_copy(update=self.readings.get(given.action.host, {}))
 
     @activity.defn
-    async def observe_cluster(self, given: ClusterInput[ob.ObserveCluster]) -> rd.ClusterReading:
+    async def observe_cluster(
+        self, given: ClusterInput[actions.ObserveCluster]
+    ) -> rd.ClusterReading:
         """See a cluster that is as the estate says."""
         await self._meet(given)
         cluster = self.estate.cluster_of(given.node.name)
@@ -181,7 +183,7 @@ class FakeHands(
 
     @activity.defn
     async def compare_configuration(
-        self, given: ClusterPairInput[ob.CompareConfiguration]
+        self, given: ClusterPairInput[actions.CompareConfiguration]
     ) -> rd.ParityReading:
         """See no difference."""
         await self._meet(given)
@@ -190,7 +192,7 @@ class FakeHands(
 
     @activity.defn
     async def compare_storage(
-        self, given: ClusterPairInput[ob.CompareStorage]
+        self, given: ClusterPairInput[actions.CompareStorage]
     ) -> rd.StorageReading:
         """See no difference, and write a marker file where there is a place for it."""
         await self._meet(given)
@@ -199,14 +201,16 @@ class FakeHands(
         return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
-    async def try_login(self, given: LoginInput[ob.TryLogin]) -> rd.LoginReading:
+    async def try_login(self, given: LoginInput[actions.TryLogin]) -> rd.LoginReading:
         """Succeed."""
         await self._meet(given)
         reading = rd.LoginReading(place=given.node.name, protocol=given.action.protocol)
         return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
-    async def observe_temporal(self, given: ActionInput[ob.ObserveTemporal]) -> rd.TemporalReading:
+    async def observe_temporal(
+        self, given: ActionInput[actions.ObserveTemporal]
+    ) -> rd.TemporalReading:
         """See nothing that is under way."""
         await self._meet(given)
         reading = rd.TemporalReading(place=given.action.estate)
@@ -219,37 +223,39 @@ class FakeHands(
         return self.last if known else None
 
     @activity.defn
-    async def stop_monitor(self, given: NodeInput[o.StopMonitor]) -> r.Report:
+    async def stop_monitor(self, given: NodeInput[actions.StopMonitor]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def start_monitor(self, given: NodeInput[o.StartMonitor]) -> r.Report:
+    async def start_monitor(self, given: NodeInput[actions.StartMonitor]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def stop_gracefully(self, given: NodeInput[o.StopGracefully]) -> r.Report:
+    async def stop_gracefully(self, given: NodeInput[actions.StopGracefully]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def start_protocol_server(self, given: NodeInput[o.StartProtocolServer]) -> r.Report:
+    async def start_protocol_server(
+        self, given: NodeInput[actions.StartProtocolServer]
+    ) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def verify_stopped(self, given: NodeInput[o.VerifyStopped]) -> r.Report:
+    async def verify_stopped(self, given: NodeInput[actions.VerifyStopped]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def verify_serving(self, given: NodeInput[o.VerifyServing]) -> r.Report:
+    async def verify_serving(self, given: NodeInput[actions.VerifyServing]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def verify_unreachable(self, given: NodeInput[o.VerifyUnreachable]) -> r.Report:
+    async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> r.Report:
         """Look whether anything of the node still runs."""
         if any(node == given.node.name for node, _ in self.world.running):
             raise NotReady(f"{given.node.name} answers, so it is not dead")
@@ -257,63 +263,65 @@ class FakeHands(
 
     @activity.defn
     async def stop_transaction_manager(
-        self, given: NodeInput[o.StopTransactionManager]
+        self, given: NodeInput[actions.StopTransactionManager]
     ) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def find_orphaned_files(self, given: StorageInput[o.FindOrphanedFiles]) -> r.Report:
+    async def find_orphaned_files(self, given: StorageInput[actions.FindOrphanedFiles]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
     async def start_transaction_manager(
-        self, given: NodeInput[o.StartTransactionManager]
+        self, given: NodeInput[actions.StartTransactionManager]
     ) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def stop_remaining(self, given: NodeInput[o.StopRemaining]) -> r.Report:
+    async def stop_remaining(self, given: NodeInput[actions.StopRemaining]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def start_all(self, given: NodeInput[o.StartAll]) -> r.Report:
+    async def start_all(self, given: NodeInput[actions.StartAll]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def stop_scheduling(self, given: NodeInput[o.StopScheduling]) -> r.Report:
+    async def stop_scheduling(self, given: NodeInput[actions.StopScheduling]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
     async def verify_scheduling_stopped(
-        self, given: NodeInput[o.VerifySchedulingStopped]
+        self, given: NodeInput[actions.VerifySchedulingStopped]
     ) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def start_scheduling(self, given: NodeInput[o.StartScheduling]) -> r.Report:
+    async def start_scheduling(self, given: NodeInput[actions.StartScheduling]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def await_in_flight_events(self, given: NodeInput[o.AwaitInFlightEvents]) -> r.Report:
+    async def await_in_flight_events(
+        self, given: NodeInput[actions.AwaitInFlightEvents]
+    ) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def await_sessions(self, given: SessionInput[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
         """Obey."""
         assert given.redirected_at is not None
         return await self._obey(given)
 
     @activity.defn
-    async def read_sessions(self, given: SessionInput[o.ReadSessions]) -> r.RemainingSessions:
+    async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> r.RemainingSessions:
         """Say that someone is there."""
         await self._meet(given)
         return r.RemainingSessions(
@@ -324,7 +332,7 @@ class FakeHands(
         )
 
     @activity.defn
-    async def read_queue(self, given: NodeInput[o.ReadQueue]) -> r.RemainingQueue:
+    async def read_queue(self, given: NodeInput[actions.ReadQueue]) -> r.RemainingQueue:
         """Say that something is queued."""
         await self._meet(given)
         return r.RemainingQueue(
@@ -332,37 +340,43 @@ class FakeHands(
         )
 
     @activity.defn
-    async def await_queue(self, given: NodeInput[o.AwaitQueue]) -> r.Report:
+    async def await_queue(self, given: NodeInput[actions.AwaitQueue]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def redirect(self, given: TrafficInput[o.Redirect]) -> r.Report:
+    async def redirect(self, given: TrafficInput[actions.Redirect]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def verify_traffic(self, given: TrafficInput[o.VerifyTraffic]) -> r.Report:
+    async def verify_traffic(self, given: TrafficInput[actions.VerifyTraffic]) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def suspend_replication(self, given: ReplicationInput[o.SuspendReplication]) -> r.Report:
+    async def suspend_replication(
+        self, given: ReplicationInput[actions.SuspendReplication]
+    ) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def verify_no_conflicts(self, given: ReplicationInput[o.VerifyNoConflicts]) -> r.Report:
+    async def verify_no_conflicts(
+        self, given: ReplicationInput[actions.VerifyNoConflicts]
+    ) -> r.Report:
         """Find nothing."""
         return await self._obey(given)
 
     @activity.defn
-    async def resume_replication(self, given: ReplicationInput[o.ResumeReplication]) -> r.Report:
+    async def resume_replication(
+        self, given: ReplicationInput[actions.ResumeReplication]
+    ) -> r.Report:
         """Obey."""
         return await self._obey(given)
 
     @activity.defn
-    async def tell(self, given: NoticeInput) -> None:
+    async def notify(self, given: NoticeInput) -> None:
         """Keep it in memory."""
         if self.deaf:
             raise Refused("nobody takes it")
@@ -391,7 +405,7 @@ class FakeHands(
 
     async def _do(self, given: ActionInput[Any]) -> r.Report:
         await self._meet(given)
-        action: o.Action = given.action
+        action: actions.Action = given.action
         if self.world.is_stopped(action):
             return r.unchanged(action, f"was so: {action}", datetime.now(UTC))
         if given.operation.id in self.effects:  # as a ledger does: attach, and report the same

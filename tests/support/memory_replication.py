@@ -13,7 +13,7 @@ from pydantic import Field
 from activities.replication.driver import Direction, LinkStatus
 from activities.transport.secrets import Secrets
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
-from workflows.model.actions.change import ResumeReplication, SuspendReplication
+from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.estate import Replication, ReplicationLink
 from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading

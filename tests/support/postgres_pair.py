@@ -22,7 +22,7 @@ from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
 from tests.support.ssh_machines import QUICK
 from workflows.model.estate import Database, Replication, ReplicationLink
 from workflows.model.results import Operation
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 ADDRESS = f"127.9.7.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
 """Of this process: files of tests run side by side."""

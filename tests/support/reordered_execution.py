@@ -11,7 +11,7 @@ from workflows.execution.context import Run
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Execution
 from workflows.execution.fetch_plan import make_plan
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.model.request import Request
 from workflows.model.stages import StageName
 from workflows.planning.plan import Stage

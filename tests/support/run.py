@@ -16,7 +16,8 @@ from tests.support.fake_activities import FakeHands
 from worker.interceptor import AttemptInterceptor
 from worker.worker import FIREWALL, WORKFLOWS
 from workflows.model.estate import Estate
-from workflows.model.progress import Outcome, Progress
+from workflows.model.outcome import Outcome
+from workflows.model.progress import Progress
 
 
 class Run:

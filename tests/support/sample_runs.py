@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from tests.support import estates
-from workflows.model.actions.change import Action
-from workflows.model.progress import Failure, OperatorMessage, Progress, RunStatus, Waiting
+from workflows.model.actions import Action
+from workflows.model.progress import Failure, OperatorMessage, PendingQuestion, Progress, RunStatus
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.run.progress_tracker import ProgressTracker
@@ -61,9 +61,9 @@ class Seen:
         self.tracker.failed(self.plan.stage(name), action, fault)
 
 
-def gate(**changes: object) -> Waiting:
+def gate(**changes: object) -> PendingQuestion:
     """A wait for an approval."""
-    usual = Waiting(
+    usual = PendingQuestion(
         kind="approval",
         stage=StageName.REDIRECT_TRAFFIC,
         since=NOW,
@@ -73,9 +73,9 @@ def gate(**changes: object) -> Waiting:
     return usual.model_copy(update=changes)
 
 
-def question(*answers: str, **changes: object) -> Waiting:
+def question(*answers: str, **changes: object) -> PendingQuestion:
     """A wait for a decision about draining."""
-    usual = Waiting(
+    usual = PendingQuestion(
         kind="decision",
         stage=StageName.DRAIN_PROTOCOL_SERVERS,
         since=NOW,

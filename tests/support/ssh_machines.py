@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.transport.secrets import Secrets
 from workflows.model.estate import AdminAccess, Kind, Node, Protocol, SshAccess, Timing
 from workflows.model.results import Operation
-from workflows.ports.contract import NodeInput, SessionInput
+from workflows.ports.inputs import NodeInput, SessionInput
 
 T = TypeVar("T")
 E = TypeVar("E")

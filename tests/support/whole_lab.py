@@ -23,7 +23,8 @@ from lab.environment.lab import Lab
 from lab.simulation_options import Switches
 from tests.conftest import temporal_program
 from tests.support.worker_process import WorkerProcess, worker_process
-from workflows.model.progress import Outcome, Progress
+from workflows.model.outcome import Outcome
+from workflows.model.progress import Progress
 
 REQUEST = {"estate": "lab", "source": "cluster1", "target": "cluster2"}
 ID = "switchover-lab"

@@ -19,10 +19,10 @@ from worker.failure_converter import CONVERTER
 from worker.interceptor import AttemptInterceptor
 from worker.unreachable_budget import REACHED, Patience, UnreachableTimeout
 from workflows.errors import Unreachable
-from workflows.model.actions.change import StopGracefully
+from workflows.model.actions import StopGracefully
 from workflows.model.estate import Protocol, Timing
 from workflows.model.results import Operation
-from workflows.ports.contract import NodeInput
+from workflows.ports.inputs import NodeInput
 
 GRACE = timedelta(seconds=0.5)
 

@@ -108,7 +108,8 @@ async def test_a_changed_plan_is_refused_with_what_has_changed(run: Run) -> None
     await run.start(plan_hash=pinned)
     failure = await run.failure()
     assert f"plan_hash: {pinned} was reviewed, but the plan is now" in failure
-    assert "\n- timing.drain_timeout: 86400 s -> 172800 s\n" in failure
+    assert '\n-estate.timing.drain_timeout: "P1D"\n' in failure
+    assert '\n+estate.timing.drain_timeout: "P2D"\n' in failure
     assert not run.hands.effects
 
 

@@ -17,7 +17,8 @@ from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import Lost, NotReady, OutcomeUnknown
 from workflows.model.findings import Finding
-from workflows.model.progress import Outcome, Status
+from workflows.model.outcome import Outcome
+from workflows.model.progress import Status
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 

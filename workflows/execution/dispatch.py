@@ -10,85 +10,96 @@ from temporalio import workflow
 from temporalio.workflow import ActivityConfig
 
 from workflows import activity_options as policies
-from workflows.model.actions import change as o
-from workflows.model.actions import observe as ob
+from workflows.model import actions
 from workflows.model.estate import Timing
 from workflows.model.observations import Reading
 from workflows.model.results import Operation, Remaining, Report
 from workflows.planning.plan import Plan
-from workflows.ports.contract import (
+from workflows.ports.configuration import ClusterInput, ConfigurationPort
+from workflows.ports.drain import DrainPort
+from workflows.ports.inputs import (
     ActionInput,
-    ClusterInput,
     ClusterPairInput,
-    Configurations,
-    Databases,
-    LoginInput,
     NodeInput,
-    Nodes,
-    Orchestration,
-    ReplicationInput,
-    Scheduling,
     SessionInput,
     StorageInput,
-    Storages,
-    Traffic,
-    TrafficInput,
-    Waits,
 )
+from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
+from workflows.ports.nodes import NodesPort
+from workflows.ports.replication import ReplicationInput, ReplicationPort
+from workflows.ports.scheduling import SchedulingPort
+from workflows.ports.storage import StoragePort
+from workflows.ports.temporal import TemporalPort
 
 EFFECTS = (
-    *(o.StopMonitor, o.StartMonitor, o.SuspendReplication, o.ResumeReplication, o.Redirect),
-    *(o.StopScheduling, o.StartScheduling, o.StopGracefully, o.StartProtocolServer),
-    *(o.StopTransactionManager, o.StartTransactionManager, o.StopRemaining, o.StartAll),
+    *(
+        actions.StopMonitor,
+        actions.StartMonitor,
+        actions.SuspendReplication,
+        actions.ResumeReplication,
+        actions.Redirect,
+    ),
+    *(
+        actions.StopScheduling,
+        actions.StartScheduling,
+        actions.StopGracefully,
+        actions.StartProtocolServer,
+    ),
+    *(
+        actions.StopTransactionManager,
+        actions.StartTransactionManager,
+        actions.StopRemaining,
+        actions.StartAll,
+    ),
 )
 """Orders that may change something."""
 
-OBSERVERS: Mapping[type[o.Action], Callable[[Any, Any], Awaitable[Reading]]] = {
-    ob.ObserveNode: Nodes.observe_node,
-    ob.ObserveReplication: Databases.observe_replication,
-    ob.ObserveTraffic: Traffic.observe_traffic,
-    ob.ObserveCluster: Configurations.observe_cluster,
-    ob.CompareConfiguration: Configurations.compare_configuration,
-    ob.CompareStorage: Storages.compare_storage,
-    ob.TryLogin: Traffic.try_login,
-    ob.ObserveTemporal: Orchestration.observe_temporal,
+OBSERVERS: Mapping[type[actions.Action], Callable[[Any, Any], Awaitable[Reading]]] = {
+    actions.ObserveNode: NodesPort.observe_node,
+    actions.ObserveReplication: ReplicationPort.observe_replication,
+    actions.ObserveTraffic: LoadBalancerPort.observe_traffic,
+    actions.ObserveCluster: ConfigurationPort.observe_cluster,
+    actions.CompareConfiguration: ConfigurationPort.compare_configuration,
+    actions.CompareStorage: StoragePort.compare_storage,
+    actions.TryLogin: LoadBalancerPort.try_login,
+    actions.ObserveTemporal: TemporalPort.observe_temporal,
 }
 """Orders that bring a reading instead of a report."""
 
-LOOKS: Mapping[type[o.Action], Callable[[Any, Any], Awaitable[Remaining]]] = {
-    o.ReadSessions: Waits.read_sessions,
-    o.ReadQueue: Waits.read_queue,
+LOOKS: Mapping[type[actions.Action], Callable[[Any, Any], Awaitable[Remaining]]] = {
+    actions.ReadSessions: DrainPort.read_sessions,
+    actions.ReadQueue: DrainPort.read_queue,
 }
 """Orders that say whom or what a decision concerns."""
 
-HANDS: Mapping[type[o.Action], Callable[[Any, Any], Awaitable[Report]]] = {
-    o.StopMonitor: Nodes.stop_monitor,
-    o.StartMonitor: Nodes.start_monitor,
-    o.SuspendReplication: Databases.suspend_replication,
-    o.VerifyNoConflicts: Databases.verify_no_conflicts,
-    o.ResumeReplication: Databases.resume_replication,
-    o.Redirect: Traffic.redirect,
-    o.VerifyTraffic: Traffic.verify_traffic,
-    o.StopScheduling: Scheduling.stop_scheduling,
-    o.VerifySchedulingStopped: Scheduling.verify_scheduling_stopped,
-    o.AwaitInFlightEvents: Waits.await_in_flight_events,
-    o.StartScheduling: Scheduling.start_scheduling,
-    o.AwaitSessions: Waits.await_sessions,
-    o.StopGracefully: Nodes.stop_gracefully,
-    o.StartProtocolServer: Nodes.start_protocol_server,
-    o.VerifyStopped: Nodes.verify_stopped,
-    o.VerifyServing: Nodes.verify_serving,
-    o.VerifyUnreachable: Nodes.verify_unreachable,
-    o.AwaitQueue: Waits.await_queue,
-    o.StopTransactionManager: Nodes.stop_transaction_manager,
-    o.FindOrphanedFiles: Nodes.find_orphaned_files,
-    o.StartTransactionManager: Nodes.start_transaction_manager,
-    o.StopRemaining: Nodes.stop_remaining,
-    o.StartAll: Nodes.start_all,
+HANDS: Mapping[type[actions.Action], Callable[[Any, Any], Awaitable[Report]]] = {
+    actions.StopMonitor: NodesPort.stop_monitor,
+    actions.StartMonitor: NodesPort.start_monitor,
+    actions.SuspendReplication: ReplicationPort.suspend_replication,
+    actions.VerifyNoConflicts: ReplicationPort.verify_no_conflicts,
+    actions.ResumeReplication: ReplicationPort.resume_replication,
+    actions.Redirect: LoadBalancerPort.redirect,
+    actions.VerifyTraffic: LoadBalancerPort.verify_traffic,
+    actions.StopScheduling: SchedulingPort.stop_scheduling,
+    actions.VerifySchedulingStopped: SchedulingPort.verify_scheduling_stopped,
+    actions.AwaitInFlightEvents: DrainPort.await_in_flight_events,
+    actions.StartScheduling: SchedulingPort.start_scheduling,
+    actions.AwaitSessions: DrainPort.await_sessions,
+    actions.StopGracefully: NodesPort.stop_gracefully,
+    actions.StartProtocolServer: NodesPort.start_protocol_server,
+    actions.VerifyStopped: NodesPort.verify_stopped,
+    actions.VerifyServing: NodesPort.verify_serving,
+    actions.VerifyUnreachable: NodesPort.verify_unreachable,
+    actions.AwaitQueue: DrainPort.await_queue,
+    actions.StopTransactionManager: NodesPort.stop_transaction_manager,
+    actions.FindOrphanedFiles: NodesPort.find_orphaned_files,
+    actions.StartTransactionManager: NodesPort.start_transaction_manager,
+    actions.StopRemaining: NodesPort.stop_remaining,
+    actions.StartAll: NodesPort.start_all,
 }
 
 
-def is_effect(action: o.Action) -> bool:
+def is_effect(action: actions.Action) -> bool:
     """Whether the order may change something; all others only look."""
     return isinstance(action, EFFECTS)
 
@@ -104,80 +115,88 @@ class Dispatcher:
         self._compared_at: dict[str, datetime] = {}
         """By replication link: when the run last began to compare what both sides wrote."""
 
-    async def observe(self, action: o.Action, stage: str) -> Reading:
+    async def observe(self, action: actions.Action, stage: str) -> Reading:
         """Bring the reading that an observation asks for; ActivityError where none came."""
         return await workflow.execute_activity_method(
             OBSERVERS[type(action)], self._input(action, stage, 1), **self._config(action, 1)
         )
 
-    async def look(self, action: o.Action, stage: str, turn: int) -> Remaining:
+    async def look(self, action: actions.Action, stage: str, turn: int) -> Remaining:
         """Bring what is left; *turn* tells several looks of one stage apart."""
         return await workflow.execute_activity_method(
             LOOKS[type(action)], self._input(action, stage, turn), **self._config(action, turn)
         )
 
-    async def execute(self, action: o.Action, stage: str, round_: int) -> Report:
+    async def execute(self, action: actions.Action, stage: str, round_: int) -> Report:
         """Have the order done; ActivityError where it was not."""
         report = await workflow.execute_activity_method(
             HANDS[type(action)], self._input(action, stage, round_), **self._config(action, round_)
         )
-        if isinstance(action, o.VerifyNoConflicts):
+        if isinstance(action, actions.VerifyNoConflicts):
             self._compared_at[action.link] = report.at
         return report
 
-    def _input(self, action: o.Action, stage: str, round_: int) -> ActionInput[o.Action]:
+    def _input(
+        self, action: actions.Action, stage: str, round_: int
+    ) -> ActionInput[actions.Action]:
         operation = Operation(identity=self._identity, stage=stage, action=action.key, round=round_)
         base = {"operation": operation, "action": action, "timing": self._estate.timing}
-        if isinstance(action, ob.Observation):
+        if isinstance(action, actions.Observation):
             return self._observing(action, base)
         estate = self._estate
         match action:
-            case o.AwaitSessions() | o.ReadSessions():
+            case actions.AwaitSessions() | actions.ReadSessions():
                 return SessionInput(
                     **base,
                     node=estate.node(action.node),
                     ignored_peers=estate.ignored_peers,
                     redirected_at=self.redirected_at,
                 )
-            case o.FindOrphanedFiles():
+            case actions.FindOrphanedFiles():
                 storage = estate.cluster_of(action.node).storage
                 return StorageInput(**base, node=estate.node(action.node), storage=storage)
-            case o.SuspendReplication() | o.VerifyNoConflicts() | o.ResumeReplication():
+            case (
+                actions.SuspendReplication()
+                | actions.VerifyNoConflicts()
+                | actions.ResumeReplication()
+            ):
                 return self._replicating(action.link, base)
-            case o.Redirect() | o.VerifyTraffic():
+            case actions.Redirect() | actions.VerifyTraffic():
                 return TrafficInput(
                     **base, load_balancer=estate.load_balancer, clusters=estate.clusters
                 )
             case _:
                 return NodeInput(**base, node=estate.node(action.place))
 
-    def _observing(self, action: ob.Observation, base: Mapping[str, Any]) -> ActionInput[o.Action]:
+    def _observing(
+        self, action: actions.Observation, base: Mapping[str, Any]
+    ) -> ActionInput[actions.Action]:
         estate = self._estate
         match action:
-            case ob.ObserveNode():
+            case actions.ObserveNode():
                 node, peers = estate.node(action.node), estate.ignored_peers
                 given: ActionInput[Any] = SessionInput(**base, node=node, ignored_peers=peers)
-            case ob.ObserveReplication():
+            case actions.ObserveReplication():
                 given = self._replicating(action.link, base)
-            case ob.ObserveTraffic():
+            case actions.ObserveTraffic():
                 balancer = estate.load_balancer
                 given = TrafficInput(**base, load_balancer=balancer, clusters=estate.clusters)
-            case ob.ObserveCluster():
+            case actions.ObserveCluster():
                 node, storage = estate.node(action.node), estate.cluster_of(action.node).storage
                 given = ClusterInput(**base, node=node, storage=storage, limits=estate.limits)
-            case ob.CompareConfiguration() | ob.CompareStorage():
+            case actions.CompareConfiguration() | actions.CompareStorage():
                 source, target = estate.cluster(action.source), estate.cluster(action.target)
                 given = ClusterPairInput(**base, source=source, target=target, limits=estate.limits)
-            case ob.TryLogin():
+            case actions.TryLogin():
                 node, probe = estate.node(action.node), estate.probe(action.protocol)
                 given = LoginInput(**base, node=node, probe=probe)
-            case ob.ObserveTemporal():
+            case actions.ObserveTemporal():
                 given = ActionInput(**base)
             case _:
                 assert_never(action)
         return given
 
-    def _replicating(self, name: str, base: Mapping[str, Any]) -> ActionInput[o.Action]:
+    def _replicating(self, name: str, base: Mapping[str, Any]) -> ActionInput[actions.Action]:
         link = self._estate.link(name)
         return ReplicationInput(
             **base,
@@ -188,42 +207,49 @@ class Dispatcher:
             compared_at=self._compared_at.get(name),
         )
 
-    def _config(self, action: o.Action, round_: int) -> ActivityConfig:
+    def _config(self, action: actions.Action, round_: int) -> ActivityConfig:
         """The policy of the order's intent; the Web UI shows the order's own sentence."""
         config = policies.saying(_policy(action, self._estate.timing), str(action))
-        config["activity_id"] = o.activity_id(action, round_)
+        config["activity_id"] = action.activity_id(round_)
         return config
 
 
-def _policy(action: o.Action, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
-    if isinstance(action, ob.Observation):
-        return policies.compare(timing) if isinstance(action, ob.CompareStorage) else policies.LOOK
+def _policy(action: actions.Action, timing: Timing) -> ActivityConfig:  # noqa: C901, PLR0911 - one per intent
+    if isinstance(action, actions.Observation):
+        return (
+            policies.compare(timing)
+            if isinstance(action, actions.CompareStorage)
+            else policies.LOOK
+        )
     match action:
-        case o.ReadSessions() | o.ReadQueue():
+        case actions.ReadSessions() | actions.ReadQueue():
             return policies.LOOK
         case (
-            o.VerifyStopped()
-            | o.VerifyServing()
-            | o.VerifyUnreachable()
-            | o.VerifySchedulingStopped()
-            | o.VerifyTraffic()
-            | o.FindOrphanedFiles()
+            actions.VerifyStopped()
+            | actions.VerifyServing()
+            | actions.VerifyUnreachable()
+            | actions.VerifySchedulingStopped()
+            | actions.VerifyTraffic()
+            | actions.FindOrphanedFiles()
         ):
             return policies.prove(timing)
-        case o.VerifyNoConflicts():
+        case actions.VerifyNoConflicts():
             return policies.compare_databases(timing)
-        case o.AwaitInFlightEvents() | o.AwaitSessions() | o.AwaitQueue():
+        case actions.AwaitInFlightEvents() | actions.AwaitSessions() | actions.AwaitQueue():
             return policies.WATCH
-        case o.StopScheduling() | o.StartScheduling():
+        case actions.StopScheduling() | actions.StartScheduling():
             return policies.call(timing)
-        case o.SuspendReplication() | o.ResumeReplication():
+        case actions.SuspendReplication() | actions.ResumeReplication():
             return policies.statement(timing)
-        case o.StopGracefully() | o.StopTransactionManager():
+        case actions.StopGracefully() | actions.StopTransactionManager():
             return policies.command(action.grace + 2 * timing.stop_margin, timing)
-        case o.Redirect() | o.StopMonitor() | o.StopRemaining():
+        case actions.Redirect() | actions.StopMonitor() | actions.StopRemaining():
             return policies.command(2 * timing.stop_margin + timedelta(minutes=2), timing)
         case (
-            o.StartMonitor() | o.StartProtocolServer() | o.StartTransactionManager() | o.StartAll()
+            actions.StartMonitor()
+            | actions.StartProtocolServer()
+            | actions.StartTransactionManager()
+            | actions.StartAll()
         ):
             pending = max(timing.grace, timing.transaction_manager_grace) + timing.stop_margin
             return policies.command(timing.start_timeout + 2 * pending, timing)

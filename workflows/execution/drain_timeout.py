@@ -11,11 +11,10 @@ from temporalio.exceptions import ActivityError
 
 from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
-from workflows.model.actions.change import Action, AwaitSessions, ReadQueue, ReadSessions
-from workflows.model.decisions import Verb
+from workflows.model.actions import Action, AwaitSessions, ReadQueue, ReadSessions
+from workflows.model.decisions import Decision, Verb
 from workflows.model.findings import Finding, Severity
-from workflows.model.progress import Failure, Waiting
-from workflows.model.request import Decision
+from workflows.model.progress import Failure, PendingQuestion
 from workflows.model.results import Remaining, RemainingSessions, seen
 from workflows.planning.plan import Stage
 from workflows.run.inbox import Question
@@ -99,7 +98,7 @@ class DrainTimeout:
         await self._gates.ask(
             stage,
             Question(stage.name, ANSWERS),
-            Waiting(
+            PendingQuestion(
                 kind="decision",
                 stage=stage.name,
                 since=workflow.now(),

@@ -16,11 +16,11 @@ from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
 from workflows.execution.observe import observe
 from workflows.execution.waves import Waves
-from workflows.model.actions.change import FindOrphanedFiles
+from workflows.model.actions import FindOrphanedFiles
 from workflows.model.decisions import Verb
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
-from workflows.model.progress import Failure, Waiting
+from workflows.model.progress import Failure, PendingQuestion
 from workflows.model.results import seen
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import recognise
@@ -50,7 +50,7 @@ class Conclusion:
 class Execution:
     """Executes one plan, as it stands."""
 
-    def __init__(self, run: Run, tell: Callable[[Waiting], None]) -> None:
+    def __init__(self, run: Run, tell: Callable[[PendingQuestion], None]) -> None:
         self._run = run
         self._plan, self._tracker, self._inbox = run.plan, run.tracker, run.inbox
         self._state, self._dispatcher = run.state, run.dispatcher
@@ -189,7 +189,7 @@ class Execution:
         await self._gates.ask(
             stage,
             Question(stage.name, LOOK_AGAIN, (failure,)),
-            Waiting(
+            PendingQuestion(
                 kind="decision",
                 stage=stage.name,
                 since=workflow.now(),

@@ -9,14 +9,14 @@ from workflows import activity_options as policies
 from workflows.errors import BadInput
 from workflows.model.request import Request
 from workflows.planning.plan import Plan
-from workflows.ports.contract import Planning
+from workflows.ports.planning import PlanningPort
 
 
 async def make_plan(request: Request) -> Plan:
     """Have a worker read the estate file and plan; BadInput where either is wrong."""
     config = policies.saying(policies.PLAN, f"plan for {request.estate}")
     try:
-        return await workflow.execute_activity_method(Planning.make_plan, request, **config)
+        return await workflow.execute_activity_method(PlanningPort.make_plan, request, **config)
     except ActivityError as error:
         if isinstance(error.cause, ApplicationError):
             raise BadInput(error.cause.message) from error

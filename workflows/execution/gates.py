@@ -9,7 +9,7 @@ from typing import NoReturn
 from temporalio import workflow
 
 from workflows.execution.context import Run
-from workflows.model.progress import Waiting
+from workflows.model.progress import PendingQuestion
 from workflows.model.stages import DECIDED_TOGETHER, StageName
 from workflows.planning.change_window import closed_for
 from workflows.planning.plan import Stage
@@ -33,7 +33,7 @@ class RollBack(Exception):
 class Gates:
     """Waits for approvals and decisions, and never forgets how long."""
 
-    def __init__(self, run: Run, tell: Callable[[Waiting], None]) -> None:
+    def __init__(self, run: Run, tell: Callable[[PendingQuestion], None]) -> None:
         self._plan, self._tracker = run.plan, run.tracker
         self._inbox, self._state = run.inbox, run.state
         self._tell = tell
@@ -57,7 +57,7 @@ class Gates:
         self,
         stage: Stage,
         question: Question,
-        waiting: Waiting,
+        waiting: PendingQuestion,
         outcome_known: Callable[[], bool] = lambda: False,
     ) -> Question:
         """Wait for a decision, or until there is nothing left to decide."""
@@ -171,7 +171,7 @@ class Gates:
         self, stage: Stage, gate: StageName, message: str, at_most: timedelta | None
     ) -> bool:
         """Wait for an approval or a rejection; whether one came in time."""
-        waiting = Waiting(
+        waiting = PendingQuestion(
             kind="approval",
             stage=gate,
             since=workflow.now(),
@@ -211,7 +211,7 @@ class Gates:
         await self.ask(
             stage,
             Question(gate, ("retry", "roll_back", "abort")),
-            Waiting(
+            PendingQuestion(
                 kind="decision",
                 stage=gate,
                 since=workflow.now(),
@@ -222,7 +222,7 @@ class Gates:
         self._tracker.rest(stage)
         self._inbox.forget_rejection(gate)
 
-    def _wait(self, stage: Stage, waiting: Waiting) -> None:
+    def _wait(self, stage: Stage, waiting: PendingQuestion) -> None:
         self._tracker.wait(stage, waiting)
         self._tell(waiting)
 

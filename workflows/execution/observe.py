@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from temporalio.exceptions import ActivityError
 
+from workflows.execution.action_executor import fault_of
 from workflows.execution.dispatch import Dispatcher
-from workflows.execution.order_executor import fault_of
-from workflows.model.actions.change import Action
+from workflows.model.actions import Action
 from workflows.model.checks import BY_NAME
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading

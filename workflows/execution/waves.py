@@ -8,14 +8,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from workflows.execution.action_executor import ActionExecutor, fault_of
 from workflows.execution.context import Run
 from workflows.execution.drain_timeout import DrainTimeout
 from workflows.execution.gates import Aborted, Gates, RollBack
-from workflows.execution.order_executor import ActionExecutor, fault_of
-from workflows.model.actions.change import WAITS, Action, VerifyUnreachable
-from workflows.model.decisions import SKIPPABLE, Verb
-from workflows.model.progress import Failure, Waiting
-from workflows.model.request import Decision
+from workflows.model.actions import WAITS, Action, VerifyUnreachable
+from workflows.model.decisions import SKIPPABLE, Decision, Verb
+from workflows.model.progress import Failure, PendingQuestion
 from workflows.planning.plan import Stage, Wave
 from workflows.run.inbox import Question
 from workflows.run.validation import SILENT
@@ -77,7 +76,7 @@ class Waves:
         silent = self._silent(failures.values())
         verbs = self._verbs(stage, may_force=bool(silent))
         question = Question(stage.name, verbs, tuple(failures.values()))
-        waiting = Waiting(
+        waiting = PendingQuestion(
             kind="decision",
             stage=stage.name,
             since=workflow.now(),

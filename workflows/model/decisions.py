@@ -1,11 +1,19 @@
-"""Which verbs there are, and what each of them needs to be said with it."""
+"""The decisions that operators send to a run, and what each verb requires."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
-from workflows.model.request import Decision
+from pydantic import Field
+
+from workflows.errors import BadInput
+from workflows.model.base import Person, Value, Words
+from workflows.model.estate import Name
+from workflows.model.request import parse_object
 from workflows.model.stages import StageName
+
+EXAMPLE = '{"stage": "redirect_traffic", "by": "...", "reason": "..."}'
 
 Verb = Literal[
     "approve",
@@ -38,11 +46,29 @@ DRAINING = (
     StageName.DRAIN_PROTOCOL_SERVERS,
     StageName.DRAIN_TRANSACTION_MANAGER,
 )
-"""Stages that wait for clients and partners: there is something to extend and to force."""
+"""Stages that wait for clients and partners: these waits can be extended and forced."""
+
+
+class Decision(Value):
+    """The payload of every signal and update that an operator sends to a run."""
+
+    stage: StageName | None = None
+    node: Name | None = None
+    by: Person = ""
+    reason: Words = ""
+    minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 30)
+    """Of `extend`: how much longer."""
+
+
+def parse_decision(given: Sequence[Any]) -> Decision:
+    """Return the decision in a signal or an update; BadInput with one readable sentence."""
+    if len(given) > 1:
+        raise BadInput(f"a decision is one JSON object, and {len(given)} were sent")
+    return parse_object(Decision, given[0] if given else {}, "the decision", EXAMPLE)
 
 
 def missing(verb: str, decision: Decision) -> str | None:
-    """What the verb needs and was not told, with an example; None where all is there."""
+    """Return what the verb requires and the decision lacks, with an example; None if complete."""
     if verb in NEED_STAGE and decision.stage is None:
         return f'{verb} needs a stage, as in {{"stage": "redirect_traffic"}}'
     if verb in NEED_REASON and not decision.reason:

@@ -1,4 +1,4 @@
-"""What a run tells: the answer to the ``status`` query, and the outcome it ends with."""
+"""Where a run is: the answer to the ``status`` query."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class StageProgress(Value):
     actions: tuple[ActionProgress, ...] = ()
 
 
-class Waiting(Value):
+class PendingQuestion(Value):
     """What a run waits for from someone."""
 
     kind: Literal["approval", "decision"]
@@ -123,69 +123,12 @@ class Progress(Value):
     stages: tuple[StageProgress, ...] = ()
     undo: tuple[StageProgress, ...] = ()
     """What a roll-back takes back, in its order; empty before one begins."""
-    waiting: Waiting | None = None
+    waiting: PendingQuestion | None = None
     """What has been waited for longest."""
-    also_waiting: tuple[Waiting, ...] = ()
+    also_waiting: tuple[PendingQuestion, ...] = ()
     """In the `by_node` variant several nodes may ask at once."""
     exceptions: tuple[str, ...] = ()
     """Whatever weakened the promise, and who said so."""
     findings: tuple[Finding, ...] = ()
     messages: tuple[OperatorMessage, ...] = ()
-    outcome: str | None = None
-
-
-class StageOutcome(Value):
-    """What one stage came to."""
-
-    stage: StageName
-    status: Status
-    seconds: float
-    """Working time: from first to last order, waiting for people not counted."""
-    reports: tuple[Report, ...] = ()
-    failures: tuple[Failure, ...] = ()
-
-
-class Outcome(Value):
-    """The workflow's result."""
-
-    outcome: Literal["completed", "completed_with_exceptions", "rolled_back", "aborted"]
-    message: str
-    """One sentence: what happened, and what remains to be done."""
-    estate: str
-    source: str
-    target: str
-    reason: str
-    identity: str
-    plan_hash: str
-    started: datetime
-    ended: datetime
-    seconds: float
-    drain_seconds: float
-    """Time in which only sessions or the event queue were waited for."""
-    stages: tuple[StageOutcome, ...]
-    rolled_back_stages: tuple[StageOutcome, ...] = ()
-    """What a roll-back took back, in its order."""
-    exceptions: tuple[str, ...] = ()
-    """Whatever weakened the promise, and who said so."""
-    decisions: tuple[OperatorMessage, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    record: str | None = None
-    """Where this outcome was written as a file, on the worker that ended the run."""
-
-
-class Notice(Value):
-    """What a webhook is told: that a run waits for someone, or how it ended."""
-
-    kind: Literal["waiting", "ended"]
-    at: datetime
-    estate: str
-    source: str
-    target: str
-    workflow_id: str
-    run_id: str
-    stage: StageName
-    message: str
-    """Why it waits, or what happened, in one sentence."""
-    answers: tuple[str, ...] = ()
-    """The verbs that answer it."""
     outcome: str | None = None

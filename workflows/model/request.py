@@ -1,4 +1,4 @@
-"""What an operator asks for: the input of a switchover, and the messages that steer it."""
+"""The input of a switchover, and the parser of everything that operators send."""
 
 from __future__ import annotations
 
@@ -20,10 +20,6 @@ EXAMPLE = (
     '{"estate": "lab", "source": "cluster1", "target": "cluster2", '
     '"approve_before": ["redirect_traffic"], "reason": "..."}'
 )
-EXAMPLES = {
-    "the input": EXAMPLE,
-    "the decision": '{"stage": "redirect_traffic", "by": "...", "reason": "..."}',
-}
 
 
 class Request(Value):
@@ -65,36 +61,18 @@ class Request(Value):
         return self
 
 
-class Decision(Value):
-    """What an operator tells a waiting run; the payload of every signal and update."""
-
-    stage: StageName | None = None
-    node: Name | None = None
-    by: Person = ""
-    reason: Words = ""
-    minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 30)
-    """Of `extend`: how much longer."""
-
-
 def parse_request(given: Sequence[Any]) -> Request:
-    """Read a run's input, whatever was sent; BadInput with one readable sentence."""
+    """Return the request in a run's input; BadInput with one readable sentence."""
     if len(given) != 1:
         raise BadInput(
             f"a switchover needs exactly one input, and got {len(given) or 'none'}; "
             f"give one JSON object such as {EXAMPLE}"
         )
-    return _parse(Request, given[0], "the input")
-
-
-def parse_decision(given: Sequence[Any]) -> Decision:
-    """Read the payload of a signal or an update; BadInput with one readable sentence."""
-    if len(given) > 1:
-        raise BadInput(f"a decision is one JSON object, and {len(given)} were sent")
-    return _parse(Decision, given[0] if given else {}, "the decision")
+    return parse_object(Request, given[0], "the input", EXAMPLE)
 
 
 def objections_in(error: ValidationError) -> str:
-    """Say every mistake by the key it was made under; never the value, which may be a secret."""
+    """Name every mistake by its key; never show the value, which may be a secret."""
     return "; ".join(
         f"{'.'.join(str(part) for part in mistake['loc']) or 'input'}: "
         f"{mistake['msg'].removeprefix('Value error, ')}"
@@ -102,10 +80,10 @@ def objections_in(error: ValidationError) -> str:
     )
 
 
-def _parse(kind: type[T], given: Any, subject: str) -> T:  # noqa: ANN401 - whatever was sent
+def parse_object(kind: type[T], given: Any, subject: str, example: str) -> T:  # noqa: ANN401
     """Validate as JSON, so that ISO durations and lists read the same from every client."""
     if not isinstance(given, dict):
-        raise BadInput(f"{subject} must be one JSON object such as {EXAMPLES[subject]}")
+        raise BadInput(f"{subject} must be one JSON object such as {example}")
     try:
         return kind.model_validate_json(json.dumps(given))
     except ValidationError as mistakes:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from workflows.model.actions.change import Action
+from workflows.model.actions import Action
 from workflows.model.base import Value
 from workflows.model.estate import Protocol
 from workflows.model.findings import Finding

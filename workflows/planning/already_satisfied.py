@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from workflows.model.actions import change as o
+from workflows.model import actions
 from workflows.model.estate import Estate
 from workflows.model.observations import NodeReading, Reading, ReplicationReading, TrafficReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
@@ -16,48 +16,48 @@ from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 
 
-def holds(plan: Plan, action: o.Action, readings: Sequence[Reading]) -> bool | None:  # noqa: PLR0911 - one a wish
+def holds(plan: Plan, action: actions.Action, readings: Sequence[Reading]) -> bool | None:  # noqa: PLR0911 - one a wish
     """Return whether the state that an order wishes for was read, or another one."""
     seen = _Seen(plan.estate, readings)
     match action:
-        case o.StartMonitor():
+        case actions.StartMonitor():
             # Where the plan stops it first, what it is now says nothing.
             stopped = action.undo in plan.stage(StageName.STOP_MONITORS).actions
             return None if stopped else seen.up(action.node, (Service.MONITOR,))
-        case o.SuspendReplication():
+        case actions.SuspendReplication():
             return seen.replicating(action.link, wished=False)
-        case o.ResumeReplication():
+        case actions.ResumeReplication():
             return seen.replicating(action.link, wished=True)
-        case o.Redirect():
+        case actions.Redirect():
             return seen.points(action.host, action.to)
-        case o.VerifyTraffic():
+        case actions.VerifyTraffic():
             return seen.lands(action)
-        case o.AwaitSessions():
+        case actions.AwaitSessions():
             # As long as clients are sent there, nobody there says nothing.
             return seen.remaining(action.node) if seen.moved(plan) else None
         case _:
             return _of_services(seen, action)
 
 
-def _of_services(seen: _Seen, action: o.Action) -> bool | None:  # noqa: PLR0911 - one per wish
+def _of_services(seen: _Seen, action: actions.Action) -> bool | None:  # noqa: PLR0911 - one per wish
     match action:
-        case o.StopMonitor():
+        case actions.StopMonitor():
             return seen.down(action.node, (Service.MONITOR,))
-        case o.StopScheduling() | o.VerifySchedulingStopped():
+        case actions.StopScheduling() | actions.VerifySchedulingStopped():
             return seen.down(action.node, SCHEDULING)
-        case o.StartScheduling():
+        case actions.StartScheduling():
             return seen.up(action.node, map(Service, action.services))
-        case o.StopGracefully():
+        case actions.StopGracefully():
             return seen.down(action.node, (Service(action.protocol.value),))
-        case o.StartProtocolServer():
+        case actions.StartProtocolServer():
             return seen.up(action.node, (Service(action.protocol.value),))
-        case o.VerifyStopped():
+        case actions.VerifyStopped():
             return seen.down(action.node, (*PROTOCOL_SERVERS, Service.MONITOR))
-        case o.StopTransactionManager():
+        case actions.StopTransactionManager():
             return seen.down(action.node, (Service.TRANSACTION_MANAGER,))
-        case o.StartTransactionManager():
+        case actions.StartTransactionManager():
             return seen.up(action.node, (Service.TRANSACTION_MANAGER,))
-        case o.StopRemaining():
+        case actions.StopRemaining():
             return seen.all_down(action.node)
         case _:
             return None
@@ -98,7 +98,7 @@ class _Seen:
         wanted = {name: addresses[to] for name, addresses in names.items()}
         return {name: found.get(name) for name in wanted} == wanted if found else None
 
-    def lands(self, action: o.VerifyTraffic) -> bool | None:
+    def lands(self, action: actions.VerifyTraffic) -> bool | None:
         nodes = [reading.lands_on.get(action.protocol) for reading in self._traffic.values()]
         wanted = {node.name for node in self._estate.cluster(action.to).nodes}
         return _every(None if node is None else node in wanted for node in nodes)

@@ -7,12 +7,19 @@ from collections.abc import Iterable
 from typing import Literal
 
 from workflows.errors import BadInput
-from workflows.model.actions.change import (
+from workflows.model.actions import (
     Action,
     AwaitInFlightEvents,
     AwaitQueue,
     AwaitSessions,
+    CompareConfiguration,
+    CompareStorage,
     FindOrphanedFiles,
+    ObserveCluster,
+    ObserveNode,
+    ObserveReplication,
+    ObserveTemporal,
+    ObserveTraffic,
     Redirect,
     StartMonitor,
     StartScheduling,
@@ -22,26 +29,16 @@ from workflows.model.actions.change import (
     StopScheduling,
     StopTransactionManager,
     SuspendReplication,
+    TryLogin,
     VerifySchedulingStopped,
     VerifyStopped,
     VerifyTraffic,
-)
-from workflows.model.actions.observe import (
-    CompareConfiguration,
-    CompareStorage,
-    ObserveCluster,
-    ObserveNode,
-    ObserveReplication,
-    ObserveTemporal,
-    ObserveTraffic,
-    TryLogin,
 )
 from workflows.model.base import Value
 from workflows.model.estate import Cluster, Estate, Kind, Protocol
 from workflows.model.request import Request
 from workflows.model.site_policy import Approvals
 from workflows.model.stages import TITLES, StageName
-from workflows.planning.diff import refusal
 
 Wave = tuple[Action, ...]
 """Orders that run side by side; all of them finish before they are judged together."""
@@ -94,15 +91,12 @@ class Plan(Value):
         return {stage.name: stage for stage in self.stages}[name]
 
 
-def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = None) -> Plan:
+def plan_switchover(estate: Estate, request: Request) -> Plan:
     """Turn the manual into orders for this estate (securetransport.md, section 2).
 
-    *reviewed* is the plan whose hash the request pins, if anyone still has it: a refusal says then
-    what has changed.
-
     Raises:
-        BadInput: the request names a cluster that the estate does not have, a gate before the
-            prerequisites, or a plan hash other than this plan's.
+        BadInput: the request names a cluster that the estate does not have, or a gate before the
+            prerequisites.
     """
     names = [cluster.name for cluster in estate.clusters]
     for role, name in (("source", request.source), ("target", request.target)):
@@ -123,7 +117,7 @@ def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = No
         proofs, _, *rest = stages[StageName.DRAIN_TRANSACTION_MANAGER]
         queues = tuple(AwaitQueue(node=server.name) for server in source.servers)
         stages[StageName.DRAIN_TRANSACTION_MANAGER] = (proofs, queues, *rest)
-    plan = Plan(
+    return Plan(
         estate=estate,
         source=request.source,
         target=request.target,
@@ -134,9 +128,6 @@ def plan_switchover(estate: Estate, request: Request, reviewed: Plan | None = No
             for name, waves in stages.items()
         ),
     )
-    if request.plan_hash is not None and request.plan_hash != plan.hash:
-        raise BadInput(refusal(request.plan_hash, reviewed, plan))
-    return plan
 
 
 def _gates(estate: Estate, request: Request) -> set[StageName]:

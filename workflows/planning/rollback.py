@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workflows.model.actions.change import (
+from workflows.model.actions import (
     Action,
     AwaitInFlightEvents,
     SchedulingService,

@@ -11,7 +11,7 @@ from enum import IntEnum
 from itertools import product
 from typing import assert_never
 
-from workflows.model.actions import observe as ob
+from workflows.model import actions
 from workflows.model.checks import Check, Scope
 from workflows.model.estate import Kind
 from workflows.model.observations import LoginReading, Reading
@@ -50,7 +50,7 @@ class Coverage:
         came = {_key(reading): reading for reading in readings}
         self._seen: dict[Scope, dict[str, ReadingQuality]] = {scope: {} for scope in Scope}
         for action in plan.stage(StageName.CHECK_PREREQUISITES).actions:
-            if isinstance(action, ob.Observation):
+            if isinstance(action, actions.Observation):
                 clarity = _clarity(came.get(_wanted(action)))
                 for scope, place in concerns(action, plan):
                     there = self._seen[scope]
@@ -74,24 +74,24 @@ class Coverage:
         return clarity > worst
 
 
-def concerns(action: ob.Observation, plan: Plan) -> Iterator[Place]:
+def concerns(action: actions.Observation, plan: Plan) -> Iterator[Place]:
     """Yield what the checks of which scopes learn from an order, and where."""
     match action:
-        case ob.ObserveNode():
+        case actions.ObserveNode():
             yield from _node(action.node, plan)
-        case ob.ObserveCluster():
+        case actions.ObserveCluster():
             yield from _cluster(action.node, plan)
-        case ob.CompareConfiguration():
+        case actions.CompareConfiguration():
             yield Scope.TARGET, action.target
-        case ob.CompareStorage():
+        case actions.CompareStorage():
             yield from product((Scope.CLUSTERS,), (action.source, action.target))
-        case ob.TryLogin():
+        case actions.TryLogin():
             yield Scope.TARGET_FRONT, action.node
-        case ob.ObserveReplication():
+        case actions.ObserveReplication():
             yield from _link(action.link, plan)
-        case ob.ObserveTraffic():
+        case actions.ObserveTraffic():
             yield from _host(action.host, plan)
-        case ob.ObserveTemporal():
+        case actions.ObserveTemporal():
             yield Scope.ESTATE, action.estate
         case _:
             assert_never(action)
@@ -128,7 +128,7 @@ def _host(name: str, plan: Plan) -> Iterator[Place]:
         yield Scope.CONFIGURED_HOSTS, name
 
 
-def _wanted(action: ob.Observation) -> Sequence[str]:
+def _wanted(action: actions.Observation) -> Sequence[str]:
     return _BRINGS[type(action)], action.place, action.subject
 
 
@@ -144,14 +144,14 @@ def _clarity(reading: Reading | None) -> ReadingQuality:
     return ReadingQuality.PARTIAL if incomplete else ReadingQuality.COMPLETE
 
 
-_BRINGS: dict[type[ob.Observation], str] = {
-    ob.ObserveNode: "node",
-    ob.ObserveReplication: "replication",
-    ob.ObserveTraffic: "traffic",
-    ob.ObserveCluster: "cluster",
-    ob.CompareConfiguration: "parity",
-    ob.CompareStorage: "storage",
-    ob.TryLogin: "login",
-    ob.ObserveTemporal: "temporal",
+_BRINGS: dict[type[actions.Observation], str] = {
+    actions.ObserveNode: "node",
+    actions.ObserveReplication: "replication",
+    actions.ObserveTraffic: "traffic",
+    actions.ObserveCluster: "cluster",
+    actions.CompareConfiguration: "parity",
+    actions.CompareStorage: "storage",
+    actions.TryLogin: "login",
+    actions.ObserveTemporal: "temporal",
 }
 """The kind of reading that answers an order."""

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from workflows.errors import BadInput
-from workflows.model.decisions import VERBS, Verb, Way, missing
+from workflows.model.decisions import VERBS, Decision, Verb, Way, missing, parse_decision
 from workflows.model.progress import Failure, OperatorMessage, Status
-from workflows.model.request import Decision, parse_decision
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.run.progress_tracker import ProgressTracker

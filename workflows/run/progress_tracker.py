@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from workflows.model.actions.change import WAITS, Action, activity_id
+from workflows.model.actions import WAITS, Action
 from workflows.model.findings import Finding
+from workflows.model.outcome import StageOutcome
 from workflows.model.progress import (
     ActionProgress,
     Failure,
+    PendingQuestion,
     Progress,
     RunStatus,
-    StageOutcome,
     StageProgress,
     Status,
-    Waiting,
 )
 from workflows.model.results import Report
 from workflows.model.stages import StageName
@@ -47,7 +47,7 @@ class ProgressTracker:
         self._since: dict[str, datetime] = {}
         self._worked: dict[str, timedelta] = {}
         self._entered: list[Stage] = []
-        self._waiting: list[Waiting] = []
+        self._waiting: list[PendingQuestion] = []
         self._failures: dict[str, list[Failure]] = {}
         self._add(plan.stages)
         self.drained = timedelta()
@@ -112,17 +112,17 @@ class ProgressTracker:
         self._entered.remove(stage)
         self._show_stage()
 
-    def wait(self, stage: Stage, waiting: Waiting) -> None:
+    def wait(self, stage: Stage, waiting: PendingQuestion) -> None:
         """The run begins to wait for someone."""
         self._waiting.append(waiting)
         self._set_status(stage, Status.WAITING)
 
-    def answered(self, waiting: Waiting) -> None:
+    def answered(self, waiting: PendingQuestion) -> None:
         """That wait is over."""
         self._waiting = [one for one in self._waiting if one is not waiting]
         self._show()
 
-    def update_waiting(self, waiting: Waiting, **changes: object) -> Waiting:
+    def update_waiting(self, waiting: PendingQuestion, **changes: object) -> PendingQuestion:
         """Some, but not all, of what is waited for has come."""
         fresh = waiting.model_copy(update=changes)
         self._waiting = [fresh if one is waiting else one for one in self._waiting]
@@ -137,7 +137,7 @@ class ProgressTracker:
             action,
             status=Status.RUNNING,
             round=round_,
-            activity_id=activity_id(action, round_),
+            activity_id=action.activity_id(round_),
         )
 
     def done(self, stage: Stage, action: Action, report: Report) -> None:

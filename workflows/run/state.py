@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from workflows.model.actions.change import Action
+from workflows.model.actions import Action
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.planning.plan import Plan, Stage
 from workflows.planning.rollback import Baseline

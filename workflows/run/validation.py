@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from workflows.model.decisions import DRAINING, SKIPPABLE, Verb
+from workflows.model.decisions import DRAINING, SKIPPABLE, Decision, Verb
 from workflows.model.progress import Failure, Status
-from workflows.model.request import Decision
 from workflows.model.stages import StageName
 from workflows.planning.change_window import WINDOWED
 from workflows.planning.plan import Plan

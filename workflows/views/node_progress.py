@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from workflows.execution.execution import CHAIN
-from workflows.model.actions.change import FindOrphanedFiles
+from workflows.model.actions import FindOrphanedFiles
 from workflows.model.base import Value
 from workflows.model.progress import ActionProgress, Progress, StageProgress, Status
 from workflows.model.stages import StageName

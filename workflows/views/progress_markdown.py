@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator
 
 from workflows.execution.drain_timeout import whom
 from workflows.execution.execution import CHAIN
-from workflows.model.progress import ActionProgress, Progress, StageProgress, Status, Waiting
+from workflows.model.progress import (
+    ActionProgress,
+    PendingQuestion,
+    Progress,
+    StageProgress,
+    Status,
+)
 from workflows.views.node_progress import chains
 from workflows.views.suggested_answers import Answer, answers, pause, waits
 
@@ -73,7 +79,7 @@ def _paused(progress: Progress) -> list[str]:
     return [message, "", "Go on with", "", _item(progress, ("resume", {"by": "..."}))]
 
 
-def _waiting(progress: Progress, waiting: Waiting) -> list[str]:
+def _waiting(progress: Progress, waiting: PendingQuestion) -> list[str]:
     approved = ", ".join(map(plain, waiting.approved_by))
     lines = [f"Waits since {waiting.since:%Y-%m-%d %H:%M:%S} UTC: {plain(waiting.message)}"]
     if approved:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE
-from workflows.model.progress import OperatorMessage, Progress, RunStatus, Waiting
+from workflows.model.progress import OperatorMessage, PendingQuestion, Progress, RunStatus
 
 Answer = tuple[str, dict[str, str | int]]
 """A verb, and the payload to send with it."""
@@ -15,18 +15,18 @@ MOST_SILENT = 3
 """So many dead nodes get words of their own; the others are told by the same ones."""
 
 
-def waits(progress: Progress) -> tuple[Waiting, ...]:
+def waits(progress: Progress) -> tuple[PendingQuestion, ...]:
     """Everything the run waits for from someone, what has been waited for longest first."""
     first = () if progress.waiting is None else (progress.waiting,)
     return first + progress.also_waiting
 
 
-def answers(waiting: Waiting) -> tuple[Answer, ...]:
+def answers(waiting: PendingQuestion) -> tuple[Answer, ...]:
     """Return every verb that answers a wait, with all that it needs to be told."""
     return tuple(answer for verb in waiting.answers for answer in _of(waiting, verb))
 
 
-def _of(waiting: Waiting, verb: str) -> tuple[Answer, ...]:
+def _of(waiting: PendingQuestion, verb: str) -> tuple[Answer, ...]:
     payload: dict[str, str | int] = {}
     if verb in NEED_STAGE:
         payload["stage"] = waiting.stage.value

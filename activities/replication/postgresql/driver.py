@@ -11,7 +11,7 @@ from activities.replication.postgresql.conflicts import Conflicts
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.observe import LinkObserver
 from activities.transport.secrets import Secrets
-from workflows.model.actions.change import ResumeReplication, SuspendReplication
+from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.observations import ReplicationReading
 
 

@@ -25,11 +25,12 @@ from activities.transport.ssh import Shell
 from tests.support.admin_api import Api, Certificate, serving
 from tests.support.ssh_machines import QUICK, SECRETS, SshServer, make_node
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions.observe import CompareConfiguration, ObserveCluster
+from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.estate import AdminAccess, Cluster, Database, Kind, Limits, Node
 from workflows.model.observations import ClusterReading, Difference, Member, ParityReading
 from workflows.model.results import Operation
-from workflows.ports.contract import ClusterInput, ClusterPairInput
+from workflows.ports.configuration import ClusterInput
+from workflows.ports.inputs import ClusterPairInput
 
 ORDER = CompareConfiguration(source="cluster1", target="cluster2")
 LIMITS = Limits()

@@ -13,7 +13,7 @@ from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api
 from tests.support.port_listeners import Listener
 from tests.support.ssh_machines import SECRETS, Attempt, input_for, watching
-from workflows.model.actions.change import ReadQueue, ReadSessions
+from workflows.model.actions import ReadQueue, ReadSessions
 from workflows.model.estate import Node, Protocol
 
 SESSIONS, QUEUE = ReadSessions(node="server1"), ReadQueue(node="server1")

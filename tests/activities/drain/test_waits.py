@@ -28,8 +28,7 @@ from tests.support.ssh_machines import (
     watching,
 )
 from workflows.errors import AccessRefused, OutcomeUnknown
-from workflows.model.actions.change import AwaitInFlightEvents, AwaitQueue, AwaitSessions
-from workflows.model.actions.observe import ObserveNode
+from workflows.model.actions import AwaitInFlightEvents, AwaitQueue, AwaitSessions, ObserveNode
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import RemainingQueue, RemainingSessions, Report, Service, State
 

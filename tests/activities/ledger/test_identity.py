@@ -18,10 +18,10 @@ from tests.support.estate_model import World
 from tests.support.fake_activities import FakeHands
 from tests.support.ledger_tasks import task, writing
 from tests.support.run import Run, at_work
+from workflows.model import actions
 from workflows.model import results as r
-from workflows.model.actions import change as o
 from workflows.model.estate import Estate, Node
-from workflows.ports.contract import NodeInput
+from workflows.ports.inputs import NodeInput
 
 
 class HandsWithLedger(FakeHands):
@@ -33,7 +33,7 @@ class HandsWithLedger(FakeHands):
         self._node = node
 
     @activity.defn
-    async def stop_monitor(self, given: NodeInput[o.StopMonitor]) -> r.Report:
+    async def stop_monitor(self, given: NodeInput[actions.StopMonitor]) -> r.Report:
         """Leave a line for each execution."""
         ran = Path(self._node.ledger).with_name("ran")
         await self._ledger.once(self._node, task(writing(ran), operation=given.operation.id))

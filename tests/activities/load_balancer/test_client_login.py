@@ -15,11 +15,11 @@ from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, Attempt
-from workflows.model.actions.observe import TryLogin
+from workflows.model.actions import TryLogin
 from workflows.model.estate import Node, Probe, Protocol
 from workflows.model.observations import LoginReading
 from workflows.model.results import Operation
-from workflows.ports.contract import LoginInput
+from workflows.ports.load_balancer import LoginInput
 
 BOTH = pytest.mark.parametrize("protocol", [Protocol.SSH, Protocol.HTTP])
 

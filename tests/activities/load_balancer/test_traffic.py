@@ -27,12 +27,11 @@ from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, Attempt, SshServer
 from workflows.errors import AccessRefused, CommandFailed, NotReady, OutcomeUnknown, Unreachable
-from workflows.model.actions.change import Redirect, VerifyTraffic
-from workflows.model.actions.observe import ObserveTraffic
+from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.estate import Cluster, Database, HostsFileLoadBalancer, Node, Protocol
 from workflows.model.observations import BalancerFacts
 from workflows.model.results import Operation
-from workflows.ports.contract import TrafficInput
+from workflows.ports.load_balancer import TrafficInput
 
 TO_TWO = Redirect(host="lb1", to="two", back_to="one")
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")

@@ -22,7 +22,8 @@ from tests.support.ssh_machines import (
     watching,
 )
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
-from workflows.model.actions.change import (
+from workflows.model.actions import (
+    ObserveNode,
     StartAll,
     StartMonitor,
     StartProtocolServer,
@@ -33,7 +34,6 @@ from workflows.model.actions.change import (
     StopTransactionManager,
     VerifyStopped,
 )
-from workflows.model.actions.observe import ObserveNode
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.results import Service, State
 

@@ -17,34 +17,34 @@ from activities.securetransport.admin_requests import operation
 from activities.transport.ssh import Command, Shell
 from tests.support.admin_api import Api
 from tests.support.ssh_machines import SECRETS, Attempt, Installation, input_for
-from workflows.model.actions import change as o
+from workflows.model import actions
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import Report, Service
 
 GRACE = timedelta(seconds=2)
 TM_GRACE = timedelta(seconds=30)
-STOP_SSH = o.StopGracefully(node="server1", protocol=Protocol.SSH, grace=GRACE)
+STOP_SSH = actions.StopGracefully(node="server1", protocol=Protocol.SSH, grace=GRACE)
 STOP_SCHEDULER = operation("stop", Service.SCHEDULER)
-CASES: dict[str, tuple[o.Action, tuple[str, ...], list[str]]] = {
+CASES: dict[str, tuple[actions.Action, tuple[str, ...], list[str]]] = {
     "stop_monitor": (
-        o.StopMonitor(node="server1"),
+        actions.StopMonitor(node="server1"),
         ("monitord", "sshd", "tm"),
         ["stop monitord"],
     ),
-    "start_monitor": (o.StartMonitor(node="server1"), ("sshd", "tm"), ["start monitord"]),
+    "start_monitor": (actions.StartMonitor(node="server1"), ("sshd", "tm"), ["start monitord"]),
     "stop_gracefully": (STOP_SSH, ("sshd", "tm"), ["stop sshd -g -timeout 2"]),
     "start_protocol_server": (
-        o.StartProtocolServer(node="server1", protocol=Protocol.SSH),
+        actions.StartProtocolServer(node="server1", protocol=Protocol.SSH),
         ("tm",),
         ["start sshd", "stop monitord"],
     ),
     "stop_transaction_manager": (
-        o.StopTransactionManager(node="server1", grace=TM_GRACE),
+        actions.StopTransactionManager(node="server1", grace=TM_GRACE),
         ("tm",),
         ["stop tm -g -timeout 30"],
     ),
     "start_transaction_manager": (
-        o.StartTransactionManager(node="server1"),
+        actions.StartTransactionManager(node="server1"),
         ("monitord", "sshd"),
         ["start tm"],
     ),
@@ -86,7 +86,7 @@ async def test_what_an_api_was_asked_by_a_worker_that_died_is_read_first(
     """Whatever was sent had its effect: nothing is sent twice, nothing is left out."""
     scheduling = RestScheduling(Admin(shell, SECRETS))
     await Admin(shell, SECRETS).operate(server, STOP_SCHEDULER, 5)
-    action = o.StopScheduling(node="server1")
+    action = actions.StopScheduling(node="server1")
     report = await Attempt().run(scheduling.stop_scheduling, input_for(server, action))
     assert report.message == "folder_monitor stopped on server1"
     assert sum(asked.startswith("POST") for asked in api.asked) == 2

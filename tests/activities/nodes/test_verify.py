@@ -18,7 +18,7 @@ from tests.activities.conftest import NodeMaker
 from tests.support.port_listeners import Listener
 from tests.support.ssh_machines import SECRETS, Attempt, Installation, SshServer, input_for
 from workflows.errors import NotReady, OutcomeUnknown
-from workflows.model.actions.change import VerifyServing, VerifyUnreachable
+from workflows.model.actions import VerifyServing, VerifyUnreachable
 from workflows.model.estate import Kind, Node, Protocol
 
 SERVES, DEAD = VerifyServing(node="server1"), VerifyUnreachable(node="server1")

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from activities.runtime import tracing as telemetry
 from activities.runtime.tracing import effect
 from tests.support.ssh_machines import input_for
-from workflows.model.actions.change import StopMonitor
+from workflows.model.actions import StopMonitor
 from workflows.model.estate import Node
 
 

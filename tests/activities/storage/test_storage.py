@@ -19,11 +19,11 @@ from activities.storage.activities import SshStorages
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ssh_machines import QUICK, Attempt, SshServer
-from workflows.model.actions.observe import CompareStorage
+from workflows.model.actions import CompareStorage
 from workflows.model.estate import Cluster, Database, Limits, Node
 from workflows.model.observations import Difference, StorageReading
 from workflows.model.results import Operation
-from workflows.ports.contract import ClusterPairInput
+from workflows.ports.inputs import ClusterPairInput
 
 AT_ONCE = -1
 """A delay with which files are at rest as soon as they are written."""

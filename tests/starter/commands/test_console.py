@@ -19,12 +19,13 @@ from tests.support.console import Operator
 from tests.support.fake_activities import FakeHands
 from worker.worker import Hands, build_worker
 from workflows.errors import CommandFailed
+from workflows.model import actions
 from workflows.model import results as r
-from workflows.model.actions import change as o
 from workflows.model.estate import Protocol
-from workflows.model.progress import Outcome, Progress
+from workflows.model.outcome import Outcome
+from workflows.model.progress import Progress
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.ports.contract import SessionInput
+from workflows.ports.inputs import SessionInput
 from workflows.switchover import Switchover
 
 MOVE = ("--from", "cluster1", "--to", "cluster2")
@@ -34,7 +35,7 @@ class DrainingHands(FakeHands):
     """Sessions that are seen before they leave."""
 
     @activity.defn
-    async def await_sessions(self, given: SessionInput[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
         """Tell what is left as long as the order is held, then obey."""
         left = r.RemainingSessions(
             node=given.node.name,
@@ -97,8 +98,9 @@ async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
     hands.estate = estates.estate(name=name, timing={"drain_timeout": 60})
     said = await operator.types("start", name, *MOVE, "--plan-hash", reviewed, "--wait")
     assert said.code == 2
-    assert "\n- timing.drain_timeout: 86400 s -> 60 s\n" in said.err
-    assert said.err.endswith("look at it again with `switchover plan`\n")
+    assert '\n-estate.timing.drain_timeout: "P1D"\n' in said.err
+    assert '\n+estate.timing.drain_timeout: "PT1M"\n' in said.err
+    assert said.err.endswith("review it again with `switchover plan`\n")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from workflows import errors
 from workflows.execution.dispatch import HANDS, LOOKS, OBSERVERS
-from workflows.model.actions import change as actions
+from workflows.model import actions
 from workflows.views.progress_markdown import plain
 
 KINDS = typing.get_args(typing.get_args(actions.Action)[0])

@@ -24,7 +24,7 @@ from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import CommandFailed, Lost, NotReady
 from workflows.model.decisions import VERBS
-from workflows.model.progress import Outcome
+from workflows.model.outcome import Outcome
 from workflows.model.results import Service
 from workflows.model.stages import StageName
 from workflows.planning.plan import plan_switchover

@@ -15,11 +15,11 @@ from activities.runtime.heartbeat import pulse
 from tests.support import estates
 from tests.support.fake_activities import FakeHands
 from tests.support.run import Run, at_work
+from workflows.model import actions
 from workflows.model import results as r
-from workflows.model.actions import change as o
 from workflows.model.estate import Estate, Protocol
 from workflows.model.stages import StageName
-from workflows.ports.contract import SessionInput
+from workflows.ports.inputs import SessionInput
 
 FRESH = timedelta(seconds=10)
 WAITS = "await_sessions"
@@ -34,7 +34,7 @@ class LingeringSessions(FakeHands):
         self.begun = 0
 
     @activity.defn
-    async def await_sessions(self, given: SessionInput[o.AwaitSessions]) -> r.Report:
+    async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
         """Show a reading ten times a second, as often as the engine takes them."""
         self.begun += 1
         async with pulse() as beating:

@@ -8,9 +8,9 @@ from typing import get_args
 import pytest
 
 from tests.support import estates
+from workflows.model import actions
 from workflows.model import observations as rd
 from workflows.model import results as r
-from workflows.model.actions import change as o
 from workflows.model.estate import Protocol
 from workflows.model.results import Service, State
 from workflows.planning.already_satisfied import holds
@@ -21,23 +21,31 @@ SERVER = "cluster1-server1"
 GRACE = timedelta(seconds=60)
 EVERYTHING = dict.fromkeys(Service, State.RUNNING)
 
-OF_SERVICES: list[tuple[o.Action, bool, tuple[Service, ...]]] = [
-    (o.StopMonitor(node=SERVER), False, (Service.MONITOR,)),
-    (o.StartMonitor(node="cluster2-server1"), True, (Service.MONITOR,)),
-    (o.StopScheduling(node=SERVER), False, r.SCHEDULING),
-    (o.VerifySchedulingStopped(node=SERVER), False, r.SCHEDULING),
-    (o.StartScheduling(node=SERVER), True, r.SCHEDULING),
-    (o.StartScheduling(node=SERVER, services=("scheduler",)), True, (Service.SCHEDULER,)),
-    (o.StopGracefully(node=SERVER, protocol=Protocol.SSH, grace=GRACE), False, (Service.SSH,)),
-    (o.StartProtocolServer(node=SERVER, protocol=Protocol.SSH), True, (Service.SSH,)),
-    (o.VerifyStopped(node=SERVER), False, (*r.PROTOCOL_SERVERS, Service.MONITOR)),
-    (o.StopTransactionManager(node=SERVER, grace=GRACE), False, (Service.TRANSACTION_MANAGER,)),
-    (o.StartTransactionManager(node=SERVER), True, (Service.TRANSACTION_MANAGER,)),
-    (o.StopRemaining(node=SERVER), False, tuple(Service)),
+OF_SERVICES: list[tuple[actions.Action, bool, tuple[Service, ...]]] = [
+    (actions.StopMonitor(node=SERVER), False, (Service.MONITOR,)),
+    (actions.StartMonitor(node="cluster2-server1"), True, (Service.MONITOR,)),
+    (actions.StopScheduling(node=SERVER), False, r.SCHEDULING),
+    (actions.VerifySchedulingStopped(node=SERVER), False, r.SCHEDULING),
+    (actions.StartScheduling(node=SERVER), True, r.SCHEDULING),
+    (actions.StartScheduling(node=SERVER, services=("scheduler",)), True, (Service.SCHEDULER,)),
+    (
+        actions.StopGracefully(node=SERVER, protocol=Protocol.SSH, grace=GRACE),
+        False,
+        (Service.SSH,),
+    ),
+    (actions.StartProtocolServer(node=SERVER, protocol=Protocol.SSH), True, (Service.SSH,)),
+    (actions.VerifyStopped(node=SERVER), False, (*r.PROTOCOL_SERVERS, Service.MONITOR)),
+    (
+        actions.StopTransactionManager(node=SERVER, grace=GRACE),
+        False,
+        (Service.TRANSACTION_MANAGER,),
+    ),
+    (actions.StartTransactionManager(node=SERVER), True, (Service.TRANSACTION_MANAGER,)),
+    (actions.StopRemaining(node=SERVER), False, tuple(Service)),
 ]
 
 
-def of_node(action: o.Action, states: dict[Service, State], **given: int) -> bool | None:
+def of_node(action: actions.Action, states: dict[Service, State], **given: int) -> bool | None:
     """What is said of an order whose place reads so."""
     reading = rd.NodeReading(place=action.place, services=states, sessions=given.get("sessions"))
     return holds(PLAN, action, [reading])
@@ -45,7 +53,7 @@ def of_node(action: o.Action, states: dict[Service, State], **given: int) -> boo
 
 @pytest.mark.parametrize(("action", "up", "services"), OF_SERVICES, ids=str)
 def test_every_service_of_a_wish_counts(
-    action: o.Action,
+    action: actions.Action,
     up: bool,  # noqa: FBT001 - a case
     services: tuple[Service, ...],
 ) -> None:
@@ -62,11 +70,14 @@ def test_every_service_of_a_wish_counts(
 
 
 @pytest.mark.parametrize("action", [case[0] for case in OF_SERVICES], ids=str)
-def test_what_was_not_read_is_unknown(action: o.Action) -> None:
+def test_what_was_not_read_is_unknown(action: actions.Action) -> None:
     """Neither another node's reading nor one of nothing says anything."""
     assert holds(PLAN, action, []) is None
     assert of_node(action, {}) is None
-    assert of_node(o.StopRemaining(node=SERVER), dict.fromkeys(r.SCHEDULING, State.STOPPED)) is None
+    assert (
+        of_node(actions.StopRemaining(node=SERVER), dict.fromkeys(r.SCHEDULING, State.STOPPED))
+        is None
+    )
     elsewhere = rd.NodeReading(place="cluster2-edge1", services=EVERYTHING)
     assert holds(PLAN, action, [elsewhere]) is None
 
@@ -88,8 +99,8 @@ def test_sessions_that_have_left(sessions: int | None, remaining: bool | None) -
         names = PLAN.estate.load_balancer.names
         there = {name: addresses[cluster] for name, addresses in names.items()}
         traffic = rd.TrafficReading(place="loadbalancer1", resolves_to=there)
-        assert holds(PLAN, o.AwaitSessions(node=SERVER), [reading, traffic]) is expected
-    assert holds(PLAN, o.AwaitSessions(node=SERVER), [reading]) is None
+        assert holds(PLAN, actions.AwaitSessions(node=SERVER), [reading, traffic]) is expected
+    assert holds(PLAN, actions.AwaitSessions(node=SERVER), [reading]) is None
 
 
 @pytest.mark.parametrize("enabled", [True, False, None])
@@ -97,8 +108,8 @@ def test_replication(enabled: bool | None) -> None:  # noqa: FBT001 - a case
     """A link is suspended, or it is not, or nobody knows."""
     link = "cluster1_to_cluster2"
     reading = rd.ReplicationReading(place=link, enabled=enabled)
-    suspended = holds(PLAN, o.SuspendReplication(link=link), [reading])
-    resumed = holds(PLAN, o.ResumeReplication(link=link), [reading])
+    suspended = holds(PLAN, actions.SuspendReplication(link=link), [reading])
+    resumed = holds(PLAN, actions.ResumeReplication(link=link), [reading])
     assert resumed is enabled
     assert suspended is (None if enabled is None else not enabled)
 
@@ -107,8 +118,8 @@ def test_traffic_is_where_every_name_and_every_login_is() -> None:
     """One name or one login that is elsewhere is enough for "no"."""
     names = PLAN.estate.load_balancer.names
     there = {name: addresses["cluster2"] for name, addresses in names.items()}
-    redirect = o.Redirect(host="loadbalancer1", to="cluster2", back_to="cluster1")
-    proof = o.VerifyTraffic(protocol=Protocol.SSH, to="cluster2")
+    redirect = actions.Redirect(host="loadbalancer1", to="cluster2", back_to="cluster1")
+    proof = actions.VerifyTraffic(protocol=Protocol.SSH, to="cluster2")
 
     def read(resolves: dict[str, str], **lands: str) -> tuple[bool | None, bool | None]:
         landed = {Protocol(protocol): node for protocol, node in lands.items()}
@@ -123,7 +134,7 @@ def test_traffic_is_where_every_name_and_every_login_is() -> None:
 
 def test_no_order_is_answered_without_a_reading() -> None:
     """Whatever orders there are: what only looks, or waits for what nobody read, has no state."""
-    kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(o.Action)[0])}
+    kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(actions.Action)[0])}
     stateful = {case[0].kind for case in OF_SERVICES} | {
         *("suspend_replication", "resume_replication", "redirect", "verify_traffic"),
         "await_sessions",

@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import CommandFailed, Lost, NotReady
-from workflows.model.actions import change as o
+from workflows.model import actions
 from workflows.model.progress import Status
 from workflows.model.results import Service
 from workflows.model.stages import StageName
@@ -296,11 +296,11 @@ def test_nothing_begun_is_nothing_undone() -> None:
 
 def test_skipped_scheduling_is_still_proven_off_before_a_start() -> None:
     """Before any `start_tm` of the source the target's scheduling is seen stopped."""
-    stop = o.StopTransactionManager(node="cluster1-server1", grace=timedelta(seconds=60))
+    stop = actions.StopTransactionManager(node="cluster1-server1", grace=timedelta(seconds=60))
     graceful = PLAN.stage(StageName.DRAIN_PROTOCOL_SERVERS).waves[1]
     begun = {
         StageName.DRAIN_PROTOCOL_SERVERS: graceful,
         StageName.DRAIN_TRANSACTION_MANAGER: (stop,),
     }
     first, *_ = plan_undo(PLAN, begun, Baseline(whole=True))
-    assert {type(action) for action in first.actions} == {o.VerifySchedulingStopped}
+    assert {type(action) for action in first.actions} == {actions.VerifySchedulingStopped}

@@ -6,10 +6,9 @@ import json
 import re
 
 from tests.support.sample_runs import NOW, Seen, gate, question, told
-from workflows.model.decisions import VERBS, missing
+from workflows.model.decisions import VERBS, missing, parse_decision
 from workflows.model.estate import Protocol
 from workflows.model.progress import RunStatus
-from workflows.model.request import parse_decision
 from workflows.model.results import RemainingSessions
 from workflows.model.stages import StageName
 from workflows.planning.rollback import Baseline, plan_undo

@@ -1,23 +1,18 @@
-"""What every order is: one thing asked of one place."""
+"""What every action has: its place, its key, its activity id."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from workflows.model.base import Value
 from workflows.model.estate import Name
 
-if TYPE_CHECKING:
-    from workflows.model.actions.change import Action
 
-
-class Base(Value):
-    """One thing asked of one place."""
+class BaseAction(Value):
+    """One thing done to one place."""
 
     @property
     def place(self) -> str:
-        """The node, link, load balancer host or cluster that is asked."""
-        raise AssertionError(self)  # every order below names its place
+        """The node, link, load balancer host or cluster that the action concerns."""
+        raise AssertionError(self)  # every action names its place
 
     @property
     def subject(self) -> str:
@@ -26,18 +21,25 @@ class Base(Value):
 
     @property
     def key(self) -> str:
-        """The order's name within its stage; part of its operation id, so it never changes."""
-        kind: str = self.kind  # type: ignore[attr-defined] # every order below has one
+        """The action's name within its stage; part of its operation id, so it never changes."""
+        kind: str = self.kind  # type: ignore[attr-defined] # every action has one
         return ".".join(part for part in (kind, self.place, self.subject) if part)
 
+    def activity_id(self, round_: int) -> str:
+        """Return the id under which the action's heartbeats are found while it runs."""
+        return f"{self.key}.{round_}"
+
+
+class ReadOnly(BaseAction):
+    """An action that changes nothing, so there is nothing to undo."""
+
     @property
-    def undo(self) -> Action | None:
-        """The order that takes this one back; None where nothing was changed."""
+    def undo(self) -> None:
         return None
 
 
-class OnNode(Base):
-    """Something asked of a node."""
+class OnNode(BaseAction):
+    """An action on a node."""
 
     node: Name
 
@@ -46,8 +48,8 @@ class OnNode(Base):
         return self.node
 
 
-class OnLink(Base):
-    """Something asked of a replication link."""
+class OnLink(BaseAction):
+    """An action on a replication link."""
 
     link: Name
 

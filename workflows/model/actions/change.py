@@ -1,18 +1,13 @@
-"""What can be asked of one place, and what it answers.
-
-An order names its place; the plan's snapshot of the estate says where that is. Every order that
-changes something knows the order that undoes it.
-"""
+"""Actions that change something, each with the action that undoes it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from workflows.model.actions.base import Base, OnLink, OnNode
-from workflows.model.actions.observe import Observation
+from workflows.model.actions.base import BaseAction, OnLink, OnNode
 from workflows.model.estate import Name, Protocol
 
 SchedulingService = Literal["scheduler", "folder_monitor"]
@@ -24,7 +19,7 @@ class StopMonitor(OnNode):
     kind: Literal["stop_monitor"] = "stop_monitor"
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> StartMonitor:
         return StartMonitor(node=self.node)
 
     def __str__(self) -> str:
@@ -37,7 +32,7 @@ class StartMonitor(OnNode):
     kind: Literal["start_monitor"] = "start_monitor"
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> StopMonitor:
         return StopMonitor(node=self.node)
 
     def __str__(self) -> str:
@@ -50,7 +45,7 @@ class SuspendReplication(OnLink):
     kind: Literal["suspend_replication"] = "suspend_replication"
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> ResumeReplication:
         return ResumeReplication(link=self.link)
 
     def __str__(self) -> str:
@@ -63,23 +58,14 @@ class ResumeReplication(OnLink):
     kind: Literal["resume_replication"] = "resume_replication"
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> SuspendReplication:
         return SuspendReplication(link=self.link)
 
     def __str__(self) -> str:
         return f"resume replication {self.link}"
 
 
-class VerifyNoConflicts(OnLink):
-    """Compare what both sides wrote while replication was suspended, and refuse common rows."""
-
-    kind: Literal["verify_no_conflicts"] = "verify_no_conflicts"
-
-    def __str__(self) -> str:
-        return f"verify that no row was written on both sides of {self.link}"
-
-
-class Redirect(Base):
+class Redirect(BaseAction):
     """Make a load balancer host send new connections to a cluster."""
 
     kind: Literal["redirect"] = "redirect"
@@ -96,30 +82,11 @@ class Redirect(Base):
         return self.to
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> Redirect:
         return Redirect(host=self.host, to=self.back_to, back_to=self.to)
 
     def __str__(self) -> str:
         return f"point {self.host} at {self.to}"
-
-
-class VerifyTraffic(Base):
-    """Log in through the load balancer and find that very session on a node of the cluster."""
-
-    kind: Literal["verify_traffic"] = "verify_traffic"
-    protocol: Protocol
-    to: Name
-
-    @property
-    def place(self) -> str:
-        return self.to
-
-    @property
-    def subject(self) -> str:
-        return self.protocol
-
-    def __str__(self) -> str:
-        return f"prove that a new {self.protocol} session lands on {self.to}"
 
 
 class StopScheduling(OnNode):
@@ -128,29 +95,11 @@ class StopScheduling(OnNode):
     kind: Literal["stop_scheduling"] = "stop_scheduling"
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> StartScheduling:
         return StartScheduling(node=self.node)
 
     def __str__(self) -> str:
         return f"stop Scheduler and Folder Monitor on {self.node}"
-
-
-class VerifySchedulingStopped(OnNode):
-    """See Scheduler and Folder Monitor stopped, still so after the takeover time."""
-
-    kind: Literal["verify_scheduling_stopped"] = "verify_scheduling_stopped"
-
-    def __str__(self) -> str:
-        return f"see that no Scheduler or Folder Monitor took over on {self.node}"
-
-
-class AwaitInFlightEvents(OnNode):
-    """Wait until every event that is queued now has ended, then one storage delay more."""
-
-    kind: Literal["await_in_flight_events"] = "await_in_flight_events"
-
-    def __str__(self) -> str:
-        return f"wait for the Folder Monitor's work in hand, as {self.node} sees it"
 
 
 class StartScheduling(OnNode):
@@ -160,30 +109,12 @@ class StartScheduling(OnNode):
     services: tuple[SchedulingService, ...] = ("scheduler", "folder_monitor")
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> StopScheduling:
         return StopScheduling(node=self.node)
 
     def __str__(self) -> str:
         names = {"scheduler": "Scheduler", "folder_monitor": "Folder Monitor"}
         return f"start {' and '.join(names[service] for service in self.services)} on {self.node}"
-
-
-class AwaitSessions(OnNode):
-    """Wait until the client sessions have left, stable over several readings."""
-
-    kind: Literal["await_sessions"] = "await_sessions"
-
-    def __str__(self) -> str:
-        return f"wait until the sessions have left {self.node}"
-
-
-class ReadSessions(OnNode):
-    """Read once who is still on a node, to say whom a decision concerns."""
-
-    kind: Literal["read_sessions"] = "read_sessions"
-
-    def __str__(self) -> str:
-        return f"see who is still on {self.node}"
 
 
 class StopGracefully(OnNode):
@@ -198,7 +129,7 @@ class StopGracefully(OnNode):
         return self.protocol
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> StartProtocolServer:
         return StartProtocolServer(node=self.node, protocol=self.protocol)
 
     def __str__(self) -> str:
@@ -215,53 +146,12 @@ class StartProtocolServer(OnNode):
     def subject(self) -> str:
         return self.protocol
 
+    @property
+    def undo(self) -> None:
+        return None  # only a rollback starts it, and a rollback is not rolled back
+
     def __str__(self) -> str:
         return f"start {self.protocol} on {self.node}"
-
-
-class VerifyStopped(OnNode):
-    """See every protocol server and the Monitor of a node down."""
-
-    kind: Literal["verify_stopped"] = "verify_stopped"
-
-    def __str__(self) -> str:
-        return f"see every protocol server and the Monitor of {self.node} down"
-
-
-class VerifyServing(OnNode):
-    """See every protocol server that the estate lists, and the Transaction Manager, run; twice."""
-
-    kind: Literal["verify_serving"] = "verify_serving"
-
-    def __str__(self) -> str:
-        return f"see that {self.node} serves"
-
-
-class VerifyUnreachable(OnNode):
-    """See that a node answers nowhere: neither over SSH, nor its admin API, nor any port."""
-
-    kind: Literal["verify_unreachable"] = "verify_unreachable"
-
-    def __str__(self) -> str:
-        return f"see that {self.node} answers nowhere"
-
-
-class AwaitQueue(OnNode):
-    """Wait until the event queue is empty and nothing is active, as this Server sees it."""
-
-    kind: Literal["await_queue"] = "await_queue"
-
-    def __str__(self) -> str:
-        return f"wait until the event queue is empty, as {self.node} sees it"
-
-
-class ReadQueue(OnNode):
-    """Read once what is still in the event queue, to say what a decision concerns."""
-
-    kind: Literal["read_queue"] = "read_queue"
-
-    def __str__(self) -> str:
-        return f"see what is still in the event queue, as {self.node} sees it"
 
 
 class StopTransactionManager(OnNode):
@@ -271,26 +161,21 @@ class StopTransactionManager(OnNode):
     grace: timedelta = Field(ge=timedelta(seconds=30))
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> StartTransactionManager:
         return StartTransactionManager(node=self.node)
 
     def __str__(self) -> str:
         return f"stop the Transaction Manager gracefully on {self.node}"
 
 
-class FindOrphanedFiles(OnNode):
-    """List what unfinished transfers left on the shared storage, as this Server sees it."""
-
-    kind: Literal["find_orphaned_files"] = "find_orphaned_files"
-
-    def __str__(self) -> str:
-        return f"look for orphaned files on the shared storage of {self.node}"
-
-
 class StartTransactionManager(OnNode):
     """Start the Transaction Manager, after a pending stop of it has landed."""
 
     kind: Literal["start_transaction_manager"] = "start_transaction_manager"
+
+    @property
+    def undo(self) -> None:
+        return None  # only a rollback starts it, and a rollback is not rolled back
 
     def __str__(self) -> str:
         return f"start the Transaction Manager on {self.node}"
@@ -302,7 +187,7 @@ class StopRemaining(OnNode):
     kind: Literal["stop_remaining"] = "stop_remaining"
 
     @property
-    def undo(self) -> Action:
+    def undo(self) -> StartAll:
         return StartAll(node=self.node)
 
     def __str__(self) -> str:
@@ -314,45 +199,27 @@ class StartAll(OnNode):
 
     kind: Literal["start_all"] = "start_all"
 
+    @property
+    def undo(self) -> None:
+        return None  # only a rollback starts it, and a rollback is not rolled back
+
     def __str__(self) -> str:
         return f"start all on {self.node}"
 
 
-Action = Annotated[
-    Observation
-    | StopMonitor
+Change = (
+    StopMonitor
     | StartMonitor
     | SuspendReplication
     | ResumeReplication
-    | VerifyNoConflicts
     | Redirect
-    | VerifyTraffic
     | StopScheduling
-    | VerifySchedulingStopped
-    | AwaitInFlightEvents
     | StartScheduling
-    | AwaitSessions
-    | ReadSessions
     | StopGracefully
     | StartProtocolServer
-    | VerifyStopped
-    | VerifyServing
-    | VerifyUnreachable
-    | AwaitQueue
-    | ReadQueue
     | StopTransactionManager
-    | FindOrphanedFiles
     | StartTransactionManager
     | StopRemaining
-    | StartAll,
-    Field(discriminator="kind"),
-]
-
-
-WAITS = (AwaitInFlightEvents, AwaitSessions, AwaitQueue)
-"""Orders that only wait for clients and partners: patience applies to them."""
-
-
-def activity_id(action: Action, round_: int) -> str:
-    """Under which an order's live heartbeats are found while it runs."""
-    return f"{action.key}.{round_}"
+    | StartAll
+)
+"""Actions that may change something."""

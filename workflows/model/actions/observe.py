@@ -1,14 +1,16 @@
-"""What stage 0 asks of each place: orders that bring a reading and change nothing."""
+"""Actions of stage 0: each reads one place and changes nothing."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from workflows.model.actions.base import Base, OnLink, OnNode
+from workflows.model.actions.base import OnLink, OnNode, ReadOnly
 from workflows.model.estate import Name, Protocol
 
 
-class _OfBoth(Base):
+class OnBothClusters(ReadOnly):
+    """An action that compares two clusters."""
+
     source: Name
     target: Name
 
@@ -17,7 +19,7 @@ class _OfBoth(Base):
         return self.target
 
 
-class ObserveNode(OnNode):
+class ObserveNode(ReadOnly, OnNode):
     """Read everything about a node that a prerequisite asks for."""
 
     kind: Literal["observe_node"] = "observe_node"
@@ -26,7 +28,7 @@ class ObserveNode(OnNode):
         return f"look at {self.node}"
 
 
-class ObserveReplication(OnLink):
+class ObserveReplication(ReadOnly, OnLink):
     """Read a replication link: enabled, running, lag, published tables."""
 
     kind: Literal["observe_replication"] = "observe_replication"
@@ -35,7 +37,7 @@ class ObserveReplication(OnLink):
         return f"look at replication {self.link}"
 
 
-class ObserveTraffic(Base):
+class ObserveTraffic(ReadOnly):
     """Read where a load balancer host sends traffic, and where a login really lands."""
 
     kind: Literal["observe_traffic"] = "observe_traffic"
@@ -49,7 +51,7 @@ class ObserveTraffic(Base):
         return f"look at where {self.host} sends traffic"
 
 
-class ObserveCluster(OnNode):
+class ObserveCluster(ReadOnly, OnNode):
     """Read what a cluster's nodes share, as one of its Servers sees it."""
 
     kind: Literal["observe_cluster"] = "observe_cluster"
@@ -58,7 +60,7 @@ class ObserveCluster(OnNode):
         return f"look at the cluster as {self.node} sees it"
 
 
-class CompareConfiguration(_OfBoth):
+class CompareConfiguration(OnBothClusters):
     """Hold the configuration of both clusters side by side."""
 
     kind: Literal["compare_configuration"] = "compare_configuration"
@@ -67,7 +69,7 @@ class CompareConfiguration(_OfBoth):
         return f"compare the configuration of {self.source} and {self.target}"
 
 
-class CompareStorage(_OfBoth):
+class CompareStorage(OnBothClusters):
     """Hold a sample of both clusters' files side by side."""
 
     kind: Literal["compare_storage"] = "compare_storage"
@@ -76,7 +78,7 @@ class CompareStorage(_OfBoth):
         return f"compare the file storage of {self.source} and {self.target}"
 
 
-class TryLogin(OnNode):
+class TryLogin(ReadOnly, OnNode):
     """Log in straight to a node that clients are to reach, list a directory, and leave."""
 
     kind: Literal["try_login"] = "try_login"
@@ -90,7 +92,7 @@ class TryLogin(OnNode):
         return f"try a {self.protocol} login on {self.node} itself"
 
 
-class ObserveTemporal(Base):
+class ObserveTemporal(ReadOnly):
     """Read what Temporal knows of this estate: other runs, workers, search attributes."""
 
     kind: Literal["observe_temporal"] = "observe_temporal"
@@ -114,4 +116,4 @@ Observation = (
     | TryLogin
     | ObserveTemporal
 )
-"""Orders that bring a reading instead of a report."""
+"""Actions that return a reading instead of a report."""

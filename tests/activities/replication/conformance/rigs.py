@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, LiteralString
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from activities.replication.activities import ReplicationLinks
@@ -17,11 +18,17 @@ from tests.support import estates, postgres_pair
 from tests.support.memory_replication import CommandLink, CommandReplication, MemoryDatabases
 from tests.support.ssh_machines import Attempt
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions.change import ResumeReplication, SuspendReplication
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import (
+    ObserveReplication,
+    ResumeReplication,
+    SuspendReplication,
+    VerifyNoConflicts,
+)
 from workflows.model.estate import Estate
 from workflows.model.observations import ReplicationReading
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
+
+LinkAction = ObserveReplication | SuspendReplication | VerifyNoConflicts | ResumeReplication
 
 NAMES = ("one-to-two", "two-to-one")
 
@@ -32,15 +39,15 @@ class Rig(ABC):
     links: ReplicationLinks
 
     @abstractmethod
-    def given(self, action: Any) -> ReplicationInput[Any]:  # noqa: ANN401 - any action
+    def given(self, action: LinkAction) -> ReplicationInput[Any]:
         """Return the input of an action on one of the links."""
 
     @abstractmethod
-    def missing_link(self, action: Any) -> ReplicationInput[Any]:  # noqa: ANN401 - any action
+    def missing_link(self, action: LinkAction) -> ReplicationInput[Any]:
         """Return the input of an action on a link that the databases do not have."""
 
     @abstractmethod
-    def silent(self, action: Any) -> ReplicationInput[Any]:  # noqa: ANN401 - any action
+    def silent(self, action: LinkAction) -> ReplicationInput[Any]:
         """Return the input of an action whose subscriber does not answer."""
 
     @abstractmethod
@@ -56,11 +63,11 @@ class Rig(ABC):
         """Whether a side has a row."""
 
     @abstractmethod
-    def blocked(self) -> Any:  # noqa: ANN401 - an asynchronous context manager
+    def blocked(self) -> AbstractAsyncContextManager[None]:
         """Keep the subscriber ``two`` from applying anything for a while."""
 
     @abstractmethod
-    def lose_replies(self, monkeypatch: Any) -> None:  # noqa: ANN401 - pytest's
+    def lose_replies(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let statements be carried out and their answers be lost."""
 
     @abstractmethod
@@ -81,7 +88,7 @@ class Rig(ABC):
     async def arrives(self, side: str, row: str) -> None:
         """Wait until a side has a row."""
         async with asyncio.timeout(20):
-            while not await self.holds(side, row):
+            while not await self.holds(side, row):  # noqa: ASYNC110 - a database sends no events
                 await asyncio.sleep(0.05)
 
     def preview(self, action: SuspendReplication | ResumeReplication) -> list[str]:
@@ -109,19 +116,23 @@ class PostgresRig(Rig):
         self._logged = 0
         self.links = ReplicationLinks(postgres_pair.SECRETS)
 
-    def given(self, action: Any) -> ReplicationInput[Any]:
+    def given(self, action: LinkAction) -> ReplicationInput[Any]:
+        """Return it for the real databases."""
         [link] = [link for link in postgres_pair.LINKS if link.name == action.link]
         return postgres_pair.input_for(action, link)
 
-    def missing_link(self, action: Any) -> ReplicationInput[Any]:
+    def missing_link(self, action: LinkAction) -> ReplicationInput[Any]:
+        """Name a subscription that is not there."""
         other = postgres_pair.THERE.model_copy(update={"subscription": "other"})
         return postgres_pair.input_for(action, other, other)
 
-    def silent(self, action: Any) -> ReplicationInput[Any]:
+    def silent(self, action: LinkAction) -> ReplicationInput[Any]:
+        """Use a port without a server."""
         silent = postgres_pair.database("two", port=1)
         return self.given(action).model_copy(update={"subscriber": silent})
 
     async def reset(self) -> None:
+        """Empty both, and let the server log what is sent."""
         await self._pair.reset()
         await self._pair.run()
         log_all: LiteralString = "ALTER ROLE CURRENT_USER SET log_statement = 'ddl'"
@@ -129,21 +140,25 @@ class PostgresRig(Rig):
         self._logged = len(self._pair.server.log.read_text())
 
     async def write(self, side: str, row: str) -> None:
+        """Insert an account."""
         statement = sql.SQL("INSERT INTO account VALUES ({})").format(sql.Literal(row))
         await self._pair.execute(side, statement)
 
     async def holds(self, side: str, row: str) -> bool:
+        """Select the account."""
         query = sql.SQL("SELECT FROM account WHERE name = {}").format(sql.Literal(row))
         return bool(await self._pair.execute(side, query))
 
     @asynccontextmanager
     async def blocked(self) -> AsyncIterator[None]:
+        """Lock the table."""
         async with await psycopg.AsyncConnection.connect(self._pair.server.dsn("two")) as blocking:
             await blocking.execute("LOCK TABLE account IN ACCESS EXCLUSIVE MODE")
             yield
             await blocking.rollback()
 
-    def lose_replies(self, monkeypatch: Any) -> None:
+    def lose_replies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Raise after each statement."""
         alter = PostgresLink.alter
 
         async def and_lose(self: PostgresLink, statement: sql.Composed, within: float) -> None:
@@ -153,6 +168,7 @@ class PostgresRig(Rig):
         monkeypatch.setattr(PostgresLink, "alter", and_lose)
 
     async def statements(self) -> list[str]:
+        """Read the server's log."""
         log = self._pair.server.log.read_text()[self._logged :]
         lines = [line.partition("statement: ")[2] for line in log.splitlines()]
         return [f"database-two: {line}" for line in lines if line.startswith("ALTER SUBSCRIPTION")]
@@ -177,7 +193,8 @@ class MemoryRig(Rig):
             )
         )
 
-    def given(self, action: Any) -> ReplicationInput[Any]:
+    def given(self, action: LinkAction) -> ReplicationInput[Any]:
+        """Return it for the databases in memory."""
         [link] = [link for link in self.replication.links if link.name == action.link]
         given = postgres_pair.input_for(action)
         return given.model_copy(
@@ -189,33 +206,41 @@ class MemoryRig(Rig):
             }
         )
 
-    def missing_link(self, action: Any) -> ReplicationInput[Any]:
+    def missing_link(self, action: LinkAction) -> ReplicationInput[Any]:
+        """Give the link no commands."""
         given = self.given(action)
         return given.model_copy(update={"link": given.link.model_copy(update={"suspend": ()})})
 
-    def silent(self, action: Any) -> ReplicationInput[Any]:
+    def silent(self, action: LinkAction) -> ReplicationInput[Any]:
+        """Let nothing answer from now on."""
         self.databases.answers = False
         return self.given(action)
 
     async def reset(self) -> None:
+        """Let both links run."""
         self.databases.enabled.update(NAMES)
 
     async def write(self, side: str, row: str) -> None:
+        """Write it, for the link of that side."""
         self.databases.write(side, row, NAMES[0] if side == "one" else NAMES[1])
 
     async def holds(self, side: str, row: str) -> bool:
+        """Deliver first what runs."""
         for link in self.replication.links:
             self.databases.deliver(link)
         return (side, row) in self.databases.rows
 
     @asynccontextmanager
     async def blocked(self) -> AsyncIterator[None]:
+        """Block one link."""
         self.databases.blocked.add(NAMES[0])
         yield
         self.databases.blocked.clear()
 
-    def lose_replies(self, monkeypatch: Any) -> None:
+    def lose_replies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Raise after each command."""
         monkeypatch.setattr(self.databases, "loses_replies", True)
 
     async def statements(self) -> list[str]:
+        """Return the commands."""
         return self.databases.commands

@@ -12,12 +12,12 @@ from tests.activities.replication.conformance.rigs import NAMES, MemoryRig, Post
 from tests.support.postgres_pair import Pair, replicating_pair
 from tests.support.ssh_machines import Attempt
 from workflows.errors import NotReady, NotYet, Unreachable
-from workflows.model.actions.change import (
+from workflows.model.actions import (
+    ObserveReplication,
     ResumeReplication,
     SuspendReplication,
     VerifyNoConflicts,
 )
-from workflows.model.actions.observe import ObserveReplication
 from workflows.model.checks import BY_NAME
 
 THERE, BACK = NAMES

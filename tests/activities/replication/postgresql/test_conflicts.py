@@ -26,11 +26,10 @@ from tests.support.postgres_pair import (
 )
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
-from workflows.model.actions.change import ResumeReplication
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication, ResumeReplication
 from workflows.model.estate import ReplicationLink
 from workflows.model.results import Report
-from workflows.ports.contract import ReplicationInput
+from workflows.ports.replication import ReplicationInput
 
 RUNS = count(1)
 NOTE: LiteralString = "SELECT note FROM account WHERE name = 'p1'"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import LiteralString
 
 import psycopg
@@ -13,17 +12,16 @@ from lab.layout import DATABASE_PASSWORD
 from tests.support.postgres_pair import SECRETS, THERE, Pair, input_for, postgres_link
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, OutcomeUnknown, Unreachable
-from workflows.model.actions.change import SuspendReplication
+from workflows.model.actions import SuspendReplication
 
 SUSPEND = SuspendReplication(link=THERE.name)
 COUNT: LiteralString = "SELECT count(*) FROM account"
 
 
 @pytest.fixture(autouse=True)
-async def running(pair: Pair) -> AsyncIterator[None]:
+async def running(pair: Pair) -> None:
     """Both directions run."""
     await pair.run()
-    yield
 
 
 async def test_nothing_is_missing_at_the_subscriber(pair: Pair) -> None:

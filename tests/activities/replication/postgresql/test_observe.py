@@ -24,7 +24,7 @@ from tests.support.postgres_pair import (
     replicating_pair,
 )
 from tests.support.ssh_machines import Attempt
-from workflows.model.actions.observe import ObserveReplication
+from workflows.model.actions import ObserveReplication
 from workflows.model.estate import ReplicationLink, Timing
 from workflows.model.observations import ReplicationReading
 

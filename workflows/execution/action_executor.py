@@ -11,7 +11,7 @@ from workflows.errors import UNSETTLED, OutcomeUnknown
 from workflows.execution.context import Run
 from workflows.execution.dispatch import is_effect
 from workflows.execution.gates import Gates
-from workflows.model.actions.change import (
+from workflows.model.actions import (
     Action,
     AwaitInFlightEvents,
     AwaitQueue,

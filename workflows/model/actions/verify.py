@@ -1,0 +1,146 @@
+"""Actions that verify a state, wait for it or read it once; they change nothing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from workflows.model.actions.base import OnLink, OnNode, ReadOnly
+from workflows.model.estate import Name, Protocol
+
+
+class VerifyTraffic(ReadOnly):
+    """Log in through the load balancer and find that very session on a node of the cluster."""
+
+    kind: Literal["verify_traffic"] = "verify_traffic"
+    protocol: Protocol
+    to: Name
+
+    @property
+    def place(self) -> str:
+        return self.to
+
+    @property
+    def subject(self) -> str:
+        return self.protocol
+
+    def __str__(self) -> str:
+        return f"prove that a new {self.protocol} session lands on {self.to}"
+
+
+class VerifySchedulingStopped(ReadOnly, OnNode):
+    """See Scheduler and Folder Monitor stopped, still so after the takeover time."""
+
+    kind: Literal["verify_scheduling_stopped"] = "verify_scheduling_stopped"
+
+    def __str__(self) -> str:
+        return f"see that no Scheduler or Folder Monitor took over on {self.node}"
+
+
+class AwaitInFlightEvents(ReadOnly, OnNode):
+    """Wait until every event that is queued now has ended, then one storage delay more."""
+
+    kind: Literal["await_in_flight_events"] = "await_in_flight_events"
+
+    def __str__(self) -> str:
+        return f"wait for the Folder Monitor's work in hand, as {self.node} sees it"
+
+
+class AwaitSessions(ReadOnly, OnNode):
+    """Wait until the client sessions have left, stable over several readings."""
+
+    kind: Literal["await_sessions"] = "await_sessions"
+
+    def __str__(self) -> str:
+        return f"wait until the sessions have left {self.node}"
+
+
+class VerifyNoConflicts(ReadOnly, OnLink):
+    """Compare what both sides wrote while replication was suspended, and refuse common rows."""
+
+    kind: Literal["verify_no_conflicts"] = "verify_no_conflicts"
+
+    def __str__(self) -> str:
+        return f"verify that no row was written on both sides of {self.link}"
+
+
+class ReadSessions(ReadOnly, OnNode):
+    """Read once who is still on a node, to say whom a decision concerns."""
+
+    kind: Literal["read_sessions"] = "read_sessions"
+
+    def __str__(self) -> str:
+        return f"see who is still on {self.node}"
+
+
+class VerifyStopped(ReadOnly, OnNode):
+    """See every protocol server and the Monitor of a node down."""
+
+    kind: Literal["verify_stopped"] = "verify_stopped"
+
+    def __str__(self) -> str:
+        return f"see every protocol server and the Monitor of {self.node} down"
+
+
+class VerifyServing(ReadOnly, OnNode):
+    """See every protocol server that the estate lists, and the Transaction Manager, run; twice."""
+
+    kind: Literal["verify_serving"] = "verify_serving"
+
+    def __str__(self) -> str:
+        return f"see that {self.node} serves"
+
+
+class VerifyUnreachable(ReadOnly, OnNode):
+    """See that a node answers nowhere: neither over SSH, nor its admin API, nor any port."""
+
+    kind: Literal["verify_unreachable"] = "verify_unreachable"
+
+    def __str__(self) -> str:
+        return f"see that {self.node} answers nowhere"
+
+
+class AwaitQueue(ReadOnly, OnNode):
+    """Wait until the event queue is empty and nothing is active, as this Server sees it."""
+
+    kind: Literal["await_queue"] = "await_queue"
+
+    def __str__(self) -> str:
+        return f"wait until the event queue is empty, as {self.node} sees it"
+
+
+class ReadQueue(ReadOnly, OnNode):
+    """Read once what is still in the event queue, to say what a decision concerns."""
+
+    kind: Literal["read_queue"] = "read_queue"
+
+    def __str__(self) -> str:
+        return f"see what is still in the event queue, as {self.node} sees it"
+
+
+class FindOrphanedFiles(ReadOnly, OnNode):
+    """List what unfinished transfers left on the shared storage, as this Server sees it."""
+
+    kind: Literal["find_orphaned_files"] = "find_orphaned_files"
+
+    def __str__(self) -> str:
+        return f"look for orphaned files on the shared storage of {self.node}"
+
+
+Verification = (
+    VerifyTraffic
+    | VerifySchedulingStopped
+    | AwaitInFlightEvents
+    | AwaitSessions
+    | ReadSessions
+    | VerifyStopped
+    | VerifyServing
+    | VerifyUnreachable
+    | VerifyNoConflicts
+    | AwaitQueue
+    | ReadQueue
+    | FindOrphanedFiles
+)
+"""Actions that read and report, and change nothing."""
+
+WAITS = (AwaitInFlightEvents, AwaitSessions, AwaitQueue)
+"""Actions that wait for clients and partners; a drain timeout applies to them."""

@@ -1,0 +1,95 @@
+"""Act on SecureTransport nodes through their shell and ledger."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
+from workflows.model.actions import (
+    FindOrphanedFiles,
+    ObserveNode,
+    StartAll,
+    StartMonitor,
+    StartProtocolServer,
+    StartTransactionManager,
+    StopGracefully,
+    StopMonitor,
+    StopRemaining,
+    StopTransactionManager,
+    VerifyServing,
+    VerifyStopped,
+    VerifyUnreachable,
+)
+from workflows.model.observations import NodeReading
+from workflows.model.results import Report
+from workflows.ports.inputs import NodeInput, SessionInput, StorageInput
+
+
+class NodesPort(ABC):
+    """Act on SecureTransport nodes through their shell and ledger."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_node(self, given: SessionInput[ObserveNode]) -> NodeReading:
+        """Read everything; what cannot be read is reported in the reading, never raised."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_monitor(self, given: NodeInput[StopMonitor]) -> Report:
+        """Leave the Monitor stopped."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_monitor(self, given: NodeInput[StartMonitor]) -> Report:
+        """Leave the Monitor running."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_gracefully(self, given: NodeInput[StopGracefully]) -> Report:
+        """Leave the protocol server stopped, gracefully; NotReady while the Monitor runs."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_protocol_server(self, given: NodeInput[StartProtocolServer]) -> Report:
+        """Leave the protocol server running; waits for pending stops first."""
+
+    @activity.defn
+    @abstractmethod
+    async def verify_stopped(self, given: NodeInput[VerifyStopped]) -> Report:
+        """Verify every protocol server and the Monitor down; NotReady naming what runs."""
+
+    @activity.defn
+    @abstractmethod
+    async def verify_serving(self, given: NodeInput[VerifyServing]) -> Report:
+        """Verify twice that all that clients need runs; NotReady naming what does not."""
+
+    @activity.defn
+    @abstractmethod
+    async def verify_unreachable(self, given: NodeInput[VerifyUnreachable]) -> Report:
+        """Verify that SSH, admin API and every port are silent; NotReady naming what answers."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_transaction_manager(self, given: NodeInput[StopTransactionManager]) -> Report:
+        """Leave it stopped, gracefully; NotReady while a protocol server or Monitor runs."""
+
+    @activity.defn
+    @abstractmethod
+    async def find_orphaned_files(self, given: StorageInput[FindOrphanedFiles]) -> Report:
+        """Report files of transfers that have ended as findings that warn (section 5)."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_transaction_manager(self, given: NodeInput[StartTransactionManager]) -> Report:
+        """Leave the Transaction Manager running; waits for pending stops first."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_remaining(self, given: NodeInput[StopRemaining]) -> Report:
+        """Leave nothing of SecureTransport running; verified by PID files and ports."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_all(self, given: NodeInput[StartAll]) -> Report:
+        """Leave the node started, admin answering."""

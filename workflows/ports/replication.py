@@ -1,0 +1,65 @@
+"""Observe, suspend, compare and resume database replication."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import Generic
+
+from temporalio import activity
+
+from workflows.model.actions import (
+    ObserveReplication,
+    ResumeReplication,
+    SuspendReplication,
+    VerifyNoConflicts,
+)
+from workflows.model.estate import Database, Replication, ReplicationLink
+from workflows.model.observations import ReplicationReading
+from workflows.model.results import Report
+from workflows.ports.inputs import A, ActionInput
+
+
+class ReplicationInput(ActionInput[A], Generic[A]):
+    """An action on one replication link."""
+
+    link: ReplicationLink
+    publisher: Database
+    subscriber: Database
+    replication: Replication
+    compared_at: datetime | None = None
+    """When the run began to compare both sides last; None where it did not."""
+
+
+class ReplicationPort(ABC):
+    """Observe, suspend, compare and resume database replication."""
+
+    @activity.defn
+    @abstractmethod
+    async def observe_replication(
+        self, given: ReplicationInput[ObserveReplication]
+    ) -> ReplicationReading:
+        """Read everything; what cannot be read is reported in the reading, never raised."""
+
+    @activity.defn
+    @abstractmethod
+    async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
+        """Leave replication disabled and not running, after its lag reached zero."""
+
+    @activity.defn
+    @abstractmethod
+    async def verify_no_conflicts(self, given: ReplicationInput[VerifyNoConflicts]) -> Report:
+        """Compare what both sides wrote while replication was suspended; may take minutes.
+
+        NotReady with a list where both wrote the same rows: resumed then, their values would
+        silently swap, or replication stop for good. The report bears the time of the beginning.
+        """
+
+    @activity.defn
+    @abstractmethod
+    async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
+        """Leave replication enabled and running.
+
+        Compares again, as far as the attempt has time; NotReady where both sides wrote the same
+        rows, or where there is no time and the last comparison is too old.
+        """

@@ -1,0 +1,30 @@
+"""Stop and start Scheduler and Folder Monitor through the admin REST API."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
+from workflows.model.actions import StartScheduling, StopScheduling, VerifySchedulingStopped
+from workflows.model.results import Report
+from workflows.ports.inputs import NodeInput
+
+
+class SchedulingPort(ABC):
+    """Stop and start Scheduler and Folder Monitor through the admin REST API."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_scheduling(self, given: NodeInput[StopScheduling]) -> Report:
+        """Leave both stopped."""
+
+    @activity.defn
+    @abstractmethod
+    async def verify_scheduling_stopped(self, given: NodeInput[VerifySchedulingStopped]) -> Report:
+        """Verify twice that both are stopped, the second time after the takeover time."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_scheduling(self, given: NodeInput[StartScheduling]) -> Report:
+        """Leave the action's services running."""
