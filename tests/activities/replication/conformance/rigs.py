@@ -146,7 +146,7 @@ class PostgresRig(Rig):
 
     async def holds(self, side: str, row: str) -> bool:
         """Select the account."""
-        query = sql.SQL("SELECT FROM account WHERE name = {}").format(sql.Literal(row))
+        query = sql.SQL("SELECT name FROM account WHERE name = {}").format(sql.Literal(row))
         return bool(await self._pair.execute(side, query))
 
     @asynccontextmanager
