@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import SwitchoverError
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
@@ -54,13 +54,13 @@ def _without_markers(plan: Plan) -> Plan:
 
 
 async def _spell_out(plan: Plan) -> tuple[CommandPreview, ...]:
-    config = policies.saying(policies.PLAN, "spell out every order")
+    config = activity_options.with_summary(activity_options.PLAN, "preview every command")
     return await workflow.execute_activity_method(PreviewPort.preview_commands, plan, **config)
 
 
 async def _keep(plan: Plan) -> tuple[Finding, ...]:
     """Have the worker remember what was reviewed, so that it can say later what has changed."""
-    config = policies.saying(policies.KEEP_REVIEWED, "keep the reviewed plan")
+    config = activity_options.with_summary(activity_options.SAVE_PLAN, "save the reviewed plan")
     try:
         await workflow.execute_activity_method(PlanningPort.save_plan, plan, **config)
     except ActivityError as error:

@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import SwitchoverError
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
@@ -90,7 +90,7 @@ async def _last(direction: Direction) -> ReadinessReport | None:
     """Return what came out last time: a schedule knows its own last run, Temporal all others."""
     if (scheduled := _of_schedule(direction)) is not None:
         return scheduled
-    config = policies.saying(policies.LOOK, "look for what came out last time")
+    config = activity_options.with_summary(activity_options.READ, "read the last readiness report")
     try:
         return await workflow.execute_activity_method(
             TemporalPort.last_readiness, direction, **config

@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import BadInput, SwitchoverError
 from workflows.execution.context import Run
 from workflows.execution.dispatch import Dispatcher
@@ -118,7 +118,9 @@ class Switchover:
         """Tell the estate's webhook that someone is waited for; nothing waits for that."""
         notice = self._notice("waiting", waiting.stage, waiting.message, answers=waiting.answers)
         if notice is not None:
-            config = policies.saying(policies.TELL, f"tell that {waiting.stage} waits")
+            config = activity_options.with_summary(
+                activity_options.NOTIFY, f"notify that {waiting.stage} waits"
+            )
             self._told.append(asyncio.create_task(_sent(notice, config)))
 
     async def _tell_end(self, outcome: str, message: str) -> None:
@@ -128,7 +130,12 @@ class Switchover:
         assert self._tracker is not None  # noqa: S101 - as above
         notice = self._notice("ended", self._tracker.progress.stage, message, outcome=outcome)
         if notice is not None:
-            await _sent(notice, policies.saying(policies.TELL_THE_END, "tell how the run ended"))
+            await _sent(
+                notice,
+                activity_options.with_summary(
+                    activity_options.NOTIFY_END, "notify that the run has ended"
+                ),
+            )
 
     def _notice(
         self,
@@ -205,7 +212,7 @@ class Switchover:
 
 async def _kept(outcome: Outcome) -> str | None:
     """Have the outcome written outside Temporal; None where no worker could."""
-    config = policies.saying(policies.KEEP, "keep the outcome")
+    config = activity_options.with_summary(activity_options.SAVE, "save the outcome")
     try:
         return await workflow.execute_activity_method(PlanningPort.save_outcome, outcome, **config)
     except ActivityError as error:

@@ -17,7 +17,7 @@ from activities.securetransport.admin_client import Admin
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
-from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
+from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
 from workflows.model.findings import Finding
 from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
@@ -67,7 +67,7 @@ class LoadBalancers(LoadBalancerPort):
         )
 
     @activity.defn
-    async def try_login(self, given: LoginInput[TryLogin]) -> LoginReading:
+    async def try_login(self, given: LoginInput) -> LoginReading:
         """Log in, list, leave; why that failed is in the reading, never an error."""
         node, protocol = given.node, given.action.protocol
         async with pulse():

@@ -78,15 +78,20 @@ def test_links_lead_somewhere() -> None:
     ] == []
 
 
-def test_what_traceability_names_exists() -> None:
-    """Every module and every test that a sentence is held against."""
-    page = (ROOT / "docs/traceability.md").read_text(encoding="utf-8")
-    modules = set(re.findall(r"`([\w/]+\.py)`", page))
-    tests = set(re.findall(r"`(test_\w+)`", page))
+def test_what_documents_name_exists() -> None:
+    """Every module, folder and test that a document refers to."""
+    pages = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+    text = "\n".join(pages.values())
+    modules = set(
+        re.findall(r"`((?:workflows|activities|worker|starter|lab|tests)/[\w/.]*)`", text)
+    )
+    tests = set(re.findall(r"`(test_\w+)`", text))
     written = "\n".join(
         file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")
     )
-    assert modules
+    assert all(
+        re.search(r"`(\w+/)+\w+\.py`", pages[n]) for n in ("architecture.md", "traceability.md")
+    )
     assert tests
     assert {module for module in modules if not (ROOT / module).exists()} == set()
     assert {test for test in tests if f"def {test}(" not in written} == set()

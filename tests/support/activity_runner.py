@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio import activity, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import Unreachable
 from workflows.model.actions import StopGracefully
 from workflows.model.estate import Timing
@@ -27,7 +27,11 @@ class ActionExecutor:
         """Return what the activity returned, or what it failed with."""
         timing = Timing(unreachable_timeout=timedelta(seconds=patience))
         wait = kind == "await_sessions"
-        config = policies.WATCH if wait else policies.command(timedelta(minutes=1), Timing())
+        config = (
+            activity_options.WAIT
+            if wait
+            else activity_options.command(timedelta(minutes=1), Timing())
+        )
         given = given.model_copy(update={"timing": timing})
         config["activity_id"] = "the-action"
         doing = workflow.start_activity(kind, given, result_type=str, **config)

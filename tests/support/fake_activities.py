@@ -201,7 +201,7 @@ class FakeHands(
         return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
-    async def try_login(self, given: LoginInput[actions.TryLogin]) -> rd.LoginReading:
+    async def try_login(self, given: LoginInput) -> rd.LoginReading:
         """Succeed."""
         await self._meet(given)
         reading = rd.LoginReading(place=given.node.name, protocol=given.action.protocol)

@@ -9,12 +9,12 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 
 from workflows.errors import UNSETTLED, OutcomeUnknown
 from workflows.execution.context import Run
-from workflows.execution.dispatch import is_effect
 from workflows.execution.gates import Gates
 from workflows.model.actions import (
     Action,
     AwaitInFlightEvents,
     AwaitQueue,
+    Change,
     FindOrphanedFiles,
     Redirect,
     StartMonitor,
@@ -82,7 +82,7 @@ class ActionExecutor:
         operation, after the pause.
         """
         living = self._living(action)
-        if not is_effect(action):
+        if not isinstance(action, Change):
             return await self._dispatcher.execute(living, stage.key, round_)
         work = asyncio.create_task(self._dispatcher.execute(living, stage.key, round_))
         await workflow.wait_condition(lambda: work.done() or self._inbox.paused)

@@ -147,7 +147,9 @@ class DrainTimeout:
         kind = ReadSessions if sessions else ReadQueue
         self._looks += 1
         try:
-            return await self._run.dispatcher.look(kind(node=action.place), stage.key, self._looks)
+            return await self._run.dispatcher.read_remaining(
+                kind(node=action.place), stage.key, self._looks
+            )
         except ActivityError:
             return None
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from temporalio import workflow
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import NotReady
 from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
@@ -166,7 +166,7 @@ class Execution:
 
     async def _look_again(self, stage: Stage) -> None:
         """After a long wait for people, see that what has to be true still is."""
-        while self._state.waited > policies.LONG_WAIT and not stage.undo:
+        while self._state.waited > activity_options.LONG_WAIT and not stage.undo:
             self._state.waited = timedelta()
             readings, found = await observe(self._dispatcher, self._still_observable())
             standing = self._judge(readings, found)
@@ -176,7 +176,7 @@ class Execution:
             if self._run.request.on_fault == "roll_back" and not self._state.past_return:
                 self._gates.turn_back(message)
             await self._ask_about(stage, message)
-            self._state.waited = max(self._state.waited, 2 * policies.LONG_WAIT)
+            self._state.waited = max(self._state.waited, 2 * activity_options.LONG_WAIT)
 
     async def _ask_about(self, stage: Stage, message: str) -> None:
         failure = Failure(

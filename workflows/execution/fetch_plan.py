@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows import activity_options as policies
+from workflows import activity_options
 from workflows.errors import BadInput
 from workflows.model.request import Request
 from workflows.planning.plan import Plan
@@ -14,7 +14,7 @@ from workflows.ports.planning import PlanningPort
 
 async def make_plan(request: Request) -> Plan:
     """Have a worker read the estate file and plan; BadInput where either is wrong."""
-    config = policies.saying(policies.PLAN, f"plan for {request.estate}")
+    config = activity_options.with_summary(activity_options.PLAN, f"plan for {request.estate}")
     try:
         return await workflow.execute_activity_method(PlanningPort.make_plan, request, **config)
     except ActivityError as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
+from workflows.model.actions.base import BaseAction
+from workflows.model.actions.observe import OnBothClusters
 from workflows.model.base import Value
-from workflows.model.estate import AbsolutePath, Cluster, Limits, Node, Timing
+from workflows.model.estate import AbsolutePath, Cluster, Estate, Limits, Node, Timing
 from workflows.model.results import Operation
 
-A = TypeVar("A")
+A = TypeVar("A", bound=BaseAction)
+B = TypeVar("B", bound=OnBothClusters)
 
 
 class ActionInput(Value, Generic[A]):
@@ -19,11 +22,21 @@ class ActionInput(Value, Generic[A]):
     action: A
     timing: Timing
 
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        """Take what the action needs from the plan's snapshot of the estate."""
+        return cls(operation=operation, action=action, timing=estate.timing)
+
 
 class NodeInput(ActionInput[A], Generic[A]):
     """An action on one node."""
 
     node: Node
+
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        node = estate.node(action.place)
+        return cls(operation=operation, action=action, timing=estate.timing, node=node)
 
 
 class SessionInput(NodeInput[A], Generic[A]):
@@ -33,16 +46,47 @@ class SessionInput(NodeInput[A], Generic[A]):
     redirected_at: datetime | None = None
     """Sessions that begin later than this on the source are a finding; None before it."""
 
-
-class ClusterPairInput(ActionInput[A], Generic[A]):
-    """An action that compares both clusters."""
-
-    source: Cluster
-    target: Cluster
-    limits: Limits
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            node=estate.node(action.place),
+            ignored_peers=estate.ignored_peers,
+        )
 
 
 class StorageInput(NodeInput[A], Generic[A]):
     """An action on the shared storage, where this node has it mounted."""
 
     storage: AbsolutePath
+
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            node=estate.node(action.place),
+            storage=estate.cluster_of(action.place).storage,
+        )
+
+
+class ClusterPairInput(ActionInput[B], Generic[B]):
+    """An action that compares both clusters."""
+
+    source: Cluster
+    target: Cluster
+    limits: Limits
+
+    @classmethod
+    def of(cls, operation: Operation, action: B, estate: Estate) -> Self:
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            source=estate.cluster(action.source),
+            target=estate.cluster(action.target),
+            limits=estate.limits,
+        )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic
+from typing import Generic, Self
 
 from temporalio import activity
 
 from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
-from workflows.model.estate import Cluster, LoadBalancer, Probe
+from workflows.model.estate import Cluster, Estate, LoadBalancer, Probe
 from workflows.model.observations import LoginReading, TrafficReading
-from workflows.model.results import Report
+from workflows.model.results import Operation, Report
 from workflows.ports.inputs import A, ActionInput, NodeInput
 
 
@@ -20,11 +20,31 @@ class TrafficInput(ActionInput[A], Generic[A]):
     load_balancer: LoadBalancer
     clusters: tuple[Cluster, ...]
 
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            load_balancer=estate.load_balancer,
+            clusters=estate.clusters,
+        )
 
-class LoginInput(NodeInput[A], Generic[A]):
+
+class LoginInput(NodeInput[TryLogin]):
     """A login to a node itself, as the probe logs in through the load balancer."""
 
     probe: Probe
+
+    @classmethod
+    def of(cls, operation: Operation, action: TryLogin, estate: Estate) -> Self:
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            node=estate.node(action.node),
+            probe=estate.probe(action.protocol),
+        )
 
 
 class LoadBalancerPort(ABC):
@@ -37,7 +57,7 @@ class LoadBalancerPort(ABC):
 
     @activity.defn
     @abstractmethod
-    async def try_login(self, given: LoginInput[TryLogin]) -> LoginReading:
+    async def try_login(self, given: LoginInput) -> LoginReading:
         """Log in, list, log out; why that failed is in the reading, never raised."""
 
     @activity.defn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import Generic
+from typing import Generic, Self
 
 from temporalio import activity
 
@@ -14,9 +14,9 @@ from workflows.model.actions import (
     SuspendReplication,
     VerifyNoConflicts,
 )
-from workflows.model.estate import Database, Replication, ReplicationLink
+from workflows.model.estate import Database, Estate, Replication, ReplicationLink
 from workflows.model.observations import ReplicationReading
-from workflows.model.results import Report
+from workflows.model.results import Operation, Report
 from workflows.ports.inputs import A, ActionInput
 
 
@@ -30,9 +30,22 @@ class ReplicationInput(ActionInput[A], Generic[A]):
     compared_at: datetime | None = None
     """When the run began to compare both sides last; None where it did not."""
 
+    @classmethod
+    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
+        link = estate.link(action.place)
+        return cls(
+            operation=operation,
+            action=action,
+            timing=estate.timing,
+            link=link,
+            publisher=estate.cluster(link.source).database,
+            subscriber=estate.cluster(link.target).database,
+            replication=estate.replication,
+        )
+
 
 class ReplicationPort(ABC):
-    """Observe, suspend, compare and resume database replication."""
+    """Observe, suspend and resume database replication."""
 
     @activity.defn
     @abstractmethod

@@ -42,7 +42,7 @@ def input_for(
     protocol: Protocol,
     trust: Certificate,
     **changes: Any,  # noqa: ANN401 - any field
-) -> LoginInput[Any]:
+) -> LoginInput:
     """Return the order; its probe knows only an address that nobody has."""
     facts: dict[str, Any] = {"address": "clients.invalid", "port": 1, "user": "probe"}
     facts |= {"password": "env:PROBE", "host_key": HOST_KEY_LINE, "fingerprint": trust.fingerprint}

@@ -1,4 +1,4 @@
-"""Every order has a hand for it, and every error says what to do about it."""
+"""Every action has its activity, and every error says what to do about it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,54 @@ import inspect
 import typing
 
 import pytest
+from temporalio.workflow import ActivityCancellationType
 
-from workflows import errors
-from workflows.execution.dispatch import HANDS, LOOKS, OBSERVERS
+from workflows import activity_options, errors
 from workflows.model import actions
+from workflows.model.estate import Timing
+from workflows.ports.routes import PORTS, ROUTES
 from workflows.views.progress_markdown import plain
 
 KINDS = typing.get_args(typing.get_args(actions.Action)[0])
+WAIT_CANCELLATION_COMPLETED = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+FIELDS = {
+    "node": "server1",
+    "link": "cluster1_to_cluster2",
+    "host": "loadbalancer1",
+    "estate": "lab",
+    "source": "cluster1",
+    "target": "cluster2",
+    "to": "cluster2",
+    "back_to": "cluster1",
+    "protocol": "ssh",
+    "grace": 60,
+}
+
+
+def example(kind: type[actions.Action]) -> actions.Action:
+    """An action of a kind."""
+    needed = (name for name, field in kind.model_fields.items() if field.is_required())
+    return kind.model_validate({name: FIELDS[name] for name in needed})
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_order_is_carried_out_by_the_hand_made_for_it(kind: type[actions.Action]) -> None:
-    """The activity has the order's name and takes just that order."""
-    hand = {**HANDS, **LOOKS, **OBSERVERS}[kind]
-    assert hand.__name__ == kind.model_fields["kind"].default
-    [given] = [hint for name, hint in typing.get_type_hints(hand).items() if name == "given"]
-    assert given.model_fields["action"].annotation is kind
+def test_every_action_has_one_activity_of_its_name(kind: type[actions.Action]) -> None:
+    """The activity has the action's kind as its name; only one takes that action."""
+    activities = [activity for port in PORTS for activity in sorted(port.__abstractmethods__)]
+    assert activities.count(kind.model_fields["kind"].default) == 1
+    assert ROUTES[kind].activity.__name__ == kind.model_fields["kind"].default
+    assert set(ROUTES) == set(KINDS)
 
 
-def test_every_order_is_looked_at_or_carried_out() -> None:
-    """No order is both, and none is neither."""
-    assert sorted(k.__name__ for k in KINDS) == sorted(
-        k.__name__ for k in (*HANDS, *LOOKS, *OBSERVERS)
-    )
+def test_every_action_has_options_and_an_undo_that_is_an_action() -> None:
+    """What a plan may hold can be dispatched, and only changes are undone."""
+    for kind in KINDS:
+        action = example(kind)
+        options = activity_options.for_action(action, Timing())
+        assert options["start_to_close_timeout"], kind
+        effect = options.get("cancellation_type") is WAIT_CANCELLATION_COMPLETED
+        assert effect is isinstance(action, actions.Change), kind
+        assert action.undo is None or isinstance(action.undo, actions.Change), kind
 
 
 def test_permanent_errors_are_the_refusals() -> None:

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import ClassVar
+
 from workflows.model.base import Value
 from workflows.model.estate import Name
 
 
+class Intent(StrEnum):
+    """What an activity is for; ``workflows.activity_options`` gives each its timeouts."""
+
+    READ = "read"
+    COMPARE_STORAGE = "compare_storage"
+    COMPARE_DATABASES = "compare_databases"
+    VERIFY = "verify"
+    WAIT = "wait"
+    """For clients and partners; a drain timeout applies."""
+    CALL = "call"
+    """An effect over REST."""
+    STATEMENT = "statement"
+    """An effect over SQL."""
+    COMMAND = "command"
+    """A command through a ledger that ends soon."""
+    GRACEFUL_STOP = "graceful_stop"
+    """A command that lets work in progress finish."""
+    START = "start"
+
+
 class BaseAction(Value):
     """One thing done to one place."""
+
+    intent: ClassVar[Intent]
 
     @property
     def place(self) -> str:
@@ -32,6 +57,8 @@ class BaseAction(Value):
 
 class ReadOnly(BaseAction):
     """An action that changes nothing, so there is nothing to undo."""
+
+    intent = Intent.READ
 
     @property
     def undo(self) -> None:

@@ -7,15 +7,23 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflows.model.actions.base import BaseAction, OnLink, OnNode
+from workflows.model.actions.base import BaseAction, Intent, OnLink, OnNode
 from workflows.model.estate import Name, Protocol
 
 SchedulingService = Literal["scheduler", "folder_monitor"]
 
 
+class GracefulStop(OnNode):
+    """A stop that gives work in progress *grace* to finish."""
+
+    intent = Intent.GRACEFUL_STOP
+    grace: timedelta
+
+
 class StopMonitor(OnNode):
     """Stop the Monitor Server, which would restart what is being stopped."""
 
+    intent = Intent.COMMAND
     kind: Literal["stop_monitor"] = "stop_monitor"
 
     @property
@@ -29,6 +37,7 @@ class StopMonitor(OnNode):
 class StartMonitor(OnNode):
     """Start the Monitor Server; nothing happens where it did not run at the baseline."""
 
+    intent = Intent.START
     kind: Literal["start_monitor"] = "start_monitor"
 
     @property
@@ -42,6 +51,7 @@ class StartMonitor(OnNode):
 class SuspendReplication(OnLink):
     """Let the lag reach zero, then disable the subscription and read it back."""
 
+    intent = Intent.STATEMENT
     kind: Literal["suspend_replication"] = "suspend_replication"
 
     @property
@@ -55,6 +65,7 @@ class SuspendReplication(OnLink):
 class ResumeReplication(OnLink):
     """Enable the subscription again and see it apply."""
 
+    intent = Intent.STATEMENT
     kind: Literal["resume_replication"] = "resume_replication"
 
     @property
@@ -68,6 +79,7 @@ class ResumeReplication(OnLink):
 class Redirect(BaseAction):
     """Make a load balancer host send new connections to a cluster."""
 
+    intent = Intent.COMMAND
     kind: Literal["redirect"] = "redirect"
     host: Name
     to: Name
@@ -92,6 +104,7 @@ class Redirect(BaseAction):
 class StopScheduling(OnNode):
     """Stop Scheduler and Folder Monitor on a Server."""
 
+    intent = Intent.CALL
     kind: Literal["stop_scheduling"] = "stop_scheduling"
 
     @property
@@ -105,6 +118,7 @@ class StopScheduling(OnNode):
 class StartScheduling(OnNode):
     """Start Scheduler and Folder Monitor on a Server, or only the one that ran before."""
 
+    intent = Intent.CALL
     kind: Literal["start_scheduling"] = "start_scheduling"
     services: tuple[SchedulingService, ...] = ("scheduler", "folder_monitor")
 
@@ -117,7 +131,7 @@ class StartScheduling(OnNode):
         return f"start {' and '.join(names[service] for service in self.services)} on {self.node}"
 
 
-class StopGracefully(OnNode):
+class StopGracefully(GracefulStop):
     """Ask a protocol server whose sessions have left to stop; what is left gets *grace*."""
 
     kind: Literal["stop_gracefully"] = "stop_gracefully"
@@ -139,6 +153,7 @@ class StopGracefully(OnNode):
 class StartProtocolServer(OnNode):
     """Start a protocol server, after every pending stop of it has landed."""
 
+    intent = Intent.START
     kind: Literal["start_protocol_server"] = "start_protocol_server"
     protocol: Protocol
 
@@ -154,7 +169,7 @@ class StartProtocolServer(OnNode):
         return f"start {self.protocol} on {self.node}"
 
 
-class StopTransactionManager(OnNode):
+class StopTransactionManager(GracefulStop):
     """Stop the Transaction Manager gracefully."""
 
     kind: Literal["stop_transaction_manager"] = "stop_transaction_manager"
@@ -171,6 +186,7 @@ class StopTransactionManager(OnNode):
 class StartTransactionManager(OnNode):
     """Start the Transaction Manager, after a pending stop of it has landed."""
 
+    intent = Intent.START
     kind: Literal["start_transaction_manager"] = "start_transaction_manager"
 
     @property
@@ -184,6 +200,7 @@ class StartTransactionManager(OnNode):
 class StopRemaining(OnNode):
     """Stop what is left on a node with the vendor's ``stop_all``."""
 
+    intent = Intent.COMMAND
     kind: Literal["stop_remaining"] = "stop_remaining"
 
     @property
@@ -197,6 +214,7 @@ class StopRemaining(OnNode):
 class StartAll(OnNode):
     """Start everything on a node with the vendor's ``start_all``."""
 
+    intent = Intent.START
     kind: Literal["start_all"] = "start_all"
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workflows.model.actions.base import OnLink, OnNode, ReadOnly
+from workflows.model.actions.base import Intent, OnLink, OnNode, ReadOnly
 from workflows.model.estate import Name, Protocol
 
 
@@ -72,6 +72,7 @@ class CompareConfiguration(OnBothClusters):
 class CompareStorage(OnBothClusters):
     """Hold a sample of both clusters' files side by side."""
 
+    intent = Intent.COMPARE_STORAGE
     kind: Literal["compare_storage"] = "compare_storage"
 
     def __str__(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workflows.model.actions.base import OnLink, OnNode, ReadOnly
+from workflows.model.actions.base import Intent, OnLink, OnNode, ReadOnly
 from workflows.model.estate import Name, Protocol
 
 
 class VerifyTraffic(ReadOnly):
     """Log in through the load balancer and find that very session on a node of the cluster."""
 
+    intent = Intent.VERIFY
     kind: Literal["verify_traffic"] = "verify_traffic"
     protocol: Protocol
     to: Name
@@ -30,6 +31,7 @@ class VerifyTraffic(ReadOnly):
 class VerifySchedulingStopped(ReadOnly, OnNode):
     """See Scheduler and Folder Monitor stopped, still so after the takeover time."""
 
+    intent = Intent.VERIFY
     kind: Literal["verify_scheduling_stopped"] = "verify_scheduling_stopped"
 
     def __str__(self) -> str:
@@ -39,6 +41,7 @@ class VerifySchedulingStopped(ReadOnly, OnNode):
 class AwaitInFlightEvents(ReadOnly, OnNode):
     """Wait until every event that is queued now has ended, then one storage delay more."""
 
+    intent = Intent.WAIT
     kind: Literal["await_in_flight_events"] = "await_in_flight_events"
 
     def __str__(self) -> str:
@@ -48,6 +51,7 @@ class AwaitInFlightEvents(ReadOnly, OnNode):
 class AwaitSessions(ReadOnly, OnNode):
     """Wait until the client sessions have left, stable over several readings."""
 
+    intent = Intent.WAIT
     kind: Literal["await_sessions"] = "await_sessions"
 
     def __str__(self) -> str:
@@ -57,6 +61,7 @@ class AwaitSessions(ReadOnly, OnNode):
 class VerifyNoConflicts(ReadOnly, OnLink):
     """Compare what both sides wrote while replication was suspended, and refuse common rows."""
 
+    intent = Intent.COMPARE_DATABASES
     kind: Literal["verify_no_conflicts"] = "verify_no_conflicts"
 
     def __str__(self) -> str:
@@ -75,6 +80,7 @@ class ReadSessions(ReadOnly, OnNode):
 class VerifyStopped(ReadOnly, OnNode):
     """See every protocol server and the Monitor of a node down."""
 
+    intent = Intent.VERIFY
     kind: Literal["verify_stopped"] = "verify_stopped"
 
     def __str__(self) -> str:
@@ -84,6 +90,7 @@ class VerifyStopped(ReadOnly, OnNode):
 class VerifyServing(ReadOnly, OnNode):
     """See every protocol server that the estate lists, and the Transaction Manager, run; twice."""
 
+    intent = Intent.VERIFY
     kind: Literal["verify_serving"] = "verify_serving"
 
     def __str__(self) -> str:
@@ -93,6 +100,7 @@ class VerifyServing(ReadOnly, OnNode):
 class VerifyUnreachable(ReadOnly, OnNode):
     """See that a node answers nowhere: neither over SSH, nor its admin API, nor any port."""
 
+    intent = Intent.VERIFY
     kind: Literal["verify_unreachable"] = "verify_unreachable"
 
     def __str__(self) -> str:
@@ -102,6 +110,7 @@ class VerifyUnreachable(ReadOnly, OnNode):
 class AwaitQueue(ReadOnly, OnNode):
     """Wait until the event queue is empty and nothing is active, as this Server sees it."""
 
+    intent = Intent.WAIT
     kind: Literal["await_queue"] = "await_queue"
 
     def __str__(self) -> str:
@@ -120,6 +129,7 @@ class ReadQueue(ReadOnly, OnNode):
 class FindOrphanedFiles(ReadOnly, OnNode):
     """List what unfinished transfers left on the shared storage, as this Server sees it."""
 
+    intent = Intent.VERIFY
     kind: Literal["find_orphaned_files"] = "find_orphaned_files"
 
     def __str__(self) -> str:
