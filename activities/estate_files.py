@@ -24,6 +24,7 @@ from workflows.model.request import Request, objections_in
 from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.ports.planning import PlanningPort
+from workflows.preflight.catalogue import BY_NAME
 
 
 class EstateFiles(PlanningPort):
@@ -121,6 +122,12 @@ def read_estate(directory: Path, name: str) -> Estate:
     except ValidationError as mistakes:
         # The mistakes hold the input, secrets in clear included: only their words may leave here.
         raise BadInput(f"{file} is not a usable estate: {objections_in(mistakes)}") from None
+    for check in estate.checks:
+        if check not in BY_NAME:
+            raise BadInput(
+                f"{file} is not a usable estate: checks.{check}: there is no such check; "
+                "`switchover check --list` shows all checks"
+            )
     if estate.name != name:
         raise BadInput(
             f"{file}: name: the estate calls itself {estate.name}; "

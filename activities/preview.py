@@ -10,12 +10,11 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from activities.load_balancer.driver import drivers
+from activities.load_balancer.driver import Drivers
 from activities.nodes import linux
 from activities.replication.activities import ReplicationLinks
 from activities.securetransport import admin_requests as requests
 from activities.securetransport import scripts as securetransport
-from activities.transport.ssh import Shell
 from workflows.model import actions
 from workflows.model.estate import Estate, Node
 from workflows.model.results import PROTOCOL_SERVERS, SCHEDULING, Service
@@ -27,8 +26,8 @@ from workflows.ports.preview import PreviewPort
 class CommandPreviews(PreviewPort):
     """Spells for the same shell, API, load balancer and databases that the hands reach."""
 
-    def __init__(self, shell: Shell, replication: ReplicationLinks) -> None:
-        self._balancers = drivers(shell)
+    def __init__(self, load_balancers: Drivers, replication: ReplicationLinks) -> None:
+        self._load_balancers = load_balancers
         self._replication = replication
 
     @activity.defn
@@ -48,8 +47,7 @@ class CommandPreviews(PreviewPort):
         """Return what one order sends; nothing for an observation, which only looks."""
         match action:
             case actions.Redirect():
-                balancer = estate.load_balancer
-                return self._balancers[balancer.driver].preview(balancer, action)
+                return self._load_balancers.of(estate.load_balancer).preview(action)
             case actions.VerifyTraffic():
                 return _proving_traffic(estate, action)
             case (

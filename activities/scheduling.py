@@ -9,12 +9,12 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.nodes.desired_state import GLANCE
-from activities.runtime.heartbeat import pause, pulse
+from activities.nodes.desired_state import POLL_INTERVAL
+from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.securetransport import admin_requests as requests
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import CLUSTER_SERVICES, Verb
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
@@ -31,7 +31,7 @@ LOOKS = 10
 class RestScheduling(SchedulingPort):
     """One Server at a time: whether a call acts on its node or its cluster is not known."""
 
-    def __init__(self, admin: Admin) -> None:
+    def __init__(self, admin: AdminClient) -> None:
         self._admin = admin
 
     @activity.defn
@@ -70,9 +70,9 @@ class RestScheduling(SchedulingPort):
     async def verify_scheduling_stopped(self, given: NodeInput[VerifySchedulingStopped]) -> Report:
         """See both stopped, twice, the second time after the takeover time."""
         node = given.node
-        async with pulse():
+        async with heartbeating():
             await self._require_stopped(node)
-            await pause(given.timing.takeover)
+            await sleep(given.timing.takeover)
             await self._require_stopped(node)
         words = f"no Scheduler or Folder Monitor runs on {node.name}, nor took over"
         return seen(given.action, words, datetime.now(UTC))
@@ -88,7 +88,7 @@ class RestScheduling(SchedulingPort):
 
     async def _read(self, node: Node, service: Service) -> ObservedState:
         sighting = await self._admin.cluster_service(node, service)
-        return sighting.known(f"{node.name}: {service}")
+        return sighting.require_known(f"{node.name}: {service}")
 
     async def _bring(self, given: NodeInput[Any], service: Service, verb: Verb) -> bool:
         """Send one operation and read it back; a lost reply is resolved by reading."""
@@ -103,7 +103,7 @@ class RestScheduling(SchedulingPort):
             sighting = await self._read(node, service)
             if sighting.down if verb == "stop" else sighting.state is State.RUNNING:
                 return True
-            await asyncio.sleep(GLANCE.total_seconds())
+            await asyncio.sleep(POLL_INTERVAL.total_seconds())
         if lost is not None:
             raise lost
         raise CommandFailed(

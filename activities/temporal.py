@@ -15,8 +15,8 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.runtime.heartbeat import pulse
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.heartbeat import heartbeating
+from activities.runtime.partial_reading import reading_or_finding
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTemporal
@@ -24,12 +24,13 @@ from workflows.model.findings import Finding
 from workflows.model.observations import TemporalReading
 from workflows.ports.inputs import ActionInput
 from workflows.ports.temporal import TemporalPort
-from workflows.preflight.report import Direction, ReadinessReport, remembered
+from workflows.preflight import access
+from workflows.preflight.report import Direction, ReadinessReport, parse_report
 from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 
 T = TypeVar("T")
 
-SILENCE = "temporal_unreadable"
+SILENCE = access.temporal_unreadable
 
 COMPLETED = ("completed", "completed_with_exceptions")
 """Outcomes after which traffic is on the other side."""
@@ -54,7 +55,7 @@ class TemporalReader(TemporalPort):
     async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
         estate, asks = given.action.estate, given.operation.identity
-        async with pulse():
+        async with heartbeating():
             run, completed, missing, builds = await asyncio.gather(
                 self._read(estate, lambda: self._open_run(estate, asks)),
                 self._read(estate, lambda: self._completed(estate)),
@@ -79,10 +80,10 @@ class TemporalReader(TemporalPort):
             f"WorkflowType = 'Readiness' AND {ESTATE.name} = '{direction.estate}' "
             "AND ExecutionStatus = 'Completed'"
         )
-        async with pulse():
+        async with heartbeating():
             try:
                 async for run in self._runs(query):
-                    verdict = remembered(await self._result(run))
+                    verdict = parse_report(await self._result(run))
                     if verdict is not None and verdict.direction == direction:
                         return verdict
             except RPCError as refusal:
@@ -96,7 +97,7 @@ class TemporalReader(TemporalPort):
             except RPCError as refusal:
                 raise Unreachable(f"Temporal: {refusal.message}") from refusal
 
-        return await tolerant(asked, estate, SILENCE)
+        return await reading_or_finding(asked, estate, SILENCE)
 
     async def _open_run(self, estate: str, asks: str) -> str | None:
         """Return the run that holds the estate's lock, unless it is the one that asks."""

@@ -17,7 +17,7 @@ from activities.transport.secrets import Secrets
 from worker.activities import open_hands
 from worker.connection import connect, register_search_attributes
 from worker.settings import Settings, read_settings
-from worker.startup_errors import Refusal, TemporalRefused
+from worker.startup_errors import StartupError, TemporalUnavailable
 from worker.telemetry import configure_logging, tracing
 from worker.worker import build_worker
 from workflows.activity_options import TASK_QUEUE
@@ -32,7 +32,7 @@ def main() -> int:
         settings = read_settings()
         configure_logging(settings.log_level)
         asyncio.run(serve(settings))
-    except Refusal as refusal:
+    except StartupError as refusal:
         print(refusal, file=sys.stderr)  # noqa: T201 - the operator's terminal
         return refusal.exit_code
     except KeyboardInterrupt:  # while there was nothing to end in order yet
@@ -44,7 +44,7 @@ async def serve(settings: Settings) -> None:
     """Carry switchovers out until SIGINT or SIGTERM.
 
     Raises:
-        TemporalRefused: Temporal is not there, or does not let us in.
+        TemporalUnavailable: Temporal is not there, or does not let us in.
     """
     names = _usable_estates(settings)
     async with AsyncExitStack() as stack:
@@ -57,7 +57,7 @@ async def serve(settings: Settings) -> None:
         try:
             await _work_until_told(worker, _ready(settings, names))
         except RuntimeError as fault:
-            raise TemporalRefused(f"the worker cannot go on: {fault}") from fault
+            raise TemporalUnavailable(f"the worker cannot go on: {fault}") from fault
 
 
 async def _work_until_told(worker: Worker, ready: str) -> None:

@@ -10,13 +10,14 @@ from temporalio.client import Client
 from activities.configuration.activities import RestConfigurations
 from activities.drain.activities import DrainActivities
 from activities.estate_files import EstateFiles
-from activities.load_balancer.activities import LoadBalancers
+from activities.load_balancer.activities import LoadBalancerActivities
+from activities.load_balancer.drivers import drivers
 from activities.nodes.activities import SshNodes
 from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.scheduling import RestScheduling
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.storage.activities import SshStorages
 from activities.temporal import TemporalReader
 from activities.transport.secrets import Secrets
@@ -31,16 +32,17 @@ async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]
     """Build the hands around one shell, whose connections are closed at the end."""
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
-    admin = Admin(shell, secrets)
+    admin = AdminClient(shell, secrets)
+    load_balancers = drivers(shell)
     replication = ReplicationLinks(secrets)
     try:
         yield Hands(
             planning=EstateFiles(settings.estates, settings.records, secrets),
-            spelling=CommandPreviews(shell, replication),
+            spelling=CommandPreviews(load_balancers, replication),
             nodes=SshNodes(shell, admin),
             scheduling=RestScheduling(admin),
             waits=DrainActivities(shell, admin),
-            traffic=LoadBalancers(shell, admin, secrets),
+            traffic=LoadBalancerActivities(shell, admin, secrets, load_balancers),
             databases=replication,
             configurations=RestConfigurations(ServiceStatusReader(shell), admin),
             storages=SshStorages(shell),

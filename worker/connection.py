@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from worker.payload_converter import CONVERTER
 from worker.settings import Settings
-from worker.startup_errors import TemporalRefused
+from worker.startup_errors import TemporalUnavailable
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ async def connect(
     """Connect, waiting *patience* seconds for a server that is still starting.
 
     Raises:
-        TemporalRefused: nobody answered, or not as Temporal does.
+        TemporalUnavailable: nobody answered, or not as Temporal does.
     """
     give_up = time.monotonic() + patience
     told = False
@@ -42,10 +42,10 @@ async def connect(
         try:
             return await _connect(settings, interceptors)
         except ValueError as mistake:
-            raise TemporalRefused(f"{settings.address} is no address: {mistake}") from mistake
+            raise TemporalUnavailable(f"{settings.address} is no address: {mistake}") from mistake
         except RuntimeError as silence:  # what the SDK raises where it cannot connect
             if time.monotonic() > give_up:
-                raise TemporalRefused(
+                raise TemporalUnavailable(
                     f"no Temporal server answers at {settings.address}; start one, or name "
                     f"another with TEMPORAL_ADDRESS. {silence}"
                 ) from silence
@@ -62,7 +62,7 @@ async def register_search_attributes(client: Client) -> None:
     that cannot make sure does not start.
 
     Raises:
-        TemporalRefused: naming the command for someone who may.
+        TemporalUnavailable: naming the command for someone who may.
     """
     try:
         there = await client.operator_service.list_search_attributes(
@@ -71,7 +71,7 @@ async def register_search_attributes(client: Client) -> None:
         known = there.custom_attributes
         for name in SEARCH_ATTRIBUTES:
             if known.get(name, KEYWORD) != KEYWORD:
-                raise TemporalRefused(
+                raise TemporalUnavailable(
                     f"search attribute {name} is there with another type than Keyword; have "
                     "someone remove it with `temporal operator search-attribute remove "
                     f"--namespace {client.namespace} --name {name}`"
@@ -83,7 +83,7 @@ async def register_search_attributes(client: Client) -> None:
                 )
             )
     except RPCError as refusal:
-        raise TemporalRefused(_advice(client.namespace, refusal)) from refusal
+        raise TemporalUnavailable(_advice(client.namespace, refusal)) from refusal
 
 
 async def _connect(settings: Settings, interceptors: Sequence[Interceptor]) -> Client:

@@ -10,7 +10,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from worker.unreachable_budget import Patience
+from worker.unreachable_budget import UnreachableBudget
 from workflows.errors import OutcomeUnknown, Unreachable
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import ActionInput
@@ -31,7 +31,7 @@ class AttemptInterceptor(Interceptor):
 
     def __init__(self, grace: timedelta = timedelta()) -> None:
         self._grace = grace
-        self._patience = Patience()
+        self._patience = UnreachableBudget()
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
         """Stand between the engine and the hands."""
@@ -40,7 +40,7 @@ class AttemptInterceptor(Interceptor):
 
 class _Attempts(ActivityInboundInterceptor):
     def __init__(
-        self, following: ActivityInboundInterceptor, grace: timedelta, patience: Patience
+        self, following: ActivityInboundInterceptor, grace: timedelta, patience: UnreachableBudget
     ) -> None:
         super().__init__(following)
         self._grace = grace

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from temporalio.envconfig import ClientConfigProfile
 
-from worker.startup_errors import Refusal
+from worker.startup_errors import StartupError
 
 DEFAULT_ADDRESS = "localhost:7233"
 DEFAULT_NAMESPACE = "default"
@@ -45,21 +45,25 @@ def read_settings(words: Sequence[str] | None = None) -> Settings:
     """Read the command line, where it is silent the environment; argparse exits 2 on mistakes.
 
     Raises:
-        Refusal: a directory or Temporal's own configuration is not usable.
+        StartupError: a directory or Temporal's own configuration is not usable.
     """
     given = _parser().parse_args(words)
     if not given.estates:
-        raise Refusal("--estates DIR (or SWITCHOVER_ESTATES) is missing: where are estate files?")
+        raise StartupError(
+            "--estates DIR (or SWITCHOVER_ESTATES) is missing: where are estate files?"
+        )
     estates, records = Path(given.estates).resolve(), Path(given.records).resolve()
     if not estates.is_dir():
-        raise Refusal(f"--estates: {estates} is no directory; name the one with the estate files")
+        raise StartupError(
+            f"--estates: {estates} is no directory; name the one with the estate files"
+        )
     try:
         next(estates.iterdir(), None)
         records.mkdir(parents=True, exist_ok=True)
     except OSError as refusal:
-        raise Refusal(f"{refusal.filename}: {refusal.strerror}") from refusal
+        raise StartupError(f"{refusal.filename}: {refusal.strerror}") from refusal
     if not os.access(records, os.W_OK | os.X_OK):
-        raise Refusal(f"--records: {records} cannot be written; outcomes are kept there")
+        raise StartupError(f"--records: {records} cannot be written; outcomes are kept there")
     return Settings(
         estates=estates,
         records=records,
@@ -106,4 +110,4 @@ def _temporal() -> ClientConfigProfile:
     try:
         return ClientConfigProfile.load()
     except RuntimeError as mistake:
-        raise Refusal(f"Temporal's configuration cannot be read: {mistake}") from mistake
+        raise StartupError(f"Temporal's configuration cannot be read: {mistake}") from mistake

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-class Refusal(Exception):
+class StartupError(Exception):
     """What was configured cannot be used; trying again as it stands cannot help."""
 
     exit_code = 2
 
 
-class TemporalRefused(Refusal):
+class TemporalUnavailable(StartupError):
     """Temporal is not there, or does not let us in."""
 
     exit_code = 1

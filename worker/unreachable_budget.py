@@ -32,7 +32,7 @@ class _Silence:
     until: float
 
 
-class Patience:
+class UnreachableBudget:
     """How long each activity has reached nobody, as this worker saw it.
 
     The engine's own limits cover an order's whole length, that of a graceful stop for example: left

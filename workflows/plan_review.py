@@ -20,7 +20,7 @@ from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview, Review, review
 from workflows.ports.planning import PlanningPort
 from workflows.ports.preview import PreviewPort
-from workflows.preflight.evaluate import first_look
+from workflows.preflight.evaluate import evaluate_first
 
 
 @workflow.defn(name="PlanReview", failure_exception_types=[SwitchoverError])
@@ -42,7 +42,7 @@ class PlanReview:
             _keep(plan),
         )
         # The same findings that stage 0 would judge now.
-        _, findings = first_look(quiet, readings, workflow.now(), found)
+        _, findings = evaluate_first(quiet, readings, workflow.now(), found)
         return review(plan, readings, preview, unkept + findings)
 
 

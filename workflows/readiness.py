@@ -19,43 +19,43 @@ from workflows.model.request import Request, parse_request
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.ports.temporal import TemporalPort
-from workflows.preflight.evaluate import blocking, first_look
+from workflows.preflight.evaluate import blocking, evaluate_first
 from workflows.preflight.report import (
     Direction,
     ReadinessReport,
-    checked,
-    compared,
-    remembered,
-    scored,
+    difference,
+    parse_report,
+    results_of,
+    score_of,
 )
 from workflows.search_attributes import ESTATE
-from workflows.views.readiness_markdown import verdict_details, waiting_details
+from workflows.views.readiness_markdown import report_details, waiting_details
 
 
 @workflow.defn(name="Readiness", failure_exception_types=[SwitchoverError])
 class Readiness:
-    """Says whether a switchover could begin now, and changes nothing."""
+    """Reports whether a switchover could begin now, and changes nothing."""
 
     @workflow.run
     async def run(self, *given: Any) -> ReadinessReport:  # noqa: ANN401 - whatever was sent
-        """Check what the same JSON object would switch over (see ``workflows.request``)."""
+        """Check the switchover that the same JSON object would start."""
         request = parse_request(given)
         plan = await make_plan(request)
         workflow.upsert_search_attributes([ESTATE.value_set(request.estate)])
         workflow.set_current_details(waiting_details(plan))
         dispatcher = Dispatcher(plan, workflow.info().first_execution_run_id)
-        readings, found = await _look(plan, dispatcher)
-        verdict = _verdict(plan, request, readings, found)
-        last = await _last(verdict.direction)
-        verdict = verdict.model_copy(update={"changed": compared(verdict.findings, last)})
-        workflow.set_current_details(verdict_details(verdict))
-        return verdict
+        readings, found = await _observe(plan, dispatcher)
+        report = _report(plan, request, readings, found)
+        last = await _last_report(report.direction)
+        report = report.model_copy(update={"changed": difference(report.findings, last)})
+        workflow.set_current_details(report_details(report))
+        return report
 
 
-async def _look(
+async def _observe(
     plan: Plan, dispatcher: Dispatcher
 ) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
-    """Bring every reading; nobody is logged in to a node that a switchover may be draining."""
+    """Make every reading; without logins to nodes that an open switchover may be draining."""
     first, *rest = plan.stage(StageName.CHECK_PREREQUISITES).waves
     readings, found = await observe(dispatcher, (first,))
     if any(isinstance(r, TemporalReading) and r.open_run is not None for r in readings):
@@ -64,20 +64,19 @@ async def _look(
     return (*readings, *more), (*found, *also)
 
 
-def _verdict(
+def _report(
     plan: Plan, request: Request, readings: Iterable[Reading], found: tuple[Finding, ...]
 ) -> ReadinessReport:
-    """Judge as stage 0 does, also an estate that an interrupted switchover has left."""
     now = workflow.now()
-    living, findings = first_look(plan, tuple(readings), now, found)
-    checks = checked(plan, living, findings, request.accept)
+    up, findings = evaluate_first(plan, tuple(readings), now, found)
+    results = results_of(plan, up, findings, request.accept)
     return ReadinessReport(
         estate=request.estate,
         source=request.source,
         target=request.target,
         ready=not blocking(findings, request.accept),
-        score=scored(checks),
-        checks=checks,
+        score=score_of(results),
+        checks=results,
         findings=findings,
         accepted=request.accept,
         at=now,
@@ -86,20 +85,20 @@ def _verdict(
     )
 
 
-async def _last(direction: Direction) -> ReadinessReport | None:
-    """Return what came out last time: a schedule knows its own last run, Temporal all others."""
-    if (scheduled := _of_schedule(direction)) is not None:
+async def _last_report(direction: Direction) -> ReadinessReport | None:
+    """Return the last report: a schedule gives its own last one, Temporal all others."""
+    if (scheduled := _last_of_schedule(direction)) is not None:
         return scheduled
-    config = activity_options.with_summary(activity_options.READ, "read the last readiness report")
+    config = activity_options.with_summary(activity_options.READ, "read the last report")
     try:
         return await workflow.execute_activity_method(
             TemporalPort.last_readiness, direction, **config
         )
     except ActivityError as error:
-        workflow.logger.warning("nobody knows what came out last time: %s", error.cause)
+        workflow.logger.warning("the last report could not be read: %s", error.cause)
         return None
 
 
-def _of_schedule(direction: Direction) -> ReadinessReport | None:
-    last = remembered(workflow.get_last_completion_result(dict))
+def _last_of_schedule(direction: Direction) -> ReadinessReport | None:
+    last = parse_report(workflow.get_last_completion_result(dict))
     return last if last is not None and last.direction == direction else None

@@ -6,18 +6,17 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from temporalio import activity
 
 from activities.configuration.cluster import ClusterObserver
-from activities.nodes.desired_state import GLANCE
+from activities.nodes.desired_state import POLL_INTERVAL
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause, pulse
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.heartbeat import heartbeating, sleep
+from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport import admin_responses as answers
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.estate import Cluster, Node
@@ -25,21 +24,21 @@ from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Difference, ParityReading
 from workflows.ports.configuration import ClusterInput, ConfigurationPort
 from workflows.ports.inputs import ClusterPairInput
+from workflows.preflight import access, parity
 
-UNREADABLE = "configuration_unreadable"
-OPTIONS = "options_differ"
+UNREADABLE = access.configuration_unreadable
 LISTS = {
-    "accounts": "accounts_differ",
-    "businessUnits": "business_units_differ",
-    "sites": "sites_differ",
-    "routes": "routes_differ",
-    "subscriptions": "subscriptions_differ",
-    "applications": "applications_differ",
-    "certificates": "certificates_differ",
+    "accounts": parity.accounts_differ.name,
+    "businessUnits": parity.business_units_differ.name,
+    "sites": parity.sites_differ.name,
+    "routes": parity.routes_differ.name,
+    "subscriptions": parity.subscriptions_differ.name,
+    "applications": parity.applications_differ.name,
+    "certificates": parity.certificates_differ.name,
 }
 """By resource of the admin API: the check that its comparison belongs to."""
 
-COMPARED_WITHIN = 18.0
+COMPARISON_TIMEOUT = 18.0
 """Seconds: the lists of both sides, twice where they differ; the attempt itself has 20."""
 MOST_NAMES = 2000
 """Longer lists are compared by their number alone: a page has a hundred."""
@@ -54,25 +53,17 @@ Names = tuple[int, frozenset[str]]
 """How many there are, and their names where these could be read one by one."""
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One look at both sides."""
-
-    numbers: Mapping[str, int]
-    differences: tuple[Difference, ...]
-
-
 class RestConfigurations(ConfigurationPort):
     """Both clusters' configuration, over the admin REST APIs."""
 
-    def __init__(self, survey: ServiceStatusReader, admin: Admin) -> None:
+    def __init__(self, survey: ServiceStatusReader, admin: AdminClient) -> None:
         self._observer = ClusterObserver(survey, admin)
         self._admin = admin
 
     @activity.defn
     async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
-        async with pulse():
+        async with heartbeating():
             return await self._observer.read(given)
 
     @activity.defn
@@ -81,34 +72,29 @@ class RestConfigurations(ConfigurationPort):
     ) -> ParityReading:
         """Name what differs; what cannot be read is in the reading's trouble, never an error."""
         place = given.target.name
-        async with pulse():
-            found = await tolerant(
+        async with heartbeating():
+            found = await reading_or_finding(
                 lambda: self._twice(given),
                 place,
                 UNREADABLE,
-                nonsense=UNREADABLE,
-                within=COMPARED_WITHIN,
+                unusable=UNREADABLE,
+                give_up_after=COMPARISON_TIMEOUT,
             )
         if isinstance(found, Finding):
             return ParityReading(place=place, findings=(found,))
-        return ParityReading(
-            place=place, compared=dict(found.numbers), differences=tuple(_told(found.differences))
-        )
+        return ParityReading(place=place, differences=tuple(_told(found)))
 
-    async def _twice(self, given: ClusterPairInput[CompareConfiguration]) -> Compared:
+    async def _twice(self, given: ClusterPairInput[CompareConfiguration]) -> list[Difference]:
         """Look again where something differs: replication takes its time."""
         first = await self._compare(given)
-        if not first.differences:
+        if not first:
             return first
-        await pause(GLANCE)
+        await sleep(POLL_INTERVAL)
         second = await self._compare(given)
-        known = {(one.check, one.place, one.item) for one in first.differences}
-        return Compared(
-            second.numbers,
-            tuple(d for d in second.differences if (d.check, d.place, d.item) in known),
-        )
+        known = {(one.check, one.place, one.item) for one in first}
+        return [d for d in second if (d.check, d.place, d.item) in known]
 
-    async def _compare(self, given: ClusterPairInput[CompareConfiguration]) -> Compared:
+    async def _compare(self, given: ClusterPairInput[CompareConfiguration]) -> list[Difference]:
         source, target = given.source, given.target
         of_source = ((source, node) for node in (source.servers[0], *source.edges))
         of_target = ((target, node) for node in (target.servers[0], *target.edges))
@@ -122,11 +108,9 @@ class RestConfigurations(ConfigurationPort):
             *_options_differ(known, (source.servers[0], target.servers[0])),
             *_options_differ(known, (*source.edges, *target.edges)),
         ]
-        numbers = {"options": sum(map(len, options))}
         for resource, (here, there) in zip(LISTS, lists, strict=True):
-            numbers[resource] = here[0] + there[0]
             differences += _lists_differ(LISTS[resource], given, here, there)
-        return Compared(numbers, tuple(differences))
+        return differences
 
     async def _options(self, cluster: Cluster, node: Node) -> Options:
         return shared(await self._admin.options(node), cluster, node)
@@ -194,7 +178,7 @@ def _options_differ(known: Mapping[str, Options], nodes: tuple[Node, ...]) -> It
         for name in sorted({*first, *own}):
             if own.get(name) != first.get(name):
                 yield Difference(
-                    check=OPTIONS,
+                    check=parity.options_differ.name,
                     place=node.name,
                     item=name,
                     seen=_quoted(own.get(name)),

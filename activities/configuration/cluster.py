@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from activities.nodes import linux
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport import admin_responses as answers
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import PAGE
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import ObserveCluster
@@ -20,11 +20,12 @@ from workflows.model.estate import Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Member
 from workflows.ports.configuration import ClusterInput
+from workflows.preflight import access
 
 T = TypeVar("T")
 
-API = "node_unreachable_admin"
-STORAGE = "storage_unreadable"
+API = access.node_unreachable_admin
+STORAGE = access.storage_unreadable
 LOOKS_AT_QUEUE = 3
 MAINTENANCE = "maintenance"
 """Part of the names of options that say so; which there are is not documented."""
@@ -40,17 +41,17 @@ class ClusterObserver:
     """Reads it all from one Server, over its shell and its admin API side by side."""
 
     survey: ServiceStatusReader
-    admin: Admin
+    admin: AdminClient
 
     async def read(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
         """Return everything that could be read, and why the rest could not."""
         node = given.node
         members, edges, queue, maintenance, orphans = await asyncio.gather(
-            tolerant(lambda: self._members(node), node.name, API),
-            tolerant(lambda: self._edges(node), node.name, API),
-            tolerant(lambda: self._queue(node), node.name, API),
-            tolerant(lambda: self._maintenance(node), node.name, API),
-            tolerant(lambda: self._orphans(given), node.name, STORAGE),
+            reading_or_finding(lambda: self._members(node), node.name, API),
+            reading_or_finding(lambda: self._edges(node), node.name, API),
+            reading_or_finding(lambda: self._queue(node), node.name, API),
+            reading_or_finding(lambda: self._maintenance(node), node.name, API),
+            reading_or_finding(lambda: self._orphans(given), node.name, STORAGE),
         )
         results = (members, edges, queue, maintenance, orphans)
         events, oldest = _or(queue, (None, None))

@@ -11,10 +11,10 @@ from temporalio import activity
 from activities.drain.eta import Trend
 from activities.drain.session_watch import SILENT, UNREAD, SessionWatch
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause, pulse
-from activities.runtime.partial_reading import tolerant, troubles
+from activities.runtime.heartbeat import heartbeating, sleep
+from activities.runtime.partial_reading import join_errors, reading_or_finding
 from activities.securetransport import admin_responses as answers
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from workflows.model.actions import (
     AwaitInFlightEvents,
@@ -36,7 +36,7 @@ NAMED = 20
 class DrainActivities(DrainPort):
     """Reads a node's sockets over its shell, and sessions, events and transfers over its API."""
 
-    def __init__(self, shell: Shell, admin: Admin) -> None:
+    def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._survey = ServiceStatusReader(shell)
         self._admin = admin
 
@@ -52,15 +52,15 @@ class DrainActivities(DrainPort):
             first = queued if first is None else first & queued
             return RemainingQueue(node=node.name, at=datetime.now(UTC), events=len(first))
 
-        async with pulse() as beating:
+        async with heartbeating() as heartbeat:
             while True:
                 left = await _tolerantly(look, node)
-                beating.show(_estimated(left, trend))
+                heartbeat.set_details(_estimated(left, trend))
                 if left.events == 0:
                     break
-                await pause(timing.reading_interval)
+                await sleep(timing.reading_interval)
             # What the last of them wrote must reach the target's storage before its Folder Monitor.
-            await pause(timing.storage_delay)
+            await sleep(timing.storage_delay)
         words = f"the work in hand has ended, as {node.name} sees it"
         return seen(given.action, words, datetime.now(UTC))
 
@@ -76,13 +76,13 @@ class DrainActivities(DrainPort):
                 node=node.name, at=datetime.now(UTC), events=events, active=active
             )
 
-        async with pulse() as beating:
+        async with heartbeating() as heartbeat:
             in_a_row = 0
             while in_a_row < given.timing.readings:
                 left = _estimated(await _tolerantly(look, node), trend)
                 empty = left.events == 0 and left.active == 0
                 in_a_row = in_a_row + 1 if empty else 0
-                beating.show(left.model_copy(update={"readings_at_zero": in_a_row}))
+                heartbeat.set_details(left.model_copy(update={"readings_at_zero": in_a_row}))
                 await _between(given.timing, in_a_row)
         words = f"the event queue is empty and nothing is active, as {node.name} sees it"
         return seen(given.action, words, datetime.now(UTC))
@@ -91,14 +91,14 @@ class DrainActivities(DrainPort):
     async def await_sessions(self, given: SessionInput[AwaitSessions]) -> Report:
         """Return once the sessions have left; heartbeats RemainingSessions."""
         watch, trend = SessionWatch(self._survey, self._admin, given), Trend()
-        async with pulse() as beating:
+        async with heartbeating() as heartbeat:
             in_a_row = 0
             while in_a_row < given.timing.readings:
                 left = await watch.look()
                 gone = left.error is None and not any(left.connections.values())
                 in_a_row = in_a_row + 1 if gone and not left.accounts else 0
                 shown = {"readings_at_zero": in_a_row}
-                beating.show(_leaving(left, trend).model_copy(update=shown))
+                heartbeat.set_details(_leaving(left, trend).model_copy(update=shown))
                 await _between(given.timing, in_a_row)
         words = f"the sessions have left {given.node.name}"
         return seen(given.action, words, datetime.now(UTC), watch.findings)
@@ -106,17 +106,19 @@ class DrainActivities(DrainPort):
     @activity.defn
     async def read_sessions(self, given: SessionInput[ReadSessions]) -> RemainingSessions:
         """Say who is there now; what cannot be read is in the answer's trouble, never an error."""
-        async with pulse():
+        async with heartbeating():
             return await SessionWatch(self._survey, self._admin, given).glance()
 
     @activity.defn
     async def read_queue(self, given: NodeInput[ReadQueue]) -> RemainingQueue:
         """Say what is queued now; what cannot be read is in the answer's trouble, no error."""
         node = given.node
-        async with pulse():
+        async with heartbeating():
             page, active = await asyncio.gather(
-                tolerant(lambda: self._admin.first(node, "events", NAMED), node.name, SILENT),
-                tolerant(lambda: self._admin.total(node, "transfers"), node.name, SILENT),
+                reading_or_finding(
+                    lambda: self._admin.first(node, "events", NAMED), node.name, SILENT
+                ),
+                reading_or_finding(lambda: self._admin.total(node, "transfers"), node.name, SILENT),
             )
         known = None if isinstance(page, Finding) else page
         return RemainingQueue(
@@ -125,7 +127,7 @@ class DrainActivities(DrainPort):
             events=known.total if known else None,
             active=active if isinstance(active, int) else None,
             queued=tuple(map(answers.described, known.result)) if known else (),
-            error=troubles(page, active),
+            error=join_errors(page, active),
         )
 
     async def _queued(self, node: Node) -> set[str]:
@@ -157,4 +159,4 @@ async def _tolerantly(look: Callable[[], Awaitable[RemainingQueue]], node: Node)
 
 async def _between(timing: Timing, in_a_row: int) -> None:
     if in_a_row < timing.readings:
-        await pause(timing.reading_interval)
+        await sleep(timing.reading_interval)

@@ -6,21 +6,22 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from activities.nodes.linux import Doors
+from activities.nodes.linux import SocketFilter
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import tolerant, troubles
-from activities.securetransport.admin_client import Admin
+from activities.runtime.partial_reading import join_errors, reading_or_finding
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_responses import Session
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
 from workflows.model.actions import AwaitSessions, ReadSessions
 from workflows.model.findings import Finding, Severity
 from workflows.model.results import RemainingSessions
 from workflows.ports.inputs import SessionInput
+from workflows.preflight import access
 
 UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)
 """What only says that a reading could not be made: the wait goes on, and says so."""
 
-SILENT = "silent"
+SILENT = access.no_reading
 
 CLOCK_STEP = timedelta(seconds=2)
 """A Date header counts whole seconds: a session that began this close to the redirect may be one
@@ -33,13 +34,13 @@ class SessionWatch:
     def __init__(
         self,
         survey: ServiceStatusReader,
-        admin: Admin,
+        admin: AdminClient,
         given: SessionInput[AwaitSessions] | SessionInput[ReadSessions],
     ) -> None:
         self._survey = survey
         self._admin = admin
         self._input = given
-        self._doors = Doors(given.node.listen_on, given.ignored_peers)
+        self._doors = SocketFilter(given.node.listen_on, given.ignored_peers)
         self._late: dict[str, Finding] = {}
 
     @property
@@ -65,8 +66,8 @@ class SessionWatch:
         """Take one reading within seconds, whatever keeps a part of it from being made."""
         node, ignored = self._input.node, self._input.ignored_peers
         connections, listed = await asyncio.gather(
-            tolerant(lambda: self._survey.connections(node, ignored), node.name, SILENT),
-            tolerant(lambda: self._admin.sessions(node), node.name, SILENT),
+            reading_or_finding(lambda: self._survey.connections(node, ignored), node.name, SILENT),
+            reading_or_finding(lambda: self._admin.sessions(node), node.name, SILENT),
         )
         known = () if isinstance(listed, Finding) else self._counted(listed[0])
         return RemainingSessions(
@@ -74,7 +75,7 @@ class SessionWatch:
             at=datetime.now(UTC),
             connections={} if isinstance(connections, Finding) else connections,
             accounts=_accounts(known),
-            error=troubles(connections, listed),
+            error=join_errors(connections, listed),
         )
 
     def _counted(self, listed: Iterable[Session]) -> list[Session]:

@@ -1,4 +1,4 @@
-"""How is an effect on a machine made once, however often it is attempted?"""
+"""Make each effect on a machine once, however often it is attempted."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from activities.ledger.script import CLAIM, DETACHED, LOOK, SETTLE
+from activities.ledger.script import CLAIM, DETACHED, READ, SETTLE
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.model.estate import Machine
 
-EVERYTHING = "all"
+ALL_SERVICES = "all"
 """The service of an effect that concerns every service of its machine."""
 
-OBJECTIONS = ("busy ", "refused ")
+REFUSALS = ("busy ", "refused ")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
-_OVERDUE = timedelta(seconds=30)
+FIRST_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.2, 2.0
+"""Seconds between two readings of a command that runs."""
+OVERDUE_MARGIN = timedelta(seconds=30)
 """How long after its deadline an open claim is still waited for."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """An effect as it is entered: what runs, on which service, and when it is over."""
+class LedgerCommand:
+    """A command as the ledger records it: what runs, on which service, and when it is completed."""
 
     operation: str
     service: str
     command: Command
-    within: timedelta
-    """From its claim; afterwards it counts as over unless its process still runs."""
-    lands: Literal["exit", "late"] = "exit"
-    """Over when its command ends, or perhaps not before *within*."""
+    timeout: timedelta
+    """From its claim; afterwards it counts as completed unless its process still runs."""
+    completes_on: Literal["exit", "deadline"] = "exit"
+    """Completed when its command ends, or perhaps only when *timeout* has passed."""
     note: str = "-"
     """One word to remember with the claim, for later attempts."""
 
@@ -46,17 +47,17 @@ class Claim:
     service: str
     began: datetime
     deadline: datetime
-    flips: datetime
+    may_change_until: datetime
     """Until when an earlier graceful stop may still change this service."""
     note: str
 
 
 @dataclass(frozen=True)
-class Record:
-    """What the ledger says of one task, by the machine's own clock."""
+class LedgerRecord:
+    """What the ledger says of one command, by the machine's own clock."""
 
     now: datetime
-    flips: datetime
+    may_change_until: datetime
     """As of a claim, for one that would be made now."""
     busy: str | None = None
     """Another operation that is open on this service."""
@@ -68,7 +69,7 @@ class Record:
 
     @property
     def lost(self) -> bool:
-        """Whether it was begun and nobody will ever know how it ended."""
+        """Whether it was begun and its end was never recorded."""
         return self.claim is not None and self.status is None and not self.living
 
     @property
@@ -88,83 +89,92 @@ class Ledger:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
-    async def look(self, machine: Machine, task: Task) -> Record:
-        """Read what is known of this task; changes nothing."""
-        answer = await self._shell.run(machine, script(LOOK, *_place(machine, task)))
-        return parse_look(answer.out, machine.name)
+    async def read(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
+        """Read what is recorded about this command; change nothing."""
+        answer = await self._shell.run(machine, script(READ, *_place(machine, command)))
+        return parse_record(answer.out, machine.name)
 
     async def claim(
-        self, machine: Machine, task: Task, needless: Callable[[], Awaitable[bool]] | None = None
+        self,
+        machine: Machine,
+        command: LedgerCommand,
+        unneeded: Callable[[], Awaitable[bool]] | None = None,
     ) -> bool:
-        """Begin the task unless some attempt has, waiting for open ones of its service first.
+        """Begin the command unless an attempt has, after open ones of its service.
 
-        *needless* is asked after such a wait: what was open may have left nothing to do. Returns
-        whether the task was begun.
+        *unneeded* is asked after such a wait: the open command may have left nothing to do. Returns
+        whether the command was begun.
 
         Raises:
             NotReady: the ledger cannot be written, or another operation does not end.
         """
-        while objection := await self._begin(machine, task):
-            match objection.split():
-                case ["busy", _, until, now] if _time(now) <= _time(until) + _OVERDUE:
+        while refusal := await self._begin(machine, command):
+            match refusal.split():
+                case ["busy", _, until, now] if _time(now) <= _time(until) + OVERDUE_MARGIN:
                     await asyncio.sleep(1)
-                    if needless is not None and await needless():
+                    if unneeded is not None and await unneeded():
                         return False
                 case ["busy", operation, *_]:
                     raise NotReady(
-                        f"{machine.name}: {operation} still runs on {task.service}; "
-                        f"look at it on the machine, in {machine.ledger}/{operation}"
+                        f"{machine.name}: {operation} still runs on {command.service}; "
+                        f"check it on the machine, in {machine.ledger}/{operation}"
                     )
                 case _:
-                    raise NotReady(f"{machine.name}: {objection.removeprefix('refused ')}")
+                    raise NotReady(f"{machine.name}: {refusal.removeprefix('refused ')}")
         return True
 
-    async def ended(self, machine: Machine, task: Task) -> Record:
-        """Wait until a claimed task's command has ended, or its process is gone."""
-        pause = _FIRST_PAUSE
+    async def wait_ended(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
+        """Wait until a claimed command has ended, or its process is gone."""
+        interval = FIRST_POLL_INTERVAL
         while True:
-            record = await self.look(machine, task)
+            record = await self.read(machine, command)
             if record.claim is None:
-                raise OutcomeUnknown(f"{machine.name}: {task.operation} was not begun")
+                raise OutcomeUnknown(f"{machine.name}: {command.operation} was not begun")
             if record.status is not None or record.lost:
                 return record
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            await asyncio.sleep(interval)
+            interval = min(interval * 1.5, MAX_POLL_INTERVAL)
 
-    async def once(self, machine: Machine, task: Task) -> Record:
-        """Have the task done, by this attempt or by one before, and return how it ended."""
-        if (await self.look(machine, task)).claim is None:
-            await self.claim(machine, task)
-        return await self.ended(machine, task)
+    async def run_once(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
+        """Run the command in this attempt, unless an earlier one did; return how it ended."""
+        if (await self.read(machine, command)).claim is None:
+            await self.claim(machine, command)
+        return await self.wait_ended(machine, command)
 
-    async def settle(self, machine: Machine, task: Task) -> None:
-        """Record that the wished state was seen, so that others need not wait for the deadline."""
-        await self._shell.run(machine, script(SETTLE, machine.ledger, task.operation))
+    async def settle(self, machine: Machine, command: LedgerCommand) -> None:
+        """Record that the desired state was read: later commands need not wait for the deadline."""
+        await self._shell.run(machine, script(SETTLE, machine.ledger, command.operation))
 
-    async def _begin(self, machine: Machine, task: Task) -> str | None:
+    async def _begin(self, machine: Machine, command: LedgerCommand) -> str | None:
         """Return why the claim was not made; None if it was, or had been."""
-        seconds = str(int(task.within.total_seconds()))
-        arguments = (*_place(machine, task), seconds, task.lands, task.note, *task.command.argv)
+        seconds = str(int(command.timeout.total_seconds()))
+        arguments = (
+            *_place(machine, command),
+            seconds,
+            command.completes_on,
+            command.note,
+            *command.command.argv,
+        )
         answer = await self._shell.run(machine, script(CLAIM, DETACHED, *arguments))
         if answer.status != 0:
-            raise OutcomeUnknown(f"{machine.name}: the ledger said {answer.text!r}")
+            raise OutcomeUnknown(f"{machine.name}: the ledger answered {answer.text!r}")
         # A login shell may print what it likes before.
-        objections = (line for line in answer.out.splitlines() if line.startswith(OBJECTIONS))
-        return next(objections, None)
+        refusals = (line for line in answer.out.splitlines() if line.startswith(REFUSALS))
+        return next(refusals, None)
 
 
-def succeeded(record: Record, place: str) -> Record:
+def succeeded(record: LedgerRecord, place: str) -> LedgerRecord:
     """Return the record of a command that ended well.
 
     Raises:
-        CommandFailed: it said no.
-        Lost: nobody knows; the caller has probed before it asks this.
+        CommandFailed: its exit status is not 0.
+        Lost: its end was never recorded; the caller has read the state before.
     """
     if record.claim is None or record.lost:
         name = record.claim.operation if record.claim else "the operation"
         raise Lost(
             f"{place}: {name} was begun at {record.at:%H:%M:%S} UTC and its process is gone; "
-            "look at the service there, then decide `retry`"
+            "check the service there, then decide `retry`"
         )
     if record.status != 0:
         raise CommandFailed(
@@ -173,8 +183,8 @@ def succeeded(record: Record, place: str) -> Record:
     return record
 
 
-def parse_look(text: str, place: str) -> Record:
-    """Read what the look script prints; OutcomeUnknown where the reading is not whole."""
+def parse_record(text: str, place: str) -> LedgerRecord:
+    """Read what the script prints; OutcomeUnknown where the reading is not whole."""
     body, _, end = text.rstrip("\n").rpartition("\n")
     if end != "end":
         raise OutcomeUnknown(f"{place}: the ledger could not be read: {text.strip()[-200:]!r}")
@@ -182,9 +192,9 @@ def parse_look(text: str, place: str) -> Record:
     lines = dict(line.split(" ", 1) for line in head.splitlines() if " " in line)
     try:
         status = lines["status"].split() if "status" in lines else None
-        return Record(
+        return LedgerRecord(
             now=_time(lines["now"]),
-            flips=_time(lines["flips"]),
+            may_change_until=_time(lines["may_change_until"]),
             busy=lines["busy"].split()[0] if "busy" in lines else None,
             claim=_claim(lines["claim"]) if "claim" in lines else None,
             living=lines.get("living") == "yes",
@@ -197,8 +207,8 @@ def parse_look(text: str, place: str) -> Record:
 
 
 def _claim(line: str) -> Claim:
-    operation, service, _pid, _boot, _start, began, deadline, _lands, flips, note = line.split()
-    return Claim(operation, service, _time(began), _time(deadline), _time(flips), note)
+    operation, service, _pid, _boot, _start, began, deadline, _on, changes, note = line.split()
+    return Claim(operation, service, _time(began), _time(deadline), _time(changes), note)
 
 
 def _time(seconds: str) -> datetime:
@@ -208,5 +218,5 @@ def _time(seconds: str) -> datetime:
         raise OutcomeUnknown(f"the ledger says {seconds[:80]!r} instead of a time") from strange
 
 
-def _place(machine: Machine, task: Task) -> tuple[str, ...]:
-    return machine.ledger, task.operation, task.service, machine.boot_id
+def _place(machine: Machine, command: LedgerCommand) -> tuple[str, ...]:
+    return machine.ledger, command.operation, command.service, machine.boot_id

@@ -1,36 +1,36 @@
-"""What runs on a machine so that an effect happens once, and how it went can be told (POSIX sh)?
+"""The POSIX shell scripts of the ledger, which make each effect on a machine happen once.
 
 The ledger's layout, under its directory:
 
 * ``claims/1``, ``claims/2``, ...: one line each, in the order in which they were made:
-  ``operation service pid boot process-start began deadline lands flips note``.
-  A claim is made by ``link(2)`` of a file that is already whole, and on the disk: atomic like
-  ``mkdir``, but never without its content, and the numbers put all claims of the machine in one
-  order.
-* ``OPERATION/words``, ``output``, ``status`` (``exit-status time``, moved into place), ``settled``
+  ``operation service pid boot process-start began deadline completes-on may-change-until note``.
+  A claim is made by ``link(2)`` of a file that is already complete, and on the disk: atomic like
+  ``mkdir``, but never without its content, and the numbers put all claims of the machine in
+  sequence.
+* ``OPERATION/argv``, ``output``, ``status`` (``exit-status time``, moved into place), ``settled``
 
-The last ``KEPT`` claims stay as evidence. Of the older ones, each process that has made a claim
-removes, when its command has ended, from the first on, up to the first that is in use: open, or
-before its deadline, or of the same switchover, which Temporal lets be alone on its estate. So what
-a run, or its reset, may ask for is there as long as no ``KEPT`` claims of later runs came after it.
-Who claims a number that was removed meanwhile sees that, and begins anew: its walk is too old.
+The last ``KEPT_CLAIMS`` claims stay as evidence. Each process that has made a claim removes older
+ones when its command has ended: from the first on, up to the first that is in use. In use is a
+claim that is open, or before its deadline, or of the same switchover, of which Temporal runs only
+one per estate. So the claims that a run, or its reset, may ask for are there as long as no
+``KEPT_CLAIMS`` claims of later runs came after them. A process that claims a number which was
+removed meanwhile notices that, and begins anew: what it has read is too old.
 
 A claim is *open*, and keeps others from the same service, until it is resolved:
 
-* settled: whoever watched it saw the service in the wished state; or the machine was rebooted
-* it ended with its process (lands: ``exit``), or also its deadline passed (lands: ``late``: a
-  graceful stop runs on the server's own clock)
+* settled: an activity read the service in the desired state; or the machine was rebooted
+* it ended with its process (completes on ``exit``), or its deadline has passed too (completes on
+  ``deadline``: a graceful stop runs on the server's own clock)
 * its process is gone without a status, and its deadline passed
 
-``flips`` is until when the service may still change behind everyone's back: the latest deadline of
+``may-change-until`` is until when the service may still change by itself: the latest deadline of
 any graceful stop that was claimed for it before.
 """
 
 from __future__ import annotations
 
-KEPT = 1000
-"""Claims. A switchover makes about ten on a machine, and every look reads them all: 1000 of them
-cost 50 ms."""
+KEPT_CLAIMS = 1000
+"""A switchover makes about ten on a machine, and every reading reads them all: 1000 cost 50 ms."""
 
 _COMMON = r"""
 LC_ALL=C; export LC_ALL
@@ -56,7 +56,7 @@ claim_state() { # reads the c_* variables of one claim
   alive "$c_pid" "$c_boot" "$c_start" && living=yes
   if [ -e "$ledger/$c_op/settled" ] || [ "$c_boot" != "$boot" ]; then state=resolved
   elif [ -e "$ledger/$c_op/status" ]; then
-    if [ "$c_lands" = exit ] || [ "$now" -ge "$c_deadline" ]; then state=resolved
+    if [ "$c_completes" = exit ] || [ "$now" -ge "$c_deadline" ]; then state=resolved
     else state=open; fi
   elif [ $living = no ] && [ "$now" -ge "$c_deadline" ]; then state=resolved
   else state=open; fi
@@ -78,18 +78,18 @@ bounds() { # sets first and last, the numbers of the oldest and the newest claim
 
 read_claim() { # number; sets the c_* variables, or fails if it is not there
   c_note=
-  { read -r c_op c_service c_pid c_boot c_start c_began c_deadline c_lands c_flips c_note \
+  { read -r c_op c_service c_pid c_boot c_start c_began c_deadline c_completes c_changes c_note \
     <"$ledger/claims/$1"; } 2>/dev/null && [ -n "$c_note" ] && return 0
   [ -e "$ledger/claims/$1" ] || return 1
-  # It may be anyone's, ours too.
+  # It may be any operation's, also this one's.
   echo "refused $ledger/claims/$1 cannot be read"
   exit 0
 }
 
 # Walks every claim: sets mine (the operation's own, if any), busy and until (an open one of the
-# same service), flips and next (the first free number).
+# same service), changes and next (the first free number).
 walk() {
-  mine= busy= until=0 flips=0
+  mine= busy= until=0 changes=0
   bounds
   next=$((first > 0 ? first : 1))
   # Beyond what the directory's listing has shown there may be claims made since.
@@ -103,9 +103,8 @@ walk() {
         busy=$c_op
         [ "$c_deadline" -gt "$until" ] && until=$c_deadline
       fi
-      if [ "$c_lands" = late ] && [ "$c_boot" = "$boot" ] && [ "$c_deadline" -gt "$flips" ]; then
-        flips=$c_deadline
-      fi
+      [ "$c_completes" = deadline ] && [ "$c_boot" = "$boot" ] &&
+        [ "$c_deadline" -gt "$changes" ] && changes=$c_deadline
     fi
     next=$((next + 1))
   done
@@ -115,15 +114,15 @@ walk() {
 _DETACHED = (
     _COMMON
     + r"""
-seconds=$5 lands=$6 note=$7 kept=KEPT; shift 7
+seconds=$5 completes=$6 note=$7 kept=KEPT; shift 7
 draft=$ledger/$op/draft.$$ room=$ledger/$op/room.$$
-leave() { rm -f "$draft" "$room"; [ -n "$1" ] && echo "$1"; exit 0; }
-refuse() { leave "refused $ledger cannot be written: $1"; }
+finish() { rm -f "$draft" "$room"; [ -n "$1" ] && echo "$1"; exit 0; }
+refuse() { finish "refused $ledger cannot be written: $1"; }
 yield() {
-  [ -n "$mine" ] && leave
-  [ -n "$busy" ] && leave "busy $busy $until $now"
+  [ -n "$mine" ] && finish
+  [ -n "$busy" ] && finish "busy $busy $until $now"
 }
-retire() {
+remove_old_claims() {
   bounds
   while [ $((last - first)) -ge "$kept" ]; do
     if read_claim "$first"; then
@@ -146,15 +145,15 @@ mkdir -p "$ledger/claims" "$ledger/$op" 2>/dev/null || refuse "no directory"
 # would be lost, after it had its effect.
 dd if=/dev/zero of="$room" bs=4096 count=16 2>/dev/null || refuse "no room"
 process_start $$ || refuse "no /proc"
-printf '%s\n' "$*" >"$ledger/$op/words" || refuse "no room"
+printf '%s\n' "$*" >"$ledger/$op/argv" || refuse "no room"
 while :; do
   # Synced, lest a machine that loses its power comes back with a claim that is empty.
-  echo "$op $service $$ $boot $start_seen $now $((now + seconds)) $lands $flips $note" \
+  echo "$op $service $$ $boot $start_seen $now $((now + seconds)) $completes $changes $note" \
     | dd of="$draft" conv=fsync 2>/dev/null || refuse "no room"
   if ln "$draft" "$ledger/claims/$next" 2>/dev/null; then
     bounds
     [ $((last - next)) -lt "$kept" ] && break
-    # Our walk is so old that the number has been used and retired since: we have seen nothing.
+    # This walk is so old that the number was used and removed since: what it read is no use.
     rm -f "$ledger/claims/$next"
   elif [ ! -e "$ledger/claims/$next" ]; then refuse "no hard links"
   fi
@@ -162,18 +161,18 @@ while :; do
   yield
 done
 rm -f "$draft" "$room"
-# From here on nothing is said to the caller, who may be gone.
+# From here on nothing is printed for the caller, who may be gone.
 exec >"$ledger/$op/output" 2>&1 </dev/null
 cd /
 # What a start script brings up must not inherit the ledger's privacy.
 (umask "$mask"; exec "$@")
 echo "$? $(date +%s)" >"$ledger/$op/status.draft"
 mv "$ledger/$op/status.draft" "$ledger/$op/status"
-retire
+remove_old_claims
 """
 )
 
-# The caller hears what the detached process says until that claims, or says why it does not.
+# The caller reads what the detached process prints until it claims, or prints why it does not.
 CLAIM = r"""
 detached=$1; shift
 if command -v setsid >/dev/null 2>&1; then
@@ -189,15 +188,15 @@ def detached(kept: int) -> str:
     return _DETACHED.replace("kept=KEPT", f"kept={kept}")
 
 
-DETACHED = detached(KEPT)
+DETACHED = detached(KEPT_CLAIMS)
 
-LOOK = (
+READ = (
     _COMMON
     + r"""
 walk
 echo "now $now"
 [ -n "$busy" ] && echo "busy $busy $until"
-echo "flips $flips"
+echo "may_change_until $changes"
 if [ -n "$mine" ]; then
   echo "claim $(cat "$ledger/claims/$mine")"
   echo "living $mine_living"

@@ -1,4 +1,4 @@
-"""Where does traffic go, how is it redirected, and how is that proven?"""
+"""The load balancer port: read where traffic goes, redirect it, and verify it by real logins."""
 
 from __future__ import annotations
 
@@ -7,83 +7,80 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
-from activities.load_balancer.client_login import Door, Logins
-from activities.load_balancer.driver import Balancer, Rights, drivers
-from activities.load_balancer.haproxy_config import Configured
+from activities.load_balancer.client_login import ClientLogins, LoginTarget
+from activities.load_balancer.driver import Drivers
 from activities.load_balancer.probe import LoginLocation, Probes
-from activities.runtime.heartbeat import pulse
-from activities.runtime.partial_reading import GIVE_UP_AFTER, tolerant
-from activities.securetransport.admin_client import Admin
+from activities.runtime.heartbeat import heartbeating
+from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
 from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
 from workflows.model.findings import Finding
-from workflows.model.observations import BalancerFacts, LoginReading, TrafficReading
+from workflows.model.observations import LoginReading, TrafficReading
 from workflows.model.results import Report, seen
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
+from workflows.preflight import access
 
-PROVEN_WITHIN = timedelta(seconds=15)
+REDIRECT_TAKES_EFFECT_WITHIN = timedelta(seconds=15)
 """How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
-AGAIN_AFTER = timedelta(seconds=0.5)
+LOGIN_INTERVAL = timedelta(seconds=0.5)
 
 
-class LoadBalancers(LoadBalancerPort):
-    """Load balancers, each by its driver."""
+class LoadBalancerActivities(LoadBalancerPort):
+    """Load balancers, each by its driver; logins are the same for all of them."""
 
-    def __init__(self, shell: Shell, admin: Admin, secrets: Secrets) -> None:
+    def __init__(
+        self, shell: Shell, admin: AdminClient, secrets: Secrets, drivers: Drivers
+    ) -> None:
         self._shell = shell
-        self._drivers = drivers(shell)
+        self._drivers = drivers
         self._probes = Probes(admin, secrets)
-        self._logins = Logins(secrets)
+        self._logins = ClientLogins(secrets)
 
     @activity.defn
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
-        """Read everything; what cannot be read is in the reading's trouble, never an error."""
-        balancer, host = given.load_balancer, given.action.host
-        driver, silence = self._driver(balancer), "load_balancer_unreachable"
-        async with pulse():
-            (resolved, rights, configured), landed = await asyncio.gather(
-                asyncio.gather(
-                    tolerant(lambda: driver.addresses(balancer, host), host, silence),
-                    tolerant(lambda: driver.rights(balancer, host), host, silence),
-                    tolerant(lambda: driver.configured(balancer, host), host, silence),
-                ),
-                asyncio.gather(*(self._observe_landing(given, probe) for probe in balancer.probes)),
+        """Read everything; what cannot be read is a finding in the reading, never an error."""
+        balancer = given.load_balancer
+        async with heartbeating():
+            state, locations = await asyncio.gather(
+                self._drivers.of(balancer).observe(given),
+                asyncio.gather(*(self._location(given, probe) for probe in balancer.probes)),
             )
-        results = (resolved, rights, configured, *landed)
-        findings = dict.fromkeys(result for result in results if isinstance(result, Finding))
+        unread = (location for location in locations if isinstance(location, Finding))
         return TrafficReading(
-            place=host,
-            resolves_to=resolved if isinstance(resolved, dict) else {},
+            place=given.action.host,
+            destinations=state.destinations,
             lands_on={
-                probe.protocol: result
-                for probe, result in zip(balancer.probes, landed, strict=True)
-                if isinstance(result, str)
+                probe.protocol: location
+                for probe, location in zip(balancer.probes, locations, strict=True)
+                if isinstance(location, str)
             },
-            balancer=_facts(rights, configured),
-            findings=tuple(findings),
+            findings=tuple(dict.fromkeys((*state.findings, *unread))),
         )
 
     @activity.defn
     async def try_login(self, given: LoginInput) -> LoginReading:
         """Log in, list, leave; why that failed is in the reading, never an error."""
         node, protocol = given.node, given.action.protocol
-        async with pulse():
-            doors = await tolerant(
-                lambda: self._doors(node, given.probe), node.name, "node_unreachable_ssh"
+        async with heartbeating():
+            targets = await reading_or_finding(
+                lambda: self._login_targets(node, given.probe),
+                node.name,
+                access.node_unreachable_ssh,
             )
-            if isinstance(doors, Finding):
-                return LoginReading(place=node.name, protocol=protocol, findings=(doors,))
-            failure = await self._failure(doors)
+            if isinstance(targets, Finding):
+                return LoginReading(place=node.name, protocol=protocol, findings=(targets,))
+            failure = await self._failure(targets)
         return LoginReading(place=node.name, protocol=protocol, failure=failure)
 
     @activity.defn
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
-        """Leave the host pointing at the cluster."""
-        async with pulse():
-            return await self._driver(given.load_balancer).redirect(given)
+        """Leave the place sending new connections to the cluster."""
+        async with heartbeating():
+            return await self._drivers.of(given.load_balancer).redirect(given)
 
     @activity.defn
     async def verify_traffic(self, given: TrafficInput[VerifyTraffic]) -> Report:
@@ -91,53 +88,48 @@ class LoadBalancers(LoadBalancerPort):
         action = given.action
         probe = _probe(given.load_balancer, action.protocol)
         cluster_of = {node.name: c.name for c in given.clusters for node in c.nodes}
-        deadline = datetime.now(UTC) + PROVEN_WITHIN
-        async with pulse():
+        deadline = datetime.now(UTC) + REDIRECT_TAKES_EFFECT_WITHIN
+        async with heartbeating():
             while True:
-                landing = await self._probes.landing(probe, given.clusters)
-                node = landing.node
+                location = await self._probes.locate(probe, given.clusters)
+                node = location.node
                 if node is not None and cluster_of[node] == action.to:
-                    words = f"a new {action.protocol} session lands on {node}, of {action.to}"
-                    return seen(action, words, datetime.now(UTC))
+                    message = f"a new {action.protocol} session lands on {node}, of {action.to}"
+                    return seen(action, message, datetime.now(UTC))
                 if datetime.now(UTC) >= deadline:
-                    raise _objection(action, landing)
-                await asyncio.sleep(AGAIN_AFTER.total_seconds())
+                    raise _refusal(action, location)
+                await asyncio.sleep(LOGIN_INTERVAL.total_seconds())
 
-    async def _observe_landing(
-        self, given: TrafficInput[ObserveTraffic], probe: Probe
-    ) -> str | Finding:
-        async def look() -> str:
-            landing = await self._probes.landing(probe, given.clusters)
-            if landing.node is None:
-                raise OutcomeUnknown(_nowhere(probe.protocol, landing))
-            return landing.node
+    async def _location(self, given: TrafficInput[ObserveTraffic], probe: Probe) -> str | Finding:
+        async def node() -> str:
+            location = await self._probes.locate(probe, given.clusters)
+            if location.node is None:
+                raise OutcomeUnknown(_not_found(probe.protocol, location))
+            return location.node
 
-        return await tolerant(look, given.action.host, "probe_unreachable")
+        return await reading_or_finding(node, given.action.host, access.probe_unreachable)
 
-    async def _doors(self, node: Node, probe: Probe) -> list[Door]:
+    async def _login_targets(self, node: Node, probe: Probe) -> list[LoginTarget]:
         return [
-            Door(probe, f"port {port}", await self._shell.tunnel(node, port))
+            LoginTarget(probe, f"port {port}", await self._shell.tunnel(node, port))
             for port in _ports(node, probe)
         ]
 
-    async def _failure(self, doors: list[Door]) -> str | None:
-        """Say why no door lets us in; None where one does."""
+    async def _failure(self, targets: list[LoginTarget]) -> str | None:
+        """Say why every login failed; None where one succeeded."""
         failures = []
         try:
-            async with asyncio.timeout(GIVE_UP_AFTER):
-                for door in doors:
+            async with asyncio.timeout(READING_TIMEOUT):
+                for target in targets:
                     try:
-                        await self._logins.list_root(door)
+                        await self._logins.list_root(target)
                     except SwitchoverError as failure:
                         failures.append(str(failure))
                     else:
                         return None
         except TimeoutError:
-            failures.append(f"no answer within {GIVE_UP_AFTER:.0f} s")
+            failures.append(f"no answer within {READING_TIMEOUT:.0f} s")
         return "; ".join(failures)
-
-    def _driver(self, balancer: LoadBalancer) -> Balancer:
-        return self._drivers[balancer.driver]
 
 
 def _probe(balancer: LoadBalancer, protocol: Protocol) -> Probe:
@@ -158,26 +150,17 @@ def _ports(node: Node, probe: Probe) -> tuple[int, ...]:
     return ports if probe.protocol is Protocol.HTTP else ports[:1]
 
 
-def _facts(rights: Rights | Finding, configured: Configured | Finding) -> BalancerFacts | None:
-    """Return what was read; None where not even the rights were."""
-    if isinstance(rights, Finding):
-        return None
-    return BalancerFacts(
-        **vars(rights), **({} if isinstance(configured, Finding) else vars(configured))
-    )
-
-
-def _objection(action: VerifyTraffic, landing: LoginLocation) -> NotReady | OutcomeUnknown:
-    if landing.node is None:
-        return OutcomeUnknown(_nowhere(action.protocol, landing))
+def _refusal(action: VerifyTraffic, location: LoginLocation) -> NotReady | OutcomeUnknown:
+    if location.node is None:
+        return OutcomeUnknown(_not_found(action.protocol, location))
     return NotReady(
-        f"a new {action.protocol} session still lands on {landing.node}, expected a node of "
-        f"{action.to}; look at what the load balancer resolves and pins, then decide `retry`"
+        f"a new {action.protocol} session still lands on {location.node}, expected a node of "
+        f"{action.to}; check what the load balancer resolves and pins, then decide `retry`"
     )
 
 
-def _nowhere(protocol: Protocol, landing: LoginLocation) -> str:
+def _not_found(protocol: Protocol, location: LoginLocation) -> str:
     unread = (
-        f"; not every node could be read: {'; '.join(landing.unread)}" if landing.unread else ""
+        f"; not every node could be read: {'; '.join(location.unread)}" if location.unread else ""
     )
     return f"a {protocol} login was accepted, and is in no node's session list{unread}"

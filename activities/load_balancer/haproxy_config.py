@@ -1,13 +1,15 @@
-"""What does a site's HAProxy configuration do to a redirect? Pure.
+r"""Read what a site's HAProxy configuration does to a redirect; pure.
 
-It reads as HAProxy does: sections, one statement on a line, quotes, backslashes, comments. Both
-branches of a condition count, and what the environment would put in is not known here.
+Quotes, backslashes and comments are those of a shell, as in HAProxy. HAProxy's own escapes for
+characters (``\n``, ``\x41``) are not read: where one could change the answer, it is unknown.
+Both branches of a condition count; values from HAProxy's environment are not known here.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,14 +27,21 @@ SECTIONS = frozenset(
 PROXIES = ("backend", "frontend", "listen")
 STICK_RULES = ("on", "match", "store-request", "store-response")
 UNITS = {"us": 1, "ms": 1000, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
-LONGEST = (2**31 - 1) * UNITS["ms"]
+MAX_MICROSECONDS = (2**31 - 1) * UNITS["ms"]
+"""HAProxy takes no longer time."""
+
+STATEMENTS = frozenset(
+    {"hard-stop-after", "server", "server-template", "stick", "stick-table", "table"}
+)
+"""What is read of a section."""
+CHARACTER_ESCAPE = re.compile(r"(?<!\\)(\\\\)*\\[nrtx]")
 
 Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Section:
-    """What stands below one heading."""
+    """A heading and the statements below it that are read."""
 
     kind: str
     name: str
@@ -49,29 +58,33 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Configured:
+class RedirectFacts:
     """What a configuration says that concerns a redirect."""
 
-    unnamed: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    sticky: tuple[str, ...] = ()
+    by_address: tuple[str, ...] = ()
+    """Lines that reach an Edge by its address instead of by a name."""
+    unused_names: tuple[str, ...] = ()
+    """Names of the estate that no server is reached by."""
+    sticky_tables: tuple[str, ...] = ()
+    """How long each stick table pins a client: its section, and its expiry."""
     hard_stop_after: timedelta | None = None
+    """When a reload cuts old connections; None where it never does."""
 
 
-def configured(text: str, names: Mapping[str, Mapping[str, str]]) -> Configured:
+def read(text: str, names: Mapping[str, Mapping[str, str]]) -> RedirectFacts:
     """Read a whole configuration, given the addresses of the estate's names on each cluster.
 
     Raises:
-        OutcomeUnknown: it is empty or cut off, or HAProxy itself would not take it.
+        OutcomeUnknown: it is empty or cut off, or cannot be read as HAProxy would read it.
     """
     sections = parse(text)
     servers = [server for section in sections for server in _servers(section)]
-    addresses = {_spelt(address) for each in names.values() for address in each.values()}
+    addresses = {_normalised(address) for each in names.values() for address in each.values()}
     reached = {host for _, host in servers}
-    return Configured(
-        unnamed=tuple(line for line, host in servers if host in addresses),
-        unused=tuple(name for name in names if _spelt(name) not in reached),
-        sticky=tuple(_sticky(sections)),
+    return RedirectFacts(
+        by_address=tuple(line for line, host in servers if host in addresses),
+        unused_names=tuple(name for name in names if _normalised(name) not in reached),
+        sticky_tables=tuple(_sticky(sections)),
         hard_stop_after=_hard_stop(sections),
     )
 
@@ -88,71 +101,29 @@ def parse(text: str) -> list[Section]:
         if words[0] in SECTIONS:
             name = words[1] if len(words) > 1 else ""
             sections.append(Section(words[0], name))
-        elif sections:
-            sections[-1].statements.append(words)
-        else:
+        elif not sections:
             raise OutcomeUnknown(f"line {number} of the configuration belongs to no section")
+        elif words[0] in STATEMENTS:
+            if CHARACTER_ESCAPE.search(line):
+                raise OutcomeUnknown(f"line {number} of the configuration has an escape like \\x41")
+            sections[-1].statements.append(words)
     if not any(section.kind in PROXIES for section in sections):
         raise OutcomeUnknown("the configuration has no frontend, backend or listen section")
     return sections
 
 
-_PIECE = re.compile(
-    r"""(?P<space>[ \t\r]+) | (?P<comment>\#.*) | '(?P<strong>[^']*)' | (?P<quote>["'])
-    | \\(?:x(?P<code>[0-9A-Fa-f]{2})|(?P<escaped>.)) | (?P<plain>[^ \t\r\#"'\\]+|\\)""",
-    re.VERBOSE,
-)
-_WEAK = re.compile(
-    r"""(?P<plain>[^"\\]+) | \\(?P<escaped>["\\$]) | (?P<kept>\\) | (?P<end>")""", re.VERBOSE
-)
-_CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
-
-
 def split(line: str, number: int = 1) -> Words:
     """Divide a line into words, without its comment; OutcomeUnknown where a quote does not end."""
-    words: list[str] = []
-    word: str | None = None
-    at = 0
-    while piece := _PIECE.match(line, at):
-        at = piece.end()
-        if piece["comment"] is not None:
-            break
-        if piece["space"] is not None:
-            words += [] if word is None else [word]
-            word = None
-            continue
-        text, at = _weak(line, at, number) if piece["quote"] == '"' else (_meant(piece, number), at)
-        word = (word or "") + text
-    return tuple(words if word is None else [*words, word])
-
-
-def _meant(piece: re.Match[str], number: int) -> str:
-    if piece["quote"]:
-        raise _unended(number)
-    if piece["code"]:
-        return chr(int(piece["code"], 16))
-    if (escaped := piece["escaped"]) is not None:
-        return _CONTROLS.get(escaped, escaped)
-    return str(piece["plain"] if piece["strong"] is None else piece["strong"])
-
-
-def _weak(line: str, at: int, number: int) -> tuple[str, int]:
-    """Read on to the end of a weakly quoted part."""
-    text = ""
-    while piece := _WEAK.match(line, at):
-        at = piece.end()
-        if piece["end"]:
-            return text, at
-        text += piece["plain"] or piece["escaped"] or piece["kept"]
-    raise _unended(number)
-
-
-def _unended(number: int) -> OutcomeUnknown:
-    return OutcomeUnknown(f"line {number} of the configuration has a quote without its end")
+    try:
+        return tuple(shlex.split(line, comments=True))
+    except ValueError as unended:
+        raise OutcomeUnknown(
+            f"line {number} of the configuration has a quote or a backslash without its end"
+        ) from unended
 
 
 def _servers(section: Section) -> Iterator[tuple[str, str]]:
-    """Yield each line that says where traffic goes, and the host that it names."""
+    """Yield each line that says where traffic goes, and the host in it."""
     if section.kind not in ("backend", "listen"):
         return  # the servers of peers and rings get no client's traffic
     for words in section.statements:
@@ -168,11 +139,11 @@ def _host(address: str) -> str:
     )
     if not host.startswith(("/", "unix@", "abns@", "fd@")):
         host = re.sub(r":[-+]?[0-9]*$", "", host)
-    return _spelt(host.removeprefix("[").removesuffix("]"))
+    return _normalised(host.removeprefix("[").removesuffix("]"))
 
 
-def _spelt(host: str) -> str:
-    """Spell an address or a name in the one way in which it can be compared."""
+def _normalised(host: str) -> str:
+    """Return an address or a name in the one form in which it can be compared."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -220,9 +191,9 @@ def span(text: str) -> timedelta:
     """Read a time as HAProxy does: a number, in milliseconds unless it has a unit."""
     parts = re.fullmatch(r"([0-9]{1,18})(us|ms|s|m|h|d)?", text)
     if parts is None:
-        raise OutcomeUnknown(f"hard-stop-after {text!r} is no time")
+        raise OutcomeUnknown(f"hard-stop-after {text!r} is not a time")
     number, unit = parts.groups()
     microseconds = int(number) * UNITS[unit or "ms"]
-    if microseconds > LONGEST:
+    if microseconds > MAX_MICROSECONDS:
         raise OutcomeUnknown(f"hard-stop-after {text!r} is longer than HAProxy allows")
     return timedelta(microseconds=microseconds)

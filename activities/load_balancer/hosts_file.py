@@ -1,4 +1,4 @@
-"""Which line of a hosts file gives a name its address, and how is it changed? Pure."""
+"""Read and change the addresses that a hosts file gives to names; pure."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ def addresses(text: str, names: Mapping[str, object]) -> dict[str, str]:
     return found
 
 
-def pointed_at(text: str, wanted: Mapping[str, str], place: str) -> str:
-    """Return the text with these addresses between our markers; everything else stays as it is.
+def pointed_at(text: str, desired: Mapping[str, str], place: str) -> str:
+    """Return the text with these addresses between our markers, otherwise unchanged.
 
     Raises:
-        NotReady: a name stands outside the markers or beside others, or these are no pair.
+        NotReady: a name is outside the markers or beside other names, or the markers are no pair.
     """
     lines = text.splitlines()
     begin, end = _block(lines, place)
     for number, line in enumerate(lines, 1):
         names = set(_names_on(line))
-        ours = begin < number - 1 < end
-        if names & set(wanted) and not (ours and names <= set(wanted)):
+        between_markers = begin < number - 1 < end
+        if names & set(desired) and not (between_markers and names <= set(desired)):
             raise NotReady(
-                f"{place}: line {number} of the hosts file is not ours to change: "
+                f"{place}: line {number} of the hosts file may not be changed: "
                 f"{line.strip()!r}; "
-                f"put {', '.join(sorted(names & set(wanted)))} on a line of its own "
+                f"put {', '.join(sorted(names & set(desired)))} on a line of its own "
                 f"between {BEGIN!r} and {END!r}"
             )
-    kept = [line for line in lines[begin + 1 : end] if not set(_names_on(line)) & set(wanted)]
-    pointed = entries(wanted)
+    kept = [line for line in lines[begin + 1 : end] if not set(_names_on(line)) & set(desired)]
+    pointed = entries(desired)
     return "\n".join([*lines[:begin], BEGIN, *kept, *pointed, END, *lines[end + 1 :]]) + "\n"
 
 
-def entries(wanted: Mapping[str, str]) -> tuple[str, ...]:
+def entries(desired: Mapping[str, str]) -> tuple[str, ...]:
     """Return the lines that give these names their addresses."""
-    return tuple(f"{address} {name}" for name, address in wanted.items())
+    return tuple(f"{address} {name}" for name, address in desired.items())
 
 
 def _block(lines: list[str], place: str) -> tuple[int, int]:

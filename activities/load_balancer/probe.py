@@ -1,4 +1,4 @@
-"""Where does a login through the load balancer really land?
+"""Find the node on which a login through the load balancer lands.
 
 Both clusters show the same host keys, so only the nodes' own session lists can tell.
 """
@@ -9,65 +9,65 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from activities.load_balancer.client_login import Door, Logins
-from activities.securetransport.admin_client import Admin
+from activities.load_balancer.client_login import ClientLogins, LoginTarget
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_responses import Session
 from activities.transport.secrets import Secrets
 from workflows.errors import SwitchoverError
 from workflows.model import estate
 from workflows.model.estate import Cluster, Node
 
-LOOK_FOR = timedelta(seconds=4)
-"""How long a login is looked for: the session list is not stable between calls (section 8)."""
-LOOKS = 6
-"""Fewer say nothing, however long they took: each list may leave the login out."""
-LOOK_EVERY = timedelta(seconds=0.3)
-CLOCK_STEP = timedelta(seconds=2)
+SEARCH_TIME = timedelta(seconds=4)
+"""How long a login is searched for: the session list is not stable between calls (section 8)."""
+MIN_READINGS = 6
+"""Fewer prove nothing, however long they took: each list may omit the login."""
+READING_INTERVAL = timedelta(seconds=0.3)
+CLOCK_TOLERANCE = timedelta(seconds=2)
 """A Date header counts whole seconds."""
 
 
 @dataclass(frozen=True)
 class LoginLocation:
-    """Where a login was found, or why it may not have been."""
+    """The node on which a login was found, or the nodes that could not be read."""
 
     node: str | None = None
     unread: tuple[str, ...] = ()
 
 
 class Probes:
-    """Logs in, holds the session open, and looks for it on every node that could have it."""
+    """Logs in, holds the session open, and searches every node that serves the protocol for it."""
 
-    def __init__(self, admin: Admin, secrets: Secrets) -> None:
+    def __init__(self, admin: AdminClient, secrets: Secrets) -> None:
         self._admin = admin
-        self._logins = Logins(secrets)
+        self._logins = ClientLogins(secrets)
 
-    async def landing(self, probe: estate.Probe, clusters: tuple[Cluster, ...]) -> LoginLocation:
+    async def locate(self, probe: estate.Probe, clusters: tuple[Cluster, ...]) -> LoginLocation:
         """Return the node that a login lands on now.
 
         Raises:
-            Unreachable: nobody answers at the load balancer.
-            AccessRefused: the login, or what answers it, is not accepted.
+            Unreachable: the load balancer does not answer.
+            AccessRefused: the login, or the server's key or certificate, is not accepted.
         """
         nodes = [n for cluster in clusters for n in cluster.nodes if probe.protocol in n.protocols]
         since = datetime.now(UTC)
-        async with self._logins.held(Door.of(probe)):
-            deadline, looks = datetime.now(UTC) + LOOK_FOR, 0
+        async with self._logins.session(LoginTarget.through_load_balancer(probe)):
+            deadline, readings = datetime.now(UTC) + SEARCH_TIME, 0
             while True:
-                landing, looks = await self._find(probe, nodes, since), looks + 1
-                # With a node that does not answer, a look is long, and more of them tell no more.
-                enough = looks >= LOOKS or landing.unread
-                if landing.node is not None or (enough and datetime.now(UTC) >= deadline):
-                    return landing
-                await asyncio.sleep(LOOK_EVERY.total_seconds())
+                location, readings = await self._find(probe, nodes, since), readings + 1
+                # A reading that waits for a silent node is long, and more of them prove no more.
+                enough = readings >= MIN_READINGS or location.unread
+                if location.node is not None or (enough and datetime.now(UTC) >= deadline):
+                    return location
+                await asyncio.sleep(READING_INTERVAL.total_seconds())
 
     async def _find(self, probe: estate.Probe, nodes: list[Node], since: datetime) -> LoginLocation:
-        looks = await asyncio.gather(*(self._sessions(probe, node, since) for node in nodes))
-        unread = tuple(look for look in looks if isinstance(look, str))
+        lists = await asyncio.gather(*(self._sessions(probe, node, since) for node in nodes))
+        unread = tuple(one for one in lists if isinstance(one, str))
         found = [
             (session.began or since, node.name)
-            for node, look in zip(nodes, looks, strict=True)
-            if not isinstance(look, str)
-            for session in look
+            for node, sessions in zip(nodes, lists, strict=True)
+            if not isinstance(sessions, str)
+            for session in sessions
         ]
         # An earlier probe may still be listed: ours began last.
         return LoginLocation(max(found)[1] if found else None, unread)
@@ -78,9 +78,9 @@ class Probes:
         """Return the sessions on a node that may be ours, or why they could not be read."""
         try:
             listed, clock = await self._admin.sessions(node)
-        except SwitchoverError as trouble:
-            return str(trouble)
-        earliest = since + (clock - datetime.now(UTC)) - CLOCK_STEP
+        except SwitchoverError as error:
+            return str(error)
+        earliest = since + (clock - datetime.now(UTC)) - CLOCK_TOLERANCE
         return [
             session
             for session in listed

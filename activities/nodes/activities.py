@@ -8,15 +8,15 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.ledger.ledger import EVERYTHING, Ledger, Task
+from activities.ledger.ledger import ALL_SERVICES, Ledger, LedgerCommand
 from activities.nodes.desired_state import DesiredStates
 from activities.nodes.ensure import Effects, monitor_task
 from activities.nodes.observe import Observer
-from activities.nodes.reachability import require_silence
+from activities.nodes.reachability import require_unreachable
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause, pulse
+from activities.runtime.heartbeat import heartbeating, sleep
 from activities.securetransport import scripts as securetransport
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Command, Shell
 from workflows.errors import NotReady
@@ -46,7 +46,7 @@ from workflows.ports.nodes import NodesPort
 class SshNodes(NodesPort):
     """SecureTransport machines that run Linux, over SSH."""
 
-    def __init__(self, shell: Shell, admin: Admin) -> None:
+    def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._shell = shell
         self._survey = ServiceStatusReader(shell)
         self._effects = Effects(Ledger(shell), self._survey)
@@ -55,7 +55,7 @@ class SshNodes(NodesPort):
     @activity.defn
     async def observe_node(self, given: SessionInput[ObserveNode]) -> NodeReading:
         """Read everything; what cannot be read is in the reading's trouble, never an error."""
-        async with pulse():
+        async with heartbeating():
             return await self._observer.read(given)
 
     @activity.defn
@@ -63,7 +63,7 @@ class SshNodes(NodesPort):
         """Leave the Monitor stopped."""
         task = monitor_task(given, securetransport.stop_monitor(given.node))
         wish = DesiredStates(self._survey, given.node, given.timing.stop_margin)
-        async with pulse():
+        async with heartbeating():
             return await self._effects.make_true(given, task, wish.stopped(Service.MONITOR))
 
     @activity.defn
@@ -71,7 +71,7 @@ class SshNodes(NodesPort):
         """Leave the Monitor running."""
         task = monitor_task(given, securetransport.start(given.node, Service.MONITOR))
         wish = DesiredStates(self._survey, given.node, given.timing.stop_margin)
-        async with pulse():
+        async with heartbeating():
             return await self._effects.make_true(given, task, wish.running(Service.MONITOR))
 
     @activity.defn
@@ -82,7 +82,7 @@ class SshNodes(NodesPort):
         async def monitor_down() -> None:
             await self._require_down(node, (Service.MONITOR,), f"{action.protocol} was left up")
 
-        async with pulse():
+        async with heartbeating():
             service = Service(action.protocol.value)
             return await self._effects.stop_gracefully(given, service, action.grace, monitor_down)
 
@@ -95,10 +95,10 @@ class SshNodes(NodesPort):
     async def verify_stopped(self, given: NodeInput[VerifyStopped]) -> Report:
         """See every protocol server and the Monitor down; NotReady naming what runs."""
         node, services = given.node, (*PROTOCOL_SERVERS, Service.MONITOR)
-        async with pulse():
+        async with heartbeating():
             # Twice: a Monitor that someone started meanwhile restarts what it finds down.
             await self._require_down(node, services, "the Transaction Manager was left up")
-            await pause(given.timing.reading_interval)
+            await sleep(given.timing.reading_interval)
             await self._require_down(node, services, "the Transaction Manager was left up")
         words = f"every protocol server and the Monitor of {node.name} are down"
         return seen(given.action, words, datetime.now(UTC))
@@ -107,10 +107,10 @@ class SshNodes(NodesPort):
     async def verify_serving(self, given: NodeInput[VerifyServing]) -> Report:
         """See all that clients need running, twice; NotReady naming what does not."""
         node = given.node
-        async with pulse():
+        async with heartbeating():
             await self._require_serving(node)
             # Twice: what a late stop or a crash takes down again serves nobody.
-            await pause(given.timing.reading_interval)
+            await sleep(given.timing.reading_interval)
             await self._require_serving(node)
         words = f"{node.name} serves: {', '.join(securetransport.serving(node))}"
         return seen(given.action, words, datetime.now(UTC))
@@ -118,8 +118,8 @@ class SshNodes(NodesPort):
     @activity.defn
     async def verify_unreachable(self, given: NodeInput[VerifyUnreachable]) -> Report:
         """See SSH, admin API and every port silent; NotReady naming what answers."""
-        async with pulse():
-            words = await require_silence(self._shell, given.node)
+        async with heartbeating():
+            words = await require_unreachable(self._shell, given.node)
         return seen(given.action, words, datetime.now(UTC))
 
     @activity.defn
@@ -131,7 +131,7 @@ class SshNodes(NodesPort):
             services = (*PROTOCOL_SERVERS, Service.MONITOR)
             await self._require_down(node, services, "the Transaction Manager was left up")
 
-        async with pulse():
+        async with heartbeating():
             return await self._effects.stop_gracefully(
                 given, Service.TRANSACTION_MANAGER, given.action.grace, all_else_down
             )
@@ -139,10 +139,10 @@ class SshNodes(NodesPort):
     @activity.defn
     async def find_orphaned_files(self, given: StorageInput[FindOrphanedFiles]) -> Report:
         """Report what nobody works on any more as findings that warn (section 5)."""
-        async with pulse():
+        async with heartbeating():
             found = await self._survey.orphans(given.node, given.storage)
             # The target's own unfinished files may be synced to here: those still change.
-            await pause(given.timing.reading_interval)
+            await sleep(given.timing.reading_interval)
             left = found & await self._survey.orphans(given.node, given.storage)
         findings = tuple(_orphan(given.node, path) for path, _ in sorted(left))
         words = f"{len(left) or 'no'} orphaned files on {given.storage}, as {given.node.name} sees"
@@ -158,7 +158,7 @@ class SshNodes(NodesPort):
         """Leave nothing of SecureTransport running; proven by PID files and ports."""
         task = _for_everything(given, securetransport.stop_all(given.node))
         wish = DesiredStates(self._survey, given.node, given.timing.stop_margin).nothing_left()
-        async with pulse():
+        async with heartbeating():
             return await self._effects.make_true(given, task, wish)
 
     @activity.defn
@@ -166,7 +166,7 @@ class SshNodes(NodesPort):
         """Leave the node started, admin answering."""
         task = _for_everything(given, securetransport.start_all(given.node))
         wish = DesiredStates(self._survey, given.node, given.timing.start_timeout).all_running()
-        async with pulse():
+        async with heartbeating():
             return await self._effects.start(given, task, wish)
 
     async def _start(
@@ -174,14 +174,14 @@ class SshNodes(NodesPort):
         given: NodeInput[StartProtocolServer] | NodeInput[StartTransactionManager],
         service: Service,
     ) -> Report:
-        task = Task(
+        task = LedgerCommand(
             operation=given.operation.id,
             service=service,
             command=securetransport.start(given.node, service),
-            within=given.timing.stop_margin,
+            timeout=given.timing.stop_margin,
         )
         wish = DesiredStates(self._survey, given.node, given.timing.start_timeout).running(service)
-        async with pulse():
+        async with heartbeating():
             return await self._effects.start(given, task, wish)
 
     async def _require_down(
@@ -194,7 +194,7 @@ class SshNodes(NodesPort):
                 "stop what is named, then decide `retry`"
             )
         for service, sighting in sightings.items():
-            sighting.known(f"{node.name}: {service}")
+            sighting.require_known(f"{node.name}: {service}")
 
     async def _require_serving(self, node: Node) -> None:
         sightings = await self._survey.states(node, securetransport.serving(node))
@@ -209,7 +209,7 @@ class SshNodes(NodesPort):
                 "start what is named, then decide `retry`"
             )
         for service, sighting in sightings.items():
-            sighting.known(f"{node.name}: {service}")
+            sighting.require_known(f"{node.name}: {service}")
 
 
 def _running(sightings: Mapping[Service, ObservedState]) -> str:
@@ -227,11 +227,11 @@ def _orphan(node: Node, path: str) -> Finding:
     )
 
 
-def _for_everything(given: NodeInput[Any], command: Command) -> Task:
+def _for_everything(given: NodeInput[Any], command: Command) -> LedgerCommand:
     """Enter a command that concerns every service: it waits for all of their pending stops."""
-    return Task(
+    return LedgerCommand(
         operation=given.operation.id,
-        service=EVERYTHING,
+        service=ALL_SERVICES,
         command=command,
-        within=given.timing.stop_margin,
+        timeout=given.timing.stop_margin,
     )

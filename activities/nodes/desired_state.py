@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause
+from activities.runtime.heartbeat import sleep
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError
 from workflows.model.estate import Node
 from workflows.model.results import Service, State
 
-GLANCE = timedelta(seconds=0.5)
+POLL_INTERVAL = timedelta(seconds=0.5)
 """Between two looks at a state that should come about soon."""
 
 
@@ -49,7 +49,7 @@ class DesiredState:
         while (objection := await self.objection()) is not None:
             if clock() >= deadline:
                 return objection
-            await pause(GLANCE)
+            await sleep(POLL_INTERVAL)
         return None
 
 

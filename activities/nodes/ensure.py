@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from activities.ledger.ledger import Ledger, Record, Task, succeeded
-from activities.nodes.desired_state import GLANCE, DesiredState, DesiredStates
+from activities.ledger.ledger import Ledger, LedgerCommand, LedgerRecord, succeeded
+from activities.nodes.desired_state import POLL_INTERVAL, DesiredState, DesiredStates
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.heartbeat import pause
+from activities.runtime.heartbeat import sleep
 from activities.runtime.tracing import effect
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Command
@@ -39,25 +39,25 @@ class Effects:
         # Starts on one node take turns: each revives the Monitor, and must know whether it ran.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def make_true(self, given: Input, task: Task, wish: DesiredState) -> Report:
+    async def make_true(self, given: Input, task: LedgerCommand, wish: DesiredState) -> Report:
         """Run a command that is over when it ends; see that the wished state holds."""
         node = given.node
-        if (await self._ledger.look(node, task)).claim is None:
+        if (await self._ledger.read(node, task)).claim is None:
             if await wish.objection() is None:
                 return unchanged(given.action, wish.already, datetime.now(UTC))
             with effect(given, str(given.action)):
                 await self._ledger.claim(node, task)
-        record = await self._ledger.ended(node, task)
+        record = await self._ledger.wait_ended(node, task)
         if not record.lost:
             succeeded(record, node.name)
         await _prove(node, record, wish)
         return changed(given.action, wish.done, record.at)
 
-    async def start(self, given: Input, task: Task, wish: DesiredState) -> Report:
+    async def start(self, given: Input, task: LedgerCommand, wish: DesiredState) -> Report:
         """Start something after every pending stop of it has landed, and see it stay."""
         node = given.node
         async with self._turns[node.name]:
-            begun = (await self._ledger.look(node, task)).claim is not None
+            begun = (await self._ledger.read(node, task)).claim is not None
             if not begun and not await self._begin_start(given, task, wish):
                 await self._stays(given, task, wish)
                 return unchanged(given.action, wish.already, datetime.now(UTC))
@@ -75,14 +75,14 @@ class Effects:
         *guard* refuses; it is asked only before the stop is begun.
         """
         node = given.node
-        task = Task(
+        task = LedgerCommand(
             operation=given.operation.id,
             service=service,
             command=securetransport.stop_gracefully(node, service, grace),
-            within=grace + given.timing.stop_margin,
-            lands="late",
+            timeout=grace + given.timing.stop_margin,
+            completes_on="deadline",
         )
-        if (await self._ledger.look(node, task)).claim is None:
+        if (await self._ledger.read(node, task)).claim is None:
             if (await self._survey.state(node, service)).down:
                 words = f"{service} was stopped already on {node.name}"
                 return unchanged(given.action, words, datetime.now(UTC))
@@ -92,11 +92,11 @@ class Effects:
         record = await self._landed(given, task, service)
         return changed(given.action, f"{service} stopped gracefully on {node.name}", record.at)
 
-    async def _landed(self, given: Input, task: Task, service: Service) -> Record:
+    async def _landed(self, given: Input, task: LedgerCommand, service: Service) -> LedgerRecord:
         """Return once the service reads down, twice; exit status 0 alone proves nothing."""
         node, downs = given.node, 0
         while True:
-            record = await self._ledger.look(node, task)
+            record = await self._ledger.read(node, task)
             if record.claim is None:
                 raise OutcomeUnknown(f"{node.name}: {task.operation} was not begun")
             if record.status not in (None, 0):
@@ -112,9 +112,9 @@ class Effects:
                 words = f"{service} is still {seen.state} ({seen.text})"
                 kind = OutcomeUnknown if seen.state is State.UNKNOWN else CommandFailed
                 raise kind(f"{node.name}: {words}, past its timeout and margin")
-            await pause(min(GLANCE, given.timing.reading_interval))
+            await sleep(min(POLL_INTERVAL, given.timing.reading_interval))
 
-    async def _begin_start(self, given: Input, task: Task, wish: DesiredState) -> bool:
+    async def _begin_start(self, given: Input, task: LedgerCommand, wish: DesiredState) -> bool:
         """Begin a start where it is needed; a stop that was open may have come to nothing."""
         node = given.node
 
@@ -127,46 +127,50 @@ class Effects:
         with effect(given, str(given.action)):
             return await self._ledger.claim(node, remembering, runs)
 
-    async def _runs(self, node: Node, task: Task, wish: DesiredState) -> bool:
+    async def _runs(self, node: Node, task: LedgerCommand, wish: DesiredState) -> bool:
         """Whether it runs, and no open stop is about to undo that."""
-        busy = (await self._ledger.look(node, task)).busy
+        busy = (await self._ledger.read(node, task)).busy
         return busy is None and await wish.objection() is None
 
-    async def _remembering_monitor(self, node: Node, task: Task) -> Task:
+    async def _remembering_monitor(self, node: Node, task: LedgerCommand) -> LedgerCommand:
         """Note with the claim whether the Monitor runs now: a later attempt cannot see it."""
-        monitor = (await self._survey.state(node, Service.MONITOR)).known(f"{node.name}: Monitor")
+        monitor = (await self._survey.state(node, Service.MONITOR)).require_known(
+            f"{node.name}: Monitor"
+        )
         return replace(task, note=MONITOR_RAN if monitor.running else MONITOR_WAS_DOWN)
 
-    async def _until_accepted(self, given: Input, task: Task, wish: DesiredState) -> Record:
+    async def _until_accepted(
+        self, given: Input, task: LedgerCommand, wish: DesiredState
+    ) -> LedgerRecord:
         """Return the record of the start that was not refused; refusals have their patience."""
         node, turn = given.node, 1
-        record = first = await self._ledger.ended(node, task)
+        record = first = await self._ledger.wait_ended(node, task)
         while record.status not in (None, 0) and await wish.objection() is not None:
             if record.now - first.at > wish.patience:
                 return succeeded(record, node.name)  # raises: it says what it printed
-            await pause(REFUSED_AGAIN)
+            await sleep(REFUSED_AGAIN)
             turn += 1
             with effect(given, f"{given.action}, again"):
                 again = replace(task, operation=f"{task.operation}.again{turn}")
-                record = await self._ledger.once(node, again)
+                record = await self._ledger.run_once(node, again)
         return record
 
-    async def _stays(self, given: Input, task: Task, wish: DesiredState) -> None:
+    async def _stays(self, given: Input, task: LedgerCommand, wish: DesiredState) -> None:
         """See the state once more, when no earlier graceful stop can undo it any longer."""
         node = given.node
-        await pause(given.timing.reading_interval)
-        while (record := await self._ledger.look(node, task)).flips > record.now:
-            await pause(GLANCE)
+        await sleep(given.timing.reading_interval)
+        while (record := await self._ledger.read(node, task)).may_change_until > record.now:
+            await sleep(POLL_INTERVAL)
         if (objection := await wish.objection()) is not None:
             raise objection.error(
                 f"{node.name}: {objection.message}, after it had run: perhaps an earlier graceful "
                 "stop has landed only now; decide `retry`"
             )
 
-    async def _stop_revived_monitor(self, given: Input, started: Task) -> str:
+    async def _stop_revived_monitor(self, given: Input, started: LedgerCommand) -> str:
         """Leave the Monitor as it was: every start revives it (section 3)."""
         node = given.node
-        claim = (await self._ledger.look(node, started)).claim
+        claim = (await self._ledger.read(node, started)).claim
         if claim is None or claim.note != MONITOR_WAS_DOWN:
             return ""
         task = monitor_task(given, securetransport.stop_monitor(node), ".monitor")
@@ -177,17 +181,17 @@ class Effects:
         return "; the Monitor, which that start revived, was stopped again"
 
 
-def monitor_task(given: Input, command: Command, suffix: str = "") -> Task:
+def monitor_task(given: Input, command: Command, suffix: str = "") -> LedgerCommand:
     """Enter a start or stop of the Monitor."""
-    return Task(
+    return LedgerCommand(
         operation=given.operation.id + suffix,
         service=Service.MONITOR,
         command=command,
-        within=given.timing.stop_margin,
+        timeout=given.timing.stop_margin,
     )
 
 
-async def _prove(node: Node, record: Record, wish: DesiredState) -> None:
+async def _prove(node: Node, record: LedgerRecord, wish: DesiredState) -> None:
     """See the wished state; whatever it says, exit status 0 alone proves nothing."""
     if (objection := await wish.wait()) is None:
         return

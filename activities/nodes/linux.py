@@ -97,7 +97,7 @@ def _address(digits: str) -> Address:
 
 
 @dataclass(frozen=True)
-class Doors:
+class SocketFilter:
     """Which sockets concern one node: its own addresses (empty: any), less ignored peers."""
 
     listen_on: tuple[str, ...]

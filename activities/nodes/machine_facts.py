@@ -54,9 +54,9 @@ now=$(date +%s)
 read -r boot <"$boot_file" || echo "unreadable $boot_file"
 for file in "$ledger"/claims/[0-9]*; do
   [ -e "$file" ] || continue
-  { read -r op service _ c_boot _ _ deadline lands _ <"$file"; } 2>/dev/null ||
+  { read -r op service _ c_boot _ _ deadline completes _ <"$file"; } 2>/dev/null ||
     { [ ! -e "$file" ] || echo "unreadable $file"; continue; }
-  [ "$lands" = late ] && [ "$c_boot" = "$boot" ] && [ "$now" -lt "$deadline" ] &&
+  [ "$completes" = deadline ] && [ "$c_boot" = "$boot" ] && [ "$now" -lt "$deadline" ] &&
     [ ! -e "$ledger/$op/settled" ] && echo "pending $service"
 done
 if [ -e "$ledger/claims" ] && ! ls "$ledger/claims" >/dev/null 2>&1; then

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from activities.nodes import linux, machine_facts
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
 from workflows.model.actions import ObserveNode
 from workflows.model.estate import Kind, Node
@@ -20,8 +20,9 @@ from workflows.model.findings import Finding
 from workflows.model.observations import MachineFacts, NodeReading
 from workflows.model.results import SCHEDULING, Service, State
 from workflows.ports.inputs import SessionInput
+from workflows.preflight import access
 
-SHELL, ADMIN = "node_unreachable_ssh", "node_unreachable_admin"
+SHELL, ADMIN = access.node_unreachable_ssh, access.node_unreachable_admin
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
 
 
@@ -37,22 +38,22 @@ class Observer:
     """Reads a node over its shell and its admin REST API side by side; neither needs the other."""
 
     survey: ServiceStatusReader
-    admin: Admin
+    admin: AdminClient
 
     async def read(self, given: SessionInput[ObserveNode]) -> NodeReading:
         """Return everything that could be read, and why the rest could not."""
         node = given.node
         over_shell = asyncio.gather(
-            tolerant(lambda: self._services(node), node.name, SHELL),
-            tolerant(lambda: self._sessions(node, given.ignored_peers), node.name, SHELL),
-            tolerant(lambda: self._taeh(node), node.name, SHELL),
-            tolerant(lambda: self._clock(node), node.name, SHELL),
-            tolerant(lambda: self._facts(node), node.name, SHELL),
+            reading_or_finding(lambda: self._services(node), node.name, SHELL),
+            reading_or_finding(lambda: self._sessions(node, given.ignored_peers), node.name, SHELL),
+            reading_or_finding(lambda: self._taeh(node), node.name, SHELL),
+            reading_or_finding(lambda: self._clock(node), node.name, SHELL),
+            reading_or_finding(lambda: self._facts(node), node.name, SHELL),
         )
         over_api = asyncio.gather(
-            tolerant(lambda: self._scheduling(node), node.name, ADMIN),
-            tolerant(lambda: self._version(node), node.name, ADMIN),
-            tolerant(lambda: self._timeouts(node), node.name, ADMIN),
+            reading_or_finding(lambda: self._scheduling(node), node.name, ADMIN),
+            reading_or_finding(lambda: self._version(node), node.name, ADMIN),
+            reading_or_finding(lambda: self._timeouts(node), node.name, ADMIN),
         )
         services, sessions, taeh, clock, facts = await over_shell
         scheduling, version, timeouts = await over_api

@@ -27,12 +27,12 @@ HERE = (errno.ENETUNREACH, errno.ENETDOWN)
 class PortState(StrEnum):
     """What comes back from a port."""
 
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    SILENT = "silent"
+    OPEN = "open"
+    CLOSED = "closed"
+    FILTERED = "filtered"
 
 
-async def require_silence(shell: Shell, node: Node) -> str:
+async def require_unreachable(shell: Shell, node: Node) -> str:
     """Say how a node was silent, several times over some seconds.
 
     A connection that is refused counts as silence: whoever answers is a kernel on which neither a
@@ -49,11 +49,11 @@ async def require_silence(shell: Shell, node: Node) -> str:
     for turn in range(TRIES):
         if turn:
             await asyncio.sleep(APART)
-        echoes = await asyncio.gather(*(_knock(node, *door) for door in doors))
+        echoes = await asyncio.gather(*(_probe(node, *door) for door in doors))
         met = list(zip(doors, echoes, strict=True))
-        if open_ports := [door for door, echo in met if echo is PortState.ACCEPTED]:
+        if open_ports := [door for door, echo in met if echo is PortState.OPEN]:
             raise NotReady(_alive(node, open_ports))
-        refused |= {port for (_, port), echo in met if echo is PortState.REFUSED}
+        refused |= {port for (_, port), echo in met if echo is PortState.CLOSED}
         await _require_no_shell(shell, node)
     silent = f"{node.name} answers nowhere: no shell, and no connection to any of its ports"
     if not refused:
@@ -79,12 +79,12 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-async def _knock(node: Node, address: str, port: int) -> PortState:
+async def _probe(node: Node, address: str, port: int) -> PortState:
     try:
         async with asyncio.timeout(WITHIN):
             _, writer = await asyncio.open_connection(address, port)
     except ConnectionRefusedError:
-        return PortState.REFUSED
+        return PortState.CLOSED
     except socket.gaierror as nameless:
         raise OutcomeUnknown(
             f"{node.name}: {address} cannot be resolved ({nameless.strerror}), so nobody was "
@@ -96,9 +96,9 @@ async def _knock(node: Node, address: str, port: int) -> PortState:
                 f"{node.name}: the worker has no way to {address} ({fault.strerror}), so nobody "
                 "was asked; look at the worker's network, then decide again"
             ) from fault
-        return PortState.SILENT
+        return PortState.FILTERED
     writer.close()
-    return PortState.ACCEPTED
+    return PortState.OPEN
 
 
 async def _require_no_shell(shell: Shell, node: Node) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from activities.nodes import linux
-from activities.nodes.linux import Doors
+from activities.nodes.linux import SocketFilter
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.service_state import ObservedState
-from activities.transport.ssh import Answer, Command, Shell
+from activities.transport.ssh import Command, CommandResult, Shell
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import PROTOCOL_SERVERS, Service, State
@@ -72,7 +72,7 @@ class ServiceStatusReader:
             self.expect(node, linux.processes(node.filedrivehome, files)),
             self.expect(node, linux.sockets()),
         )
-        doors = Doors(node.listen_on)
+        doors = SocketFilter(node.listen_on)
         return ProcessEvidence(
             linux.parse_processes(alive.out), doors.listening(linux.parse_sockets(sockets.out))
         )
@@ -82,7 +82,10 @@ class ServiceStatusReader:
     ) -> dict[Protocol, int]:
         """Count the established connections of each protocol that the node serves."""
         answer = await self.expect(node, linux.sockets())
-        sockets, doors = linux.parse_sockets(answer.out), Doors(node.listen_on, ignored_peers)
+        sockets, doors = (
+            linux.parse_sockets(answer.out),
+            SocketFilter(node.listen_on, ignored_peers),
+        )
         return {
             protocol: doors.sessions(sockets, ports) for protocol, ports in node.protocols.items()
         }
@@ -91,7 +94,7 @@ class ServiceStatusReader:
         """Return the files on the storage that a stopped Transaction Manager may have left."""
         return linux.parse_orphans((await self.expect(node, linux.orphans(storage))).out)
 
-    async def expect(self, node: Node, command: Command) -> Answer:
+    async def expect(self, node: Node, command: Command) -> CommandResult:
         """Run a command that only looks; OutcomeUnknown where it fails."""
         answer = await self._shell.run(node, command)
         if answer.status != 0:

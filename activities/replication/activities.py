@@ -7,21 +7,21 @@ already is left alone, and every change is read back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import activity
 
-from activities.nodes.desired_state import GLANCE
+from activities.nodes.desired_state import POLL_INTERVAL
 from activities.replication.driver import Direction, ReplicationDriver
-from activities.replication.drivers import DRIVERS
-from activities.runtime.heartbeat import pause, pulse
+from activities.replication.drivers import DRIVERS, Drivers
+from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
-from workflows.errors import NotReady, NotYet, OutcomeUnknown
+from workflows.errors import BadInput, NotReady, NotYet, OutcomeUnknown
 from workflows.model.actions import (
     ObserveReplication,
     ResumeReplication,
@@ -36,13 +36,11 @@ from workflows.ports.replication import ReplicationInput, ReplicationPort
 MAX_READS_AFTER_CHANGE = 8
 """How often a link is read after it was told to change, one poll interval apart."""
 
-DriverFactory = Callable[[Secrets, Direction], ReplicationDriver]
-
 
 class ReplicationLinks(ReplicationPort):
     """Replication links, each by its driver."""
 
-    def __init__(self, secrets: Secrets, drivers: Mapping[str, DriverFactory] = DRIVERS) -> None:
+    def __init__(self, secrets: Secrets, drivers: Drivers = DRIVERS) -> None:
         self._secrets = secrets
         self._drivers = drivers
 
@@ -51,8 +49,8 @@ class ReplicationLinks(ReplicationPort):
         self, given: ReplicationInput[ObserveReplication]
     ) -> ReplicationReading:
         """Read everything; what cannot be read is a finding of the reading, never an error."""
-        async with pulse():
-            return await self._driver(given).observe()
+        async with heartbeating():
+            return await self._link(given).driver.observe()
 
     @activity.defn
     async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
@@ -70,7 +68,7 @@ class ReplicationLinks(ReplicationPort):
     async def verify_no_conflicts(self, given: ReplicationInput[VerifyNoConflicts]) -> Report:
         """Refuse where both sides wrote the same rows while replication was suspended."""
         link, begun = self._link(given), datetime.now(UTC)
-        async with pulse():
+        async with heartbeating():
             if (await link.driver.status()).enabled:
                 return seen(given.action, f"{link.name} runs; nothing was compared", begun)
             await link.driver.require_no_conflicts()
@@ -100,13 +98,17 @@ class ReplicationLinks(ReplicationPort):
                 return
             case SuspendReplication():
                 yield f"until {there} has confirmed everything that {here} has written"
-        yield self._drivers[direction.replication.driver](self._secrets, direction).preview(action)
-
-    def _driver(self, given: ReplicationInput[Any]) -> ReplicationDriver:
-        return self._drivers[given.replication.driver](self._secrets, Direction.of_input(given))
+        yield self._driver(direction).preview(action)
 
     def _link(self, given: ReplicationInput[Any]) -> _Link:
-        return _Link(self._driver(given), given)
+        return _Link(self._driver(Direction.of_input(given)), given)
+
+    def _driver(self, direction: Direction) -> ReplicationDriver:
+        make = self._drivers.get(type(direction.replication))
+        if make is None:
+            name = direction.replication.driver
+            raise BadInput(f"this worker has no replication driver {name}")
+        return make(self._secrets, direction)
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class _Link:
                     f"{self.given.publisher.name}, expected 0; find out what delays it, "
                     "then decide `retry`"
                 )
-            await pause(GLANCE)
+            await sleep(POLL_INTERVAL)
 
     async def require_no_conflicts(self, deadline: SendDeadline) -> None:
         """Compare once more, as far as the attempt's first third allows it.
@@ -194,7 +196,7 @@ class _Link:
             status = await self.driver.status()
             if status.enabled is status.running is enabled:
                 return
-            await pause(GLANCE)
+            await sleep(POLL_INTERVAL)
         expected = "enabled and running" if enabled else "disabled and not running"
         raise OutcomeUnknown(
             f"{self.name}: enabled: {status.enabled}, running: {status.running}, expected "

@@ -1,4 +1,4 @@
-"""Every replication driver, by the name that the estate file gives it."""
+"""Every replication driver of the product: the one place where drivers are registered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from types import MappingProxyType
 from activities.replication.driver import Direction, ReplicationDriver
 from activities.replication.postgresql.driver import PostgreSql
 from activities.transport.secrets import Secrets
+from workflows.model.replications.base import Replication
+from workflows.model.replications.postgresql import PostgresReplication
 
-DRIVERS: Mapping[str, Callable[[Secrets, Direction], ReplicationDriver]] = MappingProxyType(
-    {"postgresql": PostgreSql.of}
-)
+Drivers = Mapping[type[Replication], Callable[[Secrets, Direction], ReplicationDriver]]
+"""By the estate type that each driver serves."""
+
+DRIVERS: Drivers = MappingProxyType({PostgresReplication: PostgreSql.of})

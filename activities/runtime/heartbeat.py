@@ -1,4 +1,4 @@
-"""How does the engine know that an activity is alive, and how far it is?"""
+"""Tell Temporal that an activity is alive, and how far it is."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from temporalio import activity
 
 from workflows.model.base import Value
 
-BEAT = 1.0
-"""Seconds; the engine misses a worker after a few of them."""
+HEARTBEAT_INTERVAL = 1.0
+"""Seconds; Temporal counts a worker as lost after a few of them."""
 
 
 class Heartbeat:
-    """Beats every second with what was shown last, so that a long reading is no silence."""
+    """Sends a heartbeat with the last details every second, during a long reading too."""
 
     def __init__(self) -> None:
-        self._shown: tuple[Value, ...] = ()
+        self._details: tuple[Value, ...] = ()
 
-    def show(self, left: Value) -> None:
-        """Beat with this from now on; it is what an operator sees of the wait."""
-        self._shown = (left,)
-        activity.heartbeat(left)
+    def set_details(self, details: Value) -> None:
+        """Send these details from now on; they are what an operator sees of the wait."""
+        self._details = (details,)
+        activity.heartbeat(details)
 
-    async def beat(self) -> None:
-        """Beat until cancelled."""
+    async def send(self) -> None:
+        """Send heartbeats until cancelled."""
         while True:
-            activity.heartbeat(*self._shown)
-            await asyncio.sleep(BEAT)
+            activity.heartbeat(*self._details)
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
 
 
 @asynccontextmanager
-async def pulse() -> AsyncIterator[Heartbeat]:
-    """Beat as long as the block runs."""
-    beating = Heartbeat()
-    task = asyncio.create_task(beating.beat())
+async def heartbeating() -> AsyncIterator[Heartbeat]:
+    """Send heartbeats as long as the block runs."""
+    heartbeat = Heartbeat()
+    task = asyncio.create_task(heartbeat.send())
     try:
-        yield beating
+        yield heartbeat
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-async def pause(length: timedelta) -> None:
-    """Let time pass between two readings."""
+async def sleep(length: timedelta) -> None:
+    """Wait between two readings."""
     await asyncio.sleep(length.total_seconds())

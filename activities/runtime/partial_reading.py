@@ -1,4 +1,4 @@
-"""How does a reading that could not be made become a finding?"""
+"""Turn a reading that could not be made into a finding."""
 
 from __future__ import annotations
 
@@ -7,64 +7,51 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from workflows.errors import AccessRefused, SwitchoverError, Unreachable
-from workflows.model.checks import check_of
+from workflows.model.checks import AccessCheck
 from workflows.model.findings import Finding
+from workflows.preflight import access
 
 T = TypeVar("T")
 
-GIVE_UP_AFTER = 9.0
-"""Seconds: an observation ends within ten (design.md, section 5)."""
+READING_TIMEOUT = 9.0
+"""Seconds: an observation ends within ten, so that a silent machine keeps no operator waiting."""
 
 
-async def tolerant(
+async def reading_or_finding(
     reading: Callable[[], Awaitable[T]],
     place: str,
-    silence: str,
+    unreachable: AccessCheck,
     *,
-    nonsense: str = "reading_unusable",
-    within: float = GIVE_UP_AFTER,
+    unusable: AccessCheck = access.reading_unusable,
+    give_up_after: float = READING_TIMEOUT,
 ) -> T | Finding:
     """Return the reading, or the finding that says why there is none.
 
-    *silence* names the finding where the place does not answer, *nonsense* the one where its
-    answer is of no use. It is given up after so many seconds *within*.
+    The check *unreachable* fails where the place does not answer within *give_up_after* seconds,
+    *unusable* where its answer cannot be used.
     """
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(give_up_after):
             return await reading()
     except TimeoutError:
-        name, seen = silence, f"no answer within {within:.0f} s"
-    except Unreachable as fault:
-        name, seen = silence, str(fault)
+        check, seen = unreachable, f"no answer within {give_up_after:.0f} s"
+    except Unreachable as failure:
+        check, seen = unreachable, str(failure)
     except AccessRefused as refusal:
-        name, seen = _REFUSED.get(silence, "access_refused"), str(refusal)
-    except SwitchoverError as fault:
-        name, seen = nonsense, str(fault)
-    return Finding(
-        name=name,
-        place=place,
-        seen=seen.removeprefix(f"{place}: "),
-        expected="an answer",
-        advice=_ADVICE.get(name, "look whether it is up, and at the way from the worker to it"),
-        severity=check_of(name).severity,
-    )
+        check, seen = _REFUSED.get(unreachable, access.access_refused), str(refusal)
+    except SwitchoverError as failure:
+        check, seen = unusable, str(failure)
+    return check.unread(place, seen.removeprefix(f"{place}: "))
 
 
-def troubles(*results: object) -> str | None:
-    """Say in one sentence why parts of a reading could not be made; None where all were."""
+def join_errors(*results: object) -> str | None:
+    """Return in one sentence why parts of a reading are missing; None if none are."""
     findings = [result for result in results if isinstance(result, Finding)]
     return "; ".join(dict.fromkeys(f"{f.place}: {f.seen}" for f in findings)) or None
 
 
 _REFUSED = {
-    "node_unreachable_ssh": "ssh_access_refused",
-    "node_unreachable_admin": "admin_access_refused",
+    access.node_unreachable_ssh: access.ssh_access_refused,
+    access.node_unreachable_admin: access.admin_access_refused,
 }
-
-_ADVICE = {
-    **dict.fromkeys(
-        ("access_refused", *_REFUSED.values()),
-        "put the account, its key or password, or the host key in order",
-    ),
-    "reading_unusable": "ask the place by hand; report the words if they are the vendor's",
-}
+"""The check that fails where a place answers, and refuses access."""

@@ -45,7 +45,7 @@ class Reply:
     at: datetime
 
 
-class Admin:
+class AdminClient:
     """The admin REST APIs of all nodes.
 
     Every request has a connection of its own: none is sent on one that died unnoticed, so a refused

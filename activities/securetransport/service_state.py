@@ -25,7 +25,7 @@ class ObservedState:
         """Whether it is known to run, a pending stop or not."""
         return self.state in (State.RUNNING, State.STOPPING)
 
-    def known(self, subject: str) -> ObservedState:
+    def require_known(self, subject: str) -> ObservedState:
         """Return this sighting; OutcomeUnknown where nobody understands the place's words."""
         if self.state is State.UNKNOWN:
             raise OutcomeUnknown(

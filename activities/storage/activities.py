@@ -11,11 +11,11 @@ from typing import TypeVar
 
 from temporalio import activity
 
-from activities.runtime.heartbeat import pause, pulse
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.heartbeat import heartbeating, sleep
+from activities.runtime.partial_reading import reading_or_finding
 from activities.storage import sampling as samples
 from activities.storage.sampling import Copy, Key, Sample
-from activities.transport.ssh import Answer, Command, Shell, script
+from activities.transport.ssh import Command, CommandResult, Shell, script
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.actions import CompareStorage
 from workflows.model.estate import Cluster
@@ -23,10 +23,11 @@ from workflows.model.findings import Finding
 from workflows.model.observations import Difference, StorageReading
 from workflows.ports.inputs import ClusterPairInput
 from workflows.ports.storage import StoragePort
+from workflows.preflight import access, storage
 
 T = TypeVar("T")
 
-UNREADABLE = "storage_unreadable"
+UNREADABLE = access.storage_unreadable
 SHORTEST_REST = timedelta(seconds=2)
 """Clocks of storages count whole seconds."""
 MOST_TOLD = 20
@@ -74,7 +75,7 @@ class SshStorages(StoragePort):
 
         What cannot be read is in the reading's trouble, never an error.
         """
-        async with pulse():
+        async with heartbeating():
             # Also when cancelled, both come to their end: what was written is removed first.
             results = await asyncio.gather(
                 self._compare(given), self._delays(given), return_exceptions=True
@@ -95,7 +96,7 @@ class SshStorages(StoragePort):
         suspects = pair.suspects
         if suspects:
             # What is not there yet, or not gone yet, is so one delay later.
-            await pause(min(given.timing.storage_delay, _left()))
+            await sleep(min(given.timing.storage_delay, _left()))
         now = await asyncio.gather(*(self._again(side, suspects) for side in sides))
         if trouble := _findings(now):
             return StorageReading(place=place, findings=trouble)
@@ -182,7 +183,7 @@ class SshStorages(StoragePort):
                 return waited
             if waited >= wait:
                 return None
-            await pause(LOOK_EVERY)
+            await sleep(LOOK_EVERY)
 
     async def _sees(self, reader: Cluster, look: Command) -> bool:
         answer = await self._run(reader, look)
@@ -190,12 +191,12 @@ class SshStorages(StoragePort):
             raise OutcomeUnknown(f"it cannot be told whether a marker is there: {answer.text}")
         return answer.status == 0
 
-    async def _run(self, cluster: Cluster, command: Command) -> Answer:
+    async def _run(self, cluster: Cluster, command: Command) -> CommandResult:
         return await self._shell.run(cluster.servers[0], command)
 
 
 async def _tried(reading: Callable[[], Awaitable[T]], cluster: Cluster) -> T | Finding:
-    return await tolerant(reading, cluster.name, UNREADABLE, nonsense=UNREADABLE)
+    return await reading_or_finding(reading, cluster.name, UNREADABLE, unusable=UNREADABLE)
 
 
 def _result(result: T | BaseException) -> T:
@@ -227,7 +228,7 @@ def _difference(
     lacking = source is None
     seen, expected = (source, target) if lacking else (target, source)
     return Difference(
-        check="storage_differs",
+        check=storage.storage_differs.name,
         place=(given.source if lacking else given.target).name,
         item=path.decode("utf-8", "backslashreplace").replace("\n", "\\n"),
         seen="missing" if seen is None else str(seen),

@@ -17,11 +17,11 @@ from activities.transport.secrets import Secrets
 from workflows.errors import AccessRefused, OutcomeUnknown, Unreachable
 from workflows.model.estate import Machine
 
-CONNECT_WITHIN = 10.0
+CONNECT_TIMEOUT = 10.0
 """Seconds until a machine that does not answer counts as unreachable."""
-ANSWER_WITHIN = 60.0
+COMMAND_TIMEOUT = 60.0
 """Seconds; every command here is short, since what lasts is detached (see ``ledger``)."""
-SIDE_BY_SIDE = 8
+MAX_PARALLEL_COMMANDS = 8
 """Commands on one connection at a time: OpenSSH's own default allows ten."""
 
 
@@ -41,7 +41,7 @@ def script(text: str, *arguments: str) -> Command:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """What a command that ended on its own left behind."""
 
     status: int
@@ -60,7 +60,9 @@ class _Line:
 
     connection: asyncssh.SSHClientConnection | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIDE_BY_SIDE))
+    room: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(MAX_PARALLEL_COMMANDS)
+    )
     tunnels: dict[int, Path] = field(default_factory=dict)
 
 
@@ -73,7 +75,7 @@ class Shell:
         self._tunnels: Path | None = None
         self._tunnels_made = 0
 
-    async def run(self, machine: Machine, command: Command) -> Answer:
+    async def run(self, machine: Machine, command: Command) -> CommandResult:
         """Return the answer of a command, whatever its exit status.
 
         Raises:
@@ -90,14 +92,14 @@ class Shell:
                     stdin=asyncssh.DEVNULL,
                     encoding="utf-8",
                     errors="replace",
-                    timeout=ANSWER_WITHIN,
+                    timeout=COMMAND_TIMEOUT,
                 )
         if ended.returncode is None or ended.returncode < 0:
             # asyncssh raises nothing when the connection is lost while a command runs.
             raise OutcomeUnknown(
                 f"{machine.name}: the connection was lost before {_name(command)} ended"
             )
-        return Answer(ended.returncode, str(ended.stdout or ""), str(ended.stderr or ""))
+        return CommandResult(ended.returncode, str(ended.stdout or ""), str(ended.stderr or ""))
 
     async def tunnel(self, machine: Machine, port: int) -> Path:
         """Return a socket of our own that leads to *port* on the machine's own address.
@@ -149,8 +151,8 @@ class Shell:
                 preferred_auth="publickey",
                 known_hosts=_known(machine),
                 config=None,  # the estate says everything; no file of this worker's user adds to it
-                connect_timeout=CONNECT_WITHIN,
-                login_timeout=CONNECT_WITHIN,
+                connect_timeout=CONNECT_TIMEOUT,
+                login_timeout=CONNECT_TIMEOUT,
                 keepalive_interval=5,
                 keepalive_count_max=3,
             )

@@ -19,8 +19,8 @@ from starter.commands.options import Accepted, AsJson
 from starter.terminal import asked, print_json, terminal
 from starter.views.html_report import page, write
 from starter.views.readiness import ReadinessView, catalogue_view, schedule_view
-from workflows.model.checks import CHECKS
 from workflows.model.request import Request
+from workflows.preflight.catalogue import CHECKS
 from workflows.preflight.report import ReadinessReport
 
 OFF = ("off", "never")
@@ -73,9 +73,12 @@ def add_check(app: typer.Typer) -> None:
         _look(_request(estate, source, target, accept), html, as_json=as_json)
 
 
+LISTED = ("name", "title", "heading", "scope", "severity", "until", "acceptable")
+
+
 def _list(*, as_json: bool) -> None:
     if as_json:
-        print_json([check.model_dump(mode="json") for check in CHECKS])
+        print_json([{key: getattr(check, key) for key in LISTED} for check in CHECKS])
     else:
         terminal().print(catalogue_view())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from workflows.model.checks import Scope, check_of
-from workflows.preflight.groups import areas
+from workflows.model.checks import Scope
+from workflows.preflight.catalogue import by_heading, check_of
 from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import NOWHERE, SIGNS
 
@@ -48,7 +48,7 @@ def grouped(verdict: ReadinessReport) -> tuple[Column, ...]:
 def rows(verdict: ReadinessReport) -> Iterator[tuple[str, tuple[CheckResult, ...]]]:
     """Yield each heading with the checks under it."""
     known = {one.name: one for one in verdict.checks}
-    for heading, checks in areas():
+    for heading, checks in by_heading():
         some = tuple(known[check.name] for check in checks if check.name in known)
         if some:
             yield heading, some

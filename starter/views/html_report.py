@@ -11,8 +11,8 @@ from pathlib import Path
 from starter.client.errors import Exit, Stop
 from starter.views.check_grid import Column, bad, elsewhere, grouped, rows, single, told
 from starter.views.html_style import STYLE
-from workflows.model.checks import check_of
 from workflows.model.findings import Finding, Severity
+from workflows.preflight.catalogue import check_of
 from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import NOWHERE, SIGNS, changes, summary
 

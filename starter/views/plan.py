@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,12 +13,10 @@ from rich.text import Text
 from starter.client.sanitize import clean
 from starter.views.tables import findings_view
 from starter.views.text import runs_of
-from workflows.execution.execution import CHAIN
 from workflows.model.actions import StopGracefully
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
-from workflows.planning.plan import Plan, Stage, Wave
+from workflows.planning.plan import Chain, Parallel, Plan, Stage, Wave
 from workflows.planning.preview import Review, ReviewedAction
-from workflows.views.node_progress import AFTERWARDS
 
 NAME = "NODE"
 """What stands for each of several places in a command that they share."""
@@ -29,14 +27,13 @@ NO_RETURN = StopGracefully.model_fields["kind"].default
 def plan_view(review: Review) -> RenderableType:
     """Show what would be done, in its order, what holds already, and who is asked before it."""
     plan, paper = review.plan, _Paper(review)
-    by_node = plan.variant == "by_node"
     return Group(
         Text.assemble(
             (f"{plan.estate.name}: {plan.source} → {plan.target}", "bold"),
             f"   {plan.variant}   ",
             ("✔ holds already", "green"),
         ),
-        *(paper.by_node() if by_node else paper.by_stage(plan.stages)),
+        *paper.sequence(),
         Text(),
         *map(Text, _asked(plan)),
         Text(_patience(plan)),
@@ -67,51 +64,52 @@ class _Paper:
         self._plan = review.plan
         self._steps = {(step.stage, step.action): step for step in review.steps}
         self._returnable = True
+        self._gates = set[StageName]()
+        """Stages whose gate was shown."""
 
-    def by_stage(self, stages: Iterable[Stage]) -> Iterator[RenderableType]:
-        for stage in stages:
-            yield from self.stage(stage)
+    def sequence(self) -> Iterator[RenderableType]:
+        for step in self._plan.sequence:
+            if isinstance(step, Parallel):
+                for chain in step.chains:
+                    yield from self._chain(chain)
+            else:
+                yield from self._stage(step, self._of_part(step))
 
-    def by_node(self) -> Iterator[RenderableType]:
-        """Show the Edges' drain, then every Server's way, then what waits for all of them."""
-        plan = self._plan
-        source = plan.estate.cluster(plan.source)
-        yield from self.by_stage(s for s in plan.stages if s.name.number < CHAIN[0].number)
-        parts = {f"the Edges of {plan.source}, before its Servers": source.edges}
-        for server in source.servers:
-            parts[f"{server.name}, at its own pace beside the other Servers"] = (server,)
-        asked = set[StageName]()
-        for title, nodes in parts.items():
-            yield Text.assemble("\n", (title, "bold"))
-            for name in CHAIN:
-                yield from self._link(plan.stage(name), {node.name for node in nodes}, asked)
-        start = plan.stage(StageName.START_SCHEDULING)
-        yield from self.stage(start, "once 4 is done on every Server")
-        last = plan.stage(CHAIN[-1])
-        afterwards = (tuple(o for o in wave if o.kind == AFTERWARDS) for wave in last.waves)
-        rest = {"waves": tuple(filter(None, afterwards)), "gated": False}
-        yield from self.stage(last.model_copy(update=rest), "once every Server has come through")
-        yield from self.by_stage(s for s in plan.stages if s.name.number > CHAIN[-1].number)
+    def _chain(self, chain: Chain) -> Iterator[RenderableType]:
+        if chain.after is not None:
+            when = f"once {chain.after.number} is done on every Server"
+            yield from (part for stage in chain.stages for part in self._stage(stage, when))
+            return
+        nodes = dict.fromkeys(action.place for stage in chain.stages for action in stage.actions)
+        title = f"{runs_of([*nodes])}, independently of the other Servers"
+        yield Text.assemble("\n", (title, "bold"))
+        for stage in chain.stages:
+            for number, wave in enumerate(stage.waves):
+                first, gate = (
+                    ("then", None) if number else (str(stage.name.number), self._gate(stage))
+                )
+                yield from self._wave(stage.name, wave, first, gate)
 
-    def stage(self, stage: Stage, when: str = "") -> Iterator[RenderableType]:
+    def _stage(self, stage: Stage, when: str) -> Iterator[RenderableType]:
         title = f"   {stage.title}{f' ({when})' if when else ''}"
         head = Text.assemble("\n", (f"{stage.name.number} {stage.name}", "bold"), (title, "dim"))
-        yield head.append_text(_gate(waits=stage.gated))
+        yield head.append_text(self._gate(stage))
         if not stage.waves:
             yield Text("      nothing, on this estate", style="dim")
         for number, wave in enumerate(stage.waves):
             yield from self._wave(stage.name, wave, "then" if number else "")
 
-    def _link(
-        self, stage: Stage, places: set[str], asked: set[StageName]
-    ) -> Iterator[RenderableType]:
-        """Show what of a stage concerns some nodes; its gate only the first time it is *asked*."""
-        waves = (_at(wave, places) for wave in stage.waves)
-        for number, wave in enumerate(filter(None, waves)):
-            gated = stage.gated and stage.name not in asked
-            first = "then" if number else str(stage.name.number)
-            yield from self._wave(stage.name, wave, first, _gate(waits=gated))
-            asked.add(stage.name)
+    def _of_part(self, stage: Stage) -> str:
+        """Name the places of a stage's part; say nothing of a whole stage."""
+        if len(stage.actions) == len(self._plan.stage(stage.name).actions):
+            return ""
+        return f"on {runs_of([*dict.fromkeys(action.place for action in stage.actions)])}"
+
+    def _gate(self, stage: Stage) -> Text:
+        """Show the gate of a stage before its first part only."""
+        asks = stage.gated and stage.name not in self._gates
+        self._gates.add(stage.name)
+        return Text("   waits for an approval" if asks else "", style="bold yellow")
 
     def _wave(
         self, name: StageName, wave: Wave, first: str, gate: Text | None = None
@@ -161,16 +159,8 @@ def _nameless(step: ReviewedAction) -> tuple[str, ...]:
     return tuple(command.replace(step.place, NAME) for command in step.commands)
 
 
-def _at(wave: Wave, places: set[str]) -> Wave:
-    return tuple(o for o in wave if o.place in places and o.kind != AFTERWARDS)
-
-
 def _mark(step: ReviewedAction) -> Text:
     return Text("✔", style="green") if step.holds else Text("·", style="dim")
-
-
-def _gate(*, waits: bool) -> Text:
-    return Text("   waits for an approval" if waits else "", style="bold yellow")
 
 
 def _below(words: str, style: str = "dim") -> Padding:

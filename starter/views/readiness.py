@@ -13,9 +13,8 @@ from rich.text import Text
 from starter.client.sanitize import clean
 from starter.client.schedules import InForce, Ran
 from starter.views.check_grid import Column, bad, elsewhere, grouped, rows, single, told
-from workflows.model.checks import check_of
 from workflows.model.findings import Finding, Severity
-from workflows.preflight.groups import areas
+from workflows.preflight.catalogue import by_heading, check_of
 from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import SIGNS, changes, summary
 
@@ -55,7 +54,7 @@ def catalogue_view() -> Table:
     table = Table("check", box=None, pad_edge=False, header_style="dim")
     for name in ("", "what holds", "may be accepted"):
         table.add_column(name)
-    for heading, checks in areas():
+    for heading, checks in by_heading():
         table.add_row(Text(heading, style="bold"))
         for check in checks:
             accept = "yes" if check.acceptable else ""

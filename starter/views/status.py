@@ -13,10 +13,10 @@ from rich.text import Text
 from starter.client.sanitize import clean
 from starter.client.snapshot import Snapshot
 from starter.views.tables import (
-    chain_table,
     exceptions_view,
     findings_view,
     left_table,
+    node_table,
     order_table,
     said_view,
     short_stage_table,
@@ -24,7 +24,6 @@ from starter.views.tables import (
 )
 from starter.views.text import broken, clock, command, commands, paused_line
 from workflows.model.progress import PendingQuestion, Progress, RunStatus
-from workflows.views.node_progress import chains
 from workflows.views.progress_markdown import at_work
 from workflows.views.suggested_answers import waits
 
@@ -69,7 +68,7 @@ class RunView:
         yield from _paused(progress)
         yield from _waiting(progress, options.max_width)
         most = MOST_ORDERS_SMALL if small else MOST_ORDERS
-        yield from _spaced(chain_table(chains(progress), most))
+        yield from _spaced(node_table(progress.nodes, most))
         yield from _spaced(order_table(at_work(progress), self.sight.pending, self.now, most))
         yield from exceptions_view(progress.exceptions)
         yield from findings_view(progress.findings)

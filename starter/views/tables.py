@@ -13,11 +13,16 @@ from rich.text import Text
 from starter.client.sanitize import clean
 from starter.client.snapshot import Pending
 from starter.views.text import clock, left_words, said_line
-from workflows.execution.execution import CHAIN
 from workflows.model.findings import Finding, Severity
-from workflows.model.progress import ActionProgress, OperatorMessage, StageProgress, Status
+from workflows.model.progress import (
+    ActionProgress,
+    NodeProgress,
+    NodeStage,
+    OperatorMessage,
+    StageProgress,
+    Status,
+)
 from workflows.model.results import Remaining, RemainingSessions
-from workflows.views.node_progress import Chain, Link
 
 SYMBOLS = {
     Status.PENDING: ("·", "dim"),
@@ -102,18 +107,18 @@ def order_table(
     return [table]
 
 
-def chain_table(chains: Sequence[Chain], most: int) -> list[RenderableType]:
-    """Show how far every node is, those that need someone first."""
-    if not chains:
+def node_table(nodes: Sequence[NodeProgress], most: int) -> list[RenderableType]:
+    """Show how far every node is, those that need an answer first."""
+    if not nodes:
         return []
     table = Table("node", box=None, pad_edge=False, header_style="dim")
-    for name in CHAIN:
-        table.add_column(f"{name.number} {name}")
-    shown = sorted(chains, key=_urgency)[:most] if len(chains) > most else chains
-    for chain in shown:
-        table.add_row(chain.node, *map(_cell, chain.links))
-    if len(chains) > most:
-        table.add_row(Text(f"and {len(chains) - most} more", style="dim"))
+    for one in nodes[0].stages:
+        table.add_column(f"{one.stage.number} {one.stage}")
+    shown = sorted(nodes, key=_urgency)[:most] if len(nodes) > most else nodes
+    for node in shown:
+        table.add_row(node.node, *map(_cell, node.stages))
+    if len(nodes) > most:
+        table.add_row(Text(f"and {len(nodes) - most} more", style="dim"))
     return [table]
 
 
@@ -197,11 +202,11 @@ def _note(action: ActionProgress, alive: Pending | None, now: datetime) -> str:
     return ""
 
 
-def _urgency(chain: Chain) -> int:
-    return min(URGENCY.index(link.status) for link in chain.links if link.actions)
+def _urgency(node: NodeProgress) -> int:
+    return min(URGENCY.index(one.status) for one in node.stages if one.actions)
 
 
-def _cell(link: Link) -> Text:
+def _cell(link: NodeStage) -> Text:
     if not link.actions:
         return Text()
     sign, style = SYMBOLS[link.status]

@@ -90,6 +90,13 @@ def test_a_file_and_its_estate_share_one_name(tmp_path: Path) -> None:
         read_estate(tmp_path, "copy")
 
 
+def test_only_a_check_that_exists_can_be_adjusted(tmp_path: Path) -> None:
+    """A typing mistake in its name would leave the check as it is."""
+    write(tmp_path, estates.written(checks={"sun_is_up": {"severity": "warns", "reason": "so"}}))
+    with pytest.raises(BadInput, match=r"checks.sun_is_up: there is no such check; .* --list"):
+        read_estate(tmp_path, "lab")
+
+
 def _first_node(given: dict[str, Any]) -> dict[str, Any]:
     node: dict[str, Any] = given["clusters"][0]["nodes"][0]
     return node

@@ -12,12 +12,13 @@ from typing import Any, get_args
 import pytest
 
 from activities.drain.activities import DrainActivities
+from activities.load_balancer.drivers import drivers
 from activities.nodes.activities import SshNodes
 from activities.nodes.linux import TABLES
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.scheduling import RestScheduling
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support import estates
@@ -46,7 +47,7 @@ TM_GRACE = timedelta(seconds=30)
 @pytest.fixture
 def spelling(shell: Shell) -> CommandPreviews:
     """What is tested."""
-    return CommandPreviews(shell, ReplicationLinks(SECRETS))
+    return CommandPreviews(drivers(shell), ReplicationLinks(SECRETS))
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def estate_of(node: Node, storage: str = "/shared") -> Estate:
 
 def recorded(node: Node) -> list[str]:
     """The words of every claim in a node's ledger, quotes gone."""
-    return [file.read_text().strip() for file in Path(node.ledger).glob("*/words")]
+    return [file.read_text().strip() for file in Path(node.ledger).glob("*/argv")]
 
 
 ALL_UP = ("monitord", "sshd", "tm")
@@ -108,7 +109,7 @@ async def test_commands_are_those_of_the_ledger(
         await asyncio.to_thread((pids / "tm.pid").write_text, f"{manager.pid}\n")
     reaped = asyncio.create_task(manager.wait())
     execute: Callable[[Any], Awaitable[Report]]
-    execute = getattr(SshNodes(shell, Admin(shell, SECRETS)), hand)
+    execute = getattr(SshNodes(shell, AdminClient(shell, SECRETS)), hand)
     report = await Attempt().run(execute, input_for(node, action))
     if manager.returncode is None:
         manager.kill()
@@ -138,7 +139,7 @@ async def test_requests_are_those_that_arrive(
     """Method, path and query, as the node's admin API has them in front of it."""
     if not isinstance(action, actions.StopScheduling):
         api.scheduling = dict.fromkeys(api.scheduling, "Not running.")
-    hands = RestScheduling(Admin(shell, SECRETS))
+    hands = RestScheduling(AdminClient(shell, SECRETS))
     await Attempt().run(getattr(hands, action.kind), input_for(node, action))
     method = "GET" if isinstance(action, actions.VerifySchedulingStopped) else "POST"
     sent = [target for target in api.targets if target.startswith(method)]
@@ -171,7 +172,9 @@ async def test_waits_read_what_they_say(  # noqa: PLR0913, PLR0917 - fixtures
         if isinstance(action, actions.AwaitSessions)
         else input_for(node, action)
     )
-    await Attempt().run(getattr(DrainActivities(shell, Admin(shell, SECRETS)), action.kind), asked)
+    await Attempt().run(
+        getattr(DrainActivities(shell, AdminClient(shell, SECRETS)), action.kind), asked
+    )
     preview = list(spelling.words(estate_of(node), action))
     assert set(api.targets) == {
         read for words in preview if (read := words.rpartition(": ")[2]).startswith("GET ")
@@ -200,7 +203,7 @@ async def test_proofs_ask_what_they_say(
 ) -> None:
     """Every status script by its path, twice."""
     Installation(node, *(("sshd", "tm") if isinstance(action, actions.VerifyServing) else ()))
-    hands = SshNodes(shell, Admin(shell, SECRETS))
+    hands = SshNodes(shell, AdminClient(shell, SECRETS))
     await Attempt().run(getattr(hands, action.kind), input_for(node, action))
     *looks, again = spelling.words(estate_of(node), action)
     assert again == "and once more, 0.05 s later"
@@ -213,7 +216,7 @@ async def test_orphans_are_looked_for_where_it_says(
     """The very search, on the cluster's own storage."""
     action = actions.FindOrphanedFiles(node=NAME)
     given: StorageInput[Any] = StorageInput(**dict(input_for(node, action)), storage=str(tmp_path))
-    hands = SshNodes(shell, Admin(shell, SECRETS))
+    hands = SshNodes(shell, AdminClient(shell, SECRETS))
     await Attempt().run(hands.find_orphaned_files, given)
     look, again = spelling.words(estate_of(node, str(tmp_path)), action)
     assert ssh_server.commands == [look, look]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from activities.scheduling import RestScheduling
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import operation
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
@@ -37,7 +37,7 @@ PROVE = VerifySchedulingStopped(node="server1")
 @pytest.fixture
 def scheduling(shell: Shell) -> RestScheduling:
     """The hands."""
-    return RestScheduling(Admin(shell, SECRETS))
+    return RestScheduling(AdminClient(shell, SECRETS))
 
 
 def operations(api: Api) -> int:
@@ -185,7 +185,7 @@ async def test_a_write_is_never_repeated(
     api.fails = [503]
     call = operation("stop", Service.SCHEDULER)
     with pytest.raises(OutcomeUnknown):
-        await Admin(shell, SECRETS).operate(server, call, 5)
+        await AdminClient(shell, SECRETS).operate(server, call, 5)
     assert operations(api) == 1
 
 

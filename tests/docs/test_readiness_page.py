@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from starter.checks_table import renewed
-from workflows.model.checks import CHECKS
+from scripts.checks_table import renewed
+from workflows.preflight.catalogue import CHECKS
 from workflows.preflight.report import ReadinessReport
 
 PAGE = (Path(__file__).parents[2] / "docs/readiness.md").read_text(encoding="utf-8")
 
 
 def test_the_page_lists_the_checks_we_make() -> None:
-    """``python -m starter.catalogue docs/readiness.md`` brings it up to date."""
+    """``python -m scripts.checks_table docs/readiness.md`` brings it up to date."""
     assert renewed(PAGE) == PAGE
     assert all(f"| `{check.name}` | {check.title} |" in PAGE for check in CHECKS)
 

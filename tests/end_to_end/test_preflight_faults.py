@@ -10,7 +10,7 @@ import json
 from lab.campaigns.preflight_faults.registry import BY_NAME, Garden
 from tests.support.console import Operator
 from tests.support.whole_lab import House
-from workflows.model import checks
+from workflows.preflight import catalogue
 
 FOUND = 6
 SAMPLE = (
@@ -57,5 +57,5 @@ async def test_what_is_planted_is_found(house: House) -> None:
 
 def test_there_is_a_fault_for_every_check() -> None:
     """The lab's names and the product's are the same, though neither knows the other."""
-    assert set(BY_NAME) | UNPLANTED == set(checks.BY_NAME)
+    assert set(BY_NAME) | UNPLANTED == set(catalogue.BY_NAME)
     assert not set(BY_NAME) & UNPLANTED

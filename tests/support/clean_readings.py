@@ -9,8 +9,8 @@ from tests.support import estates
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.findings import Finding
 from workflows.model.observations import (
-    BalancerFacts,
     ClusterReading,
+    Destination,
     LoginReading,
     MachineFacts,
     Member,
@@ -25,7 +25,7 @@ from workflows.model.observations import (
 from workflows.model.results import SCHEDULING, Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.preflight.evaluate import objections
+from workflows.preflight.evaluate import evaluate
 
 PLAN: Plan = plan_switchover(estates.estate(), estates.request())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,14 +61,12 @@ def clean() -> dict[str, Reading]:
             running=True,
             tables=("public.account",),
         )
-    names = estate.load_balancer.names
     readings["loadbalancer1"] = TrafficReading(
         place="loadbalancer1",
-        resolves_to={name: addresses["cluster1"] for name, addresses in names.items()},
+        destinations=(leads_to("cluster1", "edge1"), leads_to("cluster1", "edge2")),
         lands_on={Protocol.SSH: "cluster1-edge1", Protocol.HTTP: "cluster1-edge2"},
-        balancer=BalancerFacts(reload_runnable=True, hosts_file_writable=True),
     )
-    readings["configuration"] = ParityReading(place="cluster2", compared={"options": 150})
+    readings["configuration"] = ParityReading(place="cluster2")
     readings["storage"] = StorageReading(
         place="cluster2", sampled=200, delays={"cluster1": timedelta(seconds=1)}
     )
@@ -77,6 +75,11 @@ def clean() -> dict[str, Reading]:
         place="lab", completed=NOW - timedelta(days=1), builds={"1@a": "x", "2@b": "x"}
     )
     return readings
+
+
+def leads_to(cluster: str | None, item: str) -> Destination:
+    """Return what a load balancer says of one of its names."""
+    return Destination(item=item, seen=f"an address of {cluster}", cluster=cluster)
 
 
 def _node(node: Node) -> NodeReading:
@@ -109,7 +112,7 @@ def judged(
     readings: dict[str, Reading], *begun: StageName, plan: Plan = PLAN
 ) -> tuple[Finding, ...]:
     """Judge these readings now."""
-    return objections(plan, tuple(readings.values()), NOW, frozenset(begun))
+    return evaluate(plan, tuple(readings.values()), NOW, frozenset(begun))
 
 
 def changed(subject: str, **changes: Any) -> dict[str, Reading]:  # noqa: ANN401 - any field

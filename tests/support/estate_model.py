@@ -18,7 +18,7 @@ class World:
         self.target = target
         self.running: set[Place] = set()
         self.replicating = {link.name for link in estate.replication.links}
-        self.traffic = dict.fromkeys((h.name for h in estate.load_balancer.hosts), source)
+        self.traffic = dict.fromkeys(estate.load_balancer.places, source)
         self.stopped_gracefully: list[Place] = []
         self.violations: list[str] = []
         self.started: set[Place] = set()

@@ -161,7 +161,7 @@ class FakeHands(
         front = self.world.fronts(cluster)[0].name
         reading = rd.TrafficReading(
             place=given.action.host,
-            resolves_to={n: a[cluster] for n, a in given.load_balancer.names.items()},
+            destinations=(rd.Destination(item="traffic", seen=cluster, cluster=cluster),),
             lands_on={probe.protocol: front for probe in given.load_balancer.probes},
         )
         return reading.model_copy(update=self.readings.get(given.action.host, {}))
@@ -187,7 +187,7 @@ class FakeHands(
     ) -> rd.ParityReading:
         """See no difference."""
         await self._meet(given)
-        reading = rd.ParityReading(place=given.target.name, compared={"options": 100})
+        reading = rd.ParityReading(place=given.target.name)
         return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn

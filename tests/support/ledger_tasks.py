@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from activities.ledger.ledger import Task
+from activities.ledger.ledger import LedgerCommand
 from activities.transport.ssh import Command
 
 SHELLS = [sh for sh in ("dash", "bash", "busybox") if shutil.which(sh)]
@@ -26,11 +26,13 @@ def task(
     *,
     operation: str = "run.stage.order.1",
     service: str = "ssh",
-    lands: Literal["exit", "late"] = "exit",
+    completes_on: Literal["exit", "deadline"] = "exit",
     within: float = 60,
-) -> Task:
+) -> LedgerCommand:
     """Make a task out of the words of a command."""
-    return Task(operation, service, Command(tuple(words)), timedelta(seconds=within), lands)
+    return LedgerCommand(
+        operation, service, Command(tuple(words)), timedelta(seconds=within), completes_on
+    )
 
 
 def writing(file: Path, then: str = "") -> tuple[str, ...]:

@@ -14,16 +14,15 @@ from activities.replication.driver import Direction, LinkStatus
 from activities.transport.secrets import Secrets
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
 from workflows.model.actions import ResumeReplication, SuspendReplication
-from workflows.model.estate import Replication, ReplicationLink
-from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading
+from workflows.model.replications.base import Replication, ReplicationLink
+from workflows.model.replications.registry import TYPES
+from workflows.preflight import access
 
 
 class CommandLink(ReplicationLink):
     """A link that one command suspends and another one resumes."""
 
-    publication: str = ""
-    subscription: str = ""
     suspend: tuple[str, ...]
     resume: tuple[str, ...]
 
@@ -31,8 +30,11 @@ class CommandLink(ReplicationLink):
 class CommandReplication(Replication):
     """Replication that a site's own commands control."""
 
-    driver: Literal["commands"] = "commands"  # type: ignore[assignment]
+    driver: Literal["commands"] = "commands"
     links: tuple[CommandLink, ...] = Field(min_length=1)
+
+
+TYPES.register(CommandReplication)
 
 
 @dataclass
@@ -84,9 +86,7 @@ class CommandDriver:
         """Read it, or say that it does not answer."""
         name = self.link.name
         if not self.databases.answers:
-            silent = Finding(
-                name="database_unreachable", place=name, seen="a", expected="b", advice="c"
-            )
+            silent = access.database_unreachable.unread(name, "no answer")
             return ReplicationReading(place=name, findings=(silent,))
         if self.link.suspend == ():
             return ReplicationReading(place=name, exists=False)

@@ -20,7 +20,8 @@ from activities.transport.secrets import Secrets
 from lab.environment.postgres import SUPERUSER, PostgresServer, binaries
 from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
 from tests.support.ssh_machines import QUICK
-from workflows.model.estate import Database, Replication, ReplicationLink
+from workflows.model.estate import Database
+from workflows.model.replications.postgresql import PostgresReplication, SubscriptionLink
 from workflows.model.results import Operation
 from workflows.ports.replication import ReplicationInput
 
@@ -28,7 +29,7 @@ ADDRESS = f"127.9.7.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').remove
 """Of this process: files of tests run side by side."""
 SIDES = ("one", "two")
 LINKS = tuple(
-    ReplicationLink(
+    SubscriptionLink(
         name=f"{a}-to-{b}", source=a, target=b, publication='the "pub"', subscription=f"{a}_to_{b}"
     )
     for a, b in (SIDES, SIDES[::-1])
@@ -68,12 +69,12 @@ class Pair:
             while await self.value(side, query) != value:  # noqa: ASYNC110 - a database sends no events
                 await asyncio.sleep(0.05)
 
-    async def switch(self, link: ReplicationLink, state: LiteralString) -> None:
+    async def switch(self, link: SubscriptionLink, state: LiteralString) -> None:
         """Enable or disable a link by hand."""
         statement = sql.SQL("ALTER SUBSCRIPTION {} " + state)
         await self.execute(link.target, statement.format(sql.Identifier(link.subscription)))
 
-    async def discard(self, link: ReplicationLink) -> None:
+    async def discard(self, link: SubscriptionLink) -> None:
         """Let the other side never see what this link has yet to deliver."""
         statement = sql.SQL("SELECT pg_replication_slot_advance({}, pg_current_wal_lsn())")
         await self.execute(link.source, statement.format(sql.Literal(link.subscription)))
@@ -123,7 +124,7 @@ async def replicating_pair() -> AsyncIterator[Pair]:
         await asyncio.to_thread(shutil.rmtree, home)
 
 
-async def _subscribe(pair: Pair, link: ReplicationLink) -> None:
+async def _subscribe(pair: Pair, link: SubscriptionLink) -> None:
     slot = sql.SQL("SELECT pg_create_logical_replication_slot({}, 'pgoutput')")
     await pair.execute(link.source, slot.format(sql.Literal(link.subscription)))
     statement = sql.SQL(
@@ -158,8 +159,8 @@ def database(side: str, **changes: object) -> Database:
 
 def input_for(
     action: Any,  # noqa: ANN401 - any action
-    link: ReplicationLink = THERE,
-    *links: ReplicationLink,
+    link: SubscriptionLink = THERE,
+    *links: SubscriptionLink,
     **changes: object,
 ) -> ReplicationInput[Any]:
     """Return the action on one link of an estate that has these links, or both."""
@@ -167,14 +168,13 @@ def input_for(
         operation=Operation(identity="run-1", stage="stage", action=action.key),
         action=action,
         timing=QUICK,
-        link=link,
         publisher=database(link.source),
         subscriber=database(link.target),
-        replication=Replication(links=links or LINKS),
+        replication=PostgresReplication(links=links or LINKS),
     )
     return given.model_copy(update=changes)
 
 
-def postgres_link(link: ReplicationLink = THERE, **changes: object) -> PostgresLink:
+def postgres_link(link: SubscriptionLink = THERE, **changes: object) -> PostgresLink:
     """Return the link as the driver reads it, with changed access to the subscriber."""
     return PostgresLink(SECRETS, link, database(link.source), database(link.target, **changes))

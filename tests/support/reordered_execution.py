@@ -1,7 +1,8 @@
-"""What would the workflow be if its executor ran the stages in another order?"""
+"""The workflow with an executor that runs the stages in another sequence."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from temporalio import workflow
@@ -12,42 +13,31 @@ from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Execution
 from workflows.execution.fetch_plan import make_plan
 from workflows.model.outcome import Outcome
+from workflows.model.progress import PendingQuestion
 from workflows.model.request import Request
 from workflows.model.stages import StageName
-from workflows.planning.plan import Stage
 from workflows.run.progress_tracker import ProgressTracker
 from workflows.run.state import RunState
 from workflows.switchover import Switchover, _at_first, _identity
 
 
-class InOrder(Execution):
-    """Runs the plan's stages one after the other, as the product does."""
-
-    async def _by_stage(self) -> None:
-        for stage in self.stages():
-            await self._see_through(stage)
-
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages in the order in which they are run."""
-        return self._plan.stages
-
-
-class Hasty(InOrder):
+class Hasty(Execution):
     """Starts the target's scheduling before the source's has stopped."""
 
-    def stages(self) -> tuple[Stage, ...]:
+    def __init__(self, run: Run, tell: Callable[[PendingQuestion], None]) -> None:
         """Swap stages 4 and 5."""
-        stages = list(self._plan.stages)
+        super().__init__(run, tell)
+        steps = list(run.plan.sequence)
         stop, start = StageName.STOP_SCHEDULING.number, StageName.START_SCHEDULING.number
-        stages[stop], stages[start] = stages[start], stages[stop]
-        return tuple(stages)
+        steps[stop], steps[start] = steps[start], steps[stop]
+        self._plan = run.plan.model_copy(update={"sequence": tuple(steps)})
 
 
 @workflow.defn(name="Switchover", failure_exception_types=[SwitchoverError])
 class Unchanged(Switchover):
     """The product's workflow with an executor of ours: the control."""
 
-    execution: type[InOrder] = InOrder
+    execution: type[Execution] = Execution
 
     @workflow.init
     def __init__(self, *given: Any) -> None:  # noqa: ANN401 - whatever was sent

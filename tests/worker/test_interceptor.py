@@ -17,7 +17,7 @@ from tests.support import estates
 from tests.support.activity_runner import ActionExecutor, Place
 from worker.failure_converter import CONVERTER
 from worker.interceptor import AttemptInterceptor
-from worker.unreachable_budget import REACHED, Patience, UnreachableTimeout
+from worker.unreachable_budget import REACHED, UnreachableBudget, UnreachableTimeout
 from workflows.errors import Unreachable
 from workflows.model.actions import StopGracefully
 from workflows.model.estate import Protocol, Timing
@@ -196,7 +196,7 @@ class Clock:
 def test_an_attempt_that_lasted_had_reached_its_place() -> None:
     """A place that is lost after an hour of work is tried for the whole patience."""
     clock, silence, limit = Clock(), Unreachable("silent"), timedelta(minutes=5)
-    patience = Patience(clock)
+    patience = UnreachableBudget(clock)
     key, began = ("run", "order"), clock.at
     clock.at += 3600
     patience.spend(key, began, limit, silence)
@@ -212,7 +212,7 @@ def test_an_attempt_that_lasted_had_reached_its_place() -> None:
 def test_silences_are_counted_for_each_activity_and_forgotten() -> None:
     """What another worker may have gone on with begins anew; so does a new round."""
     clock, silence, limit = Clock(), Unreachable("silent"), timedelta(seconds=30)
-    patience = Patience(clock)
+    patience = UnreachableBudget(clock)
     patience.spend(("run", "one"), clock.at, limit, silence)
     clock.at += 29
     patience.spend(("run", "two"), clock.at, limit, silence)

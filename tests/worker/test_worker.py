@@ -32,7 +32,7 @@ from tests.support.stray_import import Stray
 from tests.support.worker_process import worker_process
 from worker.connection import connect, register_search_attributes
 from worker.settings import Settings
-from worker.startup_errors import TemporalRefused
+from worker.startup_errors import TemporalUnavailable
 from worker.worker import FIREWALL, Hands
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
@@ -219,9 +219,9 @@ async def test_spans_arrive_where_opentelemetry_says(
 
 async def test_it_gives_up_on_a_server_that_never_comes(tmp_path: Path) -> None:
     """Where nobody answers in the end, the refusal says where it looked."""
-    with pytest.raises(TemporalRefused, match=f"no Temporal server answers at {NOBODY}"):
+    with pytest.raises(TemporalUnavailable, match=f"no Temporal server answers at {NOBODY}"):
         await connect(settings(tmp_path, NOBODY), (), patience=0)
-    with pytest.raises(TemporalRefused, match="not an address is no address"):
+    with pytest.raises(TemporalUnavailable, match="not an address is no address"):
         await connect(settings(tmp_path, "not an address"), ())
 
 
@@ -241,7 +241,7 @@ async def test_a_missing_namespace_is_named(server: WorkflowEnvironment, tmp_pat
 async def test_refused_search_attributes_stop_the_start(server: WorkflowEnvironment) -> None:
     """Where they cannot be registered, the refusal holds the command that does it."""
     await _register(server.client, {f"Other{n}": "KEYWORD" for n in range(10)})
-    with pytest.raises(TemporalRefused) as refusal:
+    with pytest.raises(TemporalUnavailable) as refusal:
         await register_search_attributes(server.client)
     assert (
         "temporal operator search-attribute create --namespace default "
@@ -255,7 +255,7 @@ async def test_search_attributes_of_another_type_stop_the_start(
 ) -> None:
     """A run that sets an attribute of another type would hang: nothing starts."""
     await _register(server.client, {"SwitchoverState": "INT"})
-    with pytest.raises(TemporalRefused, match="SwitchoverState is there with another type"):
+    with pytest.raises(TemporalUnavailable, match="SwitchoverState is there with another type"):
         await register_search_attributes(server.client)
 
 

@@ -95,7 +95,7 @@ async def test_a_silent_place_is_a_finding(run: Run) -> None:
 async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
     """A node that only answers in part is shown as stage 0 would show it."""
     trouble = Finding(name="node_unreachable_admin", place="x", seen="a", expected="b", advice="c")
-    run.hands.readings["cluster1-edge1"] = {"error": (trouble,), "taeh": "b" * 64}
+    run.hands.readings["cluster1-edge1"] = {"findings": (trouble,), "taeh": "b" * 64}
     names = [finding.name for finding in (await reviewed(run)).findings]
     assert names == ["node_unreachable_admin", "taeh_differs"]
 

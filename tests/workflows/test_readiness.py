@@ -45,7 +45,7 @@ async def test_an_estate_that_is_ready(run: Run) -> None:
     verdict = await look(run)
     assert verdict.ready
     assert verdict.findings == ()
-    assert verdict.score.hold == verdict.score.checks > 60
+    assert verdict.score.passed == verdict.score.checks > 60
     assert verdict.changed.since is None
     assert not run.hands.effects
     there = await run.handle.describe()
@@ -97,7 +97,7 @@ async def test_what_changed_since_the_last_look(run: Run) -> None:
     assert [(m.name, m.place) for m in second.changed.new] == [
         ("version_differs", "cluster1-edge1")
     ]
-    assert [(m.name, m.place) for m in second.changed.gone] == [("target_has_sessions", EDGE)]
+    assert [(m.name, m.place) for m in second.changed.resolved] == [("target_has_sessions", EDGE)]
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ async def test_every_blocking_finding_is_in_the_failure(run: Run) -> None:
         expected="an answer",
         advice="look at the network",
     )
-    run.hands.readings["cluster2-edge2"] = {"error": (trouble,), "services": {}}
+    run.hands.readings["cluster2-edge2"] = {"findings": (trouble,), "services": {}}
     await run.start()
     reason = await run.failure()
     for words in ("cluster1-edge1: taeh_differs", "target_not_idle", "cluster2-edge2: node_unre"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -16,25 +16,18 @@ from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
 from workflows.execution.observe import observe
 from workflows.execution.waves import Waves
-from workflows.model.actions import FindOrphanedFiles
 from workflows.model.decisions import Verb
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
 from workflows.model.progress import Failure, PendingQuestion
 from workflows.model.results import seen
 from workflows.model.stages import StageName
-from workflows.planning.interrupted_run import recognise
-from workflows.planning.plan import Stage, Wave
+from workflows.planning.interrupted_run import find_interrupted_run
+from workflows.planning.plan import Chain, Parallel, Stage, Wave
 from workflows.planning.rollback import Baseline, plan_undo
-from workflows.preflight.evaluate import blocking, objections
+from workflows.preflight.evaluate import blocking, evaluate
+from workflows.preflight.interrupted_run import findings_of
 from workflows.run.inbox import Question
-
-CHAIN = (
-    StageName.STOP_SCHEDULING,
-    StageName.DRAIN_PROTOCOL_SERVERS,
-    StageName.DRAIN_TRANSACTION_MANAGER,
-)
-"""What the `by_node` variant does to each source Server at its own pace."""
 
 LOOK_AGAIN: tuple[Verb, ...] = ("retry", "roll_back", "abort")
 
@@ -60,7 +53,12 @@ class Execution:
     async def run(self) -> Conclusion:
         """Do everything, or take it back; NotReady where a prerequisite fails."""
         try:
-            await (self._by_node() if self._plan.variant == "by_node" else self._by_stage())
+            for step in self._plan.sequence:
+                await (
+                    self._side_by_side(step)
+                    if isinstance(step, Parallel)
+                    else self._see_through(step)
+                )
         except Aborted as end:
             return Conclusion("aborted", str(end))
         except RollBack as turn:
@@ -72,48 +70,29 @@ class Execution:
             return Conclusion("completed_with_exceptions", message)
         return Conclusion("completed", message)
 
-    async def _by_stage(self) -> None:
-        for stage in self._plan.stages:
+    async def _side_by_side(self, parallel: Parallel) -> None:
+        """Run all chains; let every chain end before the first error is raised."""
+        for chain in parallel.chains:
+            # The operator answers a gate that several chains begin with once.
+            await self._gates.wait_for_approval(chain.stages[0])
+        tasks: dict[Chain, asyncio.Task[None]] = {}
+        for chain in parallel.chains:
+            tasks[chain] = asyncio.create_task(self._run_chain(chain, tasks))
+        for result in await asyncio.gather(*tasks.values(), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _run_chain(self, chain: Chain, tasks: Mapping[Chain, asyncio.Task[None]]) -> None:
+        if chain.after is not None:
+            after = chain.after.value
+            others = [task for other, task in tasks.items() if other is not chain]
+            await workflow.wait_condition(
+                lambda: after in self._state.over or all(task.done() for task in others)
+            )
+            if after not in self._state.over:
+                return  # another chain ended before its part of that stage did
+        for stage in chain.stages:
             await self._see_through(stage)
-
-    async def _by_node(self) -> None:
-        """Drain the Edges, then let every source Server go through stages 4, 6 and 7 by itself.
-
-        The vendor offers this as a page that has to stay open (section 2); step 5 still follows
-        step 4 on all Servers.
-        """
-        plan = self._plan
-        drain, managers = (plan.stage(name) for name in CHAIN[1:])
-        for name in (s for s in StageName if s.number < StageName.STOP_SCHEDULING.number):
-            await self._see_through(plan.stage(name))
-        source = plan.estate.cluster(plan.source)
-        edges = frozenset(node.name for node in source.edges)
-        await self._see_through(_part(drain, edges))
-        await self._work_off(_part(managers, edges))  # only looks, and waits at no gate for that
-        await self._gates.wait_for_approval(plan.stage(StageName.STOP_SCHEDULING))
-        told = {server.name: asyncio.Event() for server in source.servers}
-        await _all(
-            *(self._chain(name, event) for name, event in told.items()),
-            self._start_scheduling(tuple(told.values())),
-        )
-        await self._see_through(managers.model_copy(update={"waves": managers.waves[-1:]}))
-        for name in (StageName.STOP_REMAINING_SERVICES, StageName.RESTORE_MONITORS):
-            await self._see_through(plan.stage(name))
-
-    async def _chain(self, server: str, scheduling_stopped: asyncio.Event) -> None:
-        try:
-            for name in CHAIN:
-                await self._see_through(_part(self._plan.stage(name), frozenset({server})))
-                scheduling_stopped.set()
-        except (RollBack, Aborted):
-            scheduling_stopped.set()  # nobody has to wait for a chain that has ended
-            raise
-
-    async def _start_scheduling(self, stopped: Sequence[asyncio.Event]) -> None:
-        for event in stopped:
-            await event.wait()
-        if StageName.STOP_SCHEDULING.value in self._state.over:
-            await self._see_through(self._plan.stage(StageName.START_SCHEDULING))
 
     async def _roll_back(self, message: str) -> Conclusion:
         """Take back what was begun, to the baseline and no further."""
@@ -150,16 +129,16 @@ class Execution:
         for action in stage.actions:
             self._tracker.begin(stage, action, 1)
         readings, found = await observe(self._dispatcher, stage.waves)
-        half = recognise(self._plan, readings)
+        half = find_interrupted_run(self._plan, readings)
         self._state.baseline = Baseline.of(readings, whole=bool(half.begun))
         self._state.remember(self._plan, half.begun)
-        self._state.gone = half.gone
+        self._state.gone = half.stopped_nodes
         now = workflow.now()
         for action in stage.actions:
             self._tracker.done(stage, action, seen(action, f"looked at {action.place}", now))
         standing = self._judge(
-            [reading for reading in readings if reading.place not in half.gone],
-            found + half.findings(self._plan),
+            [reading for reading in readings if reading.place not in half.stopped_nodes],
+            found + findings_of(half, self._plan),
         )
         if standing:
             raise NotReady("; ".join(map(str, standing)))
@@ -213,7 +192,7 @@ class Execution:
     ) -> tuple[Finding, ...]:
         """Post every finding; return the ones that stop the run."""
         begun = frozenset(name for name, actions in self._state.begun.items() if actions)
-        findings = objections(self._plan, readings, workflow.now(), begun, found)
+        findings = evaluate(self._plan, readings, workflow.now(), begun, found)
         self._tracker.add_findings(findings)
         accept = self._run.request.accept
         standing = blocking(findings, accept)
@@ -223,19 +202,3 @@ class Execution:
                     f"{finding.name} on {finding.place} was accepted: {accept[finding.name]}"
                 )
         return standing
-
-
-def _part(stage: Stage, places: frozenset[str]) -> Stage:
-    """Return what of a stage concerns some nodes; what comes after all chains is not among it."""
-    waves = (
-        tuple(o for o in wave if o.place in places and not isinstance(o, FindOrphanedFiles))
-        for wave in stage.waves
-    )
-    return stage.model_copy(update={"waves": tuple(filter(None, waves))})
-
-
-async def _all(*work: Awaitable[None]) -> None:
-    """Let everything end, and only then raise what ended the first of them."""
-    for result in await asyncio.gather(*work, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result

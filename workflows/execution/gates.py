@@ -44,7 +44,8 @@ class Gates:
         if stage.undo:
             return
         for gate in DECIDED_TOGETHER.get(stage.name, (stage.name,)):
-            if self._plan.stage(gate).gated:
+            # A part without effects may begin before the stage's gate.
+            if stage.gated if gate is stage.name else self._plan.stage(gate).gated:
                 await self._pass_gate(stage, gate)
         while (closed := closed_for(self._plan, stage.name, workflow.now())) is not None:
             if self._inbox.is_open(stage.name):

@@ -10,11 +10,11 @@ from temporalio.exceptions import ActivityError
 from workflows.execution.action_executor import fault_of
 from workflows.execution.dispatch import Dispatcher
 from workflows.model.actions import Action
-from workflows.model.checks import BY_NAME
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
 from workflows.model.stages import StageName
 from workflows.planning.plan import Wave
+from workflows.preflight.access import no_reading
 
 SIDE_BY_SIDE = 8
 """Places that are looked at together: a worker that asks all at once finds each of them slow."""
@@ -46,11 +46,4 @@ async def observe(
 
 def _no_reading(action: Action, error: ActivityError) -> Finding:
     failure = fault_of(action, error)
-    return Finding(
-        name="no_reading",
-        place=action.place,
-        seen=f"{failure.kind}: {failure.message}",
-        expected="a reading",
-        advice="look at the worker's log",
-        severity=BY_NAME["no_reading"].severity,
-    )
+    return no_reading.unread(action.place, f"{failure.kind}: {failure.message}")

@@ -7,121 +7,58 @@ It holds no secret, only references to secrets: ``env:NAME`` or ``file:PATH``.
 from __future__ import annotations
 
 from datetime import timedelta
-from enum import StrEnum
 from itertools import chain
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from workflows.model.base import SecretReference, Value, Words
-from workflows.model.checks import CheckName
 from workflows.model.findings import Severity
+from workflows.model.load_balancers.base import LoadBalancer, Probe
+from workflows.model.load_balancers.registry import AnyLoadBalancer
+from workflows.model.machines import (
+    AbsolutePath,
+    AdminAccess,
+    Fingerprint,
+    Kind,
+    Machine,
+    MonitorCommands,
+    Name,
+    Node,
+    Port,
+    Protocol,
+    RelativePath,
+    SshAccess,
+)
+from workflows.model.replications.base import Replication, ReplicationLink
+from workflows.model.replications.registry import AnyReplication
 from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
 from workflows.model.stages import StageName
 
-NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
-
-Name = Annotated[str, StringConstraints(pattern=NAME)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
-RelativePath = Annotated[str, StringConstraints(pattern=r"^[^/\x00\n][^\x00\n]*$")]
-Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Protocol(StrEnum):
-    """A protocol server, by its name in the admin REST API (securetransport.md, section 3)."""
-
-    FTP = "ftp"
-    HTTP = "http"
-    AS2 = "as2"
-    SSH = "ssh"
-    PESIT = "pesit"
-
-
-class Kind(StrEnum):
-    """What a node is: a back-end Server or an Edge in the DMZ."""
-
-    SERVER = "server"
-    EDGE = "edge"
-
-
-class SshAccess(Value):
-    """How a machine is reached over SSH, as the operating-system user that owns SecureTransport."""
-
-    user: str
-    key: SecretReference
-    port: Port = 22
-    known_hosts: AbsolutePath | None = None
-    """A known_hosts file on the worker; needed for every machine without a ``host_key``."""
-
-
-class AdminAccess(Value):
-    """How a node's admin REST API is reached."""
-
-    user: str
-    password: SecretReference
-    port: Port = 444
-    via: Literal["ssh", "direct"] = "ssh"
-    """Through the node's SSH connection, or straight from the worker."""
-    ca: AbsolutePath | None = None
-    """A file of CA certificates on the worker."""
-    fingerprint: Fingerprint | None = None
-    """SHA-256 of the certificate in hexadecimal digits, pinned instead of a CA."""
-
-    @model_validator(mode="after")
-    def _trusts_something(self) -> Self:
-        if (self.ca is None) == (self.fingerprint is None):
-            raise ValueError("admin needs either ca or fingerprint: TLS is always verified")
-        return self
-
-
-class MonitorCommands(Value):
-    """The Monitor Server's scripts; configurable, since 5.4 ran it from cron (section 6)."""
-
-    start: tuple[str, ...] = ("start_monitord",)
-    stop: tuple[str, ...] = ("stop_monitord",)
-    status: tuple[str, ...] = ("status_monitord",)
-
-
-class Machine(Value):
-    """Anything that is reached over SSH and keeps a ledger."""
-
-    name: Name
-    address: str
-    ssh: SshAccess
-    host_key: str | None = None
-    """The machine's public host key, as one line of OpenSSH."""
-    ledger: AbsolutePath = "/var/lib/switchover"
-    """On a local persistent disk; survives a reboot."""
-    boot_id: AbsolutePath = "/proc/sys/kernel/random/boot_id"
-    """The file that changes with every boot (a container shares its kernel's: name another)."""
-
-    @model_validator(mode="after")
-    def _host_key_known(self) -> Self:
-        if self.host_key is None and self.ssh.known_hosts is None:
-            raise ValueError(
-                f"{self.name}: neither host_key nor ssh.known_hosts is given; "
-                "host keys are always verified"
-            )
-        return self
-
-
-class Node(Machine):
-    """One SecureTransport machine."""
-
-    kind: Kind
-    system: Literal["linux"] = "linux"
-    filedrivehome: AbsolutePath = "/opt/axway/SecureTransport"
-    admin: AdminAccess
-    protocols: dict[Protocol, tuple[Port, ...]] = Field(min_length=1)
-    """The protocol servers that serve clients here, each with the ports it listens on."""
-    listen_on: tuple[str, ...] = ()
-    """Local addresses whose connections count as sessions; empty means all of them."""
-    alias: str | None = None
-    """Aliased installations need ``-A ALIAS`` on every script (section 3)."""
-    monitor: MonitorCommands = MonitorCommands()
-    stop_all: tuple[str, ...] = ("stop_all",)
-    """Extra words are a site's own: what ``-f`` means is undocumented (section 3)."""
+__all__ = [
+    "AbsolutePath",
+    "Adjusted",
+    "AdminAccess",
+    "Cluster",
+    "Database",
+    "Estate",
+    "Fingerprint",
+    "Kind",
+    "Limits",
+    "LoadBalancer",
+    "Machine",
+    "MonitorCommands",
+    "Name",
+    "Node",
+    "Port",
+    "Probe",
+    "Protocol",
+    "RelativePath",
+    "Replication",
+    "ReplicationLink",
+    "SshAccess",
+    "Timing",
+]
 
 
 class Database(Value):
@@ -175,75 +112,6 @@ class Cluster(Value):
         if not self.servers:
             raise ValueError(f"{self.name} has no node of kind server")
         return self
-
-
-class LoadBalancerHost(Machine):
-    """One load balancer machine whose hosts file resolves the Edges' names."""
-
-    hosts_file: AbsolutePath = "/etc/hosts"
-    reload: tuple[str, ...] = Field(min_length=1)
-    """The site's command that makes the load balancer read the hosts file again."""
-    configuration: AbsolutePath | None = None
-    """HAProxy's configuration as the site wrote it; without it the checks of it are not made."""
-
-
-class Probe(Value):
-    """A login through the load balancer that shows where traffic really goes."""
-
-    protocol: Literal[Protocol.SSH, Protocol.HTTP]
-    address: str
-    port: Port
-    user: str
-    password: SecretReference
-    host_key: str | None = None
-    """For ssh: the public host key clients see, the same on both clusters."""
-    ca: AbsolutePath | None = None
-    fingerprint: Fingerprint | None = None
-    """For http: what the certificate is verified against."""
-
-    @model_validator(mode="after")
-    def _trusts_something(self) -> Self:
-        if self.protocol is Protocol.SSH and self.host_key is None:
-            raise ValueError("a probe over ssh needs host_key")
-        if self.protocol is Protocol.HTTP and (self.ca is None) == (self.fingerprint is None):
-            raise ValueError("a probe over http needs either ca or fingerprint")
-        return self
-
-
-class HostsFileLoadBalancer(Value):
-    """The vendor's own case: Edges are reached by name, resolved by a hosts file (section 2)."""
-
-    driver: Literal["hosts_file"] = "hosts_file"
-    hosts: tuple[LoadBalancerHost, ...] = Field(min_length=1)
-    names: dict[str, dict[Name, str]] = Field(min_length=1)
-    """For each name the load balancer uses: the address it has on each cluster."""
-    probes: tuple[Probe, ...] = Field(min_length=1)
-
-
-LoadBalancer = HostsFileLoadBalancer
-
-
-class ReplicationLink(Value):
-    """One direction of database replication: a publication and its subscription."""
-
-    name: Name
-    source: Name
-    """The cluster whose database publishes."""
-    target: Name
-    """The cluster whose database subscribes."""
-    publication: str
-    subscription: str
-
-
-class Replication(Value):
-    """Logical replication between the two databases, both directions."""
-
-    driver: Literal["postgresql"] = "postgresql"
-    profile: Literal["5.4", "5.5"] = "5.5"
-    """Which set of tables must not be replicated (section 2)."""
-    links: tuple[ReplicationLink, ...] = Field(min_length=1)
-    lag_limit: PositiveInt = 64 * 1024**2
-    """Bytes that a subscriber may be behind when a switchover begins."""
 
 
 class Timing(Value):
@@ -304,8 +172,8 @@ class Estate(Value):
 
     name: Name
     clusters: tuple[Cluster, Cluster]
-    load_balancer: LoadBalancer
-    replication: Replication
+    load_balancer: AnyLoadBalancer
+    replication: AnyReplication
     timing: Timing = Timing()
     ignored_peers: tuple[str, ...] = ()
     """Addresses of monitoring and health checks: their connections are no sessions."""
@@ -320,7 +188,7 @@ class Estate(Value):
     limits: Limits = Limits()
     taeh: Literal["everywhere", "by_kind"] = "everywhere"
     """Whether all nodes share one ``taeh`` file, or Servers one and Edges one (section 9)."""
-    checks: dict[CheckName, Adjusted] = {}
+    checks: dict[str, Adjusted] = {}
     """Checks that block elsewhere and only warn here, or the other way round."""
 
     @model_validator(mode="before")
@@ -368,11 +236,7 @@ class Estate(Value):
 
     def link(self, name: str) -> ReplicationLink:
         """Return the replication link of that name; KeyError where there is none."""
-        return {link.name: link for link in self.replication.links}[name]
-
-    def load_balancer_host(self, name: str) -> LoadBalancerHost:
-        """Return the load balancer host of that name; KeyError where there is none."""
-        return {host.name: host for host in self.load_balancer.hosts}[name]
+        return self.replication.link(name)
 
     def probe(self, protocol: Protocol) -> Probe:
         """Return the probe of that protocol; KeyError where there is none."""
@@ -386,7 +250,7 @@ class Estate(Value):
             (cluster.name for cluster in self.clusters),
             (node.name for node in self.nodes),
             (cluster.database.name for cluster in self.clusters),
-            (host.name for host in self.load_balancer.hosts),
+            self.load_balancer.places,
         )
         for name in places:
             if name in seen:
@@ -414,10 +278,7 @@ class Estate(Value):
     def _references(self) -> list[str]:
         clusters = {cluster.name for cluster in self.clusters}
         objections = [
-            f"load_balancer.names.{name} needs one address for each of "
-            f"{', '.join(sorted(clusters))}"
-            for name, addresses in self.load_balancer.names.items()
-            if set(addresses) != clusters
+            f"load_balancer.{mistake}" for mistake in self.load_balancer.mistakes(clusters)
         ]
         objections.extend(
             f"replication link {link.name} must lead from one cluster to the other"

@@ -105,8 +105,6 @@ class ParityReading(_Reading):
     """The configuration of both clusters, side by side; *place* is the target."""
 
     kind: Literal["parity"] = "parity"
-    compared: dict[str, int] = {}
-    """How many items of each list were held against each other."""
     differences: tuple[Difference, ...] = ()
 
 
@@ -142,30 +140,25 @@ class ReplicationReading(_Reading):
     """Tables that are replicated, in lower case, as far as the driver can tell."""
 
 
-class BalancerFacts(Value):
-    """What a load balancer host's own files and its configuration say."""
+class Destination(Value):
+    """Where one thing that a load balancer steers leads now."""
 
-    reload_runnable: bool
-    hosts_file_writable: bool
-    unnamed: tuple[str, ...] = ()
-    """Lines of the configuration that reach an Edge by its address instead of by a name."""
-    unused: tuple[str, ...] = ()
-    """Names of the estate that the configuration does not use."""
-    sticky: tuple[str, ...] = ()
-    """How long each stick table pins a client: its section, and its expiry."""
-    hard_stop_after: timedelta | None = None
-    """When a reload cuts old connections; None where it never does."""
+    item: str
+    """What is steered, in the driver's words: a name, a backend, a zone."""
+    seen: str | None = None
+    """Where it leads, in the driver's words; None where the driver cannot tell."""
+    cluster: str | None = None
+    """The cluster that this is; None where it is no cluster's."""
 
 
 class TrafficReading(_Reading):
-    """Where a load balancer host sends traffic, and where a login really landed."""
+    """Where a place of the load balancer sends traffic, and which node a login reached."""
 
     kind: Literal["traffic"] = "traffic"
-    resolves_to: dict[str, str] = {}
-    """For each of the estate's names: the address it has on this host now."""
+    destinations: tuple[Destination, ...] = ()
+    """Everything that the place steers; empty where nothing was read."""
     lands_on: dict[Protocol, str] = {}
     """For each protocol with a probe: the node that the login was found on."""
-    balancer: BalancerFacts | None = None
 
 
 class TemporalReading(_Reading):

@@ -75,6 +75,23 @@ class StageProgress(Value):
     actions: tuple[ActionProgress, ...] = ()
 
 
+class NodeStage(Value):
+    """One stage, as far as one node is concerned."""
+
+    stage: StageName
+    status: Status
+    done: int
+    actions: int
+    """How many there are; 0 where the stage does not concern the node."""
+
+
+class NodeProgress(Value):
+    """How far one node is, where the plan lets nodes run side by side."""
+
+    node: str
+    stages: tuple[NodeStage, ...]
+
+
 class PendingQuestion(Value):
     """What a run waits for from someone."""
 
@@ -121,6 +138,8 @@ class Progress(Value):
     started: datetime
     stage: StageName
     stages: tuple[StageProgress, ...] = ()
+    nodes: tuple[NodeProgress, ...] = ()
+    """Each source node, if nodes run side by side; empty otherwise."""
     undo: tuple[StageProgress, ...] = ()
     """What a roll-back takes back, in its order; empty before one begins."""
     waiting: PendingQuestion | None = None

@@ -1,111 +1,106 @@
-"""Which orders find their wished state already? Readings in, an answer out. Pure.
+"""Tell which actions find their desired state already. Pure.
 
-Nobody is told "no" where the answer is "nobody knows": both a reading that was not made and an
-order that has no state to wish for are None.
+None means unknown, and is never taken for "no": the state was not read, or the action has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from workflows.model import actions
-from workflows.model.estate import Estate
-from workflows.model.observations import NodeReading, Reading, ReplicationReading, TrafficReading
+from workflows.model.observations import NodeReading, ReplicationReading, TrafficReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan
+from workflows.planning.observations import Observations
 
 
-def holds(plan: Plan, action: actions.Action, readings: Sequence[Reading]) -> bool | None:  # noqa: PLR0911 - one a wish
-    """Return whether the state that an order wishes for was read, or another one."""
-    seen = _Seen(plan.estate, readings)
+def holds(observed: Observations, action: actions.Action) -> bool | None:  # noqa: PLR0911 - a case each
+    """Return whether the desired state of an action was read, or another one."""
     match action:
         case actions.StartMonitor():
-            # Where the plan stops it first, what it is now says nothing.
-            stopped = action.undo in plan.stage(StageName.STOP_MONITORS).actions
-            return None if stopped else seen.up(action.node, (Service.MONITOR,))
+            # Where the plan stops it first, its state now says nothing.
+            stopped = action.undo in observed.plan.stage(StageName.STOP_MONITORS).actions
+            return None if stopped else _up(observed, action.node, (Service.MONITOR,))
         case actions.SuspendReplication():
-            return seen.replicating(action.link, wished=False)
+            return _not(_enabled(observed, action.link))
         case actions.ResumeReplication():
-            return seen.replicating(action.link, wished=True)
+            return _enabled(observed, action.link)
         case actions.Redirect():
-            return seen.points(action.host, action.to)
+            return _redirected(observed, action.host, action.to)
         case actions.VerifyTraffic():
-            return seen.lands(action)
+            return _logins_reach(observed, action)
         case actions.AwaitSessions():
-            # As long as clients are sent there, nobody there says nothing.
-            return seen.remaining(action.node) if seen.moved(plan) else None
+            # As long as clients are sent to the node, its being without sessions says nothing.
+            return _no_sessions(observed, action.node) if _traffic_moved(observed) else None
         case _:
-            return _of_services(seen, action)
+            return _of_services(observed, action)
 
 
-def _of_services(seen: _Seen, action: actions.Action) -> bool | None:  # noqa: PLR0911 - one per wish
+def _of_services(observed: Observations, action: actions.Action) -> bool | None:  # noqa: PLR0911 - a case each
     match action:
         case actions.StopMonitor():
-            return seen.down(action.node, (Service.MONITOR,))
+            return _down(observed, action.node, (Service.MONITOR,))
         case actions.StopScheduling() | actions.VerifySchedulingStopped():
-            return seen.down(action.node, SCHEDULING)
+            return _down(observed, action.node, SCHEDULING)
         case actions.StartScheduling():
-            return seen.up(action.node, map(Service, action.services))
+            return _up(observed, action.node, map(Service, action.services))
         case actions.StopGracefully():
-            return seen.down(action.node, (Service(action.protocol.value),))
+            return _down(observed, action.node, (Service(action.protocol.value),))
         case actions.StartProtocolServer():
-            return seen.up(action.node, (Service(action.protocol.value),))
+            return _up(observed, action.node, (Service(action.protocol.value),))
         case actions.VerifyStopped():
-            return seen.down(action.node, (*PROTOCOL_SERVERS, Service.MONITOR))
+            return _down(observed, action.node, (*PROTOCOL_SERVERS, Service.MONITOR))
         case actions.StopTransactionManager():
-            return seen.down(action.node, (Service.TRANSACTION_MANAGER,))
+            return _down(observed, action.node, (Service.TRANSACTION_MANAGER,))
         case actions.StartTransactionManager():
-            return seen.up(action.node, (Service.TRANSACTION_MANAGER,))
+            return _up(observed, action.node, (Service.TRANSACTION_MANAGER,))
         case actions.StopRemaining():
-            return seen.all_down(action.node)
+            return _all_down(observed, action.node)
         case _:
             return None
 
 
-class _Seen:
-    def __init__(self, estate: Estate, readings: Sequence[Reading]) -> None:
-        self._estate = estate
-        self._nodes = {r.place: r for r in readings if isinstance(r, NodeReading)}
-        self._links = {r.place: r for r in readings if isinstance(r, ReplicationReading)}
-        self._traffic = {r.place: r for r in readings if isinstance(r, TrafficReading)}
+def _down(observed: Observations, node: str, services: Iterable[Service]) -> bool | None:
+    return _every(_is_down(observed.state(node, service)) for service in services)
 
-    def down(self, node: str, services: Iterable[Service]) -> bool | None:
-        return _every(_is_down(self._state(node, service)) for service in services)
 
-    def up(self, node: str, services: Iterable[Service]) -> bool | None:
-        return _every(_not(_is_down(self._state(node, service))) for service in services)
+def _up(observed: Observations, node: str, services: Iterable[Service]) -> bool | None:
+    return _every(_not(_is_down(observed.state(node, service))) for service in services)
 
-    def all_down(self, node: str) -> bool | None:
-        services = self._nodes[node].services if node in self._nodes else {}
-        return self.down(node, services) if Service.ADMIN in services else None
 
-    def remaining(self, node: str) -> bool | None:
-        sessions = self._nodes[node].sessions if node in self._nodes else None
-        return None if sessions is None else sessions == 0
+def _all_down(observed: Observations, node: str) -> bool | None:
+    reading = observed.of(NodeReading, node)
+    if reading is None or Service.ADMIN not in reading.services:
+        return None
+    return _down(observed, node, reading.services)
 
-    def replicating(self, link: str, *, wished: bool) -> bool | None:
-        enabled = self._links[link].enabled if link in self._links else None
-        return None if enabled is None else enabled is wished
 
-    def moved(self, plan: Plan) -> bool | None:
-        hosts = (host.name for host in self._estate.load_balancer.hosts)
-        return _every(self.points(host, plan.target) for host in hosts)
+def _no_sessions(observed: Observations, node: str) -> bool | None:
+    reading = observed.of(NodeReading, node)
+    return None if reading is None or reading.sessions is None else reading.sessions == 0
 
-    def points(self, host: str, to: str) -> bool | None:
-        found = self._traffic[host].resolves_to if host in self._traffic else {}
-        names = self._estate.load_balancer.names
-        wanted = {name: addresses[to] for name, addresses in names.items()}
-        return {name: found.get(name) for name in wanted} == wanted if found else None
 
-    def lands(self, action: actions.VerifyTraffic) -> bool | None:
-        nodes = [reading.lands_on.get(action.protocol) for reading in self._traffic.values()]
-        wanted = {node.name for node in self._estate.cluster(action.to).nodes}
-        return _every(None if node is None else node in wanted for node in nodes)
+def _enabled(observed: Observations, link: str) -> bool | None:
+    reading = observed.of(ReplicationReading, link)
+    return None if reading is None else reading.enabled
 
-    def _state(self, node: str, service: Service) -> State:
-        reading = self._nodes.get(node)
-        return State.UNKNOWN if reading is None else reading.services.get(service, State.UNKNOWN)
+
+def _traffic_moved(observed: Observations) -> bool | None:
+    places = observed.estate.load_balancer.places
+    return _every(_redirected(observed, place, observed.plan.target) for place in places)
+
+
+def _redirected(observed: Observations, place: str, to: str) -> bool | None:
+    reading = observed.of(TrafficReading, place)
+    if reading is None or not reading.destinations:
+        return None
+    return all(one.cluster == to for one in reading.destinations)
+
+
+def _logins_reach(observed: Observations, action: actions.VerifyTraffic) -> bool | None:
+    nodes = [r.lands_on.get(action.protocol) for r in observed.each(TrafficReading)]
+    desired = {node.name for node in observed.estate.cluster(action.to).nodes}
+    return _every(None if node is None else node in desired for node in nodes)
 
 
 def _is_down(state: State) -> bool | None:
@@ -114,12 +109,12 @@ def _is_down(state: State) -> bool | None:
     return False if state is State.RUNNING else None
 
 
-def _not(answer: bool | None) -> bool | None:  # noqa: FBT001 - it is what it is about
+def _not(answer: bool | None) -> bool | None:  # noqa: FBT001 - the value to negate
     return None if answer is None else not answer
 
 
 def _every(answers: Iterable[bool | None]) -> bool | None:
-    """Return the worst of the answers; without any, nobody knows."""
+    """Return the worst of the answers; unknown without any."""
     given = list(answers)
     if False in given:
         return False

@@ -39,7 +39,7 @@ def changes(reviewed: Plan, now: Plan) -> list[str]:
 
 def _lines(plan: Plan) -> Iterator[str]:
     """Yield a line for each scalar under its full path, so that a line is clear by itself."""
-    fields = plan.model_dump(mode="json", exclude={"stages"})
+    fields = plan.model_dump(mode="json", exclude={"sequence"})
     estate = fields.pop("estate")
     yield from _scalars("", fields)
     yield from _scalars("estate", estate)

@@ -1,159 +1,104 @@
-"""Was this estate left half-switched, by a run with the very same roles that was terminated?
+"""Find a switchover with the plan's own roles that was terminated before its end.
 
-Told from readings alone: nothing else is sure to have outlived that run. Pure.
+It is found by readings alone: nothing else is sure to have outlived that run. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from workflows.model.estate import Cluster, Kind
-from workflows.model.findings import Finding, Severity
-from workflows.model.observations import NodeReading, Reading, ReplicationReading, TrafficReading
+from workflows.model.estate import Cluster, Node
+from workflows.model.observations import Reading, ReplicationReading
 from workflows.model.results import DOWN, SCHEDULING, Service, State
 from workflows.model.stages import StageName
+from workflows.planning.observations import Observations
 from workflows.planning.plan import Plan
 
 
 @dataclass(frozen=True)
-class HalfSwitched:
+class InterruptedRun:
     """How far an earlier run came."""
 
-    begun: frozenset[StageName]
-    """Empty where nothing speaks for an interrupted switchover."""
-    gone: frozenset[str]
-    """Source nodes on which nothing runs any more, admin included."""
+    begun: frozenset[StageName] = frozenset()
+    """Empty where no switchover was interrupted."""
+    stopped_nodes: frozenset[str] = frozenset()
+    """Source nodes on which no service runs any more, admin included."""
     complete: bool = False
-    """Nothing is left to be done."""
-
-    def findings(self, plan: Plan) -> tuple[Finding, ...]:
-        """Say what was found, and what follows from it."""
-        if not self.begun:
-            return ()
-        reached = ", ".join(name.value for name in StageName if name in self.begun)
-        if self.complete:
-            return (
-                Finding(
-                    name="already_switched_over",
-                    place=plan.source,
-                    seen=f"it is down, and traffic and scheduling are on {plan.target}",
-                    expected=f"{plan.source} serving",
-                    advice="nothing is left to be done; look whether the roles are the wrong way",
-                ),
-            )
-        return (
-            Finding(
-                name="half_switched",
-                place=plan.source,
-                seen=f"a switchover with these roles was interrupted: {reached} had begun",
-                expected="an estate in its normal state",
-                advice="this run goes on from there; a roll-back takes for wait that "
-                f"{plan.source} had run whole before",
-                severity=Severity.WARNS,
-            ),
-        )
+    """Whether nothing remains to be done."""
 
 
-def recognise(plan: Plan, readings: Sequence[Reading]) -> HalfSwitched:
+def find_interrupted_run(plan: Plan, readings: Sequence[Reading]) -> InterruptedRun:
     """Return how far a switchover with this plan's roles had come.
 
-    It is recognised only by a chain without a gap: source Monitors down and replication suspended,
-    then traffic on the target, then the rest. Whatever does not fit in there is judged as ever.
+    It is found only by a chain without a gap: source Monitors down and replication suspended, then
+    traffic on the target, then the rest. Whatever does not fit in there is checked as usual.
     """
-    seen = _Seen(plan, readings)
-    if not (seen.monitors_down() and seen.suspended(any)):
-        return HalfSwitched(frozenset(), frozenset())
-    begun = {StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION, *seen.later()}
-    gone = seen.gone() if StageName.STOP_REMAINING_SERVICES in begun else frozenset()
-    whole = len(gone) == len(plan.estate.cluster(plan.source).nodes)
-    return HalfSwitched(
+    observed = Observations(plan, tuple(readings))
+    suspended = [link.enabled is False for link in observed.each(ReplicationReading)]
+    if not (any(suspended) and all(_down(observed, node) for node in observed.source.nodes)):
+        return InterruptedRun()
+    begun = {StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION}
+    if all(suspended):
+        begun.update(_later_stages(observed))
+    stopped = _stopped_nodes(observed)
+    if StageName.STOP_REMAINING_SERVICES not in begun:
+        stopped = frozenset()
+    return InterruptedRun(
         frozenset(begun),
-        gone,
-        complete=whole and StageName.START_SCHEDULING in begun and not seen.target_monitors_wait(),
+        stopped,
+        complete=len(stopped) == len(observed.source.nodes)
+        and StageName.START_SCHEDULING in begun
+        and not _target_monitors_are_down(observed),
     )
 
 
-class _Seen:
-    def __init__(self, plan: Plan, readings: Sequence[Reading]) -> None:
-        self._plan = plan
-        self._source = plan.estate.cluster(plan.source)
-        self._target = plan.estate.cluster(plan.target)
-        self._nodes = {r.place: r for r in readings if isinstance(r, NodeReading)}
-        self._links = [r for r in readings if isinstance(r, ReplicationReading)]
-        self._traffic = [r for r in readings if isinstance(r, TrafficReading)]
-
-    def monitors_down(self) -> bool:
-        return all(self._state(node.name, Service.MONITOR) in DOWN for node in self._source.nodes)
-
-    def suspended(self, quantity: Callable[[Iterator[bool]], bool]) -> bool:
-        return bool(self._links) and quantity(link.enabled is False for link in self._links)
-
-    def later(self) -> Iterator[StageName]:
-        """Yield the stages after the second, as long as they follow from one another."""
-        if not (self.suspended(all) and self._moved(any)):
-            return
+def _later_stages(observed: Observations) -> Iterator[StageName]:
+    """Yield the stages after the second, as long as each follows from the one before."""
+    moved = list(observed.destinations_on(observed.target.name))
+    if any(moved):
         yield StageName.REDIRECT_TRAFFIC
-        if not self._moved(all):
-            return
-        if self._any_scheduling_down():
-            yield StageName.STOP_SCHEDULING
-        if self._scheduled(self._target) and not self._scheduled(self._source):
-            yield StageName.START_SCHEDULING
-        if self._stopped(Kind.SERVER, Kind.EDGE, protocols=True):
-            yield StageName.DRAIN_PROTOCOL_SERVERS
-        if self._stopped(Kind.SERVER, protocols=False):
-            yield StageName.DRAIN_TRANSACTION_MANAGER
-        if self.gone():
-            yield StageName.STOP_REMAINING_SERVICES
+    if not moved or not all(moved):
+        return
+    source = observed.source
+    servers = [(server, service) for server in source.servers for service in SCHEDULING]
+    if any(_down(observed, server, service) for server, service in servers):
+        yield StageName.STOP_SCHEDULING
+    if _may_schedule(observed, observed.target) and not _may_schedule(observed, source):
+        yield StageName.START_SCHEDULING
+    if any(
+        _stops(observed, node, Service(protocol.value))
+        for node in source.nodes
+        for protocol in node.protocols
+    ):
+        yield StageName.DRAIN_PROTOCOL_SERVERS
+    if any(_stops(observed, node, Service.TRANSACTION_MANAGER) for node in source.servers):
+        yield StageName.DRAIN_TRANSACTION_MANAGER
+    if _stopped_nodes(observed):
+        yield StageName.STOP_REMAINING_SERVICES
 
-    def gone(self) -> frozenset[str]:
-        return frozenset(
-            node.name
-            for node in self._source.nodes
-            if self._state(node.name, Service.ADMIN) in DOWN
-        )
 
-    def target_monitors_wait(self) -> bool:
-        return self._plan.estate.stop_target_monitors and any(
-            self._state(node.name, Service.MONITOR) in DOWN for node in self._target.nodes
-        )
+def _stopped_nodes(observed: Observations) -> frozenset[str]:
+    nodes = observed.source.nodes
+    return frozenset(node.name for node in nodes if _down(observed, node, Service.ADMIN))
 
-    def _moved(self, quantity: Callable[[Iterator[bool]], bool]) -> bool:
-        names = self._plan.estate.load_balancer.names
-        places = [
-            address == names[name][self._target.name]
-            for reading in self._traffic
-            for name, address in reading.resolves_to.items()
-        ]
-        return bool(places) and quantity(iter(places))
 
-    def _any_scheduling_down(self) -> bool:
-        return any(
-            self._state(server.name, service) in DOWN
-            for server in self._source.servers
-            for service in SCHEDULING
-        )
+def _target_monitors_are_down(observed: Observations) -> bool:
+    return observed.estate.stop_target_monitors and any(
+        _down(observed, node) for node in observed.target.nodes
+    )
 
-    def _scheduled(self, cluster: Cluster) -> bool:
-        return any(
-            self._state(server.name, service) not in DOWN
-            for server in cluster.servers
-            for service in SCHEDULING
-        )
 
-    def _stopped(self, *kinds: Kind, protocols: bool) -> bool:
-        return any(
-            self._state(node.name, service) in (*DOWN, State.STOPPING)
-            for node in self._source.nodes
-            if node.kind in kinds
-            for service in (
-                [Service(protocol.value) for protocol in node.protocols]
-                if protocols
-                else [Service.TRANSACTION_MANAGER]
-            )
-        )
+def _may_schedule(observed: Observations, cluster: Cluster) -> bool:
+    return any(
+        not _down(observed, server, service) for server in cluster.servers for service in SCHEDULING
+    )
 
-    def _state(self, node: str, service: Service) -> State:
-        reading = self._nodes.get(node)
-        return State.UNKNOWN if reading is None else reading.services.get(service, State.UNKNOWN)
+
+def _down(observed: Observations, node: Node, service: Service = Service.MONITOR) -> bool:
+    return observed.state(node.name, service) in DOWN
+
+
+def _stops(observed: Observations, node: Node, service: Service) -> bool:
+    """Return whether a service is down or about to be."""
+    return observed.state(node.name, service) in (*DOWN, State.STOPPING)

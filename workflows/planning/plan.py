@@ -1,9 +1,11 @@
-"""The runbook as a value: which orders, in which stages and waves, for which estate."""
+"""The plan of a switchover: which actions, in which stages and waves, for which estate."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, zip_longest
+from operator import add
 from typing import Literal
 
 from workflows.errors import BadInput
@@ -35,64 +37,110 @@ from workflows.model.actions import (
     VerifyTraffic,
 )
 from workflows.model.base import Value
-from workflows.model.estate import Cluster, Estate, Kind, Protocol
+from workflows.model.estate import Cluster, Estate, Protocol
 from workflows.model.request import Request
 from workflows.model.site_policy import Approvals
 from workflows.model.stages import TITLES, StageName
 
 Wave = tuple[Action, ...]
-"""Orders that run side by side; all of them finish before they are judged together."""
+"""Actions that run side by side; all of them finish before they are judged together."""
 
 
 class Stage(Value):
-    """One numbered step of the manual."""
+    """One numbered stage of the manual, or a part of it."""
 
     name: StageName
     gated: bool = False
-    """Whether someone must approve before it begins."""
+    """Whether it needs an approval before it begins."""
     waves: tuple[Wave, ...]
     undo: bool = False
-    """Whether this takes the stage of that name back."""
+    """Whether this rolls back the stage of that name."""
 
     @property
     def key(self) -> str:
-        """What tells it from every other stage of a run; part of its operations' ids."""
+        """The stage's id within a run; part of the ids of its operations."""
         return f"{self.name}.undo" if self.undo else self.name.value
 
     @property
     def title(self) -> str:
-        """What the stage is for, as the README's table says it."""
-        return f"Take back: {TITLES[self.name]}" if self.undo else TITLES[self.name]
+        """What the stage is for, as in the table of the README."""
+        return f"Roll back: {TITLES[self.name]}" if self.undo else TITLES[self.name]
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        """Every order of the stage, wave by wave."""
+        """Every action of the stage, wave by wave."""
         return tuple(action for wave in self.waves for action in wave)
 
 
+class Chain(Value):
+    """Stages, or parts of them, that run one after the other beside other chains."""
+
+    after: StageName | None = None
+    """The stage that all other chains must have finished before this chain begins."""
+    stages: tuple[Stage, ...]
+
+
+class Parallel(Value):
+    """Chains that run side by side; all of them end before the plan continues."""
+
+    chains: tuple[Chain, ...]
+
+    @property
+    def stages(self) -> Iterable[Stage]:
+        """What all chains together do of each stage, wave by wave."""
+        parts = chain.from_iterable(one.stages for one in self.chains)
+        return _joined(parts, _wave_by_wave)
+
+
 class Plan(Value):
-    """A switchover as it will be executed: a snapshot of the estate, and its orders."""
+    """A switchover as it is executed: a snapshot of the estate, and its actions."""
 
     estate: Estate
     source: str
     target: str
     variant: Literal["by_stage", "by_node"] = "by_stage"
     approvals: Approvals = Approvals()
-    """The estate's and the request's, whichever asks for more."""
-    stages: tuple[Stage, ...]
+    """The stricter of the estate's and the request's."""
+    sequence: tuple[Stage | Parallel, ...]
+    """What is executed, in this order."""
 
     @property
     def hash(self) -> str:
-        """SHA-256 over the whole plan: equal hashes mean the same orders on the same estate."""
+        """SHA-256 over the whole plan: equal hashes mean the same actions on the same estate."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The ten stages by number, each with all its parts."""
+        parts = chain.from_iterable(
+            step.stages if isinstance(step, Parallel) else (step,) for step in self.sequence
+        )
+        return tuple(sorted(_joined(parts, add), key=lambda stage: stage.name.number))
+
     def stage(self, name: StageName) -> Stage:
-        """Return the stage of that name."""
+        """Return the stage of that name, with all its parts."""
         return {stage.name: stage for stage in self.stages}[name]
 
 
+def _joined(
+    parts: Iterable[Stage], join: Callable[[tuple[Wave, ...], tuple[Wave, ...]], tuple[Wave, ...]]
+) -> Iterable[Stage]:
+    """Join the parts of the same stage."""
+    whole: dict[StageName, Stage] = {}
+    for part in parts:
+        known = whole.setdefault(part.name, part)
+        if known is not part:
+            waves, gated = join(known.waves, part.waves), known.gated or part.gated
+            whole[part.name] = known.model_copy(update={"waves": waves, "gated": gated})
+    return whole.values()
+
+
+def _wave_by_wave(one: tuple[Wave, ...], other: tuple[Wave, ...]) -> tuple[Wave, ...]:
+    return tuple(a + b for a, b in zip_longest(one, other, fillvalue=()))
+
+
 def plan_switchover(estate: Estate, request: Request) -> Plan:
-    """Turn the manual into orders for this estate (securetransport.md, section 2).
+    """Plan the actions of the manual for this estate (docs/securetransport.md, section 2).
 
     Raises:
         BadInput: the request names a cluster that the estate does not have, or a gate before the
@@ -108,44 +156,68 @@ def plan_switchover(estate: Estate, request: Request) -> Plan:
     source, target = estate.cluster(request.source), estate.cluster(request.target)
     stages = _stages(estate, source, target)
     if request.variant == "by_node":
-        stages[StageName.DRAIN_PROTOCOL_SERVERS] = tuple(
-            tuple(action for action in wave if estate.node(action.place).kind is kind)
-            for kind in (Kind.EDGE, Kind.SERVER)
-            for wave in stages[StageName.DRAIN_PROTOCOL_SERVERS]
-        )
-        # Each Server's chain looks at the queue for itself.
-        proofs, _, *rest = stages[StageName.DRAIN_TRANSACTION_MANAGER]
+        # Each Server's chain waits for the queue by itself.
+        verify, _, *rest = stages[StageName.DRAIN_TRANSACTION_MANAGER]
         queues = tuple(AwaitQueue(node=server.name) for server in source.servers)
-        stages[StageName.DRAIN_TRANSACTION_MANAGER] = (proofs, queues, *rest)
+        stages[StageName.DRAIN_TRANSACTION_MANAGER] = (verify, queues, *rest)
+    whole = tuple(
+        Stage(name=name, gated=name in gates, waves=tuple(filter(None, waves)))
+        for name, waves in stages.items()
+    )
     return Plan(
         estate=estate,
         source=request.source,
         target=request.target,
         variant=request.variant,
         approvals=_approvals(estate.approvals, request),
-        stages=tuple(
-            Stage(name=name, gated=name in gates, waves=tuple(filter(None, waves)))
-            for name, waves in stages.items()
-        ),
+        sequence=_by_node(whole, source) if request.variant == "by_node" else whole,
     )
+
+
+def _by_node(stages: Sequence[Stage], source: Cluster) -> tuple[Stage | Parallel, ...]:
+    """Drain the Edges, then let each source Server pass stages 4, 6 and 7 on its own (section 2).
+
+    Stage 5 still begins after stage 4 has ended on all Servers.
+    """
+    *before, stop, start, drain, managers, remaining, monitors = stages
+    verify_stop = managers.model_copy(update={"waves": managers.waves[:-1]})
+    find_orphans = managers.model_copy(update={"waves": managers.waves[-1:], "gated": False})
+    edges = {node.name for node in source.edges}
+    verify_edges = _part(verify_stop, edges).model_copy(update={"gated": False})
+    chains = tuple(
+        Chain(stages=tuple(_part(stage, {server.name}) for stage in (stop, drain, verify_stop)))
+        for server in source.servers
+    )
+    return (
+        *before,
+        *((_part(drain, edges), verify_edges) if edges else ()),
+        Parallel(chains=(*chains, Chain(after=stop.name, stages=(start,)))),
+        *(find_orphans, remaining, monitors),
+    )
+
+
+def _part(stage: Stage, nodes: set[str]) -> Stage:
+    """Return the part of a stage that concerns these nodes."""
+    waves = (tuple(action for action in wave if action.place in nodes) for wave in stage.waves)
+    return stage.model_copy(update={"waves": tuple(filter(None, waves))})
 
 
 def _gates(estate: Estate, request: Request) -> set[StageName]:
     gates = {*estate.approve_before, *request.approve_before}
     if StageName.CHECK_PREREQUISITES in gates:
-        raise BadInput("approve_before: check_prerequisites only looks; gate a later stage")
+        raise BadInput("approve_before: check_prerequisites only reads; gate a later stage")
     return gates
 
 
 def _approvals(policy: Approvals, request: Request) -> Approvals:
-    """Ask for what the estate and the request want, whichever is more."""
+    """Return the stricter of the rules of the estate and of the request."""
     lists = [names for names in (policy.approvers, request.approvers) if names]
     approvers = tuple(name for name in (lists or [()])[0] if all(name in names for names in lists))
     needed = max(policy.needed, request.approvals_needed)
     if lists and len(set(approvers)) < needed:
         raise BadInput(
             f"approvals: {needed} people must approve here, but the estate and the request allow "
-            f"only {len(set(approvers))} in common: {', '.join(approvers) or 'nobody'}"
+            f"only {len(set(approvers))} in common: {', '.join(approvers) or 'none'}"
         )
     limits = [limit for limit in (policy.expires_after, request.expires_after) if limit]
     return Approvals(
@@ -194,7 +266,7 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName,
                 )
                 for node in source.servers
             ),
-            # Afterwards admin is still up, and nobody of this cluster writes any more.
+            # Now admin is still up, and no node of this cluster writes any more.
             (FindOrphanedFiles(node=source.servers[0].name),),
         ),
         StageName.STOP_REMAINING_SERVICES: (
@@ -207,7 +279,7 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName,
 
 
 def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
-    links, hosts = estate.replication.links, estate.load_balancer.hosts
+    links, places = estate.replication.links, estate.load_balancer.places
     probed = [probe.protocol for probe in estate.load_balancer.probes]
     return (
         (
@@ -216,7 +288,7 @@ def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wav
             CompareConfiguration(source=source.name, target=target.name),
             CompareStorage(source=source.name, target=target.name),
             *(ObserveReplication(link=link.name) for link in links),
-            *(ObserveTraffic(host=host.name) for host in hosts),
+            *(ObserveTraffic(host=place) for place in places),
             ObserveTemporal(estate=estate.name),
         ),
         # Afterwards, or our own logins would be counted among the target's sessions.
@@ -233,8 +305,8 @@ def _redirect(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, .
     probed: Iterable[Protocol] = (probe.protocol for probe in estate.load_balancer.probes)
     return (
         tuple(
-            Redirect(host=host.name, to=target.name, back_to=source.name)
-            for host in estate.load_balancer.hosts
+            Redirect(host=place, to=target.name, back_to=source.name)
+            for place in estate.load_balancer.places
         ),
         tuple(VerifyTraffic(protocol=protocol, to=target.name) for protocol in probed),
     )

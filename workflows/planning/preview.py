@@ -9,6 +9,7 @@ from workflows.model.findings import Finding
 from workflows.model.observations import Reading
 from workflows.model.stages import StageName
 from workflows.planning.already_satisfied import holds
+from workflows.planning.observations import Observations
 from workflows.planning.plan import Plan
 
 
@@ -52,6 +53,7 @@ def review(
     findings: tuple[Finding, ...] = (),
 ) -> Review:
     """Lay everything that is known of each order beside it."""
+    observed = Observations(plan, tuple(readings))
     message = {(one.stage, one.action): one.commands for one in preview}
     return Review(
         plan=plan,
@@ -63,7 +65,7 @@ def review(
                 place=action.place,
                 message=str(action),
                 commands=message.get((stage.name, action.key), ()),
-                holds=holds(plan, action, readings),
+                holds=holds(observed, action),
                 undo=None if action.undo is None else str(action.undo),
             )
             for stage in plan.stages

@@ -8,7 +8,8 @@ from typing import Generic, Self
 from temporalio import activity
 
 from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
-from workflows.model.estate import Cluster, Estate, LoadBalancer, Probe
+from workflows.model.estate import Cluster, Estate, Probe
+from workflows.model.load_balancers.registry import AnyLoadBalancer
 from workflows.model.observations import LoginReading, TrafficReading
 from workflows.model.results import Operation, Report
 from workflows.ports.inputs import A, ActionInput, NodeInput
@@ -17,7 +18,7 @@ from workflows.ports.inputs import A, ActionInput, NodeInput
 class TrafficInput(ActionInput[A], Generic[A]):
     """An action on the load balancer; *clusters* are where its traffic may go."""
 
-    load_balancer: LoadBalancer
+    load_balancer: AnyLoadBalancer
     clusters: tuple[Cluster, ...]
 
     @classmethod
@@ -63,7 +64,7 @@ class LoadBalancerPort(ABC):
     @activity.defn
     @abstractmethod
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
-        """Leave the host pointing at the cluster."""
+        """Leave the place sending new connections to the cluster."""
 
     @activity.defn
     @abstractmethod

@@ -14,8 +14,9 @@ from workflows.model.actions import (
     SuspendReplication,
     VerifyNoConflicts,
 )
-from workflows.model.estate import Database, Estate, Replication, ReplicationLink
+from workflows.model.estate import Database, Estate, ReplicationLink
 from workflows.model.observations import ReplicationReading
+from workflows.model.replications.registry import AnyReplication
 from workflows.model.results import Operation, Report
 from workflows.ports.inputs import A, ActionInput
 
@@ -23,12 +24,16 @@ from workflows.ports.inputs import A, ActionInput
 class ReplicationInput(ActionInput[A], Generic[A]):
     """An action on one replication link."""
 
-    link: ReplicationLink
     publisher: Database
     subscriber: Database
-    replication: Replication
+    replication: AnyReplication
     compared_at: datetime | None = None
     """When the run began to compare both sides last; None where it did not."""
+
+    @property
+    def link(self) -> ReplicationLink:
+        """The action's link."""
+        return self.replication.link(self.action.place)
 
     @classmethod
     def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
@@ -37,7 +42,6 @@ class ReplicationInput(ActionInput[A], Generic[A]):
             operation=operation,
             action=action,
             timing=estate.timing,
-            link=link,
             publisher=estate.cluster(link.source).database,
             subscriber=estate.cluster(link.target).database,
             replication=estate.replication,

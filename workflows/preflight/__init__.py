@@ -1,5 +1,5 @@
-"""What must hold before, and while, traffic is moved: readings in, findings out. Pure.
+"""Checks of what must hold before and while traffic is moved: readings in, findings out. Pure.
 
 A prerequisite holds *until* a stage whose work ends it: replication runs until it is suspended.
-That is how the same list serves stage 0 and the look again after a long wait.
+So the same checks serve stage 0 and the repetition after a long wait.
 """

@@ -1,85 +1,69 @@
-"""What was read, beside what it is held against."""
+"""What a check is evaluated on, how one is declared, and helpers that several checks need."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from datetime import datetime, timedelta
 from typing import TypeVar
 
-from workflows.model.checks import BY_NAME
-from workflows.model.estate import Cluster, Estate, Node
-from workflows.model.findings import Finding
-from workflows.model.observations import MachineFacts, NodeReading, Reading
+from workflows.model.checks import Check, Heading, Scope
+from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan
+from workflows.planning.observations import Observations
 
-R = TypeVar("R", bound=Reading)
 H = TypeVar("H", bound=Hashable)
+
+MEBIBYTE = 1024**2
+MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Everything that was read, and how far the run has come."""
+class CheckContext(Observations):
+    """Everything that was read, which stages have begun, and the time of the evaluation."""
 
-    plan: Plan
-    readings: tuple[Reading, ...]
-    begun: frozenset[StageName] = frozenset()
-
-    @property
-    def estate(self) -> Estate:
-        """The plan's snapshot."""
-        return self.plan.estate
-
-    @property
-    def source(self) -> Cluster:
-        """The cluster that traffic leaves."""
-        return self.estate.cluster(self.plan.source)
-
-    @property
-    def target(self) -> Cluster:
-        """The cluster that traffic reaches."""
-        return self.estate.cluster(self.plan.target)
-
-    def each(self, kind: type[R]) -> Iterator[R]:
-        """Yield every reading of that kind."""
-        return (reading for reading in self.readings if isinstance(reading, kind))
-
-    def of(self, *clusters: Cluster) -> Iterator[tuple[Node, NodeReading]]:
-        """Yield each node of the clusters that could be read at all, with its reading."""
-        readings = {reading.place: reading for reading in self.each(NodeReading)}
-        for node in chain.from_iterable(cluster.nodes for cluster in clusters):
-            if node.name in readings and readings[node.name].services:
-                yield node, readings[node.name]
-
-    @property
-    def nodes(self) -> Iterator[tuple[Node, NodeReading]]:
-        """Each node of both sides, the source's first."""
-        return self.of(self.source, self.target)
-
-    @property
-    def machines(self) -> Iterator[tuple[Node, MachineFacts]]:
-        """Each node of both sides whose operating system could be read, the source's first."""
-        readings = {reading.place: reading for reading in self.each(NodeReading)}
-        for node in (*self.source.nodes, *self.target.nodes):
-            if node.name in readings and (facts := readings[node.name].machine) is not None:
-                yield node, facts
+    begun: frozenset[StageName]
+    now: datetime
 
 
-def finding(name: str, place: str, *, seen: str, expected: str, advice: str) -> Finding:
-    """Make a finding of the severity that its check has."""
-    return Finding(
-        name=name,
-        place=place,
-        seen=seen,
-        expected=expected,
-        advice=advice,
-        severity=BY_NAME[name].severity,
-    )
+Evaluate = Callable[[CheckContext], Iterable[Finding]]
 
 
-def odd_ones(values: Mapping[str, H]) -> Iterator[tuple[str, H, H]]:
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedCheck(Check):
+    """A check that is evaluated on the readings."""
+
+    evaluate: Evaluate
+
+
+def declare(  # noqa: PLR0913 - the fields of a check
+    title: str,
+    scope: Scope,
+    heading: Heading,
+    *,
+    severity: Severity = Severity.BLOCKS,
+    until: StageName | None = None,
+    acceptable: bool = False,
+) -> Callable[[Evaluate], EvaluatedCheck]:
+    """Make a check of the function that evaluates it; the function's name is the check's."""
+
+    def made(evaluate: Evaluate) -> EvaluatedCheck:
+        return EvaluatedCheck(
+            name=evaluate.__name__,
+            title=title,
+            heading=heading,
+            scope=scope,
+            severity=severity,
+            until=until,
+            acceptable=acceptable,
+            evaluate=evaluate,
+        )
+
+    return made
+
+
+def outliers(values: Mapping[str, H]) -> Iterator[tuple[str, H, H]]:
     """Yield each place whose value is not the common one, with both values.
 
     The common one is the most frequent; among equals the one that comes first, so with the
@@ -91,8 +75,17 @@ def odd_ones(values: Mapping[str, H]) -> Iterator[tuple[str, H, H]]:
             yield place, value, counted[0][0]
 
 
-def listed(items: Iterable[str], most: int = 5) -> str:
-    """Name the first few, and say how many more there are."""
+def listed(items: Iterable[str]) -> str:
+    """Name the first few items, and state how many more there are."""
     everything = list(items)
-    more = len(everything) - most
-    return ", ".join(everything[:most]) + (f" and {more} more" if more > 0 else "")
+    more = len(everything) - MAX_LISTED
+    return ", ".join(everything[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def duration(span: timedelta) -> str:
+    """Return a time span in words."""
+    seconds = span.total_seconds()
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s".replace(".0 s", " s")

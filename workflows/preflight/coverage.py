@@ -1,39 +1,29 @@
-"""Which places a check looks at, and how well each of them could be seen; pure.
+"""The places at which a check is made, and how well each of them could be read; pure.
 
-Both are told from the orders of stage 0: what an order brings is what some checks judge, at some
-places. So no list of places has to be kept beside the plan.
+Both follow from the actions of stage 0: what an action reads is what some checks are evaluated on,
+at some places. So no list of places has to be kept beside the plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
-from itertools import product
 from typing import assert_never
 
 from workflows.model import actions
-from workflows.model.checks import Check, Scope
+from workflows.model.checks import AccessCheck, Check, Scope
 from workflows.model.estate import Kind
+from workflows.model.findings import Finding
 from workflows.model.observations import LoginReading, Reading
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
+from workflows.preflight.catalogue import BY_NAME
 
 Place = tuple[Scope, str]
 
-REACHABILITY_CHECKS = frozenset(
-    (
-        *("no_reading", "reading_unusable", "access_refused"),
-        *("node_unreachable_ssh", "ssh_access_refused"),
-        *("node_unreachable_admin", "admin_access_refused"),
-        *("configuration_unreadable", "database_unreachable", "storage_unreadable"),
-        *("load_balancer_unreachable", "probe_unreachable", "temporal_unreadable"),
-    )
-)
-"""Checks that a reading itself decides: where there is one without their finding, they hold."""
-
 
 class ReadingQuality(IntEnum):
-    """How well a place could be seen; the worst of its readings counts."""
+    """How well a place could be read; the worst of its readings counts."""
 
     COMPLETE = 0
     PARTIAL = 1
@@ -43,39 +33,39 @@ class ReadingQuality(IntEnum):
 
 
 class Coverage:
-    """What stage 0 looks at, and how much of it was seen."""
+    """The places that stage 0 reads, and how well it could."""
 
     def __init__(self, plan: Plan, readings: Iterable[Reading]) -> None:
-        self._plan = plan
-        came = {_key(reading): reading for reading in readings}
-        self._seen: dict[Scope, dict[str, ReadingQuality]] = {scope: {} for scope in Scope}
+        self._estate = plan.estate
+        by_key = {_key(reading): reading for reading in readings}
+        self._quality: dict[Scope, dict[str, ReadingQuality]] = {scope: {} for scope in Scope}
         for action in plan.stage(StageName.CHECK_PREREQUISITES).actions:
             if isinstance(action, actions.Observation):
-                clarity = _clarity(came.get(_wanted(action)))
-                for scope, place in concerns(action, plan):
-                    there = self._seen[scope]
-                    there[place] = max(clarity, there.get(place, clarity))
+                quality = _quality(by_key.get(_expected_key(action)))
+                for scope, place in places_of(action, plan):
+                    known = self._quality[scope]
+                    known[place] = max(quality, known.get(place, quality))
 
     def places(self, check: Check) -> tuple[str, ...]:
-        """Return where the check looks; nowhere, if it is only made where a reading fails."""
-        places = self._seen[check.scope]
-        if check.name == "storage_delay_exceeded":
-            # Only a cluster on which a marker file may be written is measured.
-            clusters = self._plan.estate.clusters
-            places = {c.name: places[c.name] for c in clusters if c.storage_markers is not None}
-        return tuple(places)
+        """Return where the check is made; nowhere, if it is only shown where it fails."""
+        return tuple(self._quality[check.scope]) if self._is_made(check) else ()
 
     def is_unknown(self, check: Check, place: str) -> bool:
-        """Whether nobody can tell that the check holds there, although nothing was found."""
-        clarity = self._seen[check.scope].get(place, ReadingQuality.COMPLETE)
-        worst = (
-            ReadingQuality.PARTIAL if check.name in REACHABILITY_CHECKS else ReadingQuality.COMPLETE
+        """Return whether too little was read to tell that the check holds at the place."""
+        quality = self._quality[check.scope].get(place, ReadingQuality.COMPLETE)
+        # A reading without the finding of an access check is proof that the access works.
+        enough = (
+            ReadingQuality.PARTIAL if isinstance(check, AccessCheck) else ReadingQuality.COMPLETE
         )
-        return clarity > worst
+        return quality > enough
+
+    def _is_made(self, check: Check) -> bool:
+        drivers = (self._estate.load_balancer, self._estate.replication)
+        return check.driver is None or any(isinstance(one, check.driver) for one in drivers)
 
 
-def concerns(action: actions.Observation, plan: Plan) -> Iterator[Place]:
-    """Yield what the checks of which scopes learn from an order, and where."""
+def places_of(action: actions.Observation, plan: Plan) -> Iterator[Place]:
+    """Yield the scopes of the checks that an action's reading is for, and the place in each."""
     match action:
         case actions.ObserveNode():
             yield from _node(action.node, plan)
@@ -84,7 +74,7 @@ def concerns(action: actions.Observation, plan: Plan) -> Iterator[Place]:
         case actions.CompareConfiguration():
             yield Scope.TARGET, action.target
         case actions.CompareStorage():
-            yield from product((Scope.CLUSTERS,), (action.source, action.target))
+            yield from _storage(action, plan)
         case actions.TryLogin():
             yield Scope.TARGET_FRONT, action.node
         case actions.ObserveReplication():
@@ -103,7 +93,7 @@ def _node(name: str, plan: Plan) -> Iterator[Place]:
         yield Scope.SERVERS, name
     if plan.estate.cluster_of(name).name == plan.source:
         yield Scope.SOURCE_NODES, name
-        # What is true of the whole side is told from all of its nodes.
+        # A check of the whole source is evaluated on the readings of all its nodes.
         yield Scope.SOURCE, plan.source
     else:
         yield Scope.TARGET_NODES, name
@@ -115,6 +105,13 @@ def _cluster(server: str, plan: Plan) -> Iterator[Place]:
         yield Scope.SOURCE_SERVER, server
 
 
+def _storage(action: actions.CompareStorage, plan: Plan) -> Iterator[Place]:
+    for name in (action.source, action.target):
+        yield Scope.CLUSTERS, name
+        if plan.estate.cluster(name).storage_markers is not None:
+            yield Scope.MARKED_CLUSTERS, name
+
+
 def _link(name: str, plan: Plan) -> Iterator[Place]:
     link = plan.estate.link(name)
     yield Scope.LINKS, name
@@ -123,13 +120,12 @@ def _link(name: str, plan: Plan) -> Iterator[Place]:
 
 
 def _host(name: str, plan: Plan) -> Iterator[Place]:
-    yield Scope.HOSTS, name
-    if plan.estate.load_balancer_host(name).configuration is not None:
-        yield Scope.CONFIGURED_HOSTS, name
+    for scope in plan.estate.load_balancer.check_scopes(name):
+        yield scope, name
 
 
-def _wanted(action: actions.Observation) -> Sequence[str]:
-    return _BRINGS[type(action)], action.place, action.subject
+def _expected_key(action: actions.Observation) -> Sequence[str]:
+    return _KIND_OF_READING[type(action)], action.place, action.subject
 
 
 def _key(reading: Reading) -> Sequence[str]:
@@ -137,14 +133,20 @@ def _key(reading: Reading) -> Sequence[str]:
     return reading.kind, reading.place, protocol
 
 
-def _clarity(reading: Reading | None) -> ReadingQuality:
+def _quality(reading: Reading | None) -> ReadingQuality:
     if reading is None:
         return ReadingQuality.MISSING
-    incomplete = any(finding.name in REACHABILITY_CHECKS for finding in reading.findings)
-    return ReadingQuality.PARTIAL if incomplete else ReadingQuality.COMPLETE
+    partial = any(map(_means_unread, reading.findings))
+    return ReadingQuality.PARTIAL if partial else ReadingQuality.COMPLETE
 
 
-_BRINGS: dict[type[actions.Observation], str] = {
+def _means_unread(finding: Finding) -> bool:
+    """Return whether a finding means a missing part; one that only another build has may do so."""
+    check = BY_NAME.get(finding.name)
+    return check is None or isinstance(check, AccessCheck)
+
+
+_KIND_OF_READING: dict[type[actions.Observation], str] = {
     actions.ObserveNode: "node",
     actions.ObserveReplication: "replication",
     actions.ObserveTraffic: "traffic",
@@ -154,4 +156,4 @@ _BRINGS: dict[type[actions.Observation], str] = {
     actions.TryLogin: "login",
     actions.ObserveTemporal: "temporal",
 }
-"""The kind of reading that answers an order."""
+"""The kind of reading that each action brings."""

@@ -1,29 +1,50 @@
-"""What the nodes' operating systems and installations look like."""
+"""Checks of the nodes' operating systems and installations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from workflows.model.findings import Finding
-from workflows.preflight.context import Seen, finding, listed
+from workflows.model.checks import Heading, Scope
+from workflows.model.findings import Finding, Severity
+from workflows.model.stages import StageName
+from workflows.preflight.context import MEBIBYTE, CheckContext, declare, listed
 
-MEBIBYTE = 1024**2
+check = partial(declare, heading=Heading.MACHINE)
 
 
-def installations(seen: Seen) -> Iterator[Finding]:
-    """FILEDRIVEHOME is there, with every script that is needed."""
-    for node, facts in seen.machines:
+@check("Commands run as SecureTransport's own user", Scope.NODES, acceptable=True)
+def ssh_user_not_owner(context: CheckContext) -> Iterator[Finding]:
+    """Files that a script writes would otherwise change their owner (section 3)."""
+    for node, facts in context.machines:
+        if facts.owner is not None and facts.owner != facts.user:
+            yield ssh_user_not_owner.finding(
+                node.name,
+                seen=f"commands run as {facts.user}, {node.filedrivehome} belongs to {facts.owner}",
+                expected="the same user",
+                advice=f"set ssh.user of the node to {facts.owner}",
+            )
+
+
+@check("FILEDRIVEHOME and its bin directory exist", Scope.NODES)
+def installation_missing(context: CheckContext) -> Iterator[Finding]:
+    """SecureTransport is installed where the estate says."""
+    for node, facts in context.machines:
         if facts.owner is None:
-            yield finding(
-                "installation_missing",
+            yield installation_missing.finding(
                 node.name,
                 seen=f"no directory {node.filedrivehome}/bin",
                 expected="an installation of SecureTransport",
-                advice="correct filedrivehome in the estate, or mount what is missing",
+                advice="correct filedrivehome in the estate, or mount the missing file system",
             )
-        elif facts.unusable:
-            yield finding(
-                "script_missing",
+
+
+@check("Every script that is needed exists and is executable", Scope.NODES)
+def script_missing(context: CheckContext) -> Iterator[Finding]:
+    """No later stage finds a script missing."""
+    for node, facts in context.machines:
+        if facts.owner is not None and facts.unusable:
+            yield script_missing.finding(
                 node.name,
                 seen=f"missing or not executable: {listed(facts.unusable)}",
                 expected=f"executable scripts in {node.filedrivehome}/bin",
@@ -31,84 +52,73 @@ def installations(seen: Seen) -> Iterator[Finding]:
             )
 
 
-def owners(seen: Seen) -> Iterator[Finding]:
-    """Scripts run as the user that owns SecureTransport, or files change hands (section 3)."""
-    for node, facts in seen.machines:
-        if facts.owner is not None and facts.owner != facts.user:
-            yield finding(
-                "ssh_user_not_owner",
-                node.name,
-                seen=f"commands run as {facts.user}, {node.filedrivehome} belongs to {facts.owner}",
-                expected="one and the same user",
-                advice=f"let ssh.user of the node be {facts.owner}",
-            )
-
-
-def ledgers(seen: Seen) -> Iterator[Finding]:
-    """What is asked of the node can be recorded there."""
-    least = seen.estate.limits.ledger_free
-    for node, facts in seen.machines:
+@check("The ledger can be written", Scope.NODES)
+def ledger_not_writable(context: CheckContext) -> Iterator[Finding]:
+    """Every command that a node is sent is recorded in its ledger."""
+    for node, facts in context.machines:
         if not facts.ledger_writable:
-            yield finding(
-                "ledger_not_writable",
+            yield ledger_not_writable.finding(
                 node.name,
                 seen=f"{node.ledger} cannot be written by {facts.user}",
-                expected="a directory of that user, or a place where one can be made",
-                advice=f"make it: install -d -o {facts.user} -m 700 {node.ledger}",
+                expected="a directory that this user may write or create",
+                advice=f"create it: install -d -o {facts.user} -m 700 {node.ledger}",
             )
-        elif facts.ledger_free < least:
-            yield finding(
-                "ledger_disk_low",
+
+
+@check("The ledger's disk has free space", Scope.NODES, acceptable=True)
+def ledger_disk_low(context: CheckContext) -> Iterator[Finding]:
+    """A full disk would stop the run in the middle of a stage."""
+    least = context.estate.limits.ledger_free
+    for node, facts in context.machines:
+        if facts.ledger_writable and facts.ledger_free < least:
+            yield ledger_disk_low.finding(
                 node.name,
-                seen=f"{facts.ledger_free // MEBIBYTE} MiB left for {node.ledger}",
+                seen=f"{facts.ledger_free // MEBIBYTE} MiB free for {node.ledger}",
                 expected=f"at least {least // MEBIBYTE} MiB",
-                advice="make room on that disk, or name another one under ledger",
+                advice="free space on that disk, or set ledger to a directory on another disk",
             )
 
 
-def sessions_kill(seen: Seen) -> Iterator[Finding]:
-    """What was asked of a node goes on after our session has ended."""
-    for node, facts in seen.machines:
+@check("Processes outlive the SSH session that started them", Scope.NODES)
+def kills_user_processes(context: CheckContext) -> Iterator[Finding]:
+    """A command continues after the worker's session has ended."""
+    for node, facts in context.machines:
         if facts.kills_processes is not False:
             known = facts.kills_processes is not None
-            yield finding(
-                "kills_user_processes",
+            yield kills_user_processes.finding(
                 node.name,
                 seen=f"KillUserProcesses applies to {facts.user}"
                 if known
-                else "no answer from loginctl that can be read",
-                expected="processes that outlive the session that began them",
+                else "no readable answer from loginctl",
+                expected="processes that outlive the session that started them",
                 advice="set KillUserProcesses=no in logind.conf, or list the user in "
                 "KillExcludeUsers",
             )
 
 
-def pending_stops(seen: Seen) -> Iterator[Finding]:
-    """A graceful stop that someone asked for lands whatever we do (section 4)."""
-    for node, facts in seen.machines:
+@check("The clocks agree", Scope.NODES, severity=Severity.WARNS)
+def clock_out_of_step(context: CheckContext) -> Iterator[Finding]:
+    """The nodes' times can be compared with the worker's."""
+    limit = context.estate.limits.clock
+    for node, reading in context.nodes:
+        ahead = reading.clock_ahead
+        if ahead is not None and abs(ahead) > limit:
+            yield clock_out_of_step.finding(
+                node.name,
+                seen=f"{ahead.total_seconds():+.0f} s from the worker's clock",
+                expected=f"within {limit.total_seconds():.0f} s",
+                advice="synchronise the node's clock with the time service",
+            )
+
+
+@check("No graceful stop is pending", Scope.NODES, until=StageName.REDIRECT_TRAFFIC)
+def graceful_stop_pending(context: CheckContext) -> Iterator[Finding]:
+    """A requested graceful stop cannot be withdrawn, and completes at any time (section 4)."""
+    for node, facts in context.machines:
         if facts.pending:
-            yield finding(
-                "graceful_stop_pending",
+            yield graceful_stop_pending.finding(
                 node.name,
                 seen=f"a graceful stop is pending: {listed(facts.pending)}",
                 expected="none",
-                advice="wait until it has landed, start the service again, then check again",
+                advice="wait until it has completed, start the service again, then check again",
             )
-
-
-def clocks_in_step(seen: Seen) -> Iterator[Finding]:
-    """The nodes' clocks agree with the worker's, so that times can be compared."""
-    furthest = seen.estate.limits.clock
-    for node, reading in seen.nodes:
-        ahead = reading.clock_ahead
-        if ahead is not None and abs(ahead) > furthest:
-            yield finding(
-                "clock_out_of_step",
-                node.name,
-                seen=f"{ahead.total_seconds():+.0f} s from the worker's clock",
-                expected=f"within {furthest.total_seconds():.0f} s",
-                advice="let the node's time service catch up",
-            )
-
-
-MACHINES = (installations, owners, ledgers, sessions_kill, pending_stops, clocks_in_step)

@@ -1,22 +1,41 @@
-"""Check replication by what every driver knows of it; a driver's reading has its own findings."""
+"""Checks of replication by what every driver reads; a driver's own findings are in its reading."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
+from workflows.model.checks import Heading, Scope
 from workflows.model.excluded_tables import left_out
 from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading
-from workflows.preflight.context import Seen, finding
+from workflows.model.stages import StageName
+from workflows.preflight.context import CheckContext, declare
+
+check = partial(declare, heading=Heading.REPLICATION)
 
 
-def both_ways(seen: Seen) -> Iterator[Finding]:
-    """What each side writes reaches the other: there is a link for each direction."""
-    for reading in seen.each(ReplicationReading):
+@check("Replication runs", Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
+def replication_not_running(context: CheckContext) -> Iterator[Finding]:
+    """Every link is enabled, and runs."""
+    for reading in context.each(ReplicationReading):
+        if reading.enabled is not None and not (reading.enabled and reading.running):
+            link = context.estate.link(reading.place)
+            yield replication_not_running.finding(
+                link.name,
+                seen="enabled, but not running" if reading.enabled else "disabled",
+                expected=f"running from {link.source} to {link.target}",
+                advice="resume it and let it catch up; read the subscriber's log",
+            )
+
+
+@check("Both directions exist", Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
+def replication_one_way(context: CheckContext) -> Iterator[Finding]:
+    """What each cluster writes reaches the other: there is a link for each direction."""
+    for reading in context.each(ReplicationReading):
         if reading.exists is False:
-            link = seen.estate.link(reading.place)
-            yield finding(
-                "replication_one_way",
+            link = context.estate.link(reading.place)
+            yield replication_one_way.finding(
                 link.name,
                 seen="the databases have no such link",
                 expected=f"one from {link.source} to {link.target}",
@@ -24,35 +43,18 @@ def both_ways(seen: Seen) -> Iterator[Finding]:
             )
 
 
-def replication_runs(seen: Seen) -> Iterator[Finding]:
-    """Replication runs."""
-    for reading in seen.each(ReplicationReading):
-        if reading.enabled is None:
-            continue
-        link = seen.estate.link(reading.place)
-        if not (reading.enabled and reading.running):
-            yield finding(
-                "replication_not_running",
-                link.name,
-                seen="disabled" if not reading.enabled else "enabled, but not running",
-                expected=f"running from {link.source} to {link.target}",
-                advice="resume it and let it catch up; read the subscriber's log",
-            )
-
-
-def replicated_tables(seen: Seen) -> Iterator[Finding]:
-    """The tables that must not be replicated are not, nor their daily partitions."""
-    profile = seen.estate.replication.profile
-    for reading in seen.each(ReplicationReading):
+@check(
+    "Tables that stay local are not replicated", Scope.LINKS, until=StageName.SUSPEND_REPLICATION
+)
+def excluded_tables_replicated(context: CheckContext) -> Iterator[Finding]:
+    """Neither the tables that must not be replicated are, nor their daily partitions."""
+    profile = context.estate.replication.profile
+    for reading in context.each(ReplicationReading):
         carried = sorted(table for table in reading.tables if left_out(table, profile))
         if carried:
-            yield finding(
-                "excluded_tables_replicated",
+            yield excluded_tables_replicated.finding(
                 reading.place,
                 seen=f"replicated: {', '.join(carried)}",
                 expected=f"none of profile {profile}",
-                advice="exclude them from replication before anything else",
+                advice="exclude them from replication first",
             )
-
-
-DATABASES = (both_ways, replication_runs, replicated_tables)

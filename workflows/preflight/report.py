@@ -1,52 +1,53 @@
-"""Whether an estate is ready to be switched: what every check says, place by place."""
+"""The result of all checks, place by place: whether an estate is ready for a switchover."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import ValidationError
 
 from workflows.model.base import Value
-from workflows.model.checks import CHECKS, Check, Scope, check_of
+from workflows.model.checks import Check, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Reading
 from workflows.planning.plan import Plan
+from workflows.preflight.catalogue import CHECKS, check_of
 from workflows.preflight.coverage import Coverage
 
 
 class CheckStatus(StrEnum):
-    """What a check came to at one place."""
+    """The result of a check at one place."""
 
     PASSED = "passed"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """Nobody could look, so nobody knows."""
+    """Too little could be read to tell."""
     ACCEPTED = "accepted"
-    """It fails, and someone said with a reason that it may."""
+    """It fails, and an operator accepted that with a reason."""
 
 
 class CheckResult(Value):
-    """One check, and what it came to at each place that it looks at."""
+    """One check, and its result at each place where it is made."""
 
     name: str
     title: str
     severity: Severity
-    """The estate's own, where it says so."""
+    """The estate's own, where its file sets one."""
     adjusted: str = ""
-    """Why the severity is another one than elsewhere."""
+    """The estate file's reason for its own severity."""
     places: dict[str, CheckStatus] = {}
 
     @property
     def is_made(self) -> bool:
-        """Whether it looks anywhere on this estate, or is seen only where it fails."""
+        """Whether it is made anywhere on this estate, or is shown only where it fails."""
         return bool(self.places) or check_of(self.name).scope is Scope.EVERYWHERE
 
     @property
     def worst(self) -> CheckStatus:
-        """What it came to in all."""
+        """The worst result of all places."""
         there = set(self.places.values())
         return next(
             (s for s in (CheckStatus.FAILED, CheckStatus.UNKNOWN) if s in there), CheckStatus.PASSED
@@ -54,34 +55,34 @@ class CheckResult(Value):
 
 
 class Score(Value):
-    """How many checks there are, and what they came to."""
+    """The number of checks, and of their results."""
 
     checks: int
-    """Less those that have no place to look at on this estate."""
-    hold: int
+    """Without those that are made nowhere on this estate."""
+    passed: int
     """At every place, or accepted there."""
     unknown: int
-    """Those that fail nowhere, but could not be made everywhere."""
+    """Those that fail nowhere, and are unknown somewhere."""
 
 
-class Mark(Value):
-    """What tells one finding from another."""
+class FindingKey(Value):
+    """What identifies a finding from one report to the next."""
 
     name: str
     place: str
 
 
-class Changed(Value):
-    """What is otherwise than it was in the last run of this estate and direction."""
+class ReadinessDiff(Value):
+    """What changed since the last report of the same estate and direction."""
 
     since: datetime | None = None
-    """When that was; None where there is none."""
-    new: tuple[Mark, ...] = ()
-    gone: tuple[Mark, ...] = ()
+    """The time of that report; None where there is none."""
+    new: tuple[FindingKey, ...] = ()
+    resolved: tuple[FindingKey, ...] = ()
 
 
 class Direction(Value):
-    """Which switchover a verdict is about."""
+    """The switchover that a report is about."""
 
     estate: str
     source: str
@@ -92,79 +93,79 @@ class ReadinessReport(Direction):
     """The result of a Readiness workflow."""
 
     ready: bool
-    """Whether nothing blocks a switchover that was not accepted."""
+    """Whether no finding blocks a switchover, apart from accepted ones."""
     score: Score
     checks: tuple[CheckResult, ...]
     findings: tuple[Finding, ...]
     accepted: dict[str, str] = {}
-    """Findings that may stand, each with the reason that someone gave."""
-    changed: Changed = Changed()
+    """Names of accepted findings, each with the operator's reason."""
+    changed: ReadinessDiff = ReadinessDiff()
     at: datetime
-    """When it was judged."""
+    """When the checks were evaluated."""
     seconds: float
     plan_hash: str
 
     @property
     def direction(self) -> Direction:
-        """Which switchover it is about."""
+        """The switchover that this report is about."""
         return Direction(estate=self.estate, source=self.source, target=self.target)
 
 
-def checked(
+def results_of(
     plan: Plan,
     readings: Sequence[Reading],
     findings: Iterable[Finding],
-    accepted: Mapping[str, str],
+    accepted: Collection[str],
 ) -> tuple[CheckResult, ...]:
-    """Say of every check what it came to, wherever it looks and wherever something was found."""
+    """Return every check's result, wherever it is made and wherever there is a finding."""
     coverage = Coverage(plan, readings)
     found: dict[str, list[str]] = {}
     for finding in findings:
         found.setdefault(finding.name, []).append(finding.place)
-    rows = []
+    results = []
     for check in CHECKS:
-        fails = found.get(check.name, [])
-        stands = check.acceptable and check.name in accepted
-        bad = CheckStatus.ACCEPTED if stands else CheckStatus.FAILED
-        standings = {
+        accepts = check.acceptable and check.name in accepted
+        failed = CheckStatus.ACCEPTED if accepts else CheckStatus.FAILED
+        places = {
             place: CheckStatus.UNKNOWN if coverage.is_unknown(check, place) else CheckStatus.PASSED
             for place in coverage.places(check)
         }
-        rows.append(_row(check, plan, {**standings, **dict.fromkeys(fails, bad)}))
-    return tuple(rows)
+        places |= dict.fromkeys(found.get(check.name, ()), failed)
+        results.append(_result(check, plan, places))
+    return tuple(results)
 
 
-def scored(checks: Iterable[CheckResult]) -> Score:
-    """Count what the checks came to."""
-    made = [one.worst for one in checks if one.is_made]
+def score_of(results: Iterable[CheckResult]) -> Score:
+    """Count the results of the checks that are made."""
+    made = [one.worst for one in results if one.is_made]
     return Score(
         checks=len(made),
-        hold=made.count(CheckStatus.PASSED),
+        passed=made.count(CheckStatus.PASSED),
         unknown=made.count(CheckStatus.UNKNOWN),
     )
 
 
-def compared(findings: Iterable[Finding], last: ReadinessReport | None) -> Changed:
-    """Say what was not found last time, and what was."""
+def difference(findings: Iterable[Finding], last: ReadinessReport | None) -> ReadinessDiff:
+    """Return which findings are new, and which were resolved."""
     if last is None:
-        return Changed()
-    now, then = _marks(findings), _marks(last.findings)
-    return Changed(
+        return ReadinessDiff()
+    now, then = _keys(findings), _keys(last.findings)
+    return ReadinessDiff(
         since=last.at,
-        new=tuple(mark for mark in now if mark not in then),
-        gone=tuple(mark for mark in then if mark not in now),
+        new=tuple(key for key in now if key not in then),
+        resolved=tuple(key for key in then if key not in now),
     )
 
 
-def remembered(given: object) -> ReadinessReport | None:
-    """Return a verdict that Temporal has kept; None where it is of a version that differs."""
+def parse_report(given: object) -> ReadinessReport | None:
+    """Return a report that Temporal has kept; None where another version of the tool made it."""
     try:
         return ReadinessReport.model_validate_json(json.dumps(given))
     except (ValidationError, TypeError):
         return None
 
 
-def _row(check: Check, plan: Plan, places: dict[str, CheckStatus]) -> CheckResult:
+def _result(check: Check, plan: Plan, places: dict[str, CheckStatus]) -> CheckResult:
     adjusted = plan.estate.checks.get(check.name)
     return CheckResult(
         name=check.name,
@@ -175,6 +176,6 @@ def _row(check: Check, plan: Plan, places: dict[str, CheckStatus]) -> CheckResul
     )
 
 
-def _marks(findings: Iterable[Finding]) -> tuple[Mark, ...]:
-    marks = (Mark(name=finding.name, place=finding.place) for finding in findings)
-    return tuple(dict.fromkeys(marks))
+def _keys(findings: Iterable[Finding]) -> tuple[FindingKey, ...]:
+    keys = (FindingKey(name=finding.name, place=finding.place) for finding in findings)
+    return tuple(dict.fromkeys(keys))

@@ -1,58 +1,73 @@
-"""What runs on the nodes: services, sessions, timeouts."""
+"""Checks of what runs on the nodes: services, sessions, timeouts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from workflows.model.estate import Cluster, Kind, Protocol
-from workflows.model.findings import Finding
+from workflows.model.checks import Check, Heading, Scope
+from workflows.model.estate import Kind, Protocol
+from workflows.model.findings import Finding, Severity
+from workflows.model.observations import LoginReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
 from workflows.model.stages import StageName
-from workflows.preflight.context import Seen, finding
+from workflows.preflight.context import CheckContext, declare
 
-SHORTEST_GRACE = 60
+check = partial(declare, heading=Heading.SERVICES)
+
+MIN_GRACEFUL_TIMEOUT = 60
 """Seconds; HTTP's default is 30 (section 4)."""
-SHORTEST_MANAGER_GRACE = 30
+MIN_TRANSACTION_MANAGER_TIMEOUT = 30
 """Seconds: below it the Transaction Manager's stop is not graceful (section 5)."""
-MANAGER_GRACE = "TransactionManager.GracefulShutdownTimeout"
+TRANSACTION_MANAGER_TIMEOUT = "TransactionManager.GracefulShutdownTimeout"
 
 
-def _protocol_servers_run(seen: Seen, cluster: Cluster, role: str) -> Iterator[Finding]:
-    for node, reading in seen.of(cluster):
-        for protocol in node.protocols:
-            state = reading.services.get(Service(protocol.value), State.UNKNOWN)
+@check("Every service's state is known", Scope.NODES, acceptable=True)
+def service_unreadable(context: CheckContext) -> Iterator[Finding]:
+    """A service with an unknown state is neither running nor stopped."""
+    for node, reading in context.nodes:
+        for service, state in reading.services.items():
             if state is State.UNKNOWN:
-                continue  # said by unreadable_services, with the node's own words
-            if state is not State.RUNNING:
-                yield finding(
-                    "protocol_server_not_running",
+                yield service_unreadable.finding(
                     node.name,
-                    seen=f"{protocol} {state}",
-                    expected=f"{protocol} running, as the estate says the {role} serves it",
-                    advice=f"start it, or take {protocol} out of the node's protocols",
+                    seen=f"{service}: {reading.texts.get(service, 'no answer')!r}",
+                    expected="a known status",
+                    advice="run the status command by hand; if the text is the vendor's, report it",
                 )
 
 
-def source_protocol_servers(seen: Seen) -> Iterator[Finding]:
-    """The source serves what the estate says, until it drains."""
-    if StageName.DRAIN_PROTOCOL_SERVERS in seen.begun:
-        return iter(())
-    return _protocol_servers_run(seen, seen.source, "source")
+@check("Every protocol server that the estate lists runs", Scope.NODES)
+def protocol_server_not_running(context: CheckContext) -> Iterator[Finding]:
+    """The source serves until it drains; the target serves from the first connection on."""
+    sides = [(context.source, "source"), (context.target, "target")]
+    if StageName.DRAIN_PROTOCOL_SERVERS in context.begun:
+        sides = sides[1:]
+    for cluster, role in sides:
+        for node, reading in context.nodes_of(cluster):
+            for protocol in node.protocols:
+                state = reading.services.get(Service(protocol.value), State.UNKNOWN)
+                # An unknown state is service_unreadable's finding, with the node's own text.
+                if state not in (State.RUNNING, State.UNKNOWN):
+                    yield protocol_server_not_running.finding(
+                        node.name,
+                        seen=f"{protocol} {state}",
+                        expected=f"{protocol} running, as the estate says the {role} serves it",
+                        advice=f"start it, or remove {protocol} from the node's protocols",
+                    )
 
 
-def target_protocol_servers(seen: Seen) -> Iterator[Finding]:
-    """The target is up: it must serve from the first connection on."""
-    return _protocol_servers_run(seen, seen.target, "target")
-
-
-def unlisted_protocol_servers(seen: Seen) -> Iterator[Finding]:
-    """A protocol server that the estate does not know would never be drained."""
-    for node, reading in seen.of(seen.source):
+@check(
+    "Every protocol server that runs is in the estate",
+    Scope.SOURCE_NODES,
+    until=StageName.DRAIN_PROTOCOL_SERVERS,
+)
+def protocol_server_not_in_estate(context: CheckContext) -> Iterator[Finding]:
+    """A protocol server that the estate does not list would never be drained."""
+    for node, reading in context.nodes_of(context.source):
         for service in PROTOCOL_SERVERS:
             listed = Protocol(service.value) in node.protocols
             if not listed and reading.services.get(service) is State.RUNNING:
-                yield finding(
-                    "protocol_server_not_in_estate",
+                yield protocol_server_not_in_estate.finding(
                     node.name,
                     seen=f"{service} running",
                     expected="only the protocol servers that the estate lists",
@@ -60,128 +75,154 @@ def unlisted_protocol_servers(seen: Seen) -> Iterator[Finding]:
                 )
 
 
-def transaction_managers(seen: Seen) -> Iterator[Finding]:
-    """Every Server's Transaction Manager runs, on both sides."""
-    for cluster in (seen.source, seen.target):
-        for node, reading in seen.of(cluster):
-            state = reading.services.get(Service.TRANSACTION_MANAGER, State.UNKNOWN)
-            if node.kind is Kind.SERVER and state not in (State.RUNNING, State.UNKNOWN):
-                yield finding(
-                    "transaction_manager_not_running",
-                    node.name,
-                    seen=f"the Transaction Manager {state}",
-                    expected="running on every Server of both clusters",
-                    advice="start it with start_tm and check again",
-                )
-
-
-def source_scheduling(seen: Seen) -> Iterator[Finding]:
-    """Scheduler and Folder Monitor run somewhere on the source: it is the active side."""
-    for service in SCHEDULING:
-        states = [
-            reading.services.get(service, State.UNKNOWN)
-            for node, reading in seen.of(seen.source)
-            if node.kind is Kind.SERVER
-        ]
-        if states and State.RUNNING not in states and State.UNKNOWN not in states:
-            yield finding(
-                "source_not_active",
-                seen.source.name,
-                seen=f"{service} running on no Server",
-                expected=f"{service} running: {seen.source.name} is to be the active cluster",
-                advice="look whether source and target are the right way round",
+@check("Every Transaction Manager runs", Scope.SERVERS, until=StageName.DRAIN_TRANSACTION_MANAGER)
+def transaction_manager_not_running(context: CheckContext) -> Iterator[Finding]:
+    """Every Server's Transaction Manager runs, on both clusters."""
+    for node, reading in context.nodes:
+        state = reading.services.get(Service.TRANSACTION_MANAGER, State.UNKNOWN)
+        if node.kind is Kind.SERVER and state not in (State.RUNNING, State.UNKNOWN):
+            yield transaction_manager_not_running.finding(
+                node.name,
+                seen=f"the Transaction Manager {state}",
+                expected="running on every Server of both clusters",
+                advice="start it with start_tm and check again",
             )
 
 
-def target_scheduling(seen: Seen) -> Iterator[Finding]:
-    """Scheduling never runs on both clusters, and the target's can be started."""
-    for node, reading in seen.of(seen.target):
+@check(
+    "Scheduler and Folder Monitor run on the source", Scope.SOURCE, until=StageName.STOP_SCHEDULING
+)
+def source_not_active(context: CheckContext) -> Iterator[Finding]:
+    """Scheduler and Folder Monitor run somewhere on the source: it is the active cluster."""
+    for service in SCHEDULING:
+        states = [
+            reading.services.get(service, State.UNKNOWN)
+            for node, reading in context.nodes_of(context.source)
+            if node.kind is Kind.SERVER
+        ]
+        if states and State.RUNNING not in states and State.UNKNOWN not in states:
+            yield source_not_active.finding(
+                context.source.name,
+                seen=f"{service} running on no Server",
+                expected=f"{service} running: {context.source.name} is to be the active cluster",
+                advice="check whether source and target are swapped",
+            )
+
+
+@check(
+    "Scheduler and Folder Monitor do not run on the target",
+    Scope.TARGET_NODES,
+    until=StageName.START_SCHEDULING,
+)
+def target_not_idle(context: CheckContext) -> Iterator[Finding]:
+    """Scheduling never runs on both clusters."""
+    for node, reading in context.nodes_of(context.target):
         for service in SCHEDULING:
-            state = reading.services.get(service)
-            if state is State.RUNNING:
-                yield finding(
-                    "target_not_idle",
+            if reading.services.get(service) is State.RUNNING:
+                yield target_not_idle.finding(
                     node.name,
                     seen=f"{service} running",
                     expected="Scheduler and Folder Monitor stopped on the passive cluster",
-                    advice="stop it; look whether source and target are the right way round",
+                    advice="stop it; check whether source and target are swapped",
                 )
-            if state is State.DISABLED:
-                yield finding(
-                    "scheduling_disabled",
+
+
+@check(
+    "Scheduler and Folder Monitor can be started on the target",
+    Scope.TARGET_NODES,
+    until=StageName.START_SCHEDULING,
+)
+def scheduling_disabled(context: CheckContext) -> Iterator[Finding]:
+    """No option keeps the target's scheduling from starting."""
+    for node, reading in context.nodes_of(context.target):
+        for service in SCHEDULING:
+            if reading.services.get(service) is State.DISABLED:
+                yield scheduling_disabled.finding(
                     node.name,
                     seen=f"{service} disabled by its option",
-                    expected="an option that lets it start",
+                    expected="an option that allows it to start",
                     advice="set Scheduler.enable and FolderMonitor.enable to true",
                 )
 
 
-def target_sessions(seen: Seen) -> Iterator[Finding]:
-    """No client is on the target yet."""
-    for node, reading in seen.of(seen.target):
+@check(
+    "No client is connected to the target",
+    Scope.TARGET_NODES,
+    until=StageName.REDIRECT_TRAFFIC,
+    acceptable=True,
+)
+def target_has_sessions(context: CheckContext) -> Iterator[Finding]:
+    """Clients reach the source only."""
+    for node, reading in context.nodes_of(context.target):
         if reading.sessions:
-            yield finding(
-                "target_has_sessions",
+            yield target_has_sessions.finding(
                 node.name,
                 seen=f"{reading.sessions} client connections",
                 expected="none on the passive cluster",
-                advice="find out who connects past the load balancer, or list it in ignored_peers",
+                advice="find the client that bypasses the load balancer, or list its address in "
+                "ignored_peers",
             )
 
 
-def unreadable_services(seen: Seen) -> Iterator[Finding]:
-    """A service whose state nobody understands is neither running nor stopped."""
-    for node, reading in seen.nodes:
-        for service, state in reading.services.items():
-            if state is State.UNKNOWN:
-                yield finding(
-                    "service_unreadable",
-                    node.name,
-                    seen=f"{service}: {reading.texts.get(service, 'no answer')!r}",
-                    expected="a status that is known",
-                    advice="ask the node by hand; report the words if they are the vendor's",
-                )
+@check("A login and a listing on the target's client-facing nodes succeed", Scope.TARGET_FRONT)
+def target_edge_login_fails(context: CheckContext) -> Iterator[Finding]:
+    """An Edge of the target streams to a Transaction Manager: a listing through it succeeds."""
+    for reading in context.each(LoginReading):
+        if reading.failure is not None:
+            yield target_edge_login_fails.finding(
+                reading.place,
+                seen=f"{reading.protocol}: {reading.failure}",
+                expected="a login and a listing",
+                advice="check that the node reaches a Transaction Manager, and read its log",
+            )
 
 
-def monitors_down(seen: Seen) -> Iterator[Finding]:
-    """A Monitor that does not run before a switchover is worth knowing, and will stay down."""
-    for node, reading in seen.of(seen.source):
+@check(
+    "The Monitor runs", Scope.SOURCE_NODES, severity=Severity.WARNS, until=StageName.STOP_MONITORS
+)
+def monitor_not_running(context: CheckContext) -> Iterator[Finding]:
+    """A Monitor that does not run before a switchover stays down after it."""
+    for node, reading in context.nodes_of(context.source):
         if reading.services.get(Service.MONITOR) in DOWN:
-            yield finding(
-                "monitor_not_running",
+            yield monitor_not_running.finding(
                 node.name,
                 seen="the Monitor down",
                 expected="running, as on a cluster that serves",
-                advice="nothing restarts a service that dies; start it if that is not meant",
+                advice="without it no failed service is restarted; start it unless this is "
+                "intended",
             )
 
 
-def short_timeouts(seen: Seen) -> Iterator[Finding]:
-    """A configured graceful timeout below a minute cuts transfers when anyone else stops it."""
-    for node, reading in seen.of(seen.source):
+@check("Graceful timeouts are at least a minute", Scope.SOURCE_NODES, severity=Severity.WARNS)
+def graceful_timeout_short(context: CheckContext) -> Iterator[Finding]:
+    """A configured timeout below a minute cuts transfers when an operator stops the service."""
+    for node, reading in context.nodes_of(context.source):
         for option, value in sorted(reading.graceful_timeouts.items()):
-            manager = option == MANAGER_GRACE
-            least = SHORTEST_MANAGER_GRACE if manager else SHORTEST_GRACE
-            if value.isdigit() and int(value) < least:
-                name = "transaction_manager_timeout_short" if manager else "graceful_timeout_short"
-                yield finding(
-                    name,
-                    node.name,
-                    seen=f"{option} is {value} s",
-                    expected=f"at least {least} s",
-                    advice="a switchover passes its own timeout; a stop by hand would not",
-                )
+            if option != TRANSACTION_MANAGER_TIMEOUT:
+                yield from _short(graceful_timeout_short, node.name, option, value)
 
 
-SERVICES = (
-    unreadable_services,
-    target_protocol_servers,
-    source_protocol_servers,
-    unlisted_protocol_servers,
-    transaction_managers,
-    source_scheduling,
-    target_scheduling,
-    target_sessions,
-    monitors_down,
-    short_timeouts,
+@check(
+    "The Transaction Manager's graceful timeout is at least 30 s",
+    Scope.SOURCE_NODES,
+    severity=Severity.WARNS,
 )
+def transaction_manager_timeout_short(context: CheckContext) -> Iterator[Finding]:
+    """Below 30 seconds the Transaction Manager's stop is not graceful (section 5)."""
+    for node, reading in context.nodes_of(context.source):
+        value = reading.graceful_timeouts.get(TRANSACTION_MANAGER_TIMEOUT, "")
+        yield from _short(
+            transaction_manager_timeout_short, node.name, TRANSACTION_MANAGER_TIMEOUT, value
+        )
+
+
+def _short(check_: Check, node: str, option: str, value: str) -> Iterator[Finding]:
+    manager = option == TRANSACTION_MANAGER_TIMEOUT
+    least = MIN_TRANSACTION_MANAGER_TIMEOUT if manager else MIN_GRACEFUL_TIMEOUT
+    if value.isdigit() and int(value) < least:
+        yield check_.finding(
+            node,
+            seen=f"{option} is {value} s",
+            expected=f"at least {least} s",
+            advice="a switchover passes its own timeout; a stop by hand would not",
+        )

@@ -21,6 +21,7 @@ from workflows.model.progress import (
 from workflows.model.results import Report
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, Stage, Wave
+from workflows.run.node_progress import node_progress
 
 OVER = (Status.DONE, Status.SKIPPED)
 
@@ -35,6 +36,7 @@ class ProgressTracker:
         now: Callable[[], datetime],
         show: Callable[[], None],
     ) -> None:
+        self._plan = plan
         self._now = now
         self._show = show
         self._progress = progress
@@ -58,12 +60,17 @@ class ProgressTracker:
         return self._progress.model_copy(
             update={
                 "stages": self._of(undo=False),
+                "nodes": node_progress(self._plan, self._action_status),
                 "undo": self._of(undo=True),
                 "state": self._state(),
                 "waiting": self._waiting[0] if self._waiting else None,
                 "also_waiting": tuple(self._waiting[1:]),
             }
         )
+
+    def _action_status(self, stage: Stage, action: Action) -> Status:
+        actions = self._stages[stage.key].actions
+        return next(one.status for one in actions if one.key == action.key)
 
     def status(self, name: StageName) -> Status:
         """How far a stage of the plan is."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from workflows.execution.drain_timeout import whom
-from workflows.execution.execution import CHAIN
 from workflows.model.progress import (
     ActionProgress,
+    NodeProgress,
     PendingQuestion,
     Progress,
     StageProgress,
     Status,
 )
-from workflows.views.node_progress import chains
 from workflows.views.suggested_answers import Answer, answers, pause, waits
 
 MARKS = {
@@ -42,7 +41,7 @@ def details(progress: Progress) -> str:
         *(_waiting(progress, waiting) for waiting in waits(progress)),
         _table("What is taken back", progress.undo),
         _table("", progress.stages),
-        _chains(progress),
+        _nodes(progress.nodes),
         *map(_orders, at_work(progress)),
         _listed("Exceptions", map(plain, progress.exceptions)),
         _listed("Findings", (plain(str(finding)) for finding in progress.findings)),
@@ -118,20 +117,21 @@ def _row(stage: StageProgress) -> str:
     )
 
 
-def _chains(progress: Progress) -> list[str]:
+def _nodes(nodes: Sequence[NodeProgress]) -> list[str]:
     rows = [
-        f"| {plain(chain.node)} | "
+        f"| {plain(node.node)} | "
         + " | ".join(
-            f"{MARKS[link.status]} {link.done} of {link.actions}" if link.actions else ""
-            for link in chain.links
+            f"{MARKS[one.status]} {one.done} of {one.actions}" if one.actions else ""
+            for one in node.stages
         )
         + " |"
-        for chain in chains(progress)
+        for node in nodes
     ]
     if not rows:
         return []
-    stages = " | ".join(f"{name.number} `{name}`" for name in CHAIN)
-    return [f"| node | {stages} |", "|---" * (len(CHAIN) + 1) + "|", *rows]
+    names = [one.stage for one in nodes[0].stages]
+    stages = " | ".join(f"{name.number} `{name}`" for name in names)
+    return [f"| node | {stages} |", "|---" * (len(names) + 1) + "|", *rows]
 
 
 def _orders(stage: StageProgress) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the Web UI shows of a look at an estate's readiness: its verdict as Markdown."""
+"""A readiness report as Markdown, for the Web UI."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from workflows.model.findings import Finding
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.preflight.groups import areas
-from workflows.preflight.report import CheckResult, CheckStatus, Mark, ReadinessReport
+from workflows.preflight.catalogue import by_heading
+from workflows.preflight.report import CheckResult, CheckStatus, FindingKey, ReadinessReport
 from workflows.views.progress_markdown import plain
 
 SIGNS = {
@@ -18,40 +18,40 @@ SIGNS = {
     CheckStatus.ACCEPTED: "!",
 }
 NOWHERE = "·"
-"""The sign of a check that has no place to look at on this estate."""
+"""The sign of a check that is made nowhere on this estate."""
 
-MOST_PLACES = 6
+MAX_PLACES = 6
 
 
 def waiting_details(plan: Plan) -> str:
-    """Say what is being looked at, before anything is known."""
+    """Return what is shown while the readings are made."""
     actions = plan.stage(StageName.CHECK_PREREQUISITES).actions
-    return (
-        f"**{_title(plan.estate.name, plan.source, plan.target)}: {len(actions)} looks under way**"
-    )
+    title = _title(plan.estate.name, plan.source, plan.target)
+    return f"**{title}: {len(actions)} readings in progress**"
 
 
-def verdict_details(verdict: ReadinessReport) -> str:
-    """Return the verdict: the findings first, then every check."""
+def report_details(report: ReadinessReport) -> str:
+    """Return the report: the findings first, then every check."""
+    title = _title(report.estate, report.source, report.target)
     sections = (
-        [f"**{_title(verdict.estate, verdict.source, verdict.target)}: {summary(verdict)}**"],
-        _changed(verdict),
-        _findings(verdict.findings),
-        *_checks(verdict),
+        [f"**{title}: {summary(report)}**"],
+        [f"- {plain(line)}" for line in changes(report)],
+        _findings(report.findings),
+        *_checks(report),
     )
     return "\n\n".join("\n".join(section) for section in sections if section)
 
 
-def summary(verdict: ReadinessReport) -> str:
-    """Say in one line what came out."""
-    score = verdict.score
-    ready = "ready" if verdict.ready else "not ready"
+def summary(report: ReadinessReport) -> str:
+    """Return the result in one line."""
+    score = report.score
+    ready = "ready" if report.ready else "not ready"
     unknown = f", {score.unknown} unknown" if score.unknown else ""
-    return f"{ready}, {score.hold} of {score.checks} checks hold{unknown}"
+    return f"{ready}, {score.passed} of {score.checks} checks passed{unknown}"
 
 
 def sign(one: CheckResult) -> str:
-    """Return the sign that stands for a check in all."""
+    """Return the sign of a check for all its places."""
     if not one.places:
         return NOWHERE
     accepted = CheckStatus.ACCEPTED in one.places.values()
@@ -60,31 +60,27 @@ def sign(one: CheckResult) -> str:
     ]
 
 
-def changes(verdict: ReadinessReport) -> Iterator[str]:
-    """Say what is otherwise than last time, line by line."""
-    changed = verdict.changed
+def changes(report: ReadinessReport) -> Iterator[str]:
+    """Yield what changed since the last report, line by line."""
+    changed = report.changed
     if changed.since is None:
-        yield "this is the first look at this switchover that Temporal remembers"
+        yield "Temporal has no earlier report on this switchover"
         return
     since = f"since {changed.since:%Y-%m-%d %H:%M:%S} UTC"
-    if not (changed.new or changed.gone):
-        yield f"nothing has changed {since}"
+    if not (changed.new or changed.resolved):
+        yield f"no change {since}"
     if changed.new:
         yield f"new {since}: {_listed(changed.new)}"
-    if changed.gone:
-        yield f"gone {since}: {_listed(changed.gone)}"
+    if changed.resolved:
+        yield f"resolved {since}: {_listed(changed.resolved)}"
 
 
 def _title(estate: str, source: str, target: str) -> str:
     return f"{estate}: {source} → {target}"
 
 
-def _listed(marks: Iterable[Mark]) -> str:
-    return ", ".join(f"{mark.name} on {mark.place}" for mark in marks)
-
-
-def _changed(verdict: ReadinessReport) -> list[str]:
-    return [f"- {plain(line)}" for line in changes(verdict)]
+def _listed(keys: Iterable[FindingKey]) -> str:
+    return ", ".join(f"{key.name} on {key.place}" for key in keys)
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
@@ -97,17 +93,17 @@ def _findings(findings: Iterable[Finding]) -> list[str]:
     return [*head, *rows] if rows else []
 
 
-def _checks(verdict: ReadinessReport) -> Iterator[list[str]]:
-    rows = {one.name: one for one in verdict.checks}
-    for heading, checks in areas():
-        some = [_row(rows[check.name]) for check in checks if check.name in rows]
-        yield [f"**{heading}**", "", "| | check | where |", "|---|---|---|", *some]
+def _checks(report: ReadinessReport) -> Iterator[list[str]]:
+    results = {one.name: one for one in report.checks}
+    for heading, checks in by_heading():
+        rows = [_row(results[check.name]) for check in checks if check.name in results]
+        yield [f"**{heading}**", "", "| | check | where |", "|---|---|---|", *rows]
 
 
 def _row(one: CheckResult) -> str:
     bad = [f"{SIGNS[s]} {plain(p)}" for p, s in one.places.items() if s is not CheckStatus.PASSED]
-    more = f" and {len(bad) - MOST_PLACES} more" if len(bad) > MOST_PLACES else ""
-    where = ", ".join(bad[:MOST_PLACES]) + more if bad else _places(len(one.places))
+    more = f" and {len(bad) - MAX_PLACES} more" if len(bad) > MAX_PLACES else ""
+    where = ", ".join(bad[:MAX_PLACES]) + more if bad else _places(len(one.places))
     return f"| {sign(one)} | {plain(one.title)} | {where} |"
 
 

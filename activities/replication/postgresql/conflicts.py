@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.row_changes import Row, Values
-from activities.runtime.heartbeat import pause
+from activities.runtime.heartbeat import sleep
 from workflows.errors import NotReady, NotYet
 
 MAX_ROWS_LOOKED_UP = 1_000
@@ -91,7 +91,7 @@ class Conflicts:
             except NotYet:
                 if clock() > deadline:
                     raise
-                await pause(POLL_INTERVAL)
+                await sleep(POLL_INTERVAL)
         return await self._compare_values(other, subscription.slot, overlap)
 
     async def _compare_rows(self, other: PostgresLink, slot: str, overlap: Overlap) -> None:
@@ -123,7 +123,7 @@ class Conflicts:
                     f"{self.here.name}: {other.name} runs already and is still {behind} bytes "
                     "behind, expected 0; if this does not change, read its subscriber's log"
                 )
-            await pause(POLL_INTERVAL)
+            await sleep(POLL_INTERVAL)
 
     async def _last_values(self, other: PostgresLink) -> dict[Row, Values | None]:
         """Return the last values that each row was given by its own side."""

@@ -12,7 +12,9 @@ from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.observe import LinkObserver
 from activities.transport.secrets import Secrets
 from workflows.model.actions import ResumeReplication, SuspendReplication
+from workflows.model.estate import Timing
 from workflows.model.observations import ReplicationReading
+from workflows.model.replications.postgresql import PostgresReplication
 
 
 @dataclass(frozen=True)
@@ -21,21 +23,32 @@ class PostgreSql:
 
     here: PostgresLink
     opposites: tuple[PostgresLink, ...]
-    direction: Direction
+    replication: PostgresReplication
+    timing: Timing
 
     @classmethod
     def of(cls, secrets: Secrets, direction: Direction) -> PostgreSql:
         """Return the driver of a direction; connects to no server."""
+        replication = direction.replication
+        if not isinstance(replication, PostgresReplication):
+            raise AssertionError(replication)  # noqa: TRY004 - the driver is registered for this type
+        name, back = direction.link.name, {link.name for link in direction.opposites}
         publisher, subscriber = direction.publisher, direction.subscriber
+        [here] = [link for link in replication.links if link.name == name]
         return cls(
-            PostgresLink(secrets, direction.link, publisher, subscriber),
-            tuple(PostgresLink(secrets, o, subscriber, publisher) for o in direction.opposites),
-            direction,
+            PostgresLink(secrets, here, publisher, subscriber),
+            tuple(
+                PostgresLink(secrets, link, subscriber, publisher)
+                for link in replication.links
+                if link.name in back
+            ),
+            replication,
+            direction.timing,
         )
 
     async def observe(self) -> ReplicationReading:
         """Read everything that can be read."""
-        return await LinkObserver(self.here, self.direction).read()
+        return await LinkObserver(self.here, self.replication, self.timing).read()
 
     async def status(self) -> LinkStatus:
         """Read the subscription, and whether its apply worker runs."""
@@ -54,7 +67,7 @@ class PostgreSql:
     async def require_no_conflicts(self) -> None:
         """Compare what both sides have yet to deliver."""
         slot = (await self.here.subscription()).slot
-        within = self.direction.timing.replication_timeout.total_seconds()
+        within = self.timing.replication_timeout.total_seconds()
         await Conflicts(self.here, slot, self.opposites, within).require_none()
 
     async def suspend(self, within: float) -> None:

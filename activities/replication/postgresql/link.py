@@ -18,7 +18,8 @@ from activities.replication.postgresql.pgoutput import Reader, decoded
 from activities.replication.postgresql.row_changes import Row, RowChange, Values
 from activities.transport.secrets import Secrets
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
-from workflows.model.estate import Database, ReplicationLink
+from workflows.model.estate import Database
+from workflows.model.replications.postgresql import SubscriptionLink
 
 _SUBSCRIPTION: LiteralString = """
 SELECT subenabled, subslotname,
@@ -74,7 +75,7 @@ ORIGIN_FILTER_VERSION = 160_000
 
 
 @dataclass(frozen=True)
-class Subscription:
+class SubscriptionState:
     """What the subscriber says."""
 
     enabled: bool
@@ -100,19 +101,19 @@ class PostgresLink:
     """One link: a publication on one side, a subscription on the other."""
 
     secrets: Secrets
-    link: ReplicationLink
+    link: SubscriptionLink
     publisher: Database
     subscriber: Database
 
-    async def find_subscription(self) -> Subscription | None:
+    async def find_subscription(self) -> SubscriptionState | None:
         """Read the subscription; None where there is none."""
         found = await fetched(self.secrets, self.subscriber, _SUBSCRIPTION, self.link.subscription)
         if not found:
             return None
         enabled, slot, running = found[0]
-        return Subscription(enabled, running, slot or self.link.subscription)
+        return SubscriptionState(enabled, running, slot or self.link.subscription)
 
-    async def subscription(self) -> Subscription:
+    async def subscription(self) -> SubscriptionState:
         """Read the subscription; NotReady where there is none."""
         if (found := await self.find_subscription()) is None:
             raise NotReady(

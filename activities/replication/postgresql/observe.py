@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from activities.replication.driver import Direction
 from activities.replication.postgresql.link import PostgresLink, WalUsage
-from activities.runtime.partial_reading import tolerant
+from activities.runtime.partial_reading import reading_or_finding
+from workflows.model.estate import Database, Timing
 from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading
-from workflows.preflight.context import finding, listed
-
-MEBIBYTE = 1024**2
+from workflows.model.replications import postgresql_checks as checks
+from workflows.model.replications.postgresql import PostgresReplication
+from workflows.preflight import access
+from workflows.preflight.context import MEBIBYTE, listed
 
 T = TypeVar("T")
 
@@ -24,7 +25,8 @@ class LinkObserver:
     """Reads one link; each answer is of use without the others."""
 
     here: PostgresLink
-    direction: Direction
+    replication: PostgresReplication
+    timing: Timing
 
     async def read(self) -> ReplicationReading:
         """Return everything that could be read, and why the rest could not."""
@@ -58,12 +60,16 @@ class LinkObserver:
                 *self._not_comparable(_or_none(comparable)),
                 *self._unlisted(_or_none(unknown) or ()),
                 *self._without_timestamps(_or_none(timestamps)),
-                *(wal_headroom(self.direction, usage) if (usage := _or_none(wal)) else ()),
+                *(
+                    wal_headroom(usage, self.here.publisher, self.timing)
+                    if (usage := _or_none(wal))
+                    else ()
+                ),
             ),
         )
 
     async def _part(self, reading: Callable[[], Awaitable[T]]) -> T | Finding:
-        return await tolerant(reading, self.here.name, "database_unreachable")
+        return await reading_or_finding(reading, self.here.name, access.database_unreachable)
 
     async def _lag(self) -> int | None:
         found = await self.here.find_subscription()
@@ -75,15 +81,14 @@ class LinkObserver:
 
     async def _unknown_subscriptions(self) -> tuple[str, ...]:
         """Return the subscriber's subscriptions that no link of the estate names."""
-        links = self.direction.replication.links
-        known = {o.subscription for o in links if o.target == self.here.link.target}
+        there = self.here.link.target
+        known = {link.subscription for link in self.replication.links if link.target == there}
         return tuple(name for name in await self.here.subscriptions() if name not in known)
 
     def _lagging(self, lag: int | None) -> Iterator[Finding]:
-        link, limit = self.here.link, self.direction.replication.lag_limit
+        link, limit = self.here.link, self.replication.lag_limit
         if lag is not None and lag > limit:
-            yield finding(
-                "replication_lagging",
+            yield checks.replication_lagging.finding(
                 link.name,
                 seen=f"{link.target} is {lag / MEBIBYTE:.1f} MiB behind {link.source}",
                 expected=f"at most {limit / MEBIBYTE:.1f} MiB",
@@ -94,8 +99,7 @@ class LinkObserver:
         """A rollback could not find out whether replication may be resumed."""
         publisher = self.here.publisher
         if comparable is False:
-            yield finding(
-                "replication_not_comparable",
+            yield checks.replication_not_comparable.finding(
                 self.here.name,
                 seen=f"{publisher.user} may not read replication slots on {publisher.name}",
                 expected="the right to, so that a rollback can compare what both sides wrote",
@@ -105,8 +109,7 @@ class LinkObserver:
     def _unlisted(self, subscriptions: tuple[str, ...]) -> Iterator[Finding]:
         """A subscription that is not suspended would write on while traffic moves."""
         if subscriptions:
-            yield finding(
-                "unknown_subscription",
+            yield checks.unknown_subscription.finding(
                 self.here.subscriber.name,
                 seen=listed(subscriptions),
                 expected="only subscriptions that the estate lists",
@@ -115,8 +118,7 @@ class LinkObserver:
 
     def _without_timestamps(self, tracked: bool | None) -> Iterator[Finding]:  # noqa: FBT001
         if tracked is False:
-            yield finding(
-                "commit_timestamps_off",
+            yield checks.commit_timestamps_off.finding(
                 self.here.subscriber.name,
                 seen="track_commit_timestamp is off",
                 expected="on, so that the side that wrote a row last can be found out",
@@ -124,27 +126,25 @@ class LinkObserver:
             )
 
 
-def wal_headroom(direction: Direction, wal: WalUsage) -> Iterator[Finding]:
+def wal_headroom(wal: WalUsage, database: Database, timing: Timing) -> Iterator[Finding]:
     """A suspended subscription keeps its slot, and the publisher its WAL (section 10)."""
-    database, room = direction.publisher, wal.headroom
+    room = wal.headroom
     if room is None and database.wal_space is not None:
         room = database.wal_space - (wal.retained or 0)
     if room is None:
-        yield finding(
-            "wal_headroom_low",
+        yield checks.wal_headroom_low.finding(
             database.name,
-            seen="nothing limits the WAL that is kept, and the estate gives no limit",
+            seen="no limit for retained WAL on the server, and no wal_space in the estate",
             expected="max_slot_wal_keep_size on the server, or wal_space in the estate",
             advice="a suspended link fills the disk; set how much of it may be used",
         )
         return
-    drain_timeout = direction.timing.drain_timeout.total_seconds()
+    drain_timeout = timing.drain_timeout.total_seconds()
     needed = (wal.rate or 0) * drain_timeout
     if room < needed or room <= 0:
-        yield finding(
-            "wal_headroom_low",
+        yield checks.wal_headroom_low.finding(
             database.name,
-            seen=f"room for {room / MEBIBYTE:.0f} MiB of WAL",
+            seen=f"space for {room / MEBIBYTE:.0f} MiB of WAL",
             expected=f"{needed / MEBIBYTE:.0f} MiB: what is written during the drain timeout",
             advice="raise max_slot_wal_keep_size and the disk, or shorten timing.drain_timeout",
         )

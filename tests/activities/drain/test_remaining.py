@@ -7,7 +7,7 @@ import time
 import pytest
 
 from activities.drain.activities import DrainActivities
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api
@@ -22,7 +22,7 @@ SESSIONS, QUEUE = ReadSessions(node="server1"), ReadQueue(node="server1")
 @pytest.fixture
 def waits(shell: Shell) -> DrainActivities:
     """The hands."""
-    return DrainActivities(shell, Admin(shell, SECRETS))
+    return DrainActivities(shell, AdminClient(shell, SECRETS))
 
 
 async def test_whoever_is_there_is_named_with_protocol(

@@ -14,7 +14,7 @@ from activities.drain import eta as estimates
 from activities.drain.activities import DrainActivities
 from activities.nodes.observe import Observer
 from activities.nodes.service_status import ServiceStatusReader
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api
@@ -38,7 +38,7 @@ LEFT = AwaitSessions(node="server1")
 @pytest.fixture
 def waits(shell: Shell) -> DrainActivities:
     """The hands."""
-    return DrainActivities(shell, Admin(shell, SECRETS))
+    return DrainActivities(shell, AdminClient(shell, SECRETS))
 
 
 async def beaten(attempt: Attempt, holds: Callable[[Any], bool]) -> Any:  # noqa: ANN401 - any beat
@@ -229,7 +229,7 @@ async def test_a_node_is_read_whole(
     """Shell and API together: services, scheduling, version, timeouts, digest."""
     installation = Installation(server, "sshd", "tm", "monitord")
     installation.script("taeh", "the secret of all keys")
-    observer = Observer(ServiceStatusReader(shell), Admin(shell, SECRETS))
+    observer = Observer(ServiceStatusReader(shell), AdminClient(shell, SECRETS))
     reading = await observer.read(watching(server, ObserveNode(node="server1")))
     assert reading.findings == ()
     assert reading.services[Service.SCHEDULER] is State.RUNNING

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, Record
+from activities.ledger.ledger import Ledger, LedgerRecord
 from activities.transport.ssh import Shell
 from tests.support.cut_connection import HarshServer, Line, Way
 from tests.support.ledger_tasks import task, writing
@@ -19,7 +19,7 @@ from workflows.errors import OutcomeUnknown, Unreachable
 
 CUTS = 120
 """In each direction, from the first byte to the last."""
-SIDE_BY_SIDE = 8
+MAX_PARALLEL_COMMANDS = 8
 LASTS = "sleep 0.2; echo done"
 """Long enough that the next attempt finds it running."""
 
@@ -32,21 +32,21 @@ class Machine:
     place: Path
     steady: Ledger
 
-    async def attempt(self, line: Line, name: str) -> Record | None:
+    async def attempt(self, line: Line, name: str) -> LedgerRecord | None:
         """Have an operation done over a line; None where the attempt failed as it should."""
         async with line.open() as port, _shell() as shell:
             node = make_node(SshServer(port), self.place)
             wanted = task(writing(self.place / name, LASTS), operation=name, service=name)
             try:
-                return await Ledger(shell).once(node, wanted)
+                return await Ledger(shell).run_once(node, wanted)
             except (Unreachable, OutcomeUnknown):
                 return None
 
-    async def settle(self, name: str) -> tuple[Record, Record]:
+    async def settle(self, name: str) -> tuple[LedgerRecord, LedgerRecord]:
         """Attempt the operation twice more, with nothing in the way."""
         node = make_node(SshServer(self.port), self.place)
         wanted = task(writing(self.place / name, LASTS), operation=name, service=name)
-        return await self.steady.once(node, wanted), await self.steady.once(node, wanted)
+        return await self.steady.run_once(node, wanted), await self.steady.run_once(node, wanted)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_wherever_the_session_is_killed_it_runs_once(machine: Machine, way
     """A new attempt ends with one execution, and every attempt that ends tells the same of it."""
     whole = Line(machine.port)
     assert await machine.attempt(whole, "whole") is not None
-    turns = asyncio.Semaphore(SIDE_BY_SIDE)
+    turns = asyncio.Semaphore(MAX_PARALLEL_COMMANDS)
 
     async def cut(after: int) -> bool:
         name = f"{way}.{after}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from activities.ledger.ledger import Ledger, succeeded
-from activities.ledger.script import KEPT, detached
+from activities.ledger.script import KEPT_CLAIMS, detached
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
@@ -155,7 +155,7 @@ async def test_a_claim_that_cannot_be_read_stops_everything(
     (claims / "1").touch()
     ran = tmp_path / "ran"
     with pytest.raises(OutcomeUnknown, match="claims/1 cannot be read"):
-        await ledger.look(node, task(writing(ran)))
+        await ledger.read(node, task(writing(ran)))
     with pytest.raises(NotReady, match="claims/1 cannot be read"):
         await ledger.claim(node, task(writing(ran)))
     assert not ran.exists()
@@ -171,10 +171,10 @@ async def test_a_reused_process_number_is_another_process(
     await until(ran)
     claim = Path(node.ledger) / "claims/1"
     words = claim.read_text().split()
-    assert (await ledger.look(node, wanted)).living
+    assert (await ledger.read(node, wanted)).living
     words[4] = str(int(words[4]) - 1)
     claim.write_text(" ".join(words) + "\n")
-    record = await ledger.once(node, wanted)
+    record = await ledger.run_once(node, wanted)
     assert record.lost
     with pytest.raises(Lost):
         succeeded(record, node.name)
@@ -188,26 +188,26 @@ async def test_after_a_reboot_nothing_is_repeated_and_nobody_waits(
     boot, ran = tmp_path / "boot_id", tmp_path / "ran"
     boot.write_text("first\n")
     node = node_maker(boot_id=str(boot))
-    stop = task(writing(ran, "sleep 2"), operation="stop", lands="late", within=3600)
+    stop = task(writing(ran, "sleep 2"), operation="stop", completes_on="deadline", within=3600)
     await ledger.claim(node, stop)
     await until(ran)
     boot.write_text("second\n")
-    first, second = await ledger.once(node, stop), await ledger.once(node, stop)
+    first, second = await ledger.run_once(node, stop), await ledger.run_once(node, stop)
     assert first.lost
     assert second.lost
     assert first.at == second.at
-    start = await ledger.once(node, task(("true",), operation="start"))
+    start = await ledger.run_once(node, task(("true",), operation="start"))
     assert start.status == 0
-    assert start.flips <= start.now
+    assert start.may_change_until <= start.now
     assert ran.read_text() == "ran\n"
 
 
 async def test_a_full_ledger_is_read_in_time(node: Node, ledger: Ledger) -> None:
     """With all the claims that are kept, a look costs much less than the pause before the next."""
-    book = Book(Path(node.ledger), "sh", KEPT)
-    for number in range(1, KEPT + 1):
+    book = Book(Path(node.ledger), "sh", KEPT_CLAIMS)
+    for number in range(1, KEPT_CLAIMS + 1):
         book.enter(number, f"run{number // 10}.stage.order{number}.1", service="ssh")
-    await ledger.look(node, task(("true",)))
+    await ledger.read(node, task(("true",)))
     began = time.monotonic()
-    assert (await ledger.look(node, task(("true",)))).claim is None
+    assert (await ledger.read(node, task(("true",)))).claim is None
     assert time.monotonic() - began < 2

@@ -36,7 +36,7 @@ class HandsWithLedger(FakeHands):
     async def stop_monitor(self, given: NodeInput[actions.StopMonitor]) -> r.Report:
         """Leave a line for each execution."""
         ran = Path(self._node.ledger).with_name("ran")
-        await self._ledger.once(self._node, task(writing(ran), operation=given.operation.id))
+        await self._ledger.run_once(self._node, task(writing(ran), operation=given.operation.id))
         return await self._obey(given)
 
 

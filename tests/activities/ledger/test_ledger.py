@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, Record, parse_look, succeeded
+from activities.ledger.ledger import Ledger, LedgerRecord, parse_record, succeeded
 from activities.ledger.script import CLAIM, DETACHED
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
@@ -34,7 +34,7 @@ async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
     """However many attempts race, there is one execution, and all tell the same of it."""
     ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 0.5; echo done; exit 3"))
-    records = await asyncio.gather(*(ledger.once(node, wanted) for _ in range(8)))
+    records = await asyncio.gather(*(ledger.run_once(node, wanted) for _ in range(8)))
     assert ran.read_text() == "ran\n"
     assert {(r.status, r.output, r.at) for r in records} == {
         (3, "done", records[0].at),
@@ -81,13 +81,13 @@ async def test_it_runs_on_when_its_caller_and_the_connection_are_gone(
     """An effect belongs to the machine, not to whoever asked for it."""
     ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 0.6; echo late"))
-    caller = asyncio.create_task(ledger.once(node, wanted))
+    caller = asyncio.create_task(ledger.run_once(node, wanted))
     await until(ran)
     caller.cancel()
     ssh_server.cut()
     with pytest.raises((Unreachable, OutcomeUnknown)):
-        await ledger.look(node, wanted)
-    record = await ledger.once(node, wanted)
+        await ledger.read(node, wanted)
+    record = await ledger.run_once(node, wanted)
     assert (record.status, record.output) == (0, "late")
     assert ran.read_text() == "ran\n"
 
@@ -98,11 +98,11 @@ async def test_a_killed_process_is_lost_and_stays_lost(
     """A claim whose process is gone is never taken up again: its outcome is unknown for good."""
     ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 30"))
-    waiting = asyncio.create_task(ledger.once(node, wanted))
+    waiting = asyncio.create_task(ledger.run_once(node, wanted))
     await until(ran)
     pid = int((Path(node.ledger) / "claims/1").read_text().split()[2])
     os.killpg(pid, signal.SIGKILL)
-    first, second = await waiting, await ledger.once(node, wanted)
+    first, second = await waiting, await ledger.run_once(node, wanted)
     assert first.lost
     assert second.lost
     assert first.at == second.at
@@ -120,40 +120,40 @@ async def test_a_reboot_makes_a_running_claim_lost(
     node = node_maker(boot_id=str(boot))
     wanted = task(("sleep", "2"))
     await ledger.claim(node, wanted)
-    assert (await ledger.look(node, wanted)).living
+    assert (await ledger.read(node, wanted)).living
     boot.write_text("second\n")
-    assert (await ledger.look(node, wanted)).lost
+    assert (await ledger.read(node, wanted)).lost
 
 
 async def test_a_pending_stop_is_waited_for(node: Node, ledger: Ledger, tmp_path: Path) -> None:
     """Whatever comes next on a service begins after its pending graceful stop has landed."""
-    stop = task(("true",), operation="stop", lands="late", within=2)
+    stop = task(("true",), operation="stop", completes_on="deadline", within=2)
     start = task(("true",), operation="start")
-    await ledger.once(node, stop)
-    assert (await ledger.look(node, start)).busy == "stop"
-    began = (await ledger.once(node, start)).claim
-    pending = (await ledger.look(node, stop)).claim
+    await ledger.run_once(node, stop)
+    assert (await ledger.read(node, start)).busy == "stop"
+    began = (await ledger.run_once(node, start)).claim
+    pending = (await ledger.read(node, stop)).claim
     assert began is not None
     assert pending is not None
     assert began.began >= pending.deadline
-    assert began.flips == pending.deadline
+    assert began.may_change_until == pending.deadline
 
 
 async def test_a_settled_stop_keeps_nobody_waiting(node: Node, ledger: Ledger) -> None:
     """Once the service was seen down, the next order need not wait for the deadline."""
-    stop = task(("true",), operation="stop", lands="late", within=60)
-    await ledger.once(node, stop)
+    stop = task(("true",), operation="stop", completes_on="deadline", within=60)
+    await ledger.run_once(node, stop)
     await ledger.settle(node, stop)
-    start = await ledger.once(node, task(("true",), operation="start"))
+    start = await ledger.run_once(node, task(("true",), operation="start"))
     assert start.claim is not None
-    assert start.claim.flips > start.now
+    assert start.claim.may_change_until > start.now
 
 
 async def test_another_service_is_not_kept_waiting(node: Node, ledger: Ledger) -> None:
     """A pending stop concerns its own service, and orders for everything."""
-    await ledger.once(node, task(("true",), operation="stop", lands="late"))
-    other = await ledger.look(node, task(("true",), operation="other", service="http"))
-    everything = await ledger.look(node, task(("true",), operation="all", service="all"))
+    await ledger.run_once(node, task(("true",), operation="stop", completes_on="deadline"))
+    other = await ledger.read(node, task(("true",), operation="other", service="http"))
+    everything = await ledger.read(node, task(("true",), operation="all", service="all"))
     assert other.busy is None
     assert everything.busy == "stop"
 
@@ -192,12 +192,12 @@ async def test_a_full_disk_is_refused_before_any_effect(
         await ledger.claim(node, task(writing(ran)))
     assert not ran.exists()
     ssh_server.sh = "/bin/sh"
-    assert (await ledger.once(node, task(writing(ran)))).status == 0
+    assert (await ledger.run_once(node, task(writing(ran)))).status == 0
 
 
 async def test_the_ledger_is_made_private(node: Node, ledger: Ledger, tmp_path: Path) -> None:
     """The directory is made when it is missing, for its owner alone; what is started is not."""
-    inherited = await ledger.once(node, task(("sh", "-c", "umask")))
+    inherited = await ledger.run_once(node, task(("sh", "-c", "umask")))
     assert (await asyncio.to_thread(Path(node.ledger).stat)).st_mode & 0o777 == 0o700
     assert inherited.output != "0077"
 
@@ -238,7 +238,7 @@ async def test_killed_anywhere_it_is_never_claimed_without_having_run(
     with suppress(ProcessLookupError):
         os.killpg(caller.pid, signal.SIGKILL)
     await caller.wait()
-    record = await ledger.once(node, wanted)
+    record = await ledger.run_once(node, wanted)
     assert record.status == 0
     assert ran.read_text() == "ran\n"
 
@@ -246,8 +246,8 @@ async def test_killed_anywhere_it_is_never_claimed_without_having_run(
 def test_a_command_that_said_no_is_a_failure_with_its_words() -> None:
     """The operator reads what the vendor's script printed."""
     now = datetime.now(UTC)
-    claim = parse_look(
-        "now 10\nflips 0\nclaim op ssh 1 b 2 10 20 exit 0 -\nliving no\nstatus 1 12\n"
+    claim = parse_record(
+        "now 10\nmay_change_until 0\nclaim op ssh 1 b 2 10 20 exit 0 -\nliving no\nstatus 1 12\n"
         "output\nNo licence.\n\nend\n",
         "server1",
     )
@@ -255,7 +255,7 @@ def test_a_command_that_said_no_is_a_failure_with_its_words() -> None:
     with pytest.raises(CommandFailed, match=r"ended with 1: No licence\."):
         succeeded(claim, "server1")
     with pytest.raises(Lost):
-        succeeded(Record(now=now, flips=now), "server1")
+        succeeded(LedgerRecord(now=now, may_change_until=now), "server1")
 
 
 @pytest.mark.parametrize(
@@ -263,22 +263,22 @@ def test_a_command_that_said_no_is_a_failure_with_its_words() -> None:
     [
         "",
         "now 1\n",
-        "now x\nflips 0\n\nend\n",
+        "now x\nmay_change_until 0\n\nend\n",
         "now 1\n\nend\n",
         "refused no boot id\n",
-        "now 1\nflips 0\nclaim too short\nliving no\noutput\n\nend\n",
+        "now 1\nmay_change_until 0\nclaim too short\nliving no\noutput\n\nend\n",
     ],
 )
 def test_a_ledger_that_cannot_be_read_settles_nothing(text: str) -> None:
     """Half an answer is no answer."""
     with pytest.raises(OutcomeUnknown):
-        parse_look(text, "server1")
+        parse_record(text, "server1")
 
 
 async def test_claims_are_kept_in_order_past_nine(node: Node, ledger: Ledger) -> None:
     """The ledger is evidence: nothing is removed from it, and its order is that of the claims."""
     operations = [f"op.{number}" for number in range(12)]
     for operation in operations:
-        await ledger.once(node, task(("true",), operation=operation))
+        await ledger.run_once(node, task(("true",), operation=operation))
     claims = Path(node.ledger) / "claims"
     assert [(claims / str(n + 1)).read_text().split()[0] for n in range(12)] == operations

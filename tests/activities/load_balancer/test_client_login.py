@@ -7,14 +7,12 @@ from typing import Any
 import asyncssh
 import pytest
 
-from activities.load_balancer import activities as traffic
-from activities.load_balancer.activities import LoadBalancers
-from activities.securetransport.admin_client import Admin
-from activities.transport.ssh import Shell
+from activities.load_balancer import activities
+from activities.load_balancer.activities import LoadBalancerActivities
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
-from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, Attempt
+from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, Attempt
 from workflows.model.actions import TryLogin
 from workflows.model.estate import Node, Probe, Protocol
 from workflows.model.observations import LoginReading
@@ -30,11 +28,10 @@ def edge(node_maker: NodeMaker, front: Front) -> Node:
     return node_maker(protocols={protocol: (port,) for protocol, port in front.ports.items()})
 
 
-@pytest.fixture
-def hands(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> LoadBalancers:
-    """The hands, with little patience."""
-    monkeypatch.setattr(traffic, "GIVE_UP_AFTER", 2.0)
-    return LoadBalancers(shell, Admin(shell, SECRETS), SECRETS)
+@pytest.fixture(autouse=True)
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up on a login soon."""
+    monkeypatch.setattr(activities, "READING_TIMEOUT", 2.0)
 
 
 def input_for(
@@ -43,7 +40,7 @@ def input_for(
     trust: Certificate,
     **changes: Any,  # noqa: ANN401 - any field
 ) -> LoginInput:
-    """Return the order; its probe knows only an address that nobody has."""
+    """Return the action's input; its probe has an address that does not exist."""
     facts: dict[str, Any] = {"address": "clients.invalid", "port": 1, "user": "probe"}
     facts |= {"password": "env:PROBE", "host_key": HOST_KEY_LINE, "fingerprint": trust.fingerprint}
     action = TryLogin(node=node.name, protocol=protocol)
@@ -58,21 +55,29 @@ def input_for(
 
 @BOTH
 async def test_a_login_goes_straight_to_the_node(
-    protocol: Protocol, hands: LoadBalancers, edge: Node, front: Front, certificate: Certificate
+    protocol: Protocol,
+    load_balancers: LoadBalancerActivities,
+    edge: Node,
+    front: Front,
+    certificate: Certificate,
 ) -> None:
     """Through the node's own SSH connection, whatever the probe's address."""
-    reading = await Attempt().run(hands.try_login, input_for(edge, protocol, certificate))
+    reading = await Attempt().run(load_balancers.try_login, input_for(edge, protocol, certificate))
     assert reading == LoginReading(place="server1", protocol=protocol)
     assert front.sessions == 1
 
 
 @BOTH
 async def test_a_node_without_a_transaction_manager_fails(
-    protocol: Protocol, hands: LoadBalancers, edge: Node, front: Front, certificate: Certificate
+    protocol: Protocol,
+    load_balancers: LoadBalancerActivities,
+    edge: Node,
+    front: Front,
+    certificate: Certificate,
 ) -> None:
     """It takes the login, and has nothing to list."""
     front.streams = False
-    reading = await Attempt().run(hands.try_login, input_for(edge, protocol, certificate))
+    reading = await Attempt().run(load_balancers.try_login, input_for(edge, protocol, certificate))
     expected = {Protocol.SSH: "its listing failed (no Tr", Protocol.HTTP: "answered 503"}
     assert expected[protocol] in str(reading.failure)
     assert f"port {front.ports[protocol]}" in str(reading.failure)
@@ -81,17 +86,17 @@ async def test_a_node_without_a_transaction_manager_fails(
 
 @BOTH
 async def test_a_port_that_nobody_listens_on_fails(
-    protocol: Protocol, hands: LoadBalancers, edge: Node, certificate: Certificate
+    protocol: Protocol, load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate
 ) -> None:
     """The node's SSH answers, its protocol server does not."""
     deaf = edge.model_copy(update={"protocols": {protocol: (1,)}})
-    reading = await Attempt().run(hands.try_login, input_for(deaf, protocol, certificate))
+    reading = await Attempt().run(load_balancers.try_login, input_for(deaf, protocol, certificate))
     assert "port 1: " in str(reading.failure)
     assert reading.findings == ()
 
 
 async def test_who_answers_there_is_verified(
-    hands: LoadBalancers, edge: Node, certificate: Certificate, front: Front
+    load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate, front: Front
 ) -> None:
     """As the probe does it: a password goes to nobody else, and stands in no words."""
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
@@ -104,42 +109,50 @@ async def test_who_answers_there_is_verified(
     ]
     for protocol, changes in wrong:
         given = input_for(edge, protocol, certificate, **changes)
-        reading = await Attempt().run(hands.try_login, given)
+        reading = await Attempt().run(load_balancers.try_login, given)
         assert reading.failure
         assert "secret" not in reading.failure
     assert front.sessions == 0
 
 
 async def test_a_login_that_takes_for_ever_fails(
-    hands: LoadBalancers, edge: Node, front: Front, certificate: Certificate
+    load_balancers: LoadBalancerActivities, edge: Node, front: Front, certificate: Certificate
 ) -> None:
     """NoAnswer of the protocol server is not silence of the node."""
     front.hangs = True
-    reading = await Attempt().run(hands.try_login, input_for(edge, Protocol.SSH, certificate))
+    reading = await Attempt().run(
+        load_balancers.try_login, input_for(edge, Protocol.SSH, certificate)
+    )
     assert reading.failure == "no answer within 2 s"
 
 
 async def test_one_of_several_ports_of_an_http_server_is_the_one(
-    hands: LoadBalancers, edge: Node, front: Front, certificate: Certificate
+    load_balancers: LoadBalancerActivities, edge: Node, front: Front, certificate: Certificate
 ) -> None:
     """Where the probe's port is none of the node's, and the first is without TLS."""
     ports = {Protocol.HTTP: (front.ports[Protocol.SSH], front.ports[Protocol.HTTP])}
     several = edge.model_copy(update={"protocols": ports})
-    reading = await Attempt().run(hands.try_login, input_for(several, Protocol.HTTP, certificate))
+    reading = await Attempt().run(
+        load_balancers.try_login, input_for(several, Protocol.HTTP, certificate)
+    )
     assert reading.failure is None
     named = input_for(several, Protocol.HTTP, certificate, port=front.ports[Protocol.SSH])
-    reading = await Attempt().run(hands.try_login, named)
+    reading = await Attempt().run(load_balancers.try_login, named)
     assert reading.failure is not None
 
 
 async def test_a_node_that_cannot_be_reached_is_trouble(
-    hands: LoadBalancers, edge: Node, certificate: Certificate
+    load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate
 ) -> None:
     """Nothing was learned of its protocol server."""
     lost = edge.model_copy(update={"ssh": edge.ssh.model_copy(update={"port": 1})})
-    reading = await Attempt().run(hands.try_login, input_for(lost, Protocol.SSH, certificate))
+    reading = await Attempt().run(
+        load_balancers.try_login, input_for(lost, Protocol.SSH, certificate)
+    )
     assert [finding.name for finding in reading.findings] == ["node_unreachable_ssh"]
     assert reading.failure is None
     without = edge.model_copy(update={"protocols": {Protocol.SSH: (22,)}})
-    reading = await Attempt().run(hands.try_login, input_for(without, Protocol.HTTP, certificate))
+    reading = await Attempt().run(
+        load_balancers.try_login, input_for(without, Protocol.HTTP, certificate)
+    )
     assert [finding.name for finding in reading.findings] == ["reading_unusable"]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.ledger.ledger import Ledger, Task
+from activities.ledger.ledger import Ledger, LedgerCommand
 from activities.nodes import machine_facts
 from activities.nodes.machine_facts import parse_facts
 from activities.transport.ssh import Command, Shell
@@ -137,8 +137,10 @@ async def test_a_graceful_stop_in_the_ledger_is_seen_until_it_has_landed(
 ) -> None:
     """Its command has ended, and it may land until its deadline; settled, it has."""
     ledger = Ledger(shell)
-    task = Task("run.stage.stop.1", "ssh", Command(("true",)), timedelta(minutes=1), lands="late")
-    await ledger.once(server, task)
+    task = LedgerCommand(
+        "run.stage.stop.1", "ssh", Command(("true",)), timedelta(minutes=1), completes_on="deadline"
+    )
+    await ledger.run_once(server, task)
     assert (await read(shell, server)).pending == ("ssh",)
     await ledger.settle(server, task)
     assert (await read(shell, server)).pending == ()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, Task
+from activities.ledger.ledger import Ledger, LedgerCommand
 from activities.nodes.activities import SshNodes
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ssh_machines import (
@@ -45,7 +45,7 @@ STOP_TM = StopTransactionManager(node="server1", grace=timedelta(seconds=30))
 @pytest.fixture
 def nodes(shell: Shell) -> SshNodes:
     """The hands."""
-    return SshNodes(shell, Admin(shell, SECRETS))
+    return SshNodes(shell, AdminClient(shell, SECRETS))
 
 
 @pytest.fixture
@@ -224,15 +224,15 @@ async def test_a_start_waits_for_the_pending_stop(
 ) -> None:
     """A stop on the server's own clock would undo a start that overtakes it."""
     installation.clear("monitord")
-    pending = Task(
+    pending = LedgerCommand(
         "other-run.stop",
         Service.SSH,
         Command((f"{node.filedrivehome}/bin/stop_sshd",)),
         timedelta(seconds=3),
-        "late",
+        "deadline",
     )
     installation.set("sshd.late", "2")
-    await Ledger(shell).once(node, pending)
+    await Ledger(shell).run_once(node, pending)
     report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "changed"
     assert installation.changes == ["stop sshd", "start sshd", "stop monitord"]
@@ -244,8 +244,10 @@ async def test_a_start_is_needless_where_the_pending_stop_came_to_nothing(
 ) -> None:
     """A stop that may still land is waited for; if the service runs then, nothing is started."""
     installation.clear("monitord")
-    refused = Task("other-run.stop", Service.SSH, Command(("false",)), timedelta(seconds=2), "late")
-    await Ledger(shell).once(node, refused)
+    refused = LedgerCommand(
+        "other-run.stop", Service.SSH, Command(("false",)), timedelta(seconds=2), "deadline"
+    )
+    await Ledger(shell).run_once(node, refused)
     report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "unchanged"
     assert installation.changes == []
@@ -280,7 +282,7 @@ async def test_a_start_that_is_refused_at_first_is_tried_again(
 async def test_a_start_that_is_always_refused_fails_with_its_words(
     nodes: SshNodes, node: Node, installation: Installation
 ) -> None:
-    """Patience has an end."""
+    """UnreachableBudget has an end."""
     installation.clear("sshd")
     installation.script("start_sshd", "#!/bin/sh\necho the port is in use; exit 1\n")
     with pytest.raises(CommandFailed, match="the port is in use"):

@@ -12,7 +12,7 @@ import pytest
 
 from activities.nodes.activities import SshNodes
 from activities.scheduling import RestScheduling
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import operation
 from activities.transport.ssh import Command, Shell
 from tests.support.admin_api import Api
@@ -70,7 +70,7 @@ async def test_what_a_node_was_asked_before_an_interruption_is_not_asked_again(
     action, running, changes = CASES[hand]
     installation = Installation(node, *running)
     installation.set("slow")
-    nodes = SshNodes(shell, Admin(shell, SECRETS))
+    nodes = SshNodes(shell, AdminClient(shell, SECRETS))
     await shell.run(node, Command(("true",)))  # a connection that is being made leaves a socket
     execute: Callable[[Any], Awaitable[Report]] = getattr(nodes, hand)
     await interrupted(Attempt().run(execute, input_for(node, action)), after)
@@ -84,8 +84,8 @@ async def test_what_an_api_was_asked_by_a_worker_that_died_is_read_first(
     server: Node, api: Api, shell: Shell
 ) -> None:
     """Whatever was sent had its effect: nothing is sent twice, nothing is left out."""
-    scheduling = RestScheduling(Admin(shell, SECRETS))
-    await Admin(shell, SECRETS).operate(server, STOP_SCHEDULER, 5)
+    scheduling = RestScheduling(AdminClient(shell, SECRETS))
+    await AdminClient(shell, SECRETS).operate(server, STOP_SCHEDULER, 5)
     action = actions.StopScheduling(node="server1")
     report = await Attempt().run(scheduling.stop_scheduling, input_for(server, action))
     assert report.message == "folder_monitor stopped on server1"

@@ -12,7 +12,7 @@ import pytest
 
 from activities.nodes import reachability as silence
 from activities.nodes.activities import SshNodes
-from activities.securetransport.admin_client import Admin
+from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.port_listeners import Listener
@@ -28,7 +28,7 @@ NO_SSH = {"user": "st", "key": "env:KEY", "port": 1}
 @pytest.fixture
 def nodes(shell: Shell) -> SshNodes:
     """The hands."""
-    return SshNodes(shell, Admin(shell, SECRETS))
+    return SshNodes(shell, AdminClient(shell, SECRETS))
 
 
 async def test_a_node_serves_when_all_that_clients_need_runs(nodes: SshNodes, node: Node) -> None:

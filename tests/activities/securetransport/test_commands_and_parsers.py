@@ -12,7 +12,7 @@ import pytest
 
 from activities.load_balancer import hosts_file
 from activities.nodes import linux
-from activities.nodes.linux import Doors
+from activities.nodes.linux import SocketFilter
 from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_responses import Installed
@@ -53,7 +53,7 @@ def test_silence_is_not_stopped() -> None:
     """A script that prints nothing said nothing."""
     seen = securetransport.parse_status(Service.SSH, "")
     with pytest.raises(OutcomeUnknown, match="server1: ssh: its status cannot be read"):
-        seen.known("server1: ssh")
+        seen.require_known("server1: ssh")
     assert not seen.down
 
 
@@ -92,13 +92,13 @@ def test_a_missing_script_is_disabled_absent_or_a_riddle(node: Node) -> None:
 def test_sessions_are_counted_at_our_own_doors() -> None:
     """Established, to our ports, on our addresses, and not from those who only watch."""
     sockets = linux.parse_sockets((GOLDEN / "tcp.txt").read_text())
-    ours = Doors(("127.10.1.61",), ("127.10.1.9",))
+    ours = SocketFilter(("127.10.1.61",), ("127.10.1.9",))
     assert ours.sessions(sockets, (8022,)) == 1
     assert ours.sessions(sockets, (8022, 8443)) == 2
-    assert Doors(("127.10.1.61",), ("127.10.1.0/24",)).sessions(sockets, (8022, 8443)) == 0
-    assert Doors(()).sessions(sockets, (8022, 8443)) == 5
+    assert SocketFilter(("127.10.1.61",), ("127.10.1.0/24",)).sessions(sockets, (8022, 8443)) == 0
+    assert SocketFilter(()).sessions(sockets, (8022, 8443)) == 5
     assert ours.listening(sockets) == {8022, 8443}
-    assert Doors(("127.10.1.62",)).listening(sockets) == {8443}
+    assert SocketFilter(("127.10.1.62",)).listening(sockets) == {8443}
 
 
 def test_both_families_of_addresses_are_read() -> None:
@@ -209,7 +209,7 @@ def test_a_file_without_markers_gets_them() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (f"{HOSTS}10.9.9.9 edge1\n", "line 8 of the hosts file is not ours to change"),
+        (f"{HOSTS}10.9.9.9 edge1\n", "line 8 of the hosts file may not be changed"),
         (HOSTS.replace("edge2", "edge2 printer"), "line 5 .* put edge2 on a line of its own"),
         (HOSTS.replace("# END switchover\n", ""), "the markers in the hosts file are no pair"),
         (HOSTS + HOSTS, "no pair"),

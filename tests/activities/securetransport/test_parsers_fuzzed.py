@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from activities.configuration import activities as configurations
 from activities.configuration import cluster as clusters
-from activities.ledger.ledger import parse_look
+from activities.ledger.ledger import parse_record
 from activities.load_balancer import haproxy_config as haproxy
 from activities.load_balancer import hosts_file
 from activities.nodes import linux
-from activities.nodes.linux import Doors
+from activities.nodes.linux import SocketFilter
 from activities.nodes.machine_facts import parse_facts
 from activities.replication.postgresql.pgoutput import Reader
 from activities.securetransport import admin_responses as answers
@@ -45,7 +45,7 @@ DIGEST = f"{'a' * 64}  /opt/st/bin/taeh\n"
 ORPHANS = "5.1700000000.5 /s/a.m_inproc\0006.1700000001.5 /s/b c.m_inproc\0end\n"
 LOOK = """\
 now 1700000010
-flips 0
+may_change_until 0
 claim run.stage.stop.1 ssh 77 boot 12345 1700000000 1700000060 late 0 -
 living no
 status 0 1700000005
@@ -73,11 +73,14 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
     "clock": (linux.parse_clock, "1700000000\n"),
     "orphans": (linux.parse_orphans, ORPHANS),
     "facts": (parse_facts, FACTS),
-    "ledger": (lambda text: parse_look(text, PLACE), LOOK),
+    "ledger": (lambda text: parse_record(text, PLACE), LOOK),
     "sample": (lambda text: samples.parse_sample(text, 100), SAMPLE),
     "again": (samples.parse_again, AGAIN),
-    "status": (lambda text: parse_status(Service.SSH, text).known(PLACE), "sshd is alive\n"),
-    "haproxy": (lambda text: haproxy.configured(text, {"edge1": {}}), HAPROXY),
+    "status": (
+        lambda text: parse_status(Service.SSH, text).require_known(PLACE),
+        "sshd is alive\n",
+    ),
+    "haproxy": (lambda text: haproxy.read(text, {"edge1": {}}), HAPROXY),
     "span": (haproxy.span, "30s"),
     "hosts": (lambda text: hosts_file.addresses(text, {"edge1": 1}), HOSTS),
     "pointed": (lambda text: hosts_file.pointed_at(text, {"edge1": "10.0.0.2"}, PLACE), HOSTS),
@@ -187,7 +190,7 @@ def test_only_the_documented_words_are_a_state(text: str, service: Service) -> N
 @given(peer=st.text(), ignored=st.lists(st.text(), max_size=3))
 def test_any_peer_is_ignored_or_not(peer: str, ignored: list[str]) -> None:
     """A session's host is whatever the API says."""
-    Doors((), tuple(ignored)).ignores(peer)
+    SocketFilter((), tuple(ignored)).ignores(peer)
 
 
 def message(kind: bytes, *parts: bytes) -> bytes:

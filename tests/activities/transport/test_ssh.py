@@ -101,7 +101,7 @@ async def test_a_command_that_never_ends_is_given_up(
     node: Node, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A silent machine does not hold an attempt for ever."""
-    monkeypatch.setattr(module, "ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr(module, "COMMAND_TIMEOUT", 0.3)
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="stopped answering"):
         await shell.run(node, Command(("sleep", "3")))

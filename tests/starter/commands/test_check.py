@@ -26,8 +26,8 @@ from tests.support.console import Operator
 from tests.support.fake_activities import FakeHands
 from tests.support.sample_runs import shown
 from tests.workflows.preflight.test_report import changed, clean, verdict
-from workflows.model.checks import CHECKS
 from workflows.model.findings import Finding, Severity
+from workflows.preflight.catalogue import CHECKS
 from workflows.preflight.report import CheckResult, ReadinessReport
 from workflows.readiness import Readiness
 
@@ -39,7 +39,7 @@ async def test_ready(operator: Operator, name: str, hands: FakeHands, worker: Wo
     """Exit code 0 only where nothing at all was found."""
     said = await operator.types("check", name, *MOVE)
     assert said.code == 0, said.message
-    assert f"{name}: cluster1 → cluster2 ready, 69 of 69 checks hold" in said.message
+    assert f"{name}: cluster1 → cluster2 ready, 69 of 69 checks passed" in said.message
     assert all(check.name in said.out for check in CHECKS)
     assert "this is the first look" in said.out
     assert not hands.effects
@@ -58,7 +58,7 @@ async def test_findings(
     assert said.code == 6
     assert f"✖ blocks {EDGE} version_differs" in said.message
     assert "seen 5.4 [31m expected 5.5-20260101 do bring both clusters" in said.message
-    assert "not ready, 67 of 69 checks hold, 2 findings" in said.message
+    assert "not ready, 67 of 69 checks passed, 2 findings" in said.message
     written = file.read_text(encoding="utf-8")
     assert "version_differs" in written
     assert "\x1b" not in written
@@ -154,8 +154,8 @@ async def test_a_schedule(
         await _has_run(operator, name, runs)
         hands.readings = {}
     shown_ = await operator.types("check", name, *MOVE, "--schedule")
-    assert "ready, 69 of 69 checks hold" in shown_.message
-    assert "not ready, 68 of 69 checks hold, 1 finding" in shown_.message
+    assert "ready, 69 of 69 checks passed" in shown_.message
+    assert "not ready, 68 of 69 checks passed, 1 finding" in shown_.message
     await _knows_what_came_before(temporal, handle)
     await handle.pause()
     again = await operator.types(
@@ -176,7 +176,7 @@ async def _knows_what_came_before(temporal: Client, handle: ScheduleHandle) -> N
         Readiness.run, action.workflow_id, run_id=action.first_execution_run_id
     )
     verdict = await run.result()
-    assert [(m.name, m.place) for m in verdict.changed.gone] == [("target_has_sessions", EDGE)]
+    assert [(m.name, m.place) for m in verdict.changed.resolved] == [("target_has_sessions", EDGE)]
 
 
 async def _has_run(operator: Operator, name: str, runs: int) -> None:
@@ -193,7 +193,7 @@ def test_on_a_narrow_screen_what_fails_is_shown_by_kind_of_node() -> None:
     text = shown(ReadinessView(verdict(changed(EDGE, sessions=2))), width=79)
     assert "target_has_sessions" in text
     assert "✖ 1 of 2" in text
-    assert "68 other checks hold" in text
+    assert "68 other checks passed" in text
     assert "taeh_differs" not in text
 
 

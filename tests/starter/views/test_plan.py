@@ -118,9 +118,9 @@ def test_a_plan_by_node_is_shown_as_chains() -> None:
     edges, first, second, start = (
         text.index(words)
         for words in (
-            "the Edges of cluster1, before its Servers",
-            "cluster1-server1, at its own pace",
-            "cluster1-server2, at its own pace",
+            "(on cluster1-edge1, cluster1-edge2)",
+            "cluster1-server1, independently of the other Servers",
+            "cluster1-server2, independently of the other Servers",
             "5 start_scheduling",
         )
     )

@@ -205,7 +205,7 @@ def test_a_roll_back_has_its_own_table() -> None:
     text = view(run.progress)
     assert "rolling_back" in text
     assert text.index("taken back, in this order") < text.index("▶  2 suspend_replication")
-    assert "Take back: Stop the Monitors of the source" in text
+    assert "Roll back: Stop the Monitors of the source" in text
     assert "resume replication cluster1_to_cluster2" in text
     assert "stop the Monitor on" not in text
 

@@ -11,7 +11,7 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.runtime.heartbeat import pulse
+from activities.runtime.heartbeat import heartbeating
 from tests.support import estates
 from tests.support.fake_activities import FakeHands
 from tests.support.run import Run, at_work
@@ -37,9 +37,9 @@ class LingeringSessions(FakeHands):
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
         """Show a reading ten times a second, as often as the engine takes them."""
         self.begun += 1
-        async with pulse() as beating:
+        async with heartbeating() as heartbeat:
             while not self.remaining.is_set():
-                beating.show(
+                heartbeat.set_details(
                     r.RemainingSessions(
                         node=given.node.name,
                         at=datetime.now(UTC),

@@ -152,12 +152,12 @@ def test_added_removed_and_reordered_actions_are_shown() -> None:
     found = changes(BASE, plan(stop_target_monitors=True))
     added = "+stop_monitors.wave 1: stop the Monitor on cluster2-server1"
     assert any(line.startswith(added) for line in found), found
-    stages = list(BASE.stages)
+    stages = [*BASE.stages]
     stages[1] = stages[1].model_copy(update={"waves": (tuple(reversed(stages[1].actions)),)})
-    turned = changes(BASE, BASE.model_copy(update={"stages": tuple(stages)}))
+    turned = changes(BASE, BASE.model_copy(update={"sequence": tuple(stages)}))
     assert turned
     assert all(line[1:].startswith("stop_monitors.wave 1: ") for line in turned)
-    fewer = BASE.model_copy(update={"stages": BASE.stages[:-1]})
+    fewer = BASE.model_copy(update={"sequence": BASE.sequence[:-1]})
     assert all(line.startswith("-restore_monitors.") for line in changes(BASE, fewer))
     assert all(line.startswith("+restore_monitors.") for line in changes(fewer, BASE))
 

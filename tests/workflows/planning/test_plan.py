@@ -149,7 +149,7 @@ def test_gates_come_from_the_request_and_from_the_estate() -> None:
     ("changes", "words"),
     [
         ({"source": "cluster9"}, "has no cluster cluster9; it has cluster1 and cluster2"),
-        ({"approve_before": ["check_prerequisites"]}, "only looks; gate a later stage"),
+        ({"approve_before": ["check_prerequisites"]}, "only reads; gate a later stage"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(changes: dict[str, object], words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,25 +10,26 @@ import pytest
 from tests.support import clean_readings as estate
 from tests.support import estates
 from tests.support.clean_readings import NOW, PLAN
-from workflows.model.checks import BY_NAME, CHECKS, Scope
+from workflows.model.checks import Check, Heading, Scope
 from workflows.model.estate import Protocol
 from workflows.model.findings import Finding
-from workflows.model.observations import LoginReading, Reading
+from workflows.model.load_balancers.hosts_file_checks import edges_by_address
+from workflows.model.observations import LoginReading, NodeReading, Reading
 from workflows.model.results import Service, State
 from workflows.planning.plan import Plan, plan_switchover
-from workflows.preflight.coverage import REACHABILITY_CHECKS, Coverage
-from workflows.preflight.evaluate import blocking, objections
-from workflows.preflight.groups import HEADINGS, areas
+from workflows.preflight.catalogue import CHECKS, MODULES, by_heading
+from workflows.preflight.coverage import Coverage
+from workflows.preflight.evaluate import blocking, evaluate
 from workflows.preflight.report import (
-    Changed,
     CheckResult,
     CheckStatus,
+    ReadinessDiff,
     ReadinessReport,
-    checked,
-    compared,
-    scored,
+    difference,
+    results_of,
+    score_of,
 )
-from workflows.views.readiness_markdown import verdict_details
+from workflows.views.readiness_markdown import report_details
 
 EDGE, SERVER = "cluster1-edge1", "cluster1-server1"
 NODES = tuple(node.name for node in PLAN.estate.nodes)
@@ -58,21 +60,21 @@ def rows(
 ) -> dict[str, CheckResult]:
     """Return every check of these readings by its name."""
     some = tuple(readings.values())
-    found = objections(plan, some, NOW)
-    return {one.name: one for one in checked(plan, some, found, accepted or {})}
+    found = evaluate(plan, some, NOW)
+    return {one.name: one for one in results_of(plan, some, found, accepted or {})}
 
 
 def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  # noqa: ANN401
     """Return the verdict on these readings."""
     some = tuple(readings.values())
-    found = objections(PLAN, some, NOW)
-    checks = checked(PLAN, some, found, {})
+    found = evaluate(PLAN, some, NOW)
+    checks = results_of(PLAN, some, found, {})
     usual = ReadinessReport(
         estate="lab",
         source="cluster1",
         target="cluster2",
         ready=not blocking(found),
-        score=scored(checks),
+        score=score_of(checks),
         checks=checks,
         findings=found,
         at=NOW,
@@ -95,6 +97,7 @@ def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  #
         (Scope.SOURCE, ("cluster1",)),
         (Scope.TARGET, ("cluster2",)),
         (Scope.CLUSTERS, ("cluster1", "cluster2")),
+        (Scope.MARKED_CLUSTERS, ()),
         (Scope.LINKS, ("cluster1_to_cluster2", "cluster2_to_cluster1")),
         (Scope.PUBLISHERS, ("database1", "database2")),
         (Scope.SUBSCRIBERS, ("database2", "database1")),
@@ -107,7 +110,7 @@ def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  #
 def test_every_scope_has_its_places(scope: Scope, places: tuple[str, ...]) -> None:
     """A check looks where the list of checks says, and nowhere else."""
     coverage = Coverage(PLAN, clean().values())
-    for check in (c for c in CHECKS if c.scope is scope and c.name != "storage_delay_exceeded"):
+    for check in (c for c in CHECKS if c.scope is scope):
         assert coverage.places(check) == places, check.name
 
 
@@ -132,8 +135,8 @@ def test_on_a_clean_estate_every_check_holds() -> None:
     """And those that are not made here are not counted."""
     checks = tuple(rows(clean()).values())
     assert {one.worst for one in checks} == {CheckStatus.PASSED}
-    score = scored(checks)
-    assert (score.checks, score.hold, score.unknown) == (len(CHECKS) - 4, len(CHECKS) - 4, 0)
+    score = score_of(checks)
+    assert (score.checks, score.passed, score.unknown) == (len(CHECKS) - 4, len(CHECKS) - 4, 0)
 
 
 def test_a_failing_check_fails_at_its_place_alone() -> None:
@@ -171,7 +174,7 @@ def test_what_could_not_be_read_is_unknown() -> None:
     assert checks["version_differs"].places["cluster1-edge2"] is CheckStatus.PASSED
     assert checks["source_not_active"].places == {"cluster1": CheckStatus.UNKNOWN}
     assert checks["target_edge_login_fails"].worst is CheckStatus.PASSED
-    score = scored(checks.values())
+    score = score_of(checks.values())
     assert score.unknown == len([c for c in checks.values() if c.worst is CheckStatus.UNKNOWN]) > 10
 
 
@@ -197,27 +200,54 @@ def test_what_changed_is_told_by_name_and_place() -> None:
     """Other words about the same thing are no news."""
     before = verdict(changed("cluster2-edge2", sessions=2))
     after = verdict(changed("cluster2-edge2", sessions=3))
-    assert compared(after.findings, before) == Changed(since=NOW)
-    clean_again = compared(verdict(clean()).findings, before)
-    assert [(m.name, m.place) for m in clean_again.gone] == [
+    assert difference(after.findings, before) == ReadinessDiff(since=NOW)
+    clean_again = difference(verdict(clean()).findings, before)
+    assert [(m.name, m.place) for m in clean_again.resolved] == [
         ("target_has_sessions", "cluster2-edge2")
     ]
-    assert compared(before.findings, verdict(clean())).new == clean_again.gone
-    assert compared(before.findings, None) == Changed()
+    assert difference(before.findings, verdict(clean())).new == clean_again.resolved
+    assert difference(before.findings, None) == ReadinessDiff()
 
 
-def test_every_check_stands_under_a_heading() -> None:
-    """None is lost between two of them."""
-    assert [check for _, some in areas() for check in some] == list(CHECKS)
-    assert [heading for heading, _ in areas()] == list(HEADINGS.values())
-    assert {*HEADINGS, *REACHABILITY_CHECKS} <= set(BY_NAME)
+def test_every_check_is_listed_under_a_heading() -> None:
+    """The list is complete, and no heading is empty."""
+    assert [check for _, some in by_heading() for check in some] == list(CHECKS)
+    assert [heading for heading, some in by_heading() if some] == list(Heading)
+
+
+def test_a_check_and_its_object_have_the_same_name() -> None:
+    """So a renamed check is renamed everywhere, and none hides another one."""
+    objects = [pair for module in MODULES for pair in vars(module).items()]
+    found = [(name, one) for name, one in objects if isinstance(one, Check)]
+    assert [name for name, one in found if name != one.name] == []
+    assert len(found) == len(CHECKS)
+
+
+def test_a_drivers_check_is_made_only_where_the_driver_is_used() -> None:
+    """On an estate with another driver it does not count as passed."""
+    coverage = Coverage(PLAN, clean().values())
+    used = replace(edges_by_address, scope=Scope.HOSTS, driver=type(PLAN.estate.load_balancer))
+    assert coverage.places(used) == ("loadbalancer1",)
+    assert coverage.places(replace(used, driver=NodeReading)) == ()
+
+
+def test_a_finding_that_a_driver_makes_hides_nothing() -> None:
+    """Only a finding of an access check means that a part of the place was not read."""
+    found = edges_by_address.finding("loadbalancer1", seen="a", expected="b", advice="c")
+    checks = rows(changed("loadbalancer1", findings=(found,)))
+    assert checks["edges_by_address"].places == {"loadbalancer1": CheckStatus.FAILED}
+    assert checks["load_balancer_unreachable"].worst is CheckStatus.PASSED
+    assert checks["traffic_not_on_source"].places == {"loadbalancer1": CheckStatus.PASSED}
+    foreign = found.model_copy(update={"name": "sun_is_up"})
+    checks = rows(changed("loadbalancer1", findings=(foreign,)))
+    assert checks["traffic_not_on_source"].places == {"loadbalancer1": CheckStatus.UNKNOWN}
 
 
 def test_the_web_ui_shows_findings_and_checks() -> None:
     """As Markdown, in which nothing that a place said is more than words."""
     readings = changed("cluster2-edge1", version="<b>5.4</b>|x")
-    text = verdict_details(verdict(readings, ready=False))
+    text = report_details(verdict(readings, ready=False))
     assert "not ready" in text
     assert "| blocks | cluster2\\-edge1 | `version_differs` | \\<b\\>5.4\\</b\\>\\|x |" in text
-    assert "| ✖ | Version and update level are the same everywhere | ✖ cluster2\\-edge1 |" in text
-    assert all(f"**{heading}**" in text for heading in HEADINGS.values())
+    assert "| ✖ | Version and update level are equal everywhere | ✖ cluster2\\-edge1 |" in text
+    assert all(f"**{heading}**" in text for heading in Heading)

@@ -104,7 +104,7 @@ def test_a_roll_back_is_shown_first() -> None:
     text = details(run.progress)
     assert "rolling back" in text
     assert text.index("**What is taken back**") < text.index("`check_prerequisites`")
-    assert "**1 Take back: Stop the Monitors of the source**" in text
+    assert "**1 Roll back: Stop the Monitors of the source**" in text
     assert r"start the Monitor on cluster1\-server1" in text
     assert "stop the Monitor on" not in text
 

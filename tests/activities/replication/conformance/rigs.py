@@ -179,7 +179,9 @@ class MemoryRig(Rig):
 
     def __init__(self) -> None:
         self.databases = MemoryDatabases()
-        self.links = ReplicationLinks(postgres_pair.SECRETS, {"commands": self.databases.driver})
+        self.links = ReplicationLinks(
+            postgres_pair.SECRETS, {CommandReplication: self.databases.driver}
+        )
         self.replication = CommandReplication(
             links=tuple(
                 CommandLink(
@@ -195,21 +197,19 @@ class MemoryRig(Rig):
 
     def given(self, action: LinkAction) -> ReplicationInput[Any]:
         """Return it for the databases in memory."""
-        [link] = [link for link in self.replication.links if link.name == action.link]
-        given = postgres_pair.input_for(action)
-        return given.model_copy(
-            update={
-                "link": link,
-                "replication": self.replication,
-                "publisher": postgres_pair.database(link.source),
-                "subscriber": postgres_pair.database(link.target),
-            }
+        link = self.replication.link(action.link)
+        return postgres_pair.input_for(
+            action,
+            replication=self.replication,
+            publisher=postgres_pair.database(link.source),
+            subscriber=postgres_pair.database(link.target),
         )
 
     def missing_link(self, action: LinkAction) -> ReplicationInput[Any]:
-        """Give the link no commands."""
-        given = self.given(action)
-        return given.model_copy(update={"link": given.link.model_copy(update={"suspend": ()})})
+        """Give the links no commands."""
+        links = tuple(one.model_copy(update={"suspend": ()}) for one in self.replication.links)
+        other = self.replication.model_copy(update={"links": links})
+        return self.given(action).model_copy(update={"replication": other})
 
     def silent(self, action: LinkAction) -> ReplicationInput[Any]:
         """Let nothing answer from now on."""

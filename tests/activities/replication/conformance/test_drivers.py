@@ -18,7 +18,7 @@ from workflows.model.actions import (
     SuspendReplication,
     VerifyNoConflicts,
 )
-from workflows.model.checks import BY_NAME
+from workflows.preflight.catalogue import BY_NAME
 
 THERE, BACK = NAMES
 SUSPEND, RESUME = SuspendReplication(link=THERE), ResumeReplication(link=THERE)

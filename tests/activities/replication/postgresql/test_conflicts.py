@@ -31,7 +31,7 @@ from workflows.model.actions import (
     ResumeReplication,
     VerifyNoConflicts,
 )
-from workflows.model.estate import ReplicationLink
+from workflows.model.replications.postgresql import SubscriptionLink
 from workflows.model.results import Report
 from workflows.ports.replication import ReplicationInput
 
@@ -39,12 +39,14 @@ RUNS = count(1)
 NOTE: LiteralString = "SELECT note FROM account WHERE name = 'p1'"
 
 
-async def resume(links: ReplicationLinks, link: ReplicationLink, *all_: ReplicationLink) -> Report:
+async def resume(
+    links: ReplicationLinks, link: SubscriptionLink, *all_: SubscriptionLink
+) -> Report:
     """Resume one direction."""
     return await Attempt().run(links.resume_replication, resuming(link, *all_))
 
 
-def resuming(link: ReplicationLink, *all_: ReplicationLink) -> ReplicationInput[Any]:
+def resuming(link: SubscriptionLink, *all_: SubscriptionLink) -> ReplicationInput[Any]:
     """Return the action that resumes one direction, of a run of its own."""
     given = input_for(ResumeReplication(link=link.name), link, *all_)
     run = given.operation.model_copy(update={"identity": f"run-{next(RUNS)}"})

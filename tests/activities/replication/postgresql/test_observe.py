@@ -7,7 +7,6 @@ from typing import Any, LiteralString
 import pytest
 
 from activities.replication.activities import ReplicationLinks
-from activities.replication.driver import Direction
 from activities.replication.postgresql import link as postgres
 from activities.replication.postgresql.link import WalUsage
 from activities.replication.postgresql.observe import wal_headroom
@@ -25,8 +24,9 @@ from tests.support.postgres_pair import (
 )
 from tests.support.ssh_machines import Attempt
 from workflows.model.actions import ObserveReplication
-from workflows.model.estate import ReplicationLink, Timing
+from workflows.model.estate import Timing
 from workflows.model.observations import ReplicationReading
+from workflows.model.replications.postgresql import SubscriptionLink
 
 OBSERVE = ObserveReplication(link=THERE.name)
 TABLES = ("public.account", "public.keyless", 'public.odd "1" table')
@@ -38,10 +38,10 @@ async def running(pair: Pair) -> None:
     await pair.run()
 
 
-async def observed(link: ReplicationLink = THERE, **changes: Any) -> ReplicationReading:  # noqa: ANN401
+async def observed(link: SubscriptionLink = THERE, **changes: Any) -> ReplicationReading:  # noqa: ANN401
     """Observe a link of an estate that limits the WAL itself, so that nothing is found."""
     limited = {"publisher": database("one", wal_space=2**40), **changes}
-    given = input_for(OBSERVE, link, **limited)
+    given = input_for(OBSERVE, link, *([link] if link is not THERE else []), **limited)
     return await Attempt().run(ReplicationLinks(SECRETS).observe_replication, given)
 
 
@@ -60,7 +60,7 @@ async def test_everything_is_read() -> None:
 async def test_a_link_without_a_subscription_does_not_exist() -> None:
     """That is an answer; the subscription that is there belongs to no link then."""
     other = THERE.model_copy(update={"subscription": "other"})
-    reading = await observed(other, replication=input_for(OBSERVE, other, other).replication)
+    reading = await observed(other)
     assert (reading.exists, reading.enabled, reading.running) == (False, None, None)
     [finding] = reading.findings
     assert (finding.name, finding.seen) == ("unknown_subscription", "one_to_two")
@@ -108,10 +108,10 @@ async def limited(pair: Pair, size: LiteralString) -> None:
 @pytest.mark.parametrize(
     ("usage", "space", "seen"),
     [
-        (WalUsage(0, None, None), None, "nothing limits the WAL"),
-        (WalUsage(0, 10**6, 100.0), None, "room for 1 MiB"),
-        (WalUsage(0, 0, None), None, "room for 0 MiB"),
-        (WalUsage(10**9, None, 10.0), 10**9, "room for 0 MiB"),
+        (WalUsage(0, None, None), None, "no limit for retained WAL"),
+        (WalUsage(0, 10**6, 100.0), None, "space for 1 MiB"),
+        (WalUsage(0, 0, None), None, "space for 0 MiB"),
+        (WalUsage(10**9, None, 10.0), 10**9, "space for 0 MiB"),
         (WalUsage(10**6, None, 10.0), 10**9, None),
         (WalUsage(0, 4 * 1024**3, 10.0), None, None),
     ],
@@ -120,8 +120,7 @@ def test_too_little_room_for_wal_is_found(
     usage: WalUsage, space: int | None, seen: str | None
 ) -> None:
     """What is written in the drain timeout has to fit; the estate may give the limit."""
-    given = input_for(OBSERVE, publisher=database("one", wal_space=space), timing=Timing())
-    found = list(wal_headroom(Direction.of_input(given), usage))
+    found = list(wal_headroom(usage, database("one", wal_space=space), Timing()))
     assert [finding.name for finding in found] == (["wal_headroom_low"] if seen else [])
     assert all(seen and finding.seen.startswith(seen) for finding in found)
 

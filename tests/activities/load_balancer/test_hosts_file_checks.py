@@ -1,4 +1,4 @@
-"""What a redirect needs of a load balancer host is looked at beforehand, and nothing touched."""
+"""What a redirect needs of a load balancer host is checked beforehand; nothing is changed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from activities.load_balancer.driver import HostsFiles, Rights
-from activities.load_balancer.haproxy_config import Configured
+from activities.load_balancer.hosts_file_driver import HostsFileDriver
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
+from tests.activities.load_balancer.conftest import Inputs
 from tests.support.ssh_machines import SshServer
-from workflows.errors import OutcomeUnknown
-from workflows.model.estate import HostsFileLoadBalancer
+from workflows.model.actions import ObserveTraffic
+from workflows.model.findings import Finding
+from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
+from workflows.preflight.catalogue import BY_NAME
 
 NOBODY = 65534
 AS_NOBODY = """#!/bin/sh
@@ -35,7 +37,7 @@ class Host:
     """A load balancer host whose user is not root."""
 
     folder: Path
-    driver: HostsFiles
+    shell: Shell
     facts: dict[str, object]
 
     @property
@@ -43,14 +45,20 @@ class Host:
         """Its hosts file."""
         return self.folder / "hosts"
 
-    async def rights(self, *reload: str) -> Rights:
-        """Look at what a redirect may do there."""
-        return await self.driver.rights(self._balancer(reload=reload or ("true",)), "lb1")
+    async def findings(self, **changes: object) -> tuple[Finding, ...]:
+        """Observe it; *changes* are keys of the host in the estate."""
+        balancer = self._balancer(**{"reload": ("true",), **changes})
+        given = Inputs(balancer, ()).of(ObserveTraffic(host="lb1"))
+        return (await HostsFileDriver(balancer, self.shell).observe(given)).findings
 
-    async def configured(self, file: Path | None) -> Configured:
-        """Read the configuration."""
-        changes = {"configuration": None if file is None else str(file)}
-        return await self.driver.configured(self._balancer(reload=("true",), **changes), "lb1")
+    async def writable(self) -> bool:
+        """Whether a redirect may write the hosts file."""
+        return "hosts_file_not_writable" not in {one.name for one in await self.findings()}
+
+    async def runnable(self, *reload: str) -> bool:
+        """Whether a redirect may run this command."""
+        found = await self.findings(reload=reload)
+        return "reload_not_runnable" not in {one.name for one in found}
 
     def _balancer(self, **changes: object) -> HostsFileLoadBalancer:
         probe = {"protocol": "http", "address": "127.0.0.1", "port": 1, "user": "probe"}
@@ -74,7 +82,7 @@ def host(shell: Shell, node_maker: NodeMaker, ssh_server: SshServer) -> Iterator
     folder = root / "etc"
     folder.mkdir()
     facts = node_maker("lb1").model_dump(include={"address", "ssh", "host_key", "ledger"})
-    host = Host(folder, HostsFiles(shell), facts)
+    host = Host(folder, shell, facts)
     host.hosts.write_text("10.1.0.1 edge1\n", encoding="utf-8")
     give(folder, NOBODY)
     give(host.hosts, NOBODY)
@@ -88,6 +96,12 @@ def give(path: Path, user: int, mode: int | None = None) -> None:
         os.chown(path, user, user)
     if mode is not None:
         path.chmod(mode)
+
+
+def metadata(file: Path) -> tuple[int, ...]:
+    """Return what a write would change."""
+    now = file.stat()
+    return now.st_ino, now.st_mode, now.st_uid, now.st_size, now.st_mtime_ns, now.st_ctime_ns
 
 
 def marked(file: Path, attribute: str) -> bool:
@@ -116,9 +130,9 @@ async def test_a_hosts_file_is_writable_as_the_redirect_writes_it(
     """In place, or by a new file in its place; looking changes neither."""
     give(host.hosts, *file)
     give(host.folder, *folder)
-    before = host.hosts.stat()
-    assert (await host.rights()).hosts_file_writable is writable
-    assert host.hosts.stat() == before
+    before = metadata(host.hosts)
+    assert await host.writable() is writable
+    assert metadata(host.hosts) == before
     assert [path.name for path in host.folder.iterdir()] == ["hosts"]
 
 
@@ -129,30 +143,30 @@ async def test_an_immutable_hosts_file_is_not_writable(host: Host, attribute: st
     if not marked(host.hosts, f"+{attribute}"):
         pytest.skip("this file system knows no such attribute")
     try:
-        assert not (await host.rights()).hosts_file_writable
+        assert not await host.writable()
     finally:
         assert marked(host.hosts, f"-{attribute}")
-    assert (await host.rights()).hosts_file_writable
+    assert await host.writable()
 
 
 async def test_a_hosts_file_that_is_none_is_not_writable(host: Host) -> None:
     """Missing, or a folder; a link is written where it leads."""
     real = host.folder.parent / "real"
     host.hosts.rename(real)
-    assert not (await host.rights()).hosts_file_writable
+    assert not await host.writable()
     host.hosts.symlink_to(real)
-    assert (await host.rights()).hosts_file_writable
+    assert await host.writable()
     host.hosts.unlink()
     host.hosts.mkdir()
-    assert not (await host.rights()).hosts_file_writable
+    assert not await host.writable()
 
 
 async def test_a_reload_command_has_to_be_there(host: Host) -> None:
     """By its path, or somewhere on the user's."""
-    assert (await host.rights("/bin/true")).reload_runnable
-    assert (await host.rights("true", "--now")).reload_runnable
+    assert await host.runnable("/bin/true")
+    assert await host.runnable("true", "--now")
     for word in ("/bin/nowhere", "nowhere", "/bin", str(host.hosts)):
-        assert not (await host.rights(word)).reload_runnable
+        assert not await host.runnable(word)
 
 
 async def test_a_reload_by_sudo_has_to_be_allowed_without_a_password(
@@ -161,39 +175,85 @@ async def test_a_reload_by_sudo_has_to_be_allowed_without_a_password(
     """With just these words; sudo itself says so."""
     words = ("-u", "lb", "/sbin/reload", "now")
     sudo = host.folder / "sudo"
-    assert not (await host.rights(str(sudo), *words)).reload_runnable
+    assert not await host.runnable(str(sudo), *words)
     sudo.write_text(SUDO, encoding="utf-8")
     sudo.chmod(0o755)
     monkeypatch.setenv("PATH", f"{host.folder}:{os.environ['PATH']}")
     for spelling in ("sudo", str(sudo)):
-        assert (await host.rights(spelling, *words)).reload_runnable
-        assert not (await host.rights(spelling, *words, "too")).reload_runnable
+        assert await host.runnable(spelling, *words)
+        assert not await host.runnable(spelling, *words, "too")
 
 
-async def test_rights_that_cannot_be_told_are_unknown(host: Host, ssh_server: SshServer) -> None:
-    """Neither wait nor refused."""
+async def test_rights_that_cannot_be_read_are_unknown(host: Host, ssh_server: SshServer) -> None:
+    """They are neither granted nor refused."""
     for nonsense in ("/bin/false", "/bin/echo"):
         ssh_server.sh = nonsense
-        with pytest.raises(OutcomeUnknown, match="what a redirect may do cannot be told"):
-            await host.rights()
+        found = await host.findings()
+        assert {one.name for one in found} == {"reading_unusable"}
+        assert any("the rights that a redirect needs cannot be read" in one.seen for one in found)
 
 
 async def test_a_configuration_is_read_whole_or_not_at_all(
     host: Host, ssh_server: SshServer
 ) -> None:
-    """Missing, cut, or empty, it is unknown; where the estate names none, nothing is said."""
+    """Missing, cut, or empty, it is unknown; where the estate names none, it is not checked."""
     file = host.folder / "haproxy.cfg"
-    assert await host.configured(None) == Configured()
+    assert await host.findings() == ()
     for text in (None, "", "backend ssh\n server edge1 edge1:22", "# nothing\n"):
         if text is not None:
             file.write_text(text, encoding="utf-8")
-        with pytest.raises(OutcomeUnknown, match=f"lb1: {file}"):
-            await host.configured(file)
-    file.write_text("backend ssh\n server edge1 10.2.0.1:22\n", encoding="utf-8")
-    found = await host.configured(file)
-    assert found == Configured(
-        unnamed=("backend ssh: server edge1 10.2.0.1:22",), unused=("edge1",)
-    )
+        [unread] = await host.findings(configuration=str(file))
+        assert (unread.name, unread.place) == ("reading_unusable", "lb1")
+        assert str(file) in unread.seen
     ssh_server.sh = "/bin/true"
-    with pytest.raises(OutcomeUnknown, match="cannot be read"):
-        await host.configured(file)
+    unread_parts = await host.findings(configuration=str(file))
+    assert any(f"{file} cannot be read" in one.seen for one in unread_parts)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "check", "seen"),
+    [
+        (
+            "backend ssh\n server edge1 10.2.0.1:22\n",
+            "edges_by_address",
+            "backend ssh: server edge1 10.2.0.1:22, no server is reached as edge1",
+        ),
+        (
+            "backend ssh\n stick-table type ip expire 1h\n stick on src\n server a edge1:22\n",
+            "sticky_entries",
+            "backend ssh: 1h",
+        ),
+        (
+            "global\n hard-stop-after 5m\nbackend ssh\n server a edge1:22\n",
+            "hard_stop_after_short",
+            "hard-stop-after 5 minutes",
+        ),
+        ("global\n hard-stop-after 2d\nbackend ssh\n server a edge1:22\n", None, ""),
+    ],
+)
+async def test_what_a_configuration_does_to_a_redirect_is_found(
+    configuration: str, check: str | None, seen: str, host: Host
+) -> None:
+    """Each with its severity, what was expected, and what to do; what is in order is no finding."""
+    file = host.folder / "haproxy.cfg"
+    file.write_text(configuration, encoding="utf-8")
+    found = await host.findings(configuration=str(file))
+    assert [(one.name, one.place, one.seen) for one in found] == (
+        [] if check is None else [(check, "lb1", seen)]
+    )
+    for one in found:
+        assert one.severity is BY_NAME[one.name].severity
+        assert one.expected
+        assert one.advice
+
+
+async def test_what_can_be_read_is_known_where_the_rest_cannot(host: Host) -> None:
+    """A missing configuration hides neither rights nor addresses."""
+    host.hosts.unlink()
+    found = await host.findings(configuration="/nowhere", reload=("/nowhere",))
+    assert sorted(one.name for one in found) == [
+        "hosts_file_not_writable",
+        "reading_unusable",
+        "reading_unusable",
+        "reload_not_runnable",
+    ]

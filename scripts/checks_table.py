@@ -1,4 +1,4 @@
-"""The table of all checks in ``docs/readiness.md``: ``python -m starter.catalogue FILE``."""
+"""Write the table of all checks into a document: ``python -m scripts.checks_table FILE``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workflows.model.checks import Check
-from workflows.preflight.groups import areas
+from workflows.preflight.catalogue import by_heading
 
 BEGIN, END = "<!-- checks: begin -->", "<!-- checks: end -->"
 
 
 def lines() -> Iterator[str]:
     """Yield a table for each heading."""
-    for heading, checks in areas():
+    for heading, checks in by_heading():
         yield f"### {heading}"
         yield ""
-        yield "| check | what holds | looked at | | until stage | may be accepted |"
+        yield "| check | what holds | made at | | until stage | may be accepted |"
         yield "|---|---|---|---|---|---|"
         yield from map(_row, checks)
         yield ""

@@ -1,0 +1,60 @@
+"""The shell scripts that the hosts file driver runs on a load balancer machine."""
+
+from __future__ import annotations
+
+# A login shell may print anything before, and a file that was cut has no mark behind it. The first
+# mark is put together by the machine, so that a shell that echoes its commands prints no mark.
+READ = r"""printf 'the %s:\n' file; cksum <"$1" && cat "$1" && printf 'end of file'"""
+BEGIN_MARK, END_MARK = "the file:\n", "end of file"
+
+REWRITE = r"""
+file=$1 sum=$2 text=$3; shift 3
+# What was read may be old: another redirect perhaps had to end first.
+if [ "$(cksum <"$file")" != "$sum" ]; then echo "$file was changed meanwhile"; exit 75; fi
+if [ -z "$text" ]; then echo already
+else
+  # A new file in one step, with the old one's mode and owner; where the file is mounted by itself,
+  # or is a link, it can only be written where it is.
+  new=$file.switchover.$$
+  if [ ! -L "$file" ] && cp -p "$file" "$new" 2>/dev/null && printf %s "$text" >"$new" \
+    && mv -f "$new" "$file" 2>/dev/null; then :
+  else rm -f "$new"; printf %s "$text" >"$file" || exit 74
+  fi
+  echo rewritten
+fi
+"$@"
+"""
+"""Replaces the file's text, unless it is empty, then runs the reload command."""
+
+MAY_REDIRECT = r"""
+file=$1; shift
+folder=$(dirname "$file")
+# What the redirect tries first is a new file in the old one's place; else it writes where it is.
+replaces() {
+  [ -f "$file" ] && [ -r "$file" ] && [ ! -L "$file" ] && [ -w "$folder" ] && [ -x "$folder" ] &&
+    { [ ! -k "$folder" ] || [ -O "$folder" ] || [ -O "$file" ]; } &&
+    ! grep -Fqs " $file " /proc/self/mountinfo &&
+    case $(stat -c %A "$file") in ??w*) true ;; *) false ;; esac
+}
+# An immutable file, or one that only grows, cannot be replaced either, whoever owns the folder.
+frozen() {
+  flags=$(lsattr -d "$file" 2>/dev/null)
+  case ${flags%% *} in *[ai]*) true ;; *) false ;; esac
+}
+if [ -f "$file" ] && ! frozen && { [ -w "$file" ] || replaces; }; then echo writable
+else echo fixed; fi
+runs() {
+  case $1 in
+    */*) [ -f "$1" ] && [ -x "$1" ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
+allowed() {
+  case ${1##*/} in
+    sudo) sudo=$1; shift; runs "$sudo" && "$sudo" -n -l "$@" >/dev/null 2>&1 ;;
+    *) runs "$1" ;;
+  esac
+}
+if allowed "$@"; then echo runnable; else echo refused; fi
+"""
+"""Prints whether the file could be written, and whether the reload command could be run."""

@@ -1,0 +1,1 @@
+"""One suite for the load balancer port, which every driver passes."""

@@ -1,0 +1,115 @@
+"""What the suite needs of each driver: a load balancer, and what really happened behind it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from activities.load_balancer.driver import Drivers
+from tests.support.commands_load_balancer import (
+    CommandsDriver,
+    CommandsLoadBalancer,
+    Switchboard,
+)
+from tests.support.ssh_machines import SshServer
+from workflows.model.estate import LoadBalancer, Probe
+from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
+
+
+class Subject(ABC):
+    """A load balancer with one place, ``lb1``, that sends traffic to the cluster ``one``."""
+
+    balancer: LoadBalancer
+
+    @abstractmethod
+    def register(self, drivers: Drivers) -> None:
+        """Make the driver known, where it is not the product's own."""
+
+    @abstractmethod
+    def leads_to(self) -> str:
+        """Return the cluster that new connections really reach."""
+
+    @abstractmethod
+    def sent(self) -> tuple[str, ...]:
+        """Return everything that was written and run so far."""
+
+    @abstractmethod
+    def lead_to_a_stranger(self) -> None:
+        """Send traffic to what is no cluster's."""
+
+    @abstractmethod
+    def be_unclear(self) -> None:
+        """No longer show where traffic leads."""
+
+    @abstractmethod
+    def be_silent(self) -> None:
+        """No longer answer."""
+
+
+class HostsFile(Subject):
+    """The product's driver, over real SSH."""
+
+    def __init__(self, balancer: HostsFileLoadBalancer, hosts: Path, ssh_server: SshServer) -> None:
+        self.balancer = balancer
+        self._hosts = hosts
+        self._ssh_server = ssh_server
+
+    def register(self, drivers: Drivers) -> None:
+        """It is there already."""
+
+    def leads_to(self) -> str:
+        """Read what was loaded last; before that, the file leads to ``one``."""
+        loaded = self._hosts.with_name("loaded")
+        return "two" if loaded.exists() and "10.2.0.1" in loaded.read_text() else "one"
+
+    def sent(self) -> tuple[str, ...]:
+        """Read the lines between the markers, and the commands that were run."""
+        block = self._hosts.read_text().partition("# BEGIN switchover\n")[2]
+        lines = block.partition("# END switchover")[0].splitlines()
+        reloads = self._hosts.with_name("reloads").read_text().splitlines()
+        return (*(f"{self._hosts}: {line}" for line in lines), *reloads)
+
+    def lead_to_a_stranger(self) -> None:
+        """Give the name another address."""
+        self._hosts.write_text("10.9.9.9 edge1\n")
+
+    def be_unclear(self) -> None:
+        """Give the name no address."""
+        self._hosts.write_text("127.0.0.1 localhost\n")
+
+    def be_silent(self) -> None:
+        """Run no command any more."""
+        self._ssh_server.sh = "/bin/false"
+
+
+class Commands(Subject):
+    """A driver from outside the product."""
+
+    def __init__(self, probes: tuple[Probe, ...]) -> None:
+        turn = {cluster: ("turn", "--to", cluster) for cluster in ("one", "two")}
+        self.balancer = CommandsLoadBalancer(switches=("lb1",), commands=turn, probes=probes)
+        self._board = Switchboard({"lb1": "one"})
+
+    def register(self, drivers: Drivers) -> None:
+        """Add it to the worker's drivers."""
+        drivers.register(CommandsLoadBalancer, lambda lb: CommandsDriver(lb, self._board))
+
+    def leads_to(self) -> str:
+        """Read the switch."""
+        return self._board.turned_to["lb1"] or ""
+
+    def sent(self) -> tuple[str, ...]:
+        """Read what was run."""
+        return tuple(self._board.commands)
+
+    def lead_to_a_stranger(self) -> None:
+        """Turn the switch where no cluster is."""
+        self._board.turned_to["lb1"] = "elsewhere"
+
+    def be_unclear(self) -> None:
+        """Let the switch say nothing."""
+        self._board.turned_to["lb1"] = None
+
+    def be_silent(self) -> None:
+        """Let the switch not answer."""
+        self._board.silent = True

@@ -1,0 +1,1 @@
+"""Descriptions of load balancers, one module for each driver."""

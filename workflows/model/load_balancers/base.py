@@ -1,0 +1,60 @@
+"""What the core knows of a load balancer, whichever driver steers it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from workflows.model.base import SecretReference, Value
+from workflows.model.checks import Scope
+from workflows.model.machines import AbsolutePath, Fingerprint, Name, Port, Protocol
+
+
+class Probe(Value):
+    """A login through the load balancer that shows where traffic really goes."""
+
+    protocol: Literal[Protocol.SSH, Protocol.HTTP]
+    address: str
+    port: Port
+    user: str
+    password: SecretReference
+    host_key: str | None = None
+    """For ssh: the public host key clients see, the same on both clusters."""
+    ca: AbsolutePath | None = None
+    fingerprint: Fingerprint | None = None
+    """For http: what the certificate is verified against."""
+
+    @model_validator(mode="after")
+    def _trusts_something(self) -> Self:
+        if self.protocol is Protocol.SSH and self.host_key is None:
+            raise ValueError("a probe over ssh needs host_key")
+        if self.protocol is Protocol.HTTP and (self.ca is None) == (self.fingerprint is None):
+            raise ValueError("a probe over http needs either ca or fingerprint")
+        return self
+
+
+class LoadBalancer(Value):
+    """The part of a load balancer's description that every driver has.
+
+    A driver adds a subclass with the keys of its own and registers it (see ``registry``).
+    """
+
+    driver: str
+    probes: tuple[Probe, ...] = Field(min_length=1)
+
+    @property
+    @abstractmethod
+    def places(self) -> tuple[Name, ...]:
+        """The names of all that is redirected, one action each: machines, appliances, zones."""
+
+    def check_scopes(self, place: str) -> Iterator[Scope]:  # noqa: ARG002 - for drivers that differ by place
+        """Yield the scopes of the checks that an observation of a place evaluates."""
+        yield Scope.HOSTS
+
+    def mistakes(self, clusters: Iterable[str]) -> Iterator[str]:
+        """Yield what does not fit an estate with these clusters, beginning with the key."""
+        del clusters
+        yield from ()

@@ -1,0 +1,59 @@
+"""The vendor's own case: Edges are reached by name, resolved by a hosts file (section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from workflows.model.checks import Scope
+from workflows.model.load_balancers.base import LoadBalancer
+from workflows.model.machines import AbsolutePath, Machine, Name
+
+
+class LoadBalancerHost(Machine):
+    """One load balancer machine whose hosts file resolves the Edges' names."""
+
+    hosts_file: AbsolutePath = "/etc/hosts"
+    reload: tuple[str, ...] = Field(min_length=1)
+    """The site's command that makes the load balancer read the hosts file again."""
+    configuration: AbsolutePath | None = None
+    """HAProxy's configuration as the site wrote it; without it the checks of it are not made."""
+
+
+class HostsFileLoadBalancer(LoadBalancer):
+    """Machines whose hosts file gives the Edges' names the addresses of one cluster."""
+
+    driver: Literal["hosts_file"] = "hosts_file"
+    hosts: tuple[LoadBalancerHost, ...] = Field(min_length=1)
+    names: dict[str, dict[Name, str]] = Field(min_length=1)
+    """For each name the load balancer uses: the address it has on each cluster."""
+
+    @property
+    def places(self) -> tuple[Name, ...]:
+        """The machines whose hosts file is rewritten."""
+        return tuple(host.name for host in self.hosts)
+
+    def host(self, name: str) -> LoadBalancerHost:
+        """Return the machine of that name; KeyError where there is none."""
+        return {host.name: host for host in self.hosts}[name]
+
+    def addresses(self, cluster: str) -> dict[str, str]:
+        """Return the address that each name has on a cluster."""
+        return {name: addresses[cluster] for name, addresses in self.names.items()}
+
+    def check_scopes(self, place: str) -> Iterator[Scope]:
+        """Add the checks of HAProxy's configuration where the estate names its file."""
+        yield from super().check_scopes(place)
+        if self.host(place).configuration is not None:
+            yield Scope.CONFIGURED_HOSTS
+
+    def mistakes(self, clusters: Iterable[str]) -> Iterator[str]:
+        """Yield the names without exactly one address of its own for each cluster."""
+        expected = sorted(clusters)
+        for name, addresses in self.names.items():
+            if sorted(addresses) != expected:
+                yield f"names.{name} needs one address for each of {', '.join(expected)}"
+            elif len(set(addresses.values())) < len(addresses):
+                yield f"names.{name} has the same address on both clusters"

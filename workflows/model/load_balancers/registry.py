@@ -1,0 +1,15 @@
+"""The estate's ``load_balancer``: any type that has a registered driver."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import SerializeAsAny, WrapValidator
+
+from workflows.model.driver_types import DriverTypes
+from workflows.model.load_balancers.base import LoadBalancer
+from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
+
+TYPES: DriverTypes[LoadBalancer] = DriverTypes(HostsFileLoadBalancer)
+
+AnyLoadBalancer = Annotated[SerializeAsAny[LoadBalancer], WrapValidator(TYPES.validate), TYPES]

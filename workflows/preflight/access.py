@@ -1,0 +1,76 @@
+"""Checks that every place can be read; the activities that read make their findings."""
+
+from __future__ import annotations
+
+from workflows.model.checks import AccessCheck, Heading, Scope
+from workflows.model.stages import StageName
+
+_ACCOUNT = "correct the account, its key or password, or the host key"
+
+no_reading = AccessCheck(
+    "no_reading",
+    "A reading of every place was made",
+    Scope.EVERYWHERE,
+    advice="read the worker's log",
+)
+reading_unusable = AccessCheck(
+    "reading_unusable",
+    "Every answer is understood",
+    Scope.EVERYWHERE,
+    advice="run the query by hand; if the text is the vendor's, report it",
+)
+node_unreachable_ssh = AccessCheck("node_unreachable_ssh", "The node answers over SSH", Scope.NODES)
+ssh_access_refused = AccessCheck(
+    "ssh_access_refused",
+    "SSH accepts the configured key, and the host key is the expected one",
+    Scope.NODES,
+    advice=_ACCOUNT,
+)
+node_unreachable_admin = AccessCheck(
+    "node_unreachable_admin", "The node's admin API answers", Scope.NODES
+)
+admin_access_refused = AccessCheck(
+    "admin_access_refused",
+    "The admin API accepts the configured account",
+    Scope.NODES,
+    advice=_ACCOUNT,
+)
+access_refused = AccessCheck(
+    "access_refused",
+    "Load balancer, databases and probes accept the configured accounts",
+    Scope.EVERYWHERE,
+    advice=_ACCOUNT,
+)
+configuration_unreadable = AccessCheck(
+    "configuration_unreadable",
+    "The configuration of both clusters can be compared",
+    Scope.TARGET,
+    heading=Heading.EQUALITY,
+    until=StageName.REDIRECT_TRAFFIC,
+)
+database_unreachable = AccessCheck(
+    "database_unreachable", "Both databases answer", Scope.LINKS, heading=Heading.REPLICATION
+)
+storage_unreadable = AccessCheck(
+    "storage_unreadable",
+    "Both storages can be read",
+    Scope.CLUSTERS,
+    heading=Heading.STORAGE,
+    until=StageName.REDIRECT_TRAFFIC,
+    acceptable=True,
+)
+load_balancer_unreachable = AccessCheck(
+    "load_balancer_unreachable",
+    "The load balancer host answers",
+    Scope.HOSTS,
+    heading=Heading.TRAFFIC,
+)
+probe_unreachable = AccessCheck(
+    "probe_unreachable",
+    "The load balancer lets a probe log in",
+    Scope.HOSTS,
+    heading=Heading.TRAFFIC,
+)
+temporal_unreadable = AccessCheck(
+    "temporal_unreadable", "Temporal answers the worker", Scope.ESTATE, heading=Heading.TEMPORAL
+)

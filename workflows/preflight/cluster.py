@@ -1,0 +1,65 @@
+"""Checks of what the nodes of a cluster share: event queue, unfinished files, maintenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from workflows.model.checks import Heading, Scope
+from workflows.model.findings import Finding, Severity
+from workflows.model.observations import ClusterReading
+from workflows.model.stages import StageName
+from workflows.preflight.context import CheckContext, declare, duration, listed
+
+check = partial(declare, heading=Heading.SERVICES)
+
+
+@check(
+    "No event has been queued for long",
+    Scope.SOURCE_SERVER,
+    severity=Severity.WARNS,
+    until=StageName.REDIRECT_TRAFFIC,
+)
+def events_stuck(context: CheckContext) -> Iterator[Finding]:
+    """A queue that does not move now will not become empty in stage 7 (section 5)."""
+    limit = context.estate.limits.oldest_event
+    for reading in context.each(ClusterReading):
+        source = context.estate.cluster_of(reading.place) == context.source
+        if source and reading.oldest_event is not None and reading.oldest_event > limit:
+            yield events_stuck.finding(
+                reading.place,
+                seen=f"{reading.events} queued, the oldest for {duration(reading.oldest_event)}",
+                expected=f"none older than {duration(limit)}",
+                advice="check for partners that cannot be reached; stage 7 would wait for them",
+            )
+
+
+@check(
+    "No unfinished file is on the storage",
+    Scope.FIRST_SERVERS,
+    severity=Severity.WARNS,
+    until=StageName.REDIRECT_TRAFFIC,
+)
+def orphaned_files(context: CheckContext) -> Iterator[Finding]:
+    """An earlier stop has left no unfinished file."""
+    for reading in context.each(ClusterReading):
+        if reading.orphans:
+            yield orphaned_files.finding(
+                reading.place,
+                seen=listed(reading.orphans),
+                expected="no *.m_inproc file without a transfer that writes it",
+                advice="find the transfer that each file belongs to, then remove it by hand",
+            )
+
+
+@check("No cluster is under maintenance", Scope.FIRST_SERVERS, until=StageName.REDIRECT_TRAFFIC)
+def maintenance_mode(context: CheckContext) -> Iterator[Finding]:
+    """No administrator works on either cluster."""
+    for reading in context.each(ClusterReading):
+        if reading.maintenance:
+            yield maintenance_mode.finding(
+                reading.place,
+                seen=listed(reading.maintenance),
+                expected="no maintenance",
+                advice="finish the maintenance, then switch the option off",
+            )

@@ -1,0 +1,73 @@
+"""Checks of Temporal: other runs, workers, search attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from workflows.model.checks import Heading, Scope
+from workflows.model.findings import Finding, Severity
+from workflows.model.observations import TemporalReading
+from workflows.model.stages import StageName
+from workflows.preflight.context import CheckContext, declare, duration, listed
+
+check = partial(declare, heading=Heading.TEMPORAL)
+
+
+@check("No other switchover is running", Scope.ESTATE)
+def switchover_running(context: CheckContext) -> Iterator[Finding]:
+    """Only one run at a time changes an estate."""
+    for reading in context.each(TemporalReading):
+        if reading.open_run is not None:
+            yield switchover_running.finding(
+                reading.place,
+                seen=f"run {reading.open_run} is open",
+                expected="no other switchover of this estate",
+                advice=f"show its progress with `switchover status {reading.place}`",
+            )
+
+
+@check(
+    "The last switchover was long enough ago",
+    Scope.ESTATE,
+    until=StageName.STOP_MONITORS,
+    acceptable=True,
+)
+def cooling_down(context: CheckContext) -> Iterator[Finding]:
+    """The estate has settled since the last switchover."""
+    limit = context.estate.timing.cool_down
+    for reading in context.each(TemporalReading):
+        if reading.completed is not None and context.now - reading.completed < limit:
+            yield cooling_down.finding(
+                reading.place,
+                seen=f"a switchover completed {duration(context.now - reading.completed)} ago",
+                expected=f"{duration(limit)} between two switchovers",
+                advice='wait, or accept it with a reason: --accept cooling_down="..."',
+            )
+
+
+@check("Temporal has the tool's search attributes", Scope.ESTATE)
+def search_attributes_missing(context: CheckContext) -> Iterator[Finding]:
+    """A run without them could not be found in the Web UI."""
+    for reading in context.each(TemporalReading):
+        if reading.missing_attributes:
+            yield search_attributes_missing.finding(
+                reading.place,
+                seen=f"Temporal does not have {listed(reading.missing_attributes)}",
+                expected="all search attributes of a switchover",
+                advice="start a worker that may register them, or run the command in README",
+            )
+
+
+@check("All workers run the same build", Scope.ESTATE, severity=Severity.WARNS)
+def workers_differ(context: CheckContext) -> Iterator[Finding]:
+    """One run is driven by one version of the code."""
+    for reading in context.each(TemporalReading):
+        if len(set(reading.builds.values())) > 1:
+            builds = sorted(reading.builds.items())
+            yield workers_differ.finding(
+                reading.place,
+                seen=listed(f"{worker} runs {build}" for worker, build in builds),
+                expected="one build on every worker",
+                advice="stop the workers of the other version before a run begins",
+            )
