@@ -1,4 +1,4 @@
-"""The console as a module: ``python -m starter``, the same as ``switchover``."""
+"""Run the console as a module: ``python -m starter`` is the same as ``switchover``."""
 
 from starter.console import main
 

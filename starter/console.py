@@ -1,4 +1,4 @@
-"""The operator's console: which commands there are, and what each of them shows."""
+"""The commands of the operator's console."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from starter.client import operations as asking
+from starter.client import operations
 from starter.client.connection import Temporal
-from starter.client.errors import Exit, Stop, exit_of
-from starter.client.operations import outcome_of
-from starter.client.snapshot import look
+from starter.client.errors import CommandError, ExitCode, exit_code
+from starter.client.snapshot import read_snapshot
 from starter.commands import options
 from starter.commands.check import add_check
-from starter.commands.decisions import add_verbs
+from starter.commands.decisions import add_decisions
 from starter.commands.options import (
     Accepted,
     Approvers,
@@ -38,7 +37,7 @@ from starter.commands.options import (
     Wait,
 )
 from starter.estate_schema import estate_schema
-from starter.terminal import asked, print_json, terminal
+from starter.terminal import print_json, terminal, with_temporal
 from starter.views.outcome import outcome_view, reports_view
 from starter.views.plan import plan_json, plan_view
 from starter.views.status import RunView
@@ -48,11 +47,11 @@ from workflows.model.outcome import Outcome
 from workflows.model.request import Request
 
 INTERRUPTED = 130
-"""What a shell expects of a command that Ctrl-C ended."""
+"""The exit code of a command that Ctrl-C ended, by the shells' convention."""
 
 app = typer.Typer(
-    help="Moves traffic between two SecureTransport clusters. Where Temporal is: TEMPORAL_ADDRESS "
-    "and the like, as for the temporal CLI.",
+    help="Moves traffic between two SecureTransport clusters. The Temporal server is configured by "
+    "TEMPORAL_ADDRESS and the other variables of the temporal CLI.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,24 +60,24 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """Run one command; whatever goes wrong is one sentence and an exit code."""
+    """Run one command; every error is one sentence and an exit code."""
     try:
         app()
-    except Stop as stop:
-        code = _complain(stop, stop.code)
+    except CommandError as error:
+        code = _print_error(error, error.code)
     except KeyboardInterrupt:
-        code = _complain("left; a run that is under way goes on", INTERRUPTED)
+        code = _print_error("stopped watching; the run continues", INTERRUPTED)
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else Exit.COMPLETED
-    # A thread of Temporal's SDK that is still busy can crash an interpreter that is being taken
-    # down, after everything went well (temporalio/sdk-python#300): so it is not taken down.
+        code = end.code if isinstance(end.code, int) else ExitCode.COMPLETED
+    # A busy thread of Temporal's SDK can crash an interpreter that shuts down, after everything
+    # went well (temporalio/sdk-python#300): os._exit skips the shutdown.
     with suppress(BrokenPipeError):
         sys.stdout.flush()
     os._exit(code)
 
 
 @app.command()
-def plan(  # noqa: PLR0913 - each is a word of the command line
+def plan(  # noqa: PLR0913 - each is an option of the command line
     estate: EstateName,
     source: Source,
     target: Target,
@@ -91,7 +90,7 @@ def plan(  # noqa: PLR0913 - each is a word of the command line
     on_expiry: Expiry = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a switchover would send, what holds already, and its plan hash; only looks."""
+    """Show the actions and commands of a switchover and its plan hash; changes nothing."""
     request = options.request(
         estate=estate,
         source=source,
@@ -100,10 +99,10 @@ def plan(  # noqa: PLR0913 - each is a word of the command line
         variant=variant,
         approvers=approver,
         approvals_needed=approvals_needed,
-        expires_after=options.duration(expires_after),
+        expires_after=options.expiry(expires_after),
         on_expiry=on_expiry,
     )
-    reviewed = asked(lambda temporal: asking.review(temporal, request))
+    reviewed = with_temporal(lambda temporal: operations.review(temporal, request))
     if as_json:
         print_json(plan_json(reviewed))
     else:
@@ -111,7 +110,7 @@ def plan(  # noqa: PLR0913 - each is a word of the command line
 
 
 @app.command()
-def start(  # noqa: PLR0913 - each is a word of the command line
+def start(  # noqa: PLR0913 - each is an option of the command line
     estate: EstateName,
     source: Source,
     target: Target,
@@ -137,14 +136,14 @@ def start(  # noqa: PLR0913 - each is a word of the command line
         variant=variant,
         approvers=approver,
         approvals_needed=approvals_needed,
-        expires_after=options.duration(expires_after),
+        expires_after=options.expiry(expires_after),
         on_expiry=on_expiry,
         on_fault=on_fault,
         plan_hash=plan_hash,
         reason=reason,
         accept=options.accepted(accept),
     )
-    asked(lambda temporal: _begin(temporal, request, wait=wait))
+    with_temporal(lambda temporal: _start(temporal, request, wait=wait))
 
 
 @app.command()
@@ -154,22 +153,22 @@ def status(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show where a run is, once."""
-    sight = asked(lambda temporal: look(temporal.run(estate, run_id)))
-    if sight.progress is None:
-        raise Stop(sight.error or "the run has no plan yet")
+    """Show the state of a run once."""
+    snapshot = with_temporal(lambda temporal: read_snapshot(temporal.run(estate, run_id)))
+    if snapshot.progress is None:
+        raise CommandError(snapshot.error or "the run has no plan yet")
     if as_json:
-        print_json(sight.progress.model_dump(mode="json"))
+        print_json(snapshot.progress.model_dump(mode="json"))
     else:
-        terminal().print(RunView(sight, datetime.now(UTC)))
+        terminal().print(RunView(snapshot, datetime.now(UTC)))
 
 
 @app.command(name="watch")
 def watch_(estate: EstateName, run_id: RunId = None) -> None:
-    """Show a run until it ends, and exit as it ended."""
+    """Show a run until it ends; the exit code tells how it ended."""
     console = terminal()
-    outcome = asked(lambda temporal: watch(temporal.run(estate, run_id), console))
-    _end(console, outcome)
+    outcome = with_temporal(lambda temporal: watch(temporal.run(estate, run_id), console))
+    _exit(console, outcome)
 
 
 @app.command()
@@ -179,14 +178,16 @@ def report(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a run ended, with the evidence, and exit as it ended."""
-    outcome = asked(lambda temporal: asking.ended(temporal.run(estate, run_id), estate))
+    """Show the outcome of a run with every report; the exit code tells how it ended."""
+    outcome = with_temporal(
+        lambda temporal: operations.finished_outcome(temporal.run(estate, run_id), estate)
+    )
     if as_json:
         print_json(outcome.model_dump(mode="json"))
-        raise typer.Exit(exit_of(outcome))
+        raise typer.Exit(exit_code(outcome))
     console = terminal()
     console.print(reports_view(outcome))
-    _end(console, outcome)
+    _exit(console, outcome)
 
 
 @app.command()
@@ -195,17 +196,17 @@ def schema() -> None:
     print_json(estate_schema())
 
 
-def _deliver(estate: str, verb: Verb, decision: Decision) -> None:
-    answer = asked(lambda temporal: asking.decide(temporal, estate, verb, decision))
+def _send(estate: str, verb: Verb, decision: Decision) -> None:
+    answer = with_temporal(lambda temporal: operations.decide(temporal, estate, verb, decision))
     terminal().print(answer, markup=False, soft_wrap=True)
 
 
 add_check(app)
-add_verbs(app, _deliver)
+add_decisions(app, _send)
 
 
-async def _begin(temporal: Temporal, request: Request, *, wait: bool) -> None:
-    run = await asking.begin(temporal, request)
+async def _start(temporal: Temporal, request: Request, *, wait: bool) -> None:
+    run = await operations.start_switchover(temporal, request)
     console = terminal()
     console.print(
         f"started {request.estate}: {request.source} → {request.target}; workflow id {run.id}, "
@@ -215,21 +216,21 @@ async def _begin(temporal: Temporal, request: Request, *, wait: bool) -> None:
         markup=False,
         soft_wrap=True,
     )
-    sight = await asking.settled(run)
+    snapshot = await operations.first_snapshot(run)
     if wait:
-        _end(console, await watch(run, console))
-    elif sight.over:
-        _end(console, await outcome_of(run))
-    elif sight.error:
-        console.print(sight.error, style="yellow", soft_wrap=True)
+        _exit(console, await watch(run, console))
+    elif snapshot.ended:
+        _exit(console, await operations.outcome_of(run))
+    elif snapshot.error:
+        console.print(snapshot.error, style="yellow", soft_wrap=True)
 
 
-def _complain(why: object, code: int) -> int:
-    print(why, file=sys.stderr, flush=True)  # noqa: T201 - the operator's terminal
+def _print_error(message: object, code: int) -> int:
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the operator's terminal
     return code
 
 
-def _end(console: Console, outcome: Outcome) -> None:
-    """Show the outcome, and exit as it says."""
+def _exit(console: Console, outcome: Outcome) -> None:
+    """Show the outcome and exit with its code."""
     console.print(outcome_view(outcome))
-    raise typer.Exit(exit_of(outcome))
+    raise typer.Exit(exit_code(outcome))

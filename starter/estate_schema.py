@@ -1,4 +1,4 @@
-"""What an estate file may say, as JSON Schema: editors and CI check a file before a worker does."""
+"""The JSON Schema of estate files, for editors and continuous integration."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from workflows.model.estate import Estate
 
 
 class _Schema(GenerateJsonSchema):
-    """Durations are numbers of seconds, too."""
+    """Allow numbers of seconds as durations."""
 
     def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
         return {"anyOf": [{"type": "number"}, super().timedelta_schema(schema)]}
 
 
 def estate_schema() -> dict[str, Any]:
-    """Return the schema of an estate file, with ``defaults`` that fill what nodes leave out."""
+    """Return the schema of an estate file, including its ``defaults`` for nodes."""
     schema = Estate.model_json_schema(schema_generator=_Schema)
     known = schema["$defs"]
     node = _partial(known["Node"])
@@ -28,11 +28,11 @@ def estate_schema() -> dict[str, Any]:
     schema["properties"]["defaults"] = {
         **node,
         "title": "Defaults",
-        "description": "Keys of a node that are laid under every node.",
+        "description": "Keys that apply to every node that does not set them itself.",
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _partial(part: dict[str, Any]) -> dict[str, Any]:
-    """Return an object's schema that lets every key be left out."""
+    """Return an object's schema without required keys."""
     return {key: value for key, value in part.items() if key != "required"}

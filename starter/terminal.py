@@ -1,4 +1,4 @@
-"""How every command reaches Temporal and the operator's terminal."""
+"""Connect a command to Temporal and to the operator's terminal."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from starter.client.connection import Temporal, connect
 
 T = TypeVar("T")
 
+FILE_WIDTH = 160
+"""Columns of output that is not a terminal."""
 
-def asked(question: Callable[[Temporal], Coroutine[Any, Any, T]]) -> T:
-    """Connect, and return the answer; Stop where there is none."""
 
-    async def ask() -> T:
-        return await question(await connect())
+def with_temporal(call: Callable[[Temporal], Coroutine[Any, Any, T]]) -> T:
+    """Connect, run the call and return its result."""
 
-    return asyncio.run(ask())
+    async def run() -> T:
+        return await call(await connect())
+
+    return asyncio.run(run())
 
 
 def terminal() -> Console:
-    """Return where tables go: as wide as the terminal, or wide enough for a file."""
+    """Return the console for tables: as wide as the terminal, or wide enough for a file."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    return console if console.is_terminal else Console(highlight=False, width=FILE_WIDTH)
 
 
 def print_json(value: object) -> None:

@@ -1,4 +1,4 @@
-"""How the worker reaches Temporal, and what it makes sure of there before it works."""
+"""Connect the worker to Temporal, and register its search attributes there."""
 
 from __future__ import annotations
 
@@ -25,44 +25,50 @@ logger = logging.getLogger(__name__)
 KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 
 WAIT_FOR_SERVER = 60.0
-"""Seconds: a server that is started together with its worker is up by then."""
+"""Seconds: a server that starts together with its worker answers by then."""
 
 
 async def connect(
-    settings: Settings, interceptors: Sequence[Interceptor], patience: float = WAIT_FOR_SERVER
+    settings: Settings,
+    interceptors: Sequence[Interceptor],
+    timeout: float = WAIT_FOR_SERVER,  # noqa: ASYNC109 - seconds over several attempts
 ) -> Client:
-    """Connect, waiting *patience* seconds for a server that is still starting.
+    """Connect, waiting up to *timeout* seconds for a server that is still starting.
 
     Raises:
-        TemporalUnavailable: nobody answered, or not as Temporal does.
+        TemporalUnavailable: the address is not valid, or no Temporal server answers there.
     """
-    give_up = time.monotonic() + patience
-    told = False
+    deadline = time.monotonic() + timeout
+    warned = False
     while True:
         try:
-            return await _connect(settings, interceptors)
+            return await Client.connect(
+                **settings.temporal, data_converter=CONVERTER, interceptors=interceptors
+            )
         except ValueError as mistake:
-            raise TemporalUnavailable(f"{settings.address} is no address: {mistake}") from mistake
-        except RuntimeError as silence:  # what the SDK raises where it cannot connect
-            if time.monotonic() > give_up:
+            raise TemporalUnavailable(
+                f"{settings.address} is not a valid address: {mistake}"
+            ) from mistake
+        except RuntimeError as silence:  # what the SDK raises if it cannot connect
+            if time.monotonic() > deadline:
                 raise TemporalUnavailable(
                     f"no Temporal server answers at {settings.address}; start one, or name "
                     f"another with TEMPORAL_ADDRESS. {silence}"
                 ) from silence
-        if not told:
+        if not warned:
             logger.warning("no Temporal server answers at %s yet; waiting", settings.address)
-            told = True
+            warned = True
         await asyncio.sleep(1)
 
 
 async def register_search_attributes(client: Client) -> None:
-    """Make sure that runs can be found by estate, stage and state.
+    """Register the search attributes for estate, stage and state, unless the server has them.
 
-    A workflow that sets an attribute the server does not know hangs in task retries, so a worker
-    that cannot make sure does not start.
+    A workflow that sets an attribute the server does not know hangs in task retries, so the worker
+    does not start without them.
 
     Raises:
-        TemporalUnavailable: naming the command for someone who may.
+        TemporalUnavailable: it names the command for an administrator.
     """
     try:
         there = await client.operator_service.list_search_attributes(
@@ -72,8 +78,8 @@ async def register_search_attributes(client: Client) -> None:
         for name in SEARCH_ATTRIBUTES:
             if known.get(name, KEYWORD) != KEYWORD:
                 raise TemporalUnavailable(
-                    f"search attribute {name} is there with another type than Keyword; have "
-                    "someone remove it with `temporal operator search-attribute remove "
+                    f"search attribute {name} does not have the type Keyword; have an "
+                    "administrator remove it with `temporal operator search-attribute remove "
                     f"--namespace {client.namespace} --name {name}`"
                 )
         if missing := [name for name in SEARCH_ATTRIBUTES if name not in known]:
@@ -86,19 +92,6 @@ async def register_search_attributes(client: Client) -> None:
         raise TemporalUnavailable(_advice(client.namespace, refusal)) from refusal
 
 
-async def _connect(settings: Settings, interceptors: Sequence[Interceptor]) -> Client:
-    config = settings.temporal.to_client_connect_config()
-    return await Client.connect(
-        settings.address,
-        namespace=settings.namespace,
-        api_key=config.get("api_key"),
-        tls=config.get("tls"),
-        rpc_metadata=config.get("rpc_metadata", {}),
-        data_converter=CONVERTER,
-        interceptors=interceptors,
-    )
-
-
 def _advice(namespace: str, refusal: RPCError) -> str:
     if refusal.status is RPCStatusCode.NOT_FOUND:
         return (
@@ -106,8 +99,9 @@ def _advice(namespace: str, refusal: RPCError) -> str:
             f"`temporal operator namespace create --namespace {namespace}`, "
             "or name another with TEMPORAL_NAMESPACE"
         )
-    words = " ".join(f"--name {name} --type Keyword" for name in SEARCH_ATTRIBUTES)
+    options = " ".join(f"--name {name} --type Keyword" for name in SEARCH_ATTRIBUTES)
     return (
-        f"Temporal did not let us register search attributes ({refusal.message}); have someone "
-        f"who may run `temporal operator search-attribute create --namespace {namespace} {words}`"
+        f"Temporal refused to register search attributes ({refusal.message}); have "
+        f"an administrator run `temporal operator search-attribute create "
+        f"--namespace {namespace} {options}`"
     )

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from temporalio.envconfig import ClientConfigProfile
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 from worker.startup_errors import StartupError
 
-DEFAULT_ADDRESS = "localhost:7233"
-DEFAULT_NAMESPACE = "default"
+LOCAL_SERVER: ClientConnectConfig = {"target_host": "localhost:7233", "namespace": "default"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class Settings:
     estates: Path
     records: Path
     log_level: str
-    temporal: ClientConfigProfile
+    temporal: ClientConnectConfig
+    """With an address and a namespace."""
     traces: bool
     """Whether OpenTelemetry was told where to send them."""
     secrets: Mapping[str, str]
@@ -33,12 +33,12 @@ class Settings:
     @property
     def address(self) -> str:
         """Where Temporal is."""
-        return self.temporal.address or DEFAULT_ADDRESS
+        return self.temporal["target_host"]
 
     @property
     def namespace(self) -> str:
         """Which of Temporal's namespaces is ours."""
-        return self.temporal.namespace or DEFAULT_NAMESPACE
+        return self.temporal["namespace"]
 
 
 def read_settings(words: Sequence[str] | None = None) -> Settings:
@@ -106,8 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _temporal() -> ClientConfigProfile:
+def _temporal() -> ClientConnectConfig:
     try:
-        return ClientConfigProfile.load()
+        return LOCAL_SERVER | ClientConfig.load_client_connect_config()
     except RuntimeError as mistake:
         raise StartupError(f"Temporal's configuration cannot be read: {mistake}") from mistake

@@ -25,7 +25,7 @@ from workflows.preflight.evaluate import evaluate_first
 
 @workflow.defn(name="PlanReview", failure_exception_types=[SwitchoverError])
 class PlanReview:
-    """Makes the plan of a switchover for someone to look at."""
+    """Makes the plan of a switchover for an operator's review."""
 
     @workflow.run
     async def run(self, *given: Any) -> Review:  # noqa: ANN401 - whatever was sent
@@ -36,41 +36,41 @@ class PlanReview:
         plan = await make_plan(parse_request(given))
         quiet = _without_markers(plan)
         dispatcher = Dispatcher(quiet, workflow.info().run_id)
-        (readings, found), preview, unkept = await asyncio.gather(
+        (readings, found), preview, unsaved = await asyncio.gather(
             observe(dispatcher, plan.stage(StageName.CHECK_PREREQUISITES).waves),
-            _spell_out(plan),
-            _keep(plan),
+            _preview(plan),
+            _save(plan),
         )
         # The same findings that stage 0 would judge now.
         _, findings = evaluate_first(quiet, readings, workflow.now(), found)
-        return review(plan, readings, preview, unkept + findings)
+        return review(plan, readings, preview, unsaved + findings)
 
 
 def _without_markers(plan: Plan) -> Plan:
-    """Leave out what stage 0 writes: a marker file, where an estate lets it measure a storage."""
+    """Return the plan without the marker files by which stage 0 may measure a storage's delay."""
     clusters = (c.model_copy(update={"storage_markers": None}) for c in plan.estate.clusters)
     estate = plan.estate.model_copy(update={"clusters": tuple(clusters)})
     return plan.model_copy(update={"estate": estate})
 
 
-async def _spell_out(plan: Plan) -> tuple[CommandPreview, ...]:
+async def _preview(plan: Plan) -> tuple[CommandPreview, ...]:
     config = activity_options.with_summary(activity_options.PLAN, "preview every command")
     return await workflow.execute_activity_method(PreviewPort.preview_commands, plan, **config)
 
 
-async def _keep(plan: Plan) -> tuple[Finding, ...]:
-    """Have the worker remember what was reviewed, so that it can say later what has changed."""
+async def _save(plan: Plan) -> tuple[Finding, ...]:
+    """Have the worker save the reviewed plan, so that it can list differences later."""
     config = activity_options.with_summary(activity_options.SAVE_PLAN, "save the reviewed plan")
     try:
         await workflow.execute_activity_method(PlanningPort.save_plan, plan, **config)
     except ActivityError as error:
         return (
             Finding(
-                name="plan_not_kept",
+                name="plan_not_saved",
                 place="worker",
                 seen=f"{error.cause or error}",
                 expected="a file of this plan among the worker's records",
-                advice="a start that pins it can be refused, but nobody can say what has changed",
+                advice="free disk space; without the file a refused start cannot list differences",
                 severity=Severity.WARNS,
             ),
         )

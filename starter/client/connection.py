@@ -1,4 +1,4 @@
-"""How the console reaches Temporal: by Temporal's own environment configuration."""
+"""Connect to Temporal as its own environment configuration says."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from datetime import timedelta
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfigProfile
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
-from starter.client.errors import Exit, Stop
+from starter.client.errors import CommandError, ExitCode
 from workflows.model.outcome import Outcome
 from workflows.switchover import Switchover
 
-ANSWER = timedelta(seconds=5)
-"""A worker that is there answers sooner."""
+RPC_TIMEOUT = timedelta(seconds=5)
+"""A running worker answers a query or an update sooner."""
+
+LOCAL_SERVER: ClientConnectConfig = {"target_host": "localhost:7233"}
 
 Run = WorkflowHandle[Switchover, Outcome]
 
 
 @dataclass(frozen=True)
 class Temporal:
-    """A connection, and the words it takes to say where it leads."""
+    """A connection to Temporal."""
 
     client: Client
-    address: str
 
     def run(self, estate: str, run_id: str | None = None) -> Run:
-        """Return the handle of an estate's run: the latest, if none is named."""
+        """Return the handle of a run of an estate; without *run_id* the latest."""
         return self.client.get_workflow_handle_for(
             Switchover.run, workflow_id(estate), run_id=run_id
         )
 
 
 def workflow_id(estate: str) -> str:
-    """Return the one id a switchover of this estate can have."""
+    """Return the only id that a switchover of this estate can have."""
     return f"switchover-{estate}"
 
 
@@ -42,29 +43,22 @@ async def connect() -> Temporal:
     """Connect to the Temporal server that the environment names, or the local one.
 
     Raises:
-        Stop: the configuration cannot be read, or nobody answers there.
+        CommandError: the configuration is unreadable, or no server answers at the address.
     """
     try:
-        profile = ClientConfigProfile.load()
+        config = LOCAL_SERVER | ClientConfig.load_client_connect_config()
     except RuntimeError as mistake:
-        words = f"Temporal's configuration cannot be read: {mistake}"
-        raise Stop(words, Exit.BAD_INPUT) from mistake
-    address = profile.address or "localhost:7233"
-    config = profile.to_client_connect_config()
+        message = f"Temporal's configuration cannot be read: {mistake}"
+        raise CommandError(message, ExitCode.BAD_INPUT) from mistake
+    address = config["target_host"]
     try:
-        client = await Client.connect(
-            address,
-            namespace=profile.namespace or "default",
-            api_key=config.get("api_key"),
-            tls=config.get("tls"),
-            rpc_metadata=config.get("rpc_metadata", {}),
-            data_converter=pydantic_data_converter,
-        )
+        client = await Client.connect(**config, data_converter=pydantic_data_converter)
     except ValueError as mistake:
-        raise Stop(f"{address} is no address: {mistake}", Exit.BAD_INPUT) from mistake
-    except RuntimeError as silence:  # what the SDK raises where it cannot connect
-        raise Stop(
+        message = f"{address} is not a valid address: {mistake}"
+        raise CommandError(message, ExitCode.BAD_INPUT) from mistake
+    except RuntimeError as silence:  # what the SDK raises if it cannot connect
+        raise CommandError(
             f"no Temporal server answers at {address}; start one, or name another with "
             "TEMPORAL_ADDRESS"
         ) from silence
-    return Temporal(client, address)
+    return Temporal(client)

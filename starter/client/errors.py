@@ -1,4 +1,10 @@
-"""How the console ends: which exit code, and which sentence, for whatever happened."""
+"""Errors of the console: an exit code and a sentence for the operator.
+
+* CommandError          the command ends with this sentence
+  + NoAnswer            the run is not affected; the same command may work later
+    - NoServer          Temporal does not answer
+    - NoWorker          Temporal answers, but no worker does
+"""
 
 from __future__ import annotations
 
@@ -25,8 +31,8 @@ NO_WORKER = (
 )
 
 
-class Exit(IntEnum):
-    """What the exit code says, the same for every command."""
+class ExitCode(IntEnum):
+    """The exit codes of every command."""
 
     COMPLETED = 0
     FAILED = 1
@@ -37,82 +43,83 @@ class Exit(IntEnum):
     FINDINGS = 6
 
 
-class Stop(Exception):
+class CommandError(Exception):
     """The command ends here, with a sentence for the operator."""
 
-    def __init__(self, sentence: str, code: Exit = Exit.FAILED) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(message)
         self.code = code
 
 
-class NoAnswer(Stop):
-    """Nobody answers now, which says nothing about the run: asking again may help."""
+class NoAnswer(CommandError):
+    """No server or no worker answers now; the run itself is not affected."""
 
 
 class NoServer(NoAnswer):
     """Temporal itself does not answer."""
 
     def __init__(self) -> None:
-        super().__init__("Temporal does not answer; what runs goes on when it is back")
+        super().__init__("Temporal does not answer; runs continue when it is back")
 
 
 class NoWorker(NoAnswer):
-    """Temporal answers, but nobody who could carry the question out."""
+    """Temporal answers, but no worker does."""
 
     def __init__(self) -> None:
         super().__init__(NO_WORKER)
 
 
-def exit_of(outcome: Outcome) -> Exit:
-    """Return the exit code that tells this outcome."""
-    return Exit[outcome.outcome.upper()]
-
-
-def failure(error: WorkflowFailureError) -> Stop:
-    """Say why a run failed, in the words of whoever refused."""
-    cause = error.cause
-    match cause:
-        case ApplicationError(type=BadInput.__name__):
-            return Stop(cause.message, Exit.BAD_INPUT)
-        case ApplicationError(type=NotReady.__name__):
-            return Stop(f"not ready, nothing was changed: {cause.message}", Exit.FINDINGS)
-        case TerminatedError():
-            return Stop(f"the run was terminated: {cause.message}")
-        case FailureError():
-            return Stop(f"the run failed: {_innermost(cause)}")
-        case _:
-            return Stop(f"the run failed: {cause}")
+def exit_code(outcome: Outcome) -> ExitCode:
+    """Return the exit code for this outcome."""
+    return ExitCode[outcome.outcome.upper()]
 
 
 @contextmanager
-def translated(silent: type[NoServer | NoWorker] = NoServer) -> Iterator[None]:
-    """Say what Temporal's complaint means for the operator, most specific first.
+def translated(on_timeout: type[NoServer | NoWorker] = NoServer) -> Iterator[None]:
+    """Turn Temporal's errors into a CommandError, most specific first.
 
-    *silent* is who should have answered in time.
+    *on_timeout* names who should have answered in time.
     """
     try:
         yield
     except WorkflowUpdateFailedError as refusal:
         cause = refusal.cause
-        words = cause.message if isinstance(cause, FailureError) else str(cause)
-        raise Stop(words, Exit.BAD_INPUT) from refusal
+        message = cause.message if isinstance(cause, FailureError) else str(cause)
+        raise CommandError(message, ExitCode.BAD_INPUT) from refusal
     except WorkflowUpdateRPCTimeoutOrCancelledError as silence:
         raise NoWorker from silence
     except WorkflowQueryFailedError as refusal:
-        raise Stop(f"the run cannot answer: {refusal.message}") from refusal
+        raise CommandError(f"the run cannot answer: {refusal.message}") from refusal
     except WorkflowFailureError as error:
-        raise failure(error) from error
+        raise _failure(error) from error
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            raise Stop(f"no such run is under way: {error.message}", Exit.BAD_INPUT) from error
+            message = f"no such run is under way: {error.message}"
+            raise CommandError(message, ExitCode.BAD_INPUT) from error
         if error.status is RPCStatusCode.UNAVAILABLE:
             raise NoServer from error
         if error.status is RPCStatusCode.FAILED_PRECONDITION:
-            # What a query gets where nobody has polled for a while.
+            # The answer to a query when no worker has polled for a while.
             raise NoWorker from error
         if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
-            raise silent from error
-        raise Stop(f"Temporal refused: {error.message}") from error
+            raise on_timeout from error
+        raise CommandError(f"Temporal refused: {error.message}") from error
+
+
+def _failure(error: WorkflowFailureError) -> CommandError:
+    cause = error.cause
+    match cause:
+        case ApplicationError(type=BadInput.__name__):
+            return CommandError(cause.message, ExitCode.BAD_INPUT)
+        case ApplicationError(type=NotReady.__name__):
+            message = f"not ready, nothing was changed: {cause.message}"
+            return CommandError(message, ExitCode.FINDINGS)
+        case TerminatedError():
+            return CommandError(f"the run was terminated: {cause.message}")
+        case FailureError():
+            return CommandError(f"the run failed: {_innermost(cause)}")
+        case _:
+            return CommandError(f"the run failed: {cause}")
 
 
 def _innermost(failure: FailureError) -> str:

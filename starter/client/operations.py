@@ -13,12 +13,12 @@ from uuid import uuid4
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import TerminatedError, WorkflowAlreadyStartedError
-from temporalio.exceptions import TimeoutError as RanOutOfTime
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.service import RPCError
 
-from starter.client.connection import ANSWER, Run, Temporal, workflow_id
-from starter.client.errors import NO_WORKER, NoWorker, Stop, translated
-from starter.client.snapshot import Snapshot, look
+from starter.client.connection import RPC_TIMEOUT, Run, Temporal, workflow_id
+from starter.client.errors import NO_WORKER, CommandError, NoWorker, translated
+from starter.client.snapshot import Snapshot, read_snapshot
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.decisions import Decision
 from workflows.model.outcome import Outcome
@@ -27,109 +27,111 @@ from workflows.plan_review import PlanReview
 from workflows.planning.preview import Review
 from workflows.switchover import Switchover
 
-BEGUN = timedelta(seconds=10)
-"""A worker that is there takes what it is asked much sooner."""
+PICKUP_TIMEOUT = timedelta(seconds=10)
+"""A running worker picks up a new workflow much sooner."""
 
-REVIEW = timedelta(minutes=5)
-"""A place that does not answer is given up sooner, and storages have been compared."""
+REVIEW_TIMEOUT = timedelta(minutes=5)
+"""Longer than a worker waits for a silent node, and than it compares two storages."""
 
-UNSEEN = 2
-"""Events of a workflow that no worker has ever taken up."""
+EVENTS_BEFORE_PICKUP = 2
+"""History length of a workflow that no worker has picked up."""
 
 
 async def review(temporal: Temporal, request: Request) -> Review:
-    """Have a worker plan and look, and change nothing; Stop where it cannot."""
+    """Have a worker plan and read the estate's state; nothing is changed."""
     with translated():
-        asked = await temporal.client.start_workflow(
+        run = await temporal.client.start_workflow(
             PlanReview.run,
-            wished(request),
+            workflow_input(request),
             id=f"plan-{request.estate}-{uuid4().hex[:8]}",
             task_queue=TASK_QUEUE,
-            execution_timeout=REVIEW,
+            execution_timeout=REVIEW_TIMEOUT,
         )
-        watching = asyncio.create_task(_end_unseen(asked))
+        guard = asyncio.create_task(_terminate_if_not_picked_up(run))
         try:
-            return await asked.result()
+            return await run.result()
         except WorkflowFailureError as error:
-            if isinstance(error.cause, RanOutOfTime | TerminatedError):
+            if isinstance(error.cause, TemporalTimeoutError | TerminatedError):
                 raise NoWorker from error
             raise
         finally:
-            watching.cancel()
+            guard.cancel()
 
 
-async def _end_unseen(asked: WorkflowHandle[PlanReview, Review]) -> None:
-    """End what no worker takes up in time: nobody waits for it any longer."""
-    await asyncio.sleep(BEGUN.total_seconds())
+async def _terminate_if_not_picked_up(run: WorkflowHandle[PlanReview, Review]) -> None:
+    """Leave no workflow behind that a later worker would carry out for nothing."""
+    await asyncio.sleep(PICKUP_TIMEOUT.total_seconds())
     with suppress(RPCError):
-        if (await asked.describe()).history_length <= UNSEEN:
-            await asked.terminate("no worker took it up")
+        if (await run.describe()).history_length <= EVENTS_BEFORE_PICKUP:
+            await run.terminate("no worker picked it up")
 
 
-async def begin(temporal: Temporal, request: Request) -> Run:
-    """Start a switchover; Stop where one of this estate is under way."""
+async def start_switchover(temporal: Temporal, request: Request) -> Run:
+    """Start a switchover; CommandError if one of this estate is under way."""
     with translated():
         try:
             started = await temporal.client.start_workflow(
                 Switchover.run,
-                wished(request),
+                workflow_input(request),
                 id=workflow_id(request.estate),
                 task_queue=TASK_QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 static_summary=f"{request.estate}: {request.source} → {request.target}",
             )
-        except WorkflowAlreadyStartedError as there:
-            raise Stop(
-                f"a switchover of {request.estate} is under way already (run {there.run_id}); "
+        except WorkflowAlreadyStartedError as running:
+            raise CommandError(
+                f"a switchover of {request.estate} is under way already (run {running.run_id}); "
                 f"`switchover watch {request.estate}` shows it"
-            ) from there
+            ) from running
     return temporal.run(request.estate, started.result_run_id)
 
 
-async def settled(run: Run) -> Snapshot:
-    """Look until the run has a plan, has ended or nobody answers: a wrong input shows at once."""
-    give_up = time.monotonic() + BEGUN.total_seconds()
+async def first_snapshot(run: Run) -> Snapshot:
+    """Wait until the run has a plan or has ended, so that wrong input is reported at once."""
+    deadline = time.monotonic() + PICKUP_TIMEOUT.total_seconds()
     while True:
-        sight = await look(run)
-        if sight.over or sight.progress or sight.error or time.monotonic() > give_up:
-            return sight
+        snapshot = await read_snapshot(run)
+        if snapshot.ended or snapshot.progress or snapshot.error or time.monotonic() > deadline:
+            return snapshot
 
 
 async def decide(temporal: Temporal, estate: str, verb: str, decision: Decision) -> str:
-    """Tell a run what an operator decided, and return its answer; Stop where it refuses."""
+    """Send a decision to the run of an estate and return its answer."""
     payload = decision.model_dump(mode="json", exclude_defaults=True)
     try:
         with translated(NoWorker):
             answer: str = await temporal.run(estate).execute_update(
-                verb, payload, result_type=str, rpc_timeout=ANSWER
+                verb, payload, result_type=str, rpc_timeout=RPC_TIMEOUT
             )
     except NoWorker as silence:
-        words = ["temporal", "workflow", "signal", "--workflow-id", workflow_id(estate)]
-        signal = shlex.join([*words, "--name", verb, "--input", json.dumps(payload)])
-        raise Stop(
-            f"{NO_WORKER}; this {verb} may count as soon as one is there, so look with "
-            f"`switchover status {estate}` before you say it again; a signal is kept "
-            f"whatever happens: {signal}"
+        argv = ["temporal", "workflow", "signal", "--workflow-id", workflow_id(estate)]
+        signal = shlex.join([*argv, "--name", verb, "--input", json.dumps(payload)])
+        raise CommandError(
+            f"{NO_WORKER}; this {verb} may still take effect once a worker runs, so check "
+            f"`switchover status {estate}` before you send it again; a signal is kept "
+            f"until then: {signal}"
         ) from silence
     return answer
 
 
-async def ended(run: Run, estate: str) -> Outcome:
-    """Return the outcome of a run; Stop while it is under way, or where it failed."""
+async def finished_outcome(run: Run, estate: str) -> Outcome:
+    """Return the outcome of a run; CommandError while it is under way, or if it failed."""
     with translated():
-        description = await run.describe(rpc_timeout=ANSWER)
+        description = await run.describe(rpc_timeout=RPC_TIMEOUT)
     if description.status is WorkflowExecutionStatus.RUNNING:
-        raise Stop(f"the switchover is still under way; `switchover watch {estate}` shows it")
+        raise CommandError(
+            f"the switchover is still under way; `switchover watch {estate}` shows it"
+        )
     return await outcome_of(run)
 
 
 async def outcome_of(run: Run) -> Outcome:
-    """Return what a run that has ended came to; Stop where it failed."""
+    """Wait for the end of a run and return its outcome; CommandError if it failed."""
     with translated():
         return await run.result()
 
 
-def wished(request: Request) -> dict[str, object]:
-    """Return the JSON object that a form of the Web UI would send."""
+def workflow_input(request: Request) -> dict[str, object]:
+    """Return the JSON object that the Web UI's form would send."""
     return request.model_dump(mode="json", exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""Looking at an estate's readiness from here: a run is started, or joined, and waited for."""
+"""Start a readiness check, or join the one that is running, and wait for its report."""
 
 from __future__ import annotations
 
@@ -14,100 +14,104 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
-from starter.client.connection import ANSWER, Temporal
-from starter.client.errors import NoWorker, Stop, translated
-from starter.client.operations import BEGUN, wished
+from starter.client.connection import RPC_TIMEOUT, Temporal
+from starter.client.errors import CommandError, NoWorker, translated
+from starter.client.operations import PICKUP_TIMEOUT, workflow_input
 from starter.client.sanitize import clean
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
 from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 
-Look = WorkflowHandle[Readiness, ReadinessReport]
+ReadinessRun = WorkflowHandle[Readiness, ReadinessReport]
 
-GLANCE = 0.3
-"""Seconds between two looks at a run."""
+POLL_INTERVAL = 0.3
+"""Seconds."""
 
-LONGEST = timedelta(minutes=5)
-"""A place that does not answer is given up sooner; a run that no worker takes does not stay."""
+READINESS_TIMEOUT = timedelta(minutes=5)
+"""Longer than a worker waits for a silent node; ends a run that no worker picks up."""
 
-TRIES = 5
-"""How many runs of others are waited for, before someone is told."""
+MAX_JOINED_RUNS = 5
 
-MOST_PLACES = 4
+MAX_SHOWN_PLACES = 4
 
 
-async def looked(temporal: Temporal, request: Request, console: Console) -> ReadinessReport:
-    """Return a verdict on what was asked; Stop where none can be had.
+async def check_readiness(
+    temporal: Temporal, request: Request, console: Console
+) -> ReadinessReport:
+    """Return a report on what was requested.
 
-    A run of the same estate that is under way is joined. It may be about the way back, or about
-    other findings that may stand: then another one follows.
+    A running check of the same estate is joined. If that one is about the other direction or
+    accepts other findings, a further run follows it.
     """
-    for _ in range(TRIES):
+    for _ in range(MAX_JOINED_RUNS):
         with translated():
             run = await temporal.client.start_workflow(
                 Readiness.run,
-                wished(request),
+                workflow_input(request),
                 id=f"readiness-{request.estate}",
                 task_queue=TASK_QUEUE,
-                execution_timeout=LONGEST,
+                execution_timeout=READINESS_TIMEOUT,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 static_summary=f"{request.estate}: {request.source} → {request.target}",
             )
-        verdict = await _ended(run, console)
-        if _answers(verdict, request):
-            return verdict
-    raise Stop(f"{request.estate} is being checked for others again and again; try later")
+        report = await _result(run, console)
+        if _answers(report, request):
+            return report
+    raise CommandError(
+        f"{request.estate} is being checked by other operators again and again; try later"
+    )
 
 
-def under_way(activities: Iterable[PendingActivityInfo]) -> str:
-    """Say what is being looked at."""
-    # Temporal names them in an order of its own, another one each time.
+def activity_line(activities: Iterable[PendingActivityInfo]) -> str:
+    """Name the places that are being read."""
+    # Temporal lists them in a new sequence each time.
     places = sorted({_place(activity) for activity in activities})
-    more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
-    return clean(f"looking at {', '.join(places[:MOST_PLACES]) or 'the estate'}{more}")
+    shown, rest = places[:MAX_SHOWN_PLACES], places[MAX_SHOWN_PLACES:]
+    more = f" and {len(rest)} more" if rest else ""
+    return clean(f"reading {', '.join(shown) or 'the estate'}{more}")
 
 
-async def _ended(run: Look, console: Console) -> ReadinessReport:
-    live = console.status(under_way(())) if console.is_terminal else nullcontext()
-    with live as status:
-        await _over(run, status.update if status is not None else _nothing)
+async def _result(run: ReadinessRun, console: Console) -> ReadinessReport:
+    spinner = console.status(activity_line(())) if console.is_terminal else nullcontext()
+    with spinner as status:
+        await _wait_for_end(run, status.update if status is not None else _ignore)
     with translated():
         return await run.result()
 
 
-async def _over(run: Look, tell: Callable[[str], None]) -> None:
-    """Wait for the end; NoWorker where nobody takes the run up."""
-    taken = time.monotonic()
+async def _wait_for_end(run: ReadinessRun, show: Callable[[str], None]) -> None:
+    """Wait for the end; NoWorker if no worker picks the run up."""
+    last_picked_up = time.monotonic()
     while True:
         with translated():
-            description = await run.describe(rpc_timeout=ANSWER)
+            description = await run.describe(rpc_timeout=RPC_TIMEOUT)
         if description.status is not WorkflowExecutionStatus.RUNNING:
             return
-        if not _is_untaken(description):
-            taken = time.monotonic()
-        elif time.monotonic() - taken > BEGUN.total_seconds():
+        if not _waits_for_worker(description):
+            last_picked_up = time.monotonic()
+        elif time.monotonic() - last_picked_up > PICKUP_TIMEOUT.total_seconds():
             raise NoWorker
-        tell(under_way(description.raw_description.pending_activities))
-        await asyncio.sleep(GLANCE)
+        show(activity_line(description.raw_description.pending_activities))
+        await asyncio.sleep(POLL_INTERVAL)
 
 
-def _is_untaken(description: WorkflowExecutionDescription) -> bool:
+def _waits_for_worker(description: WorkflowExecutionDescription) -> bool:
     raw = description.raw_description
-    waits = PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
-    return raw.HasField("pending_workflow_task") and raw.pending_workflow_task.state == waits
+    scheduled = PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+    return raw.HasField("pending_workflow_task") and raw.pending_workflow_task.state == scheduled
 
 
-def _answers(verdict: ReadinessReport, request: Request) -> bool:
-    wanted = (request.estate, request.source, request.target, request.accept)
-    return (verdict.estate, verdict.source, verdict.target, verdict.accepted) == wanted
+def _answers(report: ReadinessReport, request: Request) -> bool:
+    requested = (request.estate, request.source, request.target, request.accept)
+    return (report.estate, report.source, report.target, report.accepted) == requested
 
 
 def _place(activity: PendingActivityInfo) -> str:
-    """An order's activity is named by what, where and which round."""
+    """Return the place out of an activity id such as ``observe_node.NODE.1``."""
     parts = activity.activity_id.split(".")
     return parts[1] if len(parts) > 1 else activity.activity_type.name.replace("_", " ")
 
 
-def _nothing(_: str) -> None:
-    """Where nobody looks, nobody is told."""
+def _ignore(_: str) -> None:
+    """Show nothing: the output is not a terminal."""

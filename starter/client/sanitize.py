@@ -1,8 +1,8 @@
-"""Text of people and machines, made safe for a terminal."""
+"""Make text of people and machines safe for a terminal."""
 
 from __future__ import annotations
 
 
 def clean(text: str) -> str:
-    """Show what people and machines wrote without what could move a terminal's cursor."""
+    """Replace every character that could move a terminal's cursor by a space."""
     return "".join(character if character.isprintable() else " " for character in text)

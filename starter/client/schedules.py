@@ -1,4 +1,4 @@
-"""Looking at an estate's readiness by itself: Temporal's schedule of that, and what came of it."""
+"""Manage the Temporal schedule that checks an estate's readiness, and read its results."""
 
 from __future__ import annotations
 
@@ -24,47 +24,46 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from starter.client.connection import ANSWER, Temporal
-from starter.client.errors import Exit, Stop, translated
-from starter.client.operations import wished
-from starter.client.readiness import LONGEST
+from starter.client.connection import RPC_TIMEOUT, Temporal
+from starter.client.errors import CommandError, ExitCode, translated
+from starter.client.operations import workflow_input
+from starter.client.readiness import READINESS_TIMEOUT
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
 from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 from workflows.views.readiness_markdown import summary
 
-SHORTEST = timedelta(minutes=1)
-"""A look takes seconds, and asks something of every node."""
+MIN_INTERVAL = timedelta(minutes=1)
+"""A check takes seconds and sends commands to every node."""
 
-MOST = 5
-"""How many runs are shown, of those to come and of those that were."""
+MAX_SHOWN_RUNS = 5
+"""Of the next runs, and of the last ones."""
 
 
 @dataclass(frozen=True)
-class Ran:
+class ScheduledRun:
     """One run of a schedule."""
 
     at: datetime
     workflow_id: str
     run_id: str
     message: str
-    """What came out."""
     findings: int | None
-    """How many; None where there is no verdict."""
+    """How many; None if the run has no report."""
 
 
 @dataclass(frozen=True)
-class InForce:
-    """A schedule as it is in force."""
+class ScheduleStatus:
+    """A schedule as Temporal has it, with its next and last runs."""
 
     id: str
     every: timedelta | None
-    """None where someone made it another way."""
+    """None if the schedule was not made by this console."""
     paused: bool
     accepted: tuple[str, ...]
     next: tuple[datetime, ...]
-    last: tuple[Ran, ...]
+    last: tuple[ScheduledRun, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return what scripts read."""
@@ -78,30 +77,31 @@ class InForce:
 
 
 def schedule_id(request: Request) -> str:
-    """Return the one id that a schedule of this estate and direction has."""
+    """Return the id of the schedule for this estate and direction."""
     return f"readiness-{request.estate}-{request.source}-{request.target}"
 
 
-async def keep(temporal: Temporal, request: Request, every: timedelta) -> None:
-    """Have it looked at so often from now on, whether or not there was a schedule already."""
-    if every < SHORTEST:
-        raise Stop(f"--every: at least {SHORTEST.seconds} s between two looks", Exit.BAD_INPUT)
-    wanted = _schedule(request, every)
+async def set_schedule(temporal: Temporal, request: Request, every: timedelta) -> None:
+    """Create the schedule, or change its interval and accepted findings."""
+    if every < MIN_INTERVAL:
+        message = f"--every: the shortest interval is {MIN_INTERVAL.seconds} s"
+        raise CommandError(message, ExitCode.BAD_INPUT)
+    schedule = _schedule(request, every)
 
-    def changed(there: ScheduleUpdateInput) -> ScheduleUpdate:
-        # Whoever has paused it meant that.
-        wanted.state = there.description.schedule.state
-        return ScheduleUpdate(schedule=wanted)
+    def update(current: ScheduleUpdateInput) -> ScheduleUpdate:
+        # A schedule that an operator has paused stays paused.
+        schedule.state = current.description.schedule.state
+        return ScheduleUpdate(schedule=schedule)
 
     with translated():
         try:
-            await temporal.client.create_schedule(schedule_id(request), wanted)
+            await temporal.client.create_schedule(schedule_id(request), schedule)
         except ScheduleAlreadyRunningError:
-            await _handle(temporal, request).update(changed)
+            await _handle(temporal, request).update(update)
 
 
-async def drop(temporal: Temporal, request: Request) -> bool:
-    """Have it looked at no more; False where there was no schedule."""
+async def delete_schedule(temporal: Temporal, request: Request) -> bool:
+    """Delete the schedule; False if there was none."""
     with translated():
         try:
             await _handle(temporal, request).delete()
@@ -112,27 +112,27 @@ async def drop(temporal: Temporal, request: Request) -> bool:
     return True
 
 
-async def in_force(temporal: Temporal, request: Request) -> InForce:
-    """Return the schedule as it is in force; Stop where there is none."""
+async def read_schedule(temporal: Temporal, request: Request) -> ScheduleStatus:
+    """Return the schedule with its next and last runs; CommandError if there is none."""
     with translated():
         try:
-            there = await _handle(temporal, request).describe(rpc_timeout=ANSWER)
+            found = await _handle(temporal, request).describe(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            raise Stop(
+            raise CommandError(
                 f"there is no schedule {schedule_id(request)}; make one with --every 30m",
-                Exit.BAD_INPUT,
+                ExitCode.BAD_INPUT,
             ) from error
-        recent = list(reversed(there.info.recent_actions))[:MOST]
-        last = tuple([await _ran(temporal, result) for result in recent])
-    intervals = there.schedule.spec.intervals
-    return InForce(
-        id=there.id,
+        recent = list(reversed(found.info.recent_actions))[:MAX_SHOWN_RUNS]
+        last = tuple([await _scheduled_run(temporal, result) for result in recent])
+    intervals = found.schedule.spec.intervals
+    return ScheduleStatus(
+        id=found.id,
         every=intervals[0].every if len(intervals) == 1 else None,
-        paused=there.schedule.state.paused,
-        accepted=await _accepted(temporal, there),
-        next=tuple(there.info.next_action_times[:MOST]),
+        paused=found.schedule.state.paused,
+        accepted=await _accepted(temporal, found),
+        next=tuple(found.info.next_action_times[:MAX_SHOWN_RUNS]),
         last=last,
     )
 
@@ -141,10 +141,10 @@ def _schedule(request: Request, every: timedelta) -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
             Readiness.run,
-            wished(request),
+            workflow_input(request),
             id=schedule_id(request),
             task_queue=TASK_QUEUE,
-            execution_timeout=LONGEST,
+            execution_timeout=READINESS_TIMEOUT,
             static_summary=f"{request.estate}: {request.source} → {request.target}",
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
@@ -156,9 +156,9 @@ def _handle(temporal: Temporal, request: Request) -> ScheduleHandle:
     return temporal.client.get_schedule_handle(schedule_id(request))
 
 
-async def _accepted(temporal: Temporal, there: ScheduleDescription) -> tuple[str, ...]:
-    """Return the findings that may stand in what the schedule asks for."""
-    action = there.schedule.action
+async def _accepted(temporal: Temporal, found: ScheduleDescription) -> tuple[str, ...]:
+    """Return the findings that the schedule's input accepts."""
+    action = found.schedule.action
     if not isinstance(action, ScheduleActionStartWorkflow) or not action.args:
         return ()
     [given, *_] = await temporal.client.data_converter.decode(list(action.args))
@@ -166,17 +166,17 @@ async def _accepted(temporal: Temporal, there: ScheduleDescription) -> tuple[str
     return tuple(accept) if isinstance(accept, dict) else ()
 
 
-async def _ran(temporal: Temporal, result: ScheduleActionResult) -> Ran:
+async def _scheduled_run(temporal: Temporal, result: ScheduleActionResult) -> ScheduledRun:
     action = result.action
-    assert isinstance(action, ScheduleActionExecutionStartWorkflow)  # noqa: S101 - ours start one
+    assert isinstance(action, ScheduleActionExecutionStartWorkflow)  # noqa: S101 - every schedule of ours starts a workflow
     run_id = action.first_execution_run_id
-    verdict, words = await _outcome(temporal, action.workflow_id, run_id)
-    return Ran(
+    report, message = await _outcome(temporal, action.workflow_id, run_id)
+    return ScheduledRun(
         at=result.started_at,
         workflow_id=action.workflow_id,
         run_id=run_id,
-        message=words,
-        findings=len(verdict.findings) if verdict else None,
+        message=message,
+        findings=len(report.findings) if report else None,
     )
 
 
@@ -185,13 +185,12 @@ async def _outcome(
 ) -> tuple[ReadinessReport | None, str]:
     run = temporal.client.get_workflow_handle_for(Readiness.run, workflow_id, run_id=run_id)
     try:
-        status = (await run.describe(rpc_timeout=ANSWER)).status
+        status = (await run.describe(rpc_timeout=RPC_TIMEOUT)).status
         if status is not WorkflowExecutionStatus.COMPLETED:
-            told = status.name.lower().replace("_", " ") if status else "unknown"
-            return None, told
-        verdict = await run.result()
+            return None, status.name.lower().replace("_", " ") if status else "unknown"
+        report = await run.result()
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            return None, "Temporal has forgotten it"
+            return None, "Temporal no longer has this run"
         raise
-    return verdict, summary(verdict)
+    return report, summary(report)

@@ -1,4 +1,4 @@
-"""What can be seen of a run from here: its progress, and what its pending activities say."""
+"""Read a run's progress and its pending activities."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from starter.client.connection import ANSWER, Run
-from starter.client.errors import NoWorker, Stop, translated
+from starter.client.connection import RPC_TIMEOUT, Run
+from starter.client.errors import CommandError, NoWorker, translated
 from workflows.model.progress import Progress
 from workflows.model.results import Remaining, RemainingQueue, RemainingSessions
 from workflows.ports.drain import DrainPort
@@ -24,56 +24,56 @@ HEARTBEATS: dict[str, type[Remaining]] = {
 
 @dataclass(frozen=True)
 class Pending:
-    """An activity that is under way, as Temporal sees it."""
+    """An activity in progress, as Temporal describes it."""
 
     activity_id: str
     attempt: int
     remaining: Remaining | None
-    """What the last heartbeat of a wait said."""
+    """The details of a wait's last heartbeat."""
     error: str
-    """Why the attempt before failed."""
+    """Why the previous attempt failed."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at a run."""
+    """The state of a run at one moment."""
 
     progress: Progress | None
-    """None where the run has no plan yet, or nobody could be asked."""
+    """None while the run has no plan, or if no worker answers."""
     pending: tuple[Pending, ...] = ()
-    over: bool = False
+    ended: bool = False
     error: str = ""
-    """Why not everything could be seen."""
+    """Why the snapshot is incomplete."""
 
 
-async def look(run: Run) -> Snapshot:
-    """Look at a run, whether or not a worker answers.
+async def read_snapshot(run: Run) -> Snapshot:
+    """Read the state of a run, whether or not a worker answers.
 
     Raises:
-        Stop: there is no such run, or Temporal does not answer.
+        CommandError: there is no such run, or Temporal does not answer.
     """
     with translated():
-        description = await run.describe(rpc_timeout=ANSWER)
+        description = await run.describe(rpc_timeout=RPC_TIMEOUT)
     raw = description.raw_description.pending_activities
     pending = tuple([await _pending(activity) for activity in raw])
-    over = description.status is not WorkflowExecutionStatus.RUNNING
+    ended = description.status is not WorkflowExecutionStatus.RUNNING
     try:
         with translated(NoWorker):
-            progress = await run.query(Switchover.status, rpc_timeout=ANSWER)
-    except Stop as silence:
-        return Snapshot(progress=None, pending=pending, over=over, error=str(silence))
-    return Snapshot(progress=progress, pending=pending, over=over)
+            progress = await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
+    except CommandError as silence:
+        return Snapshot(progress=None, pending=pending, ended=ended, error=str(silence))
+    return Snapshot(progress=progress, pending=pending, ended=ended)
 
 
 async def _pending(activity: PendingActivityInfo) -> Pending:
     kind = HEARTBEATS.get(activity.activity_type.name)
     payloads = activity.heartbeat_details.payloads
-    left = None
+    remaining = None
     if kind is not None and payloads:
-        [left] = await pydantic_data_converter.decode(payloads, [kind])
+        [remaining] = await pydantic_data_converter.decode(payloads, [kind])
     return Pending(
         activity_id=activity.activity_id,
         attempt=activity.attempt,
-        remaining=left,
+        remaining=remaining,
         error=activity.last_failure.message,
     )

@@ -1,4 +1,4 @@
-"""The command ``switchover check``: is this estate ready, by which checks, and ever since when?"""
+"""The `switchover check` command."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import Annotated
 
 import typer
 
-from starter.client import operations as asking
-from starter.client import schedules
+from starter.client import operations, schedules
 from starter.client.connection import Temporal
-from starter.client.errors import Exit, Stop
-from starter.client.readiness import looked
-from starter.client.schedules import InForce
+from starter.client.errors import CommandError, ExitCode
+from starter.client.readiness import check_readiness
+from starter.client.schedules import ScheduleStatus
 from starter.commands import options
 from starter.commands.options import Accepted, AsJson
-from starter.terminal import asked, print_json, terminal
-from starter.views.html_report import page, write
-from starter.views.readiness import ReadinessView, catalogue_view, schedule_view
+from starter.terminal import print_json, terminal, with_temporal
+from starter.views.html_report import html_report, write
+from starter.views.readiness import ReadinessView, checks_view, schedule_view
 from workflows.model.request import Request
 from workflows.preflight.catalogue import CHECKS
-from workflows.preflight.report import ReadinessReport
 
 OFF = ("off", "never")
+
+LISTED = ("name", "title", "heading", "scope", "severity", "until", "acceptable")
+"""The keys of a check in `--list --json`."""
 
 Estate = Annotated[str | None, typer.Argument(metavar="ESTATE", help="the estate file's name")]
 Source = Annotated[
@@ -33,23 +34,23 @@ Target = Annotated[
     str | None, typer.Option("--to", metavar="C2", help="the cluster traffic reaches")
 ]
 Html = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="write a page for others to read, too")
+    Path | None, typer.Option("--html", metavar="FILE", help="also write the report as a web page")
 ]
 Every = Annotated[
     str | None,
-    typer.Option("--every", metavar="TIME", help="look by itself from now on: 30m, 6h; or off"),
+    typer.Option("--every", metavar="TIME", help="check regularly from now on: 30m, 6h; or off"),
 ]
 Scheduled = Annotated[
-    bool, typer.Option("--schedule", help="show when it is looked at by itself, and what came out")
+    bool, typer.Option("--schedule", help="show the regular checks and their results")
 ]
-Listed = Annotated[bool, typer.Option("--list", help="show which checks there are")]
+Listed = Annotated[bool, typer.Option("--list", help="list all checks")]
 
 
 def add_check(app: typer.Typer) -> None:
-    """Let the console know the command."""
+    """Add the command."""
 
     @app.command()
-    def check(  # noqa: PLR0913 - each is a word of the command line
+    def check(  # noqa: PLR0913 - each is an option of the command line
         estate: Estate = None,
         source: Source = None,
         target: Target = None,
@@ -61,65 +62,64 @@ def add_check(app: typer.Typer) -> None:
         scheduled: Scheduled = False,
         listed: Listed = False,
     ) -> None:
-        """Look whether a switchover could begin now; changes nothing, exits 0 if all holds."""
+        """Check whether a switchover could start now; changes nothing, exits 0 if all pass."""
         if listed:
             _list(as_json=as_json)
             return
         if every is not None or scheduled:
             if html is not None:
-                raise Stop("--html is written by a look now, not by a schedule", Exit.BAD_INPUT)
+                message = "--html needs a check now; it cannot be combined with a schedule"
+                raise CommandError(message, ExitCode.BAD_INPUT)
             _schedule(_request(estate, source, target, accept), every, as_json=as_json)
             return
-        _look(_request(estate, source, target, accept), html, as_json=as_json)
-
-
-LISTED = ("name", "title", "heading", "scope", "severity", "until", "acceptable")
+        _check(_request(estate, source, target, accept), html, as_json=as_json)
 
 
 def _list(*, as_json: bool) -> None:
     if as_json:
         print_json([{key: getattr(check, key) for key in LISTED} for check in CHECKS])
     else:
-        terminal().print(catalogue_view())
+        terminal().print(checks_view())
 
 
-def _look(request: Request, html: Path | None, *, as_json: bool) -> None:
+def _check(request: Request, html: Path | None, *, as_json: bool) -> None:
     console = terminal()
-    verdict: ReadinessReport = asked(lambda temporal: looked(temporal, request, console))
+    report = with_temporal(lambda temporal: check_readiness(temporal, request, console))
     if html is not None:
-        write(html, page(verdict))
+        write(html, html_report(report))
     if as_json:
-        print_json(verdict.model_dump(mode="json"))
+        print_json(report.model_dump(mode="json"))
     else:
-        console.print(ReadinessView(verdict))
-    raise typer.Exit(Exit.FINDINGS if verdict.findings else Exit.COMPLETED)
+        console.print(ReadinessView(report))
+    raise typer.Exit(ExitCode.FINDINGS if report.findings else ExitCode.COMPLETED)
 
 
 def _schedule(request: Request, every: str | None, *, as_json: bool) -> None:
-    name = schedules.schedule_id(request)
     if every is not None and every.strip().lower() in OFF:
-        gone = asked(lambda temporal: schedules.drop(temporal, request))
+        deleted = with_temporal(lambda temporal: schedules.delete_schedule(temporal, request))
         if as_json:
             print_json(None)
         else:
-            words = f"{name}: no more" if gone else f"{name}: there was no such schedule"
-            terminal().print(words, markup=False)
+            result = "schedule deleted" if deleted else "there was no such schedule"
+            terminal().print(f"{schedules.schedule_id(request)}: {result}", markup=False)
         return
-    length = None if every is None else options.span(every, "--every")
-    there = asked(lambda temporal: _in_force(temporal, request, length))
+    interval = None if every is None else options.duration(every, "--every")
+    status = with_temporal(lambda temporal: _set_and_read(temporal, request, interval))
     if as_json:
-        print_json(there.as_json())
+        print_json(status.as_json())
     else:
-        terminal().print(*schedule_view(there), sep="\n")
+        terminal().print(*schedule_view(status), sep="\n")
 
 
-async def _in_force(temporal: Temporal, request: Request, every: timedelta | None) -> InForce:
-    """Make or change the schedule, if it is to be; then return what Temporal says of it."""
-    if every is not None:
-        # A mistake shows now, to whoever made it, and not in runs that nobody watches.
-        await asking.review(temporal, request)
-        await schedules.keep(temporal, request, every)
-    return await schedules.in_force(temporal, request)
+async def _set_and_read(
+    temporal: Temporal, request: Request, interval: timedelta | None
+) -> ScheduleStatus:
+    """Set the schedule if there is an interval; then return it as Temporal has it."""
+    if interval is not None:
+        # Wrong input is refused now, instead of failing in every scheduled run.
+        await operations.review(temporal, request)
+        await schedules.set_schedule(temporal, request, interval)
+    return await schedules.read_schedule(temporal, request)
 
 
 def _request(
@@ -127,9 +127,9 @@ def _request(
 ) -> Request:
     given = {"ESTATE": estate, "--from": source, "--to": target}
     if missing := [name for name, value in given.items() if value is None]:
-        raise Stop(
+        raise CommandError(
             f"check needs {', '.join(missing)}; `switchover check --list` shows all checks",
-            Exit.BAD_INPUT,
+            ExitCode.BAD_INPUT,
         )
     accepted = options.accepted(accept)
     return options.request(estate=estate, source=source, target=target, accept=accepted)

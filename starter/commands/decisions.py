@@ -1,4 +1,4 @@
-"""The operator's verbs as commands: one for each, saying what is missing before it is sent."""
+"""The commands that send an operator's decision to a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from starter.client.errors import Exit, Stop
+from starter.client.errors import CommandError, ExitCode
 from starter.commands.options import (
     By,
     EstateName,
@@ -14,7 +14,7 @@ from starter.commands.options import (
     NodeName,
     Reason,
     StageOption,
-    who_is_here,
+    user_name,
 )
 from workflows.errors import BadInput
 from workflows.model.decisions import (
@@ -27,31 +27,33 @@ from workflows.model.decisions import (
     parse_decision,
 )
 
-DOES: dict[Verb, str] = {
+DESCRIPTIONS: dict[Verb, str] = {
     "approve": "opens a gate, also before the run has reached it",
-    "reject": "refuses a gate: the run goes no further, and what was done is taken back",
-    "pause": "begins nothing new and stops our own clocks; what is under way finishes",
+    "reject": "refuses a gate: the run stops there, and what was done is rolled back",
+    "pause": "starts nothing new and stops all timers; actions in progress finish",
     "resume": "ends a pause",
-    "retry": "tries what failed again, and only that",
-    "skip": "leaves out stage 5, 8 or 9, or one node of it",
-    "extend": "waits longer for clients and partners than the estate's patience",
-    "force": "ends such a wait, whoever is still there; or counts a dead node as down",
-    "roll_back": "takes back what was done, to the baseline",
-    "abort": "ends the run with nothing undone, but never without scheduling anywhere",
+    "retry": "repeats what failed, and nothing else",
+    "skip": "skips stage 5, 8 or 9, or one node of it",
+    "extend": "extends the drain timeout",
+    "force": "ends a drain although clients are connected, or treats an unreachable node as down",
+    "roll_back": "rolls back what was done, to the baseline",
+    "abort": "ends the run without undoing anything, but never without scheduling on a cluster",
 }
 
-Deliver = Callable[[str, Verb, Decision], None]
-"""Tells the run of an estate a verb, and shows its answer."""
+Send = Callable[[str, Verb, Decision], None]
+"""Sends a decision to the run of an estate, and shows the answer."""
 
 
-def add_verbs(app: typer.Typer, deliver: Deliver) -> None:
-    """Give the console a command for every verb."""
+def add_decisions(app: typer.Typer, send: Send) -> None:
+    """Add a command for every verb."""
     for verb in VERBS:
-        make = _longer if verb in NEED_MINUTES else _usual
-        app.command(name=verb.replace("_", "-"), help=_help(verb))(make(verb, deliver))
+        make = _command_with_minutes if verb in NEED_MINUTES else _command
+        description = DESCRIPTIONS[verb]
+        text = f"{description[0].upper()}{description[1:]}."
+        app.command(name=verb.replace("_", "-"), help=text)(make(verb, send))
 
 
-def _usual(verb: Verb, deliver: Deliver) -> Callable[..., None]:
+def _command(verb: Verb, send: Send) -> Callable[..., None]:
     def decide(
         estate: EstateName,
         *,
@@ -60,14 +62,13 @@ def _usual(verb: Verb, deliver: Deliver) -> Callable[..., None]:
         by: By = "",
         reason: Reason = "",
     ) -> None:
-        told = _decision(verb, stage=stage, node=node, by=by, reason=reason)
-        deliver(estate, verb, told)
+        send(estate, verb, _decision(verb, stage=stage, node=node, by=by, reason=reason))
 
     return decide
 
 
-def _longer(verb: Verb, deliver: Deliver) -> Callable[..., None]:
-    def decide(  # noqa: PLR0913 - each is a word of the command line
+def _command_with_minutes(verb: Verb, send: Send) -> Callable[..., None]:
+    def decide(  # noqa: PLR0913 - each is an option of the command line
         estate: EstateName,
         *,
         stage: StageOption = None,
@@ -76,32 +77,22 @@ def _longer(verb: Verb, deliver: Deliver) -> Callable[..., None]:
         by: By = "",
         reason: Reason = "",
     ) -> None:
-        told = _decision(verb, stage=stage, node=node, minutes=minutes, by=by, reason=reason)
-        deliver(estate, verb, told)
+        decision = _decision(verb, stage=stage, node=node, minutes=minutes, by=by, reason=reason)
+        send(estate, verb, decision)
 
     return decide
 
 
 def _decision(verb: Verb, **given: object) -> Decision:
-    given["by"] = given["by"] or who_is_here()
-    needs = [
-        option
-        for option, verbs in (
-            ("--stage", NEED_STAGE),
-            ("--minutes", NEED_MINUTES),
-            ("--reason", NEED_REASON),
-        )
-        if verb in verbs and given[option.removeprefix("--")] in (None, "")
-    ]
-    if needs:
-        words = f"{verb.replace('_', '-')} needs {' and '.join(needs)}: it {DOES[verb]}"
-        raise Stop(words, Exit.BAD_INPUT)
+    """Return the decision; CommandError before anything is sent if an option is missing."""
+    needs = {"stage": NEED_STAGE, "minutes": NEED_MINUTES, "reason": NEED_REASON}
+    missing = [f"--{key}" for key, verbs in needs.items() if verb in verbs and not given[key]]
+    if missing:
+        name = verb.replace("_", "-")
+        message = f"{name} needs {' and '.join(missing)}: it {DESCRIPTIONS[verb]}"
+        raise CommandError(message, ExitCode.BAD_INPUT)
+    payload = {key: value for key, value in given.items() if value is not None}
     try:
-        return parse_decision([{key: value for key, value in given.items() if value is not None}])
+        return parse_decision([{**payload, "by": given["by"] or user_name()}])
     except BadInput as mistake:
-        raise Stop(str(mistake), Exit.BAD_INPUT) from mistake
-
-
-def _help(verb: Verb) -> str:
-    words = DOES[verb]
-    return f"{words[0].upper()}{words[1:]}."
+        raise CommandError(str(mistake), ExitCode.BAD_INPUT) from mistake

@@ -1,4 +1,4 @@
-"""What can be typed behind a command: its options, and the values that they stand for."""
+"""Options of the commands, and the values that they stand for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from starter.client.errors import Exit, Stop
+from starter.client.errors import CommandError, ExitCode
 from workflows.errors import BadInput
 from workflows.model.request import Request, parse_request
 from workflows.model.stages import StageName
@@ -21,21 +21,21 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Variant(StrEnum):
-    """In which order the source goes down."""
+    """How the source's Servers are drained and stopped."""
 
     BY_STAGE = "by_stage"
     BY_NODE = "by_node"
 
 
 class OnFault(StrEnum):
-    """What follows a fault before the point of no return."""
+    """What happens after a failure before the point of no return."""
 
     ASK = "ask"
     ROLL_BACK = "roll_back"
 
 
 class OnExpiry(StrEnum):
-    """What follows when nobody answers a gate in time."""
+    """What happens when a gate expires without an answer."""
 
     REJECT = "reject"
     KEEP_WAITING = "keep_waiting"
@@ -50,7 +50,7 @@ Gates = Annotated[
 ]
 InVariant = Annotated[
     Variant | None,
-    typer.Option("--variant", help="stage by stage (default), or each source Server by itself"),
+    typer.Option("--variant", help="stage by stage (default), or each source Server independently"),
 ]
 Approvers = Annotated[
     list[str] | None,
@@ -58,78 +58,86 @@ Approvers = Annotated[
 ]
 Needed = Annotated[
     int | None,
-    typer.Option("--approvals-needed", metavar="N", help="by how many people; default: 1"),
+    typer.Option(
+        "--approvals-needed", metavar="N", help="how many different people must approve; default: 1"
+    ),
 ]
 Expires = Annotated[
     str | None,
-    typer.Option("--expires-after", metavar="TIME", help="how long a gate waits: 30m, 2h, 1d"),
+    typer.Option("--expires-after", metavar="TIME", help="when a gate expires: after 30m, 2h, 1d"),
 ]
 Expiry = Annotated[
     OnExpiry | None,
-    typer.Option("--on-expiry", help="and then: reject, or keep waiting (default)"),
+    typer.Option("--on-expiry", help="an expired gate is rejected, or keeps waiting (default)"),
 ]
 Faulty = Annotated[
     OnFault | None,
-    typer.Option("--on-fault", help="before the point of no return: ask (default), or roll back"),
+    typer.Option(
+        "--on-fault",
+        help="after a failure before the point of no return: ask (default), or roll back",
+    ),
 ]
-PlanHash = Annotated[str | None, typer.Option(metavar="H", help="the plan that was reviewed")]
-Reason = Annotated[str, typer.Option(metavar="R", help="why; kept in the outcome")]
+PlanHash = Annotated[str | None, typer.Option(metavar="H", help="start only this reviewed plan")]
+Reason = Annotated[str, typer.Option(metavar="R", help="why; recorded in the outcome")]
 Accepted = Annotated[
     list[str] | None,
-    typer.Option("--accept", metavar="FINDING=REASON", help="a finding that may stand; repeatable"),
+    typer.Option("--accept", metavar="FINDING=REASON", help="accept a finding; repeatable"),
 ]
-RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="not the latest run")]
+RunId = Annotated[
+    str | None, typer.Option("--run", metavar="ID", help="a run other than the latest")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
-Wait = Annotated[bool, typer.Option("--wait", help="watch, and exit as the run ends")]
+Wait = Annotated[bool, typer.Option("--wait", help="watch the run, and exit with its exit code")]
 StageOption = Annotated[
-    StageName | None, typer.Option("--stage", metavar="STAGE", help="the stage it is about")
+    StageName | None,
+    typer.Option("--stage", metavar="STAGE", help="the stage that the decision is about"),
 ]
-NodeName = Annotated[
-    str | None, typer.Option("--node", metavar="N", help="only what concerns this node")
-]
-By = Annotated[str, typer.Option(metavar="WHO", help="who decides; default: who you are here")]
+NodeName = Annotated[str | None, typer.Option("--node", metavar="N", help="only this node")]
+By = Annotated[str, typer.Option(metavar="WHO", help="who decides; default: your user name")]
 Minutes = Annotated[
-    int | None, typer.Option("--minutes", metavar="M", help="how much longer than its patience")
+    int | None,
+    typer.Option("--minutes", metavar="M", help="how many minutes to add to the drain timeout"),
 ]
 
 
 def request(**given: object) -> Request:
-    """Return the request that the options of a command stand for; Stop where they make none."""
+    """Return the request that the options of a command make; CommandError if they are wrong."""
     try:
         return parse_request([{key: value for key, value in given.items() if value is not None}])
     except BadInput as mistake:
-        raise Stop(str(mistake), Exit.BAD_INPUT) from mistake
+        raise CommandError(str(mistake), ExitCode.BAD_INPUT) from mistake
 
 
-def accepted(words: list[str] | None) -> dict[str, str]:
-    """Return the findings that may stand, each with its reason."""
-    pairs = [(word, *word.partition("=")) for word in words or ()]
-    for word, _, equals, _ in pairs:
+def accepted(values: list[str] | None) -> dict[str, str]:
+    """Return the accepted findings, each with its reason."""
+    pairs = [(value, *value.partition("=")) for value in values or ()]
+    for value, _, equals, _ in pairs:
         if not equals:
-            raise Stop(f"--accept {word}: write FINDING=REASON", Exit.BAD_INPUT)
+            message = f"--accept {value}: write FINDING=REASON"
+            raise CommandError(message, ExitCode.BAD_INPUT)
     return {finding: reason for _, finding, _, reason in pairs}
 
 
-def duration(words: str | None) -> str | None:
-    """Return a time such as 30m, 2h or PT2H the way JSON says it; None where none was given."""
-    if words is None:
+def expiry(text: str | None) -> str | None:
+    """Return the duration given to --expires-after as JSON has it; None if there is none."""
+    if text is None:
         return None
-    return _DURATION.dump_json(span(words, "--expires-after")).decode()[1:-1]
+    return _DURATION.dump_json(duration(text, "--expires-after")).decode()[1:-1]
 
 
-def span(words: str, option: str) -> timedelta:
-    """Return the time that was given for an option; Stop where it is none."""
-    short = re.fullmatch(r"(\d+) ?([smhd])", words.strip().lower())
+def duration(text: str, option: str) -> timedelta:
+    """Return a duration such as 30m, 2h or PT2H; CommandError if it is none."""
+    short = re.fullmatch(r"(\d+) ?([smhd])", text.strip().lower())
     try:
-        given = timedelta(**{UNITS[short[2]]: int(short[1])}) if short else words
+        given = timedelta(**{UNITS[short[2]]: int(short[1])}) if short else text
         return _DURATION.validate_python(given)
     except (ValidationError, OverflowError) as mistake:
-        told = f"{option} {words}: write a time such as 30m, 2h or 1d"
-        raise Stop(told, Exit.BAD_INPUT) from mistake
+        message = f"{option} {text}: write a time such as 30m, 2h or 1d"
+        raise CommandError(message, ExitCode.BAD_INPUT) from mistake
 
 
-def who_is_here() -> str:
-    """Return the name of whoever types."""
+def user_name() -> str:
+    """Return the name of the operating system user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user need not have a name

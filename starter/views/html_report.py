@@ -1,144 +1,143 @@
-"""A verdict as one page for a browser: nothing is loaded from elsewhere, and no script runs."""
+"""Show a readiness report as one web page that loads nothing and runs no script."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
-from starter.client.errors import Exit, Stop
-from starter.views.check_grid import Column, bad, elsewhere, grouped, rows, single, told
-from starter.views.html_style import STYLE
-from workflows.model.findings import Finding, Severity
-from workflows.preflight.catalogue import check_of
-from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
+from starter.client.errors import CommandError, ExitCode
+from starter.client.sanitize import clean
+from starter.views.check_grid import (
+    Cell,
+    FindingCard,
+    Grid,
+    Row,
+    finding_cards,
+    grid_by_kind,
+    grid_by_node,
+    overall,
+)
+from workflows.preflight.report import ReadinessReport
 from workflows.views.readiness_markdown import NOWHERE, SIGNS, changes, summary
 
-MOST_COLUMNS = 24
-"""With more nodes than that, those of a kind are taken together."""
+MAX_COLUMNS = 24
+"""With more nodes, a column stands for all nodes of a kind."""
+
+NOT_CHECKED = "not checked"
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title><style>{css}</style></head>
+<body><header class="{status}"><h1>{title}</h1>
+<p><strong>{summary}</strong></p>
+<p>{at}, in {seconds:.1f} s</p></header>
+<main><section><h2>Findings: {count}</h2>
+{findings}</section>
+<section><h2>Since the last check</h2><ul>
+{changes}</ul></section>
+<section><h2>Checks</h2><p>{legend}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Checks by node"><table>
+<thead><tr><th scope="col">check</th>{columns}<th scope="col">elsewhere</th></tr></thead>
+{rows}</table></div></section>
+<footer>plan <code class="hash">{plan_hash}</code></footer></main></body></html>
+"""
 
 
-def page(verdict: ReadinessReport) -> str:
-    """Return the page; whatever people or machines wrote is words, and never HTML."""
-    title = f"{verdict.estate}: {verdict.source} → {verdict.target}"
-    state = _state(verdict)
-    body = (
-        f'<header class="{state}"><h1>{_safe(title)}</h1>',
-        f"<p><strong>{_safe(summary(verdict))}</strong></p>",
-        f"<p>{verdict.at:%Y-%m-%d %H:%M:%S} UTC, in {verdict.seconds:.1f} s</p></header>",
-        "<main>",
-        *_findings(verdict),
-        "<section><h2>Since the last look</h2><ul>",
-        *(f"<li>{_safe(line)}</li>" for line in changes(verdict)),
-        "</ul></section>",
-        *_table(verdict),
-        f'<footer>plan <code class="hash">{_safe(verdict.plan_hash)}</code></footer></main>',
+def html_report(report: ReadinessReport) -> str:
+    """Return the page; text of people and machines is escaped and never becomes HTML."""
+    grid = grid_by_node(report)
+    if len(grid.columns) > MAX_COLUMNS:
+        grid = grid_by_kind(report)
+    return PAGE.format(
+        title=_text(f"{report.estate}: {report.source} → {report.target}"),
+        css=files(__package__).joinpath("report.css").read_text(encoding="utf-8"),
+        status=overall(report),
+        summary=_text(summary(report)),
+        at=f"{report.at:%Y-%m-%d %H:%M:%S} UTC",
+        seconds=report.seconds,
+        count=len(report.findings) or "none",
+        findings=_lines(map(_card, finding_cards(report))),
+        changes=_lines(f"<li>{_text(line)}</li>" for line in changes(report)),
+        legend=_legend(),
+        columns="".join(f'<th scope="col">{_text(column)}</th>' for column in grid.columns),
+        rows=_rows(grid),
+        plan_hash=_text(report.plan_hash),
     )
-    return "\n".join((*_head(title), *body, "</body></html>", ""))
 
 
 def write(file: Path, text: str) -> None:
-    """Write a file that is there whole or not at all; Stop where that cannot be."""
+    """Write a file as a whole or not at all; CommandError if that is not possible."""
     try:
         handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as writing:
                 writing.write(text)
-            # A draft is nobody's but ours; a page is for others to read.
+            # mkstemp lets only its owner read the draft; a report is for others, too.
             Path(draft).chmod(0o644)
             Path(draft).replace(file)
         finally:
             Path(draft).unlink(missing_ok=True)
     except OSError as refusal:
-        told_ = f"--html {file}: {refusal.strerror}"
-        raise Stop(told_, Exit.BAD_INPUT) from refusal
+        message = f"--html {file}: {refusal.strerror}"
+        raise CommandError(message, ExitCode.BAD_INPUT) from refusal
 
 
-def _head(title: str) -> Iterator[str]:
-    yield '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield '<meta name="color-scheme" content="light dark">'
-    yield '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-    yield "style-src 'unsafe-inline'\">"
-    yield f"<title>{_safe(title)}</title><style>{STYLE}</style></head><body>"
-
-
-def _findings(verdict: ReadinessReport) -> Iterator[str]:
-    yield f"<section><h2>Findings: {len(verdict.findings) or 'none'}</h2>"
-    for finding in verdict.findings:
-        yield from _card(finding, verdict)
-    yield "</section>"
-
-
-def _card(finding: Finding, verdict: ReadinessReport) -> Iterator[str]:
-    check = check_of(finding.name)
-    accepted = verdict.accepted.get(finding.name) if check.acceptable else None
-    standing = CheckStatus.FAILED if accepted is None else CheckStatus.ACCEPTED
-    kind = "warns" if finding.severity is Severity.WARNS else standing.value
-    yield f'<article class="{kind}"><h3>{SIGNS[standing]} {_safe(finding.place)}</h3>'
-    yield f"<p>{_safe(check.title)} <code>{_safe(finding.name)}</code>, {finding.severity}</p><dl>"
-    said = {"seen": finding.seen, "expected": finding.expected, "what to do": finding.advice}
-    if accepted is not None:
-        said["accepted"] = accepted
-    for name, words in said.items():
-        yield f"<dt>{name}</dt><dd>{_safe(words)}</dd>"
-    yield "</dl></article>"
-
-
-def _table(verdict: ReadinessReport) -> Iterator[str]:
-    columns = single(verdict)
-    if len(columns) > MOST_COLUMNS:
-        columns = grouped(verdict)
-    yield "<section><h2>Checks</h2>"
-    yield f"<p>{_legend()}</p>"
-    yield '<div class="scroll" tabindex="0" role="region" aria-label="Checks by node"><table>'
-    heads = "".join(f'<th scope="col">{_safe(column.name)}</th>' for column in columns)
-    yield f'<thead><tr><th scope="col">check</th>{heads}<th scope="col">elsewhere</th></tr></thead>'
-    for heading, checks in rows(verdict):
-        span = len(columns) + 2
-        yield f'<tbody><tr><th class="area" colspan="{span}">{_safe(heading)}</th></tr>'
-        yield from (_row(one, columns) for one in checks)
-        yield "</tbody>"
-    yield "</table></div></section>"
-
-
-def _row(one: CheckResult, columns: Sequence[Column]) -> str:
-    cells = "".join(_cell(column.standings(one)) for column in columns)
-    there = elsewhere(one, columns)
-    beside = ", ".join(
-        f"{SIGNS[s]} {_safe(place)}" for place, s in there if s is not CheckStatus.PASSED
+def _card(card: FindingCard) -> str:
+    finding = card.finding
+    details = (f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in card.details.items())
+    return (
+        f'<article class="{card.style}"><h3>{card.sign} {_text(finding.place)}</h3>'
+        f"<p>{_text(card.title)} <code>{_text(finding.name)}</code>, {finding.severity}</p>"
+        f"<dl>{''.join(details)}</dl></article>"
     )
-    last = (
-        f'<td class="{there[0][1]}">{beside or SIGNS[CheckStatus.PASSED]}</td>'
-        if there
-        else "<td></td>"
+
+
+def _rows(grid: Grid) -> str:
+    span = len(grid.columns) + 2
+    return _lines(
+        f'<tbody><tr><th class="area" colspan="{span}">{_text(heading)}</th></tr>\n'
+        f"{_lines(map(_row, rows))}</tbody>"
+        for heading, rows in grid.sections
     )
-    mark = ' class="bad"' if bad(one) else ""
-    note = f" ({_safe(one.severity)} here: {_safe(one.adjusted)})" if one.adjusted else ""
-    title = f"{_safe(one.title)}{note}<br><code>{_safe(one.name)}</code>"
-    return f'<tr{mark}><th scope="row">{title}</th>{cells}{last}</tr>'
 
 
-def _cell(standings: Sequence[CheckStatus]) -> str:
-    if not standings:
-        return f'<td class="none" title="not looked at">{NOWHERE}</td>'
-    return f'<td class="{standings[0]}" title="{standings[0]}">{told(standings)}</td>'
+def _row(row: Row) -> str:
+    check = row.check
+    note = f" ({check.severity} here: {_text(check.adjusted)})" if check.adjusted else ""
+    elsewhere = ""
+    if row.elsewhere:
+        places = ", ".join(_text(cell.text) for cell in row.elsewhere)
+        elsewhere = f' class="{row.elsewhere[0].status}">{places}'
+    kind = "" if row.passed else ' class="bad"'
+    title = f"{_text(check.title)}{note}<br><code>{_text(check.name)}</code>"
+    return (
+        f'<tr{kind}><th scope="row">{title}</th>'
+        f"{''.join(map(_cell, row.cells))}<td{elsewhere or '>'}</td></tr>"
+    )
+
+
+def _cell(cell: Cell) -> str:
+    kind, title = (cell.status, cell.status) if cell.status else ("none", NOT_CHECKED)
+    return f'<td class="{kind}" title="{title}">{cell.text}</td>'
 
 
 def _legend() -> str:
-    signs = [(standing.value, sign, standing.value) for standing, sign in SIGNS.items()]
-    signs.append(("none", NOWHERE, "not looked at"))
-    return " ".join(f'<span class="{kind}">{sign} {words}</span>' for kind, sign, words in signs)
+    signs: list[tuple[str, str, str]] = [(status, sign, status) for status, sign in SIGNS.items()]
+    signs.append(("none", NOWHERE, NOT_CHECKED))
+    return " ".join(f'<span class="{kind}">{sign} {name}</span>' for kind, sign, name in signs)
 
 
-def _state(verdict: ReadinessReport) -> str:
-    if not verdict.findings:
-        return "holds"
-    return "warns" if verdict.ready else "fails"
+def _lines(parts: Iterable[str]) -> str:
+    return "".join(f"{part}\n" for part in parts)
 
 
-def _safe(text: str) -> str:
-    """Show what was written as it was written, without what is not to be seen."""
-    return escape("".join(c if c.isprintable() else " " for c in text))
+def _text(value: str) -> str:
+    return escape(clean(value))

@@ -1,4 +1,4 @@
-"""A plan as an operator reviews it: order by order, in the words that will be sent."""
+"""Show a plan for review: its actions and the exact commands they send."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from rich.text import Text
 
 from starter.client.sanitize import clean
 from starter.views.tables import findings_view
-from starter.views.text import runs_of
+from starter.views.text import name_ranges
 from workflows.model.actions import StopGracefully
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.planning.plan import Chain, Parallel, Plan, Stage, Wave
 from workflows.planning.preview import Review, ReviewedAction
 
-NAME = "NODE"
-"""What stands for each of several places in a command that they share."""
+PLACEHOLDER = "NODE"
+"""Stands for the place's name in a command that several places share."""
 
 NO_RETURN = StopGracefully.model_fields["kind"].default
 
 
 def plan_view(review: Review) -> RenderableType:
-    """Show what would be done, in its order, what holds already, and who is asked before it."""
-    plan, paper = review.plan, _Paper(review)
+    """Show the stages with their gates, actions and commands, and what holds already."""
+    plan, printer = review.plan, _PlanPrinter(review)
     return Group(
         Text.assemble(
             (f"{plan.estate.name}: {plan.source} → {plan.target}", "bold"),
             f"   {plan.variant}   ",
             ("✔ holds already", "green"),
         ),
-        *paper.sequence(),
+        *printer.sequence(),
         Text(),
-        *map(Text, _asked(plan)),
-        Text(_patience(plan)),
+        *map(Text, _policies(plan)),
+        Text(_timeouts(plan)),
         *findings_view(review.findings),
         Text(f"plan hash {review.hash}"),
     )
 
 
 def plan_json(review: Review) -> dict[str, Any]:
-    """Return what scripts get: the plan itself, and beside it what was seen."""
+    """Return what scripts read: the plan itself, and what is known about its actions."""
     shown, timing = review.model_dump(mode="json"), review.plan.estate.timing
     named = ("drain_timeout", "grace", "transaction_manager_grace", "unreachable_timeout")
     return {
@@ -57,8 +57,8 @@ def plan_json(review: Review) -> dict[str, Any]:
     }
 
 
-class _Paper:
-    """Shows stages; draws the point of no return once, before the first graceful stop."""
+class _PlanPrinter:
+    """Renders stages; marks the point of no return once, before the first graceful stop."""
 
     def __init__(self, review: Review) -> None:
         self._plan = review.plan
@@ -81,7 +81,7 @@ class _Paper:
             yield from (part for stage in chain.stages for part in self._stage(stage, when))
             return
         nodes = dict.fromkeys(action.place for stage in chain.stages for action in stage.actions)
-        title = f"{runs_of([*nodes])}, independently of the other Servers"
+        title = f"{name_ranges([*nodes])}, independently of the other Servers"
         yield Text.assemble("\n", (title, "bold"))
         for stage in chain.stages:
             for number, wave in enumerate(stage.waves):
@@ -95,18 +95,18 @@ class _Paper:
         head = Text.assemble("\n", (f"{stage.name.number} {stage.name}", "bold"), (title, "dim"))
         yield head.append_text(self._gate(stage))
         if not stage.waves:
-            yield Text("      nothing, on this estate", style="dim")
+            yield Text("      nothing on this estate", style="dim")
         for number, wave in enumerate(stage.waves):
             yield from self._wave(stage.name, wave, "then" if number else "")
 
     def _of_part(self, stage: Stage) -> str:
-        """Name the places of a stage's part; say nothing of a whole stage."""
+        """Name the places of a part of a stage; "" for a whole stage."""
         if len(stage.actions) == len(self._plan.stage(stage.name).actions):
             return ""
-        return f"on {runs_of([*dict.fromkeys(action.place for action in stage.actions)])}"
+        return f"on {name_ranges([*dict.fromkeys(action.place for action in stage.actions)])}"
 
     def _gate(self, stage: Stage) -> Text:
-        """Show the gate of a stage before its first part only."""
+        """Return the gate, before the first part of the stage only."""
         asks = stage.gated and stage.name not in self._gates
         self._gates.add(stage.name)
         return Text("   waits for an approval" if asks else "", style="bold yellow")
@@ -118,15 +118,15 @@ class _Paper:
             self._returnable = False
             yield Rule("point of no return: its first graceful stop", style="yellow")
         for steps in _alike([self._steps[name, action.key] for action in wave]):
-            line = Text.assemble(f"{first:>4} ", _mark(steps[0]), f" {self._words(steps)}")
+            line = Text.assemble(f"{first:>4} ", _mark(steps[0]), f" {self._message(steps)}")
             yield line.append_text(gate or Text())
             first, gate = "", None
             if steps[1:]:
-                yield _below(runs_of([step.place for step in steps]))
+                yield _below(name_ranges([step.place for step in steps]))
             yield from (_below(clean(command), "cyan") for command in _commands(steps))
 
-    def _words(self, steps: Sequence[ReviewedAction]) -> str:
-        """Say one order's sentence, or that of several that only differ by their place."""
+    def _message(self, steps: Sequence[ReviewedAction]) -> str:
+        """Return the message of one action, or of several that differ only by their place."""
         first = steps[0]
         if len(steps) == 1:
             return first.message
@@ -140,45 +140,45 @@ class _Paper:
 
 
 def _alike(steps: Sequence[ReviewedAction]) -> Iterator[list[ReviewedAction]]:
-    """Put those together that say and send the same, in the order in which they first come."""
+    """Group actions that have the same message and commands except for their place."""
     groups: dict[object, list[ReviewedAction]] = {}
     for step in steps:
-        same = (step.message.replace(step.place, ""), _nameless(step), step.holds is True)
+        same = (step.message.replace(step.place, ""), _without_place(step), step.holds is True)
         groups.setdefault(same, []).append(step)
     yield from groups.values()
 
 
 def _commands(steps: Sequence[ReviewedAction]) -> tuple[str, ...]:
-    """Return what all of them send; where only their names differ in it, these are left open."""
+    """Return the commands of a group, with a placeholder if they contain the place's name."""
     first = steps[0]
     same = all(step.commands == first.commands for step in steps)
-    return first.commands if same else _nameless(first)
+    return first.commands if same else _without_place(first)
 
 
-def _nameless(step: ReviewedAction) -> tuple[str, ...]:
-    return tuple(command.replace(step.place, NAME) for command in step.commands)
+def _without_place(step: ReviewedAction) -> tuple[str, ...]:
+    return tuple(command.replace(step.place, PLACEHOLDER) for command in step.commands)
 
 
 def _mark(step: ReviewedAction) -> Text:
     return Text("✔", style="green") if step.holds else Text("·", style="dim")
 
 
-def _below(words: str, style: str = "dim") -> Padding:
-    return Padding(Text(words, style=style), (0, 0, 0, 9), expand=False)
+def _below(text: str, style: str = "dim") -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 9), expand=False)
 
 
-def _patience(plan: Plan) -> str:
+def _timeouts(plan: Plan) -> str:
     timing = plan.estate.timing
     return (
         f"drain timeout {timing.drain_timeout} (sessions and event queue), "
         f"grace {timing.grace} (protocol servers), "
         f"{timing.transaction_manager_grace} (Transaction Managers), "
-        f"{timing.unreachable_timeout} for a place that does not answer"
+        f"unreachable timeout {timing.unreachable_timeout}"
     )
 
 
-def _asked(plan: Plan) -> Iterator[str]:
-    """Say who has to approve, until when, and when nobody needs to be asked."""
+def _policies(plan: Plan) -> Iterator[str]:
+    """Yield who must approve, when gates expire, the change window and the webhook."""
     approvals = plan.approvals
     if any(stage.gated for stage in plan.stages) or plan.estate.change_window:
         gates = ", ".join(stage.name for stage in plan.stages if stage.gated)
@@ -188,9 +188,9 @@ def _asked(plan: Plan) -> Iterator[str]:
             who = f"{approvals.needed} different people{those}"
         yield f"approvals by {who}{f' before {gates}' if gates else ''}"
     if approvals.expires_after:
-        then = "is refused" if approvals.on_expiry == "reject" else "is asked again"
-        yield f"a gate that nobody answers for {approvals.expires_after} {then}"
+        then = "is rejected" if approvals.on_expiry == "reject" else "asks again"
+        yield f"a gate without an answer for {approvals.expires_after} {then}"
     if plan.estate.change_window:
-        yield f"change window {plan.estate.change_window}; outside it stages 1 to 3 wait, or ask"
+        yield f"change window {plan.estate.change_window}; outside it stages 1 to 3 wait or ask"
     if plan.estate.webhook:
-        yield f"told of waits and of the end: {plan.estate.webhook.url}"
+        yield f"webhook for questions and the end: {plan.estate.webhook.url}"

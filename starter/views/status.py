@@ -1,4 +1,4 @@
-"""A run on the operator's screen: everything on a large one, what matters first on a small one."""
+"""Show a run on a terminal: everything if it fits, otherwise what needs an operator first."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from rich.text import Text
 from starter.client.sanitize import clean
 from starter.client.snapshot import Snapshot
 from starter.views.tables import (
+    action_table,
     exceptions_view,
     findings_view,
-    left_table,
+    messages_view,
     node_table,
-    order_table,
-    said_view,
+    remaining_table,
     short_stage_table,
     stage_table,
 )
-from starter.views.text import broken, clock, command, commands, paused_line
+from starter.views.text import clock, command, commands, paused_line, wrapped
 from workflows.model.progress import PendingQuestion, Progress, RunStatus
 from workflows.views.progress_markdown import at_work
 from workflows.views.suggested_answers import waits
 
-MOST_ORDERS = 16
+MAX_SHOWN_ACTIONS = 16
 """A stage of 2 x 40 nodes must not push the rest off the screen."""
 
-MOST_ORDERS_SMALL = 6
+MAX_SHOWN_ACTIONS_SMALL = 6
 
-MOST_WAITS = 4
+MAX_SHOWN_QUESTIONS = 4
 
 MAX_MESSAGES = 5
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run: where it is, what it waits for, and which words answer that."""
+    """A run: its progress, its questions, and the commands that answer them."""
 
-    sight: Snapshot
+    snapshot: Snapshot
     now: datetime
     height: int | None = None
-    """How many lines there are; None where a terminal scrolls, or a file is endless."""
+    """Lines of the screen; None if the output scrolls or is a file."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Show everything if there is room for it, or else what is over and to come in short."""
+        """Show everything if it fits, otherwise summarize finished and pending stages."""
         everything = Group(*self._parts(options, small=False))
         lines = console.render_lines(everything, options.update(height=None), pad=False)
         if self.height is None or len(lines) <= self.height:
@@ -56,23 +56,24 @@ class RunView:
             yield from self._parts(options, small=True)
 
     def _parts(self, options: ConsoleOptions, *, small: bool) -> Iterator[RenderableType]:
-        """Say what someone has to do before what goes on: a screen is cut off at its end."""
-        progress = self.sight.progress
-        trouble = [Text(clean(self.sight.error), style="bold red")] if self.sight.error else []
+        """Yield what an operator has to do before the details: a screen is cut off at its end."""
+        progress, error = self.snapshot.progress, self.snapshot.error
+        errors = [Text(clean(error), style="bold red")] if error else []
         if progress is None:
-            yield from trouble or [Text("the run has no plan yet")]
+            yield from errors or [Text("the run has no plan yet")]
             return
         yield _header(progress, self.now)
-        yield from trouble
+        yield from errors
         yield from _stages(progress, small=small)
         yield from _paused(progress)
-        yield from _waiting(progress, options.max_width)
-        most = MOST_ORDERS_SMALL if small else MOST_ORDERS
+        yield from _questions(progress, options.max_width)
+        most = MAX_SHOWN_ACTIONS_SMALL if small else MAX_SHOWN_ACTIONS
         yield from _spaced(node_table(progress.nodes, most))
-        yield from _spaced(order_table(at_work(progress), self.sight.pending, self.now, most))
+        actions = action_table(at_work(progress), self.snapshot.pending, self.now, most)
+        yield from _spaced(actions)
         yield from exceptions_view(progress.exceptions)
         yield from findings_view(progress.findings)
-        yield from said_view(progress.messages[-MAX_MESSAGES:])
+        yield from messages_view(progress.messages[-MAX_MESSAGES:])
         yield from _anytime(progress)
 
 
@@ -93,46 +94,47 @@ def _stages(progress: Progress, *, small: bool) -> Iterator[RenderableType]:
     if not progress.undo:
         yield table(progress.stages)
         return
-    # Once a run is taken back, what it had done is history.
+    # During a rollback the stages that were done need less room.
     yield short_stage_table(progress.stages)
-    yield Text("taken back, in this order", style="bold")
+    yield Text("rollback, in this sequence", style="bold")
     yield table(progress.undo)
 
 
 def _paused(progress: Progress) -> Iterator[RenderableType]:
-    if words := paused_line(progress):
+    if line := paused_line(progress):
         yield Text()
-        yield Text(words, "yellow")
-        yield Text("go on with")
+        yield Text(line, "yellow")
+        yield Text("continue with")
         yield Text(f"  {command(progress.estate, 'resume', {})}", "bold")
 
 
-def _waiting(progress: Progress, width: int) -> Iterator[RenderableType]:
-    """Show every wait; those that the very same words answer stand together."""
+def _questions(progress: Progress, width: int) -> Iterator[RenderableType]:
+    """Show every question; those with the same answers are shown together."""
     groups: dict[tuple[str, ...], list[PendingQuestion]] = {}
-    for waiting in waits(progress):
-        groups.setdefault(commands(progress, waiting), []).append(waiting)
-    for words, some in groups.items():
+    for question in waits(progress):
+        groups.setdefault(commands(progress, question), []).append(question)
+    for answers, questions in groups.items():
         yield Text()
-        for waiting in some[:MOST_WAITS]:
-            yield from _wait(waiting)
-        if some[MOST_WAITS:]:
-            yield Text(f"and {len(some) - MOST_WAITS} more of this kind", "yellow")
+        for question in questions[:MAX_SHOWN_QUESTIONS]:
+            yield from _question(question)
+        rest = len(questions) - MAX_SHOWN_QUESTIONS
+        if rest > 0:
+            yield Text(f"and {rest} more with the same answers", "yellow")
         yield Text("answer with one of")
-        for answer in words:
-            lines = broken(answer, width - len("  "))
+        for answer in answers:
+            lines = wrapped(answer, width - len("  "))
             yield Padding(Group(*(Text(line, "bold") for line in lines)), (0, 0, 0, 2))
 
 
-def _wait(waiting: PendingQuestion) -> Iterator[RenderableType]:
-    approved = ", ".join(map(clean, waiting.approved_by))
-    words = f"waits since {clock(waiting.since)}: {clean(waiting.message)}"
-    # The table below says who is there, so the sentence need not be seen to its end.
-    cut = bool(waiting.remaining)
-    yield Text(words, "yellow", no_wrap=cut, overflow="ellipsis" if cut else None)
+def _question(question: PendingQuestion) -> Iterator[RenderableType]:
+    approved = ", ".join(map(clean, question.approved_by))
+    line = f"waiting since {clock(question.since)}: {clean(question.message)}"
+    # The table below names the sessions, so the end of the line may be cut.
+    cut = bool(question.remaining)
+    yield Text(line, "yellow", no_wrap=cut, overflow="ellipsis" if cut else None)
     if approved:
         yield Text(f"approved so far by {approved}", "yellow")
-    yield from left_table(waiting.remaining)
+    yield from remaining_table(question.remaining)
 
 
 def _anytime(progress: Progress) -> Iterator[RenderableType]:

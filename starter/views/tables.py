@@ -1,7 +1,8 @@
-"""The parts of what an operator sees of a run: pure functions from values to rich's tables."""
+"""Tables of a run that several views share."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from starter.client.sanitize import clean
 from starter.client.snapshot import Pending
-from starter.views.text import clock, left_words, said_line
+from starter.views.text import clock, message_line, remaining_line
 from workflows.model.findings import Finding, Severity
 from workflows.model.progress import (
     ActionProgress,
@@ -33,7 +34,7 @@ SYMBOLS = {
     Status.SKIPPED: ("-", "dim"),
 }
 
-URGENCY = (
+MOST_URGENT_FIRST = (
     Status.FAILED,
     Status.RUNNING,
     Status.WAITING,
@@ -41,10 +42,10 @@ URGENCY = (
     Status.SKIPPED,
     Status.DONE,
 )
-"""What is shown first where not everything fits."""
+"""The sequence in which actions are shown if not all of them fit."""
 
-SUMMED_UP = {Status.DONE: "done", Status.PENDING: "to come", Status.SKIPPED: "left out"}
-"""What a small screen shows in one line for all stages of a kind that follow one another."""
+SUMMARIZED = {Status.DONE: "done", Status.PENDING: "pending", Status.SKIPPED: "skipped"}
+"""Consecutive stages with one of these are shown in one line on a small screen."""
 
 HEADS: dict[str, JustifyMethod] = {
     "stage": "left",
@@ -53,8 +54,8 @@ HEADS: dict[str, JustifyMethod] = {
     "actions": "right",
 }
 
-MOST_LEFT = 8
-"""More people than that nobody calls one by one; the outcome names them all."""
+MAX_SHOWN_NAMES = 8
+"""Of remaining sessions or events; the outcome names all of them."""
 
 
 def stage_table(stages: Iterable[StageProgress]) -> Table:
@@ -66,19 +67,19 @@ def stage_table(stages: Iterable[StageProgress]) -> Table:
 
 
 def short_stage_table(stages: Iterable[StageProgress]) -> Table:
-    """Show what goes on in one line each, and what is over or to come in as few as possible."""
+    """Show active stages in one line each, and finished and pending ones in one line together."""
     table = _stages()
-    for step, group in groupby(stages, key=lambda stage: stage.status):
+    for status, group in groupby(stages, key=lambda stage: stage.status):
         some = list(group)
-        if len(some) == 1 or step not in SUMMED_UP:
+        if len(some) == 1 or status not in SUMMARIZED:
             for stage in some:
                 _add(table, stage)
             continue
         seconds = [stage.seconds for stage in some if stage.seconds is not None]
         table.add_row(
-            _symbol(step),
-            f"{some[0].number} to {some[-1].number} {SUMMED_UP[step]}",
-            "gates" if any(stage.gated for stage in some) and step is Status.PENDING else "",
+            _symbol(status),
+            f"{some[0].number} to {some[-1].number} {SUMMARIZED[status]}",
+            "gates" if any(stage.gated for stage in some) and status is Status.PENDING else "",
             f"{sum(seconds):.1f}" if seconds else "",
             _counted(action for stage in some for action in stage.actions),
             "",
@@ -86,29 +87,29 @@ def short_stage_table(stages: Iterable[StageProgress]) -> Table:
     return table
 
 
-def order_table(
+def action_table(
     stages: Sequence[StageProgress], pending: Sequence[Pending], now: datetime, most: int
 ) -> list[RenderableType]:
-    """Show the orders of the stages under way, those that need someone first."""
-    alive = {activity.activity_id: activity for activity in pending}
+    """Show the actions of the active stages, the most urgent first."""
+    attempts = {activity.activity_id: activity for activity in pending}
     every = [action for stage in stages for action in stage.actions]
-    actions = sorted(every, key=lambda action: URGENCY.index(action.status))
+    actions = sorted(every, key=lambda action: MOST_URGENT_FIRST.index(action.status))
     if not actions:
         return []
     table = Table(box=None, pad_edge=False, show_header=False)
     for action in actions[:most]:
-        note = _note(action, alive.get(action.activity_id), now)
+        note = _note(action, attempts.get(action.activity_id), now)
         table.add_row("  ", _symbol(action.status), action.message, Text(note, style="yellow"))
     rest = actions[most:]
     if rest:
-        steps = {step: sum(action.status is step for action in rest) for step in URGENCY}
-        counts = ", ".join(f"{count} {_word(step)}" for step, count in steps.items() if count)
+        counted = Counter(action.status for action in rest)
+        counts = ", ".join(f"{counted[s]} {s}" for s in MOST_URGENT_FIRST if counted[s])
         table.add_row("  ", "", Text(f"and {counts}", style="dim"), "")
     return [table]
 
 
 def node_table(nodes: Sequence[NodeProgress], most: int) -> list[RenderableType]:
-    """Show how far every node is, those that need an answer first."""
+    """Show the progress of every node, the most urgent first."""
     if not nodes:
         return []
     table = Table("node", box=None, pad_edge=False, header_style="dim")
@@ -122,32 +123,30 @@ def node_table(nodes: Sequence[NodeProgress], most: int) -> list[RenderableType]
     return [table]
 
 
-def left_table(left: Sequence[Remaining]) -> list[RenderableType]:
-    """Show by node, protocol and account, or by event, whom and what a decision concerns."""
-    if not left:
+def remaining_table(remaining: Sequence[Remaining]) -> list[RenderableType]:
+    """Show the sessions or events that a decision concerns, by node."""
+    if not remaining:
         return []
-    table = Table("still there", box=None, pad_edge=False, header_style="dim")
+    table = Table("remaining", box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     table.add_column("")
-    for one in left:
+    for one in remaining:
         if isinstance(one, RemainingSessions):
             counts = ", ".join(f"{n} {protocol}" for protocol, n in one.connections.items() if n)
-            who = one.accounts
+            names = one.accounts
         else:
             active = f"{one.active} active" if one.active else ""
             counts = ", ".join(filter(None, (f"{one.events or 'no'} events", active)))
-            who = one.queued
-        names = [
-            *who[:MOST_LEFT],
-            *([f"and {len(who) - MOST_LEFT} more"] if who[MOST_LEFT:] else []),
-        ]
-        words = ", ".join(names) or one.error or ""
-        table.add_row(f"  {one.node}", counts, Text(clean(words)))
+            names = one.queued
+        rest = len(names) - MAX_SHOWN_NAMES
+        more = [f"and {rest} more"] if rest > 0 else []
+        details = ", ".join([*names[:MAX_SHOWN_NAMES], *more]) or one.error or ""
+        table.add_row(f"  {one.node}", counts, Text(clean(details)))
     return [table]
 
 
 def findings_view(findings: Sequence[Finding]) -> list[RenderableType]:
-    """Show what was found, the worst first."""
+    """Show findings, those that block first."""
     ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.BLOCKS)
     return [
         Text(f"{finding.severity}: {clean(str(finding))}", style=_colour(finding))
@@ -156,18 +155,18 @@ def findings_view(findings: Sequence[Finding]) -> list[RenderableType]:
 
 
 def exceptions_view(exceptions: Iterable[str]) -> list[RenderableType]:
-    """Show what weakened the promise, and who said so."""
-    return [Text(f"exception: {clean(words)}", style="yellow") for words in exceptions]
+    """Show which guarantees an operator waived."""
+    return [Text(f"exception: {clean(exception)}", style="yellow") for exception in exceptions]
 
 
-def said_view(said: Iterable[OperatorMessage]) -> list[RenderableType]:
-    """Show what people told the run, and when."""
-    return [Text(f"{clock(one.at)} {said_line(one)}", style="dim") for one in said]
+def messages_view(messages: Iterable[OperatorMessage]) -> list[RenderableType]:
+    """Show what operators decided, and when."""
+    return [Text(f"{clock(one.at)} {message_line(one)}", style="dim") for one in messages]
 
 
 def _stages() -> Table:
     table = Table("", box=None, pad_edge=False, header_style="dim")
-    # Only the titles give way on a narrow screen.
+    # On a narrow screen only the titles are cut.
     for name, justify in HEADS.items():
         table.add_column(name, justify=justify, no_wrap=True)
     table.add_column("")
@@ -190,20 +189,21 @@ def _counted(actions: Iterable[ActionProgress]) -> str:
     return f"{sum(done)}/{len(done)}"
 
 
-def _note(action: ActionProgress, alive: Pending | None, now: datetime) -> str:
+def _note(action: ActionProgress, attempt: Pending | None, now: datetime) -> str:
     if action.status is Status.SKIPPED:
-        return "left out"
+        return "skipped"
     if action.status is Status.FAILED and action.failure is not None:
         return clean(f"{action.failure.kind}: {action.failure.message}")
-    if action.status is Status.RUNNING and alive is not None:
-        left = left_words(alive.remaining, now) if alive.remaining is not None else ""
-        again = f"attempt {alive.attempt}, since {clean(alive.error)}" if alive.error else ""
-        return "; ".join(part for part in (left, again) if part)
+    if action.status is Status.RUNNING and attempt is not None:
+        line = remaining_line(attempt.remaining, now) if attempt.remaining is not None else ""
+        error = clean(attempt.error)
+        retry = f"attempt {attempt.attempt}; the last one failed: {error}" if error else ""
+        return "; ".join(filter(None, (line, retry)))
     return ""
 
 
 def _urgency(node: NodeProgress) -> int:
-    return min(URGENCY.index(one.status) for one in node.stages if one.actions)
+    return min(MOST_URGENT_FIRST.index(one.status) for one in node.stages if one.actions)
 
 
 def _cell(link: NodeStage) -> Text:
@@ -213,12 +213,8 @@ def _cell(link: NodeStage) -> Text:
     return Text(f"{sign} {link.done}/{link.actions}", style=style)
 
 
-def _word(step: Status) -> str:
-    return step.value.replace("_", " ")
-
-
-def _symbol(step: Status) -> Text:
-    sign, style = SYMBOLS[step]
+def _symbol(status: Status) -> Text:
+    sign, style = SYMBOLS[status]
     return Text(sign, style=style)
 
 

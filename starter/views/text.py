@@ -1,4 +1,4 @@
-"""How the console says things: commands, times, people, what is left; one line each."""
+"""Lines of text that several views share: commands, times, messages, remaining sessions."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from workflows.model.progress import OperatorMessage, PendingQuestion, Progress
 from workflows.model.results import Remaining, RemainingSessions
 from workflows.views.suggested_answers import answers, pause
 
-MOST_ACCOUNTS = 3
-"""Enough to know whom to call."""
+MAX_SHOWN_ACCOUNTS = 3
 
-SHORT_RUN = 2
-"""Names that count on and are said one by one."""
+MAX_LISTED_NAMES = 2
+"""Consecutive names; of more than that, the first and the last are shown."""
 
-SHORT, LONG = timedelta(seconds=90), timedelta(minutes=90)
+MAX_ETA_IN_SECONDS, MAX_ETA_IN_MINUTES = timedelta(seconds=90), timedelta(minutes=90)
 
 
 def commands(progress: Progress, waiting: PendingQuestion) -> tuple[str, ...]:
-    """Return the exact commands that answer a wait."""
+    """Return the exact commands that answer a question."""
     return tuple(command(progress.estate, verb, payload) for verb, payload in answers(waiting))
 
 
 def command(estate: str, verb: str, payload: dict[str, str | int]) -> str:
-    """Return the command that tells a run a verb; who says it is who types it."""
-    words = ["switchover", verb.replace("_", "-"), estate]
-    words += [
+    """Return the command that sends a decision; `--by` defaults to the operator who types it."""
+    argv = ["switchover", verb.replace("_", "-"), estate]
+    argv += [
         f'--{key} "{value}"' if key == "reason" else f"--{key} {value}"
         for key, value in payload.items()
         if key != "by"
     ]
-    return " ".join(words)
+    return " ".join(argv)
 
 
-def broken(line: str, width: int) -> list[str]:
-    """Break a command before an option, so that it can be copied from a narrow screen, too."""
+def wrapped(line: str, width: int) -> list[str]:
+    """Wrap a command before an option, so that a shell accepts what is copied from the screen."""
     lines, options = [], line.split(" --")
     shown = options[0]
     for option in options[1:]:
@@ -48,73 +47,74 @@ def broken(line: str, width: int) -> list[str]:
     return [*lines, shown]
 
 
-def said_line(said: OperatorMessage) -> str:
-    """Say who told the run what, by which way, and what became of it."""
-    words = [said.verb, said.stage or "", said.node or ""]
-    told = clean(" ".join(word for word in words if word))
-    by = f" by {clean(said.by)}" if said.by else ""
-    why = f" ({clean(said.reason)})" if said.reason else ""
-    return f"{told}{by}{why}, {said.way}: {clean(said.effect)}"
+def message_line(message: OperatorMessage) -> str:
+    """Return what an operator decided, how it was sent, and its effect."""
+    decision = clean(" ".join(filter(None, (message.verb, message.stage, message.node))))
+    by = f" by {clean(message.by)}" if message.by else ""
+    reason = f" ({clean(message.reason)})" if message.reason else ""
+    return f"{decision}{by}{reason}, {message.way}: {clean(message.effect)}"
 
 
 def paused_line(progress: Progress) -> str:
-    """Say who paused the run, and when; "" where it is not paused."""
-    said = pause(progress)
-    if said is None:
+    """Return who paused the run, and when; "" if it is not paused."""
+    message = pause(progress)
+    if message is None:
         return ""
-    why = f" ({clean(said.reason)})" if said.reason else ""
-    return f"paused since {clock(said.at)} by {clean(said.by) or 'someone'}{why}"
+    by = f" by {clean(message.by)}" if message.by else ""
+    reason = f" ({clean(message.reason)})" if message.reason else ""
+    return f"paused since {clock(message.at)}{by}{reason}"
 
 
-def left_words(left: Remaining, now: datetime) -> str:
-    """Say what is still there, how long it may take, and how fresh that is."""
-    if isinstance(left, RemainingSessions):
-        there = [f"{count} {protocol}" for protocol, count in left.connections.items() if count]
-        more = ["..."] if len(left.accounts) > MOST_ACCOUNTS else []
-        who = ", ".join([*left.accounts[:MOST_ACCOUNTS], *more])
+def remaining_line(remaining: Remaining, now: datetime) -> str:
+    """Return what remains on a node, how long it may take, and how old this reading is."""
+    if isinstance(remaining, RemainingSessions):
+        counts = [f"{n} {protocol}" for protocol, n in remaining.connections.items() if n]
+        more = ["..."] if len(remaining.accounts) > MAX_SHOWN_ACCOUNTS else []
+        who = ", ".join([*remaining.accounts[:MAX_SHOWN_ACCOUNTS], *more])
     else:
-        there = [f"{left.events} events"] if left.events else []
-        who = f"{left.active} active" if left.active else ""
-    counted = "; ".join(filter(None, (", ".join(there), who)))
-    nothing = "nothing left" if left.readings_at_zero else "nothing seen yet"
-    quiet = f"quiet for {left.readings_at_zero} readings" if left.readings_at_zero else ""
-    age = f"{max(0, int((now - left.at).total_seconds()))} s ago"
-    parts = (counted or nothing, quiet, estimate(left.eta), left.error, age)
+        counts = [f"{remaining.events} events"] if remaining.events else []
+        who = f"{remaining.active} active" if remaining.active else ""
+    counted = "; ".join(filter(None, (", ".join(counts), who)))
+    zeros = remaining.readings_at_zero
+    nothing = f"none remaining, {zeros} readings at zero" if zeros else "no reading yet"
+    age = f"{max(0, int((now - remaining.at).total_seconds()))} s ago"
+    parts = (counted or nothing, eta_text(remaining.eta), remaining.error, age)
     return clean(", ".join(filter(None, parts)))
 
 
-def estimate(eta: timedelta | None) -> str:
-    """Say how long it may take, as exactly as a few readings allow; "" where they say nothing."""
+def eta_text(eta: timedelta | None) -> str:
+    """Return the estimate, rounded to what a few readings allow; "" if there is none."""
     if eta is None:
         return ""
-    if eta < SHORT:
+    if eta < MAX_ETA_IN_SECONDS:
         about = f"{max(1, round(eta.total_seconds()))} s"
-    elif eta < LONG:
+    elif eta < MAX_ETA_IN_MINUTES:
         about = f"{round(eta / timedelta(minutes=1))} min"
     else:
         about = f"{round(eta / timedelta(hours=1))} h"
-    return f"about {about} left at this pace"
+    return f"about {about} at this rate"
 
 
 def clock(at: datetime) -> str:
-    """Return a time as the clock on the operator's wall shows it."""
+    """Return a time of day in the operator's time zone."""
     return f"{at.astimezone():%H:%M:%S}"
 
 
-def runs_of(names: Sequence[str]) -> str:
-    """Say many names in few words: of those that only count on, the first and the last."""
-    runs: list[list[str]] = []
+def name_ranges(names: Sequence[str]) -> str:
+    """Join names; of consecutive numbers show the first and the last, as in ``n1 … n9``."""
+    ranges: list[list[str]] = []
     for name in names:
-        if runs and _next_to(runs[-1][-1]) == name:
-            runs[-1].append(name)
+        if ranges and _successor(ranges[-1][-1]) == name:
+            ranges[-1].append(name)
         else:
-            runs.append([name])
+            ranges.append([name])
     return ", ".join(
-        f"{run[0]} … {run[-1]}" if len(run) > SHORT_RUN else ", ".join(run) for run in runs
+        f"{some[0]} … {some[-1]}" if len(some) > MAX_LISTED_NAMES else ", ".join(some)
+        for some in ranges
     )
 
 
-def _next_to(name: str) -> str:
+def _successor(name: str) -> str:
     stem = name.rstrip("0123456789")
     number = name.removeprefix(stem)
     return f"{stem}{int(number) + 1:0{len(number)}}" if number else ""

@@ -1,4 +1,4 @@
-"""Watching a run until it ends: a live table on a terminal, a line per transition elsewhere."""
+"""Show a run until it ends: a live view on a terminal, a line for each change elsewhere."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from rich.live import Live
 from starter.client.connection import Run
 from starter.client.errors import NoAnswer
 from starter.client.operations import outcome_of
-from starter.client.snapshot import Snapshot, look
+from starter.client.snapshot import Snapshot, read_snapshot
 from starter.views.status import RunView
 from starter.views.text import clock
 from starter.views.transitions import transitions
 from workflows.model.outcome import Outcome
 
-GLANCE = 0.5
-"""Seconds between two looks."""
+POLL_INTERVAL = 0.5
+"""Seconds."""
 
 
 async def watch(run: Run, console: Console) -> Outcome:
     """Show a run until it ends, and return its outcome.
 
     Raises:
-        Stop: the run failed, or there is none.
+        CommandError: the run failed, or there is none.
     """
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, screen=True) as live:
-            async for sight in _sights(run):
-                view = RunView(sight, datetime.now(UTC), console.size.height)
+            async for snapshot in _snapshots(run):
+                view = RunView(snapshot, datetime.now(UTC), console.size.height)
                 live.update(view, refresh=True)
     else:
         async for line in _lines(run):
@@ -40,27 +40,27 @@ async def watch(run: Run, console: Console) -> Outcome:
     return await outcome_of(run)
 
 
-async def _sights(run: Run) -> AsyncIterator[Snapshot]:
-    """Look until the run is over; what was seen last stays, while nobody answers."""
+async def _snapshots(run: Run) -> AsyncIterator[Snapshot]:
+    """Poll until the run has ended; without an answer the last progress stays."""
     last = Snapshot(progress=None)
-    while not last.over:
+    while not last.ended:
         try:
-            sight = await look(run)
-        except NoAnswer as silence:
-            sight = replace(last, error=str(silence))
-        last = replace(sight, progress=sight.progress or last.progress)
+            snapshot = await read_snapshot(run)
+        except NoAnswer as error:
+            snapshot = replace(last, error=str(error))
+        last = replace(snapshot, progress=snapshot.progress or last.progress)
         yield last
-        if not last.over:
-            await asyncio.sleep(GLANCE)
+        if not last.ended:
+            await asyncio.sleep(POLL_INTERVAL)
 
 
 async def _lines(run: Run) -> AsyncIterator[str]:
     last = Snapshot(progress=None)
-    async for sight in _sights(run):
-        if sight.error and sight.error != last.error:
-            yield sight.error
-        if sight.progress is not None:
+    async for snapshot in _snapshots(run):
+        if snapshot.error and snapshot.error != last.error:
+            yield snapshot.error
+        if snapshot.progress is not None:
             now = clock(datetime.now(UTC))
-            for words in transitions(last.progress, sight.progress):
-                yield f"{now} {words}"
-        last = sight
+            for line in transitions(last.progress, snapshot.progress):
+                yield f"{now} {line}"
+        last = snapshot

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from starter.commands.decisions import DOES
+from starter.commands.decisions import DESCRIPTIONS
 from starter.views.plan import plan_json
 from tests.support import estates
 from workflows import errors
@@ -33,7 +33,7 @@ def test_the_readme_lists_the_verbs_we_take() -> None:
     """Every verb that is answered and no other, with what it needs, as the console says it."""
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", README, re.MULTILINE)
     assert [row for row in rows if row[0] in VERBS] == [
-        (verb, _needs(verb), DOES[verb]) for verb in VERBS
+        (verb, _needs(verb), DESCRIPTIONS[verb]) for verb in VERBS
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is read of an estate on which nothing is wrong, for tests to change one thing of it."""
+"""The readings of an estate without a finding, of which tests change one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FACTS = MachineFacts(
 
 
 def clean() -> dict[str, Reading]:
-    """Return what is read of an estate on which nothing is wrong, by what was looked at."""
+    """Return the readings of an estate without a finding, by subject."""
     estate = PLAN.estate
     readings: dict[str, Reading] = {node.name: _node(node) for node in estate.nodes}
     for cluster in estate.clusters:
@@ -108,15 +108,15 @@ def _node(node: Node) -> NodeReading:
     )
 
 
-def judged(
+def findings_in(
     readings: dict[str, Reading], *begun: StageName, plan: Plan = PLAN
 ) -> tuple[Finding, ...]:
-    """Judge these readings now."""
+    """Evaluate all checks on these readings."""
     return evaluate(plan, tuple(readings.values()), NOW, frozenset(begun))
 
 
 def changed(subject: str, **changes: Any) -> dict[str, Reading]:  # noqa: ANN401 - any field
-    """Return the clean estate with one reading changed; services and facts one by one."""
+    """Return the clean readings with one changed; services and facts one by one."""
     readings = clean()
     reading = readings[subject]
     if isinstance(reading, NodeReading):

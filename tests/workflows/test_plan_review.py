@@ -117,7 +117,7 @@ async def test_a_plan_that_cannot_be_kept_is_shown_all_the_same(run: Run) -> Non
     """A full disk of the worker keeps nobody from looking."""
     run.hands.forgetful = True
     shown = await reviewed(run)
-    assert [(f.name, f.severity) for f in shown.findings] == [("plan_not_kept", Severity.WARNS)]
+    assert [(f.name, f.severity) for f in shown.findings] == [("plan_not_saved", Severity.WARNS)]
 
 
 async def test_a_wrong_request_has_no_review(run: Run) -> None:

@@ -25,7 +25,7 @@ def run(temporal: Client, request: pytest.FixtureRequest) -> Run:
     return Run(temporal, estates.estate(name=name.removeprefix("test_")[:40].rstrip("_")))
 
 
-async def look(run: Run, *given: Any, **changes: Any) -> ReadinessReport:  # noqa: ANN401
+async def check(run: Run, *given: Any, **changes: Any) -> ReadinessReport:  # noqa: ANN401
     """Run the workflow to its end, with the usual request and *changes* or just what is given."""
     usual = {"estate": run.hands.estate.name, "source": "cluster1", "target": "cluster2"}
     async with at_work(run):
@@ -41,58 +41,58 @@ async def look(run: Run, *given: Any, **changes: Any) -> ReadinessReport:  # noq
 
 
 async def test_an_estate_that_is_ready(run: Run) -> None:
-    """Nothing is found, nothing was changed, and it can be found by its estate."""
-    verdict = await look(run)
-    assert verdict.ready
-    assert verdict.findings == ()
-    assert verdict.score.passed == verdict.score.checks > 60
-    assert verdict.changed.since is None
+    """There is no finding, nothing was changed, and the run can be found by its estate."""
+    report = await check(run)
+    assert report.ready
+    assert report.findings == ()
+    assert report.score.passed == report.score.checks > 60
+    assert report.changed.since is None
     assert not run.hands.effects
     there = await run.handle.describe()
     assert there.typed_search_attributes[ESTATE] == run.hands.estate.name
 
 
-async def test_what_blocks_and_what_may_stand(run: Run) -> None:
-    """Accepted with a reason a finding blocks no more, and is shown all the same."""
+async def test_what_blocks_and_what_is_accepted(run: Run) -> None:
+    """An accepted finding does not block, and is shown all the same."""
     run.hands.readings[EDGE] = {"sessions": 2}
-    verdict = await look(run)
-    assert not verdict.ready
-    assert [(f.name, f.place) for f in verdict.findings] == [("target_has_sessions", EDGE)]
-    verdict = await look(run, accept={"target_has_sessions": "our monitoring"})
-    assert verdict.ready
-    assert len(verdict.findings) == 1
-    assert verdict.accepted == {"target_has_sessions": "our monitoring"}
-    [row] = [one for one in verdict.checks if one.name == "target_has_sessions"]
+    report = await check(run)
+    assert not report.ready
+    assert [(f.name, f.place) for f in report.findings] == [("target_has_sessions", EDGE)]
+    report = await check(run, accept={"target_has_sessions": "our monitoring"})
+    assert report.ready
+    assert len(report.findings) == 1
+    assert report.accepted == {"target_has_sessions": "our monitoring"}
+    [row] = [one for one in report.checks if one.name == "target_has_sessions"]
     assert row.places[EDGE] is CheckStatus.ACCEPTED
 
 
-async def test_a_place_that_nobody_could_look_at_is_a_finding(run: Run) -> None:
+async def test_a_place_that_could_not_be_read_is_a_finding(run: Run) -> None:
     """The workflow itself does not fail."""
     run.hands.failures[f"observe_node.{EDGE}"] = [CommandFailed("it broke")]
-    verdict = await look(run)
-    assert [(f.name, f.place) for f in verdict.findings] == [("no_reading", EDGE)]
-    assert "it broke" in verdict.findings[0].seen
-    assert verdict.score.unknown > 10
+    report = await check(run)
+    assert [(f.name, f.place) for f in report.findings] == [("no_reading", EDGE)]
+    assert "it broke" in report.findings[0].seen
+    assert report.score.unknown > 10
 
 
-async def test_nobody_logs_in_to_a_node_while_a_switchover_is_under_way(run: Run) -> None:
-    """It may be draining; the check says what runs, and that it does not know the rest."""
+async def test_no_login_is_tried_while_a_switchover_runs(run: Run) -> None:
+    """The node may be draining; its login check is unknown, and the other readings are made."""
     run.hands.readings[f"observe_temporal.{run.hands.estate.name}"] = {"open_run": "abc"}
-    verdict = await look(run)
-    assert "switchover_running" in [finding.name for finding in verdict.findings]
-    [row] = [one for one in verdict.checks if one.name == "target_edge_login_fails"]
+    report = await check(run)
+    assert "switchover_running" in [finding.name for finding in report.findings]
+    [row] = [one for one in report.checks if one.name == "target_edge_login_fails"]
     assert set(row.places.values()) == {CheckStatus.UNKNOWN}
     assert not any("try_login" in operation for operation in run.hands.asked)
     assert any("observe_node" in operation for operation in run.hands.asked)
 
 
-async def test_what_changed_since_the_last_look(run: Run) -> None:
-    """Temporal is asked for the last verdict about this direction."""
+async def test_what_changed_since_the_last_report(run: Run) -> None:
+    """The last report of this direction is read from Temporal."""
     run.hands.readings[EDGE] = {"sessions": 2}
-    first = await look(run)
+    first = await check(run)
     run.hands.last = first
     run.hands.readings = {"cluster1-edge1": {"version": "5.4"}}
-    second = await look(run)
+    second = await check(run)
     assert second.changed.since == first.at
     assert [(m.name, m.place) for m in second.changed.new] == [
         ("version_differs", "cluster1-edge1")
@@ -113,8 +113,8 @@ async def test_what_changed_since_the_last_look(run: Run) -> None:
     ],
 )
 async def test_bad_input_fails_at_once(run: Run, given: tuple[Any, ...], answer: str) -> None:
-    """With a reason that can be read, as a switchover does."""
+    """With a readable reason, as a switchover does."""
     with pytest.raises(WorkflowFailureError) as failed:
-        await look(run, *given)
+        await check(run, *given)
     assert isinstance(failed.value.cause, ApplicationError)
     assert answer in failed.value.cause.message

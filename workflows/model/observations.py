@@ -1,4 +1,4 @@
-"""What was read of a place before anything is asked of it; what could not be read is trouble."""
+"""Readings: what was read of a place, and findings about what could not be read."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from workflows.model.findings import Finding
 from workflows.model.results import Service, State
 
 
-class _Reading(Value):
-    """What every reading has."""
+class BaseReading(Value):
+    """What every reading has in common."""
 
     place: str
     findings: tuple[Finding, ...] = ()
-    """What kept a part of it from being read: unreachable, refused, unreadable."""
+    """Why a part of it is missing, and what the driver found itself; each names a check."""
 
 
 class MachineFacts(Value):
-    """What a node's operating system and installation look like, over its shell."""
+    """A node's operating system and installation, read over its shell."""
 
     user: str
-    """Who the commands run as."""
+    """The user that commands run as."""
     owner: str | None
-    """Who owns FILEDRIVEHOME; None where there is no such directory."""
+    """The owner of FILEDRIVEHOME; None where there is no such directory."""
     system: str
-    """The operating system's own name, as ``uname -s`` says it."""
+    """The operating system's name by ``uname -s``."""
     unusable: tuple[str, ...] = ()
     """Scripts of FILEDRIVEHOME/bin that are needed, and missing or not executable."""
     ledger_writable: bool
     ledger_free: int
-    """Bytes that the ledger's disk has left."""
+    """Free bytes on the ledger's disk."""
     kills_processes: bool | None
-    """Whether the end of a session ends its processes; None where nobody can tell."""
+    """Whether the end of a session ends its processes; None where that is unknown."""
     conf: dict[str, str] = {}
     """For each file under ``conf``: the first 16 digits of its SHA-256."""
     pending: tuple[str, ...] = ()
     """Services with a graceful stop pending, as far as the ledger or the process list knows."""
 
 
-class NodeReading(_Reading):
+class NodeReading(BaseReading):
     """Everything that was read about a node."""
 
     kind: Literal["node"] = "node"
     services: dict[Service, State] = {}
     texts: dict[Service, str] = {}
-    """What the node itself said of a service whose state is unknown."""
+    """The node's own text about each service whose state is unknown."""
     machine: MachineFacts | None = None
     taeh: str | None = None
     """SHA-256 of ``bin/taeh``, never its content."""
     version: str | None = None
     system: str | None = None
-    """The operating system type, as the admin API says it."""
+    """The operating system type by the admin API."""
     database: str | None = None
-    """The database type, as the admin API says it."""
+    """The database type by the admin API."""
     sessions: int | None = None
     graceful_timeouts: dict[str, str] = {}
-    """The configured defaults, by option name, as the node spells them."""
+    """The configured defaults, by option name, as the node writes them."""
     clock_ahead: timedelta | None = None
     """The node's clock less the worker's."""
 
@@ -72,8 +72,8 @@ class Member(Value):
     address: str
 
 
-class ClusterReading(_Reading):
-    """What a cluster's nodes share, as one of its Servers saw it; *place* is that Server."""
+class ClusterReading(BaseReading):
+    """What a cluster's nodes share, as one of its Servers reads it; *place* is that Server."""
 
     kind: Literal["cluster"] = "cluster"
     servers: tuple[Member, ...] = ()
@@ -81,11 +81,11 @@ class ClusterReading(_Reading):
     events: int | None = None
     """How many are queued."""
     oldest_event: timedelta | None = None
-    """How long the oldest has been queued; None where there is none, or it does not say."""
+    """How long the oldest has been queued; None where there is none, or that is unknown."""
     orphans: tuple[str, ...] = ()
-    """``*.m_inproc`` files on the shared storage that nobody has written for long."""
+    """``*.m_inproc`` files on the shared storage that have not changed for long."""
     maintenance: tuple[str, ...] = ()
-    """Options that say that the cluster is under maintenance."""
+    """Options by which the cluster is under maintenance."""
 
 
 class Difference(Value):
@@ -94,41 +94,41 @@ class Difference(Value):
     check: str
     """The check that it belongs to, such as ``options_differ``."""
     place: str
-    """The node or cluster that differs from the one it is held against."""
+    """The node or cluster that differs from the one it is compared with."""
     item: str
     """What differs: an option, an account, a file."""
     seen: str
     expected: str
 
 
-class ParityReading(_Reading):
+class ParityReading(BaseReading):
     """The configuration of both clusters, side by side; *place* is the target."""
 
     kind: Literal["parity"] = "parity"
     differences: tuple[Difference, ...] = ()
 
 
-class StorageReading(_Reading):
+class StorageReading(BaseReading):
     """A sample of both clusters' files, side by side; *place* is the target."""
 
     kind: Literal["storage"] = "storage"
     sampled: int | None = None
-    """Files that were held against each other, both ways together."""
+    """Files that were compared, in both directions together."""
     differences: tuple[Difference, ...] = ()
     delays: dict[str, timedelta | None] = {}
-    """By cluster that wrote a marker file: when the other saw it; None if it did not in time."""
+    """By cluster that wrote a marker file: when the other read it; None if not in time."""
 
 
-class LoginReading(_Reading):
-    """How a login straight to a node went; *place* is that node."""
+class LoginReading(BaseReading):
+    """The result of a login straight to a node; *place* is that node."""
 
     kind: Literal["login"] = "login"
     protocol: Protocol
     failure: str | None = None
-    """Why it, or the listing, failed; None where both went well."""
+    """Why the login or the listing failed; None where both succeeded."""
 
 
-class ReplicationReading(_Reading):
+class ReplicationReading(BaseReading):
     """Everything that was read about a replication link."""
 
     kind: Literal["replication"] = "replication"
@@ -151,7 +151,7 @@ class Destination(Value):
     """The cluster that this is; None where it is no cluster's."""
 
 
-class TrafficReading(_Reading):
+class TrafficReading(BaseReading):
     """Where a place of the load balancer sends traffic, and which node a login reached."""
 
     kind: Literal["traffic"] = "traffic"
@@ -161,17 +161,17 @@ class TrafficReading(_Reading):
     """For each protocol with a probe: the node that the login was found on."""
 
 
-class TemporalReading(_Reading):
-    """What Temporal knows of an estate; *place* is the estate."""
+class TemporalReading(BaseReading):
+    """What Temporal has about an estate; *place* is the estate."""
 
     kind: Literal["temporal"] = "temporal"
     open_run: str | None = None
-    """The run id of a switchover of this estate, other than the one that asks."""
+    """The run id of an open switchover of this estate, other than the one that reads."""
     completed: datetime | None = None
     """When the last switchover of this estate completed."""
     missing_attributes: tuple[str, ...] = ()
     builds: dict[str, str] = {}
-    """By worker that polls the task queue: the build it runs."""
+    """The build of each worker that polls the task queue."""
 
 
 Reading = Annotated[

@@ -1,4 +1,4 @@
-"""What is shown of a plan before anyone starts it: each order's words, and what holds already."""
+"""The values that show a plan before it is started: each action, its commands, what holds."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from workflows.planning.plan import Plan
 
 
 class CommandPreview(Value):
-    """The exact words of one order, as the hands would send them."""
+    """The exact commands of one action, as the activities would send them."""
 
     stage: StageName
     action: str
-    """The order's key."""
+    """The action's key."""
     commands: tuple[str, ...]
-    """Commands, requests and statements; of an order that waits, until when it looks."""
+    """Commands, requests and statements; of an action that waits, the condition that it polls."""
 
 
 class ReviewedAction(Value):
-    """One order of the plan, before it is carried out."""
+    """One action of the plan, before it is carried out."""
 
     stage: StageName
     action: str
@@ -32,13 +32,13 @@ class ReviewedAction(Value):
     message: str
     commands: tuple[str, ...] = ()
     holds: bool | None = None
-    """Whether the wished state holds already; None where that cannot be told, or says nothing."""
+    """Whether the desired state holds already; None if that is unknown or does not apply."""
     undo: str | None = None
-    """What a roll-back would do instead, where that is anything."""
+    """What a rollback would do; None if there is nothing to undo."""
 
 
 class Review(Value):
-    """A plan, beside what was seen of its estate."""
+    """A plan, and what is known of its estate."""
 
     plan: Plan
     hash: str
@@ -52,7 +52,7 @@ def review(
     preview: Iterable[CommandPreview] = (),
     findings: tuple[Finding, ...] = (),
 ) -> Review:
-    """Lay everything that is known of each order beside it."""
+    """Combine each action with its commands and with whether it holds already."""
     observed = Observations(plan, tuple(readings))
     message = {(one.stage, one.action): one.commands for one in preview}
     return Review(

@@ -19,7 +19,7 @@ from temporalio.client import (
 from temporalio.worker import Worker
 
 from starter.client.connection import Temporal
-from starter.client.readiness import looked, under_way
+from starter.client.readiness import activity_line, check_readiness
 from starter.views.readiness import ReadinessView
 from tests.support import estates
 from tests.support.console import Operator
@@ -36,12 +36,12 @@ EDGE = "cluster2-edge2"
 
 
 async def test_ready(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:
-    """Exit code 0 only where nothing at all was found."""
+    """Exit code 0 only without any finding."""
     said = await operator.types("check", name, *MOVE)
     assert said.code == 0, said.message
     assert f"{name}: cluster1 → cluster2 ready, 69 of 69 checks passed" in said.message
     assert all(check.name in said.out for check in CHECKS)
-    assert "this is the first look" in said.out
+    assert "Temporal has no earlier report" in said.out
     assert not hands.effects
     told = await operator.types("check", name, *MOVE, "--json")
     assert told.code == 0
@@ -57,7 +57,7 @@ async def test_findings(
     said = await operator.types("check", name, *MOVE, "--html", str(file))
     assert said.code == 6
     assert f"✖ blocks {EDGE} version_differs" in said.message
-    assert "seen 5.4 [31m expected 5.5-20260101 do bring both clusters" in said.message
+    assert "seen 5.4 [31m expected 5.5-20260101 what to do update both clusters" in said.message
     assert "not ready, 67 of 69 checks passed, 2 findings" in said.message
     written = file.read_text(encoding="utf-8")
     assert "version_differs" in written
@@ -73,7 +73,7 @@ async def test_findings(
 
 
 class Noticing(Console):
-    """A console that tells when something waits in front of it."""
+    """A console that reports when a command waits for a check."""
 
     def __init__(self) -> None:
         self.waits = asyncio.Event()
@@ -82,7 +82,7 @@ class Noticing(Console):
 
     @property
     def is_terminal(self) -> bool:
-        """Say no, and tell that someone has asked."""
+        """Return False, and record the question."""
         self.waits.set()
         return False
 
@@ -95,13 +95,13 @@ async def test_a_check_that_is_under_way_is_joined(
     hands.held[key] = asyncio.Event()
     there = estates.request(estate=name)
     back = estates.request(estate=name, source="cluster2", target="cluster1")
-    looks = []
+    checks = []
     for asked in (there, there, back):
         console = Noticing()
-        looks.append(asyncio.create_task(looked(Temporal(temporal, ""), asked, console)))
+        checks.append(asyncio.create_task(check_readiness(Temporal(temporal), asked, console)))
         await asyncio.wait_for(console.waits.wait(), 10)
     hands.held[key].set()
-    one, two, three = await asyncio.gather(*looks)
+    one, two, three = await asyncio.gather(*checks)
     assert one == two
     assert (three.source, three.ready) == ("cluster2", False)
 
@@ -115,10 +115,10 @@ async def test_a_check_that_is_under_way_is_joined(
         (("bad_words", "--from", "cluster1", "--to", "cluster1"), "traffic moves between two"),
         (("bad_words", *MOVE, "--accept", "clock"), "write FINDING=REASON"),
         (("bad_words", *MOVE, "--every", "soon"), "--every soon: write a time such as 30m"),
-        (("bad_words", *MOVE, "--every", "5s"), "--every: at least 60 s"),
+        (("bad_words", *MOVE, "--every", "5s"), "--every: the shortest interval is 60 s"),
         (("bad_words", "--from", "a", "--to", "b", "--every", "30m"), "has no cluster a"),
         (("bad_words", *MOVE, "--schedule"), "make one with --every 30m"),
-        (("bad_words", *MOVE, "--schedule", "--html", "x"), "--html is written by a look now"),
+        (("bad_words", *MOVE, "--schedule", "--html", "x"), "--html needs a check now"),
     ],
 )
 async def test_bad_words(
@@ -129,8 +129,8 @@ async def test_bad_words(
     assert (said.code, answer in said.message) == (2, True), said.message
 
 
-async def test_the_catalogue(operator: Operator) -> None:
-    """Every check there is, without an estate and without a server."""
+async def test_all_checks_are_listed(operator: Operator) -> None:
+    """Without an estate and without a server."""
     said = await Operator("127.0.0.1:1").types("check", "--list")
     assert said.code == 0
     assert all(check.name in said.out for check in CHECKS)
@@ -141,12 +141,12 @@ async def test_the_catalogue(operator: Operator) -> None:
 async def test_a_schedule(
     temporal: Client, operator: Operator, name: str, hands: FakeHands, worker: Worker
 ) -> None:
-    """Made, changed, shown with what came out, and removed."""
+    """Created, changed, shown with its results, and deleted."""
     hands.readings[EDGE] = {"sessions": 2}
     made = await operator.types("check", name, *MOVE, "--every", "30m")
     assert made.code == 0, made.message
     assert f"readiness-{name}-cluster1-cluster2: every 0:30:00" in made.message
-    assert "it has not run yet" in made.message
+    assert "no run yet" in made.message
     handle = temporal.get_schedule_handle(f"readiness-{name}-cluster1-cluster2")
     assert (await handle.describe()).schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
     for runs in (1, 2):
@@ -156,19 +156,19 @@ async def test_a_schedule(
     shown_ = await operator.types("check", name, *MOVE, "--schedule")
     assert "ready, 69 of 69 checks passed" in shown_.message
     assert "not ready, 68 of 69 checks passed, 1 finding" in shown_.message
-    await _knows_what_came_before(temporal, handle)
+    await _compares_with_the_first_run(temporal, handle)
     await handle.pause()
     again = await operator.types(
         "check", name, *MOVE, "--every", "1h", "--accept", "options_differ=x"
     )
     assert "every 1:00:00, paused, accepting options_differ" in again.message
     off = await operator.types("check", name, *MOVE, "--every", "off")
-    assert (off.code, "no more" in off.out) == (0, True)
+    assert (off.code, "schedule deleted" in off.out) == (0, True)
     twice = await operator.types("check", name, *MOVE, "--every", "never")
     assert (twice.code, "there was no such schedule" in twice.message) == (0, True)
 
 
-async def _knows_what_came_before(temporal: Client, handle: ScheduleHandle) -> None:
+async def _compares_with_the_first_run(temporal: Client, handle: ScheduleHandle) -> None:
     """The schedule's second run was given the result of its first."""
     action = (await handle.describe()).info.recent_actions[-1].action
     assert isinstance(action, ScheduleActionExecutionStartWorkflow)
@@ -217,19 +217,19 @@ def _multiplied(one: CheckResult) -> CheckResult:
     return one.model_copy(update={"places": places})
 
 
-def test_what_is_under_way_is_told_by_place() -> None:
+def test_places_that_are_being_read_are_named() -> None:
     """As many as fit into a line."""
     pending = [
         PendingActivityInfo(activity_id=f"observe_node.node{n}.1") for n in (2, 1, 3, 6, 5, 4, 1)
     ]
-    assert under_way(pending) == "looking at node1, node2, node3, node4 and 2 more"
+    assert activity_line(pending) == "reading node1, node2, node3, node4 and 2 more"
     plan = PendingActivityInfo(activity_id="1", activity_type=ActivityType(name="make_plan"))
-    assert under_way([plan]) == "looking at make plan"
-    assert under_way([]) == "looking at the estate"
+    assert activity_line([plan]) == "reading make plan"
+    assert activity_line([]) == "reading the estate"
 
 
-def test_a_finding_beside_what_is_accepted() -> None:
-    """The reason stands beside it, and hostile words move no cursor."""
+def test_an_accepted_finding_shows_its_reason() -> None:
+    """Hostile text moves no cursor."""
     found = Finding(
         name="target_has_sessions",
         place=EDGE,
@@ -241,5 +241,6 @@ def test_a_finding_beside_what_is_accepted() -> None:
     text = shown(
         ReadinessView(verdict(clean(), findings=(found,), accepted={"target_has_sessions": "ours"}))
     )
-    assert "! blocks  cluster2-edge2  target_has_sessions  accepted: ours" in text
+    assert "! blocks  cluster2-edge2  target_has_sessions" in text
+    assert "  accepted   ours" in text
     assert "\x1b" not in text

@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from starter.views.plan import NAME
+from starter.views.plan import PLACEHOLDER
 from tests.support import estates
 from tests.support.console import Operator
 from tests.support.fake_activities import FakeHands
@@ -85,7 +85,7 @@ async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Wor
         for action in stage.actions:
             # What several places are told alike is shown once, with their names left open.
             words = f"would {action}"
-            assert words in shown.out or words.replace(action.place, NAME) in shown.out
+            assert words in shown.out or words.replace(action.place, PLACEHOLDER) in shown.out
     assert shown.out.count("waits for an approval") == 1
     assert not hands.effects
 
@@ -128,9 +128,9 @@ async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
         (("pause", "nobody", "--node", "No Name"), "node: "),
         (("approve", "nobody"), "approve needs --stage: it opens a gate"),
         (("reject", "nobody", "--stage", "redirect_traffic"), "reject needs --reason: it refuses"),
-        (("skip", "nobody"), "skip needs --stage and --reason: it leaves out"),
-        (("extend", "nobody"), "extend needs --stage and --minutes: it waits longer"),
-        (("roll-back", "nobody"), "roll-back needs --reason: it takes back"),
+        (("skip", "nobody"), "skip needs --stage and --reason: it skips stage"),
+        (("extend", "nobody"), "extend needs --stage and --minutes: it extends"),
+        (("roll-back", "nobody"), "roll-back needs --reason: it rolls back"),
         (("pause", "nobody", "--minutes", "5"), "No such option"),
         (("frobnicate",), "No such command"),
     ],
@@ -193,14 +193,14 @@ async def test_a_whole_switchover(
 
     seen, complaints = (text.decode() for text in await watching.communicate())
     assert (watching.returncode, complaints) == (0, "")
-    assert "waits: redirect_traffic needs 1 approval(s)" in seen
+    assert "waiting: redirect_traffic needs 1 approval(s)" in seen
     assert "✔ 9 restore_monitors" in seen
     assert "completed" in seen
 
     report = await operator.types("report", name)
     assert report.code == 0
     assert "approve redirect_traffic by ann, update: redirect_traffic is approved" in report.message
-    assert "faults on the way: 1" in report.message
+    assert "failures: 1" in report.message
     outcome = Outcome.model_validate_json((await operator.types("report", name, "--json")).out)
     assert outcome.outcome == "completed"
 
@@ -230,7 +230,7 @@ async def test_an_aborted_run_exits_with_five(
         "start", name, *MOVE, "--approve-before", "stop_monitors", "--wait"
     )
     assert waiting.stdout is not None
-    while b"waits:" not in await waiting.stdout.readline():
+    while b"waiting:" not in await waiting.stdout.readline():
         pass  # until the line that tells of the gate
     said = await operator.types("abort", name, "--by", "ann", "--reason", "wrong day")
     assert said.code == 0
@@ -254,8 +254,8 @@ async def test_a_rejected_run_exits_with_four(
     assert (watched.code, "rolled_back" in watched.out) == (4, True)
     report = await operator.types("report", name)
     assert report.code == 4
-    assert "taken back" in report.out
-    assert "back: stop_monitors" in report.out
+    assert "rollback" in report.out
+    assert "rollback: stop_monitors" in report.out
     assert "ann rejected redirect_traffic: not tonight" in report.message
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starter.views.plan import plan_json, plan_view
-from starter.views.text import runs_of
+from starter.views.text import name_ranges
 from tests.support import estates
 from tests.support.sample_runs import Seen, shown
 from workflows.model.estate import Estate
@@ -16,7 +16,7 @@ from workflows.planning.preview import CommandPreview, Review, ReviewedAction, r
 
 
 def preview(plan: Plan) -> list[CommandPreview]:
-    """Every order's words, alike on every place."""
+    """Every action's commands, alike at every place."""
     return [
         CommandPreview(stage=stage.name, action=action.key, commands=(f"/bin/{action.kind}",))
         for stage in plan.stages
@@ -24,7 +24,7 @@ def preview(plan: Plan) -> list[CommandPreview]:
     ]
 
 
-def test_a_plan_says_who_is_asked_and_when() -> None:
+def test_a_plan_names_approvers_windows_and_webhook() -> None:
     """Approvals, the change window and the webhook are part of what is reviewed."""
     given = estates.written(
         approvals={"approvers": ["ann", "bob", "cid"], "needed": 2, "expires_after": 3600},
@@ -34,14 +34,14 @@ def test_a_plan_says_who_is_asked_and_when() -> None:
     asked = estates.request(on_expiry="reject", approve_before=["redirect_traffic"])
     text = shown(plan_view(review(plan_switchover(Estate.model_validate(given), asked))))
     assert "approvals by 2 different people of ann, bob, cid before redirect_traffic" in text
-    assert "a gate that nobody answers for 1:00:00 is refused" in text
+    assert "a gate without an answer for 1:00:00 is rejected" in text
     assert "change window 02:00 to 05:00 Europe/Berlin, every day" in text
-    assert "told of waits and of the end: env:HOOK" in text
+    assert "webhook for questions and the end: env:HOOK" in text
     assert "3 redirect_traffic   Redirect traffic to the target   waits for an approval" in text
 
 
-def test_what_is_sent_stands_below_the_order() -> None:
-    """The exact words, once for all places that get the same, and what holds already."""
+def test_commands_are_shown_below_their_action() -> None:
+    """Once for all places that get the same, and what holds already."""
     plan = Seen().plan
     down = NodeReading(place="cluster1-edge2", services={Service.MONITOR: State.STOPPED})
     text = shown(plan_view(review(plan, [down], preview(plan))))
@@ -57,7 +57,7 @@ def test_what_is_sent_stands_below_the_order() -> None:
 
 
 def test_the_point_of_no_return_stands_before_the_first_graceful_stop() -> None:
-    """After the wait for the sessions, which can still be taken back."""
+    """After the wait for the sessions, which can still be rolled back."""
     text = shown(plan_view(review(Seen().plan)))
     assert text.count("point of no return") == 1
     assert (
@@ -68,7 +68,7 @@ def test_the_point_of_no_return_stands_before_the_first_graceful_stop() -> None:
 
 
 def test_a_large_plan_fits_on_a_few_screens() -> None:
-    """Twenty Servers and twenty Edges a side are told in runs of names."""
+    """Twenty Servers and twenty Edges a side are shown as ranges of names."""
     plan = Seen(20, 20).plan
     lines = shown(plan_view(review(plan, (), preview(plan))), width=120).splitlines()
     assert sum(len(stage.actions) for stage in plan.stages) > 300
@@ -78,8 +78,8 @@ def test_a_large_plan_fits_on_a_few_screens() -> None:
     ]
 
 
-def test_commands_that_differ_by_a_name_are_told_once() -> None:
-    """Installations under a directory of the node's own name are one group, with the name open."""
+def test_commands_that_differ_by_a_name_are_shown_once() -> None:
+    """Installations under a directory of the node's own name are one group with a placeholder."""
     plan = Seen().plan
     words = [
         CommandPreview(
@@ -97,7 +97,7 @@ def test_commands_that_differ_by_a_name_are_told_once() -> None:
 
 
 def test_findings_and_timing_are_part_of_a_review() -> None:
-    """What would stop the run, how long it waits, and the hash to pin, at the end."""
+    """Findings, timeouts, and the hash to pin stand at the end."""
     finding = Finding(name="taeh_differs", place="x", seen="a\x1b[2J", expected="b", advice="c")
     warning = finding.model_copy(update={"name": "late", "severity": Severity.WARNS})
     plan = Seen().plan
@@ -112,7 +112,7 @@ def test_findings_and_timing_are_part_of_a_review() -> None:
 
 
 def test_a_plan_by_node_is_shown_as_chains() -> None:
-    """Every order once, each Server's orders below its name."""
+    """Every action once, each Server's actions below its name."""
     run = Seen(variant="by_node", approve_before=["stop_scheduling"])
     text = shown(plan_view(review(run.plan)))
     edges, first, second, start = (
@@ -137,7 +137,7 @@ def test_a_plan_by_node_is_shown_as_chains() -> None:
 
 
 def test_scripts_get_the_plan_itself_and_more() -> None:
-    """The keys of the plan stand where they always stood."""
+    """The keys of the plan are keys of the output."""
     plan = Seen(approve_before=["redirect_traffic"]).plan
     given = plan_json(review(plan, (), preview(plan)))
     own = {key: given.pop(key) for key in Plan.model_fields}
@@ -156,12 +156,12 @@ def test_scripts_get_the_plan_itself_and_more() -> None:
     }
 
 
-def test_names_that_count_on_are_said_in_few_words() -> None:
-    """The first and the last of more than two; the rest as they are."""
-    assert runs_of(["a1", "a2"]) == "a1, a2"
-    assert runs_of(["a1", "a2", "a3", "b1", "b3", "c"]) == "a1 … a3, b1, b3, c"
-    assert runs_of(["n08", "n09", "n10", "n11"]) == "n08 … n11"
-    assert runs_of([]) == ""
+def test_consecutive_names_become_a_range() -> None:
+    """The first and the last of more than two; all others are listed."""
+    assert name_ranges(["a1", "a2"]) == "a1, a2"
+    assert name_ranges(["a1", "a2", "a3", "b1", "b3", "c"]) == "a1 … a3, b1, b3, c"
+    assert name_ranges(["n08", "n09", "n10", "n11"]) == "n08 … n11"
+    assert name_ranges([]) == ""
 
 
 def test_a_review_travels_as_json() -> None:

@@ -1,4 +1,4 @@
-"""What is told of a run, line by line, where there is no screen."""
+"""The lines that describe a run where the output is no terminal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from workflows.model.stages import StageName
 from workflows.planning.rollback import Baseline, plan_undo
 
 
-def test_every_transition_is_told_once() -> None:
-    """What was told after one look is not told after the next."""
+def test_every_transition_is_shown_once() -> None:
+    """A line of one snapshot is not repeated for the next."""
     run = Seen()
     before = run.progress
     run.at(StageName.CHECK_PREREQUISITES)
@@ -27,7 +27,7 @@ def test_every_transition_is_told_once() -> None:
     after = run.progress
     assert list(transitions(before, after)) == [
         "⏸ 1 stop_monitors: waiting",
-        "waits: redirect_traffic needs 1 approval(s), by anyone",
+        "waiting: redirect_traffic needs 1 approval(s), by anyone",
         "  answer: switchover approve lab --stage redirect_traffic",
         '  answer: switchover reject lab --stage redirect_traffic --reason "..."',
     ]
@@ -35,25 +35,25 @@ def test_every_transition_is_told_once() -> None:
     assert list(transitions(None, after)) == list(transitions(before, after))
 
 
-def test_a_second_fault_of_one_order_is_told_again() -> None:
-    """A retry that fails is news; a retry that is under way is not."""
+def test_a_second_failure_of_one_action_is_shown_again() -> None:
+    """A retry that fails is shown; a retry in progress is not."""
     run = Seen()
     stage = run.plan.stage(StageName.STOP_MONITORS)
     run.tracker.enter(stage)
     action = stage.actions[0]
-    looks = [run.progress]
+    snapshots = [run.progress]
     for _ in range(2):
         run.fails(stage.name, action, "Refused", "no")
-        looks.append(run.progress)
+        snapshots.append(run.progress)
         run.tracker.begin(stage, action, 2)
-        looks.append(run.progress)
-    news = [list(transitions(a, b)) for a, b in pairwise(looks)]
-    words = f"✖ {action}: Refused: no"
-    assert news == [[words], [], [words], []]
+        snapshots.append(run.progress)
+    lines = [list(transitions(a, b)) for a, b in pairwise(snapshots)]
+    line = f"✖ {action}: Refused: no"
+    assert lines == [[line], [], [line], []]
 
 
-def test_a_roll_back_is_told_as_it_goes() -> None:
-    """The same stage is told again, as one that is taken back."""
+def test_a_rollback_is_shown_stage_by_stage() -> None:
+    """The same stage is shown again, as part of the rollback."""
     run = Seen()
     begun = {StageName.STOP_MONITORS: run.at(StageName.STOP_MONITORS)}
     before = run.progress
@@ -62,37 +62,38 @@ def test_a_roll_back_is_told_as_it_goes() -> None:
     turned = run.progress
     run.tracker.enter(undo[0])
     run.tracker.work(undo[0])
-    assert "the run is taken back, stage by stage" in list(transitions(before, turned))
-    assert list(transitions(turned, run.progress)) == ["▶ back: 1 stop_monitors: running"]
+    assert "the run is being rolled back, stage by stage" in list(transitions(before, turned))
+    assert list(transitions(turned, run.progress)) == ["▶ rollback: 1 stop_monitors: running"]
 
 
-def test_pauses_exceptions_and_further_waits_are_told() -> None:
-    """Everything that a screen would show."""
+def test_pauses_exceptions_and_further_questions_are_shown() -> None:
+    """Everything that a terminal would show."""
     run = Seen()
     before = run.progress.model_copy(update={"waiting": gate()})
-    left = RemainingSessions(node="cluster1-edge1", at=NOW, accounts=("partner001 over ssh",))
+    remaining = RemainingSessions(node="cluster1-edge1", at=NOW, accounts=("partner001 over ssh",))
     after = before.model_copy(
         update={
             "state": RunStatus.PAUSED,
             "messages": (told("pause", by="", way="signal"),),
-            "also_waiting": (question("extend", remaining=(left,)),),
+            "also_waiting": (question("extend", remaining=(remaining,)),),
             "exceptions": ("ann skipped it",),
         }
     )
-    news = list(transitions(before, after))
-    assert news[0] == "pause, signal: noted"
-    assert news[1] == "exception: ann skipped it"
-    assert news[2].endswith("by someone; go on with: switchover resume lab")
-    assert news[3:] == [
-        "waits: cluster1-edge1: gone",
-        "  still there: cluster1-edge1: partner001 over ssh",
+    lines = list(transitions(before, after))
+    assert lines[0] == "pause, signal: noted"
+    assert lines[1] == "exception: ann skipped it"
+    assert lines[2].startswith("paused since ")
+    assert lines[2].endswith("; continue with: switchover resume lab")
+    assert lines[3:] == [
+        "waiting: cluster1-edge1: gone",
+        "  remaining: cluster1-edge1: partner001 over ssh",
         "  answer: switchover extend lab --stage drain_protocol_servers --minutes 60",
     ]
     assert list(transitions(after, after)) == []
 
 
 def test_nothing_that_people_write_moves_the_cursor() -> None:
-    """Also where lines are told."""
+    """Also where the output is no terminal."""
     evil = "\x1b[2J\r\u202e"
     progress = Seen().progress.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""What a run looks like on a terminal, without one."""
+"""The views of a run on a terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from starter.client.sanitize import clean
 from starter.client.snapshot import Pending, Snapshot
 from starter.estate_schema import estate_schema
-from starter.views.status import MOST_ORDERS, RunView
-from starter.views.text import broken, commands, estimate, left_words
+from starter.views.status import MAX_SHOWN_ACTIONS, RunView
+from starter.views.text import commands, eta_text, remaining_line, wrapped
 from tests.support import estates
 from tests.support.sample_runs import NOW, Seen, gate, question, shown, told
 from workflows.model.estate import Protocol
@@ -29,12 +29,12 @@ PARTNERS = RemainingSessions(
 
 
 def view(progress: Progress, *pending: Pending, width: int = 200, height: int | None = None) -> str:
-    """What an operator sees."""
+    """Return what an operator sees."""
     return shown(RunView(Snapshot(progress, pending), NOW, height), width)
 
 
 def test_nothing_that_people_write_moves_the_cursor() -> None:
-    """Reasons and names reach the terminal as words, never as control sequences or markup."""
+    """Reasons and names reach the terminal as text, never as control sequences or markup."""
     evil = "\x1b[2J[red]gone[/red]\r\u202e"
     said = told("pause", by=evil, reason=evil, effect=evil)
     progress = Seen().progress.model_copy(
@@ -52,8 +52,8 @@ def test_nothing_that_people_write_moves_the_cursor() -> None:
     assert clean("a\x1b[2Jb\u202ec") == "a [2Jb c"
 
 
-def test_what_needs_someone_comes_first_on_a_large_estate() -> None:
-    """Of hundreds of orders the screen holds the failed and the running ones."""
+def test_the_most_urgent_actions_come_first_on_a_large_estate() -> None:
+    """Of hundreds of actions the screen holds the failed and the running ones."""
     run = Seen(20, 20)
     actions = run.at(StageName.DRAIN_PROTOCOL_SERVERS)
     run.fails(StageName.DRAIN_PROTOCOL_SERVERS, actions[-1])
@@ -63,21 +63,21 @@ def test_what_needs_someone_comes_first_on_a_large_estate() -> None:
     assert f"{actions[-1]}" in lines[first]
     assert "Lost: gone" in lines[first]
     assert f"{actions[-2]}" in lines[first + 1]
-    assert len(actions) > MOST_ORDERS
-    assert f"and {len(actions) - MOST_ORDERS} pending" in lines[first + MOST_ORDERS]
+    assert len(actions) > MAX_SHOWN_ACTIONS
+    assert f"and {len(actions) - MAX_SHOWN_ACTIONS} pending" in lines[first + MAX_SHOWN_ACTIONS]
 
 
 def test_a_retried_attempt_says_why() -> None:
-    """An activity that Temporal tries again shows what the attempt before met."""
+    """An activity that Temporal retries shows why the previous attempt failed."""
     run = Seen()
     action = run.at(StageName.STOP_MONITORS)[0]
     run.tracker.begin(run.plan.stage(StageName.STOP_MONITORS), action, 1)
     pending = Pending(f"{action.key}.1", attempt=3, remaining=None, error="cannot reach it")
-    assert "attempt 3, since cannot reach it" in view(run.progress, pending)
+    assert "attempt 3; the last one failed: cannot reach it" in view(run.progress, pending)
 
 
 @pytest.mark.parametrize(
-    ("left", "words"),
+    ("remaining", "line"),
     [
         (
             RemainingSessions(
@@ -87,49 +87,52 @@ def test_a_retried_attempt_says_why() -> None:
                 accounts=("a", "b", "c", "d"),
                 eta=timedelta(minutes=12),
             ),
-            "3 ssh; a, b, c, ..., about 12 min left at this pace, 2 s ago",
+            "3 ssh; a, b, c, ..., about 12 min at this rate, 2 s ago",
         ),
         (
             RemainingSessions(node="n", at=NOW, readings_at_zero=2),
-            "nothing left, quiet for 2 readings",
+            "none remaining, 2 readings at zero",
         ),
-        (RemainingSessions(node="n", at=NOW, error="no answer"), "nothing seen yet, no answer"),
-        (RemainingQueue(node="n", at=NOW), "nothing seen yet, 2 s ago"),
+        (RemainingSessions(node="n", at=NOW, error="no answer"), "no reading yet, no answer"),
+        (RemainingQueue(node="n", at=NOW), "no reading yet, 2 s ago"),
         (RemainingQueue(node="n", at=NOW, events=12, active=2), "12 events; 2 active, 2 s ago"),
-        (RemainingQueue(node="n", at=NOW, events=0, active=0, readings_at_zero=1), "nothing left"),
+        (
+            RemainingQueue(node="n", at=NOW, events=0, active=0, readings_at_zero=1),
+            "none remaining",
+        ),
     ],
 )
-def test_what_is_left_is_said_in_words(
-    left: RemainingSessions | RemainingQueue, words: str
+def test_what_remains_is_shown_in_one_line(
+    remaining: RemainingSessions | RemainingQueue, line: str
 ) -> None:
     """Zero, unknown and unreadable are three different things."""
-    assert left_words(left, NOW + timedelta(seconds=2)).startswith(words)
+    assert remaining_line(remaining, NOW + timedelta(seconds=2)).startswith(line)
 
 
 @pytest.mark.parametrize(
     ("eta", "words"),
     [
         (None, ""),
-        (timedelta(0), "about 1 s left at this pace"),
-        (timedelta(seconds=89), "about 89 s left at this pace"),
-        (timedelta(seconds=90), "about 2 min left at this pace"),
-        (timedelta(hours=7, minutes=20), "about 7 h left at this pace"),
+        (timedelta(0), "about 1 s at this rate"),
+        (timedelta(seconds=89), "about 89 s at this rate"),
+        (timedelta(seconds=90), "about 2 min at this rate"),
+        (timedelta(hours=7, minutes=20), "about 7 h at this rate"),
     ],
 )
-def test_an_estimate_is_as_exact_as_it_is_honest(eta: timedelta | None, words: str) -> None:
-    """A few readings do not know seconds of an hour; where they say nothing, nothing is said."""
-    assert estimate(eta) == words
+def test_an_estimate_is_rounded(eta: timedelta | None, words: str) -> None:
+    """A few readings cannot tell the seconds of an hour; without an estimate there is no text."""
+    assert eta_text(eta) == words
 
 
-def test_a_run_that_waits_for_nobody_has_no_answers() -> None:
-    """Answers exist only where someone is asked; what can be said at any time is mentioned."""
+def test_a_run_without_a_question_shows_no_answers() -> None:
+    """The decisions that are possible at any time are mentioned."""
     text = view(Seen().progress)
     assert "answer with" not in text
     assert "at any time: pause, roll-back, abort" in text
 
 
 def test_every_answer_is_a_command_that_can_be_typed() -> None:
-    """With everything it needs: minutes, reasons, and the name of a node that is dead."""
+    """With everything it needs: minutes, reasons, and the name of an unreachable node."""
     waiting = question("retry", "extend", "force", "roll_back", "abort", silent=("cluster1-edge1",))
     stage = "--stage drain_protocol_servers"
     assert commands(Seen().progress, waiting) == (
@@ -141,18 +144,18 @@ def test_every_answer_is_a_command_that_can_be_typed() -> None:
     )
 
 
-def test_a_long_command_is_broken_where_a_shell_goes_on() -> None:
+def test_a_long_command_is_wrapped_so_that_a_shell_accepts_it() -> None:
     """What is copied from a narrow screen is still one command."""
     line = 'switchover force lab --stage drain_protocol_servers --node n --reason "..."'
-    lines = broken(line, 60)
+    lines = wrapped(line, 60)
     assert all(len(one) <= 60 for one in lines)
     assert " ".join(one.removesuffix("\\").strip() for one in lines) == line
     assert all(one.endswith(" \\") for one in lines[:-1])
-    assert broken(line, 160) == [line]
+    assert wrapped(line, 160) == [line]
 
 
-def test_whom_a_decision_concerns_is_seen_by_node_and_account() -> None:
-    """Nobody cuts clients whose names are off the screen."""
+def test_a_decision_shows_the_sessions_it_concerns() -> None:
+    """An operator sees the accounts before ending their sessions."""
     queue = RemainingQueue(
         node="cluster1-server1", at=NOW, events=3, queued=("event 17", "event 18")
     )
@@ -168,8 +171,8 @@ def test_whom_a_decision_concerns_is_seen_by_node_and_account() -> None:
     assert sum("many" in row for row in rows) == 1
 
 
-def test_several_waits_are_all_seen() -> None:
-    """Where the same words answer several of them, these stand there once."""
+def test_several_questions_are_all_shown() -> None:
+    """Those with the same answers share them."""
     run = Seen()
     stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
     run.at(stage.name)
@@ -183,8 +186,8 @@ def test_several_waits_are_all_seen() -> None:
     assert text.count("switchover approve lab --stage redirect_traffic") == 1
 
 
-def test_a_pause_is_seen_with_whoever_made_it() -> None:
-    """And with the words that end it."""
+def test_a_pause_is_shown_with_the_operator_and_the_reason() -> None:
+    """And with the command that ends it."""
     said = (told("pause", reason="lunch"), told("pause", by="bob", counted=False))
     progress = Seen().progress.model_copy(update={"state": RunStatus.PAUSED, "messages": said})
     text = view(progress)
@@ -192,8 +195,8 @@ def test_a_pause_is_seen_with_whoever_made_it() -> None:
     assert "  switchover resume lab" in text
 
 
-def test_a_roll_back_has_its_own_table() -> None:
-    """What is taken back is shown as it goes; what had been done is summed up."""
+def test_a_rollback_has_its_own_table() -> None:
+    """The rollback is shown stage by stage; what had been done is summarized."""
     run = Seen()
     begun = {
         name: run.at(name) for name in (StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION)
@@ -204,14 +207,14 @@ def test_a_roll_back_has_its_own_table() -> None:
     run.tracker.work(undo[0])
     text = view(run.progress)
     assert "rolling_back" in text
-    assert text.index("taken back, in this order") < text.index("▶  2 suspend_replication")
+    assert text.index("rollback, in this sequence") < text.index("▶  2 suspend_replication")
     assert "Roll back: Stop the Monitors of the source" in text
     assert "resume replication cluster1_to_cluster2" in text
     assert "stop the Monitor on" not in text
 
 
-def test_every_chain_is_seen_in_the_by_node_variant() -> None:
-    """Each Server at its own pace, the Edges first."""
+def test_every_chain_is_shown_in_the_by_node_variant() -> None:
+    """Each Server on its own, the Edges first."""
     run = Seen(variant="by_node")
     stage = run.plan.stage(StageName.STOP_SCHEDULING)
     first, second, *_ = run.at(stage.name)
@@ -222,13 +225,13 @@ def test_every_chain_is_seen_in_the_by_node_variant() -> None:
     head = rows.index("node 4 stop_scheduling 6 drain_protocol_servers 7 drain_transaction_manager")
     assert rows[head + 1] == "cluster1-edge1 · 0/3 · 0/1"
     assert rows[head + 3] == "cluster1-server1 ▶ 0/2 · 0/3 · 0/3"
-    assert "left out" in "\n".join(lines)
+    assert "skipped" in "\n".join(lines)
     assert "cluster2" not in "\n".join(rows[head + 1 : head + 5])
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
 def test_whatever_has_to_be_done_is_on_the_screen(width: int, height: int) -> None:
-    """Also on the smallest terminal, when a drain has run out of patience on a large estate."""
+    """Also on the smallest terminal, when a drain timeout expires on a large estate."""
     run = Seen(20, 20)
     stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
     for name in StageName:
@@ -251,8 +254,8 @@ def test_whatever_has_to_be_done_is_on_the_screen(width: int, height: int) -> No
     assert "partner002 over ssh" in text
 
 
-def test_what_weakened_the_promise_is_seen() -> None:
-    """Exceptions stand in the view of a run, not only in its outcome."""
+def test_exceptions_are_shown() -> None:
+    """In the view of a run, not only in its outcome."""
     progress = Seen().progress.model_copy(update={"exceptions": ("ann skipped it: late",)})
     assert "exception: ann skipped it: late" in view(progress)
 

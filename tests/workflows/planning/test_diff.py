@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import estates
@@ -30,6 +30,7 @@ def test_equal_plans_have_no_changes() -> None:
     assert changes(BASE, plan()) == []
 
 
+@settings(deadline=None)
 @given(servers=st.integers(1, 3), edges=st.integers(1, 3), more=st.integers(1, 3))
 def test_added_and_removed_nodes_are_named(servers: int, edges: int, more: int) -> None:
     """With every action that is added or removed because of them."""
@@ -83,6 +84,7 @@ def another(value: object) -> object:
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@settings(deadline=None)
 @given(st.sampled_from(LEAVES))
 def test_every_field_of_the_estate_is_named(path: tuple[Any, ...]) -> None:
     """Whatever changes in an estate file after the review, the refusal shows it."""

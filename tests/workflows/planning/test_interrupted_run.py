@@ -1,4 +1,4 @@
-"""A run that follows a terminated one recognises the estate it left, or refuses."""
+"""A run after a terminated one continues on the estate as it is, or refuses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = {
     "drain_transaction_manager": "stop_transaction_manager.cluster1-server2",
     "stop_remaining_services": "stop_remaining.cluster1-edge2",
 }
-"""Of each stage, an order to be terminated at."""
+"""An action of each stage, during which a run is terminated."""
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
 
 
 async def interrupt(run: Run, key: str) -> None:
-    """Start a run, and terminate it while this order is carried out, which has no effect then."""
+    """Start a run, and terminate it during this action, which has no effect then."""
     run.hands.held[key] = asyncio.Event()
     await run.start()
     await run.reaches(lambda _: any(key in operation for operation in run.hands.asked))
@@ -47,7 +47,7 @@ async def interrupt(run: Run, key: str) -> None:
 
 @pytest.mark.parametrize("stage", NAMES)
 async def test_the_same_roles_go_on_from_where_it_was(run: Run, stage: str) -> None:
-    """Whatever stage it was terminated in, the new run probes, and completes the rest."""
+    """Whatever stage a run was terminated in, the next one reads, and completes the rest."""
     await interrupt(run, NAMES[stage])
     await run.start()
     outcome = await run.outcome()
@@ -59,8 +59,8 @@ async def test_the_same_roles_go_on_from_where_it_was(run: Run, stage: str) -> N
 
 
 @pytest.mark.parametrize("stage", NAMES)
-async def test_the_same_roles_can_be_taken_back(run: Run, stage: str) -> None:
-    """What the terminated run had begun is taken back by the next one, if someone says so."""
+async def test_the_same_roles_can_be_rolled_back(run: Run, stage: str) -> None:
+    """An operator can have the next run roll back what the terminated one had begun."""
     before = run.hands.world.picture
     await interrupt(run, NAMES[stage])
     await run.start(approve_before=["stop_monitors"])
@@ -74,16 +74,16 @@ async def test_the_same_roles_can_be_taken_back(run: Run, stage: str) -> None:
 
 @pytest.mark.parametrize("stage", NAMES)
 async def test_other_roles_are_refused_with_what_was_found(run: Run, stage: str) -> None:
-    """The reverse of a half-done switchover is none."""
+    """The opposite direction does not undo a switchover that was interrupted."""
     await interrupt(run, NAMES[stage])
-    left = run.hands.world.picture
+    before = run.hands.world.picture
     await run.start(source="cluster2", target="cluster1")
     assert "replication_not_running" in await run.failure()
-    assert run.hands.world.picture == left
+    assert run.hands.world.picture == before
 
 
 async def test_a_switchover_that_was_done_is_not_done_again(run: Run) -> None:
-    """Nothing is left to be done: most likely the roles are the wrong way round."""
+    """There is nothing to do; most likely source and target are swapped."""
     await run.start()
     assert (await run.outcome()).outcome == "completed"
     await run.start()
@@ -91,14 +91,14 @@ async def test_a_switchover_that_was_done_is_not_done_again(run: Run) -> None:
 
 
 async def test_replication_that_is_merely_off_is_no_half_switched_estate(run: Run) -> None:
-    """With the source's Monitors running nobody has begun a switchover here."""
+    """While the source's Monitors run, no switchover has begun."""
     run.hands.world.replicating.clear()
     await run.start()
     assert "replication_not_running" in await run.failure()
 
 
-async def test_a_gap_in_the_chain_is_judged_as_ever(run: Run) -> None:
-    """A stopped protocol server under traffic on the source was stopped by someone else."""
+async def test_a_gap_in_the_chain_is_checked_as_usual(run: Run) -> None:
+    """A stopped protocol server on a source with traffic was not stopped by a switchover."""
     await interrupt(run, "redirect.loadbalancer1.cluster2")
     run.hands.world.traffic = {"loadbalancer1": "cluster1"}
     down = {**run.hands.services("cluster1-edge1"), Service.SSH: State.STOPPED}

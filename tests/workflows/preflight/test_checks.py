@@ -1,4 +1,4 @@
-"""Every prerequisite is seen to refuse, on the right place, and the clean estate has no finding."""
+"""Every check refuses at the right place, and the clean estate has no finding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.support import estates
-from tests.support.clean_readings import NOW, PLAN, changed, clean, judged, leads_to
+from tests.support.clean_readings import NOW, PLAN, changed, clean, findings_in, leads_to
+from workflows.model.checks import AccessCheck
 from workflows.model.estate import Estate, Kind, Protocol
 from workflows.model.excluded_tables import SKIPPED, left_out
 from workflows.model.findings import Finding, Severity
@@ -21,13 +22,13 @@ from workflows.model.observations import (
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import plan_switchover
-from workflows.preflight.catalogue import BY_NAME
+from workflows.preflight.catalogue import BY_NAME, CHECKS
 from workflows.preflight.evaluate import blocking
 
 
 def test_a_clean_estate_has_no_finding() -> None:
-    """No false alarm."""
-    assert judged(clean()) == ()
+    """There is no false alarm."""
+    assert findings_in(clean()) == ()
 
 
 SERVER, EDGE = "cluster1-server1", "cluster1-edge1"
@@ -167,8 +168,8 @@ CASES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
 def test_a_prerequisite_that_does_not_hold_is_found(
     subject: str, changes: dict[str, Any], name: str, where: str
 ) -> None:
-    """Each with its place, what was seen, what was expected and what to do."""
-    [finding] = judged(changed(subject, **changes))
+    """It has its place, what was seen, what was expected and what to do."""
+    [finding] = findings_in(changed(subject, **changes))
     assert (finding.name, finding.place) == (name, where)
     assert finding.severity is BY_NAME[name].severity
     assert finding.seen
@@ -176,51 +177,28 @@ def test_a_prerequisite_that_does_not_hold_is_found(
     assert finding.advice
 
 
-def test_every_check_is_seen_to_refuse() -> None:
-    """None is missing above but what only says that a place could not be read, and two more."""
+def test_every_check_refuses() -> None:
+    """The cases above are complete, apart from access checks and those tested elsewhere."""
+    access = {check.name for check in CHECKS if isinstance(check, AccessCheck)}
+    of_drivers = {check.name for check in CHECKS if check.driver is not None}
     elsewhere = {
-        "no_reading",
-        "reading_unusable",
-        "node_unreachable_ssh",
-        "ssh_access_refused",
-        "node_unreachable_admin",
-        "admin_access_refused",
-        "access_refused",
-        "configuration_unreadable",
-        "database_unreachable",
-        # What a driver finds by itself: tests/activities/replication.
-        "replication_lagging",
-        "replication_not_comparable",
-        "unknown_subscription",
-        "commit_timestamps_off",
-        "wal_headroom_low",
-        "storage_unreadable",
-        "load_balancer_unreachable",
-        "probe_unreachable",
-        # Made by the load balancer's driver.
-        "reload_not_runnable",
-        "hosts_file_not_writable",
-        "edges_by_address",
-        "sticky_entries",
-        "hard_stop_after_short",
-        "temporal_unreadable",
         "half_switched",
         "already_switched_over",
         "source_not_active",
         "installation_path_differs",
     }
-    assert {case[2] for case in CASES} | elsewhere == set(BY_NAME)
+    assert {case[2] for case in CASES} | access | of_drivers | elsewhere == set(BY_NAME)
 
 
 def test_a_source_that_schedules_nowhere_is_not_the_active_one() -> None:
-    """Source and target the wrong way round is noticed."""
+    """Swapped roles are noticed."""
     readings = clean()
     for server in PLAN.estate.cluster("cluster1").servers:
         reading = readings[server.name]
         assert isinstance(reading, NodeReading)
         services = {**reading.services, Service.SCHEDULER: State.STOPPED}
         readings[server.name] = reading.model_copy(update={"services": services})
-    assert {finding.name for finding in judged(readings)} == {"source_not_active"}
+    assert {finding.name for finding in findings_in(readings)} == {"source_not_active"}
 
 
 def test_an_installation_elsewhere_is_found() -> None:
@@ -232,7 +210,7 @@ def test_an_installation_elsewhere_is_found() -> None:
     for node in written["clusters"][1]["nodes"][1:]:
         node["filedrivehome"] = f"/opt/{node['name']}/st"
     plan = plan_switchover(Estate.model_validate(written), estates.request())
-    [finding] = judged(clean(), plan=plan)
+    [finding] = findings_in(clean(), plan=plan)
     assert (finding.name, finding.place) == ("installation_path_differs", PASSIVE)
 
 
@@ -244,16 +222,16 @@ def test_servers_and_edges_may_have_a_taeh_each() -> None:
         reading = readings[node.name]
         if node.kind is Kind.EDGE:
             readings[node.name] = reading.model_copy(update={"taeh": "e" * 64})
-    assert judged(readings, plan=plan) == ()
-    assert {finding.name for finding in judged(readings)} == {"taeh_differs"}
+    assert findings_in(readings, plan=plan) == ()
+    assert {finding.name for finding in findings_in(readings)} == {"taeh_differs"}
     readings[EDGE] = readings[EDGE].model_copy(update={"taeh": "f" * 64})
-    assert [finding.place for finding in judged(readings, plan=plan)] == [EDGE]
+    assert [finding.place for finding in findings_in(readings, plan=plan)] == [EDGE]
 
 
-def test_trouble_of_a_reading_is_a_finding() -> None:
-    """What could not be read stands beside what was read."""
+def test_a_finding_of_a_reading_counts() -> None:
+    """What could not be read is reported beside what was read."""
     trouble = Finding(name="node_unreachable_ssh", place=EDGE, seen="a", expected="b", advice="c")
-    [finding] = judged(changed(EDGE, services={}, machine={}, findings=(trouble,)))
+    [finding] = findings_in(changed(EDGE, services={}, machine={}, findings=(trouble,)))
     assert finding == trouble
 
 
@@ -268,32 +246,32 @@ def test_a_prerequisite_ends_with_the_stage_that_ends_it(
     """Once its stage has begun, what that stage changes is no finding any more."""
     until = BY_NAME[name].until
     assert until is not None
-    assert judged(changed(subject, **changes), until) == ()
+    assert findings_in(changed(subject, **changes), until) == ()
 
 
 def test_the_sources_protocol_servers_may_be_down_once_they_drain() -> None:
     """The target's still have to run."""
     for node, expected in (("cluster1-edge1", 0), ("cluster2-edge1", 1)):
         readings = changed(node, services={Service.SSH: State.STOPPED})
-        assert len(judged(readings, StageName.DRAIN_PROTOCOL_SERVERS)) == expected
+        assert len(findings_in(readings, StageName.DRAIN_PROTOCOL_SERVERS)) == expected
 
 
 def test_only_what_blocks_and_is_not_accepted_stops_a_run() -> None:
-    """A warning never does; an acceptance counts only for what may be accepted."""
-    warning = judged(changed(EDGE, services={Service.MONITOR: State.STOPPED}))
+    """A warning never does, and only acceptable findings can be accepted."""
+    warning = findings_in(changed(EDGE, services={Service.MONITOR: State.STOPPED}))
     assert [f.severity for f in warning] == [Severity.WARNS]
     assert blocking(warning) == ()
-    sessions = judged(changed("cluster2-edge2", sessions=2))
+    sessions = findings_in(changed("cluster2-edge2", sessions=2))
     assert blocking(sessions) == sessions
     assert blocking(sessions, {"target_has_sessions": "known"}) == ()
-    digests = judged(changed(EDGE, taeh="b" * 64))
+    digests = findings_in(changed(EDGE, taeh="b" * 64))
     assert blocking(digests, {"taeh_differs": "known"}) == digests
 
 
 def test_a_finding_that_only_another_build_knows_blocks() -> None:
-    """A worker that is newer than the run may say it; nobody can accept it, and no task fails."""
+    """A newer worker may report it; it cannot be accepted, and no workflow task fails."""
     strange = Finding(name="sun_is_up", place=EDGE, seen="a", expected="b", advice="c")
-    found = judged(changed(EDGE, findings=(strange,)))
+    found = findings_in(changed(EDGE, findings=(strange,)))
     assert found == (strange,)
     assert blocking(found, {"sun_is_up": "known"}) == found
 
@@ -305,9 +283,9 @@ def test_a_site_may_give_a_check_another_severity() -> None:
         "conf_differs": {"severity": "warns", "reason": "known"},
     }
     plan = plan_switchover(estates.estate(checks=adjusted), estates.request())
-    clock = judged(changed(EDGE, clock_ahead=timedelta(seconds=9)), plan=plan)
+    clock = findings_in(changed(EDGE, clock_ahead=timedelta(seconds=9)), plan=plan)
     assert blocking(clock) == clock != ()
-    conf = judged(changed(PASSIVE, machine={"conf": {"a.xml": "2"}}), plan=plan)
+    conf = findings_in(changed(PASSIVE, machine={"conf": {"a.xml": "2"}}), plan=plan)
     assert conf != ()
     assert blocking(conf) == ()
     with pytest.raises(ValidationError, match="reason"):

@@ -1,4 +1,4 @@
-"""What every check comes to, place by place."""
+"""The result of every check, place by place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ from workflows.views.readiness_markdown import report_details
 EDGE, SERVER = "cluster1-edge1", "cluster1-server1"
 NODES = tuple(node.name for node in PLAN.estate.nodes)
 SILENT = Finding(
-    name="node_unreachable_admin", place=EDGE, seen="silence", expected="an answer", advice="look"
+    name="node_unreachable_admin",
+    place=EDGE,
+    seen="no answer",
+    expected="an answer",
+    advice="check it",
 )
 
 
@@ -46,7 +50,7 @@ LOGINS = {
 
 
 def clean() -> dict[str, Reading]:
-    """Return every reading of an estate on which nothing is wrong."""
+    """Return every reading of an estate without a finding."""
     return {**estate.clean(), **LOGINS}
 
 
@@ -65,7 +69,7 @@ def rows(
 
 
 def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  # noqa: ANN401
-    """Return the verdict on these readings."""
+    """Return the report on these readings."""
     some = tuple(readings.values())
     found = evaluate(PLAN, some, NOW)
     checks = results_of(PLAN, some, found, {})
@@ -108,20 +112,20 @@ def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  #
     ],
 )
 def test_every_scope_has_its_places(scope: Scope, places: tuple[str, ...]) -> None:
-    """A check looks where the list of checks says, and nowhere else."""
+    """A check is made where its scope says, and nowhere else."""
     coverage = Coverage(PLAN, clean().values())
     for check in (c for c in CHECKS if c.scope is scope):
         assert coverage.places(check) == places, check.name
 
 
 def test_no_scope_is_forgotten() -> None:
-    """The table above knows all of them."""
+    """The table above has all of them."""
     [mark] = test_every_scope_has_its_places.pytestmark  # type: ignore[attr-defined] # pytest's
     assert {scope for scope, _ in mark.args[1]} == set(Scope)
 
 
 def test_the_delay_of_a_storage_is_measured_where_a_marker_may_be_written() -> None:
-    """Elsewhere the check is not made, and does not claim to hold."""
+    """Elsewhere the check is not made, and does not count as passed."""
     written = estates.written()
     written["clusters"][1]["storage_markers"] = "markers"
     written["load_balancer"]["hosts"][0]["configuration"] = "/etc/haproxy/haproxy.cfg"
@@ -131,7 +135,7 @@ def test_the_delay_of_a_storage_is_measured_where_a_marker_may_be_written() -> N
     assert rows(clean(), plan)["sticky_entries"].places == {"loadbalancer1": CheckStatus.PASSED}
 
 
-def test_on_a_clean_estate_every_check_holds() -> None:
+def test_on_a_clean_estate_every_check_passes() -> None:
     """And those that are not made here are not counted."""
     checks = tuple(rows(clean()).values())
     assert {one.worst for one in checks} == {CheckStatus.PASSED}
@@ -140,14 +144,14 @@ def test_on_a_clean_estate_every_check_holds() -> None:
 
 
 def test_a_failing_check_fails_at_its_place_alone() -> None:
-    """Every other place holds."""
+    """It passes at every other place."""
     one = rows(changed(EDGE, services={Service.SSH: State.STOPPED}))["protocol_server_not_running"]
     assert one.places == dict.fromkeys(NODES, CheckStatus.PASSED) | {EDGE: CheckStatus.FAILED}
     assert one.worst is CheckStatus.FAILED
 
 
 def test_an_accepted_finding_is_shown_as_such() -> None:
-    """Where it may be accepted; what would break the promise fails all the same."""
+    """A finding that may not be accepted fails all the same."""
     sessions = changed("cluster2-edge2", sessions=2)
     one = rows(sessions, accepted={"target_has_sessions": "ours"})["target_has_sessions"]
     assert one.places["cluster2-edge2"] is CheckStatus.ACCEPTED
@@ -157,7 +161,7 @@ def test_an_accepted_finding_is_shown_as_such() -> None:
 
 
 def test_a_severity_of_the_estate_comes_with_its_reason() -> None:
-    """Whoever reads the verdict sees that it is another one here, and why."""
+    """The report shows that it differs on this estate, and why."""
     adjusted = {"monitor_not_running": {"severity": "blocks", "reason": "audit wants it"}}
     plan = plan_switchover(estates.estate(checks=adjusted), estates.request())
     one = rows(clean(), plan)["monitor_not_running"]
@@ -166,7 +170,7 @@ def test_a_severity_of_the_estate_comes_with_its_reason() -> None:
 
 
 def test_what_could_not_be_read_is_unknown() -> None:
-    """A place in trouble is no place where checks hold, save those that the trouble is about."""
+    """Only the access checks without a finding pass at a place that was read in part."""
     checks = rows(changed(EDGE, findings=(SILENT,)))
     assert checks["node_unreachable_admin"].places[EDGE] is CheckStatus.FAILED
     assert checks["node_unreachable_ssh"].places[EDGE] is CheckStatus.PASSED
@@ -179,7 +183,7 @@ def test_what_could_not_be_read_is_unknown() -> None:
 
 
 def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
-    """Not even how the place is reached is known then."""
+    """The access checks are unknown, too."""
     readings = clean()
     del readings["loadbalancer1"]
     checks = rows(readings)
@@ -189,15 +193,15 @@ def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
 
 
 def test_a_finding_elsewhere_is_not_lost() -> None:
-    """A place that a check does not look at appears where something was found there."""
+    """A place where a check is not made is shown if there is a finding."""
     odd = SILENT.model_copy(update={"name": "configuration_unreadable", "place": SERVER})
     checks = rows(changed("configuration", findings=(odd,)))
     assert checks["configuration_unreadable"].places[SERVER] is CheckStatus.FAILED
     assert checks["options_differ"].places[SERVER] is CheckStatus.PASSED
 
 
-def test_what_changed_is_told_by_name_and_place() -> None:
-    """Other words about the same thing are no news."""
+def test_changes_are_found_by_name_and_place() -> None:
+    """Another text about the same thing is no change."""
     before = verdict(changed("cluster2-edge2", sessions=2))
     after = verdict(changed("cluster2-edge2", sessions=3))
     assert difference(after.findings, before) == ReadinessDiff(since=NOW)
@@ -244,7 +248,7 @@ def test_a_finding_that_a_driver_makes_hides_nothing() -> None:
 
 
 def test_the_web_ui_shows_findings_and_checks() -> None:
-    """As Markdown, in which nothing that a place said is more than words."""
+    """As Markdown, in which the text of a place is never markup."""
     readings = changed("cluster2-edge1", version="<b>5.4</b>|x")
     text = report_details(verdict(readings, ready=False))
     assert "not ready" in text
