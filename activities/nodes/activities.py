@@ -218,7 +218,7 @@ def _running(sightings: Mapping[Service, ObservedState]) -> str:
 
 def _orphan(node: Node, path: str) -> Finding:
     return Finding(
-        name="orphaned_file",
+        name="unfinished_file",
         place=node.name,
         seen=path,
         expected="no *.m_inproc once the Transaction Managers are down",

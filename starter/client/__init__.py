@@ -1,1 +1,1 @@
-"""client."""
+"""Calls of the console to Temporal."""

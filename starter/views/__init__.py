@@ -1,1 +1,1 @@
-"""views."""
+"""What the console shows, on a terminal and as a web page."""

@@ -35,7 +35,7 @@ async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -
     assert set(house.counted("disable").values()) == {1}
     assert len(house.counted("disable")) == 2
     assert outcome.record is not None
-    assert [(f.name, f.seen) for f in outcome.findings] == [("orphaned_file", str(orphan))]
+    assert [(f.name, f.seen) for f in outcome.findings] == [("unfinished_file", str(orphan))]
 
 
 async def test_a_killed_worker_repeats_no_graceful_stop(house: House) -> None:

@@ -98,7 +98,7 @@ class Cluster(Value):
         return tuple(node for node in self.nodes if node.kind is Kind.EDGE)
 
     @property
-    def fronts(self) -> tuple[Node, ...]:
+    def client_facing_nodes(self) -> tuple[Node, ...]:
         """The nodes that clients reach: the Edges, or the Servers where there is no Edge."""
         return self.edges or self.servers
 

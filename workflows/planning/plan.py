@@ -294,7 +294,7 @@ def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wav
         # Afterwards, or our own logins would be counted among the target's sessions.
         tuple(
             TryLogin(node=node.name, protocol=protocol)
-            for node in target.fronts
+            for node in target.client_facing_nodes
             for protocol in probed
             if protocol in node.protocols
         ),

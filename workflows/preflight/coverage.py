@@ -48,7 +48,10 @@ class Coverage:
 
     def places(self, check: Check) -> tuple[str, ...]:
         """Return where the check is made; nowhere, if it is only shown where it fails."""
-        return tuple(self._quality[check.scope]) if self._is_made(check) else ()
+        drivers = (self._estate.load_balancer, self._estate.replication)
+        if check.driver is not None and not any(isinstance(one, check.driver) for one in drivers):
+            return ()
+        return tuple(self._quality[check.scope])
 
     def is_unknown(self, check: Check, place: str) -> bool:
         """Return whether too little was read to tell that the check holds at the place."""
@@ -58,10 +61,6 @@ class Coverage:
             ReadingQuality.PARTIAL if isinstance(check, AccessCheck) else ReadingQuality.COMPLETE
         )
         return quality > enough
-
-    def _is_made(self, check: Check) -> bool:
-        drivers = (self._estate.load_balancer, self._estate.replication)
-        return check.driver is None or any(isinstance(one, check.driver) for one in drivers)
 
 
 def places_of(action: actions.Observation, plan: Plan) -> Iterator[Place]:
@@ -80,7 +79,8 @@ def places_of(action: actions.Observation, plan: Plan) -> Iterator[Place]:
         case actions.ObserveReplication():
             yield from _link(action.link, plan)
         case actions.ObserveTraffic():
-            yield from _host(action.host, plan)
+            for scope in plan.estate.load_balancer.check_scopes(action.host):
+                yield scope, action.host
         case actions.ObserveTemporal():
             yield Scope.ESTATE, action.estate
         case _:
@@ -117,11 +117,6 @@ def _link(name: str, plan: Plan) -> Iterator[Place]:
     yield Scope.LINKS, name
     yield Scope.PUBLISHERS, plan.estate.cluster(link.source).database.name
     yield Scope.SUBSCRIBERS, plan.estate.cluster(link.target).database.name
-
-
-def _host(name: str, plan: Plan) -> Iterator[Place]:
-    for scope in plan.estate.load_balancer.check_scopes(name):
-        yield scope, name
 
 
 def _expected_key(action: actions.Observation) -> Sequence[str]:
