@@ -184,7 +184,7 @@ async def test_only_the_first_rows_are_listed(links: ReplicationLinks, pair: Pai
     assert str(refusal.value).count("public.account") == conflicts.MAX_SHOWN_ROWS
 
 
-async def test_what_came_by_replication_is_nobodys_own(links: ReplicationLinks, pair: Pair) -> None:
+async def test_what_came_by_replication_is_not_a_sides_own(links: ReplicationLinks, pair: Pair) -> None:
     """A row that the other side delivered before is not taken for one that this side wrote."""
     await pair.switch(THERE, "ENABLE")
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
@@ -286,8 +286,8 @@ async def test_what_cannot_be_read_in_time_is_unknown(links: ReplicationLinks, p
         await anext(here.pending(BACK.subscription, 0.001))
 
 
-async def test_a_slot_that_someone_is_at_is_waited_for(links: ReplicationLinks, pair: Pair) -> None:
-    """Only while nobody takes from it can it be read."""
+async def test_a_slot_in_use_is_waited_for(links: ReplicationLinks, pair: Pair) -> None:
+    """A slot can be read only while no other connection uses it."""
     await pair.switch(THERE, "ENABLE")
     here = postgres_link()
     query: LiteralString = "SELECT active FROM pg_replication_slots WHERE slot_name = 'one_to_two'"

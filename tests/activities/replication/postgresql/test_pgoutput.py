@@ -63,7 +63,7 @@ def test_every_write_names_its_rows(reader: Reader, kind: str) -> None:
 
 @pytest.mark.parametrize("message", [b"B" + bytes(20), b"C" + bytes(25), b"O", b"Y", b"M"])
 def test_what_writes_no_row_is_passed_over(reader: Reader, message: bytes) -> None:
-    """Transactions' ends, types, origins and messages concern nobody here."""
+    """Transactions' ends, types, origins and messages change no row."""
     assert reader.changes(message) == ()
 
 
