@@ -1,9 +1,8 @@
-"""How are Scheduler and Folder Monitor stopped and started through the admin REST API?"""
+"""Stop and start Scheduler and Folder Monitor through the admin REST API."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from temporalio import activity
 
 from activities.nodes.desired_state import POLL_INTERVAL
 from activities.runtime.heartbeat import heartbeating, sleep
+from activities.runtime.preview_text import twice
 from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.securetransport import admin_requests as requests
@@ -24,8 +24,8 @@ from workflows.model.results import SCHEDULING, Report, Service, State, changed,
 from workflows.ports.inputs import NodeInput
 from workflows.ports.scheduling import SchedulingPort
 
-LOOKS = 10
-"""How often a service is read after it was asked to change, before that counts as not done."""
+MAX_READINGS = 10
+"""How often a service is read back before its change counts as failed."""
 
 
 class RestScheduling(SchedulingPort):
@@ -36,78 +36,90 @@ class RestScheduling(SchedulingPort):
 
     @activity.defn
     async def stop_scheduling(self, given: NodeInput[StopScheduling]) -> Report:
-        """Leave both stopped; disabled by their options counts as that (section 7)."""
-        acted = [
+        """Leave both stopped; a service that its option disables counts as stopped (section 7)."""
+        stopped = [
             service
             for service in SCHEDULING
             if not (await self._read(given.node, service)).down
-            and await self._bring(given, service, "stop")
+            and await self._change(given, service, "stop")
         ]
-        return _report(given, SCHEDULING, acted, "stopped")
+        return _report(given, SCHEDULING, stopped, "stopped")
 
     @activity.defn
     async def start_scheduling(self, given: NodeInput[StartScheduling]) -> Report:
-        """Leave the order's services running; NotReady where an option forbids one of them.
+        """Leave the action's services running; NotReady where an option disables one of them.
 
-        What the order leaves out is not even read: it did not run before, and is nobody's business.
+        A service that the action does not name is not even read: it did not run before.
         """
         wanted = tuple(Service(name) for name in given.action.services)
         states = {service: await self._read(given.node, service) for service in wanted}
-        for service, sighting in states.items():
-            if sighting.state is State.DISABLED:
+        for service, observed in states.items():
+            if observed.state is State.DISABLED:
                 raise NotReady(
                     f"{given.node.name}: {service} is disabled by its option; "
                     f"set {CLUSTER_SERVICES[service]}.enable to true, then decide `retry`"
                 )
-        acted = [
+        started = [
             service
-            for service, sighting in states.items()
-            if sighting.state is not State.RUNNING and await self._bring(given, service, "start")
+            for service, observed in states.items()
+            if observed.state is not State.RUNNING and await self._change(given, service, "start")
         ]
-        return _report(given, wanted, acted, "started")
+        return _report(given, wanted, started, "started")
 
     @activity.defn
     async def verify_scheduling_stopped(self, given: NodeInput[VerifySchedulingStopped]) -> Report:
-        """See both stopped, twice, the second time after the takeover time."""
+        """Verify twice that both are stopped, the second time after the takeover time."""
         node = given.node
         async with heartbeating():
             await self._require_stopped(node)
             await sleep(given.timing.takeover)
             await self._require_stopped(node)
-        words = f"no Scheduler or Folder Monitor runs on {node.name}, nor took over"
-        return seen(given.action, words, datetime.now(UTC))
+        message = f"no Scheduler or Folder Monitor runs on {node.name}, nor took over"
+        return seen(given.action, message, datetime.now(UTC))
+
+    def preview(self, given: NodeInput[Any]) -> Iterator[str]:
+        """Yield the requests that an action sends, in sequence."""
+        match given.action:
+            case StopScheduling():
+                yield from (str(requests.operation("stop", service)) for service in SCHEDULING)
+            case StartScheduling():
+                services = map(Service, given.action.services)
+                yield from (str(requests.operation("start", service)) for service in services)
+            case VerifySchedulingStopped():
+                readings = (str(requests.state(service)) for service in SCHEDULING)
+                yield from twice(readings, given.timing.takeover)
 
     async def _require_stopped(self, node: Node) -> None:
         for service in SCHEDULING:
-            sighting = await self._read(node, service)
-            if not sighting.down:
+            observed = await self._read(node, service)
+            if not observed.down:
                 raise NotReady(
-                    f"{node.name}: {service} is {sighting.state} ({sighting.text}), expected "
-                    "stopped; look whether it moved there from another Server, then decide `retry`"
+                    f"{node.name}: {service} is {observed.state} ({observed.text}), expected "
+                    "stopped; check whether it moved there from another Server, then decide `retry`"
                 )
 
     async def _read(self, node: Node, service: Service) -> ObservedState:
-        sighting = await self._admin.cluster_service(node, service)
-        return sighting.require_known(f"{node.name}: {service}")
+        observed = await self._admin.cluster_service(node, service)
+        return observed.require_known(f"{node.name}: {service}")
 
-    async def _bring(self, given: NodeInput[Any], service: Service, verb: Verb) -> bool:
+    async def _change(self, given: NodeInput[Any], service: Service, verb: Verb) -> bool:
         """Send one operation and read it back; a lost reply is resolved by reading."""
         node, lost = given.node, None
         within = SendDeadline.of_this_attempt().require()
         with effect(given, f"{verb} {service} on {node.name}"):
             try:
                 await self._admin.operate(node, requests.operation(verb, service), within)
-            except OutcomeUnknown as silence:
-                lost = silence
-        for _ in range(LOOKS):
-            sighting = await self._read(node, service)
-            if sighting.down if verb == "stop" else sighting.state is State.RUNNING:
+            except OutcomeUnknown as unknown:
+                lost = unknown
+        for _ in range(MAX_READINGS):
+            observed = await self._read(node, service)
+            if observed.down if verb == "stop" else observed.state is State.RUNNING:
                 return True
-            await asyncio.sleep(POLL_INTERVAL.total_seconds())
+            await sleep(POLL_INTERVAL)
         if lost is not None:
             raise lost
         raise CommandFailed(
-            f"{node.name}: {verb} of {service} was accepted, but it is still {sighting.state}"
+            f"{node.name}: {verb} of {service} was accepted, but it is still {observed.state}"
         )
 
 
@@ -116,6 +128,5 @@ def _report(
 ) -> Report:
     node, now = given.node.name, datetime.now(UTC)
     if not acted:
-        words = f"{' and '.join(asked)}: {done} already on {node}"
-        return unchanged(given.action, words, now)
+        return unchanged(given.action, f"{' and '.join(asked)} {done} already on {node}", now)
     return changed(given.action, f"{' and '.join(acted)} {done} on {node}", now)

@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 
 from activities.estate_files import estates_in, usable_estate
 from activities.transport.secrets import Secrets
-from worker.activities import open_hands
+from worker.activities import open_activities
 from worker.connection import connect, register_search_attributes
 from worker.settings import Settings, read_settings
 from worker.startup_errors import StartupError, TemporalUnavailable
@@ -53,7 +53,8 @@ async def serve(settings: Settings) -> None:
             interceptors.append(stack.enter_context(tracing()))
         client = await connect(settings, interceptors)
         await register_search_attributes(client)
-        worker = build_worker(client, await stack.enter_async_context(open_hands(settings, client)))
+        activities = await stack.enter_async_context(open_activities(settings, client))
+        worker = build_worker(client, activities)
         try:
             await _work_until_told(worker, _ready(settings, names))
         except RuntimeError as fault:

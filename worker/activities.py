@@ -1,9 +1,10 @@
-"""Which hands a worker has: the implementations of the contract, and what they share."""
+"""Build the activities of a worker, and what they share."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from temporalio.client import Client
 
@@ -24,30 +25,31 @@ from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from activities.webhook import SignedWebhook
 from worker.settings import Settings
-from worker.worker import Hands
+from workflows.ports.routes import activities_of
 
 
 @asynccontextmanager
-async def open_hands(settings: Settings, client: Client) -> AsyncIterator[Hands]:
-    """Build the hands around one shell, whose connections are closed at the end."""
+async def open_activities(
+    settings: Settings, client: Client
+) -> AsyncIterator[list[Callable[..., Any]]]:
+    """Build every activity around one shell, whose connections are closed at the end."""
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
     admin = AdminClient(shell, secrets)
     load_balancers = drivers(shell)
-    replication = ReplicationLinks(secrets)
+    ports = (
+        EstateFiles(settings.estates, settings.records, secrets),
+        SshNodes(shell, admin),
+        RestScheduling(admin),
+        DrainActivities(shell, admin),
+        LoadBalancerActivities(shell, admin, secrets, load_balancers),
+        ReplicationLinks(secrets),
+        RestConfigurations(ServiceStatusReader(shell), admin),
+        SshStorages(shell),
+        TemporalReader(client),
+        SignedWebhook(secrets),
+    )
     try:
-        yield Hands(
-            planning=EstateFiles(settings.estates, settings.records, secrets),
-            spelling=CommandPreviews(load_balancers, replication),
-            nodes=SshNodes(shell, admin),
-            scheduling=RestScheduling(admin),
-            waits=DrainActivities(shell, admin),
-            traffic=LoadBalancerActivities(shell, admin, secrets, load_balancers),
-            databases=replication,
-            configurations=RestConfigurations(ServiceStatusReader(shell), admin),
-            storages=SshStorages(shell),
-            orchestration=TemporalReader(client),
-            notices=SignedWebhook(secrets),
-        )
+        yield [each for port in (*ports, CommandPreviews(ports)) for each in activities_of(port)]
     finally:
         await shell.close()

@@ -1,10 +1,10 @@
-"""The Switchover workflow: its input, its messages, its outcome; ``execution`` does the work."""
+"""The Switchover workflow: its input, its messages and its outcome."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -16,16 +16,16 @@ from workflows.execution.context import Run
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Conclusion, Execution
 from workflows.execution.fetch_plan import make_plan
-from workflows.model.decisions import VERBS, Verb
-from workflows.model.outcome import Notice, Outcome
-from workflows.model.progress import PendingQuestion, Progress, RunStatus
+from workflows.execution.notices import Notices
+from workflows.model.decisions import VERBS, Verb, parse_decision
+from workflows.model.outcome import Outcome
+from workflows.model.progress import Progress
 from workflows.model.request import Request, parse_request
-from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
-from workflows.ports.notifications import NoticeInput, NotificationPort
 from workflows.ports.planning import PlanningPort
 from workflows.run.inbox import Inbox
 from workflows.run.progress_tracker import ProgressTracker
+from workflows.run.snapshot import outcome_of, progress_of
 from workflows.run.state import RunState
 from workflows.search_attributes import ESTATE, STAGE, STATE
 from workflows.views.progress_markdown import details
@@ -37,165 +37,114 @@ class Switchover:
 
     @workflow.init
     def __init__(self, *given: Any) -> None:  # noqa: ANN401, ARG002 - Temporal gives run's input
-        self._inbox = Inbox(workflow.now)
-        self._tracker: ProgressTracker | None = None
-        self._plan: Plan | None = None
+        info = workflow.info()
+        # The first run's id: the same for all runs of this switchover, also after a reset.
+        self._state = RunState(info.first_execution_run_id, info.start_time)
+        self._inbox = Inbox(self._state, workflow.now)
+        self._tracker = ProgressTracker(self._state, workflow.now)
+        self._notices = Notices(self._state)
         self._shown: tuple[str, str] = ("", "")
-        self._told: list[asyncio.Task[None]] = []
-        self._listen()
+        self._set_handlers()
 
     @workflow.run
     async def run(self, *given: Any) -> Outcome:  # noqa: ANN401 - whatever was sent
-        """Run the switchover that one JSON object asks for (see ``workflows.request``)."""
+        """Run the switchover that one JSON object requests (see ``workflows.model.request``)."""
         request = parse_request(given)
         _require_own_id(request)
+        showing = asyncio.create_task(self._keep_shown())
         work = asyncio.create_task(self._switch_over(request))
         while not work.done():
             try:
                 await asyncio.shield(work)
             except asyncio.CancelledError:
-                # Not the work but the run was cancelled: waits end, effects are finished.
+                # Temporal cancels the run, not the work: waits end, effects finish.
                 self._inbox.cancel()
             except SwitchoverError:
-                break  # raised below, where there is nothing left to wait for
+                break  # raised below
+        showing.cancel()
+        self._show()
         return work.result()
 
     @workflow.query(name="status", description="Where the run is, and what it waits for")
     def status(self) -> Progress | None:
         """Return the progress; None until there is a plan."""
-        if self._tracker is None:
-            return None
-        progress = self._tracker.progress
-        paused = self._inbox.paused and progress.outcome is None
-        state = RunStatus.PAUSED if paused else progress.state
-        return progress.model_copy(update={"messages": tuple(self._inbox.messages), "state": state})
+        return progress_of(self._state)
 
-    @workflow.query(name="plan", description="What is done, in which order, on which estate")
+    @workflow.query(name="plan", description="What is done, in which sequence, on which estate")
     def plan(self) -> Plan | None:
         """Return the plan as it is executed; None until there is one."""
-        return self._plan
+        return self._state.plan
 
     async def _switch_over(self, request: Request) -> Outcome:
-        plan = self._plan = await make_plan(request)
-        tracker = self._tracker = ProgressTracker(
-            plan, _at_first(request, plan), workflow.now, self._show
-        )
-        self._inbox.open(plan, tracker)
-        run = Run(plan, request, tracker, self._inbox, RunState(), Dispatcher(plan, _identity()))
+        plan = await make_plan(request)
+        self._tracker.begin_run(plan, request.reason)
+        self._inbox.activate()
+        dispatcher = Dispatcher(plan, self._state.identity)
+        run = Run(plan, request, self._state, self._tracker, dispatcher)
         try:
-            conclusion = await Execution(run, self._tell).run()
+            conclusion = await self._execution(run).run()
         except SwitchoverError as refusal:
-            tracker.close("failed")
-            await self._tell_end("failed", str(refusal))
+            self._tracker.close("failed")
+            await self._notices.notify_of_end("failed", str(refusal))
             raise
         return await self._close(conclusion)
 
+    def _execution(self, run: Run) -> Execution:
+        return Execution(run)
+
     async def _close(self, conclusion: Conclusion) -> Outcome:
-        assert self._tracker is not None  # noqa: S101 - there is a plan, or nothing ends here
-        self._tracker.close(conclusion.outcome)
-        progress = self._tracker.progress
-        result = Outcome(
-            **progress.model_dump(
-                include={"estate", "source", "target", "reason", "identity", "plan_hash", "started"}
-            ),
-            outcome=conclusion.outcome,
-            message=conclusion.message,
-            ended=workflow.now(),
-            seconds=(workflow.now() - progress.started).total_seconds(),
-            drain_seconds=self._tracker.drained.total_seconds(),
-            stages=self._tracker.outcomes(undo=False),
-            rolled_back_stages=self._tracker.outcomes(undo=True),
-            exceptions=progress.exceptions,
-            decisions=tuple(self._inbox.messages),
-            findings=progress.findings,
-        )
+        ending, message = conclusion.outcome, conclusion.message
+        self._tracker.close(ending)
+        outcome = outcome_of(self._state, ending, message, workflow.now())
         _, record = await asyncio.gather(
-            self._tell_end(conclusion.outcome, conclusion.message), _kept(result)
+            self._notices.notify_of_end(ending, message), _save(outcome)
         )
-        return result.model_copy(update={"record": record})
+        return outcome.model_copy(update={"record": record})
 
-    def _tell(self, waiting: PendingQuestion) -> None:
-        """Tell the estate's webhook that someone is waited for; nothing waits for that."""
-        notice = self._notice("waiting", waiting.stage, waiting.message, answers=waiting.answers)
-        if notice is not None:
-            config = activity_options.with_summary(
-                activity_options.NOTIFY, f"notify that {waiting.stage} waits"
-            )
-            self._told.append(asyncio.create_task(_sent(notice, config)))
-
-    async def _tell_end(self, outcome: str, message: str) -> None:
-        for task in self._told:
-            task.cancel()  # what it told is no longer so
-        await asyncio.gather(*self._told, return_exceptions=True)
-        assert self._tracker is not None  # noqa: S101 - as above
-        notice = self._notice("ended", self._tracker.progress.stage, message, outcome=outcome)
-        if notice is not None:
-            await _sent(
-                notice,
-                activity_options.with_summary(
-                    activity_options.NOTIFY_END, "notify that the run has ended"
-                ),
-            )
-
-    def _notice(
-        self,
-        kind: Literal["waiting", "ended"],
-        stage: StageName,
-        message: str,
-        answers: tuple[str, ...] = (),
-        outcome: str | None = None,
-    ) -> NoticeInput | None:
-        plan, info = self._plan, workflow.info()
-        if plan is None or plan.estate.webhook is None:
-            return None
-        notice = Notice(
-            kind=kind,
-            at=workflow.now(),
-            estate=plan.estate.name,
-            source=plan.source,
-            target=plan.target,
-            workflow_id=info.workflow_id,
-            run_id=info.run_id,
-            stage=stage,
-            message=message,
-            answers=answers,
-            outcome=outcome,
-        )
-        return NoticeInput(webhook=plan.estate.webhook, notice=notice)
-
-    def _listen(self) -> None:
-        """Take every verb as a signal and as an update of the same name."""
+    def _set_handlers(self) -> None:
+        """Receive every verb as a signal and as an update of the same name."""
         for verb in VERBS:
-            self._listen_for(verb)
+            self._set_handlers_of(verb)
 
         def unknown(name: str, _: Sequence[RawValue]) -> None:
             self._inbox.record_unknown(name)
-            self._show()
 
         workflow.set_dynamic_signal_handler(unknown)
 
-    def _listen_for(self, verb: Verb) -> None:
+    def _set_handlers_of(self, verb: Verb) -> None:
         def signal(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
-            self._inbox.take(verb, given, "signal")
-            self._show()
+            try:
+                decision = parse_decision(given)
+            except BadInput as error:
+                self._inbox.record_refused(verb, str(error))
+            else:
+                self._inbox.receive(verb, decision, "signal")
 
         def update(*given: Any) -> str:  # noqa: ANN401 - whatever was sent
-            message = self._inbox.take(verb, given, "update")
-            self._show()
-            return message
+            return self._inbox.receive(verb, parse_decision(given), "update")
 
-        def refuse(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
-            objection = self._inbox.objection(verb, given)
+        def validate(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
+            try:
+                objection = self._inbox.objection(verb, parse_decision(given))
+            except BadInput as error:
+                objection = str(error)
             if objection is not None:
-                # Nobody is to try again by itself what cannot apply.
-                raise ApplicationError(objection, type=BadInput.__name__, non_retryable=True)
+                _refuse(objection)
 
         workflow.set_signal_handler(verb, signal)
-        workflow.set_update_handler(verb, update, validator=refuse)
+        workflow.set_update_handler(verb, update, validator=validate)
+
+    async def _keep_shown(self) -> None:
+        """Show the state and notify of new questions whenever the state has changed."""
+        while True:
+            version = self._state.version
+            self._show()
+            self._notices.notify_of_questions()
+            await workflow.wait_condition(lambda: self._state.version != version)  # noqa: B023
 
     def _show(self) -> None:
-        """Let the Web UI and the list of runs show where the run is."""
-        progress = self.status()
+        """Show the state in the Web UI and in the list of runs."""
+        progress = progress_of(self._state)
         if progress is None:
             return
         workflow.set_current_details(details(progress))
@@ -210,48 +159,26 @@ class Switchover:
             )
 
 
-async def _kept(outcome: Outcome) -> str | None:
-    """Have the outcome written outside Temporal; None where no worker could."""
+async def _save(outcome: Outcome) -> str | None:
+    """Have the outcome written outside Temporal; None if no worker could."""
     config = activity_options.with_summary(activity_options.SAVE, "save the outcome")
     try:
         return await workflow.execute_activity_method(PlanningPort.save_outcome, outcome, **config)
     except ActivityError as error:
-        workflow.logger.warning("the outcome is in Temporal alone: %s", error.cause)
+        workflow.logger.warning("the outcome is in Temporal only: %s", error.cause)
         return None
 
 
-async def _sent(given: NoticeInput, config: workflow.ActivityConfig) -> None:
-    try:
-        await workflow.execute_activity_method(NotificationPort.notify, given, **config)
-    except ActivityError as error:
-        workflow.logger.warning("nobody took the notice: %s", error.cause)
-
-
-def _identity() -> str:
-    """One for all runs of this switchover, also after a reset."""
-    return workflow.info().first_execution_run_id
+def _refuse(objection: str) -> NoReturn:
+    # A retry by the client itself cannot help.
+    raise ApplicationError(objection, type=BadInput.__name__, non_retryable=True)
 
 
 def _require_own_id(request: Request) -> None:
-    """The workflow id is the estate's lock: Temporal runs one of a name at a time."""
+    """The workflow id is the estate's lock: Temporal runs one workflow of an id at a time."""
     wanted, used = f"switchover-{request.estate}", workflow.info().workflow_id
     if used != wanted:
         raise BadInput(
             f"the workflow id of a switchover of {request.estate} is {wanted}, not {used}; "
             "start it again under that id"
         )
-
-
-def _at_first(request: Request, plan: Plan) -> Progress:
-    return Progress(
-        estate=request.estate,
-        source=request.source,
-        target=request.target,
-        reason=request.reason,
-        identity=_identity(),
-        plan_hash=plan.hash,
-        variant=plan.variant,
-        state=RunStatus.RUNNING,
-        started=workflow.info().start_time,
-        stage=StageName.CHECK_PREREQUISITES,
-    )

@@ -1,18 +1,22 @@
-"""When have clients and partners ended what they were doing? Only looks."""
+"""Wait until sessions, events and transfers have ended; read only."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from temporalio import activity
 
 from activities.drain.eta import Trend
-from activities.drain.session_watch import SILENT, UNREAD, SessionWatch
+from activities.drain.session_watch import NO_READING, READING_FAILED, SessionWatch
+from activities.nodes import linux
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.partial_reading import join_errors, reading_or_finding
+from activities.runtime.preview_text import seconds
+from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
@@ -29,15 +33,15 @@ from workflows.model.results import RemainingQueue, RemainingSessions, Report, s
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import NodeInput, SessionInput
 
-NAMED = 20
-"""Events that a look describes."""
+MAX_DESCRIBED_EVENTS = 20
+"""Events that one reading of the queue describes."""
 
 
 class DrainActivities(DrainPort):
     """Reads a node's sockets over its shell, and sessions, events and transfers over its API."""
 
     def __init__(self, shell: Shell, admin: AdminClient) -> None:
-        self._survey = ServiceStatusReader(shell)
+        self._status = ServiceStatusReader(shell)
         self._admin = admin
 
     @activity.defn
@@ -46,7 +50,7 @@ class DrainActivities(DrainPort):
         node, timing, trend = given.node, given.timing, Trend()
         first: set[str] | None = None
 
-        async def look() -> RemainingQueue:
+        async def read() -> RemainingQueue:
             nonlocal first
             queued = await self._queued(node)
             first = queued if first is None else first & queued
@@ -54,22 +58,22 @@ class DrainActivities(DrainPort):
 
         async with heartbeating() as heartbeat:
             while True:
-                left = await _tolerantly(look, node)
-                heartbeat.set_details(_estimated(left, trend))
-                if left.events == 0:
+                remaining = await _read_or_report(read, node)
+                heartbeat.set_details(_with_queue_eta(remaining, trend))
+                if remaining.events == 0:
                     break
                 await sleep(timing.reading_interval)
-            # What the last of them wrote must reach the target's storage before its Folder Monitor.
+            # What they wrote last must reach the target's storage before its Folder Monitor starts.
             await sleep(timing.storage_delay)
-        words = f"the work in hand has ended, as {node.name} sees it"
-        return seen(given.action, words, datetime.now(UTC))
+        message = f"the events that were in flight have ended, as {node.name} sees it"
+        return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def await_queue(self, given: NodeInput[AwaitQueue]) -> Report:
         """Return once the queue is empty and nothing is active; heartbeats RemainingQueue."""
         node, trend = given.node, Trend()
 
-        async def look() -> RemainingQueue:
+        async def read() -> RemainingQueue:
             events = await self._admin.total(node, "events")
             active = await self._admin.total(node, "transfers")
             return RemainingQueue(
@@ -77,48 +81,52 @@ class DrainActivities(DrainPort):
             )
 
         async with heartbeating() as heartbeat:
-            in_a_row = 0
-            while in_a_row < given.timing.readings:
-                left = _estimated(await _tolerantly(look, node), trend)
-                empty = left.events == 0 and left.active == 0
-                in_a_row = in_a_row + 1 if empty else 0
-                heartbeat.set_details(left.model_copy(update={"readings_at_zero": in_a_row}))
-                await _between(given.timing, in_a_row)
-        words = f"the event queue is empty and nothing is active, as {node.name} sees it"
-        return seen(given.action, words, datetime.now(UTC))
+            at_zero = 0
+            while at_zero < given.timing.readings:
+                remaining = _with_queue_eta(await _read_or_report(read, node), trend)
+                empty = remaining.events == 0 and remaining.active == 0
+                at_zero = at_zero + 1 if empty else 0
+                heartbeat.set_details(remaining.model_copy(update={"readings_at_zero": at_zero}))
+                await _sleep_between(given.timing, at_zero)
+        message = f"the event queue is empty and nothing is active, as {node.name} sees it"
+        return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def await_sessions(self, given: SessionInput[AwaitSessions]) -> Report:
-        """Return once the sessions have left; heartbeats RemainingSessions."""
-        watch, trend = SessionWatch(self._survey, self._admin, given), Trend()
+        """Return once no session remains; heartbeats RemainingSessions."""
+        watch, trend = SessionWatch(self._status, self._admin, given), Trend()
         async with heartbeating() as heartbeat:
-            in_a_row = 0
-            while in_a_row < given.timing.readings:
-                left = await watch.look()
-                gone = left.error is None and not any(left.connections.values())
-                in_a_row = in_a_row + 1 if gone and not left.accounts else 0
-                shown = {"readings_at_zero": in_a_row}
-                heartbeat.set_details(_leaving(left, trend).model_copy(update=shown))
-                await _between(given.timing, in_a_row)
-        words = f"the sessions have left {given.node.name}"
-        return seen(given.action, words, datetime.now(UTC), watch.findings)
+            at_zero = 0
+            while at_zero < given.timing.readings:
+                remaining = await watch.read()
+                connected = remaining.error is not None or any(remaining.connections.values())
+                at_zero = 0 if connected or remaining.accounts else at_zero + 1
+                shown = {"readings_at_zero": at_zero}
+                heartbeat.set_details(_with_session_eta(remaining, trend).model_copy(update=shown))
+                await _sleep_between(given.timing, at_zero)
+        message = f"no session remains on {given.node.name}"
+        return seen(given.action, message, datetime.now(UTC), watch.findings)
 
     @activity.defn
     async def read_sessions(self, given: SessionInput[ReadSessions]) -> RemainingSessions:
-        """Say who is there now; what cannot be read is in the answer's trouble, never an error."""
+        """Return the sessions there are now; what cannot be read is in ``error``, never raised."""
         async with heartbeating():
-            return await SessionWatch(self._survey, self._admin, given).glance()
+            return await SessionWatch(self._status, self._admin, given).read_quickly()
 
     @activity.defn
     async def read_queue(self, given: NodeInput[ReadQueue]) -> RemainingQueue:
-        """Say what is queued now; what cannot be read is in the answer's trouble, no error."""
+        """Return what is queued now; what cannot be read is in ``error``, never raised."""
         node = given.node
         async with heartbeating():
             page, active = await asyncio.gather(
                 reading_or_finding(
-                    lambda: self._admin.first(node, "events", NAMED), node.name, SILENT
+                    lambda: self._admin.first(node, "events", MAX_DESCRIBED_EVENTS),
+                    node.name,
+                    NO_READING,
                 ),
-                reading_or_finding(lambda: self._admin.total(node, "transfers"), node.name, SILENT),
+                reading_or_finding(
+                    lambda: self._admin.total(node, "transfers"), node.name, NO_READING
+                ),
             )
         known = None if isinstance(page, Finding) else page
         return RemainingQueue(
@@ -130,33 +138,55 @@ class DrainActivities(DrainPort):
             error=join_errors(page, active),
         )
 
+    def preview(self, given: NodeInput[Any]) -> Iterator[str]:
+        """Yield what a wait reads, and until when."""
+        node, timing = given.node, given.timing
+        stable = f"in {timing.readings} readings, {seconds(timing.reading_interval)} apart"
+        match given.action:
+            case AwaitSessions():
+                served = node.protocols.items()
+                ports = ", ".join(f"{port} ({name})" for name, ports in served for port in ports)
+                yield f"until no client is connected to {ports} {stable}: cat {linux.TABLES}"
+                yield f"until no session is listed {stable}: {requests.SESSIONS}"
+            case AwaitQueue():
+                for path in ("events", "transfers"):
+                    yield f"until totalCount is 0 {stable}: {requests.counting(path)}"
+            case AwaitInFlightEvents():
+                listing = requests.page("events", {"fields": "id"})
+                yield f"until every event listed first has ended: {listing}"
+                yield f"then {seconds(timing.storage_delay)} more"
+
     async def _queued(self, node: Node) -> set[str]:
         events = await self._admin.items(node, "events", {"fields": "id"})
         return {str(event.get("id")) for event in events}
 
 
-def _estimated(left: RemainingQueue, trend: Trend) -> RemainingQueue:
-    """Say when the queue is empty, as far as this and earlier readings tell."""
-    if left.events is None:
-        return left
-    count = left.events + (left.active or 0)
-    return left.model_copy(update={"eta": trend.add(left.at, count)})
+def _with_queue_eta(remaining: RemainingQueue, trend: Trend) -> RemainingQueue:
+    """Add the estimated time until the queue is empty."""
+    if remaining.events is None:
+        return remaining
+    count = remaining.events + (remaining.active or 0)
+    return remaining.model_copy(update={"eta": trend.add(remaining.at, count)})
 
 
-def _leaving(left: RemainingSessions, trend: Trend) -> RemainingSessions:
-    """Say when the sessions have left, by their connections: the session list is not stable."""
-    if left.error is not None:
-        return left
-    return left.model_copy(update={"eta": trend.add(left.at, sum(left.connections.values()))})
+def _with_session_eta(remaining: RemainingSessions, trend: Trend) -> RemainingSessions:
+    """Add the estimated time until none remains; by connections: the session list is not stable."""
+    if remaining.error is not None:
+        return remaining
+    return remaining.model_copy(
+        update={"eta": trend.add(remaining.at, sum(remaining.connections.values()))}
+    )
 
 
-async def _tolerantly(look: Callable[[], Awaitable[RemainingQueue]], node: Node) -> RemainingQueue:
+async def _read_or_report(
+    read: Callable[[], Awaitable[RemainingQueue]], node: Node
+) -> RemainingQueue:
     try:
-        return await look()
-    except UNREAD as trouble:
-        return RemainingQueue(node=node.name, at=datetime.now(UTC), error=str(trouble))
+        return await read()
+    except READING_FAILED as error:
+        return RemainingQueue(node=node.name, at=datetime.now(UTC), error=str(error))
 
 
-async def _between(timing: Timing, in_a_row: int) -> None:
-    if in_a_row < timing.readings:
+async def _sleep_between(timing: Timing, at_zero: int) -> None:
+    if at_zero < timing.readings:
         await sleep(timing.reading_interval)

@@ -1,4 +1,4 @@
-"""When will something that has been falling be gone, as far as its last readings tell? Pure."""
+"""Estimate when something that is falling reaches zero, from its last readings. Pure."""
 
 from __future__ import annotations
 
@@ -8,60 +8,58 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-FEWEST = 6
-"""Readings: fewer say nothing of how it goes on."""
-FALLS = 3
-"""Readings that are lower than the one before: one crowd that leaves is no trend."""
-SHORTEST = timedelta(seconds=20)
+MIN_READINGS = 6
+MIN_FALLS = 3
+"""Readings lower than the one before: one crowd that disconnects at once is no trend."""
+MIN_SPAN = timedelta(seconds=20)
 """Between the first reading and the last."""
-FARTHEST = 10
-"""Times the span of the readings: nobody sees farther ahead from them."""
-REMEMBERED = 240
-"""Readings: 20 minutes of them where they are 5 s apart."""
+MAX_SPANS_AHEAD = 10
+"""How far ahead an estimate is believed, as a multiple of the span of its readings."""
+MAX_READINGS = 240
+"""20 minutes of readings that are 5 s apart."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How many there were, and when."""
+class Count:
+    """How many remained, and when."""
 
     at: datetime
-    left: int
+    remaining: int
 
 
 @dataclass
 class Trend:
-    """The last readings of one wait; a wait that resumed elsewhere begins without any."""
+    """The last counts of one wait; a wait that resumes on another worker starts without any."""
 
-    _readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _counts: deque[Count] = field(default_factory=lambda: deque(maxlen=MAX_READINGS))
 
-    def add(self, at: datetime, left: int) -> timedelta | None:
-        """Remember one more reading; return in how long nothing is left, or None."""
-        self._readings.append(Reading(at, left))
-        return eta(self._readings)
+    def add(self, at: datetime, remaining: int) -> timedelta | None:
+        """Add a count; return the estimated time until none remains, or None."""
+        self._counts.append(Count(at, remaining))
+        return eta(self._counts)
 
 
-def eta(readings: Sequence[Reading]) -> timedelta | None:
-    """Return in how long nothing is left, if it goes on as in these readings.
+def eta(counts: Sequence[Count]) -> timedelta | None:
+    """Return the time until none remains, if the counts go on as they do; never negative.
 
-    None where they do not fall, are too few, lie too close together, or would have to be believed
-    too far ahead. Never negative.
+    None where they do not fall, are too few, lie too close together, or reach zero too far ahead.
     """
-    if len(readings) < FEWEST:
+    if len(counts) < MIN_READINGS:
         return None
-    first, last = readings[0], readings[-1]
+    first, last = counts[0], counts[-1]
     span = last.at - first.at
-    falls = sum(later.left < earlier.left for earlier, later in pairwise(readings))
-    if span < SHORTEST or falls < FALLS or last.left <= 0:
+    falls = sum(later.remaining < earlier.remaining for earlier, later in pairwise(counts))
+    if span < MIN_SPAN or falls < MIN_FALLS or last.remaining <= 0:
         return None
-    middle = next(reading for reading in readings if reading.at - first.at >= span / 2)
-    # What slows down, or has come to a stand, goes on as in its later half.
+    middle = next(count for count in counts if count.at - first.at >= span / 2)
+    # What slows down or stands still goes on as in its later half.
     rate = min(_rate(first, last), _rate(middle, last))
-    if rate <= 0 or last.left > rate * FARTHEST * span.total_seconds():
+    if rate <= 0 or last.remaining > rate * MAX_SPANS_AHEAD * span.total_seconds():
         return None
-    return timedelta(seconds=round(last.left / rate))
+    return timedelta(seconds=round(last.remaining / rate))
 
 
-def _rate(earlier: Reading, later: Reading) -> float:
-    """How many left per second."""
+def _rate(earlier: Count, later: Count) -> float:
+    """Return how many end per second."""
     seconds = (later.at - earlier.at).total_seconds()
-    return (earlier.left - later.left) / seconds if seconds > 0 else 0.0
+    return (earlier.remaining - later.remaining) / seconds if seconds > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Who is on a node, and who of them should not have come? Takes readings."""
+"""Read the client sessions of a node, and report those that began after the redirect."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from workflows.model.results import RemainingSessions
 from workflows.ports.inputs import SessionInput
 from workflows.preflight import access
 
-UNREAD = (Unreachable, OutcomeUnknown, CommandFailed)
-"""What only says that a reading could not be made: the wait goes on, and says so."""
+READING_FAILED = (Unreachable, OutcomeUnknown, CommandFailed)
+"""Errors of one reading, which the wait reports and outlasts."""
 
-SILENT = access.no_reading
+NO_READING = access.no_reading
 
-CLOCK_STEP = timedelta(seconds=2)
-"""A Date header counts whole seconds: a session that began this close to the redirect may be one
-that was on its way."""
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""A Date header counts whole seconds: a session that began this soon after the redirect may have
+been on its way."""
 
 
 class SessionWatch:
-    """Takes readings of one node's sessions, and remembers those that should not have begun."""
+    """Reads one node's sessions, and remembers those that should not have begun."""
 
     def __init__(
         self,
-        survey: ServiceStatusReader,
+        status: ServiceStatusReader,
         admin: AdminClient,
         given: SessionInput[AwaitSessions] | SessionInput[ReadSessions],
     ) -> None:
-        self._survey = survey
+        self._status = status
         self._admin = admin
         self._input = given
-        self._doors = SocketFilter(given.node.listen_on, given.ignored_peers)
+        self._filter = SocketFilter(given.node.listen_on, given.ignored_peers)
         self._late: dict[str, Finding] = {}
 
     @property
@@ -48,26 +48,29 @@ class SessionWatch:
         """Sessions that began here after the redirect, each once."""
         return tuple(self._late.values())
 
-    async def look(self) -> RemainingSessions:
-        """Take one reading; the part that could not be made is the reading's trouble."""
+    async def read(self) -> RemainingSessions:
+        """Read once; why a part could not be read is in ``error``."""
         node, ignored = self._input.node, self._input.ignored_peers
-        left = RemainingSessions(node=node.name, at=datetime.now(UTC))
+        remaining = RemainingSessions(node=node.name, at=datetime.now(UTC))
         try:
-            connections = await self._survey.connections(node, ignored)
-            left = left.model_copy(update={"connections": connections})
+            connections = await self._status.connections(node, ignored)
+            remaining = remaining.model_copy(update={"connections": connections})
             listed, clock = await self._admin.sessions(node)
-        except UNREAD as trouble:
-            return left.model_copy(update={"error": str(trouble)})
+        except READING_FAILED as error:
+            return remaining.model_copy(update={"error": str(error)})
         counted = self._counted(listed)
         self._note_late(counted, clock)
-        return left.model_copy(update={"accounts": _accounts(counted), "at": datetime.now(UTC)})
+        changes = {"accounts": _accounts(counted), "at": datetime.now(UTC)}
+        return remaining.model_copy(update=changes)
 
-    async def glance(self) -> RemainingSessions:
-        """Take one reading within seconds, whatever keeps a part of it from being made."""
+    async def read_quickly(self) -> RemainingSessions:
+        """Read once within seconds, both parts side by side; report a part that takes longer."""
         node, ignored = self._input.node, self._input.ignored_peers
         connections, listed = await asyncio.gather(
-            reading_or_finding(lambda: self._survey.connections(node, ignored), node.name, SILENT),
-            reading_or_finding(lambda: self._admin.sessions(node), node.name, SILENT),
+            reading_or_finding(
+                lambda: self._status.connections(node, ignored), node.name, NO_READING
+            ),
+            reading_or_finding(lambda: self._admin.sessions(node), node.name, NO_READING),
         )
         known = () if isinstance(listed, Finding) else self._counted(listed[0])
         return RemainingSessions(
@@ -79,7 +82,7 @@ class SessionWatch:
         )
 
     def _counted(self, listed: Iterable[Session]) -> list[Session]:
-        return [session for session in listed if not self._doors.ignores(session.host)]
+        return [session for session in listed if not self._filter.ignores(session.host)]
 
     def _note_late(self, sessions: list[Session], clock: datetime) -> None:
         redirected = self._input.redirected_at
@@ -88,14 +91,15 @@ class SessionWatch:
         ahead = clock - datetime.now(UTC)
         for session in sessions:
             began = session.began
-            if began is not None and began - ahead > redirected + CLOCK_STEP:
-                name = f"{session.user or 'someone'} from {session.host or 'an unknown address'}"
+            if began is not None and began - ahead > redirected + CLOCK_TOLERANCE:
+                user = session.user or "unknown user"
+                name = f"{user} from {session.host or 'an unknown address'}"
                 self._late[str(session.id)] = Finding(
                     name="session_after_redirect",
                     place=self._input.node.name,
                     seen=f"{name} over {session.protocol}, since {began:%H:%M:%S} UTC",
                     expected=f"no session on the source after {redirected:%H:%M:%S} UTC",
-                    advice="find out who connects past the load balancer, or is pinned to it",
+                    advice="find out which client bypasses the load balancer, or is pinned to it",
                     severity=Severity.WARNS,
                 )
 

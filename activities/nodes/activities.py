@@ -1,26 +1,29 @@
-"""How is each order carried out that a node's shell and ledger are asked for?"""
+"""Act on SecureTransport nodes through their shell and ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
 
 from activities.ledger.ledger import ALL_SERVICES, Ledger, LedgerCommand
+from activities.nodes import linux
 from activities.nodes.desired_state import DesiredStates
-from activities.nodes.ensure import Effects, monitor_task
+from activities.nodes.ensure import Effects
 from activities.nodes.observe import Observer
 from activities.nodes.reachability import require_unreachable
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
+from activities.runtime.preview_text import twice
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Command, Shell
 from workflows.errors import NotReady
 from workflows.model.actions import (
+    Change,
     FindOrphanedFiles,
     ObserveNode,
     StartAll,
@@ -35,6 +38,7 @@ from workflows.model.actions import (
     VerifyStopped,
     VerifyUnreachable,
 )
+from workflows.model.actions.change import GracefulStop
 from workflows.model.estate import Node
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import NodeReading
@@ -42,49 +46,49 @@ from workflows.model.results import PROTOCOL_SERVERS, Report, Service, State, se
 from workflows.ports.inputs import NodeInput, SessionInput, StorageInput
 from workflows.ports.nodes import NodesPort
 
+BELOW_TRANSACTION_MANAGER = (*PROTOCOL_SERVERS, Service.MONITOR)
+"""What has to be down on a node before its Transaction Manager is stopped."""
+
 
 class SshNodes(NodesPort):
     """SecureTransport machines that run Linux, over SSH."""
 
     def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._shell = shell
-        self._survey = ServiceStatusReader(shell)
-        self._effects = Effects(Ledger(shell), self._survey)
-        self._observer = Observer(self._survey, admin)
+        self._status = ServiceStatusReader(shell)
+        self._effects = Effects(Ledger(shell), self._status)
+        self._observer = Observer(self._status, admin)
 
     @activity.defn
     async def observe_node(self, given: SessionInput[ObserveNode]) -> NodeReading:
-        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+        """Read everything; what cannot be read is reported in the reading, never raised."""
         async with heartbeating():
             return await self._observer.read(given)
 
     @activity.defn
     async def stop_monitor(self, given: NodeInput[StopMonitor]) -> Report:
         """Leave the Monitor stopped."""
-        task = monitor_task(given, securetransport.stop_monitor(given.node))
-        wish = DesiredStates(self._survey, given.node, given.timing.stop_margin)
+        desired = self._desired(given, given.timing.stop_margin).stopped(Service.MONITOR)
         async with heartbeating():
-            return await self._effects.make_true(given, task, wish.stopped(Service.MONITOR))
+            return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
     async def start_monitor(self, given: NodeInput[StartMonitor]) -> Report:
         """Leave the Monitor running."""
-        task = monitor_task(given, securetransport.start(given.node, Service.MONITOR))
-        wish = DesiredStates(self._survey, given.node, given.timing.stop_margin)
+        desired = self._desired(given, given.timing.stop_margin).running(Service.MONITOR)
         async with heartbeating():
-            return await self._effects.make_true(given, task, wish.running(Service.MONITOR))
+            return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
     async def stop_gracefully(self, given: NodeInput[StopGracefully]) -> Report:
         """Leave the protocol server stopped, gracefully; NotReady while the Monitor runs."""
-        action, node = given.action, given.node
 
         async def monitor_down() -> None:
-            await self._require_down(node, (Service.MONITOR,), f"{action.protocol} was left up")
+            consequence = f"{given.action.protocol} was left up"
+            await self._require_down(given.node, (Service.MONITOR,), consequence)
 
         async with heartbeating():
-            service = Service(action.protocol.value)
-            return await self._effects.stop_gracefully(given, service, action.grace, monitor_down)
+            return await self._effects.stop_gracefully(given, _ledger_command(given), monitor_down)
 
     @activity.defn
     async def start_protocol_server(self, given: NodeInput[StartProtocolServer]) -> Report:
@@ -93,60 +97,59 @@ class SshNodes(NodesPort):
 
     @activity.defn
     async def verify_stopped(self, given: NodeInput[VerifyStopped]) -> Report:
-        """See every protocol server and the Monitor down; NotReady naming what runs."""
-        node, services = given.node, (*PROTOCOL_SERVERS, Service.MONITOR)
+        """Verify every protocol server and the Monitor down; NotReady naming what runs."""
+        node = given.node
         async with heartbeating():
-            # Twice: a Monitor that someone started meanwhile restarts what it finds down.
-            await self._require_down(node, services, "the Transaction Manager was left up")
+            await self._require_ready_for_manager_stop(node)
+            # Twice: a Monitor that was started meanwhile restarts what it finds down.
             await sleep(given.timing.reading_interval)
-            await self._require_down(node, services, "the Transaction Manager was left up")
-        words = f"every protocol server and the Monitor of {node.name} are down"
-        return seen(given.action, words, datetime.now(UTC))
+            await self._require_ready_for_manager_stop(node)
+        message = f"every protocol server and the Monitor of {node.name} are down"
+        return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def verify_serving(self, given: NodeInput[VerifyServing]) -> Report:
-        """See all that clients need running, twice; NotReady naming what does not."""
+        """Verify twice that all that clients need runs; NotReady naming what does not."""
         node = given.node
         async with heartbeating():
             await self._require_serving(node)
-            # Twice: what a late stop or a crash takes down again serves nobody.
+            # Twice: a late stop or a crash may take a service down again.
             await sleep(given.timing.reading_interval)
             await self._require_serving(node)
-        words = f"{node.name} serves: {', '.join(securetransport.serving(node))}"
-        return seen(given.action, words, datetime.now(UTC))
+        message = f"{node.name} serves: {', '.join(securetransport.serving(node))}"
+        return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def verify_unreachable(self, given: NodeInput[VerifyUnreachable]) -> Report:
-        """See SSH, admin API and every port silent; NotReady naming what answers."""
+        """Verify that SSH, admin API and every port are silent; NotReady naming what answers."""
         async with heartbeating():
-            words = await require_unreachable(self._shell, given.node)
-        return seen(given.action, words, datetime.now(UTC))
+            message = await require_unreachable(self._shell, given.node)
+        return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def stop_transaction_manager(self, given: NodeInput[StopTransactionManager]) -> Report:
-        """Leave it stopped, gracefully; NotReady while what comes before still runs."""
-        node = given.node
+        """Leave it stopped, gracefully; NotReady while a protocol server or Monitor runs."""
 
-        async def all_else_down() -> None:
-            services = (*PROTOCOL_SERVERS, Service.MONITOR)
-            await self._require_down(node, services, "the Transaction Manager was left up")
+        async def nothing_below_runs() -> None:
+            await self._require_ready_for_manager_stop(given.node)
 
         async with heartbeating():
             return await self._effects.stop_gracefully(
-                given, Service.TRANSACTION_MANAGER, given.action.grace, all_else_down
+                given, _ledger_command(given), nothing_below_runs
             )
 
     @activity.defn
     async def find_orphaned_files(self, given: StorageInput[FindOrphanedFiles]) -> Report:
-        """Report what nobody works on any more as findings that warn (section 5)."""
+        """Report files of transfers that have ended as findings that warn (section 5)."""
+        node, storage = given.node, given.storage
         async with heartbeating():
-            found = await self._survey.orphans(given.node, given.storage)
+            first = await self._status.orphans(node, storage)
             # The target's own unfinished files may be synced to here: those still change.
             await sleep(given.timing.reading_interval)
-            left = found & await self._survey.orphans(given.node, given.storage)
-        findings = tuple(_orphan(given.node, path) for path, _ in sorted(left))
-        words = f"{len(left) or 'no'} orphaned files on {given.storage}, as {given.node.name} sees"
-        return seen(given.action, words, datetime.now(UTC), findings)
+            orphaned = first & await self._status.orphans(node, storage)
+        findings = tuple(_orphan(node, path) for path, _ in sorted(orphaned))
+        message = f"{len(orphaned) or 'no'} orphaned files on {storage}, as {node.name} sees it"
+        return seen(given.action, message, datetime.now(UTC), findings)
 
     @activity.defn
     async def start_transaction_manager(self, given: NodeInput[StartTransactionManager]) -> Report:
@@ -155,65 +158,126 @@ class SshNodes(NodesPort):
 
     @activity.defn
     async def stop_remaining(self, given: NodeInput[StopRemaining]) -> Report:
-        """Leave nothing of SecureTransport running; proven by PID files and ports."""
-        task = _for_everything(given, securetransport.stop_all(given.node))
-        wish = DesiredStates(self._survey, given.node, given.timing.stop_margin).nothing_left()
+        """Leave nothing of SecureTransport running; verified by PID files and ports."""
+        desired = self._desired(given, given.timing.stop_margin).nothing_running()
         async with heartbeating():
-            return await self._effects.make_true(given, task, wish)
+            return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
     async def start_all(self, given: NodeInput[StartAll]) -> Report:
         """Leave the node started, admin answering."""
-        task = _for_everything(given, securetransport.start_all(given.node))
-        wish = DesiredStates(self._survey, given.node, given.timing.start_timeout).all_running()
+        desired = self._desired(given, given.timing.start_timeout).all_running()
         async with heartbeating():
-            return await self._effects.start(given, task, wish)
+            return await self._effects.start(given, _ledger_command(given), desired)
+
+    def preview(self, given: NodeInput[Any]) -> Iterator[str]:
+        """Yield the commands that an action runs, in sequence."""
+        node, interval = given.node, given.timing.reading_interval
+        match given.action:
+            case VerifyStopped():
+                yield from twice(_status_commands(node, BELOW_TRANSACTION_MANAGER), interval)
+            case VerifyServing():
+                yield from twice(_status_commands(node, securetransport.serving(node)), interval)
+            case FindOrphanedFiles() if isinstance(given, StorageInput):
+                yield from twice((str(linux.orphans(given.storage)),), interval)
+            case VerifyUnreachable():
+                return  # it connects to ports and runs nothing
+            case _:
+                yield str(_command(node, given.action))
+
+    def _desired(self, given: NodeInput[Any], timeout: timedelta) -> DesiredStates:
+        return DesiredStates(self._status, given.node, timeout)
 
     async def _start(
         self,
         given: NodeInput[StartProtocolServer] | NodeInput[StartTransactionManager],
         service: Service,
     ) -> Report:
-        task = LedgerCommand(
-            operation=given.operation.id,
-            service=service,
-            command=securetransport.start(given.node, service),
-            timeout=given.timing.stop_margin,
-        )
-        wish = DesiredStates(self._survey, given.node, given.timing.start_timeout).running(service)
+        desired = self._desired(given, given.timing.start_timeout).running(service)
         async with heartbeating():
-            return await self._effects.start(given, task, wish)
+            return await self._effects.start(given, _ledger_command(given), desired)
+
+    async def _require_ready_for_manager_stop(self, node: Node) -> None:
+        consequence = "the Transaction Manager was left up"
+        await self._require_down(node, BELOW_TRANSACTION_MANAGER, consequence)
 
     async def _require_down(
         self, node: Node, services: tuple[Service, ...], consequence: str
     ) -> None:
-        sightings = await self._survey.states(node, services)
-        if running := _running(sightings):
+        states = await self._status.states(node, services)
+        if running := [service for service, observed in states.items() if observed.running]:
             raise NotReady(
-                f"{node.name}: {running} still running, so {consequence}; "
-                "stop what is named, then decide `retry`"
+                f"{node.name}: {', '.join(running)} still running, so {consequence}; "
+                "stop these services, then decide `retry`"
             )
-        for service, sighting in sightings.items():
-            sighting.require_known(f"{node.name}: {service}")
+        _require_known(node, states)
 
     async def _require_serving(self, node: Node) -> None:
-        sightings = await self._survey.states(node, securetransport.serving(node))
+        states = await self._status.states(node, securetransport.serving(node))
         down = [
-            f"{service} is {sighting.state} ({sighting.text})"
-            for service, sighting in sightings.items()
-            if sighting.state not in (State.RUNNING, State.UNKNOWN)
+            f"{service} is {observed.state} ({observed.text})"
+            for service, observed in states.items()
+            if observed.state not in (State.RUNNING, State.UNKNOWN)
         ]
         if down:
             raise NotReady(
                 f"{node.name}: {', '.join(down)}, expected running; "
-                "start what is named, then decide `retry`"
+                "start these services, then decide `retry`"
             )
-        for service, sighting in sightings.items():
-            sighting.require_known(f"{node.name}: {service}")
+        _require_known(node, states)
 
 
-def _running(sightings: Mapping[Service, ObservedState]) -> str:
-    return ", ".join(service for service, sighting in sightings.items() if sighting.running)
+def _command(node: Node, action: Change) -> Command:
+    """Return the one command that an action runs on its node."""
+    match action:
+        case StopMonitor():
+            return securetransport.stop_monitor(node)
+        case StopGracefully() | StopTransactionManager():
+            return securetransport.stop_gracefully(node, _service(action), action.grace)
+        case StartMonitor() | StartProtocolServer() | StartTransactionManager():
+            return securetransport.start(node, _service(action))
+        case StopRemaining():
+            return securetransport.stop_all(node)
+        case StartAll():
+            return securetransport.start_all(node)
+        case _:
+            raise AssertionError(action)  # it runs no command on a node
+
+
+def _service(action: Change) -> Service:
+    match action:
+        case StopGracefully() | StartProtocolServer():
+            return Service(action.protocol.value)
+        case StopTransactionManager() | StartTransactionManager():
+            return Service.TRANSACTION_MANAGER
+        case _:
+            return Service.MONITOR
+
+
+def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
+    """Return an action as the node's ledger records it."""
+    action, margin = given.action, given.timing.stop_margin
+    graceful = isinstance(action, GracefulStop)
+    # What stops or starts everything waits for the pending stops of every service.
+    everything = isinstance(action, StopRemaining | StartAll)
+    return LedgerCommand(
+        operation=given.operation.id,
+        service=ALL_SERVICES if everything else _service(action),
+        command=_command(given.node, action),
+        timeout=action.grace + margin if graceful else margin,
+        completes_on="deadline" if graceful else "exit",
+    )
+
+
+def _status_commands(node: Node, services: Iterable[Service]) -> Iterator[str]:
+    """Yield the readings of a status: only those scripts run that the listing has."""
+    yield str(securetransport.scripts(node))
+    yield from (str(securetransport.status(node, service)) for service in services)
+
+
+def _require_known(node: Node, states: Mapping[Service, ObservedState]) -> None:
+    for service, observed in states.items():
+        observed.require_known(f"{node.name}: {service}")
 
 
 def _orphan(node: Node, path: str) -> Finding:
@@ -224,14 +288,4 @@ def _orphan(node: Node, path: str) -> Finding:
         expected="no *.m_inproc once the Transaction Managers are down",
         advice="find out which transfer it belongs to, then remove it by hand",
         severity=Severity.WARNS,
-    )
-
-
-def _for_everything(given: NodeInput[Any], command: Command) -> LedgerCommand:
-    """Enter a command that concerns every service: it waits for all of their pending stops."""
-    return LedgerCommand(
-        operation=given.operation.id,
-        service=ALL_SERVICES,
-        command=command,
-        timeout=given.timing.stop_margin,
     )

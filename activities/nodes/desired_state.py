@@ -1,4 +1,4 @@
-"""Which states of a node can be wished for, and what speaks against saying that they hold?"""
+"""The states that an action can bring about on a node, and how each is read."""
 
 from __future__ import annotations
 
@@ -16,109 +16,105 @@ from workflows.model.estate import Node
 from workflows.model.results import Service, State
 
 POLL_INTERVAL = timedelta(seconds=0.5)
-"""Between two looks at a state that should come about soon."""
+"""Between two readings of a state that is expected soon."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Why a wished state does not hold, or why nobody can tell."""
+    """Why a desired state does not hold, or why that is unknown."""
 
     message: str
     unknown: bool = False
 
-    def error(self, words: str) -> SwitchoverError:
-        """Return what to raise when nothing better is known."""
-        return (OutcomeUnknown if self.unknown else CommandFailed)(words)
+    def error(self, message: str) -> SwitchoverError:
+        """Return the error to raise when nothing more precise is known."""
+        return (OutcomeUnknown if self.unknown else CommandFailed)(message)
 
 
 @dataclass(frozen=True)
 class DesiredState:
-    """A state that an effect is to bring about."""
+    """A state that an action is to bring about."""
 
-    objection: Callable[[], Awaitable[Mismatch | None]]
+    mismatch: Callable[[], Awaitable[Mismatch | None]]
     """None where the state holds."""
-    patience: timedelta
+    timeout: timedelta
     """How long it may take once the command has ended."""
-    already: str
-    done: str
+    already_message: str
+    done_message: str
 
     async def wait(self) -> Mismatch | None:
-        """Look until it holds or the patience is over; return the last objection."""
+        """Poll until it holds or the timeout expires; return the last mismatch."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self.patience.total_seconds()
-        while (objection := await self.objection()) is not None:
+        deadline = clock() + self.timeout.total_seconds()
+        while (mismatch := await self.mismatch()) is not None:
             if clock() >= deadline:
-                return objection
+                return mismatch
             await sleep(POLL_INTERVAL)
         return None
 
 
 @dataclass(frozen=True)
 class DesiredStates:
-    """The wishes for one node, with the patience that they get."""
+    """The desired states of one node, with the timeout that they get."""
 
-    survey: ServiceStatusReader
+    status: ServiceStatusReader
     node: Node
-    patience: timedelta
+    timeout: timedelta
 
     def running(self, service: Service) -> DesiredState:
-        """DesiredState one service up."""
-        return self._up((service,), f"{service} runs on {self.node.name}", f"{service} started")
+        """One service runs."""
+        return self._running((service,), f"{service} runs", f"{service} started")
 
     def all_running(self) -> DesiredState:
-        """Everything is up that the estate expects there; the Monitor is a matter of its own."""
+        """Everything runs that the estate expects there; the Monitor is handled separately."""
         services = tuple(securetransport.expected(self.node) - {Service.MONITOR})
-        return self._up(services, f"all runs on {self.node.name}", "everything started")
+        return self._running(services, "all services run", "all services started")
 
     def stopped(self, service: Service) -> DesiredState:
-        """DesiredState one service down."""
+        """One service is down."""
 
-        async def objection() -> Mismatch | None:
-            seen = await self.survey.states(self.node, (service,))
-            return _first(seen, lambda sighting: sighting.down)
+        async def mismatch() -> Mismatch | None:
+            states = await self.status.states(self.node, (service,))
+            return _first(states, lambda state: state.down)
 
-        return self._wish(objection, f"{service} was stopped already", f"{service} stopped")
+        return self._state(mismatch, f"{service} was stopped already", f"{service} stopped")
 
-    def nothing_left(self) -> DesiredState:
-        """DesiredState that neither process nor port of SecureTransport is left.
+    def nothing_running(self) -> DesiredState:
+        """Neither a process nor a port of SecureTransport remains.
 
-        No script can tell: they need admin, which is stopped with the rest (section 3).
+        No status script can tell: they need admin, which is stopped with the rest (section 3).
         """
 
-        async def objection() -> Mismatch | None:
-            left = (await self.survey.traces(self.node)).of_all(self.node)
-            return Mismatch(f"{', '.join(left)} is still there") if left else None
+        async def mismatch() -> Mismatch | None:
+            remaining = (await self.status.traces(self.node)).of_all(self.node)
+            return Mismatch(f"still running: {', '.join(remaining)}") if remaining else None
 
-        return self._wish(objection, "nothing ran any more", "everything stopped")
+        return self._state(mismatch, "nothing was running", "everything stopped")
 
-    def _up(self, services: tuple[Service, ...], already: str, done: str) -> DesiredState:
-        async def objection() -> Mismatch | None:
-            seen = await self.survey.states(self.node, services)
-            # What an administrator disabled cannot be wished up by anyone.
-            several = len(services) > 1
-            return _first(seen, lambda s: s.running or (several and s.state is State.DISABLED))
+    def _running(self, services: tuple[Service, ...], already: str, done: str) -> DesiredState:
+        # Among several services, one that an administrator disabled is as it should be.
+        several = len(services) > 1
 
-        return self._wish(objection, already, done)
+        async def mismatch() -> Mismatch | None:
+            states = await self.status.states(self.node, services)
+            return _first(states, lambda s: s.running or (several and s.state is State.DISABLED))
 
-    def _wish(
-        self, objection: Callable[[], Awaitable[Mismatch | None]], already: str, done: str
+        return self._state(mismatch, already, done)
+
+    def _state(
+        self, mismatch: Callable[[], Awaitable[Mismatch | None]], already: str, done: str
     ) -> DesiredState:
-        place = f" on {self.node.name}"
-        return DesiredState(
-            objection,
-            self.patience,
-            already.removesuffix(place) + place,
-            done + place,
-        )
+        place = f"on {self.node.name}"
+        return DesiredState(mismatch, self.timeout, f"{already} {place}", f"{done} {place}")
 
 
 def _first(
-    seen: Mapping[Service, ObservedState], holds: Callable[[ObservedState], bool]
+    states: Mapping[Service, ObservedState], holds: Callable[[ObservedState], bool]
 ) -> Mismatch | None:
-    """The first service, in a stable order, whose state is not as wished."""
-    for service in sorted(seen):
-        sighting = seen[service]
-        if not holds(sighting):
-            words = f"{service} is {sighting.state} ({sighting.text})"
-            return Mismatch(words, unknown=sighting.state is State.UNKNOWN)
+    """Return the mismatch of the first service, by name, that is not as desired."""
+    for service in sorted(states):
+        observed = states[service]
+        if not holds(observed):
+            message = f"{service} is {observed.state} ({observed.text})"
+            return Mismatch(message, unknown=observed.state is State.UNKNOWN)
     return None

@@ -1,4 +1,4 @@
-"""How is a wished state of a node brought about once, and proven?"""
+"""Bring a desired state of a node about exactly once, through its ledger, and verify it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import sleep
 from activities.runtime.tracing import effect
 from activities.securetransport import scripts as securetransport
-from activities.transport.ssh import Command
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.estate import Node
 from workflows.model.results import Report, Service, State, changed, unchanged
@@ -24,177 +23,171 @@ from workflows.ports.inputs import NodeInput
 Input = NodeInput[Any]
 Guard = Callable[[], Awaitable[None]]
 
-REFUSED_AGAIN = timedelta(seconds=2)
-"""Before a start that was refused is tried again (section 4: ports in use, daemons in between)."""
+START_RETRY_INTERVAL = timedelta(seconds=2)
+"""Before a refused start is tried again (section 4: ports in use, daemons starting or stopping)."""
 
 MONITOR_RAN, MONITOR_WAS_DOWN = "monitor-ran", "monitor-was-down"
 
 
 class Effects:
-    """Brings wished states about through the ledger."""
+    """Runs commands through ledgers until the desired state holds."""
 
-    def __init__(self, ledger: Ledger, survey: ServiceStatusReader) -> None:
+    def __init__(self, ledger: Ledger, status: ServiceStatusReader) -> None:
         self._ledger = ledger
-        self._survey = survey
-        # Starts on one node take turns: each revives the Monitor, and must know whether it ran.
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._status = status
+        # Starts on one node take turns: each also starts the Monitor, and records whether it ran.
+        self._starts: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def make_true(self, given: Input, task: LedgerCommand, wish: DesiredState) -> Report:
-        """Run a command that is over when it ends; see that the wished state holds."""
+    async def ensure(self, given: Input, command: LedgerCommand, desired: DesiredState) -> Report:
+        """Run a command that completes when it ends; verify that the desired state holds."""
         node = given.node
-        if (await self._ledger.read(node, task)).claim is None:
-            if await wish.objection() is None:
-                return unchanged(given.action, wish.already, datetime.now(UTC))
+        if (await self._ledger.read(node, command)).claim is None:
+            if await desired.mismatch() is None:
+                return unchanged(given.action, desired.already_message, datetime.now(UTC))
             with effect(given, str(given.action)):
-                await self._ledger.claim(node, task)
-        record = await self._ledger.wait_ended(node, task)
+                await self._ledger.claim(node, command)
+        record = await self._ledger.wait_ended(node, command)
         if not record.lost:
             succeeded(record, node.name)
-        await _prove(node, record, wish)
-        return changed(given.action, wish.done, record.at)
+        await _verify(node, record, desired)
+        return changed(given.action, desired.done_message, record.at)
 
-    async def start(self, given: Input, task: LedgerCommand, wish: DesiredState) -> Report:
-        """Start something after every pending stop of it has landed, and see it stay."""
+    async def start(self, given: Input, command: LedgerCommand, desired: DesiredState) -> Report:
+        """Start something after every pending stop of it has completed; verify that it stays up."""
         node = given.node
-        async with self._turns[node.name]:
-            begun = (await self._ledger.read(node, task)).claim is not None
-            if not begun and not await self._begin_start(given, task, wish):
-                await self._stays(given, task, wish)
-                return unchanged(given.action, wish.already, datetime.now(UTC))
-            record = await self._until_accepted(given, task, wish)
-            await _prove(node, record, wish)
-            await self._stays(given, task, wish)
-            revived = await self._stop_revived_monitor(given, task)
-        return changed(given.action, wish.done + revived, record.at)
+        async with self._starts[node.name]:
+            started = (await self._ledger.read(node, command)).claim is not None
+            if not started and not await self._claim_start(given, command, desired):
+                await self._verify_stable(given, command, desired)
+                return unchanged(given.action, desired.already_message, datetime.now(UTC))
+            record = await self._retry_refused_start(given, command, desired)
+            await _verify(node, record, desired)
+            await self._verify_stable(given, command, desired)
+            monitor = await self._stop_started_monitor(given, command)
+        return changed(given.action, desired.done_message + monitor, record.at)
 
-    async def stop_gracefully(
-        self, given: Input, service: Service, grace: timedelta, guard: Guard
-    ) -> Report:
-        """Stop a service gracefully, and see it land (sections 4 and 5).
+    async def stop_gracefully(self, given: Input, command: LedgerCommand, guard: Guard) -> Report:
+        """Stop a service gracefully and wait until that has completed (sections 4 and 5).
 
-        *guard* refuses; it is asked only before the stop is begun.
+        *guard* raises where the stop is not allowed; it is called only before the stop is claimed.
         """
-        node = given.node
-        task = LedgerCommand(
-            operation=given.operation.id,
-            service=service,
-            command=securetransport.stop_gracefully(node, service, grace),
-            timeout=grace + given.timing.stop_margin,
-            completes_on="deadline",
-        )
-        if (await self._ledger.read(node, task)).claim is None:
-            if (await self._survey.state(node, service)).down:
-                words = f"{service} was stopped already on {node.name}"
-                return unchanged(given.action, words, datetime.now(UTC))
+        node, service = given.node, Service(command.service)
+        if (await self._ledger.read(node, command)).claim is None:
+            if (await self._status.state(node, service)).down:
+                message = f"{service} was stopped already on {node.name}"
+                return unchanged(given.action, message, datetime.now(UTC))
             await guard()
             with effect(given, str(given.action)):
-                await self._ledger.claim(node, task)
-        record = await self._landed(given, task, service)
+                await self._ledger.claim(node, command)
+        record = await self._wait_completed(given, command, service)
         return changed(given.action, f"{service} stopped gracefully on {node.name}", record.at)
 
-    async def _landed(self, given: Input, task: LedgerCommand, service: Service) -> LedgerRecord:
-        """Return once the service reads down, twice; exit status 0 alone proves nothing."""
+    async def _wait_completed(
+        self, given: Input, command: LedgerCommand, service: Service
+    ) -> LedgerRecord:
+        """Wait until the service reads down twice; exit status 0 alone proves nothing."""
         node, downs = given.node, 0
         while True:
-            record = await self._ledger.read(node, task)
+            record = await self._ledger.read(node, command)
             if record.claim is None:
-                raise OutcomeUnknown(f"{node.name}: {task.operation} was not begun")
+                raise OutcomeUnknown(f"{node.name}: the ledger has no claim of {command.operation}")
             if record.status not in (None, 0):
                 succeeded(record, node.name)
-            seen = await self._survey.state(node, service)
-            downs = downs + 1 if seen.down else 0
+            observed = await self._status.state(node, service)
+            downs = downs + 1 if observed.down else 0
             if downs > 1 and (record.overdue or not record.living):
-                await self._ledger.settle(node, task)
+                await self._ledger.settle(node, command)
                 return record
             if record.overdue and not downs:
                 if record.lost:
                     succeeded(record, node.name)
-                words = f"{service} is still {seen.state} ({seen.text})"
-                kind = OutcomeUnknown if seen.state is State.UNKNOWN else CommandFailed
-                raise kind(f"{node.name}: {words}, past its timeout and margin")
+                kind = OutcomeUnknown if observed.state is State.UNKNOWN else CommandFailed
+                raise kind(
+                    f"{node.name}: {service} is still {observed.state} ({observed.text}), "
+                    "past its timeout and margin"
+                )
             await sleep(min(POLL_INTERVAL, given.timing.reading_interval))
 
-    async def _begin_start(self, given: Input, task: LedgerCommand, wish: DesiredState) -> bool:
-        """Begin a start where it is needed; a stop that was open may have come to nothing."""
+    async def _claim_start(
+        self, given: Input, command: LedgerCommand, desired: DesiredState
+    ) -> bool:
+        """Claim a start unless it is needless; a pending stop may turn out to change nothing."""
         node = given.node
 
-        async def runs() -> bool:
-            return await self._runs(node, task, wish)
+        async def needless() -> bool:
+            return await self._runs(node, command, desired)
 
-        if await runs():
+        if await needless():
             return False
-        remembering = await self._remembering_monitor(node, task)
+        noted = await self._note_monitor(node, command)
         with effect(given, str(given.action)):
-            return await self._ledger.claim(node, remembering, runs)
+            return await self._ledger.claim(node, noted, needless)
 
-    async def _runs(self, node: Node, task: LedgerCommand, wish: DesiredState) -> bool:
-        """Whether it runs, and no open stop is about to undo that."""
-        busy = (await self._ledger.read(node, task)).busy
-        return busy is None and await wish.objection() is None
+    async def _runs(self, node: Node, command: LedgerCommand, desired: DesiredState) -> bool:
+        """Whether it runs, and no pending stop is about to end that."""
+        busy = (await self._ledger.read(node, command)).busy
+        return busy is None and await desired.mismatch() is None
 
-    async def _remembering_monitor(self, node: Node, task: LedgerCommand) -> LedgerCommand:
-        """Note with the claim whether the Monitor runs now: a later attempt cannot see it."""
-        monitor = (await self._survey.state(node, Service.MONITOR)).require_known(
+    async def _note_monitor(self, node: Node, command: LedgerCommand) -> LedgerCommand:
+        """Note with the claim whether the Monitor runs now: a later attempt cannot read it."""
+        monitor = (await self._status.state(node, Service.MONITOR)).require_known(
             f"{node.name}: Monitor"
         )
-        return replace(task, note=MONITOR_RAN if monitor.running else MONITOR_WAS_DOWN)
+        return replace(command, note=MONITOR_RAN if monitor.running else MONITOR_WAS_DOWN)
 
-    async def _until_accepted(
-        self, given: Input, task: LedgerCommand, wish: DesiredState
+    async def _retry_refused_start(
+        self, given: Input, command: LedgerCommand, desired: DesiredState
     ) -> LedgerRecord:
-        """Return the record of the start that was not refused; refusals have their patience."""
+        """Run a start again until it is accepted or its timeout expires; return its record."""
         node, turn = given.node, 1
-        record = first = await self._ledger.wait_ended(node, task)
-        while record.status not in (None, 0) and await wish.objection() is not None:
-            if record.now - first.at > wish.patience:
-                return succeeded(record, node.name)  # raises: it says what it printed
-            await sleep(REFUSED_AGAIN)
+        record = first = await self._ledger.wait_ended(node, command)
+        while record.status not in (None, 0) and await desired.mismatch() is not None:
+            if record.now - first.at > desired.timeout:
+                return succeeded(record, node.name)  # raises, with what the command printed
+            await sleep(START_RETRY_INTERVAL)
             turn += 1
             with effect(given, f"{given.action}, again"):
-                again = replace(task, operation=f"{task.operation}.again{turn}")
+                again = replace(command, operation=f"{command.operation}.again{turn}")
                 record = await self._ledger.run_once(node, again)
         return record
 
-    async def _stays(self, given: Input, task: LedgerCommand, wish: DesiredState) -> None:
-        """See the state once more, when no earlier graceful stop can undo it any longer."""
+    async def _verify_stable(
+        self, given: Input, command: LedgerCommand, desired: DesiredState
+    ) -> None:
+        """Verify the state again once no earlier graceful stop can end it any longer."""
         node = given.node
         await sleep(given.timing.reading_interval)
-        while (record := await self._ledger.read(node, task)).may_change_until > record.now:
+        while (record := await self._ledger.read(node, command)).may_change_until > record.now:
             await sleep(POLL_INTERVAL)
-        if (objection := await wish.objection()) is not None:
-            raise objection.error(
-                f"{node.name}: {objection.message}, after it had run: perhaps an earlier graceful "
-                "stop has landed only now; decide `retry`"
+        if (mismatch := await desired.mismatch()) is not None:
+            raise mismatch.error(
+                f"{node.name}: {mismatch.message} although it had started: an earlier graceful "
+                "stop may have completed only now; decide `retry`"
             )
 
-    async def _stop_revived_monitor(self, given: Input, started: LedgerCommand) -> str:
-        """Leave the Monitor as it was: every start revives it (section 3)."""
+    async def _stop_started_monitor(self, given: Input, started: LedgerCommand) -> str:
+        """Leave the Monitor as it was: every start also starts it (section 3)."""
         node = given.node
         claim = (await self._ledger.read(node, started)).claim
         if claim is None or claim.note != MONITOR_WAS_DOWN:
             return ""
-        task = monitor_task(given, securetransport.stop_monitor(node), ".monitor")
-        wish = DesiredStates(self._survey, node, given.timing.stop_margin).stopped(Service.MONITOR)
-        report = await self.make_true(given, task, wish)
+        command = LedgerCommand(
+            operation=f"{given.operation.id}.monitor",
+            service=Service.MONITOR,
+            command=securetransport.stop_monitor(node),
+            timeout=given.timing.stop_margin,
+        )
+        states = DesiredStates(self._status, node, given.timing.stop_margin)
+        report = await self.ensure(given, command, states.stopped(Service.MONITOR))
         if report.outcome == "unchanged":
             return ""
-        return "; the Monitor, which that start revived, was stopped again"
+        return "; the Monitor, which this also started, was stopped again"
 
 
-def monitor_task(given: Input, command: Command, suffix: str = "") -> LedgerCommand:
-    """Enter a start or stop of the Monitor."""
-    return LedgerCommand(
-        operation=given.operation.id + suffix,
-        service=Service.MONITOR,
-        command=command,
-        timeout=given.timing.stop_margin,
-    )
-
-
-async def _prove(node: Node, record: LedgerRecord, wish: DesiredState) -> None:
-    """See the wished state; whatever it says, exit status 0 alone proves nothing."""
-    if (objection := await wish.wait()) is None:
+async def _verify(node: Node, record: LedgerRecord, desired: DesiredState) -> None:
+    """Poll the desired state, whatever the exit status says: 0 alone proves nothing."""
+    if (mismatch := await desired.wait()) is None:
         return
     if record.lost:
-        succeeded(record, node.name)  # raises: nobody knows how it ended, and no probe settles it
-    raise objection.error(f"{node.name}: the command ended, but {objection.message}")
+        succeeded(record, node.name)  # raises: the outcome is unknown, and no reading settles it
+    raise mismatch.error(f"{node.name}: the command ended, but {mismatch.message}")

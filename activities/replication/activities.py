@@ -28,7 +28,6 @@ from workflows.model.actions import (
     SuspendReplication,
     VerifyNoConflicts,
 )
-from workflows.model.estate import Estate
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report, changed, seen, unchanged
 from workflows.ports.replication import ReplicationInput, ReplicationPort
@@ -43,6 +42,16 @@ class ReplicationLinks(ReplicationPort):
     def __init__(self, secrets: Secrets, drivers: Drivers = DRIVERS) -> None:
         self._secrets = secrets
         self._drivers = drivers
+
+    def preview(self, given: ReplicationInput[Any]) -> Iterator[str]:
+        """Yield what an action waits for, and the statement that it sends."""
+        here, there = given.publisher.name, given.subscriber.name
+        if isinstance(given.action, VerifyNoConflicts):
+            yield f"compare what {here} and {there} wrote while replication was suspended"
+            return
+        if isinstance(given.action, SuspendReplication):
+            yield f"until {there} has confirmed everything that {here} has written"
+        yield self._link(given).driver.preview(given.action)
 
     @activity.defn
     async def observe_replication(
@@ -86,29 +95,11 @@ class ReplicationLinks(ReplicationPort):
         await link.send(link.driver.resume, link.await_running, deadline)
         return changed(given.action, f"{link.name} runs again", datetime.now(UTC))
 
-    def preview(
-        self, estate: Estate, action: SuspendReplication | ResumeReplication | VerifyNoConflicts
-    ) -> Iterator[str]:
-        """Yield what an action waits for, and the statement that it sends; asks no server."""
-        direction = Direction.of_estate(estate, action.link)
-        here, there = direction.publisher.name, direction.subscriber.name
-        match action:
-            case VerifyNoConflicts():
-                yield f"compare what {here} and {there} wrote while replication was suspended"
-                return
-            case SuspendReplication():
-                yield f"until {there} has confirmed everything that {here} has written"
-        yield self._driver(direction).preview(action)
-
     def _link(self, given: ReplicationInput[Any]) -> _Link:
-        return _Link(self._driver(Direction.of_input(given)), given)
-
-    def _driver(self, direction: Direction) -> ReplicationDriver:
-        make = self._drivers.get(type(direction.replication))
+        make = self._drivers.get(type(given.replication))
         if make is None:
-            name = direction.replication.driver
-            raise BadInput(f"this worker has no replication driver {name}")
-        return make(self._secrets, direction)
+            raise BadInput(f"this worker has no replication driver {given.replication.driver}")
+        return _Link(make(self._secrets, Direction.of(given)), given)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from workflows.model.actions import ResumeReplication, SuspendReplication
-from workflows.model.estate import Database, Estate, Replication, ReplicationLink, Timing
+from workflows.model.estate import Database, Replication, ReplicationLink, Timing
 from workflows.model.observations import ReplicationReading
 from workflows.ports.replication import ReplicationInput
 
@@ -27,16 +27,9 @@ class Direction:
     timing: Timing
 
     @classmethod
-    def of_input(cls, given: ReplicationInput[Any]) -> Direction:
+    def of(cls, given: ReplicationInput[Any]) -> Direction:
         """Return the direction that an activity is given."""
         return cls(given.replication, given.link, given.publisher, given.subscriber, given.timing)
-
-    @classmethod
-    def of_estate(cls, estate: Estate, name: str) -> Direction:
-        """Return the direction that a link of the estate leads."""
-        link = estate.link(name)
-        publisher, subscriber = (estate.cluster(c).database for c in (link.source, link.target))
-        return cls(estate.replication, link, publisher, subscriber, estate.timing)
 
     @property
     def opposites(self) -> tuple[ReplicationLink, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from starter.client.sanitize import clean
 from starter.views.tables import SYMBOLS
 from starter.views.text import command, commands, message_line, paused_line
-from workflows.execution.drain_timeout import whom
+from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
     ActionProgress,
     PendingQuestion,
@@ -54,7 +54,7 @@ def _stages(
 def _question(progress: Progress, question: PendingQuestion) -> Iterator[str]:
     yield f"waiting: {clean(question.message)}"
     for remaining in question.remaining:
-        yield f"  remaining: {clean(whom(remaining))}"
+        yield f"  remaining: {clean(describe_remaining(remaining))}"
     yield from (f"  answer: {answer}" for answer in commands(progress, question))
 
 

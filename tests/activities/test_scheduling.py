@@ -146,7 +146,7 @@ async def test_only_what_ran_before_is_started(
         again = await Attempt().run(scheduling.start_scheduling, input_for(server, action))
         assert api.scheduling == {name: "Running.", other: state}
         assert (first.outcome, again.outcome) == ("changed", "unchanged")
-        assert again.message == f"{service}: started already on server1"
+        assert again.message == f"{service} started already on server1"
 
 
 async def test_one_that_is_disabled_is_not_started_alone_either(
@@ -162,7 +162,7 @@ async def test_one_that_is_disabled_is_not_started_alone_either(
 
 async def test_a_takeover_is_found(scheduling: RestScheduling, server: Node, api: Api) -> None:
     """A Folder Monitor that moved here from another Server runs here."""
-    with pytest.raises(NotReady, match="look whether it moved there"):
+    with pytest.raises(NotReady, match="check whether it moved there"):
         await Attempt().run(scheduling.verify_scheduling_stopped, input_for(server, PROVE))
     api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Not running."}
     report = await Attempt().run(scheduling.verify_scheduling_stopped, input_for(server, PROVE))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import fields
 
 import pytest
 from temporalio.client import Client
@@ -11,8 +10,8 @@ from temporalio.worker import Worker
 
 from tests.support import estates
 from tests.support.console import Operator
-from tests.support.fake_activities import FakeHands
-from worker.worker import Hands, build_worker
+from tests.support.fake_activities import FakeActivities
+from worker.worker import build_worker
 
 
 @pytest.fixture
@@ -30,13 +29,13 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def hands(name: str) -> FakeHands:
+def hands(name: str) -> FakeActivities:
     """What carries orders out."""
-    return FakeHands(estates.estate(name=name))
+    return FakeActivities(estates.estate(name=name))
 
 
 @pytest.fixture
-async def worker(temporal: Client, hands: FakeHands) -> AsyncIterator[Worker]:
+async def worker(temporal: Client, hands: FakeActivities) -> AsyncIterator[Worker]:
     """A worker on the queue that the console uses."""
-    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))) as worker:
+    async with build_worker(temporal, hands.activities) as worker:
         yield worker

@@ -1,4 +1,4 @@
-"""Hands that carry orders out on the model of an estate: the contract's typed subclass."""
+"""Activities on a model of an estate: a typed subclass of every port."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ from workflows.ports.notifications import NoticeInput, NotificationPort
 from workflows.ports.planning import PlanningPort
 from workflows.ports.preview import PreviewPort
 from workflows.ports.replication import ReplicationInput, ReplicationPort
+from workflows.ports.routes import activities_of
 from workflows.ports.scheduling import SchedulingPort
 from workflows.ports.storage import StoragePort
 from workflows.ports.temporal import TemporalPort
 from workflows.preflight.report import Direction, ReadinessReport
 
 
-class FakeHands(
+class FakeActivities(
     PlanningPort,
     PreviewPort,
     NodesPort,
@@ -393,9 +394,7 @@ class FakeHands(
     @property
     def activities(self) -> list[Any]:
         """Everything a worker has to register."""
-        contracts = FakeHands.__bases__
-        names = [n for c in contracts for n in vars(c) if hasattr(getattr(c, n), ACTIVITY)]
-        return [getattr(self, name) for name in names]
+        return activities_of(self)
 
     async def _obey(self, given: ActionInput[Any]) -> r.Report:
         try:
@@ -432,6 +431,3 @@ class FakeHands(
             raise Unreachable("nobody answers")
         if self.failures.get(key):
             raise self.failures[key].pop(0)
-
-
-ACTIVITY = "__temporal_activity_definition"

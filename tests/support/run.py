@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from tests.support.fake_activities import FakeHands
+from tests.support.fake_activities import FakeActivities
 from worker.interceptor import AttemptInterceptor
 from worker.worker import FIREWALL, WORKFLOWS
 from workflows.model.estate import Estate
@@ -25,7 +25,7 @@ class Run:
 
     def __init__(self, client: Client, estate: Estate) -> None:
         self.client = client
-        self.hands = FakeHands(estate)
+        self.hands = FakeActivities(estate)
         self.queue = f"queue-{estate.name}"
         self.handle: WorkflowHandle[Any, Outcome]
 

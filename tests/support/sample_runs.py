@@ -10,10 +10,12 @@ from rich.console import Console, RenderableType
 
 from tests.support import estates
 from workflows.model.actions import Action
-from workflows.model.progress import Failure, OperatorMessage, PendingQuestion, Progress, RunStatus
+from workflows.model.progress import Failure, OperatorMessage, PendingQuestion, Progress
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan, Stage, plan_switchover
 from workflows.run.progress_tracker import ProgressTracker
+from workflows.run.snapshot import progress_of
+from workflows.run.state import RunState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -25,31 +27,30 @@ class Seen:
         self.plan: Plan = plan_switchover(
             estates.estate(servers, edges), estates.request(**request)
         )
-        first = Progress(
-            estate="lab",
-            source="cluster1",
-            target="cluster2",
-            reason="",
-            identity="0c6d",
-            plan_hash=self.plan.hash,
-            variant=self.plan.variant,
-            state=RunStatus.RUNNING,
-            started=NOW,
-            stage=StageName.CHECK_PREREQUISITES,
-        )
-        self.tracker = ProgressTracker(self.plan, first, lambda: NOW, lambda: None)
+        self.state = RunState("0c6d", NOW)
+        self.tracker = ProgressTracker(self.state, lambda: NOW)
+        self.tracker.begin_run(self.plan, reason="")
 
     @property
     def progress(self) -> Progress:
         """Where it is."""
-        return self.tracker.progress
+        progress = progress_of(self.state)
+        assert progress is not None
+        return progress
 
     def at(self, name: StageName) -> tuple[Action, ...]:
         """Let the run work in a stage; return the stage's orders."""
         stage = self.plan.stage(name)
-        self.tracker.enter(stage)
-        self.tracker.work(stage)
+        self.tracker.enter_stage(stage)
+        self.tracker.resume_clock(stage)
         return stage.actions
+
+    def rolls_back(self, stages: tuple[Stage, ...]) -> None:
+        """Let the run roll back, and work in the first of these stages."""
+        self.state.rollback_reason = "ann rolled the run back: not tonight"
+        self.tracker.start_rollback(stages)
+        self.tracker.enter_stage(stages[0])
+        self.tracker.resume_clock(stages[0])
 
     def fails(
         self, name: StageName, action: Action, kind: str = "Lost", words: str = "gone"

@@ -7,10 +7,8 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator
-from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 import yaml
@@ -26,13 +24,14 @@ from temporalio.worker import Worker
 from tests.conftest import temporal_program
 from tests.support import estates
 from tests.support.console import Operator
-from tests.support.fake_activities import FakeHands
 from tests.support.stray_import import Stray
 from tests.support.worker_process import worker_process
+from worker.activities import open_activities
 from worker.connection import connect, register_search_attributes
 from worker.settings import Settings
 from worker.startup_errors import TemporalUnavailable
-from worker.worker import FIREWALL, Hands
+from worker.worker import FIREWALL
+from workflows.ports.routes import PORTS
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 NOBODY = "127.0.0.1:1"
@@ -264,12 +263,13 @@ async def test_workers_may_start_side_by_side(server: WorkflowEnvironment) -> No
     await register_search_attributes(server.client)
 
 
-def test_every_activity_of_the_contract_has_a_hand() -> None:
-    """What the core may ask for is registered, and nothing twice."""
-    hands = FakeHands(estates.estate())
-    names = [activity.__name__ for activity in Hands(*[hands] * len(fields(Hands))).activities]
-    contracts = get_type_hints(Hands).values()
-    assert sorted(names) == sorted(n for c in contracts for n in c.__abstractmethods__)
+async def test_every_activity_of_the_ports_is_registered_once(
+    temporal: Client, tmp_path: Path
+) -> None:
+    """What workflows may ask for is there, and nothing twice."""
+    async with open_activities(settings(tmp_path, NOBODY), temporal) as activities:
+        names = sorted(activity.__name__ for activity in activities)
+    assert names == sorted(name for port in PORTS for name in port.__abstractmethods__)
     assert len(set(names)) == len(names)
 
 

@@ -18,7 +18,7 @@ from tests.support.commands_load_balancer import (
     CommandsLoadBalancer,
     Switchboard,
 )
-from tests.support.fake_activities import FakeHands
+from tests.support.fake_activities import FakeActivities
 from tests.support.run import Run, at_work
 from workflows.errors import NotReady
 from workflows.model.actions import ObserveTraffic, Redirect
@@ -44,7 +44,7 @@ def load_balancer(**changes: object) -> dict[str, Any]:
     }
 
 
-class CommandsHands(FakeHands):
+class CommandsHands(FakeActivities):
     """Reads and redirects through the driver; all else is the model's."""
 
     def __init__(self, estate: Estate) -> None:

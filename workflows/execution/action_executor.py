@@ -1,4 +1,4 @@
-"""How one order is carried out: after a pause, on a living node, as often as it takes."""
+"""Execute one action: not during a pause, on a node that answers, in as many rounds as it takes."""
 
 from __future__ import annotations
 
@@ -26,112 +26,115 @@ from workflows.model.results import Report, unchanged
 from workflows.planning.plan import Stage
 
 
-class _CalledBackError(Exception):
-    """A pause kept an order from ending."""
+class _PausedError(Exception):
+    """A pause kept an action from ending."""
 
 
 class ActionExecutor:
-    """Has orders carried out, and keeps the board and the memory right about them."""
+    """Executes actions, and records their progress."""
 
     def __init__(self, run: Run, gates: Gates) -> None:
-        self._plan, self._tracker, self._inbox = run.plan, run.tracker, run.inbox
-        self._state, self._dispatcher = run.state, run.dispatcher
+        self._plan, self._state, self._tracker = run.plan, run.state, run.tracker
+        self._dispatcher = run.dispatcher
         self._gates = gates
-        self._rounds: dict[tuple[str, str], int] = {}
 
     async def execute(self, stage: Stage, action: Action) -> Failure | None:
-        """Have it done, unless someone said otherwise; return what kept it from ending well."""
+        """Execute the action unless a decision skips it; return its failure, if it fails."""
         while True:
             await self._gates.wait_while_paused()
-            if self._left_out(stage, action):
+            if self._skipped(stage, action):
                 return None
-            round_ = self._rounds.get((stage.key, action.key), 1)
+            round_ = self._state.rounds[stage.key, action.key] + 1
             self._tracker.begin(stage, action, round_)
             self._state.register(stage, action)
             try:
-                report = self._spared(stage, action) or await self._attempt(stage, action, round_)
-            except _CalledBackError:
+                report = self._already_holds(stage, action)
+                report = report or await self._attempt(stage, action, round_)
+            except _PausedError:
                 continue  # the pause, not the estate, kept it from ending
             except ActivityError as error:
                 if isinstance(error.cause, CancelledError):
                     raise
-                failure = fault_of(action, error)
+                failure = failure_of(action, error)
                 self._tracker.failed(stage, action, failure)
                 return failure
-            self._note(stage, action, report)
+            if isinstance(action, Redirect) and not stage.undo:
+                before = self._state.redirected_at or report.at
+                self._state.redirected_at = max(report.at, before)
+            self._tracker.done(stage, action, report)
             return None
 
-    def settle(self, stage: Stage, action: Action, failure: Failure) -> None:
-        """Make a retry a new round, but only where the last one's outcome is known."""
+    def next_round(self, stage: Stage, action: Action, failure: Failure) -> None:
+        """Make a retry a new round, but only where the outcome of the last one is known."""
         if failure.outcome_known:
-            key = (stage.key, action.key)
-            self._rounds[key] = self._rounds.get(key, 1) + 1
-
-    def _note(self, stage: Stage, action: Action, report: Report) -> None:
-        if isinstance(action, Redirect) and not stage.undo:
-            moved = self._dispatcher.redirected_at
-            self._dispatcher.redirected_at = max(report.at, moved or report.at)
-        self._tracker.add_findings(report.findings)
-        self._tracker.done(stage, action, report)
+            self._state.rounds[stage.key, action.key] += 1
 
     async def _attempt(self, stage: Stage, action: Action, round_: int) -> Report:
-        """Wait for the report; a pause calls an effect back that waits to be tried again.
+        """Wait for the report; a pause cancels a change that waits for its next attempt.
 
-        An attempt that is under way finishes all the same (see ``worker.conduct``). Whatever then
-        keeps it from ending, the engine tries it no more: it is carried out again, as the same
-        operation, after the pause.
+        An attempt that is under way finishes all the same (see ``worker.interceptor``). If it does
+        not succeed, the engine does not repeat it: it is executed again, as the same operation,
+        after the pause.
         """
-        living = self._living(action)
+        redirected_at = self._state.redirected_at
+        execution = self._dispatcher.execute(
+            self._reassigned(action), stage.key, round_, redirected_at
+        )
         if not isinstance(action, Change):
-            return await self._dispatcher.execute(living, stage.key, round_)
-        work = asyncio.create_task(self._dispatcher.execute(living, stage.key, round_))
-        await workflow.wait_condition(lambda: work.done() or self._inbox.paused)
+            return await execution
+        work = asyncio.create_task(execution)
+        await workflow.wait_condition(lambda: work.done() or self._state.paused)
         if work.done():
             return await work
         work.cancel()
         try:
             return await work
         except ActivityError as error:
-            if isinstance(error.cause, CancelledError) or not fault_of(action, error).outcome_known:
-                raise _CalledBackError from error
+            cancelled = isinstance(error.cause, CancelledError)
+            if cancelled or not failure_of(action, error).outcome_known:
+                raise _PausedError from error
             raise
 
-    def _left_out(self, stage: Stage, action: Action) -> bool:
-        """Whether someone skipped it, or its node is counted as down."""
-        skip = None if stage.undo else self._inbox.skipped(stage.name, action.place)
+    def _skipped(self, stage: Stage, action: Action) -> bool:
+        """Skip an action that an operator skips, or whose node was declared down."""
+        skip = self._state.skipped(stage, action.place)
         if skip is not None:
-            self._tracker.add_exception(f"{skip.by or 'someone'} skipped {action}: {skip.reason}")
-            self._tracker.leave_out(stage, action)
-            return True
-        if action.place in self._state.dead and self._living(action) is action:
-            self._tracker.leave_out(stage, action)
-            return True
-        return False
+            self._tracker.add_exception(f"{skip.author} skipped {action}: {skip.reason}")
+        down = action.place in self._state.declared_down
+        if skip is None and not (down and self._other_server(action) is None):
+            return False
+        self._tracker.skip(stage, action)
+        return True
 
-    def _spared(self, stage: Stage, action: Action) -> Report | None:
-        """Say of an order that its wished state holds, where that is known without asking."""
+    def _already_holds(self, stage: Stage, action: Action) -> Report | None:
+        """Return a report if the desired state is known to hold without asking the node."""
         now = workflow.now()
         if isinstance(action, StartMonitor) and not self._state.baseline.monitor_ran(action.node):
-            message = f"the Monitor of {action.node} did not run at the baseline and stays so"
+            message = f"the Monitor of {action.node} did not run at the baseline and stays stopped"
             return unchanged(action, message, now)
-        gone = action.place in self._state.gone and not stage.undo
-        if gone and not isinstance(action, StopRemaining) and self._living(action) is action:
+        down = action.place in self._state.already_down and not stage.undo
+        if down and not isinstance(action, StopRemaining) and self._other_server(action) is None:
             return unchanged(action, f"nothing runs on {action.place} any more", now)
         return None
 
-    def _living(self, action: Action) -> Action:
-        """Ask another Server about what is the whole cluster's, where this one cannot answer."""
-        silent = {*self._state.dead, *self._state.gone}
+    def _reassigned(self, action: Action) -> Action:
+        """Return the action for the Server that has to execute it."""
+        other = self._other_server(action)
+        return action if other is None else action.model_copy(update={"node": other})
+
+    def _other_server(self, action: Action) -> str | None:
+        """Name another Server for what any of the cluster can tell, if this one is down."""
+        down = {*self._state.declared_down, *self._state.already_down}
         shared = isinstance(action, AwaitQueue | AwaitInFlightEvents | FindOrphanedFiles)
-        if not shared or action.place not in silent:
-            return action
-        cluster = self._plan.estate.cluster_of(action.place)
-        others = [n.name for n in cluster.nodes if n.kind is Kind.SERVER and n.name not in silent]
-        return action.model_copy(update={"node": others[0]}) if others else action
+        if not shared or action.place not in down:
+            return None
+        nodes = self._plan.estate.cluster_of(action.place).nodes
+        servers = (node.name for node in nodes if node.kind is Kind.SERVER)
+        return next((name for name in servers if name not in down), None)
 
 
-def fault_of(action: Action, error: ActivityError) -> Failure:
-    """Say why an order failed; what did not end by its own word is unknown."""
+def failure_of(action: Action, error: ActivityError) -> Failure:
+    """Return why an action failed; without an answer its outcome is unknown."""
     cause: BaseException | None = error.cause
     while cause is not None and not isinstance(cause, ApplicationError) and cause.__cause__:
         cause = cause.__cause__  # a timeout keeps the last attempt's failure there
@@ -141,11 +144,10 @@ def fault_of(action: Action, error: ActivityError) -> Failure:
     else:
         kind = OutcomeUnknown.__name__
         message = f"no answer: {cause or error}"
-    outcome_known = kind not in UNSETTLED
     return Failure(
         action=action.key,
         place=action.place,
         kind=kind,
         message=message,
-        outcome_known=outcome_known,
+        outcome_known=kind not in UNSETTLED,
     )

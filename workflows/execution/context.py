@@ -1,4 +1,4 @@
-"""What one run works with, handed to everything that sees it through."""
+"""What one run works with."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from workflows.execution.dispatch import Dispatcher
 from workflows.model.request import Request
 from workflows.planning.plan import Plan
-from workflows.run.inbox import Inbox
 from workflows.run.progress_tracker import ProgressTracker
 from workflows.run.state import RunState
 
 
 @dataclass(frozen=True)
 class Run:
-    """One switchover under way."""
+    """One switchover under way, handed to everything that executes it."""
 
     plan: Plan
     request: Request
-    tracker: ProgressTracker
-    inbox: Inbox
     state: RunState
+    tracker: ProgressTracker
     dispatcher: Dispatcher

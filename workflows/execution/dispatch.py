@@ -23,8 +23,6 @@ class Dispatcher:
     def __init__(self, plan: Plan, identity: str) -> None:
         self._estate = plan.estate
         self._identity = identity
-        self.redirected_at: datetime | None = None
-        """When new sessions were first sent to the target."""
         self._compared_at: dict[str, datetime] = {}
         """By replication link: when the run last began to compare what both sides wrote."""
 
@@ -33,24 +31,33 @@ class Dispatcher:
         reading: Reading = await self._run(action, stage, 1)
         return reading
 
-    async def read_remaining(self, action: Action, stage: str, turn: int) -> Remaining:
+    async def read_remaining(
+        self, action: Action, stage: str, turn: int, redirected_at: datetime | None
+    ) -> Remaining:
         """Return what remains on a node; *turn* tells several readings of one stage apart."""
-        remaining: Remaining = await self._run(action, stage, turn)
+        remaining: Remaining = await self._run(action, stage, turn, redirected_at)
         return remaining
 
-    async def execute(self, action: Action, stage: str, round_: int) -> Report:
-        """Execute the action and return its report; ActivityError where it failed."""
-        report: Report = await self._run(action, stage, round_)
+    async def execute(
+        self, action: Action, stage: str, round_: int, redirected_at: datetime | None = None
+    ) -> Report:
+        """Execute the action and return its report; ActivityError where it failed.
+
+        *redirected_at* is when new sessions were first sent to the target.
+        """
+        report: Report = await self._run(action, stage, round_, redirected_at)
         if isinstance(action, VerifyNoConflicts):
             self._compared_at[action.link] = report.at
         return report
 
-    async def _run(self, action: Action, stage: str, round_: int) -> Any:  # noqa: ANN401 - what the activity returns
+    async def _run(
+        self, action: Action, stage: str, round_: int, redirected_at: datetime | None = None
+    ) -> Any:  # noqa: ANN401 - what the activity returns
         route = ROUTES[type(action)]
         operation = Operation(identity=self._identity, stage=stage, action=action.key, round=round_)
         given = route.input.of(operation, action, self._estate)
         if isinstance(given, SessionInput):
-            given = given.model_copy(update={"redirected_at": self.redirected_at})
+            given = given.model_copy(update={"redirected_at": redirected_at})
         if isinstance(given, ReplicationInput):
             compared_at = self._compared_at.get(action.place)
             given = given.model_copy(update={"compared_at": compared_at})

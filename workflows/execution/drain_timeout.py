@@ -1,4 +1,4 @@
-"""How long clients and partners are waited for, who may wait longer, and who is cut."""
+"""Apply the drain timeout to waits for clients and partners: extend, force or exit."""
 
 from __future__ import annotations
 
@@ -17,45 +17,43 @@ from workflows.model.findings import Finding, Severity
 from workflows.model.progress import Failure, PendingQuestion
 from workflows.model.results import Remaining, RemainingSessions, seen
 from workflows.planning.plan import Stage
-from workflows.run.inbox import Question
 
 Tasks = Mapping[Action, asyncio.Task[Failure | None]]
 
 ANSWERS: tuple[Verb, ...] = ("extend", "force", "roll_back", "abort")
+ANSWERS_IN_ROLLBACK: tuple[Verb, ...] = ("extend", "force", "abort")
+NOT_READABLE = "could not be read"
 
 
 class DrainTimeout:
-    """Watches the waits of one wave: the watching goes on whatever people are asked."""
+    """Supervises the waits of one wave; they continue while an operator is asked."""
 
     def __init__(self, run: Run, gates: Gates) -> None:
-        self._run = run
+        self._state, self._tracker = run.state, run.tracker
+        self._dispatcher = run.dispatcher
+        self._drain_timeout = run.plan.estate.timing.drain_timeout
         self._gates = gates
-        self._looks = 0
 
-    async def over(self, stage: Stage, tasks: Tasks) -> set[Action]:
-        """Return when every wait has ended; the orders that were cut short.
+    async def supervise(self, stage: Stage, tasks: Tasks) -> set[Action]:
+        """Return when every wait has ended; the actions that were ended early.
 
         Raises:
-            RollBack, Aborted: someone wants the run to go no further; all waits have ended.
+            RollBack, Aborted: the run exits; all waits have ended.
         """
-        inbox = self._run.inbox
-        inbox.watch(stage.name, [action.place for action in tasks])
-        used, cut = timedelta(), set[Action]()
+        for action in tasks:
+            self._state.drain_waits[stage.name, action.place] = len(self._state.decisions)
+        used, ended = timedelta(), set[Action]()
         try:
-            while waiting := _open(tasks, cut):
+            while waiting := _open(tasks, ended):
                 for action in waiting:
-                    if (decision := self._skipped(stage, action)) is not None:
-                        await self._skip(stage, action, tasks[action], decision)
-                        cut.add(action)
-                    elif (decision := inbox.forced(stage.name, action.place)) is not None:
-                        await self._cut(stage, action, tasks[action], decision)
-                        cut.add(action)
+                    if await self._end_if_decided(stage, action, tasks[action]):
+                        ended.add(action)
                 due = min((self._allowed(stage, action) for action in waiting), default=used) - used
                 if due > timedelta():
-                    used += await self._wait(stage, tasks, cut, due)
-                elif waiting := _open(tasks, cut):
+                    used += await self._wait(stage, tasks, ended, due)
+                elif waiting := _open(tasks, ended):
                     late = [o for o in waiting if self._allowed(stage, o) <= used]
-                    await self._out_of_patience(stage, late, tasks, used)
+                    await self._ask(stage, late, tasks, used)
                 self._gates.exit_if_requested(stage)
         except (RollBack, Aborted):
             for task in tasks.values():
@@ -64,109 +62,109 @@ class DrainTimeout:
             raise
         finally:
             for action in tasks:
-                inbox.unwatch(stage.name, action.place)
-        return cut
+                self._state.drain_waits.pop((stage.name, action.place), None)
+        return ended
 
     async def _wait(
-        self, stage: Stage, tasks: Tasks, cut: set[Action], due: timedelta
+        self, stage: Stage, tasks: Tasks, ended: set[Action], due: timedelta
     ) -> timedelta:
-        """Wait until something happens; return how much patience that cost."""
+        """Wait until something happens; return how much of the timeout that used."""
 
         def happened() -> bool:
-            waiting = _open(tasks, cut)
-            ends = any(self._ends(stage, action) for action in waiting)
-            return not waiting or ends or self._gates.may_exit(stage)
+            waiting = _open(tasks, ended)
+            decided = any(self._decided(stage, action) for action in waiting)
+            return not waiting or decided or self._gates.may_exit(stage)
 
-        since, paused = workflow.now(), self._run.inbox.paused_for
+        since, paused = workflow.now(), self._state.paused_for(workflow.now())
         await self._gates.wait(happened, due, f"drain timeout of {stage.key}")
-        return workflow.now() - since - (self._run.inbox.paused_for - paused)
+        now = workflow.now()
+        return now - since - (self._state.paused_for(now) - paused)
 
-    async def _out_of_patience(
-        self, stage: Stage, late: list[Action], tasks: Tasks, used: timedelta
-    ) -> None:
-        """Ask, naming whom or what it is about, until there is nothing left to decide."""
+    async def _ask(self, stage: Stage, late: list[Action], tasks: Tasks, used: timedelta) -> None:
+        """Ask an operator, and name what remains, until every late wait is decided or over."""
 
-        def outcome_known() -> bool:
+        def settled() -> bool:
             return all(
-                tasks[o].done() or self._ends(stage, o) or self._allowed(stage, o) > used
-                for o in late
+                tasks[action].done()
+                or self._decided(stage, action)
+                or self._allowed(stage, action) > used
+                for action in late
             )
 
-        drain_timeout = max(self._allowed(stage, action) for action in late)
-        remaining = tuple([one for action in late if (one := await self._look(stage, action))])
-        there = "; ".join(map(whom, remaining)) or "nobody can tell who is still there"
+        timeout = max(self._allowed(stage, action) for action in late)
+        remaining = tuple([one for action in late if (one := await self._read(stage, action))])
+        there = "; ".join(map(describe_remaining, remaining)) or f"what remains {NOT_READABLE}"
         await self._gates.ask(
             stage,
-            Question(stage.name, ANSWERS),
             PendingQuestion(
                 kind="decision",
                 stage=stage.name,
                 since=workflow.now(),
-                message=f"drain timeout ({drain_timeout}) expired; still connected: {there}",
-                answers=ANSWERS[:-2] + (("abort",) if stage.undo else ANSWERS[-2:]),
+                message=f"drain timeout ({timeout}) expired; still connected: {there}",
+                answers=ANSWERS_IN_ROLLBACK if stage.undo else ANSWERS,
                 remaining=remaining,
             ),
-            outcome_known,
+            settled=settled,
         )
 
-    async def _skip(
-        self, stage: Stage, action: Action, task: asyncio.Task[Failure | None], decision: Decision
-    ) -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        who = decision.by or "someone"
-        self._run.tracker.add_exception(f"{who} skipped {action}: {decision.reason}")
-        self._run.tracker.leave_out(stage, action)
+    async def _end_if_decided(
+        self, stage: Stage, action: Action, task: asyncio.Task[Failure | None]
+    ) -> bool:
+        """End a wait that an operator skips or forces; whether there was such a decision."""
+        if (skip := self._state.skipped(stage, action.place)) is not None:
+            await _cancel(task)
+            self._tracker.add_exception(f"{skip.author} skipped {action}: {skip.reason}")
+            self._tracker.skip(stage, action)
+            return True
+        if (force := self._state.forced(stage, action.place)) is not None:
+            await self._force(stage, action, task, force)
+            return True
+        return False
 
-    async def _cut(
+    async def _force(
         self, stage: Stage, action: Action, task: asyncio.Task[Failure | None], decision: Decision
     ) -> None:
-        """End one wait, and keep in the record who or what was still there."""
-        remaining = await self._look(stage, action)
-        there = (
-            whom(remaining) if remaining else f"{action.place}: nobody can tell who is still there"
-        )
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        message = f"{decision.by or 'someone'} ended the wait at {action.place}: {decision.reason}"
+        """End one wait, and record what remained."""
+        remaining = await self._read(stage, action)
+        there = describe_remaining(remaining) if remaining else f"{action.place}: {NOT_READABLE}"
+        await _cancel(task)
+        message = f"{decision.author} ended the wait at {action.place}: {decision.reason}"
         finding = Finding(
             name="wait_forced",
             place=action.place,
             seen=there,
-            expected="nobody left, and nothing queued",
-            advice="tell them: what they had under way may fail",
+            expected="no session, and an empty event queue",
+            advice="inform the clients: their transfers in progress may fail",
             severity=Severity.WARNS,
         )
-        self._run.tracker.add_exception(f"{message}; still there: {there}")
-        self._run.tracker.add_findings((finding,))
-        self._run.tracker.done(stage, action, seen(action, message, workflow.now(), (finding,)))
+        self._tracker.add_exception(f"{message}; remaining: {there}")
+        self._tracker.done(stage, action, seen(action, message, workflow.now(), (finding,)))
 
-    async def _look(self, stage: Stage, action: Action) -> Remaining | None:
-        """Read once what is left; None where it cannot be read."""
-        sessions = isinstance(action, AwaitSessions)
-        kind = ReadSessions if sessions else ReadQueue
-        self._looks += 1
+    async def _read(self, stage: Stage, action: Action) -> Remaining | None:
+        """Read once what remains; None where it cannot be read."""
+        kind = ReadSessions if isinstance(action, AwaitSessions) else ReadQueue
+        self._state.remaining_reads += 1
         try:
-            return await self._run.dispatcher.read_remaining(
-                kind(node=action.place), stage.key, self._looks
+            return await self._dispatcher.read_remaining(
+                kind(node=action.place),
+                stage.key,
+                self._state.remaining_reads,
+                self._state.redirected_at,
             )
         except ActivityError:
             return None
 
-    def _ends(self, stage: Stage, action: Action) -> Decision | None:
-        """Who wants this wait to end: by force, or since its stage is skipped."""
-        return self._run.inbox.forced(stage.name, action.place) or self._skipped(stage, action)
-
-    def _skipped(self, stage: Stage, action: Action) -> Decision | None:
-        return None if stage.undo else self._run.inbox.skipped(stage.name, action.place)
+    def _decided(self, stage: Stage, action: Action) -> bool:
+        """Whether an operator ends this wait."""
+        forced = self._state.forced(stage, action.place)
+        return (forced or self._state.skipped(stage, action.place)) is not None
 
     def _allowed(self, stage: Stage, action: Action) -> timedelta:
-        drain_timeout = self._run.plan.estate.timing.drain_timeout
-        return drain_timeout + self._run.inbox.extension(stage.name, action.place)
+        return self._drain_timeout + self._state.extension(stage, action.place)
 
 
-def whom(remaining: Remaining) -> str:
-    """Say by node, protocol and account, or by event, who and what is still there."""
+def describe_remaining(remaining: Remaining) -> str:
+    """Name by node, protocol and account, or by event, what remains."""
     if isinstance(remaining, RemainingSessions):
         counts = [f"{n} {protocol}" for protocol, n in remaining.connections.items() if n]
         parts = [", ".join(counts), ", ".join(remaining.accounts)]
@@ -175,8 +173,13 @@ def whom(remaining: Remaining) -> str:
         active = f"{remaining.active} active" if remaining.active else ""
         parts = [events, active, ", ".join(remaining.queued)]
     message = "; ".join(part for part in parts if part)
-    return f"{remaining.node}: {message or remaining.error or 'nothing that could be seen'}"
+    return f"{remaining.node}: {message or remaining.error or 'nothing was visible'}"
 
 
-def _open(tasks: Tasks, cut: set[Action]) -> list[Action]:
-    return [action for action, task in tasks.items() if not task.done() and action not in cut]
+async def _cancel(task: asyncio.Task[Failure | None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _open(tasks: Tasks, ended: set[Action]) -> list[Action]:
+    return [action for action, task in tasks.items() if not task.done() and action not in ended]

@@ -1,4 +1,4 @@
-"""How a workflow comes by its plan: once, from the worker that reads the estate file."""
+"""Fetch the plan, once, from the worker that reads the estate file."""
 
 from __future__ import annotations
 

@@ -1,43 +1,40 @@
-"""How a run waits for people: gates, decisions, pauses, and where it leaves when it is told to."""
+"""Wait for operators at gates, questions and pauses, and exit where they request it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import NoReturn
 
 from temporalio import workflow
 
 from workflows.execution.context import Run
+from workflows.model.decisions import Decision, Verb
 from workflows.model.progress import PendingQuestion
 from workflows.model.stages import DECIDED_TOGETHER, StageName
 from workflows.planning.change_window import closed_for
 from workflows.planning.plan import Stage
-from workflows.run.inbox import Question
 
-VISIBLE = timedelta(days=30)
-"""A wait shows in the Web UI's timeline only if it has a timer: this one just starts again."""
+TIMER = timedelta(days=30)
+"""The Web UI's timeline shows a wait only if it has a timer: this one starts again."""
 
 WITHOUT_SCHEDULING = (StageName.STOP_SCHEDULING, StageName.START_SCHEDULING)
-"""Between the first effect of the one and the end of the other nobody may leave."""
+"""No exit between the first effect of the one and the end of the other."""
 
 
 class Aborted(Exception):
-    """The run ends here; what was not undone stays as it is."""
+    """The run ends here; what was not rolled back stays as it is."""
 
 
 class RollBack(Exception):
-    """The run goes no further, and what it has done is to be taken back."""
+    """The run stops here, and what it has done is rolled back."""
 
 
 class Gates:
-    """Waits for approvals and decisions, and never forgets how long."""
+    """Waits for approvals and decisions, and adds up how long."""
 
-    def __init__(self, run: Run, tell: Callable[[PendingQuestion], None]) -> None:
-        self._plan, self._tracker = run.plan, run.tracker
-        self._inbox, self._state = run.inbox, run.state
-        self._tell = tell
-        self._asked: set[StageName] = set()
+    def __init__(self, run: Run) -> None:
+        self._plan, self._state, self._tracker = run.plan, run.state, run.tracker
 
     async def wait_for_approval(self, stage: Stage) -> None:
         """Wait until the stage may begin; RollBack or Aborted where it never may."""
@@ -48,7 +45,7 @@ class Gates:
             if stage.gated if gate is stage.name else self._plan.stage(gate).gated:
                 await self._pass_gate(stage, gate)
         while (closed := closed_for(self._plan, stage.name, workflow.now())) is not None:
-            if self._inbox.is_open(stage.name):
+            if self._state.is_approved(stage.name):
                 return
             window = self._plan.estate.change_window
             message = f"{stage.name} waits for the change window ({window}), or for an approval"
@@ -57,42 +54,47 @@ class Gates:
     async def ask(
         self,
         stage: Stage,
-        question: Question,
-        waiting: PendingQuestion,
-        outcome_known: Callable[[], bool] = lambda: False,
-    ) -> Question:
-        """Wait for a decision, or until there is nothing left to decide."""
-        self._inbox.ask(question)
-        self._tracker.rest(stage)
-        self._wait(stage, waiting)
-        await self.until(
-            lambda: bool(question.answers) or self._may_give_up(stage) or outcome_known(),
+        question: PendingQuestion,
+        places: Iterable[str] = (),
+        settled: Callable[[], bool] = lambda: False,
+    ) -> list[tuple[Verb, Decision]]:
+        """Wait for decisions on a question and return them; none if it is settled without."""
+        before, state = len(self._state.decisions), self._state
+        concerned = tuple(places)
+        self._tracker.pause_clock(stage)
+        self._tracker.add_wait(stage, question)
+        await self.wait_counted(
+            lambda: (
+                bool(state.answers(question, concerned, before))
+                or self._may_give_up(stage)
+                or settled()
+            ),
             None,
             f"decision about {stage.key}",
         )
-        self._inbox.close(question)
-        self._tracker.answered(waiting)
-        self._tracker.work(stage)
+        answers = state.answers(question, concerned, before)
+        self._tracker.remove_wait(question)
+        self._tracker.resume_clock(stage)
         self.exit_if_requested(stage)
-        if not question.answers and not outcome_known():
+        if not answers and not settled():
             raise Aborted(
-                f"the run was cancelled while it waited for a decision: {waiting.message}"
+                f"the run was cancelled while it waited for a decision: {question.message}"
             )
-        return question
+        return answers
 
-    async def until(
+    async def wait_counted(
         self, condition: Callable[[], bool], at_most: timedelta | None, summary: str
     ) -> bool:
-        """Wait for people, and remember how long; whether the condition came in time."""
+        """Wait for operators and add up how long; whether the condition came in time."""
         since = workflow.now()
         in_time = await self.wait(condition, at_most, summary)
-        self._state.waited += workflow.now() - since
+        self._state.waited_for_people += workflow.now() - since
         return in_time
 
     async def wait(
         self, condition: Callable[[], bool], at_most: timedelta | None, summary: str
     ) -> bool:
-        """Wait for a condition; while the run is paused, nothing comes true and no time passes."""
+        """Wait for a condition; during a pause it does not come true, and no time passes."""
         remaining = at_most
         while True:
             await self.wait_while_paused()
@@ -101,117 +103,115 @@ class Gates:
             if remaining is not None and remaining <= timedelta():
                 return False
             since = workflow.now()
-            await _wait(lambda: self._inbox.paused or condition(), remaining or VISIBLE, summary)
+            await _wait(lambda: self._state.paused or condition(), remaining or TIMER, summary)
             if remaining is not None:
                 remaining -= workflow.now() - since
 
     async def wait_while_paused(self) -> None:
-        """Return when the run is not paused, or no more."""
-        while self._inbox.paused:
+        """Return when the run is not paused."""
+        while self._state.paused:
             since = workflow.now()
-            await _wait(lambda: not self._inbox.paused, VISIBLE, "paused, until someone resumes it")
-            self._state.waited += workflow.now() - since
+            await _wait(lambda: not self._state.paused, TIMER, "paused, until `resume`")
+            self._state.waited_for_people += workflow.now() - since
 
     def may_exit(self, stage: Stage) -> bool:
-        """Whether what someone said ends the run here: never without scheduling anywhere."""
+        """Whether a request ends the run here: never without scheduling on either cluster."""
+        requested = self._state.exit_request
         if stage.undo:
-            leaving = self._inbox.leaving
-            aborted = leaving is not None and leaving.kind == "abort"
+            aborted = requested is not None and requested.kind == "abort"
             return aborted and self._state.scheduled_somewhere
-        if self._state.turned_back:
+        if self._state.rollback_reason is not None:
             return True
-        if self._inbox.leaving is None:
+        if requested is None:
             return False
-        if self._turns_back():
-            return True  # the undo brings scheduling back
-        return not (stage.name in WITHOUT_SCHEDULING and self._state.begun_any(*WITHOUT_SCHEDULING))
+        if self._wants_rollback():
+            return True  # the rollback starts scheduling again
+        unscheduled = self._state.is_under_way(*WITHOUT_SCHEDULING)
+        return not (stage.name in WITHOUT_SCHEDULING and unscheduled)
 
     def exit_if_requested(self, stage: Stage) -> None:
-        """Leave where someone said so, and where that is possible."""
-        leaving = self._inbox.leaving
+        """End the run here if that was requested and is possible."""
         if not self.may_exit(stage):
             return
-        if not stage.undo and self._state.turned_back:
-            raise RollBack(self._state.turned_back)
-        if leaving is None:
-            raise AssertionError(stage)  # or nobody may leave
-        if self._turns_back() and not stage.undo:
-            self.turn_back(leaving.message)
-        rolled_back_stages = "nothing more was undone" if stage.undo else "nothing was undone"
-        raise Aborted(f"{leaving.message}; {stage.key} was not done, and {rolled_back_stages}")
+        if not stage.undo and self._state.rollback_reason is not None:
+            raise RollBack(self._state.rollback_reason)
+        requested = self._state.exit_request
+        assert requested is not None  # noqa: S101 - or it may not exit
+        if self._wants_rollback() and not stage.undo:
+            self.start_rollback(requested.message)
+        undone = "the rollback stops here" if stage.undo else "nothing was rolled back"
+        raise Aborted(f"{requested.message}; {stage.key} was not done, and {undone}")
 
-    def turn_back(self, message: str) -> NoReturn:
-        """Go no further, nor may any other chain of orders."""
-        self._state.turned_back = message
+    def start_rollback(self, message: str) -> NoReturn:
+        """Roll the run back: no other chain goes on either."""
+        self._state.rollback_reason = message
+        self._state.version += 1
         raise RollBack(message)
 
     def _may_give_up(self, stage: Stage) -> bool:
-        """Whether a question need not be answered: nobody asks people of a cancelled run."""
-        cancelled = stage.undo and self._inbox.cancelled and self._state.scheduled_somewhere
+        """Whether a question needs no answer: a cancelled run asks no operator."""
+        cancelled = stage.undo and self._state.cancelled and self._state.scheduled_somewhere
         return cancelled or self.may_exit(stage)
 
-    def _turns_back(self) -> bool:
-        """A cancellation takes back what may be taken back without an operator's word."""
-        leaving = self._inbox.leaving
-        if leaving is None or leaving.kind == "abort":
+    def _wants_rollback(self) -> bool:
+        """Whether a request rolls back; a cancellation does so before the point of no return."""
+        requested = self._state.exit_request
+        if requested is None or requested.kind == "abort":
             return False
-        return leaving.kind == "roll_back" or not self._state.past_return
+        return requested.kind == "roll_back" or not self._state.past_return
 
     async def _pass_gate(self, stage: Stage, gate: StageName) -> None:
         approvals = self._plan.approvals
-        gates = ", ".join(approvals.approvers) or "anyone"
-        message = f"{gate} needs {approvals.needed} approval(s), by {gates}"
-        while not self._inbox.is_open(gate):
+        message = (
+            f"{gate} needs {approvals.needed} approval(s), "
+            f"by {', '.join(approvals.approvers) or 'anyone'}"
+        )
+        while not self._state.is_approved(gate):
             in_time = await self._await_answer(stage, gate, message, approvals.expires_after)
             if not in_time and approvals.on_expiry == "reject":
                 await self._refused(
-                    stage, gate, f"nobody approved {gate} within {approvals.expires_after}"
+                    stage, gate, f"{gate} was not approved within {approvals.expires_after}"
                 )
 
     async def _await_answer(
         self, stage: Stage, gate: StageName, message: str, at_most: timedelta | None
     ) -> bool:
         """Wait for an approval or a rejection; whether one came in time."""
-        waiting = PendingQuestion(
+        question = PendingQuestion(
             kind="approval",
             stage=gate,
             since=workflow.now(),
             message=message,
             answers=("approve", "reject"),
-            approved_by=self._inbox.approved_by(gate),
         )
-        first = gate not in self._asked  # of several chains one asks, and all wait
-        if first:
-            self._asked.add(gate)
-            self._wait(stage, waiting)
-
-        def answered() -> bool:
-            nonlocal waiting
-            waiting = self._tracker.update_waiting(
-                waiting, approved_by=self._inbox.approved_by(gate)
-            )
-            rejected = self._inbox.rejection(gate) is not None
-            return self._inbox.is_open(gate) or rejected or self.may_exit(stage)
-
-        in_time = await self.until(answered, at_most, f"approval of {gate}")
-        if first:
-            self._asked.discard(gate)
-            self._tracker.answered(waiting)
+        # Several chains may wait at one gate: one of them asks.
+        asked = any(q.kind == "approval" and q.stage is gate for q in self._state.questions)
+        if not asked:
+            self._tracker.add_wait(stage, question)
+        in_time = await self.wait_counted(
+            lambda: (
+                self._state.is_approved(gate)
+                or gate in self._state.rejections
+                or self.may_exit(stage)
+            ),
+            at_most,
+            f"approval of {gate}",
+        )
+        self._tracker.remove_wait(question)
         self.exit_if_requested(stage)
-        rejection = self._inbox.rejection(gate)
+        rejection = self._state.rejections.get(gate)
         if rejection is not None:
-            who = rejection.by or "someone"
-            await self._refused(stage, gate, f"{who} rejected {gate}: {rejection.reason}")
+            message = f"{rejection.author} rejected {gate}: {rejection.reason}"
+            await self._refused(stage, gate, message)
         return in_time
 
     async def _refused(self, stage: Stage, gate: StageName, message: str) -> None:
-        """Before the point of no return the run turns back; after it someone has to say so."""
+        """Roll back before the point of no return; ask an operator after it."""
         if not self._state.past_return:
-            self.turn_back(message)
-        self._tracker.work(stage)
+            self.start_rollback(message)
+        self._tracker.resume_clock(stage)
         await self.ask(
             stage,
-            Question(gate, ("retry", "roll_back", "abort")),
             PendingQuestion(
                 kind="decision",
                 stage=gate,
@@ -220,12 +220,8 @@ class Gates:
                 answers=("retry", "roll_back", "abort"),
             ),
         )
-        self._tracker.rest(stage)
-        self._inbox.forget_rejection(gate)
-
-    def _wait(self, stage: Stage, waiting: PendingQuestion) -> None:
-        self._tracker.wait(stage, waiting)
-        self._tell(waiting)
+        self._tracker.pause_clock(stage)
+        self._state.rejections.pop(gate, None)
 
 
 async def _wait(condition: Callable[[], bool], at_most: timedelta, summary: str) -> None:

@@ -1,4 +1,4 @@
-"""How every reading of stage 0 is brought: side by side, wave by wave; none of them is lost."""
+"""Read everything that stage 0 observes, wave by wave."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from temporalio.exceptions import ActivityError
 
-from workflows.execution.action_executor import fault_of
+from workflows.execution.action_executor import failure_of
 from workflows.execution.dispatch import Dispatcher
 from workflows.model.actions import Action
 from workflows.model.findings import Finding
@@ -16,17 +16,17 @@ from workflows.model.stages import StageName
 from workflows.planning.plan import Wave
 from workflows.preflight.access import no_reading
 
-SIDE_BY_SIDE = 8
-"""Places that are looked at together: a worker that asks all at once finds each of them slow."""
+MAX_CONCURRENT_READINGS = 8
+"""Places that are read at once: more at a time make each of them slow."""
 
 
 async def observe(
     dispatcher: Dispatcher, waves: Sequence[Wave]
 ) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
-    """Bring every reading; one that could not be made at all is a finding."""
+    """Return every reading, and a finding for each that could not be made."""
     readings: list[Reading] = []
     found: list[Finding] = []
-    room = asyncio.Semaphore(SIDE_BY_SIDE)
+    room = asyncio.Semaphore(MAX_CONCURRENT_READINGS)
 
     async def one(action: Action) -> Reading:
         async with room:
@@ -45,5 +45,5 @@ async def observe(
 
 
 def _no_reading(action: Action, error: ActivityError) -> Finding:
-    failure = fault_of(action, error)
+    failure = failure_of(action, error)
     return no_reading.unread(action.place, f"{failure.kind}: {failure.message}")

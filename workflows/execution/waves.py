@@ -1,154 +1,150 @@
-"""How a wave is seen through: side by side, judged together, decided by rule or by people."""
+"""Execute a wave side by side, judge it together, and apply the operator's decisions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable, Sequence
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows.execution.action_executor import ActionExecutor, fault_of
+from workflows.execution.action_executor import ActionExecutor, failure_of
 from workflows.execution.context import Run
 from workflows.execution.drain_timeout import DrainTimeout
 from workflows.execution.gates import Aborted, Gates, RollBack
+from workflows.execution.prerequisites import Prerequisites
 from workflows.model.actions import WAITS, Action, VerifyUnreachable
 from workflows.model.decisions import SKIPPABLE, Decision, Verb
 from workflows.model.progress import Failure, PendingQuestion
 from workflows.planning.plan import Stage, Wave
-from workflows.run.inbox import Question
-from workflows.run.validation import SILENT
+from workflows.run.validation import UNREACHABLE_KINDS
 
 Failures = dict[Action, Failure]
 
 
 class Waves:
-    """Has waves carried out, and their faults decided."""
+    """Executes waves, and has their failures decided."""
 
-    def __init__(
-        self, run: Run, gates: Gates, look_again: Callable[[Stage], Awaitable[None]]
-    ) -> None:
-        self._run = run
+    def __init__(self, run: Run, gates: Gates, prerequisites: Prerequisites) -> None:
+        self._run, self._state, self._tracker = run, run.state, run.tracker
         self._gates = gates
-        self._look_again = look_again
+        self._prerequisites = prerequisites
         self._executor = ActionExecutor(run, gates)
-        self._patience = DrainTimeout(run, gates)
-        self._burials = 0
+        self._drain_timeout = DrainTimeout(run, gates)
 
-    async def see_through(self, stage: Stage, wave: Wave) -> None:
-        """Carry every order out; a retry concerns only those that failed."""
-        await self._look_again(stage)
+    async def execute(self, stage: Stage, wave: Wave) -> None:
+        """Execute every action; a retry concerns only those that failed."""
+        await self._prerequisites.recheck(stage)
         self._gates.exit_if_requested(stage)
         since = workflow.now()
         try:
-            await self._carry_out(stage, wave)
+            await self._until_decided(stage, wave)
         except (RollBack, Aborted):
-            self._run.tracker.waited_out(wave, since)
+            self._tracker.add_drain_time(wave, since)
             raise
-        self._run.tracker.waited_out(wave, since)
+        self._tracker.add_drain_time(wave, since)
 
-    async def _carry_out(self, stage: Stage, wave: Wave) -> None:
+    async def _until_decided(self, stage: Stage, wave: Wave) -> None:
         failures, notes = await self._together(stage, wave), list[str]()
         while failures:
-            question = await self._ask(stage, failures, notes)
-            again, outcome_known, notes = await self._obey(stage, failures, question)
-            await self._look_again(stage)
-            for action in again:
-                self._executor.settle(stage, action, failures[action])
-            rest = {o: f for o, f in failures.items() if o not in (*again, *outcome_known)}
-            failures = rest | await self._together(stage, again)
+            answers = await self._ask(stage, failures, notes)
+            retries, settled, notes = await self._apply_decisions(stage, failures, answers)
+            await self._prerequisites.recheck(stage)
+            for action in retries:
+                self._executor.next_round(stage, action, failures[action])
+            rest = {o: f for o, f in failures.items() if o not in (*retries, *settled)}
+            failures = rest | await self._together(stage, retries)
 
     async def _together(self, stage: Stage, actions: Wave) -> Failures:
-        """Let every order end, and only then say which did not end well."""
+        """Let every action end before the failures are judged."""
         tasks = {o: asyncio.create_task(self._executor.execute(stage, o)) for o in actions}
         waits = bool(actions) and all(isinstance(action, WAITS) for action in actions)
-        cut = await self._patience.over(stage, tasks) if waits else set[Action]()
-        kept = [action for action in actions if action not in cut]
-        ended = await asyncio.gather(*(tasks[action] for action in kept))
-        return {o: f for o, f in zip(kept, ended, strict=True) if f is not None}
+        ended = await self._drain_timeout.supervise(stage, tasks) if waits else set[Action]()
+        others = [action for action in actions if action not in ended]
+        results = await asyncio.gather(*(tasks[action] for action in others))
+        return {o: f for o, f in zip(others, results, strict=True) if f is not None}
 
-    async def _ask(self, stage: Stage, failures: Failures, notes: list[str]) -> Question:
-        """Ask what is to be done; before the point of no return a rule may have said it."""
-        message = "; ".join([*dict.fromkeys(map(_said, failures.values())), *notes])
-        rule = self._run.request.on_fault == "roll_back" and not self._run.state.past_return
+    async def _ask(
+        self, stage: Stage, failures: Failures, notes: Iterable[str]
+    ) -> Sequence[tuple[Verb, Decision]]:
+        """Ask for a decision, unless the request rolls back before the point of no return."""
+        message = "; ".join([*dict.fromkeys(map(_placed, failures.values())), *notes])
+        rule = self._run.request.on_fault == "roll_back" and not self._state.past_return
         if rule and not stage.undo:
-            self._gates.turn_back(f"{stage.name} failed: {message}")
+            self._gates.start_rollback(f"{stage.name} failed: {message}")
         silent = self._silent(failures.values())
-        verbs = self._verbs(stage, may_force=bool(silent))
-        question = Question(stage.name, verbs, tuple(failures.values()))
-        waiting = PendingQuestion(
+        question = PendingQuestion(
             kind="decision",
             stage=stage.name,
             since=workflow.now(),
             message=message,
-            answers=verbs,
+            answers=self._answers(stage, silent),
             silent=silent,
         )
-        return await self._gates.ask(stage, question, waiting)
+        places = [failure.place for failure in failures.values()]
+        return await self._gates.ask(stage, question, places)
 
     def _silent(self, failures: Iterable[Failure]) -> tuple[str, ...]:
         nodes = {node.name for node in self._run.plan.estate.nodes}
-        places = (failure.place for failure in failures if failure.kind in SILENT)
+        places = (failure.place for failure in failures if failure.kind in UNREACHABLE_KINDS)
         return tuple(dict.fromkeys(place for place in places if place in nodes))
 
-    def _verbs(self, stage: Stage, *, may_force: bool) -> tuple[Verb, ...]:
+    def _answers(self, stage: Stage, silent: Sequence[str]) -> tuple[Verb, ...]:
         offered: dict[Verb, bool] = {
             "retry": True,
             "skip": stage.name in SKIPPABLE and not stage.undo,
-            "force": may_force,
+            "force": bool(silent),
             "roll_back": not stage.undo,
             "abort": True,
         }
-        return tuple(verb for verb, holds in offered.items() if holds)
+        return tuple(verb for verb, possible in offered.items() if possible)
 
-    async def _obey(
-        self, stage: Stage, failures: Failures, question: Question
+    async def _apply_decisions(
+        self, stage: Stage, failures: Failures, answers: Iterable[tuple[Verb, Decision]]
     ) -> tuple[Wave, Wave, list[str]]:
-        """Return the orders to try again, those that are settled, and what speaks against more."""
-        again: list[Action] = []
-        outcome_known: list[Action] = []
+        """Return the actions to retry, those that are settled, and why others are not."""
+        retries: list[Action] = []
+        settled: list[Action] = []
         notes: list[str] = []
-        for verb, decision in question.answers:
+        for verb, decision in answers:
             concerned = [
                 action
                 for action in failures
-                if decision.node in (None, action.place) and action not in (*again, *outcome_known)
+                if decision.node in (None, action.place) and action not in (*retries, *settled)
             ]
             if verb == "retry":
-                again += concerned
-            elif verb == "skip":
-                self._skip(stage, concerned, decision)
-                outcome_known += concerned
-            elif (objection := await self._bury(stage, decision)) is None:
-                for action in concerned:
-                    self._run.tracker.leave_out(stage, action)
-                outcome_known += concerned
-            else:
-                notes.append(objection)
-        return tuple(again), tuple(outcome_known), notes
+                retries += concerned
+                continue
+            if verb == "force":
+                reason = await self._declare_down(stage, decision)
+                if reason is not None:
+                    notes.append(reason)
+                    continue
+            for action in concerned:
+                if verb == "skip":
+                    self._tracker.add_exception(
+                        f"{decision.author} skipped {action}: {decision.reason}"
+                    )
+                self._tracker.skip(stage, action)
+            settled += concerned
+        return tuple(retries), tuple(settled), notes
 
-    def _skip(self, stage: Stage, actions: Iterable[Action], decision: Decision) -> None:
-        for action in actions:
-            who = decision.by or "someone"
-            self._run.tracker.add_exception(f"{who} skipped {action}: {decision.reason}")
-            self._run.tracker.leave_out(stage, action)
-
-    async def _bury(self, stage: Stage, decision: Decision) -> str | None:
-        """Count a node as down, if it proves to be dead; else say what speaks against it."""
-        assert decision.node is not None  # noqa: S101 - the desk refuses a force without one here
+    async def _declare_down(self, stage: Stage, decision: Decision) -> str | None:
+        """Treat a node as down if it is confirmed unreachable; else return why it is not."""
+        assert decision.node is not None  # noqa: S101 - `RunState.answers` leaves no other force
         action = VerifyUnreachable(node=decision.node)
-        self._burials += 1
+        self._state.down_checks += 1
         try:
-            report = await self._run.dispatcher.execute(action, stage.key, self._burials)
+            report = await self._run.dispatcher.execute(action, stage.key, self._state.down_checks)
         except ActivityError as error:
-            return fault_of(action, error).message
-        who = f"{decision.by or 'someone'}: {decision.reason}"
-        self._run.state.dead[decision.node] = who
-        self._run.tracker.add_exception(f"{decision.node} counts as down ({report.message}), {who}")
+            return failure_of(action, error).message
+        who = f"{decision.author}: {decision.reason}"
+        self._state.declared_down[decision.node] = who
+        self._tracker.add_exception(f"{decision.node} counts as down ({report.message}), {who}")
         return None
 
 
-def _said(failure: Failure) -> str:
-    """Say where it failed and why; most words begin with the place already."""
+def _placed(failure: Failure) -> str:
+    """Return the message with its place, which many messages begin with already."""
     placed = failure.message.startswith(f"{failure.place}:")
     return failure.message if placed else f"{failure.place}: {failure.message}"

@@ -59,6 +59,11 @@ class Decision(Value):
     minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 30)
     """Of `extend`: how much longer."""
 
+    @property
+    def author(self) -> str:
+        """Who decided, as far as the message says."""
+        return self.by or "an operator"
+
 
 def parse_decision(given: Sequence[Any]) -> Decision:
     """Return the decision in a signal or an update; BadInput with one readable sentence."""

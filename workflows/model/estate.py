@@ -118,50 +118,50 @@ class Timing(Value):
     """How long things take here. Numbers are seconds; ISO 8601 durations are read too."""
 
     grace: timedelta = timedelta(seconds=120)
-    """What a protocol server gets to stop once its sessions have left."""
+    """The timeout of a protocol server's graceful stop, once no session remains."""
     transaction_manager_grace: timedelta = Field(
         default=timedelta(seconds=120), ge=timedelta(seconds=30)
     )
     """Below 30 s the vendor's stop is not graceful (section 5)."""
     stop_margin: timedelta = timedelta(seconds=30)
-    """A stop has landed at the latest at its start plus its timeout plus this."""
+    """A stop has completed at the latest at its start plus its timeout plus this."""
     start_timeout: timedelta = timedelta(seconds=600)
     """How long admin may take to answer after a start (section 3)."""
     drain_timeout: timedelta = timedelta(days=1)
-    """How long sessions and the event queue may take to empty before someone is asked."""
+    """How long sessions and the event queue may take to empty before an operator is asked."""
     takeover: timedelta = timedelta(seconds=60)
     """``FolderMonitor.heartbeatTimeout``: another Server may take it over until then."""
     storage_delay: timedelta = timedelta(seconds=30)
-    """How late one cluster's storage may see what the other wrote."""
+    """How long a file may take from one cluster's storage to the other's."""
     replication_timeout: timedelta = timedelta(minutes=10)
     """How long the replication lag may take to reach zero."""
     unreachable_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
-    """How long a place that does not answer is tried before someone is asked."""
+    """How long a place that does not answer is retried before an operator is asked."""
     reading_interval: timedelta = Field(default=timedelta(seconds=5), gt=timedelta())
-    """Between two readings of a state that is being waited for."""
+    """Between two readings while a run waits for a state."""
     readings: PositiveInt = 3
     """How many readings in a row must agree: the session list is not stable (section 8)."""
     cool_down: timedelta = timedelta(hours=1)
-    """How long after a switchover the next one is not to begin."""
+    """How long after a switchover the next one may not begin."""
 
 
 class Limits(Value):
-    """From where on a number is a finding."""
+    """Thresholds of the checks."""
 
     ledger_free: int = Field(default=100 * 1024**2, ge=0)
-    """Bytes that a ledger's disk must have left."""
+    """Bytes that must be free on a ledger's disk."""
     oldest_event: timedelta = timedelta(hours=1)
-    """Longer in the queue than this, an event is stuck."""
+    """An event that has been queued for longer is stuck."""
     orphan_age: timedelta = timedelta(hours=1)
-    """Unchanged for longer than this, an unfinished file is an orphan."""
+    """An unfinished file that has not changed for longer is an orphan."""
     clock: timedelta = timedelta(seconds=5)
-    """How far a clock may be from the worker's."""
+    """How much a node's clock may differ from the worker's."""
     storage_sample: PositiveInt = 200
-    """How many files of each side are held against the other's."""
+    """How many files of each cluster are compared with the other's."""
 
 
 class Adjusted(Value):
-    """Another severity for a check at this site, and why."""
+    """This site's own severity of a check, and the reason."""
 
     severity: Severity
     reason: Annotated[Words, StringConstraints(min_length=1)]
@@ -176,7 +176,7 @@ class Estate(Value):
     replication: AnyReplication
     timing: Timing = Timing()
     ignored_peers: tuple[str, ...] = ()
-    """Addresses of monitoring and health checks: their connections are no sessions."""
+    """Addresses of monitoring and health checks: their connections do not count as sessions."""
     stop_target_monitors: bool = False
     """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""
     approve_before: tuple[StageName, ...] = ()
@@ -189,7 +189,7 @@ class Estate(Value):
     taeh: Literal["everywhere", "by_kind"] = "everywhere"
     """Whether all nodes share one ``taeh`` file, or Servers one and Edges one (section 9)."""
     checks: dict[str, Adjusted] = {}
-    """Checks that block elsewhere and only warn here, or the other way round."""
+    """Checks with another severity at this site, by name."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,8 @@ from workflows.model.progress import Failure, OperatorMessage, Status
 from workflows.model.results import Report
 from workflows.model.stages import StageName
 
+Ending = Literal["completed", "completed_with_exceptions", "rolled_back", "aborted"]
+
 
 class StageOutcome(Value):
     """What one stage came to."""
@@ -18,7 +20,7 @@ class StageOutcome(Value):
     stage: StageName
     status: Status
     seconds: float
-    """Working time: from first to last order, waiting for people not counted."""
+    """From the first action to the last, without waits for operators."""
     reports: tuple[Report, ...] = ()
     failures: tuple[Failure, ...] = ()
 
@@ -26,7 +28,7 @@ class StageOutcome(Value):
 class Outcome(Value):
     """The workflow's result."""
 
-    outcome: Literal["completed", "completed_with_exceptions", "rolled_back", "aborted"]
+    outcome: Ending
     message: str
     """One sentence: what happened, and what remains to be done."""
     estate: str
@@ -42,9 +44,9 @@ class Outcome(Value):
     """Time in which only sessions or the event queue were waited for."""
     stages: tuple[StageOutcome, ...]
     rolled_back_stages: tuple[StageOutcome, ...] = ()
-    """What a roll-back took back, in its order."""
+    """The stages of the rollback in their sequence."""
     exceptions: tuple[str, ...] = ()
-    """Whatever weakened the promise, and who said so."""
+    """Guarantees that operators waived."""
     decisions: tuple[OperatorMessage, ...] = ()
     findings: tuple[Finding, ...] = ()
     record: str | None = None
@@ -52,7 +54,7 @@ class Outcome(Value):
 
 
 class Notice(Value):
-    """What a webhook is told: that a run waits for someone, or how it ended."""
+    """What a webhook receives: a new question, or how a run ended."""
 
     kind: Literal["waiting", "ended"]
     at: datetime

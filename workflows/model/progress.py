@@ -23,7 +23,7 @@ class RunStatus(StrEnum):
 
 
 class Status(StrEnum):
-    """How far a stage or an order is."""
+    """How far a stage or an action is."""
 
     PENDING = "pending"
     WAITING = "waiting"
@@ -32,11 +32,11 @@ class Status(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Never done: the run ended before, or someone skipped it."""
+    """Never done: the run ended before, or an operator skipped it."""
 
 
 class Failure(Value):
-    """An order that did not end well."""
+    """An action that failed."""
 
     action: str
     place: str
@@ -48,7 +48,7 @@ class Failure(Value):
 
 
 class ActionProgress(Value):
-    """One order, as the operator sees it."""
+    """One action, as the operator sees it."""
 
     key: str
     place: str
@@ -57,7 +57,7 @@ class ActionProgress(Value):
     status: Status = Status.PENDING
     round: int = 1
     activity_id: str = ""
-    """Under which the order's live heartbeats are found, while it runs."""
+    """The activity whose heartbeats show the action while it runs."""
     report: Report | None = None
     failure: Failure | None = None
 
@@ -71,7 +71,7 @@ class StageProgress(Value):
     gated: bool
     status: Status = Status.PENDING
     seconds: float | None = None
-    """From its first order to its last, waiting for people not counted; None until it is over."""
+    """From the first action to the last without waits for operators; None until it is over."""
     actions: tuple[ActionProgress, ...] = ()
 
 
@@ -93,7 +93,7 @@ class NodeProgress(Value):
 
 
 class PendingQuestion(Value):
-    """What a run waits for from someone."""
+    """A question that a run asks its operators."""
 
     kind: Literal["approval", "decision"]
     stage: StageName
@@ -104,9 +104,9 @@ class PendingQuestion(Value):
     """The verbs that answer it."""
     approved_by: tuple[str, ...] = ()
     remaining: tuple[Remaining, ...] = ()
-    """Whom and what `extend` and `force` concern, by node, as they were when the run asked."""
+    """The sessions or events that `extend` and `force` concern, as read when the run asked."""
     silent: tuple[str, ...] = ()
-    """Nodes that did not answer: `force` counts one of them as down, if it proves to be dead."""
+    """Nodes that did not answer: `force` treats one of them as down once it is confirmed so."""
 
 
 class OperatorMessage(Value):
@@ -141,13 +141,13 @@ class Progress(Value):
     nodes: tuple[NodeProgress, ...] = ()
     """Each source node, if nodes run side by side; empty otherwise."""
     undo: tuple[StageProgress, ...] = ()
-    """What a roll-back takes back, in its order; empty before one begins."""
+    """The stages of the rollback in their sequence; empty before it begins."""
     waiting: PendingQuestion | None = None
-    """What has been waited for longest."""
+    """The oldest open question."""
     also_waiting: tuple[PendingQuestion, ...] = ()
-    """In the `by_node` variant several nodes may ask at once."""
+    """Further open questions: in the `by_node` variant several nodes may ask at once."""
     exceptions: tuple[str, ...] = ()
-    """Whatever weakened the promise, and who said so."""
+    """Guarantees that operators waived."""
     findings: tuple[Finding, ...] = ()
     messages: tuple[OperatorMessage, ...] = ()
     outcome: str | None = None

@@ -38,7 +38,7 @@ class Request(Value):
     """How long a gate waits; without it, for ever."""
     on_expiry: Literal["reject", "keep_waiting"] = "keep_waiting"
     on_fault: Literal["ask", "roll_back"] = "ask"
-    """What follows a fault before the point of no return; after it the run always asks."""
+    """What follows a failure before the point of no return; after it the run always asks."""
     variant: Literal["by_stage", "by_node"] = "by_stage"
     """Stage by stage, or stages 4, 6 and 7 as one chain for each source Server (section 2)."""
     plan_hash: str | None = None

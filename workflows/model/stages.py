@@ -1,4 +1,4 @@
-"""The stages of a switchover: their names, once and for ever, and what each is for."""
+"""The stages of a switchover: their names, which never change, and their titles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class StageName(StrEnum):
-    """A stage's name, in the order the stages run."""
+    """The names of the stages, in their sequence."""
 
     CHECK_PREREQUISITES = "check_prerequisites"
     STOP_MONITORS = "stop_monitors"
@@ -36,7 +36,7 @@ TITLES = {
         "Wait for the source's sessions, then stop its protocol servers"
     ),
     StageName.DRAIN_TRANSACTION_MANAGER: "Wait for the source's event queue, then stop its TMs",
-    StageName.STOP_REMAINING_SERVICES: "Stop what is left on the source",
+    StageName.STOP_REMAINING_SERVICES: "Stop the remaining services of the source",
     StageName.RESTORE_MONITORS: "Start the target's Monitors again",
 }
 
@@ -44,8 +44,8 @@ DECIDED_TOGETHER = {
     StageName.SUSPEND_REPLICATION: (StageName.SUSPEND_REPLICATION, StageName.REDIRECT_TRAFFIC),
     StageName.STOP_SCHEDULING: (StageName.STOP_SCHEDULING, StageName.START_SCHEDULING),
 }
-"""Gates that are answered before the first of their stages begins: nobody waits for an approval
-with replication off, or without scheduling anywhere."""
+"""Gates that are answered before the first of their stages begins: no run waits for an approval
+with replication off, or without scheduling on either cluster."""
 
 POINT_OF_NO_RETURN = StageName.DRAIN_PROTOCOL_SERVERS
-"""Its first graceful stop: from there on nothing is undone unless an operator says so."""
+"""Its first graceful stop: after it a run rolls back only if an operator decides so."""

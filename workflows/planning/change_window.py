@@ -1,4 +1,4 @@
-"""When may a stage begin without being asked for: the estate's change window."""
+"""Decide whether the estate's change window lets a stage begin."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ WINDOWED = (StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION, StageName.RE
 """Until traffic has moved, waiting costs nothing."""
 
 DECIDED_BY = {StageName.REDIRECT_TRAFFIC: StageName.SUSPEND_REPLICATION}
-"""Nobody waits with replication off: who lets stage 2 begin outside the window, lets stage 3."""
+"""No run waits with replication off: the approval that starts stage 2 early starts stage 3, too."""
 
 
 def closed_for(plan: Plan, stage: StageName, now: datetime) -> timedelta | None:
-    """How long the window stays closed for a stage; None where the stage may begin."""
+    """Return how long the window stays closed for a stage; None if the stage may begin."""
     window = plan.estate.change_window
     if window is None or stage not in WINDOWED or stage in DECIDED_BY or window.is_open(now):
         return None

@@ -102,7 +102,7 @@ class Plan(Value):
     approvals: Approvals = Approvals()
     """The stricter of the estate's and the request's."""
     sequence: tuple[Stage | Parallel, ...]
-    """What is executed, in this order."""
+    """What is executed, step by step."""
 
     @property
     def hash(self) -> str:

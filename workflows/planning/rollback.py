@@ -1,8 +1,7 @@
-"""What takes a run back, and in which order: a pure function of what was begun, and of what ran.
+"""Plan the rollback of a run from what it started and from what ran at the baseline.
 
-Each order is taken back to the baseline and no further. The order of the stages is the reverse of
-the plan's; once services of the source were stopped, they come back before anything is sent to
-them (design.md, section 4).
+Each action is undone to the baseline and no further. The stages are undone in the reverse sequence
+of the plan; services of the source that were stopped start again before traffic returns to them.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ BACK = (
     StageName.SUSPEND_REPLICATION,
     StageName.STOP_MONITORS,
 )
-"""Before the point of no return: the source still serves, only scheduling stands still."""
+"""Before the point of no return: the source still serves, only its scheduling is stopped."""
 
 FAR_BACK = (
-    # Nobody knows whether a started Scheduler returns with its Transaction Manager: the target's
-    # stops first, or scheduled transfers would run twice.
+    # A Scheduler may start with its Transaction Manager: the target's is stopped first, or
+    # scheduled transfers would run twice.
     StageName.START_SCHEDULING,
     StageName.STOP_REMAINING_SERVICES,
     StageName.DRAIN_TRANSACTION_MANAGER,
@@ -48,37 +47,41 @@ FAR_BACK = (
     StageName.SUSPEND_REPLICATION,
     StageName.STOP_MONITORS,
 )
-"""After it: the source's services come back before traffic does."""
+"""After it: the source's services start before traffic returns to them."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What ran before the run changed anything, as far as it was seen."""
+    """What ran before the run changed anything, as far as it was read."""
 
     readings: Mapping[str, Reading] = field(default_factory=dict)
-    whole: bool = False
-    """The estate was found half-switched: what had run before nobody saw, so all of it counts."""
+    assume_all_ran: bool = False
+    """Whether an interrupted run had changed the estate before, so that no reading tells."""
 
     @classmethod
-    def of(cls, readings: Iterable[Reading], *, whole: bool) -> Baseline:
-        """Keep what undo goes by: the services of nodes, and replication."""
+    def of(cls, readings: Iterable[Reading], *, assume_all_ran: bool) -> Baseline:
+        """Keep what a rollback needs: the services of nodes, and replication."""
         kinds = (NodeReading, ReplicationReading)
-        return cls({r.place: r for r in readings if isinstance(r, kinds)}, whole=whole)
+        return cls(
+            {r.place: r for r in readings if isinstance(r, kinds)}, assume_all_ran=assume_all_ran
+        )
 
     def monitor_ran(self, node: str) -> bool:
         """Whether the node's Monitor ran."""
-        return self.whole or self._state(node, Service.MONITOR) is State.RUNNING
+        return self.assume_all_ran or self._state(node, Service.MONITOR) is State.RUNNING
 
     def scheduling(self, node: str) -> tuple[SchedulingService, ...]:
         """Which of Scheduler and Folder Monitor ran on the Server."""
         names: tuple[SchedulingService, ...] = ("scheduler", "folder_monitor")
         ran = {s.value for s in SCHEDULING if self._state(node, s) is State.RUNNING}
-        return tuple(name for name in names if self.whole or name in ran)
+        return tuple(name for name in names if self.assume_all_ran or name in ran)
 
     def replicated(self, link: str) -> bool:
         """Whether the link's subscription was enabled."""
         reading = self.readings.get(link)
-        return self.whole or (isinstance(reading, ReplicationReading) and bool(reading.enabled))
+        return self.assume_all_ran or (
+            isinstance(reading, ReplicationReading) and bool(reading.enabled)
+        )
 
     def _state(self, node: str, service: Service) -> State:
         reading = self.readings.get(node)
@@ -87,23 +90,23 @@ class Baseline:
         return reading.services.get(service, State.UNKNOWN)
 
 
-def plan_undo(
-    plan: Plan, begun: Mapping[StageName, Sequence[Action]], baseline: Baseline
+def plan_rollback(
+    plan: Plan, started: Mapping[StageName, Sequence[Action]], baseline: Baseline
 ) -> tuple[Stage, ...]:
-    """Return what takes back every order that was begun, whether or not it is known to have ended.
+    """Return the stages that undo every started action, also those whose outcome is unknown.
 
-    *begun* holds the orders by stage; stages of which nothing is to be taken back are left out.
+    *started* holds the actions by stage; stages without anything to undo are omitted.
     """
-    far = bool(begun.get(StageName.DRAIN_PROTOCOL_SERVERS))
-    undo = _Undo(plan, begun, baseline)
+    far = bool(started.get(StageName.DRAIN_PROTOCOL_SERVERS))
+    undo = _Rollback(plan, started, baseline)
     stages = ((name, tuple(filter(None, undo.waves(name)))) for name in (FAR_BACK if far else BACK))
     return tuple(Stage(name=name, waves=waves, undo=True) for name, waves in stages if waves)
 
 
 @dataclass(frozen=True)
-class _Undo:
+class _Rollback:
     plan: Plan
-    begun: Mapping[StageName, Sequence[Action]]
+    started: Mapping[StageName, Sequence[Action]]
     baseline: Baseline
 
     def waves(self, name: StageName) -> Iterator[Wave]:
@@ -123,13 +126,13 @@ class _Undo:
                     if isinstance(action, StartMonitor) and self.baseline.monitor_ran(action.node)
                 )
             case _:
-                # An Edge that streams to no Transaction Manager fails its transfers.
+                # Transfers fail on an Edge that reaches no Transaction Manager.
                 yield from self._servers_first(name)
 
     def _target_scheduling(self) -> Iterator[Wave]:
         started = self._opposites(StageName.START_SCHEDULING)
         starts_managers = any(
-            self.begun.get(name)
+            self.started.get(name)
             for name in (StageName.DRAIN_TRANSACTION_MANAGER, StageName.STOP_REMAINING_SERVICES)
         )
         if not started and not starts_managers:
@@ -138,7 +141,7 @@ class _Undo:
         yield started
         yield tuple(VerifySchedulingStopped(node=server.name) for server in servers)
         if started:
-            # What its Folder Monitor has in hand, the source's must not pick up again.
+            # Files that its Folder Monitor processes must not be picked up by the source's.
             yield (AwaitInFlightEvents(node=servers[0].name),)
 
     def _redirect_back(self) -> Iterator[Wave]:
@@ -173,7 +176,7 @@ class _Undo:
             yield tuple(o for o in opposites if self.plan.estate.node(o.place).kind is kind)
 
     def _opposites(self, name: StageName) -> Wave:
-        return tuple(o.undo for o in self.begun.get(name, ()) if o.undo is not None)
+        return tuple(o.undo for o in self.started.get(name, ()) if o.undo is not None)
 
     def _cluster(self, name: str) -> Cluster:
         return self.plan.estate.cluster(name)

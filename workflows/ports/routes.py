@@ -37,8 +37,9 @@ PORTS = (
 
 @dataclass(frozen=True)
 class Route:
-    """An activity of a port, and the type of its input."""
+    """An activity, its port, and the type of its input."""
 
+    port: type
     activity: Callable[[Any, Any], Awaitable[Any]]
     input: type[ActionInput[Any]]
 
@@ -59,7 +60,7 @@ def _routes() -> Iterator[tuple[type[Action], Route]]:
             activity = getattr(port, name)
             given = get_type_hints(activity).get("given")
             if given is not None and issubclass(given, ActionInput):
-                yield given.model_fields["action"].annotation, Route(activity, given)
+                yield given.model_fields["action"].annotation, Route(port, activity, given)
 
 
 ROUTES: Mapping[type[Action], Route] = dict(_routes())

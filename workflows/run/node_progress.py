@@ -8,8 +8,7 @@ from workflows.model.actions import Action
 from workflows.model.progress import NodeProgress, NodeStage, Status
 from workflows.model.stages import StageName
 from workflows.planning.plan import Parallel, Plan, Stage
-
-OVER = (Status.DONE, Status.SKIPPED)
+from workflows.run.state import OVER
 
 
 def node_progress(

@@ -1,51 +1,47 @@
-"""Why can a message not count now? Each answer names what there is instead, or what to do."""
+"""Refuse decisions that cannot apply; each reason names what is possible instead."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from workflows.model.decisions import DRAINING, SKIPPABLE, Decision, Verb
-from workflows.model.progress import Failure, Status
+from workflows.model.progress import PendingQuestion, Status
 from workflows.model.stages import StageName
 from workflows.planning.change_window import WINDOWED
 from workflows.planning.plan import Plan
-from workflows.run.progress_tracker import OVER
+from workflows.run.state import OVER, RunState
 
-if TYPE_CHECKING:
-    from workflows.run.inbox import Inbox
-
-SILENT = ("Unreachable", "OutcomeUnknown", "Lost")
-"""Faults that a dead node may have caused: only these make it worth proving that it is dead."""
+UNREACHABLE_KINDS = ("Unreachable", "OutcomeUnknown", "Lost")
+"""Failures that an unreachable node may have caused: only after these `force` may check it."""
 
 
-def objection(inbox: Inbox, verb: Verb, decision: Decision) -> str | None:
+def objection(state: RunState, verb: Verb, decision: Decision) -> str | None:
     """Return why this decision changes nothing at this moment; None where it counts."""
-    strange = _strange_node(inbox.plan, decision)
-    if strange is None and verb in _OBJECTIONS:
-        return _OBJECTIONS[verb](inbox, decision)
-    return strange
+    unknown = _unknown_place(state, decision)
+    if unknown is None and verb in _OBJECTIONS:
+        return _OBJECTIONS[verb](state, decision)
+    return unknown
 
 
-def _strange_node(plan: Plan | None, decision: Decision) -> str | None:
-    if plan is None or decision.node is None:
+def _unknown_place(state: RunState, decision: Decision) -> str | None:
+    if state.plan is None or decision.node is None:
         return None
-    places = {action.place for stage in plan.stages for action in stage.actions}
+    places = {action.place for one in state.stages.values() for action in one.actions.values()}
     if decision.node in places:
         return None
     return f"there is no {decision.node} in this plan; there are {', '.join(sorted(places))}"
 
 
-def _at_gate(inbox: Inbox, decision: Decision) -> str | None:
-    stage, plan = _stage(decision), inbox.plan
+def _at_gate(state: RunState, decision: Decision) -> str | None:
+    stage, plan = _stage(decision), state.plan
     if plan is None:
         return None  # any gate may turn out to exist
     window = plan.estate.change_window is not None and stage in WINDOWED
-    if not (plan.stage(stage).gated or window):
-        gates = [s.name.value for s in plan.stages if s.gated]
+    if not (state.stages[stage.value].stage.gated or window):
+        gates = [one.stage.name.value for one in state.stages.values() if one.stage.gated]
         return f"{stage} has no gate in this run; gates: {', '.join(gates) or 'none'}"
-    if inbox.rolling_back:
-        return "the run is being rolled back: no gate will be passed any more"
+    if state.rollback_reason is not None:
+        return "the run is rolling back: it passes no gate"
     return _unauthorised(plan, decision)
 
 
@@ -53,7 +49,7 @@ def _unauthorised(plan: Plan, decision: Decision) -> str | None:
     allowed, needed = plan.approvals.approvers, plan.approvals.needed
     if allowed and decision.by not in allowed:
         return (
-            f"{decision.by or 'nobody'} may not answer for {decision.stage}; "
+            f"{decision.by or 'a decision without `by`'} may not answer for {decision.stage}; "
             f"approvers: {', '.join(allowed)}"
         )
     if needed > 1 and not decision.by:
@@ -61,94 +57,92 @@ def _unauthorised(plan: Plan, decision: Decision) -> str | None:
     return None
 
 
-def _to_reject(inbox: Inbox, decision: Decision) -> str | None:
+def _to_reject(state: RunState, decision: Decision) -> str | None:
     stage = _stage(decision)
-    if (objection := _at_gate(inbox, decision)) is not None:
+    if (objection := _at_gate(state, decision)) is not None:
         return objection
-    if inbox.is_open(stage):
-        return f"{stage} is approved already; `roll_back` takes the run back"
-    if inbox.status(stage) not in (Status.PENDING, Status.WAITING):
-        return f"{stage} has begun already; `roll_back` takes the run back"
+    if state.is_approved(stage):
+        return f"{stage} is approved already; use `roll_back`"
+    if state.status(stage) not in (Status.PENDING, Status.WAITING):
+        return f"{stage} has begun already; use `roll_back`"
     return None
 
 
-def _to_resume(inbox: Inbox, _: Decision) -> str | None:
-    return None if inbox.paused else "the run is not paused"
+def _to_resume(state: RunState, _: Decision) -> str | None:
+    return None if state.paused else "the run is not paused"
 
 
-def _to_retry(inbox: Inbox, decision: Decision) -> str | None:
-    if not inbox.questions:
-        return "nothing waits for a decision now"
-    asked = [question for question in inbox.questions if question.stage is decision.stage]
+def _to_retry(state: RunState, decision: Decision) -> str | None:
+    questions = _open_decisions(state)
+    if not questions:
+        return "the run waits for no decision now"
+    stage = _stage(decision)
+    asked = [question for question in questions if question.stage is stage]
     if not asked:
-        stages = ", ".join(sorted({question.stage.value for question in inbox.questions}))
+        stages = ", ".join(sorted({question.stage.value for question in questions}))
         return f"the run waits for a decision about {stages}, not about {decision.stage}"
-    if not any("retry" in question.verbs for question in asked):
-        verbs = ", ".join(f"`{verb}`" for question in asked for verb in question.verbs)
-        return f"nothing has failed in {decision.stage}, it waits; decide {verbs}"
-    places = [failure.place for question in asked for failure in question.failures]
+    if not any("retry" in question.answers for question in asked):
+        verbs = ", ".join(f"`{verb}`" for question in asked for verb in question.answers)
+        return f"nothing has failed in {decision.stage}, it waits; use {verbs}"
+    places = [failure.place for failure in state.failures(stage)]
     if decision.node is not None and decision.node not in places:
-        return f"nothing failed on {decision.node}; failed: {', '.join(places) or 'nothing'}"
+        return f"nothing failed on {decision.node}; failed: {', '.join(places) or 'none'}"
     return None
 
 
-def _to_skip(inbox: Inbox, decision: Decision) -> str | None:
+def _to_skip(state: RunState, decision: Decision) -> str | None:
     if decision.stage not in SKIPPABLE:
-        return (
-            f"{decision.stage} cannot be skipped, or the promise would be broken; "
-            f"skippable are {', '.join(SKIPPABLE)}"
-        )
-    return _past(inbox, decision, "there is nothing left to skip")
+        return f"{decision.stage} cannot be skipped; `skip` applies to {', '.join(SKIPPABLE)}"
+    return _past(state, decision, "nothing remains to be skipped")
 
 
-def _to_extend(inbox: Inbox, decision: Decision) -> str | None:
+def _to_extend(state: RunState, decision: Decision) -> str | None:
     if decision.stage not in DRAINING:
-        return f"{decision.stage} waits for no client; extendable are {', '.join(DRAINING)}"
-    if inbox.waits_in(_stage(decision)):
+        return f"{decision.stage} has no drain timeout; `extend` applies to {', '.join(DRAINING)}"
+    if state.draining(_stage(decision)):
         return None
-    return _past(inbox, decision, "there is no wait left to extend")
+    return _past(state, decision, "no wait remains to be extended")
 
 
-def _past(inbox: Inbox, decision: Decision, consequence: str) -> str | None:
-    if inbox.rolling_back:
-        return f"the run is being rolled back: {consequence}"
-    if inbox.status(_stage(decision)) in OVER:
+def _past(state: RunState, decision: Decision, consequence: str) -> str | None:
+    if state.rollback_reason is not None:
+        return f"the run is rolling back: {consequence}"
+    if state.status(_stage(decision)) in OVER:
         return f"{decision.stage} is over: {consequence}"
     return None
 
 
-def _to_force(inbox: Inbox, decision: Decision) -> str | None:
+def _to_force(state: RunState, decision: Decision) -> str | None:
     stage, node = _stage(decision), decision.node
-    waiting = inbox.waits_in(stage)
+    waiting = state.draining(stage)
     if waiting and node in (None, *waiting):
         return None
-    failures = list(_failures(inbox, stage))
+    asked = any(question.stage is stage for question in _open_decisions(state))
+    failures = state.failures(stage) if asked else []
     if not failures:
         there = f"; it waits at {', '.join(waiting)}" if waiting else ""
-        return f"nothing that could be forced waits or has failed in {stage}{there}"
+        return f"{stage} has no wait and no failure that can be forced{there}"
     if node is None:
         places = dict.fromkeys(failure.place for failure in failures)
-        return f"say which node is dead: {', '.join(places)}"
-    nodes = {one.name for one in inbox.plan.estate.nodes} if inbox.plan else set()
-    silent = any(failure.kind in SILENT for failure in failures if failure.place == node)
-    if node not in nodes or not silent:
+        return f"name the node that is down: {', '.join(places)}"
+    nodes = {one.name for one in state.plan.estate.nodes} if state.plan else set()
+    kinds = {failure.kind for failure in failures if failure.place == node}
+    if node not in nodes or kinds.isdisjoint(UNREACHABLE_KINDS):
         return (
-            f"`force` counts a dead node as down, and nothing says that {node} is dead; "
-            "`retry`, `roll_back` or `abort`"
+            f"`force` treats an unreachable node as down, and {node} has answered; "
+            "use `retry`, `roll_back` or `abort`"
         )
     return None
 
 
-def _to_roll_back(inbox: Inbox, _: Decision) -> str | None:
-    if inbox.rolling_back:
-        return "the run is being rolled back already; `abort` ends it where it is"
+def _to_roll_back(state: RunState, _: Decision) -> str | None:
+    if state.rollback_reason is not None:
+        return "the run is rolling back already; `abort` ends it where it is"
     return None
 
 
-def _failures(inbox: Inbox, stage: StageName) -> Iterator[Failure]:
-    for question in inbox.questions:
-        if question.stage is stage:
-            yield from question.failures
+def _open_decisions(state: RunState) -> list[PendingQuestion]:
+    return [question for question in state.questions if question.kind == "decision"]
 
 
 def _stage(decision: Decision) -> StageName:
@@ -157,7 +151,7 @@ def _stage(decision: Decision) -> StageName:
     return decision.stage
 
 
-_OBJECTIONS: Mapping[Verb, Callable[[Inbox, Decision], str | None]] = {
+_OBJECTIONS: Mapping[Verb, Callable[[RunState, Decision], str | None]] = {
     "approve": _at_gate,
     "reject": _to_reject,
     "resume": _to_resume,

@@ -1,4 +1,4 @@
-"""What the Web UI shows of a run without any query: progress as Markdown."""
+"""Show the progress of a run in the Web UI, without a query, as Markdown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from workflows.execution.drain_timeout import whom
+from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
     ActionProgress,
     NodeProgress,
@@ -38,21 +38,21 @@ def details(progress: Progress) -> str:
     sections = (
         [title],
         _paused(progress),
-        *(_waiting(progress, waiting) for waiting in waits(progress)),
-        _table("What is taken back", progress.undo),
+        *(_question(progress, question) for question in waits(progress)),
+        _table("Rollback", progress.undo),
         _table("", progress.stages),
         _nodes(progress.nodes),
-        *map(_orders, at_work(progress)),
+        *map(_actions, at_work(progress)),
         _listed("Exceptions", map(plain, progress.exceptions)),
         _listed("Findings", (plain(str(finding)) for finding in progress.findings)),
-        _listed("What people said", _said(progress, counted=True)),
-        _listed("Messages that changed nothing", _said(progress, counted=False)),
+        _listed("Decisions", _messages(progress, counted=True)),
+        _listed("Messages that changed nothing", _messages(progress, counted=False)),
     )
     return "\n\n".join("\n".join(section) for section in sections if section)
 
 
 def at_work(progress: Progress) -> tuple[StageProgress, ...]:
-    """Return every stage that is under way: of a roll-back, only what takes back."""
+    """Return every stage that is under way; during a rollback only the stages of the rollback."""
     if progress.outcome is not None:
         return ()
     under_way = (Status.RUNNING, Status.WAITING, Status.FAILED)
@@ -61,33 +61,32 @@ def at_work(progress: Progress) -> tuple[StageProgress, ...]:
 
 
 def plain(text: str) -> str:
-    """Show what people wrote as they wrote it: nothing of it is Markdown, HTML or control."""
+    """Escape text, so that nothing of it is Markdown, HTML or a control character."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     escaped = re.sub(r"([\\`*_{}\[\]()<>#+!|~&-])", r"\\\1", printable)
     return escaped.replace("://", "&#58;//")  # or the Web UI makes a link of every address
 
 
 def _paused(progress: Progress) -> list[str]:
-    messages = pause(progress)
-    if messages is None:
+    message = pause(progress)
+    if message is None:
         return []
-    why = f" ({plain(messages.reason)})" if messages.reason else ""
-    message = (
-        f"Paused by {plain(messages.by) or 'someone'} at {messages.at:%Y-%m-%d %H:%M:%S} UTC{why}"
-    )
-    return [message, "", "Go on with", "", _item(progress, ("resume", {"by": "..."}))]
+    why = f" ({plain(message.reason)})" if message.reason else ""
+    by = plain(message.by) or "an operator"
+    line = f"Paused by {by} at {message.at:%Y-%m-%d %H:%M:%S} UTC{why}"
+    return [line, "", "Resume with", "", _item(progress, ("resume", {"by": "..."}))]
 
 
-def _waiting(progress: Progress, waiting: PendingQuestion) -> list[str]:
-    approved = ", ".join(map(plain, waiting.approved_by))
-    lines = [f"Waits since {waiting.since:%Y-%m-%d %H:%M:%S} UTC: {plain(waiting.message)}"]
+def _question(progress: Progress, question: PendingQuestion) -> list[str]:
+    approved = ", ".join(map(plain, question.approved_by))
+    lines = [f"Waits since {question.since:%Y-%m-%d %H:%M:%S} UTC: {plain(question.message)}"]
     if approved:
         lines += ["", f"Approved so far by {approved}"]
-    if waiting.remaining:
-        lines += ["", "Still there when it asked", ""]
-        lines += [f"- {plain(whom(remaining))}" for remaining in waiting.remaining]
+    if question.remaining:
+        lines += ["", "Remaining when the run asked", ""]
+        lines += [f"- {plain(describe_remaining(remaining))}" for remaining in question.remaining]
     lines += ["", "Answer with one of", ""]
-    return lines + [_item(progress, answer) for answer in answers(waiting)]
+    return lines + [_item(progress, answer) for answer in answers(question)]
 
 
 def _item(progress: Progress, answer: Answer) -> str:
@@ -134,21 +133,21 @@ def _nodes(nodes: Sequence[NodeProgress]) -> list[str]:
     return [f"| node | {stages} |", "|---" * (len(names) + 1) + "|", *rows]
 
 
-def _orders(stage: StageProgress) -> list[str]:
-    return [f"**{stage.number} {stage.title}**", "", *map(_order, stage.actions)]
+def _actions(stage: StageProgress) -> list[str]:
+    return [f"**{stage.number} {stage.title}**", "", *map(_action, stage.actions)]
 
 
-def _order(action: ActionProgress) -> str:
+def _action(action: ActionProgress) -> str:
     failure = (
         ""
         if action.failure is None
         else f": {action.failure.kind}: {plain(action.failure.message)}"
     )
-    skipped = " (left out)" if action.status is Status.SKIPPED else ""
+    skipped = " (skipped)" if action.status is Status.SKIPPED else ""
     return f"- {MARKS[action.status]} {plain(action.message)}{skipped}{failure}"
 
 
-def _said(progress: Progress, *, counted: bool) -> Iterator[str]:
+def _messages(progress: Progress, *, counted: bool) -> Iterator[str]:
     messages = [one for one in progress.messages if one.counted is counted]
     for one in messages[-MAX_MESSAGES:]:
         about = plain(" ".join(filter(None, (one.verb, one.stage, one.node))))

@@ -1,4 +1,4 @@
-"""Which exact words answer a wait: what each verb has to be told, for everyone who shows it."""
+"""Suggest the messages that answer a question, complete with what each verb requires."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from workflows.model.progress import OperatorMessage, PendingQuestion, Progress,
 Answer = tuple[str, dict[str, str | int]]
 """A verb, and the payload to send with it."""
 
-MINUTES = 60
-"""What an answer offers to extend by; whoever types it may say another number."""
+SUGGESTED_MINUTES = 60
+"""By how much a suggested `extend` extends."""
 
-MOST_SILENT = 3
-"""So many dead nodes get words of their own; the others are told by the same ones."""
+MAX_SUGGESTED_NODES = 3
+"""Further nodes that do not answer need the same message with another name."""
 
 
 def waits(progress: Progress) -> tuple[PendingQuestion, ...]:
-    """Everything the run waits for from someone, what has been waited for longest first."""
+    """Return every open question, the oldest first."""
     first = () if progress.waiting is None else (progress.waiting,)
     return first + progress.also_waiting
 
 
-def answers(waiting: PendingQuestion) -> tuple[Answer, ...]:
-    """Return every verb that answers a wait, with all that it needs to be told."""
-    return tuple(answer for verb in waiting.answers for answer in _of(waiting, verb))
+def answers(question: PendingQuestion) -> tuple[Answer, ...]:
+    """Return every verb that answers a question, with a complete payload."""
+    return tuple(answer for verb in question.answers for answer in _of(question, verb))
 
 
-def _of(waiting: PendingQuestion, verb: str) -> tuple[Answer, ...]:
+def _of(question: PendingQuestion, verb: str) -> tuple[Answer, ...]:
     payload: dict[str, str | int] = {}
     if verb in NEED_STAGE:
-        payload["stage"] = waiting.stage.value
+        payload["stage"] = question.stage.value
     rest: dict[str, str | int] = {"by": "..."}
     if verb in NEED_MINUTES:
-        rest["minutes"] = MINUTES
+        rest["minutes"] = SUGGESTED_MINUTES
     if verb in NEED_REASON:
         rest["reason"] = "..."
-    if verb == "force" and waiting.silent:
-        # A dead node is counted as down by name: nobody shall bury a cluster with one word.
-        nodes = waiting.silent[:MOST_SILENT]
+    if verb == "force" and question.silent:
+        # Only a named node is treated as down, never all nodes of a cluster with one message.
+        nodes = question.silent[:MAX_SUGGESTED_NODES]
         return tuple((verb, {**payload, "node": node, **rest}) for node in nodes)
     return ((verb, {**payload, **rest}),)
 
 
 def pause(progress: Progress) -> OperatorMessage | None:
-    """Who paused the run, and when; None where it is not paused."""
+    """Return the message that paused the run; None if it is not paused."""
     if progress.state is not RunStatus.PAUSED:
         return None
     pauses = (
-        messages
-        for messages in reversed(progress.messages)
-        if messages.verb == "pause" and messages.counted
+        message
+        for message in reversed(progress.messages)
+        if message.verb == "pause" and message.counted
     )
     return next(pauses, None)

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.drain.eta import FEWEST, Reading, Trend, eta
+from activities.drain.eta import MIN_READINGS, Count, Trend, eta
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def readings(counts: list[int], apart: float = 5) -> list[Reading]:
+def readings(counts: list[int], apart: float = 5) -> list[Count]:
     """Return readings of these counts, so many seconds apart."""
-    return [Reading(BEGAN + timedelta(seconds=n * apart), count) for n, count in enumerate(counts)]
+    return [Count(BEGAN + timedelta(seconds=n * apart), count) for n, count in enumerate(counts)]
 
 
 def test_a_steady_fall_is_carried_on() -> None:
@@ -55,7 +55,7 @@ def test_whatever_was_read_an_estimate_is_sane(counts: list[int], apart: float) 
     estimate = eta(readings(counts, apart))
     if estimate is not None:
         assert estimate >= timedelta()
-        assert len(counts) >= FEWEST
+        assert len(counts) >= MIN_READINGS
         assert 0 < counts[-1] < counts[0]
 
 
@@ -63,6 +63,6 @@ def test_a_wait_that_resumed_has_no_history() -> None:
     """The next attempt's first readings estimate nothing, however the last one's went."""
     before, after = Trend(), Trend()
     for reading in readings([10, 9, 8, 7, 6, 5, 4]):
-        told = before.add(reading.at, reading.left)
+        told = before.add(reading.at, reading.remaining)
     assert told == timedelta(seconds=20)
     assert after.add(BEGAN + timedelta(seconds=35), 3) is None

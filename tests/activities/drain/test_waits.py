@@ -194,7 +194,7 @@ async def test_a_wait_says_when_it_ends_once_its_readings_tell(
     waits: DrainActivities, server: Node, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the readings of this attempt alone; the first ones say nothing."""
-    monkeypatch.setattr(estimates, "SHORTEST", timedelta(seconds=0.2))
+    monkeypatch.setattr(estimates, "MIN_SPAN", timedelta(seconds=0.2))
     api.events = [f"event{number}" for number in range(40)]
     attempt = Attempt()
     action = AwaitQueue(node="server1")

@@ -15,7 +15,7 @@ from activities.ledger.ledger import Ledger
 from activities.transport.ssh import Shell
 from tests.support import estates
 from tests.support.estate_model import World
-from tests.support.fake_activities import FakeHands
+from tests.support.fake_activities import FakeActivities
 from tests.support.ledger_tasks import task, writing
 from tests.support.run import Run, at_work
 from workflows.model import actions
@@ -24,7 +24,7 @@ from workflows.model.estate import Estate, Node
 from workflows.ports.inputs import NodeInput
 
 
-class HandsWithLedger(FakeHands):
+class HandsWithLedger(FakeActivities):
     """Stops Monitors through a real ledger; everything else is obeyed by the model."""
 
     def __init__(self, estate: Estate, ledger: Ledger, node: Node) -> None:

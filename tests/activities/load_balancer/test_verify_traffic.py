@@ -8,13 +8,9 @@ import asyncssh
 import pytest
 
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.driver import Drivers
-from activities.preview import CommandPreviews
-from activities.replication.activities import ReplicationLinks
 from tests.activities.load_balancer.conftest import Inputs
-from tests.support import estates
 from tests.support.protocol_servers import Front
-from tests.support.ssh_machines import SECRETS, Attempt
+from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, OutcomeUnknown, Unreachable
 from workflows.model.actions import VerifyTraffic
 from workflows.model.estate import Protocol
@@ -67,14 +63,10 @@ async def test_a_preview_shows_how_traffic_is_verified(
     load_balancers: LoadBalancerActivities,
     inputs: Inputs,
     front: Front,
-    all_drivers: Drivers,
 ) -> None:
     """Where we log in, and the request that finds the session."""
-    estate = estates.estate().model_copy(
-        update={"load_balancer": inputs.balancer, "clusters": inputs.clusters}
-    )
     front.goes_to = "two"
-    login, listing = CommandPreviews(all_drivers, ReplicationLinks(SECRETS)).words(estate, VERIFY)
+    login, listing = load_balancers.preview(inputs.of(VERIFY))
     await Attempt().run(load_balancers.verify_traffic, inputs.of(VERIFY))
     assert login == f"login as probe over ssh at 127.0.0.1:{front.ports[Protocol.SSH]}"
     assert listing.startswith("on every node that serves ssh, until one of two lists it: ")

@@ -41,7 +41,7 @@ async def test_a_node_serves_when_all_that_clients_need_runs(nodes: SshNodes, no
         await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
     assert str(refusal.value) == (
         "server1: tm is stopped (tm is down), expected running; "
-        "start what is named, then decide `retry`"
+        "start these services, then decide `retry`"
     )
     assert installation.changes == []
 

@@ -23,7 +23,7 @@ from starter.client.readiness import activity_line, check_readiness
 from starter.views.readiness import ReadinessView
 from tests.support import estates
 from tests.support.console import Operator
-from tests.support.fake_activities import FakeHands
+from tests.support.fake_activities import FakeActivities
 from tests.support.sample_runs import shown
 from tests.workflows.preflight.test_report import changed, clean, verdict
 from workflows.model.findings import Finding, Severity
@@ -35,7 +35,7 @@ MOVE = ("--from", "cluster1", "--to", "cluster2")
 EDGE = "cluster2-edge2"
 
 
-async def test_ready(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:
+async def test_ready(operator: Operator, name: str, hands: FakeActivities, worker: Worker) -> None:
     """Exit code 0 only without any finding."""
     said = await operator.types("check", name, *MOVE)
     assert said.code == 0, said.message
@@ -49,7 +49,7 @@ async def test_ready(operator: Operator, name: str, hands: FakeHands, worker: Wo
 
 
 async def test_findings(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker, tmp_path: Path
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker, tmp_path: Path
 ) -> None:
     """Where, what was seen and expected, what to do; a page says the same; exit code 6."""
     hands.readings[EDGE] = {"sessions": 2, "version": "5.4\x1b[31m"}
@@ -88,7 +88,7 @@ class Noticing(Console):
 
 
 async def test_a_check_that_is_under_way_is_joined(
-    temporal: Client, name: str, hands: FakeHands, worker: Worker
+    temporal: Client, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
     """Its result is shown to both; one about the way back is waited for, and another follows."""
     key = "observe_node.cluster1-server1"
@@ -139,7 +139,7 @@ async def test_all_checks_are_listed(operator: Operator) -> None:
 
 
 async def test_a_schedule(
-    temporal: Client, operator: Operator, name: str, hands: FakeHands, worker: Worker
+    temporal: Client, operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
     """Created, changed, shown with its results, and deleted."""
     hands.readings[EDGE] = {"sessions": 2}

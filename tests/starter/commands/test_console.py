@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
@@ -16,8 +15,8 @@ from temporalio.worker import Worker
 from starter.views.plan import PLACEHOLDER
 from tests.support import estates
 from tests.support.console import Operator
-from tests.support.fake_activities import FakeHands
-from worker.worker import Hands, build_worker
+from tests.support.fake_activities import FakeActivities
+from worker.worker import build_worker
 from workflows.errors import CommandFailed
 from workflows.model import actions
 from workflows.model import results as r
@@ -31,7 +30,7 @@ from workflows.switchover import Switchover
 MOVE = ("--from", "cluster1", "--to", "cluster2")
 
 
-class DrainingHands(FakeHands):
+class DrainingHands(FakeActivities):
     """Sessions that are seen before they leave."""
 
     @activity.defn
@@ -65,7 +64,7 @@ async def _until_waiting(temporal: Client, name: str) -> None:
     raise AssertionError(progress)
 
 
-async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Worker) -> None:
+async def test_plan(operator: Operator, name: str, hands: FakeActivities, worker: Worker) -> None:
     """What is shown is the plan that a start would execute, with its hash."""
     gate = ("--approve-before", "redirect_traffic")
     shown = await operator.types("plan", name, *MOVE, *gate)
@@ -91,7 +90,7 @@ async def test_plan(operator: Operator, name: str, hands: FakeHands, worker: Wor
 
 
 async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
     """Whoever reviewed it need not compare two plans by eye."""
     reviewed = json.loads((await operator.types("plan", name, *MOVE, "--json")).out)["hash"]
@@ -139,15 +138,15 @@ async def test_bad_words(
     operator: Operator, temporal: Client, words: tuple[str, ...], answer: str
 ) -> None:
     """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
-    hands = FakeHands(estates.estate(name="bad_words"))
-    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
+    hands = FakeActivities(estates.estate(name="bad_words"))
+    async with build_worker(temporal, hands.activities):
         said = await operator.types(*words)
     assert answer in said.message
     assert said.code == 2
 
 
 async def test_a_whole_switchover(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker, temporal: Client
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker, temporal: Client
 ) -> None:
     """Start, approve and retry from the console; its words alone suffice to get through."""
     failing = "stop_scheduling.cluster1-server1"
@@ -206,7 +205,7 @@ async def test_a_whole_switchover(
 
 
 async def test_sessions_are_seen_to_leave(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
     """What still holds a node is shown beside the order that waits for it."""
     hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
@@ -236,7 +235,7 @@ async def test_an_aborted_run_exits_with_five(
     assert said.code == 0
     seen, _ = await waiting.communicate()
     assert waiting.returncode == 5
-    assert "stop_monitors was not done, and nothing was undone" in seen.decode()
+    assert "stop_monitors was not done, and nothing was rolled back" in seen.decode()
     assert "wrong day" in seen.decode()
     late = await operator.types("approve", name, "--stage", "stop_monitors")
     assert (late.code, "no such run is under way" in late.err) == (2, True)
@@ -260,13 +259,13 @@ async def test_a_rejected_run_exits_with_four(
 
 
 async def test_the_words_that_are_shown_suffice(
-    operator: Operator, hands: FakeHands, temporal: Client, name: str
+    operator: Operator, hands: FakeActivities, temporal: Client, name: str
 ) -> None:
     """Every command that a wait shows is taken as it stands: copied, and typed."""
     hands.estate = estates.estate(name=name, timing={"drain_timeout": 1})
     for node in ("server1", "server2", "edge1", "edge2"):
         hands.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
-    async with build_worker(temporal, Hands(*[hands] * len(fields(Hands)))):
+    async with build_worker(temporal, hands.activities):
         await operator.types("start", name, *MOVE)
         await _until_waiting(temporal, name)
         shown = await operator.types("status", name)
@@ -310,7 +309,7 @@ async def test_what_changes_a_plan_can_be_said_to_both(
 
 
 async def test_findings_exit_with_six(
-    operator: Operator, name: str, hands: FakeHands, worker: Worker
+    operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
     """A prerequisite that does not hold is told in words, and nothing is changed."""
     hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}

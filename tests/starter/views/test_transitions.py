@@ -9,7 +9,7 @@ from tests.support.sample_runs import NOW, Seen, gate, question, told
 from workflows.model.progress import RunStatus
 from workflows.model.results import RemainingSessions
 from workflows.model.stages import StageName
-from workflows.planning.rollback import Baseline, plan_undo
+from workflows.planning.rollback import Baseline, plan_rollback
 
 
 def test_every_transition_is_shown_once() -> None:
@@ -19,11 +19,11 @@ def test_every_transition_is_shown_once() -> None:
     run.at(StageName.CHECK_PREREQUISITES)
     first = run.plan.stage(StageName.CHECK_PREREQUISITES)
     for action in first.actions:
-        run.tracker.leave_out(first, action)
-    run.tracker.finish(first)
-    run.tracker.leave(first)
+        run.tracker.skip(first, action)
+    run.tracker.finish_stage(first)
+    run.tracker.exit_stage(first)
     run.at(StageName.STOP_MONITORS)
-    run.tracker.wait(run.plan.stage(StageName.STOP_MONITORS), gate())
+    run.tracker.add_wait(run.plan.stage(StageName.STOP_MONITORS), gate())
     after = run.progress
     assert list(transitions(before, after)) == [
         "⏸ 1 stop_monitors: waiting",
@@ -39,7 +39,7 @@ def test_a_second_failure_of_one_action_is_shown_again() -> None:
     """A retry that fails is shown; a retry in progress is not."""
     run = Seen()
     stage = run.plan.stage(StageName.STOP_MONITORS)
-    run.tracker.enter(stage)
+    run.tracker.enter_stage(stage)
     action = stage.actions[0]
     snapshots = [run.progress]
     for _ in range(2):
@@ -57,11 +57,11 @@ def test_a_rollback_is_shown_stage_by_stage() -> None:
     run = Seen()
     begun = {StageName.STOP_MONITORS: run.at(StageName.STOP_MONITORS)}
     before = run.progress
-    undo = plan_undo(run.plan, begun, Baseline(whole=True))
-    run.tracker.turn_back(undo)
+    undo = plan_rollback(run.plan, begun, Baseline(assume_all_ran=True))
+    run.tracker.start_rollback(undo)
     turned = run.progress
-    run.tracker.enter(undo[0])
-    run.tracker.work(undo[0])
+    run.tracker.enter_stage(undo[0])
+    run.tracker.resume_clock(undo[0])
     assert "the run is being rolled back, stage by stage" in list(transitions(before, turned))
     assert list(transitions(turned, run.progress)) == ["▶ rollback: 1 stop_monitors: running"]
 

@@ -18,7 +18,7 @@ from workflows.model.estate import Protocol
 from workflows.model.progress import Progress, RunStatus
 from workflows.model.results import RemainingQueue, RemainingSessions
 from workflows.model.stages import StageName
-from workflows.planning.rollback import Baseline, plan_undo
+from workflows.planning.rollback import Baseline, plan_rollback
 
 PARTNERS = RemainingSessions(
     node="cluster1-edge1",
@@ -163,7 +163,7 @@ def test_a_decision_shows_the_sessions_it_concerns() -> None:
     run = Seen()
     run.at(StageName.DRAIN_PROTOCOL_SERVERS)
     stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
-    run.tracker.wait(stage, question("extend", message=words, remaining=(PARTNERS, queue)))
+    run.tracker.add_wait(stage, question("extend", message=words, remaining=(PARTNERS, queue)))
     text = view(run.progress, width=100)
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert "cluster1-edge1 2 ssh partner001 over ssh, partner002 over ssh" in rows
@@ -177,8 +177,8 @@ def test_several_questions_are_all_shown() -> None:
     stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
     run.at(stage.name)
     for place in ("cluster1-server1", "cluster1-server2"):
-        run.tracker.wait(stage, question("retry", "abort", message=f"{place}: no"))
-    run.tracker.wait(stage, gate())
+        run.tracker.add_wait(stage, question("retry", "abort", message=f"{place}: no"))
+    run.tracker.add_wait(stage, gate())
     text = view(run.progress)
     assert "cluster1-server1: no" in text
     assert "cluster1-server2: no" in text
@@ -201,10 +201,8 @@ def test_a_rollback_has_its_own_table() -> None:
     begun = {
         name: run.at(name) for name in (StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION)
     }
-    undo = plan_undo(run.plan, begun, Baseline(whole=True))
-    run.tracker.turn_back(undo)
-    run.tracker.enter(undo[0])
-    run.tracker.work(undo[0])
+    undo = plan_rollback(run.plan, begun, Baseline(assume_all_ran=True))
+    run.rolls_back(undo)
     text = view(run.progress)
     assert "rolling_back" in text
     assert text.index("rollback, in this sequence") < text.index("▶  2 suspend_replication")
@@ -219,7 +217,7 @@ def test_every_chain_is_shown_in_the_by_node_variant() -> None:
     stage = run.plan.stage(StageName.STOP_SCHEDULING)
     first, second, *_ = run.at(stage.name)
     run.tracker.begin(stage, first, 1)
-    run.tracker.leave_out(stage, second)
+    run.tracker.skip(stage, second)
     lines = view(run.progress).splitlines()
     rows = [" ".join(line.split()) for line in lines]
     head = rows.index("node 4 stop_scheduling 6 drain_protocol_servers 7 drain_transaction_manager")
@@ -239,13 +237,13 @@ def test_whatever_has_to_be_done_is_on_the_screen(width: int, height: int) -> No
         if name is stage.name:
             break
         for action in run.plan.stage(name).actions:
-            run.tracker.leave_out(run.plan.stage(name), action)
-        run.tracker.finish(run.plan.stage(name))
-        run.tracker.leave(run.plan.stage(name))
+            run.tracker.skip(run.plan.stage(name), action)
+        run.tracker.finish_stage(run.plan.stage(name))
+        run.tracker.exit_stage(run.plan.stage(name))
     waiting = question(
         "extend", "force", "roll_back", "abort", remaining=(PARTNERS,), message="w " * 90
     )
-    run.tracker.wait(stage, waiting)
+    run.tracker.add_wait(stage, waiting)
     lines = view(run.progress, width=width, height=height).splitlines()[:height]
     text = "\n".join(lines)
     assert all(len(line) <= width for line in lines)

@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from activities.runtime.heartbeat import heartbeating
 from tests.support import estates
-from tests.support.fake_activities import FakeHands
+from tests.support.fake_activities import FakeActivities
 from tests.support.run import Run, at_work
 from workflows.model import actions
 from workflows.model import results as r
@@ -25,7 +25,7 @@ FRESH = timedelta(seconds=10)
 WAITS = "await_sessions"
 
 
-class LingeringSessions(FakeHands):
+class LingeringSessions(FakeActivities):
     """One client on every source node stays until it is told to leave; readings are shown."""
 
     def __init__(self, estate: Estate) -> None:

@@ -22,7 +22,7 @@ from workflows.model.progress import Status
 from workflows.model.results import Service
 from workflows.model.stages import StageName
 from workflows.planning.plan import plan_switchover
-from workflows.planning.rollback import BACK, FAR_BACK, Baseline, plan_undo
+from workflows.planning.rollback import BACK, FAR_BACK, Baseline, plan_rollback
 
 BEFORE_RETURN = (
     StageName.STOP_MONITORS,
@@ -235,7 +235,7 @@ async def test_a_fault_of_an_undo_is_asked_about_and_reported(temporal: Client) 
         assert progress.state == "waiting_for_decision"
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await run.says("roll_back", reason="again")
-        assert "is being rolled back already" in str(refused.value.cause)
+        assert "is rolling back already" in str(refused.value.cause)
         await run.says("retry", stage="stop_monitors", by="ann")
         outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
@@ -282,16 +282,16 @@ async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: 
 def test_the_order_of_an_undo() -> None:
     """Target's scheduling first; services before traffic; replication, then Monitors, last."""
     begun = {s.name: [x for x in s.actions if x.undo is not None] for s in PLAN.stages[1:9]}
-    far = plan_undo(PLAN, begun, Baseline(whole=True))
+    far = plan_rollback(PLAN, begun, Baseline(assume_all_ran=True))
     assert [stage.name for stage in far] == list(FAR_BACK)
     begun = {name: actions for name, actions in begun.items() if name in BEFORE_RETURN}
-    near = plan_undo(PLAN, begun, Baseline(whole=True))
+    near = plan_rollback(PLAN, begun, Baseline(assume_all_ran=True))
     assert [stage.name for stage in near] == list(BACK)
 
 
 def test_nothing_begun_is_nothing_undone() -> None:
     """A run that is taken back before it acted has nothing to take back."""
-    assert plan_undo(PLAN, {}, Baseline(whole=True)) == ()
+    assert plan_rollback(PLAN, {}, Baseline(assume_all_ran=True)) == ()
 
 
 def test_skipped_scheduling_is_still_proven_off_before_a_start() -> None:
@@ -302,5 +302,5 @@ def test_skipped_scheduling_is_still_proven_off_before_a_start() -> None:
         StageName.DRAIN_PROTOCOL_SERVERS: graceful,
         StageName.DRAIN_TRANSACTION_MANAGER: (stop,),
     }
-    first, *_ = plan_undo(PLAN, begun, Baseline(whole=True))
+    first, *_ = plan_rollback(PLAN, begun, Baseline(assume_all_ran=True))
     assert {type(action) for action in first.actions} == {actions.VerifySchedulingStopped}

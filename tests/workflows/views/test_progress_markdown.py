@@ -11,7 +11,7 @@ from workflows.model.estate import Protocol
 from workflows.model.progress import RunStatus
 from workflows.model.results import RemainingSessions
 from workflows.model.stages import StageName
-from workflows.planning.rollback import Baseline, plan_undo
+from workflows.planning.rollback import Baseline, plan_rollback
 from workflows.views.progress_markdown import details, plain
 from workflows.views.suggested_answers import Answer, answers
 
@@ -26,7 +26,8 @@ def test_a_gate_is_shown_with_the_words_that_answer_it() -> None:
     """Whoever reads it can copy the command."""
     run = Seen(approve_before=["redirect_traffic"])
     run.at(StageName.SUSPEND_REPLICATION)
-    run.tracker.wait(run.plan.stage(StageName.SUSPEND_REPLICATION), gate(approved_by=("ann",)))
+    run.tracker.add_wait(run.plan.stage(StageName.SUSPEND_REPLICATION), gate())
+    run.state.approvals[StageName.REDIRECT_TRAFFIC] = ["ann"]
     text = details(run.progress)
     assert "waiting for approval" in text
     assert (
@@ -61,8 +62,8 @@ def test_several_waits_are_all_shown_with_whom_they_concern() -> None:
         connections={Protocol.SSH: 2},
         accounts=("*partner001* over ssh",),
     )
-    run.tracker.wait(stage, question("extend", remaining=(left,)))
-    run.tracker.wait(stage, question("retry", message="cluster1-server2: no answer"))
+    run.tracker.add_wait(stage, question("extend", remaining=(left,)))
+    run.tracker.add_wait(stage, question("retry", message="cluster1-server2: no answer"))
     text = details(run.progress)
     assert [verb for verb, _ in offered(text)] == ["extend", "retry"]
     assert r"- cluster1\-server1: 2 ssh; \*partner001\* over ssh" in text
@@ -74,12 +75,12 @@ def test_every_stage_has_its_row_and_the_current_one_its_orders() -> None:
     run = Seen()
     first, second, *_ = run.at(StageName.STOP_MONITORS)
     run.fails(StageName.STOP_MONITORS, first, "CommandFailed", "*no*")
-    run.tracker.leave_out(run.plan.stage(StageName.STOP_MONITORS), second)
+    run.tracker.skip(run.plan.stage(StageName.STOP_MONITORS), second)
     text = details(run.progress)
     assert [line for line in text.splitlines() if "`check_prerequisites`" in line]
     assert all(f"`{name}`" in text for name in StageName)
     assert r"✖ stop the Monitor on cluster1\-server1: CommandFailed: \*no\*" in text
-    assert r"- - stop the Monitor on cluster1\-server2 (left out)" in text
+    assert r"- - stop the Monitor on cluster1\-server2 (skipped)" in text
 
 
 def test_chains_are_shown_node_by_node() -> None:
@@ -97,13 +98,11 @@ def test_a_roll_back_is_shown_first() -> None:
     """With its own table, and its own orders."""
     run = Seen()
     begun = {StageName.STOP_MONITORS: run.at(StageName.STOP_MONITORS)}
-    undo = plan_undo(run.plan, begun, Baseline(whole=True))
-    run.tracker.turn_back(undo)
-    run.tracker.enter(undo[0])
-    run.tracker.work(undo[0])
+    undo = plan_rollback(run.plan, begun, Baseline(assume_all_ran=True))
+    run.rolls_back(undo)
     text = details(run.progress)
     assert "rolling back" in text
-    assert text.index("**What is taken back**") < text.index("`check_prerequisites`")
+    assert text.index("**Rollback**") < text.index("`check_prerequisites`")
     assert "**1 Roll back: Stop the Monitors of the source**" in text
     assert r"start the Monitor on cluster1\-server1" in text
     assert "stop the Monitor on" not in text
@@ -124,7 +123,7 @@ def test_what_changed_nothing_is_shown() -> None:
     heard = told("reject", stage=StageName.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
     text = details(Seen().progress.model_copy(update={"messages": (heard, messages)}))
     assert "**Messages that changed nothing**\n\n- aprove: unknown signal" in text
-    assert "**What people said**" in text
+    assert "**Decisions**" in text
     assert r"- reject redirect\_traffic by ann (no): it is rejected" in text
 
 

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql.link import PostgresLink
-from tests.support import estates, postgres_pair
+from tests.support import postgres_pair
 from tests.support.memory_replication import CommandLink, CommandReplication, MemoryDatabases
 from tests.support.ssh_machines import Attempt
 from workflows.errors import OutcomeUnknown
@@ -24,7 +24,6 @@ from workflows.model.actions import (
     SuspendReplication,
     VerifyNoConflicts,
 )
-from workflows.model.estate import Estate
 from workflows.model.observations import ReplicationReading
 from workflows.ports.replication import ReplicationInput
 
@@ -93,19 +92,7 @@ class Rig(ABC):
 
     def preview(self, action: SuspendReplication | ResumeReplication) -> list[str]:
         """Return what a reviewed plan shows for an action."""
-        given = self.given(action)
-        clusters = tuple(
-            cluster.model_copy(update={"name": side, "database": database})
-            for cluster, side, database in zip(
-                estates.estate().clusters,
-                (given.link.source, given.link.target),
-                (given.publisher, given.subscriber),
-                strict=True,
-            )
-        )
-        changes = {"clusters": clusters, "replication": given.replication}
-        estate: Estate = estates.estate().model_copy(update=changes)
-        return list(self.links.preview(estate, action))
+        return list(self.links.preview(self.given(action)))
 
 
 class PostgresRig(Rig):

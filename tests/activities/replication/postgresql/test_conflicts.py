@@ -184,7 +184,9 @@ async def test_only_the_first_rows_are_listed(links: ReplicationLinks, pair: Pai
     assert str(refusal.value).count("public.account") == conflicts.MAX_SHOWN_ROWS
 
 
-async def test_what_came_by_replication_is_not_a_sides_own(links: ReplicationLinks, pair: Pair) -> None:
+async def test_what_came_by_replication_is_not_a_sides_own(
+    links: ReplicationLinks, pair: Pair
+) -> None:
     """A row that the other side delivered before is not taken for one that this side wrote."""
     await pair.switch(THERE, "ENABLE")
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")

@@ -1,0 +1,85 @@
+"""Notify the estate's webhook of new questions and of the end of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows import activity_options
+from workflows.model.outcome import Notice
+from workflows.model.progress import PendingQuestion
+from workflows.model.stages import StageName
+from workflows.ports.notifications import NoticeInput, NotificationPort
+from workflows.run.state import RunState
+
+
+class Notices:
+    """Sends notices; the run does not wait for those of its questions."""
+
+    def __init__(self, state: RunState) -> None:
+        self._state = state
+        self._questions: list[PendingQuestion] = []
+        self._sending: list[asyncio.Task[None]] = []
+
+    def notify_of_questions(self) -> None:
+        """Send a notice of each question that was asked since the last call."""
+        known = {id(question) for question in self._questions}
+        for question in self._state.questions:
+            if id(question) not in known:
+                config = activity_options.with_summary(
+                    activity_options.NOTIFY, f"notify that {question.stage} waits"
+                )
+                notice = self._notice(
+                    "waiting", question.stage, question.message, answers=question.answers
+                )
+                self._sending.append(asyncio.create_task(_send(notice, config)))
+        self._questions = [*self._state.questions]
+
+    async def notify_of_end(self, outcome: str, message: str) -> None:
+        """Cancel the notices that are not sent yet, and send one of the outcome."""
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        config = activity_options.with_summary(
+            activity_options.NOTIFY_END, "notify that the run has ended"
+        )
+        stage = self._state.current_stage
+        await _send(self._notice("ended", stage, message, outcome=outcome), config)
+
+    def _notice(
+        self,
+        kind: Literal["waiting", "ended"],
+        stage: StageName,
+        message: str,
+        answers: tuple[str, ...] = (),
+        outcome: str | None = None,
+    ) -> NoticeInput | None:
+        plan, info = self._state.plan, workflow.info()
+        if plan is None or plan.estate.webhook is None:
+            return None
+        notice = Notice(
+            kind=kind,
+            at=workflow.now(),
+            estate=plan.estate.name,
+            source=plan.source,
+            target=plan.target,
+            workflow_id=info.workflow_id,
+            run_id=info.run_id,
+            stage=stage,
+            message=message,
+            answers=answers,
+            outcome=outcome,
+        )
+        return NoticeInput(webhook=plan.estate.webhook, notice=notice)
+
+
+async def _send(given: NoticeInput | None, config: workflow.ActivityConfig) -> None:
+    if given is None:
+        return
+    try:
+        await workflow.execute_activity_method(NotificationPort.notify, given, **config)
+    except ActivityError as error:
+        workflow.logger.warning("the webhook did not accept a notice: %s", error.cause)

@@ -1,0 +1,98 @@
+"""Check the prerequisites in stage 0, and again after a long wait for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from temporalio import workflow
+
+from workflows import activity_options
+from workflows.errors import NotReady
+from workflows.execution.context import Run
+from workflows.execution.gates import Gates
+from workflows.execution.observe import observe
+from workflows.model.findings import Finding
+from workflows.model.observations import Reading
+from workflows.model.progress import PendingQuestion
+from workflows.model.results import seen
+from workflows.model.stages import StageName
+from workflows.planning.interrupted_run import find_interrupted_run
+from workflows.planning.plan import Stage, Wave
+from workflows.planning.rollback import Baseline
+from workflows.preflight.evaluate import blocking, evaluate
+from workflows.preflight.interrupted_run import findings_of
+
+
+class Prerequisites:
+    """Observes the estate, and stops the run if a blocking finding is not accepted."""
+
+    def __init__(self, run: Run, gates: Gates) -> None:
+        self._run, self._plan = run, run.plan
+        self._state, self._tracker = run.state, run.tracker
+        self._gates = gates
+
+    async def check(self, stage: Stage) -> None:
+        """Record the baseline; NotReady with all blocking findings if there are any."""
+        for action in stage.actions:
+            self._tracker.begin(stage, action, 1)
+        readings, found = await observe(self._run.dispatcher, stage.waves)
+        interrupted = find_interrupted_run(self._plan, readings)
+        self._state.baseline = Baseline.of(readings, assume_all_ran=bool(interrupted.begun))
+        self._state.adopt(self._plan, interrupted.begun)
+        self._state.already_down = interrupted.stopped_nodes
+        now = workflow.now()
+        for action in stage.actions:
+            self._tracker.done(stage, action, seen(action, f"read {action.place}", now))
+        remaining = [r for r in readings if r.place not in interrupted.stopped_nodes]
+        blockers = self._judge(remaining, found + findings_of(interrupted, self._plan))
+        if blockers:
+            raise NotReady("; ".join(map(str, blockers)))
+
+    async def recheck(self, stage: Stage) -> None:
+        """After a long wait for operators, check that the prerequisites still hold."""
+        while self._state.waited_for_people > activity_options.LONG_WAIT and not stage.undo:
+            self._state.waited_for_people = timedelta()
+            readings, found = await observe(self._run.dispatcher, self._still_observable())
+            blockers = self._judge(readings, found)
+            if not blockers:
+                return
+            message = f"after the wait for operators: {'; '.join(map(str, blockers))}"
+            if self._run.request.on_fault == "roll_back" and not self._state.past_return:
+                self._gates.start_rollback(message)
+            question = PendingQuestion(
+                kind="decision",
+                stage=stage.name,
+                since=workflow.now(),
+                message=message,
+                answers=("retry", "roll_back", "abort"),
+            )
+            await self._gates.ask(stage, question)
+            # A retry checks again, however fast the operator answered.
+            self._state.waited_for_people = 2 * activity_options.LONG_WAIT
+
+    def _still_observable(self) -> tuple[Wave, ...]:
+        """Return stage 0's observations without those of nodes that are down."""
+        down = {*self._state.declared_down, *self._state.already_down}
+        if self._state.started.get(StageName.STOP_REMAINING_SERVICES):
+            down |= {node.name for node in self._plan.estate.cluster(self._plan.source).nodes}
+        return tuple(
+            tuple(action for action in wave if action.place not in down)
+            for wave in self._plan.stage(StageName.CHECK_PREREQUISITES).waves
+        )
+
+    def _judge(
+        self, readings: Sequence[Reading], found: tuple[Finding, ...]
+    ) -> tuple[Finding, ...]:
+        """Record every finding; return those that stop the run."""
+        started = frozenset(name for name, actions in self._state.started.items() if actions)
+        findings = evaluate(self._plan, readings, workflow.now(), started, found)
+        self._tracker.add_findings(findings)
+        accept = self._run.request.accept
+        blockers = blocking(findings, accept)
+        for finding in blocking(findings):
+            if finding not in blockers:
+                self._tracker.add_exception(
+                    f"{finding.name} on {finding.place} was accepted: {accept[finding.name]}"
+                )
+        return blockers
