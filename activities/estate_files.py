@@ -1,4 +1,4 @@
-"""Where estates are read, reviewed plans and outcomes kept: two directories of the worker."""
+"""Read estate files, and store reviewed plans and outcomes, in two directories of the worker."""
 
 from __future__ import annotations
 
@@ -68,25 +68,25 @@ class EstateFiles(PlanningPort):
     def _reviewed(self, plan_hash: str) -> Plan | None:
         """Return the plan that was reviewed under a hash, if this worker still has it."""
         if not re.fullmatch(r"[0-9a-f]{64}", plan_hash):
-            return None  # whatever else it is, no file is looked for under its name
+            return None  # no hash, so no path is made of it
         try:
             text = self._plan_file(plan_hash).read_text(encoding="utf-8")
             return Plan.model_validate_json(text)
         except (OSError, ValueError):
-            return None  # another worker made it, or an older one; the refusal says so
+            return None  # another or an older worker made it; the refusal says so
 
 
 def estates_in(directory: Path) -> list[str]:
-    """Return the names of the estates that have a file here, in order."""
+    """Return the names of the estates that have a file here, sorted."""
     return sorted(file.stem for file in directory.glob("*.yaml") if file.is_file())
 
 
 def usable_estate(directory: Path, name: str, secrets: Secrets) -> Estate:
-    """Read one estate that people can be told about, where it says that they shall be.
+    """Read one estate, and resolve its webhook if it has one.
 
     Raises:
-        BadInput: as of :func:`read_estate`, or the webhook's references lead nowhere: found when
-            the first notice is due, that would be when nobody hears of it.
+        BadInput: as of :func:`read_estate`, or the webhook's references lead nowhere, which would
+            otherwise be found only when the first notice is due.
     """
     estate = read_estate(directory, name)
     if estate.webhook is not None:
@@ -101,8 +101,8 @@ def read_estate(directory: Path, name: str) -> Estate:
     """Read one estate.
 
     Raises:
-        BadInput: in one sentence, the file, the key and what to do; never a value, which may be a
-            secret that was written in clear.
+        BadInput: names the file, the key and what to do; never a value, which may be a secret that
+            was written in clear.
     """
     file = directory / f"{name}.yaml"
     try:
@@ -120,7 +120,7 @@ def read_estate(directory: Path, name: str) -> Estate:
     try:
         estate = Estate.model_validate(given)
     except ValidationError as mistakes:
-        # The mistakes hold the input, secrets in clear included: only their words may leave here.
+        # The errors hold the input, perhaps secrets in clear: only their messages may leave here.
         raise BadInput(f"{file} is not a usable estate: {objections_in(mistakes)}") from None
     for check in estate.checks:
         if check not in BY_NAME:
@@ -130,14 +130,14 @@ def read_estate(directory: Path, name: str) -> Estate:
             )
     if estate.name != name:
         raise BadInput(
-            f"{file}: name: the estate calls itself {estate.name}; "
+            f"{file}: name: the estate's name is {estate.name}; "
             f"a file and its estate share one name, so write name: {name} or rename the file"
         )
     return estate
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML in which a key that is given twice is a mistake, not an override."""
+    """Plain YAML in which a key that is given twice is an error, not an override."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         seen: set[str] = set()
@@ -151,7 +151,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 class _KeyTwiceError(Exception):
-    """A mapping says a key a second time."""
+    """A mapping contains a key twice."""
 
     def __init__(self, node: yaml.ScalarNode) -> None:
         super().__init__(node.value)
@@ -167,11 +167,11 @@ def _parsed(text: str, file: Path) -> object:
             f"{file}, line {twice.line}: the key {twice.key} is given twice; keep one"
         ) from None
     except (yaml.YAMLError, ValueError) as mistake:
-        # PyYAML's own words repeat what stands there, which may be a secret.
+        # PyYAML's own message repeats the text, which may be a secret.
         mark = getattr(mistake, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise BadInput(
-            f"{file}{where}: this is not YAML; look at the indentation, "
+            f"{file}{where}: this is not YAML; check the indentation, "
             "and put quotes around values that begin with a special character"
         ) from None
     if not isinstance(given, dict):
@@ -180,7 +180,7 @@ def _parsed(text: str, file: Path) -> object:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, also after a power cut."""
+    """Write a file atomically: it is complete or absent, also after a power cut."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:

@@ -15,7 +15,7 @@ from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.securetransport import admin_requests as requests
 from activities.securetransport.admin_client import AdminClient
-from activities.securetransport.admin_requests import CLUSTER_SERVICES, Verb
+from activities.securetransport.admin_requests import CLUSTER_SERVICES, ServiceOperation
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
 from workflows.model.actions import StartScheduling, StopScheduling, VerifySchedulingStopped
@@ -102,7 +102,9 @@ class RestScheduling(SchedulingPort):
         observed = await self._admin.cluster_service(node, service)
         return observed.require_known(f"{node.name}: {service}")
 
-    async def _change(self, given: NodeInput[Any], service: Service, verb: Verb) -> bool:
+    async def _change(
+        self, given: NodeInput[Any], service: Service, verb: ServiceOperation
+    ) -> bool:
         """Send one operation and read it back; a lost reply is resolved by reading."""
         node, lost = given.node, None
         within = SendDeadline.of_this_attempt().require()

@@ -1,4 +1,4 @@
-"""What does Temporal know of an estate: other runs, workers, earlier verdicts?"""
+"""Read what Temporal knows about an estate: other runs, workers, earlier readiness reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.runtime.heartbeat import heartbeating
-from activities.runtime.partial_reading import reading_or_finding
+from activities.runtime.partial_reading import findings_of, reading_or_finding, value_or
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTemporal
@@ -30,22 +30,22 @@ from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 
 T = TypeVar("T")
 
-SILENCE = access.temporal_unreadable
+UNREADABLE = access.temporal_unreadable
 
 COMPLETED = ("completed", "completed_with_exceptions")
 """Outcomes after which traffic is on the other side."""
 
-FRESH = timedelta(seconds=75)
-"""The server names a poller for minutes after its worker has gone. One that is alive asks anew
-every minute at the latest, so that one that has not for longer does not count; until then a worker
-that was just replaced by another build is still seen."""
+POLLER_MAX_AGE = timedelta(seconds=75)
+"""The server lists a poller for minutes after its worker has ended. A live worker polls again
+within a minute, so an older poller does not count; until then, a worker that was just replaced by
+another build is still listed."""
 
-MOST_RUNS = 50
-"""How far back a run is looked for: an estate is checked often, and mostly in one direction."""
+MAX_LISTED_RUNS = 50
+"""How many earlier runs are read: an estate is checked often, and mostly in one direction."""
 
 
 class TemporalReader(TemporalPort):
-    """The Temporal server that the worker itself works for."""
+    """Reads the Temporal server that the worker is connected to."""
 
     def __init__(self, client: Client, task_queue: str = TASK_QUEUE) -> None:
         self._client = client
@@ -53,7 +53,7 @@ class TemporalReader(TemporalPort):
 
     @activity.defn
     async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
-        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+        """Read everything; what cannot be read becomes a finding, never an error."""
         estate, asks = given.action.estate, given.operation.identity
         async with heartbeating():
             run, completed, missing, builds = await asyncio.gather(
@@ -62,20 +62,18 @@ class TemporalReader(TemporalPort):
                 self._read(estate, self._missing_attributes),
                 self._read(estate, self._builds),
             )
-        found = [one for one in (run, completed, missing, builds) if isinstance(one, Finding)]
         return TemporalReading(
             place=estate,
-            open_run=_or(run, None),
-            completed=_or(completed, None),
-            missing_attributes=_or(missing, ()),
-            builds=_or(builds, {}),
-            # A server that does not answer is one finding, whatever was asked of it.
-            findings=tuple({one.name: one for one in found}.values()),
+            open_run=value_or(run, None),
+            completed=value_or(completed, None),
+            missing_attributes=value_or(missing, ()),
+            builds=value_or(builds, {}),
+            findings=findings_of(run, completed, missing, builds),
         )
 
     @activity.defn
     async def last_readiness(self, direction: Direction) -> ReadinessReport | None:
-        """Return the newest verdict about this switchover; None where nobody finds one."""
+        """Return the newest report about this switchover; None if Temporal lists none."""
         query = (
             f"WorkflowType = 'Readiness' AND {ESTATE.name} = '{direction.estate}' "
             "AND ExecutionStatus = 'Completed'"
@@ -83,11 +81,11 @@ class TemporalReader(TemporalPort):
         async with heartbeating():
             try:
                 async for run in self._runs(query):
-                    verdict = parse_report(await self._result(run))
-                    if verdict is not None and verdict.direction == direction:
-                        return verdict
+                    report = parse_report(await self._result(run))
+                    if report is not None and report.direction == direction:
+                        return report
             except RPCError as refusal:
-                activity.logger.warning("Temporal lists no verdicts: %s", refusal.message)
+                activity.logger.warning("Temporal lists no readiness reports: %s", refusal.message)
         return None
 
     async def _read(self, estate: str, reading: Callable[[], Awaitable[T]]) -> T | Finding:
@@ -97,7 +95,7 @@ class TemporalReader(TemporalPort):
             except RPCError as refusal:
                 raise Unreachable(f"Temporal: {refusal.message}") from refusal
 
-        return await reading_or_finding(asked, estate, SILENCE)
+        return await reading_or_finding(asked, estate, UNREADABLE)
 
     async def _open_run(self, estate: str, asks: str) -> str | None:
         """Return the run that holds the estate's lock, unless it is the one that asks."""
@@ -111,7 +109,7 @@ class TemporalReader(TemporalPort):
         return there.run_id if there.close_time is None and first != asks else None
 
     async def _completed(self, estate: str) -> datetime | None:
-        """Say when traffic was last moved to the other side; what was taken back is not that."""
+        """Return when traffic last moved to the other cluster; rolled-back runs do not count."""
         query = f"WorkflowId = 'switchover-{estate}' AND ExecutionStatus = 'Completed'"
         async for run in self._runs(query):
             result = await self._result(run)
@@ -126,8 +124,8 @@ class TemporalReader(TemporalPort):
         return tuple(name for name in SEARCH_ATTRIBUTES if name not in there.custom_attributes)
 
     async def _builds(self) -> dict[str, str]:
-        """Return which build each worker runs that still asks for work, of whichever type."""
-        since = datetime.now(UTC) - FRESH
+        """Return the build of each worker that polls for workflow or activity tasks."""
+        since = datetime.now(UTC) - POLLER_MAX_AGE
         kinds = (
             TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
             TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
@@ -152,24 +150,20 @@ class TemporalReader(TemporalPort):
         }
 
     def _runs(self, query: str) -> AsyncIterator[WorkflowExecution]:
-        """Yield runs, the one that closed last first."""
-        return self._client.list_workflows(query, limit=MOST_RUNS)
+        """Yield runs, the latest first."""
+        return self._client.list_workflows(query, limit=MAX_LISTED_RUNS)
 
     async def _result(self, run: WorkflowExecution) -> object:
-        """Return a result as it stands there, whatever version of ours has written it."""
+        """Return a result as plain data, whatever version of the worker wrote it."""
         handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
         result: object = await handle.result(follow_runs=False)
         return result
 
 
 def _build(poller: PollerInfo) -> str:
-    """Return what a worker says of itself, wherever its SDK says it."""
+    """Return a worker's build id, in whichever field its SDK sends it."""
     return (
         poller.deployment_options.build_id
         or poller.worker_version_capabilities.build_id
         or "unknown"
     )
-
-
-def _or(result: T | Finding, otherwise: T) -> T:
-    return otherwise if isinstance(result, Finding) else result

@@ -1,4 +1,4 @@
-"""How is somebody outside told what happens, so that they can be sure who tells it?"""
+"""Send signed notices to the webhook of an estate."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from workflows.model.outcome import Notice
 from workflows.model.site_policy import Webhook
 from workflows.ports.notifications import NoticeInput, NotificationPort
 
-ANSWERS_WITHIN = 5.0
+ANSWER_TIMEOUT = 5.0
 """Seconds."""
 TIMESTAMP, SIGNATURE = "Switchover-Timestamp", "Switchover-Signature"
 
-_PASSING = (
+_TEMPORARY = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
 )
-"""Refusals of this moment, not of the notice."""
+"""Refusals that concern the moment, not the notice."""
 
 
 @dataclass(frozen=True)
-class Hook:
-    """Where notices go, and what they are signed with; neither is ever said or written."""
+class WebhookAccess:
+    """Where notices go, and what signs them; neither is ever shown or written."""
 
     url: httpx.URL = field(repr=False)
     secret: bytes = field(repr=False)
     name: str
-    """What people may be told of it: the reference in the estate file."""
+    """What an operator may see of it: the reference in the estate file."""
 
 
-def resolved(secrets: Secrets, webhook: Webhook) -> Hook:
-    """Resolve the references of an estate's webhook; BadInput where that is no usable hook."""
+def resolved(secrets: Secrets, webhook: Webhook) -> WebhookAccess:
+    """Resolve the references of an estate's webhook; BadInput if it cannot be used."""
     try:
         secret = secrets.read(webhook.secret)
     except (BadInput, AccessRefused) as missing:
@@ -52,21 +52,22 @@ def resolved(secrets: Secrets, webhook: Webhook) -> Hook:
     except (BadInput, AccessRefused) as missing:
         raise BadInput(f"webhook.url: {missing}") from None
     if not secret:
-        raise BadInput(f"webhook.secret: {webhook.secret} is empty; notices are always signed")
+        raise BadInput(
+            f"webhook.secret: {webhook.secret} is empty; notices are always signed, so set a secret"
+        )
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise BadInput(
-            f"webhook.url: {webhook.url} holds no address of the form https://host/path; "
-            "put one there"
+            f"webhook.url: {webhook.url} holds no address of the form https://host/path; correct it"
         )
-    return Hook(url, secret.encode(), f"webhook {webhook.url}")
+    return WebhookAccess(url, secret.encode(), f"webhook {webhook.url}")
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
-    """Sign what is sent and when, so that it can neither be changed nor be sent again later."""
+    """Sign body and time, so that a notice can be neither changed nor sent again later."""
     digest = hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
     return f"v1={digest}"
 
@@ -82,8 +83,8 @@ class SignedWebhook(NotificationPort):
         """Post the notice, signed.
 
         Raises:
-            Unreachable: nobody took it yet.
-            Refused: it was refused, and will be again.
+            Unreachable: the receiver has not accepted it yet.
+            Refused: the receiver refused it, and would refuse it again.
         """
         hook = resolved(self._secrets, given.webhook)
         status = await _post(hook, given.notice)
@@ -91,16 +92,17 @@ class SignedWebhook(NotificationPort):
             return
         answered = f"{hook.name}: answered {status}"
         refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-        if refused and status not in _PASSING:
-            raise Refused(f"{answered}, so nobody was told; look at what the address leads to")
+        if refused and status not in _TEMPORARY:
+            raise Refused(
+                f"{answered}, so the notice was not delivered; check what the address leads to"
+            )
         raise Unreachable(f"{answered}, expected 2xx; redirects are not followed")
 
 
-async def _post(hook: Hook, notice: Notice) -> int:
+async def _post(hook: WebhookAccess, notice: Notice) -> int:
     """Return the status.
 
-    What goes wrong is said without the client's own words: they may name the address, and that may
-    carry a token.
+    An error never contains the client's own text: it may name the address, which may carry a token.
     """
     body, timestamp = notice.model_dump_json().encode(), str(int(time.time()))
     headers = {
@@ -111,21 +113,21 @@ async def _post(hook: Hook, notice: Notice) -> int:
     }
     client = httpx.AsyncClient(
         verify=trust(hook.name, None, None).context,
-        timeout=ANSWERS_WITHIN,
+        timeout=ANSWER_TIMEOUT,
         follow_redirects=False,
         trust_env=False,
     )
     try:
-        # The client's limits hold for each part of a request, this one for all of it; and nobody
-        # reads what comes back, however long it is.
+        # The client's limits hold for each part of a request, this one for all of it. The body of
+        # the answer is never read, however long it is.
         async with (
             client,
-            asyncio.timeout(ANSWERS_WITHIN),
+            asyncio.timeout(ANSWER_TIMEOUT),
             client.stream("POST", hook.url, content=body, headers=headers) as response,
         ):
             return response.status_code
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as fault:
         raise Unreachable(
-            f"{hook.name}: nobody took the notice ({type(fault).__name__}); "
-            "look whether its address, certificate and the way to it are right"
+            f"{hook.name}: the notice was not accepted ({type(fault).__name__}); "
+            "check its address, its certificate and the network to it"
         ) from None

@@ -1,1 +1,1 @@
-"""What do the numbers in the documents rest on? Each module is a command that measures some."""
+"""Commands that measure the numbers in the documents."""

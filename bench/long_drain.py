@@ -1,4 +1,4 @@
-"""What does a drain of many real minutes cost, while workers and the server are killed?
+"""Measure a drain of many minutes, while workers and the server are killed.
 
 ``python -m bench.long_drain [--minutes 10] [--json FILE]`` brings a lab up, lets one client upload
 a file for that long, begins a switchover meanwhile, and kills the worker five times and the
@@ -32,18 +32,18 @@ from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from lab import records
-from lab.campaigns.crash.killable import MortalServer, Workers
+from lab.campaigns.killable import KillableServer, Workers
 from lab.environment.lab import Lab
 from lab.layout import ESTATE, Layout, account
 from lab.product_driver import WORKFLOW
-from lab.traffic.sessions import Doors
+from lab.traffic.sessions import Gateway
 
 REQUEST = {"estate": ESTATE, "source": "cluster1", "target": "cluster2", "reason": "a long drain"}
 WAIT = "await_sessions"
 VICTIMS = ("worker", "worker", "worker", "server", "worker", "worker")
 FRESH = 10.0
-LOOKS_EVERY = 0.5
-BEGINS_WITHIN, ENDS_WITHIN = 120.0, 300.0
+POLL_SECONDS = 0.5
+BEGINS_WITHIN, END_TIMEOUT = 120.0, 300.0
 PART = bytes(1024)
 
 
@@ -84,7 +84,7 @@ class Drain:
         """Return when the run waits for the last client, and the others are gone."""
         async with asyncio.timeout(BEGINS_WITHIN):
             while len(await self._readings()) != 1:  # noqa: ASYNC110 - Temporal is asked
-                await asyncio.sleep(LOOKS_EVERY)
+                await asyncio.sleep(POLL_SECONDS)
         self._seen.events["before"] = await self._events()
 
     async def watch(self) -> None:
@@ -98,7 +98,7 @@ class Drain:
             if self._seen.restarts:
                 victim, oldest = self._seen.restarts[-1]
                 self._seen.restarts[-1] = victim, round(max([oldest, *ages]), 1)
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def ends(self) -> None:
         """Note what it has cost."""
@@ -121,7 +121,7 @@ class Drain:
 class House:
     """A Temporal server and a worker, which are killed and started again."""
 
-    def __init__(self, server: MortalServer, workers: Workers, seen: Seen) -> None:
+    def __init__(self, server: KillableServer, workers: Workers, seen: Seen) -> None:
         self._server = server
         self._workers = workers
         self._seen = seen
@@ -132,7 +132,7 @@ class House:
             await asyncio.sleep(seconds / (len(VICTIMS) + 1))
             self._seen.restarts.append((victim, 0.0))
             if victim == "server":
-                await self._server.die()
+                await self._server.kill()
                 await self._server.start()
             else:
                 await self._workers.kill()
@@ -145,9 +145,9 @@ async def upload(layout: Layout, done: asyncio.Event) -> None:
     async def parts() -> AsyncIterator[bytes]:
         while not done.is_set():
             yield PART
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
-    session = await Doors(layout).sftp(account(1))
+    session = await Gateway(layout).sftp(account(1))
     await session.put("long.dat", parts())
     await session.close()
 
@@ -157,7 +157,7 @@ async def measure(place: Path, minutes: float) -> Seen:
     seen = Seen(minutes)
     async with AsyncExitStack() as stack:
         lab = await stack.enter_async_context(Lab.open(place / "lab"))
-        server = MortalServer(lab.layout)
+        server = KillableServer(lab.layout)
         stack.push_async_callback(server.stop)
         client = await server.start()
         workers = Workers(server.address, place / "product")
@@ -179,7 +179,7 @@ async def measure(place: Path, minutes: float) -> Seen:
         done.set()
         await uploading
         seen.transfer = "completed"
-        seen.outcome = (await asyncio.wait_for(handle.result(), ENDS_WITHIN))["outcome"]
+        seen.outcome = (await asyncio.wait_for(handle.result(), END_TIMEOUT))["outcome"]
         seen.repeated = repeated(lab.layout)
     return seen
 
@@ -199,13 +199,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.long_drain")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--json", type=Path, help="write the result to this file, too")
-    words = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="drain-", ignore_cleanup_errors=True) as place:
-        seen = asyncio.run(measure(Path(place), words.minutes))
+        seen = asyncio.run(measure(Path(place), options.minutes))
     text = json.dumps(asdict(seen) | {"oldest_seconds": seen.oldest_seconds}, indent=1) + "\n"
     sys.stdout.write(text)
-    if words.json is not None:
-        words.json.write_text(text, encoding="utf-8")
+    if options.json is not None:
+        options.json.write_text(text, encoding="utf-8")
     return 0 if seen.good else 1
 
 

@@ -1,4 +1,4 @@
-"""How long does it take to look at a whole estate, and what does each node see of it?
+"""Measure how long the checks of a whole estate take, and how many connections each node sees.
 
 ``python -m bench.readiness [--servers 2] [--edges 2] [--runs 3] [--json FILE]`` brings a lab up
 with a worker, and runs the Readiness workflow so often. It prints what was measured, and exits with
@@ -32,7 +32,7 @@ from typing import Any
 import psutil
 from temporalio.client import Client, WorkflowHandle
 
-from lab.campaigns.crash.killable import Workers
+from lab.campaigns.killable import Workers
 from lab.environment.lab import Lab
 from lab.environment.temporal import TemporalServer
 from lab.layout import ESTATE, SHELL_PORT, Layout
@@ -40,8 +40,8 @@ from lab.layout import ESTATE, SHELL_PORT, Layout
 REQUEST = {"estate": ESTATE, "source": "cluster1", "target": "cluster2", "reason": "how long?"}
 SMALL, SMALL_WITHIN, LARGE_WITHIN = 8, 5.0, 30.0
 """Up to so many nodes, an estate may take so many seconds; beyond, so many."""
-ENDS_WITHIN = 300.0
-LOOKS_EVERY = 0.1
+END_TIMEOUT = 300.0
+POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Lines:
     async def _watch(self) -> None:
         while True:
             await asyncio.to_thread(self._look)
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
     def _look(self) -> None:
         for one in self._process.net_connections("tcp"):
@@ -106,7 +106,7 @@ async def check(client: Client, seen: Seen) -> None:
     handle: WorkflowHandle[Any, Any] = await client.start_workflow(
         "Readiness", REQUEST, id=f"readiness-{ESTATE}", task_queue="switchover"
     )
-    verdict = await asyncio.wait_for(handle.result(), ENDS_WITHIN)
+    verdict = await asyncio.wait_for(handle.result(), END_TIMEOUT)
     fastest = not seen.seconds or verdict["seconds"] < min(seen.seconds)
     seen.seconds.append(round(verdict["seconds"], 2))
     seen.findings = [f"{found['place']}: {found['name']}" for found in verdict["findings"]]
@@ -157,14 +157,14 @@ def main() -> int:
     parser.add_argument("--edges", type=int, default=2, help="of each cluster")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the result to this file, too")
-    words = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ready-", ignore_cleanup_errors=True) as place:
-        seen = asyncio.run(measure(Path(place), words.servers, words.edges, words.runs))
+        seen = asyncio.run(measure(Path(place), options.servers, options.edges, options.runs))
     told = asdict(seen) | {"allowed": seen.allowed, "good": seen.good}
     text = json.dumps(told, indent=1) + "\n"
     sys.stdout.write(text)
-    if words.json is not None:
-        words.json.write_text(text, encoding="utf-8")
+    if options.json is not None:
+        options.json.write_text(text, encoding="utf-8")
     return 0 if seen.good else 1
 
 

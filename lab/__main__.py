@@ -1,4 +1,4 @@
-"""What can a terminal do with a lab? ``python -m lab up``, ``demo``, ``plant`` and more."""
+"""The command line of the lab: ``python -m lab up``, ``demo``, ``crash`` and more."""
 
 from __future__ import annotations
 
@@ -14,41 +14,45 @@ from typing import Annotated, Optional
 import typer
 
 from lab.campaigns.crash.command import crash
-from lab.campaigns.preflight_faults.command import plant, readiness
-from lab.campaigns.rollback_matrix.command import undo
+from lab.campaigns.preflight_faults.command import inject, readiness
+from lab.campaigns.rollback_matrix.command import rollback
 from lab.checker.expected import Variant
-from lab.demo import Demo, Wishes
+from lab.demo import Demo, DemoOptions
 from lab.environment.estate_file import write_estate
 from lab.environment.lab import Lab
 from lab.environment.seed_data import ACCOUNTS
 from lab.fault_injection.fault import Fault
 from lab.fault_injection.operator import Answer
-from lab.fault_injection.scenario import Ordeal
+from lab.fault_injection.scenario import FaultScenario
 from lab.layout import Layout
 from lab.product_driver import FINDINGS
-from lab.signals import leaving_in_order
+from lab.signals import cancelled_by_sigterm
 from lab.traffic.process import CLIENTS
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 app.command()(crash)
-app.command()(undo)
-app.command()(plant)
+app.command()(rollback)
+app.command("undo", hidden=True)(rollback)
+app.command()(inject)
+app.command("plant", hidden=True)(inject)
 app.command()(readiness)
 
 BAD_INPUT = 2
 EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}
-"""How a demonstration exits that ended as it should."""
+"""The exit code of a demonstration without a problem, by outcome."""
 
 Failing = Annotated[
     Optional[str],  # noqa: UP045 - typer
-    typer.Option(metavar="STAGE:PLACE:KIND", help="Fail there until the run has noticed."),
+    typer.Option(
+        metavar="STAGE:PLACE:KIND", help="Inject a fault there until the run has noticed it."
+    ),
 ]
 Answering = Annotated[
     Optional[Answer],  # noqa: UP045 - typer
-    typer.Option(help="What to say where the run asks then; without it: retry."),
+    typer.Option(help="The answer if the run asks then; by default retry."),
 ]
-Directory = Annotated[Optional[Path], typer.Option("--dir", help="Where it lives.")]  # noqa: UP045 - typer
+Directory = Annotated[Optional[Path], typer.Option("--dir", help="The directory of the lab.")]  # noqa: UP045 - typer
 
 
 @app.callback()
@@ -63,7 +67,7 @@ def up(
     edges: Annotated[int, typer.Option(min=0, max=20)] = 2,
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
-    with lodgings(directory) as place:
+    with lab_directory(directory) as place:
         asyncio.run(_serve(place, servers, edges))
 
 
@@ -79,40 +83,42 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     answer: Answering = None,
     variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
 ) -> None:
-    """Switch a living estate over and say what it cost; exit 1 if anything went wrong.
+    """Switch a running estate over and judge it; exit 1 if anything went wrong.
 
-    With --fail, exit 4 if all was taken back as it should, and 6 if stage 0 refused to begin.
+    With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """
-    ordeal = _ordeal(fail, answer, literal=literal)
-    with lodgings(directory) as place, suppress(asyncio.CancelledError):
-        wishes = Wishes(place, clients, literal, keep, json, ordeal, variant)
-        verdict = asyncio.run(leaving_in_order(Demo(wishes).run()))
+    scenario = _scenario(fail, answer, literal=literal)
+    with lab_directory(directory) as place, suppress(asyncio.CancelledError):
+        options = DemoOptions(place, clients, literal, keep, json, scenario, variant)
+        verdict = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         raise typer.Exit(1 if verdict.problems() else EXITS[verdict.outcome])
     raise typer.Exit(128 + signal.SIGTERM)
 
 
-def _ordeal(fail: str | None, answer: Answer | None, *, literal: bool) -> Ordeal | None:
+def _scenario(fail: str | None, answer: Answer | None, *, literal: bool) -> FaultScenario | None:
     """Read what is to fail; what cannot be is refused before anything is started."""
     if fail is None:
         _require(answer is None, "--answer says what follows a fault: it needs --fail")
         return None
-    _require(not literal, "--literal drives nothing that could take a fault back")
+    _require(not literal, "--literal drives nothing that could roll a fault back")
     try:
         fault = Fault.read(fail, Layout(Path("/"), "127.0.0"))
     except ValueError as mistake:
         raise typer.Exit(_complain(f"--fail {fail}: {mistake}")) from mistake
-    asks = not fault.undone_by_itself
-    _require(asks or answer is None, f"{fault.stage} asks nobody: --answer is for later stages")
-    return Ordeal(fault, answer or "retry")
+    asks = not fault.before_no_return
+    _require(
+        asks or answer is None, f"{fault.stage} rolls back by itself: --answer is for later stages"
+    )
+    return FaultScenario(fault, answer or "retry")
 
 
-def _require(holds: bool, words: str) -> None:  # noqa: FBT001 - it reads as a sentence
+def _require(holds: bool, message: str) -> None:  # noqa: FBT001 - it reads as a sentence
     if not holds:
-        raise typer.Exit(_complain(words))
+        raise typer.Exit(_complain(message))
 
 
-def _complain(words: str) -> int:
-    print(words, file=sys.stderr)
+def _complain(message: str) -> int:
+    print(message, file=sys.stderr)
     return BAD_INPUT
 
 
@@ -127,8 +133,8 @@ async def _serve(place: Path, servers: int, edges: int) -> None:
 
 
 @contextmanager
-def lodgings(directory: Path | None) -> Iterator[Path]:
-    """The directory that was asked for, or one that goes with the lab."""
+def lab_directory(directory: Path | None) -> Iterator[Path]:
+    """The directory that was given, or one that is removed with the lab."""
     if directory is not None:
         yield directory
         return

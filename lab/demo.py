@@ -1,4 +1,4 @@
-"""What does one whole switchover of a living estate look like, unattended and measured?"""
+"""Run one measured switchover of a lab, unattended, and show the verdict."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from lab.checker.verdict import Run, Verdict, judge
 from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
 from lab.environment.temporal import TemporalServer
-from lab.fault_injection.scenario import PATIENCE, Ordeal
+from lab.fault_injection.scenario import TIMING, FaultScenario
 from lab.layout import Layout
 from lab.product_driver import Product, console_log, stage_of
-from lab.proxy.estate_file import write_wired_estate
-from lab.proxy.proxies import Lines
+from lab.proxy.estate_file import write_proxied_estate
+from lab.proxy.proxies import Proxies
 from lab.recorder.samples import Samples
 from lab.traffic.process import Traffic
-from lab.vendor_procedure import Literal
+from lab.vendor_procedure import VendorProcedure
 
-WARM_UP = 8.0
-"""Seconds until large transfers are on their way and there are old files to read back."""
-RUN_ON = 10.0
+WARM_UP_SECONDS = 8.0
+"""Seconds until large transfers are in flight, and there are old files to read back."""
+AFTER_SECONDS = 10.0
 """Seconds of traffic on the target after the switchover."""
-TOLD_EVERY = 5.0
-LOOKS_EVERY = 0.5
+REPORT_SECONDS = 5.0
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Wishes:
+class DemoOptions:
     """What the command line asks for."""
 
     directory: Path
@@ -50,13 +50,13 @@ class Wishes:
     literal: bool
     keep: bool
     json: Path | None
-    ordeal: Ordeal | None = None
+    scenario: FaultScenario | None = None
     variant: Variant = "by_stage"
 
 
 @dataclass(frozen=True)
 class Driver:
-    """Whoever carries the switchover out."""
+    """What carries the switchover out: the product or the vendor's procedure."""
 
     drive: Callable[[], Awaitable[Run]]
     stage: Callable[[], Awaitable[str]]
@@ -65,57 +65,57 @@ class Driver:
 
 
 class Demo:
-    """One demonstration, told to a terminal."""
+    """One demonstration, shown on a terminal."""
 
-    def __init__(self, wishes: Wishes) -> None:
-        self._wishes = wishes
+    def __init__(self, options: DemoOptions) -> None:
+        self._options = options
         self._console = Console(soft_wrap=True, highlight=False)
         self._began = time.monotonic()
 
     async def run(self) -> Verdict:
-        """Let it happen, and judge it."""
+        """Run it, and judge it."""
         async with AsyncExitStack() as stack:
-            lab = await stack.enter_async_context(Lab.open(self._wishes.directory))
+            lab = await stack.enter_async_context(Lab.open(self._options.directory))
             layout = lab.layout
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")
-            begin = self._literal if self._wishes.literal else self._product
+            begin = self._literal if self._options.literal else self._product
             driver = await begin(layout, stack)
             run = await self._under_traffic(layout, driver, stack)
-            verdict = await _judged(layout, self._wishes.variant, run)
+            verdict = await _judged(layout, self._options.variant, run)
             self._show(verdict)
-            if self._wishes.keep:
+            if self._options.keep:
                 self._say(f"everything stays up until Ctrl-C {driver.ui}")
-                await _until_told()
+                await _until_interrupted()
         return verdict
 
     async def _under_traffic(self, layout: Layout, driver: Driver, stack: AsyncExitStack) -> Run:
-        samples, traffic = Samples(layout), Traffic(layout, self._wishes.clients)
+        samples, traffic = Samples(layout), Traffic(layout, self._options.clients)
         stack.push_async_callback(samples.stop)
         stack.push_async_callback(traffic.stop)
         samples.start()
         traffic.start()
-        self._say(f"{self._wishes.clients} clients begin to transfer")
-        await asyncio.sleep(WARM_UP)
+        self._say(f"{self._options.clients} clients begin to transfer")
+        await asyncio.sleep(WARM_UP_SECONDS)
         self._say(f"the switchover from {SOURCE} to {TARGET} begins")
-        async with self._telling(layout, driver):
+        async with self._progress_shown(layout, driver):
             run = await driver.drive()
         self._say(f"the switchover is over: {run.outcome}")
-        if run.outcome != run.wished:
-            self._say(f"its console said: {last_words(layout)}")
+        if run.outcome != run.expected_outcome:
+            self._say(f"the console's output ends with: {console_output(layout)}")
         self._say(f"everything together uses {_megabytes()} MiB of memory")
-        await asyncio.sleep(RUN_ON)
+        await asyncio.sleep(AFTER_SECONDS)
         await traffic.finish()
         await settle(layout)
         await samples.stop()
         return run
 
     async def _literal(self, layout: Layout, _: AsyncExitStack) -> Driver:
-        literal = Literal(layout, layout.cluster(SOURCE), layout.cluster(TARGET))
+        procedure = VendorProcedure(layout, layout.cluster(SOURCE), layout.cluster(TARGET))
 
         async def stage() -> str:
-            return literal.stage
+            return procedure.stage
 
-        return Driver(literal.run, stage)
+        return Driver(procedure.run, stage)
 
     async def _product(self, layout: Layout, stack: AsyncExitStack) -> Driver:
         server = TemporalServer(layout)
@@ -124,54 +124,56 @@ class Demo:
         self._say(f"Temporal's Web UI: {server.ui}")
         product = Product(layout, server.address)
         stack.push_async_callback(product.stop)
-        variant = ("--variant", self._wishes.variant)
+        variant = ("--variant", self._options.variant)
         drive = lambda: product.switch_over(SOURCE, TARGET, client, *variant)  # noqa: E731
-        if ordeal := self._wishes.ordeal:
-            lines = await stack.enter_async_context(Lines.open(layout))
-            write_wired_estate(layout, layout.estate_file.parent, PATIENCE)
-            drive = lambda: ordeal.endure(product, client, lines)  # noqa: E731
-            self._say(f"{ordeal.fault} will strike, and last until the run has noticed")
+        if scenario := self._options.scenario:
+            proxies = await stack.enter_async_context(Proxies.open(layout))
+            write_proxied_estate(layout, layout.estate_file.parent, TIMING)
+            drive = lambda: scenario.run(product, client, proxies)  # noqa: E731
+            self._say(
+                f"{scenario.fault} begins when the run acts there, and lasts until it has noticed"
+            )
         await product.start_worker()
         self._say("a worker is ready")
         return Driver(drive, lambda: stage_of(client), server.ui)
 
     @asynccontextmanager
-    async def _telling(self, layout: Layout, driver: Driver) -> AsyncIterator[None]:
-        telling = asyncio.create_task(self._tell(layout, driver))
+    async def _progress_shown(self, layout: Layout, driver: Driver) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._show_progress(layout, driver))
         try:
             yield
         finally:
-            telling.cancel()
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await telling
+                await task
 
-    async def _tell(self, layout: Layout, driver: Driver) -> None:
-        last, told = "", 0.0
+    async def _show_progress(self, layout: Layout, driver: Driver) -> None:
+        last, shown_at = "", 0.0
         while True:
             stage = await driver.stage() or last
-            if stage != last or time.monotonic() > told + TOLD_EVERY:
+            if stage != last or time.monotonic() > shown_at + REPORT_SECONDS:
                 tried = Counter(line["ok"] for line in records.read(layout.traffic))
                 effects = sum(1 for _ in records.read(layout.effects))
                 self._say(
                     f"{stage or 'starting':<26} {tried.total():>5} operations, "
                     f"{tried[False]} failed; {effects} effects"
                 )
-                last, told = stage, time.monotonic()
-            await asyncio.sleep(LOOKS_EVERY)
+                last, shown_at = stage, time.monotonic()
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _say(self, words: str) -> None:
-        self._console.print(f"{time.monotonic() - self._began:6.1f} s  {words}", markup=False)
+    def _say(self, message: str) -> None:
+        self._console.print(f"{time.monotonic() - self._began:6.1f} s  {message}", markup=False)
 
     def _show(self, verdict: Verdict) -> None:
         self._console.print(table(verdict))
         for problem in verdict.problems():
             self._console.print(f"problem: {problem}", style="red", markup=False)
-        for kind, words in verdict.words.items():
-            self._console.print(f"{kind}: {'; '.join(words[:5])}", style="dim", markup=False)
-        if self._wishes.json:
+        for kind, details in verdict.details.items():
+            self._console.print(f"{kind}: {'; '.join(details[:5])}", style="dim", markup=False)
+        if self._options.json:
             text = json.dumps(verdict.as_json(), indent=1) + "\n"
-            self._wishes.json.write_text(text, encoding="utf-8")
-            self._say(f"the verdict is in {self._wishes.json}")
+            self._options.json.write_text(text, encoding="utf-8")
+            self._say(f"the verdict is in {self._options.json}")
 
 
 def table(verdict: Verdict) -> Table:
@@ -183,15 +185,15 @@ def table(verdict: Verdict) -> Table:
         "traffic": f"{traffic.attempted} operations by {traffic.clients} clients, "
         f"{traffic.failed} failed, {traffic.straddling} transfers straddled the redirect, {moved}",
         "files": f"{files.expected} uploaded, {files.missing} missing, {files.corrupt} corrupt, "
-        f"{files.duplicated} worked on twice",
+        f"{files.duplicated} processed twice",
         "events": f"{events.expected} expected, {events.missing} missing, "
-        f"{events.duplicated} worked off twice",
+        f"{events.duplicated} processed twice",
         "effects": f"{effects.recorded} of {effects.expected} expected, "
         f"{effects.repeated} repeated, {effects.skipped} skipped, "
         f"{effects.misordered} misordered, {effects.unexpected} unexpected",
-        "invariants": f"{invariants.violations} violations in {invariants.samples} judgements",
-        "seconds": f"{seconds.total} in all: {seconds.drain} until the clients had left, "
-        f"{seconds.orchestration} ours",
+        "invariants": f"{invariants.violations} violations in {invariants.samples} checks",
+        "seconds": f"{seconds.total} in all: {seconds.drain} until all sessions had ended, "
+        f"{seconds.orchestration} for the tool itself",
     }
     if verdict.baseline:
         rows["baseline"] = f"{verdict.baseline.differences} differences from it, in the end"
@@ -201,8 +203,8 @@ def table(verdict: Verdict) -> Table:
     return shown
 
 
-def last_words(layout: Layout) -> str:
-    """What the console said in the end, if one was used."""
+def console_output(layout: Layout) -> str:
+    """The end of the console's output, if there was a console."""
     log = console_log(layout)
     return log.read_text(encoding="utf-8")[-1000:].strip() if log.exists() else "nothing"
 
@@ -221,8 +223,8 @@ async def _judged(layout: Layout, variant: Variant, run: Run) -> Verdict:
     return judge(roles(layout, variant), run, await gather(layout))
 
 
-async def _until_told() -> None:
-    told = asyncio.Event()
+async def _until_interrupted() -> None:
+    shown_at = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
+        asyncio.get_running_loop().add_signal_handler(number, shown_at.set)
+    await shown_at.wait()

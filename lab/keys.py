@@ -2,7 +2,7 @@
 
 In ``layout.keys``, made once per lab:
 
-* ``sftp_host_key``: the one host key of all SFTP servers of both clusters (F26)
+* ``sftp_host_key``: the one host key of all SFTP servers of both clusters
 * ``NAME_host_key``: of the operating system's shell on machine NAME, ``loadbalancer1`` included
 * ``operator``: the client key that every shell accepts
 * ``ca.pem``; ``NAME.pem``: certificate and key of NAME's admin API; ``https.pem``: the one

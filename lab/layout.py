@@ -1,4 +1,4 @@
-"""Where everything of one lab stands: names, addresses, ports, directories, invented accounts."""
+"""The layout of one lab: names, addresses, ports, directories and invented accounts."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class NodeLayout:
 
     @property
     def ledger(self) -> Path:
-        """Where a switchover may keep its record on this machine."""
+        """The directory of the product's ledger on this machine."""
         return self.root / "var/lib/switchover"
 
     @property
@@ -131,7 +131,7 @@ class Layout:
         return cls(root, written["block"], written["servers"], written["edges"])
 
     def write(self) -> None:
-        """Let others find out, from its directory alone, where everything of this lab stands."""
+        """Save the layout in the lab's directory, for other processes."""
         text = json.dumps({"block": self.block, "servers": self.servers, "edges": self.edges})
         (self.root / _WRITTEN).write_text(text, encoding="utf-8")
 
@@ -177,11 +177,6 @@ class Layout:
         """Where a machine is reached, ``loadbalancer1`` included."""
         return self.load_balancer if place == "loadbalancer1" else self.node(place).address
 
-    def programs(self, place: str) -> Path:
-        """The directory that comes first on a machine's PATH; empty in the baseline."""
-        here = self.load_balancer_root if place == "loadbalancer1" else self.node(place).root
-        return here / "usr/local/bin"
-
     @property
     def effects(self) -> Path:
         """What nodes, databases and the load balancer really did (see ``lab.records``)."""
@@ -204,18 +199,18 @@ class Layout:
 
     @property
     def samples(self) -> Path:
-        """What was seen to run, again and again."""
+        """What ran, at intervals."""
         return self.root / "samples.jsonl"
 
     @property
-    def planted(self) -> Path:
-        """Which faults are planted now, and where (see ``lab.plants``)."""
-        return self.root / "planted.json"
+    def injected_faults(self) -> Path:
+        """The injected faults (see ``lab.campaigns.preflight_faults.registry``)."""
+        return self.root / "injected_faults.json"
 
     @property
-    def switches(self) -> Path:
-        """How the lab behaves where the facts leave it open (see ``lab.simulation_options``)."""
-        return self.root / "switches.json"
+    def simulation(self) -> Path:
+        """The options of the simulation (see ``lab.simulation_options``)."""
+        return self.root / "simulation.json"
 
     @property
     def keys(self) -> Path:
@@ -224,7 +219,7 @@ class Layout:
 
     @property
     def estate_file(self) -> Path:
-        """The estate as a product would be told of it."""
+        """The estate file."""
         return self.root / "estates" / f"{ESTATE}.yaml"
 
     def _cluster(self, name: ClusterName, number: int) -> ClusterLayout:

@@ -1,4 +1,4 @@
-"""How is the product driven from outside, as its operator would: by its worker and its console?"""
+"""Drive the product from outside as an operator does, with its worker and its console."""
 
 from __future__ import annotations
 
@@ -23,49 +23,49 @@ from temporalio.service import RPCError
 
 from lab.checker.verdict import Run
 from lab.layout import ESTATE, Layout
-from lab.subprocesses import HERE, end, ended, spawn
+from lab.subprocesses import REPOSITORY, end, ended, spawn
 
-READY_WITHIN = 30.0
-ENDS_WITHIN = 900.0
-ANSWERS_WITHIN = 30.0
-CHECKS_WITHIN = 60.0
+READY_TIMEOUT = 30.0
+END_TIMEOUT = 900.0
+ANSWER_TIMEOUT = 30.0
+CHECK_TIMEOUT = 60.0
 WORKFLOW = f"switchover-{ESTATE}"
 STATE = SearchAttributeKey.for_keyword("SwitchoverState")
 STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
 ENDED = "ended"
-"""What is said of the state of a run that has none any more."""
+"""The state of a run that has ended."""
 FINDINGS = "findings"
-"""What is said of a run that never began, since a prerequisite did not hold."""
+"""The outcome of a run whose prerequisites did not hold."""
 EXITS = {0: "completed", 4: "rolled_back", 6: FINDINGS}
-"""How the console says it."""
+"""The outcome by exit code of the console."""
 
 Handle = WorkflowHandle[Any, Any]
 
 
 def console_log(layout: Layout) -> Path:
-    """Where a lab keeps what the console says."""
+    """The file with the console's output."""
     return layout.root / "console.log"
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What the console said of an estate's readiness."""
+class ReadinessAnswer:
+    """The console's answer on the readiness of an estate."""
 
     exit: int
     findings: tuple[dict[str, str], ...]
     seconds: float
     """From the start of the console to its end."""
-    strange: str = ""
-    """What it printed where that was no answer."""
+    unreadable: str = ""
+    """Its output, if that was not JSON."""
 
     @property
     def ready(self) -> bool:
         """Whether nothing at all was found."""
-        return self.exit == 0 and not self.findings and not self.strange
+        return self.exit == 0 and not self.findings and not self.unreadable
 
 
-class NotTaken(Exception):
-    """A run did not take a decision."""
+class DecisionRefused(Exception):
+    """A run refused a decision."""
 
 
 class Product:
@@ -79,72 +79,72 @@ class Product:
 
     @property
     def worker_log(self) -> Path:
-        """What the worker says."""
+        """The worker's log."""
         return self._layout.root / "worker.log"
 
     @property
     def console_log(self) -> Path:
-        """What the console says."""
+        """The console's output."""
         return console_log(self._layout)
 
     async def start_worker(self) -> None:
         """Start a worker; returns when it is ready."""
         estates = str(self._layout.estate_file.parent)
         self._worker = self._spawn(["worker", "--estates", estates], self.worker_log)
-        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT
         while "ready:" not in _text(self.worker_log):
             if self._worker.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"the worker is not ready: {_text(self.worker_log)[-3000:]}")
             await asyncio.sleep(0.05)
 
     async def switch_over(self, source: str, target: str, client: Client, *more: str) -> Run:
-        """Start a switchover by the console, with *more* words, and wait for its outcome."""
+        """Start a switchover by the console, with *more* options, and wait for its outcome."""
         began = time.time()
-        words = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait", *more]
-        self._console = self._spawn(words, self.console_log)
-        if not await ended(self._console, ENDS_WITHIN):
-            return Run(f"none after {ENDS_WITHIN:.0f} s", began, time.time())
+        argv = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait", *more]
+        self._console = self._spawn(argv, self.console_log)
+        if not await ended(self._console, END_TIMEOUT):
+            return Run(f"none after {END_TIMEOUT:.0f} s", began, time.time())
         finished = time.time()
         code = self._console.returncode
         handle: Handle = client.get_workflow_handle(WORKFLOW)
         try:
-            outcome = await handle.result()
+            result = await handle.result()
         except (WorkflowFailureError, RPCError):
             failed = f"failed, exit {code}; see {self.console_log}"
-            said = FINDINGS if EXITS.get(code) == FINDINGS else failed
-            return Run(said, began, finished)
+            outcome = FINDINGS if EXITS.get(code) == FINDINGS else failed
+            return Run(outcome, began, finished)
         stages = tuple(
-            {"stage": stage["stage"], "seconds": stage["seconds"]} for stage in outcome["stages"]
+            {"stage": stage["stage"], "seconds": stage["seconds"]} for stage in result["stages"]
         )
-        said = outcome["outcome"]
-        agrees = EXITS.get(code) == said
-        return Run(said if agrees else f"{said}, but exit {code}", began, finished, stages)
+        outcome = result["outcome"]
+        agrees = EXITS.get(code) == outcome
+        return Run(outcome if agrees else f"{outcome}, but exit {code}", began, finished, stages)
 
-    async def check(self, source: str, target: str) -> Checked:
-        """Have the console check whether a switchover could begin."""
+    async def check(self, source: str, target: str) -> ReadinessAnswer:
+        """Let the console check whether a switchover could begin."""
         log = self._layout.root / "check.log"
         log.unlink(missing_ok=True)
-        words = ["starter", "check", ESTATE, "--from", source, "--to", target, "--json"]
+        argv = ["starter", "check", ESTATE, "--from", source, "--to", target, "--json"]
         began = time.monotonic()
-        console = self._spawn(words, log)
-        if not await ended(console, CHECKS_WITHIN):
+        console = self._spawn(argv, log)
+        if not await ended(console, CHECK_TIMEOUT):
             await end(console)
-            return Checked(-1, (), CHECKS_WITHIN, "no answer")
+            return ReadinessAnswer(-1, (), CHECK_TIMEOUT, "no answer")
         seconds = round(time.monotonic() - began, 1)
         text = _text(log)
         try:
-            said = json.loads(text[text.index("{") : text.rindex("}") + 1])
-            findings = tuple(said["findings"])
+            answer = json.loads(text[text.index("{") : text.rindex("}") + 1])
+            findings = tuple(answer["findings"])
         except (ValueError, KeyError):
-            return Checked(console.returncode, (), seconds, text[-500:].strip())
-        return Checked(console.returncode, findings, seconds)
+            return ReadinessAnswer(console.returncode, (), seconds, text[-500:].strip())
+        return ReadinessAnswer(console.returncode, findings, seconds)
 
-    async def decide(self, verb: str, *words: str) -> None:
-        """Answer a run that waits, by the console."""
+    async def decide(self, verb: str, *argv: str) -> None:
+        """Send a decision with the console."""
         log = self._layout.root / "decisions.log"
-        console = self._spawn(["starter", verb, ESTATE, *words], log)
-        if not await ended(console, ANSWERS_WITHIN) or console.returncode:
-            raise NotTaken(f"{verb} was not taken: {_text(log)[-500:]}")
+        console = self._spawn(["starter", verb, ESTATE, *argv], log)
+        if not await ended(console, ANSWER_TIMEOUT) or console.returncode:
+            raise DecisionRefused(f"{verb} was refused: {_text(log)[-500:]}")
 
     async def stop(self) -> None:
         """End both."""
@@ -152,16 +152,16 @@ class Product:
             if process is not None:
                 await end(process)
 
-    def _spawn(self, words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    def _spawn(self, argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         environment = (
             f"TEMPORAL_ADDRESS={self._address}",
             f"SWITCHOVER_RECORDS={self._layout.root / 'records'}",
         )
-        return spawn(["env", *environment, sys.executable, "-m", *words], log, cwd=HERE)
+        return spawn(["env", *environment, sys.executable, "-m", *argv], log, cwd=REPOSITORY)
 
 
 async def stage_of(client: Client) -> str:
-    """Say where the run is now; "" while nobody can answer, or there is no plan yet."""
+    """Return the current stage; "" without an answer, or before there is a plan."""
     try:
         status = await client.get_workflow_handle(WORKFLOW).query("status")
     except RPCError:
@@ -170,7 +170,7 @@ async def stage_of(client: Client) -> str:
 
 
 async def state_of(handle: Handle) -> str:
-    """Say what state a run shows; "" before it shows any, and ``ended`` when it is over."""
+    """Return the state that a run shows; "" before it shows any, and ``ended`` when it is over."""
     try:
         seen = await handle.describe()
     except RPCError:  # not started yet, or the server is away

@@ -1,30 +1,31 @@
 """The lab's own record of what really happened, one JSON object a line, appended atomically.
 
 Effects (``effects.jsonl``): ``{"at", "place", "service", "effect", ...}`` with ``at`` in seconds
-since the epoch. Whoever makes an effect true writes it, at that instant, whoever asked for it.
+since the epoch. The process that causes an effect writes it at that instant.
 
 On a node, services ``monitor ssh http ftp as2 pesit tm admin socks db``:
 
 * ``start``: began to run
 * ``stop``: ended at once, by command
 * ``drain``: a graceful stop was accepted and is pending (``timeout``, in seconds)
-* ``stopped``: the pending stop landed (``cut``: how many transfers it ended)
+* ``stopped``: the pending stop completed (``cut``: how many transfers it ended)
 * ``died``: ended without a command
 
 On a node, services ``scheduler folder_monitor``: ``start``, ``stop``.
 On ``loadbalancer1``, service ``traffic``: ``redirect`` (``to``: a cluster).
 On ``database1`` and ``database2``, the subscription's name as service: ``disable``, ``enable``.
 
-An order that finds its service in that state already is recorded all the same, with
-``"changed": false``: a step that a node sees twice is what the record is for. ``by`` says who
-asked: the script's or API call's name, ``monitord``, or ``start_sshd`` where that revived another.
+An action that finds its service in that state already is recorded all the same, with
+``"changed": false``: the record exists to find actions that reach a node twice. ``by`` is the
+actor: the script's or API call's name, ``monitord``, or ``start_sshd`` where that started
+another service.
 Services that start with the lab or its reset leave no record: that is the baseline.
 
 Sessions (``sessions.jsonl``): ``{"at", "node", "protocol", "account", "peer", "id", "what"}`` with
 ``what`` one of ``begin`` and ``end``.
 
 Work (``work.jsonl``): ``{"at", "cluster", "node", "kind", "key"}`` with ``kind`` one of ``event``
-(an EVENT row was worked off), ``pickup`` (the Folder Monitor took a file), ``schedule`` (the
+(an EVENT row was processed), ``pickup`` (the Folder Monitor took a file), ``schedule`` (the
 Scheduler ran a task for a slot of time). The same (kind, key) twice is work done twice.
 """
 
@@ -49,7 +50,7 @@ def append(file: Path, **entry: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def read(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield every entry written so far, in order."""
+    """Yield every entry written so far, the oldest first."""
     if not file.exists():
         return
     with file.open(encoding="utf-8") as lines:

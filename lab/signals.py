@@ -1,4 +1,4 @@
-"""How does a long command end in order when it is told to by SIGTERM, as it does by SIGINT?"""
+"""End a long command cleanly on SIGTERM."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def leaving_in_order(work: Coroutine[Any, Any, T]) -> T:
+async def cancelled_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
     """Do it; SIGTERM cancels it."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

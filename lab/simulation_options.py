@@ -1,59 +1,58 @@
-"""How the lab behaves where the facts leave it open, or where a test wants a fault.
+"""Options of the simulation: what the facts leave open, and faults that a test wants.
 
-Kept in ``switches.json`` and read afresh by every process at every use, so that a test may turn
-one while the lab runs. A reset puts the defaults back.
+Kept in ``simulation.json`` and read again by every process at every use, so that a test can change
+an option while the lab runs. A reset restores the defaults.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from lab.atomic import replace_file
+
 
 @dataclass(frozen=True)
-class Switches:
+class SimulationOptions:
     """Times are in seconds."""
 
     graceful_stop_ends: Literal["early", "at_timeout"] = "early"
-    """With nothing in flight a graceful stop lands at once, or only at its timeout (F4)."""
+    """With nothing in flight a graceful stop completes at once or only at its timeout."""
     graceful_stop_command: Literal["returns", "blocks"] = "returns"
-    """``stop_X -g`` returns at once, or when the stop has landed (F4)."""
+    """``stop_X -g`` returns at once, or when the stop has completed."""
     transaction_manager_clock: float = 1.0
-    """How many seconds pass for a stopping Transaction Manager in one of ours: its timeout is 30 s
-    at least (section 5), and a lab that stops a hundred of them would wait for nothing else."""
+    """How many seconds pass for a stopping Transaction Manager in one real second: its timeout is
+    at least 30 s (docs/securetransport.md, section 5), too long for many runs."""
     started_scheduling_returns_with_tm: bool = True
-    """Whether Scheduler and Folder Monitor come back when their TM is started (F9)."""
+    """Whether Scheduler and Folder Monitor come back when their TM is started."""
     scheduling_option: dict[str, bool] = field(default_factory=dict)
-    """``{"cluster2": False}`` makes that cluster's services "Disabled" (F9)."""
+    """``{"cluster2": False}`` makes that cluster's services "Disabled"."""
     monitor_interval: float = 1.0
     folder_monitor_heartbeat: float = 1.0
     storage_delay: float = 0.3
     admin_start_delay: float = 1.0
-    """How long admin needs until it answers after a start (F22)."""
+    """How long admin needs until it answers after a start."""
     protocol_start_delay: float = 0.5
-    """How long a fresh protocol server refuses (F22)."""
+    """How long a new protocol server refuses clients."""
     admin_dropout: float = 0.2
-    """How long the admin API is away when a service starts or stops (F13)."""
+    """How long the admin API does not answer when a service starts or stops."""
     session_list_blindness: float = 0.2
-    """The share of sessions missing from one answer of /sessions (F12)."""
+    """The share of sessions missing from one answer of /sessions."""
     event_seconds: float = 0.05
-    """How long a Transaction Manager works on one EVENT row."""
+    """How long a Transaction Manager processes one EVENT row."""
     folder_monitor_seconds: float = 0.5
-    """How long the Folder Monitor has a file in hand."""
-    planted: dict[str, dict[str, str]] = field(default_factory=dict)
+    """How long the Folder Monitor keeps a file."""
+    faults: dict[str, dict[str, str]] = field(default_factory=dict)
     """Faults by place, then by name: ``{"cluster1-edge1": {"status_sshd": "noise"}}``.
-    The parts of the lab that can show a fault say which names they know."""
+    The parts of the lab that simulate a fault document its name."""
 
     @classmethod
-    def read(cls, file: Path) -> Switches:
-        """Return the switches as they stand now."""
+    def read(cls, file: Path) -> SimulationOptions:
+        """Return the options that are in force now."""
         return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else cls()
 
     def write(self, file: Path) -> None:
-        """Put these switches in force."""
-        fresh = file.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        fresh.replace(file)
+        """Put these options in force."""
+        replace_file(file, json.dumps(asdict(self)))

@@ -1,4 +1,4 @@
-"""How does the lab start a program that cannot outlive it?"""
+"""Start programs that cannot outlive the lab."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 
 from lab.forking import die_with_parent
 
-HERE = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[1]
 """Where ``python -m lab...`` finds the lab."""
 
 
 def spawn(
-    words: Sequence[str], log: Path, user: int | None = None, cwd: Path = Path("/")
+    argv: Sequence[str], log: Path, user: int | None = None, cwd: Path = Path("/")
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, bound to the life of the calling thread.
 
-    Whoever ends the lab with SIGKILL leaves nobody to clean up: the kernel has to do it.
+    After a SIGKILL the lab cannot clean up: the kernel has to end the program.
     """
     parent = os.getpid()
     with log.open("ab") as output:
         return subprocess.Popen(
-            words,
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -34,7 +34,7 @@ def spawn(
             user=user,
             group=user,
             extra_groups=None if user is None else (),
-            start_new_session=True,  # Ctrl-C reaches the lab, which ends its programs in order
+            start_new_session=True,  # Ctrl-C reaches the lab, which ends its programs in sequence
             preexec_fn=lambda: die_with_parent(  # noqa: PLW1509 - only prctl and getppid: safe
                 signal.SIGKILL, parent
             ),
@@ -42,7 +42,7 @@ def spawn(
 
 
 async def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for a program to end; say whether it did within *seconds* seconds."""
+    """Wait for a program to end; return whether it did within *seconds* seconds."""
     deadline = asyncio.get_running_loop().time() + seconds
     while process.poll() is None:
         if asyncio.get_running_loop().time() > deadline:

@@ -1,7 +1,7 @@
-"""What happens if the vendor's page is followed to the letter, without waiting for sessions?
+"""Follow the vendor's page literally, without waiting for sessions.
 
-A script as an operator would write it from ``securetransport.md``, section 2: its stages are the
-page's steps. It is here to show that the meter can fail.
+A script as an operator would write it from docs/securetransport.md, section 2: its stages are the
+page's steps. It is a negative control: the verdict on it must be bad.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from lab.layout import (
 )
 
 SCRIPTS = ("httpd", "sshd")
-LOOKS_EVERY = 0.5
+POLL_SECONDS = 0.5
 
 
 @dataclass
-class Literal:
+class VendorProcedure:
     """One run of the page, from one cluster to the other."""
 
     layout: Layout
@@ -80,9 +80,9 @@ class Literal:
 
     async def _redirect(self) -> None:
         balancer = LoadBalancer(self.layout)
-        left, reached = self.source.name, self.target.name
+        before, after = self.source.name, self.target.name
         changes = " ".join(
-            f"-e 's/^{re.escape(place[left])} {name}$/{place[reached]} {name}/'"
+            f"-e 's/^{re.escape(place[before])} {name}$/{place[after]} {name}/'"
             for name, place in names(self.layout).items()
         )
         command = f"sed -i {changes} {balancer.hosts_file} && {balancer.reload_command}"
@@ -119,14 +119,14 @@ class Literal:
 
     async def _until_down(self, node: NodeLayout, script: str) -> None:
         while True:
-            said = await self._script(node, f"status_{script}", check=False)
-            if f"{script} is down" in said:
+            output = await self._script(node, f"status_{script}", check=False)
+            if f"{script} is down" in output:
                 return
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _script(self, node: NodeLayout, words: str, *, check: bool = True) -> str:
+    async def _script(self, node: NodeLayout, command: str, *, check: bool = True) -> str:
         async with self._shell(node.name, node.address) as shell:
-            done = await shell.run(f"{node.home}/bin/{words}", check=check)
+            done = await shell.run(f"{node.home}/bin/{command}", check=check)
         return str(done.stdout)
 
     @asynccontextmanager

@@ -14,7 +14,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from worker.payload_converter import CONVERTER
+from worker.payload_converter import DATA_CONVERTER
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 # ``pytest --hypothesis-profile prove`` tries ten times as much.
@@ -54,7 +54,7 @@ async def temporal() -> AsyncIterator[Client]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",
-        data_converter=CONVERTER,
+        data_converter=DATA_CONVERTER,
         ui=False,
     ) as environment:
         await register_search_attributes(environment.client)

@@ -1,1 +1,1 @@
-"""The composition root: the one place that knows who carries out what."""
+"""The composition root: the only place that knows which class implements which port."""

@@ -27,7 +27,7 @@ logger = logging.getLogger("worker")
 
 
 def main() -> int:
-    """Work until told to stop; return the exit code."""
+    """Run until a signal stops the worker; return the exit code."""
     try:
         settings = read_settings()
         configure_logging(settings.log_level)
@@ -35,16 +35,16 @@ def main() -> int:
     except StartupError as refusal:
         print(refusal, file=sys.stderr)  # noqa: T201 - the operator's terminal
         return refusal.exit_code
-    except KeyboardInterrupt:  # while there was nothing to end in order yet
+    except KeyboardInterrupt:  # before there was anything to shut down
         return 130
     return 0
 
 
 async def serve(settings: Settings) -> None:
-    """Carry switchovers out until SIGINT or SIGTERM.
+    """Run switchovers until SIGINT or SIGTERM.
 
     Raises:
-        TemporalUnavailable: Temporal is not there, or does not let us in.
+        TemporalUnavailable: the Temporal server does not answer, or refuses the worker.
     """
     names = _usable_estates(settings)
     async with AsyncExitStack() as stack:
@@ -56,22 +56,22 @@ async def serve(settings: Settings) -> None:
         activities = await stack.enter_async_context(open_activities(settings, client))
         worker = build_worker(client, activities)
         try:
-            await _work_until_told(worker, _ready(settings, names))
+            await _run_until_signalled(worker, _ready(settings, names))
         except RuntimeError as fault:
-            raise TemporalUnavailable(f"the worker cannot go on: {fault}") from fault
+            raise TemporalUnavailable(f"the worker cannot continue: {fault}") from fault
 
 
-async def _work_until_told(worker: Worker, ready: str) -> None:
-    """Leave in order on the first signal; a second one ends the process as it always would."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
+async def _run_until_signalled(worker: Worker, ready: str) -> None:
+    """Shut down on the first signal; a second one ends the process at once."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stopped.set)
     async with worker:
-        print(ready, flush=True)  # noqa: T201 - whoever starts a worker waits for this line
-        await told.wait()
+        print(ready, flush=True)  # noqa: T201 - programs that start a worker wait for this line
+        await stopped.wait()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-        logger.info("stopping: what runs on nodes goes on, and waits resume with the next worker")
+        logger.info("stopping: commands on nodes go on, and waits resume with the next worker")
 
 
 def _ready(settings: Settings, estates: list[str]) -> str:
@@ -82,7 +82,7 @@ def _ready(settings: Settings, estates: list[str]) -> str:
 
 
 def _usable_estates(settings: Settings) -> list[str]:
-    """Return the estates that can be switched, and warn about files that cannot be used."""
+    """Return the estates that can be used, and warn about the other files."""
     usable, secrets = [], Secrets(settings.secrets)
     for name in estates_in(settings.estates):
         try:
@@ -96,7 +96,7 @@ def _usable_estates(settings: Settings) -> list[str]:
 
 if __name__ == "__main__":
     code = main()
-    # A thread of Temporal's SDK that is still busy can crash an interpreter that is being taken
-    # down, after everything went well (temporalio/sdk-python#300): so it is not taken down.
+    # A thread of Temporal's SDK that is still busy can crash the interpreter while it shuts down,
+    # after everything went well (temporalio/sdk-python#300): so the process ends without that.
     sys.stdout.flush()
     os._exit(code)

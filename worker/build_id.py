@@ -1,4 +1,4 @@
-"""Which build a worker runs: the same on every worker with the same code."""
+"""The build id of a worker: equal on every worker with the same code."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import worker
 import workflows
 
 PACKAGES = (workflows, activities, worker)
-"""What decides how an order is carried out."""
+"""The packages whose code decides how an action is done."""
 
 
 @cache
 def build_id() -> str:
-    """Return version and digest of the code, read once: what runs is what was there then."""
+    """Return version and digest of the code, read once, as the process loaded it."""
     digest = digest_of(Path(directory) for package in PACKAGES for directory in package.__path__)
     return f"{_version()}-{digest}"
 

@@ -15,7 +15,7 @@ from temporalio.api.operatorservice.v1 import (
 from temporalio.client import Client, Interceptor
 from temporalio.service import RPCError, RPCStatusCode
 
-from worker.payload_converter import CONVERTER
+from worker.payload_converter import DATA_CONVERTER
 from worker.settings import Settings
 from worker.startup_errors import TemporalUnavailable
 from workflows.search_attributes import SEARCH_ATTRIBUTES
@@ -43,7 +43,7 @@ async def connect(
     while True:
         try:
             return await Client.connect(
-                **settings.temporal, data_converter=CONVERTER, interceptors=interceptors
+                **settings.temporal, data_converter=DATA_CONVERTER, interceptors=interceptors
             )
         except ValueError as mistake:
             raise TemporalUnavailable(

@@ -1,11 +1,8 @@
-"""How failures are shown to people: by their sentence, without the program's inner life."""
+"""Show failures to operators by their message, without stack and causes."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from temporalio.api.failure.v1 import Failure
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 
 from worker.unreachable_budget import UnreachableTimeout
@@ -13,9 +10,9 @@ from workflows.errors import SwitchoverError
 
 
 class OperatorFailureConverter(DefaultFailureConverter):
-    """Leaves out stack and causes of what was raised for an operator to read.
+    """Removes stack and causes from errors that an operator reads.
 
-    Everything else is a defect of ours, and keeps its stack for whoever mends it.
+    Every other error is a defect of the program, and keeps its stack for the developer.
     """
 
     def to_failure(
@@ -29,7 +26,3 @@ class OperatorFailureConverter(DefaultFailureConverter):
         if isinstance(exception, SwitchoverError | UnreachableTimeout):
             failure.stack_trace = ""
             failure.ClearField("cause")
-
-
-CONVERTER = replace(pydantic_data_converter, failure_converter_class=OperatorFailureConverter)
-"""What the worker's client speaks: pydantic values, and failures for people."""

@@ -1,4 +1,4 @@
-"""How does an attempt behave when it is to be cancelled, or when its place does not answer?"""
+"""Shield effects from cancellation, and end attempts at a place that does not answer."""
 
 from __future__ import annotations
 
@@ -19,62 +19,62 @@ WAITS = frozenset(
     wait.__name__
     for wait in (DrainPort.await_in_flight_events, DrainPort.await_sessions, DrainPort.await_queue)
 )
-"""What ends at once when it is cancelled: nothing happens anywhere because of it."""
+"""Activities that end at once when cancelled: they change nothing."""
 
 
 class AttemptInterceptor(Interceptor):
-    """Every attempt's manners, the same for all hands.
+    """What every activity does alike.
 
     * A cancel request never interrupts an effect: its attempt goes on to its own end.
-    * A place that does not answer is tried for as long as the errand's timing says, no longer.
+    * A place that does not answer is retried for the estate's ``unreachable_timeout`` only.
     """
 
     def __init__(self, grace: timedelta = timedelta()) -> None:
         self._grace = grace
-        self._patience = UnreachableBudget()
+        self._budget = UnreachableBudget()
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
-        """Stand between the engine and the hands."""
-        return _Attempts(next, self._grace, self._patience)
+        """Wrap every activity."""
+        return _Attempts(next, self._grace, self._budget)
 
 
 class _Attempts(ActivityInboundInterceptor):
     def __init__(
-        self, following: ActivityInboundInterceptor, grace: timedelta, patience: UnreachableBudget
+        self, following: ActivityInboundInterceptor, grace: timedelta, budget: UnreachableBudget
     ) -> None:
         super().__init__(following)
         self._grace = grace
-        self._patience = patience
+        self._budget = budget
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's
         info, given = activity.info(), input.args[0] if input.args else None
-        key, began = (info.workflow_run_id or "", info.activity_id), self._patience.now()
+        key, started = (info.workflow_run_id or "", info.activity_id), self._budget.now()
         try:
             result = await self._attempt(info.activity_type, input)
-        except Unreachable as silence:
+        except Unreachable as unreachable:
             if isinstance(given, ActionInput):
                 limit = given.timing.unreachable_timeout
-                self._patience.spend(key, began, limit, silence)
+                self._budget.spend(key, started, limit, unreachable)
             raise
         except BaseException:
-            self._patience.renew(key)
+            self._budget.renew(key)
             raise
-        self._patience.renew(key)
+        self._budget.renew(key)
         return result
 
     async def _attempt(self, kind: str, given: ExecuteActivityInput) -> Any:  # noqa: ANN401 - any result
         attempt = self.next.execute_activity(given)
-        return await (attempt if kind in WAITS else _to_its_end(attempt, self._grace))
+        return await (attempt if kind in WAITS else _to_completion(attempt, self._grace))
 
 
-async def _to_its_end(attempt: Coroutine[Any, Any, Any], grace: timedelta) -> Any:  # noqa: ANN401 - any result
-    """Finish an attempt although its cancel was requested; whatever else interrupts it still does.
+async def _to_completion(attempt: Coroutine[Any, Any, Any], grace: timedelta) -> Any:  # noqa: ANN401 - any result
+    """Finish an attempt although its cancel was requested; other interruptions still end it.
 
     Raises:
-        OutcomeUnknown: the worker left before an attempt that was to be cancelled had ended.
+        OutcomeUnknown: the worker stopped before the attempt ended.
     """
     task = asyncio.ensure_future(attempt)
-    farewell: asyncio.Task[None] | None = None
+    at_shutdown: asyncio.Task[None] | None = None
     try:
         while True:
             try:
@@ -86,12 +86,13 @@ async def _to_its_end(attempt: Coroutine[Any, Any, Any], grace: timedelta) -> An
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
                     raise
-                # The engine tells an activity once that it is cancelled, and then not any more that
-                # its worker leaves: that has to be watched for.
-                farewell = farewell or asyncio.create_task(_interrupt_with_worker(task, grace))
+                # Temporal cancels an activity only once: this watches for a later worker shutdown.
+                at_shutdown = at_shutdown or asyncio.create_task(
+                    _interrupt_with_worker(task, grace)
+                )
     finally:
-        if farewell is not None:
-            farewell.cancel()
+        if at_shutdown is not None:
+            at_shutdown.cancel()
 
 
 def _was_requested() -> bool:
@@ -102,8 +103,8 @@ def _was_requested() -> bool:
 def _ended(task: asyncio.Future[Any]) -> Any:  # noqa: ANN401 - any result
     if task.cancelled():
         raise OutcomeUnknown(
-            "the worker was stopped while this was being done; what was begun goes on, "
-            "and whoever asks for it again finds it"
+            "the worker was stopped during this action; what was begun on the machine goes on, "
+            "and the next attempt finds it"
         )
     return task.result()
 

@@ -1,4 +1,4 @@
-"""How what was sent is read: what nobody can read is handed over as it came, to be refused."""
+"""Read what was sent to a workflow; pass on unreadable content raw, so that it can be refused."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 
-from worker.failure_converter import CONVERTER as PLAIN
+from worker.failure_converter import OperatorFailureConverter
 
 
 class LenientPayloadConverter(PydanticPayloadConverter):
-    """Never fails where anything may come: at a run's input, its signals and its updates.
+    """Never fails on the content of a run's input, its signals and its updates.
 
-    The SDK would drop such a signal unseen, and try such an input again for ever.
+    The SDK would drop such a signal unseen, and retry such an input for ever.
     """
 
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
-        """Read every payload, as its type if there is one."""
+        """Read every payload, as its type if one is declared."""
         if type_hints:
             return super().from_payloads(payloads, type_hints)
         return [self._read(payload) for payload in payloads]
@@ -35,5 +35,9 @@ class LenientPayloadConverter(PydanticPayloadConverter):
         return value
 
 
-CONVERTER = replace(PLAIN, payload_converter_class=LenientPayloadConverter)
-"""What the worker's client speaks: values, failures for people, and patience with both."""
+DATA_CONVERTER = replace(
+    pydantic_data_converter,
+    payload_converter_class=LenientPayloadConverter,
+    failure_converter_class=OperatorFailureConverter,
+)
+"""How the worker's client converts values and failures."""

@@ -1,4 +1,4 @@
-"""What was configured, by command line and environment; the only module that reads either."""
+"""The worker's settings, from command line and environment; no other module reads these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCAL_SERVER: ClientConnectConfig = {"target_host": "localhost:7233", "namespace
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a worker is told from outside."""
+    """Everything that is configured."""
 
     estates: Path
     records: Path
@@ -26,31 +26,31 @@ class Settings:
     temporal: ClientConnectConfig
     """With an address and a namespace."""
     traces: bool
-    """Whether OpenTelemetry was told where to send them."""
+    """Whether OpenTelemetry's environment says where to send them."""
     secrets: Mapping[str, str]
     """What ``env:NAME`` in an estate file refers to."""
 
     @property
     def address(self) -> str:
-        """Where Temporal is."""
+        """Return the address of the Temporal server."""
         return self.temporal["target_host"]
 
     @property
     def namespace(self) -> str:
-        """Which of Temporal's namespaces is ours."""
+        """Return the Temporal namespace."""
         return self.temporal["namespace"]
 
 
-def read_settings(words: Sequence[str] | None = None) -> Settings:
-    """Read the command line, where it is silent the environment; argparse exits 2 on mistakes.
+def read_settings(arguments: Sequence[str] | None = None) -> Settings:
+    """Read the command line, and the environment for what it omits; argparse exits 2 on errors.
 
     Raises:
         StartupError: a directory or Temporal's own configuration is not usable.
     """
-    given = _parser().parse_args(words)
+    given = _parser().parse_args(arguments)
     if not given.estates:
         raise StartupError(
-            "--estates DIR (or SWITCHOVER_ESTATES) is missing: where are estate files?"
+            "--estates DIR (or SWITCHOVER_ESTATES) is missing; name the directory of estate files"
         )
     estates, records = Path(given.estates).resolve(), Path(given.records).resolve()
     if not estates.is_dir():
@@ -80,7 +80,7 @@ def read_settings(words: Sequence[str] | None = None) -> Settings:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m worker",
-        description="Carries out switchovers. Where Temporal is: TEMPORAL_ADDRESS, "
+        description="Runs switchovers. Temporal is found by TEMPORAL_ADDRESS, "
         "TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_... or a profile "
         "(TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE), as for the temporal CLI.",
     )
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         type=str.upper,
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
         default=os.environ.get("SWITCHOVER_LOG_LEVEL", logging.getLevelName(logging.INFO)),
-        help="how much to say on standard error (SWITCHOVER_LOG_LEVEL; default: INFO)",
+        help="how much to log on standard error (SWITCHOVER_LOG_LEVEL; default: INFO)",
     )
     return parser
 

@@ -1,15 +1,15 @@
-"""Why a worker does not start: a sentence for whoever started it, and an exit code."""
+"""Errors that keep a worker from starting, with their exit codes."""
 
 from __future__ import annotations
 
 
 class StartupError(Exception):
-    """What was configured cannot be used; trying again as it stands cannot help."""
+    """The configuration cannot be used; a restart alone does not help."""
 
     exit_code = 2
 
 
 class TemporalUnavailable(StartupError):
-    """Temporal is not there, or does not let us in."""
+    """The Temporal server does not answer, or refuses the worker."""
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""Where the worker's traces and log lines go."""
+"""Set up the worker's log lines and traces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from temporalio.contrib.opentelemetry import TracingInterceptor
 
 
 class _OneLine(logging.Formatter):
-    """Says an exception in the line that mentions it: the stack is for --log-level DEBUG."""
+    """Adds an exception to its log line; the stack is only for --log-level DEBUG."""
 
     def format(self, record: logging.LogRecord) -> str:
         if logging.getLogger().isEnabledFor(logging.DEBUG) or not record.exc_info:
@@ -30,7 +30,7 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
-    # Polling would say so every few seconds, and addresses of webhooks carry tokens.
+    # Polling would log every few seconds, and addresses of webhooks carry tokens.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("httpcore").setLevel(logging.WARNING)
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
@@ -38,12 +38,12 @@ def configure_logging(level: str) -> None:
 
 @contextmanager
 def tracing() -> Iterator[TracingInterceptor]:
-    """Export spans over OTLP, where OpenTelemetry's own environment says; flush at the end."""
+    """Export spans over OTLP to where OpenTelemetry's environment says; flush at the end."""
     provider = TracerProvider(resource=Resource.create({"service.name": "switchover-worker"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     try:
-        # Runs started from the Web UI or the CLI bring no span to hang ours under.
+        # Runs started from the Web UI or the CLI bring no parent span.
         yield TracingInterceptor(
             provider.get_tracer("switchover"), always_create_workflow_spans=True
         )

@@ -1,1 +1,1 @@
-"""configuration."""
+"""The port that compares the configuration of both clusters."""

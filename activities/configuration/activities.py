@@ -1,4 +1,4 @@
-"""Is what both clusters must share the same on both sides? Reads, and names what differs."""
+"""Compare the configuration that both clusters must share, and report what differs."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ LISTS = {
     "applications": parity.applications_differ.name,
     "certificates": parity.certificates_differ.name,
 }
-"""By resource of the admin API: the check that its comparison belongs to."""
+"""For each resource of the admin API: the check that its comparison belongs to."""
 
 COMPARISON_TIMEOUT = 18.0
 """Seconds: the lists of both sides, twice where they differ; the attempt itself has 20."""
-MOST_NAMES = 2000
-"""Longer lists are compared by their number alone: a page has a hundred."""
-MOST_TOLD = 20
+MAX_NAMES = 2000
+"""Longer lists are compared by their number alone: a page has a hundred items."""
+MAX_SHOWN_DIFFERENCES = 20
 """Differences of one check on one place; the rest is counted."""
 
 _NAMES = ("name", "title", "alias", "id")
@@ -50,7 +50,7 @@ _SUBSCRIBED = ("account", "folder", "application")
 
 Options = Mapping[str, str]
 Names = tuple[int, frozenset[str]]
-"""How many there are, and their names where these could be read one by one."""
+"""How many items a list has, and their names if they were read one by one."""
 
 
 class RestConfigurations(ConfigurationPort):
@@ -62,7 +62,7 @@ class RestConfigurations(ConfigurationPort):
 
     @activity.defn
     async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
-        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+        """Read everything; what cannot be read becomes a finding, never an error."""
         async with heartbeating():
             return await self._observer.read(given)
 
@@ -70,11 +70,11 @@ class RestConfigurations(ConfigurationPort):
     async def compare_configuration(
         self, given: ClusterPairInput[CompareConfiguration]
     ) -> ParityReading:
-        """Name what differs; what cannot be read is in the reading's trouble, never an error."""
+        """Report what differs; what cannot be read becomes a finding, never an error."""
         place = given.target.name
         async with heartbeating():
             found = await reading_or_finding(
-                lambda: self._twice(given),
+                lambda: self._compare_twice(given),
                 place,
                 UNREADABLE,
                 unusable=UNREADABLE,
@@ -82,10 +82,12 @@ class RestConfigurations(ConfigurationPort):
             )
         if isinstance(found, Finding):
             return ParityReading(place=place, findings=(found,))
-        return ParityReading(place=place, differences=tuple(_told(found)))
+        return ParityReading(place=place, differences=tuple(_shortened(found)))
 
-    async def _twice(self, given: ClusterPairInput[CompareConfiguration]) -> list[Difference]:
-        """Look again where something differs: replication takes its time."""
+    async def _compare_twice(
+        self, given: ClusterPairInput[CompareConfiguration]
+    ) -> list[Difference]:
+        """Compare again if something differs: replication needs some time."""
         first = await self._compare(given)
         if not first:
             return first
@@ -124,29 +126,29 @@ class RestConfigurations(ConfigurationPort):
         return here, there
 
     async def _names(self, node: Node, resource: str) -> Names:
-        """Return what a list has; nothing where this version has no such list."""
-        page = await self._admin.listing(node, resource, MOST_NAMES)
+        """Return the items of a list; none if this version has no such list."""
+        page = await self._admin.listing(node, resource, MAX_NAMES)
         if page is None:
             return 0, frozenset()
-        names = page.result if page.total <= MOST_NAMES else ()
+        names = page.result if page.total <= MAX_NAMES else ()
         return page.total, frozenset(named(item, node.name) for item in names)
 
 
 def shared(options: Iterable[dict[str, Any]], cluster: Cluster, node: Node) -> Options:
-    """Return what both sides must have alike: neither local nor encrypted, without host names."""
-    own = _Own(cluster)
+    """Return the options that both sides must share: not local, not encrypted, no host names."""
+    own = _OwnNames(cluster)
     everything = tuple(options)
     values = answers.options(everything, node.name)
-    theirs = {
+    excluded = {
         option["name"] for option in everything if option.get("isLocal") or option.get("encrypted")
     }
     return {
-        name: own.left_out(", ".join(each)) for name, each in values.items() if name not in theirs
+        name: own.masked(", ".join(each)) for name, each in values.items() if name not in excluded
     }
 
 
 def named(item: Mapping[str, Any], place: str) -> str:
-    """Return what tells an item of a list from the others; ids may differ between sides."""
+    """Return the name of an item of a list; ids may differ between both sides."""
     if any(item.get(key) for key in _SUBSCRIBED[:2]) and not item.get("name"):
         return " ".join(str(item[key]) for key in _SUBSCRIBED if item.get(key))
     name = next((str(item[key]) for key in _NAMES if item.get(key)), "")
@@ -155,21 +157,21 @@ def named(item: Mapping[str, Any], place: str) -> str:
     return name
 
 
-class _Own:
-    """What a cluster calls its own machines: it cannot be the same on the other side."""
+class _OwnNames:
+    """The names of a cluster's own machines, which differ on the other side."""
 
     def __init__(self, cluster: Cluster) -> None:
-        nodes = [word for node in cluster.nodes for word in (node.name, node.address)]
-        words = {*nodes, cluster.database.name, cluster.database.address, cluster.storage}
-        longest_first = sorted(map(re.escape, words), key=len, reverse=True)
+        nodes = [name for node in cluster.nodes for name in (node.name, node.address)]
+        names = {*nodes, cluster.database.name, cluster.database.address, cluster.storage}
+        longest_first = sorted(map(re.escape, names), key=len, reverse=True)
         self._pattern = re.compile(rf"(?<![\w.])(?:{'|'.join(longest_first)})(?!\w|\.\d)")
 
-    def left_out(self, text: str) -> str:
+    def masked(self, text: str) -> str:
         return self._pattern.sub("<own>", text)
 
 
 def _options_differ(known: Mapping[str, Options], nodes: tuple[Node, ...]) -> Iterator[Difference]:
-    """Hold each node's options against those of the first: it is the source's."""
+    """Compare each node's options with those of the first, a node of the source."""
     if not nodes:
         return
     first = known[nodes[0].name]
@@ -203,14 +205,14 @@ def _lists_differ(
         )
 
 
-def _told(differences: Iterable[Difference]) -> Iterator[Difference]:
-    """Pass on the first of each check and place, and say how many more there are."""
+def _shortened(differences: Iterable[Difference]) -> Iterator[Difference]:
+    """Yield the first differences of each check and place, and the number of the rest."""
     groups: dict[tuple[str, str], list[Difference]] = defaultdict(list)
     for one in differences:
         groups[one.check, one.place].append(one)
     for (check, place), group in groups.items():
-        yield from group[:MOST_TOLD]
-        if (more := len(group) - MOST_TOLD) > 0:
+        yield from group[:MAX_SHOWN_DIFFERENCES]
+        if (more := len(group) - MAX_SHOWN_DIFFERENCES) > 0:
             yield Difference(
                 check=check, place=place, item=f"{more} more", seen="others", expected="none"
             )

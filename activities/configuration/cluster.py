@@ -1,4 +1,4 @@
-"""What do the nodes of a cluster share: its members, its queue, what is left over?"""
+"""Read what the nodes of a cluster share: members, event queue, orphaned files."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from activities.nodes import linux
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import reading_or_finding
+from activities.runtime.partial_reading import findings_of, reading_or_finding, value_or
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
-from activities.securetransport.admin_requests import PAGE
+from activities.securetransport.admin_requests import PAGE_SIZE
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import ObserveCluster
 from workflows.model.estate import Node
-from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Member
 from workflows.ports.configuration import ClusterInput
 from workflows.preflight import access
 
-T = TypeVar("T")
-
 API = access.node_unreachable_admin
 STORAGE = access.storage_unreadable
-LOOKS_AT_QUEUE = 3
+MAX_QUEUE_READINGS = 3
 MAINTENANCE = "maintenance"
-"""Part of the names of options that say so; which there are is not documented."""
+"""Part of the names of options that switch maintenance on; the options are not documented."""
 
 _NAMES = ("nodeName", "name", "title", "hostName")
 _ADDRESSES = ("nodeIp", "address", "ip", "host", "hostName")
@@ -38,13 +34,13 @@ _ON = frozenset({"true", "on", "yes", "enabled", "1"})
 
 @dataclass(frozen=True)
 class ClusterObserver:
-    """Reads it all from one Server, over its shell and its admin API side by side."""
+    """Reads it all from one Server, over its shell and its admin API, in parallel."""
 
-    survey: ServiceStatusReader
+    services: ServiceStatusReader
     admin: AdminClient
 
     async def read(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
-        """Return everything that could be read, and why the rest could not."""
+        """Return everything that could be read, and findings about the rest."""
         node = given.node
         members, edges, queue, maintenance, orphans = await asyncio.gather(
             reading_or_finding(lambda: self._members(node), node.name, API),
@@ -54,16 +50,16 @@ class ClusterObserver:
             reading_or_finding(lambda: self._orphans(given), node.name, STORAGE),
         )
         results = (members, edges, queue, maintenance, orphans)
-        events, oldest = _or(queue, (None, None))
+        events, oldest = value_or(queue, (None, None))
         return ClusterReading(
             place=node.name,
-            servers=_or(members, ()),
-            edges=_or(edges, ()),
+            servers=value_or(members, ()),
+            edges=value_or(edges, ()),
             events=events,
             oldest_event=oldest,
-            orphans=_or(orphans, ()),
-            maintenance=_or(maintenance, ()),
-            findings=tuple({f.name: f for f in results if isinstance(f, Finding)}.values()),
+            orphans=value_or(orphans, ()),
+            maintenance=value_or(maintenance, ()),
+            findings=findings_of(*results),
         )
 
     async def _members(self, node: Node) -> tuple[Member, ...]:
@@ -74,24 +70,24 @@ class ClusterObserver:
         return parse_edges(await self.admin.items(node, "zones"), node.name)
 
     async def _queue(self, node: Node) -> tuple[int, timedelta | None]:
-        """Read how many are queued, and how old the oldest is by the node's own clock.
+        """Return how many events are queued, and the age of the oldest by the node's own clock.
 
-        A queue that empties between counting and listing is looked at again.
+        A queue that empties between counting and listing is read again.
         """
-        for _ in range(LOOKS_AT_QUEUE):
+        for _ in range(MAX_QUEUE_READINGS):
             total, events, now = await self._events(node)
             if events or not total:
                 return total, oldest(events, now)
         raise OutcomeUnknown(f"{node.name}: the admin API shows none of {total} events")
 
     async def _events(self, node: Node) -> tuple[int, list[dict[str, Any]], datetime]:
-        """Read both ends of the list: which way it is sorted is not documented."""
-        query = {"limit": PAGE, "offset": 0}
+        """Read both ends of the list: its sort direction is not documented."""
+        query = {"limit": PAGE_SIZE, "offset": 0}
         reply = await self.admin.get(node, "events", query)
         page = answers.read(answers.Page, reply.body, node.name)
         events = list(page.result)
-        if page.total > PAGE:
-            query["offset"] = page.total - PAGE
+        if page.total > PAGE_SIZE:
+            query["offset"] = page.total - PAGE_SIZE
             rest = await self.admin.get(node, "events", query)
             events.extend(answers.read(answers.Page, rest.body, node.name).result)
         return page.total, events, reply.at
@@ -101,13 +97,13 @@ class ClusterObserver:
         return switched_on(options, MAINTENANCE, node.name)
 
     async def _orphans(self, given: ClusterInput[ObserveCluster]) -> tuple[str, ...]:
-        found = await self.survey.orphans(given.node, given.storage)
-        now = linux.parse_clock((await self.survey.expect(given.node, linux.clock())).out)
+        found = await self.services.orphans(given.node, given.storage)
+        now = await self.services.system(given.node).now(given.node)
         return unchanged_since(found, now - given.limits.orphan_age)
 
 
 def parse_members(body: object, place: str) -> tuple[Member, ...]:
-    """Read the Servers that a cluster knows; OutcomeUnknown where there is no such list."""
+    """Read the Servers that a cluster knows; OutcomeUnknown without such a list."""
     nodes = body.get("clusterNodes") if isinstance(body, dict) else None
     if not isinstance(nodes, list) or not nodes:
         raise OutcomeUnknown(f"{place}: the admin API lists no nodes of the cluster")
@@ -126,13 +122,13 @@ def parse_edges(zones: Iterable[dict[str, Any]], place: str) -> tuple[Member, ..
 
 
 def oldest(events: Iterable[dict[str, Any]], now: datetime) -> timedelta | None:
-    """Return how long the oldest of these has been there; None where none says so."""
+    """Return the age of the oldest event; None if no event has a time."""
     moments = (answers.moment(event.get(key)) for event in events for key in _CREATED)
     return max((now - moment for moment in moments if moment is not None), default=None)
 
 
 def switched_on(options: Iterable[dict[str, Any]], part: str, place: str) -> tuple[str, ...]:
-    """Return the names of options that have that part, and are on."""
+    """Return the names of options that contain *part* and are on."""
     known = answers.options(options, place)
     return tuple(
         name
@@ -142,7 +138,7 @@ def switched_on(options: Iterable[dict[str, Any]], part: str, place: str) -> tup
 
 
 def unchanged_since(files: Iterable[tuple[str, str]], at: datetime) -> tuple[str, ...]:
-    """Return the paths of those that nobody has written since; each comes as SIZE.SECONDS."""
+    """Return the paths of files that were not written since; each state is SIZE.SECONDS."""
     return tuple(sorted(path for path, state in files if _written(state) < at))
 
 
@@ -163,7 +159,3 @@ def _member(item: object, place: str) -> Member:
     if not (name or address):
         raise OutcomeUnknown(f"{place}: a node of the cluster has neither name nor address")
     return Member(name=name or address, address=address or name)
-
-
-def _or(result: T | Finding, otherwise: T) -> T:
-    return otherwise if isinstance(result, Finding) else result

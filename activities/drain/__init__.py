@@ -1,1 +1,1 @@
-"""drain."""
+"""The port that waits for clients and partners."""

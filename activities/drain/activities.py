@@ -11,7 +11,6 @@ from temporalio import activity
 
 from activities.drain.eta import Trend
 from activities.drain.session_watch import NO_READING, READING_FAILED, SessionWatch
-from activities.nodes import linux
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.partial_reading import join_errors, reading_or_finding
@@ -146,7 +145,8 @@ class DrainActivities(DrainPort):
             case AwaitSessions():
                 served = node.protocols.items()
                 ports = ", ".join(f"{port} ({name})" for name, ports in served for port in ports)
-                yield f"until no client is connected to {ports} {stable}: cat {linux.TABLES}"
+                tables = self._status.system(node).preview_sockets()
+                yield f"until no client is connected to {ports} {stable}: {tables}"
                 yield f"until no session is listed {stable}: {requests.SESSIONS}"
             case AwaitQueue():
                 for path in ("events", "transfers"):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from activities.nodes.linux import SocketFilter
+from activities.nodes.operating_system import SocketFilter
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import join_errors, reading_or_finding
 from activities.securetransport.admin_client import AdminClient

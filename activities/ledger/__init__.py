@@ -1,1 +1,1 @@
-"""ledger."""
+"""The record on a machine that makes an effect happen once."""

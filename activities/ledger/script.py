@@ -2,7 +2,7 @@
 
 The ledger's layout, under its directory:
 
-* ``claims/1``, ``claims/2``, ...: one line each, in the order in which they were made:
+* ``claims/1``, ``claims/2``, ...: one line each, in the sequence in which they were made:
   ``operation service pid boot process-start began deadline completes-on may-change-until note``.
   A claim is made by ``link(2)`` of a file that is already complete, and on the disk: atomic like
   ``mkdir``, but never without its content, and the numbers put all claims of the machine in
@@ -51,7 +51,7 @@ alive() { # pid boot start
 }
 
 claim_state() { # reads the c_* variables of one claim
-  # Whether the process lives is asked before its status is looked for: it writes that, then ends.
+  # Whether the process lives is asked before its status is read: it writes that, then ends.
   living=no
   alive "$c_pid" "$c_boot" "$c_start" && living=yes
   if [ -e "$ledger/$c_op/settled" ] || [ "$c_boot" != "$boot" ]; then state=resolved

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from activities.ledger.ledger import Ledger, LedgerCommand, succeeded
+from activities.ledger.ledger import succeeded
+from activities.ledger.store import LedgerCommand
 from activities.load_balancer import haproxy_config, hosts_file, hosts_file_scripts
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
+from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import reading_or_finding
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
@@ -45,7 +47,7 @@ class HostsFileDriver(LoadBalancerDriver):
     def __init__(self, load_balancer: HostsFileLoadBalancer, shell: Shell) -> None:
         self._load_balancer = load_balancer
         self._shell = shell
-        self._ledger = Ledger(shell)
+        self._ledger = open_ledger(shell)
 
     async def observe(self, given: TrafficInput[ObserveTraffic]) -> PlaceState:
         """Read the names' addresses, what a redirect may do, and HAProxy's configuration."""

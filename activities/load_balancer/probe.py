@@ -85,6 +85,6 @@ class Probes:
             session
             for session in listed
             if session.user == probe.user
-            and session.is_over(probe.protocol)
+            and session.uses(probe.protocol)
             and (session.began is None or session.began >= earliest)
         ]

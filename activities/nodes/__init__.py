@@ -1,1 +1,1 @@
-"""nodes."""
+"""The port to nodes, and their operating systems."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.ledger.ledger import ALL_SERVICES, Ledger, LedgerCommand
-from activities.nodes import linux
+from activities.ledger.ledger import ALL_SERVICES
+from activities.ledger.store import LedgerCommand
 from activities.nodes.desired_state import DesiredStates
 from activities.nodes.ensure import Effects
 from activities.nodes.observe import Observer
+from activities.nodes.operating_systems import open_ledger
 from activities.nodes.reachability import require_unreachable
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
@@ -56,7 +57,7 @@ class SshNodes(NodesPort):
     def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._shell = shell
         self._status = ServiceStatusReader(shell)
-        self._effects = Effects(Ledger(shell), self._status)
+        self._effects = Effects(open_ledger(shell), self._status)
         self._observer = Observer(self._status, admin)
 
     @activity.defn
@@ -179,7 +180,8 @@ class SshNodes(NodesPort):
             case VerifyServing():
                 yield from twice(_status_commands(node, securetransport.serving(node)), interval)
             case FindOrphanedFiles() if isinstance(given, StorageInput):
-                yield from twice((str(linux.orphans(given.storage)),), interval)
+                search = self._status.system(node).preview_orphaned_files(given.storage)
+                yield from twice((search,), interval)
             case VerifyUnreachable():
                 return  # it connects to ports and runs nothing
             case _:

@@ -86,7 +86,7 @@ class DesiredStates:
         """
 
         async def mismatch() -> Mismatch | None:
-            remaining = (await self.status.traces(self.node)).of_all(self.node)
+            remaining = (await self.status.process_evidence(self.node)).of_all(self.node)
             return Mismatch(f"still running: {', '.join(remaining)}") if remaining else None
 
         return self._state(mismatch, "nothing was running", "everything stopped")

@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from activities.ledger.ledger import Ledger, LedgerCommand, LedgerRecord, succeeded
+from activities.ledger.ledger import Ledger, succeeded
+from activities.ledger.store import LedgerCommand, LedgerRecord
 from activities.nodes.desired_state import POLL_INTERVAL, DesiredState, DesiredStates
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import sleep

@@ -1,21 +1,21 @@
-"""What does a Linux machine itself know: processes, ports, connections, digests, its clock?
-
-Commands and pure parsers. A reading that is not whole is never taken for "nothing there".
-"""
+"""The Linux driver of the operating-system port: commands, and pure parsers of their output."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from activities.transport.ssh import Command, script
+from activities.ledger.posix import PosixLedger
+from activities.nodes.linux_facts import facts_command, parse_digest, parse_facts
+from activities.nodes.operating_system import Address, OperatingSystem, Socket
+from activities.securetransport import scripts as securetransport
+from activities.transport.ssh import Command, Shell, script
 from workflows.errors import OutcomeUnknown
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from workflows.model.estate import Machine, Node
+from workflows.model.observations import MachineFacts
 
 TABLES = "/proc/net/tcp /proc/net/tcp6"
 ESTABLISHED = "01"
@@ -49,33 +49,78 @@ echo end
 # A login shell may print what it likes before the first.
 _ORPHAN = re.compile(r"(?:.*\n)?(?P<state>[0-9]+\.[0-9]+(\.[0-9]+)?) (?P<path>/.+)", re.DOTALL)
 
-REUSED_AFTER = 2.0
+MAX_START_DELAY = 2.0
 """Seconds: a process that began this much later than its PID file was written is another one."""
 
 
-@dataclass(frozen=True)
-class Socket:
-    """One line of the kernel's TCP tables."""
+class Linux(OperatingSystem):
+    """Reads ``/proc`` and runs POSIX commands over the shell."""
 
-    local: Address
-    port: int
-    peer: Address
-    state: str
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._ledger = PosixLedger(shell)
+
+    @property
+    def ledger(self) -> PosixLedger:
+        """Return the ledger that is kept with shell scripts."""
+        return self._ledger
+
+    async def scripts(self, node: Node) -> frozenset[str]:
+        """List FILEDRIVEHOME/bin."""
+        return frozenset((await self._read(node, securetransport.scripts(node))).split())
+
+    async def running(self, node: Node, pid_files: Iterable[str]) -> frozenset[str]:
+        """Compare each PID file with the start time of its process."""
+        return parse_processes(await self._read(node, processes(node.filedrivehome, pid_files)))
+
+    async def sockets(self, machine: Machine) -> tuple[Socket, ...]:
+        """Read the kernel's TCP tables."""
+        return parse_sockets(await self._read(machine, sockets()))
+
+    async def digest(self, machine: Machine, path: str) -> str:
+        """Run ``sha256sum``."""
+        return parse_digest(await self._read(machine, digest(path)))
+
+    async def now(self, machine: Machine) -> datetime:
+        """Run ``date``."""
+        return parse_clock(await self._read(machine, clock()))
+
+    async def orphaned_files(self, machine: Machine, storage: str) -> frozenset[tuple[str, str]]:
+        """Run ``find``."""
+        return parse_orphans(await self._read(machine, orphans(storage)))
+
+    async def facts(self, node: Node) -> MachineFacts:
+        """Run one script that prints everything."""
+        return parse_facts(await self._read(node, facts_command(node)))
+
+    def preview_sockets(self) -> str:
+        """Return the tables that are read."""
+        return f"cat {TABLES}"
+
+    def preview_orphaned_files(self, storage: str) -> str:
+        """Return the search as it is sent."""
+        return str(orphans(storage))
+
+    async def _read(self, machine: Machine, command: Command) -> str:
+        answer = await self._shell.run(machine, command)
+        if answer.status != 0:
+            raise OutcomeUnknown(f"{machine.name}: cannot be read: {answer.text}")
+        return answer.out
 
 
 def sockets() -> Command:
-    """Ask for every TCP socket of the machine."""
+    """Return the command that prints every TCP socket of the machine."""
     return script(_SOCKETS)
 
 
 def parse_sockets(text: str) -> tuple[Socket, ...]:
-    """Read ``/proc/net/tcp`` and ``tcp6``; OutcomeUnknown where the reading is not whole."""
+    """Read ``/proc/net/tcp`` and ``tcp6``; OutcomeUnknown if they are incomplete."""
     lines = text.splitlines()
     if not lines or lines[-1] != "end" or "local_address" not in lines[0]:
-        raise OutcomeUnknown("the kernel's TCP tables could not be read whole")
+        raise OutcomeUnknown("the kernel's TCP tables are incomplete")
     rows = [line.split() for line in lines[:-1] if "local_address" not in line]
     try:
-        return tuple(_socket(row) for row in rows)
+        return tuple(_socket(row) for row in rows if row[3] in (ESTABLISHED, LISTENING))
     except (IndexError, ValueError) as strange:
         raise OutcomeUnknown("a line of the kernel's TCP tables cannot be read") from strange
 
@@ -83,88 +128,35 @@ def parse_sockets(text: str) -> tuple[Socket, ...]:
 def _socket(row: list[str]) -> Socket:
     local, _, port = row[1].partition(":")
     peer = row[2].partition(":")[0]
-    return Socket(_address(local), int(port, 16), _address(peer), row[3])
+    return Socket(_address(local), int(port, 16), _address(peer), row[3] == LISTENING)
 
 
 @lru_cache(maxsize=4096)
 def _address(digits: str) -> Address:
-    """Turn the kernel's words of 32 bits, each little endian, into an address."""
-    words = [bytes.fromhex(digits[at : at + 8])[::-1] for at in range(0, len(digits), 8)]
-    address = ipaddress.ip_address(b"".join(words))
-    # A socket of both families shows its IPv4 peers in IPv6's clothes.
+    """Parse the kernel's address: groups of 32 bits, each little endian."""
+    groups = [bytes.fromhex(digits[at : at + 8])[::-1] for at in range(0, len(digits), 8)]
+    address = ipaddress.ip_address(b"".join(groups))
+    # A socket of both families shows its IPv4 peers as mapped IPv6 addresses.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
 
-@dataclass(frozen=True)
-class SocketFilter:
-    """Which sockets concern one node: its own addresses (empty: any), less ignored peers."""
-
-    listen_on: tuple[str, ...]
-    ignored_peers: tuple[str, ...] = ()
-
-    def sessions(self, sockets: Iterable[Socket], ports: Iterable[int]) -> int:
-        """Count the established connections to these ports."""
-        wanted = set(ports)
-        return sum(
-            1
-            for socket in sockets
-            if socket.state == ESTABLISHED
-            and socket.port in wanted
-            and self._ours(socket.local)
-            and not self._ignores(socket.peer)
-        )
-
-    def listening(self, sockets: Iterable[Socket]) -> frozenset[int]:
-        """Every port that the node accepts connections on."""
-        return frozenset(
-            socket.port
-            for socket in sockets
-            if socket.state == LISTENING
-            and (socket.local.is_unspecified or self._ours(socket.local))
-        )
-
-    def ignores(self, peer: str) -> bool:
-        """Whether connections from there do not count as sessions."""
-        try:
-            return self._ignores(ipaddress.ip_address(peer))
-        except ValueError:
-            return peer in self.ignored_peers
-
-    def _ours(self, local: Address) -> bool:
-        return not self.listen_on or str(local) in self.listen_on
-
-    def _ignores(self, peer: Address) -> bool:
-        return any(peer in network for network in _networks(self.ignored_peers))
-
-
-def _networks(peers: tuple[str, ...]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    for peer in peers:
-        try:
-            yield ipaddress.ip_network(peer, strict=False)
-        except ValueError:
-            continue  # a name: it is compared as text
-
-
 def processes(home: str, pid_files: Iterable[str]) -> Command:
-    """Ask which PID files under ``var/run`` exist, and what their processes are."""
+    """Return the command that prints PID files under ``var/run`` with their processes."""
     return script(_PROCESSES, home, *pid_files)
 
 
 def parse_processes(text: str) -> frozenset[str]:
-    """Read which PID files have a living process of their own; a stale one may remain.
-
-    A process that is younger than its PID file is somebody else's: the number was used again.
-    """
+    """Read which PID files have a living process of their own; a stale file may remain."""
     lines = text.splitlines()
     if not lines or lines[-1] != "end":
-        raise OutcomeUnknown("the PID files could not be read whole")
+        raise OutcomeUnknown("the list of PID files is incomplete")
     try:
         _, ticks, boot = lines[0].split()
         return frozenset(
             name
             for name, written, stat in (_pid_line(line) for line in lines[1:-1])
-            if stat and int(boot) + int(stat[19]) / int(ticks) <= written + REUSED_AFTER
+            if stat and int(boot) + int(stat[19]) / int(ticks) <= written + MAX_START_DELAY
             if stat[0] != "Z"
         )
     except (ArithmeticError, IndexError, ValueError) as strange:
@@ -177,47 +169,39 @@ def _pid_line(line: str) -> tuple[str, float, list[str]]:
 
 
 def digest(path: str) -> Command:
-    """Ask for the SHA-256 of a file."""
+    """Return the command that prints the SHA-256 of a file."""
     return Command(("sha256sum", path))
 
 
-def parse_digest(text: str) -> str:
-    """Read what ``sha256sum`` prints."""
-    word = text.strip().lstrip("\\").split(" ")[0]
-    if len(word) != 64 or not set(word) <= set("0123456789abcdef"):  # noqa: PLR2004 - hex digits
-        raise OutcomeUnknown(f"not a SHA-256: {text.strip()[:80]!r}")
-    return word
-
-
 def clock() -> Command:
-    """Ask what time it is there."""
+    """Return the command that prints the machine's time."""
     return Command(("date", "+%s"))
 
 
 def parse_clock(text: str) -> datetime:
     """Read seconds since the epoch."""
-    word = text.strip()
-    # Ten digits until the year 2286: one that was cut would be a time long ago.
-    if not re.fullmatch(r"[0-9]{10}", word):
-        raise OutcomeUnknown(f"not a time: {word[:80]!r}")
-    return datetime.fromtimestamp(int(word), UTC)
+    seconds = text.strip()
+    # Ten digits until the year 2286: a number that was cut would be a time long ago.
+    if not re.fullmatch(r"[0-9]{10}", seconds):
+        raise OutcomeUnknown(f"not a time: {seconds[:80]!r}")
+    return datetime.fromtimestamp(int(seconds), UTC)
 
 
 def orphans(storage: str) -> Command:
-    """Ask for the files that a Transaction Manager stopped in mid-work leaves (section 5)."""
-    # A file that goes away meanwhile is no error; a storage that cannot be read is one. It is
-    # itself what is seen last: that says that the answer is whole.
-    words = ("find", "-H", storage, "-depth", "-ignore_readdir_race")
+    """Return the search for files of a Transaction Manager that was stopped at work (section 5)."""
+    # A file that disappears meanwhile is no error; a storage that cannot be read is one. The
+    # storage itself is printed last: that shows that the answer is complete.
+    search = ("find", "-H", storage, "-depth", "-ignore_readdir_race")
     files = ("-type", "f", "-name", "*.m_inproc", "-printf", "%s.%T@ %p\\0")
-    return Command((*words, *files, "-o", "-samefile", storage, "-printf", "end\\n"))
+    return Command((*search, *files, "-o", "-samefile", storage, "-printf", "end\\n"))
 
 
 def parse_orphans(text: str) -> frozenset[tuple[str, str]]:
     """Read what ``find`` prints: each path, with its size and time to tell whether it changes."""
     *files, end = text.split("\0")
     if end.splitlines()[-1:] != ["end"] or not end.endswith("\n"):
-        raise OutcomeUnknown("the storage could not be looked through whole")
+        raise OutcomeUnknown("the search of the storage is incomplete")
     found = [_ORPHAN.fullmatch(file) for file in files]
     if not all(found):
-        raise OutcomeUnknown("what lies on the storage cannot be read")
+        raise OutcomeUnknown("the list of files on the storage cannot be read")
     return frozenset((file["path"], file["state"]) for file in found if file)

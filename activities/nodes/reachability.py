@@ -1,4 +1,4 @@
-"""Does a machine answer anywhere at all, as far as this worker can tell?"""
+"""Verify that a node is unreachable from this worker, on every port."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from activities.transport.ssh import Command, Shell
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
 from workflows.model.estate import Node
 
-TRIES = 3
-APART = 2.0
-"""Seconds between two tries: a daemon that restarts is back within a few of them."""
-WITHIN = 3.0
-"""Seconds for one connection: TCP has asked twice by then."""
-SHELL_WITHIN = 10.0
+PROBES = 3
+PROBE_INTERVAL = 2.0
+"""Seconds between two probes: a daemon that restarts is back within a few of them."""
+PROBE_TIMEOUT = 3.0
+"""Seconds for one connection: TCP has sent two requests by then."""
+SHELL_TIMEOUT = 10.0
 
-HERE = (errno.ENETUNREACH, errno.ENETDOWN)
-"""The worker's own network: what cannot be asked has not been silent."""
+OWN_NETWORK_ERRORS = (errno.ENETUNREACH, errno.ENETDOWN)
+"""Errors of the worker's own network: they say nothing about the node."""
 
 
 class PortState(StrEnum):
-    """What comes back from a port."""
+    """What a probe of a port shows, in nmap's words."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -33,38 +33,38 @@ class PortState(StrEnum):
 
 
 async def require_unreachable(shell: Shell, node: Node) -> str:
-    """Say how a node was silent, several times over some seconds.
+    """Return in which way the node was unreachable, in several probes over some seconds.
 
-    A connection that is refused counts as silence: whoever answers is a kernel on which neither a
-    shell, nor the admin service, nor a protocol server listens, so nothing there serves a client
-    or could be asked to stop. It does not prove that the machine is off, and the words say so. Nor
-    does silence: a machine behind a broken network looks the same from here.
+    A closed port counts as unreachable: only a kernel answers, and neither a shell, nor the admin
+    service, nor a protocol server listens, so nothing there serves a client or could be stopped. It
+    does not prove that the machine is off, and the message says so. A filtered port does not prove
+    it either: a machine behind a broken network looks the same from the worker.
 
     Raises:
         NotReady: something answers.
-        OutcomeUnknown: this worker has no way to ask.
+        OutcomeUnknown: the worker's own network or DNS fails.
     """
-    doors = tuple(_doors(node))
-    refused: set[int] = set()
-    for turn in range(TRIES):
+    endpoints = tuple(_endpoints(node))
+    closed: set[int] = set()
+    for turn in range(PROBES):
         if turn:
-            await asyncio.sleep(APART)
-        echoes = await asyncio.gather(*(_probe(node, *door) for door in doors))
-        met = list(zip(doors, echoes, strict=True))
-        if open_ports := [door for door, echo in met if echo is PortState.OPEN]:
-            raise NotReady(_alive(node, open_ports))
-        refused |= {port for (_, port), echo in met if echo is PortState.CLOSED}
+            await asyncio.sleep(PROBE_INTERVAL)
+        states = await asyncio.gather(*(_probe(node, *endpoint) for endpoint in endpoints))
+        probed = list(zip(endpoints, states, strict=True))
+        if open_ports := [endpoint for endpoint, state in probed if state is PortState.OPEN]:
+            raise NotReady(_answers(node, open_ports))
+        closed |= {port for (_, port), state in probed if state is PortState.CLOSED}
         await _require_no_shell(shell, node)
-    silent = f"{node.name} answers nowhere: no shell, and no connection to any of its ports"
-    if not refused:
-        return silent
-    ports = ", ".join(map(str, sorted(refused)))
-    return f"{silent} (refused, not silent: {ports}; the machine may be up, but nothing listens)"
+    unreachable = f"{node.name} answers nowhere: no shell, and no connection to any of its ports"
+    if not closed:
+        return unreachable
+    ports = ", ".join(map(str, sorted(closed)))
+    return f"{unreachable} (closed: {ports}; the machine may be up, but nothing listens)"
 
 
-def _doors(node: Node) -> Iterable[tuple[str, int]]:
-    """Every address and port behind which something of the node could be."""
-    # Loopback addresses that it listens on besides would be this worker's own.
+def _endpoints(node: Node) -> Iterable[tuple[str, int]]:
+    """Yield every address and port on which a service of the node could listen."""
+    # Its further loopback addresses would be the worker's own.
     others = (address for address in node.listen_on if not _is_loopback(address))
     ports = {port for ports in node.protocols.values() for port in ports}
     for address in dict.fromkeys((node.address, *others)):
@@ -81,20 +81,20 @@ def _is_loopback(address: str) -> bool:
 
 async def _probe(node: Node, address: str, port: int) -> PortState:
     try:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(PROBE_TIMEOUT):
             _, writer = await asyncio.open_connection(address, port)
     except ConnectionRefusedError:
         return PortState.CLOSED
     except socket.gaierror as nameless:
         raise OutcomeUnknown(
-            f"{node.name}: {address} cannot be resolved ({nameless.strerror}), so nobody was "
-            "asked; look at the worker's DNS, then decide again"
+            f"{node.name}: {address} cannot be resolved ({nameless.strerror}), so the node was "
+            "not probed; check the worker's DNS, then decide again"
         ) from nameless
     except OSError as fault:  # TimeoutError is one
-        if fault.errno in HERE:
+        if fault.errno in OWN_NETWORK_ERRORS:
             raise OutcomeUnknown(
-                f"{node.name}: the worker has no way to {address} ({fault.strerror}), so nobody "
-                "was asked; look at the worker's network, then decide again"
+                f"{node.name}: the worker has no route to {address} ({fault.strerror}), so the "
+                "node was not probed; check the worker's network, then decide again"
             ) from fault
         return PortState.FILTERED
     writer.close()
@@ -102,21 +102,21 @@ async def _probe(node: Node, address: str, port: int) -> PortState:
 
 
 async def _require_no_shell(shell: Shell, node: Node) -> None:
-    """Refuse where a command can still be run: a connection may live on when no new one does."""
+    """Refuse if a command still runs: an old connection may work when no new one does."""
     try:
-        async with asyncio.timeout(SHELL_WITHIN):
+        async with asyncio.timeout(SHELL_TIMEOUT):
             await shell.run(node, Command(("true",)))
     except (Unreachable, OutcomeUnknown, TimeoutError):
         return
-    raise NotReady(f"{node.name} still runs commands over SSH, so it is not dead; {_ADVICE}")
+    raise NotReady(f"{node.name} still runs commands over SSH, so it is not down; {_ADVICE}")
 
 
-def _alive(node: Node, doors: Iterable[tuple[str, int]]) -> str:
+def _answers(node: Node, endpoints: Iterable[tuple[str, int]]) -> str:
     places = " and ".join(
         f"port {port}" + ("" if address == node.address else f" of {address}")
-        for address, port in doors
+        for address, port in endpoints
     )
-    return f"{node.name} answers on {places}, so it is not dead; {_ADVICE}"
+    return f"{node.name} answers on {places}, so it is not down; {_ADVICE}"
 
 
-_ADVICE = "decide `retry`, or shut the machine down before you count it as down"
+_ADVICE = "decide `retry`, or shut the machine down before you declare it down"

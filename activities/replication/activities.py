@@ -121,7 +121,7 @@ class _Link:
         """
         position = await self.driver.position()
         deadline.require()
-        end = datetime.now(UTC) + deadline.left / 2  # the rest is for sending
+        end = datetime.now(UTC) + deadline.remaining / 2  # the rest is for sending
         while missing := await self.driver.missing(position):
             if datetime.now(UTC) >= end:
                 raise NotYet(
@@ -142,7 +142,7 @@ class _Link:
         while replication is off (section 2), so that such rows are not expected.
         """
         deadline.require()
-        with_margin = (deadline.left / 2).total_seconds()  # the rest is for sending
+        with_margin = (deadline.remaining / 2).total_seconds()  # the rest is for sending
         try:
             async with asyncio.timeout(with_margin):
                 await self.driver.require_no_conflicts()

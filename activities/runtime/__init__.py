@@ -1,1 +1,1 @@
-"""runtime."""
+"""What every activity shares: heartbeats, deadlines, traces, partial readings."""

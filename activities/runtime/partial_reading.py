@@ -12,6 +12,7 @@ from workflows.model.findings import Finding
 from workflows.preflight import access
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 READING_TIMEOUT = 9.0
 """Seconds: an observation ends within ten, so that a silent machine keeps no operator waiting."""
@@ -42,6 +43,16 @@ async def reading_or_finding(
     except SwitchoverError as failure:
         check, seen = unusable, str(failure)
     return check.unread(place, seen.removeprefix(f"{place}: "))
+
+
+def value_or(result: T | Finding, default: D) -> T | D:
+    """Return the reading, or the default if there is a finding instead."""
+    return default if isinstance(result, Finding) else result
+
+
+def findings_of(*results: object) -> tuple[Finding, ...]:
+    """Return the findings, each once: a silent machine is one finding, whatever was asked of it."""
+    return tuple({f.name: f for f in results if isinstance(f, Finding)}.values())
 
 
 def join_errors(*results: object) -> str | None:

@@ -1,4 +1,4 @@
-"""How does a remote effect show up in a trace?"""
+"""Open an OpenTelemetry span for each remote effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TRACER = trace.get_tracer("switchover.activities")
 
 @contextmanager
 def effect(given: ActionInput[Any], what: str) -> Iterator[None]:
-    """Open a span around one remote effect, named by *what* is done there."""
+    """Open a span around one remote effect; *what* is its name."""
     operation = given.operation
     attributes = {
         "switchover": operation.identity,

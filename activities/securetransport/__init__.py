@@ -1,1 +1,1 @@
-"""securetransport."""
+"""What SecureTransport understands and answers: scripts and admin REST API."""

@@ -1,4 +1,4 @@
-"""How is a node's admin REST API asked, and what does a failing request mean?"""
+"""Send requests to a node's admin REST API, and translate their errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_requests import SESSIONS, Call, Query
-from activities.securetransport.admin_responses import Operated, Page, Session
+from activities.securetransport.admin_responses import OperationResult, Page, Session
 from activities.securetransport.service_state import ObservedState
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
@@ -30,16 +30,16 @@ from workflows.errors import (
 from workflows.model.estate import Node
 from workflows.model.results import Service
 
-READ_WITHIN = 5.0
+READ_TIMEOUT = 5.0
 """Seconds for one read."""
-DROPOUT_PAUSES = (0.2, 0.4, 0.8, 1.6)
-"""The admin API drops out briefly while services start or stop (section 4): reads try again."""
+DROPOUT_RETRY_DELAYS = (0.2, 0.4, 0.8, 1.6)
+"""The admin API drops out briefly while services start or stop (section 4): reads are repeated."""
 NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A body, and the node's own clock when it was sent."""
+    """A body, and the node's own time when it was sent."""
 
     body: Any
     at: datetime
@@ -48,42 +48,42 @@ class Reply:
 class AdminClient:
     """The admin REST APIs of all nodes.
 
-    Every request has a connection of its own: none is sent on one that died unnoticed, so a refused
-    connection always means that nothing was sent.
+    Every request has its own connection: none is sent on a connection that broke unnoticed, so a
+    refused connection always means that nothing was sent.
     """
 
     def __init__(self, shell: Shell, secrets: Secrets) -> None:
         self._shell = shell
         self._secrets = secrets
         self._options: dict[tuple[str, str], asyncio.Future[tuple[dict[str, Any], ...]]] = {}
-        """By access: the reading of a node's options that is under way."""
+        """For each access: the reading of a node's options that is in progress."""
 
     async def get(self, node: Node, path: str, query: Query | None = None) -> Reply:
-        """Read one resource; Unreachable after a few seconds without an answer."""
+        """Read one resource; Unreachable after some seconds without an answer."""
         return await self.read(node, Call("GET", path, query or {}))
 
     async def read(self, node: Node, call: Call) -> Reply:
-        """Ask one question; Unreachable after a few seconds without an answer."""
+        """Send one reading request; Unreachable after some seconds without an answer."""
         response = await self._read(node, call)
         _require_success(node, response, Unreachable)
         return Reply(_json(node, response), _clock(response))
 
-    async def operate(self, node: Node, call: Call, within: float) -> None:
-        """Send an operation once.
+    async def operate(self, node: Node, call: Call, limit: float) -> None:
+        """Send an operation once, with *limit* seconds for its answer.
 
         Raises:
             Unreachable: nothing was sent.
-            OutcomeUnknown: it was sent, and no answer came.
-            CommandFailed: the API said no, even with a 200.
+            OutcomeUnknown: it was sent, and no answer was received.
+            CommandFailed: the API refused it, perhaps with HTTP status 200.
         """
-        response = await self._send(node, call, within)
+        response = await self._send(node, call, limit)
         _require_success(node, response, OutcomeUnknown)
         for result in _results(node, response):
             if not result.succeeded:
                 raise CommandFailed(f"{node.name}: the admin API refused: {result.message}")
 
     async def cluster_service(self, node: Node, service: Service) -> ObservedState:
-        """Read what a node says of its Scheduler or Folder Monitor."""
+        """Read the state of a node's Scheduler or Folder Monitor."""
         reply = await self.read(node, requests.state(service))
         return answers.service_status(reply.body, node.name)
 
@@ -92,16 +92,16 @@ class AdminClient:
         reply = await self.read(node, SESSIONS)
         return answers.sessions(reply.body, node.name), reply.at
 
-    async def listing(self, node: Node, path: str, most: int) -> Page | None:
-        """Read a list with all of its items, or its first page if there are more than *most*.
+    async def listing(self, node: Node, path: str, max_items: int) -> Page | None:
+        """Read a list with all of its items, or its first page if there are more than *max_items*.
 
-        None where this version of the API has no such list at all.
+        None if this version of the API has no such list.
         """
         response = await self._read(node, requests.page(path))
         if response.status_code == NOT_FOUND:
             return None
         page = answers.read(Page, _json(node, response), node.name)
-        if len(page.result) < page.total <= most:
+        if len(page.result) < page.total <= max_items:
             return page.model_copy(update={"result": await self.items(node, path)})
         return page
 
@@ -111,7 +111,7 @@ class AdminClient:
         return answers.read(Page, reply.body, node.name).total
 
     async def first(self, node: Node, path: str, limit: int) -> Page:
-        """Read the first items of a list, with whatever fields they have, and how many there are.
+        """Read the first items of a list with all of their fields, and the number of items.
 
         An API that ignores the limit answers with more.
         """
@@ -123,7 +123,7 @@ class AdminClient:
     ) -> tuple[dict[str, Any], ...]:
         """Read all pages of a list, some items twice.
 
-        Pages overlap by half: what ends meanwhile moves the rest forward, past a page's edge.
+        Pages overlap by half: an item that ends meanwhile moves the rest to an earlier page.
         """
         found: list[dict[str, Any]] = []
         offset = 0
@@ -140,7 +140,7 @@ class AdminClient:
             offset += max(1, len(page.result) // 2)
 
     async def options(self, node: Node) -> tuple[dict[str, Any], ...]:
-        """Read all system options; whoever asks while they are being read gets the same answer."""
+        """Read all system options; calls during one reading share its answer."""
         key = (node.address, node.admin.model_dump_json())
         reading = self._options.get(key)
         if reading is None or reading.done():
@@ -148,7 +148,7 @@ class AdminClient:
         return await asyncio.shield(reading)
 
     async def _all_options(self, node: Node) -> tuple[dict[str, Any], ...]:
-        """Read page after page: options do not come and go while they are listed."""
+        """Read page after page, without overlap: options are not added or removed meanwhile."""
         found: list[dict[str, Any]] = []
         while True:
             asked = requests.page("configurations/options", offset=len(found))
@@ -161,8 +161,8 @@ class AdminClient:
                 raise OutcomeUnknown(f"{node.name}: the admin API shows {shown}")
 
     async def _read(self, node: Node, call: Call) -> httpx.Response:
-        """Read in spite of dropouts; that there is no such resource is an answer, too."""
-        for seconds in DROPOUT_PAUSES:
+        """Read in spite of dropouts; a missing resource is an answer, too."""
+        for seconds in DROPOUT_RETRY_DELAYS:
             try:
                 return await self._read_once(node, call)
             except Unreachable:
@@ -170,12 +170,12 @@ class AdminClient:
         return await self._read_once(node, call)
 
     async def _read_once(self, node: Node, call: Call) -> httpx.Response:
-        response = await self._send(node, call, READ_WITHIN)
+        response = await self._send(node, call, READ_TIMEOUT)
         if response.status_code != NOT_FOUND:
             _require_success(node, response, Unreachable)
         return response
 
-    async def _send(self, node: Node, call: Call, within: float) -> httpx.Response:
+    async def _send(self, node: Node, call: Call, limit: float) -> httpx.Response:
         access = node.admin
         trusted = trust(node.name, access.ca, access.fingerprint)
         tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None
@@ -191,38 +191,42 @@ class AdminClient:
         ) as client:
             with translated(node.name, OutcomeUnknown if call.changes else Unreachable):
                 # The client's limits hold for each part of a request, this one for all of it.
-                async with asyncio.timeout(within):
+                async with asyncio.timeout(limit):
                     return await client.request(
                         call.method,
                         f"{origin}{call.target}",
-                        timeout=within,
+                        timeout=limit,
                         extensions=dict(trusted.extensions),
                     )
 
 
 def bracketed(address: str) -> str:
-    """Spell an address as a URL wants it."""
+    """Return an address as a URL needs it."""
     return f"[{address}]" if ":" in address else address
 
 
 @contextmanager
 def translated(place: str, lost: type[SwitchoverError]) -> Iterator[None]:
-    """Say what httpx's complaint means; *lost* is raised where the request may have arrived."""
+    """Translate httpx's errors; *lost* is raised if the request may have arrived."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
         if isinstance(_root(fault), ssl.SSLCertVerificationError):
             raise AccessRefused(
                 f"{place}: its certificate cannot be verified ({_root(fault)}); "
-                "look at ca or fingerprint, and at who answers there"
+                "check ca or fingerprint, and which server answers there"
             ) from fault
-        raise Unreachable(f"{place}: HTTPS does not answer ({str(fault) or 'silence'})") from fault
+        raise Unreachable(
+            f"{place}: HTTPS does not answer ({str(fault) or 'no answer'})"
+        ) from fault
     except (httpx.HTTPError, TimeoutError) as fault:
-        raise lost(f"{place}: HTTPS broke off ({str(fault) or type(fault).__name__})") from fault
+        raise lost(
+            f"{place}: the HTTPS connection broke ({str(fault) or type(fault).__name__})"
+        ) from fault
 
 
 def _root(fault: BaseException) -> BaseException:
-    """The first cause: httpx wraps what the TLS library said twice over."""
+    """Return the first cause: httpx wraps the TLS library's error twice."""
     while (inner := fault.__cause__ or fault.__context__) is not None:
         fault = inner
     return fault
@@ -233,11 +237,11 @@ def _require_success(node: Node, response: httpx.Response, lost: type[Switchover
     if status in (401, 403):
         raise AccessRefused(
             f"{node.name}: the admin API refused {node.admin.user} ({status}); "
-            "look at the account and its password"
+            "check the account and its password"
         )
-    if status >= 500:  # noqa: PLR2004 - the server's fault: it may have done it
+    if status >= 500:  # noqa: PLR2004 - the server may have done it before it failed
         raise lost(f"{node.name}: the admin API answered {status}")
-    if status >= 300:  # noqa: PLR2004 - everything else that is no success
+    if status >= 300:  # noqa: PLR2004 - anything but success
         raise CommandFailed(
             f"{node.name}: the admin API answered {status} to {response.request.method} "
             f"{response.request.url.path}: {response.text[:400]}"
@@ -254,16 +258,16 @@ def _json(node: Node, response: httpx.Response) -> object:
     return body
 
 
-def _results(node: Node, response: httpx.Response) -> Iterator[Operated]:
-    """Read the one result, or the list of them; an operation may also answer with nothing."""
+def _results(node: Node, response: httpx.Response) -> Iterator[OperationResult]:
+    """Read the one result, or the list of them; an operation may also answer nothing."""
     if not response.content.strip():
         return
     body = _json(node, response)
     results = body.get("daemonOperationResults", [body]) if isinstance(body, dict) else []
     for result in results:
-        yield answers.read(Operated, result, node.name)
+        yield answers.read(OperationResult, result, node.name)
 
 
 def _clock(response: httpx.Response) -> datetime:
-    """The sender's clock; its answer's own Date header, or now where it sends none."""
+    """Return the sender's time: the Date header of its answer, or now without one."""
     return answers.moment(response.headers.get("Date")) or datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""In which words is a node's admin REST API asked (securetransport.md, section 8)?"""
+"""Requests to a node's admin REST API (docs/securetransport.md, section 8)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from urllib.parse import quote, urlencode
 from workflows.model.results import Service
 
 BASE = "/api/v2.0"
-PAGE = 100
+PAGE_SIZE = 100
 
 CLUSTER_SERVICES = {Service.SCHEDULER: "Scheduler", Service.FOLDER_MONITOR: "FolderMonitor"}
 
 Query = Mapping[str, str | int]
-Verb = Literal["start", "stop"]
+ServiceOperation = Literal["start", "stop"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Call:
 
     @property
     def changes(self) -> bool:
-        """Whether it is more than a question."""
+        """Whether it may change something."""
         return self.method != "GET"
 
     @property
@@ -44,22 +44,22 @@ class Call:
 SESSIONS = Call("GET", "sessions")
 
 
-def operation(verb: Verb, service: Service) -> Call:
-    """Ask a Server to start or stop its Scheduler or Folder Monitor."""
+def operation(verb: ServiceOperation, service: Service) -> Call:
+    """Return the request to start or stop a Server's Scheduler or Folder Monitor."""
     query = {"operation": verb, "serviceName": CLUSTER_SERVICES[service]}
     return Call("POST", "clusterServices/operations", query)
 
 
 def state(service: Service) -> Call:
-    """Ask a Server how its Scheduler or Folder Monitor is."""
+    """Return the request for the state of a Server's Scheduler or Folder Monitor."""
     return Call("GET", "clusterServices", {"serviceName": CLUSTER_SERVICES[service]})
 
 
 def counting(path: str, query: Query | None = None) -> Call:
-    """Ask how many items a list has."""
+    """Return the request for the number of items of a list."""
     return Call("GET", path, {**(query or {}), "limit": 1, "fields": "id"})
 
 
 def page(path: str, query: Query | None = None, offset: int = 0) -> Call:
-    """Ask for one page of a list."""
-    return Call("GET", path, {**(query or {}), "limit": PAGE, "offset": offset})
+    """Return the request for one page of a list."""
+    return Call("GET", path, {**(query or {}), "limit": PAGE_SIZE, "offset": offset})

@@ -1,4 +1,4 @@
-"""What does the admin REST API say: pure readings of its answers (section 8)."""
+"""Pure parsers of the admin REST API's answers (docs/securetransport.md, section 8)."""
 
 from __future__ import annotations
 
@@ -14,55 +14,56 @@ from activities.securetransport.service_state import ObservedState
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Protocol
 from workflows.model.results import State
+from workflows.model.text import printable
 
 T = TypeVar("T", bound=BaseModel)
 V = TypeVar("V")
 
 
-class _Answer(BaseModel):
-    """Only what is needed is read: the vendor may add keys at any update."""
+class _Response(BaseModel):
+    """Reads only the needed keys: the vendor may add others with any update."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class Status(_Answer):
-    """Of a cluster service or the Transaction Manager."""
+class ServiceStatus(_Response):
+    """The status of a cluster service or the Transaction Manager."""
 
     status: str
 
 
-class Operated(_Answer):
-    """What came of an operation: 200 is not success."""
+class OperationResult(_Response):
+    """The result of an operation; HTTP status 200 is no proof of success."""
 
     message: str = ""
     succeeded: bool = Field(default=True, alias="isSuccessful")
 
 
-class _Version(_Answer):
+class _Version(_Response):
     version: str = Field(min_length=1)
     update_level: str | None = Field(default=None, alias="updateLevel")
     system: str | None = Field(default=None, alias="osType")
     database: str | None = Field(default=None, alias="databaseType")
 
 
-class _ResultSet(_Answer):
+class _ResultSet(_Response):
     total: int = Field(alias="totalCount", ge=0)
 
 
-class Page(_Answer):
+class Page(_Response):
     """One page of a list."""
 
-    about: _ResultSet = Field(alias="resultSet")
+    result_set: _ResultSet = Field(alias="resultSet")
     result: tuple[dict[str, Any], ...] = ()
 
     @property
     def total(self) -> int:
-        """How many there are on all pages."""
-        return self.about.total
+        """Return how many items are on all pages."""
+        return self.result_set.total
 
 
-class Session(_Answer):
-    """A client's session, as the list shows it; the list is not stable between calls."""
+class Session(_Response):
+    """A client's session, as the list shows it; the list may change between two calls."""
 
     id: str | int
     user: str = Field(default="", alias="userName")
@@ -72,34 +73,34 @@ class Session(_Answer):
 
     @property
     def began(self) -> datetime | None:
-        """When it began by its node's clock, where that can be read at all."""
+        """Return when it began by its node's clock; None if that cannot be read."""
         return moment(self.created)
 
-    def is_over(self, protocol: Protocol) -> bool:
-        """Whether it uses this protocol, under any name that is seen for it."""
-        return self.protocol.lower() in SPOKEN.get(protocol, (protocol.value,))
+    def uses(self, protocol: Protocol) -> bool:
+        """Whether it uses this protocol, under any name that the API has for it."""
+        return self.protocol.lower() in PROTOCOL_NAMES.get(protocol, (protocol.value,))
 
     def __str__(self) -> str:
-        """Who is there over what, in the estate's own words: "partner001 over ssh"."""
-        known = (protocol.value for protocol in Protocol if self.is_over(protocol))
+        """Return user and protocol, in the estate's words: "partner001 over ssh"."""
+        known = (protocol.value for protocol in Protocol if self.uses(protocol))
         spoken = next(known, self.protocol.lower() or "an unknown protocol")
-        return f"{_printable(self.user) or 'someone'} over {_printable(spoken)}"
+        return f"{_short(self.user) or 'an unknown user'} over {_short(spoken)}"
 
 
 @dataclass(frozen=True)
 class Installed:
-    """Which SecureTransport it is, and what it runs on, as far as it says so."""
+    """Which SecureTransport is installed, and on what, as far as the API says."""
 
     level: str | None = None
-    """Version and update level, as one text that can be compared."""
+    """Version and update level in one text."""
     system: str | None = None
     database: str | None = None
 
 
-SPOKEN = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
+PROTOCOL_NAMES = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
 
-_LONGEST = 200
-"""Letters of what is said of one item."""
+MAX_DESCRIPTION_LENGTH = 200
+"""Characters of the description of one item."""
 
 _STATUSES = {
     "running": State.RUNNING,
@@ -111,7 +112,7 @@ _STATUSES = {
 
 
 def read(kind: type[T], body: object, place: str) -> T:
-    """Read one answer; OutcomeUnknown where it is not what the vendor documents."""
+    """Read one answer; OutcomeUnknown if it is not as the vendor documents."""
     try:
         return kind.model_validate(body)
     except ValidationError as strange:
@@ -131,52 +132,54 @@ def sessions(body: object, place: str) -> tuple[Session, ...]:
 
 def service_status(body: object, place: str) -> ObservedState:
     """Read the status of a cluster service or the Transaction Manager; a full stop may follow."""
-    words = read(Status, body, place).status
-    state = _STATUSES.get(words.strip().removesuffix(".").lower(), State.UNKNOWN)
-    return ObservedState(state, words)
+    text = read(ServiceStatus, body, place).status
+    state = _STATUSES.get(text.strip().removesuffix(".").lower(), State.UNKNOWN)
+    return ObservedState(state, text)
 
 
 def described(item: dict[str, Any]) -> str:
-    """Say what one item of a list is: whatever plain fields it has beyond its id.
+    """Return one item of a list as text: every plain field that it has besides its id.
 
-    Which fields an event has is not documented, so none is relied on.
+    The fields of an event are not documented, so none is relied on.
     """
     plain = {
-        key: words
+        key: text
         for key, value in item.items()
         if key != "id" and isinstance(value, str | int | float)
-        if (words := _printable(str(value)))
+        if (text := _short(str(value)))
     }
-    fields = [f"{_printable(key)} {words}" for key, words in plain.items()]
-    return ", ".join(fields)[:_LONGEST] or f"id {_printable(str(item.get('id', 'unknown')))}"
+    fields = [f"{_short(key)} {text}" for key, text in plain.items()]
+    return (
+        ", ".join(fields)[:MAX_DESCRIPTION_LENGTH] or f"id {_short(str(item.get('id', 'unknown')))}"
+    )
 
 
-def _printable(text: str) -> str:
-    """Leave out what a terminal would obey instead of showing."""
-    return "".join(letter for letter in text if letter.isprintable()).strip()[:_LONGEST]
+def _short(text: str) -> str:
+    """Return the start of a text, without control characters."""
+    return printable(text, "").strip()[:MAX_DESCRIPTION_LENGTH]
 
 
 def installed(body: object, place: str) -> Installed:
-    """Read what is installed; OutcomeUnknown where not even the version is said."""
-    said = read(_Version, body, place)
-    words = (word for word in (said.version, said.update_level) if word)
-    return Installed(" ".join(words), said.system, said.database)
+    """Read what is installed; OutcomeUnknown without a version."""
+    found = read(_Version, body, place)
+    level = " ".join(filter(None, (found.version, found.update_level)))
+    return Installed(level, found.system, found.database)
 
 
 def moment(given: object) -> datetime | None:
-    """Read a time as RFC 2822, ISO 8601 or milliseconds since the epoch; None if it is neither."""
+    """Read a time as RFC 2822, ISO 8601 or milliseconds since the epoch, or return None."""
     if isinstance(given, int | float) and not isinstance(given, bool):
-        return _understood(_since_epoch, given)
+        return _parsed(_since_epoch, given)
     if not isinstance(given, str):
         return None
-    return _understood(datetime.fromisoformat, given) or _understood(parsedate_to_datetime, given)
+    return _parsed(datetime.fromisoformat, given) or _parsed(parsedate_to_datetime, given)
 
 
 def _since_epoch(milliseconds: float) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _understood(reader: Callable[[V], datetime], given: V) -> datetime | None:
+def _parsed(reader: Callable[[V], datetime], given: V) -> datetime | None:
     try:
         at = reader(given)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
@@ -185,7 +188,7 @@ def _understood(reader: Callable[[V], datetime], given: V) -> datetime | None:
 
 
 def options(items: Iterable[dict[str, Any]], place: str) -> dict[str, tuple[str, ...]]:
-    """Read every option with its values; OutcomeUnknown where there are none at all."""
+    """Read every option with its values; OutcomeUnknown without any."""
     found: dict[str, tuple[str, ...]] = {}
     for item in items:
         name, values = item.get("name"), item.get("values")
@@ -200,7 +203,7 @@ def options(items: Iterable[dict[str, Any]], place: str) -> dict[str, tuple[str,
 
 
 def option_values(options: tuple[dict[str, Any], ...], ending: str) -> dict[str, str]:
-    """Read the options whose names end so, as the node spells their values."""
+    """Read the options whose names have this ending, with values as the node prints them."""
     named = ((str(option.get("name", "")), option.get("values")) for option in options)
     return {
         name: ", ".join(str(value) for value in values)

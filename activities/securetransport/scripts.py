@@ -1,4 +1,4 @@
-"""Which words does SecureTransport understand, and what do its own mean (section 3)?"""
+"""SecureTransport's scripts, and what they print (docs/securetransport.md, section 3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCRIPTS = {
     Service.PROXY: "socks",
     Service.DATABASE: "db",
 }
-"""What each service is called in ``start_X``, ``stop_X`` and ``status_X``."""
+"""The name of each service in ``start_X``, ``stop_X`` and ``status_X``."""
 
 PID_FILES = {service: (f"{name}.pid",) for service, name in SCRIPTS.items()} | {
     Service.TRANSACTION_MANAGER: ("tm.pid", "tm-java.pid"),
@@ -43,79 +43,79 @@ _STATES = {"alive": State.RUNNING, "down": State.STOPPED, "disabled": State.DISA
 
 
 def expected(node: Node) -> frozenset[Service]:
-    """The services whose scripts cannot be missing here without a reason."""
+    """Return the services whose scripts the node must have."""
     served = {Service(protocol.value) for protocol in node.protocols}
     manager = {Service.TRANSACTION_MANAGER} if node.kind is Kind.SERVER else set()
     return frozenset({Service.MONITOR, Service.ADMIN} | served | manager)
 
 
 def serving(node: Node) -> tuple[Service, ...]:
-    """What clients need running here, in a stable order: an Edge streams to a Server's manager."""
+    """Return what clients need running here, in a stable sequence; an Edge has no manager."""
     served = tuple(s for s in PROTOCOL_SERVERS if Protocol(s.value) in node.protocols)
     manager = (Service.TRANSACTION_MANAGER,) if node.kind is Kind.SERVER else ()
     return (*served, *manager)
 
 
 def scripts(node: Node) -> Command:
-    """Ask which scripts the installation has."""
+    """Return the command that lists the scripts of the installation."""
     return Command(("ls", f"{node.filedrivehome}/bin"))
 
 
 def status(node: Node, service: Service) -> Command:
-    """Ask a service how it is."""
+    """Return the command that reads the state of a service."""
     if service is Service.MONITOR:
         return _command(node, *node.monitor.status)
     return _command(node, f"status_{SCRIPTS[service]}")
 
 
 def start(node: Node, service: Service) -> Command:
-    """Start a service."""
+    """Return the command that starts a service."""
     if service is Service.MONITOR:
         return _command(node, *node.monitor.start)
     return _command(node, f"start_{SCRIPTS[service]}")
 
 
 def stop_monitor(node: Node) -> Command:
-    """Stop the Monitor."""
+    """Return the command that stops the Monitor."""
     return _command(node, *node.monitor.stop)
 
 
 def stop_gracefully(node: Node, service: Service, grace: timedelta) -> Command:
-    """Stop a service gracefully; the timeout is explicit, since HTTP's default is 30 s."""
+    """Return a graceful stop; its timeout is explicit, since HTTP's default is 30 s."""
     seconds = str(int(grace.total_seconds()))
     return _command(node, f"stop_{SCRIPTS[service]}", "-g", "-timeout", seconds)
 
 
 def stop_all(node: Node) -> Command:
-    """Stop everything on the node."""
+    """Return the command that stops everything on the node."""
     return _command(node, *node.stop_all)
 
 
 def start_all(node: Node) -> Command:
-    """Start everything on the node."""
+    """Return the command that starts everything on the node."""
     return _command(node, "start_all")
 
 
-def installed(listing: Collection[str], node: Node, service: Service) -> ObservedState | None:
-    """Say what a missing script means; None where the script is there to be asked.
+def installed(names: Collection[str], node: Node, service: Service) -> ObservedState | None:
+    """Return what a missing status script means; None if the script is there.
 
     A disabled server's scripts are renamed ``status_ftpd.disable`` and so on.
     """
-    words = node.monitor.status if service is Service.MONITOR else (f"status_{SCRIPTS[service]}",)
-    if words[0].startswith("/") or words[0] in listing:
+    argv = node.monitor.status if service is Service.MONITOR else (f"status_{SCRIPTS[service]}",)
+    if argv[0].startswith("/") or argv[0] in names:
         return None
     disabled = {f"{verb}_{SCRIPTS[service]}.disable" for verb in ("start", "stop", "status")}
-    if disabled & set(listing):
+    if disabled & set(names):
         return ObservedState(State.DISABLED, "its scripts are renamed .disable")
     if service in expected(node):
-        return ObservedState(State.UNKNOWN, f"there is no {words[0]}")
-    return ObservedState(State.ABSENT, f"there is no {words[0]}")
+        return ObservedState(State.UNKNOWN, f"there is no {argv[0]}")
+    return ObservedState(State.ABSENT, f"there is no {argv[0]}")
 
 
 def parse_status(service: Service, text: str) -> ObservedState:
-    """Read a status script's answer; never guess.
+    """Read a status script's answer; UNKNOWN unless it is exactly one line, the last.
 
-    Banners and warnings may come first; the answer is the last line, and there is only one.
+    Banners and warnings may come first.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     matches = {line: match for line in lines if (match := _STATUS.fullmatch(line))}
@@ -125,8 +125,8 @@ def parse_status(service: Service, text: str) -> ObservedState:
     return ObservedState(State.UNKNOWN, text.strip()[-300:] or "no answer")
 
 
-def _command(node: Node, name: str, *words: str) -> Command:
-    """Name the script by its absolute path, and the installation by its alias if it has one."""
+def _command(node: Node, name: str, *arguments: str) -> Command:
+    """Return the script by its absolute path, with the installation's alias if it has one."""
     path = name if name.startswith("/") else f"{node.filedrivehome}/bin/{name}"
     alias = ("-A", node.alias) if node.alias and not name.startswith("/") else ()
-    return Command((path, *alias, *words))
+    return Command((path, *alias, *arguments))

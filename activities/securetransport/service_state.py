@@ -1,4 +1,4 @@
-"""What was a service seen to be, and what does that entitle us to say?"""
+"""The observed state of a service, with the text it was read from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workflows.model.results import DOWN, State
 
 @dataclass(frozen=True)
 class ObservedState:
-    """A state, and the place's own words for it."""
+    """A state, and the text that the node printed."""
 
     state: State
     text: str = ""
@@ -22,11 +22,11 @@ class ObservedState:
 
     @property
     def running(self) -> bool:
-        """Whether it is known to run, a pending stop or not."""
+        """Whether it is known to run, with or without a pending stop."""
         return self.state in (State.RUNNING, State.STOPPING)
 
     def require_known(self, subject: str) -> ObservedState:
-        """Return this sighting; OutcomeUnknown where nobody understands the place's words."""
+        """Return this state; OutcomeUnknown if the text could not be understood."""
         if self.state is State.UNKNOWN:
             raise OutcomeUnknown(
                 f"{subject}: its status cannot be read: {self.text or 'no answer'!r}"

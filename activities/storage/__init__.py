@@ -1,1 +1,1 @@
-"""storage."""
+"""The port that compares the file storage of both clusters."""

@@ -1,8 +1,8 @@
-"""Which files of a storage are held against the other side's, and what do they look like?
+"""Sample the files of a storage: POSIX shell scripts, and parsers of their output.
 
-Both sides pick the same files without talking to each other: those whose paths have the smallest
-hashes. So a file that is there on one side only is noticed whichever side it is. The hash is a
-cheap one that ``awk`` can do for every path in one process; contents are compared by SHA-256.
+Both sides choose the same files independently: those whose paths have the smallest hashes. So a
+file that exists on one side only is noticed on either side. ``awk`` computes the hash, a cheap one,
+for every path in one process; contents are compared by SHA-256.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from activities.nodes.linux import parse_digest
+from activities.nodes.linux_facts import parse_digest
 from activities.transport.ssh import Command
 from workflows.errors import OutcomeUnknown
 
-ENDS_WITHIN = 8
-"""Seconds until a storage that is not looked through yet is given up."""
-PART = 1024**2
-"""Bytes: of a file that is larger, this much of its beginning and of its end is read."""
-LONGEST = 48 * 1024
-"""Bytes of paths in one command: more of them take several."""
+SEARCH_TIMEOUT = 8
+"""Seconds for the search of one storage."""
+PART_BYTES = 1024**2
+"""Of a larger file, this much of its beginning and of its end is read."""
+MAX_PATH_BYTES = 48 * 1024
+"""Bytes of paths in one command: more of them need several commands."""
 
 _KEYS = r"""
 BEGIN { for (i = 1; i < 256; i++) code[sprintf("%c", i)] = i }
 $0 == "/end" { printf "%010.0f %s\n", 0, $0; next }
 {
   hash = 5381
-  # Every product stays below 2^53, so that each awk reckons alike.
+  # Every product stays below 2^53, so that every awk computes the same.
   for (i = length($0); i > 2; i--) hash = (hash * 65599 + code[substr($0, i, 1)]) % 4294967291
   hash = (hash * 1664525 + 1013904223) % 4294967291
   hash = (hash * 1664525 + 1013904223) % 4294967291
@@ -38,7 +38,7 @@ $0 == "/end" { printf "%010.0f %s\n", 0, $0; next }
 }
 """
 
-_LOOK = r"""
+_READ = r"""
 part() {
   if [ "$size" -le "$PART" ]; then cat "$path"
   else head -c "$PART" "$path" && tail -c "$PART" "$path"; fi
@@ -56,32 +56,32 @@ done
 """
 
 _SAMPLE = r"""
-most=$1 look=$2 keys=$3 markers=$4
+most=$1 read=$2 keys=$3 markers=$4
 export LC_ALL=C PART
 cd "$5" || exit 73
 echo sample:
-# awk wants lines, and a name may hold a newline; what find could not read whole has no end.
+# awk reads lines, and a name may hold a newline; an incomplete search has no end mark.
 { { find . -ignore_readdir_race \( -name '.?*' -o -path ./lost+found -o -path "$markers" \) -prune \
       -o -type f ! -name '*.m_inproc' -print0 && printf '/end\0'; } |
   tr '\n\0' '\1\n' | awk "$keys" | sort | head -n $((most + 1)) | tr '\n\1' '\0\n' |
-  xargs -0 -r sh -c "$look" look && printf '/done\0'; } | base64
+  xargs -0 -r sh -c "$read" read && printf '/done\0'; } | base64
 """
 
 _AGAIN = r"""
-look=$1
+read=$1
 export LC_ALL=C PART
 cd "$2" || exit 73
 echo sample:
-{ printf %s "$3" | base64 -d | xargs -0 -r sh -c "$look" look && printf '/done\0'; } | base64
+{ printf %s "$3" | base64 -d | xargs -0 -r sh -c "$read" read && printf '/done\0'; } | base64
 """
 
 Key = tuple[str, bytes]
-"""A path after its hash: the order that both sides have in common."""
+"""A path after its hash: the sequence that both sides have in common."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """What a file looks like on one side."""
+    """A file on one side."""
 
     size: int
     digest: str
@@ -98,45 +98,45 @@ class Copy:
 
 @dataclass(frozen=True)
 class Sample:
-    """The files of one side with the smallest keys; None for one that went away meanwhile."""
+    """The files of one side with the smallest keys; None for one that disappeared meanwhile."""
 
     files: Mapping[Key, Copy | None]
     at: int
     """The node's clock in seconds."""
     full: bool
-    """Whether there may be more files than these."""
+    """Whether there may be more files."""
 
     @property
-    def reaches(self) -> Key | None:
-        """Up to which key the side was looked at; None where it was to the end."""
+    def last_key(self) -> Key | None:
+        """Return the last key of the sample; None if the sample is the whole storage."""
         return max(self.files) if self.full else None
 
 
 def sample(storage: str, markers: str | None, most: int) -> Command:
-    """Ask for the files with the smallest keys; the markers' directory is left out."""
+    """Return the command that reads the files with the smallest keys, without the markers."""
     pattern = f"./{posixpath.normpath(markers)}" if markers else "./"
     for character in "\\*?[":
         pattern = pattern.replace(character, f"\\{character}")
-    return _bounded(_SAMPLE, str(most), _LOOK, _KEYS, pattern, storage)
+    return _bounded(_SAMPLE, str(most), _READ, _KEYS, pattern, storage)
 
 
 def again(storage: str, paths: Iterable[bytes]) -> Command:
-    """Ask for these files only."""
+    """Return the command that reads these files only."""
     lines = base64.b64encode(b"".join(b"- ./" + path + b"\0" for path in paths)).decode()
-    return _bounded(_AGAIN, _LOOK, storage, lines)
+    return _bounded(_AGAIN, _READ, storage, lines)
 
 
 def _bounded(text: str, *arguments: str) -> Command:
-    limit = ("timeout", str(ENDS_WITHIN), "env", f"PART={PART}")
+    limit = ("timeout", str(SEARCH_TIMEOUT), "env", f"PART={PART_BYTES}")
     return Command((*limit, "sh", "-c", text, "switchover", *arguments))
 
 
 def parse_sample(text: str, most: int) -> Sample:
-    """Read what was sampled; OutcomeUnknown unless the whole storage was looked through."""
+    """Read what was sampled; OutcomeUnknown unless the whole storage was searched."""
     records = _records(text)
     ends = [_number(state) for kind, _, state, _, _ in records if kind == b"end"]
     if len(ends) != 1:
-        raise OutcomeUnknown("the storage could not be looked through whole")
+        raise OutcomeUnknown("the search of the storage is incomplete")
     files = {
         (key.decode("ascii", "backslashreplace"), _path(name)): _copy(kind, state, digest)
         for kind, key, state, digest, name in records
@@ -146,27 +146,27 @@ def parse_sample(text: str, most: int) -> Sample:
 
 
 def parse_again(text: str) -> dict[bytes, Copy | None]:
-    """Read what the files look like now; None for one that is not there."""
+    """Read what the files are now; None for one that does not exist."""
     return {
         _path(name): _copy(kind, state, digest) for kind, _, state, digest, name in _records(text)
     }
 
 
-def settled(copies: Iterable[Copy | None], now: int, rest: timedelta) -> bool:
-    """Whether the storages have had that long since the last change to carry it over."""
-    return all(copy is None or copy.changed <= now - rest.total_seconds() for copy in copies)
+def settled(copies: Iterable[Copy | None], now: int, unchanged: timedelta) -> bool:
+    """Whether replication has had that long since the last change."""
+    return all(copy is None or copy.changed <= now - unchanged.total_seconds() for copy in copies)
 
 
-def comparable(one: Sample, two: Sample, rest: timedelta) -> tuple[Key, ...]:
-    """Return the files that both sides would have picked, and that are at rest."""
-    ends = [end for end in (one.reaches, two.reaches) if end is not None]
+def comparable(one: Sample, two: Sample, unchanged: timedelta) -> tuple[Key, ...]:
+    """Return the files that both sides would have chosen, and that do not change."""
+    ends = [end for end in (one.last_key, two.last_key) if end is not None]
     return tuple(
         key
         for key in sorted(one.files.keys() | two.files.keys())
         if all(key <= end for end in ends)
         and (one.files.get(key) or two.files.get(key))
-        and settled([one.files.get(key)], one.at, rest)
-        and settled([two.files.get(key)], two.at, rest)
+        and settled([one.files.get(key)], one.at, unchanged)
+        and settled([two.files.get(key)], two.at, unchanged)
     )
 
 
@@ -176,27 +176,27 @@ def alike(one: Copy | None, two: Copy | None) -> bool:
 
 
 def portions(paths: Iterable[bytes]) -> Iterable[tuple[bytes, ...]]:
-    """Divide paths into as many as fit in one command."""
+    """Divide paths into portions that fit into one command."""
     portion, length = list[bytes](), 0
     for path in paths:
-        if portion and length + len(path) > LONGEST:
+        if portion and length + len(path) > MAX_PATH_BYTES:
             yield tuple(portion)
             portion, length = [], 0
         portion.append(path)
-        length += len(path) + 5  # what stands around each
+        length += len(path) + 5  # the marks around each
     if portion:
         yield tuple(portion)
 
 
 def _records(text: str) -> list[tuple[bytes, ...]]:
-    """Decode what the script printed; a login shell may print what it likes before."""
+    """Decode what the script printed; a login shell may print other lines before."""
     _, begun, body = text.rpartition("sample:\n")
     try:
         fields = base64.b64decode(body).split(b"\0")
     except ValueError as strange:
         raise OutcomeUnknown("the sample of a storage is cut off") from strange
     if not begun or fields[-2:] != [b"/done", b""] or len(fields) % 5 != 2:  # noqa: PLR2004 - five fields each
-        raise OutcomeUnknown("the sample of a storage is not whole")
+        raise OutcomeUnknown("the sample of a storage is incomplete")
     return [tuple(fields[at : at + 5]) for at in range(0, len(fields) - 2, 5)]
 
 

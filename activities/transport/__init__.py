@@ -1,1 +1,1 @@
-"""transport."""
+"""SSH connections, TLS and secrets."""

@@ -1,4 +1,4 @@
-"""Which secret does a reference in the estate stand for?"""
+"""Resolve the references to secrets that stand in an estate."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from workflows.errors import AccessRefused, BadInput
 
 
 class Secrets:
-    """Resolves ``env:NAME`` and ``file:PATH`` at the moment of use; keeps nothing."""
+    """Resolves ``env:NAME`` and ``file:PATH`` at each use; stores nothing."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
     def read(self, reference: str) -> str:
-        """Return the secret, less one trailing newline.
+        """Return the secret without one trailing newline.
 
         Raises:
-            BadInput: there is none under this reference.
-            AccessRefused: there is a file, and this user may not read it.
+            BadInput: the reference leads to no secret.
+            AccessRefused: the worker's user may not read the file.
         """
         kind, _, name = reference.partition(":")
         match kind:
@@ -32,7 +32,7 @@ class Secrets:
 
     def _from_environment(self, name: str) -> str:
         if name not in self._environment:
-            raise BadInput(f"env:{name}: the worker's environment has no {name}; set it there")
+            raise BadInput(f"env:{name}: the worker's environment has no {name}; set it")
         return self._environment[name].removesuffix("\n")
 
 
@@ -40,10 +40,10 @@ def _from_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").removesuffix("\n")
     except FileNotFoundError:
-        raise BadInput(f"file:{path}: there is no such file on the worker; put it there") from None
+        raise BadInput(f"file:{path}: the worker has no such file; create it") from None
     except OSError as refusal:
         raise AccessRefused(
-            f"file:{path}: the worker may not read it ({refusal.strerror}); give it the right to"
+            f"file:{path}: the worker may not read it ({refusal.strerror}); allow it"
         ) from None
     except UnicodeDecodeError:
-        raise BadInput(f"file:{path}: it is not UTF-8 text; look at what was put there") from None
+        raise BadInput(f"file:{path}: it is not UTF-8 text; check its content") from None

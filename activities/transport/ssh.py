@@ -1,4 +1,4 @@
-"""How is a command run on a machine of the estate, and what does a failing connection mean?"""
+"""Run commands on machines over SSH, and translate connection errors."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from workflows.model.estate import Machine
 CONNECT_TIMEOUT = 10.0
 """Seconds until a machine that does not answer counts as unreachable."""
 COMMAND_TIMEOUT = 60.0
-"""Seconds; every command here is short, since what lasts is detached (see ``ledger``)."""
+"""Seconds; every command is short, since the ledger detaches what takes long."""
 MAX_PARALLEL_COMMANDS = 8
-"""Commands on one connection at a time: OpenSSH's own default allows ten."""
+"""On one connection: OpenSSH's default allows ten."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """Words for a remote shell; joined and quoted only when sent."""
+    """Arguments for a remote shell; joined and quoted only when sent."""
 
     argv: tuple[str, ...]
 
@@ -36,13 +36,13 @@ class Command:
 
 
 def script(text: str, *arguments: str) -> Command:
-    """Make a POSIX shell script one command: it travels whole, never on standard input."""
+    """Return a POSIX shell script as one command: on standard input it could be cut mid-line."""
     return Command(("sh", "-c", text, "switchover", *arguments))
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command that ended on its own left behind."""
+    """Exit status and output of a command that ended on its own."""
 
     status: int
     out: str
@@ -55,12 +55,12 @@ class CommandResult:
 
 
 @dataclass
-class _Line:
+class _SharedConnection:
     """The one shared connection to a machine."""
 
     connection: asyncssh.SSHClientConnection | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    room: asyncio.Semaphore = field(
+    slots: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(MAX_PARALLEL_COMMANDS)
     )
     tunnels: dict[int, Path] = field(default_factory=dict)
@@ -71,21 +71,21 @@ class Shell:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._lines: dict[tuple[object, ...], _Line] = {}
+        self._connections: dict[tuple[object, ...], _SharedConnection] = {}
         self._tunnels: Path | None = None
         self._tunnels_made = 0
 
     async def run(self, machine: Machine, command: Command) -> CommandResult:
-        """Return the answer of a command, whatever its exit status.
+        """Return the result of a command, whatever its exit status.
 
         Raises:
             Unreachable: nothing was sent.
-            OutcomeUnknown: the command was sent, and its end was not seen.
-            AccessRefused: keys or host keys do not fit.
+            OutcomeUnknown: the command was sent, and its end was not received.
+            AccessRefused: the key or host key does not match.
         """
-        line = self._line(machine)
-        async with line.room:
-            connection = await self._connected(machine, line)
+        shared = self._shared(machine)
+        async with shared.slots:
+            connection = await self._connected(machine, shared)
             with _after_sending(machine):
                 ended = await connection.run(
                     str(command),
@@ -102,42 +102,44 @@ class Shell:
         return CommandResult(ended.returncode, str(ended.stdout or ""), str(ended.stderr or ""))
 
     async def tunnel(self, machine: Machine, port: int) -> Path:
-        """Return a socket of our own that leads to *port* on the machine's own address.
+        """Return a local socket that leads to *port* on the machine's own address.
 
-        Not to its loopback address: services that listen on one address only would not be found.
-        The socket stands in a private directory, so that no other user of the worker gets near.
+        Its loopback address would not reach services that listen on one address only. The socket is
+        in a private directory, so that other users of the worker's machine cannot use it.
         """
-        line = self._line(machine)
-        connection = await self._connected(machine, line)
-        async with line.opening:
-            if port not in line.tunnels:
+        shared = self._shared(machine)
+        connection = await self._connected(machine, shared)
+        async with shared.opening:
+            if port not in shared.tunnels:
                 path = self._new_socket()
                 with _before_sending(machine):
                     await connection.forward_local_path_to_port(str(path), machine.address, port)
-                line.tunnels[port] = path
-            return line.tunnels[port]
+                shared.tunnels[port] = path
+            return shared.tunnels[port]
 
     async def close(self) -> None:
         """Close every connection."""
-        for line in self._lines.values():
-            if line.connection is not None:
-                line.connection.close()
-                await line.connection.wait_closed()
-        self._lines.clear()
+        for shared in self._connections.values():
+            if shared.connection is not None:
+                shared.connection.close()
+                await shared.connection.wait_closed()
+        self._connections.clear()
         if self._tunnels is not None:
             shutil.rmtree(self._tunnels, ignore_errors=True)
             self._tunnels = None
 
-    def _line(self, machine: Machine) -> _Line:
-        # Not by name: a plan's snapshot may know the machine under other access than the next one.
+    def _shared(self, machine: Machine) -> _SharedConnection:
+        # Not by name: two plans may reach the same machine with different access.
         key = (machine.address, machine.ssh.model_dump_json(), machine.host_key)
-        return self._lines.setdefault(key, _Line())
+        return self._connections.setdefault(key, _SharedConnection())
 
-    async def _connected(self, machine: Machine, line: _Line) -> asyncssh.SSHClientConnection:
-        async with line.opening:
-            if line.connection is None or line.connection.is_closed():
-                line.connection, line.tunnels = await self._connect(machine), {}
-            return line.connection
+    async def _connected(
+        self, machine: Machine, shared: _SharedConnection
+    ) -> asyncssh.SSHClientConnection:
+        async with shared.opening:
+            if shared.connection is None or shared.connection.is_closed():
+                shared.connection, shared.tunnels = await self._connect(machine), {}
+            return shared.connection
 
     async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
         with _before_sending(machine):
@@ -150,7 +152,7 @@ class Shell:
                 agent_path=None,
                 preferred_auth="publickey",
                 known_hosts=_known(machine),
-                config=None,  # the estate says everything; no file of this worker's user adds to it
+                config=None,  # only the estate counts; no file of the worker's user adds to it
                 connect_timeout=CONNECT_TIMEOUT,
                 login_timeout=CONNECT_TIMEOUT,
                 keepalive_interval=5,
@@ -190,20 +192,20 @@ _ACCESS = (
     asyncssh.ProtocolNotSupported,
     asyncssh.PasswordChangeRequired,
 )
-_FAULTS = (asyncssh.Error, asyncssh.ChannelListenError, asyncssh.PasswordChangeRequired, OSError)
+_FAILURES = (asyncssh.Error, asyncssh.ChannelListenError, asyncssh.PasswordChangeRequired, OSError)
 
 
 @contextmanager
 def _before_sending(machine: Machine) -> Iterator[None]:
-    """Say what a complaint means while nothing was asked of the machine yet."""
+    """Translate errors that come before the command is sent."""
     try:
         yield
     except _ACCESS as refusal:
         raise AccessRefused(
             f"{machine.name}: no shell for {machine.ssh.user}@{machine.address}:{machine.ssh.port} "
-            f"({refusal}); look at key, host_key and the account"
+            f"({refusal}); check key, host_key and the account"
         ) from refusal
-    except (*_FAULTS, ValueError) as fault:
+    except (*_FAILURES, ValueError) as fault:
         raise Unreachable(
             f"{machine.name}: {machine.address}:{machine.ssh.port} does not answer "
             f"({str(fault) or type(fault).__name__})"
@@ -212,13 +214,13 @@ def _before_sending(machine: Machine) -> Iterator[None]:
 
 @contextmanager
 def _after_sending(machine: Machine) -> Iterator[None]:
-    """Say what a complaint means once a command may have begun."""
+    """Translate errors that come when the command may have begun."""
     try:
         yield
     except asyncssh.ChannelOpenError as full:
-        raise Unreachable(f"{machine.name}: no room for one more command ({full})") from full
-    except _FAULTS as fault:  # asyncssh.TimeoutError among them
+        raise Unreachable(f"{machine.name}: accepts no further command ({full})") from full
+    except _FAILURES as fault:  # asyncssh.TimeoutError among them
         raise OutcomeUnknown(
-            f"{machine.name}: stopped answering while a command ran "
+            f"{machine.name}: the connection broke while a command ran "
             f"({str(fault) or type(fault).__name__})"
         ) from fault

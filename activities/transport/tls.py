@@ -1,4 +1,4 @@
-"""Whose certificate is good enough to send a password to?"""
+"""Verify the certificate of an HTTPS server, by CA or by fingerprint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def trust(place: str, ca: str | None, fingerprint: str | None) -> Trust:
             return Trust(ssl.create_default_context(cafile=ca))
         except OSError as fault:  # ssl.SSLError is one
             raise AccessRefused(
-                f"{place}: the worker cannot use the CA file {ca} ({fault}); look at the file"
+                f"{place}: the worker cannot use the CA file {ca} ({fault}); check the file"
             ) from fault
     # Not the default one: reading the system's CAs takes longer than the whole request.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -49,8 +49,8 @@ def _pinned(place: str, fingerprint: str) -> Trace:
         if shown != fingerprint:
             await stream.aclose()
             raise AccessRefused(
-                f"{place}: shows the certificate {shown[:16]}..., expected {fingerprint[:16]}...; "
-                "find out who answers there before you change the fingerprint"
+                f"{place}: has the certificate {shown[:16]}..., expected {fingerprint[:16]}...; "
+                "find out which server answers there before you change the fingerprint"
             )
 
     return verify

@@ -1,1 +1,1 @@
-"""Campaigns."""
+"""Campaigns that run many cases on labs side by side."""

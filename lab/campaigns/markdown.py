@@ -1,22 +1,12 @@
-"""How does a result get into a document, between two markers?"""
+"""Write lines into a document, between two markers."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-Result = dict[str, Any]
-Lines = Callable[[Result, str], Iterator[str]]
-"""What is to stand there, of a result and of the command that brought it."""
 
 
-def between(document: str, name: str, lines: Iterator[str]) -> str:
+def between(document: str, name: str, lines: Iterable[str]) -> str:
     """Return the document with these lines between the markers of that name."""
     begin, end = markers(name)
     before, _, rest = document.partition(begin)
@@ -31,25 +21,19 @@ def markers(name: str) -> tuple[str, str]:
     return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
-def table(rows: Mapping[str, str]) -> Iterator[str]:
-    """Two columns without heads."""
-    yield "| | |"
-    yield "|---|---|"
-    yield from (f"| {name} | {row} |" for name, row in rows.items())
-
-
-def circumstances(seconds: float) -> Iterator[str]:
-    """Say how long it took, and on what."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    yield f"in {seconds / 60:.0f} minutes on {os.cpu_count()} cores"
-    yield f"({platform.machine()}, {memory:.0f} GiB, {platform.system()}, Python"
-    yield f"{platform.python_version()}), on {datetime.now(UTC):%d %B %Y}."
-
-
-def main(name: str, lines: Lines) -> None:
-    """Write what the words RESULT DOCUMENT COMMAND ask for."""
-    result, document, command = sys.argv[1:]
-    read = json.loads(Path(result).read_text(encoding="utf-8"))
-    file = Path(document)
-    text = between(file.read_text(encoding="utf-8"), name, lines(read, command))
+def update(file: Path, name: str, lines: Iterable[str]) -> None:
+    """Write these lines between the markers of that name."""
+    text = between(file.read_text(encoding="utf-8"), name, lines)
     file.write_text(text, encoding="utf-8")
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Yield the lines of a table."""
+    heads = list(heads)
+    yield _row(heads)
+    yield "|" + "---|" * len(heads)
+    yield from map(_row, rows)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,1 +1,1 @@
-"""Checker."""
+"""Check a run against the records of the lab."""

@@ -1,4 +1,4 @@
-"""What became of the clients' operations, of their files and of the events these caused?"""
+"""Count what became of the clients' operations, their files and the events of these files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.checker.evidence import Evidence, Tried
-from lab.recorder.effects import Recorded
+from lab.checker.evidence import ClientOperation, Evidence
+from lab.recorder.effects import RecordedEffect
 
 TRANSFERS = ("put", "get", "young_get")
 ABSENT = ("SFTPNoSuchFile", "Unexpected: HTTP status 404")
-"""How a server says that it does not have a file."""
+"""A server's answer if it does not have a file."""
 DELAYED = 0.25
 """Seconds from which a connection counts as delayed."""
 AROUND = 2.0
@@ -20,8 +20,8 @@ AROUND = 2.0
 
 
 @dataclass(frozen=True)
-class TrafficFate:
-    """How the clients fared."""
+class TrafficCounts:
+    """The results of the clients' operations."""
 
     clients: int
     attempted: int
@@ -37,7 +37,7 @@ class TrafficFate:
 
 
 @dataclass(frozen=True)
-class FilesFate:
+class FileCounts:
     """Whether every uploaded file is whole on both storages, and its work done once."""
 
     expected: int
@@ -47,32 +47,34 @@ class FilesFate:
 
 
 @dataclass(frozen=True)
-class EventsFate:
-    """Whether every upload's event was worked off once."""
+class EventCounts:
+    """Whether every upload's event was processed once."""
 
     expected: int
     missing: int
     duplicated: int
 
 
-def redirect(evidence: Evidence) -> Recorded | None:
-    """The moment when traffic was first sent to another cluster."""
+def redirect(evidence: Evidence) -> RecordedEffect | None:
+    """The event when traffic was first sent to another cluster."""
     moves = (r for r in evidence.effects if r.effect.effect == "redirect" and r.changed)
     return next(moves, None)
 
 
-def traffic_fate(evidence: Evidence, source: Sequence[str], target: Sequence[str]) -> TrafficFate:
+def count_traffic(
+    evidence: Evidence, source: Sequence[str], target: Sequence[str]
+) -> TrafficCounts:
     """Judge what clients saw; *source* and *target* are the names of the clusters' nodes."""
-    young = [one for one in evidence.tried if one.operation == "young_get"]
-    late = [one for one in young if not one.ok and one.words.startswith(ABSENT)]
-    asked = [one for one in evidence.tried if one.operation != "drop" and one not in late]
+    young = [one for one in evidence.operations if one.operation == "young_get"]
+    late = [one for one in young if not one.ok and one.message.startswith(ABSENT)]
+    asked = [one for one in evidence.operations if one.operation != "drop" and one not in late]
     moved = redirect(evidence)
     straddling = [
         one
-        for one in evidence.tried
+        for one in evidence.operations
         if moved and one.operation in TRANSFERS and one.begin < moved.at < one.end
     ]
-    return TrafficFate(
+    return TrafficCounts(
         clients=len({one.client for one in asked}),
         attempted=len(asked),
         failed=sum(not one.ok for one in asked),
@@ -92,12 +94,12 @@ def redirect_gap(evidence: Evidence, source: Sequence[str], target: Sequence[str
     moved = redirect(evidence)
     if moved is None:
         return None
-    begins = [visit for visit in evidence.visits if visit.what == "begin"]
+    begins = [visit for visit in evidence.sessions if visit.what == "begin"]
     reached = [v.at for v in begins if v.node in target and v.at >= moved.at - AROUND]
-    left = [v.at for v in begins if v.node in source and reached and v.at < min(reached)]
-    if not reached or not left:
+    before_target = [v.at for v in begins if v.node in source and reached and v.at < min(reached)]
+    if not reached or not before_target:
         return None
-    connects = [one for one in evidence.tried if one.operation == "connect"]
+    connects = [one for one in evidence.operations if one.operation == "connect"]
     slow = _slow(connects)
     suffered = [
         one.begin
@@ -106,47 +108,47 @@ def redirect_gap(evidence: Evidence, source: Sequence[str], target: Sequence[str
         and one.end > moved.at
         and (not one.ok or one.end - one.begin > slow)
     ]
-    return round(min(reached) - min(suffered, default=max(left)), 3)
+    return round(min(reached) - min(suffered, default=max(before_target)), 3)
 
 
-def _slow(connects: Sequence[Tried]) -> float:
-    """A busy machine delays every connection; only what stands out is the redirect's doing."""
+def _slow(connects: Sequence[ClientOperation]) -> float:
+    """A busy machine delays every connection; only unusual delays are caused by the redirect."""
     usual = statistics.median(one.end - one.begin for one in connects) if connects else 0
     return max(DELAYED, 3 * usual)
 
 
-def files_fate(evidence: Evidence) -> FilesFate:
+def count_files(evidence: Evidence) -> FileCounts:
     """Compare what clients and applications wrote with what both storages hold."""
-    wished = {_place(one): one.sha256 for one in _written(evidence)}
+    expected = {_place(one): one.sha256 for one in _written(evidence)}
     held = evidence.stored.values()
-    missing = [path for path in wished if any(path not in files for files in held)]
+    missing = [path for path in expected if any(path not in files for files in held)]
     corrupt = [
         path
-        for path, digest in wished.items()
+        for path, digest in expected.items()
         if any(path in files and files[path] != digest for files in held)
     ]
     twice = [key for key, times in evidence.work.items() if key[0] != "event" and times > 1]
-    return FilesFate(len(wished), len(missing), len(corrupt), len(twice))
+    return FileCounts(len(expected), len(missing), len(corrupt), len(twice))
 
 
-def _written(evidence: Evidence) -> list[Tried]:
-    return [one for one in evidence.tried if one.operation in ("put", "drop") and one.ok]
+def _written(evidence: Evidence) -> list[ClientOperation]:
+    return [one for one in evidence.operations if one.operation in ("put", "drop") and one.ok]
 
 
-def _place(one: Tried) -> str:
+def _place(one: ClientOperation) -> str:
     """Where a written file has to lie in the end: an inbox's file is moved when it is done."""
     return f"done/{one.path}" if one.operation == "drop" else f"accounts/{one.path}"
 
 
-def events_fate(evidence: Evidence) -> EventsFate:
-    """Count how often each upload's event was worked off, on both clusters together."""
-    wished = {one.path for one in evidence.tried if one.operation == "put" and one.ok}
+def count_events(evidence: Evidence) -> EventCounts:
+    """Count how often each upload's event was processed, on both clusters together."""
+    expected = {one.path for one in evidence.operations if one.operation == "put" and one.ok}
     done: Counter[str] = Counter()
     for (kind, key), times in evidence.work.items():
         if kind == "event" and key in evidence.uploads:
             done[evidence.uploads[key]] += times
-    return EventsFate(
-        expected=len(wished),
-        missing=sum(done[path] == 0 for path in wished),
+    return EventCounts(
+        expected=len(expected),
+        missing=sum(done[path] == 0 for path in expected),
         duplicated=sum(times > 1 for times in done.values()),
     )

@@ -1,4 +1,4 @@
-"""Everything the lab has recorded of one switchover, read once and then only judged."""
+"""Read everything that the lab recorded of one switchover."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 from lab import records
 from lab.environment.baseline import differences
 from lab.layout import PROBE_ACCOUNT, ClusterLayout, Layout
-from lab.recorder.effects import Recorded, read_effects
+from lab.recorder.effects import RecordedEffect, read_effects
 from lab.recorder.samples import Sample, read_samples
 
 UPLOADS = "SELECT id::text, account || '/' || path FROM transferdata WHERE direction = 'upload'"
@@ -21,7 +21,7 @@ IN_PROGRESS = "SELECT count(*) FROM transferdata WHERE status = 'In Progress'"
 
 
 @dataclass(frozen=True)
-class Tried:
+class ClientOperation:
     """What a client, or an application, tried."""
 
     begin: float
@@ -32,11 +32,11 @@ class Tried:
     """Of a transfer: ACCOUNT/NAME; of an application's file: its name."""
     sha256: str = ""
     ok: bool = True
-    words: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
-class Visit:
+class SessionEvent:
     """A client session's begin or end, as a node's protocol server saw it."""
 
     at: float
@@ -49,9 +49,9 @@ class Visit:
 class Evidence:
     """All records of one run."""
 
-    effects: list[Recorded] = field(default_factory=list)
-    tried: list[Tried] = field(default_factory=list)
-    visits: list[Visit] = field(default_factory=list)
+    effects: list[RecordedEffect] = field(default_factory=list)
+    operations: list[ClientOperation] = field(default_factory=list)
+    sessions: list[SessionEvent] = field(default_factory=list)
     work: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each (kind, key) was done, on both clusters together."""
     samples: list[Sample] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Evidence:
     in_progress: int = 0
     """Transfers that the clusters' databases still call In Progress."""
     orphans: int = 0
-    """Files named ``*.m_inproc`` that nobody will ever finish (F16)."""
+    """Files named ``*.m_inproc`` that are never finished."""
     differences: list[str] = field(default_factory=list)
     """In what the estate differs from its baseline."""
 
@@ -79,9 +79,9 @@ async def gather(layout: Layout) -> Evidence:
             in_progress += counted[0] if counted else 0
     return Evidence(
         effects=read_effects(layout.effects),
-        tried=[_tried(line) for line in records.read(layout.traffic)],
-        visits=[
-            Visit(line["at"], line["node"], line["account"], line["what"])
+        operations=[_operation(line) for line in records.read(layout.traffic)],
+        sessions=[
+            SessionEvent(line["at"], line["node"], line["account"], line["what"])
             for line in records.read(layout.sessions)
             if line["account"] != PROBE_ACCOUNT
         ],
@@ -95,10 +95,10 @@ async def gather(layout: Layout) -> Evidence:
     )
 
 
-def _tried(line: Mapping[str, object]) -> Tried:
+def _operation(line: Mapping[str, object]) -> ClientOperation:
     known = {name: line[name] for name in ("begin", "end", "client", "operation", "sha256", "ok")}
     path = "/".join(str(line[part]) for part in ("account", "name") if line[part])
-    return Tried(**known, path=path, words=str(line["words"]))  # type: ignore[arg-type]
+    return ClientOperation(**known, path=path, message=str(line["message"]))  # type: ignore[arg-type]
 
 
 def _digests(cluster: ClusterLayout) -> dict[str, str]:

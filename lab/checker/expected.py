@@ -1,6 +1,6 @@
-"""Which effects does the vendor's manual want for this estate, and which of them before which?
+"""The effects that the vendor's manual requires, and their order.
 
-A second reading of ``securetransport.md``, sections 2 and 3: nothing here comes from a plan.
+An independent reading of docs/securetransport.md, sections 2 and 3: nothing here comes from a plan.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.node import services
-from lab.recorder.effects import Effect, Recorded
+from lab.recorder.effects import Effect, RecordedEffect
 from workflows.model.estate import Cluster, Estate, Node
 from workflows.model.replications.postgresql import SubscriptionLink
 
@@ -58,7 +58,7 @@ def expected_effects(estate: Estate, source: str, target: str) -> tuple[Expected
             (5, steps.scheduling(steps.target, "start")),
             (6, steps.protocol_servers()),
             (7, steps.transaction_managers()),
-            (8, steps.what_is_left()),
+            (8, steps.remaining_services()),
             (9, steps.restored_monitors()),
         )
         for effect in effects
@@ -81,7 +81,7 @@ def _everything(_: Expected, __: Expected) -> bool:
 
 
 def misordered(
-    record: list[Recorded],
+    record: list[RecordedEffect],
     expected: tuple[Expected, ...],
     before: Mapping[int, tuple[int, ...]] = BEFORE,
     concerns: Concerns = _everything,
@@ -140,11 +140,11 @@ class _Steps:
             yield Effect(server.name, "tm", "drain")
             yield Effect(server.name, "tm", "stopped")
 
-    def what_is_left(self) -> Iterator[Effect]:
-        gone = {"monitor", "tm", *services.PROTOCOLS}
+    def remaining_services(self) -> Iterator[Effect]:
+        stopped = {"monitor", "tm", *services.PROTOCOLS}
         for node in self.source.nodes:
             for service in _running(node):
-                if service not in gone:
+                if service not in stopped:
                     yield Effect(node.name, service, "stop")
 
     def restored_monitors(self) -> Iterator[Effect]:
@@ -154,5 +154,5 @@ class _Steps:
 
 
 def _running(node: Node) -> tuple[str, ...]:
-    """What runs on such a node before a switchover: AS2 and PeSIT need not (F21)."""
+    """What runs on such a node before a switchover: AS2 and PeSIT need not."""
     return services.baseline(node.kind.value)

@@ -1,6 +1,12 @@
-"""Did the estate ever stand as it must not, in any interval between two effects or any sample?
+"""Check the invariants after every effect and in every sample.
 
-The numbers are those of ``design.md``, section 4.
+1. At most one cluster runs scheduling.
+2. Traffic goes to a cluster that serves every protocol.
+3. A Transaction Manager stops only after the protocol servers that use it.
+4. Traffic is not redirected while databases replicate; file replication always runs.
+5. Nothing on the target is stopped, except Monitors and what this run started.
+6. A graceful stop begins only while the node's Monitor is down, which then stays down.
+7. A pending graceful stop is neither repeated nor overtaken by a start.
 """
 
 from __future__ import annotations
@@ -10,7 +16,7 @@ from dataclasses import dataclass, field
 
 from lab.checker.expected import Variant
 from lab.node import services
-from lab.recorder.effects import Effect, Recorded
+from lab.recorder.effects import Effect, RecordedEffect
 from lab.recorder.samples import Sample
 from workflows.model.estate import Cluster, Estate, Node
 from workflows.model.replications.postgresql import SubscriptionLink
@@ -24,10 +30,10 @@ class Violation:
 
     at: float
     number: int
-    words: str
+    message: str
 
     def __str__(self) -> str:
-        return f"invariant {self.number}: {self.words}"
+        return f"invariant {self.number}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Roles:
         """The protocol servers that run on such a node in the baseline."""
         return [s for s in services.baseline(node.kind.value) if s in services.PROTOCOLS]
 
-    def fronts(self, cluster: Cluster) -> tuple[Node, ...]:
+    def client_facing_nodes(self, cluster: Cluster) -> tuple[Node, ...]:
         """The nodes that clients reach."""
         return cluster.edges or cluster.servers
 
@@ -61,7 +67,7 @@ class Roles:
 
 
 @dataclass
-class Standing:
+class EstateState:
     """Which services run, and where traffic goes, between two effects."""
 
     roles: Roles
@@ -73,7 +79,7 @@ class Standing:
     """What this run has started on the target."""
 
     @classmethod
-    def baseline(cls, roles: Roles) -> Standing:
+    def baseline(cls, roles: Roles) -> EstateState:
         """Everything runs, and the source is active."""
         estate, source = roles.estate, roles.estate.cluster(roles.source)
         running = {(n.name, s) for n in estate.nodes for s in services.baseline(n.kind.value)}
@@ -104,10 +110,10 @@ class Standing:
 
     def serves(self, cluster: Cluster) -> bool:
         """Whether some node serves each protocol to new clients."""
-        fronts = self.roles.fronts(cluster)
+        client_facing_nodes = self.roles.client_facing_nodes(cluster)
         return all(
-            any((n.name, p) in self.running - self.draining for n in fronts)
-            for p in self.roles.protocol_servers(fronts[0])
+            any((n.name, p) in self.running - self.draining for n in client_facing_nodes)
+            for p in self.roles.protocol_servers(client_facing_nodes[0])
         )
 
     def protocol_servers_up(self, names: set[str]) -> list[str]:
@@ -115,53 +121,53 @@ class Standing:
         return sorted(f"{n} {s}" for n, s in self.running if n in names and s in services.PROTOCOLS)
 
 
-Judgement = Callable[[Standing, Recorded], str | None]
+Rule = Callable[[EstateState, RecordedEffect], str | None]
 
 
-def _manager_before_protocols(standing: Standing, recorded: Recorded) -> str | None:
+def _manager_before_protocols(state: EstateState, recorded: RecordedEffect) -> str | None:
     effect = recorded.effect
     if effect.service != "tm" or effect.effect not in ("stop", "drain"):
         return None
-    up = standing.protocol_servers_up(standing.roles.before_manager(effect.place))
+    up = state.protocol_servers_up(state.roles.before_manager(effect.place))
     return f"{effect} while {', '.join(up)} ran" if up else None
 
 
-def _traffic_while_replicating(standing: Standing, recorded: Recorded) -> str | None:
-    if recorded.effect.effect != "redirect" or not recorded.changed or not standing.replicating:
+def _traffic_while_replicating(state: EstateState, recorded: RecordedEffect) -> str | None:
+    if recorded.effect.effect != "redirect" or not recorded.changed or not state.replicating:
         return None
-    return f"{recorded.effect} while {', '.join(sorted(standing.replicating))} replicated"
+    return f"{recorded.effect} while {', '.join(sorted(state.replicating))} replicated"
 
 
-def _target_stopped(standing: Standing, recorded: Recorded) -> str | None:
+def _target_stopped(state: EstateState, recorded: RecordedEffect) -> str | None:
     effect = recorded.effect
-    ours = (effect.place, effect.service) in standing.started and effect.service in SCHEDULING
+    ours = (effect.place, effect.service) in state.started and effect.service in SCHEDULING
     stops = effect.effect in ("stop", "drain", "stopped") and recorded.changed
     allowed = effect.service == "monitor" or ours
-    if not stops or allowed or effect.place not in standing.roles.target_nodes:
+    if not stops or allowed or effect.place not in state.roles.target_nodes:
         return None
     return f"{recorded} on the target"
 
 
-def _drain_under_monitor(standing: Standing, recorded: Recorded) -> str | None:
+def _drain_under_monitor(state: EstateState, recorded: RecordedEffect) -> str | None:
     effect = recorded.effect
-    watched = (effect.place, "monitor") in standing.running
+    watched = (effect.place, "monitor") in state.running
     if effect.effect == "drain" and watched:
         return f"{effect} while the Monitor ran"
-    pending = sorted(service for place, service in standing.draining if place == effect.place)
+    pending = sorted(service for place, service in state.draining if place == effect.place)
     if (effect.service, effect.effect) == ("monitor", "start") and pending and recorded.changed:
         return f"{effect} while {', '.join(pending)} stopped gracefully"
     return None
 
 
-def _pending_stop_disturbed(standing: Standing, recorded: Recorded) -> str | None:
+def _pending_stop_disturbed(state: EstateState, recorded: RecordedEffect) -> str | None:
     effect = recorded.effect
-    pending = (effect.place, effect.service) in standing.draining
+    pending = (effect.place, effect.service) in state.draining
     if not pending or effect.effect not in ("drain", "start"):
         return None
     return f"{effect} while its graceful stop was pending"
 
 
-ON_EFFECT: tuple[tuple[int, Judgement], ...] = (
+ON_EFFECT: tuple[tuple[int, Rule], ...] = (
     (3, _manager_before_protocols),
     (4, _traffic_while_replicating),
     (5, _target_stopped),
@@ -170,17 +176,17 @@ ON_EFFECT: tuple[tuple[int, Judgement], ...] = (
 )
 
 
-def in_intervals(roles: Roles, record: Iterable[Recorded]) -> tuple[int, list[Violation]]:
+def in_intervals(roles: Roles, record: Iterable[RecordedEffect]) -> tuple[int, list[Violation]]:
     """Judge every effect and what held after it; return how many judgements, and the bad ones."""
-    standing = Standing.baseline(roles)
-    judged, found, lasting = 0, [], set(_between(standing))
+    state = EstateState.baseline(roles)
+    judged, found, lasting = 0, [], set(_between(state))
     for recorded in record:
         for number, judge in ON_EFFECT:
             judged += 1
-            if words := judge(standing, recorded):
-                found.append(Violation(recorded.at, number, words))
-        standing.apply(recorded.effect)
-        now = set(_between(standing))
+            if message := judge(state, recorded):
+                found.append(Violation(recorded.at, number, message))
+        state.apply(recorded.effect)
+        now = set(_between(state))
         judged += 2
         # What lasts for several intervals is one violation.
         found += [Violation(recorded.at, *broken) for broken in sorted(now - lasting)]
@@ -188,18 +194,18 @@ def in_intervals(roles: Roles, record: Iterable[Recorded]) -> tuple[int, list[Vi
     return judged, found
 
 
-def _between(standing: Standing) -> Iterator[tuple[int, str]]:
-    clusters = standing.roles.estate.clusters
+def _between(state: EstateState) -> Iterator[tuple[int, str]]:
+    clusters = state.roles.estate.clusters
     schedules = [
         cluster.name
         for cluster in clusters
-        if any((s.name, word) in standing.running for s in cluster.servers for word in SCHEDULING)
+        if any((s.name, word) in state.running for s in cluster.servers for word in SCHEDULING)
     ]
     if len(schedules) > 1:
         yield 1, f"scheduling runs on {' and '.join(schedules)}"
-    serving = [cluster.name for cluster in clusters if standing.serves(cluster)]
-    if standing.traffic not in serving:
-        yield 2, f"traffic goes to {standing.traffic or 'nowhere'}, which does not serve"
+    serving = [cluster.name for cluster in clusters if state.serves(cluster)]
+    if state.traffic not in serving:
+        yield 2, f"traffic goes to {state.traffic or 'nowhere'}, which does not serve"
 
 
 def in_samples(roles: Roles, samples: Iterable[Sample]) -> tuple[int, list[Violation]]:
@@ -224,12 +230,12 @@ def _seen(roles: Roles, sample: Sample, before: Sample) -> Iterator[tuple[int, s
         yield 2, f"traffic went to {sample.traffic or 'nowhere'}, which was seen not to serve"
     for cluster in clusters:
         # One that does not run yet, on a node that is being started, was not stopped.
-        gone = [
+        stopped = [
             server.name
             for server in cluster.servers
             if "tm" in before.running[server.name] and "tm" not in sample.running[server.name]
         ]
-        for server in gone:
+        for server in stopped:
             names = roles.before_manager(server)
             if any(p in services.PROTOCOLS for name in names for p in sample.running[name]):
                 yield 3, f"{server} was seen to lose its Transaction Manager under protocol servers"
@@ -242,8 +248,8 @@ def _seen(roles: Roles, sample: Sample, before: Sample) -> Iterator[tuple[int, s
 
 
 def _serves(roles: Roles, sample: Sample) -> bool:
-    fronts = roles.fronts(roles.estate.cluster(sample.traffic))
+    client_facing_nodes = roles.client_facing_nodes(roles.estate.cluster(sample.traffic))
     return all(
-        any(protocol in sample.serving[node.name] for node in fronts)
-        for protocol in roles.protocol_servers(fronts[0])
+        any(protocol in sample.serving[node.name] for node in client_facing_nodes)
+        for protocol in roles.protocol_servers(client_facing_nodes[0])
     )

@@ -1,4 +1,4 @@
-"""Which way does a lab's switchover go?"""
+"""The source and the target of a switchover of the lab."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What has a run that turned back to take back, in which order, and what did it do amiss?
+"""Check what a run that rolled back has undone, and in which order.
 
-A second reading of the manual, backwards: what was done, and the opposite of each, in the reverse
-order of the steps. Nothing here comes from a plan.
+An independent reading of the manual, backwards: what was done, and the opposite of each effect, in
+the reverse order of the steps. Nothing here comes from a plan.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lab.checker.expected import Expected, chains, expected_effects, misordered
 from lab.checker.invariants import Roles
-from lab.recorder.effects import Effect, Recorded
+from lab.recorder.effects import Effect, RecordedEffect
 
 REDIRECT = 3
 EVERYTHING = 8
@@ -41,7 +41,7 @@ back, and the Monitors watch again when all else is done."""
 
 
 @dataclass(frozen=True)
-class Turn:
+class RollbackPoint:
     """Where a run turned back."""
 
     step: int
@@ -51,33 +51,35 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Fared:
+class EffectJudgement:
     """What a run was to do, and what it did of that, or amiss."""
 
-    wished: frozenset[Effect]
+    expected: frozenset[Effect]
     done: frozenset[Effect]
     """Which of them."""
     skipped: list[str]
     misordered: list[str]
-    unexpected: list[Recorded]
+    unexpected: list[RecordedEffect]
 
 
-def taken_back(roles: Roles, turn: Turn, record: list[Recorded]) -> Fared:
+def judge_rollback(
+    roles: Roles, rollback_point: RollbackPoint, record: list[RecordedEffect]
+) -> EffectJudgement:
     """Judge the record of a run that turned back there."""
     record = without_revivals(record)
-    steps = _forward(roles, turn)
+    steps = _forward(roles, rollback_point)
     done = {r.effect for r in record if r.changed and r.effect in steps}
-    there = {effect for effect, step in steps.items() if step < turn.step} | done
+    there = {effect for effect, step in steps.items() if step < rollback_point.step} | done
     back = _back(roles, {effect: steps[effect] for effect in done}, record)
-    wished = there | {one.effect for one in back}
+    expected = there | {one.effect for one in back}
     missing = [effect for effect in there if effect not in done]
-    kept = [effect for effect in done if not _was_taken_back(roles, effect, record)]
-    return Fared(
-        wished=frozenset(wished),
-        done=frozenset(wished - set(missing) - {opposite(roles, effect) for effect in kept}),
+    kept = [effect for effect in done if not _was_undone(roles, effect, record)]
+    return EffectJudgement(
+        expected=frozenset(expected),
+        done=frozenset(expected - set(missing) - {opposite(roles, effect) for effect in kept}),
         skipped=sorted(
             [str(effect) for effect in missing]
-            + list({f"{opposite(roles, effect)}, which takes it back" for effect in kept})
+            + list({f"{opposite(roles, effect)}, which undoes it" for effect in kept})
         ),
         misordered=[
             *misordered(record, _as_expected(steps), concerns=chains(roles.estate, roles.variant)),
@@ -87,8 +89,8 @@ def taken_back(roles: Roles, turn: Turn, record: list[Recorded]) -> Fared:
         unexpected=[
             recorded
             for recorded in record
-            if not (recorded.changed and recorded.effect in wished)
-            and not _reload_again(roles, turn, recorded)
+            if not (recorded.changed and recorded.effect in expected)
+            and not _reload_again(roles, rollback_point, recorded)
         ],
     )
 
@@ -100,26 +102,26 @@ def opposite(roles: Roles, effect: Effect) -> Effect:
     return Effect(effect.place, effect.service, OPPOSITE[effect.effect])
 
 
-def without_revivals(record: Iterable[Recorded]) -> list[Recorded]:
-    """Leave out Monitors that a start script revived (F7), where they were stopped again."""
-    left: list[Recorded] = []
-    revived: dict[str, Recorded] = {}
+def without_revivals(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
+    """Leave out Monitors that a start script revived, where they were stopped again."""
+    kept: list[RecordedEffect] = []
+    revived: dict[str, RecordedEffect] = {}
     for recorded in record:
         effect = recorded.effect
         if effect.service == "monitor" and recorded.changed:
             before = revived.pop(effect.place, None)
             if effect.effect == "stop" and before is not None:
-                left.remove(before)
+                kept.remove(before)
                 continue
             if effect.effect == "start" and recorded.by not in ("", "start_monitord"):
                 revived[effect.place] = recorded
-        left.append(recorded)
-    return left
+        kept.append(recorded)
+    return kept
 
 
-def _forward(roles: Roles, turn: Turn) -> dict[Effect, int]:
+def _forward(roles: Roles, rollback_point: RollbackPoint) -> dict[Effect, int]:
     """Every effect that may have been done before the run turned back, and its step."""
-    last = turn.step if turn.begun else turn.step - 1
+    last = rollback_point.step if rollback_point.begun else rollback_point.step - 1
     expected = expected_effects(roles.estate, roles.source, roles.target)
     return {one.effect: one.step for one in expected if one.step <= last}
 
@@ -128,7 +130,9 @@ def _as_expected(steps: dict[Effect, int]) -> tuple[Expected, ...]:
     return tuple(Expected(step, effect) for effect, step in steps.items())
 
 
-def _back(roles: Roles, done: dict[Effect, int], record: list[Recorded]) -> tuple[Expected, ...]:
+def _back(
+    roles: Roles, done: dict[Effect, int], record: list[RecordedEffect]
+) -> tuple[Expected, ...]:
     """Return the opposite of each, with the step it belongs to."""
     by_script = {r.effect for r in record if r.changed and r.by == "start_all"}
     steps = {opposite(roles, effect): step for effect, step in done.items()}
@@ -138,14 +142,14 @@ def _back(roles: Roles, done: dict[Effect, int], record: list[Recorded]) -> tupl
     )
 
 
-def _was_taken_back(roles: Roles, effect: Effect, record: list[Recorded]) -> bool:
+def _was_undone(roles: Roles, effect: Effect, record: list[RecordedEffect]) -> bool:
     back = opposite(roles, effect)
     last = max(r.at for r in record if r.changed and r.effect == effect)
     return any(r.changed and r.effect == back and r.at > last for r in record)
 
 
-def _too_late(record: list[Recorded], done: set[Effect], back: set[Effect]) -> list[str]:
-    """Everything that was still done forward when the way back had begun; stops may land late."""
+def _too_late(record: list[RecordedEffect], done: set[Effect], back: set[Effect]) -> list[str]:
+    """Everything that was still done forward after the rollback began; stops may complete late."""
     turned = next((r for r in record if r.changed and r.effect in back), None)
     return [
         f"{recorded.effect} came after {turned.effect}"
@@ -158,11 +162,11 @@ def _too_late(record: list[Recorded], done: set[Effect], back: set[Effect]) -> l
     ]
 
 
-def _reload_again(roles: Roles, turn: Turn, recorded: Recorded) -> bool:
+def _reload_again(roles: Roles, rollback_point: RollbackPoint, recorded: RecordedEffect) -> bool:
     """Whether a redirect that failed half-way was taken back by a reload that changed nothing.
 
-    The hosts file alone says nothing of what the load balancer has loaded.
+    The hosts file does not show what the load balancer has loaded.
     """
     effect = recorded.effect
-    here = turn.begun and turn.step == REDIRECT and not recorded.changed
+    here = rollback_point.begun and rollback_point.step == REDIRECT and not recorded.changed
     return here and (effect.effect, effect.to) == ("redirect", roles.source)

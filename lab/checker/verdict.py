@@ -1,4 +1,4 @@
-"""What does the lab say of a switchover, from its own records alone?"""
+"""The lab's verdict on a switchover, from its own records alone."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab.checker.counts import (
-    EventsFate,
-    FilesFate,
-    TrafficFate,
-    events_fate,
-    files_fate,
+    EventCounts,
+    FileCounts,
+    TrafficCounts,
+    count_events,
+    count_files,
+    count_traffic,
     redirect,
-    traffic_fate,
 )
 from lab.checker.evidence import Evidence
 from lab.checker.expected import chains, expected_effects, misordered
 from lab.checker.invariants import Roles, in_intervals, in_samples
-from lab.checker.rollback import REDIRECT, Fared, Turn, taken_back
+from lab.checker.rollback import REDIRECT, EffectJudgement, RollbackPoint, judge_rollback
 from lab.node import services
 from lab.recorder.effects import overtaken, repeated
 
-SHOWN = 20
-"""How many words of one kind a verdict carries along."""
+MAX_DETAILS = 20
+"""How many details of one kind a verdict keeps."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What whoever drove the switchover says of it."""
+    """The driver's account of the run."""
 
     outcome: str
     began: float
     ended: float
     stages: tuple[dict[str, Any], ...] = ()
-    """``{"stage": ..., "seconds": ...}`` and whatever else is known, in order."""
-    wished: str = "completed"
+    """``{"stage": ..., "seconds": ...}`` in sequence."""
+    expected_outcome: str = "completed"
     """The outcome that it should have."""
-    turn: Turn | None = None
+    rollback_point: RollbackPoint | None = None
     """Where it turned back, if it did."""
 
 
 @dataclass(frozen=True)
-class EffectsFate:
-    """What was done to services, against what the manual wants."""
+class EffectCounts:
+    """What was done to services, compared with the manual."""
 
     expected: int
     recorded: int
@@ -52,20 +52,20 @@ class EffectsFate:
     skipped: int
     misordered: int
     unexpected: int
-    """Effects, or orders without effect, that the manual does not know."""
+    """Effects, or actions without effect, that the manual does not contain."""
 
 
 @dataclass(frozen=True)
-class InvariantsFate:
-    """How often the estate was judged, and found to stand as it must not."""
+class InvariantCounts:
+    """How often the invariants were checked, and how often one was violated."""
 
     samples: int
     violations: int
 
 
 @dataclass(frozen=True)
-class BaselineFate:
-    """Whether the estate stands again as it stood before."""
+class BaselineCounts:
+    """Whether the estate is in its baseline again."""
 
     differences: int
 
@@ -76,7 +76,7 @@ class Seconds:
 
     total: float
     drain: float
-    """From the target's scheduling until the last client had left the source."""
+    """From the target's scheduling until the last session on the source ended."""
     orchestration: float
 
 
@@ -85,23 +85,23 @@ class Verdict:
     """Everything that is known of one switchover."""
 
     outcome: str
-    traffic: TrafficFate
-    files: FilesFate
-    events: EventsFate
-    effects: EffectsFate
-    invariants: InvariantsFate
+    traffic: TrafficCounts
+    files: FileCounts
+    events: EventCounts
+    effects: EffectCounts
+    invariants: InvariantCounts
     seconds: Seconds
     stages: tuple[dict[str, Any], ...]
-    left_in_progress: int
-    """Transfers that a Transaction Manager left In Progress for ever."""
+    unfinished_transfers: int
+    """Transfers that a Transaction Manager never finished."""
     orphans: int
-    """Unfinished files that it left on the storages."""
-    baseline: BaselineFate | None = None
+    """Their unfinished files on the storages."""
+    baseline: BaselineCounts | None = None
     """Of a run that turned back."""
-    wished: str = "completed"
-    turn: Turn | None = None
-    words: dict[str, list[str]] = field(default_factory=dict)
-    """What the numbers above are made of, where they are bad."""
+    expected_outcome: str = "completed"
+    rollback_point: RollbackPoint | None = None
+    details: dict[str, list[str]] = field(default_factory=dict)
+    """What the bad numbers above consist of."""
 
     def problems(self) -> list[str]:
         """Every number that must be zero and is not, and every one that must not be and is."""
@@ -112,8 +112,12 @@ class Verdict:
         return {**asdict(self), "problems": self.problems()}
 
     def _faults(self) -> Iterator[str]:
-        if self.outcome != self.wished:
-            other = "" if self.wished == "completed" else f", expected {self.wished}"
+        if self.outcome != self.expected_outcome:
+            other = (
+                ""
+                if self.expected_outcome == "completed"
+                else f", expected {self.expected_outcome}"
+            )
             yield f"the outcome is {self.outcome}{other}"
         must_be_zero = {
             "traffic": ("failed",),
@@ -127,10 +131,10 @@ class Verdict:
             for name in names:
                 if count := getattr(getattr(self, section), name, 0):
                     yield f"{section}: {count} {name}"
-        if self.left_in_progress:
-            yield f"{self.left_in_progress} transfers are In Progress for ever"
+        if self.unfinished_transfers:
+            yield f"{self.unfinished_transfers} transfers stay In Progress"
         if self.orphans:
-            yield f"{self.orphans} unfinished files are left on the storages"
+            yield f"{self.orphans} unfinished files remain on the storages"
 
     def _empty(self) -> Iterator[str]:
         denominators: dict[str, tuple[str, ...]] = {
@@ -145,94 +149,108 @@ class Verdict:
                 if not getattr(getattr(self, section), name):
                     yield f"{section}: {name} is zero, so nothing was proved"
         if self._redirects and self.traffic.redirect_gap_seconds is None:
-            yield "traffic: no client was seen to move from the source to the target"
+            yield "traffic: no client moved from the source to the target"
 
     @property
     def _redirects(self) -> bool:
         """Whether traffic moved: not where the run turned back before that step had its effect."""
-        return self.turn is None or self.turn.step > REDIRECT or self.traffic.redirected
+        return (
+            self.rollback_point is None
+            or self.rollback_point.step > REDIRECT
+            or self.traffic.redirected
+        )
 
     @property
     def _acts(self) -> bool:
         """Whether anything was to be done: not where the run turned back before the first step."""
-        return acts(self.turn)
+        return acts(self.rollback_point)
 
 
 def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
     """Form a verdict; every number comes from the evidence, none from what was planned."""
-    effects, effect_words = _effects(roles, run.turn, evidence)
+    effects, effect_details = _effects(roles, run.rollback_point, evidence)
     judged, broken = in_intervals(roles, evidence.effects)
     sampled, seen = in_samples(roles, evidence.samples)
-    if not evidence.samples or (acts(run.turn) and not evidence.effects):
-        judged = sampled = 0  # one kind of evidence does not stand in for the other
-    words = effect_words | {
-        "differences": evidence.differences if run.turn else [],
+    if not evidence.samples or (acts(run.rollback_point) and not evidence.effects):
+        judged = sampled = 0  # one kind of evidence does not replace the other
+    details = effect_details | {
+        "differences": evidence.differences if run.rollback_point else [],
         "failed": [
-            f"{one.client} {one.operation}: {one.words}" for one in evidence.tried if not one.ok
+            f"{one.client} {one.operation}: {one.message}"
+            for one in evidence.operations
+            if not one.ok
         ],
         "duplicated": [" ".join(key) for key, times in evidence.work.items() if times > 1],
         "violations": [str(violation) for violation in (*broken, *seen)],
     }
     return Verdict(
         outcome=run.outcome,
-        traffic=traffic_fate(evidence, *(_nodes(roles, c) for c in (roles.source, roles.target))),
-        files=files_fate(evidence),
-        events=events_fate(evidence),
+        traffic=count_traffic(evidence, *(_nodes(roles, c) for c in (roles.source, roles.target))),
+        files=count_files(evidence),
+        events=count_events(evidence),
         effects=effects,
-        invariants=InvariantsFate(judged + sampled, len(broken) + len(seen)),
+        invariants=InvariantCounts(judged + sampled, len(broken) + len(seen)),
         seconds=_seconds(roles, run, evidence),
-        baseline=BaselineFate(len(evidence.differences)) if run.turn else None,
-        wished=run.wished,
-        turn=run.turn,
+        baseline=BaselineCounts(len(evidence.differences)) if run.rollback_point else None,
+        expected_outcome=run.expected_outcome,
+        rollback_point=run.rollback_point,
         stages=run.stages,
-        left_in_progress=evidence.in_progress,
+        unfinished_transfers=evidence.in_progress,
         orphans=evidence.orphans,
-        words={kind: said[:SHOWN] for kind, said in words.items() if said},
+        details={kind: found[:MAX_DETAILS] for kind, found in details.items() if found},
     )
 
 
-def acts(turn: Turn | None) -> bool:
+def acts(rollback_point: RollbackPoint | None) -> bool:
     """Whether a run that turned back there, if at all, had anything to do before."""
-    return turn is None or turn.step > 1 or (turn.step == 1 and turn.begun)
+    return (
+        rollback_point is None
+        or rollback_point.step > 1
+        or (rollback_point.step == 1 and rollback_point.begun)
+    )
 
 
 def _effects(
-    roles: Roles, turn: Turn | None, evidence: Evidence
-) -> tuple[EffectsFate, dict[str, list[str]]]:
-    fared = _forward(roles, evidence) if turn is None else taken_back(roles, turn, evidence.effects)
+    roles: Roles, rollback_point: RollbackPoint | None, evidence: Evidence
+) -> tuple[EffectCounts, dict[str, list[str]]]:
+    judgement = (
+        _forward(roles, evidence)
+        if rollback_point is None
+        else judge_rollback(roles, rollback_point, evidence.effects)
+    )
     again = repeated(evidence.effects)
     early = [f"{recorded}, overtaking a stop" for recorded in overtaken(evidence.effects)]
-    words = {
+    details = {
         "repeated": [str(recorded) for recorded in again],
-        "skipped": fared.skipped,
-        "misordered": [*fared.misordered, *early],
-        "unexpected": [str(recorded) for recorded in fared.unexpected if recorded not in again],
+        "skipped": judgement.skipped,
+        "misordered": [*judgement.misordered, *early],
+        "unexpected": [str(recorded) for recorded in judgement.unexpected if recorded not in again],
     }
-    counts = {kind: len(said) for kind, said in words.items()}
-    return EffectsFate(len(fared.wished), len(fared.done), **counts), words
+    counts = {kind: len(found) for kind, found in details.items()}
+    return EffectCounts(len(judgement.expected), len(judgement.done), **counts), details
 
 
-def _forward(roles: Roles, evidence: Evidence) -> Fared:
+def _forward(roles: Roles, evidence: Evidence) -> EffectJudgement:
     """Judge the record of a run that went all the way."""
     expected = expected_effects(roles.estate, roles.source, roles.target)
-    wished = frozenset(one.effect for one in expected)
-    order = chains(roles.estate, roles.variant)
+    effects = frozenset(one.effect for one in expected)
+    concerns = chains(roles.estate, roles.variant)
     done = frozenset(recorded.effect for recorded in evidence.effects if recorded.changed)
-    return Fared(
-        wished=wished,
-        done=wished & done,
-        skipped=sorted(str(effect) for effect in wished - done),
-        misordered=misordered(evidence.effects, expected, concerns=order),
+    return EffectJudgement(
+        expected=effects,
+        done=effects & done,
+        skipped=sorted(str(effect) for effect in effects - done),
+        misordered=misordered(evidence.effects, expected, concerns=concerns),
         unexpected=[
             recorded
             for recorded in evidence.effects
-            if not (recorded.changed and recorded.effect in wished)
+            if not (recorded.changed and recorded.effect in effects)
         ],
     )
 
 
 def _seconds(roles: Roles, run: Run, evidence: Evidence) -> Seconds:
-    """The clients' share is the drain, the rest is ours."""
+    """The drain depends on the clients, the rest on the product."""
     source, target = _nodes(roles, roles.source), _nodes(roles, roles.target)
     scheduling = services.SCHEDULING.values()
     moved = redirect(evidence)
@@ -243,10 +261,10 @@ def _seconds(roles: Roles, run: Run, evidence: Evidence) -> Seconds:
         and recorded.effect.effect == "start"
         and recorded.effect.service in scheduling
     ] or ([moved.at] if moved else [])
-    ends = [v.at for v in evidence.visits if v.node in source and v.what == "end"]
+    ends = [v.at for v in evidence.sessions if v.node in source and v.what == "end"]
     total = run.ended - run.began
     # Where traffic came back, its clients' last end is no end of a drain.
-    went = run.turn is None and begins and ends
+    went = run.rollback_point is None and begins and ends
     drain = max(0.0, max(ends) - max(begins)) if went else 0.0
     return Seconds(round(total, 2), round(drain, 2), round(total - drain, 2))
 

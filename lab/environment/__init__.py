@@ -1,1 +1,1 @@
-"""Environment."""
+"""The simulated estate: machines, databases, load balancer, storage and Temporal."""

@@ -1,4 +1,4 @@
-"""In what does the estate differ from its baseline, now that everything has come to rest?"""
+"""Compare the estate with its baseline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FROM pg_subscription
 
 async def differences(layout: Layout) -> list[str]:
     """Everything in which it differs; what clients have written meanwhile is no difference."""
-    found = [words for node in layout.nodes for words in node_differences(node)]
+    found = [message for node in layout.nodes for message in node_differences(node)]
     found += LoadBalancer(layout).differences()
     for cluster in layout.clusters:
         found += await _replication(cluster)
@@ -34,8 +34,8 @@ def node_differences(node: NodeLayout) -> list[str]:
     found = []
     if seen.running != set(services.baseline(node.kind)):
         found.append(f"{node.name}: runs {', '.join(sorted(seen.running))}")
-    wished = set(services.SCHEDULING.values()) if _schedules(node) else set()
-    if seen.scheduling != wished:
+    expected = set(services.SCHEDULING.values()) if _schedules(node) else set()
+    if seen.scheduling != expected:
         found.append(f"{node.name}: schedules {', '.join(sorted(seen.scheduling)) or 'nothing'}")
     return found
 

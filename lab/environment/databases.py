@@ -1,4 +1,4 @@
-"""Which rows and replication do the two clusters' databases have, and what happened to them?"""
+"""The two replicating databases of a lab, and the record of changes to their replication."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from lab import records
-from lab.environment.postgres import PostgresServer, binaries, quarters
+from lab.environment.postgres import PostgresServer, binaries, database_directory
 from lab.environment.seed_data import CONFIGURED, Row
 from lab.layout import (
     DATABASE,
@@ -31,10 +31,10 @@ LOCAL = (
 )
 LIVING = ("logging_event", "fm_heartbeat")
 """Tables that running services write to, whatever happens."""
-SETTLES_WITHIN = 10.0
+SETTLE_TIMEOUT = 10.0
 
 UNUSUAL: LiteralString = """
-SELECT 'lets nobody in' FROM pg_database
+SELECT 'accepts no connection' FROM pg_database
 WHERE datname = current_database() AND datconnlimit <> -1
 UNION ALL
 SELECT format('%%I may not replicate', rolname) FROM pg_roles
@@ -74,7 +74,7 @@ class Databases:
 
     async def start(self) -> None:
         """Make and start both servers, their tables, rows and replication."""
-        self._home = quarters(self.layout.root, self.layout.block)
+        self._home = database_directory(self.layout.root, self.layout.block)
         programs = await asyncio.to_thread(binaries, self._home)
         for cluster in self.layout.clusters:
             self._servers[cluster.name] = self._server(cluster, programs)
@@ -86,7 +86,7 @@ class Databases:
         for cluster in self.layout.clusters:
             listener = await self._connect(cluster)
             await listener.execute("LISTEN lab_effect")
-            self._watchers.append(asyncio.create_task(self._tell(cluster, listener)))
+            self._watchers.append(asyncio.create_task(self._record(cluster, listener)))
 
     async def stop(self) -> None:
         """End both servers and remove what stood outside the lab's directory."""
@@ -164,7 +164,7 @@ class Databases:
         await self._fill(cluster)
 
     async def _fill(self, cluster: ClusterLayout) -> None:
-        """Leave the baseline's rows on this side; nobody replicates them."""
+        """Write the baseline's rows on this side; they are not replicated."""
         tables = _joined(map(sql.Identifier, REPLICATED + LOCAL))
         async with await self._connect(cluster) as connection, connection.transaction():
             await connection.execute(sql.SQL("TRUNCATE {}").format(tables))
@@ -189,7 +189,7 @@ class Databases:
     async def _subscribe(self, cluster: ClusterLayout) -> None:
         other = self._other(cluster)
         async with await psycopg.AsyncConnection.connect(cluster.dsn, autocommit=True) as owner:
-            # origin = none: what came by replication is not sent back for ever.
+            # origin = none: what came by replication is not sent back.
             await owner.execute(
                 sql.SQL(
                     "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} "
@@ -229,8 +229,8 @@ class Databases:
         async with await self._connect(cluster) as connection:
             await _until(connection, "SELECT bool_and(active) FROM pg_replication_slots")
 
-    async def _tell(self, cluster: ClusterLayout, listener: Connection) -> None:
-        """Write down what the database says that it did."""
+    async def _record(self, cluster: ClusterLayout, listener: Connection) -> None:
+        """Record what the database notifies."""
         async with listener:
             async for notice in listener.notifies():
                 entry = json.loads(notice.payload)
@@ -251,13 +251,13 @@ class Databases:
 
 async def _until(connection: Connection, question: LiteralString) -> None:
     """Wait until the database answers true."""
-    deadline = asyncio.get_running_loop().time() + SETTLES_WITHIN
+    deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
     while True:
         answer = await (await connection.execute(question)).fetchone()
         if answer is not None and answer[0]:
             return
         if asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError(f"after {SETTLES_WITHIN} s still not: {question}")
+            raise TimeoutError(f"after {SETTLE_TIMEOUT} s still not: {question}")
         await asyncio.sleep(0.02)
 
 

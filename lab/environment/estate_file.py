@@ -1,4 +1,4 @@
-"""How would an operator describe this lab to a product that knows nothing of labs?"""
+"""Write the estate file of a lab, as an operator would."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MEASURED: Mapping[str, float] = {"storage_delay": 4}
 def write_estate(
     layout: Layout, timing: Mapping[str, float] | None = None, *, markers: bool = False
 ) -> Estate:
-    """Write the estate file, and return what it says; keys and hosts must have been made.
+    """Write the estate file, and return its content; keys and hosts must have been made.
 
     *timing* holds what is to differ from ``TIMING``, in seconds. With *markers* the storages'
     delay may be measured, and has a limit that a busy machine does not exceed by itself.
@@ -67,7 +67,7 @@ def write_estate(
 
 
 def describe(layout: Layout, timing: Mapping[str, float] | None = None) -> Described:
-    """Everything the estate file says; *timing* as for ``write_estate``."""
+    """The content of the estate file; *timing* as for ``write_estate``."""
     one, two = layout.clusters
     return {
         "name": ESTATE,

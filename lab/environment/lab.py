@@ -1,4 +1,4 @@
-"""How does one lab come up whole, return to its baseline, and go without a trace?"""
+"""Start one lab, reset it to its baseline, and stop it without a trace."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from lab.environment.estate_file import write_estate
 from lab.environment.loadbalancer import LoadBalancer
 from lab.environment.machines import Machines, prepare
 from lab.environment.storage import Storage
-from lab.keys import machine_names
 from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout
 from lab.node import installation, options
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 BLOCKS = tuple(f"127.{x}.{y}" for x in range(10, 100) for y in range(1, 11))
-"""Where labs may live: several of them at once, each on a block of its own."""
+"""Blocks for labs: several run side by side, each on a block of its own."""
 
 
 class Lab:
@@ -42,7 +41,7 @@ class Lab:
     @classmethod
     @asynccontextmanager
     async def open(cls, directory: Path, servers: int = 2, edges: int = 2) -> AsyncIterator[Self]:
-        """Have a lab in its baseline; whatever an earlier one left in *directory* is replaced."""
+        """Start a lab in its baseline; the content of *directory* is replaced."""
         with claimed_block() as block:
             lab = cls(Layout(_absolute(directory), block, servers, edges))
             try:
@@ -54,7 +53,7 @@ class Lab:
     async def reset(self) -> None:
         """Put everything back to the baseline, in place."""
         await asyncio.to_thread(self.machines.halt)
-        self.layout.switches.unlink(missing_ok=True)
+        self.layout.simulation.unlink(missing_ok=True)
         await asyncio.gather(
             self.databases.reset(), self.storage.reset(), self.load_balancer.reset()
         )
@@ -66,16 +65,13 @@ class Lab:
     async def at_baseline(self) -> list[str]:
         """Everything in which the lab differs from its baseline."""
         found = [f"{file.name} is not empty" for file in self._records() if any(records.read(file))]
-        if Switches.read(self.layout.switches) != Switches():
-            found.append("a switch is turned")
+        if SimulationOptions.read(self.layout.simulation) != SimulationOptions():
+            found.append("a simulation option is changed")
         for node in self.layout.nodes:
             found += node_differences(node)
             found += installation.differences(node)
             if node.ledger.exists():
                 found.append(f"{node.name}: has a ledger")
-        for name in machine_names(self.layout):
-            if any(self.layout.programs(name).iterdir()):
-                found.append(f"{name}: has programs of its own")
         for cluster in self.layout.clusters:
             if options.changed(self.layout, cluster.name):
                 found.append(f"{cluster.name}: an option was changed")
@@ -88,7 +84,7 @@ class Lab:
         layout.write()
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
-        layout.switches.unlink(missing_ok=True)
+        layout.simulation.unlink(missing_ok=True)
         self._forget()
         _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
         self.storage.start()
@@ -107,7 +103,7 @@ class Lab:
         return layout.effects, layout.sessions, layout.traffic, layout.samples
 
     def _forget(self) -> None:
-        for file in (*self._records(), self.layout.work, self.layout.planted):
+        for file in (*self._records(), self.layout.work, self.layout.injected_faults):
             file.unlink(missing_ok=True)
 
 
@@ -131,7 +127,7 @@ def claimed_block() -> Iterator[str]:
 
 
 def is_running(layout: Layout) -> bool:
-    """Whether someone serves the lab now."""
+    """Whether a process serves the lab now."""
     if not _lock(layout.block).exists():
         return False
     try:
@@ -156,7 +152,7 @@ def _owned(claim: int, file: Path) -> bool:
 
 
 def _free(block: str) -> bool:
-    """Whether nothing of a lab that was killed a moment ago still listens there."""
+    """Whether nothing of a lab that was killed a event ago still listens there."""
     layout = Layout(Path("/"), block)
     places = [(layout.load_balancer, port) for port in (SFTP_PORT, HTTPS_PORT, SHELL_PORT)]
     places += [(cluster.database_address, DATABASE_PORT) for cluster in layout.clusters]

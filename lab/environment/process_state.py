@@ -1,4 +1,4 @@
-"""What runs, listens and is scheduled on the machines right now, as their own traces say?"""
+"""Read what runs, listens and is scheduled on the machines."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class NodeReading:
 
 
 def read_node(node: NodeLayout) -> NodeReading:
-    """Read a node's PID files and its wish for scheduling."""
+    """Read a node's PID files and the scheduling that is started."""
     run = node.home / "var/run"
     running = {s.name for s in services.of(node.kind) if alive(run / s.pid_file)}
     scheduled: dict[str, bool] = {}
-    with suppress(FileNotFoundError, json.JSONDecodeError):  # written anew while we look
+    with suppress(FileNotFoundError, json.JSONDecodeError):  # being replaced
         scheduled = json.loads((node.root / "var/scheduling.json").read_text(encoding="utf-8"))
-    scheduling = {services.SCHEDULING[name] for name, wanted in scheduled.items() if wanted}
+    scheduling = {services.SCHEDULING[name] for name, started in scheduled.items() if started}
     return NodeReading(
         frozenset(running), frozenset(scheduling if "tm" in running else frozenset())
     )
@@ -54,7 +54,7 @@ def listening() -> set[tuple[str, int]]:
 
 
 def alive(pid_file: Path) -> bool:
-    """Whether the file names a process that lives; a dead one that nobody collected does not."""
+    """Whether the file names a process that lives; a zombie does not."""
     try:
         pid = int(pid_file.read_text(encoding="ascii"))
         return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()

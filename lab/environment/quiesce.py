@@ -1,4 +1,4 @@
-"""When has everything that clients caused come to rest?"""
+"""Wait until everything that clients caused has been processed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import psycopg
 
 from lab.layout import Layout
 
-SETTLES_WITHIN = 20.0
-LOOKS_EVERY = 0.2
+SETTLE_TIMEOUT = 20.0
+POLL_SECONDS = 0.2
 
 
 async def settle(layout: Layout) -> None:
-    """Wait until queues and inboxes are empty and the storages equal, but not for ever.
+    """Wait until queues and inboxes are empty and the storages equal, for a limited time.
 
-    What has not come to rest by then never will, and the verdict says so.
+    What is not finished by then is reported by the verdict.
     """
-    deadline = asyncio.get_running_loop().time() + SETTLES_WITHIN
+    deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
     while asyncio.get_running_loop().time() < deadline:
         if await _at_rest(layout):
             return
-        await asyncio.sleep(LOOKS_EVERY)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _at_rest(layout: Layout) -> bool:

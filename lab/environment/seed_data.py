@@ -1,4 +1,4 @@
-"""What have the operators of both clusters configured: the replicated tables' rows?"""
+"""The rows of the replicated tables: what the operators of both clusters configured."""
 
 from __future__ import annotations
 

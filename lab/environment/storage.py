@@ -1,10 +1,10 @@
-"""How are the two clusters' shared storages kept in sync, both ways and a little late?
+"""Keep the shared storages of both clusters in sync, both ways, with a delay.
 
-A process of its own, run as ``python -m lab.storage ROOT1 ROOT2 SWITCHES``. It sees an added,
-replaced or removed file by its folder's change, and repeats it on the other side one
+A process of its own: ``python -m lab.environment.storage ROOT1 ROOT2 OPTIONS``. It notices an
+added, replaced or removed file by its folder's change, and repeats it on the other side one
 ``storage_delay`` later, so that a whole file appears there at once. Hidden names and ``*.m_inproc``
-stay where they are. While one of them is gone from view, nothing is synced: a storage that is not
-mounted is no empty one.
+are not copied. While one storage is missing, nothing is synced: a storage that is not mounted is
+not an empty one.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pathlib import Path
 
 from lab.environment.process_state import alive
 from lab.layout import Layout
-from lab.simulation_options import Switches
-from lab.subprocesses import HERE, end, spawn
+from lab.simulation_options import SimulationOptions
+from lab.subprocesses import REPOSITORY, end, spawn
 
 MARKERS = "markers"
 """A folder on each storage where a product may write, to see how late the other side sees it."""
-LOOKS_EVERY = 0.05
-"""Seconds between two looks; what is measured as delay is the switch and up to this much more."""
+POLL_SECONDS = 0.05
+"""Seconds between two readings: the measured delay is longer by up to this much."""
 COARSE = 0.05
 """A folder's time of change is this coarse, in seconds: one that changed just now is read again."""
 
@@ -39,7 +39,7 @@ Version = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Change:
-    """A file that is there (or, without a version, gone) on one side and has to be on the other."""
+    """A file that was written on one side, or removed (without a version)."""
 
     due: float
     path: str
@@ -58,7 +58,7 @@ class Side:
     pending: deque[Change] = field(default_factory=deque)
 
     def changes(self, due: float) -> list[Change]:
-        """What is different since the last look."""
+        """The changes since the last reading."""
         found = []
         folders = deque(self.files)
         while folders:
@@ -106,7 +106,7 @@ class Side:
             at_rest = time.time() - changed / 1e9 > COARSE
             entries = list(os.scandir(place))
             files = {e.name: _version(e.stat()) for e in entries if _travels(e)}
-        except FileNotFoundError:  # the folder is gone, or a file while we looked: look again
+        except FileNotFoundError:  # the folder was removed, or a file meanwhile: read again
             self.read_at.pop(folder, None)
             return None if place.exists() else {}
         self.read_at.pop(folder, None)
@@ -147,11 +147,11 @@ def repeat(change: Change, here: Side, there: Side) -> None:
     there.note(change.path, there.version(change.path))
 
 
-def sync(one: Side, two: Side, switches: Path) -> None:
+def sync(one: Side, two: Side, simulation: Path) -> None:
     """Carry what happened since the last time, and what has become due."""
     if not all(side.root.is_dir() for side in (one, two)):
         return
-    due = time.monotonic() + Switches.read(switches).storage_delay
+    due = time.monotonic() + SimulationOptions.read(simulation).storage_delay
     for here, there in ((one, two), (two, one)):
         here.pending.extend(here.changes(due))
         while here.pending and here.pending[0].due <= time.monotonic():
@@ -172,9 +172,9 @@ class Storage:
         for root in self._roots:
             for folder in ("accounts", "inbox", "done", MARKERS):
                 (root / folder).mkdir(parents=True, exist_ok=True)
-        words = [sys.executable, "-m", "lab.environment.storage", *map(str, self._roots)]
+        argv = [sys.executable, "-m", "lab.environment.storage", *map(str, self._roots)]
         log = self._layout.root / "storage.log"
-        self._process = spawn([*words, str(self._layout.switches)], log, cwd=HERE)
+        self._process = spawn([*argv, str(self._layout.simulation)], log, cwd=REPOSITORY)
         _pid_file(self._layout).write_text(str(self._process.pid), encoding="ascii")
 
     async def stop(self) -> None:
@@ -197,7 +197,9 @@ class Storage:
             for path in root.rglob("*")
             if path.is_file()
         ]
-        found += [f"{root.name}: its storage is gone" for root in self._roots if not root.is_dir()]
+        found += [
+            f"{root.name}: its storage is missing" for root in self._roots if not root.is_dir()
+        ]
         return found if runs(self._layout) else [*found, "the storages are not kept in sync"]
 
 
@@ -212,11 +214,11 @@ def _pid_file(layout: Layout) -> Path:
 
 def main() -> None:
     """Keep both in sync until killed."""
-    one, two, switches = map(Path, sys.argv[1:])
+    one, two, simulation = map(Path, sys.argv[1:])
     sides = Side(one), Side(two)
     while True:
-        sync(*sides, switches)
-        time.sleep(LOOKS_EVERY)
+        sync(*sides, simulation)
+        time.sleep(POLL_SECONDS)
 
 
 if __name__ == "__main__":

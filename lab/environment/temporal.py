@@ -1,4 +1,4 @@
-"""How does a lab get a Temporal server of its own, with its Web UI?"""
+"""Run a Temporal server with its Web UI for one lab."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab.subprocesses import end, spawn
 
 HOST = "127.0.0.1"
 """The development server's parts find each other only there, whatever ``--ip`` says."""
-READY_WITHIN = 30.0
+READY_TIMEOUT = 30.0
 
 
 class TemporalServer:
@@ -49,15 +49,15 @@ class TemporalServer:
             ],
             self._log,
         )
-        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT
         while True:
             try:
                 client = await Client.connect(self.address)
             except RuntimeError as silence:  # what the SDK raises where it cannot connect
                 late = asyncio.get_running_loop().time() > deadline
                 if late or self._process.poll() is not None:
-                    said = self._log.read_text(encoding="utf-8")[-2000:]
-                    raise RuntimeError(f"Temporal did not start: {said}") from silence
+                    log = self._log.read_text(encoding="utf-8")[-2000:]
+                    raise RuntimeError(f"Temporal did not start: {log}") from silence
             else:
                 _address_file(self._layout).write_text(self.address, encoding="ascii")
                 return client
@@ -71,7 +71,7 @@ class TemporalServer:
 
 
 def address_of(layout: Layout) -> str | None:
-    """Where a lab's own Temporal server is, for whoever did not start it; None if it has none."""
+    """The address of a lab's Temporal server, or None, for other processes."""
     file = _address_file(layout)
     return file.read_text(encoding="ascii") if file.exists() else None
 
@@ -81,7 +81,7 @@ def _address_file(layout: Layout) -> Path:
 
 
 def _free_ports(number: int) -> list[int]:
-    """Ports that nobody uses now; a server that is started again keeps its own."""
+    """Ports that are free now; a server that is started again keeps its own."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for one in sockets:

@@ -1,1 +1,1 @@
-"""Faults that are planted in the estate, when the product acts there, and healed in time."""
+"""Faults that begin when the product acts on a place, and end when the run has noticed."""

@@ -1,4 +1,4 @@
-"""Which faults can be asked for: at which stage, at which of its places, of which kind?"""
+"""The faults that can be requested: stage, place and kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fault:
 
     @classmethod
     def read(cls, text: str, layout: Layout) -> Self:
-        """Read one; ValueError says in a sentence what is wrong with it."""
+        """Read one; the ValueError names what is wrong."""
         stage, place, kind = (*text.split(":", 2), "", "")[:3]
         if stage not in list(StageName):
             raise ValueError(f"{stage!r} is no stage; the stages are {', '.join(StageName)}")
@@ -44,13 +44,13 @@ class Fault:
         return f"{self.stage}:{self.place}:{self.kind}"
 
     @property
-    def undone_by_itself(self) -> bool:
-        """Whether it strikes before the point of no return."""
+    def before_no_return(self) -> bool:
+        """Whether it begins before the point of no return."""
         return self.stage.number < POINT_OF_NO_RETURN.number
 
 
 def places(layout: Layout, stage: StageName) -> tuple[str, ...]:
-    """Every place that the stage acts on, or looks at, by the manual (section 2)."""
+    """Every place of the stage, by the manual (docs/securetransport.md, section 2)."""
     source, target = layout.cluster(SOURCE), layout.cluster(TARGET)
     databases = tuple(cluster.database_name for cluster in layout.clusters)
     match stage:

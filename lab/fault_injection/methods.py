@@ -1,4 +1,9 @@
-"""How does a stage act on a place, and what of that can be made to fail in which way?"""
+"""Make the actions of a stage fail on one place.
+
+The product is not imported, but some of its protocol is known here: the names of its stages, the
+scripts that a stage runs, the REST path and the SQL statement that it sends, and the marker that it
+writes into a hosts file. They identify the request at which a fault begins.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +12,51 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.environment.loadbalancer import LoadBalancer
-from lab.fault_injection.node_faults import BABBLES, DIES, NOISE, REFUSES, Planted, Scripts
+from lab.fault_injection.node_faults import (
+    EXITS_1,
+    KILLS_ITSELF,
+    NOISE,
+    PRINTS_NOISE,
+    Scripts,
+    SimulatedFaults,
+)
 from lab.layout import NodeLayout
 from lab.node import services
-from lab.node.request_hook import Moment
-from lab.proxy.proxies import BALANCER, Lines
+from lab.node.request_hook import RequestEvent
+from lab.proxy.proxies import BALANCER, Proxies
 from workflows.model.stages import StageName
 
-HALF_A_LOGIN = 1500
-"""Bytes: in the midst of what a server says before anyone is logged in."""
+PARTIAL_LOGIN_BYTES = 1500
+"""Bytes: in the middle of what a server sends before a login completes."""
 OPERATIONS = "POST /api/v2.0/clusterServices/operations"
 ALTER = "ALTER SUBSCRIPTION"
 MARKER = "# BEGIN switchover"
-"""Before the lines of the hosts file that are not the site's."""
+"""The product's mark before its lines in a hosts file."""
 SCRIPTS: dict[StageName, tuple[str, tuple[str, ...]]] = {
     StageName.STOP_MONITORS: ("stop", ("monitord",)),
     StageName.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
     StageName.DRAIN_TRANSACTION_MANAGER: ("stop", ("tm",)),
     StageName.RESTORE_MONITORS: ("start", ("monitord",)),
 }
-"""What else a stage runs on a node: the verb, and the services' names in scripts."""
+"""The scripts that a stage runs on a node: the verb, and the services' names."""
 
 
-class Way(ABC):
+class Method(ABC):
     """One place, as one stage acts on it."""
 
-    def __init__(self, lines: Lines, place: str) -> None:
-        self.lines = lines
+    def __init__(self, proxies: Proxies, place: str) -> None:
+        self.proxies = proxies
         self.place = place
         self.swallows = False
-        """Whether what the stage asks for vanishes without effect or answer."""
+        """Whether requests are dropped without effect or answer."""
 
     @abstractmethod
-    def acts(self, moment: Moment) -> bool:
-        """Whether this is what the stage is there for, or only what surrounds it."""
+    def acts(self, event: RequestEvent) -> bool:
+        """Whether this request is the action of the stage itself."""
 
     @abstractmethod
     def refuse(self) -> None:
-        """Let it be answered by a refusal, and do nothing."""
+        """Let the place refuse the action."""
 
     @abstractmethod
     def cut(self) -> None:
@@ -52,97 +64,99 @@ class Way(ABC):
 
     @abstractmethod
     def confuse(self) -> None:
-        """Let nobody understand what state the place says it is in."""
+        """Make the state of the place unreadable."""
 
     def lose(self) -> None:
-        """Let it be begun, and never have its effect or be answered."""
+        """Let the action begin, without effect and without answer."""
         self.swallows = True
 
     def heal(self) -> None:
-        """Let everything be as it was."""
+        """Restore the place."""
         self.swallows = False
-        self.lines.heal()
+        self.proxies.heal()
 
 
-class ByScript(Way):
-    """By scripts on a node, whose states other scripts tell."""
+class ByScript(Method):
+    """By scripts on a node, whose states other scripts print."""
 
-    def __init__(self, lines: Lines, node: NodeLayout, verb: str, names: tuple[str, ...]) -> None:
-        super().__init__(lines, node.name)
+    def __init__(
+        self, proxies: Proxies, node: NodeLayout, verb: str, names: tuple[str, ...]
+    ) -> None:
+        super().__init__(proxies, node.name)
         folder = node.home / "bin"
         self.scripts = tuple(folder / f"{verb}_{name}" for name in names)
         self.readers = tuple(folder / f"status_{name}" for name in names)
         self.replaced = Scripts()
-        self.planted = Planted(lines.layout, node.name)
+        self.simulated = SimulatedFaults(proxies.layout, node.name)
 
-    def acts(self, moment: Moment) -> bool:
-        """A command that has one of the scripts in it."""
-        return moment.wire == "ssh" and any(str(script) in moment.words for script in self.scripts)
+    def acts(self, event: RequestEvent) -> bool:
+        """A command that contains one of the scripts."""
+        return event.protocol == "ssh" and any(str(script) in event.text for script in self.scripts)
 
     def refuse(self) -> None:
-        """The scripts say no, and exit 1."""
-        self.replaced.replace(self.scripts, REFUSES)
+        """The scripts refuse, and exit 1."""
+        self.replaced.replace(self.scripts, EXITS_1)
 
     def cut(self) -> None:
-        """The admin API is reached through the shell, so that it is gone, too."""
-        self.lines.wires[self.place].cut()
+        """The admin API is reached through the shell, so it is unreachable, too."""
+        self.proxies.shells[self.place].cut()
 
     def confuse(self) -> None:
         """The status scripts print noise."""
-        self.replaced.replace(self.readers, BABBLES)
+        self.replaced.replace(self.readers, PRINTS_NOISE)
 
     def lose(self) -> None:
-        """The scripts die before they did anything, and so does who waits for their end."""
-        self.replaced.replace(self.scripts, DIES)
+        """The scripts end with their session before they do anything."""
+        self.replaced.replace(self.scripts, KILLS_ITSELF)
 
     def heal(self) -> None:
         """Put the scripts back."""
         super().heal()
         self.replaced.heal()
-        self.planted.heal()
+        self.simulated.heal()
 
 
 class ByStopAll(ByScript):
-    """By the one script after which no status script can tell."""
+    """By ``stop_all``, after which no status script answers."""
 
-    def __init__(self, lines: Lines, node: NodeLayout) -> None:
-        super().__init__(lines, node, "stop", ("all",))
+    def __init__(self, proxies: Proxies, node: NodeLayout) -> None:
+        super().__init__(proxies, node, "stop", ("all",))
 
     def confuse(self) -> None:
-        """PID files, ports and processes are asked through the shell, which prints noise."""
-        self.planted.plant("noise", f"{NOISE}\n")
+        """PID files, ports and processes are read through the shell, which prints noise."""
+        self.simulated.set("noise", f"{NOISE}\n")
 
 
-class ByReload(Way):
+class ByReload(Method):
     """By the load balancer's hosts file and its reload command."""
 
-    def __init__(self, lines: Lines) -> None:
-        super().__init__(lines, BALANCER)
-        self.reload: Path = LoadBalancer(lines.layout).reload_command
+    def __init__(self, proxies: Proxies) -> None:
+        super().__init__(proxies, BALANCER)
+        self.reload: Path = LoadBalancer(proxies.layout).reload_command
         self.replaced = Scripts()
 
-    def acts(self, moment: Moment) -> bool:
-        """A command that brings new lines for the hosts file, and has the reload in it."""
-        brings = MARKER in moment.words and str(self.reload) in moment.words
-        return moment.wire == "ssh" and brings
+    def acts(self, event: RequestEvent) -> bool:
+        """A command that contains new lines of the hosts file, and the reload."""
+        brings = MARKER in event.text and str(self.reload) in event.text
+        return event.protocol == "ssh" and brings
 
     def refuse(self) -> None:
         """The hosts file can be written, and the reload fails."""
-        self.replaced.replace((self.reload,), REFUSES)
+        self.replaced.replace((self.reload,), EXITS_1)
 
     def cut(self) -> None:
-        """Its shell, and logins that look where traffic goes; clients keep their own line."""
-        for wire in (self.lines.wires[self.place], *self.lines.probes):
-            wire.cut()
+        """Its shell, and the probes' logins; clients are not affected."""
+        for proxy in (self.proxies.shells[self.place], *self.proxies.probes):
+            proxy.cut()
 
     def confuse(self) -> None:
-        """Where traffic goes nobody can tell: a probe's answer breaks off."""
-        for probe in self.lines.probes:
-            probe.answers_at_most = HALF_A_LOGIN
+        """The answers to probes break off."""
+        for probe in self.proxies.probes:
+            probe.answers_at_most = PARTIAL_LOGIN_BYTES
 
     def lose(self) -> None:
-        """The reload dies before it did anything, and so does who waits for its end."""
-        self.replaced.replace((self.reload,), DIES)
+        """The reload ends with its session before it does anything."""
+        self.replaced.replace((self.reload,), KILLS_ITSELF)
 
     def heal(self) -> None:
         """Put the reload command back."""
@@ -150,128 +164,128 @@ class ByReload(Way):
         self.replaced.heal()
 
 
-class ByApi(Way):
+class ByApi(Method):
     """By operations of a node's admin API on Scheduler and Folder Monitor."""
 
-    def __init__(self, lines: Lines, place: str) -> None:
-        super().__init__(lines, place)
-        self.planted = Planted(lines.layout, place)
+    def __init__(self, proxies: Proxies, place: str) -> None:
+        super().__init__(proxies, place)
+        self.simulated = SimulatedFaults(proxies.layout, place)
 
-    def acts(self, moment: Moment) -> bool:
+    def acts(self, event: RequestEvent) -> bool:
         """An operation."""
-        return moment.wire == "rest" and moment.words.startswith(OPERATIONS)
+        return event.protocol == "rest" and event.text.startswith(OPERATIONS)
 
     def refuse(self) -> None:
         """It answers 200, and that it was not successful."""
-        self.planted.plant("refuse_operations")
+        self.simulated.set("refuse_operations")
 
     def cut(self) -> None:
         """The admin API is reached through the shell."""
-        self.lines.wires[self.place].cut()
+        self.proxies.shells[self.place].cut()
 
     def confuse(self) -> None:
-        """It says a status that no document knows."""
-        self.planted.plant("cluster_service_status", "Synchronizing.")
+        """It answers an undocumented status."""
+        self.simulated.set("cluster_service_status", "Synchronizing.")
 
     def heal(self) -> None:
-        """Plant nothing."""
+        """Restore the place."""
         super().heal()
-        self.planted.heal()
+        self.simulated.heal()
 
 
-class ByStatement(Way):
+class ByStatement(Method):
     """By a statement to a database."""
 
-    words = ALTER
+    statement = ALTER
 
-    def acts(self, moment: Moment) -> bool:
+    def acts(self, event: RequestEvent) -> bool:
         """A statement that changes a subscription."""
-        return moment.wire == "sql" and self.words in moment.words
+        return event.protocol == "sql" and self.statement in event.text
 
     def refuse(self) -> None:
         """It is answered by an error."""
-        self.lines.databases[self.place].refuses = self.words
+        self.proxies.databases[self.place].refuses = self.statement
 
     def cut(self) -> None:
-        """Only the product's connections: the cluster has its own line."""
-        self.lines.databases[self.place].cut()
+        """Only the product's connections, not the cluster's."""
+        self.proxies.databases[self.place].cut()
 
     def confuse(self) -> None:
         """Answers break off in the middle."""
-        self.lines.databases[self.place].breaks_off = True
+        self.proxies.databases[self.place].breaks_off = True
 
 
 class ByAnyStatement(ByStatement):
-    """By whatever is asked of a database."""
+    """By any statement to a database."""
 
-    words = ""
+    statement = ""
 
 
 @dataclass(frozen=True)
 class _Machine:
-    """A machine that is only looked at."""
+    """A machine that is only read."""
 
     name: str
     readers: tuple[Path, ...] = field(default=())
 
 
-class ByLooking(Way):
-    """By whatever is asked of a machine: nothing is to be changed there."""
+class ByReading(Method):
+    """By any request to a machine that is only read."""
 
-    def __init__(self, lines: Lines, machine: _Machine) -> None:
-        super().__init__(lines, machine.name)
+    def __init__(self, proxies: Proxies, machine: _Machine) -> None:
+        super().__init__(proxies, machine.name)
         self.readers = machine.readers
         self.replaced = Scripts()
-        self.planted = Planted(lines.layout, machine.name)
+        self.simulated = SimulatedFaults(proxies.layout, machine.name)
 
-    def acts(self, moment: Moment) -> bool:
+    def acts(self, event: RequestEvent) -> bool:
         """Everything."""
-        return moment.place == self.place
+        return event.place == self.place
 
     def refuse(self) -> None:
-        """Nobody is let in."""
-        self.planted.plant("refuses_login")
+        """Logins are refused."""
+        self.simulated.set("refuses_login")
 
     def cut(self) -> None:
         """Its shell, and with it everything."""
-        self.lines.wires[self.place].cut()
+        self.proxies.shells[self.place].cut()
 
     def confuse(self) -> None:
         """Status scripts print noise; of the load balancer, a probe's answer breaks off."""
-        self.replaced.replace(self.readers, BABBLES)
+        self.replaced.replace(self.readers, PRINTS_NOISE)
         if self.place == BALANCER:
-            for probe in self.lines.probes:
-                probe.answers_at_most = HALF_A_LOGIN
+            for probe in self.proxies.probes:
+                probe.answers_at_most = PARTIAL_LOGIN_BYTES
 
     def heal(self) -> None:
-        """Let it be looked at again."""
+        """Restore the place."""
         super().heal()
         self.replaced.heal()
-        self.planted.heal()
+        self.simulated.heal()
 
 
-def way(lines: Lines, stage: StageName, place: str) -> Way:  # noqa: PLR0911 - one for each way
-    """Return how this stage acts on this place (section 2)."""
+def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noqa: PLR0911 - one for each method
+    """Return how this stage acts on this place (docs/securetransport.md, section 2)."""
     match stage:
-        case StageName.CHECK_PREREQUISITES if place in lines.databases:
-            return ByAnyStatement(lines, place)
+        case StageName.CHECK_PREREQUISITES if place in proxies.databases:
+            return ByAnyStatement(proxies, place)
         case StageName.CHECK_PREREQUISITES:
-            return ByLooking(lines, _machine(lines, place))
+            return ByReading(proxies, _machine(proxies, place))
         case StageName.SUSPEND_REPLICATION:
-            return ByStatement(lines, place)
+            return ByStatement(proxies, place)
         case StageName.REDIRECT_TRAFFIC:
-            return ByReload(lines)
+            return ByReload(proxies)
         case StageName.STOP_SCHEDULING | StageName.START_SCHEDULING:
-            return ByApi(lines, place)
+            return ByApi(proxies, place)
         case StageName.STOP_REMAINING_SERVICES:
-            return ByStopAll(lines, lines.layout.node(place))
+            return ByStopAll(proxies, proxies.layout.node(place))
         case _:
-            return ByScript(lines, lines.layout.node(place), *SCRIPTS[stage])
+            return ByScript(proxies, proxies.layout.node(place), *SCRIPTS[stage])
 
 
-def _machine(lines: Lines, place: str) -> _Machine:
+def _machine(proxies: Proxies, place: str) -> _Machine:
     if place == BALANCER:
         return _Machine(place)
-    node = lines.layout.node(place)
+    node = proxies.layout.node(place)
     names = (service.script for service in services.of(node.kind))
     return _Machine(place, tuple(node.home / "bin" / f"status_{name}" for name in names))

@@ -1,73 +1,67 @@
-"""What on a machine can be made faulty from outside, and put back: its scripts and its switches?"""
+"""Replace scripts of a machine and set its simulated faults, and restore both."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lab.atomic import replace_file
 from lab.layout import Layout
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
-REFUSES = """\
+EXITS_1 = """\
 #!/bin/sh
 echo 'ERROR: the operation was refused' >&2
 exit 1
 """
-DIES = """\
+KILLS_ITSELF = """\
 #!/bin/sh
-# Takes its whole session along, so that nobody is left to say how it ended.
+# Ends its whole session, so that no process reports how it ended.
 kill -9 0
 """
 NOISE = "?? ERR-0x7f3a: state machine desync ??"
-BABBLES = f"""\
+PRINTS_NOISE = f"""\
 #!/bin/sh
 echo '{NOISE}'
 """
 
+SCRIPT_MODE = 0o755
+
 
 @dataclass
 class Scripts:
-    """Scripts that say something else than they should, for a while."""
+    """Scripts that are replaced for a while."""
 
     _originals: dict[Path, str] = field(default_factory=dict)
 
     def replace(self, scripts: tuple[Path, ...], text: str) -> None:
-        """Let these scripts be another."""
+        """Replace these scripts."""
         for script in scripts:
             self._originals.setdefault(script, script.read_text(encoding="utf-8"))
-            _write(script, text)
+            replace_file(script, text, SCRIPT_MODE)
 
     def heal(self) -> None:
         """Put all of them back."""
         while self._originals:
-            _write(*self._originals.popitem())
+            replace_file(*self._originals.popitem(), SCRIPT_MODE)
 
 
 @dataclass(frozen=True)
-class Planted:
+class SimulatedFaults:
     """The faults of one place that its own processes know how to show."""
 
     layout: Layout
     place: str
 
-    def plant(self, name: str, text: str = "yes") -> None:
-        """Have the place show it from now on."""
+    def set(self, name: str, text: str = "yes") -> None:
+        """Simulate this fault from now on."""
         self._change({self.place: {name: text}})
 
     def heal(self) -> None:
-        """Have it show none."""
+        """Simulate no fault."""
         self._change({})
 
-    def _change(self, planted: dict[str, dict[str, str]]) -> None:
-        switches = Switches.read(self.layout.switches)
-        if switches.planted != planted:
-            replace(switches, planted=planted).write(self.layout.switches)
-
-
-def _write(script: Path, text: str) -> None:
-    """Never let anyone run half of it."""
-    fresh = script.with_suffix(".fresh")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.chmod(0o755)
-    os.replace(fresh, script)  # noqa: PTH105 - says better what it does
+    def _change(self, faults: dict[str, dict[str, str]]) -> None:
+        simulation = SimulationOptions.read(self.layout.simulation)
+        if simulation.faults != faults:
+            replace(simulation, faults=faults).write(self.layout.simulation)

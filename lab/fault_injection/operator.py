@@ -1,4 +1,4 @@
-"""What does an operator do where a run asks: look, set right what was wrong, and answer?"""
+"""A simulated operator: repair what is wrong, then answer the question of a run."""
 
 from __future__ import annotations
 
@@ -9,99 +9,99 @@ from typing import Literal
 
 from temporalio.exceptions import TemporalError
 
-from lab.checker.rollback import Turn
+from lab.checker.rollback import RollbackPoint
 from lab.checker.verdict import Run
 from lab.fault_injection.fault import Fault
-from lab.product_driver import ENDED, FINDINGS, Handle, NotTaken, state_of
+from lab.product_driver import ENDED, FINDINGS, DecisionRefused, Handle, state_of
 
 Answer = Literal["retry", "roll-back"]
 Decide = Callable[[Answer], Awaitable[None]]
 
 WAITS = "waiting_for_decision"
 NOTICED = ("rolling_back", WAITS, ENDED)
-"""What a run shows that has met a fault."""
-LOOKS_EVERY = 0.3
-GOES_ON_WITHIN = 5.0
+"""States of a run that has noticed a fault."""
+POLL_SECONDS = 0.3
+PROGRESS_TIMEOUT = 5.0
 """Seconds until a run that was answered shows another state."""
 
 
 @dataclass
 class Operator:
-    """Answers once; who is asked again, or without need, gives the run up."""
+    """Answers once; terminates a run that asks again, or that should not ask."""
 
     handle: Handle
     answer: Answer | None
     decide: Decide
-    set_right: Callable[[], None] = lambda: None
-    """Done before an answer: who said `retry` to what is still wrong would be asked again."""
-    asked: list[str] = field(default_factory=list)
-    """Why, each time."""
+    repair: Callable[[], None] = lambda: None
+    """Called before the answer: a `retry` of what is still wrong would lead to another question."""
+    questions: list[str] = field(default_factory=list)
+    """The message of each question."""
     gave_up: str = ""
 
-    async def attend(self) -> None:
-        """Look at the run until it is over."""
+    async def run(self) -> None:
+        """Watch the run until it has ended."""
         try:
             while (state := await state_of(self.handle)) != ENDED and not self.gave_up:
                 if state == WAITS:
                     await self._answer()
-                await asyncio.sleep(LOOKS_EVERY)
+                await asyncio.sleep(POLL_SECONDS)
         except Exception as fault:
-            # Nobody would answer any more, and the run would wait for ever.
+            # Without an operator the run would wait without end.
             await self._give_up(f"the operator failed: {fault!r}")
             raise
 
     async def noticed(self) -> bool:
-        """Whether the run shows that it has met a fault."""
+        """Whether the run's state shows the fault."""
         return await state_of(self.handle) in NOTICED
 
     async def _answer(self) -> None:
-        self.asked.append(await self._words())
-        if self.answer is None or len(self.asked) > 1:
-            await self._give_up(f"it asked for a decision that was not due: {self.asked[-1]}")
+        self.questions.append(await self._question())
+        if self.answer is None or len(self.questions) > 1:
+            await self._give_up(f"the run asked for an unexpected decision: {self.questions[-1]}")
             return
-        self.set_right()
+        self.repair()
         try:
             await self.decide(self.answer)
-        except NotTaken as refusal:
+        except DecisionRefused as refusal:
             await self._give_up(str(refusal))
             return
-        deadline = asyncio.get_running_loop().time() + GOES_ON_WITHIN
+        deadline = asyncio.get_running_loop().time() + PROGRESS_TIMEOUT
         while await state_of(self.handle) == WAITS:
             if asyncio.get_running_loop().time() > deadline:
                 return
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _give_up(self, why: str) -> None:
         self.gave_up = why
         await self.handle.terminate(why[:200])
 
-    async def _words(self) -> str:
+    async def _question(self) -> str:
         try:
             status = await self.handle.query("status")
         except TemporalError as silence:
-            return f"nobody could say why ({silence!r})"
+            return f"the question is unknown ({silence!r})"
         waiting = (status or {}).get("waiting") or {}
-        return str(waiting.get("message", "it did not say why"))
+        return str(waiting.get("message", "no message"))
 
 
-def wished(fault: Fault, answer: Answer) -> str:
-    """Return the outcome that a run with this fault has to have."""
+def expected_outcome(fault: Fault, answer: Answer) -> str:
+    """Return the outcome that a run with this fault must have."""
     if not fault.stage.number:
         return FINDINGS
-    if fault.undone_by_itself or answer == "roll-back":
+    if fault.before_no_return or answer == "roll-back":
         return "rolled_back"
     return "completed"
 
 
-def turn(outcome: str, stage: int, *, begun: bool) -> Turn | None:
-    """Say where a run with this outcome turned back, if it did."""
+def rollback_point(outcome: str, stage: int, *, begun: bool) -> RollbackPoint | None:
+    """Return where a run with this outcome began its rollback, if it did."""
     if outcome == FINDINGS:
-        return Turn(0)
-    return Turn(stage, begun) if outcome == "rolled_back" else None
+        return RollbackPoint(0)
+    return RollbackPoint(stage, begun) if outcome == "rolled_back" else None
 
 
-def objection(run: Run, operator: Operator, *, struck: bool) -> str:
-    """Return the run's outcome, or what makes it worthless."""
+def checked_outcome(run: Run, operator: Operator, *, began: bool) -> str:
+    """Return the run's outcome, or why it proves nothing."""
     if operator.gave_up:
         return operator.gave_up
-    return run.outcome if struck else f"{run.outcome}, and the fault never struck"
+    return run.outcome if began else f"{run.outcome}, and the fault never began"

@@ -1,4 +1,4 @@
-"""What does a run go through that meets a fault, driven by the console as its operator would?"""
+"""Run one switchover with a fault, driven by the console."""
 
 from __future__ import annotations
 
@@ -12,40 +12,46 @@ from temporalio.client import Client
 from lab.checker.roles import SOURCE, TARGET
 from lab.checker.verdict import Run
 from lab.fault_injection.fault import Fault
-from lab.fault_injection.operator import Answer, Operator, objection, turn, wished
-from lab.fault_injection.trigger import Trap
+from lab.fault_injection.operator import (
+    Answer,
+    Operator,
+    checked_outcome,
+    expected_outcome,
+    rollback_point,
+)
+from lab.fault_injection.trigger import Trigger
 from lab.product_driver import WORKFLOW, Product
-from lab.proxy.proxies import Lines
+from lab.proxy.proxies import Proxies
 
-PATIENCE = {"unreachable_timeout": 4}
-"""Seconds until a place that does not answer is given up: a fault lasts that long at least."""
+TIMING = {"unreachable_timeout": 4}
+"""Seconds until the run stops retrying an unreachable place; a fault lasts at least as long."""
 BY = ("--by", "demo")
 
 
 @dataclass(frozen=True)
-class Ordeal:
-    """One fault, and what an operator says where the run asks."""
+class FaultScenario:
+    """One fault, and the operator's answer if the run asks."""
 
     fault: Fault
     answer: Answer = "retry"
 
-    async def endure(self, product: Product, client: Client, lines: Lines) -> Run:
-        """Switch over, meet the fault, have it healed, and see how it ends."""
+    async def run(self, product: Product, client: Client, proxies: Proxies) -> Run:
+        """Switch over with the fault, end it when it was noticed, and return the run."""
         operator = Operator(
             client.get_workflow_handle(WORKFLOW),
-            None if self.fault.undone_by_itself else self.answer,
+            None if self.fault.before_no_return else self.answer,
             lambda answer: self._decide(product, answer),
         )
-        rule = "roll_back" if self.fault.undone_by_itself else "ask"
-        async with laid(self.fault, lines, operator) as trap:
-            words = ("--on-fault", rule, "--reason", f"a demonstration of {self.fault}")
-            run = await product.switch_over(SOURCE, TARGET, client, *words)
-        outcome = objection(run, operator, struck=trap.struck_at is not None)
+        rule = "roll_back" if self.fault.before_no_return else "ask"
+        async with injected(self.fault, proxies, operator) as trigger:
+            options = ("--on-fault", rule, "--reason", f"a demonstration of {self.fault}")
+            run = await product.switch_over(SOURCE, TARGET, client, *options)
+        outcome = checked_outcome(run, operator, began=trigger.began_at is not None)
         return replace(
             run,
             outcome=outcome,
-            wished=wished(self.fault, self.answer),
-            turn=turn(outcome, self.fault.stage.number, begun=True),
+            expected_outcome=expected_outcome(self.fault, self.answer),
+            rollback_point=rollback_point(outcome, self.fault.stage.number, begun=True),
         )
 
     async def _decide(self, product: Product, answer: Answer) -> None:
@@ -56,16 +62,16 @@ class Ordeal:
 
 
 @asynccontextmanager
-async def laid(fault: Fault, lines: Lines, operator: Operator) -> AsyncIterator[Trap]:
-    """Have the fault wait for its moment, healed in time, and an operator at hand."""
-    trap = Trap(fault, lines, operator.noticed)
-    operator.set_right = trap.heal
-    trap.set()
-    tasks = [asyncio.create_task(work) for work in (trap.follow(), operator.attend())]
+async def injected(fault: Fault, proxies: Proxies, operator: Operator) -> AsyncIterator[Trigger]:
+    """Arm the fault, and let an operator answer."""
+    trigger = Trigger(fault, proxies, operator.noticed)
+    operator.repair = trigger.heal
+    trigger.arm()
+    tasks = [asyncio.create_task(work) for work in (trigger.follow(), operator.run())]
     try:
-        yield trap
+        yield trigger
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await trap.end()
+        await trigger.end()

@@ -1,8 +1,6 @@
-"""When does a planted fault strike, and when is it healed?
+"""Begin a fault when the product acts on its place, and end it when the run has noticed.
 
-It strikes when the product acts on its place in its stage, so that nothing before is touched. It
-lasts until the run shows that it has noticed: before every further request to the place, and
-besides every so often, the run is looked at.
+The run's state is read before every further request to the place, and at intervals.
 """
 
 from __future__ import annotations
@@ -12,83 +10,83 @@ import time
 from collections.abc import Awaitable, Callable
 
 from lab.fault_injection.fault import Fault
-from lab.fault_injection.methods import Way, way
-from lab.node.request_hook import Moment
-from lab.proxy.proxies import Lines
+from lab.fault_injection.methods import Method, method_for
+from lab.node.request_hook import RequestEvent
+from lab.proxy.proxies import Proxies
 from lab.proxy.request_id import Request
 from workflows.model.stages import StageName
 
 Noticed = Callable[[], Awaitable[bool]]
-LOOKS_EVERY = 0.1
+POLL_SECONDS = 0.1
 
 
-class Trap:
-    """One fault, waiting for its moment."""
+class Trigger:
+    """One fault, waiting for its event."""
 
-    def __init__(self, fault: Fault, lines: Lines, noticed: Noticed) -> None:
+    def __init__(self, fault: Fault, proxies: Proxies, noticed: Noticed) -> None:
         self.fault = fault
-        self.struck_at: float | None = None
+        self.began_at: float | None = None
         self.healed_at: float | None = None
-        self._lines = lines
+        self._proxies = proxies
         self._noticed = noticed
-        self._way: Way = way(lines, fault.stage, fault.place)
+        self._method: Method = method_for(proxies, fault.stage, fault.place)
 
-    def set(self) -> None:
-        """Be ready; what is only looked at is faulty at once, before its first connection."""
-        self._lines.gatekeeper.spring = self.spring
+    def arm(self) -> None:
+        """Wait for the request; in stage 0 the fault begins before the first connection."""
+        self._proxies.request_monitor.hook = self.hook
         if self.fault.stage is StageName.CHECK_PREREQUISITES:
-            self._strike()
+            self._begin()
 
-    async def spring(self, moment: Moment, _: Request) -> bool:
-        """Be asked about every request; whether it may go on."""
-        if moment.place != self.fault.place or self.healed_at is not None:
+    async def hook(self, event: RequestEvent, _: Request) -> bool:
+        """Return whether this request may proceed."""
+        if event.place != self.fault.place or self.healed_at is not None:
             return True
-        if self.struck_at is not None:
-            if moment.when == "before" and await self._noticed():
+        if self.began_at is not None:
+            if event.when == "before" and await self._noticed():
                 self.heal()
                 return True
-        elif self._way.acts(moment) and moment.when == self._when:
-            self._strike()
-        return not self._stops(moment)
+        elif self._method.acts(event) and event.when == self._when:
+            self._begin()
+        return not self._stops(event)
 
     async def follow(self) -> None:
-        """Heal it when the run has noticed; ends then."""
+        """End the fault when the run has noticed it."""
         while self.healed_at is None:
-            await asyncio.sleep(LOOKS_EVERY)
-            if self.struck_at is not None and await self._noticed():
+            await asyncio.sleep(POLL_SECONDS)
+            if self.began_at is not None and await self._noticed():
                 self.heal()
 
     def heal(self) -> None:
-        """Let everything be as it was."""
-        self._way.heal()
-        if self.struck_at is not None and self.healed_at is None:
+        """Restore the place."""
+        self._method.heal()
+        if self.began_at is not None and self.healed_at is None:
             self.healed_at = time.time()
 
     async def end(self) -> None:
-        """Leave nothing behind, whatever happened."""
-        self._lines.gatekeeper.spring = None
+        """Restore the place, whatever happened."""
+        self._proxies.request_monitor.hook = None
         self.heal()
 
     @property
     def _when(self) -> str:
-        """What cannot be understood is what is read once it has been done."""
+        """An unknown state is read after the action."""
         return "after" if self.fault.kind == "unknown" else "before"
 
-    def _strike(self) -> None:
-        self.struck_at = time.time()
+    def _begin(self) -> None:
+        self.began_at = time.time()
         match self.fault.kind:
             case "refused":
-                self._way.refuse()
+                self._method.refuse()
             case "unreachable":
-                self._way.cut()
+                self._method.cut()
             case "unknown":
-                self._way.confuse()
+                self._method.confuse()
             case "lost":
-                self._way.lose()
+                self._method.lose()
 
-    def _stops(self, moment: Moment) -> bool:
+    def _stops(self, event: RequestEvent) -> bool:
         """Whether a request neither has its effect nor is answered."""
-        if self.struck_at is None or moment.when == "after":
+        if self.began_at is None or event.when == "after":
             return False
         cut = self.fault.kind == "unreachable"
-        return cut or (self._way.swallows and self._way.acts(moment))
+        return cut or (self._method.swallows and self._method.acts(event))

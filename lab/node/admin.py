@@ -1,15 +1,13 @@
-"""How does a node's admin service answer, whom does it trust, and when is it away?
+"""The admin service of a node: authentication, sessions, faults and outages.
 
 Basic authentication, an API key, or a session from ``POST /myself``, whose writes need the
-``csrfToken`` it answered. Every call needs a ``Referer`` (securetransport.md, section 8). What it
-answers about is in ``lab.node.rest``, ``lab.node.api_records`` and ``lab.node.api_objects``.
+``csrfToken`` it answered. Every call needs a ``Referer`` (docs/securetransport.md, section 8). The
+resources are in ``lab.node.rest``, ``lab.node.api_records`` and ``lab.node.api_objects``.
 
-Faults that can be planted on a node (``Switches.planted``): ``admin_silent`` (any text): every
-request is broken off; ``admin_password``: the password it accepts instead; ``refuse_operations``
-(any text): operations answer 200 and ``isSuccessful`` false; ``cluster_service_status``: what
-Scheduler and Folder Monitor are said to be; ``version``, ``updateLevel``, ``osType`` and
-``databaseType``: what ``/version`` says instead; ``unknown_node`` and ``unknown_edge``: the name of
-one more node of the cluster, of one more Edge of its zone.
+Faults (``SimulationOptions.faults``): ``admin_silent`` (any text): every request is broken off;
+``admin_password``: the password it accepts instead; ``refuse_operations`` (any text): operations
+answer 200 and ``isSuccessful`` false; ``cluster_service_status``: the status of Scheduler and
+Folder Monitor.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from lab.keys import api_key
 from lab.layout import ADMIN_PASSWORD, ADMIN_PORT, ADMIN_USER
 from lab.node.api_objects import Objects
 from lab.node.api_records import Logs
-from lab.node.request_hook import Moment, When, passes
+from lab.node.request_hook import RequestEvent, When, passes
 from lab.node.rest import Resources
 from lab.node.service import Context, Line
 
@@ -48,7 +46,7 @@ class Admin:
 
         @web.middleware
         async def trusted(request: web.Request, handler: Handler) -> web.StreamResponse:
-            silent = "admin_silent" in self._context.planted
+            silent = "admin_silent" in self._context.faults
             if silent or not await self._passes("before", request):
                 if request.transport:
                     request.transport.abort()  # without an answer
@@ -70,11 +68,11 @@ class Admin:
         line.on("dropout", self._drop_out)
 
     async def serve(self) -> None:
-        """Answer until the process is ended, after the delay of a fresh start (F22)."""
+        """Answer until the process is ended, after the delay of a fresh start."""
         await self._runner.setup()
         await asyncio.sleep(self._context.delay)
         await self._open()
-        self._line.tell("ready")
+        self._line.send("ready")
         await asyncio.Event().wait()
 
     async def _open(self) -> None:
@@ -90,8 +88,8 @@ class Admin:
         )
 
     def _drop_out(self, _: Message) -> None:
-        """Be away for a moment, since a service starts or stops (F13)."""
-        seconds = self._context.switches.admin_dropout
+        """Do not answer for a moment, since a service starts or stops."""
+        seconds = self._context.simulation.admin_dropout
         if not (self._listener and seconds):
             return
         self._listener.close()
@@ -126,15 +124,15 @@ class Admin:
         return None
 
     async def _passes(self, when: When, request: web.Request) -> bool:
-        words = f"{request.method} {request.path_qs}"
-        moment = Moment(when, self._context.node.name, "rest", words)
-        return await passes(self._context.layout, moment)
+        text = f"{request.method} {request.path_qs}"
+        event = RequestEvent(when, self._context.node.name, "rest", text)
+        return await passes(self._context.layout, event)
 
     def _known(self, request: web.Request) -> bool:
         if "SECURETRANSPORT-API-KEY" in request.headers:
             return request.headers["SECURETRANSPORT-API-KEY"] == api_key()
         if "Authorization" in request.headers:
-            expected = self._context.planted.get("admin_password", ADMIN_PASSWORD)
+            expected = self._context.faults.get("admin_password", ADMIN_PASSWORD)
             try:
                 given = aiohttp.BasicAuth.decode(request.headers["Authorization"])
             except ValueError:

@@ -1,6 +1,6 @@
-"""Which accounts, sites, routes and other things does the admin API of a Server list?
+"""Accounts, sites, routes and other objects in the admin API of a Server.
 
-What operators configure lies in the cluster's database; an Edge has none (F14) and answers 404.
+What operators configure is in the cluster's database; an Edge has none and answers 404.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ LISTINGS: Mapping[str, Listing] = {
     "sites": Listing(
         "SELECT md5(name), name, account, protocol, host FROM site",
         ("id", "name", "account", "protocol", "host"),
-        order="2",
+        sort_by="2",
     ),
     "routes": Listing(
         "SELECT md5(name), name, type, condition FROM route",
         ("id", "name", "type", "condition"),
-        order="2",
+        sort_by="2",
     ),
     "subscriptions": Listing(
         "SELECT md5(account || '/' || folder), account, folder, application FROM subscription",
         ("id", "account", "folder", "application"),
-        order="2, 3",
+        sort_by="2, 3",
     ),
     "applications": Listing("SELECT name, type FROM application", ("name", "type")),
     "certificates": Listing(
         "SELECT md5(alias), alias, subject, usage, expires FROM certificate",
         ("id", "name", "subject", "usage", "expirationTime"),
-        order="2",
+        sort_by="2",
     ),
 }
 """By the resource's name."""

@@ -1,7 +1,7 @@
-"""What does the admin API show of a cluster's records and configuration?
+"""Events, transfers, audit entries and logs in the admin API.
 
 On Servers events, transfers and audit entries are the cluster's; an Edge has no database and shows
-none (F14). The server log is the node's own.
+none. The server log is the node's own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TRANSFER_FIELDS = (
 _EVENTS = Listing(
     "SELECT id, kind, account, path, node, created FROM event",
     ("id", "eventType", "account", "path", "nodeName", "creationTime"),
-    order="6, 1",  # the oldest first
+    sort_by="6, 1",  # the oldest first
 )
 _TRANSFERS = Listing(
     "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "

@@ -1,4 +1,4 @@
-"""How do a Server's services use their cluster's database?"""
+"""Access of a Server's services to the database of their cluster."""
 
 from __future__ import annotations
 

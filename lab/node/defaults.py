@@ -1,7 +1,6 @@
-"""Which configuration options has every node besides those that the lab obeys?
+"""Configuration options that every node has, besides those that the simulation obeys.
 
-A site has hundreds. What these are called and set to matters to nobody, but both clusters have the
-same ones.
+A site has hundreds. Their names and values do not matter, but both clusters have the same ones.
 """
 
 from __future__ import annotations

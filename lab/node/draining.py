@@ -1,8 +1,8 @@
-"""What do all services that can be stopped gracefully have in common?
+"""What all services that can be stopped gracefully have in common.
 
-A pending stop refuses new work and lands when nothing is in flight, or at its timeout, when it
-cuts what is left (F1, F4, F5). Its clock runs here, in the service, whoever asked for it (F2).
-While ``lands_late`` (any text) is planted on a node (``Switches.planted``) it lands at its timeout.
+A pending stop refuses new work and completes when nothing is in flight, or at its timeout, when it
+cuts what remains. The service itself keeps the time, even if the caller has ended. While
+``lands_late`` (any text) is among the node's faults, it completes only at its timeout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lab.node.service import Context, Line
 
 
 class Draining(ABC):
-    """A service with a door that closes before the service ends."""
+    """A service that refuses new clients before it ends."""
 
     def __init__(self, context: Context, line: Line) -> None:
         self.context = context
@@ -48,7 +48,7 @@ class Draining(ABC):
         await asyncio.sleep(self.context.delay)
         if self.admits:  # a stop may have come before the first client could
             await self.open()
-        self.line.tell("ready")
+        self.line.send("ready")
         await asyncio.Event().wait()
 
     def begin(self, work: object) -> None:
@@ -56,9 +56,9 @@ class Draining(ABC):
         self.in_flight.add(work)
 
     def finish(self, work: object) -> None:
-        """Count it no more; the last one lets a pending stop land."""
+        """Count it no more; after the last one a pending stop completes."""
         self.in_flight.discard(work)
-        self._land_early()
+        self._complete_early()
 
     def _drain(self, message: Message) -> None:
         self.admits = False
@@ -66,31 +66,31 @@ class Draining(ABC):
         if self._deadline is None:
             loop = asyncio.get_running_loop()
             seconds = message.body["timeout"] / self._clock
-            self._deadline = loop.call_later(seconds, self._land)
-        self._land_early()
+            self._deadline = loop.call_later(seconds, self._complete)
+        self._complete_early()
 
     @property
     def _clock(self) -> float:
         is_manager = self.context.service.name == "tm"
-        return self.context.switches.transaction_manager_clock if is_manager else 1.0
+        return self.context.simulation.transaction_manager_clock if is_manager else 1.0
 
-    def _land_early(self) -> None:
+    def _complete_early(self) -> None:
         pending = self._deadline is not None and not self.in_flight
         if pending and self._ends_early:
             # The answer to the last operation is still to be sent.
-            asyncio.get_running_loop().call_later(0.02, self._land_if_idle)
+            asyncio.get_running_loop().call_later(0.02, self._complete_if_idle)
 
     @property
     def _ends_early(self) -> bool:
-        late = "lands_late" in self.context.planted
-        return not late and self.context.switches.graceful_stop_ends == "early"
+        late = "lands_late" in self.context.faults
+        return not late and self.context.simulation.graceful_stop_ends == "early"
 
-    def _land_if_idle(self) -> None:
+    def _complete_if_idle(self) -> None:
         if not self.in_flight:
-            self._land()
+            self._complete()
 
-    def _land(self) -> None:
-        self.line.tell("landed", cut=len(self.in_flight))
+    def _complete(self) -> None:
+        self.line.send("completed", cut=len(self.in_flight))
         self._end()
 
     def _end(self) -> None:
@@ -98,7 +98,7 @@ class Draining(ABC):
         os._exit(0)
 
     def _start_again(self, _: Message) -> None:
-        """Look started, until the stop lands all the same (F3)."""
+        """Accept clients again until the stop completes all the same."""
         if not self.admits:
             self.admits = True
             self._opening = asyncio.get_running_loop().create_task(self.open())

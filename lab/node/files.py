@@ -1,8 +1,8 @@
-"""What may one client session do with its account's files, and what is written down of it?
+"""File operations of one client session, and their records.
 
 The Transaction Manager does the file operations of all protocol servers, on the cluster's storage.
 An upload has a hidden name ending in ``.m_inproc`` until it is closed; then it queues an EVENT.
-Whatever ends the Transaction Manager before that leaves the file and an In Progress record (F16).
+If the Transaction Manager ends before that, the file and an In Progress record remain.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Visit:
         }
 
     async def answer(self, question: Frame) -> Frame:
-        """Do what is asked; say why where it cannot be done."""
+        """Carry the operation out, or answer why not."""
         if not self._manager.admits and "file" not in question.head:
             return Frame({"draining": True})
         try:
@@ -94,14 +94,14 @@ class Visit:
             return Frame({"error": f"database: {fault}"})
 
     async def abandon(self) -> None:
-        """Give up what is open, since the client has left."""
+        """Discard what is open: the client has disconnected."""
         for number in list(self._open):
             with suppress(OSError, psycopg.Error):
                 await self._abort({"file": number}, b"")
 
     async def _login(self, asked: dict[str, Any], _: bytes) -> Frame:
         account = asked["account"]
-        # One statement: it looks for the account and writes the server log of the cluster.
+        # One statement: it reads the account and writes the server log of the cluster.
         known = await self._database.run(
             "INSERT INTO logging_event (node, component, level, message) "
             "SELECT %s, %s, 'INFO', 'login of ' || name FROM account WHERE name = %s "

@@ -1,9 +1,8 @@
-"""Which process are all machines of a lab forked from?
+"""The process from which all machines of a lab are forked.
 
 Run it as ``python -m lab.node.fork_server ROOT BLOCK SERVERS EDGES FD``. It has imported
-everything, so that a machine costs a fork and shares its memory. Its socket FD takes orders from
-the lab; when the lab's own process is gone, whatever ended it, the socket ends and everything here
-ends with it.
+everything, so that a machine costs a fork and shares its memory. Its socket FD receives commands
+from the lab; when the lab's process ends, the socket ends and everything here ends with it.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from lab.layout import Layout
 from lab.node.machine import Machine, Place
 
 
-class Zygote:
-    """Forks machines and passes the lab's orders on to them."""
+class ForkServer:
+    """Forks machines and passes the lab's commands on to them."""
 
     def __init__(self, layout: Layout, lab: Channel) -> None:
         self._layout = layout
@@ -32,7 +31,7 @@ class Zygote:
         self._machines: dict[str, tuple[int, Channel]] = {}
 
     def run(self) -> None:
-        """Serve until the lab is gone."""
+        """Serve until the lab has ended."""
         adopt_orphans()
         self._selector.register(self._lab, selectors.EVENT_READ, None)
         while True:
@@ -61,7 +60,7 @@ class Zygote:
         machine = Machine(Place.of(self._layout, name), theirs)
         boot, by = message.body["services"], message.body["by"]
         log = Place.of(self._layout, name).root / "var/log/machine.log"
-        # Asked to end, not killed: it still has to take its detached commands along.
+        # Asked to end, not killed: it still has to end its detached commands.
         pid = fork(lambda: machine.run(boot, by), when_parent_dies=signal.SIGTERM, log=log)
         theirs.close()
         self._machines[name] = pid, ours
@@ -75,7 +74,7 @@ class Zygote:
             self._lab.send(message)
             if message.what == "answer":  # to a crash: its last word
                 self._forget(name)
-                self._lab.send(Message("gone", sender=name))
+                self._lab.send(Message("ended", sender=name))
         return False
 
     def _forget(self, name: str) -> None:
@@ -94,13 +93,13 @@ class Zygote:
 
 
 def main() -> None:
-    """Be the zygote."""
+    """Run the fork server."""
     root, block, servers, edges, handle = sys.argv[1:]
     layout = Layout(Path(root), block, int(servers), int(edges))
     gc.collect()
     gc.disable()
     gc.freeze()
-    Zygote(layout, Channel(socket.socket(fileno=int(handle)))).run()
+    ForkServer(layout, Channel(socket.socket(fileno=int(handle)))).run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How does the HTTPS protocol server serve clients?
+"""The HTTPS protocol server.
 
 ``GET /files/`` lists names as JSON; ``PUT``, ``GET`` and ``DELETE`` act on ``/files/NAME``.
 """
@@ -32,13 +32,13 @@ class _Visit:
 
 
 class _Connections(web.Server):
-    """Tells the protocol server when a client has left."""
+    """Notifies the protocol server when a client has disconnected."""
 
     owner: HttpServer
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
-        self.owner.left(handler)
+        self.owner.disconnected(handler)
 
 
 class HttpServer(ProtocolServer):
@@ -66,8 +66,8 @@ class HttpServer(ProtocolServer):
         if self._listener:
             self._listener.close()
 
-    def left(self, connection: object) -> None:
-        """End the session of a connection that is gone."""
+    def disconnected(self, connection: object) -> None:
+        """End the session of a closed connection."""
         if visit := self._visits.pop(connection, None):
             self.end_session(visit.session)
             visit.stream.close()
@@ -96,7 +96,7 @@ class HttpServer(ProtocolServer):
         if known and known.authorization == given:
             return known
         account = await self._login(stream := self.stream(), given)
-        self.left(request.protocol)
+        self.disconnected(request.protocol)
         session = Session(account, str(request.remote), request.protocol.force_close)
         visit = _Visit(stream, self.begin_session(session), given)
         self._visits[request.protocol] = visit

@@ -1,4 +1,4 @@
-"""What lies in FILEDRIVEHOME before anything runs, and what of it has changed?"""
+"""Write the files of an installation, and compare them with what is there."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def write(node: NodeLayout) -> None:
 def differences(node: NodeLayout) -> Iterator[str]:
     """Everything in which an installation is not what was installed."""
     if node.home.stat().st_uid != os.geteuid():
-        yield f"{node.name}: somebody else owns its installation"
-    wished = {"bin/taeh": secret_file()}
-    wished |= {f"conf/{name}": content for name, content in configuration(node).items()}
-    for name, content in wished.items():
+        yield f"{node.name}: another user owns its installation"
+    expected = {"bin/taeh": secret_file()}
+    expected |= {f"conf/{name}": content for name, content in configuration(node).items()}
+    for name, content in expected.items():
         file = node.home / name
         if not file.exists() or file.read_text(encoding="utf-8") != content:
             yield f"{node.name}: {name} is not what was installed"

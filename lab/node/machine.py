@@ -1,8 +1,8 @@
-"""What holds one simulated machine together?
+"""One simulated machine: its shell, its services and the messages between them.
 
 A single-threaded loop, the first process of the machine: it forks the shell and the services,
-passes messages between them, takes what the scripts ask for, and adopts every orphan, so that
-detached commands survive their SSH session (F2) but not the machine.
+passes messages between them, receives the calls of scripts, and adopts every orphan, so that
+detached commands survive their SSH session but not the machine.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from lab.forking import Channel, Message, adopt_orphans, channel, fork, sweep
 from lab.layout import Layout, NodeLayout
 from lab.node import script_calls as calls
 from lab.node import scripts, services, shell
-from lab.node.operations import Order, carry_out
-from lab.node.supervisor import BASELINE, Control, Running
+from lab.node.operations import ServiceOperation, carry_out
+from lab.node.supervisor import BASELINE, ServiceProcess, Supervisor
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a machine stands; without a node it has only a shell."""
+    """The place of a machine; without a node it has only a shell."""
 
     layout: Layout
     name: str
@@ -50,7 +50,7 @@ class Machine:
         self._place = place
         self._superior = superior
         self._selector = selectors.DefaultSelector()
-        self._control: Control | None = None
+        self._supervisor: Supervisor | None = None
         self._awaited: set[str] = set()
         self._halted = False
         self._rest = b""
@@ -66,23 +66,23 @@ class Machine:
         self._start_shell()
         if self._place.node:
             self._open_control()
-            self._control = Control(self._place.layout, self._place.node, self._attach)
+            self._supervisor = Supervisor(self._place.layout, self._place.node, self._attach)
             for name in boot:
-                self._control.start(name, by)
+                self._supervisor.start(name, by)
         while not self._halted:
             for key, _ in self._selector.select():
                 key.data()
         sweep()
 
     def _listen_to_signals(self) -> None:
-        hear, tell = socket.socketpair()
-        hear.settimeout(0)
-        tell.settimeout(0)
-        signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+        reader, writer = socket.socketpair()
+        reader.settimeout(0)
+        writer.settimeout(0)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._halt)
-        self._wakeup = hear, tell
-        self._selector.register(hear, selectors.EVENT_READ, self._reap)
+        self._wakeup = reader, writer
+        self._selector.register(reader, selectors.EVENT_READ, self._reap)
 
     def _halt(self, *_: object) -> None:
         self._halted = True
@@ -97,14 +97,14 @@ class Machine:
                 return
             if not pid:
                 return
-            if self._control:
-                self._hear_last_words(pid)
-                self._control.gone(pid)
+            if self._supervisor:
+                self._read_last_messages(pid)
+                self._supervisor.ended(pid)
 
-    def _hear_last_words(self, pid: int) -> None:
-        """A service may have said that its stop landed just before it ended."""
-        assert self._control
-        for process in list(self._control.running.values()):
+    def _read_last_messages(self, pid: int) -> None:
+        """Read what a service sent just before it ended: its stop may have completed."""
+        assert self._supervisor
+        for process in list(self._supervisor.running.values()):
             if process.pid == pid:
                 while (message := process.channel.receive()) is not None:
                     self._handle(process, message)
@@ -119,17 +119,17 @@ class Machine:
         fork(lambda: shell.run(context), when_parent_dies=signal.SIGKILL, log=log)
         theirs.close()
 
-        def hear() -> None:
+        def receive() -> None:
             if ours.receive() is None:
                 self._selector.unregister(ours)
             else:
                 self._ready("shell")
 
-        self._selector.register(ours, selectors.EVENT_READ, hear)
+        self._selector.register(ours, selectors.EVENT_READ, receive)
 
     def _open_control(self) -> None:
         assert self._place.node
-        fifo = scripts.run_directory(self._place.node) / "control"
+        fifo = scripts.run_directory(self._place.node) / "supervisor"
         fifo.unlink(missing_ok=True)
         os.mkfifo(fifo, 0o600)
         # For writing, too: or else it would read as ended whenever no script has it open.
@@ -138,49 +138,52 @@ class Machine:
 
     def _hear_scripts(self, handle: int) -> None:
         *lines, self._rest = (self._rest + os.read(handle, 1 << 16)).split(b"\n")
-        node, control = self._place.node, self._control
+        node, supervisor = self._place.node, self._supervisor
         assert node
-        assert control
+        assert supervisor
         for line in lines:
-            pid, script, *words = line.decode(errors="replace").split(scripts.SEPARATOR)
-            given = tuple(word for word in words if word)
-            call = calls.Call(int(pid), script, given, scripts.run_directory(node))
-            calls.carry_out(call, control, self._place.layout, node)
+            pid, script, *arguments = line.decode(errors="replace").split(scripts.SEPARATOR)
+            given = tuple(word for word in arguments if word)
+            call = calls.ScriptCall(int(pid), script, given, scripts.run_directory(node))
+            calls.carry_out(call, supervisor, self._place.layout, node)
 
-    def _attach(self, process: Running) -> None:
-        def hear() -> None:
-            if self._control and self._control.running.get(process.service.name) is not process:
+    def _attach(self, process: ServiceProcess) -> None:
+        def receive() -> None:
+            if (
+                self._supervisor
+                and self._supervisor.running.get(process.service.name) is not process
+            ):
                 return  # its end was noticed just before
             if message := process.channel.receive():
                 self._handle(process, message)
             else:
                 self._reap()
 
-        self._selector.register(process.channel, selectors.EVENT_READ, hear)
+        self._selector.register(process.channel, selectors.EVENT_READ, receive)
 
-    def _handle(self, process: Running, message: Message) -> None:
-        control = self._control
-        assert control
+    def _handle(self, process: ServiceProcess, message: Message) -> None:
+        supervisor = self._supervisor
+        assert supervisor
         if message.to != "machine":
-            self._pass_on(control, message)
+            self._pass_on(supervisor, message)
         elif message.what == "ready":
             process.ready = True
             self._ready(process.service.name)
-        elif message.what == "landed":
+        elif message.what == "completed":
             process.cut = message.body["cut"]
         elif message.what == "revive":
-            control.revive("monitord")
+            supervisor.revive("monitord")
         elif message.what == "states":
-            process.channel.send(message.answered(**_states(control)))
-        elif message.what == "order":
-            accepted = carry_out(control, Order(**message.body))
+            process.channel.send(message.answered(**_states(supervisor)))
+        elif message.what == "operation":
+            accepted = carry_out(supervisor, ServiceOperation(**message.body))
             process.channel.send(message.answered(accepted=accepted))
 
-    def _pass_on(self, control: Control, message: Message) -> None:
-        receiver = control.running.get(message.to)
+    def _pass_on(self, supervisor: Supervisor, message: Message) -> None:
+        receiver = supervisor.running.get(message.to)
         if receiver:
             receiver.channel.send(message)
-        elif message.what != "answer" and (sender := control.running.get(message.sender)):
+        elif message.what != "answer" and (sender := supervisor.running.get(message.sender)):
             sender.channel.send(message.answered())
 
     def _ready(self, name: str) -> None:
@@ -194,28 +197,30 @@ class Machine:
         if message is None or message.what == "halt":
             self._halted = True
         elif message.what == "crash":
-            ran = self._control.crash("reboot") if self._control else []
+            ran = self._supervisor.crash("reboot") if self._supervisor else []
             self._superior.send(message.answered(ran=ran))
             self._halted = True
-        elif message.what == "restart" and self._control:
-            self._restart(self._control, message.body["service"])
+        elif message.what == "restart" and self._supervisor:
+            self._restart(self._supervisor, message.body["service"])
 
-    def _restart(self, control: Control, name: str) -> None:
+    def _restart(self, supervisor: Supervisor, name: str) -> None:
         def again() -> None:
             self._awaited = {name}
-            control.start(name, BASELINE)
+            supervisor.start(name, BASELINE)
 
-        if name in control.running:
-            control.stop(name, BASELINE, again)
+        if name in supervisor.running:
+            supervisor.stop(name, BASELINE, again)
         else:
             again()
 
 
-def _states(control: Control) -> dict[str, object]:
-    tm = control.running.get("tm")
+def _states(supervisor: Supervisor) -> dict[str, object]:
+    tm = supervisor.running.get("tm")
     return {
-        "services": {service.name: control.state(service.name) for service in control.services},
-        "scheduling": {name: control.scheduling_runs(name) for name in services.SCHEDULING},
-        "enabled": control.scheduling_enabled(),
+        "services": {
+            service.name: supervisor.state(service.name) for service in supervisor.services
+        },
+        "scheduling": {name: supervisor.scheduling_runs(name) for name in services.SCHEDULING},
+        "enabled": supervisor.scheduling_enabled(),
         "tm_pending": tm is not None and tm.pending,
     }

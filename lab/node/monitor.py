@@ -1,4 +1,4 @@
-"""What does the Monitor Server do?"""
+"""The Monitor: start again what ended without a command."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from lab.node.service import Context
 
 
 def watch(context: Context) -> None:
-    """Have what died started again, every now and then (F6)."""
+    """Start what died again, at intervals."""
     context.channel.send(Message("ready", sender="monitor"))
     while True:
-        time.sleep(context.switches.monitor_interval)
+        time.sleep(context.simulation.monitor_interval)
         context.channel.send(Message("revive", sender="monitor"))

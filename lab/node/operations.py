@@ -1,4 +1,4 @@
-"""What can the admin API ask of its machine, and when is that accepted?"""
+"""Operations that the admin API requests from its machine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.node import services
-from lab.node.supervisor import GRACEFUL_AT_LEAST, Control
+from lab.node.supervisor import GRACEFUL_AT_LEAST, Supervisor
 
 
 @dataclass(frozen=True)
-class Order:
-    """One wish about a service, or about Scheduler or FolderMonitor."""
+class ServiceOperation:
+    """An operation on a service, or about Scheduler or FolderMonitor."""
 
     verb: Literal["start", "stop", "drain"]
     service: str
@@ -19,16 +19,16 @@ class Order:
     timeout: float = 0
 
 
-def carry_out(control: Control, order: Order) -> bool:
+def carry_out(supervisor: Supervisor, operation: ServiceOperation) -> bool:
     """Do it and return whether it is accepted; a refused one changes nothing, but is recorded."""
-    if order.service in services.SCHEDULING:
-        control.schedule(order.service, order.by, wanted=order.verb == "start")
+    if operation.service in services.SCHEDULING:
+        supervisor.schedule(operation.service, operation.by, started=operation.verb == "start")
         return True
-    if order.service in services.DISABLED:
+    if operation.service in services.DISABLED:
         return False
-    if order.verb == "start":
-        return control.start(order.service, order.by)
-    too_short = order.service == "tm" and order.timeout < GRACEFUL_AT_LEAST
-    if order.verb == "drain" and not too_short:
-        return control.drain(order.service, order.timeout, order.by)
-    return control.stop(order.service, order.by, lambda: None)
+    if operation.verb == "start":
+        return supervisor.start(operation.service, operation.by)
+    too_short = operation.service == "tm" and operation.timeout < GRACEFUL_AT_LEAST
+    if operation.verb == "drain" and not too_short:
+        return supervisor.drain(operation.service, operation.timeout, operation.by)
+    return supervisor.stop(operation.service, operation.by, lambda: None)

@@ -1,15 +1,15 @@
-"""Which configuration options does a node have?"""
+"""Configuration options of the nodes of a cluster."""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.atomic import replace_file
 from lab.layout import Layout, NodeLayout
 from lab.node.defaults import ADDRESSED, FURTHER
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 # The vendor ships 30 s for http; this site has raised it, as every site should (section 4).
 _GRACE = {"ftp": 86400, "as2": 86400, "ssh": 86400, "pesit": 86400, "http": 600, "tm": 600}
@@ -40,12 +40,12 @@ def grace(service: str) -> float:
 
 def options(layout: Layout, node: NodeLayout) -> list[Option]:
     """Every option, as this node sees it now."""
-    switches = Switches.read(layout.switches)
-    scheduling = str(switches.scheduling_option.get(node.cluster, True)).lower()
+    simulation = SimulationOptions.read(layout.simulation)
+    scheduling = str(simulation.scheduling_option.get(node.cluster, True)).lower()
     configured = {
         **{_NAMES[service]: str(seconds) for service, seconds in _GRACE.items()},
         "FolderMonitor.enable": scheduling,
-        "FolderMonitor.heartbeatTimeout": str(switches.folder_monitor_heartbeat),
+        "FolderMonitor.heartbeatTimeout": str(simulation.folder_monitor_heartbeat),
         "GracefulShutdown.Logging.Interval": "60",
         "Scheduler.enable": scheduling,
         **FURTHER,
@@ -62,7 +62,7 @@ def options(layout: Layout, node: NodeLayout) -> list[Option]:
 
 
 def changed(layout: Layout, cluster: str) -> dict[str, str]:
-    """The options that someone changed through the API; a cluster's nodes share them."""
+    """The options that were changed through the API; a cluster's nodes share them."""
     file = _file(layout, cluster)
     found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return found
@@ -70,27 +70,13 @@ def changed(layout: Layout, cluster: str) -> dict[str, str]:
 
 def change(layout: Layout, cluster: str, name: str, value: str) -> None:
     """Give an option another value, on every node of the cluster."""
-    _write(layout, cluster, {**changed(layout, cluster), name: value})
-
-
-def restore(layout: Layout, cluster: str, name: str) -> None:
-    """Give an option the value again that it was installed with."""
-    left = changed(layout, cluster)
-    left.pop(name, None)
-    _write(layout, cluster, left)
+    values = {**changed(layout, cluster), name: value}
+    replace_file(_file(layout, cluster), json.dumps(values))
 
 
 def forget(layout: Layout, cluster: str) -> None:
     """Give all of them the value that they were installed with."""
     _file(layout, cluster).unlink(missing_ok=True)
-
-
-def _write(layout: Layout, cluster: str, options: dict[str, str]) -> None:
-    """Never let a node read half of it."""
-    file = _file(layout, cluster)
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(options), encoding="utf-8")
-    fresh.replace(file)
 
 
 def _file(layout: Layout, cluster: str) -> Path:

@@ -1,4 +1,4 @@
-"""How does the admin API cut long answers into pages, and refuse bad questions?"""
+"""Page the answers of the admin API, and refuse invalid queries."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def page(request: web.Request, entries: Sequence[dict[str, Any]]) -> web.Respons
 def result(request: web.Request, entries: Sequence[dict[str, Any]], total: int) -> web.Response:
     """Answer with these entries out of *total*, and of each only the asked fields."""
     fields = request.query.get("fields")
-    wanted = fields.split(",") if fields else None
+    names = fields.split(",") if fields else None
     shown = [
-        {key: value for key, value in entry.items() if wanted is None or key in wanted}
+        {key: value for key, value in entry.items() if names is None or key in names}
         for entry in entries
     ]
     return web.json_response(

@@ -1,4 +1,4 @@
-"""Which program is each service of a node?"""
+"""The program of each service."""
 
 from __future__ import annotations
 

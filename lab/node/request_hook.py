@@ -1,8 +1,8 @@
-"""Where may someone from outside hold what a machine is about to do, or to answer?
+"""Let a listener hold or drop each request that a machine receives.
 
-Whoever listens on the lab's gate is asked about every SSH command and every admin call, twice:
-before it is carried out, and after that but before its answer leaves. The answer is one line:
-``go`` on, or ``drop`` it. Where nobody listens everything goes on at once.
+The listener on the lab's socket is asked about every SSH command and every admin call twice:
+before it is carried out, and after that but before its answer is sent. The answer is one line:
+``go`` or ``drop``. Without a listener everything proceeds at once.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ DROP = b"drop\n"
 
 
 @dataclass(frozen=True)
-class Moment:
+class RequestEvent:
     """One request of a machine, about to be carried out or to be answered."""
 
     when: When
     place: str
-    wire: Literal["ssh", "rest", "sql"]
-    words: str
+    protocol: Literal["ssh", "rest", "sql"]
+    text: str
 
 
-def gate(layout: Layout) -> Path:
-    """The socket on which someone may listen."""
-    return layout.root / "gate"
+def hook_socket(layout: Layout) -> Path:
+    """The socket of the listener."""
+    return layout.root / "requests.socket"
 
 
-async def passes(layout: Layout, moment: Moment) -> bool:
-    """Wait until the moment may pass; whether it may happen at all."""
-    if not gate(layout).exists():
+async def passes(layout: Layout, event: RequestEvent) -> bool:
+    """Ask the listener; return whether the request may proceed."""
+    if not hook_socket(layout).exists():
         return True
-    with suppress(OSError):  # whoever listened is gone
-        reader, writer = await asyncio.open_unix_connection(gate(layout))
+    with suppress(OSError):  # the listener has ended
+        reader, writer = await asyncio.open_unix_connection(hook_socket(layout))
         try:
-            writer.write(json.dumps(asdict(moment)).encode() + b"\n")
+            writer.write(json.dumps(asdict(event)).encode() + b"\n")
             return await reader.readline() != DROP
         finally:
             writer.close()

@@ -1,7 +1,4 @@
-"""What does the admin API show of a node's services, and let do with them?
-
-See securetransport.md, section 8.
-"""
+"""A node's services in the admin API (docs/securetransport.md, section 8)."""
 
 from __future__ import annotations
 
@@ -25,8 +22,6 @@ _VERSION = {
     "osType": "Linux",
     "databaseType": "PostgreSQL",
 }
-_ELSEWHERE = "198.51.100.9"
-"""The address of a machine that is none of the lab's."""
 
 
 class Resources:
@@ -109,8 +104,8 @@ class Resources:
 
     async def _cluster_service(self, request: web.Request) -> web.Response:
         name = self._scheduling_name(request)
-        if strange := self._context.planted.get("cluster_service_status"):
-            return web.json_response({"status": strange})
+        if status := self._context.faults.get("cluster_service_status"):
+            return web.json_response({"status": status})
         states = await self._line.ask("states")
         if not states["enabled"]:
             return web.json_response({"status": "Disabled."})
@@ -131,22 +126,22 @@ class Resources:
         return name
 
     async def _operate(self, request: web.Request, verb: str, name: str) -> dict[str, Any]:
-        if "refuse_operations" in self._context.planted:
+        if "refuse_operations" in self._context.faults:
             return {"message": f"The operation on {name} failed.", "isSuccessful": False}
         by = f"{request.method} {request.path.partition('/api/v2.0')[2]}"
         timeout = _timeout(request, name)
-        answer = await self._line.ask("order", verb=verb, service=name, by=by, timeout=timeout)
+        answer = await self._line.ask("operation", verb=verb, service=name, by=by, timeout=timeout)
         accepted = answer["accepted"]
         outcome = "was successful" if accepted else "failed: it is in that state or disabled"
         return {"message": f"{verb} {name} {outcome}", "isSuccessful": accepted}
 
     async def _sessions(self, _: web.Request) -> web.Response:
-        """FTP, HTTP and SSH only, and not all of them each time (F12)."""
+        """FTP, HTTP and SSH only, and not all of them each time."""
         found: list[dict[str, Any]] = []
         for name in services.PROTOCOLS:
             if name not in _BLIND_TO:
                 found.extend((await self._line.ask("sessions", name)).get("sessions", []))
-        blindness = self._context.switches.session_list_blindness
+        blindness = self._context.simulation.session_list_blindness
         return web.json_response([session for session in found if random.random() >= blindness])
 
     async def _end_session(self, request: web.Request) -> web.Response:
@@ -161,21 +156,15 @@ class Resources:
             {"nodeName": node.name, "nodeIp": node.address, "isLocal": node == self._context.node}
             for node in self._context.cluster.servers
         ]
-        if unknown := self._context.planted.get("unknown_node"):
-            nodes.append({"nodeName": unknown, "nodeIp": _ELSEWHERE, "isLocal": False})
         return web.json_response({"clusterMode": "active-active", "clusterNodes": nodes})
 
     async def _version(self, _: web.Request) -> web.Response:
-        planted = self._context.planted
-        told = {name: planted.get(name, text) for name, text in _VERSION.items()}
-        return web.json_response({**told, "installationType": self._context.node.kind})
+        return web.json_response({**_VERSION, "installationType": self._context.node.kind})
 
     async def _zones(self, request: web.Request) -> web.Response:
         edges = [
             {"title": edge.name, "address": edge.address} for edge in self._context.cluster.edges
         ]
-        if unknown := self._context.planted.get("unknown_edge"):
-            edges.append({"title": unknown, "address": _ELSEWHERE})
         return page(request, [{"name": "Private", "isDefault": True, "edges": edges}])
 
     async def _myself(self, _: web.Request) -> web.Response:

@@ -1,8 +1,8 @@
-"""What do the Scheduler and the Folder Monitor of one Transaction Manager do?
+"""The Scheduler and the Folder Monitor of one Transaction Manager.
 
-One Server of a cluster holds the Folder Monitor: who last wrote the cluster's heartbeat. It has
-each file of ``inbox/`` in hand for a while, with an EVENT row to show for it, then moves it to
-``done/``. The Scheduler runs one task in every second, on one Server of the cluster.
+One Server of a cluster holds the Folder Monitor: the one that last wrote the cluster's heartbeat.
+It takes each file of ``inbox/`` for a while, with an EVENT row, then moves it to ``done/``. The
+Scheduler runs one task every second, on one Server of the cluster.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lab.node.database import Database
 from lab.node.service import Context
 
 IN_HAND = "folder_monitor"
-"""The kind of EVENT row that stands for a file in hand."""
+"""The kind of EVENT row that stands for a file that is being moved."""
 TASK = "task1"
 
 
@@ -53,21 +53,21 @@ class FolderMonitor:
         self._in_hand: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Look for files for ever."""
+        """Process files until it is cancelled."""
         while True:
             await asyncio.sleep(min(0.25, self._heartbeat / 4))
             try:
                 if self._host.schedules("FolderMonitor") and await self._holds():
-                    await self._look()
-            except psycopg.Error:  # without a database nobody knows who holds it
+                    await self._process_inbox()
+            except psycopg.Error:  # without a database the holder is unknown
                 continue
 
     @property
     def _heartbeat(self) -> float:
-        return self._host.context.switches.folder_monitor_heartbeat
+        return self._host.context.simulation.folder_monitor_heartbeat
 
     async def _holds(self) -> bool:
-        """Beat, unless another Server did within the heartbeat's time (F10)."""
+        """Write the heartbeat, unless another Server did within its interval."""
         return bool(
             await self._host.database.run(
                 "INSERT INTO fm_heartbeat (cluster, node, beat) "
@@ -82,12 +82,12 @@ class FolderMonitor:
             )
         )
 
-    async def _look(self) -> None:
+    async def _process_inbox(self) -> None:
         for file in sorted((self._storage / "inbox").iterdir()):
             name = file.name
             if name.startswith(".") or name in self._in_hand or not await self._claim(name):
                 continue
-            if not file.exists():  # another Server was done with it between our look and our claim
+            if not file.exists():  # another Server has moved it before our claim
                 await self._release(name)
                 continue
             self._host.record("pickup", name)
@@ -95,9 +95,9 @@ class FolderMonitor:
             self._in_hand[name] = asyncio.create_task(self._take(file))
 
     async def _claim(self, name: str) -> bool:
-        """Whether nobody here has the file in hand; a claim whose holder died grows old."""
-        # On a machine with too much to do a living holder may be seconds late.
-        timeout = 2 * self._host.context.switches.folder_monitor_seconds + 10
+        """Whether no process here has claimed the file; the claim of a dead holder expires."""
+        # On a busy machine a running holder may be seconds late.
+        timeout = 2 * self._host.context.simulation.folder_monitor_seconds + 10
         return bool(
             await self._host.database.run(
                 "INSERT INTO event (id, kind, path, node, created) "
@@ -114,7 +114,7 @@ class FolderMonitor:
         )
 
     async def _take(self, file: Path) -> None:
-        await asyncio.sleep(self._host.context.switches.folder_monitor_seconds)
+        await asyncio.sleep(self._host.context.simulation.folder_monitor_seconds)
         self._move(file)
         await self._release(file.name)
         del self._in_hand[file.name]

@@ -1,13 +1,13 @@
-"""What does a script do that someone called, and what does it answer?
+"""Carry out a call of a script and answer it.
 
-Faults that can be planted on a node (``Switches.planted``), with SCRIPT such as ``status_sshd``:
+Faults (``SimulationOptions.faults``), with SCRIPT such as ``status_sshd``:
 
 * ``SCRIPT``, for status scripts: the text to print instead; ``{status}`` in it stands for the
   true line
 * ``exit_SCRIPT``: exit 1 without doing anything, with this text on standard error
 * ``hang_SCRIPT``: the script is killed before it answers: ``before`` doing anything, or ``after``
-* ``lands_late`` (any text): a graceful stop's script answers only once it has landed, whatever the
-  switch says (and ``lab.node.draining`` lets it land at its timeout)
+* ``lands_late`` (any text): a graceful stop's script answers only once the stop has completed,
+  whatever the option is (and ``lab.node.draining`` completes it at its timeout)
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pathlib import Path
 from lab.layout import Layout, NodeLayout
 from lab.node import services
 from lab.node.options import grace
-from lab.node.supervisor import GRACEFUL_AT_LEAST, Control
-from lab.simulation_options import Switches
+from lab.node.supervisor import GRACEFUL_AT_LEAST, Supervisor
+from lab.simulation_options import SimulationOptions
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScriptAnswer:
     """What a script prints and how it exits."""
 
     code: int
@@ -41,16 +41,16 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Call:
+class ScriptCall:
     """A script that was started and waits for its answer."""
 
     pid: int
     script: str
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     run: Path
 
-    def answer(self, answer: Answer) -> None:
-        """Let the script print and exit; one that is gone by now is nobody's loss (F2)."""
+    def answer(self, answer: ScriptAnswer) -> None:
+        """Let the script print and exit; it may have ended."""
         reply = self.run / f"reply.{self.pid}"
         line = answer.text.replace("\\", "\\\\").replace("\n", "\\n")
         with suppress(OSError):
@@ -66,21 +66,21 @@ class Call:
         (self.run / f"reply.{self.pid}").unlink(missing_ok=True)
 
 
-def carry_out(call: Call, control: Control, layout: Layout, node: NodeLayout) -> None:
+def carry_out(call: ScriptCall, supervisor: Supervisor, layout: Layout, node: NodeLayout) -> None:
     """Do what a script was started for, then answer it; faults come first."""
-    switches = Switches.read(layout.switches)
-    planted = switches.planted.get(node.name, {})
-    if "lands_late" in planted:
-        switches = replace(switches, graceful_stop_command="blocks")
-    if refusal := planted.get(f"exit_{call.script}"):
-        call.answer(Answer(1, refusal))
+    simulation = SimulationOptions.read(layout.simulation)
+    faults = simulation.faults.get(node.name, {})
+    if "lands_late" in faults:
+        simulation = replace(simulation, graceful_stop_command="blocks")
+    if refusal := faults.get(f"exit_{call.script}"):
+        call.answer(ScriptAnswer(1, refusal))
         return
-    hang = planted.get(f"hang_{call.script}")
+    hang = faults.get(f"hang_{call.script}")
     if hang == "before":
         call.kill()
         return
 
-    def answer(answer: Answer) -> None:
+    def answer(answer: ScriptAnswer) -> None:
         if hang:
             call.kill()
         else:
@@ -88,55 +88,62 @@ def carry_out(call: Call, control: Control, layout: Layout, node: NodeLayout) ->
 
     verb, _, what = call.script.partition("_")
     if what == "all":
-        _all(verb, control, call.script, answer)
+        _all(verb, supervisor, call.script, answer)
     elif verb == "status":
-        answer(_status(what, control, planted.get(call.script)))
+        answer(_status(what, supervisor, faults.get(call.script)))
     elif verb == "start":
-        control.start(services.BY_SCRIPT[what].name, call.script)
-        answer(Answer(0, f"{what} started"))
+        supervisor.start(services.BY_SCRIPT[what].name, call.script)
+        answer(ScriptAnswer(0, f"{what} started"))
     else:
-        _stop(call, control, switches, answer)
+        _stop(call, supervisor, simulation, answer)
 
 
-def _all(verb: str, control: Control, by: str, answer: Callable[[Answer], None]) -> None:
+def _all(
+    verb: str, supervisor: Supervisor, by: str, answer: Callable[[ScriptAnswer], None]
+) -> None:
     if verb == "start":
-        control.start_all(by)
-        answer(Answer(0, "SecureTransport started"))
+        supervisor.start_all(by)
+        answer(ScriptAnswer(0, "SecureTransport started"))
     else:
-        control.stop_all(by, lambda: answer(Answer(0, "SecureTransport stopped")))
+        supervisor.stop_all(by, lambda: answer(ScriptAnswer(0, "SecureTransport stopped")))
 
 
-def _status(script: str, control: Control, planted: str | None) -> Answer:
-    admin = control.running.get("admin")
+def _status(script: str, supervisor: Supervisor, faults: str | None) -> ScriptAnswer:
+    admin = supervisor.running.get("admin")
     if not admin or not admin.ready:
-        return Answer(1, "ERROR: cannot connect to the Administration Tool server")
-    state = control.state(services.BY_SCRIPT[script].name)
+        return ScriptAnswer(1, "ERROR: cannot connect to the Administration Tool server")
+    state = supervisor.state(services.BY_SCRIPT[script].name)
     line = f"{script} is {state}"
-    return Answer(0, planted.replace("{status}", line) if planted else line)
+    return ScriptAnswer(0, faults.replace("{status}", line) if faults else line)
 
 
 def _stop(
-    call: Call, control: Control, switches: Switches, answer: Callable[[Answer], None]
+    call: ScriptCall,
+    supervisor: Supervisor,
+    simulation: SimulationOptions,
+    answer: Callable[[ScriptAnswer], None],
 ) -> None:
     script = call.script.removeprefix("stop_")
     name = services.BY_SCRIPT[script].name
-    words = " ".join(call.words)
-    wanted = re.fullmatch(r"(?P<graceful>-g)?( ?-timeout (?P<timeout>\d+))?", _without_alias(words))
-    if wanted is None or (wanted["timeout"] and not wanted["graceful"]):
-        answer(Answer(1, f"usage: {call.script} [-A ALIAS] [-g [-timeout SECONDS]]"))
+    arguments = " ".join(call.arguments)
+    parsed = re.fullmatch(
+        r"(?P<graceful>-g)?( ?-timeout (?P<timeout>\d+))?", _without_alias(arguments)
+    )
+    if parsed is None or (parsed["timeout"] and not parsed["graceful"]):
+        answer(ScriptAnswer(1, f"usage: {call.script} [-A ALIAS] [-g [-timeout SECONDS]]"))
         return
-    graceful = wanted["graceful"] and name in services.GRACEFUL
-    timeout = float(wanted["timeout"] or grace(name)) if graceful else 0
+    graceful = parsed["graceful"] and name in services.GRACEFUL
+    timeout = float(parsed["timeout"] or grace(name)) if graceful else 0
     if not graceful or (name == "tm" and timeout < GRACEFUL_AT_LEAST):
-        control.stop(name, call.script, lambda: answer(Answer(0, f"{script} stopped")))
+        supervisor.stop(name, call.script, lambda: answer(ScriptAnswer(0, f"{script} stopped")))
         return
-    control.drain(name, timeout, call.script)
-    process = control.running.get(name)
-    if process and switches.graceful_stop_command == "blocks":
-        process.when_gone.append(lambda: answer(Answer(0, f"{script} stopped")))
+    supervisor.drain(name, timeout, call.script)
+    process = supervisor.running.get(name)
+    if process and simulation.graceful_stop_command == "blocks":
+        process.when_ended.append(lambda: answer(ScriptAnswer(0, f"{script} stopped")))
     else:
-        answer(Answer(0, f"{script} is shutting down gracefully"))
+        answer(ScriptAnswer(0, f"{script} is shutting down gracefully"))
 
 
-def _without_alias(words: str) -> str:
-    return re.sub(r" ?-[Af]( (?!-)\S+)?", "", words).strip()
+def _without_alias(arguments: str) -> str:
+    return re.sub(r" ?-[Af]( (?!-)\S+)?", "", arguments).strip()

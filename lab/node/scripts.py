@@ -1,7 +1,7 @@
-"""What are the scripts in FILEDRIVEHOME/bin?
+"""The scripts in FILEDRIVEHOME/bin.
 
-Each is a few lines of shell: it asks the machine's service control through a FIFO and prints what
-it is told, since starting an interpreter for each would cost a hundred times as much.
+Each is a few lines of shell: it calls the machine's supervisor through a FIFO and prints the
+answer, since starting an interpreter for each would cost a hundred times as much.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ reply=reply.$$
 [ -p "$reply" ] || mkfifo -m 600 "$reply" || exit 1
 exec 3<>"$reply"
 IFS='{separator}'
-printf '%s\\n' "$$${{IFS}}{name}${{IFS}}$*" >control
+printf '%s\\n' "$$${{IFS}}{name}${{IFS}}$*" >supervisor
 IFS=' '
 read -r code stream text <&3
 printf '%b\\n' "$text" >&"$stream"
@@ -29,11 +29,11 @@ exit "$code"
 
 
 def names(node: NodeLayout) -> tuple[str, ...]:
-    """Every script of a node; those of a disabled server are renamed (F21)."""
+    """Every script of a node; those of a disabled server are renamed."""
     found = ["start_all", "stop_all"]
     for service in services.of(node.kind):
         suffix = ".disable" if service.name in services.DISABLED else ""
-        # Without its status script nobody could read "ftpd is disabled".
+        # Its status script stays: it prints "ftpd is disabled".
         found.append(f"status_{service.script}")
         found.extend(f"{verb}_{service.script}{suffix}" for verb in ("start", "stop"))
     return tuple(found)
@@ -55,5 +55,5 @@ def write(node: NodeLayout) -> None:
 
 
 def run_directory(node: NodeLayout) -> Path:
-    """Where scripts and service control meet."""
+    """The directory in which scripts and the supervisor exchange files."""
     return node.root / "run"

@@ -1,4 +1,4 @@
-"""How does a service hear from its machine while it serves clients?"""
+"""The connection between a service and its machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from lab.forking import Channel, Message
 from lab.layout import ClusterLayout, Layout, NodeLayout
 from lab.node.services import Service
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Context:
         return self.layout.cluster(self.node.cluster)
 
     @property
-    def switches(self) -> Switches:
-        """The switches as they stand now."""
-        return Switches.read(self.layout.switches)
+    def simulation(self) -> SimulationOptions:
+        """The options that are in force now."""
+        return SimulationOptions.read(self.layout.simulation)
 
     @property
-    def planted(self) -> dict[str, str]:
-        """The faults planted on this node."""
-        return self.switches.planted.get(self.node.name, {})
+    def faults(self) -> dict[str, str]:
+        """The faults that this node simulates."""
+        return self.simulation.faults.get(self.node.name, {})
 
 
 class Line:
@@ -52,14 +52,14 @@ class Line:
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._handlers: dict[str, Callable[[Message], None]] = {}
-        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._hear)
+        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive)
 
     def on(self, what: str, handler: Callable[[Message], None]) -> None:
         """Call *handler* whenever such a message arrives."""
         self._handlers[what] = handler
 
-    def tell(self, what: str, **body: Any) -> None:  # noqa: ANN401 - JSON
-        """Say something to the machine."""
+    def send(self, what: str, **body: Any) -> None:  # noqa: ANN401 - JSON
+        """Send a message to the machine."""
         self._channel.send(Message(what, "machine", self._name, body=body))
 
     def ask(self, what: str, to: str = "machine", **body: Any) -> Awaitable[dict[str, Any]]:  # noqa: ANN401 - JSON
@@ -73,9 +73,9 @@ class Line:
         """Answer a message that carries a number."""
         self._channel.send(question.answered(**body))
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         message = self._channel.receive()
-        if message is None:  # the machine is gone and the kernel ends us, too
+        if message is None:  # the machine has ended, and the kernel ends this process
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
         elif message.what == "answer":
             if not (asked := self._asked.pop(message.number)).done():

@@ -1,7 +1,4 @@
-"""Which services does a node have, and what are they called where?
-
-See securetransport.md, section 3.
-"""
+"""The services of a node and their names (docs/securetransport.md, section 3)."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ ALL = (
     Service("admin", "admin", "admin/tomcat.pid"),
     Service("monitor", "monitord", "monitord.pid"),
 )
-"""In the order ``start_all`` starts them."""
+"""In the sequence in which ``start_all`` starts them."""
 
 BY_NAME = {service.name: service for service in ALL}
 BY_SCRIPT = {service.script: service for service in ALL}
@@ -45,9 +42,9 @@ BY_SCRIPT = {service.script: service for service in ALL}
 PROTOCOLS = ("ftp", "http", "as2", "ssh", "pesit")
 GRACEFUL = (*PROTOCOLS, "tm")
 DISABLED = ("ftp",)
-"""All their listeners are disabled, so their scripts are renamed (F21)."""
+"""All their listeners are disabled, so their scripts are renamed."""
 IDLE_IN_BASELINE = ("as2", "pesit")
-"""Not running, which is legitimate (F21)."""
+"""Not running in the baseline."""
 
 SCHEDULING = {"Scheduler": "scheduler", "FolderMonitor": "folder_monitor"}
 """By their names in the REST API."""
@@ -59,6 +56,6 @@ def of(kind: Kind) -> tuple[Service, ...]:
 
 
 def baseline(kind: Kind) -> tuple[str, ...]:
-    """The services that run on an untouched node, in the order they start."""
+    """The services that run on an untouched node, in the sequence of their start."""
     never = (*DISABLED, *IDLE_IN_BASELINE)
     return tuple(service.name for service in of(kind) if service.name not in never)

@@ -1,7 +1,7 @@
-"""Which client sessions does a protocol server have, and who is told of them?
+"""The client sessions of a protocol server, and the record of them.
 
-Faults that can be planted on a node (``Switches.planted``): ``refuses_account``: whom the protocol
-servers do not let in; ``unrecorded`` (any text): sessions leave no record.
+Faults (``SimulationOptions.faults``): ``refuses_account``: the account that protocol servers do not
+accept; ``unrecorded`` (any text): sessions leave no record.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ProtocolServer(Draining):
         """Its name in the REST API."""
 
     def stream(self) -> Stream:
-        """A new stream to a Transaction Manager this node may use (F14)."""
+        """A new stream to a Transaction Manager this node may use."""
         node, cluster = self.context.node, self.context.cluster
         servers = (node,) if node.kind == "server" else cluster.servers
         return Stream(node.name, self.protocol, tuple(server.address for server in servers))
@@ -68,7 +68,7 @@ class ProtocolServer(Draining):
         return session
 
     def end_session(self, session: Session) -> None:
-        """Note that it has left, once."""
+        """Record its end, once."""
         if self.sessions.pop(session.id, None):
             self._note(session, "end")
             self._log(f"session {session.id} of {session.account} ended")
@@ -80,8 +80,8 @@ class ProtocolServer(Draining):
             self.end_session(session)
 
     def refuses(self, account: str) -> bool:
-        """Whether that fault is planted."""
-        return self.context.planted.get("refuses_account") == account
+        """Whether a fault refuses this account."""
+        return self.context.faults.get("refuses_account") == account
 
     def _drain_aloud(self, message: Message) -> None:
         self._telling = self._telling or asyncio.get_running_loop().create_task(self._tell())
@@ -95,7 +95,7 @@ class ProtocolServer(Draining):
             await asyncio.sleep(TELLS_EVERY)
 
     def _note(self, session: Session, what: str) -> None:
-        if "unrecorded" in self.context.planted:
+        if "unrecorded" in self.context.faults:
             return
         records.append(
             self.context.layout.sessions,

@@ -1,4 +1,4 @@
-"""How does the SFTP protocol server serve clients?"""
+"""The SFTP protocol server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SftpServer(ProtocolServer):
         self._key = asyncssh.read_private_key(context.layout.keys / "sftp_host_key")
 
     async def open(self) -> None:
-        """Listen; both clusters show the same host key (F26)."""
+        """Listen; both clusters show the same host key."""
         self._acceptor = await asyncssh.listen(
             self.context.node.address,
             SFTP_PORT,

@@ -1,13 +1,12 @@
-"""How does a machine's operating system serve SSH?
+"""The SSH server of a machine's operating system.
 
-Commands run in a real ``/bin/sh``, each in a session of its own. As with any SSH server, a client
-that vanishes leaves its command running; only the machine's end takes it along.
+Commands run in a real ``/bin/sh``, each in a session of its own. As with any SSH server, a command
+goes on when its client vanishes; it ends with the machine.
 
-Faults that can be planted on a machine (``Switches.planted``): ``unreachable`` (any text): new
-connections and new commands find the line dead; ``refuses_login`` (any text): nobody's key is
-accepted; ``noise``: what every command answers instead of being run; ``taeh``: another content of
-that file, which stays until a reset. The first who then comes in vain, as ``unreachable`` or
-``refuses_login`` has it, ends the connections of those who are in already.
+Faults (``SimulationOptions.faults``): ``unreachable`` (any text): new connections and new commands
+are broken off; ``refuses_login`` (any text): no key is accepted; ``noise``: what every command
+answers instead of being run. The first client that is refused by ``unreachable`` or
+``refuses_login`` also ends the open connections.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from typing_extensions import override
 
 from lab.forking import Channel, Message
 from lab.layout import SHELL_PORT, SHELL_USER, Layout
-from lab.node.request_hook import Moment, When, passes
-from lab.simulation_options import Switches
+from lab.node.request_hook import RequestEvent, When, passes
+from lab.simulation_options import SimulationOptions
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -44,14 +43,14 @@ class Context:
     channel: Channel
 
     @property
-    def planted(self) -> dict[str, str]:
-        """The faults planted on this machine."""
-        return Switches.read(self.layout.switches).planted.get(self.name, {})
+    def faults(self) -> dict[str, str]:
+        """The faults that this machine simulates."""
+        return SimulationOptions.read(self.layout.simulation).faults.get(self.name, {})
 
     @property
     def reachable(self) -> bool:
-        """Whether no such fault is planted."""
-        return "unreachable" not in self.planted
+        """Whether connections are accepted."""
+        return "unreachable" not in self.faults
 
 
 class _Visitor(asyncssh.SSHServer):
@@ -77,7 +76,7 @@ class _Visitor(asyncssh.SSHServer):
 
     @override
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        if "refuses_login" in self._context.planted:
+        if "refuses_login" in self._context.faults:
             self._hang_up_on(self._inside - {self._connection})
             return False
         operator = asyncssh.read_public_key(self._context.layout.keys / "operator.pub")
@@ -117,24 +116,21 @@ class _Shell:
             "USER": SHELL_USER,
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
-            "PATH": f"{context.layout.programs(context.name)}:{os.environ.get('PATH', _PATH)}",
+            "PATH": os.environ.get("PATH", _PATH),
         }
 
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Run one command, then hand over how it ended."""
+        """Run one command, then send how it ended."""
         if not (self._context.reachable and await self._passes("before", process)):
             process.channel.get_connection().abort()
             return
-        if noise := self._context.planted.get("noise"):
+        if noise := self._context.faults.get("noise"):
             process.stdout.write(noise.encode())
             process.exit(0)
             return
-        if taeh := self._context.planted.get("taeh"):
-            home = self._context.layout.node(self._context.name).home
-            (home / "bin/taeh").write_text(taeh, encoding="utf-8")
-        words = ["/bin/sh", "-c", process.command] if process.command else ["/bin/sh"]
+        argv = ["/bin/sh", "-c", process.command] if process.command else ["/bin/sh"]
         command = subprocess.Popen(  # noqa: ASYNC220 - it only forks, which takes a millisecond
-            words,
+            argv,
             cwd=self._context.root,
             env=self._environment,
             stdin=subprocess.PIPE,
@@ -157,7 +153,7 @@ class _Shell:
     async def _passes(self, when: When, process: asyncssh.SSHServerProcess[bytes]) -> bool:
         context = self._context
         return await passes(
-            context.layout, Moment(when, context.name, "ssh", process.command or "")
+            context.layout, RequestEvent(when, context.name, "ssh", process.command or "")
         )
 
 

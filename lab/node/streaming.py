@@ -1,8 +1,8 @@
-"""How does a protocol server reach a Transaction Manager?
+"""The protocol between a protocol server and a Transaction Manager.
 
 Over TCP, one stream for each client session: a question, then its answer, each a JSON object and a
 payload with their lengths in front. A Server uses its own Transaction Manager, an Edge any of its
-cluster; a stream whose Transaction Manager is gone or refuses new work goes to the next (F14).
+cluster; a stream whose Transaction Manager is down or refuses new work goes to the next.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Frame:
 
 
 async def receive(reader: asyncio.StreamReader) -> Frame:
-    """Read one frame; raises EOFError when the other side has left."""
+    """Read one frame; raises EOFError when the other side has closed."""
     head, payload = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
     content = await reader.readexactly(head + payload)
     return Frame(json.loads(content[:head]), content[head:])
@@ -61,7 +61,7 @@ class _Link:
         self._closed = False
 
     async def ask(self, question: Frame) -> Frame | None:
-        """Return the answer; None where nobody answers."""
+        """Return the answer; None if there is no answer."""
         async with self._lock:
             try:
                 if self._reader is None or self._writer is None:
@@ -135,7 +135,7 @@ class Stream:
             self._files.pop(number, None)
             self._close_unused(link)
         if answer is None:
-            raise NoTransactionManager("the Transaction Manager has gone")
+            raise NoTransactionManager("the Transaction Manager has ended")
         return answer
 
     def _numbered(self, link: _Link, opened: Frame) -> Frame:

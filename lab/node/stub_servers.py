@@ -1,4 +1,4 @@
-"""What do the services do that the lab needs only to be there?"""
+"""Services that only have to exist."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lab.node.service import Context, Line
 from lab.node.sessions import ProtocolServer
 
 
-class SilentServer(ProtocolServer):
-    """Accepts connections and says nothing: FTP, AS2 and PeSIT."""
+class StubServer(ProtocolServer):
+    """Accepts connections and answers nothing: FTP, AS2 and PeSIT."""
 
     def __init__(self, context: Context, line: Line) -> None:
         super().__init__(context, line)
@@ -45,8 +45,8 @@ async def _listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def serve(context: Context, line: Line) -> None:
-    """Be a protocol server that nobody uses."""
-    await SilentServer(context, line).serve()
+    """Run a protocol server without clients."""
+    await StubServer(context, line).serve()
 
 
 def idle(context: Context) -> None:

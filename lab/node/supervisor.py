@@ -1,19 +1,19 @@
-"""Which services of a node run, which stops are pending, and who asked for what?
+"""The supervisor of a node: services, pending stops and the record of effects.
 
-The node's service control starts each service as a process of its own, writes PID files and the
-lab's record of effects, and knows a service that was stopped from one that died. A graceful stop
-runs on the service's own clock (F2): here it is only known to be pending.
+It starts each service as a process of its own, writes PID files and the lab's record of effects,
+and tells a service that was stopped from one that died. A graceful stop runs on the service's own
+clock: here it is only known to be pending.
 
 What the facts leave open is decided so:
 
-* a start during a pending stop answers as any start and lets clients in again, until the stop
-  lands all the same (F3); a repeated graceful stop is recorded and changes no clock
+* a start during a pending stop answers as any start and accepts clients again, until the stop
+  completes all the same; a repeated graceful stop is recorded and changes no clock
 * ``stop_all`` and ``start_all`` record what they stopped or started; where there was nothing to do
   they record it once, for ``admin``, as unchanged
 * Scheduler and Folder Monitor run only while their TM does, so a TM's start or end is recorded as
   theirs, too
-* while ``unrecorded`` (any text) is planted on a node (``Switches.planted``) nothing is recorded:
-  who plants or takes out a fault prepares the scene, and nobody may be blamed for it
+* while ``unrecorded`` (any text) is among the node's faults, nothing is recorded: injecting or
+  reverting a fault is no effect of a switchover
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from lab.node import services
 from lab.node.programs import PROGRAMS
 from lab.node.service import Context
 from lab.node.services import Service
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 BASELINE = "baseline"
-"""Who asks for what runs when a lab starts; it leaves no record."""
+"""The actor of what runs when a lab starts; it leaves no record."""
 GRACEFUL_AT_LEAST = 30.0
 """Below these seconds a Transaction Manager's stop is not graceful (section 5)."""
 
 
 @dataclass
-class Running:
+class ServiceProcess:
     """A service's process."""
 
     service: Service
@@ -54,18 +54,20 @@ class Running:
     stopped_by: str = ""
     drained_by: str = ""
     cut: int | None = None
-    """How many transfers its graceful stop ended, once that has landed."""
-    when_gone: list[Callable[[], None]] = field(default_factory=list)
+    """How many transfers its graceful stop ended, once it has completed."""
+    when_ended: list[Callable[[], None]] = field(default_factory=list)
 
 
-class Control:
+class Supervisor:
     """The services of one node."""
 
-    def __init__(self, layout: Layout, node: NodeLayout, attach: Callable[[Running], None]) -> None:
+    def __init__(
+        self, layout: Layout, node: NodeLayout, attach: Callable[[ServiceProcess], None]
+    ) -> None:
         self._layout = layout
         self._node = node
         self._attach = attach
-        self.running: dict[str, Running] = {}
+        self.running: dict[str, ServiceProcess] = {}
         self._died: set[str] = set()
         self._scheduling = node.root / "var/scheduling.json"
         self.scheduled: dict[str, bool] = json.loads(self._scheduling.read_text(encoding="utf-8"))
@@ -91,15 +93,15 @@ class Control:
                 old.channel.send(Message("start", name))
             self._record(name, "start", by, changed=old.pending)
         if name != "monitor" and "monitor" not in self.running and by.startswith("start_"):
-            self.start("monitor", by)  # every script that starts something does (F7)
+            self.start("monitor", by)  # every script that starts something does
         return old is None or old.pending
 
     def _start_fresh(self, name: str, by: str) -> None:
-        switches = Switches.read(self._layout.switches)
-        delay = switches.protocol_start_delay if name in services.PROTOCOLS else 0.0
-        delay = switches.admin_start_delay if name == "admin" else delay
-        if name == "tm" and by != BASELINE and not switches.started_scheduling_returns_with_tm:
-            self._remember(dict.fromkeys(self.scheduled, False))
+        simulation = SimulationOptions.read(self._layout.simulation)
+        delay = simulation.protocol_start_delay if name in services.PROTOCOLS else 0.0
+        delay = simulation.admin_start_delay if name == "admin" else delay
+        if name == "tm" and by != BASELINE and not simulation.started_scheduling_returns_with_tm:
+            self._save_scheduling(dict.fromkeys(self.scheduled, False))
         self._fork(services.BY_NAME[name], 0.0 if by == BASELINE else delay)
         self._died.discard(name)
         self._record(name, "start", by)
@@ -114,7 +116,7 @@ class Control:
             self._record(name, "stop", by, changed=False)
             then()
             return False
-        process.when_gone.append(then)
+        process.when_ended.append(then)
         process.stopped_by = process.stopped_by or by
         os.kill(process.pid, signal.SIGTERM if process.service.polite else signal.SIGKILL)
         return True
@@ -132,24 +134,24 @@ class Control:
             self._dropout(name)
         return fresh
 
-    def schedule(self, name: str, by: str, *, wanted: bool) -> bool:
+    def schedule(self, name: str, by: str, *, started: bool) -> bool:
         """Start or stop the Scheduler or the Folder Monitor; return whether that changed it."""
         before = self.scheduling_runs(name)
-        self._remember({**self.scheduled, name: wanted})
+        self._save_scheduling({**self.scheduled, name: started})
         changed = before != self.scheduling_runs(name)
-        effect = "start" if wanted else "stop"
+        effect = "start" if started else "stop"
         self._record(services.SCHEDULING[name], effect, by, changed=changed)
         if tm := self.running.get("tm"):
             tm.channel.send(Message("scheduling", "tm", body=dict(self.scheduled)))
         return changed
 
     def scheduling_runs(self, name: str) -> bool:
-        """Whether option, wish and Transaction Manager are all there (F9)."""
+        """Whether the option is on, the service is started and the Transaction Manager runs."""
         return self.scheduled[name] and "tm" in self.running and self.scheduling_enabled()
 
     def scheduling_enabled(self) -> bool:
         """Whether the cluster's option lets scheduling run at all."""
-        options = Switches.read(self._layout.switches).scheduling_option
+        options = SimulationOptions.read(self._layout.simulation).scheduling_option
         return options.get(self._node.cluster, True)
 
     def start_all(self, by: str) -> None:
@@ -162,18 +164,18 @@ class Control:
     def stop_all(self, by: str, then: Callable[[], None]) -> None:
         """Stop whatever runs, admin included, and go on with *then*."""
         names = list(self.running) or ["admin"]
-        left = set(names)
+        remaining = set(names)
 
-        def gone(name: str) -> None:
-            left.discard(name)
-            if not left:
+        def ended(name: str) -> None:
+            remaining.discard(name)
+            if not remaining:
                 then()
 
         for name in names:
-            self.stop(name, by, partial(gone, name))
+            self.stop(name, by, partial(ended, name))
 
     def revive(self, by: str) -> None:
-        """Start again what ended without a command (F6)."""
+        """Start again what ended without a command."""
         for name in sorted(self._died):
             self.start(name, by)
 
@@ -185,8 +187,8 @@ class Control:
             self._scheduling_follows(name, "stop", by)
         return names
 
-    def gone(self, pid: int) -> None:
-        """Say in the record, and to who waits, how the process ended."""
+    def ended(self, pid: int) -> None:
+        """Record how the process ended, and continue what waited for it."""
         process = next((p for p in self.running.values() if p.pid == pid), None)
         if process is None:
             return
@@ -202,13 +204,13 @@ class Control:
             by = "died"
             self._died.add(name)
             self._record(name, "died", by)
-        if by != "died":  # who dies leaves its PID file behind (F23)
+        if by != "died":  # a service that died leaves its PID file
             self._pid_file(process.service).unlink(missing_ok=True)
         if name == "tm":
             for scheduling in sorted(before):
                 self._record(services.SCHEDULING[scheduling], "stop", by)
         self._dropout(name)
-        for then in process.when_gone:
+        for then in process.when_ended:
             then()
 
     def _pid_file(self, service: Service) -> Path:
@@ -222,7 +224,7 @@ class Control:
         pid = fork(lambda: program(context), when_parent_dies=signal.SIGKILL, log=log)
         theirs.close()
         self._pid_file(service).write_text(f"{pid}\n", encoding="utf-8")
-        self.running[service.name] = Running(service, pid, ours)
+        self.running[service.name] = ServiceProcess(service, pid, ours)
         self._attach(self.running[service.name])
 
     def _scheduling_follows(self, name: str, effect: str, by: str) -> None:
@@ -232,7 +234,7 @@ class Control:
             if self.scheduling_runs(scheduling):
                 self._record(services.SCHEDULING[scheduling], effect, by)
 
-    def _remember(self, scheduled: dict[str, bool]) -> None:
+    def _save_scheduling(self, scheduled: dict[str, bool]) -> None:
         self.scheduled = scheduled
         self._scheduling.write_text(json.dumps(scheduled), encoding="utf-8")
 
@@ -243,8 +245,8 @@ class Control:
 
     @property
     def _unrecorded(self) -> bool:
-        planted = Switches.read(self._layout.switches).planted
-        return "unrecorded" in planted.get(self._node.name, {})
+        faults = SimulationOptions.read(self._layout.simulation).faults
+        return "unrecorded" in faults.get(self._node.name, {})
 
     def _record(self, service: str, effect: str, by: str, **more: Any) -> None:  # noqa: ANN401 - JSON
         if by == BASELINE or self._unrecorded:

@@ -1,4 +1,4 @@
-"""How does the admin API list rows of the cluster's database?"""
+"""Rows of the cluster's database in the admin API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Listing:
 
     select: LiteralString
     fields: tuple[str, ...]
-    order: LiteralString = "1"
+    sort_by: LiteralString = "1"
 
 
 async def listed(
@@ -35,7 +35,10 @@ async def listed(
             *values,
         )
         rows = await database.run(
-            f"{listing.select} ORDER BY {listing.order} LIMIT %s OFFSET %s", *values, limit, offset
+            f"{listing.select} ORDER BY {listing.sort_by} LIMIT %s OFFSET %s",
+            *values,
+            limit,
+            offset,
         )
     except psycopg.OperationalError as fault:
         raise web.HTTPInternalServerError(text=f"database: {fault}") from fault

@@ -1,4 +1,4 @@
-"""What does a Transaction Manager do with streams, the event queue and a graceful stop?"""
+"""The Transaction Manager: streams, the event queue and graceful stops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lab.node.streaming import receive, send
 
 _BATCH = 10
 _LOOKS_EVERY = 0.25
-"""Seconds between two looks at the queue, for what other Servers put there."""
+"""Seconds between two readings of the queue, which other Servers write to as well."""
 
 
 class TransactionManager(Draining):
@@ -55,11 +55,11 @@ class TransactionManager(Draining):
             self._server.close()
 
     def hang_up(self) -> None:
-        """Nobody is told: what was in hand stays In Progress (F16)."""
+        """What was being processed stays In Progress."""
 
     def schedules(self, name: str) -> bool:
-        """Whether Scheduler or FolderMonitor may begin something now (F9)."""
-        option = self.context.switches.scheduling_option.get(self.context.cluster.name, True)
+        """Whether Scheduler or FolderMonitor may begin something now."""
+        option = self.context.simulation.scheduling_option.get(self.context.cluster.name, True)
         return self.admits and self.scheduled[name] and option
 
     def record(self, kind: str, key: str) -> None:
@@ -125,12 +125,12 @@ class TransactionManager(Draining):
         for marker in markers:
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
-        # Outside the queue's transaction, so that an abrupt end leaves it for all to see (F16).
+        # Outside the queue's transaction, so that an abrupt end leaves it visible.
         await self.database.run(
             "UPDATE transferdata SET status = 'In Progress' WHERE id = ANY(%s)",
             [row[0] for row in rows],
         )
-        await asyncio.sleep(self.context.switches.event_seconds)
+        await asyncio.sleep(self.context.simulation.event_seconds)
         for event, _ in rows:
             self.record("event", str(event))
         return markers
@@ -140,7 +140,7 @@ class TransactionManager(Draining):
 
 
 def _end_loudly(task: asyncio.Task[None]) -> None:
-    """None of them may end: without one the TM would look alive and do nothing."""
+    """None of them may end: without one the TM would be alive and do nothing."""
     traceback.print_exception(task.exception())
     os._exit(1)
 

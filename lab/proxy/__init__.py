@@ -1,1 +1,1 @@
-"""The lines between a product and the estate, with someone in between."""
+"""Proxies between the product and the estate."""

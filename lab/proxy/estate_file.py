@@ -1,4 +1,4 @@
-"""What is the product told of an estate whose lines someone has in hand?"""
+"""Write an estate file that names the proxies instead of the machines."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import yaml
 
 from lab.environment.estate_file import describe
 from lab.layout import HTTPS_PORT, SFTP_PORT, Layout
-from lab.proxy.postgres_proxy import DATABASE_BY_WIRE
-from lab.proxy.tcp_proxy import SHELL_BY_WIRE
+from lab.proxy.postgres_proxy import DATABASE_PROXY_PORT
+from lab.proxy.tcp_proxy import SHELL_PROXY_PORT
 
-PROBES_BY_WIRE = {SFTP_PORT: SFTP_PORT + 10000, HTTPS_PORT: HTTPS_PORT + 10000}
+PROBE_PROXY_PORTS = {SFTP_PORT: SFTP_PORT + 10000, HTTPS_PORT: HTTPS_PORT + 10000}
 """Clients keep the load balancer's own ports."""
 
 
-def write_wired_estate(layout: Layout, directory: Path, timing: Mapping[str, float]) -> None:
+def write_proxied_estate(layout: Layout, directory: Path, timing: Mapping[str, float]) -> None:
     """Write the estate with the lines' ports instead of the machines' own, and other times."""
     described: dict[str, Any] = describe(layout, timing)
-    described["defaults"]["ssh"]["port"] = SHELL_BY_WIRE
+    described["defaults"]["ssh"]["port"] = SHELL_PROXY_PORT
     for host in described["load_balancer"]["hosts"]:
-        host["ssh"]["port"] = SHELL_BY_WIRE
+        host["ssh"]["port"] = SHELL_PROXY_PORT
     for probe in described["load_balancer"]["probes"]:
-        probe["port"] = PROBES_BY_WIRE[probe["port"]]
+        probe["port"] = PROBE_PROXY_PORTS[probe["port"]]
     for cluster in described["clusters"]:
-        cluster["database"]["port"] = DATABASE_BY_WIRE
+        cluster["database"]["port"] = DATABASE_PROXY_PORT
     directory.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(described, sort_keys=False, width=100)
     (directory / layout.estate_file.name).write_text(text, encoding="utf-8")

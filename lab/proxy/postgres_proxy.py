@@ -1,6 +1,7 @@
-"""How does someone stand between the product and a database, statement by statement?
+"""A PostgreSQL proxy that can hold, refuse or break off single statements.
 
-It reads PostgreSQL's protocol 3 just enough to know where a request ends and where its answer does.
+It reads protocol version 3 just enough to know where a request and its answer end. Toxiproxy and
+similar programs hold bytes, not requests.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lab.layout import DATABASE_PORT
-from lab.node.request_hook import Moment
+from lab.node.request_hook import RequestEvent
 from lab.proxy.tcp_proxy import Connections, reset
 
-DATABASE_BY_WIRE = DATABASE_PORT + 1
-"""The port that the product is told of instead of the database's own."""
+DATABASE_PROXY_PORT = DATABASE_PORT + 1
+"""The port in the product's estate file, instead of the database's own."""
 
-Passes = Callable[[Moment], Awaitable[bool]]
+Admit = Callable[[RequestEvent], Awaitable[bool]]
 
 _QUERY, _PARSE, _SYNC, _TERMINATE = b"Q", b"P", b"S", b"X"
 _READY, _AUTHENTICATION = b"Z", b"R"
@@ -48,14 +49,14 @@ class _End:
 
 
 @dataclass
-class Statements:
+class PostgresProxy:
     """All connections to one database; they can be cut, refused, or broken off in an answer."""
 
     place: str
     address: str
-    passes: Passes
+    passes: Admit
     refuses: str | None = None
-    """Statements with these words are answered by an error, and are never carried out."""
+    """Statements with this text are answered by an error and are not carried out."""
     breaks_off: bool = False
     """Whether connections end in the middle of an answer."""
     connections: Connections = field(default_factory=Connections)
@@ -63,7 +64,7 @@ class Statements:
     async def listen(self) -> asyncio.Server:
         """Take connections."""
         return await asyncio.start_server(
-            self._connect, self.address, DATABASE_BY_WIRE, reuse_address=True
+            self._connect, self.address, DATABASE_PROXY_PORT, reuse_address=True
         )
 
     def cut(self) -> None:
@@ -80,7 +81,7 @@ class Statements:
             reset(writer)
             return
         client = _End(reader, writer)
-        with suppress(OSError, asyncio.IncompleteReadError):  # either side left
+        with suppress(OSError, asyncio.IncompleteReadError):  # either side has closed
             server = _End(*await asyncio.open_connection(self.address, DATABASE_PORT))
             ends = {writer, server.writer}
             self.connections.writers |= ends
@@ -95,20 +96,22 @@ class Statements:
 
     async def _ask(self, client: _End, server: _End) -> bool:
         """Carry one request out and answer it; whether there may be another."""
-        request, words = b"", []
+        request, statements = b"", []
         while True:
             message = await client.message()
             request += message
-            words += _words(message)
+            statements += _statements(message)
             if message[:1] in (_QUERY, _SYNC, _TERMINATE):
                 break
-        said = "; ".join(words)
-        if said and not await self.passes(Moment("before", self.place, "sql", said)):
+        statement = "; ".join(statements)
+        if statement and not await self.passes(
+            RequestEvent("before", self.place, "sql", statement)
+        ):
             return False
-        if said and self.refuses is not None and self.refuses in said:
+        if statement and self.refuses is not None and self.refuses in statement:
             await client.send(_refusal(f"must be owner of what {self.place} was asked for"))
             return True
-        breaks_off = said and self.breaks_off
+        breaks_off = statement and self.breaks_off
         await server.send(request)
         if message[:1] == _TERMINATE:
             return False
@@ -116,8 +119,8 @@ class Statements:
         while answer[-1][:1] != _READY:
             answer.append(await server.message())
         whole = b"".join(answer)
-        if said:
-            await self.passes(Moment("after", self.place, "sql", said))
+        if statement:
+            await self.passes(RequestEvent("after", self.place, "sql", statement))
         if breaks_off:
             await client.send(whole[: len(whole) // 2])
             return False
@@ -141,7 +144,7 @@ async def _log_in(client: _End, server: _End) -> None:
     await client.send(message)
 
 
-def _words(message: bytes) -> list[str]:
+def _statements(message: bytes) -> list[str]:
     if message[:1] == _QUERY:
         return [message[5:-1].decode()]
     if message[:1] == _PARSE:
@@ -149,9 +152,9 @@ def _words(message: bytes) -> list[str]:
     return []
 
 
-def _refusal(words: str) -> bytes:
+def _refusal(message: str) -> bytes:
     """Return an error, and that the next request may come."""
-    fields = {"S": "ERROR", "V": "ERROR", "C": _INSUFFICIENT_PRIVILEGE, "M": words}
+    fields = {"S": "ERROR", "V": "ERROR", "C": _INSUFFICIENT_PRIVILEGE, "M": message}
     body = b"".join(f"{code}{text}".encode() + b"\0" for code, text in fields.items()) + b"\0"
     error = b"E" + struct.pack("!i", len(body) + 4) + body
     return error + _READY + struct.pack("!i", 5) + b"I"

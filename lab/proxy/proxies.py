@@ -1,4 +1,4 @@
-"""Which lines lead from a product to the whole of a lab?"""
+"""All proxies of one lab."""
 
 from __future__ import annotations
 
@@ -9,56 +9,58 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from lab.layout import Layout
-from lab.proxy.estate_file import PROBES_BY_WIRE
-from lab.proxy.postgres_proxy import Statements
-from lab.proxy.request_monitor import Gatekeeper
-from lab.proxy.tcp_proxy import Wire
+from lab.proxy.estate_file import PROBE_PROXY_PORTS
+from lab.proxy.postgres_proxy import PostgresProxy
+from lab.proxy.request_monitor import RequestMonitor
+from lab.proxy.tcp_proxy import TcpProxy
 
 BALANCER = "loadbalancer1"
 
 
 @dataclass
-class Lines:
-    """Everything that the product asks of a lab passes here, if it was given the lines' ports."""
+class Proxies:
+    """Everything that the product asks of a lab passes here, if it was given the proxies' ports."""
 
     layout: Layout
-    gatekeeper: Gatekeeper
-    wires: dict[str, Wire] = field(default_factory=dict)
+    request_monitor: RequestMonitor
+    shells: dict[str, TcpProxy] = field(default_factory=dict)
     """By machine: to its shell."""
-    databases: dict[str, Statements] = field(default_factory=dict)
-    probes: tuple[Wire, ...] = ()
-    """To the load balancer, for logins that look where traffic goes."""
+    databases: dict[str, PostgresProxy] = field(default_factory=dict)
+    probes: tuple[TcpProxy, ...] = ()
+    """To the load balancer, for the probes' logins."""
 
     @classmethod
     @asynccontextmanager
     async def open(cls, layout: Layout) -> AsyncIterator[Self]:
-        """String all of them."""
+        """Start all of them."""
         async with AsyncExitStack() as stack:
-            lines = cls(layout, Gatekeeper(layout))
-            await stack.enter_async_context(lines.gatekeeper.on_duty())
-            for listener in await lines._string():
+            proxies = cls(layout, RequestMonitor(layout))
+            await stack.enter_async_context(proxies.request_monitor.listening())
+            for listener in await proxies._listen():
                 stack.callback(listener.close)
-            yield lines
+            yield proxies
 
     def heal(self) -> None:
-        """Let everything pass, as if nobody stood here."""
-        for wire in (*self.wires.values(), *self.probes):
-            wire.heal()
+        """Let everything pass."""
+        for proxy in (*self.shells.values(), *self.probes):
+            proxy.heal()
         for database in self.databases.values():
             database.heal()
 
-    async def _string(self) -> list[asyncio.Server]:
+    async def _listen(self) -> list[asyncio.Server]:
         layout = self.layout
         machines = [(node.name, node.address) for node in layout.nodes]
         machines.append((BALANCER, layout.load_balancer))
-        self.wires = {name: Wire(name, address) for name, address in machines}
+        self.shells = {name: TcpProxy(name, address) for name, address in machines}
         self.probes = tuple(
-            Wire(BALANCER, layout.load_balancer, door, port)
-            for port, door in PROBES_BY_WIRE.items()
+            TcpProxy(BALANCER, layout.load_balancer, listen, port)
+            for port, listen in PROBE_PROXY_PORTS.items()
         )
         self.databases = {
-            c.database_name: Statements(c.database_name, c.database_address, self.gatekeeper.passes)
+            c.database_name: PostgresProxy(
+                c.database_name, c.database_address, self.request_monitor.passes
+            )
             for c in layout.clusters
         }
-        listeners = [await wire.listen() for wire in (*self.wires.values(), *self.probes)]
+        listeners = [await proxy.listen() for proxy in (*self.shells.values(), *self.probes)]
         return listeners + [await one.listen() for one in self.databases.values()]

@@ -1,4 +1,4 @@
-"""How is one remote request of a switchover told from all others, in this run and in the next?"""
+"""Identify a remote request across runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.node.request_hook import Moment
+from lab.node.request_hook import RequestEvent
 
 RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-VARIES = re.compile(r"\b\d{6,}\b|\d{4}-\d\d-\d\d[ T][0-9:.+%A]*|[0-9A-F]+/[0-9A-F]+")
+VARIABLE_TEXT = re.compile(r"\b\d{6,}\b|\d{4}-\d\d-\d\d[ T][0-9:.+%A]*|[0-9A-F]+/[0-9A-F]+")
 """Times and positions, which are others in every run."""
-LONG = 80
+MAX_WORD_LENGTH = 80
 
 
 @dataclass(frozen=True, order=True)
@@ -21,14 +21,14 @@ class Request:
     """What was asked of which place, without what differs between two runs."""
 
     place: str
-    wire: str
-    words: str
+    protocol: str
+    text: str
 
     @classmethod
-    def of(cls, moment: Moment, root: Path) -> Request:
+    def of(cls, event: RequestEvent, root: Path) -> Request:
         """Tell which request this is, whatever the lab's directory."""
-        said = VARIES.sub("#", RUN_ID.sub("*", moment.words.replace(str(root), "")))
-        return cls(moment.place, moment.wire, _short(said) if moment.wire == "ssh" else said)
+        text = VARIABLE_TEXT.sub("#", RUN_ID.sub("*", event.text.replace(str(root), "")))
+        return cls(event.place, event.protocol, _short(text) if event.protocol == "ssh" else text)
 
     @property
     def key(self) -> str:
@@ -36,16 +36,18 @@ class Request:
         return hashlib.sha256(f"{self}".encode()).hexdigest()[:8]
 
     def __str__(self) -> str:
-        return f"{self.place} {self.wire}: {self.words}"
+        return f"{self.place} {self.protocol}: {self.text}"
 
 
 def _short(command: str) -> str:
-    """A script's text says little to a reader: its first words and a digest stand for it."""
+    """Shorten a command: a digest stands for every long word of it."""
     try:
         words = shlex.split(command)
     except ValueError:
         words = [command]
-    return " ".join(word if len(word) <= LONG else f"[{_digest(word)}]" for word in words)
+    return " ".join(
+        word if len(word) <= MAX_WORD_LENGTH else f"[{_digest(word)}]" for word in words
+    )
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which requests reach the estate, and which of them is somebody waiting for?"""
+"""Record every request to the estate and ask a hook whether it may proceed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from lab.layout import Layout
-from lab.node.request_hook import DROP, Moment, gate
+from lab.node.request_hook import DROP, RequestEvent, hook_socket
 from lab.proxy.request_id import Request
 
-Spring = Callable[[Moment, Request], Awaitable[bool]]
-"""What happens at a moment: whether the request may go on."""
+RequestHook = Callable[[RequestEvent, Request], Awaitable[bool]]
+"""Return whether the request may proceed."""
 
-_LONGEST = 1 << 20
+MAX_EVENT_BYTES = 1 << 20
 
 
 @dataclass
-class Seen:
-    """What is known of a request."""
+class Occurrences:
+    """When and how often a request came."""
 
     first: float
     """When it first came, in seconds since the epoch."""
@@ -29,47 +29,48 @@ class Seen:
 
 
 @dataclass
-class Gatekeeper:
-    """Is asked about every request of a lab, before and after; writes all of them down."""
+class RequestMonitor:
+    """Records every request of a lab, and asks the hook before and after it is carried out."""
 
     layout: Layout
-    spring: Spring | None = None
-    requests: dict[Request, Seen] = field(default_factory=dict)
-    moments: list[float] = field(default_factory=list)
+    hook: RequestHook | None = None
+    requests: dict[Request, Occurrences] = field(default_factory=dict)
+    request_times: list[float] = field(default_factory=list)
     """When each request came."""
 
     @asynccontextmanager
-    async def on_duty(self) -> AsyncIterator[None]:
-        """Listen on the lab's gate."""
-        gate(self.layout).unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._hear, str(gate(self.layout)), limit=_LONGEST)
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen on the lab's socket."""
+        hook_socket(self.layout).unlink(missing_ok=True)
+        socket = str(hook_socket(self.layout))
+        server = await asyncio.start_unix_server(self._answer, socket, limit=MAX_EVENT_BYTES)
         try:
             yield
         finally:
             server.close()
-            gate(self.layout).unlink(missing_ok=True)
+            hook_socket(self.layout).unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Begin a new record."""
+        """Clear the record."""
         self.requests.clear()
-        self.moments.clear()
+        self.request_times.clear()
 
-    async def passes(self, moment: Moment) -> bool:
-        """Say whether it may happen, after whatever is to happen first."""
-        request = Request.of(moment, self.layout.root)
-        if moment.when == "before":
+    async def passes(self, event: RequestEvent) -> bool:
+        """Return whether the request may proceed; the hook may wait first."""
+        request = Request.of(event, self.layout.root)
+        if event.when == "before":
             now = time.time()
-            self.moments.append(now)
+            self.request_times.append(now)
             if seen := self.requests.get(request):
                 seen.times += 1
             else:
-                self.requests[request] = Seen(now)
-        return self.spring is None or await self.spring(moment, request)
+                self.requests[request] = Occurrences(now)
+        return self.hook is None or await self.hook(event, request)
 
-    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if line := await reader.readline():
-                goes = await self.passes(Moment(**json.loads(line)))
+                goes = await self.passes(RequestEvent(**json.loads(line)))
                 writer.write(b"go\n" if goes else DROP)
         finally:
             writer.close()

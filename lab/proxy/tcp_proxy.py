@@ -1,4 +1,4 @@
-"""How does someone stand between the product and a machine, to cut or to reset its line?"""
+"""A TCP proxy that can cut, refuse or reset connections."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from lab.layout import SHELL_PORT
 
-SHELL_BY_WIRE = SHELL_PORT + 1
-"""The port that the product is told of instead of the machine's own."""
+SHELL_PROXY_PORT = SHELL_PORT + 1
+"""The port in the product's estate file, instead of the machine's own."""
 
-_PART = 1 << 16
+CHUNK_BYTES = 1 << 16
 _ABORT = struct.pack("ii", 1, 0)
 
 
@@ -40,13 +40,13 @@ class Connections:
 
 
 @dataclass
-class Wire:
+class TcpProxy:
     """All connections to one port; they can be cut, refused, or reset at a byte."""
 
     place: str
     address: str
-    door: int = SHELL_BY_WIRE
-    leads_to: int = SHELL_PORT
+    listen_port: int = SHELL_PROXY_PORT
+    target_port: int = SHELL_PORT
     resets_after: int | None = None
     """How many more bytes pass, either way, until one connection is reset."""
     answers_at_most: int | None = None
@@ -57,7 +57,7 @@ class Wire:
     async def listen(self) -> asyncio.Server:
         """Take connections."""
         return await asyncio.start_server(
-            self._connect, self.address, self.door, reuse_address=True
+            self._connect, self.address, self.listen_port, reuse_address=True
         )
 
     def cut(self) -> None:
@@ -78,7 +78,7 @@ class Wire:
             reset(writer)
             return
         try:
-            theirs, to_them = await asyncio.open_connection(self.address, self.leads_to)
+            theirs, to_them = await asyncio.open_connection(self.address, self.target_port)
         except OSError:
             reset(writer)
             return
@@ -102,7 +102,7 @@ class Wire:
         at_most: int | None = None,
     ) -> None:
         with suppress(OSError):
-            while part := await reader.read(_PART):
+            while part := await reader.read(CHUNK_BYTES):
                 if at_most is not None:
                     part, at_most = part[:at_most], at_most - len(part)
                 if self.resets_after is not None:
@@ -119,7 +119,7 @@ class Wire:
                 if at_most is not None and at_most <= 0:
                     break
             else:
-                writer.write_eof()  # whoever hangs up is heard to
+                writer.write_eof()  # a closed connection is closed on the other side, too
                 return
         for end in ends:
             reset(end)

@@ -1,1 +1,1 @@
-"""Recorder."""
+"""Records of what the estate did."""

@@ -1,4 +1,4 @@
-"""What did nodes, databases and the load balancer really do, and what of it twice?"""
+"""Read the record of effects, and find repeated and overtaken ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from lab import records
 
 DOWN = ("stop", "drain")
-LANDED = ("stopped", "died")
-"""How an earlier order ends, or nobody's order: never asked for, so never asked for twice."""
+COMPLETIONS = ("stopped", "died")
+"""How a pending stop or a crash is recorded: neither is an action that could be repeated."""
 
 
 @dataclass(frozen=True, order=True)
@@ -28,7 +28,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedEffect:
     """One line of the lab's record."""
 
     at: float
@@ -37,13 +37,13 @@ class Recorded:
     by: str = ""
 
     def __str__(self) -> str:
-        return f"{self.effect}{'' if self.changed else ' (no change)'} by {self.by or 'nobody'}"
+        return f"{self.effect}{'' if self.changed else ' (no change)'} by {self.by or 'unknown'}"
 
 
-def read_effects(file: Path) -> list[Recorded]:
-    """Return the record in the order things happened."""
+def read_effects(file: Path) -> list[RecordedEffect]:
+    """Return the record, the oldest first."""
     found = [
-        Recorded(
+        RecordedEffect(
             line["at"],
             Effect(line["place"], line["service"], line["effect"], line.get("to", "")),
             line.get("changed", True),
@@ -54,13 +54,13 @@ def read_effects(file: Path) -> list[Recorded]:
     return sorted(found, key=lambda recorded: recorded.at)
 
 
-def repeated(record: Iterable[Recorded]) -> list[Recorded]:
+def repeated(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
     """What was asked for again: without its opposite in between, or while it was pending."""
     last: dict[tuple[str, str], Effect] = {}
     found = []
     for recorded in record:
         effect = recorded.effect
-        if effect.effect in LANDED:
+        if effect.effect in COMPLETIONS:
             continue
         before = last.get((effect.place, effect.service))
         if before is not None and _again(before, recorded):
@@ -69,8 +69,8 @@ def repeated(record: Iterable[Recorded]) -> list[Recorded]:
     return found
 
 
-def overtaken(record: Iterable[Recorded]) -> list[Recorded]:
-    """Starts of what a pending graceful stop was about to end: an order turned round."""
+def overtaken(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
+    """Starts of what a pending graceful stop was about to end: a start in the wrong sequence."""
     pending: set[tuple[str, str]] = set()
     found = []
     for recorded in record:
@@ -85,8 +85,8 @@ def overtaken(record: Iterable[Recorded]) -> list[Recorded]:
     return found
 
 
-def _again(before: Effect, recorded: Recorded) -> bool:
-    """A stop after a drain is asked for again only if it found nothing left to stop."""
+def _again(before: Effect, recorded: RecordedEffect) -> bool:
+    """A stop after a drain is a repetition only if there was nothing to stop."""
     now = recorded.effect
-    same_wish = before.effect in DOWN and now.effect in DOWN and not recorded.changed
-    return before == now or same_wish
+    ends_again = before.effect in DOWN and now.effect in DOWN and not recorded.changed
+    return before == now or ends_again

@@ -1,7 +1,7 @@
-"""What ran, listened and was scheduled, read from the machines themselves every so often?
+"""Sample what runs, listens and is scheduled on the machines.
 
 A process of its own, run as ``python -m lab.recorder.samples ROOT BLOCK SERVERS EDGES`` until
-killed. It opens no connection: that would be a session for whoever counts them.
+killed. It opens no connection: that would be counted as a session.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab import records
-from lab.environment.loadbalancer import fronts
+from lab.environment.loadbalancer import client_facing_nodes
 from lab.environment.process_state import listening, read_node
 from lab.environment.storage import runs
 from lab.layout import PROTOCOL_PORTS, Layout
-from lab.subprocesses import HERE, end, spawn
+from lab.subprocesses import REPOSITORY, end, spawn
 
 EVERY = 0.1
 
@@ -47,13 +47,13 @@ class Sampler:
         self._cluster = {
             node.address: cluster.name
             for cluster in layout.clusters
-            for node in fronts(layout, cluster.name)
+            for node in client_facing_nodes(layout, cluster.name)
         }
 
     def sample(self) -> Sample:
         """Read everything once."""
         nodes = {node.name: read_node(node) for node in self._layout.nodes}
-        doors = listening()
+        ports = listening()
         return Sample(
             at=time.time(),
             traffic=self._traffic(),
@@ -62,7 +62,7 @@ class Sampler:
             scheduling={name: sorted(seen.scheduling) for name, seen in nodes.items()},
             serving={
                 node.name: [
-                    p for p, port in PROTOCOL_PORTS.items() if (node.address, port) in doors
+                    p for p, port in PROTOCOL_PORTS.items() if (node.address, port) in ports
                 ]
                 for node in self._layout.nodes
             },
@@ -85,9 +85,9 @@ class Samples:
     def start(self) -> None:
         """Begin to sample."""
         layout = self._layout
-        words = [sys.executable, "-m", "lab.recorder.samples", str(layout.root), layout.block]
+        argv = [sys.executable, "-m", "lab.recorder.samples", str(layout.root), layout.block]
         numbers = (str(layout.servers), str(layout.edges))
-        self._process = spawn([*words, *numbers], layout.root / "samples.log", cwd=HERE)
+        self._process = spawn([*argv, *numbers], layout.root / "samples.log", cwd=REPOSITORY)
 
     async def stop(self) -> None:
         """Sample no more."""

@@ -1,6 +1,6 @@
-"""How is the traffic run as a process of its own?
+"""Run the traffic as a process of its own.
 
-``python -m lab.traffic ROOT BLOCK SERVERS EDGES CLIENTS``; SIGTERM lets all clients leave.
+``python -m lab.traffic ROOT BLOCK SERVERS EDGES CLIENTS``; on SIGTERM all clients finish.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from pathlib import Path
 from lab.layout import Layout
 from lab.traffic.clients import Client
 from lab.traffic.neighbours import drop_files, watch_ports
-from lab.traffic.sessions import Doors
+from lab.traffic.sessions import Gateway
 
 
 async def main() -> None:
-    """Keep transferring until told to finish."""
+    """Keep transferring until SIGTERM."""
     root, block, servers, edges, clients = sys.argv[1:]
     layout = Layout(Path(root), block, int(servers), int(edges))
     finishing = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, finishing.set)
-    doors = Doors(layout)
+    gateway = Gateway(layout)
     await asyncio.gather(
         drop_files(layout, finishing),
         watch_ports(layout, finishing),
-        *(Client(number, doors, finishing).run() for number in range(int(clients))),
+        *(Client(number, gateway, finishing).run() for number in range(int(clients))),
     )
 
 

@@ -1,8 +1,8 @@
-"""What do the partners do all day?
+"""The clients: partners that keep transferring files.
 
-Short sessions, long ones with pauses between files, large slow transfers, and callers that come
-again and again only to look: they make the gap of a redirect measurable. A third of the clients
-use HTTPS. Each has an account of its own, and remembers every file it has uploaded.
+Short sessions, long ones with pauses between files, large slow transfers, and frequent short
+connections, which make the gap of a redirect measurable. A third of the clients use HTTPS. Each has
+an account of its own, and remembers every file it has uploaded.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import asyncssh
 import httpx
 
 from lab.layout import account
-from lab.traffic.meter import Meter, Operation, SessionFailed, Unexpected, Who
-from lab.traffic.sessions import CHUNK, Doors, Session, digest
+from lab.traffic.meter import ClientIdentity, Meter, Operation, SessionFailed, Unexpected
+from lab.traffic.sessions import CHUNK, Gateway, Session, digest
 
-Habit = Literal["short", "long", "large", "caller"]
-HABITS: tuple[Habit, ...] = (
+Behaviour = Literal["short", "long", "large", "caller"]
+BEHAVIOURS: tuple[Behaviour, ...] = (
     *("large", "long", "short", "short", "long"),
     *("large", "short", "long", "short", "caller"),
 )
 """Clients take them in turn: a fifth of them always has a large transfer in flight."""
-PAUSES: dict[Habit, tuple[float, float]] = {
+PAUSES: dict[Behaviour, tuple[float, float]] = {
     "short": (1.5, 3.5),
     "long": (0.2, 0.4),
     "large": (0.2, 0.4),
@@ -55,7 +55,7 @@ class Client:
     """One partner with one account."""
 
     number: int
-    doors: Doors
+    gateway: Gateway
     finishing: asyncio.Event
     """Set when every client shall end its session quickly and begin no other."""
     uploads: list[Uploaded] = field(default_factory=list)
@@ -63,26 +63,26 @@ class Client:
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.number)
-        self.habit = HABITS[self.number % len(HABITS)]
+        self.behaviour = BEHAVIOURS[self.number % len(BEHAVIOURS)]
         self.protocol = "http" if self.number % 3 == 0 else "ssh"
         self.account = account(self.number + 1)
-        who = Who(f"client{self.number:03d}", self.account, self.protocol)
-        self._meter = Meter(self.doors.layout.traffic, who)
+        who = ClientIdentity(f"client{self.number:03d}", self.account, self.protocol)
+        self._meter = Meter(self.gateway.layout.traffic, who)
 
     async def run(self) -> None:
         """Have one session after the other."""
         await self._pause(self._chance.uniform(0, 3))
         while not self.finishing.is_set():
-            with suppress(SessionFailed):  # it stands in the record
+            with suppress(SessionFailed):  # it is in the record
                 await self._visit()
-            await self._pause(self._chance.uniform(*PAUSES[self.habit]))
+            await self._pause(self._chance.uniform(*PAUSES[self.behaviour]))
 
     async def _visit(self) -> None:
         async with self._meter.measured(Operation("connect")):
-            enter = self.doors.https if self.protocol == "http" else self.doors.sftp
+            enter = self.gateway.https if self.protocol == "http" else self.gateway.sftp
             session = await enter(self.account)
         try:
-            match self.habit:
+            match self.behaviour:
                 case "short":
                     await self._short(session)
                 case "long":

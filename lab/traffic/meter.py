@@ -1,9 +1,9 @@
-"""What became of every operation that a client tried?
+"""Record the result of every operation of a client.
 
 ``traffic.jsonl`` has one line for each, written at its end: ``{"at", "begin", "end", "client",
-"account", "protocol", "operation", "name", "sha256", "ok", "words"}``. Operations: ``connect list
+"account", "protocol", "operation", "name", "sha256", "ok", "message"}``. Operations: ``connect list
 put get young_get``; ``young_get`` reads back a file that is younger than the storage delay, which
-is measured, not promised. An application's ``drop`` into an inbox stands there, too.
+is measured, not promised. An application's ``drop`` into an inbox is recorded, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import httpx
 
 from lab import records
 
-GIVEN_UP_AFTER = 60.0
+OPERATION_TIMEOUT = 60.0
 """Seconds until an operation that hangs has failed; longer than the slowest transfer takes."""
 
 
@@ -33,7 +33,7 @@ class SessionFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Who:
+class ClientIdentity:
     """One client."""
 
     client: str
@@ -55,23 +55,23 @@ class Meter:
     """Writes the record of one client."""
 
     record: Path
-    who: Who
+    client: ClientIdentity
 
     @asynccontextmanager
     async def measured(self, operation: Operation) -> AsyncIterator[None]:
         """Record how the operation inside ends; raise SessionFailed if it fails."""
         begin = time.time()
         try:
-            async with asyncio.timeout(GIVEN_UP_AFTER):
+            async with asyncio.timeout(OPERATION_TIMEOUT):
                 yield
         except (asyncssh.Error, httpx.HTTPError, OSError, Unexpected) as fault:
-            words = f"{type(fault).__name__}: {fault}".strip()
-            self._write(operation, begin, words)
-            raise SessionFailed(words) from fault
+            message = f"{type(fault).__name__}: {fault}".strip()
+            self._write(operation, begin, message)
+            raise SessionFailed(message) from fault
         self._write(operation, begin, "")
 
-    def _write(self, operation: Operation, begin: float, words: str) -> None:
+    def _write(self, operation: Operation, begin: float, message: str) -> None:
         end = time.time()
-        failure = {"ok": not words, "words": words}
+        failure = {"ok": not message, "message": message}
         times = {"begin": begin, "end": end}
-        records.append(self.record, **times, **vars(self.who), **vars(operation), **failure)
+        records.append(self.record, **times, **vars(self.client), **vars(operation), **failure)

@@ -1,4 +1,4 @@
-"""Who else uses the estate: an application on the shared storage, and the site's monitoring?"""
+"""Other users of the estate: an application on the shared storage, and the site's monitoring."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lab import records
 from lab.layout import HTTPS_PORT, SFTP_PORT, Layout
 from lab.traffic.sessions import digest
 
-DROPS_EVERY = 1.0
+DROP_SECONDS = 1.0
 """Seconds between two files that an application leaves in the inbox."""
-MONITORING_HOLDS = 5.0
+MONITORING_SECONDS = 5.0
 """Seconds that monitoring keeps a connection open, before it opens the next."""
 
 
@@ -22,9 +22,9 @@ async def drop_files(layout: Layout, finishing: asyncio.Event) -> None:
     An application knows no clusters; the storages are in sync both ways.
     """
     inbox, number = layout.cluster("cluster1").storage / "inbox", 0
-    while not await _happens(finishing, DROPS_EVERY):
+    while not await _happens(finishing, DROP_SECONDS):
         number += 1
-        name, content = f"drop{number:04d}.dat", f"order {number}\n".encode() * 100
+        name, content = f"drop{number:04d}.dat", f"file {number}\n".encode() * 100
         hidden = inbox / f".{name}"
         begin = time.time()
         hidden.write_bytes(content)
@@ -40,7 +40,7 @@ async def drop_files(layout: Layout, finishing: asyncio.Event) -> None:
             name=name,
             sha256=digest(content),
             ok=True,
-            words="",
+            message="",
         )
 
 
@@ -55,14 +55,14 @@ async def _watch(layout: Layout, place: tuple[str, int], finishing: asyncio.Even
         with suppress(OSError):  # a server that is down is what monitoring is for
             _, writer = await asyncio.open_connection(*place, local_addr=(layout.monitoring, 0))
             try:
-                await _happens(finishing, MONITORING_HOLDS)
+                await _happens(finishing, MONITORING_SECONDS)
             finally:
                 writer.close()
         await _happens(finishing, 1.0)
 
 
 async def _happens(event: asyncio.Event, within: float) -> bool:
-    """Wait for the event, but no longer than that many seconds; say whether it is set."""
+    """Wait for the event, but no longer than that many seconds; return whether it is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(within):
             await event.wait()

@@ -1,4 +1,4 @@
-"""How is traffic turned on and off from outside?"""
+"""Start and stop the traffic."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import subprocess
 import sys
 
 from lab.layout import Layout
-from lab.subprocesses import HERE, end, ended, spawn
+from lab.subprocesses import REPOSITORY, end, ended, spawn
 
 CLIENTS = 40
-FINISHES_WITHIN = 60.0
+FINISH_TIMEOUT = 60.0
 
 
 class Traffic:
-    """The process in which all clients live."""
+    """The process of all clients."""
 
     def __init__(self, layout: Layout, clients: int = CLIENTS) -> None:
         self.layout = layout
@@ -25,15 +25,17 @@ class Traffic:
         """Let the clients begin."""
         layout = self.layout
         numbers = (layout.servers, layout.edges, self.clients)
-        words = [sys.executable, "-m", "lab.traffic", str(layout.root), layout.block]
-        self._process = spawn([*words, *map(str, numbers)], layout.root / "traffic.log", cwd=HERE)
+        argv = [sys.executable, "-m", "lab.traffic", str(layout.root), layout.block]
+        self._process = spawn(
+            [*argv, *map(str, numbers)], layout.root / "traffic.log", cwd=REPOSITORY
+        )
 
     async def finish(self) -> None:
         """Let every client complete its session, so that nothing fails by our own doing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        if not await ended(self._process, FINISHES_WITHIN):
-            raise TimeoutError(f"the clients did not leave within {FINISHES_WITHIN} s")
+        if not await ended(self._process, FINISH_TIMEOUT):
+            raise TimeoutError(f"the clients did not leave within {FINISH_TIMEOUT} s")
         if self._process.returncode:
             log = (self.layout.root / "traffic.log").read_text(encoding="utf-8")
             raise RuntimeError(f"the traffic broke down: {log[-2000:]}")

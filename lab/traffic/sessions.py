@@ -1,4 +1,4 @@
-"""How does a client talk to the servers behind the load balancer, over SFTP and over HTTPS?"""
+"""Client sessions over SFTP and HTTPS through the load balancer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
-class Doors:
+class Gateway:
     """Where clients connect, and what they know of the servers."""
 
     layout: Layout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from workflows.model.text import printable
+
 
 def clean(text: str) -> str:
     """Replace every character that could move a terminal's cursor by a space."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return printable(text)

@@ -30,7 +30,6 @@ from starter.client.operations import workflow_input
 from starter.client.readiness import READINESS_TIMEOUT
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
-from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 from workflows.views.readiness_markdown import summary
 
@@ -168,29 +167,26 @@ async def _accepted(temporal: Temporal, found: ScheduleDescription) -> tuple[str
 
 async def _scheduled_run(temporal: Temporal, result: ScheduleActionResult) -> ScheduledRun:
     action = result.action
-    assert isinstance(action, ScheduleActionExecutionStartWorkflow)  # noqa: S101 - every schedule of ours starts a workflow
+    # Every schedule of ours starts a workflow.
+    assert isinstance(action, ScheduleActionExecutionStartWorkflow)  # noqa: S101
     run_id = action.first_execution_run_id
-    report, message = await _outcome(temporal, action.workflow_id, run_id)
+    run = temporal.client.get_workflow_handle_for(Readiness.run, action.workflow_id, run_id=run_id)
+    findings = None
+    try:
+        status = (await run.describe(rpc_timeout=RPC_TIMEOUT)).status
+        if status is WorkflowExecutionStatus.COMPLETED:
+            report = await run.result()
+            message, findings = summary(report), len(report.findings)
+        else:
+            message = status.name.lower().replace("_", " ") if status else "unknown"
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        message = "Temporal no longer has this run"
     return ScheduledRun(
         at=result.started_at,
         workflow_id=action.workflow_id,
         run_id=run_id,
         message=message,
-        findings=len(report.findings) if report else None,
+        findings=findings,
     )
-
-
-async def _outcome(
-    temporal: Temporal, workflow_id: str, run_id: str
-) -> tuple[ReadinessReport | None, str]:
-    run = temporal.client.get_workflow_handle_for(Readiness.run, workflow_id, run_id=run_id)
-    try:
-        status = (await run.describe(rpc_timeout=RPC_TIMEOUT)).status
-        if status is not WorkflowExecutionStatus.COMPLETED:
-            return None, status.name.lower().replace("_", " ") if status else "unknown"
-        report = await run.result()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return None, "Temporal no longer has this run"
-        raise
-    return report, summary(report)

@@ -62,12 +62,12 @@ class FindingCard:
     details: Mapping[str, str]
 
 
-def grid_by_node(report: ReadinessReport) -> Grid:
+def by_node(report: ReadinessReport) -> Grid:
     """Return a column for each node, the source's first."""
     return _grid(report, {node: (node,) for node in _nodes(report)})
 
 
-def grid_by_kind(report: ReadinessReport) -> Grid:
+def by_kind(report: ReadinessReport) -> Grid:
     """Return a column for the Servers and one for the Edges of each cluster."""
     servers, source = _places(report, Scope.SERVERS), _places(report, Scope.SOURCE_NODES)
     columns: dict[str, tuple[str, ...]] = {}
@@ -78,7 +78,7 @@ def grid_by_kind(report: ReadinessReport) -> Grid:
     return _grid(report, columns)
 
 
-def finding_cards(report: ReadinessReport) -> Iterator[FindingCard]:
+def cards(report: ReadinessReport) -> Iterator[FindingCard]:
     """Yield every finding, with the reason for which it is accepted."""
     for finding in report.findings:
         check = check_of(finding.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
@@ -11,16 +10,7 @@ from pathlib import Path
 
 from starter.client.errors import CommandError, ExitCode
 from starter.client.sanitize import clean
-from starter.views.check_grid import (
-    Cell,
-    FindingCard,
-    Grid,
-    Row,
-    finding_cards,
-    grid_by_kind,
-    grid_by_node,
-    overall,
-)
+from starter.views.check_grid import Cell, FindingCard, Grid, Row, by_kind, by_node, cards, overall
 from workflows.preflight.report import ReadinessReport
 from workflows.views.readiness_markdown import NOWHERE, SIGNS, changes, summary
 
@@ -53,9 +43,9 @@ PAGE = """<!DOCTYPE html>
 
 def html_report(report: ReadinessReport) -> str:
     """Return the page; text of people and machines is escaped and never becomes HTML."""
-    grid = grid_by_node(report)
+    grid = by_node(report)
     if len(grid.columns) > MAX_COLUMNS:
-        grid = grid_by_kind(report)
+        grid = by_kind(report)
     return PAGE.format(
         title=_text(f"{report.estate}: {report.source} → {report.target}"),
         css=files(__package__).joinpath("report.css").read_text(encoding="utf-8"),
@@ -64,7 +54,7 @@ def html_report(report: ReadinessReport) -> str:
         at=f"{report.at:%Y-%m-%d %H:%M:%S} UTC",
         seconds=report.seconds,
         count=len(report.findings) or "none",
-        findings=_lines(map(_card, finding_cards(report))),
+        findings=_lines(map(_card, cards(report))),
         changes=_lines(f"<li>{_text(line)}</li>" for line in changes(report)),
         legend=_legend(),
         columns="".join(f'<th scope="col">{_text(column)}</th>' for column in grid.columns),
@@ -75,17 +65,12 @@ def html_report(report: ReadinessReport) -> str:
 
 def write(file: Path, text: str) -> None:
     """Write a file as a whole or not at all; CommandError if that is not possible."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as writing:
-                writing.write(text)
-            # mkstemp lets only its owner read the draft; a report is for others, too.
-            Path(draft).chmod(0o644)
-            Path(draft).replace(file)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
     except OSError as refusal:
+        draft.unlink(missing_ok=True)
         message = f"--html {file}: {refusal.strerror}"
         raise CommandError(message, ExitCode.BAD_INPUT) from refusal
 
@@ -112,15 +97,13 @@ def _rows(grid: Grid) -> str:
 def _row(row: Row) -> str:
     check = row.check
     note = f" ({check.severity} here: {_text(check.adjusted)})" if check.adjusted else ""
-    elsewhere = ""
-    if row.elsewhere:
-        places = ", ".join(_text(cell.text) for cell in row.elsewhere)
-        elsewhere = f' class="{row.elsewhere[0].status}">{places}'
+    elsewhere = ", ".join(_text(cell.text) for cell in row.elsewhere)
+    worst = row.elsewhere[0].status if row.elsewhere else "none"
     kind = "" if row.passed else ' class="bad"'
     title = f"{_text(check.title)}{note}<br><code>{_text(check.name)}</code>"
     return (
         f'<tr{kind}><th scope="row">{title}</th>'
-        f"{''.join(map(_cell, row.cells))}<td{elsewhere or '>'}</td></tr>"
+        f'{"".join(map(_cell, row.cells))}<td class="{worst}">{elsewhere}</td></tr>'
     )
 
 

@@ -12,16 +12,7 @@ from rich.text import Text
 
 from starter.client.sanitize import clean
 from starter.client.schedules import ScheduledRun, ScheduleStatus
-from starter.views.check_grid import (
-    Cell,
-    FindingCard,
-    Grid,
-    Row,
-    finding_cards,
-    grid_by_kind,
-    grid_by_node,
-    overall,
-)
+from starter.views.check_grid import Cell, FindingCard, Grid, Row, by_kind, by_node, cards, overall
 from workflows.preflight.catalogue import by_heading
 from workflows.preflight.report import CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import SIGNS, changes, summary
@@ -48,13 +39,13 @@ class ReadinessView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Show the table that fits, the findings, the changes and the result."""
-        full = _table(grid_by_node(self.report))
+        full = _table(by_node(self.report))
         width = Measurement.get(console, options.update(max_width=NO_LIMIT), full).maximum
         if width <= options.max_width:
             yield full
         else:
             yield from _problems(self.report)
-        for card in finding_cards(self.report):
+        for card in cards(self.report):
             yield from _finding(card)
         yield Text()
         yield from (Text(clean(line), style="dim") for line in changes(self.report))
@@ -96,7 +87,7 @@ def _scheduled_run(run: ScheduledRun) -> Text:
 
 def _problems(report: ReadinessReport) -> Iterator[RenderableType]:
     """Show the checks that did not pass by kind of node, and how many passed."""
-    grid = grid_by_kind(report)
+    grid = by_kind(report)
     bad = grid.without_passed()
     if bad.sections:
         yield _table(bad)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from starter.client.sanitize import clean
 from starter.client.snapshot import Pending
-from starter.views.text import clock, message_line, remaining_line
+from starter.views.text import clock, counts, limited, message_line, remaining_line
 from workflows.model.findings import Finding, Severity
 from workflows.model.progress import (
     ActionProgress,
@@ -60,31 +60,16 @@ MAX_SHOWN_NAMES = 8
 
 def stage_table(stages: Iterable[StageProgress]) -> Table:
     """Show every stage in one line each."""
-    table = _stages()
-    for stage in stages:
-        _add(table, stage)
-    return table
+    return _stages([stage] for stage in stages)
 
 
 def short_stage_table(stages: Iterable[StageProgress]) -> Table:
     """Show active stages in one line each, and finished and pending ones in one line together."""
-    table = _stages()
-    for status, group in groupby(stages, key=lambda stage: stage.status):
-        some = list(group)
-        if len(some) == 1 or status not in SUMMARIZED:
-            for stage in some:
-                _add(table, stage)
-            continue
-        seconds = [stage.seconds for stage in some if stage.seconds is not None]
-        table.add_row(
-            _symbol(status),
-            f"{some[0].number} to {some[-1].number} {SUMMARIZED[status]}",
-            "gates" if any(stage.gated for stage in some) and status is Status.PENDING else "",
-            f"{sum(seconds):.1f}" if seconds else "",
-            _counted(action for stage in some for action in stage.actions),
-            "",
-        )
-    return table
+    groups: list[list[StageProgress]] = []
+    for status, same in groupby(stages, key=lambda stage: stage.status):
+        some = [*same]
+        groups += [some] if status in SUMMARIZED else [[stage] for stage in some]
+    return _stages(groups)
 
 
 def action_table(
@@ -131,17 +116,9 @@ def remaining_table(remaining: Sequence[Remaining]) -> list[RenderableType]:
     table.add_column("")
     table.add_column("")
     for one in remaining:
-        if isinstance(one, RemainingSessions):
-            counts = ", ".join(f"{n} {protocol}" for protocol, n in one.connections.items() if n)
-            names = one.accounts
-        else:
-            active = f"{one.active} active" if one.active else ""
-            counts = ", ".join(filter(None, (f"{one.events or 'no'} events", active)))
-            names = one.queued
-        rest = len(names) - MAX_SHOWN_NAMES
-        more = [f"and {rest} more"] if rest > 0 else []
-        details = ", ".join([*names[:MAX_SHOWN_NAMES], *more]) or one.error or ""
-        table.add_row(f"  {one.node}", counts, Text(clean(details)))
+        names = one.accounts if isinstance(one, RemainingSessions) else one.queued
+        details = limited(names, MAX_SHOWN_NAMES) or one.error or ""
+        table.add_row(f"  {one.node}", counts(one), Text(clean(details)))
     return [table]
 
 
@@ -164,24 +141,25 @@ def messages_view(messages: Iterable[OperatorMessage]) -> list[RenderableType]:
     return [Text(f"{clock(one.at)} {message_line(one)}", style="dim") for one in messages]
 
 
-def _stages() -> Table:
+def _stages(groups: Iterable[Sequence[StageProgress]]) -> Table:
     table = Table("", box=None, pad_edge=False, header_style="dim")
     # On a narrow screen only the titles are cut.
     for name, justify in HEADS.items():
         table.add_column(name, justify=justify, no_wrap=True)
     table.add_column("")
+    for group in groups:
+        first, last, alone = group[0], group[-1], len(group) == 1
+        seconds = [stage.seconds for stage in group if stage.seconds is not None]
+        summary = f"{first.number} to {last.number} {SUMMARIZED.get(first.status)}"
+        table.add_row(
+            _symbol(first.status),
+            f"{first.number} {first.stage}" if alone else summary,
+            ("gate" if alone else "gates") if any(stage.gated for stage in group) else "",
+            f"{sum(seconds):.1f}" if seconds else "",
+            _counted(action for stage in group for action in stage.actions),
+            Text(first.title if alone else "", style="dim", no_wrap=True, overflow="ellipsis"),
+        )
     return table
-
-
-def _add(table: Table, stage: StageProgress) -> None:
-    table.add_row(
-        _symbol(stage.status),
-        f"{stage.number} {stage.stage}",
-        "gate" if stage.gated else "",
-        "" if stage.seconds is None else f"{stage.seconds:.1f}",
-        _counted(stage.actions),
-        Text(stage.title, style="dim", no_wrap=True, overflow="ellipsis"),
-    )
 
 
 def _counted(actions: Iterable[ActionProgress]) -> str:

@@ -67,19 +67,30 @@ def paused_line(progress: Progress) -> str:
 
 def remaining_line(remaining: Remaining, now: datetime) -> str:
     """Return what remains on a node, how long it may take, and how old this reading is."""
-    if isinstance(remaining, RemainingSessions):
-        counts = [f"{n} {protocol}" for protocol, n in remaining.connections.items() if n]
-        more = ["..."] if len(remaining.accounts) > MAX_SHOWN_ACCOUNTS else []
-        who = ", ".join([*remaining.accounts[:MAX_SHOWN_ACCOUNTS], *more])
-    else:
-        counts = [f"{remaining.events} events"] if remaining.events else []
-        who = f"{remaining.active} active" if remaining.active else ""
-    counted = "; ".join(filter(None, (", ".join(counts), who)))
+    accounts = remaining.accounts if isinstance(remaining, RemainingSessions) else ()
+    some = limited(accounts, MAX_SHOWN_ACCOUNTS)
+    counted = "; ".join(filter(None, (counts(remaining), some)))
     zeros = remaining.readings_at_zero
     nothing = f"none remaining, {zeros} readings at zero" if zeros else "no reading yet"
     age = f"{max(0, int((now - remaining.at).total_seconds()))} s ago"
     parts = (counted or nothing, eta_text(remaining.eta), remaining.error, age)
     return clean(", ".join(filter(None, parts)))
+
+
+def counts(remaining: Remaining) -> str:
+    """Return how many sessions remain by protocol, or how many events; "" if there are none."""
+    numbers = (
+        remaining.connections.items()
+        if isinstance(remaining, RemainingSessions)
+        else (("events", remaining.events), ("active", remaining.active))
+    )
+    return ", ".join(f"{number} {kind}" for kind, number in numbers if number)
+
+
+def limited(names: Sequence[str], most: int) -> str:
+    """Join the first names, and say how many more there are."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return ", ".join([*names[:most], *more])
 
 
 def eta_text(eta: timedelta | None) -> str:

@@ -1,4 +1,4 @@
-"""Real servers, in this process and on loopback, for the hands to reach."""
+"""Real servers, in this process and on loopback, for the activities to reach."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NodeMaker = Callable[..., Node]
 
 @pytest.fixture
 async def ssh_server() -> AsyncIterator[SshServer]:
-    """Serve SSH on loopback for whoever has the client key."""
+    """Serve SSH on loopback for the client key."""
     state = SshServer()
 
     class Accepting(asyncssh.SSHServer):

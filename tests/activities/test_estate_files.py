@@ -86,7 +86,7 @@ def test_an_empty_directory_says_so(tmp_path: Path) -> None:
 def test_a_file_and_its_estate_share_one_name(tmp_path: Path) -> None:
     """A copied file cannot switch the estate it was copied from."""
     write(tmp_path, estates.written(), "copy")
-    with pytest.raises(BadInput, match="calls itself lab"):
+    with pytest.raises(BadInput, match="name is lab"):
         read_estate(tmp_path, "copy")
 
 
@@ -176,7 +176,7 @@ def test_a_mistake_is_named_by_its_key(
     ],
 )
 def test_what_is_no_yaml_is_refused_by_line(tmp_path: Path, text: str, words: str) -> None:
-    """PyYAML's own words may repeat a secret: only the place is told."""
+    """PyYAML's own message may repeat a secret: only the place is shown."""
     (tmp_path / "lab.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(BadInput) as refusal:
         read_estate(tmp_path, "lab")
@@ -255,7 +255,7 @@ async def test_a_kept_plan_that_cannot_be_read_is_none(tmp_path: Path, text: str
 
 
 async def test_a_hash_that_is_none_is_no_file_name(tmp_path: Path) -> None:
-    """Whoever may start a run must not be able to look around on the worker."""
+    """An operator who may start runs must not be able to search the worker's files."""
     write(tmp_path, estates.written())
     files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
     plan = await files.make_plan(estates.request())

@@ -70,7 +70,7 @@ async def test_a_lost_reply_that_reading_does_not_resolve_is_unknown(
 ) -> None:
     """Asked, not answered, and not seen: nobody knows yet."""
     api.forgets = api.stuck = True
-    with pytest.raises(OutcomeUnknown, match="HTTPS broke off"):
+    with pytest.raises(OutcomeUnknown, match="HTTPS connection broke"):
         await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
 
 
@@ -219,7 +219,7 @@ async def test_another_certificate_gets_no_password(
 ) -> None:
     """The pin is checked before a byte of the request is sent."""
     node = node_maker(admin=admin(api.port, fingerprint="0" * 64))
-    with pytest.raises(AccessRefused, match="find out who answers there"):
+    with pytest.raises(AccessRefused, match="find out which server answers there"):
         await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
     assert api.asked == []
 

@@ -28,7 +28,7 @@ from workflows.search_attributes import ESTATE, SEARCH_ATTRIBUTES
 
 @workflow.defn(name="Switchover", sandboxed=False)
 class Aborted:
-    """A run that ends as it is told, or never."""
+    """A run that ends as a test says, or never."""
 
     @workflow.run
     async def run(self, result: dict[str, Any] | None) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def worker(client: Client, queue: str, **words: Any) -> Worker:  # noqa: ANN401
-    """Somebody who carries these runs out."""
+    """A worker for these runs."""
     return Worker(client, task_queue=queue, workflows=[Aborted, Judged], **words)
 
 
@@ -68,8 +68,8 @@ async def seen(client: Client, estate: str, identity: str = "ours") -> TemporalR
         action=ObserveTemporal(estate=estate),
         timing=Timing(),
     )
-    hands = TemporalReader(client, task_queue=estate)
-    reading: TemporalReading = await ActivityEnvironment().run(hands.observe_temporal, given)
+    reader = TemporalReader(client, task_queue=estate)
+    reading: TemporalReading = await ActivityEnvironment().run(reader.observe_temporal, given)
     return reading
 
 
@@ -79,7 +79,7 @@ async def test_nothing_is_known_of_a_new_estate(temporal: Client, name: str) -> 
 
 
 async def test_a_run_that_is_open_is_seen_by_all_but_itself(temporal: Client, name: str) -> None:
-    """Whoever asks is not in its own way."""
+    """The run that asks does not count."""
     handle = await temporal.start_workflow(
         "Switchover", None, id=f"switchover-{name}", task_queue=name
     )
@@ -90,7 +90,7 @@ async def test_a_run_that_is_open_is_seen_by_all_but_itself(temporal: Client, na
 
 
 async def test_only_what_moved_traffic_was_a_switchover(temporal: Client, name: str) -> None:
-    """What was taken back, or aborted, does not count; the newest that does is told."""
+    """A rolled-back or aborted run does not count; the newest other one is reported."""
     at: list[datetime | None] = []
     async with worker(temporal, name):
         for outcome in ("completed", "completed_with_exceptions", "rolled_back", "aborted"):
@@ -100,7 +100,7 @@ async def test_only_what_moved_traffic_was_a_switchover(temporal: Client, name: 
             await handle.result()
             at.append((await handle.describe()).close_time)
     async with asyncio.timeout(10):
-        while (await seen(temporal, name)).completed != at[1]:  # noqa: ASYNC110 - it is told late
+        while (await seen(temporal, name)).completed != at[1]:  # noqa: ASYNC110 - it is listed late
             await asyncio.sleep(0.05)
 
 
@@ -132,7 +132,7 @@ async def test_every_worker_that_is_alive_is_named_with_its_build(
                 builds = (await seen(temporal, name)).builds
         assert builds == {"1@a": "0.1.0-aaa", "2@b": "0.1.0-bbb"}
     assert (await seen(temporal, name)).builds == builds
-    monkeypatch.setattr(orchestration, "FRESH", timedelta())
+    monkeypatch.setattr(orchestration, "POLLER_MAX_AGE", timedelta())
     assert (await seen(temporal, name)).builds == {}
 
 
@@ -147,7 +147,7 @@ async def test_a_server_that_does_not_answer_is_one_finding(name: str) -> None:
 
 
 async def test_the_last_verdict_of_a_direction_is_found(temporal: Client, name: str) -> None:
-    """Not the one of the way back, and none that nobody understands any more."""
+    """Not the one of the way back, and none that cannot be read any more."""
     ours = verdict(clean(), estate=name, at=datetime(2026, 1, 2, tzinfo=UTC))
     back = ours.model_copy(update={"source": "cluster2", "target": "cluster1"})
     given = [ours.model_dump(mode="json"), back.model_dump(mode="json"), {"of": "old"}]
@@ -160,6 +160,6 @@ async def test_the_last_verdict_of_a_direction_is_found(temporal: Client, name: 
     async with asyncio.timeout(10):
         while found is None:
             asked = ours.direction
-            hands = TemporalReader(temporal)
-            found = await ActivityEnvironment().run(hands.last_readiness, asked)
+            reader = TemporalReader(temporal)
+            found = await ActivityEnvironment().run(reader.last_readiness, asked)
     assert found == ours

@@ -1,4 +1,4 @@
-"""Notices arrive whole, signed and once understood; what cannot be told is said without secrets."""
+"""Notices arrive complete and signed; errors about them contain no secret."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ NOTICE = Notice(
     message="waits for an approval, <as> üsual",
     answers=("approve", "reject"),
 )
-ERRAND = NoticeInput(webhook=Webhook(url="env:HOOK", secret="env:SECRET"), notice=NOTICE)
+GIVEN = NoticeInput(webhook=Webhook(url="env:HOOK", secret="env:SECRET"), notice=NOTICE)
 
 
 @dataclass
 class Receiver:
-    """Somebody who is told."""
+    """A receiver of notices."""
 
     url: str = ""
     answers: int = 200
@@ -91,7 +91,7 @@ async def receiving(certificate: Path | None = None) -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """Somebody who is told."""
+    """A receiver of notices."""
     async with receiving() as receiver:
         yield receiver
 
@@ -99,7 +99,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def tell(url: str) -> None:
     """Have the notice posted."""
     notices = SignedWebhook(Secrets({"HOOK": url + "\n", "SECRET": SECRET}))
-    await Attempt().run(notices.notify, ERRAND)
+    await Attempt().run(notices.notify, GIVEN)
 
 
 async def test_a_notice_arrives_and_can_be_verified(receiver: Receiver) -> None:
@@ -111,7 +111,7 @@ async def test_a_notice_arrives_and_can_be_verified(receiver: Receiver) -> None:
 
 
 async def test_a_notice_that_was_changed_on_its_way_is_found_out(receiver: Receiver) -> None:
-    """So are one that is told again later, and one that somebody else signed."""
+    """So are a notice that is sent again later, and one with another signature."""
     await tell(receiver.url)
     receiver.bodies[0] += b" "
     assert not receiver.is_genuine(0)
@@ -123,7 +123,7 @@ async def test_a_notice_that_was_changed_on_its_way_is_found_out(receiver: Recei
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 async def test_any_success_will_do(receiver: Receiver, status: int) -> None:
-    """What is said beside it is nobody's business."""
+    """The body of the answer is not read."""
     receiver.answers = status
     await tell(receiver.url)
     assert len(receiver.bodies) == 1
@@ -133,7 +133,9 @@ async def test_any_success_will_do(receiver: Receiver, status: int) -> None:
 async def test_a_refusal_is_for_good(receiver: Receiver, status: int) -> None:
     """The same notice would be refused again."""
     receiver.answers = status
-    with pytest.raises(Refused, match=f"webhook env:HOOK: answered {status}, so nobody was told"):
+    with pytest.raises(
+        Refused, match=f"webhook env:HOOK: answered {status}, so the notice was not delivered"
+    ):
         await tell(receiver.url)
     assert "Refused" in PERMANENT
 
@@ -150,9 +152,9 @@ async def test_what_may_pass_is_tried_again(receiver: Receiver, status: int) -> 
 async def test_https_is_verified_against_what_the_machine_trusts(
     certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever shows a certificate of nobody's is told nothing."""
+    """A server with an unknown certificate receives nothing."""
     async with receiving(certificate.file) as receiver:
-        with pytest.raises(Unreachable, match=r"nobody took the notice \(ConnectError\)"):
+        with pytest.raises(Unreachable, match=r"the notice was not accepted \(ConnectError\)"):
             await tell(receiver.url)
         assert receiver.bodies == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
@@ -161,7 +163,7 @@ async def test_https_is_verified_against_what_the_machine_trusts(
 
 
 async def failures(receiver: Receiver) -> list[SwitchoverError]:
-    """Return what is said where nobody takes a notice: down, hanging, no TLS, no such name."""
+    """Return the errors of notices that are not accepted: down, hanging, no TLS, no such name."""
     async with receiving() as gone:
         down = gone.url
     receiver.hangs = 60
@@ -180,14 +182,14 @@ async def test_a_hook_that_takes_nothing_is_unreachable_soon(
     receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within seconds; and neither the address nor the secret is in words, causes or log lines."""
-    monkeypatch.setattr(webhook, "ANSWERS_WITHIN", 1.0)
+    monkeypatch.setattr(webhook, "ANSWER_TIMEOUT", 1.0)
     caplog.set_level(logging.WARNING)
     began = time.monotonic()
     faults = await failures(receiver)
     assert time.monotonic() - began < 4
     assert [type(fault) for fault in faults] == [Unreachable] * 4
     for fault in faults:
-        assert "webhook env:HOOK: nobody took the notice" in str(fault)
+        assert "webhook env:HOOK: the notice was not accepted" in str(fault)
         assert fault.__cause__ is None
         assert fault.__suppress_context__
     said = " ".join([*map(str, faults), *(record.getMessage() for record in caplog.records)])
@@ -196,14 +198,14 @@ async def test_a_hook_that_takes_nothing_is_unreachable_soon(
 
 
 async def test_a_hook_that_was_taken_away_meanwhile_is_bad_input(receiver: Receiver) -> None:
-    """References are resolved when they are used: somebody has to put them back."""
+    """References are resolved when they are used: so they must exist then."""
     notices = SignedWebhook(Secrets({"SECRET": SECRET}))
     with pytest.raises(BadInput, match=r"webhook\.url: env:HOOK"):
-        await Attempt().run(notices.notify, ERRAND)
+        await Attempt().run(notices.notify, GIVEN)
 
 
 def test_a_hook_does_not_show_what_it_holds() -> None:
     """Not in a debugger's or a log's words either."""
     secrets = Secrets({"HOOK": "https://hook.example.com/token-0815", "SECRET": SECRET})
-    shown = repr(webhook.resolved(secrets, ERRAND.webhook))
-    assert shown == "Hook(name='webhook env:HOOK')"
+    shown = repr(webhook.resolved(secrets, GIVEN.webhook))
+    assert shown == "WebhookAccess(name='webhook env:HOOK')"

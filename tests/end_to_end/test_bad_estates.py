@@ -55,7 +55,7 @@ async def test_a_node_that_is_down_is_a_finding(house: House) -> None:
 
 async def test_a_status_that_nobody_has_seen_is_a_finding(house: House) -> None:
     """It is neither running nor stopped; the node's own words are shown."""
-    house.switch(planted={"cluster1-server1": {"status_tm": "tm is pondering"}})
+    house.switch(faults={"cluster1-server1": {"status_tm": "tm is pondering"}})
     reason = await refused(house)
     assert "cluster1-server1" in reason
     assert "tm is pondering" in reason
@@ -64,7 +64,7 @@ async def test_a_status_that_nobody_has_seen_is_a_finding(house: House) -> None:
 async def test_noise_before_a_status_is_no_finding(house: House) -> None:
     """A login banner or a Java warning before the status line changes nothing."""
     noise = "Picked up JAVA_TOOL_OPTIONS: -Xmx512m\nWARNING: a new terminal\nsshd is alive"
-    house.switch(planted={"cluster1-edge1": {"status_sshd": noise}})
+    house.switch(faults={"cluster1-edge1": {"status_sshd": noise}})
     async with house.worker() as worker:
         await worker.says("ready")
         await house.start(approve_before=["stop_monitors"])
@@ -74,7 +74,7 @@ async def test_noise_before_a_status_is_no_finding(house: House) -> None:
 
 async def test_a_success_that_is_none_is_a_fault(house: House) -> None:
     """HTTP 200 with isSuccessful false leaves the run waiting, with the node's words."""
-    house.switch(planted={"cluster1-server1": {"refuse_operations": "true"}})
+    house.switch(faults={"cluster1-server1": {"refuse_operations": "true"}})
     async with house.worker() as worker:
         await worker.says("ready")
         await house.start()
@@ -82,7 +82,7 @@ async def test_a_success_that_is_none_is_a_fault(house: House) -> None:
         assert progress.waiting is not None
         assert progress.waiting.kind == "decision"
         assert "cluster1-server1" in progress.waiting.message
-        house.switch(planted={})
+        house.switch(faults={})
         await house.signal("retry", stage="stop_scheduling", by="ann")
         assert (await house.outcome()).outcome == "completed"
 

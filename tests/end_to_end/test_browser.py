@@ -14,7 +14,7 @@ from tests.conftest import register_search_attributes, temporal_program
 from tests.support import estates
 from tests.support.browser import CHROMIUM, WebUi, web_ui
 from tests.support.run import Run, at_work
-from worker.payload_converter import CONVERTER
+from worker.payload_converter import DATA_CONVERTER
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.outcome import Outcome
 from workflows.model.progress import RunStatus
@@ -44,7 +44,7 @@ async def served() -> AsyncIterator[tuple[Client, str]]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",
-        data_converter=CONVERTER,
+        data_converter=DATA_CONVERTER,
         ui=True,
         ui_port=port,
     ) as environment:
@@ -123,7 +123,7 @@ async def test_a_paused_run_says_who_paused_it(ui: WebUi, run: Run) -> None:
 
 async def test_a_run_that_must_not_begin_says_why(ui: WebUi, run: Run) -> None:
     """What speaks against it is the readable failure, and nothing was changed."""
-    run.hands.readings["cluster2-edge1"] = {"taeh": "b" * 64, "sessions": 2}
+    run.fakes.readings["cluster2-edge1"] = {"taeh": "b" * 64, "sessions": 2}
     await ui.starts(REQUEST)
     await ui.sees("Workflow started successfully")
     reason = await run.failure()
@@ -131,12 +131,12 @@ async def test_a_run_that_must_not_begin_says_why(ui: WebUi, run: Run) -> None:
     for words in ("cluster2-edge1: taeh_differs", "cluster2-edge1: target_has_sessions"):
         assert words in reason
         await ui.sees(words)
-    assert not run.hands.effects
+    assert not run.fakes.effects
 
 
 async def test_a_check_shows_what_it_found(ui: WebUi, run: Run) -> None:
     """Findings as words that no machine can make anything else of, and every check below them."""
-    run.hands.readings["cluster2-edge2"] = {"version": "<b>5.4</b> | [x](https://example.org)"}
+    run.fakes.readings["cluster2-edge2"] = {"version": "<b>5.4</b> | [x](https://example.org)"}
     verdict = await run.client.execute_workflow(
         "Readiness",
         {key: REQUEST[key] for key in ("estate", "source", "target")},

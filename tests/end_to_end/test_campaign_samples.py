@@ -1,4 +1,4 @@
-"""A sample of what `scripts/prove` does exhaustively: crashes, and faults that are taken back.
+"""A sample of what `scripts/prove` does exhaustively: crashes and rollbacks.
 
 One file, so that these do not run side by side: each has several estates of its own.
 """
@@ -28,10 +28,10 @@ CASES = (
 )
 
 
-async def sampled(result: Path, *words: str) -> dict[str, Any]:
+async def sampled(result: Path, *arguments: str) -> dict[str, Any]:
     """Run a campaign of the lab that must find nothing wrong; return what it found."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lab", *words, "--labs", "2", "--json", str(result)),
+        *(sys.executable, "-m", "lab", *arguments, "--labs", "2", "--json", str(result)),
         cwd=ROOT,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -54,11 +54,11 @@ async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) 
 
 
 @pytest.mark.timeout(900)
-async def test_whatever_fails_is_taken_back(tmp_path: Path) -> None:
+async def test_whatever_fails_is_rolled_back(tmp_path: Path) -> None:
     """Every kind of fault, a rejected gate, and both answers after the point of no return."""
     only = [word for case in CASES for word in ("--only", case)]
-    seen = await sampled(tmp_path / "undo.json", "undo", *only)
-    assert seen["as_wished"] == seen["cases"] == len(CASES)
+    seen = await sampled(tmp_path / "rollback.json", "rollback", *only)
+    assert seen["as_expected"] == seen["cases"] == len(CASES)
     assert seen["outcomes"] == {"rolled_back": len(CASES) - 1, "completed": 1}
     assert seen["totals"]["traffic.failed"] == 0
     assert seen["totals"]["traffic.straddling"] > 0

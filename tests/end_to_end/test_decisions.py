@@ -88,9 +88,9 @@ async def test_a_verb_is_taken_and_recorded(run: Run, cli: Cli, verb: Verb, way:
     scene = SCENES[verb]
     words = {**scene.told, "by": "ann", "reason": "since `x` <b>failed</b>"}
     if scene.fails:
-        run.hands.failures[scene.fails] = [CommandFailed("no")]
+        run.fakes.failures[scene.fails] = [CommandFailed("no")]
     if scene.held:
-        run.hands.held[scene.held] = asyncio.Event()
+        run.fakes.held[scene.held] = asyncio.Event()
     await run.start(**scene.request)
     await run.reaches(lambda progress: progress.waiting is not None)
     for other in scene.before:
@@ -106,7 +106,7 @@ async def test_a_verb_is_taken_and_recorded(run: Run, cli: Cli, verb: Verb, way:
         await run.handle.signal(other, {"stage": "stop_monitors", "by": "bob"})
     if verb == "extend":
         await run.reaches(lambda p: p.waiting is None)
-        run.hands.held[scene.held].set()
+        run.fakes.held[scene.held].set()
     outcome = await run.outcome()
     assert outcome.outcome == scene.outcome
     [said] = [one for one in outcome.decisions if one.by == "ann"]
@@ -115,7 +115,7 @@ async def test_a_verb_is_taken_and_recorded(run: Run, cli: Cli, verb: Verb, way:
     assert said.reason == words["reason"]
     assert outcome.started <= said.at <= outcome.ended
     assert way == "signal" or said.effect in answer.words
-    assert run.hands.world.violations == []
+    assert run.fakes.world.violations == []
     assert await no_task_failed(run)
 
 
@@ -223,7 +223,7 @@ async def test_words_are_shown_and_never_interpreted(run: Run, cli: Cli) -> None
 async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     """Without a name it is refused; while the node answers it changes nothing; then it counts."""
     node, action = "cluster1-edge1", "stop_gracefully.cluster1-edge1.ssh"
-    run.hands.failures[action] = [Lost("its process is gone")]
+    run.fakes.failures[action] = [Lost("its process is gone")]
     await run.start()
     await run.waits("decision")
     words = {"stage": "drain_protocol_servers", "by": "ann", "reason": "it burnt"}
@@ -232,8 +232,8 @@ async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     assert f'"node": "{node}"' in await cli.details(run)
 
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0
-    await run.reaches(lambda p: p.waiting is not None and "is not dead" in p.waiting.message)
-    world = run.hands.world
+    await run.reaches(lambda p: p.waiting is not None and "is not down" in p.waiting.message)
+    world = run.fakes.world
     world.running = {place for place in world.running if place[0] != node}
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0
     outcome = await run.outcome()

@@ -28,7 +28,7 @@ from tests.conftest import register_search_attributes, temporal_program
 from tests.histories import PLACE
 from tests.support import estates
 from tests.support.run import Run, at_work
-from worker.failure_converter import CONVERTER
+from worker.payload_converter import DATA_CONVERTER
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.results import Service, State
 
@@ -62,7 +62,7 @@ async def approved(run: Run) -> None:
 
 async def retried(run: Run) -> None:
     """One order is attempted twice by the engine, then again by an operator's decision."""
-    run.hands.failures[STOP] = [OutcomeUnknown("no answer"), CommandFailed("it said no")]
+    run.fakes.failures[STOP] = [OutcomeUnknown("no answer"), CommandFailed("it said no")]
     async with at_work(run):
         await run.start()
         await run.waits("decision")
@@ -82,20 +82,20 @@ async def aborted(run: Run) -> None:
 
 async def restarted(run: Run) -> None:
     """Its worker goes in the middle of the drain, and another one comes."""
-    run.hands.held[LAST_SESSIONS] = asyncio.Event()
+    run.fakes.held[LAST_SESSIONS] = asyncio.Event()
     async with at_work(run):
         await run.start()
         await run.reaches(lambda p: p.stage == GATES[1])
     async with at_work(run):
         await run.status()  # the new worker has taken the run over
-        run.hands.held[LAST_SESSIONS].set()
+        run.fakes.held[LAST_SESSIONS].set()
         await run.handle.result()
 
 
 async def failed(run: Run) -> None:
     """A prerequisite does not hold."""
-    down = {**run.hands.services("cluster2-edge1"), Service.SSH: State.STOPPED}
-    run.hands.readings["cluster2-edge1"] = {"services": down}
+    down = {**run.fakes.services("cluster2-edge1"), Service.SSH: State.STOPPED}
+    run.fakes.readings["cluster2-edge1"] = {"services": down}
     async with at_work(run):
         await run.start()
         try:
@@ -107,7 +107,7 @@ async def failed(run: Run) -> None:
 
 async def taken_back(run: Run) -> None:
     """An order fails after the point of no return, someone pauses, thinks, and rolls back."""
-    run.hands.failures[STOP] = [CommandFailed("it said no")]
+    run.fakes.failures[STOP] = [CommandFailed("it said no")]
     async with at_work(run):
         await run.start()
         await run.waits("decision")
@@ -119,7 +119,7 @@ async def taken_back(run: Run) -> None:
 
 async def forced(run: Run) -> None:
     """Node by node; one wait is extended, then cut."""
-    run.hands.held[LAST_SESSIONS] = asyncio.Event()
+    run.fakes.held[LAST_SESSIONS] = asyncio.Event()
     async with at_work(run):
         await run.start(variant="by_node")
         await run.reaches(lambda p: p.stage == GATES[1])
@@ -185,7 +185,7 @@ async def server() -> AsyncIterator[Client]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",
-        data_converter=CONVERTER,
+        data_converter=DATA_CONVERTER,
         ui=False,
     ) as environment:
         await register_search_attributes(environment.client)

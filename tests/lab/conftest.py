@@ -1,4 +1,4 @@
-"""Which whole lab do tests of the lab share, and which records do tests of the meter start from?"""
+"""The shared lab for tests of the lab, and the records for tests of the checker."""
 
 from __future__ import annotations
 

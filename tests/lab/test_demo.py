@@ -1,4 +1,4 @@
-"""What does the demo refuse, and does the vendor's page, followed to the letter, fail in it?"""
+"""Options that the demo refuses, and the verdict on the vendor's procedure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from lab.__main__ import app
 
-HERE = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,10 @@ HERE = Path(__file__).parents[2]
         (("--fail", "stop_monitors:database1:lost"), "stop_monitors never acts on database1"),
         (("--fail", "stop_monitors:cluster1-edge1:bad"), "'bad' is no kind of fault"),
         (("--answer", "retry"), "it needs --fail"),
-        (("--fail", "redirect_traffic:loadbalancer1:lost", "--answer", "retry"), "asks nobody"),
+        (
+            ("--fail", "redirect_traffic:loadbalancer1:lost", "--answer", "retry"),
+            "rolls back by itself",
+        ),
         (("--literal", "--fail", "redirect_traffic:loadbalancer1:lost"), "--literal drives"),
     ],
 )
@@ -45,7 +48,11 @@ def test_the_literal_procedure_fails_transfers(tmp_path: Path) -> None:
     words = ["demo", "--literal", "--json", str(verdict_file), "--dir", str(tmp_path / "lab")]
 
     demo = subprocess.run(
-        [sys.executable, "-m", "lab", *words], cwd=HERE, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "lab", *words],
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
     assert demo.returncode == 1, demo.stdout + demo.stderr

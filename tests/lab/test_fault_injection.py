@@ -1,6 +1,6 @@
-"""Does each planted fault show on the wire, only when its stage acts, and only until it is healed?
+"""Each injected fault begins when its stage acts, and ends when it is healed.
 
-Acts are done by hand here, over the lines that a product would use.
+Acts are done by hand here, over the proxies that a product would use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lab import records
 from lab.environment.lab import Lab
 from lab.environment.loadbalancer import LoadBalancer
 from lab.fault_injection.fault import KINDS, Fault, Kind, places
-from lab.fault_injection.trigger import Trap
+from lab.fault_injection.trigger import Trigger
 from lab.keys import make_keys
 from lab.layout import (
     ADMIN_PASSWORD,
@@ -32,10 +32,10 @@ from lab.layout import (
     Layout,
     password,
 )
-from lab.proxy.estate_file import PROBES_BY_WIRE
-from lab.proxy.postgres_proxy import DATABASE_BY_WIRE
-from lab.proxy.proxies import BALANCER, Lines
-from lab.proxy.tcp_proxy import SHELL_BY_WIRE
+from lab.proxy.estate_file import PROBE_PROXY_PORTS
+from lab.proxy.postgres_proxy import DATABASE_PROXY_PORT
+from lab.proxy.proxies import BALANCER, Proxies
+from lab.proxy.tcp_proxy import SHELL_PROXY_PORT
 from workflows.model.stages import StageName
 
 OPERATIONS = "clusterServices/operations"
@@ -43,10 +43,10 @@ BROKEN = (OSError, asyncssh.Error, httpx.TransportError, psycopg.OperationalErro
 
 
 @pytest.fixture
-async def lines(whole_lab: Lab) -> AsyncIterator[Lines]:
+async def proxies(whole_lab: Lab) -> AsyncIterator[Proxies]:
     """Someone stands in between."""
-    async with Lines.open(whole_lab.layout) as lines:
-        yield lines
+    async with Proxies.open(whole_lab.layout) as proxies:
+        yield proxies
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Hand:
     async def reload(self) -> str:
         """Reload the load balancer, then log in through it."""
         reload = str(LoadBalancer(self.layout).reload_command)
-        brings = "# BEGIN switchover"  # the lines that a redirect brings are in its words
+        brings = "# BEGIN switchover"  # the proxies that a redirect brings are in its words
         seen = await self.script(f"{reload} '{brings}'", "echo whole", "whole")
         return await self._probe() if seen == "done" else seen
 
@@ -116,7 +116,7 @@ class Hand:
         address = self.layout.load_balancer if balancer else self.layout.node(self.place).address
         async with asyncssh.connect(
             address,
-            SHELL_BY_WIRE,
+            SHELL_PROXY_PORT,
             username=SHELL_USER,
             client_keys=[str(self.layout.keys / "operator")],
             known_hosts=None,
@@ -142,7 +142,7 @@ class Hand:
 
     async def _sql(self, statement: str) -> None:
         cluster = next(c for c in self.layout.clusters if c.database_name == self.place)
-        dsn = f"{cluster.dsn} port={DATABASE_BY_WIRE} sslmode=disable"
+        dsn = f"{cluster.dsn} port={DATABASE_PROXY_PORT} sslmode=disable"
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
             await connection.execute(statement.encode())
 
@@ -158,7 +158,7 @@ class Hand:
         try:
             async with asyncssh.connect(
                 self.layout.load_balancer,
-                PROBES_BY_WIRE[SFTP_PORT],
+                PROBE_PROXY_PORTS[SFTP_PORT],
                 username=PROBE_ACCOUNT,
                 password=password(PROBE_ACCOUNT),
                 client_keys=None,
@@ -208,7 +208,7 @@ def effects(lab: Lab) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("stage", "place"), STAGES)
 async def test_a_fault_shows_where_and_when_it_should(
-    whole_lab: Lab, lines: Lines, stage: StageName, place: str, kind: Kind
+    whole_lab: Lab, proxies: Proxies, stage: StageName, place: str, kind: Kind
 ) -> None:
     """As it says, with an effect only where the act itself went well; and healed, all works."""
     noticed = False
@@ -216,38 +216,38 @@ async def test_a_fault_shows_where_and_when_it_should(
     async def look() -> bool:
         return noticed
 
-    trap = Trap(Fault(stage, place, kind), lines, look)
-    trap.set()
+    trigger = Trigger(Fault(stage, place, kind), proxies, look)
+    trigger.arm()
     act = hand(whole_lab.layout, stage, place)
 
     assert await act() == kind
     assert bool(effects(whole_lab)) is (kind == "unknown")
-    assert trap.struck_at is not None
+    assert trigger.began_at is not None
     noticed = True
-    await trap.follow()
+    await trigger.follow()
 
     assert await act() == "done"
     assert effects(whole_lab)
-    await trap.end()
+    await trigger.end()
 
 
-async def test_a_trap_leaves_everything_else_alone(whole_lab: Lab, lines: Lines) -> None:
+async def test_a_trap_leaves_everything_else_alone(whole_lab: Lab, proxies: Proxies) -> None:
     """Neither other places nor other acts make it strike."""
 
     async def never() -> bool:
         return False
 
     layout = whole_lab.layout
-    trap = Trap(Fault(StageName.STOP_MONITORS, "cluster1-edge1", "refused"), lines, never)
-    trap.set()
+    trigger = Trigger(Fault(StageName.STOP_MONITORS, "cluster1-edge1", "refused"), proxies, never)
+    trigger.arm()
 
     assert await hand(layout, StageName.STOP_MONITORS, "cluster1-edge2")() == "done"
     assert await hand(layout, StageName.DRAIN_PROTOCOL_SERVERS, "cluster1-edge1")() == "done"
-    assert trap.struck_at is None
-    await trap.end()
+    assert trigger.began_at is None
+    await trigger.end()
 
 
-async def test_a_fault_is_healed_before_the_next_request(whole_lab: Lab, lines: Lines) -> None:
+async def test_a_fault_is_healed_before_the_next_request(whole_lab: Lab, proxies: Proxies) -> None:
     """A run that has turned back never meets it again, however soon it comes."""
     state = iter([False, True])
 
@@ -255,14 +255,14 @@ async def test_a_fault_is_healed_before_the_next_request(whole_lab: Lab, lines: 
         return next(state)
 
     act = hand(whole_lab.layout, StageName.STOP_SCHEDULING, "cluster1-server1")
-    trap = Trap(Fault(StageName.STOP_SCHEDULING, "cluster1-server1", "lost"), lines, look)
-    trap.set()
+    trigger = Trigger(Fault(StageName.STOP_SCHEDULING, "cluster1-server1", "lost"), proxies, look)
+    trigger.arm()
 
     assert await act() == "lost"
     assert await act() == "lost"
     assert await act() == "done"
-    assert trap.healed_at is not None
-    await trap.end()
+    assert trigger.healed_at is not None
+    await trigger.end()
 
 
 LOOKED_AT = ("cluster2-server1", BALANCER, "database1")
@@ -271,7 +271,7 @@ LOOKED_AT = ("cluster2-server1", BALANCER, "database1")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", LOOKED_AT)
 async def test_what_is_only_looked_at_is_faulty_from_the_first(
-    whole_lab: Lab, lines: Lines, place: str, kind: Kind
+    whole_lab: Lab, proxies: Proxies, place: str, kind: Kind
 ) -> None:
     """Before anything could be asked of it; and afterwards it is as it was."""
     noticed = False
@@ -279,20 +279,20 @@ async def test_what_is_only_looked_at_is_faulty_from_the_first(
     async def look() -> bool:
         return noticed
 
-    trap = Trap(Fault(StageName.CHECK_PREREQUISITES, place, kind), lines, look)
+    trigger = Trigger(Fault(StageName.CHECK_PREREQUISITES, place, kind), proxies, look)
     one = Hand(whole_lab.layout, place)
     status = f"{whole_lab.layout.root}/machines/{place}/opt/axway/SecureTransport/bin/status_sshd"
     act: Callable[[], Awaitable[str]] = lambda: one.script("true", status, "sshd is alive")  # noqa: E731
     act = {"database1": one.alter, BALANCER: one.reload}.get(place, act)
-    trap.set()
+    trigger.arm()
 
     # Who is not let in cannot tell why.
     assert await act() in {kind, "unreachable"}
     noticed = True
-    await trap.follow()
+    await trigger.follow()
 
     assert await act() == "done"
-    await trap.end()
+    await trigger.end()
 
 
 @pytest.fixture

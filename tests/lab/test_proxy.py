@@ -1,4 +1,4 @@
-"""Where the saboteur holds requests: before and after they have their effect, on every wire."""
+"""Where the hook holds requests: before and after they have their effect, on every proxy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from lab import records
 from lab.environment.lab import Lab
 from lab.layout import SHELL_PORT, SHELL_USER
-from lab.node.request_hook import Moment, When
-from lab.proxy.postgres_proxy import DATABASE_BY_WIRE, Statements
+from lab.node.request_hook import RequestEvent, When
+from lab.proxy.postgres_proxy import DATABASE_PROXY_PORT, PostgresProxy
 from lab.proxy.request_id import Request
-from lab.proxy.request_monitor import Gatekeeper
+from lab.proxy.request_monitor import RequestMonitor
 
 DISABLE = 'ALTER SUBSCRIPTION "cluster2_to_cluster1" DISABLE'
 
@@ -23,16 +23,16 @@ DISABLE = 'ALTER SUBSCRIPTION "cluster2_to_cluster1" DISABLE'
 class Eavesdropper:
     """Lets everything pass but what it is told to hold up."""
 
-    def __init__(self, words: str = "", when: When = "before") -> None:
+    def __init__(self, text: str = "", when: When = "before") -> None:
         self.heard: list[tuple[When, str]] = []
-        self._words = words
+        self._text = text
         self._when = when
         self.connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
 
-    async def passes(self, moment: Moment) -> bool:
-        """Note it; at the moment that was told the asker loses its connection."""
-        self.heard.append((moment.when, moment.words))
-        if moment.words != self._words or moment.when != self._when:
+    async def passes(self, event: RequestEvent) -> bool:
+        """Note it; at the event that was told the asker loses its connection."""
+        self.heard.append((event.when, event.text))
+        if event.text != self._text or event.when != self._when:
             return True
         assert self.connection
         self.connection.pgconn.finish()  # as when its process is killed
@@ -41,15 +41,15 @@ class Eavesdropper:
 
 @asynccontextmanager
 async def tapped(
-    lab: Lab, saboteur: Eavesdropper
+    lab: Lab, hook: Eavesdropper
 ) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
-    """A connection to cluster1's database, with someone in between."""
+    """A connection to cluster1's database through the proxy."""
     cluster = lab.layout.clusters[0]
-    statements = Statements(cluster.database_name, cluster.database_address, saboteur.passes)
+    statements = PostgresProxy(cluster.database_name, cluster.database_address, hook.passes)
     async with await statements.listen():
-        dsn = f"{cluster.dsn} port={DATABASE_BY_WIRE} sslmode=disable"
+        dsn = f"{cluster.dsn} port={DATABASE_PROXY_PORT} sslmode=disable"
         connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
-        saboteur.connection = connection
+        hook.connection = connection
         try:
             yield connection
         finally:
@@ -58,8 +58,8 @@ async def tapped(
 
 async def test_statements_and_their_answers_pass_whole(whole_lab: Lab) -> None:
     """With and without parameters, large answers and refusals included."""
-    saboteur = Eavesdropper()
-    async with tapped(whole_lab, saboteur) as connection:
+    hook = Eavesdropper()
+    async with tapped(whole_lab, hook) as connection:
         series = await connection.execute("SELECT generate_series(1, 20000)")
         assert len(await series.fetchall()) == 20000
         added = await connection.execute("SELECT %s::int + 1", (41,))
@@ -67,7 +67,7 @@ async def test_statements_and_their_answers_pass_whole(whole_lab: Lab) -> None:
         with pytest.raises(psycopg.errors.UndefinedTable):
             await connection.execute("SELECT * FROM nowhere")
         assert await (await connection.execute("SELECT 'on'")).fetchone() == ("on",)
-    assert [words for when, words in saboteur.heard if when == "after"] == [
+    assert [text for when, text in hook.heard if when == "after"] == [
         "SELECT generate_series(1, 20000)",
         "SELECT $1::int + 1",
         "SELECT * FROM nowhere",
@@ -89,12 +89,12 @@ async def test_a_machine_asks_before_and_after_every_command(whole_lab: Lab) -> 
     node = whole_lab.layout.nodes[0]
     heard: list[tuple[When, str]] = []
 
-    async def drops_touch(moment: Moment, _: Request) -> bool:
-        heard.append((moment.when, moment.words))
-        return "touch" not in moment.words
+    async def drops_touch(event: RequestEvent, _: Request) -> bool:
+        heard.append((event.when, event.text))
+        return "touch" not in event.text
 
-    gatekeeper = Gatekeeper(whole_lab.layout, drops_touch)
-    async with gatekeeper.on_duty(), shell(whole_lab, node.address, node.name) as connection:
+    request_monitor = RequestMonitor(whole_lab.layout, drops_touch)
+    async with request_monitor.listening(), shell(whole_lab, node.address, node.name) as connection:
         assert (await connection.run("echo there")).stdout == "there\n"
         assert (await connection.run(f"touch {node.root}/touched")).returncode is None
     assert heard == [

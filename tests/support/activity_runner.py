@@ -17,15 +17,17 @@ from workflows.ports.inputs import NodeInput
 
 @workflow.defn
 class ActionExecutor:
-    """Carries one activity, and cancels it when it is told to."""
+    """Runs one activity, and cancels it on a signal."""
 
     def __init__(self) -> None:
         self._told = False
 
     @workflow.run
-    async def run(self, kind: str, given: NodeInput[StopGracefully], patience: float) -> str:
+    async def run(
+        self, kind: str, given: NodeInput[StopGracefully], unreachable_timeout: float
+    ) -> str:
         """Return what the activity returned, or what it failed with."""
-        timing = Timing(unreachable_timeout=timedelta(seconds=patience))
+        timing = Timing(unreachable_timeout=timedelta(seconds=unreachable_timeout))
         wait = kind == "await_sessions"
         config = (
             activity_options.WAIT
@@ -71,7 +73,7 @@ class Place:
         self.attempts = 0
         self.interrupted = 0
         self.silent: list[bool] = []
-        """For the next attempts, whether they reach nobody; afterwards all do."""
+        """For the next attempts: whether they fail to reach the node; later ones reach it."""
 
     @activity.defn(name="stop_gracefully")
     async def act(self, _: NodeInput[StopGracefully]) -> str:

@@ -1,4 +1,4 @@
-"""A node's admin REST API for the hands to reach: real TLS, real HTTP, answers that a test sets."""
+"""A node's admin REST API for tests: real TLS, real HTTP, answers that a test sets."""
 
 from __future__ import annotations
 

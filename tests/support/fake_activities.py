@@ -259,7 +259,7 @@ class FakeActivities(
     async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> r.Report:
         """Look whether anything of the node still runs."""
         if any(node == given.node.name for node, _ in self.world.running):
-            raise NotReady(f"{given.node.name} answers, so it is not dead")
+            raise NotReady(f"{given.node.name} answers, so it is not down")
         return await self._obey(given)
 
     @activity.defn

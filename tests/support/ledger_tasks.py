@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from activities.ledger.ledger import LedgerCommand
+from activities.ledger.store import LedgerCommand
 from activities.transport.ssh import Command
 
 SHELLS = [sh for sh in ("dash", "bash", "busybox") if shutil.which(sh)]

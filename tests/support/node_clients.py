@@ -1,4 +1,4 @@
-"""How do tests of the simulated machines reach them?"""
+"""Clients of the simulated machines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lab.layout import (
     account,
     password,
 )
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 PARTNER = account(1)
 
@@ -63,7 +63,7 @@ class Lab:
             shutil.rmtree(cluster.storage, ignore_errors=True)
         for file in (self.layout.effects, self.layout.sessions, self.layout.work):
             file.unlink(missing_ok=True)
-        Switches().write(self.layout.switches)
+        SimulationOptions().write(self.layout.simulation)
         prepare(self.layout)
         await asyncio.to_thread(self.machines.boot)
 
@@ -72,9 +72,11 @@ class Lab:
         await self.clients.aclose()
         self._shells.clear()
 
-    def turn(self, **switches: Any) -> None:  # noqa: ANN401 - any switch
-        """Put some switches in force."""
-        replace(Switches.read(self.layout.switches), **switches).write(self.layout.switches)
+    def turn(self, **simulation: Any) -> None:  # noqa: ANN401 - any switch
+        """Put some simulation in force."""
+        replace(SimulationOptions.read(self.layout.simulation), **simulation).write(
+            self.layout.simulation
+        )
 
     def address(self, name: str) -> str:
         """The address of a machine."""

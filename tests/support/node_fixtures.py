@@ -1,4 +1,4 @@
-"""Which lab do tests of the simulated machines share?"""
+"""The lab that tests of the simulated machines share."""
 
 from __future__ import annotations
 

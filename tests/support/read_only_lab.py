@@ -15,7 +15,7 @@ from lab.keys import machine_names
 from lab.layout import Layout
 from tests.support.console import ROOT
 
-READY_WITHIN = 60
+READY_TIMEOUT = 60
 OWN = ("run", "var/log", "opt/axway/SecureTransport/var/logs", "accounts")
 """What the lab itself writes: where scripts and services meet, what its processes print, and what
 a server keeps of whoever logs in, its log and a home."""
@@ -99,12 +99,12 @@ async def lab_apart(root: Path) -> AsyncIterator[Apart]:
     )
     try:
         assert process.stdout is not None
-        said = await asyncio.wait_for(process.stdout.readline(), READY_WITHIN)
+        said = await asyncio.wait_for(process.stdout.readline(), READY_TIMEOUT)
         assert said.startswith(b"ready: "), said
         yield Apart(Layout(root, "127.0.0", servers=1, edges=1), process.pid, mounts)
     finally:
         process.terminate()
-        await asyncio.wait_for(process.wait(), READY_WITHIN)
+        await asyncio.wait_for(process.wait(), READY_TIMEOUT)
 
 
 def _may_mount() -> bool:

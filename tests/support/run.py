@@ -21,18 +21,18 @@ from workflows.model.progress import Progress
 
 
 class Run:
-    """One estate of its own, with its hands and its worker, on the shared server."""
+    """One estate of its own, with its fake activities and its worker, on the shared server."""
 
     def __init__(self, client: Client, estate: Estate) -> None:
         self.client = client
-        self.hands = FakeActivities(estate)
+        self.fakes = FakeActivities(estate)
         self.queue = f"queue-{estate.name}"
         self.handle: WorkflowHandle[Any, Outcome]
 
     async def start(self, *given: Any, **changes: Any) -> WorkflowHandle[Any, Outcome]:  # noqa: ANN401
         """Start with the usual request and *changes*, or with just what is given."""
         usual = {
-            "estate": self.hands.estate.name,
+            "estate": self.fakes.estate.name,
             "source": "cluster1",
             "target": "cluster2",
             **changes,
@@ -40,7 +40,7 @@ class Run:
         self.handle = await self.client.start_workflow(
             "Switchover",
             args=list(given) if given else [usual],
-            id=f"switchover-{self.hands.estate.name}",
+            id=f"switchover-{self.fakes.estate.name}",
             task_queue=self.queue,
             result_type=Outcome,
         )
@@ -63,13 +63,13 @@ class Run:
         progress: Progress | None = await self.handle.query("status", result_type=Progress)
         return progress
 
-    async def reaches(self, condition: Callable[[Progress], bool], *, looks: int = 400) -> Progress:
+    async def reaches(self, condition: Callable[[Progress], bool], *, polls: int = 400) -> Progress:
         """Wait until the run's progress is so; AssertionError where it never is."""
-        for _ in range(looks):
+        for _ in range(polls):
             progress = await self.status()
             if progress is not None and condition(progress):
                 return progress
-            await asyncio.sleep(0.025)  # between two looks at a condition
+            await asyncio.sleep(0.025)  # between two polls
         raise AssertionError(progress)
 
     async def says(self, verb: str, **decision: object) -> str:
@@ -78,28 +78,28 @@ class Run:
 
     async def acts_no_more(self, key: str) -> None:
         """Wait until what a terminated run had under way has ended, with or without effect."""
-        await asyncio.wait_for(self.hands.ended[key].wait(), 10)
+        await asyncio.wait_for(self.fakes.ended[key].wait(), 10)
 
     async def engine_is_idle(self) -> None:
-        """Wait until Temporal has nothing left to do for the run."""
+        """Wait until Temporal has nothing more to do for the run."""
         for _ in range(400):
             if not (await self.handle.describe()).raw_description.pending_activities:
                 return
-            await asyncio.sleep(0.025)  # between two looks at a condition
+            await asyncio.sleep(0.025)  # between two polls
         raise AssertionError("an activity is still pending")
 
     async def waits(self, kind: str) -> Progress:
-        """Wait until the run waits for someone."""
+        """Wait until the run asks a question of this kind."""
         return await self.reaches(lambda p: p.waiting is not None and p.waiting.kind == kind)
 
 
 def at_work(run: Run) -> Worker:
-    """Return a worker with the run's own hands."""
+    """Return a worker with the run's own activities."""
     return Worker(
         run.client,
         task_queue=run.queue,
         workflows=WORKFLOWS,
-        activities=run.hands.activities,
+        activities=run.fakes.activities,
         workflow_runner=FIREWALL,
         interceptors=[AttemptInterceptor()],
         max_heartbeat_throttle_interval=timedelta(seconds=1),

@@ -39,7 +39,7 @@ class Seen:
         return progress
 
     def at(self, name: StageName) -> tuple[Action, ...]:
-        """Let the run work in a stage; return the stage's orders."""
+        """Let the run work in a stage; return the stage's actions."""
         stage = self.plan.stage(name)
         self.tracker.enter_stage(stage)
         self.tracker.resume_clock(stage)
@@ -55,11 +55,11 @@ class Seen:
     def fails(
         self, name: StageName, action: Action, kind: str = "Lost", words: str = "gone"
     ) -> None:
-        """Let an order of the stage fail."""
-        fault = Failure(
+        """Let an action of the stage fail."""
+        failure = Failure(
             action=action.key, place=action.place, kind=kind, message=words, outcome_known=True
         )
-        self.tracker.failed(self.plan.stage(name), action, fault)
+        self.tracker.failed(self.plan.stage(name), action, failure)
 
 
 def gate(**changes: object) -> PendingQuestion:

@@ -1,4 +1,4 @@
-"""Machines for the hands to reach: real servers, in this process and on loopback."""
+"""Machines for the activities to reach: real servers, in this process and on loopback."""
 
 from __future__ import annotations
 

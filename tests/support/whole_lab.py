@@ -20,7 +20,7 @@ from temporalio.service import RPCError
 
 from lab import records
 from lab.environment.lab import Lab
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 from tests.conftest import temporal_program
 from tests.support.worker_process import WorkerProcess, worker_process
 from workflows.model.outcome import Outcome
@@ -55,10 +55,10 @@ class House:
         )
         return written
 
-    def switch(self, **switches: Any) -> None:  # noqa: ANN401 - any switch
-        """Turn switches of the lab."""
-        file = self.lab.layout.switches
-        replace(Switches.read(file), **switches).write(file)
+    def switch(self, **simulation: Any) -> None:  # noqa: ANN401 - any switch
+        """Turn simulation of the lab."""
+        file = self.lab.layout.simulation
+        replace(SimulationOptions.read(file), **simulation).write(file)
 
     def worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
         """Start the unmodified worker as a process."""

@@ -1,4 +1,4 @@
-"""The worker as a real process, as whoever starts it sees it."""
+"""The worker as a real process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A build is told by its code."""
+"""A build is identified by its code."""
 
 from __future__ import annotations
 

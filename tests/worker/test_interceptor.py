@@ -15,9 +15,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.support import estates
 from tests.support.activity_runner import ActionExecutor, Place
-from worker.failure_converter import CONVERTER
 from worker.interceptor import AttemptInterceptor
-from worker.unreachable_budget import REACHED, UnreachableBudget, UnreachableTimeout
+from worker.payload_converter import DATA_CONVERTER
+from worker.unreachable_budget import MAX_FRUITLESS_ATTEMPT, UnreachableBudget, UnreachableTimeout
 from workflows.errors import Unreachable
 from workflows.model.actions import StopGracefully
 from workflows.model.estate import Protocol, Timing
@@ -31,7 +31,7 @@ GRACE = timedelta(seconds=0.5)
 async def client(temporal: Client) -> Client:
     """A client as a worker has it."""
     return await Client.connect(
-        temporal.service_client.config.target_host, data_converter=CONVERTER
+        temporal.service_client.config.target_host, data_converter=DATA_CONVERTER
     )
 
 
@@ -56,11 +56,11 @@ class Carrying:
             max_heartbeat_throttle_interval=timedelta(seconds=0.2),
         )
 
-    async def start(self, kind: str, patience: float = 60) -> WorkflowHandle[Any, str]:
+    async def start(self, kind: str, unreachable_timeout: float = 60) -> WorkflowHandle[Any, str]:
         """Have the activity done."""
         return await self.client.start_workflow(
             ActionExecutor.run,
-            args=[kind, input_for(), patience],
+            args=[kind, input_for(), unreachable_timeout],
             id=self.queue,
             task_queue=self.queue,
         )
@@ -114,7 +114,7 @@ async def test_a_cancel_request_ends_a_wait_at_once(carrying: Carrying) -> None:
 async def test_a_worker_that_leaves_interrupts_an_effect_and_the_next_goes_on(
     carrying: Carrying,
 ) -> None:
-    """As ever: what was begun goes on without us, and the next attempt attaches to it."""
+    """What was begun on the machine goes on, and the next attempt attaches to it."""
     async with carrying.worker():
         handle = await carrying.start("stop_gracefully")
         await carrying.place.begun.wait()
@@ -128,7 +128,7 @@ async def test_a_worker_that_leaves_interrupts_an_effect_and_the_next_goes_on(
 async def test_a_worker_that_leaves_does_not_wait_for_what_is_to_be_cancelled(
     carrying: Carrying,
 ) -> None:
-    """It is unknown how the effect ended: nobody says that it was cancelled."""
+    """It is unknown how the effect ended: it is not reported as cancelled."""
     began = time.monotonic()
     async with carrying.worker():
         handle = await carrying.start("stop_gracefully")
@@ -140,15 +140,15 @@ async def test_a_worker_that_leaves_does_not_wait_for_what_is_to_be_cancelled(
     async with carrying.worker():
         words = await asyncio.wait_for(handle.result(), 15)
     assert words.startswith("OutcomeUnknown, ")
-    assert "what was begun goes on" in words
+    assert "what was begun on the machine goes on" in words
     assert carrying.place.attempts == 1
 
 
-async def test_a_silent_place_is_given_up_when_the_patience_is_spent(carrying: Carrying) -> None:
+async def test_a_silent_place_is_given_up_when_the_budget_is_spent(carrying: Carrying) -> None:
     """Much sooner than the order itself may take; people read the same words as ever."""
     began = time.monotonic()
     async with carrying.worker():
-        handle = await carrying.start("start_protocol_server", patience=2.5)
+        handle = await carrying.start("start_protocol_server", unreachable_timeout=2.5)
         words = await asyncio.wait_for(handle.result(), 15)
     assert 2.5 <= time.monotonic() - began < 8
     assert words == "Unreachable, retryable: False: server1: it does not answer"
@@ -162,21 +162,21 @@ async def test_a_silent_place_is_given_up_when_the_patience_is_spent(carrying: C
 
 
 async def test_a_place_that_comes_back_in_time_is_not_given_up(carrying: Carrying) -> None:
-    """NoAnswer within the patience is tried again, as the policy says."""
+    """A failure within the budget is retried, as the retry policy says."""
     async with carrying.worker():
-        handle = await carrying.start("start_protocol_server", patience=30)
+        handle = await carrying.start("start_protocol_server", unreachable_timeout=30)
         await carrying.place.attempted(2)
         carrying.place.may_end.set()
         assert await asyncio.wait_for(handle.result(), 15) == "done"
 
 
-async def test_a_place_that_answered_in_between_gets_its_patience_again(
+async def test_a_place_that_answered_in_between_gets_its_budget_again(
     carrying: Carrying,
 ) -> None:
-    """Only silence without an answer in between counts."""
+    """Only failures without an answer in between count."""
     carrying.place.silent = [True, False, True]
     async with carrying.worker():
-        handle = await carrying.start("start_protocol_server", patience=3)
+        handle = await carrying.start("start_protocol_server", unreachable_timeout=3)
         await asyncio.wait_for(handle.result(), 40)
     # After 0, 1, 3 and 7 s: without the answer at 1 s, the attempt at 3 s had been the last one.
     assert carrying.place.attempts == 4
@@ -194,30 +194,30 @@ class Clock:
 
 
 def test_an_attempt_that_lasted_had_reached_its_place() -> None:
-    """A place that is lost after an hour of work is tried for the whole patience."""
-    clock, silence, limit = Clock(), Unreachable("silent"), timedelta(minutes=5)
-    patience = UnreachableBudget(clock)
+    """A place that is lost after an hour of work is retried for the whole budget."""
+    clock, unreachable, limit = Clock(), Unreachable("silent"), timedelta(minutes=5)
+    budget = UnreachableBudget(clock)
     key, began = ("run", "order"), clock.at
     clock.at += 3600
-    patience.spend(key, began, limit, silence)
+    budget.spend(key, began, limit, unreachable)
     for _ in range(4):
         began = clock.at
         clock.at += 60
-        patience.spend(key, began, limit, silence)
+        budget.spend(key, began, limit, unreachable)
     clock.at += 60
     with pytest.raises(UnreachableTimeout, match="silent"):
-        patience.spend(key, clock.at, limit, silence)
+        budget.spend(key, clock.at, limit, unreachable)
 
 
 def test_silences_are_counted_for_each_activity_and_forgotten() -> None:
     """What another worker may have gone on with begins anew; so does a new round."""
-    clock, silence, limit = Clock(), Unreachable("silent"), timedelta(seconds=30)
-    patience = UnreachableBudget(clock)
-    patience.spend(("run", "one"), clock.at, limit, silence)
+    clock, unreachable, limit = Clock(), Unreachable("silent"), timedelta(seconds=30)
+    budget = UnreachableBudget(clock)
+    budget.spend(("run", "one"), clock.at, limit, unreachable)
     clock.at += 29
-    patience.spend(("run", "two"), clock.at, limit, silence)
+    budget.spend(("run", "two"), clock.at, limit, unreachable)
     clock.at += 29
-    patience.renew(("run", "one"))
-    patience.spend(("run", "one"), clock.at, limit, silence)
-    clock.at += REACHED + 1
-    patience.spend(("run", "two"), clock.at, limit, silence)
+    budget.renew(("run", "one"))
+    budget.spend(("run", "one"), clock.at, limit, unreachable)
+    clock.at += MAX_FRUITLESS_ATTEMPT + 1
+    budget.spend(("run", "two"), clock.at, limit, unreachable)

@@ -1,4 +1,4 @@
-"""A worker knows at its start whether somebody can be told, and says so without the address."""
+"""A worker checks at its start that a webhook can be used; the warning hides the address."""
 
 from __future__ import annotations
 

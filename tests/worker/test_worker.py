@@ -34,7 +34,7 @@ from worker.worker import FIREWALL
 from workflows.ports.routes import PORTS
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
-NOBODY = "127.0.0.1:1"
+UNUSED_ADDRESS = "127.0.0.1:1"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def address_of(client: Client) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -81,7 +81,7 @@ async def server_at(port: int, database: str | None = None) -> WorkflowEnvironme
 
 
 def settings(tmp_path: Path, address: str) -> Settings:
-    """What a worker would be told."""
+    """The settings of a worker."""
     return Settings(
         estates=tmp_path,
         records=tmp_path,
@@ -107,7 +107,7 @@ async def test_bad_words(words: tuple[str, ...], answer: str, tmp_path: Path) ->
     """What cannot be used is named in a sentence, with exit code 2."""
     (tmp_path / "file").touch()
     filled = [word.format(tmp=tmp_path) for word in words]
-    async with worker_process(*filled, TEMPORAL_ADDRESS=NOBODY) as worker:
+    async with worker_process(*filled, TEMPORAL_ADDRESS=UNUSED_ADDRESS) as worker:
         assert await worker.ends() == 2
     assert answer in worker.lines[-1]
 
@@ -216,9 +216,11 @@ async def test_spans_arrive_where_opentelemetry_says(
 
 
 async def test_it_gives_up_on_a_server_that_never_comes(tmp_path: Path) -> None:
-    """Where nobody answers in the end, the refusal says where it looked."""
-    with pytest.raises(TemporalUnavailable, match=f"no Temporal server answers at {NOBODY}"):
-        await connect(settings(tmp_path, NOBODY), (), timeout=0)
+    """If no server answers in the end, the error names the address."""
+    with pytest.raises(
+        TemporalUnavailable, match=f"no Temporal server answers at {UNUSED_ADDRESS}"
+    ):
+        await connect(settings(tmp_path, UNUSED_ADDRESS), (), timeout=0)
     with pytest.raises(TemporalUnavailable, match="not an address is not a valid address"):
         await connect(settings(tmp_path, "not an address"), ())
 
@@ -267,14 +269,14 @@ async def test_every_activity_of_the_ports_is_registered_once(
     temporal: Client, tmp_path: Path
 ) -> None:
     """What workflows may ask for is there, and nothing twice."""
-    async with open_activities(settings(tmp_path, NOBODY), temporal) as activities:
+    async with open_activities(settings(tmp_path, UNUSED_ADDRESS), temporal) as activities:
         names = sorted(activity.__name__ for activity in activities)
     assert names == sorted(name for port in PORTS for name in port.__abstractmethods__)
     assert len(set(names)) == len(names)
 
 
 async def test_a_stray_import_stops_the_worker_at_its_start(temporal: Client) -> None:
-    """A workflow that reaches for what belongs to the hands never serves a run."""
+    """A workflow that imports what belongs to the activities never serves a run."""
     with pytest.raises(RuntimeError, match="Failed validating workflow Stray") as refusal:
         Worker(temporal, task_queue="stray", workflows=[Stray], workflow_runner=FIREWALL)
     assert "Module yaml was not intentionally passed through" in str(refusal.value.__cause__)

@@ -8,7 +8,7 @@ import pytest
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from tests.conftest import register_search_attributes, temporal_program
-from worker.payload_converter import CONVERTER
+from worker.payload_converter import DATA_CONVERTER
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ async def clockwork() -> AsyncIterator[WorkflowEnvironment]:
             "--dynamic-config-value",
             "frontend.WorkflowTimeSkippingEnabled=true",
         ],
-        data_converter=CONVERTER,
+        data_converter=DATA_CONVERTER,
         ui=False,
     ) as environment:
         await register_search_attributes(environment.client)

@@ -75,15 +75,15 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
     """A run of an estate whose load balancer has the other driver."""
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", load_balancer=load_balancer())
     run = Run(temporal, estate)
-    run.hands = CommandsHands(estate)
+    run.fakes = CommandsHands(estate)
     async with at_work(run):
         yield run
 
 
 def board(run: Run) -> Switchboard:
     """Return the switches of a run."""
-    assert isinstance(run.hands, CommandsHands)
-    return run.hands.board
+    assert isinstance(run.fakes, CommandsHands)
+    return run.fakes.board
 
 
 async def test_a_switchover_turns_every_switch_once(run: Run) -> None:
@@ -91,13 +91,13 @@ async def test_a_switchover_turns_every_switch_once(run: Run) -> None:
     await run.start()
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
-    assert run.hands.world.violations == []
+    assert run.fakes.world.violations == []
     assert sorted(board(run).commands) == [f"turn --to cluster2 {switch}" for switch in SWITCHES]
 
 
 async def test_a_rollback_turns_them_back(run: Run) -> None:
     """What was redirected is undone by the same driver."""
-    run.hands.failures["stop_scheduling.cluster1-server1"] = [NotReady("not now")]
+    run.fakes.failures["stop_scheduling.cluster1-server1"] = [NotReady("not now")]
     await run.start()
     await run.waits("decision")
     await run.says("roll_back", by="test", reason="not now")

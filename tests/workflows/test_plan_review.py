@@ -30,7 +30,7 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
 
 async def reviewed(run: Run, **changes: Any) -> Review:  # noqa: ANN401 - keys of a request
     """Ask for a review with the usual request."""
-    usual = {"estate": run.hands.estate.name, "source": "cluster1", "target": "cluster2"}
+    usual = {"estate": run.fakes.estate.name, "source": "cluster1", "target": "cluster2"}
     review: Review = await run.client.execute_workflow(
         "PlanReview",
         usual | changes,
@@ -44,7 +44,7 @@ async def reviewed(run: Run, **changes: Any) -> Review:  # noqa: ANN401 - keys o
 async def test_a_review_is_the_plan_itself(run: Run) -> None:
     """`switchover plan` shows the value that a start would execute, and nothing happens."""
     shown = await reviewed(run)
-    assert not run.hands.effects
+    assert not run.fakes.effects
     await run.start(plan_hash=shown.hash)
     await run.outcome()
     executed = await run.handle.query("plan", result_type=Plan)
@@ -85,7 +85,7 @@ async def test_what_holds_already_is_told(run: Run) -> None:
 
 async def test_a_silent_place_is_a_finding(run: Run) -> None:
     """Nobody needs every node to look at a plan: what was not read stays unknown."""
-    run.hands.failures["observe_node.cluster1-edge1"] = [AccessRefused("no key")]
+    run.fakes.failures["observe_node.cluster1-edge1"] = [AccessRefused("no key")]
     shown = await reviewed(run)
     assert [(f.name, f.place) for f in shown.findings] == [("no_reading", "cluster1-edge1")]
     assert {s.holds for s in shown.steps if s.place == "cluster1-edge1"} == {None}
@@ -95,7 +95,7 @@ async def test_a_silent_place_is_a_finding(run: Run) -> None:
 async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
     """A node that only answers in part is shown as stage 0 would show it."""
     trouble = Finding(name="node_unreachable_admin", place="x", seen="a", expected="b", advice="c")
-    run.hands.readings["cluster1-edge1"] = {"findings": (trouble,), "taeh": "b" * 64}
+    run.fakes.readings["cluster1-edge1"] = {"findings": (trouble,), "taeh": "b" * 64}
     names = [finding.name for finding in (await reviewed(run)).findings]
     assert names == ["node_unreachable_admin", "taeh_differs"]
 
@@ -103,19 +103,19 @@ async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
 async def test_a_changed_plan_is_refused_with_what_has_changed(run: Run) -> None:
     """A start that pins what was reviewed says what is different now."""
     pinned = (await reviewed(run)).hash
-    timing = run.hands.estate.timing.model_copy(update={"drain_timeout": timedelta(days=2)})
-    run.hands.estate = run.hands.estate.model_copy(update={"timing": timing})
+    timing = run.fakes.estate.timing.model_copy(update={"drain_timeout": timedelta(days=2)})
+    run.fakes.estate = run.fakes.estate.model_copy(update={"timing": timing})
     await run.start(plan_hash=pinned)
     failure = await run.failure()
     assert f"plan_hash: {pinned} was reviewed, but the plan is now" in failure
     assert '\n-estate.timing.drain_timeout: "P1D"\n' in failure
     assert '\n+estate.timing.drain_timeout: "P2D"\n' in failure
-    assert not run.hands.effects
+    assert not run.fakes.effects
 
 
 async def test_a_plan_that_cannot_be_kept_is_shown_all_the_same(run: Run) -> None:
     """A full disk of the worker keeps nobody from looking."""
-    run.hands.forgetful = True
+    run.fakes.forgetful = True
     shown = await reviewed(run)
     assert [(f.name, f.severity) for f in shown.findings] == [("plan_not_saved", Severity.WARNS)]
 
@@ -130,12 +130,12 @@ async def test_a_wrong_request_has_no_review(run: Run) -> None:
 
 async def test_a_review_writes_no_marker_file(run: Run) -> None:
     """Stage 0 may measure a storage's delay with one; a look at a plan leaves that out."""
-    estate = run.hands.estate
+    estate = run.fakes.estate
     marked = tuple(c.model_copy(update={"storage_markers": "markers"}) for c in estate.clusters)
-    run.hands.estate = estate.model_copy(update={"clusters": marked})
+    run.fakes.estate = estate.model_copy(update={"clusters": marked})
     shown = await reviewed(run)
     assert {c.storage_markers for c in shown.plan.estate.clusters} == {"markers"}
-    assert run.hands.marked == []
+    assert run.fakes.marked == []
     await run.start()
     await run.outcome()
-    assert run.hands.marked == ["cluster1", "cluster2"]
+    assert run.fakes.marked == ["cluster1", "cluster2"]

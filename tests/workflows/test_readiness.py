@@ -27,12 +27,12 @@ def run(temporal: Client, request: pytest.FixtureRequest) -> Run:
 
 async def check(run: Run, *given: Any, **changes: Any) -> ReadinessReport:  # noqa: ANN401
     """Run the workflow to its end, with the usual request and *changes* or just what is given."""
-    usual = {"estate": run.hands.estate.name, "source": "cluster1", "target": "cluster2"}
+    usual = {"estate": run.fakes.estate.name, "source": "cluster1", "target": "cluster2"}
     async with at_work(run):
         handle = await run.client.start_workflow(
             "Readiness",
             args=list(given) or [usual | changes],
-            id=f"readiness-{run.hands.estate.name}",
+            id=f"readiness-{run.fakes.estate.name}",
             task_queue=run.queue,
             result_type=ReadinessReport,
         )
@@ -47,14 +47,14 @@ async def test_an_estate_that_is_ready(run: Run) -> None:
     assert report.findings == ()
     assert report.score.passed == report.score.checks > 60
     assert report.changed.since is None
-    assert not run.hands.effects
+    assert not run.fakes.effects
     there = await run.handle.describe()
-    assert there.typed_search_attributes[ESTATE] == run.hands.estate.name
+    assert there.typed_search_attributes[ESTATE] == run.fakes.estate.name
 
 
 async def test_what_blocks_and_what_is_accepted(run: Run) -> None:
     """An accepted finding does not block, and is shown all the same."""
-    run.hands.readings[EDGE] = {"sessions": 2}
+    run.fakes.readings[EDGE] = {"sessions": 2}
     report = await check(run)
     assert not report.ready
     assert [(f.name, f.place) for f in report.findings] == [("target_has_sessions", EDGE)]
@@ -68,7 +68,7 @@ async def test_what_blocks_and_what_is_accepted(run: Run) -> None:
 
 async def test_a_place_that_could_not_be_read_is_a_finding(run: Run) -> None:
     """The workflow itself does not fail."""
-    run.hands.failures[f"observe_node.{EDGE}"] = [CommandFailed("it broke")]
+    run.fakes.failures[f"observe_node.{EDGE}"] = [CommandFailed("it broke")]
     report = await check(run)
     assert [(f.name, f.place) for f in report.findings] == [("no_reading", EDGE)]
     assert "it broke" in report.findings[0].seen
@@ -77,21 +77,21 @@ async def test_a_place_that_could_not_be_read_is_a_finding(run: Run) -> None:
 
 async def test_no_login_is_tried_while_a_switchover_runs(run: Run) -> None:
     """The node may be draining; its login check is unknown, and the other readings are made."""
-    run.hands.readings[f"observe_temporal.{run.hands.estate.name}"] = {"open_run": "abc"}
+    run.fakes.readings[f"observe_temporal.{run.fakes.estate.name}"] = {"open_run": "abc"}
     report = await check(run)
     assert "switchover_running" in [finding.name for finding in report.findings]
     [row] = [one for one in report.checks if one.name == "target_edge_login_fails"]
     assert set(row.places.values()) == {CheckStatus.UNKNOWN}
-    assert not any("try_login" in operation for operation in run.hands.asked)
-    assert any("observe_node" in operation for operation in run.hands.asked)
+    assert not any("try_login" in operation for operation in run.fakes.asked)
+    assert any("observe_node" in operation for operation in run.fakes.asked)
 
 
 async def test_what_changed_since_the_last_report(run: Run) -> None:
     """The last report of this direction is read from Temporal."""
-    run.hands.readings[EDGE] = {"sessions": 2}
+    run.fakes.readings[EDGE] = {"sessions": 2}
     first = await check(run)
-    run.hands.last = first
-    run.hands.readings = {"cluster1-edge1": {"version": "5.4"}}
+    run.fakes.last = first
+    run.fakes.readings = {"cluster1-edge1": {"version": "5.4"}}
     second = await check(run)
     assert second.changed.since == first.at
     assert [(m.name, m.place) for m in second.changed.new] == [

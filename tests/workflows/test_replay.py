@@ -17,7 +17,7 @@ from temporalio.workflow import NondeterminismError
 from tests.histories import NAMES, PLACE, recorded
 from tests.histories.record import IDENTITY, STORIES, spoken
 from tests.support.reordered_execution import Reordered, Unchanged
-from worker.failure_converter import CONVERTER
+from worker.payload_converter import DATA_CONVERTER
 from worker.worker import FIREWALL, WORKFLOWS
 
 LOOSER = replace(
@@ -28,7 +28,7 @@ LOOSER = replace(
 
 def replayer(*workflows: type, runner: SandboxedWorkflowRunner = FIREWALL) -> Replayer:
     """Return what runs a history again, and complains at the first command that differs."""
-    return Replayer(workflows=workflows, data_converter=CONVERTER, workflow_runner=runner)
+    return Replayer(workflows=workflows, data_converter=DATA_CONVERTER, workflow_runner=runner)
 
 
 def events(history: WorkflowHistory) -> list[dict[str, Any]]:

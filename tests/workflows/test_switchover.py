@@ -1,4 +1,4 @@
-"""The Switchover workflow on a real Temporal server, with hands that obey a model estate."""
+"""The Switchover workflow on a real Temporal server, with activities that obey a model estate."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
 
 
 async def test_a_switchover_does_all_of_the_plan_once(run: Run) -> None:
-    """Every order of every stage is asked for exactly once, and no invariant breaks."""
+    """Every action of every stage is executed exactly once, and no invariant breaks."""
     await run.start(reason="the first one")
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
     assert [stage.stage for stage in outcome.stages] == list(StageName)
     assert all(stage.status is Status.DONE for stage in outcome.stages)
-    assert run.hands.world.violations == []
-    assert run.hands.asked
-    assert set(run.hands.asked.values()) == {1}
+    assert run.fakes.world.violations == []
+    assert run.fakes.asked
+    assert set(run.fakes.asked.values()) == {1}
     assert outcome.record == "/records/outcome.json"
-    assert [kept.outcome for kept in run.hands.kept] == ["completed"]
+    assert [kept.outcome for kept in run.fakes.kept] == ["completed"]
 
 
 async def test_a_gate_waits_for_its_approval(run: Run) -> None:
-    """With redirect gated nothing is suspended before somebody approves; then all goes on."""
+    """With redirect gated nothing is suspended before the approval; then the run continues."""
     await run.start(**GATED)
     progress = await run.waits("approval")
     assert progress.stage is StageName.SUSPEND_REPLICATION
     assert progress.waiting is not None
     assert progress.waiting.stage is StageName.REDIRECT_TRAFFIC
-    assert len(run.hands.world.replicating) == 2
+    assert len(run.fakes.world.replicating) == 2
     await run.handle.signal("approve", {"stage": "redirect_traffic", "by": "ann"})
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
@@ -63,13 +63,13 @@ async def test_a_gate_waits_for_its_approval(run: Run) -> None:
 
 async def test_an_early_approval_counts_for_its_stage(run: Run) -> None:
     """An approval that is there before its gate, even before the plan, opens it."""
-    run.hands.held["observe_node.cluster1-server1"] = asyncio.Event()
+    run.fakes.held["observe_node.cluster1-server1"] = asyncio.Event()
     await run.start(**GATED)
     messages = await run.handle.execute_update(
         "approve", {"stage": "redirect_traffic", "by": "ann"}, result_type=str
     )
     assert "redirect_traffic" in messages or "noted" in messages
-    run.hands.held["observe_node.cluster1-server1"].set()
+    run.fakes.held["observe_node.cluster1-server1"].set()
     assert (await run.outcome()).outcome == "completed"
 
 
@@ -92,9 +92,9 @@ async def test_two_people_means_two_different_people(run: Run) -> None:
     assert (await run.outcome()).outcome == "completed"
 
 
-async def test_a_rejected_gate_takes_the_run_back(run: Run) -> None:
+async def test_a_rejected_gate_rolls_the_run_back(run: Run) -> None:
     """A reject at the redirect's gate comes before replication is suspended; Monitors run again."""
-    before = run.hands.world.picture
+    before = run.fakes.world.picture
     await run.start(**GATED)
     await run.waits("approval")
     reject = {"stage": "redirect_traffic", "by": "ann", "reason": "not tonight"}
@@ -102,12 +102,12 @@ async def test_a_rejected_gate_takes_the_run_back(run: Run) -> None:
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
     assert "ann rejected redirect_traffic: not tonight" in outcome.message
-    assert run.hands.world.picture == before
+    assert run.fakes.world.picture == before
     assert outcome.stages[StageName.REDIRECT_TRAFFIC.number].status is Status.SKIPPED
 
 
-async def test_a_gate_that_nobody_answers_can_expire(run: Run) -> None:
-    """With on_expiry reject the run ends by itself when nobody answers."""
+async def test_an_unanswered_gate_can_expire(run: Run) -> None:
+    """With on_expiry reject the run ends by itself when no operator answers."""
     await run.start(**GATED, expires_after=1, on_expiry="reject")
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
@@ -178,7 +178,7 @@ async def test_bad_input_fails_at_once(run: Run, given: list[Any], words: str) -
     """A start that cannot be understood fails with a sentence; nothing is looked at."""
     await run.start(*given)
     assert words in await run.failure()
-    assert not run.hands.asked
+    assert not run.fakes.asked
 
 
 async def test_no_input_fails_at_once(run: Run) -> None:
@@ -190,15 +190,15 @@ async def test_no_input_fails_at_once(run: Run) -> None:
 
 
 async def test_an_unknown_cluster_fails_at_once(run: Run) -> None:
-    """What only the estate can tell is told by the plan."""
+    """What only the estate file shows is checked by the plan."""
     await run.start(source="cluster9")
     assert "has no cluster cluster9" in await run.failure()
 
 
 async def test_every_blocking_finding_is_in_the_failure(run: Run) -> None:
     """A run that must not begin fails with all that speaks against it, and changes nothing."""
-    run.hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
-    run.hands.readings["cluster2-server1"] = {
+    run.fakes.readings["cluster1-edge1"] = {"taeh": "b" * 64}
+    run.fakes.readings["cluster2-server1"] = {
         "services": {Service.SCHEDULER: State.RUNNING, Service.FOLDER_MONITOR: State.STOPPED}
     }
     trouble = Finding(
@@ -206,21 +206,21 @@ async def test_every_blocking_finding_is_in_the_failure(run: Run) -> None:
         place="cluster2-edge2",
         seen="nothing",
         expected="an answer",
-        advice="look at the network",
+        advice="check the network",
     )
-    run.hands.readings["cluster2-edge2"] = {"findings": (trouble,), "services": {}}
+    run.fakes.readings["cluster2-edge2"] = {"findings": (trouble,), "services": {}}
     await run.start()
     reason = await run.failure()
     for words in ("cluster1-edge1: taeh_differs", "target_not_idle", "cluster2-edge2: node_unre"):
         assert words in reason
-    asked = set(run.hands.asked)
+    asked = set(run.fakes.asked)
     assert asked
     assert all(one.startswith("check_prerequisites.") for one in asked)
 
 
 async def test_a_finding_may_be_accepted_with_a_reason(run: Run) -> None:
     """What was accepted is in the outcome, which says so; some findings cannot be."""
-    run.hands.readings["cluster2-edge1"] = {"sessions": 3}
+    run.fakes.readings["cluster2-edge1"] = {"sessions": 3}
     await run.start(accept={"target_has_sessions": "the monitoring of the night shift"})
     outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
@@ -229,7 +229,7 @@ async def test_a_finding_may_be_accepted_with_a_reason(run: Run) -> None:
 
 async def test_a_finding_that_breaks_the_promise_cannot_be_accepted(run: Run) -> None:
     """A different taeh stays a refusal, whatever the reason."""
-    run.hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
+    run.fakes.readings["cluster1-edge1"] = {"taeh": "b" * 64}
     await run.start(accept={"taeh_differs": "it will be fine"})
     assert "taeh_differs" in await run.failure()
 
@@ -238,16 +238,16 @@ async def test_a_finding_that_breaks_the_promise_cannot_be_accepted(run: Run) ->
     ("failure", "answers"),
     [
         (NotReady("ssh refuses"), ("retry", "roll_back", "abort")),
-        # Its node may be dead, which someone may want to have proven.
-        (Lost("nobody knows how it ended"), ("retry", "force", "roll_back", "abort")),
+        # Its node may be down, which an operator may want to have confirmed.
+        (Lost("no record of its end"), ("retry", "force", "roll_back", "abort")),
     ],
 )
-async def test_a_fault_waits_for_a_retry(
+async def test_a_failure_waits_for_a_retry(
     run: Run, failure: Exception, answers: tuple[str, ...]
 ) -> None:
-    """Only the order that failed is tried again, in a new round since its end is known."""
+    """Only the failed action is retried, in a new round since its end is known."""
     action = "stop_gracefully.cluster1-edge1.ssh"
-    run.hands.failures[action] = [failure]
+    run.fakes.failures[action] = [failure]
     await run.start()
     progress = await run.waits("decision")
     assert progress.waiting is not None
@@ -257,8 +257,8 @@ async def test_a_fault_waits_for_a_retry(
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
     asked = [f"drain_protocol_servers.{action}.{n}" for n in (1, 2)]
-    assert [run.hands.asked[operation] for operation in asked] == [1, 1]
-    others = {n for op, n in run.hands.asked.items() if op not in asked}
+    assert [run.fakes.asked[operation] for operation in asked] == [1, 1]
+    others = {n for op, n in run.fakes.asked.items() if op not in asked}
     assert others == {1}
     [reported] = outcome.stages[StageName.DRAIN_PROTOCOL_SERVERS.number].failures
     assert reported.outcome_known
@@ -267,17 +267,17 @@ async def test_a_fault_waits_for_a_retry(
 async def test_an_unknown_outcome_keeps_its_round(run: Run) -> None:
     """What may still be under way is attached to, never begun again."""
     action = "stop_gracefully.cluster1-edge1.ssh"
-    run.hands.failures[action] = [OutcomeUnknown("the connection was lost")]
+    run.fakes.failures[action] = [OutcomeUnknown("the connection was lost")]
     await run.start()
     assert (await run.outcome()).outcome == "completed"
-    assert run.hands.asked[f"drain_protocol_servers.{action}.1"] == 2
-    assert run.hands.asked[f"drain_protocol_servers.{action}.2"] == 0
+    assert run.fakes.asked[f"drain_protocol_servers.{action}.1"] == 2
+    assert run.fakes.asked[f"drain_protocol_servers.{action}.2"] == 0
 
 
 async def test_a_retry_for_one_node_leaves_the_others(run: Run) -> None:
     """`node` narrows a retry; what else failed still waits."""
     for node in ("cluster1-edge1", "cluster1-edge2"):
-        run.hands.failures[f"stop_monitor.{node}"] = [NotReady("no")]
+        run.fakes.failures[f"stop_monitor.{node}"] = [NotReady("no")]
     await run.start()
     await run.waits("decision")
     retry = {"stage": "stop_monitors"}
@@ -295,89 +295,89 @@ async def test_a_retry_for_one_node_leaves_the_others(run: Run) -> None:
 
 
 async def test_an_abort_ends_at_the_next_boundary(run: Run) -> None:
-    """Before stage 4 an abort ends the run; what was not begun is left out."""
-    run.hands.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    """Before stage 4 an abort ends the run; what was not begun is skipped."""
+    run.fakes.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
     await run.start()
     await run.waits("decision")
     await run.handle.execute_update("abort", {"by": "ann", "reason": "enough"})
     outcome = await run.outcome()
     assert outcome.outcome == "aborted"
     assert "ann aborted" in outcome.message
-    assert run.hands.world.traffic == {"loadbalancer1": "cluster1"}
+    assert run.fakes.world.traffic == {"loadbalancer1": "cluster1"}
 
 
 async def test_an_abort_never_leaves_an_estate_without_scheduling(run: Run) -> None:
     """From stage 4's first effect on, an abort takes effect after stage 5."""
-    run.hands.held["verify_scheduling_stopped.cluster1-server1"] = asyncio.Event()
+    run.fakes.held["verify_scheduling_stopped.cluster1-server1"] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: p.stage is StageName.STOP_SCHEDULING)
     await run.handle.execute_update("abort", {"reason": "enough"})
-    run.hands.held["verify_scheduling_stopped.cluster1-server1"].set()
+    run.fakes.held["verify_scheduling_stopped.cluster1-server1"].set()
     outcome = await run.outcome()
     assert outcome.outcome == "aborted"
     assert outcome.stages[StageName.START_SCHEDULING.number].status is Status.DONE
     assert outcome.stages[StageName.DRAIN_PROTOCOL_SERVERS.number].status is Status.SKIPPED
-    assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
+    assert ("cluster2-server1", Service.SCHEDULER) in run.fakes.world.running
 
 
-async def test_a_cancelled_run_ends_its_waits_and_is_taken_back(run: Run) -> None:
+async def test_a_cancelled_run_ends_its_waits_and_rolls_back(run: Run) -> None:
     """Cancelling before the first graceful stop ends a drain at once, and undoes the rest."""
-    before = run.hands.world.picture
-    run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    before = run.fakes.world.picture
+    run.fakes.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: p.stage is StageName.DRAIN_PROTOCOL_SERVERS)
     await run.handle.cancel()
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
     assert "cancellation requested" in outcome.message
-    assert run.hands.world.picture == before
-    assert run.hands.world.violations == []
+    assert run.fakes.world.picture == before
+    assert run.fakes.world.violations == []
 
 
 async def test_a_run_cancelled_after_the_point_of_no_return_ends_where_it_is(run: Run) -> None:
     """Nothing is undone by itself any more; the target serves and schedules."""
-    run.hands.held["await_queue.cluster1-server1"] = asyncio.Event()
+    run.fakes.held["await_queue.cluster1-server1"] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: p.stage is StageName.DRAIN_TRANSACTION_MANAGER)
     await run.handle.cancel()
     outcome = await run.outcome()
     assert outcome.outcome == "aborted"
     assert "cancellation requested" in outcome.message
-    assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
-    assert ("cluster1-server1", Service.TRANSACTION_MANAGER) in run.hands.world.running
+    assert ("cluster2-server1", Service.SCHEDULER) in run.fakes.world.running
+    assert ("cluster1-server1", Service.TRANSACTION_MANAGER) in run.fakes.world.running
 
 
-async def test_patience_that_runs_out_asks_and_goes_on_by_itself(temporal: Client) -> None:
+async def test_an_expired_drain_timeout_asks_and_the_wait_continues(temporal: Client) -> None:
     """The run asks, keeps watching, and goes on when the sessions leave meanwhile."""
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", timing={"drain_timeout": 1})
     run = Run(temporal, estate)
-    run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    run.fakes.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     async with at_work(run):
         await run.start()
         progress = await run.waits("decision")
         assert progress.waiting is not None
         assert "drain timeout (0:00:01) expired" in progress.waiting.message
-        run.hands.held["await_sessions.cluster1-edge1"].set()
+        run.fakes.held["await_sessions.cluster1-edge1"].set()
         assert (await run.outcome()).outcome == "completed"
-        assert run.hands.asked["drain_protocol_servers.await_sessions.cluster1-edge1.1"] == 1
+        assert run.fakes.asked["drain_protocol_servers.await_sessions.cluster1-edge1.1"] == 1
 
 
 async def test_a_monitor_that_did_not_run_is_not_started(temporal: Client) -> None:
     """Stage 9 restores the baseline and nothing more."""
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", stop_target_monitors=True)
     run = Run(temporal, estate)
-    run.hands.world.running.discard(("cluster2-edge1", Service.MONITOR))
+    run.fakes.world.running.discard(("cluster2-edge1", Service.MONITOR))
     async with at_work(run):
         await run.start()
         outcome = await run.outcome()
     assert outcome.outcome == "completed"
-    assert ("cluster2-edge1", Service.MONITOR) not in run.hands.world.running
-    assert ("cluster2-edge2", Service.MONITOR) in run.hands.world.running
+    assert ("cluster2-edge1", Service.MONITOR) not in run.fakes.world.running
+    assert ("cluster2-edge2", Service.MONITOR) in run.fakes.world.running
 
 
 async def test_a_review_is_the_plan_itself(run: Run) -> None:
     """`switchover plan` shows the value that a start would execute."""
-    given = {"estate": run.hands.estate.name, "source": "cluster1", "target": "cluster2"}
+    given = {"estate": run.fakes.estate.name, "source": "cluster1", "target": "cluster2"}
     shown = await run.client.execute_workflow(
         "PlanReview", given, id=f"plan-{uuid4()}", task_queue=run.queue, result_type=dict
     )

@@ -81,6 +81,8 @@ class Machine(Value):
     ssh: SshAccess
     host_key: str | None = None
     """The machine's public host key, as one line of OpenSSH."""
+    system: Literal["linux"] = "linux"
+    """Which driver of the operating-system port reads it."""
     ledger: AbsolutePath = "/var/lib/switchover"
     """On a local persistent disk; survives a reboot."""
     boot_id: AbsolutePath = "/proc/sys/kernel/random/boot_id"
@@ -100,7 +102,6 @@ class Node(Machine):
     """One SecureTransport machine."""
 
     kind: Kind
-    system: Literal["linux"] = "linux"
     filedrivehome: AbsolutePath = "/opt/axway/SecureTransport"
     admin: AdminAccess
     protocols: dict[Protocol, tuple[Port, ...]] = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""What comes back from a place: reports of orders, readings of states, findings."""
+"""What actions return: reports, and what remains of sessions and events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workflows.model.findings import Finding
 
 
 class Service(StrEnum):
-    """A service of a node; protocol servers have the same words as ``Protocol``."""
+    """A service of a node; protocol servers have the same values as ``Protocol``."""
 
     MONITOR = "monitor"
     FTP = "ftp"
@@ -39,7 +39,7 @@ class State(StrEnum):
     RUNNING = "running"
     STOPPED = "stopped"
     STOPPING = "stopping"
-    """A graceful stop is pending, as far as anyone can tell."""
+    """A graceful stop may be pending."""
     DISABLED = "disabled"
     ABSENT = "absent"
     """Not a service of this kind of node."""
@@ -50,12 +50,12 @@ DOWN = (State.STOPPED, State.DISABLED, State.ABSENT)
 
 
 class Report(Value):
-    """What an order changed or saw, the same for every attempt."""
+    """What an action changed or verified, the same for every attempt."""
 
     action: str
-    """The order's key."""
+    """The action's key."""
     outcome: Literal["changed", "unchanged", "seen"]
-    """``unchanged``: the wished state held already; ``seen``: the order only looks."""
+    """``unchanged``: the desired state held already; ``seen``: the action only reads."""
     message: str
     """One sentence for the operator."""
     at: datetime
@@ -63,7 +63,7 @@ class Report(Value):
 
 
 class RemainingSessions(Value):
-    """What is still on a node that is being drained; the heartbeat of that wait."""
+    """What remains on a node that is being drained; the heartbeat of that wait."""
 
     node: str
     at: datetime
@@ -72,14 +72,14 @@ class RemainingSessions(Value):
     accounts: tuple[str, ...] = ()
     """Who is logged in over what ("partner001 over ssh"), as far as the admin API's list says."""
     eta: timedelta | None = None
-    """When nobody is left, if it goes on as in the last readings; None where they do not fall."""
+    """Estimated time until none remains, from the last readings; None where they do not fall."""
     readings_at_zero: int = 0
     error: str | None = None
     """Why the last reading could not be made; the wait goes on."""
 
 
 class RemainingQueue(Value):
-    """What is still in a cluster's event queue; the heartbeat of that wait."""
+    """What remains in a cluster's event queue; the heartbeat of that wait."""
 
     node: str
     at: datetime
@@ -87,9 +87,9 @@ class RemainingQueue(Value):
     active: int | None = None
     """Transfers in progress, as far as the admin API says."""
     queued: tuple[str, ...] = ()
-    """The first events by what the admin API says of them; filled by a look, not by every beat."""
+    """Descriptions of the first events; filled by `read_queue`, not by every heartbeat."""
     eta: timedelta | None = None
-    """When it is empty, if it goes on as in the last readings; None where they do not fall."""
+    """Estimated time until it is empty, from the last readings; None where they do not fall."""
     readings_at_zero: int = 0
     error: str | None = None
 
@@ -114,15 +114,15 @@ class Operation(Value):
 
 
 def unchanged(action: Action, message: str, at: datetime) -> Report:
-    """Report that the wished state held already."""
+    """Report that the desired state held already."""
     return Report(action=action.key, outcome="unchanged", message=message, at=at)
 
 
 def changed(action: Action, message: str, at: datetime) -> Report:
-    """Report that the order made the wished state true."""
+    """Report that the action brought the desired state about."""
     return Report(action=action.key, outcome="changed", message=message, at=at)
 
 
 def seen(action: Action, message: str, at: datetime, findings: tuple[Finding, ...] = ()) -> Report:
-    """Report what an order that only looks has seen."""
+    """Report what an action that only reads has found."""
     return Report(action=action.key, outcome="seen", message=message, at=at, findings=findings)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import unified_diff
 
 from workflows.errors import BadInput
+from workflows.model.text import printable
 from workflows.planning.plan import Plan
 
 MAX_SHOWN_CHANGES = 12
@@ -33,11 +34,11 @@ def refusal(pinned: str, reviewed: Plan | None, now: Plan) -> BadInput:
 
 def changes(reviewed: Plan, now: Plan) -> list[str]:
     """Return the lines of a diff: `-` as reviewed, `+` as it is now; the request's fields first."""
-    lines = unified_diff([*_lines(reviewed)], [*_lines(now)], n=0, lineterm="")
-    return [_bounded(line) for line in lines if not line.startswith(("--- ", "+++ ", "@@"))]
+    diff = unified_diff([*lines(reviewed)], [*lines(now)], n=0, lineterm="")
+    return [_bounded(line) for line in diff if not line.startswith(("--- ", "+++ ", "@@"))]
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def lines(plan: Plan) -> Iterator[str]:
     """Yield a line for each scalar under its full path, so that a line is clear by itself."""
     fields = plan.model_dump(mode="json", exclude={"sequence"})
     estate = fields.pop("estate")
@@ -61,6 +62,6 @@ def _scalars(path: str, value: object) -> Iterator[str]:
 
 
 def _bounded(line: str) -> str:
-    printable = "".join(character if character.isprintable() else " " for character in line)
-    cut = printable[:MAX_LINE_LENGTH]
-    return cut if cut == printable else f"{cut}..."
+    shown = printable(line)
+    cut = shown[:MAX_LINE_LENGTH]
+    return cut if cut == shown else f"{cut}..."

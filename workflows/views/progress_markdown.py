@@ -15,6 +15,7 @@ from workflows.model.progress import (
     StageProgress,
     Status,
 )
+from workflows.model.text import printable
 from workflows.views.suggested_answers import Answer, answers, pause, waits
 
 MARKS = {
@@ -62,8 +63,7 @@ def at_work(progress: Progress) -> tuple[StageProgress, ...]:
 
 def plain(text: str) -> str:
     """Escape text, so that nothing of it is Markdown, HTML or a control character."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    escaped = re.sub(r"([\\`*_{}\[\]()<>#+!|~&-])", r"\\\1", printable)
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+!|~&-])", r"\\\1", printable(text))
     return escaped.replace("://", "&#58;//")  # or the Web UI makes a link of every address
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from workflows.model.text import printable
+
 MAX_SHOWN_VALUE_LENGTH = 60
 
 Values = Mapping[str, str | None]
@@ -47,6 +49,6 @@ class RowChange:
 def _shown(value: str | None) -> str:
     if value is None:
         return "NULL"
-    letters = "".join(letter for letter in value if letter.isprintable())
+    letters = printable(value, "")
     shortened = len(letters) > MAX_SHOWN_VALUE_LENGTH
     return f"{letters[:MAX_SHOWN_VALUE_LENGTH]}..." if shortened else letters

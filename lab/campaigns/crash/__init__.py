@@ -1,1 +1,1 @@
-"""The saboteur: kills everything again and again during switchovers, and counts what it cost."""
+"""Crash tests: attack switchovers at many points, and judge every run."""

@@ -1,200 +1,209 @@
-"""How are hundreds of points hit, on estates side by side, until every request was covered?"""
+"""The crash campaign: attack switchovers until every request was covered."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import random
-import shutil
-import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-from rich.live import Live
+from rich.table import Table
 
 from lab import records
-from lab.campaigns.crash.artifacts import keep_evidence
 from lab.campaigns.crash.negative_controls import Control
-from lab.campaigns.crash.nemesis import Mission
-from lab.campaigns.crash.points import Point
-from lab.campaigns.crash.results import Covered, Tally
-from lab.campaigns.crash.run import Attacked, attack
-from lab.campaigns.crash.schedule import SIDES, Catalogue, Deck, Known, shares
-from lab.campaigns.crash.state import State, Wishes, forget, keep, kept
-from lab.campaigns.crash.testbed import Den
+from lab.campaigns.crash.nemesis import AttackPlan
+from lab.campaigns.crash.points import Kind, Point
+from lab.campaigns.crash.results import Coverage, CrashResults
+from lab.campaigns.crash.run import AttackResult, attack
+from lab.campaigns.crash.schedule import SIDES, Catalogue, KnownRequest, Schedule, shares
+from lab.campaigns.runner import Campaign, CampaignState
+from lab.campaigns.testbed import Settings, TestBed
+from lab.checker.expected import Variant
+from lab.simulation_options import SimulationOptions
 
-MORE_RUNS = 12
-"""How many runs a whole campaign may add until every request is covered."""
+FULL_CAMPAIGN_POINTS = 300
+"""A campaign of this many points of all kinds must cover every request."""
+MAX_EXTRA_RUNS = 12
+"""How many runs a full campaign may add until every request is covered."""
+SETTINGS = Settings(
+    # Stops end at their timeout, so that a stop is pending when the worker is back.
+    simulation=SimulationOptions(
+        graceful_stop_ends="at_timeout", transaction_manager_clock=4.0, storage_delay=0.2
+    ),
+    timing={
+        # Longer than a killed worker needs until it is back at work.
+        "grace": 8,
+        "storage_delay": 0.5,
+        # Bounds the attempt of a statement, which is not retried before it is over.
+        "replication_timeout": 3,
+    },
+)
 
 
-class Campaign:
-    """One campaign, told to a terminal."""
+@dataclass(frozen=True)
+class CrashOptions:
+    """What the command line asks for."""
 
-    def __init__(self, wishes: Wishes) -> None:
-        self._wishes = wishes
-        self._console = Console(highlight=False)
-        self._wanted = shares(wishes.points, wishes.only)
-        self._state = kept(wishes) or State(
-            Tally(), Deck(Catalogue((), 0, ()), random.Random(wishes.seed), [])
-        )
-        self._began = time.monotonic() - self._state.seconds
-        self._live: Callable[[], None] = lambda: None
-
-    async def run(self) -> bool:
-        """Let it happen; whether nothing was found that must not be."""
-        async with AsyncExitStack() as stack:
-            places = [self._wishes.place / f"{n}" for n in range(self._labs)]
-            for place in places:
-                _make_room(place)
-            dens = await asyncio.gather(
-                *(stack.enter_async_context(Den.open(place)) for place in places)
-            )
-            if self._wishes.replay:
-                await self._one(dens[0], self._wishes.replay)
-            else:
-                await self._attack_all(dens)
-        return self._report()
-
-    async def _attack_all(self, dens: list[Den]) -> None:
-        if self._state.deck.catalogue.requests:
-            self._say(f"goes on after {self._state.tally.runs} runs")
-            self._state.deck.take_back(self._wanted)
-        elif not await self._look(dens[0]):
-            self._say("it did not come to its end: there is nothing to attack")
-            return
-        if self._wishes.control:
-            await self._one(dens[0], self._controlled(self._wishes.control))
-            return
-        with Live(console=self._console, transient=True, auto_refresh=False) as live:
-            self._live = lambda: live.update(
-                self._state.tally.table(self._wanted, self._covered()), refresh=True
-            )
-            self._live()
-            await asyncio.gather(*(self._go_on(den) for den in dens))
-            self._live = lambda: None
-
-    async def _look(self, den: Den) -> bool:
-        """Learn what a switchover consists of; whether there was a whole one to learn from."""
-        self._say("one switchover without attacks, to know its requests")
-        run = await self._one(den, self._mission(0, ()))
-        quiet = catalogue(den, run.events)
-        self._state.deck = Deck.of(quiet, random.Random(self._wishes.seed), self._wanted)
-        self._remember()
-        self._say(f"it has {len(quiet.requests)} different requests")
-        return bool(quiet.draining)
-
-    def _mission(
-        self, number: int, points: tuple[Point, ...], control: Control | None = None
-    ) -> Mission:
-        seed = self._wishes.seed * 1000 + number
-        return Mission(seed, points, control, self._wishes.variant)
-
-    def _controlled(self, control: Control) -> Mission:
-        """Kill a worker right after a graceful stop began; a start needs nobody's help."""
-        node = self._state.deck.catalogue.draining[0]
-        points = (Point("after_effect", node),) if control == "ledger_vanishes" else ()
-        return self._mission(1, points, control)
-
-    async def _go_on(self, den: Den) -> None:
-        while points := self._next_points():
-            self._state.numbers += 1
-            await self._one(den, self._mission(self._state.numbers, points))
-
-    def _next_points(self) -> tuple[Point, ...]:
-        if points := self._state.deck.deal():
-            return points
-        most = self._wishes.points // 5 + MORE_RUNS
-        if not self._wishes.whole or self._state.tally.runs >= most or self._covered().whole:
-            return ()
-        self._state.deck.kinds = [
-            k for k, when in SIDES.items() if self._state.deck.uncovered(when)
-        ]
-        return self._state.deck.deal()
-
-    async def _one(self, den: Den, mission: Mission) -> Attacked:
-        run = await attack(den, mission)
-        problems = self._state.tally.add(run)
-        self._state.deck.settle([a.point for a in run.attacks], run.missed)
-        self._state.deck.covered.update(*(a.caught for a in run.attacks))
-        seconds = run.verdict.seconds.total
-        self._say(
-            f"run {mission.seed}: {run.verdict.outcome}, {len(run.attacks)} attacks, {seconds} s"
-        )
-        if run.missed:
-            self._say(f"  not met, to be tried again: {' '.join(map(str, run.missed))}")
-        for problem in problems:
-            self._say(f"  problem: {problem}")
-        if problems:
-            for kind, words in run.verdict.words.items():
-                self._say(f"  {kind}: {'; '.join(words[:5])}")
-            if mission.points and not mission.control:
-                self._say(f"  again: python -m lab crash --replay '{mission.token}'")
-            await self._keep_evidence(den, run)
-        self._remember()
-        self._live()
-        return run
-
-    def _remember(self) -> None:
-        self._state.seconds = time.monotonic() - self._began
-        if self._state.deck.catalogue.requests:
-            keep(self._wishes, self._state)
-
-    async def _keep_evidence(self, den: Den, run: Attacked) -> None:
-        if self._wishes.json is not None:
-            place = self._wishes.json.with_suffix(".failures") / str(run.mission.seed)
-            attacks = (f"{a.at:.2f} {a.point} {a.words}" for a in run.attacks)
-            await keep_evidence(den, place, "\n".join([run.mission.token, *attacks]))
-
-    def _covered(self) -> Covered:
-        known = len(self._state.deck.catalogue.requests)
-        before, after = (
-            known - len(self._state.deck.uncovered(when)) for when in ("before", "after")
-        )
-        return Covered(known, before, after)
-
-    def _report(self) -> bool:
-        tally, covered = self._state.tally, self._covered()
-        self._console.print(tally.table(self._wanted, covered))
-        problems = list(tally.problems(covered if self._wishes.whole else None))
-        for problem in problems:
-            self._console.print(f"problem: {problem}", style="red", markup=False, soft_wrap=True)
-        for act in tally.excused:
-            self._say(f"an operator decided after a reboot: {act}")
-        if self._wishes.json:
-            seconds = round(time.monotonic() - self._began, 1)
-            result = tally.as_json(covered) | {"seed": self._wishes.seed, "seconds": seconds}
-            result |= {"problems": problems}
-            text = json.dumps(result, indent=1) + "\n"
-            self._wishes.json.write_text(text, encoding="utf-8")
-            forget(self._wishes)
-        return not problems
+    points: int = 300
+    seed: int = 1
+    labs: int = 2
+    only: Kind | None = None
+    variant: Variant = "by_stage"
+    control: Control | None = None
+    replay: AttackPlan | None = None
+    json: Path | None = None
 
     @property
-    def _labs(self) -> int:
-        """One run needs but one estate."""
-        return 1 if self._wishes.replay or self._wishes.control else self._wishes.labs
+    def request(self) -> object:
+        """What an interrupted campaign must have in common with the one that resumes it."""
+        if self.control or self.replay:
+            return None
+        return self.points, self.seed, self.only, self.variant
 
-    def _say(self, words: str) -> None:
-        elapsed = time.monotonic() - self._began
-        self._console.print(f"{elapsed:7.1f} s  {words}", markup=False, soft_wrap=True)
+    @property
+    def full(self) -> bool:
+        """Whether the campaign has to cover every request."""
+        single = self.only or self.control or self.replay
+        return self.points >= FULL_CAMPAIGN_POINTS and not single
 
 
-def _make_room(place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
+@dataclass
+class CrashState(CampaignState):
+    """The progress of a crash campaign."""
+
+    schedule: Schedule = field(default_factory=lambda: Schedule.of(Catalogue(), 1, Counter()))
+    results: CrashResults = field(default_factory=CrashResults)
+    last_run: int = 0
 
 
-def catalogue(den: Den, events: int) -> Catalogue:
-    """Say what the run consisted of that has just ended without attacks."""
-    effects = list(records.read(den.lab.layout.effects))
+class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
+    """Many runs, each attacked at several points."""
+
+    def __init__(self, options: CrashOptions) -> None:
+        self._options = options
+        self._wanted = shares(options.points, options.only)
+        super().__init__(CrashState(), options.json, options.request)
+        self._single = options.replay
+        if self.state.schedule.catalogue.requests:
+            self.state.schedule.reschedule(self._wanted)
+
+    @property
+    def labs(self) -> int:
+        """One run needs only one estate."""
+        return 1 if self._options.replay or self._options.control else self._options.labs
+
+    def open(self, directory: Path) -> AbstractAsyncContextManager[TestBed]:
+        """Start a lab with proxies."""
+        return TestBed.open(directory, SETTINGS)
+
+    async def prepare(self, bed: TestBed) -> None:
+        """Learn from one run without attacks which requests a switchover consists of."""
+        if self._options.replay or self.state.schedule.catalogue.requests:
+            return
+        self.say("one switchover without attacks, to learn its requests")
+        run = await self._attack(bed, self._plan(0, ()))
+        found = catalogue(bed, run.events)
+        if not found.draining:
+            self.say("it did not complete, so there is nothing to attack")
+            return
+        self.state.schedule = Schedule.of(found, self._options.seed, self._wanted)
+        if control := self._options.control:
+            self._single = self._controlled(control, found)
+        self.say(f"it has {len(found.requests)} different requests")
+
+    def next_case(self) -> AttackPlan | None:
+        """Return the points of one more run."""
+        if self._options.replay or self._options.control:
+            single, self._single = self._single, None
+            return single
+        points = self.state.schedule.next_points() or self._extra_points()
+        if not points:
+            return None
+        self.state.last_run += 1
+        return self._plan(self.state.last_run, points)
+
+    async def run_case(self, bed: TestBed, case: AttackPlan) -> None:
+        """Attack one run."""
+        await self._attack(bed, case)
+
+    def table(self) -> Table:
+        """Points by kind, and the totals."""
+        return self.state.results.table(self._wanted, self._coverage())
+
+    def problems(self) -> list[str]:
+        """Everything that must not be."""
+        for decision in self.state.results.after_reboots:
+            self.say(f"an operator decided after a reboot: {decision}")
+        return list(self.state.results.problems(self._coverage() if self._options.full else None))
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as ``lab crash --json`` writes it."""
+        return self.state.results.as_json(self._coverage()) | {"seed": self._options.seed}
+
+    def _extra_points(self) -> tuple[Point, ...]:
+        """Return points for requests that the scheduled points have not covered."""
+        most = self._options.points // 5 + MAX_EXTRA_RUNS
+        if not self._options.full or self.state.results.runs >= most or self._coverage().complete:
+            return ()
+        schedule = self.state.schedule
+        schedule.kinds = [kind for kind, when in SIDES.items() if schedule.uncovered(when)]
+        return schedule.next_points()
+
+    def _plan(
+        self, number: int, points: tuple[Point, ...], control: Control | None = None
+    ) -> AttackPlan:
+        seed = self._options.seed * 1000 + number
+        return AttackPlan(seed, points, control, self._options.variant)
+
+    def _controlled(self, control: Control, found: Catalogue) -> AttackPlan:
+        """Kill a worker right after a graceful stop began; an early start needs no kill."""
+        kill = Point("after_effect", found.draining[0])
+        return self._plan(1, (kill,) if control == "ledger_vanishes" else (), control)
+
+    async def _attack(self, bed: TestBed, plan: AttackPlan) -> AttackResult:
+        run = await attack(bed, plan)
+        problems = self.state.results.add(run)
+        self.state.schedule.record([one.point for one in run.attacks], run.missed)
+        self.state.schedule.covered.update(*(one.caught for one in run.attacks))
+        verdict = run.verdict
+        self.say(
+            f"run {plan.seed}: {verdict.outcome}, {len(run.attacks)} attacks, "
+            f"{verdict.seconds.total} s"
+        )
+        if run.missed:
+            self.say(f"  missed, scheduled again: {' '.join(map(str, run.missed))}")
+        for problem in problems:
+            self.say(f"  problem: {problem}")
+        if problems:
+            await self._explain(bed, run)
+        return run
+
+    async def _explain(self, bed: TestBed, run: AttackResult) -> None:
+        for kind, details in run.verdict.details.items():
+            self.say(f"  {kind}: {'; '.join(details[:5])}")
+        if run.plan.points and not run.plan.control:
+            self.say(f"  repeat it: python -m lab crash --replay '{run.plan.token}'")
+        if self.json is not None:
+            attacks = [f"{one.at:.2f} {one.point} {one.description}" for one in run.attacks]
+            directory = self.json.with_suffix(".failures") / str(run.plan.seed)
+            await bed.save_evidence(directory, "\n".join([run.plan.token, *attacks]))
+
+    def _coverage(self) -> Coverage:
+        schedule = self.state.schedule
+        known = len(schedule.catalogue.requests)
+        before, after = (known - len(schedule.uncovered(when)) for when in ("before", "after"))
+        return Coverage(known, before, after)
+
+
+def catalogue(bed: TestBed, events: int) -> Catalogue:
+    """Return the requests of the run that has just ended without attacks."""
+    effects = list(records.read(bed.lab.layout.effects))
     changed = min((entry["at"] for entry in effects), default=0.0)
-    seen = sorted(den.lines.gatekeeper.requests.items(), key=lambda item: item[1].first)
-    draining = Counter(entry["place"] for entry in effects if entry["effect"] == "drain")
+    requests = bed.proxies.request_monitor.requests
+    seen = sorted(requests.items(), key=lambda item: item[1].first)
     return Catalogue(
-        requests=tuple(Known(r, s.times, observing=s.first < changed) for r, s in seen),
+        requests=tuple(KnownRequest(r, s.times, observing=s.first < changed) for r, s in seen),
         events=events,
-        draining=tuple(sorted(draining)),
+        draining=tuple(sorted({one["place"] for one in effects if one["effect"] == "drain"})),
     )

@@ -1,7 +1,4 @@
-"""How is the meter shown to count what the product prevents?
-
-Each control makes the lab do to a run what no product can heal: the campaign must fail then.
-"""
+"""Negative controls: failures that no product can prevent and the campaign must report."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ Control = Literal["ledger_vanishes", "start_overtakes"]
 
 
 def let_ledgers_vanish(layout: Layout) -> None:
-    """Between two attempts, as if they had been kept where nothing lasts."""
+    """Remove the ledgers between two attempts, as if they were not on persistent disks."""
     for root in (*(node.root for node in layout.nodes), layout.load_balancer_root):
         shutil.rmtree(root / "var/lib/switchover", ignore_errors=True)
 
 
 async def start_while_pending(layout: Layout, place: str, service: str) -> None:
-    """Start what is being stopped gracefully, as a hasty hand on the node would."""
+    """Start a service on its node while its graceful stop is pending."""
     script = layout.node(place).home / "bin" / f"start_{BY_NAME[service].script}"
     process = await asyncio.create_subprocess_exec(
         script, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL

@@ -1,6 +1,6 @@
-"""How is a run attacked at a point, and put in a position to go on?
+"""Attack one run at its points, and restart what was killed.
 
-One attack at a time: while what it killed comes back, other points wait for their next chance.
+One attack at a time: until what it killed is back, other points wait for their next occurrence.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Any
 
 from lab.campaigns.crash.negative_controls import Control, let_ledgers_vanish, start_while_pending
 from lab.campaigns.crash.points import Point
-from lab.campaigns.crash.run_observer import Watch
-from lab.campaigns.crash.testbed import Den
+from lab.campaigns.crash.run_observer import RunObserver
+from lab.campaigns.testbed import TestBed
 from lab.checker.expected import Variant
-from lab.node.request_hook import Moment, When
+from lab.node.request_hook import RequestEvent, When
 from lab.proxy.request_id import Request
-from lab.proxy.tcp_proxy import Wire
+from lab.proxy.tcp_proxy import TcpProxy
 
-CATCHES_FOR = 0.3
+CATCH_SECONDS = 0.3
 """Seconds in which everything else on its way is held, too, before the worker is killed."""
-BACK_AFTER = (0.3, 1.0)
+RESTART_SECONDS = (0.3, 1.0)
 """Seconds until what was killed is started again."""
-AWAY_FOR = (3.0, 8.0)
+OUTAGE_SECONDS = (3.0, 8.0)
 """Seconds that a node's network is cut."""
-RESET_WITHIN_BYTES = 8000
+MAX_BYTES_UNTIL_RESET = 8000
 """A ledger's script and some answers."""
-GOES_ON_WITHIN = 12.0
+PROGRESS_TIMEOUT = 12.0
 """Seconds without a sign of progress until the next attack is due all the same."""
 
 
 @dataclass(frozen=True)
-class Mission:
+class AttackPlan:
     """What to do to one run."""
 
     seed: int
@@ -55,8 +55,8 @@ class Attack:
 
     point: Point
     at: float
-    words: str
-    """What was being done just then."""
+    description: str
+    """What was being done at that time."""
     caught: set[tuple[Request, When]] = field(default_factory=set)
     """Requests that were about to have their effect, or to be answered, when the worker died."""
     back: float | None = None
@@ -64,183 +64,189 @@ class Attack:
 
 
 @dataclass
-class _Net:
+class PendingKill:
+    """Requests that are held until the worker is killed."""
+
     when: When
     caught: set[tuple[Request, When]]
-    sprung: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Saboteur:
+class Nemesis:
     """Attacks one run."""
 
-    def __init__(self, den: Den, watch: Watch, mission: Mission) -> None:
-        self._den = den
-        self._watch = watch
-        self._mission = mission
-        self._left = list(mission.points)
-        self._came: Counter[tuple[str, When]] = Counter()
-        self._net: _Net | None = None
+    def __init__(self, testbed: TestBed, observer: RunObserver, plan: AttackPlan) -> None:
+        self._testbed = testbed
+        self._observer = observer
+        self._attack_plan = plan
+        self._remaining = list(plan.points)
+        self._occurrences: Counter[tuple[str, When]] = Counter()
+        self._pending_kill: PendingKill | None = None
         self._busy = False
         self._work: list[asyncio.Task[None]] = []
         self.attacks: list[Attack] = []
-        den.lines.gatekeeper.spring = self._on_moment
-        watch.on_event = self._on_event
-        watch.on_drain = self._on_drain
-        self._overtakes = mission.control == "start_overtakes"
+        testbed.proxies.request_monitor.hook = self._on_request
+        observer.on_event = self._on_event
+        observer.on_drain = self._on_drain
+        self._overtakes = plan.control == "start_overtakes"
 
     @property
     def missed(self) -> tuple[Point, ...]:
-        """Points whose moment did not come, or came while another attack was on."""
-        return tuple(self._left)
+        """Points whose request did not come, or came during another attack."""
+        return tuple(self._remaining)
 
-    async def rest(self) -> None:
-        """Attack no more; raise what went wrong with an attack itself."""
-        self._den.lines.gatekeeper.spring = None
-        self._watch.on_event = lambda _: None
-        self._watch.on_drain = lambda _, __: None
+    async def stop(self) -> None:
+        """Attack no more; raise the error of an attack that failed."""
+        self._testbed.proxies.request_monitor.hook = None
+        self._observer.on_event = lambda _: None
+        self._observer.on_drain = lambda _, __: None
         await asyncio.gather(*self._work)
 
-    async def _on_moment(self, moment: Moment, request: Request) -> bool:
-        self._came[request.key, moment.when] += 1
-        if self._net and moment.when == self._net.when:
-            self._net.caught.add((request, moment.when))
-            await self._net.sprung.wait()
-            return moment.when == "after"
-        if self._busy or (point := self._due(moment, request)) is None:
+    async def _on_request(self, event: RequestEvent, request: Request) -> bool:
+        self._occurrences[request.key, event.when] += 1
+        if self._pending_kill and event.when == self._pending_kill.when:
+            self._pending_kill.caught.add((request, event.when))
+            await self._pending_kill.done.wait()
+            return event.when == "after"
+        if self._busy or (point := self._due(event, request)) is None:
             return True
-        attack = self._begin(point, f"{moment.when} {request}")
+        attack = self._begin(point, f"{event.when} {request}")
         match point.kind:
             case "before_effect" | "after_effect":
-                self._net = _Net(moment.when, attack.caught)
-                return await self._fall_into(self._net, attack, moment, request)
+                self._pending_kill = PendingKill(event.when, attack.caught)
+                return await self._hold(self._pending_kill, attack, event, request)
             case "freeze":
-                self._go(self._freeze(attack))
+                self._start(self._freeze(attack))
             case "server":
-                self._go(self._kill_server(attack))
+                self._start(self._kill_server(attack))
             case "network":
-                self._go(self._cut(attack, moment.place))
+                self._start(self._cut(attack, event.place))
             case "reset":
-                self._go(self._reset(attack, moment.place))
+                self._start(self._reset(attack, event.place))
         return True
 
-    async def _fall_into(self, net: _Net, attack: Attack, moment: Moment, request: Request) -> bool:
-        net.caught.add((request, moment.when))
-        self._go(self._pull(net, attack))
-        await net.sprung.wait()
-        return moment.when == "after"
+    async def _hold(
+        self, kill: PendingKill, attack: Attack, event: RequestEvent, request: Request
+    ) -> bool:
+        kill.caught.add((request, event.when))
+        self._start(self._kill_and_release(kill, attack))
+        await kill.done.wait()
+        return event.when == "after"
 
-    async def _pull(self, net: _Net, attack: Attack) -> None:
-        await asyncio.sleep(CATCHES_FOR)
-        await self._den.workers.kill()
-        net.sprung.set()
-        self._net = None
-        await self._bring_back_worker(attack)
+    async def _kill_and_release(self, kill: PendingKill, attack: Attack) -> None:
+        await asyncio.sleep(CATCH_SECONDS)
+        await self._testbed.workers.kill()
+        kill.done.set()
+        self._pending_kill = None
+        await self._restart_worker(attack)
 
     def _on_event(self, number: int) -> None:
-        due = [p for p in self._left if p.kind == "history_event" and int(p.trigger) <= number]
+        due = [p for p in self._remaining if p.kind == "history_event" and int(p.trigger) <= number]
         if due and not self._busy:
             attack = self._begin(due[0], f"after event {number}")
-            self._go(self._kill_worker(attack))
+            self._start(self._kill_worker(attack))
 
     def _on_drain(self, place: str, service: str) -> None:
         if self._overtakes:
             self._overtakes = False
-            self._go(start_while_pending(self._den.lab.layout, place, service))
-        due = [p for p in self._left if p.trigger == place]
+            self._start(start_while_pending(self._testbed.lab.layout, place, service))
+        due = [p for p in self._remaining if p.trigger == place]
         if due and not self._busy:
             attack = self._begin(due[0], f"{place} drains {service}")
             reboots = attack.point.kind == "reboot"
-            self._go(self._reboot(attack, place) if reboots else self._kill_worker(attack))
+            self._start(self._reboot(attack, place) if reboots else self._kill_worker(attack))
 
-    def _due(self, moment: Moment, request: Request) -> Point | None:
-        for point in self._left:
+    def _due(self, event: RequestEvent, request: Request) -> Point | None:
+        for point in self._remaining:
             key, _, number = point.trigger.partition(".")
             at = (key, _WHEN.get(point.kind))
-            if at == (request.key, moment.when) and self._came[key, moment.when] >= int(number):
+            if at == (request.key, event.when) and self._occurrences[key, event.when] >= int(
+                number
+            ):
                 return point
         return None
 
-    def _begin(self, point: Point, words: str) -> Attack:
+    def _begin(self, point: Point, description: str) -> Attack:
         self._busy = True
-        self._left.remove(point)
-        self.attacks.append(Attack(point, time.time(), words))
+        self._remaining.remove(point)
+        self.attacks.append(Attack(point, time.time(), description))
         return self.attacks[-1]
 
-    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         task.add_done_callback(self._note_failure)
         self._work.append(task)
 
     def _note_failure(self, task: asyncio.Task[None]) -> None:
-        """A run need not be waited for whose attack itself went wrong."""
-        if not task.cancelled() and (fault := task.exception()) and not self._watch.ended.done():
-            self._watch.ended.set_exception(fault)
+        """End the run whose attack failed."""
+        if not task.cancelled() and (error := task.exception()) and not self._observer.ended.done():
+            self._observer.ended.set_exception(error)
 
-    def _chance(self, attack: Attack) -> random.Random:
-        return random.Random(f"{self._mission.seed}:{attack.point}")
+    def _random(self, attack: Attack) -> random.Random:
+        return random.Random(f"{self._attack_plan.seed}:{attack.point}")
 
     async def _kill_worker(self, attack: Attack) -> None:
-        await self._den.workers.kill()
-        await self._bring_back_worker(attack)
+        await self._testbed.workers.kill()
+        await self._restart_worker(attack)
 
-    async def _bring_back_worker(self, attack: Attack) -> None:
-        if self._mission.control == "ledger_vanishes":
-            let_ledgers_vanish(self._den.lab.layout)
-        await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
-        worker = self._den.workers.start()
-        attack.back = worker.begun
+    async def _restart_worker(self, attack: Attack) -> None:
+        if self._attack_plan.control == "ledger_vanishes":
+            let_ledgers_vanish(self._testbed.lab.layout)
+        await asyncio.sleep(self._random(attack).uniform(*RESTART_SECONDS))
+        worker = self._testbed.workers.start()
+        attack.back = worker.started_at
         await worker.ready()
-        await self._back(attack, worker.begun)
+        await self._await_progress(attack, worker.started_at)
 
     async def _freeze(self, attack: Attack) -> None:
-        """Let another worker take over, and the frozen one act late."""
-        frozen = self._den.workers.living[-1]
+        """Let another worker take over, then let the frozen one continue."""
+        frozen = self._testbed.workers.running[-1]
         frozen.freeze()
-        other = self._den.workers.start()
+        other = self._testbed.workers.start()
         await other.ready()
-        attack.back = other.begun
-        await self._watch.sign_after(other.begun, GOES_ON_WITHIN)
-        await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
+        attack.back = other.started_at
+        await self._observer.progress_after(other.started_at, PROGRESS_TIMEOUT)
+        await asyncio.sleep(self._random(attack).uniform(*RESTART_SECONDS))
         frozen.thaw()
-        await self._back(attack, time.time())
+        await self._await_progress(attack, time.time())
 
     async def _kill_server(self, attack: Attack) -> None:
-        await self._den.server.die()
-        await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
-        await self._den.server.start()
-        await self._back(attack, time.time())
+        await self._testbed.server.kill()
+        await asyncio.sleep(self._random(attack).uniform(*RESTART_SECONDS))
+        await self._testbed.server.start()
+        await self._await_progress(attack, time.time())
 
     async def _cut(self, attack: Attack, place: str) -> None:
-        wire = self._den.lines.wires.get(place) or self._any_wire(attack)
-        wire.cut()
-        await asyncio.sleep(self._chance(attack).uniform(*AWAY_FOR))
-        wire.heal()
-        await self._back(attack, time.time())
+        proxy = self._testbed.proxies.shells.get(place) or self._any_proxy(attack)
+        proxy.cut()
+        await asyncio.sleep(self._random(attack).uniform(*OUTAGE_SECONDS))
+        proxy.heal()
+        await self._await_progress(attack, time.time())
 
     async def _reset(self, attack: Attack, place: str) -> None:
-        wire = self._den.lines.wires.get(place) or self._any_wire(attack)
-        wire.was_reset.clear()
-        wire.resets_after = self._chance(attack).randint(1, RESET_WITHIN_BYTES)
+        proxy = self._testbed.proxies.shells.get(place) or self._any_proxy(attack)
+        proxy.was_reset.clear()
+        proxy.resets_after = self._random(attack).randint(1, MAX_BYTES_UNTIL_RESET)
         try:
-            await asyncio.wait_for(wire.was_reset.wait(), GOES_ON_WITHIN)
-        except TimeoutError:  # hardly anything went over this line
-            wire.break_off()
-        wire.heal()
-        await self._back(attack, time.time())
+            await asyncio.wait_for(proxy.was_reset.wait(), PROGRESS_TIMEOUT)
+        except TimeoutError:  # too few bytes passed
+            proxy.break_off()
+        proxy.heal()
+        await self._await_progress(attack, time.time())
 
     async def _reboot(self, attack: Attack, place: str) -> None:
-        await asyncio.sleep(self._chance(attack).uniform(*BACK_AFTER))
-        await asyncio.to_thread(self._den.lab.machines.reboot, place)
-        await self._back(attack, time.time())
+        await asyncio.sleep(self._random(attack).uniform(*RESTART_SECONDS))
+        await asyncio.to_thread(self._testbed.lab.machines.reboot, place)
+        await self._await_progress(attack, time.time())
 
-    async def _back(self, attack: Attack, moment: float) -> None:
-        """Leave the run alone until it shows a sign of life."""
-        attack.back = attack.back or moment
-        await self._watch.sign_after(moment, GOES_ON_WITHIN)
+    async def _await_progress(self, attack: Attack, event: float) -> None:
+        """Begin no other attack until the run makes progress."""
+        attack.back = attack.back or event
+        await self._observer.progress_after(event, PROGRESS_TIMEOUT)
         self._busy = False
 
-    def _any_wire(self, attack: Attack) -> Wire:
-        return self._chance(attack).choice(list(self._den.lines.wires.values()))
+    def _any_proxy(self, attack: Attack) -> TcpProxy:
+        return self._random(attack).choice(list(self._testbed.proxies.shells.values()))
 
 
 _WHEN: dict[str, When] = {
@@ -251,4 +257,4 @@ _WHEN: dict[str, When] = {
     "network": "before",
     "reset": "before",
 }
-"""At which moment of its request an attack strikes."""
+"""Whether an attack begins before or after its request is carried out."""

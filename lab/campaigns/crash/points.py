@@ -1,4 +1,4 @@
-"""What can be attacked, at which moment, and how is that written so that it can be repeated?"""
+"""Points of attack, written so that a run can be repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far has an attacked run come, and does it ask for someone?"""
+"""Observe one run from outside, and decide as an operator would."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from lab import records
 from lab.layout import Layout
-from lab.product_driver import STATE
+from lab.product_driver import STATE, Handle
 
-LOOKS_EVERY = 0.05
-ASKS_EVERY = 0.5
-BY_A_WORKER = frozenset(
+POLL_SECONDS = 0.05
+QUESTION_POLL_SECONDS = 0.5
+WORKER_EVENTS = frozenset(
     {
         EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
         EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
     }
 )
-"""Events that nothing but a working worker brings about; an activity's start comes with its end."""
-GIVES_UP_AFTER = 5
-"""Decisions of one run: what has not helped by then never will."""
-OPERATOR = "the saboteur's operator"
+"""Events that only a running worker causes; an activity's start comes with its end."""
+MAX_DECISIONS = 5
+"""After so many decisions a run is given up."""
+OPERATOR = "operator of the crash campaign"
 
 
 @dataclass(frozen=True)
-class Act:
+class OperatorDecision:
     """A decision that an operator had to make."""
 
     at: float
@@ -42,60 +41,60 @@ class Act:
 
 
 @dataclass
-class Watch:
+class RunObserver:
     """Everything that can be seen of one run from outside while it runs."""
 
     layout: Layout
-    handle: WorkflowHandle[Any, Any]
-    steps: list[float] = field(default_factory=list)
-    """When a worker brought the history on, or an effect happened."""
+    handle: Handle
+    progress: list[float] = field(default_factory=list)
+    """When a worker extended the history, or an effect happened."""
     requests: list[float] = field(default_factory=list)
-    """When a request reached the estate: all that is seen of a wait for clients."""
+    """When a request reached the estate: the only sign of a wait for clients."""
     events: int = 0
-    acts: list[Act] = field(default_factory=list)
+    decisions: list[OperatorDecision] = field(default_factory=list)
     ended: asyncio.Future[str] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
-    """The outcome; an error where an attack itself went wrong, so that nobody waits for more."""
+    """The outcome; the error of an attack that failed, so that the wait for the run ends."""
     on_event: Callable[[int], None] = lambda _: None
     on_drain: Callable[[str, str], None] = lambda _, __: None
     _effects: int = 0
 
-    def looks(self) -> list[Coroutine[Any, Any, None]]:
+    def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """Everything that has to run meanwhile, each until it is cancelled."""
         return [self._follow_history(), self._follow_effects(), self._decide()]
 
     async def _follow_history(self) -> None:
-        """Never ends; a server that is away is asked again."""
+        """Read the history; while the server is down, try again."""
         while True:
             try:
                 async for event in self.handle.fetch_history_events(wait_new_event=True):
                     if event.event_id > self.events:
                         self.events = event.event_id
-                        if event.event_type in BY_A_WORKER:
-                            self.steps.append(event.event_time.ToNanoseconds() / 1e9)
+                        if event.event_type in WORKER_EVENTS:
+                            self.progress.append(event.event_time.ToNanoseconds() / 1e9)
                         self.on_event(event.event_id)
             except RPCError:
                 pass
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _follow_effects(self) -> None:
         while True:
             effects = list(records.read(self.layout.effects))
             for entry in effects[self._effects :]:
-                self.steps.append(entry["at"])
+                self.progress.append(entry["at"])
                 if entry["effect"] == "drain":
                     self.on_drain(entry["place"], entry["service"])
             self._effects = len(effects)
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _decide(self) -> None:
-        """Do what an operator would who has looked: have it tried again."""
+        """Answer every question with `retry`."""
         while True:
-            await asyncio.sleep(ASKS_EVERY)
+            await asyncio.sleep(QUESTION_POLL_SECONDS)
             try:
-                seen = await self.handle.describe()
-                if seen.typed_search_attributes.get(STATE) != "waiting_for_decision":
+                run = await self.handle.describe()
+                if run.typed_search_attributes.get(STATE) != "waiting_for_decision":
                     continue
                 waiting = (await self.handle.query("status"))["waiting"]
                 if waiting is None:
@@ -104,22 +103,22 @@ class Watch:
                 await self.handle.signal("retry", {"stage": stage, "by": OPERATOR})
             except RPCError:
                 continue
-            self.acts.append(Act(time.time(), stage))
-            if len(self.acts) >= GIVES_UP_AFTER:
-                self.ended.set_result(f"given up after {GIVES_UP_AFTER} decisions")
+            self.decisions.append(OperatorDecision(time.time(), stage))
+            if len(self.decisions) >= MAX_DECISIONS:
+                self.ended.set_result(f"given up after {MAX_DECISIONS} decisions")
                 return
-            await asyncio.sleep(4 * ASKS_EVERY)  # until it shows that it goes on
+            await asyncio.sleep(4 * QUESTION_POLL_SECONDS)  # until its state shows the decision
 
-    async def sign_after(self, moment: float, within: float) -> bool:
-        """Wait for the next sign of a working worker; whether one came in time."""
-        deadline = time.time() + within
+    async def progress_after(self, start: float, timeout: float) -> bool:  # noqa: ASYNC109 - it returns
+        """Wait for the next sign of a running worker; return whether it came in time."""
+        deadline = time.time() + timeout
         while time.time() < deadline:
-            if any(sign > moment for sign in self.signs()):
+            if any(sign > start for sign in self.signs()):
                 return True
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
         return False
 
     def signs(self) -> Iterator[float]:
-        """When something happened that only a working worker does, the latest first."""
-        yield from reversed(self.steps)
+        """When something happened that only a worker does, the latest first."""
+        yield from reversed(self.progress)
         yield from reversed(self.requests)

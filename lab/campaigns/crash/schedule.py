@@ -1,4 +1,4 @@
-"""Which points does the next run get, so that in the end every request was covered both ways?"""
+"""Choose the points of each run, so that every request is covered before and after."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ SHARES: dict[Kind, int] = {
     "reboot": 8,
 }
 """Of 300 points."""
-PER_RUN = 8
+MAX_POINTS_PER_RUN = 8
 """As many as do not disturb one another."""
-OBSERVING = 2
-"""Of these, how many may strike while the estate is only looked at: that gives up in time."""
+MAX_OBSERVING_POINTS = 2
+"""Of these, how many may attack while stage 0 only reads: its attempts run out of time."""
 AT_MOST_ONE: tuple[Kind, ...] = ("freeze", "server", "network", "reset", "reboot")
 SIDES: dict[Kind, When] = {"before_effect": "before", "after_effect": "after"}
 
 
 @dataclass(frozen=True)
-class Known:
-    """A request as it came in a run that nobody attacked."""
+class KnownRequest:
+    """A request as it came in a run without attacks."""
 
     request: Request
     times: int
@@ -45,87 +45,89 @@ class Known:
 class Catalogue:
     """What an unattacked run consists of, in the order in which it came."""
 
-    requests: tuple[Known, ...]
-    events: int
-    draining: tuple[str, ...]
+    requests: tuple[KnownRequest, ...] = ()
+    events: int = 0
+    draining: tuple[str, ...] = ()
     """Nodes whose services were stopped gracefully."""
 
 
 @dataclass
-class Deck:
+class Schedule:
     """All points that are still to be done."""
 
     catalogue: Catalogue
-    chance: random.Random
-    kinds: list[Kind]
+    random: random.Random
+    kinds: list[Kind] = field(default_factory=list)
     done: Counter[Kind] = field(default_factory=Counter)
     covered: set[tuple[Request, When]] = field(default_factory=set)
     _reserved: set[tuple[str, Kind]] = field(default_factory=set)
 
     @classmethod
-    def of(cls, catalogue: Catalogue, chance: random.Random, kinds: Counter[Kind]) -> Deck:
-        """Shuffle so many points of each kind."""
-        cards = [kind for kind in KINDS for _ in range(kinds[kind])]
-        chance.shuffle(cards)
-        return cls(catalogue, chance, cards)
+    def of(cls, catalogue: Catalogue, seed: int, kinds: Counter[Kind]) -> Schedule:
+        """Shuffle this number of points of each kind."""
+        schedule = cls(catalogue, random.Random(seed))
+        schedule.reschedule(kinds)
+        return schedule
 
-    def deal(self) -> tuple[Point, ...]:
+    def next_points(self) -> tuple[Point, ...]:
         """Return the points of one more run, or none if all are done or under way."""
-        hand: list[Kind] = []
+        chosen: list[Kind] = []
         rest: list[Kind] = []
         for kind in self.kinds:
-            fits = len(hand) < PER_RUN and not (kind in AT_MOST_ONE and kind in hand)
-            (hand if fits else rest).append(kind)
+            fits = len(chosen) < MAX_POINTS_PER_RUN and not (kind in AT_MOST_ONE and kind in chosen)
+            (chosen if fits else rest).append(kind)
         self.kinds = rest
-        return tuple(self._points(hand))
+        return tuple(self._points(chosen))
 
-    def settle(self, hit: Iterable[Point], missed: Iterable[Point]) -> None:
-        """Count what was done; what was not goes back."""
+    def record(self, hit: Iterable[Point], missed: Iterable[Point]) -> None:
+        """Count the points that were hit; the others are scheduled again."""
         for point in hit:
             self.done[point.kind] += 1
         for point in missed:
             self.kinds.append(point.kind)
         self._reserved.clear()
 
-    def take_back(self, kinds: Counter[Kind]) -> None:
-        """Shuffle again what is not done, also what was under way when everything ended."""
+    def reschedule(self, kinds: Counter[Kind]) -> None:
+        """Shuffle what is not done, also what was under way when a campaign was interrupted."""
         self.kinds = [kind for kind in KINDS for _ in range(kinds[kind] - self.done[kind])]
-        self.chance.shuffle(self.kinds)
+        self.random.shuffle(self.kinds)
 
-    def uncovered(self, when: When) -> list[Known]:
-        """Requests that no worker has died at yet, on this side."""
+    def uncovered(self, when: When) -> list[KnownRequest]:
+        """Requests at which no worker has died yet, on this side."""
         return [k for k in self.catalogue.requests if (k.request, when) not in self.covered]
 
-    def _points(self, hand: list[Kind]) -> Iterator[Point]:
+    def _points(self, chosen: list[Kind]) -> Iterator[Point]:
         """Give each kind its trigger, from all parts of the run."""
         observing = 0
-        for number, kind in enumerate(sorted(hand, key=KINDS.index)):
-            share = ((number + self.chance.random()) / len(hand)) % 1
+        for number, kind in enumerate(sorted(chosen, key=KINDS.index)):
+            share = ((number + self.random.random()) / len(chosen)) % 1
             match kind:
                 case "history_event":
                     yield Point(kind, str(max(4, math.floor(share * self.catalogue.events))))
                 case "reboot":
-                    yield Point(kind, self.chance.choice(self.catalogue.draining))
+                    yield Point(kind, self.random.choice(self.catalogue.draining))
                 case _:
-                    known = self._request(kind, may_observe=observing < OBSERVING)
+                    known = self._request(kind, may_observe=observing < MAX_OBSERVING_POINTS)
                     observing += known.observing
-                    turn = 1 if kind in SIDES else self.chance.randint(1, max(1, known.times // 3))
+                    occurrence = (
+                        1 if kind in SIDES else self.random.randint(1, max(1, known.times // 3))
+                    )
                     self._reserved.add((known.request.key, kind))
-                    yield Point(kind, f"{known.request.key}.{turn}")
+                    yield Point(kind, f"{known.request.key}.{occurrence}")
 
-    def _request(self, kind: Kind, *, may_observe: bool) -> Known:
+    def _request(self, kind: Kind, *, may_observe: bool) -> KnownRequest:
         allowed = [k for k in self.catalogue.requests if may_observe or not k.observing]
         if kind in SIDES:
             fresh = [k for k in self.uncovered(SIDES[kind]) if k in allowed]
             allowed = [k for k in fresh if (k.request.key, kind) not in self._reserved] or allowed
         else:
-            # What only looks gives up in time: it is no fault if it does.
-            allowed = [k for k in allowed if not k.observing and k.request.wire != "sql"]
-        return self.chance.choice(allowed)
+            # What only reads gives up in time, and that is correct.
+            allowed = [k for k in allowed if not k.observing and k.request.protocol != "sql"]
+        return self.random.choice(allowed)
 
 
 def shares(points: int, only: Kind | None) -> Counter[Kind]:
-    """Say how many points of each kind; at least one of each."""
+    """Return the number of points of each kind; at least one of each."""
     if only:
         return Counter({only: points})
     parts = Counter({kind: max(1, points * of // 300) for kind, of in SHARES.items()})

@@ -1,1 +1,1 @@
-"""Faults that can be planted in a running lab, one at a time, and taken out again."""
+"""Faults that are injected into a running lab before a check, one at a time."""

@@ -1,4 +1,4 @@
-"""How does someone outside change a running lab, and wait until it shows?"""
+"""Change a running lab from outside, and wait until the change can be observed."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from lab.layout import (
     Layout,
     NodeLayout,
 )
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
-SHOWS_WITHIN = 20.0
+INJECTION_TIMEOUT = 20.0
 """Seconds until a lab that does not change is given up."""
-LOOKS_EVERY = 0.05
+POLL_SECONDS = 0.05
 
 UNRECORDED = "unrecorded"
 
 
-class NotPlanted(Exception):
-    """A fault could not be planted, or taken out; the message says why."""
+class InjectionFailed(Exception):
+    """A fault could not be injected or reverted; the message says why."""
 
 
 async def until(
-    holds: Callable[[], Awaitable[bool]], words: str, within: float = SHOWS_WITHIN
+    holds: Callable[[], Awaitable[bool]], condition: str, within: float = INJECTION_TIMEOUT
 ) -> None:
     """Wait until it holds."""
     deadline = asyncio.get_running_loop().time() + within
     while not await holds():
         if asyncio.get_running_loop().time() > deadline:
-            raise NotPlanted(f"after {within:.0f} s still not: {words}")
-        await asyncio.sleep(LOOKS_EVERY)
+            raise InjectionFailed(f"after {within:.0f} s still not: {condition}")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def show(layout: Layout, place: str, **faults: str) -> None:
-    """Have a place show these faults, besides those it shows already (``Switches.planted``)."""
-    switches = Switches.read(layout.switches)
-    planted = {**switches.planted, place: {**switches.planted.get(place, {}), **faults}}
-    replace(switches, planted=planted).write(layout.switches)
+    """Let a place simulate these faults, besides others (``SimulationOptions.faults``)."""
+    simulation = SimulationOptions.read(layout.simulation)
+    faults_now = {**simulation.faults, place: {**simulation.faults.get(place, {}), **faults}}
+    replace(simulation, faults=faults_now).write(layout.simulation)
 
 
 def hide(layout: Layout, place: str, *faults: str) -> None:
-    """Have a place show these faults no more."""
-    switches = Switches.read(layout.switches)
-    left = {k: v for k, v in switches.planted.get(place, {}).items() if k not in faults}
-    others = {name: planted for name, planted in switches.planted.items() if name != place}
-    planted = {**others, place: left} if left else others
-    replace(switches, planted=planted).write(layout.switches)
+    """End these simulated faults of a place."""
+    simulation = SimulationOptions.read(layout.simulation)
+    remaining = {k: v for k, v in simulation.faults.get(place, {}).items() if k not in faults}
+    others = {name: known for name, known in simulation.faults.items() if name != place}
+    faults_now = {**others, place: remaining} if remaining else others
+    replace(simulation, faults=faults_now).write(layout.simulation)
 
 
 @asynccontextmanager
 async def unrecorded(layout: Layout, node: NodeLayout) -> AsyncIterator[None]:
-    """Let what is done to a node leave no record: it prepares a scene and is nobody's effect."""
+    """Let what is done to a node leave no record: it is no effect of a switchover."""
     show(layout, node.name, **{UNRECORDED: "yes"})
     try:
         yield
@@ -71,21 +71,23 @@ async def unrecorded(layout: Layout, node: NodeLayout) -> AsyncIterator[None]:
         hide(layout, node.name, UNRECORDED)
 
 
-async def run(node: NodeLayout, script: str, *words: str) -> None:
+async def run(node: NodeLayout, script: str, *arguments: str) -> None:
     """Run one of a node's scripts to its end."""
     process = await asyncio.create_subprocess_exec(
         str(node.home / "bin" / script),
-        *words,
+        *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     if process.returncode:
-        raise NotPlanted(f"{node.name}: {script} failed: {said.decode(errors='replace').strip()}")
+        raise InjectionFailed(
+            f"{node.name}: {script} failed: {output.decode(errors='replace').strip()}"
+        )
 
 
 def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
-    """Be logged in on a machine, as an operator; raises OSError and asyncssh.Error."""
+    """Log in on a machine as the operator; raises OSError and asyncssh.Error."""
     return asyncssh.connect(
         layout.address(place),
         SHELL_PORT,
@@ -98,22 +100,22 @@ def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SS
 
 
 async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
-    """Begin one of a node's scripts there, and stay for no answer; it ends with the machine."""
+    """Start one of a node's scripts and do not wait for it; it ends with the machine."""
     async with shell(layout, node.name) as connection:
-        words = f"setsid {node.home}/bin/{script} </dev/null >/dev/null 2>&1 &"
-        await connection.run(words, check=True)
+        command = f"setsid {node.home}/bin/{script} </dev/null >/dev/null 2>&1 &"
+        await connection.run(command, check=True)
 
 
 async def ask(layout: Layout, node: NodeLayout, path: str, method: str = "GET") -> httpx.Response:
-    """Ask a node's admin API, once it is not away for a moment (F13)."""
-    deadline = asyncio.get_running_loop().time() + SHOWS_WITHIN
+    """Ask a node's admin API, once it is not away for a event."""
+    deadline = asyncio.get_running_loop().time() + INJECTION_TIMEOUT
     while True:
         try:
             return await ask_once(layout, node, path, method)
         except httpx.TransportError as silence:
             if asyncio.get_running_loop().time() > deadline:
-                raise NotPlanted(f"{node.name}: the admin API does not answer") from silence
-            await asyncio.sleep(LOOKS_EVERY)
+                raise InjectionFailed(f"{node.name}: the admin API does not answer") from silence
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def ask_once(

@@ -1,195 +1,211 @@
-"""Is every fault found that can be planted, and nothing on an estate without one?"""
+"""The campaign that injects every fault and lets the product check the estate each time."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from rich.console import Console
 from rich.table import Table
 
-from lab.campaigns.preflight_faults.fault import Plant
-from lab.campaigns.preflight_faults.registry import Garden
+from lab.campaigns.preflight_faults.fault import InjectedFault
+from lab.campaigns.preflight_faults.registry import FaultRegistry
+from lab.campaigns.runner import Campaign, CampaignState
 from lab.checker.roles import SOURCE, TARGET
 from lab.environment.estate_file import write_estate
 from lab.environment.lab import Lab
 from lab.environment.temporal import TemporalServer
-from lab.product_driver import Checked, Product
+from lab.layout import Layout
+from lab.product_driver import Product, ReadinessAnswer
 from lab.traffic.process import Traffic
 
-WARM_UP = 5.0
-"""Seconds of traffic before the first look."""
-CLEAN_LOOKS = 10
-"""At an estate without a fault, under traffic; each of them must find nothing."""
+WARM_UP_SECONDS = 5.0
+"""Seconds of traffic before the first check."""
+CLEAN_CHECKS = 10
+"""Checks of the estate without a fault, under traffic; each of them must find nothing."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """What became of one fault."""
+class FaultResult:
+    """The result of one fault."""
 
     fault: str
     place: str
-    words: str
+    description: str
     found: bool
-    """Whether it was named, at its place, and the console's exit code said so."""
+    """Whether it was reported, at its place, and by the console's exit code."""
     seen: str
     severity: str
-    besides: list[str]
-    """What else was found then."""
+    others: list[str]
+    """What else was reported."""
     seconds: float
-    strange: str = ""
+    unreadable: str = ""
 
     @classmethod
-    def of(cls, plant: Plant, place: str, checked: Checked) -> Row:
-        """Judge what was said of an estate with one fault."""
-        # What is wrong with a cluster may be found on its nodes.
-        named = [
+    def of(cls, fault: InjectedFault, place: str, answer: ReadinessAnswer) -> FaultResult:
+        """Judge the console's answer on an estate with one fault."""
+        # A fault of a cluster may be found on its nodes.
+        found = [
             finding
-            for finding in checked.findings
-            if finding["name"] == plant.name
+            for finding in answer.findings
+            if finding["name"] == fault.name
             and (finding["place"] == place or finding["place"].startswith(f"{place}-"))
         ]
-        others = [f"{f['place']}: {f['name']}" for f in checked.findings if f not in named]
+        others = [f"{f['place']}: {f['name']}" for f in answer.findings if f not in found]
         return cls(
-            fault=plant.name,
+            fault=fault.name,
             place=place,
-            words=plant.words,
-            found=bool(named) and checked.exit != 0,
-            seen=named[0]["seen"] if named else "",
-            severity=named[0]["severity"] if named else "",
-            besides=list(dict.fromkeys(others)),
-            seconds=checked.seconds,
-            strange=checked.strange,
+            description=fault.description,
+            found=bool(found) and answer.exit != 0,
+            seen=found[0]["seen"] if found else "",
+            severity=found[0]["severity"] if found else "",
+            others=list(dict.fromkeys(others)),
+            seconds=answer.seconds,
+            unreadable=answer.unreadable,
         )
 
 
 @dataclass
-class Results:
-    """Everything that was seen."""
+class FaultState(CampaignState):
+    """The results so far."""
 
-    clean: list[Checked] = field(default_factory=list)
-    """Looks at an estate without a fault."""
-    rows: list[Row] = field(default_factory=list)
-    seconds: float = 0.0
+    clean: list[ReadinessAnswer] = field(default_factory=list)
+    """Checks of the estate without a fault."""
+    rows: list[FaultResult] = field(default_factory=list)
 
     def problems(self) -> Iterator[str]:
         """Everything that must not be."""
-        for number, checked in enumerate(self.clean, 1):
-            if not checked.ready:
-                names = [f"{f['place']}: {f['name']}: {f['seen']}" for f in checked.findings]
-                said = "; ".join(names) or checked.strange
-                yield f"look {number} at the clean estate, exit {checked.exit}: {said}"
-        yield from (
-            f"{row.fault} at {row.place} was not found; instead: "
-            f"{', '.join(row.besides) or row.strange or 'nothing'}"
-            for row in self.rows
-            if not row.found
-        )
+        for number, answer in enumerate(self.clean, 1):
+            if not answer.ready:
+                found = "; ".join(
+                    f"{f['place']}: {f['name']}: {f['seen']}" for f in answer.findings
+                )
+                reason = found or answer.unreadable
+                yield f"check {number} of the clean estate, exit {answer.exit}: {reason}"
+        for row in self.rows:
+            if not row.found:
+                instead = ", ".join(row.others) or row.unreadable or "nothing"
+                yield f"{row.fault} at {row.place} was not found; instead: {instead}"
         if not self.clean or not self.rows:
-            yield "nothing was tried"
+            yield "nothing was checked"
 
     def as_json(self) -> dict[str, Any]:
         """The result as ``lab readiness --json`` writes it."""
-        seconds = sorted(checked.seconds for checked in self.clean)
+        seconds = sorted(answer.seconds for answer in self.clean)
         return {
             "clean": {
-                "looks": len(self.clean),
-                "ready": sum(checked.ready for checked in self.clean),
+                "checks": len(self.clean),
+                "ready": sum(answer.ready for answer in self.clean),
                 "median_seconds": seconds[len(seconds) // 2] if seconds else None,
             },
             "faults": len(self.rows),
             "found": sum(row.found for row in self.rows),
-            "seconds": round(self.seconds, 1),
-            "problems": list(self.problems()),
             "rows": [asdict(row) for row in self.rows],
         }
 
 
-class Campaign:
-    """One lab, all faults in turn."""
+@dataclass(frozen=True)
+class CheckedLab:
+    """A lab with a worker and a Temporal server."""
 
-    def __init__(self, directory: Path, plants: Sequence[Plant], json: Path | None) -> None:
-        self._directory = directory
-        self._plants = plants
-        self._json = json
-        self._console = Console(soft_wrap=True, highlight=False)
-        self._began = time.monotonic()
+    layout: Layout
+    product: Product
+    registry: FaultRegistry
 
-    async def run(self) -> bool:
-        """Plant everything, one at a time; return whether all of it was found."""
-        results = Results()
-        async with Lab.open(self._directory) as lab, _product(lab) as product:
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, directory: Path) -> AsyncIterator[Self]:
+        """Start everything."""
+        async with AsyncExitStack() as stack:
+            lab = await stack.enter_async_context(Lab.open(directory))
             write_estate(lab.layout, markers=True)
-            await self._look_at_a_clean_one(lab, product, results)
-            garden = Garden(lab.layout)
-            for plant in self._plants:
-                results.rows.append(await self._try(garden, plant, product))
-            results.clean.append(await self._look("without any fault again", product))
-        results.seconds = time.monotonic() - self._began
-        self._show(results)
-        return not list(results.problems())
+            server = TemporalServer(lab.layout)
+            stack.push_async_callback(server.stop)
+            await server.start()
+            product = Product(lab.layout, server.address)
+            stack.push_async_callback(product.stop)
+            await product.start_worker()
+            yield cls(lab.layout, product, FaultRegistry(lab.layout))
 
-    async def _look_at_a_clean_one(self, lab: Lab, product: Product, results: Results) -> None:
-        traffic = Traffic(lab.layout)
+    async def check(self) -> ReadinessAnswer:
+        """Let the console check the estate."""
+        return await self.product.check(SOURCE, TARGET)
+
+
+class FaultCampaign(Campaign[CheckedLab, InjectedFault, FaultState]):
+    """Every fault, one at a time, on one lab."""
+
+    labs = 1
+
+    def __init__(self, faults: Sequence[InjectedFault], json: Path | None) -> None:
+        super().__init__(FaultState(), json, tuple(fault.name for fault in faults))
+        done = {row.fault for row in self.state.rows}
+        self._remaining = [fault for fault in faults if fault.name not in done]
+
+    def open(self, directory: Path) -> Any:  # noqa: ANN401 - as the base class
+        """Start a lab with the product."""
+        return CheckedLab.open(directory)
+
+    async def prepare(self, bed: CheckedLab) -> None:
+        """Check the estate without a fault, under traffic."""
+        if self.state.clean:
+            return
+        traffic = Traffic(bed.layout)
         traffic.start()
         try:
-            await asyncio.sleep(WARM_UP)
-            for number in range(1, CLEAN_LOOKS + 1):
-                results.clean.append(await self._look(f"under traffic, look {number}", product))
+            await asyncio.sleep(WARM_UP_SECONDS)
+            answers = []
+            for number in range(1, CLEAN_CHECKS + 1):
+                answers.append(await bed.check())
+                self._show(f"under traffic, check {number}", answers[-1])
             await traffic.finish()
         finally:
             await traffic.stop()
+        self.state.clean += answers
 
-    async def _look(self, words: str, product: Product) -> Checked:
-        checked = await product.check(SOURCE, TARGET)
-        names = [f"{f['place']}: {f['name']}" for f in checked.findings]
-        found = ", ".join(names) or checked.strange or "no finding"
-        self._say(f"{words}: {found}, exit {checked.exit}, {checked.seconds} s")
-        return checked
+    def next_case(self) -> InjectedFault | None:
+        """Return the next fault."""
+        return self._remaining.pop(0) if self._remaining else None
 
-    async def _try(self, garden: Garden, plant: Plant, product: Product) -> Row:
-        _, place = await garden.sow(plant.name)
+    async def run_case(self, bed: CheckedLab, case: InjectedFault) -> None:
+        """Inject one fault, check, and revert it."""
+        _, place = await bed.registry.inject(case.name)
         try:
-            row = Row.of(plant, place, await product.check(SOURCE, TARGET))
+            row = FaultResult.of(case, place, await bed.check())
         finally:
-            await garden.clear()
-        said = f"found: {row.seen}" if row.found else "NOT FOUND"
-        besides = f" (besides: {', '.join(row.besides)})" if row.besides else ""
-        self._say(f"{row.fault} at {place}: {said}{besides}, {row.seconds} s")
-        return row
+            await bed.registry.revert_all()
+        self.state.rows.append(row)
+        found = f"found: {row.seen}" if row.found else "NOT FOUND"
+        others = f" (others: {', '.join(row.others)})" if row.others else ""
+        self.say(f"{row.fault} at {place}: {found}{others}, {row.seconds} s")
 
-    def _say(self, words: str) -> None:
-        self._console.print(f"{time.monotonic() - self._began:7.1f} s  {words}", markup=False)
+    async def finish(self, bed: CheckedLab) -> None:
+        """Check the estate once more, without a fault."""
+        answer = await bed.check()
+        self._show("without a fault again", answer)
+        self.state.clean.append(answer)
 
-    def _show(self, results: Results) -> None:
-        said = results.as_json()
-        table = Table("", title="is every fault found, and nothing else?")
+    def table(self) -> Table:
+        """The two counts."""
+        result = self.state.as_json()
+        table = Table("", title="injected faults")
         table.add_column("")
-        table.add_row("clean looks", f"{said['clean']['ready']} of {said['clean']['looks']} ready")
-        table.add_row("faults", f"{said['found']} of {said['faults']} found")
-        self._console.print(table)
-        for problem in said["problems"]:
-            self._console.print(f"problem: {problem}", style="red", markup=False)
-        if self._json:
-            self._json.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        table.add_row("clean", f"{result['clean']['ready']} of {result['clean']['checks']} ready")
+        table.add_row("faults", f"{result['found']} of {result['faults']} found")
+        return table
 
+    def problems(self) -> Iterator[str]:
+        """Everything that must not be."""
+        return self.state.problems()
 
-@asynccontextmanager
-async def _product(lab: Lab) -> AsyncIterator[Product]:
-    server = TemporalServer(lab.layout)
-    try:
-        await server.start()
-        product = Product(lab.layout, server.address)
-        try:
-            await product.start_worker()
-            yield product
-        finally:
-            await product.stop()
-    finally:
-        await server.stop()
+    def as_json(self) -> dict[str, Any]:
+        """The result as ``lab readiness --json`` writes it."""
+        return self.state.as_json()
+
+    def _show(self, title: str, answer: ReadinessAnswer) -> None:
+        names = ", ".join(f"{f['place']}: {f['name']}" for f in answer.findings)
+        found = names or answer.unreadable or "no finding"
+        self.say(f"{title}: {found}, exit {answer.exit}, {answer.seconds} s")

@@ -1,94 +1,74 @@
-"""Which words do ``python -m lab plant`` and ``readiness`` take?"""
+"""The commands ``python -m lab inject`` and ``python -m lab readiness``."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Optional, TypeVar
+from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.campaigns.preflight_faults.actions import NotPlanted
-from lab.campaigns.preflight_faults.campaign import Campaign
-from lab.campaigns.preflight_faults.registry import BY_NAME, PLANTS, Garden, running_lab
-from lab.signals import leaving_in_order
-
-T = TypeVar("T")
+from lab.campaigns.preflight_faults.actions import InjectionFailed
+from lab.campaigns.preflight_faults.campaign import FaultCampaign
+from lab.campaigns.preflight_faults.registry import BY_NAME, FAULTS, FaultRegistry, running_lab
+from lab.campaigns.runner import run_to_exit
 
 BAD_INPUT = 2
 
-Fault = Annotated[Optional[str], typer.Argument(help="What is to be wrong; see --list.")]  # noqa: UP045 - typer
-Place = Annotated[Optional[str], typer.Option("--at", help="Where; without it, at its own place.")]  # noqa: UP045 - typer
+Fault = Annotated[Optional[str], typer.Argument(help="Which fault; see --list.")]  # noqa: UP045 - typer
+Place = Annotated[Optional[str], typer.Option("--at", help="Where; else at its default place.")]  # noqa: UP045 - typer
 Directory = Annotated[Optional[Path], typer.Option("--dir", help="Which lab; else the only one.")]  # noqa: UP045 - typer
+Json = Annotated[Optional[Path], typer.Option(help="Write the result to this file.")]  # noqa: UP045 - typer
+Only = Annotated[Optional[list[str]], typer.Option(metavar="FAULT", help="Repeatable.")]  # noqa: UP045 - typer
 
 
-def plant(
+def inject(
     fault: Fault = None,
     at: Place = None,
     directory: Directory = None,
     *,
-    everything: Annotated[bool, typer.Option("--list", help="Show all faults.")] = False,
-    clear: Annotated[bool, typer.Option(help="Take out what is planted.")] = False,
+    everything: Annotated[bool, typer.Option("--list", help="List all faults.")] = False,
+    clear: Annotated[bool, typer.Option(help="Revert all injected faults.")] = False,
 ) -> None:
-    """Make one thing wrong in a lab that runs (`python -m lab up`), or right again."""
+    """Inject a fault into a running lab (`python -m lab up`), or revert all faults."""
     if everything:
-        _console().print(_table())
+        _list()
         return
     if clear == (fault is not None):
-        raise typer.Exit(_complain("name one fault, or say --clear, or --list"))
-    garden = Garden(_or_complain(lambda: running_lab(directory)))
-    if clear:
-        taken = _run(garden.clear())
-        for name, place in taken:
-            print(f"{place}: {name} is taken out")
-        print(f"{len(taken) or 'no'} fault{'' if len(taken) == 1 else 's'} taken out")
-        return
-    assert fault is not None
-    planted, where = _run(garden.sow(fault, at))
-    print(f"{where}: {planted.name}: {planted.words}")
-
-
-def readiness(
-    json: Annotated[Optional[Path], typer.Option(help="Write the result to this file.")] = None,  # noqa: UP045 - typer
-    only: Annotated[Optional[list[str]], typer.Option(metavar="FAULT", help="Repeatable.")] = None,  # noqa: UP045 - typer
-) -> None:
-    """Plant every fault in turn, and see that the product finds it, and nothing without one."""
-    if unknown := [name for name in only or () if name not in BY_NAME]:
-        raise typer.Exit(_complain(f"there is no fault {', '.join(unknown)}; see lab plant --list"))
-    plants = [plant for plant in PLANTS if not only or plant.name in only]
-    with tempfile.TemporaryDirectory(prefix="readiness-", ignore_cleanup_errors=True) as place:
-        good = asyncio.run(leaving_in_order(Campaign(Path(place), plants, json).run()))
-    raise typer.Exit(0 if good else 1)
-
-
-def _table() -> Table:
-    table = Table("fault", "place", "what is wrong then", title="faults that can be planted")
-    for one in PLANTS:
-        table.add_row(one.name, one.place, one.words)
-    return table
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    return _or_complain(lambda: asyncio.run(work))
-
-
-def _or_complain(question: Callable[[], T]) -> T:
+        raise typer.Exit(_complain("give one fault, or --clear, or --list"))
     try:
-        return question()
-    except NotPlanted as objection:
-        raise typer.Exit(_complain(str(objection))) from objection
+        registry = FaultRegistry(running_lab(directory))
+        if fault is None:
+            reverted = asyncio.run(registry.revert_all())
+            for name, place in reverted:
+                print(f"{place}: {name} is reverted")
+            print(f"{len(reverted)} fault{'' if len(reverted) == 1 else 's'} reverted")
+        else:
+            injected, where = asyncio.run(registry.inject(fault, at))
+            print(f"{where}: {injected.name}: {injected.description}")
+    except InjectionFailed as failure:
+        raise typer.Exit(_complain(str(failure))) from failure
 
 
-def _complain(words: str) -> int:
-    print(words, file=sys.stderr)
-    return BAD_INPUT
+def readiness(json: Json = None, only: Only = None) -> None:
+    """Inject every fault in turn; exit 1 if the product does not report exactly that fault."""
+    if unknown := [name for name in only or () if name not in BY_NAME]:
+        message = f"there is no fault {', '.join(unknown)}; see lab inject --list"
+        raise typer.Exit(_complain(message))
+    run_to_exit(FaultCampaign([one for one in FAULTS if not only or one.name in only], json))
 
 
-def _console() -> Console:
+def _list() -> None:
+    table = Table("fault", "place", "what is wrong then", title="faults that can be injected")
+    for fault in FAULTS:
+        table.add_row(fault.name, fault.place, fault.description)
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    (console if console.is_terminal else Console(highlight=False, width=160)).print(table)
+
+
+def _complain(message: str) -> int:
+    print(message, file=sys.stderr)
+    return BAD_INPUT

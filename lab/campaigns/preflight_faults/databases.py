@@ -1,12 +1,7 @@
-"""Which faults can databases and their replication have, and how are they planted?
-
-What a plant changes about replication leaves no record: it is nobody's effect.
-"""
+"""Faults of the databases and their replication, which leave no record of effects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import LiteralString
 
@@ -14,36 +9,32 @@ import psycopg
 from psycopg import sql
 
 from lab.campaigns.preflight_faults.actions import until
-from lab.campaigns.preflight_faults.fault import Hand, Plant
-from lab.environment.databases import PUBLICATION, subscription
+from lab.campaigns.preflight_faults.fault import InjectedFault
+from lab.environment.databases import subscription
 from lab.environment.postgres import superuser_dsn
 from lab.layout import DATABASE, DATABASE_USER, ClusterLayout, Layout
 
-Side = Callable[[Layout, str], ClusterLayout]
-"""Which of the databases, given a place."""
-Statements = Sequence[LiteralString]
+LINK = "cluster1-to-cluster2"
+LOCKED = "certificate"
+"""A replicated table that nothing writes to."""
+LOCK = "lab_injected"
+LAG = 80
+"""MiB: more than the 64 that a subscriber may lag behind."""
+NAMES = {
+    "database": sql.Identifier(DATABASE),
+    "lock": sql.Literal(LOCK),
+    "locked": sql.Identifier(LOCKED),
+    "user": sql.Identifier(DATABASE_USER),
+}
 
-EXCLUDED = "event"
-HELD = "certificate"
-"""A replicated table that nobody writes to."""
-HOLD = "lab_plant"
-BEHIND = 80
-"""MiB: more than the 64 by which a subscriber may be behind."""
-SCHEMA = "lab_plant"
-STRANGER = "reporting"
-
-RUNS: LiteralString = """
+REPLICATES: LiteralString = """
 SELECT EXISTS (SELECT FROM pg_stat_subscription
                WHERE subname = %s AND relid IS NULL AND pid IS NOT NULL)
-"""
-STANDS: LiteralString = """
-SELECT NOT EXISTS (SELECT FROM pg_stat_subscription
-                   WHERE subname = %s AND relid IS NULL AND pid IS NOT NULL)
 """
 CAUGHT_UP: LiteralString = """
 SELECT active AND confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s
 """
-FAR_BEHIND: LiteralString = """
+LAGS: LiteralString = """
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) > %s * 1048576
 FROM pg_replication_slots WHERE slot_name = %s
 """
@@ -51,85 +42,26 @@ WRITE: LiteralString = """
 SELECT count(pg_logical_emit_message(false, 'lab', repeat('x', 1048576)))
 FROM generate_series(1, %s)
 """
-SHIM: Statements = (
-    "CREATE SCHEMA {schema}",
-    """
-    CREATE FUNCTION {schema}.current_setting(name text) RETURNS text LANGUAGE sql STABLE AS $$
-        SELECT CASE name WHEN 'track_commit_timestamp' THEN 'off'
-                         ELSE pg_catalog.current_setting(name) END
-    $$
-    """,
-    "GRANT USAGE ON SCHEMA {schema} TO {user}",
-    "ALTER ROLE {user} IN DATABASE {database} SET search_path = {schema}, pg_catalog, public",
-)
-"""A schema comes first on the account's path, as a directory does on a machine's PATH: a real
-change of that setting would need a restart of the server, and the lab with it."""
-UNSHIM: Statements = (
-    "ALTER ROLE {user} IN DATABASE {database} RESET search_path",
-    "DROP SCHEMA IF EXISTS {schema} CASCADE",
-)
 SETTING: LiteralString = (
     "SELECT setting = %s FROM pg_settings WHERE name = 'max_slot_wal_keep_size'"
 )
 
 
-@dataclass(frozen=True)
-class Link:
-    """One direction of replication."""
-
-    publisher: ClusterLayout
-    subscriber: ClusterLayout
-
-    @classmethod
-    def of(cls, layout: Layout, place: str) -> Link:
-        """Return the link of that name."""
-        source, _, target = place.partition("-to-")
-        return cls(layout.cluster(source), layout.cluster(target))
-
-    @property
-    def name(self) -> str:
-        """Of its subscription, and of its slot."""
-        return subscription(self.publisher.name, self.subscriber.name)
+def _publisher(layout: Layout, link: str) -> ClusterLayout:
+    return layout.cluster(link.partition("-to-")[0])
 
 
-def _publisher(layout: Layout, place: str) -> ClusterLayout:
-    return Link.of(layout, place).publisher
+def _subscriber(layout: Layout, link: str) -> ClusterLayout:
+    return layout.cluster(link.partition("-to-")[2])
 
 
-def _subscriber(layout: Layout, place: str) -> ClusterLayout:
-    return Link.of(layout, place).subscriber
+def _slot(link: str) -> str:
+    source, _, target = link.partition("-to-")
+    return subscription(source, target)
 
 
 def _database(layout: Layout, place: str) -> ClusterLayout:
     return {cluster.database_name: cluster for cluster in layout.clusters}[place]
-
-
-def _statements(side: Side, *statements: LiteralString) -> Hand:
-    """Return the hand that has a database carry out statements."""
-
-    async def act(layout: Layout, place: str) -> None:
-        cluster = side(layout, place)
-        name = Link.of(layout, place).name if "-to-" in place else STRANGER
-        async with await _connect(cluster) as connection:
-            for statement in statements:
-                await connection.execute(_spelled(statement, name))
-
-    return act
-
-
-def _spelled(statement: LiteralString, link: str) -> sql.Composed:
-    words = {
-        "database": DATABASE,
-        "excluded": EXCLUDED,
-        "held": HELD,
-        "publication": PUBLICATION,
-        "renamed": f"{link}_before",
-        "schema": SCHEMA,
-        "subscription": link,
-        "user": DATABASE_USER,
-    }
-    names = {word: sql.Identifier(name) for word, name in words.items()}
-    return sql.SQL(statement).format(**names, hold=sql.Literal(HOLD))
 
 
 async def _connect(cluster: ClusterLayout) -> psycopg.AsyncConnection:
@@ -139,161 +71,140 @@ async def _connect(cluster: ClusterLayout) -> psycopg.AsyncConnection:
     return connection
 
 
+async def _execute(cluster: ClusterLayout, *statements: LiteralString, link: str = LINK) -> None:
+    names = {**NAMES, "subscription": sql.Identifier(_slot(link))}
+    async with await _connect(cluster) as connection:
+        for statement in statements:
+            await connection.execute(sql.SQL(statement).format(**names))
+
+
 async def _holds(cluster: ClusterLayout, question: LiteralString, *values: object) -> bool:
     async with await _connect(cluster) as connection:
         answer = await (await connection.execute(question, values)).fetchone()
     return bool(answer and answer[0])
 
 
-async def _until_replicating(layout: Layout, place: str) -> None:
-    """Wait until the link runs and has nothing left to deliver."""
-    link = Link.of(layout, place)
-    async with await _connect(link.publisher) as connection:
+async def _until_replicating(layout: Layout, link: str) -> None:
+    """Wait until the link replicates and has caught up."""
+    publisher, slot = _publisher(layout, link), _slot(link)
+    async with await _connect(publisher) as connection:
         row = await (await connection.execute("SELECT pg_current_wal_lsn()::text")).fetchone()
     written = row[0] if row else ""
-    await until(partial(_holds, link.subscriber, RUNS, link.name), f"{place} runs")
-    caught_up = partial(_holds, link.publisher, CAUGHT_UP, written, link.name)
-    await until(caught_up, f"{place} has caught up")
+    await until(partial(_holds, _subscriber(layout, link), REPLICATES, slot), f"{link} replicates")
+    await until(partial(_holds, publisher, CAUGHT_UP, written, slot), f"{link} has caught up")
 
 
-def _then(hand: Hand, condition: Hand) -> Hand:
-    """Return the hand that does one thing and waits for another."""
-
-    async def act(layout: Layout, place: str) -> None:
-        await hand(layout, place)
-        await condition(layout, place)
-
-    return act
+async def _refuse_connections(layout: Layout, link: str) -> None:
+    await _execute(_subscriber(layout, link), "ALTER DATABASE {database} CONNECTION LIMIT 0")
 
 
-async def _until_standing(layout: Layout, place: str) -> None:
-    link = Link.of(layout, place)
-    await until(partial(_holds, link.subscriber, STANDS, link.name), f"{place} stands")
+async def _accept_connections(layout: Layout, link: str) -> None:
+    await _execute(_subscriber(layout, link), "ALTER DATABASE {database} CONNECTION LIMIT -1")
 
 
-async def _until_renamed(layout: Layout, place: str) -> None:
-    link = Link.of(layout, place)
-    runs = partial(_holds, link.subscriber, RUNS, f"{link.name}_before")
-    await until(runs, f"{place} runs under another name")
+async def _disable(layout: Layout, link: str) -> None:
+    subscriber = _subscriber(layout, link)
+    await _execute(subscriber, "ALTER SUBSCRIPTION {subscription} DISABLE", link=link)
+
+    async def stopped() -> bool:
+        return not await _holds(subscriber, REPLICATES, _slot(link))
+
+    await until(stopped, f"{link} does not replicate")
 
 
-async def _fall_behind(layout: Layout, place: str) -> None:
-    link = Link.of(layout, place)
-    await _statements(
-        _subscriber, "BEGIN", "LOCK TABLE {held} IN SHARE MODE", "PREPARE TRANSACTION {hold}"
-    )(layout, place)
+async def _enable(layout: Layout, link: str) -> None:
+    await _execute(_subscriber(layout, link), "ALTER SUBSCRIPTION {subscription} ENABLE", link=link)
+    await _until_replicating(layout, link)
+
+
+async def _lag(layout: Layout, link: str) -> None:
+    publisher = _publisher(layout, link)
+    await _execute(
+        _subscriber(layout, link),
+        "BEGIN",
+        "LOCK TABLE {locked} IN SHARE MODE",
+        "PREPARE TRANSACTION {lock}",
+    )
     # The same row again: it differs nowhere, and the subscriber has to wait with it.
-    await _statements(_publisher, "UPDATE {held} SET alias = alias")(layout, place)
-    async with await _connect(link.publisher) as connection:
-        await connection.execute(WRITE, (BEHIND,))
-    behind = partial(_holds, link.publisher, FAR_BEHIND, BEHIND - 1, link.name)
-    await until(behind, f"{place} is {BEHIND} MiB behind")
+    await _execute(publisher, "UPDATE {locked} SET alias = alias")
+    async with await _connect(publisher) as connection:
+        await connection.execute(WRITE, (LAG,))
+    behind = partial(_holds, publisher, LAGS, LAG - 1, _slot(link))
+    await until(behind, f"{link} lags {LAG} MiB")
 
 
-async def _keep_little(layout: Layout, place: str) -> None:
-    # A checkpoint meanwhile could give a slot up for good; the next one is far away.
-    await _statements(
-        _database,
+async def _catch_up(layout: Layout, link: str) -> None:
+    await _execute(_subscriber(layout, link), "ROLLBACK PREPARED {lock}")
+    await _until_replicating(layout, link)
+
+
+async def _revoke_replication(layout: Layout, link: str) -> None:
+    await _execute(_publisher(layout, link), "ALTER ROLE {user} NOREPLICATION")
+
+
+async def _grant_replication(layout: Layout, link: str) -> None:
+    await _execute(_publisher(layout, link), "ALTER ROLE {user} REPLICATION")
+    await _until_replicating(layout, link)
+
+
+async def _limit_wal(layout: Layout, place: str) -> None:
+    cluster = _database(layout, place)
+    # A checkpoint meanwhile could invalidate a slot; the next one is far away.
+    await _execute(
+        cluster,
         "CHECKPOINT",
         "ALTER SYSTEM SET checkpoint_timeout = '1d'",
         "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'",
         "SELECT pg_reload_conf()",
-    )(layout, place)
-    little = partial(_holds, _database(layout, place), SETTING, "1")
-    await until(little, f"{place} keeps 1 MB of WAL for a slot")
+    )
+    await until(partial(_holds, cluster, SETTING, "1"), f"{place} keeps 1 MB of WAL for a slot")
 
 
-async def _keep_much(layout: Layout, place: str) -> None:
-    await _statements(
-        _database,
+async def _unlimit_wal(layout: Layout, place: str) -> None:
+    cluster = _database(layout, place)
+    await _execute(
+        cluster,
         "ALTER SYSTEM RESET max_slot_wal_keep_size",
         "ALTER SYSTEM RESET checkpoint_timeout",
         "SELECT pg_reload_conf()",
-    )(layout, place)
+    )
 
-    async def much() -> bool:
-        return not await _holds(_database(layout, place), SETTING, "1")
+    async def unlimited() -> bool:
+        return not await _holds(cluster, SETTING, "1")
 
-    await until(much, f"{place} keeps WAL for slots again")
+    await until(unlimited, f"{place} keeps WAL for slots again")
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "database_unreachable",
-        "cluster1-to-cluster2",
+        LINK,
         "The subscriber's database accepts no new connection of the account.",
-        _statements(_subscriber, "ALTER DATABASE {database} CONNECTION LIMIT 0"),
-        _statements(_subscriber, "ALTER DATABASE {database} CONNECTION LIMIT -1"),
+        _refuse_connections,
+        _accept_connections,
     ),
-    Plant(
-        "replication_not_running",
-        "cluster1-to-cluster2",
-        "Its subscription is disabled.",
-        _then(
-            _statements(_subscriber, "ALTER SUBSCRIPTION {subscription} DISABLE"), _until_standing
-        ),
-        _then(
-            _statements(_subscriber, "ALTER SUBSCRIPTION {subscription} ENABLE"), _until_replicating
-        ),
+    InjectedFault(
+        "replication_not_running", LINK, "Its subscription is disabled.", _disable, _enable
     ),
-    Plant(
-        "replication_one_way",
-        "cluster2-to-cluster1",
-        "Its subscription has another name than in the estate.",
-        _then(
-            _statements(_subscriber, "ALTER SUBSCRIPTION {subscription} RENAME TO {renamed}"),
-            _until_renamed,
-        ),
-        _then(
-            _statements(_subscriber, "ALTER SUBSCRIPTION {renamed} RENAME TO {subscription}"),
-            _until_replicating,
-        ),
-    ),
-    Plant(
+    InjectedFault(
         "replication_lagging",
-        "cluster1-to-cluster2",
-        f"A lock holds the subscriber, which is {BEHIND} MiB behind.",
-        _fall_behind,
-        _then(_statements(_subscriber, "ROLLBACK PREPARED {hold}"), _until_replicating),
+        LINK,
+        f"A lock holds the subscriber, which lags {LAG} MiB behind.",
+        _lag,
+        _catch_up,
     ),
-    Plant(
-        "excluded_tables_replicated",
-        "cluster1-to-cluster2",
-        "The publication carries the event queue.",
-        _statements(_publisher, "ALTER PUBLICATION {publication} ADD TABLE {excluded}"),
-        _statements(_publisher, "ALTER PUBLICATION {publication} DROP TABLE {excluded}"),
-    ),
-    Plant(
+    InjectedFault(
         "replication_not_comparable",
-        "cluster1-to-cluster2",
+        LINK,
         "The account may not read replication slots on the publisher.",
-        _statements(_publisher, "ALTER ROLE {user} NOREPLICATION"),
-        _then(_statements(_publisher, "ALTER ROLE {user} REPLICATION"), _until_replicating),
+        _revoke_replication,
+        _grant_replication,
     ),
-    Plant(
-        "unknown_subscription",
-        "database1",
-        "It has a subscription that the estate does not list.",
-        _statements(
-            _database,
-            "CREATE SUBSCRIPTION {subscription} CONNECTION 'host=reporting.example.com' "
-            "PUBLICATION {publication} "
-            "WITH (connect = false, enabled = false, slot_name = NONE)",
-        ),
-        _statements(_database, "DROP SUBSCRIPTION IF EXISTS {subscription}"),
-    ),
-    Plant(
-        "commit_timestamps_off",
-        "database2",
-        "The account is told that track_commit_timestamp is off.",
-        _statements(_database, *SHIM),
-        _statements(_database, *UNSHIM),
-    ),
-    Plant(
+    InjectedFault(
         "wal_headroom_low",
         "database1",
         "It keeps 1 MB of WAL for a slot.",
-        _keep_little,
-        _keep_much,
+        _limit_wal,
+        _unlimit_wal,
     ),
 )

@@ -1,9 +1,13 @@
-"""Which faults can there be in an estate's earlier runs, and how are they planted?"""
+"""Faults of the earlier runs of an estate."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
+import yaml
 from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -11,32 +15,41 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from lab.campaigns.preflight_faults.actions import NotPlanted, until
-from lab.campaigns.preflight_faults.estate import described
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.atomic import replace_file
+from lab.campaigns.preflight_faults.actions import InjectionFailed, until
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.campaigns.preflight_faults.temporal import temporal
 from lab.environment.estate_file import TIMING
 from lab.layout import ESTATE, Layout
 from lab.product_driver import WORKFLOW
 
-PLANTED = "planted"
-"""The task queue of planted runs: no worker of the product asks there."""
-A_DAY = 86400
+QUEUE = "injected"
+"""The task queue of injected runs: no worker of the product polls it."""
+DAY = 86400
 
 
 @workflow.defn(name="Switchover")
-class Past:
-    """A switchover of which only the outcome is told."""
+class CompletedSwitchover:
+    """A run with the outcome of a completed switchover."""
 
     @workflow.run
     async def run(self) -> dict[str, str]:
-        """Have it behind oneself."""
+        """Complete."""
         return {"outcome": "completed"}
 
 
+@contextmanager
+def edited_estate(layout: Layout) -> Iterator[dict[str, Any]]:
+    """Change keys of the estate file; the others stay as they are."""
+    estate = yaml.safe_load(layout.estate_file.read_text(encoding="utf-8"))
+    yield estate
+    text = yaml.safe_dump(estate, sort_keys=False, width=100)
+    replace_file(layout.estate_file, text)
+
+
 async def runs(client: Client) -> dict[str, WorkflowExecutionStatus | None]:
-    """Return the state of every planted run that Temporal lists."""
-    query = f"WorkflowId = '{WORKFLOW}' AND TaskQueue = '{PLANTED}'"
+    """Return the state of every injected run that Temporal lists."""
+    query = f"WorkflowId = '{WORKFLOW}' AND TaskQueue = '{QUEUE}'"
     return {run.run_id: run.status async for run in client.list_workflows(query)}
 
 
@@ -49,21 +62,23 @@ async def _open(layout: Layout, _: str) -> None:
 async def _complete(layout: Layout, _: str) -> None:
     client = await temporal(layout)
     unsandboxed = UnsandboxedWorkflowRunner()
-    async with Worker(client, task_queue=PLANTED, workflows=[Past], workflow_runner=unsandboxed):
+    async with Worker(
+        client, task_queue=QUEUE, workflows=[CompletedSwitchover], workflow_runner=unsandboxed
+    ):
         run = await _begin(client)
         await client.get_workflow_handle(WORKFLOW, run_id=run).result()
     lists = partial(_lists, client, run, WorkflowExecutionStatus.COMPLETED)
     await until(lists, "a run is completed")
-    _rest(layout, A_DAY)
+    _set_cool_down(layout, DAY)
 
 
-async def _rest_no_more(layout: Layout, place: str) -> None:
-    _rest(layout, TIMING["cool_down"])
-    await _forget(layout, place)
+async def _end_cool_down(layout: Layout, place: str) -> None:
+    _set_cool_down(layout, TIMING["cool_down"])
+    await _delete_runs(layout, place)
 
 
-async def _forget(layout: Layout, _: str) -> None:
-    """End what is open; the server deletes it all by itself, half a minute later."""
+async def _delete_runs(layout: Layout, _: str) -> None:
+    """Terminate open runs and delete all; the server needs half a minute for that."""
     client = await temporal(layout)
     for run_id, status in (await runs(client)).items():
         if status is WorkflowExecutionStatus.RUNNING:
@@ -72,20 +87,20 @@ async def _forget(layout: Layout, _: str) -> None:
         await client.workflow_service.delete_workflow_execution(
             DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=run)
         )
-    await until(partial(_has_none_open, client), "no planted run is open")
+    await until(partial(_has_none_open, client), "no injected run is open")
 
 
 async def _begin(client: Client) -> str:
     try:
-        run = await client.start_workflow("Switchover", id=WORKFLOW, task_queue=PLANTED)
+        run = await client.start_workflow("Switchover", id=WORKFLOW, task_queue=QUEUE)
     except WorkflowAlreadyStartedError as refusal:
-        raise NotPlanted(f"a run of {WORKFLOW} is open already") from refusal
+        raise InjectionFailed(f"a run of {WORKFLOW} is open already") from refusal
     assert run.result_run_id
     return run.result_run_id
 
 
-def _rest(layout: Layout, seconds: float) -> None:
-    with described(layout) as estate:
+def _set_cool_down(layout: Layout, seconds: float) -> None:
+    with edited_estate(layout) as estate:
         estate["timing"]["cool_down"] = seconds
 
 
@@ -97,19 +112,19 @@ async def _has_none_open(client: Client) -> bool:
     return WorkflowExecutionStatus.RUNNING not in (await runs(client)).values()
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "switchover_running",
         ESTATE,
         "A run of another switchover is open.",
         _open,
-        _forget,
+        _delete_runs,
     ),
-    Plant(
+    InjectedFault(
         "cooling_down",
         ESTATE,
-        "A switchover has just completed, and the estate file wants a day of rest after one.",
+        "A switchover has just completed, and the estate file demands a cool-down of a day.",
         _complete,
-        _rest_no_more,
+        _end_cool_down,
     ),
 )

@@ -1,4 +1,4 @@
-"""What is one fault that can be planted in a running lab, and taken out again?"""
+"""One fault that can be injected into a running lab."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from lab.layout import Layout
 
-Hand = Callable[[Layout, str], Awaitable[None]]
-"""Does something to a running lab, at one of its places; returns when it shows."""
+Action = Callable[[Layout, str], Awaitable[None]]
+"""Change a running lab at one of its places; return when the change can be observed."""
 
 
 @dataclass(frozen=True)
-class Plant:
-    """One thing that can be wrong, under the name that a product has for it."""
+class InjectedFault:
+    """One fault, under the name of the product's check."""
 
     name: str
     place: str
-    """Where it is planted unless told otherwise."""
-    words: str
+    """Where it is injected by default."""
+    description: str
     """One sentence: what is wrong then."""
-    sow: Hand
-    reap: Hand
+    inject: Action
+    revert: Action

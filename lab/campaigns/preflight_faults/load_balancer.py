@@ -1,40 +1,38 @@
-"""Which faults can the load balancer have, and how are they planted?
-
-A reload that a plant needs leaves no record: it prepares the scene of a run and is no part of it.
-"""
+"""Faults of the load balancer, which leave no record of effects."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from functools import partial
 
-from lab.campaigns.preflight_faults.actions import NotPlanted, opens, shuts, until
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.actions import InjectionFailed, opens, shuts, until
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.campaigns.preflight_faults.nodes import closed
-from lab.environment.loadbalancer import UNRECORDED, LoadBalancer, fix, free, names
+from lab.environment.loadbalancer import UNRECORDED, LoadBalancer, names
 from lab.layout import HTTPS_PORT, SFTP_PORT, Layout
 
-Change = Callable[[Layout], tuple[str, str]]
+Change = tuple[str, str]
 """What a text has in the baseline, and what it has instead."""
 
 
-def _configured(name: str, words: str, change: Change, *, https: bool = True) -> Plant:
+def _configured(
+    name: str, description: str, change: Change, *, https: bool = True
+) -> InjectedFault:
     """Return a fault of the site's own HAProxy configuration; *https*: whether that is served."""
 
-    async def sow(layout: Layout, _: str) -> None:
-        _rewrite(layout, *change(layout))
+    async def inject(layout: Layout, _: str) -> None:
+        _rewrite(layout, *change)
         await _reload(layout)
         await _until_served(layout, https=https)
 
-    async def reap(layout: Layout, _: str) -> None:
-        before, after = change(layout)
+    async def revert(layout: Layout, _: str) -> None:
+        before, after = change
         _rewrite(layout, after, before)
         await _reload(layout)
         await _until_served(layout)
 
-    return Plant(name, "loadbalancer1", words, sow, reap)
+    return InjectedFault(name, "loadbalancer1", description, inject, revert)
 
 
 def _rewrite(layout: Layout, before: str, after: str) -> None:
@@ -50,9 +48,9 @@ async def _reload(layout: Layout) -> None:
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, UNRECORDED: "yes"},
     )
-    _, said = await process.communicate()
+    _, error = await process.communicate()
     if process.returncode:
-        raise NotPlanted(f"the load balancer did not reload: {said.decode().strip()}")
+        raise InjectionFailed(f"the load balancer did not reload: {error.decode().strip()}")
 
 
 async def _until_served(layout: Layout, *, https: bool = True) -> None:
@@ -64,13 +62,7 @@ async def _until_served(layout: Layout, *, https: bool = True) -> None:
 def _below(heading: str, *lines: str) -> Change:
     """Return the change that writes lines below a section's heading."""
     text = "".join(f"    {line}\n" for line in lines)
-    return lambda _: (f"{heading}\n", f"{heading}\n{text}")
-
-
-def _address_for_name(layout: Layout) -> tuple[str, str]:
-    name, addresses = next(iter(names(layout).items()))
-    line = f"    server {name} {{}}:{SFTP_PORT}\n"
-    return line.format(name), line.format(addresses["cluster1"])
+    return f"{heading}\n", f"{heading}\n{text}"
 
 
 async def _point_away(layout: Layout, _: str) -> None:
@@ -81,43 +73,24 @@ async def _point_back(layout: Layout, _: str) -> None:
     await _point(layout, "cluster2", "cluster1")
 
 
-async def _point(layout: Layout, left: str, reached: str) -> None:
+async def _point(layout: Layout, before: str, after: str) -> None:
     file = LoadBalancer(layout).hosts_file
     text = file.read_text(encoding="utf-8")
     for name, address in names(layout).items():
-        text = text.replace(f"{address[left]} {name}\n", f"{address[reached]} {name}\n")
+        text = text.replace(f"{address[before]} {name}\n", f"{address[after]} {name}\n")
     file.write_text(text, encoding="utf-8")
     await _reload(layout)
     await _until_served(layout)
 
 
-async def _disarm_reload(layout: Layout, _: str) -> None:
-    LoadBalancer(layout).reload_command.chmod(0o644)
-
-
-async def _arm_reload(layout: Layout, _: str) -> None:
-    LoadBalancer(layout).reload_command.chmod(0o755)
-
-
-async def _fix_hosts(layout: Layout, _: str) -> None:
-    try:
-        fix(LoadBalancer(layout).hosts_file)
-    except OSError as refusal:
-        raise NotPlanted(f"here no file can be closed to root: {refusal}") from refusal
-
-
-async def _free_hosts(layout: Layout, _: str) -> None:
-    free(LoadBalancer(layout).hosts_file)
-
-
-PLANTS = (
+FAULTS = (
     closed(
         "load_balancer_unreachable",
         "loadbalancer1",
-        "Its SSH server hangs up on everyone.",
+        "Its SSH server breaks off every connection.",
         "unreachable",
     ),
-    Plant(
+    InjectedFault(
         "traffic_not_on_source",
         "loadbalancer1",
         "Its hosts file has cluster2's addresses, and was reloaded.",
@@ -126,37 +99,13 @@ PLANTS = (
     ),
     _configured(
         "probe_unreachable",
-        "Nobody listens for HTTPS.",
+        "It does not serve HTTPS.",
         _below("frontend http", "disabled"),
         https=False,
-    ),
-    Plant(
-        "reload_not_runnable",
-        "loadbalancer1",
-        "Its reload command is not executable.",
-        _disarm_reload,
-        _arm_reload,
-    ),
-    Plant(
-        "hosts_file_not_writable",
-        "loadbalancer1",
-        "Its hosts file may be written by nobody, root neither.",
-        _fix_hosts,
-        _free_hosts,
-    ),
-    _configured(
-        "edges_by_address",
-        "Its configuration has an Edge's address in the place of its name.",
-        _address_for_name,
     ),
     _configured(
         "sticky_entries",
         "It pins SSH clients to an Edge for 30 minutes.",
         _below("backend ssh", "stick-table type ip size 10k expire 30m", "stick on src"),
-    ),
-    _configured(
-        "hard_stop_after_short",
-        "After a reload it cuts old connections within 30 seconds.",
-        _below("global", "hard-stop-after 30s"),
     ),
 )

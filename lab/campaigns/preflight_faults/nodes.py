@@ -1,42 +1,30 @@
-"""Which faults can machines and their installations have, and how are they planted?
-
-The names are those of the findings that a product has for them.
-"""
+"""Faults of machines and of their admin APIs."""
 
 from __future__ import annotations
 
-import os
 from functools import partial
-from pathlib import Path
 
 import asyncssh
 
-from lab.campaigns.preflight_faults.actions import NotPlanted, hide, shell, show, until
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.actions import hide, shell, show, until
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.fault_injection.node_faults import NOISE
 from lab.layout import PROBE_ACCOUNT, Layout
-from lab.node import installation
-
-ANOTHER = 65534
-"""Somebody else's uid."""
-CONF = "conf/serviceConfig.properties"
-ASIDE = ".aside"
 
 
-def _shown(name: str, place: str, words: str, **faults: str) -> Plant:
-    """Return a fault that the place's own processes know how to show."""
+def _simulated(name: str, place: str, description: str, **faults: str) -> InjectedFault:
+    """Return a fault that the place's own processes simulate."""
 
-    async def sow(layout: Layout, place: str) -> None:
+    async def inject(layout: Layout, place: str) -> None:
         show(layout, place, **faults)
 
-    async def reap(layout: Layout, place: str) -> None:
+    async def revert(layout: Layout, place: str) -> None:
         hide(layout, place, *faults)
 
-    return Plant(name, place, words, sow, reap)
+    return InjectedFault(name, place, description, inject, revert)
 
 
-async def _let_in(layout: Layout, place: str) -> bool:
-    """Whether a machine's shell lets the operator in now."""
+async def _accepts_login(layout: Layout, place: str) -> bool:
     try:
         async with shell(layout, place):
             return True
@@ -44,190 +32,60 @@ async def _let_in(layout: Layout, place: str) -> bool:
         return False
 
 
-async def _shut_out(layout: Layout, place: str) -> bool:
-    return not await _let_in(layout, place)
+async def _refuses_login(layout: Layout, place: str) -> bool:
+    return not await _accepts_login(layout, place)
 
 
-def closed(name: str, place: str, words: str, fault: str) -> Plant:
-    """Return a fault of a machine that lets nobody in."""
+def closed(name: str, place: str, description: str, fault: str) -> InjectedFault:
+    """Return a fault of a machine that accepts no login."""
 
-    async def sow(layout: Layout, place: str) -> None:
+    async def inject(layout: Layout, place: str) -> None:
         show(layout, place, **{fault: "yes"})
-        # Who tries in vain also ends the connections that others have.
-        await until(partial(_shut_out, layout, place), f"{place} lets nobody in")
+        # The refused login also ends the connections that others have.
+        await until(partial(_refuses_login, layout, place), f"{place} refuses logins")
 
-    async def reap(layout: Layout, place: str) -> None:
+    async def revert(layout: Layout, place: str) -> None:
         hide(layout, place, fault)
-        await until(partial(_let_in, layout, place), f"{place} lets the operator in")
+        await until(partial(_accepts_login, layout, place), f"{place} accepts the operator")
 
-    return Plant(name, place, words, sow, reap)
-
-
-async def _give_away(layout: Layout, place: str) -> None:
-    try:
-        os.chown(layout.node(place).home, ANOTHER, -1)
-    except PermissionError as refusal:
-        raise NotPlanted("only a lab that root runs can give a directory away") from refusal
+    return InjectedFault(name, place, description, inject, revert)
 
 
-async def _take_back(layout: Layout, place: str) -> None:
-    os.chown(layout.node(place).home, os.geteuid(), -1)
-
-
-async def _move_away(layout: Layout, place: str) -> None:
-    folder = layout.node(place).home / "bin"
-    folder.replace(_aside(folder))
-
-
-async def _move_back(layout: Layout, place: str) -> None:
-    folder = layout.node(place).home / "bin"
-    if _aside(folder).exists():
-        _aside(folder).replace(folder)
-
-
-async def _disarm(layout: Layout, place: str) -> None:
-    (layout.node(place).home / "bin/stop_sshd").chmod(0o644)
-
-
-async def _arm(layout: Layout, place: str) -> None:
-    (layout.node(place).home / "bin/stop_sshd").chmod(0o755)
-
-
-async def _block_ledger(layout: Layout, place: str) -> None:
-    ledger = layout.node(place).ledger
-    if ledger.is_dir():
-        ledger.replace(_aside(ledger))
-    ledger.write_text("not a directory\n", encoding="utf-8")
-
-
-async def _free_ledger(layout: Layout, place: str) -> None:
-    ledger = layout.node(place).ledger
-    if ledger.is_file():
-        ledger.unlink()
-    if _aside(ledger).exists():
-        _aside(ledger).replace(ledger)
-
-
-async def _change_taeh(layout: Layout, place: str) -> None:
-    (layout.node(place).home / "bin/taeh").write_text("another\n", encoding="utf-8")
-
-
-async def _restore_taeh(layout: Layout, place: str) -> None:
-    text = installation.secret_file()
-    (layout.node(place).home / "bin/taeh").write_text(text, encoding="utf-8")
-
-
-async def _change_conf(layout: Layout, place: str) -> None:
-    file = layout.node(place).home / CONF
-    text = file.read_text(encoding="utf-8").replace("attempts=3", "attempts=30")
-    file.write_text(text, encoding="utf-8")
-
-
-async def _restore_conf(layout: Layout, place: str) -> None:
-    node = layout.node(place)
-    text = installation.configuration(node)[Path(CONF).name]
-    (node.home / CONF).write_text(text, encoding="utf-8")
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(f"{path.name}{ASIDE}")
-
-
-PLANTS = (
+FAULTS = (
     closed(
         "node_unreachable_ssh",
         "cluster1-edge1",
-        "Its SSH server hangs up on everyone.",
+        "Its SSH server breaks off every connection.",
         "unreachable",
     ),
     closed(
         "ssh_access_refused",
         "cluster2-server1",
-        "Its SSH server accepts the operator's key no longer.",
+        "Its SSH server does not accept the operator's key.",
         "refuses_login",
     ),
-    _shown(
+    _simulated(
         "node_unreachable_admin",
         "cluster1-edge1",
-        "Its admin API answers nobody; the other services run.",
+        "Its admin API does not answer; the other services run.",
         admin_silent="yes",
     ),
-    _shown(
+    _simulated(
         "admin_access_refused",
         "cluster2-server1",
-        "Its admin API wants another password.",
+        "Its admin API requires another password.",
         admin_password="another",
     ),
-    Plant(
-        "ssh_user_not_owner",
-        "cluster1-server2",
-        "Somebody else owns its FILEDRIVEHOME.",
-        _give_away,
-        _take_back,
-    ),
-    Plant(
-        "installation_missing",
-        "cluster2-edge2",
-        "There is no bin below its FILEDRIVEHOME.",
-        _move_away,
-        _move_back,
-    ),
-    Plant(
-        "script_missing",
-        "cluster1-server1",
-        "Its stop_sshd cannot be run.",
-        _disarm,
-        _arm,
-    ),
-    Plant(
-        "ledger_not_writable",
-        "cluster1-server2",
-        "A file lies where its ledger should.",
-        _block_ledger,
-        _free_ledger,
-    ),
-    _shown(
-        "version_differs",
-        "cluster2-server2",
-        "It runs an older update level than the others.",
-        updateLevel="5.5-20230126",
-    ),
-    _shown(
-        "database_type_differs",
-        "cluster2-server1",
-        "It says that its database is of another type.",
-        databaseType="Oracle",
-    ),
-    Plant(
-        "taeh_differs",
-        "cluster2-server2",
-        "Its taeh file is another than everyone's.",
-        _change_taeh,
-        _restore_taeh,
-    ),
-    Plant(
-        "conf_differs",
-        "cluster2-server1",
-        f"Its {CONF} is another than on the other Servers.",
-        _change_conf,
-        _restore_conf,
-    ),
-    _shown(
-        "cluster_nodes_differ",
-        "cluster1-server1",
-        "It lists a node of its cluster that the estate does not know.",
-        unknown_node="cluster1-server9",
-    ),
-    _shown(
+    _simulated(
         "service_unreadable",
         "cluster1-edge2",
-        "Its status_sshd says something that nobody understands.",
+        "Its status_sshd prints an unknown text.",
         status_sshd=NOISE,
     ),
-    _shown(
+    _simulated(
         "target_edge_login_fails",
         "cluster2-edge1",
-        "Its protocol servers run, and do not let the probe's account in.",
+        "Its protocol servers run, and do not accept the probe's account.",
         refuses_account=PROBE_ACCOUNT,
     ),
 )

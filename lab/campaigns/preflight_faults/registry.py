@@ -1,4 +1,4 @@
-"""Which faults are there, which are planted in a running lab, and how are they taken out again?"""
+"""The faults that can be injected, and those that are injected in a running lab."""
 
 from __future__ import annotations
 
@@ -10,106 +10,102 @@ from pathlib import Path
 from lab.campaigns.preflight_faults import (
     configuration,
     databases,
-    estate,
+    earlier_runs,
+    load_balancer,
     nodes,
+    services,
     storage,
     temporal,
 )
-from lab.campaigns.preflight_faults import earlier_runs as history
-from lab.campaigns.preflight_faults import load_balancer as balancer
-from lab.campaigns.preflight_faults import machine_programs as programs
-from lab.campaigns.preflight_faults import services as running
-from lab.campaigns.preflight_faults.actions import NotPlanted
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.actions import InjectionFailed
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.environment.lab import is_running
 from lab.layout import ESTATE, Layout
 
-PLANTS = (
-    *nodes.PLANTS,
-    *programs.PLANTS,
-    *running.PLANTS,
-    *configuration.PLANTS,
-    *databases.PLANTS,
-    *storage.PLANTS,
-    *balancer.PLANTS,
-    *estate.PLANTS,
-    *history.PLANTS,
-    *temporal.PLANTS,
+FAULTS = (
+    *nodes.FAULTS,
+    *services.FAULTS,
+    *configuration.FAULTS,
+    *databases.FAULTS,
+    *storage.FAULTS,
+    *load_balancer.FAULTS,
+    *earlier_runs.FAULTS,
+    *temporal.FAULTS,
 )
-"""In the order in which a campaign plants them: what takes longest to go comes last."""
-BY_NAME = {plant.name: plant for plant in PLANTS}
+"""In the sequence in which a campaign injects them: what takes longest to revert comes last."""
+BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
-class Garden:
-    """The faults of one running lab; what is planted is remembered in its directory."""
+class FaultRegistry:
+    """The faults injected in one running lab, saved in its directory."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
     @property
-    def planted(self) -> list[tuple[str, str]]:
-        """Every fault that stands, and where, in the order in which they were planted."""
-        file = self._layout.planted
+    def injected(self) -> list[tuple[str, str]]:
+        """The name and place of every injected fault, the oldest first."""
+        file = self._layout.injected_faults
         read = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
         return [(name, place) for name, place in read]
 
-    async def sow(self, name: str, place: str | None = None) -> tuple[Plant, str]:
-        """Plant a fault, at its own place or another; NotPlanted where that cannot be."""
+    async def inject(self, name: str, place: str | None = None) -> tuple[InjectedFault, str]:
+        """Inject a fault, at its default place or another; InjectionFailed if that fails."""
         if name not in BY_NAME:
-            raise NotPlanted(f"there is no fault {name}; `python -m lab plant --list` shows all")
-        plant = BY_NAME[name]
-        where = place or plant.place
-        if _kind(where) != _kind(plant.place):
-            raise NotPlanted(f"{name} cannot be planted at {where}: its place is {plant.place}")
+            raise InjectionFailed(f"there is no fault {name}; `python -m lab inject --list` lists")
+        fault = BY_NAME[name]
+        where = place or fault.place
+        if _kind(where) != _kind(fault.place):
+            raise InjectionFailed(f"{name} cannot be injected at {where}, only at {fault.place}")
         if where not in _places(self._layout):
-            raise NotPlanted(f"{name}: the lab has no place {where}")
-        if (name, where) in self.planted:
-            raise NotPlanted(f"{name} is planted at {where} already")
-        # Before it is: whatever comes of it, it can be taken out.
-        self._remember([*self.planted, (name, where)])
+            raise InjectionFailed(f"{name}: the lab has no place {where}")
+        if (name, where) in self.injected:
+            raise InjectionFailed(f"{name} is already injected at {where}")
+        # Saved first: whatever happens, it can be reverted.
+        self._save([*self.injected, (name, where)])
         try:
-            await plant.sow(self._layout, where)
-        except NotPlanted:
-            with suppress(NotPlanted):  # what is half planted is taken out as far as it goes
-                await plant.reap(self._layout, where)
-            self._remember([one for one in self.planted if one != (name, where)])
+            await fault.inject(self._layout, where)
+        except InjectionFailed:
+            with suppress(InjectionFailed):  # reverted as far as possible
+                await fault.revert(self._layout, where)
+            self._save([one for one in self.injected if one != (name, where)])
             raise
-        return plant, where
+        return fault, where
 
-    async def clear(self) -> list[tuple[str, str]]:
-        """Take everything out, the last first; return what that was."""
-        taken = []
-        for name, place in reversed(self.planted):
-            await BY_NAME[name].reap(self._layout, place)
-            taken.append((name, place))
-            self._remember([one for one in self.planted if one != (name, place)])
-        return taken
+    async def revert_all(self) -> list[tuple[str, str]]:
+        """Revert every injected fault, the newest first; return them."""
+        reverted = []
+        for name, place in reversed(self.injected):
+            await BY_NAME[name].revert(self._layout, place)
+            reverted.append((name, place))
+            self._save([one for one in self.injected if one != (name, place)])
+        return reverted
 
-    def _remember(self, planted: list[tuple[str, str]]) -> None:
-        self._layout.planted.write_text(json.dumps(planted), encoding="utf-8")
+    def _save(self, injected: list[tuple[str, str]]) -> None:
+        self._layout.injected_faults.write_text(json.dumps(injected), encoding="utf-8")
 
 
 def running_lab(directory: Path | None) -> Layout:
-    """Return the lab in that directory, or the only one that runs; NotPlanted if there is none."""
+    """Return the lab in that directory, or the only one that runs; InjectionFailed without one."""
     if directory is not None:
         found = [Layout.read(directory.absolute())] if (directory / "layout.json").exists() else []
     else:
         places = Path(tempfile.gettempdir()).glob("switchover-lab-*/layout.json")
         found = [Layout.read(place.parent) for place in places]
-    alive = [layout for layout in found if is_running(layout)]
-    match alive:
+    running = [layout for layout in found if is_running(layout)]
+    match running:
         case [one]:
             return one
         case []:
             where = f" in {directory}" if directory else ""
-            raise NotPlanted(f"no lab runs{where}; start one with `python -m lab up`")
+            raise InjectionFailed(f"no lab runs{where}; start one with `python -m lab up`")
         case _:
-            roots = ", ".join(sorted(str(layout.root) for layout in alive))
-            raise NotPlanted(f"several labs run; say which with --dir: {roots}")
+            roots = ", ".join(sorted(str(layout.root) for layout in running))
+            raise InjectionFailed(f"several labs run; name one with --dir: {roots}")
 
 
 def _places(layout: Layout) -> set[str]:
-    """Return everything of a lab that has a name."""
+    """Return every place of a lab."""
     one, two = (cluster.name for cluster in layout.clusters)
     places = {ESTATE, "loadbalancer1", one, two, f"{one}-to-{two}", f"{two}-to-{one}"}
     places.update(cluster.database_name for cluster in layout.clusters)
@@ -117,5 +113,5 @@ def _places(layout: Layout) -> set[str]:
 
 
 def _kind(place: str) -> str:
-    """What a place is: its name without numbers, and a node's without its cluster's."""
+    """Return the kind of a place: its name without numbers, and a node's without its cluster's."""
     return place.rpartition("-")[2].rstrip("0123456789") if "-to-" not in place else "link"

@@ -1,4 +1,4 @@
-"""Which faults can the clusters' storages have, and how are they planted?"""
+"""Faults of the shared storages and their sync."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from functools import partial
 from pathlib import Path
 
 from lab.campaigns.preflight_faults.actions import until
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.checker.roles import roles
 from lab.environment.quiesce import files
 from lab.environment.storage import MARKERS
 from lab.layout import Layout, account
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 
 CONTENT, OTHER = b"paid in full\n", b"paid in part\n"
-"""Of one length: a sync that looks at sizes and times sees no difference."""
+"""Of one length: a sync that compares sizes and times sees no difference."""
 FOLDER = Path("accounts", account(1), "statements")
 SHARE = 10
-"""One file in so many differs: who looks at a sample of hundreds meets one."""
+"""One file in so many differs: a sample of hundreds contains one."""
 LATE = 2.5
 """Times the delay that the estate allows."""
 
@@ -32,7 +32,7 @@ LATE = 2.5
 async def _alter_copies(layout: Layout, place: str) -> None:
     originals, copies = _folders(layout, place)
     names = _write(originals, 1 + len(files(originals.parents[2])) // SHARE)
-    await _until(partial(_have_come, copies, names), "all copies have come over")
+    await _until(partial(_all_exist, copies, names), "all files were copied")
     for name in names:
         _alter(copies / name)
     old = 2 * _allowed(layout) + 1
@@ -44,7 +44,7 @@ async def _remove_both(layout: Layout, place: str) -> None:
     folders = _folders(layout, place)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)  # so does the sync at the same time
-    await _until(lambda: not any(folder.exists() for folder in folders), "no copy is left")
+    await _until(lambda: not any(folder.exists() for folder in folders), "no copy remains")
 
 
 def _folders(layout: Layout, place: str) -> tuple[Path, Path]:
@@ -64,7 +64,7 @@ def _write(folder: Path, count: int) -> list[str]:
     return names
 
 
-def _have_come(folder: Path, names: list[str]) -> bool:
+def _all_exist(folder: Path, names: list[str]) -> bool:
     return all((folder / name).exists() for name in names)
 
 
@@ -75,15 +75,15 @@ def _alter(copy: Path) -> None:
 
 
 def _allowed(layout: Layout) -> float:
-    """Return the storage delay that the estate speaks of, in seconds."""
+    """Return the storage delay that the estate allows, in seconds."""
     return roles(layout).estate.timing.storage_delay.total_seconds()
 
 
-async def _until(holds: Callable[[], bool], words: str) -> None:
-    async def look() -> bool:
+async def _until(holds: Callable[[], bool], condition: str) -> None:
+    async def check() -> bool:
         return holds()
 
-    await until(look, words)
+    await until(check, condition)
 
 
 async def _slow_down(layout: Layout, _: str) -> None:
@@ -91,39 +91,38 @@ async def _slow_down(layout: Layout, _: str) -> None:
 
 
 async def _speed_up(layout: Layout, _: str) -> None:
-    _delay(layout, Switches().storage_delay)
-    # What was queued before comes first.
-    await asyncio.gather(*(_carried(*way) for way in _ways(layout)))
+    _delay(layout, SimulationOptions().storage_delay)
+    await asyncio.gather(*(_copied(*direction) for direction in _directions(layout)))
 
 
 def _delay(layout: Layout, seconds: float) -> None:
-    switches = Switches.read(layout.switches)
-    replace(switches, storage_delay=seconds).write(layout.switches)
+    simulation = SimulationOptions.read(layout.simulation)
+    replace(simulation, storage_delay=seconds).write(layout.simulation)
 
 
-def _ways(layout: Layout) -> Iterator[tuple[Path, Path]]:
+def _directions(layout: Layout) -> Iterator[tuple[Path, Path]]:
     one, two = (cluster.storage / MARKERS for cluster in layout.clusters)
     yield one, two
     yield two, one
 
 
-async def _carried(here: Path, there: Path) -> None:
-    """Wait until a file comes over, and goes there when it goes here."""
+async def _copied(here: Path, there: Path) -> None:
+    """Wait until a new file is copied, and its removal too: older changes were copied before."""
     name = f"lab-{uuid.uuid4().hex}"
     (here / name).touch()
-    await _until((there / name).exists, f"{there / name} has come over")
+    await _until((there / name).exists, f"{there / name} was copied")
     (here / name).unlink()
-    await _until(lambda: not (there / name).exists(), f"{there / name} has gone")
+    await _until(lambda: not (there / name).exists(), f"{there / name} was removed")
 
 
-async def _take_away(layout: Layout, place: str) -> None:
+async def _unmount(layout: Layout, place: str) -> None:
     storage = layout.cluster(place).storage
     storage.replace(_away(storage))
-    # Or a service that needs a folder there would make the whole way to it.
+    # Otherwise a service that needs a folder there would create it.
     storage.symlink_to("not-mounted")
 
 
-async def _give_back(layout: Layout, place: str) -> None:
+async def _mount(layout: Layout, place: str) -> None:
     storage = layout.cluster(place).storage
     if storage.is_symlink():
         storage.unlink()
@@ -135,26 +134,26 @@ def _away(storage: Path) -> Path:
     return storage.with_name(f"{storage.name}.away")
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "storage_differs",
         "cluster2",
-        f"One file in {SHARE} has another content than on the other storage, and no sync notices.",
+        f"One file in {SHARE} differs from the other storage, and the sync does not notice.",
         _alter_copies,
         _remove_both,
     ),
-    Plant(
+    InjectedFault(
         "storage_delay_exceeded",
         "cluster1",
-        "What is written to one storage is too late on the other.",
+        "What is written to one storage appears too late on the other.",
         _slow_down,
         _speed_up,
     ),
-    Plant(
+    InjectedFault(
         "storage_unreadable",
         "cluster2",
         "Its storage is not mounted.",
-        _take_away,
-        _give_back,
+        _unmount,
+        _mount,
     ),
 )

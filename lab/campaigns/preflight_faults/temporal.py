@@ -1,4 +1,4 @@
-"""Which faults can a Temporal server and its workers have, and how are they planted?"""
+"""Faults of the Temporal server and its workers."""
 
 from __future__ import annotations
 
@@ -16,39 +16,41 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from lab.campaigns.preflight_faults import second_worker as stray
-from lab.campaigns.preflight_faults.actions import NotPlanted, until
-from lab.campaigns.preflight_faults.fault import Plant
+from lab.campaigns.preflight_faults import second_worker
+from lab.campaigns.preflight_faults.actions import InjectionFailed, until
+from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.environment.temporal import address_of
 from lab.layout import ESTATE, Layout
 from lab.product_driver import STAGE
 
 QUEUE = "switchover"
-"""Where the product's workers ask for work."""
-ASKED = timedelta(seconds=80)
-"""A worker asks anew every minute; one that has not for longer is gone."""
-LEARNS_WITHIN = 60.0
-"""Seconds until every part of the server has heard of another search attribute."""
-FORGETS_WITHIN = 120.0
-"""Seconds until the server names a worker no more that has ended."""
+"""The task queue of the product's workers."""
+POLLER_AGE = timedelta(seconds=80)
+"""A worker polls again every minute; one that has not for longer has ended."""
+SEARCH_ATTRIBUTE_TIMEOUT = 60.0
+"""Seconds until every part of the server knows a new search attribute."""
+POLLER_TIMEOUT = 120.0
+"""Seconds until the server forgets a worker that has ended."""
 KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 
 
 def address(layout: Layout) -> str:
-    """Return where the lab's own Temporal server is; NotPlanted if it has none."""
+    """Return where the lab's own Temporal server is; InjectionFailed if it has none."""
     found = address_of(layout)
     if found is None:
-        raise NotPlanted("this lab has no Temporal server; `python -m lab readiness` brings one")
+        raise InjectionFailed(
+            "this lab has no Temporal server; `python -m lab readiness` starts one"
+        )
     return found
 
 
 async def temporal(layout: Layout) -> Client:
-    """Return a client of the lab's own Temporal server; NotPlanted without one."""
+    """Return a client of the lab's own Temporal server; InjectionFailed without one."""
     where = address(layout)
     try:
         return await Client.connect(where)
-    except RuntimeError as silence:  # what the SDK raises where it cannot connect
-        raise NotPlanted(f"the lab's Temporal server at {where} does not answer") from silence
+    except RuntimeError as error:  # what the SDK raises where it cannot connect
+        raise InjectionFailed(f"the lab's Temporal server at {where} does not answer") from error
 
 
 async def attributes(client: Client) -> Sequence[str]:
@@ -60,8 +62,8 @@ async def attributes(client: Client) -> Sequence[str]:
 
 
 async def builds(client: Client) -> set[str]:
-    """Return the builds of all workers that ask for work now."""
-    since = datetime.now(UTC) - ASKED
+    """Return the builds of all workers that poll now."""
+    since = datetime.now(UTC) - POLLER_AGE
     found = set()
     for kind in KINDS:
         queue = TaskQueue(name=QUEUE)
@@ -86,7 +88,9 @@ async def _remove_attribute(layout: Layout, _: str) -> None:
                 namespace=client.namespace, search_attributes=[STAGE.name]
             )
         )
-    await until(partial(_lacks, client), f"Temporal does not know {STAGE.name}", LEARNS_WITHIN)
+    await until(
+        partial(_lacks, client), f"Temporal does not know {STAGE.name}", SEARCH_ATTRIBUTE_TIMEOUT
+    )
 
 
 async def _add_attribute(layout: Layout, _: str) -> None:
@@ -98,30 +102,30 @@ async def _add_attribute(layout: Layout, _: str) -> None:
                 namespace=client.namespace, search_attributes={STAGE.name: keyword}
             )
         )
-    await until(partial(_knows, client), f"Temporal knows {STAGE.name}", LEARNS_WITHIN)
+    await until(partial(_knows, client), f"Temporal knows {STAGE.name}", SEARCH_ATTRIBUTE_TIMEOUT)
 
 
-async def _send_stray(layout: Layout, _: str) -> None:
+async def _start_second_worker(layout: Layout, _: str) -> None:
     client = await temporal(layout)
     before = await builds(client)
-    await stray.send(layout, address(layout))
-    await until(partial(_is_ready, layout), "another worker is ready", stray.READY_WITHIN)
+    await second_worker.start(layout, address(layout))
+    await until(partial(_is_ready, layout), "another worker is ready", second_worker.READY_TIMEOUT)
     await until(partial(_shows_another, client, before), "Temporal shows another worker's build")
 
 
-async def _call_stray_back(layout: Layout, _: str) -> None:
+async def _end_second_worker(layout: Layout, _: str) -> None:
     client = await temporal(layout)
-    stray.call_back(layout)
+    second_worker.stop(layout)
     await until(partial(_is_gone, layout), "the other worker has ended")
-    await until(partial(_shows_one, client), "Temporal shows one build only", FORGETS_WITHIN)
+    await until(partial(_shows_one, client), "Temporal shows one build only", POLLER_TIMEOUT)
 
 
 async def _is_ready(layout: Layout) -> bool:
-    return "ready:" in stray.says(layout)
+    return "ready:" in second_worker.log(layout)
 
 
 async def _is_gone(layout: Layout) -> bool:
-    return not stray.is_there(layout)
+    return not second_worker.is_running(layout)
 
 
 async def _shows_another(client: Client, before: set[str]) -> bool:
@@ -140,19 +144,19 @@ async def _knows(client: Client) -> bool:
     return STAGE.name in await attributes(client)
 
 
-PLANTS = (
-    Plant(
+FAULTS = (
+    InjectedFault(
         "search_attributes_missing",
         ESTATE,
         f"Temporal does not know the search attribute {STAGE.name}.",
         _remove_attribute,
         _add_attribute,
     ),
-    Plant(
+    InjectedFault(
         "workers_differ",
         ESTATE,
         "A second worker runs, whose code is not the first one's.",
-        _send_stray,
-        _call_stray_back,
+        _start_second_worker,
+        _end_second_worker,
     ),
 )

@@ -1,1 +1,1 @@
-"""The undo matrix: every stage, at every kind of place, fails in every way, and is taken back."""
+"""The rollback matrix: fail every stage, at every kind of place and in every way."""

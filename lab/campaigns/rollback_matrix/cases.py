@@ -1,4 +1,4 @@
-"""Which cases does the undo matrix have?"""
+"""The cases of the rollback matrix."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
-from lab.checker.rollback import Turn
+from lab.checker.rollback import RollbackPoint
 from lab.fault_injection.fault import KINDS, Fault, Kind, places
 from lab.fault_injection.operator import Answer
 from lab.layout import Layout
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 
 GATE = "gate"
-How = Kind | Literal["rejected"]
-REJECTED: How = "rejected"
-HOWS: tuple[How, ...] = (*KINDS, REJECTED)
+Way = Kind | Literal["rejected"]
+REJECTED: Way = "rejected"
+WAYS: tuple[Way, ...] = (*KINDS, REJECTED)
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 
-TURNS = {
+ROLLBACK_STEPS = {
     StageName.STOP_MONITORS: 1,
     StageName.SUSPEND_REPLICATION: 2,
-    # Asked together with the stage before: nobody waits with replication off ...
+    # Approved together with the stage before: a run never waits with replication off ...
     StageName.REDIRECT_TRAFFIC: 2,
     StageName.STOP_SCHEDULING: 4,
-    # ... nor without scheduling anywhere.
+    # ... nor with scheduling on neither cluster.
     StageName.START_SCHEDULING: 4,
     POINT_OF_NO_RETURN: 6,
 }
-"""Before which step of the manual a run stands while it waits for a stage's approval."""
+"""The step of the manual before which a run waits for a stage's approval."""
 
 
 @dataclass(frozen=True, order=True)
@@ -37,68 +37,68 @@ class Case:
 
     stage: StageName
     place: str
-    how: How
+    way: Way
     answer: Answer | None = None
 
     def __str__(self) -> str:
-        return ":".join(filter(None, (self.stage, self.place, self.how, self.answer)))
+        return ":".join(filter(None, (self.stage, self.place, self.way, self.answer)))
 
     @property
     def fault(self) -> Fault | None:
-        """What is planted; nothing where someone rejects the stage."""
+        """The fault; none where an operator rejects the stage."""
         for kind in KINDS:
-            if kind == self.how:
+            if kind == self.way:
                 return Fault(self.stage, self.place, kind)
         return None
 
     @property
-    def wished(self) -> str:
+    def expected_outcome(self) -> str:
         """The outcome that it has to have."""
         return "completed" if self.answer == "retry" else "rolled_back"
 
     @property
-    def turn(self) -> Turn:
-        """Where a run turns back that does."""
+    def rollback_point(self) -> RollbackPoint:
+        """Where a run begins its rollback, if it does."""
         if self.fault is None:
-            return Turn(TURNS[self.stage], begun=False)
-        return Turn(self.stage.number)
+            return RollbackPoint(ROLLBACK_STEPS[self.stage], begun=False)
+        return RollbackPoint(self.stage.number)
 
 
 def cases(layout: Layout) -> Iterator[Case]:
     """Every case of this lab, stage by stage."""
     for stage in StageName:
         if not stage.number:
-            continue  # it changes nothing, so there is nothing to take back
-        if stage in TURNS:
+            continue  # it changes nothing, so there is nothing to roll back
+        if stage in ROLLBACK_STEPS:
             yield Case(stage, GATE, REJECTED)
         before = stage.number < POINT_OF_NO_RETURN.number
-        for place in _unlike(places(layout, stage)):
+        for place in _one_of_each_kind(places(layout, stage)):
             for kind in KINDS:
                 for answer in (None,) if before else ANSWERS:
                     yield Case(stage, place, kind, answer)
 
 
 @dataclass(frozen=True)
-class Only:
+class Selection:
     """A part of the matrix, written ``STAGE[:PLACE[:KIND[:ANSWER]]]``."""
 
-    words: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, text: str, layout: Layout) -> Self:
         """Read one; ValueError where there is no such case."""
-        only = cls(tuple(text.split(":")))
-        if not any(only.has(case) for case in cases(layout)):
+        selection = cls(tuple(text.split(":")))
+        if not any(selection.has(case) for case in cases(layout)):
             raise ValueError(f"{text!r} is no part of the matrix: write STAGE[:PLACE[:KIND]]")
-        return only
+        return selection
 
     def has(self, case: Case) -> bool:
         """Whether the case is in it."""
-        return tuple(str(case).split(":"))[: len(self.words)] == self.words
+        return tuple(str(case).split(":"))[: len(self.parts)] == self.parts
 
 
-def _unlike(names: tuple[str, ...]) -> Iterator[str]:
-    """Of nodes that are alike the first; every other place."""
+def _one_of_each_kind(names: tuple[str, ...]) -> Iterator[str]:
+    """Of each cluster's nodes of a kind the first; every other place."""
     seen = set()
     for name in names:
         cluster, dash, kind = name.rpartition("-")

@@ -1,4 +1,4 @@
-"""What is one case: a switchover with live traffic that fails, or is stopped, and turns back?"""
+"""Run one case: a switchover under traffic that fails, or is rejected, and is judged."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from typing import Any
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import TemporalError
 
-from lab.campaigns.crash.results import SUMS, ZERO
-from lab.campaigns.crash.run import REQUEST, RUN_ON, WARM_UP, living
-from lab.campaigns.crash.testbed import Den, Habits
+from lab.campaigns.results import numbers_of
 from lab.campaigns.rollback_matrix.cases import Case
+from lab.campaigns.testbed import AFTER_SECONDS, WARM_UP_SECONDS, Settings, TestBed
 from lab.checker.evidence import gather
 from lab.checker.roles import roles
 from lab.checker.verdict import Run, Verdict, judge
 from lab.environment.quiesce import settle
-from lab.fault_injection.operator import Answer, Operator, objection, turn
-from lab.fault_injection.scenario import laid
+from lab.fault_injection.operator import Answer, Operator, checked_outcome, rollback_point
+from lab.fault_injection.scenario import injected
 from lab.layout import Layout
-from lab.product_driver import WORKFLOW, Handle, NotTaken
-from lab.simulation_options import Switches
+from lab.product_driver import DecisionRefused, Handle
+from lab.simulation_options import SimulationOptions
 
-HABITS = Habits(
+SETTINGS = Settings(
     # Stops are pending for a while, so that a start can be too early.
-    switches=Switches(
+    simulation=SimulationOptions(
         graceful_stop_ends="at_timeout", transaction_manager_clock=10.0, storage_delay=0.2
     ),
     timing={
@@ -38,166 +37,164 @@ HABITS = Habits(
         "unreachable_timeout": 4,
     },
 )
-ENDS_WITHIN = 240.0
-LOOKS_EVERY = 0.2
-BY = "the operator of the matrix"
+END_TIMEOUT = 240.0
+POLL_SECONDS = 0.2
+OPERATOR = "operator of the rollback matrix"
 
 
 @dataclass(frozen=True)
-class Row:
-    """What became of one case."""
+class CaseResult:
+    """The result of one case."""
 
     case: str
     stage: str
     place: str
-    how: str
+    way: str
     answer: str
     outcome: str
-    wished: str
+    expected_outcome: str
     seconds: float
-    back_seconds: float | None
-    """From the moment when the run turned back to its end."""
-    asked: list[str]
+    rollback_seconds: float | None
+    """From the beginning of the rollback to the end of the run."""
+    questions: list[str]
     numbers: dict[str, int]
     problems: list[str]
-    words: dict[str, list[str]] = field(default_factory=dict)
-    """What bad numbers are made of."""
+    details: dict[str, list[str]] = field(default_factory=dict)
+    """What the bad numbers consist of."""
 
     @classmethod
-    def of(cls, case: Case, verdict: Verdict, turned: float | None, asked: list[str]) -> Row:
-        """Write down what a verdict says."""
+    def of(
+        cls, case: Case, verdict: Verdict, rollback_seconds: float | None, questions: list[str]
+    ) -> CaseResult:
+        """Take what a verdict says."""
         problems = verdict.problems()
         return cls(
             case=str(case),
             stage=case.stage.value,
             place=case.place,
-            how=case.how,
+            way=case.way,
             answer=case.answer or "",
             outcome=verdict.outcome,
-            wished=verdict.wished,
+            expected_outcome=verdict.expected_outcome,
             seconds=verdict.seconds.total,
-            back_seconds=turned,
-            asked=asked,
-            numbers={name: _number(verdict, name) for name in (*SUMS, *ZERO)},
+            rollback_seconds=rollback_seconds,
+            questions=questions,
+            numbers=dict(numbers_of(verdict)),
             problems=problems,
-            words=verdict.words if problems else {},
+            details=verdict.details if problems else {},
         )
 
 
 @dataclass
-class _Course:
-    """How one run is going."""
+class _Progress:
+    """The progress of one run."""
 
     handle: Handle
     operator: Operator
-    turned_at: float | None = None
-    struck: bool = True
+    rollback_at: float | None = None
+    fault_began: bool = True
 
 
-async def go_through(den: Den, case: Case) -> Row:
-    """Switch the estate over from its baseline, let it fail there, and judge what came of it."""
-    await den.reset()
-    layout = den.lab.layout
-    worker = den.workers.start()
-    async with living(den) as traffic:
+async def run_case(testbed: TestBed, case: Case) -> CaseResult:
+    """Switch the estate over from its baseline with this fault, and judge the run."""
+    await testbed.reset()
+    layout = testbed.lab.layout
+    worker = testbed.workers.start()
+    async with testbed.traffic() as traffic:
         await worker.ready()
-        await asyncio.sleep(WARM_UP)
-        run, course = await _driven(den, case)
-        await asyncio.sleep(RUN_ON)
+        await asyncio.sleep(WARM_UP_SECONDS)
+        run, progress = await _driven(testbed, case)
+        await asyncio.sleep(AFTER_SECONDS)
         await traffic.finish()
         await settle(layout)
-    # In a thread: other estates' lines pass through this process, and must not stand still.
+    # In a thread: the proxies of other estates are in this process and must not be blocked.
     verdict = await asyncio.to_thread(_judged, layout, run)
-    took = None if course.turned_at is None else round(run.ended - course.turned_at, 1)
-    return Row.of(case, verdict, took if run.turn else None, course.operator.asked)
+    started = progress.rollback_at if run.rollback_point else None
+    took = None if started is None else round(run.ended - started, 1)
+    return CaseResult.of(case, verdict, took, progress.operator.questions)
 
 
 def _judged(layout: Layout, run: Run) -> Verdict:
     return judge(roles(layout), run, asyncio.run(gather(layout)))
 
 
-async def _driven(den: Den, case: Case) -> tuple[Run, _Course]:
+async def _driven(testbed: TestBed, case: Case) -> tuple[Run, _Progress]:
     began = time.time()
-    # By its own run id: the id of the workflow still stands for the run before, which has ended.
-    handle = await _start(den, case)
+    handle = await testbed.start_switchover(
+        reason=str(case),
+        on_fault="roll_back" if case.answer is None else "ask",
+        approve_before=[] if case.fault else [case.stage.value],
+    )
 
     async def decide(answer: Answer) -> None:
-        course.turned_at = time.time()
-        verb = answer.replace("-", "_")
-        await _say(handle, verb, stage=case.stage.value if answer == "retry" else None)
+        progress.rollback_at = time.time()
+        stage = case.stage.value if answer == "retry" else None
+        await _send(handle, answer.replace("-", "_"), stage)
 
-    course = _Course(handle, Operator(handle, case.answer, decide))
-    async with _standing_by(den, case, course):
+    progress = _Progress(handle, Operator(handle, case.answer, decide))
+    async with _fault_or_rejection(testbed, case, progress):
         outcome = await _outcome(handle)
-    given = Run(outcome, began, time.time(), wished=case.wished)
-    outcome = objection(given, course.operator, struck=course.struck)
-    turned = turn(outcome, case.turn.step, begun=case.turn.begun)
-    return replace(given, outcome=outcome, turn=turned), course
+    run = Run(outcome, began, time.time(), expected_outcome=case.expected_outcome)
+    outcome = checked_outcome(run, progress.operator, began=progress.fault_began)
+    expected = case.rollback_point
+    point = rollback_point(outcome, expected.step, begun=expected.begun)
+    return replace(run, outcome=outcome, rollback_point=point), progress
 
 
 @asynccontextmanager
-async def _standing_by(den: Den, case: Case, course: _Course) -> AsyncIterator[None]:
-    """Plant the fault, or stand at the gate; and answer where the run asks."""
+async def _fault_or_rejection(
+    testbed: TestBed, case: Case, progress: _Progress
+) -> AsyncIterator[None]:
+    """Inject the fault, or reject the approval; and answer what the run asks."""
     if case.fault is None:
-        rejecting = asyncio.create_task(_reject(case, course))
-        attending = asyncio.create_task(course.operator.attend())
+        tasks = [
+            asyncio.create_task(_reject(case, progress)),
+            asyncio.create_task(progress.operator.run()),
+        ]
         try:
             yield
         finally:
-            for task in (rejecting, attending):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(rejecting, attending, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         return
-    course.struck = False
-    async with laid(case.fault, den.lines, course.operator) as trap:
+    progress.fault_began = False
+    async with injected(case.fault, testbed.proxies, progress.operator) as trigger:
         yield
-    course.struck = trap.struck_at is not None
-    course.turned_at = course.turned_at or trap.healed_at
+    progress.fault_began = trigger.began_at is not None
+    progress.rollback_at = progress.rollback_at or trigger.healed_at
 
 
-async def _reject(case: Case, course: _Course) -> None:
-    """Wait until the run asks for the approval, and refuse it."""
+async def _reject(case: Case, progress: _Progress) -> None:
+    """Wait until the run asks for the approval, and reject it."""
     while True:
-        await asyncio.sleep(LOOKS_EVERY)
+        await asyncio.sleep(POLL_SECONDS)
         with suppress(TemporalError):
-            status = await course.handle.query("status")
+            status = await progress.handle.query("status")
             waiting = (status or {}).get("waiting") or {}
             if (waiting.get("kind"), waiting.get("stage")) == ("approval", case.stage.value):
                 break
-    course.turned_at = time.time()
-    await _say(course.handle, "reject", stage=case.stage.value)
-
-
-async def _start(den: Den, case: Case) -> Handle:
-    rule = "roll_back" if case.answer is None else "ask"
-    gates = [] if case.fault else [case.stage.value]
-    request = {**REQUEST, "reason": str(case), "on_fault": rule, "approve_before": gates}
-    started = await den.client.start_workflow(
-        "Switchover", request, id=WORKFLOW, task_queue="switchover"
-    )
-    return den.client.get_workflow_handle(WORKFLOW, run_id=started.first_execution_run_id)
+    progress.rollback_at = time.time()
+    await _send(progress.handle, "reject", case.stage.value)
 
 
 async def _outcome(handle: Handle) -> str:
     try:
-        result: dict[str, Any] = await asyncio.wait_for(handle.result(), ENDS_WITHIN)
+        result: dict[str, Any] = await asyncio.wait_for(handle.result(), END_TIMEOUT)
     except TimeoutError:
         await handle.terminate("the case is over")
-        return f"none after {ENDS_WITHIN:.0f} s"
+        return f"none after {END_TIMEOUT:.0f} s"
     except WorkflowFailureError as failure:
         return f"failed: {failure.cause}"
     return str(result["outcome"])
 
 
-async def _say(handle: Handle, verb: str, stage: str | None) -> None:
-    """Decide by an update: it is answered, or refused in words."""
-    decision = {"by": BY, "reason": "the matrix wants it"} | ({"stage": stage} if stage else {})
+async def _send(handle: Handle, verb: str, stage: str | None) -> None:
+    """Decide by an update, which is answered or refused."""
+    decision = {"by": OPERATOR, "reason": "a case of the matrix"}
+    if stage:
+        decision["stage"] = stage
     try:
         await handle.execute_update(verb, decision)
     except TemporalError as refusal:
-        raise NotTaken(f"{verb} was not taken: {refusal.__cause__ or refusal!r}") from refusal
-
-
-def _number(verdict: Verdict, name: str) -> int:
-    section, _, number = name.partition(".")
-    return int(getattr(getattr(verdict, section), number))
+        raise DecisionRefused(f"{verb} was refused: {refusal.__cause__ or refusal!r}") from refusal

@@ -97,8 +97,10 @@ async def compare(pair: Any, shell: Shell) -> ParityReading:  # noqa: ANN401 - a
         target=two,
         limits=LIMITS,
     )
-    hands = RestConfigurations(ServiceStatusReader(shell), AdminClient(shell, SECRETS))
-    return await ActivityEnvironment().run(hands.compare_configuration, given)
+    configurations_port = RestConfigurations(
+        ServiceStatusReader(shell), AdminClient(shell, SECRETS)
+    )
+    return await ActivityEnvironment().run(configurations_port.compare_configuration, given)
 
 
 async def test_two_sides_that_are_alike(pair: Any, shell: Shell) -> None:  # noqa: ANN401
@@ -146,7 +148,7 @@ async def test_long_lists_are_compared_by_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Reading a hundred thousand names takes longer than a check may."""
-    monkeypatch.setattr(configurations, "MOST_NAMES", 1)
+    monkeypatch.setattr(configurations, "MAX_NAMES", 1)
     names = [{"name": str(number)} for number in range(3)]
     for number, node in ((3, "cluster1-server1"), (2, "cluster2-server1")):
         pair[2][node].lists["accounts"] = names[:number]
@@ -155,7 +157,7 @@ async def test_long_lists_are_compared_by_number(
 
 
 async def test_many_differences_are_counted(pair: Any, shell: Shell) -> None:  # noqa: ANN401
-    """Twenty are told, and how many more there are."""
+    """Twenty are shown, and the number of the rest."""
     pair[2]["cluster2-server1"].lists["sites"] += [{"name": f"x{n:02}"} for n in range(25)]
     found = (await compare(pair, shell)).differences
     assert len(found) == 21
@@ -204,14 +206,14 @@ async def test_a_list_that_shows_less_than_it_counts_is_unknown(
     pair: Any,  # noqa: ANN401
     shell: Shell,
 ) -> None:
-    """Nobody knows what the rest would have been."""
+    """The rest of the list is unknown."""
     pair[2]["cluster1-server1"].most = 0
     with pytest.raises(OutcomeUnknown, match="shows 0 of 154"):
         await AdminClient(shell, SECRETS).items(pair[0].servers[0], "configurations/options")
 
 
 async def test_what_cannot_be_compared_is_a_finding(pair: Any, shell: Shell) -> None:  # noqa: ANN401
-    """An answer that nobody understands is never equal to another."""
+    """An answer that cannot be read is never equal to another."""
     pair[2]["cluster2-server1"].options = [{"name": "a", "values": "none"}]
     reading = await compare(pair, shell)
     assert [(f.name, f.place) for f in reading.findings] == [
@@ -231,7 +233,9 @@ async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) 
     storage = tmp_path / "storage"
     storage.mkdir()
     (storage / "old.m_inproc").write_text("half")
-    hands = RestConfigurations(ServiceStatusReader(shell), AdminClient(shell, SECRETS))
+    configurations_port = RestConfigurations(
+        ServiceStatusReader(shell), AdminClient(shell, SECRETS)
+    )
     given: ClusterInput[ObserveCluster] = ClusterInput(
         operation=Operation(identity="run-1", stage="check", action="observe"),
         action=ObserveCluster(node="cluster1-server1"),
@@ -240,7 +244,9 @@ async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) 
         storage=str(storage),
         limits=Limits(orphan_age=timedelta(seconds=-5)),
     )
-    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
+    reading: ClusterReading = await ActivityEnvironment().run(
+        configurations_port.observe_cluster, given
+    )
     assert reading.findings == ()
     assert reading.servers == (Member(name="cluster1-server1", address="127.0.0.1"),)
     assert reading.edges == (Member(name="edge", address="192.0.2.1"),)
@@ -263,7 +269,9 @@ async def test_a_queue_that_is_counted_and_not_shown_is_looked_at_again(
     one, _, apis = pair
     apis["cluster1-server1"].events = ["1"]
     apis["cluster1-server1"].hides_events = hidden
-    hands = RestConfigurations(ServiceStatusReader(shell), AdminClient(shell, SECRETS))
+    configurations_port = RestConfigurations(
+        ServiceStatusReader(shell), AdminClient(shell, SECRETS)
+    )
     given: ClusterInput[ObserveCluster] = ClusterInput(
         operation=Operation(identity="run-1", stage="check", action="observe"),
         action=ObserveCluster(node="cluster1-server1"),
@@ -272,7 +280,9 @@ async def test_a_queue_that_is_counted_and_not_shown_is_looked_at_again(
         storage=str(tmp_path),
         limits=LIMITS,
     )
-    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
+    reading: ClusterReading = await ActivityEnvironment().run(
+        configurations_port.observe_cluster, given
+    )
     assert reading.events == known
     assert bool(reading.findings) is (known is None)
 
@@ -281,7 +291,9 @@ async def test_a_cluster_that_says_nothing_is_trouble(pair: Any, shell: Shell) -
     """Neither an empty list of nodes nor a storage that is not there is taken for fine."""
     one, _, apis = pair
     apis["cluster1-server1"].members = []
-    hands = RestConfigurations(ServiceStatusReader(shell), AdminClient(shell, SECRETS))
+    configurations_port = RestConfigurations(
+        ServiceStatusReader(shell), AdminClient(shell, SECRETS)
+    )
     given: ClusterInput[ObserveCluster] = ClusterInput(
         operation=Operation(identity="run-1", stage="check", action="observe"),
         action=ObserveCluster(node="cluster1-server1"),
@@ -290,7 +302,9 @@ async def test_a_cluster_that_says_nothing_is_trouble(pair: Any, shell: Shell) -
         storage="/not/mounted",
         limits=LIMITS,
     )
-    reading: ClusterReading = await ActivityEnvironment().run(hands.observe_cluster, given)
+    reading: ClusterReading = await ActivityEnvironment().run(
+        configurations_port.observe_cluster, given
+    )
     assert {f.name for f in reading.findings} == {"reading_unusable"}
     assert reading.servers == ()
 
@@ -305,7 +319,7 @@ def test_names_of_machines_are_left_out_whole() -> None:
 
 
 def make_paper_node(name: str, address: str) -> Node:
-    """Return a node that nobody reaches."""
+    """Return a node that cannot be reached."""
     return Node.model_validate(
         {
             "name": name,
@@ -354,7 +368,7 @@ def test_strange_zones_are_no_answer(zones: list[dict[str, Any]]) -> None:
 
 
 def test_the_oldest_event_says_how_old_it_is() -> None:
-    """In any of the spellings of a time; where none can be read, nobody knows."""
+    """In any format of a time; if none can be read, the age is unknown."""
     events: list[dict[str, Any]] = [
         {"creationTime": format_datetime(NOW - timedelta(hours=1))},
         {"created": (NOW - timedelta(hours=5)).isoformat()},
@@ -365,7 +379,7 @@ def test_the_oldest_event_says_how_old_it_is() -> None:
     assert oldest(events[3:], NOW) is None
 
 
-def test_maintenance_is_on_in_any_spelling() -> None:
+def test_maintenance_is_on_in_any_format() -> None:
     """Where it is off, or another option is on, nothing is said."""
     found = switched_on(
         [

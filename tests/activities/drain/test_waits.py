@@ -219,7 +219,7 @@ async def test_a_storage_that_cannot_be_searched_is_not_free_of_orphans(
     assert [path for path, _ in await survey.orphans(server, str(tmp_path))] == [
         str(tmp_path / "a b.m_inproc")
     ]
-    with pytest.raises(OutcomeUnknown, match="could not be looked at"):
+    with pytest.raises(OutcomeUnknown, match="cannot be read"):
         await survey.orphans(server, str(tmp_path / "not-mounted"))
 
 

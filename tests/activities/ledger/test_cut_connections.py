@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerRecord
+from activities.ledger.ledger import Ledger
+from activities.ledger.store import LedgerRecord
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Shell
 from tests.support.cut_connection import HarshServer, Line, Way
 from tests.support.ledger_tasks import task, writing
@@ -38,7 +40,7 @@ class Machine:
             node = make_node(SshServer(port), self.place)
             wanted = task(writing(self.place / name, LASTS), operation=name, service=name)
             try:
-                return await Ledger(shell).run_once(node, wanted)
+                return await open_ledger(shell).run_once(node, wanted)
             except (Unreachable, OutcomeUnknown):
                 return None
 
@@ -53,7 +55,7 @@ class Machine:
 async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     """A machine whose sessions die with their connection."""
     async with HarshServer().serving() as port, _shell() as shell:
-        yield Machine(port, tmp_path, Ledger(shell))
+        yield Machine(port, tmp_path, open_ledger(shell))
 
 
 @pytest.mark.parametrize("way", ["request", "reply"])

@@ -11,6 +11,7 @@ import pytest
 
 from activities.ledger.ledger import Ledger, succeeded
 from activities.ledger.script import KEPT_CLAIMS, detached
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
@@ -70,7 +71,7 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Book:
 @pytest.fixture
 def ledger(shell: Shell) -> Ledger:
     """The ledgers of the test's machines."""
-    return Ledger(shell)
+    return open_ledger(shell)
 
 
 async def test_the_newest_claims_stay_as_evidence(book: Book) -> None:
@@ -181,7 +182,7 @@ async def test_a_reused_process_number_is_another_process(
     assert ran.read_text() == "ran\n"
 
 
-async def test_after_a_reboot_nothing_is_repeated_and_nobody_waits(
+async def test_after_a_reboot_nothing_is_repeated_and_no_command_waits(
     node_maker: NodeMaker, ledger: Ledger, tmp_path: Path
 ) -> None:
     """What a reboot cut off is lost for every attempt; the next operation need not wait for it."""

@@ -12,6 +12,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
 from activities.ledger.ledger import Ledger
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Shell
 from tests.support import estates
 from tests.support.estate_model import World
@@ -44,13 +45,13 @@ class HandsWithLedger(FakeActivities):
 def run(temporal: Client, shell: Shell, node: Node) -> Run:
     """A run of a small estate that stops Monitors through a ledger."""
     run = Run(temporal, estates.estate(servers=1, edges=1, name=f"lab-{uuid4().hex[:8]}"))
-    run.hands = HandsWithLedger(run.hands.estate, Ledger(shell), node)
+    run.fakes = HandsWithLedger(run.fakes.estate, open_ledger(shell), node)
     return run
 
 
 def back_at_the_beginning(run: Run) -> None:
     """Let the model be as it was before the run; the ledger stays as it is."""
-    run.hands.world = World(run.hands.estate, "cluster1", "cluster2")
+    run.fakes.world = World(run.fakes.estate, "cluster1", "cluster2")
 
 
 def executions(node: Node) -> int:
@@ -78,7 +79,7 @@ async def test_a_reset_run_finds_the_claims_of_its_switchover(run: Run, node: No
         again = run.client.get_workflow_handle(handle.id)
         await again.result()
     assert (await again.describe()).run_id != handle.first_execution_run_id
-    assert set(run.hands.asked.values()) == {2}
+    assert set(run.fakes.asked.values()) == {2}
     assert executions(node) == 2
 
 

@@ -1,4 +1,4 @@
-"""The ledger makes an effect happen once, whoever asks, however often, and whatever dies."""
+"""The ledger makes an effect happen once, however often it is attempted, whatever process dies."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerRecord, parse_record, succeeded
+from activities.ledger.ledger import Ledger, succeeded
+from activities.ledger.posix import parse_record
 from activities.ledger.script import CLAIM, DETACHED
+from activities.ledger.store import LedgerRecord
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
@@ -25,7 +28,7 @@ from workflows.model.estate import Node
 @pytest.fixture
 def ledger(shell: Shell) -> Ledger:
     """The ledgers of the test's machines."""
-    return Ledger(shell)
+    return open_ledger(shell)
 
 
 async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
@@ -60,7 +63,7 @@ async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("sh", SHELLS)
 async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_path: Path) -> None:
-    """Of several operations that claim a service at once, one runs and the others are told why."""
+    """Of several operations that claim a service at once, one runs and the others read why not."""
     ran, ledger = tmp_path / "ran", tmp_path / "ledger"
     racing = [
         await asyncio.create_subprocess_exec(
@@ -78,7 +81,7 @@ async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_pa
 async def test_it_runs_on_when_its_caller_and_the_connection_are_gone(
     node: Node, ledger: Ledger, ssh_server: SshServer, tmp_path: Path
 ) -> None:
-    """An effect belongs to the machine, not to whoever asked for it."""
+    """An effect belongs to the machine, not to the worker that asked for it."""
     ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 0.6; echo late"))
     caller = asyncio.create_task(ledger.run_once(node, wanted))
@@ -139,7 +142,7 @@ async def test_a_pending_stop_is_waited_for(node: Node, ledger: Ledger, tmp_path
     assert began.may_change_until == pending.deadline
 
 
-async def test_a_settled_stop_keeps_nobody_waiting(node: Node, ledger: Ledger) -> None:
+async def test_a_settled_stop_lets_others_begin(node: Node, ledger: Ledger) -> None:
     """Once the service was seen down, the next order need not wait for the deadline."""
     stop = task(("true",), operation="stop", completes_on="deadline", within=60)
     await ledger.run_once(node, stop)

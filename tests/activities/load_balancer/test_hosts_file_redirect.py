@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerCommand
+from activities.ledger.store import LedgerCommand
 from activities.load_balancer.activities import LoadBalancerActivities
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.activities.load_balancer.conftest import Inputs
 from tests.support.ssh_machines import Attempt
@@ -100,12 +101,12 @@ async def test_a_redirect_that_others_overtook_changes_nothing(
     begun = hosts.with_name("begun")
     words = ("sh", "-c", f": >{begun}; sleep 1; echo 10.3.0.1 other >>{hosts}")
     slow = LedgerCommand("other", "traffic", Command(words), timedelta(seconds=30))
-    await Ledger(shell).claim(host, slow)
+    await open_ledger(shell).claim(host, slow)
     for number, action in enumerate((TO_ONE, TO_TWO)):
         with pytest.raises(CommandFailed, match="was changed meanwhile"):
             await Attempt().run(load_balancers.redirect, inputs.of(action, f"run-{number}"))
         add_line(hosts, "# one more")
-        await Ledger(shell).claim(host, replace(slow, operation=f"other{number}"))
+        await open_ledger(shell).claim(host, replace(slow, operation=f"other{number}"))
     assert "10.2.0.1" not in text(hosts)
     assert leftovers(hosts.parent) == []
 

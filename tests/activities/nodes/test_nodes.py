@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.ledger.ledger import Ledger, LedgerCommand
+from activities.ledger.store import LedgerCommand
 from activities.nodes.activities import SshNodes
+from activities.nodes.operating_systems import open_ledger
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
@@ -232,7 +233,7 @@ async def test_a_start_waits_for_the_pending_stop(
         "deadline",
     )
     installation.set("sshd.late", "2")
-    await Ledger(shell).run_once(node, pending)
+    await open_ledger(shell).run_once(node, pending)
     report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "changed"
     assert installation.changes == ["stop sshd", "start sshd", "stop monitord"]
@@ -247,7 +248,7 @@ async def test_a_start_is_needless_where_the_pending_stop_came_to_nothing(
     refused = LedgerCommand(
         "other-run.stop", Service.SSH, Command(("false",)), timedelta(seconds=2), "deadline"
     )
-    await Ledger(shell).run_once(node, refused)
+    await open_ledger(shell).run_once(node, refused)
     report = await Attempt().run(nodes.start_protocol_server, input_for(node, START_SSH))
     assert report.outcome == "unchanged"
     assert installation.changes == []

@@ -82,22 +82,22 @@ async def test_a_service_nobody_understands_does_not_serve(nodes: SshNodes, node
 
 
 async def test_a_dead_node_answers_nowhere(nodes: SshNodes, node_maker: NodeMaker) -> None:
-    """Tried again and again for seconds; that its ports were refused, not silent, is said."""
+    """Probed several times over some seconds; the report says that its ports were closed."""
     node = node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (2, 3)})
     began = time.monotonic()
     report = await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
-    assert time.monotonic() - began >= (silence.TRIES - 1) * silence.APART
+    assert time.monotonic() - began >= (silence.PROBES - 1) * silence.PROBE_INTERVAL
     assert report.outcome == "seen"
     assert "server1 answers nowhere" in report.message
-    assert "(refused, not silent: 1, 2, 3; the machine may be up" in report.message
+    assert "(closed: 1, 2, 3; the machine may be up" in report.message
 
 
 async def test_a_silent_node_is_dead(
     nodes: SshNodes, node_maker: NodeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing comes back at all, as from a machine that is switched off."""
-    monkeypatch.setattr(silence, "WITHIN", 0.3)
-    monkeypatch.setattr(silence, "SHELL_WITHIN", 0.5)
+    monkeypatch.setattr(silence, "PROBE_TIMEOUT", 0.3)
+    monkeypatch.setattr(silence, "SHELL_TIMEOUT", 0.5)
     with ExitStack() as stack:
         ssh, admin, sftp = (stack.enter_context(swallowing()) for _ in range(3))
         access = {"user": "admin", "password": "env:ADMIN", "port": admin, "fingerprint": "0" * 64}
@@ -136,7 +136,7 @@ async def test_a_node_that_answers_anywhere_is_not_dead(
     ):
         with pytest.raises(NotReady) as refusal:
             await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
-        assert f"server1 answers on port {place}, so it is not dead; " in str(refusal.value)
+        assert f"server1 answers on port {place}, so it is not down; " in str(refusal.value)
     await listener.close()
 
 
@@ -166,7 +166,7 @@ async def test_a_node_that_comes_back_while_it_is_looked_at_is_not_dead(
     await listener.close()
     node = node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (port,)})
     proving = asyncio.create_task(Attempt().run(nodes.verify_unreachable, input_for(node, DEAD)))
-    await asyncio.sleep(silence.APART / 2)
+    await asyncio.sleep(silence.PROBE_INTERVAL / 2)
     await listener.open(port)
     with pytest.raises(NotReady, match=f"answers on port {port}"):
         await proving
@@ -180,7 +180,7 @@ async def test_a_connection_that_lives_on_is_an_answer(
     node = node_maker(protocols={Protocol.SSH: (2,)})
     await shell.run(node, Command(("true",)))
     ssh_server.refuse_more()
-    with pytest.raises(NotReady, match="still runs commands over SSH, so it is not dead"):
+    with pytest.raises(NotReady, match="still runs commands over SSH, so it is not down"):
         await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from activities.load_balancer import hosts_file
 from activities.nodes import linux
-from activities.nodes.linux import SocketFilter
+from activities.nodes.linux_facts import parse_digest
+from activities.nodes.operating_system import SocketFilter
 from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_responses import Installed
@@ -80,8 +81,8 @@ def test_a_missing_script_is_disabled_absent_or_a_riddle(node: Node) -> None:
     listing = ["status_sshd", "start_ftpd.disable"]
 
     def seen(service: Service) -> State | None:
-        sighting = securetransport.installed(listing, node, service)
-        return sighting.state if sighting else None
+        observed = securetransport.installed(listing, node, service)
+        return observed.state if observed else None
 
     assert seen(Service.SSH) is None
     assert seen(Service.FTP) is State.DISABLED
@@ -89,7 +90,7 @@ def test_a_missing_script_is_disabled_absent_or_a_riddle(node: Node) -> None:
     assert seen(Service.TRANSACTION_MANAGER) is State.UNKNOWN
 
 
-def test_sessions_are_counted_at_our_own_doors() -> None:
+def test_sessions_are_counted_on_the_nodes_own_sockets() -> None:
     """Established, to our ports, on our addresses, and not from those who only watch."""
     sockets = linux.parse_sockets((GOLDEN / "tcp.txt").read_text())
     ours = SocketFilter(("127.10.1.61",), ("127.10.1.9",))
@@ -102,10 +103,10 @@ def test_sessions_are_counted_at_our_own_doors() -> None:
 
 
 def test_both_families_of_addresses_are_read() -> None:
-    """IPv6 is IPv6, and IPv4 in its clothes is IPv4."""
+    """IPv6 is IPv6, and an IPv4 address that is mapped to IPv6 is IPv4."""
     sockets = linux.parse_sockets((GOLDEN / "tcp.txt").read_text())
     assert [str(s.local) for s in sockets[-2:]] == ["127.10.1.61", "2001:db8::1"]
-    assert all(isinstance(s.peer, ipaddress.IPv4Address) for s in sockets[:6])
+    assert all(isinstance(s.peer, ipaddress.IPv4Address) for s in sockets[:5])
 
 
 @pytest.mark.parametrize(
@@ -161,12 +162,12 @@ def test_half_a_list_of_processes_is_none(text: str) -> None:
 def test_digests_and_clocks_are_read_or_refused() -> None:
     """An error message is neither."""
     digest = "a" * 64
-    assert linux.parse_digest(f"{digest}  /opt/st/bin/taeh\n") == digest
+    assert parse_digest(f"{digest}  /opt/st/bin/taeh\n") == digest
     assert linux.parse_clock("1700000000\n") == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert linux.parse_orphans("Welcome\n7.17000.5 /s/b c.m_inproc\0end\n") == {
         ("/s/b c.m_inproc", "7.17000.5")
     }
-    for parse in (linux.parse_digest, linux.parse_clock):
+    for parse in (parse_digest, linux.parse_clock):
         with pytest.raises(OutcomeUnknown):
             parse("sha256sum: taeh: No such file or directory")
 
@@ -244,11 +245,11 @@ def test_an_answer_of_another_shape_settles_nothing(body: object) -> None:
         answers.service_status(body, "server1")
 
 
-def test_times_are_read_in_every_spelling_that_was_seen() -> None:
+def test_times_are_read_in_every_format_that_is_known() -> None:
     """RFC 2822, ISO 8601, milliseconds; anything else is no time."""
     at = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
-    spellings = (1_700_000_000_000, "Tue, 14 Nov 2023 22:13:20 +0000", "2023-11-14T22:13:20Z")
-    assert {answers.moment(given) for given in spellings} == {at}
+    formats = (1_700_000_000_000, "Tue, 14 Nov 2023 22:13:20 +0000", "2023-11-14T22:13:20Z")
+    assert {answers.moment(given) for given in formats} == {at}
     strange: tuple[object, ...] = (None, "yesterday", True, [])
     assert {answers.moment(given) for given in strange} == {None}
 
@@ -256,8 +257,8 @@ def test_times_are_read_in_every_spelling_that_was_seen() -> None:
 def test_a_session_list_is_a_list() -> None:
     """And each session knows its protocol by any of its names."""
     (session,) = answers.sessions([{"id": 7, "userName": "probe", "protocol": "SFTP"}], "edge1")
-    assert session.is_over(Protocol.SSH)
-    assert not session.is_over(Protocol.HTTP)
+    assert session.uses(Protocol.SSH)
+    assert not session.uses(Protocol.HTTP)
     with pytest.raises(OutcomeUnknown):
         answers.sessions({"result": []}, "edge1")
 

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 
 from activities.configuration import activities as configurations
 from activities.configuration import cluster as clusters
-from activities.ledger.ledger import parse_record
+from activities.ledger.posix import parse_record
 from activities.load_balancer import haproxy_config as haproxy
 from activities.load_balancer import hosts_file
 from activities.nodes import linux
-from activities.nodes.linux import SocketFilter
-from activities.nodes.machine_facts import parse_facts
+from activities.nodes.linux_facts import parse_digest, parse_facts
+from activities.nodes.operating_system import SocketFilter
 from activities.replication.postgresql.pgoutput import Reader
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.scripts import SCRIPTS, parse_status
 from activities.storage import sampling as samples
-from tests.activities.nodes.test_machine_facts import WHOLE as FACTS
+from tests.activities.nodes.test_linux_facts import WHOLE as FACTS
 from workflows.errors import OutcomeUnknown, SwitchoverError
 from workflows.model.results import Service, State
 
@@ -69,7 +69,7 @@ SAMPLE, AGAIN = coded(*_FILE, *_END), coded(*_FILE)
 TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
     "sockets": (linux.parse_sockets, SOCKETS),
     "processes": (linux.parse_processes, PROCESSES),
-    "digest": (linux.parse_digest, DIGEST),
+    "digest": (parse_digest, DIGEST),
     "clock": (linux.parse_clock, "1700000000\n"),
     "orphans": (linux.parse_orphans, ORPHANS),
     "facts": (parse_facts, FACTS),
@@ -88,11 +88,11 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
 """By what is read: its reader, and an answer that lacks nothing."""
 
 ENDLESS = ("haproxy", "span", "hosts", "pointed")
-"""What has no end of its own; whoever fetches such a file sees to it that it is whole."""
+"""Parsers of files without an end mark; their readers check that the file is complete."""
 
 BODIES: dict[str, Callable[[Any], object]] = {
     "page": lambda body: answers.read(answers.Page, body, PLACE),
-    "operated": lambda body: answers.read(answers.Operated, body, PLACE),
+    "operated": lambda body: answers.read(answers.OperationResult, body, PLACE),
     "sessions": lambda body: [(s.began, str(s)) for s in answers.sessions(body, PLACE)],
     "service": lambda body: answers.service_status(body, PLACE),
     "installed": lambda body: answers.installed(body, PLACE),

@@ -37,7 +37,7 @@ class Sides:
     one: Path
     two: Path
     nodes: tuple[Node, Node]
-    hands: SshStorages
+    storages_port: SshStorages
 
     def write(self, name: str, text: str, *sides: Path) -> None:
         """Put a file on both sides, or on these."""
@@ -70,7 +70,7 @@ class Sides:
             target=two,
             limits=Limits(storage_sample=most),
         )
-        return await Attempt().run(self.hands.compare_storage, given)
+        return await Attempt().run(self.storages_port.compare_storage, given)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def sides(
     shell: Shell, node_maker: NodeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Sides:
     """Two empty storages; what is written to them is at rest at once."""
-    monkeypatch.setattr(storages, "SHORTEST_REST", timedelta(seconds=-2))
+    monkeypatch.setattr(storages, "MIN_UNCHANGED_TIME", timedelta(seconds=-2))
     roots = tmp_path / "one", tmp_path / "two"
     for root in roots:
         root.mkdir()
@@ -134,7 +134,7 @@ async def test_other_contents_are_named_at_the_target(sides: Sides) -> None:
 
 async def test_a_large_file_is_read_at_both_its_ends(sides: Sides) -> None:
     """What was not carried to its end differs there; all of it would take too long."""
-    size = 3 * samples.PART
+    size = 3 * samples.PART_BYTES
     sides.write("large", "a" * size, sides.one)
     sides.write("large", "a" * (size - 1) + "b", sides.two)
     reading = await sides.compare(delay=AT_ONCE)
@@ -160,7 +160,7 @@ async def test_what_is_on_its_way_is_no_difference(sides: Sides) -> None:
 async def compare_at_rest(sides: Sides) -> StorageReading:
     """Compare where files are at rest at once, with a delay of two seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storages, "_rest", lambda _: timedelta(seconds=-2))
+        patch.setattr(storages, "_unchanged_time", lambda _: timedelta(seconds=-2))
         return await sides.compare(delay=2)
 
 
@@ -191,18 +191,18 @@ async def test_one_empty_side_lacks_everything(sides: Sides) -> None:
 async def test_a_storage_that_cannot_be_read_is_trouble_there(
     sides: Sides, ssh_server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing, too slow, or answering nonsense: nothing is known, and nothing called the same."""
+    """Missing, too slow, or answering garbage: nothing is known, and nothing counts as equal."""
     await asyncio.to_thread(sides.two.rmdir)
     reading = await sides.compare(delay=AT_ONCE)
     assert errors(reading) == [("storage_unreadable", "two")]
     assert reading.sampled is None
     await asyncio.to_thread(sides.two.mkdir)
     monkeypatch.setattr(samples, "_SAMPLE", "sleep 5")
-    monkeypatch.setattr(samples, "ENDS_WITHIN", 1)
+    monkeypatch.setattr(samples, "SEARCH_TIMEOUT", 1)
     both = [("storage_unreadable", "one"), ("storage_unreadable", "two")]
     assert errors(await sides.compare(delay=AT_ONCE)) == both
-    for nonsense in ("echo sample:", "echo sample:; echo AAAA", "printf /done | base64", "exit 1"):
-        monkeypatch.setattr(samples, "_SAMPLE", nonsense)
+    for garbage in ("echo sample:", "echo sample:; echo AAAA", "printf /done | base64", "exit 1"):
+        monkeypatch.setattr(samples, "_SAMPLE", garbage)
         assert errors(await sides.compare(delay=AT_ONCE)) == both
     ssh_server.cut()
     ssh_server.refuse_more()
@@ -266,7 +266,7 @@ async def test_a_marker_is_removed_whatever_happens(
     with pytest.raises(asyncio.CancelledError):
         await comparing
     assert list((sides.one / "markers").iterdir()) == []
-    monkeypatch.setattr(storages, "_SEES", "exit 3")
+    monkeypatch.setattr(storages, "_HAS_MARKER", "exit 3")
     reading = await sides.compare(delay=5, markers=("markers", None))
     assert errors(reading) == [("storage_unreadable", "two")]
     assert list((sides.one / "markers").iterdir()) == []

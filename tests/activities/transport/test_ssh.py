@@ -1,4 +1,4 @@
-"""What a connection that fails means for whoever has to decide."""
+"""A failing connection becomes an error that says what the operator can do."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_one_connection_serves_everyone(
 async def test_a_connection_lost_during_a_command_settles_nothing(
     node: Node, shell: Shell, ssh_server: SshServer, tmp_path: Path
 ) -> None:
-    """Nobody saw how it ended: neither success nor failure."""
+    """Its end is unknown: neither success nor failure."""
     begun = tmp_path / "begun"
     running = asyncio.create_task(shell.run(node, script(f": >{begun}; sleep 2")))
     while not await asyncio.to_thread(begun.exists):  # noqa: ASYNC110 - another process makes it
@@ -67,9 +67,9 @@ async def test_a_machine_that_does_not_answer_is_unreachable(
 
 
 async def test_another_host_key_is_refused(node_maker: NodeMaker, shell: Shell) -> None:
-    """Whoever answers there is not the machine we know."""
+    """Another machine answers there."""
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
-    with pytest.raises(AccessRefused, match="look at key, host_key and the account"):
+    with pytest.raises(AccessRefused, match="check key, host_key and the account"):
         await shell.run(node_maker(host_key=other), Command(("true",)))
 
 
@@ -103,7 +103,7 @@ async def test_a_command_that_never_ends_is_given_up(
     """A silent machine does not hold an attempt for ever."""
     monkeypatch.setattr(module, "COMMAND_TIMEOUT", 0.3)
     began = time.monotonic()
-    with pytest.raises(OutcomeUnknown, match="stopped answering"):
+    with pytest.raises(OutcomeUnknown, match="connection broke while a command ran"):
         await shell.run(node, Command(("sleep", "3")))
     assert time.monotonic() - began < 2
 

@@ -1,4 +1,4 @@
-"""The saboteur's parts: what it calls a request, where it stands in between, what it counts."""
+"""The parts of the crash campaign: points, schedule, request hook and proxies."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from random import Random
 import pytest
 
 from lab.campaigns.crash.points import KINDS, Point
-from lab.campaigns.crash.proof import NAME, lines
-from lab.campaigns.crash.schedule import AT_MOST_ONE, PER_RUN, Catalogue, Deck, Known, shares
-from lab.campaigns.markdown import between, markers
+from lab.campaigns.crash.schedule import (
+    AT_MOST_ONE,
+    MAX_POINTS_PER_RUN,
+    Catalogue,
+    KnownRequest,
+    Schedule,
+    shares,
+)
 from lab.layout import SHELL_PORT, Layout
-from lab.node.request_hook import Moment, passes
+from lab.node.request_hook import RequestEvent, passes
 from lab.proxy.request_id import Request
-from lab.proxy.request_monitor import Gatekeeper
-from lab.proxy.tcp_proxy import SHELL_BY_WIRE, Wire
-from lab.recorder.effects import Effect, Recorded, overtaken
+from lab.proxy.request_monitor import RequestMonitor
+from lab.proxy.tcp_proxy import SHELL_PROXY_PORT, TcpProxy
+from lab.recorder.effects import Effect, RecordedEffect, overtaken
 
 RUN = "0b6b6f0e-8f1c-4a53-9a57-2f6f0f6d1a01"
 ANOTHER_RUN = "5cf8b1de-30a5-4d0f-8c42-9a3f8f3f2b02"
@@ -28,7 +33,7 @@ ANOTHER_RUN = "5cf8b1de-30a5-4d0f-8c42-9a3f8f3f2b02"
 
 def asked(words: str, root: str = "/srv/a") -> Request:
     """A request as a node of a lab in *root* sees it."""
-    return Request.of(Moment("before", "cluster1-edge1", "ssh", words), Path(root))
+    return Request.of(RequestEvent("before", "cluster1-edge1", "ssh", words), Path(root))
 
 
 def test_a_request_is_known_again_in_another_run_of_another_lab() -> None:
@@ -53,14 +58,14 @@ def test_a_point_reads_as_it_is_written() -> None:
 
 
 def repeatable(seed: int) -> Random:
-    """Chance that is the same every time."""
+    """Randomness that is the same every time."""
     return Random(seed)  # noqa: S311 - repeatable, not secret
 
 
 def catalogue() -> Catalogue:
     """A run of a hundred requests, the first forty of which only look."""
     requests = [
-        Known(Request(f"node{n % 4}", "ssh", f"words {n}"), 1 + n % 9, observing=n < 40)
+        KnownRequest(Request(f"node{n % 4}", "ssh", f"words {n}"), 1 + n % 9, observing=n < 40)
         for n in range(100)
     ]
     return Catalogue(tuple(requests), 250, ("node0", "node1"))
@@ -69,65 +74,65 @@ def catalogue() -> Catalogue:
 def test_a_deck_deals_every_point_once() -> None:
     """What was missed comes again, until everything wanted is done."""
     wanted = shares(60, None)
-    deck = Deck.of(catalogue(), repeatable(1), wanted)
+    schedule = Schedule.of(catalogue(), 1, wanted)
     chance = repeatable(2)
-    while hand := deck.deal():
-        kinds = Counter(point.kind for point in hand)
-        assert len(hand) <= PER_RUN
+    while chosen := schedule.next_points():
+        kinds = Counter(point.kind for point in chosen)
+        assert len(chosen) <= MAX_POINTS_PER_RUN
         assert all(kinds[kind] <= 1 for kind in AT_MOST_ONE)
-        hit = [point for point in hand if chance.random() < 0.7]
-        deck.settle(hit, [point for point in hand if point not in hit])
-    assert deck.done == wanted
+        hit = [point for point in chosen if chance.random() < 0.7]
+        schedule.record(hit, [point for point in chosen if point not in hit])
+    assert schedule.done == wanted
     assert set(wanted) == set(KINDS)
 
 
 def test_an_interrupted_campaign_deals_what_is_left() -> None:
     """Also what was under way when it was interrupted."""
     wanted = shares(60, None)
-    deck = Deck.of(catalogue(), repeatable(1), wanted)
-    deck.settle(deck.deal(), ())
-    deck.deal()
-    deck.take_back(wanted)
-    assert Counter(deck.kinds) + deck.done == wanted
+    schedule = Schedule.of(catalogue(), 1, wanted)
+    schedule.record(schedule.next_points(), ())
+    schedule.next_points()
+    schedule.reschedule(wanted)
+    assert Counter(schedule.kinds) + schedule.done == wanted
 
 
 def test_what_no_worker_has_died_at_comes_first() -> None:
     """Requests that were covered are not chosen while others were not."""
-    deck = Deck.of(catalogue(), repeatable(1), Counter({"before_effect": 8}))
-    for known in deck.catalogue.requests[:-8]:
-        deck.covered.add((known.request, "before"))
-    keys = {point.trigger for point in deck.deal()}
-    assert keys <= {f"{known.request.key}.1" for known in deck.catalogue.requests[-8:]}
+    schedule = Schedule.of(catalogue(), 1, Counter({"before_effect": 8}))
+    for known in schedule.catalogue.requests[:-8]:
+        schedule.covered.add((known.request, "before"))
+    keys = {point.trigger for point in schedule.next_points()}
+    assert keys <= {f"{known.request.key}.1" for known in schedule.catalogue.requests[-8:]}
 
 
 def test_a_start_while_a_stop_is_pending_overtakes_it() -> None:
     """And one after it has landed does not."""
     record = [
-        Recorded(at, Effect("node0", "ssh", effect))
+        RecordedEffect(at, Effect("node0", "ssh", effect))
         for at, effect in enumerate(("drain", "start", "stopped", "start"))
     ]
     assert overtaken(record) == [record[1]]
 
 
-async def test_nothing_is_held_where_nobody_listens(tmp_path: Path) -> None:
-    """A lab without a saboteur does not notice its gate."""
-    moment = Moment("before", "cluster1-edge1", "ssh", "true")
-    assert await passes(Layout(tmp_path, "127.99.1"), moment)
+async def test_without_a_listener_nothing_is_held(tmp_path: Path) -> None:
+    """A lab without a campaign is not slowed down."""
+    event = RequestEvent("before", "cluster1-edge1", "ssh", "true")
+    assert await passes(Layout(tmp_path, "127.99.1"), event)
 
 
 async def test_a_gatekeeper_holds_and_drops(tmp_path: Path) -> None:
     """What it says is what happens, and it keeps count of what came."""
     layout = Layout(tmp_path, "127.99.1")
 
-    async def only_answers(moment: Moment, _: Request) -> bool:
-        return moment.when == "after"
+    async def only_answers(event: RequestEvent, _: Request) -> bool:
+        return event.when == "after"
 
-    gatekeeper = Gatekeeper(layout, only_answers)
-    async with gatekeeper.on_duty():
-        moment = Moment("before", "cluster1-edge1", "ssh", "true")
-        assert not await passes(layout, moment)
-        assert await passes(layout, Moment("after", "cluster1-edge1", "ssh", "true"))
-    assert [seen.times for seen in gatekeeper.requests.values()] == [1]
+    request_monitor = RequestMonitor(layout, only_answers)
+    async with request_monitor.listening():
+        event = RequestEvent("before", "cluster1-edge1", "ssh", "true")
+        assert not await passes(layout, event)
+        assert await passes(layout, RequestEvent("after", "cluster1-edge1", "ssh", "true"))
+    assert [seen.times for seen in request_monitor.requests.values()] == [1]
 
 
 BROKEN = (ConnectionResetError, asyncio.IncompleteReadError)
@@ -152,37 +157,37 @@ def own_address() -> str:
 async def test_a_wire_is_cut_healed_and_reset_at_a_byte() -> None:
     """What goes over it is whole until then."""
     address = own_address()
-    wire = Wire("cluster1-edge1", address)
-    async with await asyncio.start_server(echo, address, SHELL_PORT), await wire.listen():
-        reader, writer = await asyncio.open_connection(address, SHELL_BY_WIRE)
+    proxy = TcpProxy("cluster1-edge1", address)
+    async with await asyncio.start_server(echo, address, SHELL_PORT), await proxy.listen():
+        reader, writer = await asyncio.open_connection(address, SHELL_PROXY_PORT)
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"
-        wire.cut()
+        proxy.cut()
         with pytest.raises(BROKEN):
             await reader.readexactly(1)
-        refused, _ = await asyncio.open_connection(address, SHELL_BY_WIRE)
+        refused, _ = await asyncio.open_connection(address, SHELL_PROXY_PORT)
         with pytest.raises(BROKEN):
             await refused.readexactly(1)
-        wire.heal()
-        reader, writer = await asyncio.open_connection(address, SHELL_BY_WIRE)
-        wire.resets_after = 12
+        proxy.heal()
+        reader, writer = await asyncio.open_connection(address, SHELL_PROXY_PORT)
+        proxy.resets_after = 12
         writer.write(b"12345678")
         with pytest.raises(BROKEN):
             await reader.readexactly(8)
-        assert wire.was_reset.is_set()
+        assert proxy.was_reset.is_set()
         writer.close()
 
 
 async def test_who_hangs_up_is_heard_over_a_wire() -> None:
-    """A machine that breaks a connection off leaves nobody waiting."""
+    """A machine that breaks a connection off does not leave the client waiting."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     address = own_address()
-    wire = Wire("cluster1-edge1", address)
-    async with await asyncio.start_server(hang_up, address, SHELL_PORT), await wire.listen():
-        reader, writer = await asyncio.open_connection(address, SHELL_BY_WIRE)
+    proxy = TcpProxy("cluster1-edge1", address)
+    async with await asyncio.start_server(hang_up, address, SHELL_PORT), await proxy.listen():
+        reader, writer = await asyncio.open_connection(address, SHELL_PROXY_PORT)
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
 
@@ -190,46 +195,16 @@ async def test_who_hangs_up_is_heard_over_a_wire() -> None:
 async def test_an_answer_breaks_off_at_a_byte() -> None:
     """Of every connection, until it is healed."""
     address = own_address()
-    wire = Wire("loadbalancer1", address, answers_at_most=3)
-    async with await asyncio.start_server(echo, address, SHELL_PORT), await wire.listen():
+    proxy = TcpProxy("loadbalancer1", address, answers_at_most=3)
+    async with await asyncio.start_server(echo, address, SHELL_PORT), await proxy.listen():
         for _ in range(2):
-            reader, writer = await asyncio.open_connection(address, SHELL_BY_WIRE)
+            reader, writer = await asyncio.open_connection(address, SHELL_PROXY_PORT)
             writer.write(b"12345678")
             with pytest.raises(BROKEN):
                 await reader.readexactly(8)
             writer.close()
-        wire.heal()
-        reader, writer = await asyncio.open_connection(address, SHELL_BY_WIRE)
+        proxy.heal()
+        reader, writer = await asyncio.open_connection(address, SHELL_PROXY_PORT)
         writer.write(b"12345678")
         assert await reader.readexactly(8) == b"12345678"
         writer.close()
-
-
-def test_the_table_replaces_the_one_before() -> None:
-    """Everything round it stays."""
-    result = {
-        "points": {"before_effect": 2, "reboot": 1},
-        "runs": 1,
-        "completed": 1,
-        "operator_acts": 0,
-        "operator_acts_after_reboots": ["one"],
-        "effects": dict.fromkeys(
-            ("expected", "recorded", "repeated", "skipped", "misordered", "unexpected"), 43
-        ),
-        "traffic": {"attempted": 500, "failed": 0, "straddling": 2},
-        "invariants": {"samples": 9, "violations": 0},
-        "requests": {"requests": 211, "before": 211, "after": 211},
-        "resume_seconds": {"p50": 5.4, "p99": 13.8},
-        "seed": 1,
-        "seconds": 120.0,
-    }
-    begin, end = markers(NAME)
-    document = f"# Proof\n\n{begin}\nold\n{end}\n\nthe rest\n"
-    once = between(document, NAME, lines(result, "scripts/prove"))
-    assert once.startswith("# Proof\n\n")
-    assert once.endswith("\n\nthe rest\n")
-    assert "| points | 3: 2 before_effect, 1 reboot |" in once
-    assert "old" not in once
-    assert between(once, NAME, lines(result, "scripts/prove")) == once
-    with pytest.raises(ValueError, match="crash campaign"):
-        between("# Proof\n", NAME, lines(result, "scripts/prove"))

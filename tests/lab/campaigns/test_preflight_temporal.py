@@ -1,4 +1,4 @@
-"""Does every fault that can be planted in Temporal and the estate file show, and go again?"""
+"""Every fault of Temporal and of earlier runs can be observed, and is reverted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from lab.campaigns.preflight_faults import earlier_runs as history
-from lab.campaigns.preflight_faults import estate, temporal
-from lab.campaigns.preflight_faults.actions import NotPlanted
-from lab.campaigns.preflight_faults.fault import Plant
-from lab.campaigns.preflight_faults.registry import Garden
+from lab.campaigns.preflight_faults import earlier_runs, temporal
+from lab.campaigns.preflight_faults.actions import InjectionFailed
+from lab.campaigns.preflight_faults.fault import InjectedFault
+from lab.campaigns.preflight_faults.registry import FaultRegistry
 from lab.environment.estate_file import write_estate
 from lab.environment.lab import claimed_block
 from lab.environment.temporal import TemporalServer
@@ -25,10 +24,10 @@ from lab.layout import Layout
 from lab.product_driver import Product
 from workflows.model.estate import Estate
 
-PLANTS = (*estate.PLANTS, *history.PLANTS, *temporal.PLANTS)
+FAULTS = (*earlier_runs.FAULTS, *temporal.FAULTS)
 RUN = "switchover-lab"
 
-Reading = Callable[[Layout, Client, str], Awaitable[bool]]
+Observation = Callable[[Layout, Client, str], Awaitable[bool]]
 
 
 @pytest.fixture(scope="module")
@@ -86,54 +85,44 @@ async def two_builds_ask_for_work(layout: Layout, client: Client, place: str) ->
     return len(await temporal.builds(client)) == 2
 
 
-async def it_is_installed_elsewhere(layout: Layout, client: Client, place: str) -> bool:
-    """Whether the estate gives it another path, which leads to the same installation."""
-    homes = {
-        node.name: Path(node.filedrivehome)
-        for node in Estate.model_validate(_described(layout)).nodes
-    }
-    relative = {str(home).replace(name, "NODE") for name, home in homes.items()}
-    same = homes[place].samefile(layout.node(place).home)
-    return len(relative) == 2 and same
-
-
-SEEN: dict[str, Reading] = {
+OBSERVED: dict[str, Observation] = {
     "switchover_running": a_run_is_open,
     "cooling_down": there_was_one_lately,
     "search_attributes_missing": an_attribute_is_missing,
     "workers_differ": two_builds_ask_for_work,
-    "installation_path_differs": it_is_installed_elsewhere,
 }
 
 
 @pytest.mark.timeout(240)  # a server names a worker for more than a minute after its end
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
-async def test_a_fault_shows_and_goes_without_a_trace(layout: Layout, plant: Plant) -> None:
-    """Others see it when it is planted, and no longer when it is taken out."""
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+async def test_a_fault_can_be_observed_until_it_is_reverted(
+    layout: Layout, fault: InjectedFault
+) -> None:
+    """Other clients observe it while it is injected, and no longer when it is reverted."""
     server = await temporal.temporal(layout)
-    seen, garden = SEEN[plant.name], Garden(layout)
+    observe, registry = OBSERVED[fault.name], FaultRegistry(layout)
     before = layout.estate_file.read_bytes()
-    assert not await seen(layout, server, plant.place)
+    assert not await observe(layout, server, fault.place)
 
-    await garden.sow(plant.name)
+    await registry.inject(fault.name)
     try:
-        assert await seen(layout, server, plant.place)
+        assert await observe(layout, server, fault.place)
     finally:
-        await garden.clear()
+        await registry.revert_all()
 
-    assert not await seen(layout, server, plant.place)
+    assert not await observe(layout, server, fault.place)
     assert layout.estate_file.read_bytes() == before
     assert [file.name for file in layout.estate_file.parent.iterdir()] == ["lab.yaml"]
 
 
-async def test_what_runs_for_somebody_stays(layout: Layout) -> None:
+async def test_an_open_run_stays(layout: Layout) -> None:
     """A run that holds the estate's lock is not replaced, and not forgotten."""
     client = await temporal.temporal(layout)
-    run = await client.start_workflow("Switchover", id=RUN, task_queue="somebody")
+    run = await client.start_workflow("Switchover", id=RUN, task_queue="other")
     try:
-        with pytest.raises(NotPlanted, match="open already"):
-            await Garden(layout).sow("switchover_running")
-        await Garden(layout).clear()
+        with pytest.raises(InjectionFailed, match="open already"):
+            await FaultRegistry(layout).inject("switchover_running")
+        await FaultRegistry(layout).revert_all()
 
         assert await a_run_is_open(layout, client, "lab")
     finally:
@@ -142,14 +131,14 @@ async def test_what_runs_for_somebody_stays(layout: Layout) -> None:
 
 async def test_a_lab_without_temporal_says_so(tmp_path: Path) -> None:
     """As ``lab up`` is one."""
-    with pytest.raises(NotPlanted, match="no Temporal server"):
-        await Garden(Layout(tmp_path, "127.9.7")).sow("workers_differ")
+    with pytest.raises(InjectionFailed, match="no Temporal server"):
+        await FaultRegistry(Layout(tmp_path, "127.9.7")).inject("workers_differ")
 
 
 async def test_another_estate_is_no_place(layout: Layout) -> None:
     """The lab knows one."""
-    with pytest.raises(NotPlanted, match="no place lab2"):
-        await Garden(layout).sow("workers_differ", "lab2")
+    with pytest.raises(InjectionFailed, match="no place lab2"):
+        await FaultRegistry(layout).inject("workers_differ", "lab2")
 
 
 async def _last(client: Client) -> WorkflowExecutionStatus | None:
@@ -162,5 +151,5 @@ async def _last(client: Client) -> WorkflowExecutionStatus | None:
 
 
 def _described(layout: Layout) -> object:
-    with estate.described(layout) as described:
-        return described
+    with earlier_runs.edited_estate(layout) as estate:
+        return estate

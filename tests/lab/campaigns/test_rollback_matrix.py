@@ -1,4 +1,4 @@
-"""The undo matrix's own parts: its cases, its operator, what it counts and remembers."""
+"""The parts of the rollback matrix: cases, operator, results and saved state."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from lab.campaigns.markdown import between, markers
-from lab.campaigns.rollback_matrix.cases import GATE, REJECTED, Case, Only, cases
-from lab.campaigns.rollback_matrix.matrix import wanted
-from lab.campaigns.rollback_matrix.proof import NAME, lines
-from lab.campaigns.rollback_matrix.results import Results, keep, kept
-from lab.campaigns.rollback_matrix.run import Row
-from lab.checker.rollback import Turn
+from lab.campaigns.results import NUMBERS
+from lab.campaigns.rollback_matrix.campaign import MatrixState, RollbackMatrix, selected
+from lab.campaigns.rollback_matrix.cases import GATE, REJECTED, Case, Selection, cases
+from lab.campaigns.rollback_matrix.run import CaseResult
+from lab.campaigns.state import StateFile
+from lab.checker.rollback import RollbackPoint
 from lab.checker.verdict import Run
 from lab.fault_injection.fault import KINDS, Fault
-from lab.fault_injection.operator import Answer, Operator, objection, turn, wished
+from lab.fault_injection.operator import (
+    Answer,
+    Operator,
+    checked_outcome,
+    expected_outcome,
+    rollback_point,
+)
 from lab.layout import Layout
-from lab.product_driver import FINDINGS, STATE, Handle, NotTaken
+from lab.product_driver import FINDINGS, STATE, DecisionRefused, Handle
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 
 LAYOUT = Layout(Path("/"), "127.0.0")
@@ -31,13 +36,13 @@ LAYOUT = Layout(Path("/"), "127.0.0")
 def test_every_stage_fails_in_every_way_at_every_kind_of_place() -> None:
     """And where the run asks, both answers are given."""
     every = list(cases(LAYOUT))
-    kinds = Counter((case.stage, case.how) for case in every)
+    kinds = Counter((case.stage, case.way) for case in every)
 
     assert len(set(every)) == len(every)
     for stage in list(StageName)[1:9]:
         far = stage.number >= POINT_OF_NO_RETURN.number
         for kind in KINDS:
-            here = [case for case in every if (case.stage, case.how) == (stage, kind)]
+            here = [case for case in every if (case.stage, case.way) == (stage, kind)]
             assert {case.answer for case in here} == ({"retry", "roll-back"} if far else {None})
         assert kinds[stage, REJECTED] == (stage.number <= POINT_OF_NO_RETURN.number)
     places = {case.place for case in every if case.stage is StageName.STOP_MONITORS}
@@ -46,11 +51,11 @@ def test_every_stage_fails_in_every_way_at_every_kind_of_place() -> None:
 
 def test_a_closed_gate_turns_a_run_back_before_anything_of_its_stage() -> None:
     """Gates that are answered together keep both of their stages from beginning."""
-    turns = {case.stage: case.turn for case in cases(LAYOUT) if case.place == GATE}
+    turns = {case.stage: case.rollback_point for case in cases(LAYOUT) if case.place == GATE}
 
-    assert turns[StageName.REDIRECT_TRAFFIC] == Turn(2, begun=False)
-    assert turns[StageName.START_SCHEDULING] == Turn(4, begun=False)
-    assert turns[StageName.DRAIN_PROTOCOL_SERVERS] == Turn(6, begun=False)
+    assert turns[StageName.REDIRECT_TRAFFIC] == RollbackPoint(2, begun=False)
+    assert turns[StageName.START_SCHEDULING] == RollbackPoint(4, begun=False)
+    assert turns[StageName.DRAIN_PROTOCOL_SERVERS] == RollbackPoint(6, begun=False)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +70,7 @@ def test_a_closed_gate_turns_a_run_back_before_anything_of_its_stage() -> None:
 )
 def test_a_part_of_the_matrix_can_be_asked_for(text: str, number: int) -> None:
     """By the words that its cases have in common."""
-    assert len(wanted((Only.read(text, LAYOUT),))) == number
+    assert len(selected((Selection.read(text, LAYOUT),))) == number
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,7 @@ def test_a_part_of_the_matrix_can_be_asked_for(text: str, number: int) -> None:
 def test_a_part_that_is_none_is_refused(text: str) -> None:
     """It would prove nothing."""
     with pytest.raises(ValueError, match="no part of the matrix"):
-        Only.read(text, LAYOUT)
+        Selection.read(text, LAYOUT)
 
 
 class Shown:
@@ -101,7 +106,7 @@ class Shown:
 
     async def query(self, _: str) -> dict[str, Any]:
         """Say why."""
-        return {"waiting": {"words": "the script said no"}}
+        return {"waiting": {"message": "the script said no"}}
 
     async def terminate(self, why: str) -> None:
         """Be given up."""
@@ -113,7 +118,7 @@ def operator(shown: Shown, answer: Answer | None, *, taken: bool = True) -> Oper
 
     async def decide(_: Answer) -> None:
         if not taken:
-            raise NotTaken("retry was not taken")
+            raise DecisionRefused("retry was refused")
 
     return Operator(cast(Handle, shown), answer, decide)
 
@@ -124,37 +129,37 @@ WAITS = "waiting_for_decision"
 async def test_an_operator_answers_once() -> None:
     """That has to be enough."""
     one = operator(Shown("running", WAITS, "running", "ended"), "retry")
-    await one.attend()
+    await one.run()
 
-    assert (one.asked, one.gave_up) == (["the script said no"], "")
+    assert (one.questions, one.gave_up) == (["the script said no"], "")
 
 
 @pytest.mark.parametrize(
     ("states", "answer", "taken", "words"),
     [
-        ((WAITS,), None, True, "a decision that was not due: the script said no"),
-        ((WAITS, "running", WAITS), "retry", True, "a decision that was not due"),
-        ((WAITS,), "retry", False, "retry was not taken"),
+        ((WAITS,), None, True, "an unexpected decision: the script said no"),
+        ((WAITS, "running", WAITS), "retry", True, "an unexpected decision"),
+        ((WAITS,), "retry", False, "retry was refused"),
     ],
 )
 async def test_an_operator_who_cannot_help_gives_the_run_up(
     states: tuple[str, ...], answer: Answer | None, *, taken: bool, words: str
 ) -> None:
-    """Asked without need, asked again, or not heard: that is what the case comes to."""
+    """Asked without need, questions again, or not heard: that is what the case comes to."""
     shown = Shown(*states)
     one = operator(shown, answer, taken=taken)
-    await one.attend()
+    await one.run()
 
     assert words in one.gave_up
     assert shown.terminated
-    assert objection(Run("rolled_back", 0, 1), one, struck=True) == one.gave_up
+    assert checked_outcome(Run("rolled_back", 0, 1), one, began=True) == one.gave_up
 
 
 def test_a_fault_that_never_struck_proves_nothing() -> None:
     """However well the run ended."""
     one = operator(Shown("ended"), None)
 
-    assert objection(Run("completed", 0, 1), one, struck=False) != "completed"
+    assert checked_outcome(Run("completed", 0, 1), one, began=False) != "completed"
 
 
 @pytest.mark.parametrize(
@@ -166,73 +171,66 @@ def test_a_fault_that_never_struck_proves_nothing() -> None:
         (StageName.DRAIN_PROTOCOL_SERVERS, "roll-back", "rolled_back"),
     ],
 )
-def test_which_end_is_wished(stage: StageName, answer: Answer, outcome: str) -> None:
+def test_the_outcome_that_a_fault_should_have(
+    stage: StageName, answer: Answer, outcome: str
+) -> None:
     """By where the fault strikes, and by what an operator says."""
-    assert wished(Fault(stage, "cluster1-edge1", "lost"), answer) == outcome
-    back = {FINDINGS: Turn(0), "rolled_back": Turn(stage.number), "completed": None}
-    assert turn(outcome, stage.number, begun=True) == back[outcome]
+    assert expected_outcome(Fault(stage, "cluster1-edge1", "lost"), answer) == outcome
+    back = {
+        FINDINGS: RollbackPoint(0),
+        "rolled_back": RollbackPoint(stage.number),
+        "completed": None,
+    }
+    assert rollback_point(outcome, stage.number, begun=True) == back[outcome]
 
 
-def row(case: Case, *problems: str) -> Row:
+def row(case: Case, *problems: str) -> CaseResult:
     """What became of a case."""
-    return Row(
+    return CaseResult(
         case=str(case),
         stage=case.stage.value,
         place=case.place,
-        how=case.how,
+        way=case.way,
         answer=case.answer or "",
-        outcome=case.wished,
-        wished=case.wished,
+        outcome=case.expected_outcome,
+        expected_outcome=case.expected_outcome,
         seconds=20.0,
-        back_seconds=1.5,
-        asked=[],
-        numbers=dict.fromkeys(Results().totals(), 2),
+        rollback_seconds=1.5,
+        questions=[],
+        numbers=dict.fromkeys(NUMBERS, 2),
         problems=list(problems),
     )
 
 
 def test_a_case_with_a_problem_and_a_case_not_tried_are_problems() -> None:
     """Only when all were tried, and all went well, is there none."""
-    here = wanted((Only.read("redirect_traffic", LAYOUT),))
+    here = selected((Selection.read("redirect_traffic", LAYOUT),))
     good = [row(case) for case in here]
 
-    assert list(Results(good).problems(here)) == []
-    assert list(Results(good[1:]).problems(here)) == ["1 cases were not tried"]
+    assert list(MatrixState(1.0, good).problems(here)) == []
+    assert list(MatrixState(1.0, good[1:]).problems(here)) == ["1 cases were not run"]
     spoilt = [row(here[0], "traffic: 1 failed"), *good[1:]]
-    assert list(Results(spoilt).problems(here)) == [f"{here[0]}: traffic: 1 failed"]
-    assert "nothing was tried" in list(Results([]).problems([]))
+    assert list(MatrixState(1.0, spoilt).problems(here)) == [f"{here[0]}: traffic: 1 failed"]
+    assert "nothing was run" in list(MatrixState().problems([]))
 
 
-def test_an_interrupted_matrix_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Other wishes begin anew."""
-    parts = (Only.read("redirect_traffic", LAYOUT),)
-    here, file = wanted(parts), tmp_path / "undo.state"
-    keep(file, parts, Results([row(here[0])], 20.0))
+def test_an_interrupted_matrix_resumes(tmp_path: Path) -> None:
+    """Another selection begins anew."""
+    parts = (Selection.read("redirect_traffic", LAYOUT),)
+    here, result = selected(parts), tmp_path / "rollback.json"
+    StateFile[MatrixState](result, parts).save(MatrixState(20.0, [row(here[0])]))
 
-    again = kept(file, parts)
-    assert again.left(here) == here[1:]
-    assert again.seconds == 20.0
-    assert kept(file, ()).rows == []
-
-
-def test_the_matrix_stands_in_the_document() -> None:
-    """Stages by kinds, and what all of them amount to; a bad case is counted out."""
-    here = wanted(())
-    result = Results([row(case) for case in here[:-1]]).as_json(here)
-    result["rows"][-1]["problems"] = ["traffic: 1 failed"]
-    begin, end = markers(NAME)
-    text = between(f"# Proof\n{begin}\n{end}\nrest\n", NAME, lines(result, "scripts/prove"))
-
-    assert "| `redirect_traffic` | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 |" in text
-    assert "| `drain_transaction_manager` | 2 of 2 | 2 of 2 | 2 of 2 | 2 of 2 |  |" in text
-    assert f"{len(here) - 1}, of which {len(here) - 1} as they must be" in text
-    assert "median 1.5 s, longest 1.5 s" in text
+    resumed = RollbackMatrix(parts, 8, result)
+    assert resumed.labs == len(here) - 1
+    assert resumed.next_case() == here[1]
+    assert resumed.state.seconds == 20.0
+    assert RollbackMatrix((), 8, result).state.rows == []
 
 
 def test_a_row_of_numbers_is_shown() -> None:
     """The terminal's table has every stage of the matrix."""
-    here = wanted(())
+    here = selected(())
     rows = [row(here[0]), replace(row(here[1]), problems=["bad"])]
-    shown = Results(rows).table(here)
+    shown = MatrixState(1.0, rows).table(here)
 
     assert shown.row_count == len({case.stage for case in here})

@@ -1,4 +1,4 @@
-"""Is every invariant of ``design.md``, section 4, found broken where it was broken?"""
+"""Every invariant is reported where it is violated."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from lab.checker.invariants import Roles, in_intervals, in_samples
-from lab.recorder.effects import Recorded
+from lab.recorder.effects import RecordedEffect
 from lab.recorder.samples import Sample
 from tests.support import perfect_records as flawless
 from tests.support.perfect_records import added, moved, without
 
-SPOILED: dict[str, tuple[int, Callable[[list[Recorded]], list[Recorded]]]] = {
+SPOILED: dict[str, tuple[int, Callable[[list[RecordedEffect]], list[RecordedEffect]]]] = {
     "scheduling starts before the source's has stopped": (
         1,
         lambda r: moved(r, "cluster2-server1 scheduler start", 6.5),
@@ -81,13 +81,13 @@ SPOILED: dict[str, tuple[int, Callable[[list[Recorded]], list[Recorded]]]] = {
 }
 
 
-def _stopped_at(record: list[Recorded], cluster: str, at: float) -> list[Recorded]:
+def _stopped_at(record: list[RecordedEffect], cluster: str, at: float) -> list[RecordedEffect]:
     for edge in ("edge1", "edge2"):
         record = added(record, f"{cluster}-{edge} ssh stop", at)
     return record
 
 
-def _drained_at(record: list[Recorded], at: float) -> list[Recorded]:
+def _drained_at(record: list[RecordedEffect], at: float) -> list[RecordedEffect]:
     for edge in ("edge1", "edge2"):
         record = moved(record, f"cluster1-{edge} ssh drain", at)
     return record

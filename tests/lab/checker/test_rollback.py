@@ -1,4 +1,4 @@
-"""Can the meter fail on the way back? Records of runs that turned back, with one thing wrong."""
+"""Records of rollbacks with one thing wrong, and the problem that the checker must report."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import pytest
 
 from lab.checker.evidence import Evidence
 from lab.checker.invariants import Roles, in_intervals
-from lab.checker.rollback import Turn
+from lab.checker.rollback import RollbackPoint
 from lab.checker.verdict import Run, Verdict, judge
-from lab.recorder.effects import Effect, Recorded
+from lab.recorder.effects import Effect, RecordedEffect
 from tests.support import perfect_records as flawless
 from tests.support.perfect_records import added, back_and_forth, find, moved, without
 
 STEPS = range(1, 9)
 
 
-def run(turn: Turn) -> Run:
+def run(rollback_point: RollbackPoint) -> Run:
     """A run that turned back there, as it should."""
-    return Run("rolled_back", 0.0, 90.0, wished="rolled_back", turn=turn)
+    return Run(
+        "rolled_back", 0.0, 90.0, expected_outcome="rolled_back", rollback_point=rollback_point
+    )
 
 
 def evidence(roles: Roles, step: int) -> Evidence:
@@ -28,15 +30,15 @@ def evidence(roles: Roles, step: int) -> Evidence:
     return replace(flawless.evidence(roles), effects=back_and_forth(roles, step))
 
 
-def verdict(roles: Roles, turn: Turn, seen: Evidence) -> Verdict:
+def verdict(roles: Roles, rollback_point: RollbackPoint, seen: Evidence) -> Verdict:
     """Judge these records."""
-    return judge(roles, run(turn), seen)
+    return judge(roles, run(rollback_point), seen)
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_run_that_took_everything_back_has_no_problem(roles: Roles, step: int) -> None:
     """Wherever it turned: in a step, or before the next one began."""
-    for turn in (Turn(step), Turn(step + 1, begun=False)):
+    for turn in (RollbackPoint(step), RollbackPoint(step + 1, begun=False)):
         judged = verdict(roles, turn, evidence(roles, step))
 
         assert judged.problems() == []
@@ -55,25 +57,25 @@ def test_a_step_that_was_only_begun_need_not_be_whole(roles: Roles) -> None:
     seen = evidence(roles, 1)
     left = [r for r in seen.effects if r.effect.place != "cluster1-edge1"]
 
-    assert verdict(roles, Turn(1), replace(seen, effects=left)).problems() == []
+    assert verdict(roles, RollbackPoint(1), replace(seen, effects=left)).problems() == []
 
 
-Change = Callable[[list[Recorded]], list[Recorded]]
+Change = Callable[[list[RecordedEffect]], list[RecordedEffect]]
 START = "cluster1-server1 ssh start"
 
 
-def by(record: list[Recorded], words: str, who: str) -> list[Recorded]:
-    """The same record, with that effect by someone's order."""
+def by(record: list[RecordedEffect], words: str, who: str) -> list[RecordedEffect]:
+    """The same record, with that effect by another actor."""
     place = find(record, words)
     return [*record[:place], replace(record[place], by=who), *record[place + 1 :]]
 
 
-def after_all(change: Callable[[list[Recorded], float], list[Recorded]]) -> Change:
-    """Change a record at a moment after its last effect."""
+def after_all(change: Callable[[list[RecordedEffect], float], list[RecordedEffect]]) -> Change:
+    """Change a record at a event after its last effect."""
     return lambda record: change(record, record[-1].at + 5)
 
 
-def turn_of(record: list[Recorded]) -> float:
+def turn_of(record: list[RecordedEffect]) -> float:
     """Just before the way back begins."""
     return record[find(record, "cluster2-server1 scheduler stop")].at - 0.5
 
@@ -151,7 +153,7 @@ WRONG: dict[str, tuple[int, Change, str]] = {
         lambda r: moved(r, "cluster1-server1 monitor start", r[find(r, BACK)].at - 0.5),
         "misordered",
     ),
-    "a Monitor that a start revived and nobody stopped": (
+    "a Monitor that a start script revived and that was not stopped": (
         6,
         lambda r: by(
             moved(r, "cluster1-server1 monitor start", r[find(r, START)].at + 0.1),
@@ -176,7 +178,9 @@ def test_what_went_wrong_on_the_way_back_is_a_problem(roles: Roles, name: str) -
     step, spoil, problem = WRONG[name]
     seen = evidence(roles, step)
 
-    problems = verdict(roles, Turn(step), replace(seen, effects=spoil(seen.effects))).problems()
+    problems = verdict(
+        roles, RollbackPoint(step), replace(seen, effects=spoil(seen.effects))
+    ).problems()
 
     assert any("effects: " in one and problem in one for one in problems), problems
 
@@ -184,33 +188,33 @@ def test_what_went_wrong_on_the_way_back_is_a_problem(roles: Roles, name: str) -
 def test_an_estate_that_differs_from_its_baseline_is_a_problem(roles: Roles) -> None:
     """However good the record is; and the words say in what."""
     seen = replace(evidence(roles, 3), differences=["cluster1-edge1: runs admin"])
-    judged = verdict(roles, Turn(3), seen)
+    judged = verdict(roles, RollbackPoint(3), seen)
 
     assert judged.problems() == ["baseline: 1 differences"]
-    assert judged.words["differences"] == ["cluster1-edge1: runs admin"]
+    assert judged.details["differences"] == ["cluster1-edge1: runs admin"]
 
 
-def test_another_end_than_wished_is_a_problem(roles: Roles) -> None:
-    """A fault that nobody noticed proves nothing."""
-    wished = replace(flawless.RUN, wished="rolled_back")
+def test_another_outcome_than_expected_is_a_problem(roles: Roles) -> None:
+    """A fault that the run did not notice proves nothing."""
+    other = replace(flawless.RUN, expected_outcome="rolled_back")
 
-    assert judge(roles, wished, flawless.evidence(roles)).problems() == [
+    assert judge(roles, other, flawless.evidence(roles)).problems() == [
         "the outcome is completed, expected rolled_back"
     ]
 
 
-def test_a_revived_monitor_that_was_stopped_again_is_nobodys_order(roles: Roles) -> None:
+def test_a_revived_monitor_that_was_stopped_again_is_no_effect(roles: Roles) -> None:
     """Every start revives it (F7): the product may only set that right."""
     seen = evidence(roles, 6)
     started = seen.effects[find(seen.effects, START)].at
     monitor = Effect("cluster1-server1", "monitor", "start")
     revived = [
-        Recorded(started + 0.1, monitor, by="start_sshd"),
-        Recorded(started + 0.2, replace(monitor, effect="stop"), by="stop_monitord"),
+        RecordedEffect(started + 0.1, monitor, by="start_sshd"),
+        RecordedEffect(started + 0.2, replace(monitor, effect="stop"), by="stop_monitord"),
     ]
     record = sorted([*seen.effects, *revived], key=lambda recorded: recorded.at)
 
-    assert verdict(roles, Turn(6), replace(seen, effects=record)).problems() == []
+    assert verdict(roles, RollbackPoint(6), replace(seen, effects=record)).problems() == []
 
 
 def test_start_all_starts_what_several_steps_have_stopped(roles: Roles) -> None:
@@ -220,7 +224,7 @@ def test_start_all_starts_what_several_steps_have_stopped(roles: Roles) -> None:
     early = record[find(record, "cluster1-server1 admin start")].at
     record = by(moved(record, "cluster1-edge1 ssh start", early), *EDGE_STARTS)
 
-    assert verdict(roles, Turn(8), replace(seen, effects=record)).problems() == []
+    assert verdict(roles, RollbackPoint(8), replace(seen, effects=record)).problems() == []
 
 
 EDGE_STARTS = "cluster1-edge1 ssh start", "start_all"
@@ -232,20 +236,20 @@ def test_a_reload_makes_sure_of_a_redirect_that_failed(roles: Roles) -> None:
     record = added(seen.effects, BACK, 5.5, changed=False)
     seen = replace(seen, effects=record)
 
-    assert verdict(roles, Turn(3), seen).problems() == []
-    for turn in (Turn(3, begun=False), Turn(2)):
+    assert verdict(roles, RollbackPoint(3), seen).problems() == []
+    for turn in (RollbackPoint(3, begun=False), RollbackPoint(2)):
         assert "effects: 1 unexpected" in verdict(roles, turn, seen).problems()
 
 
 def test_nothing_has_to_straddle_a_redirect_that_never_was(roles: Roles) -> None:
     """A denominator may be zero where the run turned back before it; not where traffic moved."""
-    calm = replace(flawless.evidence(roles), visits=[])
+    calm = replace(flawless.evidence(roles), sessions=[])
     before = replace(calm, effects=back_and_forth(roles, 2))
     after = replace(calm, effects=back_and_forth(roles, 3))
 
-    assert verdict(roles, Turn(3), before).problems() == []
-    assert verdict(roles, Turn(3), after).problems() == [
-        "traffic: no client was seen to move from the source to the target"
+    assert verdict(roles, RollbackPoint(3), before).problems() == []
+    assert verdict(roles, RollbackPoint(3), after).problems() == [
+        "traffic: no client moved from the source to the target"
     ]
 
 
@@ -254,9 +258,9 @@ def test_a_run_that_never_began_has_done_nothing(roles: Roles) -> None:
     calm = replace(flawless.evidence(roles), effects=[])
     spoilt = replace(calm, effects=back_and_forth(roles, 1))
 
-    for turn in (Turn(0), Turn(1, begun=False)):
+    for turn in (RollbackPoint(0), RollbackPoint(1, begun=False)):
         assert verdict(roles, turn, calm).problems() == []
         assert "effects: 8 unexpected" in verdict(roles, turn, spoilt).problems()
     assert "effects: recorded is zero, so nothing was proved" in (
-        verdict(roles, Turn(1), calm).problems()
+        verdict(roles, RollbackPoint(1), calm).problems()
     )

@@ -1,4 +1,4 @@
-"""Can the meter fail? Records in which one thing went wrong, and the number that has to show it."""
+"""Records with one thing wrong, and the number that must report it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from lab.checker.evidence import Evidence, Tried, Visit
+from lab.checker.evidence import ClientOperation, Evidence, SessionEvent
 from lab.checker.expected import chains, expected_effects, misordered
 from lab.checker.invariants import Roles
 from lab.checker.verdict import Run, judge
-from lab.recorder.effects import Recorded
+from lab.recorder.effects import RecordedEffect
 from tests.support import perfect_records as flawless
 from tests.support.perfect_records import RUN, added, moved, without
 
@@ -36,7 +36,7 @@ def test_a_flawless_run_has_no_problem(roles: Roles) -> None:
     }
 
 
-def effects(change: Callable[[list[Recorded]], list[Recorded]]) -> Wrong:
+def effects(change: Callable[[list[RecordedEffect]], list[RecordedEffect]]) -> Wrong:
     """Change the record of effects."""
     return lambda evidence: replace(evidence, effects=change(evidence.effects))
 
@@ -57,28 +57,32 @@ def work(*done: tuple[str, str]) -> Wrong:
     return lambda evidence: replace(evidence, work=evidence.work + Counter(done))
 
 
-def tried(one: Tried) -> Wrong:
+def tried(one: ClientOperation) -> Wrong:
     """Try one thing more."""
-    return lambda evidence: replace(evidence, tried=[*evidence.tried, one])
+    return lambda evidence: replace(evidence, operations=[*evidence.operations, one])
 
 
 FILE = "accounts/partner001/file"
 PLANTED: dict[str, tuple[Wrong, str]] = {
     "a failed operation": (
-        tried(Tried(9, 9, "client002", "list", ok=False, words="refused")),
+        tried(ClientOperation(9, 9, "client002", "list", ok=False, message="refused")),
         "traffic: 1 failed",
     ),
     "a refused connection": (
-        tried(Tried(6.0, 6.1, "client003", "connect", ok=False, words="refused")),
+        tried(ClientOperation(6.0, 6.1, "client003", "connect", ok=False, message="refused")),
         "traffic: 1 failed",
     ),
     "a young read refused for another reason": (
-        tried(Tried(9, 9, "client002", "young_get", ok=False, words="SFTPFailure: shutting down")),
+        tried(
+            ClientOperation(
+                9, 9, "client002", "young_get", ok=False, message="SFTPFailure: shutting down"
+            )
+        ),
         "traffic: 1 failed",
     ),
     "a file missing on the source": (stored("cluster1", FILE, None), "files: 1 missing"),
     "a file missing on the target": (stored("cluster2", FILE, None), "files: 1 missing"),
-    "a drop that nobody took": (
+    "a drop that was not picked up": (
         stored("cluster2", "done/drop0001.dat", None),
         "files: 1 missing",
     ),
@@ -86,11 +90,11 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
     "a file picked up twice": (work(("pickup", "drop0001.dat")), "files: 1 duplicated"),
     "a slot run twice": (work(("schedule", "t@1")), "files: 1 duplicated"),
     "an event worked off twice": (work(("event", "id1")), "events: 1 duplicated"),
-    "an event nobody worked off": (
+    "an event that was not processed": (
         lambda evidence: replace(evidence, work=Counter()),
         "events: 1 missing",
     ),
-    "an upload nobody tracked": (
+    "an upload that was not tracked": (
         lambda evidence: replace(evidence, uploads={}),
         "events: 1 missing",
     ),
@@ -122,7 +126,7 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
         effects(lambda r: added(r, "cluster1-edge1 as2 stop", 20, changed=False)),
         "effects: 1 unexpected",
     ),
-    "an effect nobody asked for": (
+    "an unexpected effect": (
         effects(lambda r: added(r, "cluster1-edge1 ssh died", 20)),
         "effects: 1 unexpected",
     ),
@@ -144,18 +148,18 @@ PLANTED: dict[str, tuple[Wrong, str]] = {
     ),
     "an unfinished file left behind": (
         lambda evidence: replace(evidence, orphans=1),
-        "1 unfinished files are left",
+        "1 unfinished files remain",
     ),
     "a transfer left in progress": (
         lambda evidence: replace(evidence, in_progress=1),
-        "1 transfers are In Progress for ever",
+        "1 transfers stay In Progress",
     ),
 }
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_what_went_wrong_is_a_problem(roles: Roles, name: str) -> None:
-    """Each planted fault shows up under its own number."""
+    """Each fault is reported by its own number."""
     spoil, problem = PLANTED[name]
 
     problems = flawless.verdict(roles, spoil(flawless.evidence(roles))).problems()
@@ -164,20 +168,20 @@ def test_what_went_wrong_is_a_problem(roles: Roles, name: str) -> None:
 
 
 EMPTY: dict[str, tuple[Wrong, str]] = {
-    "no traffic": (lambda e: replace(e, tried=[]), "traffic: attempted is zero"),
-    "no client": (lambda e: replace(e, tried=[]), "traffic: clients is zero"),
+    "no traffic": (lambda e: replace(e, operations=[]), "traffic: attempted is zero"),
+    "no client": (lambda e: replace(e, operations=[]), "traffic: clients is zero"),
     "no straddling transfer": (
-        lambda e: replace(e, tried=[one for one in e.tried if one.operation != "put"]),
+        lambda e: replace(e, operations=[one for one in e.operations if one.operation != "put"]),
         "traffic: straddling is zero",
     ),
-    "no file": (lambda e: replace(e, tried=e.tried[:1]), "files: expected is zero"),
-    "no event": (lambda e: replace(e, tried=e.tried[:1]), "events: expected is zero"),
+    "no file": (lambda e: replace(e, operations=e.operations[:1]), "files: expected is zero"),
+    "no event": (lambda e: replace(e, operations=e.operations[:1]), "events: expected is zero"),
     "no effect": (lambda e: replace(e, effects=[]), "effects: recorded is zero"),
     "no sample": (lambda e: replace(e, samples=[]), "invariants: samples is zero"),
-    "no session": (lambda e: replace(e, visits=[]), "no client was seen to move"),
-    "nobody on the target": (
-        lambda e: replace(e, visits=[v for v in e.visits if "cluster1" in v.node]),
-        "no client was seen to move",
+    "no session": (lambda e: replace(e, sessions=[]), "no client moved"),
+    "no session on the target": (
+        lambda e: replace(e, sessions=[v for v in e.sessions if "cluster1" in v.node]),
+        "no client moved",
     ),
 }
 
@@ -193,10 +197,10 @@ def test_what_was_not_measured_is_a_problem(roles: Roles, name: str) -> None:
 
 
 def test_work_done_twice_is_named(roles: Roles) -> None:
-    """Whoever has to find the cause is told what it was done to."""
+    """The details name what was done twice."""
     twice = work(("pickup", "drop0001.dat"))(flawless.evidence(roles))
 
-    assert flawless.verdict(roles, twice).words["duplicated"] == ["pickup drop0001.dat"]
+    assert flawless.verdict(roles, twice).details["duplicated"] == ["pickup drop0001.dat"]
 
 
 def test_an_unfinished_run_is_a_problem(roles: Roles) -> None:
@@ -208,41 +212,41 @@ def test_an_unfinished_run_is_a_problem(roles: Roles) -> None:
     assert problems == ["the outcome is rolled_back"]
 
 
-@pytest.mark.parametrize("words", ["SFTPNoSuchFile: file", "Unexpected: HTTP status 404"])
-def test_young_reads_are_counted_apart(roles: Roles, words: str) -> None:
+@pytest.mark.parametrize("message", ["SFTPNoSuchFile: file", "Unexpected: HTTP status 404"])
+def test_young_reads_are_counted_apart(roles: Roles, message: str) -> None:
     """Reading what cannot be there yet is measured, and fails nothing."""
-    young = Tried(9, 9, "client002", "young_get", ok=False, words=words)
+    young = ClientOperation(9, 9, "client002", "young_get", ok=False, message=message)
     verdict = flawless.verdict(roles, tried(young)(flawless.evidence(roles)))
 
     assert verdict.problems() == []
     assert (verdict.traffic.young_reads, verdict.traffic.young_reads_failed) == (1, 1)
 
 
-def gap(roles: Roles, *more: Tried) -> float | None:
+def gap(roles: Roles, *more: ClientOperation) -> float | None:
     """The redirect's gap with these further connections."""
     evidence = flawless.evidence(roles)
-    evidence = replace(evidence, tried=[*evidence.tried, *more])
+    evidence = replace(evidence, operations=[*evidence.operations, *more])
     return flawless.verdict(roles, evidence).traffic.redirect_gap_seconds
 
 
 def test_the_gap_begins_with_the_source_s_last_session(roles: Roles) -> None:
-    """Where nobody suffered, it is the time in which nobody arrived."""
+    """Without a failed or delayed connection it is the time between two sessions."""
     assert gap(roles) == pytest.approx(1.2)
 
 
 def test_the_gap_begins_with_the_first_refusal(roles: Roles) -> None:
-    """A refused connection around the redirect counts from the moment it was tried."""
-    assert gap(roles, Tried(5.9, 6.05, "c", "connect", ok=False)) == pytest.approx(0.3)
+    """A refused connection around the redirect counts from the event it was tried."""
+    assert gap(roles, ClientOperation(5.9, 6.05, "c", "connect", ok=False)) == pytest.approx(0.3)
 
 
 def test_the_gap_begins_with_the_first_delay(roles: Roles) -> None:
     """So does one that took much longer than connections take."""
-    assert gap(roles, Tried(5.7, 6.2, "c", "connect")) == pytest.approx(0.5)
+    assert gap(roles, ClientOperation(5.7, 6.2, "c", "connect")) == pytest.approx(0.5)
 
 
 def test_a_refusal_long_before_is_not_the_redirect_s(roles: Roles) -> None:
     """It counts as failed, but the gap is not an hour long."""
-    assert gap(roles, Tried(1.0, 1.1, "c", "connect", ok=False)) == pytest.approx(1.2)
+    assert gap(roles, ClientOperation(1.0, 1.1, "c", "connect", ok=False)) == pytest.approx(1.2)
 
 
 LAST_START = "cluster2-server2 folder_monitor start"
@@ -251,8 +255,10 @@ LAST_START = "cluster2-server2 folder_monitor start"
 def test_seconds_are_the_clients_or_ours(roles: Roles) -> None:
     """From the target's scheduling until the last client had left, time is the clients'."""
     evidence = flawless.evidence(roles)
-    late = Visit(44.0, "cluster1-edge1", "partner001", "end")
-    seconds = flawless.verdict(roles, replace(evidence, visits=[*evidence.visits, late])).seconds
+    late = SessionEvent(44.0, "cluster1-edge1", "partner001", "end")
+    seconds = flawless.verdict(
+        roles, replace(evidence, sessions=[*evidence.sessions, late])
+    ).seconds
 
     started = evidence.effects[flawless.find(evidence.effects, LAST_START)].at
     assert seconds.total == RUN.ended - RUN.began

@@ -1,4 +1,4 @@
-"""What do the lab's databases replicate, keep to themselves, and tell?"""
+"""What the databases of a lab replicate, keep local and record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can a product be told of the lab, and an operator of every key?"""
+"""The estate file of a lab, and the example of every key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a lab come up whole, return to its baseline, and leave nothing behind?"""
+"""A lab starts, returns to its baseline, and stops without a trace."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ import yaml
 
 from lab.environment.baseline import differences
 from lab.environment.lab import Lab, claimed_block
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 from tests.support.polling import eventually
 
-HERE = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def another_lab(directory: Path) -> Iterator[subprocess.Popen[str]]:
     """A small lab in a process of its own, ready."""
     words = ["-m", "lab", "up", "--servers", "1", "--edges", "0", "--dir", str(directory)]
     with subprocess.Popen(
-        [sys.executable, *words], cwd=HERE, stdout=subprocess.PIPE, text=True
+        [sys.executable, *words], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         try:
@@ -60,7 +60,7 @@ async def run(*words: object) -> None:
 
 
 async def test_a_lab_comes_up_in_its_baseline(whole_lab: Lab) -> None:
-    """Everything runs that should, nothing else, and nobody has done anything yet."""
+    """Exactly the baseline runs, and nothing is recorded yet."""
     assert await whole_lab.at_baseline() == []
     assert await differences(whole_lab.layout) == []
 
@@ -73,7 +73,7 @@ async def wreck(lab: Lab) -> None:
     await run(two.edges[0].home / "bin/stop_sshd", "-g", "-timeout", "600")
     (one.nodes[1].ledger / "claims").mkdir(parents=True)
     (two.storage / "inbox/order").write_text("order")
-    Switches(monitor_interval=9).write(layout.switches)
+    SimulationOptions(monitor_interval=9).write(layout.simulation)
     lab.load_balancer.hosts_file.write_text("127.0.0.1 localhost\n")
     async with await psycopg.AsyncConnection.connect(two.dsn, autocommit=True) as connection:
         await connection.execute("DELETE FROM account")

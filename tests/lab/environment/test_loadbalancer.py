@@ -1,4 +1,4 @@
-"""Does the load balancer follow its hosts file, and leave alone who is connected?"""
+"""The load balancer follows its hosts file and keeps open connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are the two storages kept in sync both ways, late, and without inventing anything?"""
+"""The storages are synced both ways, with a delay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from lab.environment.lab import Lab
 from lab.environment.storage import Side, sync
-from lab.simulation_options import Switches
+from lab.simulation_options import SimulationOptions
 from tests.support.polling import eventually
 
 
@@ -20,8 +20,8 @@ class Pair:
         self.roots = root / "one", root / "two"
         for folder in self.roots:
             (folder / "inbox").mkdir(parents=True)
-        self._switches = root / "switches.json"
-        Switches(storage_delay=delay).write(self._switches)
+        self._switches = root / "simulation.json"
+        SimulationOptions(storage_delay=delay).write(self._switches)
         self._sides = Side(self.roots[0]), Side(self.roots[1])
 
     def sync(self) -> None:
@@ -101,7 +101,7 @@ def test_a_file_gone_before_its_time_never_travels(tmp_path: Path) -> None:
 
 
 def test_a_change_on_both_sides_keeps_the_later_one(pair: Pair) -> None:
-    """Nobody is overwritten by what is older."""
+    """A newer file is not overwritten by an older one."""
     put(pair.roots[0] / "inbox/order", b"old")
     pair.sync()
     (pair.roots[0] / "inbox/order").unlink()
@@ -114,7 +114,7 @@ def test_a_change_on_both_sides_keeps_the_later_one(pair: Pair) -> None:
 @pytest.mark.parametrize("delay", [0.3, 1.0])
 async def test_the_delay_is_the_switchs(whole_lab: Lab, delay: float) -> None:
     """F19: a file is on the other side after the delay, and not before."""
-    Switches(storage_delay=delay).write(whole_lab.layout.switches)
+    SimulationOptions(storage_delay=delay).write(whole_lab.layout.simulation)
     one, two = (cluster.storage for cluster in whole_lab.layout.clusters)
     began = time.monotonic()
     put(one / "done/file", b"x")

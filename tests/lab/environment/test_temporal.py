@@ -1,4 +1,4 @@
-"""Does the lab's Temporal server keep what it knew?"""
+"""The lab's Temporal server keeps its state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def test_a_server_that_was_ended_goes_on(tmp_path: Path) -> None:
     server = TemporalServer(Layout(tmp_path, "127.9.7"))
     try:
         client = await server.start()
-        await client.start_workflow("Anything", id="anything", task_queue="nobody")
+        await client.start_workflow("Anything", id="anything", task_queue="unused")
         await server.stop()
         address = server.address
 

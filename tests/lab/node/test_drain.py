@@ -1,4 +1,4 @@
-"""Do graceful stops behave as the vendor's do?"""
+"""Graceful stops behave as the vendor's do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVER = "cluster1-server1"
 
 
 async def test_a_transfer_in_progress_finishes_and_new_work_is_refused(lab: Lab) -> None:
-    """F1: a graceful stop lets open files end, refuses all else, and lets nobody in."""
+    """F1: a graceful stop lets open files end, and refuses new work and new clients."""
     async with lab.visit(EDGE) as client, lab.visit(EDGE) as idle:
         transfer = await client.open("slow", "wb")
         await transfer.write(b"first ")

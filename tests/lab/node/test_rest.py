@@ -1,4 +1,4 @@
-"""Does the admin REST API answer as section 8 of securetransport.md says?"""
+"""The admin REST API answers as docs/securetransport.md, section 8, describes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_wrong_password_is_answered_in_plain_text(lab: Lab) -> None:
     async with lab.admin(EDGE, auth=(ADMIN_USER, "wrong")) as client:
         answer = await client.get("daemons")
     assert (answer.status_code, answer.headers["Content-Type"][:10]) == (401, "text/plain")
-    lab.turn(planted={EDGE: {"admin_password": "another"}})
+    lab.turn(faults={EDGE: {"admin_password": "another"}})
     async with lab.admin(EDGE) as client:
         assert (await client.get("daemons")).status_code == 401
 
@@ -80,7 +80,7 @@ async def test_success_is_not_the_status_code(lab: Lab) -> None:
         "daemonOperationResults"
     ]
     assert (ftp["daemon"], ftp["isSuccessful"]) == ("ftp", False)
-    lab.turn(planted={EDGE: {"refuse_operations": "true"}})
+    lab.turn(faults={EDGE: {"refuse_operations": "true"}})
     (ssh,) = (await lab.ask(EDGE, OPERATIONS, "POST"))["daemonOperationResults"]
     assert ssh["isSuccessful"] is False
     assert lab.effects(EDGE, "ssh") == []

@@ -1,4 +1,4 @@
-"""Do Transaction Managers, Scheduler and Folder Monitor do a cluster's work as the vendor's do?"""
+"""Transaction Managers, Scheduler and Folder Monitor work as the vendor's do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does traffic notice what goes wrong, and go wrong only where something did?"""
+"""Traffic records failures, and fails only where something else failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lab import records
-from lab.checker.counts import events_fate, files_fate
+from lab.checker.counts import count_events, count_files
 from lab.checker.evidence import gather
 from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
@@ -56,12 +56,12 @@ async def test_nothing_fails_by_the_meters_own_doing(whole_lab: Lab, traffic: Tr
     done = operations(whole_lab)
     assert [one for one in done if not one[2] and one[1] != "young_get"] == []
     evidence = await gather(whole_lab.layout)
-    assert len({one.client for one in evidence.tried}) == CLIENTS + 1  # and the application
-    files, events = files_fate(evidence), events_fate(evidence)
+    assert len({one.client for one in evidence.operations}) == CLIENTS + 1  # and the application
+    files, events = count_files(evidence), count_events(evidence)
     assert files.expected > events.expected > 10
     assert (files.missing, files.corrupt, files.duplicated) == (0, 0, 0)
     assert (events.missing, events.duplicated) == (0, 0)
-    assert evidence.visits[-1].what == "end"
+    assert evidence.sessions[-1].what == "end"
 
 
 async def test_a_cluster_that_stops_serving_is_counted(whole_lab: Lab, traffic: Traffic) -> None:
@@ -80,7 +80,7 @@ async def test_a_cluster_that_stops_serving_is_counted(whole_lab: Lab, traffic: 
 
     await eventually(counted)
     failures = [line for line in records.read(whole_lab.layout.traffic) if not line["ok"]]
-    assert all(line["words"] for line in failures)
+    assert all(line["message"] for line in failures)
     assert all(line["begin"] <= line["end"] for line in failures)
 
 

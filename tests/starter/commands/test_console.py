@@ -216,7 +216,7 @@ async def test_sessions_are_seen_to_leave(
         pass  # until the line that tells of the stage
     while "7 ssh; partner001" not in (shown := await operator.types("status", name)).message:
         pass  # until the server has the heartbeat
-    assert "wait until the sessions have left cluster1-edge1 7 ssh; partner001" in shown.message
+    assert "wait until no session remains on cluster1-edge1 7 ssh; partner001" in shown.message
     hands.held["await_sessions.cluster1-edge1"].set()
     assert await watching.wait() == 0
 

@@ -61,7 +61,7 @@ def test_the_point_of_no_return_stands_before_the_first_graceful_stop() -> None:
     text = shown(plan_view(review(Seen().plan)))
     assert text.count("point of no return") == 1
     assert (
-        text.index("wait until the sessions have left")
+        text.index("wait until no session remains")
         < text.index("point of no return")
         < text.index("stop http gracefully")
     )
@@ -125,10 +125,10 @@ def test_a_plan_by_node_is_shown_as_chains() -> None:
         )
     )
     gone = text.index("point of no return")
-    assert edges < text.index("wait until the sessions have left 2 nodes") < gone < first
+    assert edges < text.index("wait until no session remains on 2 nodes") < gone < first
     assert first < second < start
     for server in ("cluster1-server1", "cluster1-server2"):
-        for words in ("stop Scheduler and Folder Monitor on", "wait until the sessions have left"):
+        for words in ("stop Scheduler and Folder Monitor on", "wait until no session remains on"):
             assert text.count(f"{words} {server}") == 1
     assert (
         first < text.index("stop the Transaction Manager gracefully on cluster1-server1") < second

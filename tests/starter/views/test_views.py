@@ -87,7 +87,7 @@ def test_a_retried_attempt_says_why() -> None:
                 accounts=("a", "b", "c", "d"),
                 eta=timedelta(minutes=12),
             ),
-            "3 ssh; a, b, c, ..., about 12 min at this rate, 2 s ago",
+            "3 ssh; a, b, c, and 1 more, about 12 min at this rate, 2 s ago",
         ),
         (
             RemainingSessions(node="n", at=NOW, readings_at_zero=2),
@@ -95,7 +95,7 @@ def test_a_retried_attempt_says_why() -> None:
         ),
         (RemainingSessions(node="n", at=NOW, error="no answer"), "no reading yet, no answer"),
         (RemainingQueue(node="n", at=NOW), "no reading yet, 2 s ago"),
-        (RemainingQueue(node="n", at=NOW, events=12, active=2), "12 events; 2 active, 2 s ago"),
+        (RemainingQueue(node="n", at=NOW, events=12, active=2), "12 events, 2 active, 2 s ago"),
         (
             RemainingQueue(node="n", at=NOW, events=0, active=0, readings_at_zero=1),
             "none remaining",

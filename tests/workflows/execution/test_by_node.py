@@ -1,4 +1,4 @@
-"""The `by_node` variant: Edges drain first, then each source Server goes its own way."""
+"""The `by_node` variant: Edges drain first, then each source Server runs its own chain."""
 
 from __future__ import annotations
 
@@ -24,67 +24,67 @@ SCHEDULED = ("cluster2-server1", Service.SCHEDULER)
 async def run(temporal: Client) -> AsyncIterator[Run]:
     """A run that has not started yet, on a model that judges each node by itself."""
     run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
-    run.hands.world.by_node = True
+    run.fakes.world.by_node = True
     async with at_work(run):
         yield run
 
 
 def is_done(progress: Progress, key: str) -> bool:
-    """Whether an order has ended well."""
+    """Whether an action has succeeded."""
     return any(o.status is Status.DONE for s in progress.stages for o in s.actions if o.key == key)
 
 
-async def test_every_order_is_done_once_and_no_invariant_breaks(run: Run) -> None:
+async def test_every_action_is_done_once_and_no_invariant_breaks(run: Run) -> None:
     """The chains together do the whole plan."""
     await run.start(variant="by_node")
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
-    assert run.hands.world.violations == []
+    assert run.fakes.world.violations == []
     assert all(stage.status is Status.DONE for stage in outcome.stages)
-    assert run.hands.asked
-    assert set(run.hands.asked.values()) == {1}
+    assert run.fakes.asked
+    assert set(run.fakes.asked.values()) == {1}
 
 
-async def test_a_slow_server_holds_up_nobody_but_the_end(run: Run) -> None:
+async def test_a_slow_server_delays_only_the_end(run: Run) -> None:
     """While one drains, the other's Transaction Manager stops; `stop_all` waits for both."""
-    run.hands.held[f"await_sessions.{SLOW}"] = asyncio.Event()
+    run.fakes.held[f"await_sessions.{SLOW}"] = asyncio.Event()
     await run.start(variant="by_node")
     progress = await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
     assert not is_done(progress, f"stop_gracefully.{SLOW}.ssh")
     assert progress.stages[StageName.STOP_REMAINING_SERVICES.number].status is Status.PENDING
-    run.hands.held[f"await_sessions.{SLOW}"].set()
+    run.fakes.held[f"await_sessions.{SLOW}"].set()
     assert (await run.outcome()).outcome == "completed"
-    assert run.hands.world.violations == []
+    assert run.fakes.world.violations == []
 
 
 async def test_no_server_stops_scheduling_before_the_edges_have_drained(run: Run) -> None:
     """Edges first; meanwhile the source's Schedulers still run."""
-    run.hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    run.fakes.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     await run.start(variant="by_node")
     await run.reaches(lambda p: is_done(p, "await_sessions.cluster1-edge2"))
-    assert (SLOW, Service.SCHEDULER) in run.hands.world.running
-    run.hands.held["await_sessions.cluster1-edge1"].set()
+    assert (SLOW, Service.SCHEDULER) in run.fakes.world.running
+    run.fakes.held["await_sessions.cluster1-edge1"].set()
     assert (await run.outcome()).outcome == "completed"
 
 
 async def test_the_target_schedules_only_after_all_of_the_source_has_stopped(run: Run) -> None:
     """Step 5 follows step 4 on all Servers, and waits for no drain."""
     proof = f"verify_scheduling_stopped.{SLOW}"
-    run.hands.held |= {proof: asyncio.Event(), f"await_sessions.{QUICK}": asyncio.Event()}
+    run.fakes.held |= {proof: asyncio.Event(), f"await_sessions.{QUICK}": asyncio.Event()}
     await run.start(variant="by_node")
     await run.reaches(lambda p: is_done(p, f"verify_scheduling_stopped.{QUICK}"))
-    assert SCHEDULED not in run.hands.world.running
-    run.hands.held[proof].set()
+    assert SCHEDULED not in run.fakes.world.running
+    run.fakes.held[proof].set()
     await run.reaches(lambda p: is_done(p, "start_scheduling.cluster2-server1"))
-    run.hands.held[f"await_sessions.{QUICK}"].set()
+    run.fakes.held[f"await_sessions.{QUICK}"].set()
     assert (await run.outcome()).outcome == "completed"
-    assert run.hands.world.violations == []
+    assert run.fakes.world.violations == []
 
 
 async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> None:
-    """Each chain's fault is a question of its own; nobody waits for the other's answer."""
+    """Each chain asks its own question; no chain waits for the other's answer."""
     for server in (SLOW, QUICK):
-        run.hands.failures[f"stop_gracefully.{server}.ssh"] = [CommandFailed("no")]
+        run.fakes.failures[f"stop_gracefully.{server}.ssh"] = [CommandFailed("no")]
     await run.start(variant="by_node")
     progress = await run.reaches(lambda p: len(p.also_waiting) == 1)
     assert progress.waiting is not None
@@ -96,48 +96,48 @@ async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> N
 
 
 async def test_an_abort_in_the_chains_still_starts_the_targets_scheduling(run: Run) -> None:
-    """From stage 4's first effect on, nobody leaves an estate without scheduling."""
+    """From stage 4's first effect on, no run leaves an estate without scheduling."""
     proof = f"verify_scheduling_stopped.{SLOW}"
-    run.hands.held[proof] = asyncio.Event()
+    run.fakes.held[proof] = asyncio.Event()
     await run.start(variant="by_node")
     await run.reaches(lambda p: is_done(p, f"stop_scheduling.{SLOW}"))
     await run.says("abort", by="ann", reason="enough")
-    run.hands.held[proof].set()
+    run.fakes.held[proof].set()
     outcome = await run.outcome()
     assert outcome.outcome == "aborted"
-    assert SCHEDULED in run.hands.world.running
-    assert (SLOW, Service.TRANSACTION_MANAGER) in run.hands.world.running
+    assert SCHEDULED in run.fakes.world.running
+    assert (SLOW, Service.TRANSACTION_MANAGER) in run.fakes.world.running
 
 
 async def test_a_roll_back_from_the_chains_restores_the_baseline(run: Run) -> None:
-    """Both chains go no further, wherever they are, and all of it is taken back."""
-    before = run.hands.world.picture
-    run.hands.held[f"await_sessions.{SLOW}"] = asyncio.Event()
+    """Both chains stop wherever they are, and everything is rolled back."""
+    before = run.fakes.world.picture
+    run.fakes.held[f"await_sessions.{SLOW}"] = asyncio.Event()
     await run.start(variant="by_node")
     await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
     await run.says("roll_back", by="ann", reason="not like this")
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert run.hands.world.picture == before
-    assert run.hands.world.violations == []
+    assert run.fakes.world.picture == before
+    assert run.fakes.world.violations == []
 
 
-async def test_a_fault_in_one_chain_turns_the_others_back(temporal: Client) -> None:
+async def test_a_failure_in_one_chain_rolls_the_others_back(temporal: Client) -> None:
     """Without Edges the chains begin before the point of no return: a rule may turn them all."""
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", edges=1)
     servers_only = estate.clusters[0].servers
     cluster1 = estate.clusters[0].model_copy(update={"nodes": servers_only})
     cluster2 = estate.clusters[1].model_copy(update={"nodes": estate.clusters[1].servers})
     run = Run(temporal, estate.model_copy(update={"clusters": (cluster1, cluster2)}))
-    run.hands.world.by_node = True
-    before = run.hands.world.picture
-    run.hands.failures[f"stop_scheduling.{SLOW}"] = [CommandFailed("no")]
-    run.hands.held[f"await_sessions.{QUICK}"] = asyncio.Event()
+    run.fakes.world.by_node = True
+    before = run.fakes.world.picture
+    run.fakes.failures[f"stop_scheduling.{SLOW}"] = [CommandFailed("no")]
+    run.fakes.held[f"await_sessions.{QUICK}"] = asyncio.Event()
     async with at_work(run):
         await run.start(variant="by_node", on_fault="roll_back")
         outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert run.hands.world.picture == before
+    assert run.fakes.world.picture == before
 
 
 async def test_the_gate_of_the_transaction_managers_is_asked_once_for_all(run: Run) -> None:

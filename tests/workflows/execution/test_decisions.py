@@ -1,4 +1,4 @@
-"""What operators tell a run takes effect when it can, says so, and is refused when it cannot."""
+"""Decisions of operators take effect, or are refused with the reason."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
 
 
 class estate_run:  # noqa: N801 - read as a function
-    """A run on an estate with these keys, whose held orders are let go at the end."""
+    """A run on an estate with these keys, whose held actions are released at the end."""
 
     def __init__(self, client: Client, **changes: Any) -> None:  # noqa: ANN401 - keys of an estate
         self.run = Run(client, estates.estate(name=f"lab-{uuid4().hex[:8]}", **changes))
@@ -42,12 +42,12 @@ class estate_run:  # noqa: N801 - read as a function
 
     async def __aexit__(self, *_: object) -> None:
         """Let everything go."""
-        for held in self.run.hands.held.values():
+        for held in self.run.fakes.held.values():
             held.set()
 
 
 def is_running(progress: Progress, key: str) -> bool:
-    """Whether an order is being carried out."""
+    """Whether an action is being executed."""
     return any(
         o.status is Status.RUNNING for s in progress.stages for o in s.actions if o.key == key
     )
@@ -63,27 +63,27 @@ async def refused(run: Run, verb: str, **decision: object) -> str:
 
 
 async def test_after_a_pause_nothing_new_begins(run: Run) -> None:
-    """What is under way ends; the next order waits until someone resumes."""
+    """Actions in progress end; the next action waits for a resume."""
     held = f"stop_monitor.{EDGE}"
-    run.hands.held[held] = asyncio.Event()
+    run.fakes.held[held] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: is_running(p, held))
     assert "nothing new begins" in await run.says("pause", by="ann")
     assert "is paused already" in await run.says("pause", by="bob")
-    run.hands.held[held].set()
+    run.fakes.held[held].set()
     progress = await run.reaches(lambda p: p.stages[1].status is Status.DONE)
     assert progress.state is RunStatus.PAUSED
-    asked = set(run.hands.asked)
+    asked = set(run.fakes.asked)
     with pytest.raises(AssertionError):
-        await run.reaches(lambda p: p.stages[2].status is Status.DONE, looks=40)
-    assert set(run.hands.asked) == asked
+        await run.reaches(lambda p: p.stages[2].status is Status.DONE, polls=40)
+    assert set(run.fakes.asked) == asked
     await run.says("resume", by="ann")
     assert (await run.outcome()).outcome == "completed"
 
 
 async def test_only_a_paused_run_can_be_resumed(run: Run) -> None:
     """A resume says so where there is nothing to resume."""
-    run.hands.held[SESSIONS] = asyncio.Event()
+    run.fakes.held[SESSIONS] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: p.stage is DRAIN)
     assert await refused(run, "resume") == "the run is not paused"
@@ -92,18 +92,18 @@ async def test_only_a_paused_run_can_be_resumed(run: Run) -> None:
 async def test_a_pause_calls_back_what_waits_to_be_tried_again(run: Run) -> None:
     """An effect that the engine would retry begins nothing during a pause, and goes on after it."""
     key = f"stop_monitor.{EDGE}"
-    run.hands.silent.add(key)
+    run.fakes.silent.add(key)
     await run.start()
-    await run.reaches(lambda _: run.hands.asked[f"stop_monitors.{key}.1"] > 1)
+    await run.reaches(lambda _: run.fakes.asked[f"stop_monitors.{key}.1"] > 1)
     await run.says("pause", by="ann")
     await run.engine_is_idle()
-    asked = run.hands.asked[f"stop_monitors.{key}.1"]
-    run.hands.silent.discard(key)
-    assert (EDGE, Service.MONITOR) in run.hands.world.running
+    asked = run.fakes.asked[f"stop_monitors.{key}.1"]
+    run.fakes.silent.discard(key)
+    assert (EDGE, Service.MONITOR) in run.fakes.world.running
     await run.says("resume", by="ann")
     assert (await run.outcome()).outcome == "completed"
-    assert run.hands.asked[f"stop_monitors.{key}.1"] == asked + 1
-    assert run.hands.asked[f"stop_monitors.{key}.2"] == 0
+    assert run.fakes.asked[f"stop_monitors.{key}.1"] == asked + 1
+    assert run.fakes.asked[f"stop_monitors.{key}.2"] == 0
 
 
 async def test_a_gate_is_not_passed_while_paused(run: Run) -> None:
@@ -115,27 +115,27 @@ async def test_a_gate_is_not_passed_while_paused(run: Run) -> None:
     progress = await run.status()
     assert progress is not None
     assert progress.state is RunStatus.PAUSED
-    assert len(run.hands.world.replicating) == 2
+    assert len(run.fakes.world.replicating) == 2
     await run.says("resume")
     assert (await run.outcome()).outcome == "completed"
 
 
 async def test_a_roll_back_ends_a_pause(run: Run) -> None:
-    """Whoever wants the run taken back need not resume it first."""
-    before = run.hands.world.picture
+    """A rollback needs no resume before it."""
+    before = run.fakes.world.picture
     await run.start(approve_before=["redirect_traffic"])
     await run.waits("approval")
     await run.says("pause")
     await run.says("roll_back", by="ann", reason="not tonight")
     assert (await run.outcome()).outcome == "rolled_back"
-    assert run.hands.world.picture == before
+    assert run.fakes.world.picture == before
 
 
 @pytest.mark.parametrize(
     "name",
     [StageName.START_SCHEDULING, StageName.STOP_REMAINING_SERVICES, StageName.RESTORE_MONITORS],
 )
-async def test_a_stage_that_may_be_skipped_is_left_out(temporal: Client, name: StageName) -> None:
+async def test_a_skippable_stage_is_skipped(temporal: Client, name: StageName) -> None:
     """Ahead of its time, for a reason; the outcome is no longer simply completed."""
     async with estate_run(temporal, stop_target_monitors=True) as run, at_work(run):
         await run.start(approve_before=["drain_protocol_servers", "redirect_traffic"])
@@ -149,9 +149,9 @@ async def test_a_stage_that_may_be_skipped_is_left_out(temporal: Client, name: S
     assert any("ann skipped" in words and "by hand" in words for words in outcome.exceptions)
 
 
-async def test_a_skip_answers_a_fault_on_one_node(run: Run) -> None:
-    """Only what failed there is left out; the rest of the stage is done."""
-    run.hands.failures["stop_remaining.cluster1-edge1"] = [CommandFailed("no")]
+async def test_a_skip_answers_a_failure_on_one_node(run: Run) -> None:
+    """Only the failed action is skipped; the rest of the stage is done."""
+    run.fakes.failures["stop_remaining.cluster1-edge1"] = [CommandFailed("no")]
     await run.start()
     progress = await run.waits("decision")
     assert progress.waiting is not None
@@ -159,8 +159,8 @@ async def test_a_skip_answers_a_fault_on_one_node(run: Run) -> None:
     await run.says("skip", stage="stop_remaining_services", node=EDGE, by="ann", reason="by hand")
     outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
-    assert ("cluster1-edge2", Service.ADMIN) not in run.hands.world.running
-    assert (EDGE, Service.ADMIN) in run.hands.world.running
+    assert ("cluster1-edge2", Service.ADMIN) not in run.fakes.world.running
+    assert (EDGE, Service.ADMIN) in run.fakes.world.running
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ async def test_what_cannot_apply_is_refused_with_the_reason(
     run: Run, verb: str, decision: dict[str, object], words: str
 ) -> None:
     """In a drain, everything that has no meaning there is answered with a sentence."""
-    run.hands.held[SESSIONS] = asyncio.Event()
+    run.fakes.held[SESSIONS] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: is_running(p, SESSIONS))
     assert words in await refused(run, verb, **decision)
@@ -206,52 +206,52 @@ async def test_what_cannot_apply_is_refused_with_the_reason(
     assert words in progress.messages[0].effect
 
 
-async def test_patience_is_extended_for_those_who_need_it(temporal: Client) -> None:
+async def test_the_drain_timeout_is_extended_for_one_node(temporal: Client) -> None:
     """The question names who is there; an extension answers it, and the watching goes on."""
     async with estate_run(temporal, timing={"drain_timeout": 0.5}) as run, at_work(run):
-        run.hands.held[SESSIONS] = asyncio.Event()
+        run.fakes.held[SESSIONS] = asyncio.Event()
         await run.start()
         progress = await run.waits("decision")
         assert progress.waiting is not None
         assert progress.waiting.answers == ("extend", "force", "roll_back", "abort")
         assert f"{EDGE}: 1 ssh; partner001 over ssh" in progress.waiting.message
-        assert [left.node for left in progress.waiting.remaining] == [EDGE]
+        assert [one.node for one in progress.waiting.remaining] == [EDGE]
         assert "nothing has failed" in await refused(run, "retry", stage=DRAIN)
         await run.says("extend", stage=DRAIN, node=EDGE, minutes=60, by="ann")
         await run.reaches(lambda p: p.waiting is None and is_running(p, SESSIONS))
-        run.hands.held[SESSIONS].set()
+        run.fakes.held[SESSIONS].set()
         outcome = await run.outcome()
     assert outcome.outcome == "completed"
     assert outcome.exceptions == ()
-    assert run.hands.asked[f"drain_protocol_servers.{SESSIONS}.1"] == 1
+    assert run.fakes.asked[f"drain_protocol_servers.{SESSIONS}.1"] == 1
 
 
-async def test_a_forced_wait_is_cut_and_names_whom(run: Run) -> None:
-    """Before its patience has run out, for one node: the others are still waited for."""
+async def test_a_forced_wait_ends_and_names_the_clients(run: Run) -> None:
+    """Before the drain timeout expires, for one node: the run still waits for the others."""
     other = "await_sessions.cluster1-edge2"
-    run.hands.held |= {SESSIONS: asyncio.Event(), other: asyncio.Event()}
+    run.fakes.held |= {SESSIONS: asyncio.Event(), other: asyncio.Event()}
     await run.start()
     await run.reaches(lambda p: is_running(p, SESSIONS))
-    words = await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="he was told")
+    words = await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="he was informed")
     assert "waits no longer" in words
     await run.reaches(lambda p: not is_running(p, SESSIONS))
     progress = await run.status()
     assert progress is not None
     assert is_running(progress, other)
-    assert run.hands.world.stopped_gracefully == []
-    run.hands.held[other].set()
+    assert run.fakes.world.stopped_gracefully == []
+    run.fakes.held[other].set()
     outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
     [exception] = outcome.exceptions
     assert "ann" in exception
-    assert "he was told" in exception
+    assert "he was informed" in exception
     assert "partner001 over ssh" in exception
     assert [finding.name for finding in outcome.findings] == ["wait_forced"]
 
 
 async def test_a_forced_queue_names_what_is_stranded(run: Run) -> None:
     """Stage 7 goes on although events are queued, and says which."""
-    run.hands.held["await_queue.cluster1-server1"] = asyncio.Event()
+    run.fakes.held["await_queue.cluster1-server1"] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: is_running(p, "await_queue.cluster1-server1"))
     await run.says("force", stage="drain_transaction_manager", by="ann", reason="partner is down")
@@ -260,42 +260,42 @@ async def test_a_forced_queue_names_what_is_stranded(run: Run) -> None:
     assert "event 17" in outcome.exceptions[0]
 
 
-async def test_a_node_that_proves_dead_counts_as_down(run: Run) -> None:
+async def test_a_node_confirmed_unreachable_counts_as_down(run: Run) -> None:
     """It is asked nothing more, in this stage and in all later ones."""
-    silence = ApplicationError("nobody answers", type="Unreachable", non_retryable=True)
-    run.hands.failures[f"stop_gracefully.{EDGE}.ssh"] = [silence]
-    run.hands.failures[f"stop_gracefully.{EDGE}.http"] = [silence]
+    silence = ApplicationError("no answer", type="Unreachable", non_retryable=True)
+    run.fakes.failures[f"stop_gracefully.{EDGE}.ssh"] = [silence]
+    run.fakes.failures[f"stop_gracefully.{EDGE}.http"] = [silence]
     await run.start()
     progress = await run.waits("decision")
     assert progress.waiting is not None
     assert "force" in progress.waiting.answers
-    run.hands.world.dies(EDGE)
+    run.fakes.world.dies(EDGE)
     assert "name the node that is down" in await refused(run, "force", stage=DRAIN, reason="dead")
     await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its power is off")
     outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
     assert f"{EDGE} counts as down" in outcome.exceptions[0]
-    assert run.hands.asked[f"drain_protocol_servers.verify_unreachable.{EDGE}.1"] == 1
-    later = [name for name in run.hands.asked if name.startswith(("drain_t", "stop_rem"))]
+    assert run.fakes.asked[f"drain_protocol_servers.verify_unreachable.{EDGE}.1"] == 1
+    later = [name for name in run.fakes.asked if name.startswith(("drain_t", "stop_rem"))]
     assert later
     assert not any(EDGE in name for name in later)
 
 
 async def test_a_node_that_still_answers_does_not_count_as_down(run: Run) -> None:
     """The proof is made, not believed; the run asks again, and says what answered."""
-    silence = ApplicationError("nobody answers", type="Unreachable", non_retryable=True)
-    run.hands.failures[f"stop_gracefully.{EDGE}.ssh"] = [silence]
+    silence = ApplicationError("no answer", type="Unreachable", non_retryable=True)
+    run.fakes.failures[f"stop_gracefully.{EDGE}.ssh"] = [silence]
     await run.start()
     await run.waits("decision")
     await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its power is off")
-    await run.reaches(lambda p: p.waiting is not None and "it is not dead" in p.waiting.message)
+    await run.reaches(lambda p: p.waiting is not None and "it is not down" in p.waiting.message)
     await run.says("retry", stage=DRAIN, by="ann")
     assert (await run.outcome()).outcome == "completed"
 
 
-async def test_force_counts_nobody_as_down_who_said_no(run: Run) -> None:
+async def test_force_refuses_a_node_that_answered(run: Run) -> None:
     """A refusal comes from a living node."""
-    run.hands.failures[f"stop_gracefully.{EDGE}.ssh"] = [CommandFailed("it said no")]
+    run.fakes.failures[f"stop_gracefully.{EDGE}.ssh"] = [CommandFailed("it said no")]
     await run.start()
     await run.waits("decision")
     words = await refused(run, "force", stage=DRAIN, node=EDGE, reason="dead")
@@ -303,7 +303,7 @@ async def test_force_counts_nobody_as_down_who_said_no(run: Run) -> None:
 
 
 async def test_two_people_are_two_people(temporal: Client) -> None:
-    """One person cannot count twice, nor can someone who may not approve."""
+    """One person cannot count twice, nor can a person who may not approve."""
     rules = {"approvals": {"approvers": ["ann", "bob", "cid"], "needed": 2}}
     async with estate_run(temporal, approve_before=[DRAIN], **rules) as run, at_work(run):
         await run.start()
@@ -320,28 +320,28 @@ async def test_two_people_are_two_people(temporal: Client) -> None:
 
 
 async def test_a_webhook_is_told_of_waits_and_of_the_end(temporal: Client) -> None:
-    """Twice: that someone is waited for, and how it ended; the run waits for neither."""
+    """Twice: of the question, and of the end; the run waits for neither notice."""
     hook = {"url": "env:HOOK", "secret": "env:HOOK_SECRET"}
     async with estate_run(temporal, webhook=hook) as run, at_work(run):
         await run.start(approve_before=[DRAIN])
         await run.waits("approval")
         await run.says("approve", stage=DRAIN, by="ann")
         await run.outcome()
-    assert [(told.kind, told.outcome) for told in run.hands.told] == [
+    assert [(notice.kind, notice.outcome) for notice in run.fakes.told] == [
         ("waiting", None),
         ("ended", "completed"),
     ]
-    assert run.hands.told[0].answers == ("approve", "reject")
-    assert run.hands.told[0].workflow_id == run.handle.id
+    assert run.fakes.told[0].answers == ("approve", "reject")
+    assert run.fakes.told[0].workflow_id == run.handle.id
 
 
 async def test_a_webhook_that_is_down_changes_nothing(temporal: Client) -> None:
-    """A notice that nobody took is a line in a log."""
+    """A notice that is not accepted is a line in the log."""
     hook = {"url": "env:HOOK", "secret": "env:HOOK_SECRET"}
     async with estate_run(temporal, webhook=hook) as run, at_work(run):
-        run.hands.deaf = True
+        run.fakes.deaf = True
         await run.start(approve_before=[DRAIN])
         await run.waits("approval")
         await run.says("approve", stage=DRAIN, by="ann")
         assert (await run.outcome()).outcome == "completed"
-    assert run.hands.told == []
+    assert run.fakes.told == []

@@ -1,4 +1,4 @@
-"""Whatever people say at whatever moment, and whatever fails: an outcome, and no broken promise.
+"""Every sequence of messages and failures ends in an outcome, and breaks no invariant.
 
 Each example is ten runs side by side. `scripts/test` tries a hundred interleavings, the profile
 ``prove`` (``pytest --hypothesis-profile prove``) a thousand.
@@ -39,7 +39,7 @@ KINDS: dict[str, Callable[[], Exception]] = {
     "not_ready": lambda: NotReady("something else runs"),
     "unreachable": lambda: ApplicationError("silence", type="Unreachable", non_retryable=True),
     "unknown": lambda: ApplicationError("what?", type="OutcomeUnknown", non_retryable=True),
-    "lost": lambda: Lost("nobody knows"),
+    "lost": lambda: Lost("no record of its end"),
 }
 ENDS_AFTER = 60
 """So many decisions of the last operator must be enough for any run."""
@@ -48,13 +48,13 @@ BY = "the last operator"
 
 @dataclass(frozen=True)
 class Story:
-    """What is asked for, what fails, and what is said while which order is carried out."""
+    """What is requested, what fails, and which messages arrive during which action."""
 
     request: dict[str, Any]
     failures: tuple[tuple[str, str, bool], ...]
-    """Order key, kind, and whether the order had its effect."""
+    """Action key, kind, and whether the action had its effect."""
     messages: tuple[tuple[str, str, dict[str, Any]], ...]
-    """Order key, verb, payload."""
+    """Action key, verb, payload."""
     answers: tuple[str, ...]
     """What the last operator prefers to say where the run waits."""
 
@@ -115,14 +115,14 @@ class Night:
 
     async def happen(self) -> list[str]:
         """Let it happen; return everything that must not be."""
-        hands = self.run.hands
-        before = hands.world.picture
-        hands.world.by_node = self.story.request["variant"] == "by_node"
+        fakes = self.run.fakes
+        before = fakes.world.picture
+        fakes.world.by_node = self.story.request["variant"] == "by_node"
         for key, kind, late in self.story.failures:
-            (hands.late if late else hands.failures).setdefault(key, []).append(KINDS[kind]())
+            (fakes.late if late else fakes.failures).setdefault(key, []).append(KINDS[kind]())
         for key, verb, payload in self.story.messages:
             self.messages[key].append((verb, payload))
-        hands.when_met = self._say
+        fakes.when_met = self._say
         async with at_work(self.run):
             await self.run.start(**self.story.request)
             outcome = await self._see_through()
@@ -136,7 +136,7 @@ class Night:
 
     async def _see_through(self) -> Outcome:
         """Answer whatever the run waits for, until it ends."""
-        wishes = list(self.story.answers)
+        preferred = list(self.story.answers)
         end = asyncio.ensure_future(self.run.handle.result())
         for _ in range(ENDS_AFTER):
             await self._until_it_waits(end)
@@ -148,8 +148,8 @@ class Night:
             if progress.state == "paused":
                 await self._tell("resume", {})
             elif progress.waiting is not None:
-                wish = wishes.pop(0) if wishes else "retry"
-                await self._answer(progress.waiting.stage, progress.waiting.answers, wish)
+                verb = preferred.pop(0) if preferred else "retry"
+                await self._answer(progress.waiting.stage, progress.waiting.answers, verb)
         raise AssertionError(f"no outcome: {self.story}")
 
     async def _until_it_waits(self, end: asyncio.Future[Outcome]) -> None:
@@ -159,18 +159,18 @@ class Night:
             progress = await self.run.status()
             if progress is not None and (progress.waiting or progress.state == "paused"):
                 return
-            await asyncio.sleep(0.1)  # between two looks at a condition
+            await asyncio.sleep(0.1)  # between two polls
         raise AssertionError(f"it neither waits nor ends: {self.story}")
 
-    async def _answer(self, stage: str, answers: tuple[str, ...], wish: str) -> None:
-        if wish == "days":
+    async def _answer(self, stage: str, answers: tuple[str, ...], wanted: str) -> None:
+        if wanted == "days":
             await self.clock.fast_forward(self.run.handle, timedelta(days=2))
             return
         if "approve" in answers:
             for who in ("ann", "bob"):
                 await self._tell("approve", {"stage": stage, "by": who})
             return
-        verb = wish if wish in answers else answers[0]
+        verb = wanted if wanted in answers else answers[0]
         node = {"node": "cluster1-edge1"} if verb == "force" else {}
         messages = {"stage": stage, "by": BY, "reason": "so it is", "minutes": 60}
         await self._tell(verb, messages | node)
@@ -180,9 +180,9 @@ class Night:
         await self.run.handle.signal(verb, payload)
 
     def _problems(self, outcome: Outcome, before: object) -> list[str]:
-        world, hands = self.run.hands.world, self.run.hands
+        world, fakes = self.run.fakes.world, self.run.fakes
         found = list(world.violations)
-        found += [f"twice: {name}" for name, times in hands.effects.items() if times > 1]
+        found += [f"twice: {name}" for name, times in fakes.effects.items() if times > 1]
         if len(outcome.decisions) > self.sent:
             found.append(f"{self.sent} messages were sent, {len(outcome.decisions)} recorded")
         if outcome.outcome == "rolled_back" and world.picture != before:

@@ -26,7 +26,7 @@ WAITS = "await_sessions"
 
 
 class LingeringSessions(FakeActivities):
-    """One client on every source node stays until it is told to leave; readings are shown."""
+    """One client on every source node stays until it is released; readings are shown."""
 
     def __init__(self, estate: Estate) -> None:
         super().__init__(estate)
@@ -53,11 +53,11 @@ class LingeringSessions(FakeActivities):
 class Drain(Run):
     """A run whose drain lasts."""
 
-    def __init__(self, client: Client, patience: int = 86400) -> None:
-        name, timing = f"lab-{uuid4().hex[:8]}", {"drain_timeout": patience}
+    def __init__(self, client: Client, drain_timeout: int = 86400) -> None:
+        name, timing = f"lab-{uuid4().hex[:8]}", {"drain_timeout": drain_timeout}
         super().__init__(client, estates.estate(servers=1, edges=1, name=name, timing=timing))
-        self.lingering = LingeringSessions(self.hands.estate)
-        self.hands = self.lingering
+        self.lingering = LingeringSessions(self.fakes.estate)
+        self.fakes = self.lingering
 
     async def begin(self) -> None:
         """Start, and return when every node has shown a reading."""
@@ -85,7 +85,7 @@ class Drain(Run):
             while not condition(readings := await self.readings()):
                 now = datetime.now(UTC)
                 oldest = max([oldest, *(now - reading.at for reading in readings)])
-                await asyncio.sleep(0.1)  # between two looks at a condition
+                await asyncio.sleep(0.1)  # between two polls
         return oldest
 
 
@@ -128,13 +128,13 @@ async def test_progress_stays_fresh_when_workers_come_and_go(drain: Drain) -> No
         drain.lingering.remaining.set()
         assert (await drain.outcome()).outcome == "completed"
     assert timedelta() < oldest < FRESH
-    others = {number for name, number in drain.hands.asked.items() if WAITS not in name}
+    others = {number for name, number in drain.fakes.asked.items() if WAITS not in name}
     assert others == {1}
 
 
-async def test_patience_is_measured_by_the_workflow_s_clock(temporal: Client) -> None:
+async def test_the_drain_timeout_runs_on_the_workflow_s_clock(temporal: Client) -> None:
     """A worker that begins to wait anew does not prolong it: one timer, however many attempts."""
-    drain = Drain(temporal, patience=8)
+    drain = Drain(temporal, drain_timeout=8)
     async with at_work(drain):
         await drain.begin()
     async with at_work(drain):
@@ -148,7 +148,7 @@ async def test_patience_is_measured_by_the_workflow_s_clock(temporal: Client) ->
         ]
         assert begun == [timedelta(seconds=8)]
         assert drain.lingering.begun == 4
-        # Whoever watches goes on: when the last client has left, there is nothing to decide.
+        # The wait continues: once the last client is gone, nothing needs a decision.
         await drain.sees(_newer(progress.waiting.since))
         drain.lingering.remaining.set()
         assert (await drain.outcome()).outcome == "completed"

@@ -32,26 +32,26 @@ async def test_after_a_long_wait_the_checks_run_again(
     await run.start(approve_before=["redirect_traffic"])
     await run.waits("approval")
     await clockwork.fast_forward(run.handle, timedelta(minutes=10))
-    down = {**run.hands.services("cluster2-edge1"), Service.SSH: State.STOPPED}
-    run.hands.readings["cluster2-edge1"] = {"services": down}
+    down = {**run.fakes.services("cluster2-edge1"), Service.SSH: State.STOPPED}
+    run.fakes.readings["cluster2-edge1"] = {"services": down}
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
     progress = await run.waits("decision")
     assert progress.waiting is not None
     assert "cluster2-edge1: protocol_server_not_running" in progress.waiting.message
-    assert len(run.hands.world.replicating) == 2
-    run.hands.readings.clear()
+    assert len(run.fakes.world.replicating) == 2
+    run.fakes.readings.clear()
     await run.handle.signal("retry", {"stage": "suspend_replication"})
     assert (await run.outcome()).outcome == "completed"
 
 
-async def test_a_short_wait_costs_no_second_look(run: Run, clockwork: WorkflowEnvironment) -> None:
+async def test_a_short_wait_costs_no_recheck(run: Run, clockwork: WorkflowEnvironment) -> None:
     """Four minutes at a gate: every observation was made once."""
     await run.start(approve_before=["redirect_traffic"])
     await run.waits("approval")
     await clockwork.fast_forward(run.handle, timedelta(minutes=4))
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
     assert (await run.outcome()).outcome == "completed"
-    assert set(run.hands.asked.values()) == {1}
+    assert set(run.fakes.asked.values()) == {1}
 
 
 async def test_a_month_at_a_gate_stays_small(run: Run, clockwork: WorkflowEnvironment) -> None:

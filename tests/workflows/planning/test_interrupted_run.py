@@ -35,14 +35,14 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
 
 async def interrupt(run: Run, key: str) -> None:
     """Start a run, and terminate it during this action, which has no effect then."""
-    run.hands.held[key] = asyncio.Event()
+    run.fakes.held[key] = asyncio.Event()
     await run.start()
-    await run.reaches(lambda _: any(key in operation for operation in run.hands.asked))
+    await run.reaches(lambda _: any(key in operation for operation in run.fakes.asked))
     await run.handle.terminate("the operator pressed the wrong button")
-    run.hands.failures[key] = [NotReady("the worker has gone")]
-    run.hands.held.pop(key).set()
+    run.fakes.failures[key] = [NotReady("the worker has gone")]
+    run.fakes.held.pop(key).set()
     await run.acts_no_more(key)
-    run.hands.failures.clear()
+    run.fakes.failures.clear()
 
 
 @pytest.mark.parametrize("stage", NAMES)
@@ -52,34 +52,34 @@ async def test_the_same_roles_go_on_from_where_it_was(run: Run, stage: str) -> N
     await run.start()
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
-    assert run.hands.world.violations == []
+    assert run.fakes.world.violations == []
     assert [f.name for f in outcome.findings if f.name == "half_switched"] == ["half_switched"]
-    assert ("cluster2-server1", Service.SCHEDULER) in run.hands.world.running
-    assert not any(node.startswith("cluster1") for node, _ in run.hands.world.running)
+    assert ("cluster2-server1", Service.SCHEDULER) in run.fakes.world.running
+    assert not any(node.startswith("cluster1") for node, _ in run.fakes.world.running)
 
 
 @pytest.mark.parametrize("stage", NAMES)
 async def test_the_same_roles_can_be_rolled_back(run: Run, stage: str) -> None:
     """An operator can have the next run roll back what the terminated one had begun."""
-    before = run.hands.world.picture
+    before = run.fakes.world.picture
     await interrupt(run, NAMES[stage])
     await run.start(approve_before=["stop_monitors"])
     await run.waits("approval")
     await run.says("roll_back", by="ann", reason="back to where we were")
     outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert run.hands.world.picture == before
-    assert run.hands.world.violations == []
+    assert run.fakes.world.picture == before
+    assert run.fakes.world.violations == []
 
 
 @pytest.mark.parametrize("stage", NAMES)
 async def test_other_roles_are_refused_with_what_was_found(run: Run, stage: str) -> None:
     """The opposite direction does not undo a switchover that was interrupted."""
     await interrupt(run, NAMES[stage])
-    before = run.hands.world.picture
+    before = run.fakes.world.picture
     await run.start(source="cluster2", target="cluster1")
     assert "replication_not_running" in await run.failure()
-    assert run.hands.world.picture == before
+    assert run.fakes.world.picture == before
 
 
 async def test_a_switchover_that_was_done_is_not_done_again(run: Run) -> None:
@@ -92,7 +92,7 @@ async def test_a_switchover_that_was_done_is_not_done_again(run: Run) -> None:
 
 async def test_replication_that_is_merely_off_is_no_half_switched_estate(run: Run) -> None:
     """While the source's Monitors run, no switchover has begun."""
-    run.hands.world.replicating.clear()
+    run.fakes.world.replicating.clear()
     await run.start()
     assert "replication_not_running" in await run.failure()
 
@@ -100,8 +100,8 @@ async def test_replication_that_is_merely_off_is_no_half_switched_estate(run: Ru
 async def test_a_gap_in_the_chain_is_checked_as_usual(run: Run) -> None:
     """A stopped protocol server on a source with traffic was not stopped by a switchover."""
     await interrupt(run, "redirect.loadbalancer1.cluster2")
-    run.hands.world.traffic = {"loadbalancer1": "cluster1"}
-    down = {**run.hands.services("cluster1-edge1"), Service.SSH: State.STOPPED}
-    run.hands.readings["cluster1-edge1"] = {"services": down}
+    run.fakes.world.traffic = {"loadbalancer1": "cluster1"}
+    down = {**run.fakes.services("cluster1-edge1"), Service.SSH: State.STOPPED}
+    run.fakes.readings["cluster1-edge1"] = {"services": down}
     await run.start()
     assert "protocol_server_not_running" in await run.failure()

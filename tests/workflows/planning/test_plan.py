@@ -1,4 +1,4 @@
-"""The plan keeps the invariants at every prefix, whatever the order within a wave."""
+"""The plan keeps the invariants at every prefix, whatever the sequence within a wave."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_model_notices_a_repeated_stop() -> None:
 
 
 def test_the_stages_are_the_manuals() -> None:
-    """All ten stages, in the order of the manual, each with something to do on this estate."""
+    """All ten stages, in the sequence of the manual, each with something to do on this estate."""
     plan = plan_for(stop_target_monitors=True)
     assert [stage.name for stage in plan.stages] == list(StageName)
     assert all(stage.actions for stage in plan.stages)
@@ -103,18 +103,18 @@ def test_the_reverse_is_the_same_procedure() -> None:
     there = plan_for()
     back = plan_switchover(estates.estate(), estates.request(source="cluster2", target="cluster1"))
     swap = {"cluster1": "cluster2", "cluster2": "cluster1"}
-    for stage in there.stages[3:]:  # the first ones look at both sides alike
+    for stage in there.stages[3:]:  # the first ones read both sides alike
         messages = [re.sub(r"cluster[12]", lambda m: swap[m[0]], str(o)) for o in stage.actions]
         assert [str(action) for action in back.stage(stage.name).actions] == messages
 
 
 def test_every_effect_knows_its_undo() -> None:
-    """An order either only looks, or names the order that takes it back."""
-    looks = ("observe_", "compare_", "try_", "verify_", "await_", "find_")
+    """An action either only reads, or names the action that undoes it."""
+    reading = ("observe_", "compare_", "try_", "verify_", "await_", "find_")
     actions = [action for stage in plan_for().stages for action in stage.actions]
     assert actions
     for action in actions:
-        assert (action.undo is None) == action.kind.startswith(looks), action
+        assert (action.undo is None) == action.kind.startswith(reading), action
 
 
 @given(SIZES)
@@ -130,8 +130,8 @@ def test_a_plan_survives_its_journey(size: tuple[int, int]) -> None:
     assert again.hash == plan.hash
 
 
-def test_orders_of_a_stage_have_names_of_their_own() -> None:
-    """An order's key is part of its operation id, so no two orders of a stage share one."""
+def test_actions_of_a_stage_have_names_of_their_own() -> None:
+    """An action's key is part of its operation id, so no two actions of a stage share one."""
     for stage in plan_for(4, 4).stages:
         keys = [action.key for action in stage.actions]
         assert len(set(keys)) == len(keys)

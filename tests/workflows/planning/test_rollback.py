@@ -1,4 +1,4 @@
-"""A run that is taken back leaves the estate at its baseline, wherever and however it failed."""
+"""A rollback leaves the estate at its baseline, wherever and however it failed."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ PLAN = plan_switchover(estates.estate(**SMALL), estates.request())
 
 
 def silence(kind: str) -> ApplicationError:
-    """What is left of an error that the engine has retried long enough."""
-    return ApplicationError("nobody answers", type=kind, non_retryable=True)
+    """An error that the engine has retried long enough."""
+    return ApplicationError("no answer", type=kind, non_retryable=True)
 
 
-FAULTS: dict[str, Callable[[], Exception]] = {
+FAILURES: dict[str, Callable[[], Exception]] = {
     "refused": lambda: CommandFailed("it said no"),
     "unreachable": lambda: silence("Unreachable"),
     "unknown": lambda: silence("OutcomeUnknown"),
-    "lost": lambda: Lost("nobody knows how it ended"),
+    "lost": lambda: Lost("no record of its end"),
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """One order that fails, with or without having had its effect."""
+    """One action that fails, with or without having had its effect."""
 
     name: StageName
     key: str
@@ -65,9 +65,9 @@ class Case:
 
 
 def failures(name: StageName) -> Iterator[Case]:
-    """Yield every order of a stage with every kind of fault."""
+    """Yield every action of a stage with every kind of failure."""
     for action in PLAN.stage(name).actions:
-        for kind in FAULTS:
+        for kind in FAILURES:
             yield Case(name, action.key, kind)
             if action.undo is not None and kind in ("unknown", "lost"):
                 yield Case(name, action.key, kind, late=True)
@@ -90,15 +90,15 @@ def new_run(client: Client, **changes: Any) -> Run:  # noqa: ANN401 - keys of an
 
 
 def plant(run: Run, case: Case) -> None:
-    """Let the next attempt at an order fail so."""
-    planted = run.hands.late if case.late else run.hands.failures
-    planted[case.key] = [FAULTS[case.kind]()]
+    """Let the next attempt at an action fail so."""
+    planted = run.fakes.late if case.late else run.fakes.failures
+    planted[case.key] = [FAILURES[case.kind]()]
 
 
 async def taken_back(client: Client, case: Case) -> list[str]:
-    """Let one order fail; return in what the estate then differs from its baseline."""
+    """Let one action fail; return in what the estate then differs from its baseline."""
     run = new_run(client)
-    before = run.hands.world.picture
+    before = run.fakes.world.picture
     plant(run, case)
     async with at_work(run):
         await run.start(on_fault="roll_back")
@@ -106,9 +106,9 @@ async def taken_back(client: Client, case: Case) -> list[str]:
     return [
         f"{case}: {words}"
         for words in (
-            *run.hands.world.violations,
+            *run.fakes.world.violations,
             *([] if outcome.outcome == "rolled_back" else [outcome.outcome]),
-            *([] if run.hands.world.picture == before else ["another picture"]),
+            *([] if run.fakes.world.picture == before else ["another picture"]),
             *(
                 f"{one.stage} {one.status}"
                 for one in outcome.rolled_back_stages
@@ -122,16 +122,16 @@ async def taken_back(client: Client, case: Case) -> list[str]:
 async def test_before_the_point_of_no_return_every_fault_is_taken_back(
     temporal: Client, name: StageName
 ) -> None:
-    """Whichever order of a stage fails, in whichever way, whether or not it had its effect."""
+    """Whichever action of a stage fails, in whichever way, whether or not it had its effect."""
     cases = list(failures(name))
     assert cases
     assert await side_by_side([taken_back(temporal, case) for case in cases]) == []
 
 
 async def decided(client: Client, case: Case, verb: str) -> list[str]:
-    """Let one order fail, and decide so; return what went wrong then."""
+    """Let one action fail, and decide so; return what went wrong then."""
     run = new_run(client)
-    before = run.hands.world.picture
+    before = run.fakes.world.picture
     plant(run, case)
     async with at_work(run):
         await run.start(on_fault="roll_back")
@@ -139,13 +139,13 @@ async def decided(client: Client, case: Case, verb: str) -> list[str]:
         stage = {"stage": case.name} if verb == "retry" else {}
         await run.says(verb, by="ann", reason="so it is", **stage)
         outcome = await run.outcome()
-    wished = "completed" if verb == "retry" else "rolled_back"
-    back = verb == "retry" or run.hands.world.picture == before
+    expected = "completed" if verb == "retry" else "rolled_back"
+    back = verb == "retry" or run.fakes.world.picture == before
     return [
         f"{case} {verb}: {words}"
         for words in (
-            *run.hands.world.violations,
-            *([] if outcome.outcome == wished else [outcome.outcome]),
+            *run.fakes.world.violations,
+            *([] if outcome.outcome == expected else [outcome.outcome]),
             *([] if back else ["another picture"]),
         )
     ]
@@ -167,9 +167,9 @@ async def test_after_the_point_of_no_return_a_fault_asks_and_both_answers_work(
 async def test_a_roll_back_at_every_boundary_restores_the_baseline(
     temporal: Client, name: StageName
 ) -> None:
-    """A rejected gate takes back what came before it; past return it asks first."""
+    """A rejected gate rolls back what came before it; past return it asks first."""
     run = new_run(temporal, stop_target_monitors=True)
-    before = run.hands.world.picture
+    before = run.fakes.world.picture
     async with at_work(run):
         await run.start(approve_before=[name])
         await run.waits("approval")
@@ -181,8 +181,8 @@ async def test_a_roll_back_at_every_boundary_restores_the_baseline(
             await run.says("roll_back", by="ann", reason="not tonight")
         outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert run.hands.world.picture == before
-    assert run.hands.world.violations == []
+    assert run.fakes.world.picture == before
+    assert run.fakes.world.violations == []
 
 
 async def test_a_rejection_after_the_point_of_no_return_can_be_asked_again(
@@ -210,23 +210,23 @@ async def test_an_undo_restores_the_baseline_and_no_further(temporal: Client) ->
         ("cluster1-server2", Service.SCHEDULER),
         ("cluster1-server2", Service.FOLDER_MONITOR),
     ):
-        run.hands.world.running.discard(place)
-    before = run.hands.world.picture
+        run.fakes.world.running.discard(place)
+    before = run.fakes.world.picture
     async with at_work(run):
         await run.start(approve_before=["drain_protocol_servers"])
         await run.waits("approval")
         await run.says("reject", stage="drain_protocol_servers", reason="no")
         outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
-    assert run.hands.world.picture == before
+    assert run.fakes.world.picture == before
 
 
-async def test_a_fault_of_an_undo_is_asked_about_and_reported(temporal: Client) -> None:
-    """Undo's own faults are never dropped; a roll-back cannot be rolled back."""
+async def test_a_failure_of_a_rollback_is_asked_about_and_reported(temporal: Client) -> None:
+    """Failures of a rollback are never dropped; a rollback cannot be rolled back."""
     run = new_run(temporal)
-    before = run.hands.world.picture
-    run.hands.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
-    run.hands.failures["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
+    before = run.fakes.world.picture
+    run.fakes.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    run.fakes.failures["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
     async with at_work(run):
         await run.start(on_fault="roll_back")
         progress = await run.waits("decision")
@@ -243,14 +243,14 @@ async def test_a_fault_of_an_undo_is_asked_about_and_reported(temporal: Client) 
         stage for stage in outcome.rolled_back_stages if stage.stage is StageName.STOP_MONITORS
     ]
     assert [failure.message for failure in undone.failures] == ["it does not start"]
-    assert run.hands.world.picture == before
+    assert run.fakes.world.picture == before
 
 
 async def test_an_aborted_roll_back_says_what_is_left(temporal: Client) -> None:
-    """Whoever ends a roll-back is told in the outcome what was not taken back."""
+    """The outcome of an ended rollback names what was not rolled back."""
     run = new_run(temporal)
-    run.hands.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
-    run.hands.failures["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
+    run.fakes.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
+    run.fakes.failures["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
     async with at_work(run):
         await run.start(on_fault="roll_back")
         await run.waits("decision")
@@ -264,19 +264,19 @@ async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: 
     """An abort between the target's stop and the source's start takes effect after the start."""
     run = new_run(temporal)
     held = "verify_scheduling_stopped.cluster2-server1"
-    run.hands.held[held] = asyncio.Event()
+    run.fakes.held[held] = asyncio.Event()
     async with at_work(run):
         await run.start(approve_before=["drain_protocol_servers"])
         await run.waits("approval")
         await run.says("reject", stage="drain_protocol_servers", reason="no")
         await run.reaches(lambda p: any(s.status is Status.RUNNING for s in p.undo))
         await run.says("abort", reason="enough")
-        run.hands.held[held].set()
+        run.fakes.held[held].set()
         outcome = await run.outcome()
     assert outcome.outcome == "aborted"
-    assert ("cluster1-server1", Service.SCHEDULER) in run.hands.world.running
-    assert run.hands.world.traffic == {"loadbalancer1": "cluster2"}
-    assert run.hands.world.violations == []
+    assert ("cluster1-server1", Service.SCHEDULER) in run.fakes.world.running
+    assert run.fakes.world.traffic == {"loadbalancer1": "cluster2"}
+    assert run.fakes.world.violations == []
 
 
 def test_the_order_of_an_undo() -> None:
@@ -290,7 +290,7 @@ def test_the_order_of_an_undo() -> None:
 
 
 def test_nothing_begun_is_nothing_undone() -> None:
-    """A run that is taken back before it acted has nothing to take back."""
+    """A run that rolls back before it acted has nothing to undo."""
     assert plan_rollback(PLAN, {}, Baseline(assume_all_ran=True)) == ()
 
 

@@ -22,7 +22,7 @@ def offered(text: str) -> list[Answer]:
     return [(verb, json.loads(payload)) for verb, payload in re.findall(pattern, text)]
 
 
-def test_a_gate_is_shown_with_the_words_that_answer_it() -> None:
+def test_a_gate_is_shown_with_the_messages_that_answer_it() -> None:
     """Whoever reads it can copy the command."""
     run = Seen(approve_before=["redirect_traffic"])
     run.at(StageName.SUSPEND_REPLICATION)
@@ -51,18 +51,18 @@ def test_every_answer_has_all_that_its_verb_needs() -> None:
     assert dict(given)["extend"]["minutes"] == 60
 
 
-def test_several_waits_are_all_shown_with_whom_they_concern() -> None:
+def test_several_questions_are_all_shown_with_the_clients_they_concern() -> None:
     """Where nodes go at their own pace, several of them may ask at once."""
     run = Seen(variant="by_node")
     stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
     run.at(stage.name)
-    left = RemainingSessions(
+    sessions = RemainingSessions(
         node="cluster1-server1",
         at=NOW,
         connections={Protocol.SSH: 2},
         accounts=("*partner001* over ssh",),
     )
-    run.tracker.add_wait(stage, question("extend", remaining=(left,)))
+    run.tracker.add_wait(stage, question("extend", remaining=(sessions,)))
     run.tracker.add_wait(stage, question("retry", message="cluster1-server2: no answer"))
     text = details(run.progress)
     assert [verb for verb, _ in offered(text)] == ["extend", "retry"]
@@ -70,8 +70,8 @@ def test_several_waits_are_all_shown_with_whom_they_concern() -> None:
     assert r"cluster1\-server2: no answer" in text
 
 
-def test_every_stage_has_its_row_and_the_current_one_its_orders() -> None:
-    """Faults stand beside the order that met them; what a node said is no Markdown."""
+def test_every_stage_has_its_row_and_the_current_one_its_actions() -> None:
+    """Failures stand beside their action; what a node said is no Markdown."""
     run = Seen()
     first, second, *_ = run.at(StageName.STOP_MONITORS)
     run.fails(StageName.STOP_MONITORS, first, "CommandFailed", "*no*")
@@ -94,8 +94,8 @@ def test_chains_are_shown_node_by_node() -> None:
     assert "| node |" not in details(Seen().progress)
 
 
-def test_a_roll_back_is_shown_first() -> None:
-    """With its own table, and its own orders."""
+def test_a_rollback_is_shown_first() -> None:
+    """With its own table, and its own actions."""
     run = Seen()
     begun = {StageName.STOP_MONITORS: run.at(StageName.STOP_MONITORS)}
     undo = plan_rollback(run.plan, begun, Baseline(assume_all_ran=True))
@@ -120,8 +120,8 @@ def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
 def test_what_changed_nothing_is_shown() -> None:
     """A misspelt signal does not vanish."""
     messages = told("aprove", by="", effect="unknown signal", counted=False)
-    heard = told("reject", stage=StageName.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
-    text = details(Seen().progress.model_copy(update={"messages": (heard, messages)}))
+    counted = told("reject", stage=StageName.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
+    text = details(Seen().progress.model_copy(update={"messages": (counted, messages)}))
     assert "**Messages that changed nothing**\n\n- aprove: unknown signal" in text
     assert "**Decisions**" in text
     assert r"- reject redirect\_traffic by ann (no): it is rejected" in text

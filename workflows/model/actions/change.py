@@ -132,7 +132,7 @@ class StartScheduling(OnNode):
 
 
 class StopGracefully(GracefulStop):
-    """Ask a protocol server whose sessions have left to stop; what is left gets *grace*."""
+    """Stop a protocol server without sessions; what it still does gets *grace* to finish."""
 
     kind: Literal["stop_gracefully"] = "stop_gracefully"
     protocol: Protocol
@@ -198,7 +198,7 @@ class StartTransactionManager(OnNode):
 
 
 class StopRemaining(OnNode):
-    """Stop what is left on a node with the vendor's ``stop_all``."""
+    """Stop what still runs on a node with the vendor's ``stop_all``."""
 
     intent = Intent.COMMAND
     kind: Literal["stop_remaining"] = "stop_remaining"
@@ -208,7 +208,7 @@ class StopRemaining(OnNode):
         return StartAll(node=self.node)
 
     def __str__(self) -> str:
-        return f"stop all that is left on {self.node}"
+        return f"stop all remaining services on {self.node}"
 
 
 class StartAll(OnNode):
@@ -222,7 +222,7 @@ class StartAll(OnNode):
         return None  # only a rollback starts it, and a rollback is not rolled back
 
     def __str__(self) -> str:
-        return f"start all on {self.node}"
+        return f"start all services on {self.node}"
 
 
 Change = (

@@ -25,7 +25,7 @@ class ObserveNode(ReadOnly, OnNode):
     kind: Literal["observe_node"] = "observe_node"
 
     def __str__(self) -> str:
-        return f"look at {self.node}"
+        return f"read the state of {self.node}"
 
 
 class ObserveReplication(ReadOnly, OnLink):
@@ -34,7 +34,7 @@ class ObserveReplication(ReadOnly, OnLink):
     kind: Literal["observe_replication"] = "observe_replication"
 
     def __str__(self) -> str:
-        return f"look at replication {self.link}"
+        return f"read the state of replication {self.link}"
 
 
 class ObserveTraffic(ReadOnly):
@@ -48,7 +48,7 @@ class ObserveTraffic(ReadOnly):
         return self.host
 
     def __str__(self) -> str:
-        return f"look at where {self.host} sends traffic"
+        return f"read where {self.host} sends traffic"
 
 
 class ObserveCluster(ReadOnly, OnNode):
@@ -57,7 +57,7 @@ class ObserveCluster(ReadOnly, OnNode):
     kind: Literal["observe_cluster"] = "observe_cluster"
 
     def __str__(self) -> str:
-        return f"look at the cluster as {self.node} sees it"
+        return f"read the state of the cluster, as {self.node} sees it"
 
 
 class CompareConfiguration(OnBothClusters):
@@ -104,7 +104,7 @@ class ObserveTemporal(ReadOnly):
         return self.estate
 
     def __str__(self) -> str:
-        return f"look at what Temporal knows of {self.estate}"
+        return f"read what Temporal knows about {self.estate}"
 
 
 Observation = (

@@ -25,7 +25,7 @@ class VerifyTraffic(ReadOnly):
         return self.protocol
 
     def __str__(self) -> str:
-        return f"prove that a new {self.protocol} session lands on {self.to}"
+        return f"verify that a new {self.protocol} session reaches {self.to}"
 
 
 class VerifySchedulingStopped(ReadOnly, OnNode):
@@ -35,7 +35,7 @@ class VerifySchedulingStopped(ReadOnly, OnNode):
     kind: Literal["verify_scheduling_stopped"] = "verify_scheduling_stopped"
 
     def __str__(self) -> str:
-        return f"see that no Scheduler or Folder Monitor took over on {self.node}"
+        return f"verify that Scheduler and Folder Monitor stay stopped on {self.node}"
 
 
 class AwaitInFlightEvents(ReadOnly, OnNode):
@@ -45,17 +45,17 @@ class AwaitInFlightEvents(ReadOnly, OnNode):
     kind: Literal["await_in_flight_events"] = "await_in_flight_events"
 
     def __str__(self) -> str:
-        return f"wait for the Folder Monitor's work in hand, as {self.node} sees it"
+        return f"wait until the events in flight have ended, as {self.node} sees them"
 
 
 class AwaitSessions(ReadOnly, OnNode):
-    """Wait until the client sessions have left, stable over several readings."""
+    """Wait until no client session remains, stable over several readings."""
 
     intent = Intent.WAIT
     kind: Literal["await_sessions"] = "await_sessions"
 
     def __str__(self) -> str:
-        return f"wait until the sessions have left {self.node}"
+        return f"wait until no session remains on {self.node}"
 
 
 class VerifyNoConflicts(ReadOnly, OnLink):
@@ -69,12 +69,12 @@ class VerifyNoConflicts(ReadOnly, OnLink):
 
 
 class ReadSessions(ReadOnly, OnNode):
-    """Read once who is still on a node, to say whom a decision concerns."""
+    """Read once which sessions remain on a node, to name those that a decision concerns."""
 
     kind: Literal["read_sessions"] = "read_sessions"
 
     def __str__(self) -> str:
-        return f"see who is still on {self.node}"
+        return f"read the sessions on {self.node}"
 
 
 class VerifyStopped(ReadOnly, OnNode):
@@ -84,7 +84,7 @@ class VerifyStopped(ReadOnly, OnNode):
     kind: Literal["verify_stopped"] = "verify_stopped"
 
     def __str__(self) -> str:
-        return f"see every protocol server and the Monitor of {self.node} down"
+        return f"verify that every protocol server and the Monitor are down on {self.node}"
 
 
 class VerifyServing(ReadOnly, OnNode):
@@ -94,17 +94,17 @@ class VerifyServing(ReadOnly, OnNode):
     kind: Literal["verify_serving"] = "verify_serving"
 
     def __str__(self) -> str:
-        return f"see that {self.node} serves"
+        return f"verify that {self.node} serves clients"
 
 
 class VerifyUnreachable(ReadOnly, OnNode):
-    """See that a node answers nowhere: neither over SSH, nor its admin API, nor any port."""
+    """Verify that a node answers nowhere: neither SSH, nor its admin API, nor any port."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_unreachable"] = "verify_unreachable"
 
     def __str__(self) -> str:
-        return f"see that {self.node} answers nowhere"
+        return f"verify that {self.node} is unreachable"
 
 
 class AwaitQueue(ReadOnly, OnNode):
@@ -123,17 +123,17 @@ class ReadQueue(ReadOnly, OnNode):
     kind: Literal["read_queue"] = "read_queue"
 
     def __str__(self) -> str:
-        return f"see what is still in the event queue, as {self.node} sees it"
+        return f"read the event queue, as {self.node} sees it"
 
 
 class FindOrphanedFiles(ReadOnly, OnNode):
-    """List what unfinished transfers left on the shared storage, as this Server sees it."""
+    """List files of unfinished transfers on the shared storage, as this Server sees it."""
 
     intent = Intent.VERIFY
     kind: Literal["find_orphaned_files"] = "find_orphaned_files"
 
     def __str__(self) -> str:
-        return f"look for orphaned files on the shared storage of {self.node}"
+        return f"find orphaned files on the shared storage, as {self.node} sees it"
 
 
 Verification = (

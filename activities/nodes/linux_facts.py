@@ -1,11 +1,10 @@
-"""What do a node's operating system and its installation look like? One command, one answer."""
+"""Read the facts about a Linux node with one script, and parse its output."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from activities.nodes.linux import parse_digest
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Command, script
 from workflows.errors import OutcomeUnknown
@@ -13,10 +12,10 @@ from workflows.model.estate import Node
 from workflows.model.observations import MachineFacts
 from workflows.model.results import Service
 
-MOST_FILES = 500
-"""Under ``conf``: more of them are not configuration."""
-DIGITS = 16
-"""Of a SHA-256: enough to tell two files apart, and eighty nodes' files still fit into history."""
+MAX_CONF_FILES = 500
+"""Files under ``conf``: more of them are not configuration."""
+DIGEST_DIGITS = 16
+"""Digits of a SHA-256: enough to tell two files apart, and eighty nodes' files fit into history."""
 
 _FACTS = r"""
 LC_ALL=C; export LC_ALL
@@ -38,9 +37,9 @@ df -Pk "$at" | awk 'NR == 2 { print "free " $4 }'
 [ -d /run/systemd/system ] && echo "systemd yes" || echo "systemd no"
 # Without the name of a user it shows the manager's own properties.
 if command -v loginctl >/dev/null 2>&1; then
-  said=$(timeout 3 loginctl show-user 2>/dev/null)
+  answer=$(timeout 3 loginctl show-user 2>/dev/null)
   [ $? -eq 124 ] && echo "login KillUserProcesses=unknown"
-  printf '%s\n' "$said" | grep '^Kill' | sed 's/^/login /'
+  printf '%s\n' "$answer" | grep '^Kill' | sed 's/^/login /'
 fi
 
 if [ ! -e "$home/conf" ]; then echo "files 0"
@@ -62,18 +61,18 @@ done
 if [ -e "$ledger/claims" ] && ! ls "$ledger/claims" >/dev/null 2>&1; then
   echo "unreadable $ledger/claims"
 fi
-# Others may have these paths among their words, but not as what is run.
+# Other processes may have these paths among their arguments, but not as what they run.
 for file in $(grep -alF -- "$home/bin/stop_" /proc/[0-9]*/cmdline 2>/dev/null); do
-  words=$(tr '\0' '\n' <"$file" 2>/dev/null) || continue
-  run=$(printf '%s\n' "$words" | head -n 2 | grep -F "$home/bin/stop_") || continue
-  printf '%s\n' "$words" | grep -qx -e -g && echo "stopping ${run##*/}"
+  argv=$(tr '\0' '\n' <"$file" 2>/dev/null) || continue
+  run=$(printf '%s\n' "$argv" | head -n 2 | grep -F "$home/bin/stop_") || continue
+  printf '%s\n' "$argv" | grep -qx -e -g && echo "stopping ${run##*/}"
 done
 echo end
 """
 
 
 def needed(node: Node) -> tuple[str, ...]:
-    """The names of all scripts that a switchover or its undo may run on a node."""
+    """Return the names of all scripts that a switchover or its rollback may run on a node."""
     services = [s for s in securetransport.SERVICES[node.kind] if s is not Service.MONITOR]
     names = [
         f"{verb}_{securetransport.SCRIPTS[service]}"
@@ -82,71 +81,71 @@ def needed(node: Node) -> tuple[str, ...]:
         for verb in ("start", "stop", "status")
     ]
     monitor = node.monitor
-    words = (monitor.start, monitor.stop, monitor.status, node.stop_all, ("start_all",))
-    return (*names, *(first for first, *_ in words))
+    commands = (monitor.start, monitor.stop, monitor.status, node.stop_all, ("start_all",))
+    return (*names, *(first for first, *_ in commands))
 
 
-def facts(node: Node) -> Command:
-    """Ask for all of it at once."""
-    fixed = (node.filedrivehome, node.ledger, node.boot_id, str(MOST_FILES))
+def facts_command(node: Node) -> Command:
+    """Return the command that prints all facts."""
+    fixed = (node.filedrivehome, node.ledger, node.boot_id, str(MAX_CONF_FILES))
     return script(_FACTS, *fixed, *needed(node))
 
 
 def parse_facts(text: str) -> MachineFacts:
-    """Read the answer; OutcomeUnknown where it is not whole, or says what nobody understands."""
+    """Read the answer; OutcomeUnknown if it is incomplete or cannot be understood."""
     lines = text.splitlines()
     if not lines or lines[-1] != "end":
-        raise OutcomeUnknown("what the machine says of itself could not be read whole")
-    said: dict[str, list[str]] = defaultdict(list)
+        raise OutcomeUnknown("the facts about the machine are incomplete")
+    facts: dict[str, list[str]] = defaultdict(list)
     for line in lines[:-1]:
         key, _, value = line.partition(" ")
-        said[key].append(value.strip())
-    if "unreadable" in said:
-        raise OutcomeUnknown(f"{said['unreadable'][0]} cannot be read; correct its path or rights")
-    user = _one(said, "user")
+        facts[key].append(value.strip())
+    if "unreadable" in facts:
+        raise OutcomeUnknown(f"{facts['unreadable'][0]} cannot be read; correct its path or rights")
+    user = _one(facts, "user")
     return MachineFacts(
         user=user,
-        owner=_one(said, "owner") if "owner" in said else None,
-        system=_one(said, "system"),
-        unusable=tuple(said["unusable"]),
-        ledger_writable=_yes(said, "ledger"),
-        ledger_free=1024 * _number(said, "free"),
-        kills_processes=_kills(said["login"], user, systemd=_yes(said, "systemd")),
-        conf=dict(_files(said["conf"], _number(said, "files"))),
-        pending=tuple(sorted({*said["pending"], *map(_service, said["stopping"])})),
+        owner=_one(facts, "owner") if "owner" in facts else None,
+        system=_one(facts, "system"),
+        unusable=tuple(facts["unusable"]),
+        ledger_writable=_yes(facts, "ledger"),
+        ledger_free=1024 * _number(facts, "free"),
+        kills_processes=_kills(facts["login"], user, systemd=_yes(facts, "systemd")),
+        conf=dict(_files(facts["conf"], _number(facts, "files"))),
+        pending=tuple(sorted({*facts["pending"], *map(_service, facts["stopping"])})),
     )
 
 
-def _one(said: Mapping[str, Sequence[str]], key: str) -> str:
-    values = said.get(key, [])
+def _one(facts: Mapping[str, Sequence[str]], key: str) -> str:
+    values = facts.get(key, [])
     if len(values) != 1 or not values[0]:
-        raise OutcomeUnknown(f"the machine does not say its {key}: {list(values)!r}")
+        raise OutcomeUnknown(f"the facts do not contain one {key}: {list(values)!r}")
     return values[0]
 
 
-def _yes(said: Mapping[str, Sequence[str]], key: str) -> bool:
+def _yes(facts: Mapping[str, Sequence[str]], key: str) -> bool:
     answers = {"yes": True, "no": False}
-    if (word := _one(said, key)) not in answers:
-        raise OutcomeUnknown(f"{key} is neither yes nor no: {word!r}")
-    return answers[word]
+    if (text := _one(facts, key)) not in answers:
+        raise OutcomeUnknown(f"{key} is neither yes nor no: {text!r}")
+    return answers[text]
 
 
-def _number(said: Mapping[str, Sequence[str]], key: str) -> int:
-    word = _one(said, key)
-    if not (word.isascii() and word.isdigit()):
-        raise OutcomeUnknown(f"{key} is no number: {word!r}")
-    return int(word)
+def _number(facts: Mapping[str, Sequence[str]], key: str) -> int:
+    digits = _one(facts, key)
+    if not (digits.isascii() and digits.isdigit()):
+        raise OutcomeUnknown(f"{key} is no number: {digits!r}")
+    return int(digits)
 
 
 def _kills(lines: Sequence[str], user: str, *, systemd: bool) -> bool | None:
-    """Whether logind ends a user's processes with the session; None where nobody can tell.
+    """Return whether logind ends a user's processes with the session; None if it does not say.
 
-    See logind.conf(5): ``KillOnlyUsers`` narrows it down, ``KillExcludeUsers`` takes out more.
+    See logind.conf(5): ``KillOnlyUsers`` limits it, ``KillExcludeUsers`` makes exceptions.
     """
     properties = dict(line.split("=", 1) for line in lines if "=" in line)
     match properties.get("KillUserProcesses"):
         case None:
-            return None if systemd else False  # without systemd nobody does
+            return None if systemd else False  # without systemd no process is ended
         case "no":
             return False
         case "yes":
@@ -158,17 +157,25 @@ def _kills(lines: Sequence[str], user: str, *, systemd: bool) -> bool | None:
 
 
 def _files(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
-    if number > MOST_FILES:
-        raise OutcomeUnknown(f"there are {number} files under conf, more than {MOST_FILES}")
+    if number > MAX_CONF_FILES:
+        raise OutcomeUnknown(f"there are {number} files under conf, more than {MAX_CONF_FILES}")
     if len(lines) != number:
         raise OutcomeUnknown(f"only {len(lines)} of {number} files under conf could be read")
     for line in lines:
         path = line.partition("  ")[2].removeprefix("./")
         if not path:
             raise OutcomeUnknown(f"not a file and its SHA-256: {line[:80]!r}")
-        yield path, parse_digest(line)[:DIGITS]
+        yield path, parse_digest(line)[:DIGEST_DIGITS]
 
 
 def _service(command: str) -> str:
     names = {f"stop_{name}": service.value for service, name in securetransport.SCRIPTS.items()}
     return names.get(command, command)
+
+
+def parse_digest(text: str) -> str:
+    """Read what ``sha256sum`` prints."""
+    word = text.strip().lstrip("\\").split(" ")[0]
+    if len(word) != 64 or not set(word) <= set("0123456789abcdef"):  # noqa: PLR2004 - hex digits
+        raise OutcomeUnknown(f"not a SHA-256: {text.strip()[:80]!r}")
+    return word

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.ledger.ledger import Ledger, LedgerCommand
-from activities.nodes import machine_facts
-from activities.nodes.machine_facts import parse_facts
+from activities.ledger.store import LedgerCommand
+from activities.nodes import linux_facts
+from activities.nodes.linux_facts import parse_facts
+from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.support.ssh_machines import Installation
 from workflows.errors import OutcomeUnknown, SwitchoverError
@@ -42,7 +43,7 @@ end
 
 async def read(shell: Shell, node: Node) -> MachineFacts:
     """Ask the machine."""
-    return parse_facts((await shell.run(node, machine_facts.facts(node))).out)
+    return parse_facts((await shell.run(node, linux_facts.facts_command(node))).out)
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ async def test_scripts_that_cannot_be_run_are_named(
 
 
 async def test_no_installation_is_said(server: Node, shell: Shell, installed: Installation) -> None:
-    """Without its bin directory nobody owns it."""
+    """Without its bin directory it has no owner."""
     (installed.home / "bin").rename(installed.home / "nib")
     assert (await read(shell, server)).owner is None
 
@@ -110,16 +111,16 @@ async def test_conf_files_are_told_apart(
 async def test_files_that_cannot_be_looked_through_are_not_none(
     server: Node, shell: Shell, installed: Installation
 ) -> None:
-    """Where something stands that is no directory, nobody knows what should be in it."""
+    """If conf is no directory, its files are unknown."""
     (installed.home / "conf").write_text("")
     with pytest.raises(OutcomeUnknown, match="conf cannot be read"):
         await read(shell, server)
 
 
-async def test_a_graceful_stop_of_someone_else_is_seen(
+async def test_a_graceful_stop_that_was_not_ours_is_found(
     server: Node, shell: Shell, installed: Installation
 ) -> None:
-    """It runs, whoever began it; ours, which only has its path among its words, does not count."""
+    """Any process that runs it counts; one with its path among the arguments does not."""
     installed.set("blocks")
     installed.set("sshd.late", "60")
     command = [str(installed.home / "bin/stop_sshd"), "-g", "-timeout", "60"]
@@ -136,7 +137,7 @@ async def test_a_graceful_stop_in_the_ledger_is_seen_until_it_has_landed(
     server: Node, shell: Shell, installed: Installation
 ) -> None:
     """Its command has ended, and it may land until its deadline; settled, it has."""
-    ledger = Ledger(shell)
+    ledger = open_ledger(shell)
     task = LedgerCommand(
         "run.stage.stop.1", "ssh", Command(("true",)), timedelta(minutes=1), completes_on="deadline"
     )
@@ -183,7 +184,7 @@ def test_the_whole_answer_is_read() -> None:
     ],
 )
 def test_whether_a_session_takes_its_processes_along(lines: str, *, kills: bool | None) -> None:
-    """What logind does not say nobody knows, unless there is no systemd at all."""
+    """Without an answer of logind it is unknown, unless there is no systemd at all."""
     head, tail = "user st\nsystem Linux\nledger yes\nfree 1\n", "\nfiles 0\nend\n"
     assert parse_facts(f"{head}{lines}{tail}").kills_processes is kills
 

@@ -1,0 +1,85 @@
+"""The ledger of a POSIX system: runs the shell scripts, and reads what they print."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from activities.ledger.script import CLAIM, DETACHED, READ, SETTLE
+from activities.ledger.store import Busy, Claim, LedgerCommand, LedgerRecord, LedgerStore
+from activities.transport.ssh import Shell, script
+from workflows.errors import NotReady, OutcomeUnknown
+from workflows.model.estate import Machine
+
+REFUSALS = ("busy ", "refused ")
+
+
+class PosixLedger(LedgerStore):
+    """Keeps the ledger in files, with POSIX sh, ``/proc`` and hard links."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+
+    async def read(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
+        """Read what is recorded about this command."""
+        answer = await self._shell.run(machine, script(READ, *_place(machine, command)))
+        return parse_record(answer.out, machine.name)
+
+    async def begin(self, machine: Machine, command: LedgerCommand) -> Busy | None:
+        """Claim the command and run it."""
+        place, seconds = _place(machine, command), str(int(command.timeout.total_seconds()))
+        arguments = (*place, seconds, command.completes_on, command.note, *command.command.argv)
+        answer = await self._shell.run(machine, script(CLAIM, DETACHED, *arguments))
+        if answer.status != 0:
+            raise OutcomeUnknown(f"{machine.name}: the ledger answered {answer.text!r}")
+        # A login shell may print what it likes before.
+        refusals = (line for line in answer.out.splitlines() if line.startswith(REFUSALS))
+        refusal = next(refusals, None)
+        match (refusal or "").split():
+            case []:
+                return None
+            case ["busy", operation, until, now]:
+                return Busy(operation, _time(until), _time(now))
+        raise NotReady(f"{machine.name}: {str(refusal).removeprefix('refused ')}")
+
+    async def settle(self, machine: Machine, operation: str) -> None:
+        """Record that the operation is completed."""
+        await self._shell.run(machine, script(SETTLE, machine.ledger, operation))
+
+
+def parse_record(text: str, place: str) -> LedgerRecord:
+    """Read what the script prints; OutcomeUnknown where the reading is not whole."""
+    body, _, end = text.rstrip("\n").rpartition("\n")
+    if end != "end":
+        raise OutcomeUnknown(f"{place}: the ledger could not be read: {text.strip()[-200:]!r}")
+    head, _, output = body.partition("\noutput\n")
+    lines = dict(line.split(" ", 1) for line in head.splitlines() if " " in line)
+    try:
+        status = lines["status"].split() if "status" in lines else None
+        return LedgerRecord(
+            now=_time(lines["now"]),
+            may_change_until=_time(lines["may_change_until"]),
+            busy=lines["busy"].split()[0] if "busy" in lines else None,
+            claim=_claim(lines["claim"]) if "claim" in lines else None,
+            living=lines.get("living") == "yes",
+            status=int(status[0]) if status else None,
+            ended=_time(status[1]) if status else None,
+            output=output.removesuffix("\n"),
+        )
+    except (KeyError, ValueError, IndexError) as strange:
+        raise OutcomeUnknown(f"{place}: the ledger cannot be read: {head[-200:]!r}") from strange
+
+
+def _claim(line: str) -> Claim:
+    operation, service, _pid, _boot, _start, began, deadline, _on, changes, note = line.split()
+    return Claim(operation, service, _time(began), _time(deadline), _time(changes), note)
+
+
+def _time(seconds: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (OverflowError, OSError, ValueError) as strange:
+        raise OutcomeUnknown(f"the ledger says {seconds[:80]!r} instead of a time") from strange
+
+
+def _place(machine: Machine, command: LedgerCommand) -> tuple[str, ...]:
+    return machine.ledger, command.operation, command.service, machine.boot_id

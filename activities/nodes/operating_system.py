@@ -1,0 +1,132 @@
+"""The port to a machine's operating system, and what its sockets mean for a node."""
+
+from __future__ import annotations
+
+import ipaddress
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from activities.ledger.store import LedgerStore
+from workflows.model.estate import Machine, Node
+from workflows.model.observations import MachineFacts
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A TCP socket that listens or is connected."""
+
+    local: Address
+    port: int
+    peer: Address
+    listening: bool
+
+
+class OperatingSystem(ABC):
+    """What is read from one kind of operating system.
+
+    A driver is one class, registered in ``operating_systems`` under the estate's ``system``. It
+    raises OutcomeUnknown if an answer is incomplete: a part is never taken for the whole. Besides
+    this class, a second system needs a ``LedgerStore``, its own storage sample
+    (``activities.storage.sampling`` is a POSIX shell script), and SecureTransport's scripts as
+    ``activities.securetransport.scripts`` names them.
+    """
+
+    @property
+    @abstractmethod
+    def ledger(self) -> LedgerStore:
+        """Return how commands are claimed, run detached and recorded on this system."""
+
+    @abstractmethod
+    async def scripts(self, node: Node) -> frozenset[str]:
+        """Return the names of the files in FILEDRIVEHOME/bin."""
+
+    @abstractmethod
+    async def running(self, node: Node, pid_files: Iterable[str]) -> frozenset[str]:
+        """Return which PID files under FILEDRIVEHOME/var/run have a living process of their own.
+
+        A process that is younger than its PID file is another one: the number was used again.
+        """
+
+    @abstractmethod
+    async def sockets(self, machine: Machine) -> tuple[Socket, ...]:
+        """Return every TCP socket that listens or is connected."""
+
+    @abstractmethod
+    async def digest(self, machine: Machine, path: str) -> str:
+        """Return the SHA-256 of a file, in hexadecimal digits."""
+
+    @abstractmethod
+    async def now(self, machine: Machine) -> datetime:
+        """Return the machine's own time, in whole seconds."""
+
+    @abstractmethod
+    async def orphaned_files(self, machine: Machine, storage: str) -> frozenset[tuple[str, str]]:
+        """Return the ``*.m_inproc`` files below a directory (section 5).
+
+        Each is a path with ``SIZE.SECONDS``, which changes when the file is written to.
+        """
+
+    @abstractmethod
+    async def facts(self, node: Node) -> MachineFacts:
+        """Return what the machine and its installation of SecureTransport look like."""
+
+    @abstractmethod
+    def preview_sockets(self) -> str:
+        """Return the command that reads sockets, for an operator."""
+
+    @abstractmethod
+    def preview_orphaned_files(self, storage: str) -> str:
+        """Return the command that finds orphaned files, for an operator."""
+
+
+@dataclass(frozen=True)
+class SocketFilter:
+    """Which sockets concern one node: its own addresses (empty: any), less ignored peers."""
+
+    listen_on: tuple[str, ...]
+    ignored_peers: tuple[str, ...] = ()
+
+    def sessions(self, sockets: Iterable[Socket], ports: Iterable[int]) -> int:
+        """Count the established connections to these ports."""
+        wanted = set(ports)
+        return sum(
+            1
+            for socket in sockets
+            if not socket.listening
+            and socket.port in wanted
+            and self._is_own(socket.local)
+            and not self._ignores(socket.peer)
+        )
+
+    def listening(self, sockets: Iterable[Socket]) -> frozenset[int]:
+        """Return every port that the node accepts connections on."""
+        return frozenset(
+            socket.port
+            for socket in sockets
+            if socket.listening and (socket.local.is_unspecified or self._is_own(socket.local))
+        )
+
+    def ignores(self, peer: str) -> bool:
+        """Whether connections from there do not count as sessions."""
+        try:
+            return self._ignores(ipaddress.ip_address(peer))
+        except ValueError:
+            return peer in self.ignored_peers
+
+    def _is_own(self, local: Address) -> bool:
+        return not self.listen_on or str(local) in self.listen_on
+
+    def _ignores(self, peer: Address) -> bool:
+        return any(peer in network for network in _networks(self.ignored_peers))
+
+
+def _networks(peers: tuple[str, ...]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for peer in peers:
+        try:
+            yield ipaddress.ip_network(peer, strict=False)
+        except ValueError:
+            continue  # a name: it is compared as text

@@ -1,0 +1,76 @@
+"""The unit tests that prove the checks for which the lab injects no fault."""
+
+from __future__ import annotations
+
+Test = tuple[str, str]
+"""Its file and its name."""
+
+_CHECKS = "tests/workflows/preflight/test_checks.py"
+_INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
+JUDGED = (
+    "ssh_user_not_owner",
+    "installation_missing",
+    "script_missing",
+    "ledger_not_writable",
+    "ledger_disk_low",
+    "kills_user_processes",
+    "clock_out_of_step",
+    "version_differs",
+    "operating_system_differs",
+    "database_type_differs",
+    "taeh_differs",
+    "conf_differs",
+    "options_differ",
+    "business_units_differ",
+    "sites_differ",
+    "routes_differ",
+    "subscriptions_differ",
+    "applications_differ",
+    "certificates_differ",
+    "cluster_nodes_differ",
+    "protocol_server_not_running",
+    "protocol_server_not_in_estate",
+    "transaction_manager_not_running",
+    "target_not_idle",
+    "scheduling_disabled",
+    "monitor_not_running",
+    "graceful_timeout_short",
+    "transaction_manager_timeout_short",
+    "maintenance_mode",
+    "replication_one_way",
+    "excluded_tables_replicated",
+    "unknown_subscription",
+    "commit_timestamps_off",
+    "reload_not_runnable",
+    "hosts_file_not_writable",
+    "edges_by_address",
+    "hard_stop_after_short",
+)
+"""Checks that judge what was read; the test has a case for each of them."""
+UNIT_TESTS: dict[str, Test] = {
+    **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
+    "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
+    "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
+    "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),
+    "no_reading": (
+        "tests/workflows/test_readiness.py",
+        "test_a_place_that_nobody_could_look_at_is_a_finding",
+    ),
+    "reading_unusable": (
+        "tests/activities/configuration/test_configuration.py",
+        "test_a_cluster_that_says_nothing_is_trouble",
+    ),
+    "configuration_unreadable": (
+        "tests/activities/configuration/test_configuration.py",
+        "test_what_cannot_be_compared_is_a_finding",
+    ),
+    "temporal_unreadable": (
+        "tests/activities/test_temporal.py",
+        "test_a_server_that_does_not_answer_is_one_finding",
+    ),
+    "access_refused": (
+        "tests/end_to_end/test_bad_estates.py",
+        "test_a_wrong_admin_password_is_a_finding",
+    ),
+}
+"""By check; every check has either a unit test here or an injected fault."""

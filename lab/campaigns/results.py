@@ -1,0 +1,45 @@
+"""Add up the numbers of verdicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from lab.checker.verdict import Verdict
+
+MUST_BE_ZERO = (
+    *("effects.repeated", "effects.skipped", "effects.misordered", "effects.unexpected"),
+    *("traffic.failed", "files.missing", "files.corrupt", "files.duplicated"),
+    *("events.missing", "events.duplicated", "invariants.violations"),
+)
+MUST_NOT_BE_ZERO = (
+    *("effects.expected", "effects.recorded", "traffic.attempted", "traffic.straddling"),
+    *("files.expected", "events.expected", "invariants.samples"),
+)
+NUMBERS = (*MUST_NOT_BE_ZERO, *MUST_BE_ZERO)
+
+Numbers = Counter[str]
+"""By ``SECTION.NAME`` as in a verdict."""
+
+
+def numbers_of(verdict: Verdict) -> Numbers:
+    """Return what one verdict adds to the totals."""
+    found = Numbers()
+    for number in NUMBERS:
+        section, _, name = number.partition(".")
+        found[number] = int(getattr(getattr(verdict, section), name))
+    return found
+
+
+def by_section(numbers: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return the numbers as the sections of a verdict."""
+    sections: dict[str, dict[str, int]] = {}
+    for number in NUMBERS:
+        section, _, name = number.partition(".")
+        sections.setdefault(section, {})[name] = numbers[number]
+    return sections
+
+
+def summary(numbers: Mapping[str, int], section: str) -> str:
+    """Return one section in a line."""
+    return ", ".join(f"{count} {name}" for name, count in by_section(numbers)[section].items())

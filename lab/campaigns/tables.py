@@ -1,0 +1,145 @@
+"""Write the results of campaigns into the documentation.
+
+``python -m lab.campaigns.tables CAMPAIGN RESULT DOCUMENT COMMAND``: the tables of ``crash``,
+``rollback`` or ``readiness``, made from the result file of this command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab.campaigns.markdown import table, update
+from lab.campaigns.preflight_faults.unit_tests import UNIT_TESTS
+from lab.campaigns.rollback_matrix.cases import WAYS
+from workflows.model.stages import StageName
+
+Result = dict[str, Any]
+
+DIRECTORY = re.compile(r"/\S*?/(?=(?:machines|storage)/)")
+PROCESS = re.compile(r"\d+@[\w.-]+")
+MAX_CELL_LENGTH = 160
+
+
+def crash(result: Result) -> Iterator[str]:
+    """The totals of a crash campaign."""
+    resume, requests = result["resume_seconds"], result["requests"]
+    points = ", ".join(f"{count} {kind}" for kind, count in result["points"].items())
+    rows = {
+        "points": f"{sum(result['points'].values())}: {points}",
+        "switchovers": f"{result['runs']}, of which {result['completed']} completed",
+        "decisions by an operator": f"{result['operator_acts']}, and "
+        f"{len(result['operator_acts_after_reboots'])} after a node was rebooted in its drain",
+        **_totals(result),
+        "requests of a switchover": f"{requests['requests']}; a worker died before "
+        f"{requests['before']} and after {requests['after']} of them",
+        "resumed after a restart": f"p50 {resume['p50']} s, p99 {resume['p99']} s",
+    }
+    yield from table(("", ""), rows.items())
+
+
+def rollback(result: Result) -> Iterator[str]:
+    """Stages by ways to fail, then the totals."""
+    stages = [stage for stage in StageName if any(row["stage"] == stage for row in result["rows"])]
+    rows = [(f"`{stage}`", *(_count(result, stage, way) for way in WAYS)) for stage in stages]
+    yield from table(("stage", *WAYS), rows)
+    yield ""
+    sections: dict[str, dict[str, int]] = {}
+    for number, count in result["totals"].items():
+        section, _, name = number.partition(".")
+        sections.setdefault(section, {})[name] = count
+    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(result["outcomes"].items()))
+    times = result["rollback_seconds"]
+    totals = {
+        "cases": f"{result['cases']}, of which {result['as_expected']} as expected: {outcomes}",
+        **_totals(sections),
+        "duration of a rollback": f"median {times['median']} s, longest {times['longest']} s",
+    }
+    yield from table(("", ""), totals.items())
+
+
+def readiness(result: Result) -> Iterator[str]:
+    """Every injected fault, then the unit tests of all other checks, then the totals."""
+    faults = [
+        (
+            f"`{row['fault']}`",
+            f"`{row['place']}`",
+            _cell(row["description"]),
+            _cell(row["seen"]) if row["found"] else "**not found**",
+            row["severity"],
+        )
+        for row in result["rows"]
+    ]
+    yield from table(("check", "fault injected at", "what was wrong", "found", "severity"), faults)
+    clean = result["clean"]
+    yield ""
+    yield f"{result['found']} of {result['faults']} injected faults were found at their place."
+    yield f"{clean['ready']} of {clean['checks']} checks of the estate without a fault, all but the"
+    yield "last of them under traffic, found nothing, each in"
+    yield f"{clean['median_seconds']} s (median) from the start of the console to its end."
+    yield ""
+    yield "Every other check is proven by a unit test, with a reading that it must refuse:"
+    yield ""
+    rows = [(f"`{name}`", f"`{file}`: `{test}`") for name, (file, test) in UNIT_TESTS.items()]
+    yield from table(("check", "unit test"), rows)
+
+
+TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
+    "crash": ("crash campaign", crash),
+    "rollback": ("rollback matrix", rollback),
+    "readiness": ("injected faults", readiness),
+}
+"""By campaign: the name of the markers, and the lines between them."""
+
+
+def lines(campaign: str, result: Result, command: str) -> Iterator[str]:
+    """The tables, and how the result came about."""
+    yield from TABLES[campaign][1](result)
+    yield ""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    yield f"`{command}`, in {result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores"
+    yield f"({platform.machine()}, {memory:.0f} GiB, {platform.system()}, Python"
+    yield f"{platform.python_version()}), on {datetime.now(UTC):%d %B %Y}."
+
+
+def _totals(sections: Result) -> dict[str, str]:
+    effects, traffic = sections["effects"], sections["traffic"]
+    invariants = sections["invariants"]
+    return {
+        "effects": f"{effects['recorded']} of {effects['expected']} expected; "
+        f"{effects['repeated']} repeated, {effects['skipped']} skipped, "
+        f"{effects['misordered']} misordered, {effects['unexpected']} unexpected",
+        "client operations": f"{traffic['attempted']}, {traffic['failed']} failed; "
+        f"{traffic['straddling']} transfers straddled a redirect",
+        "invariants": f"{invariants['violations']} violations "
+        f"in {invariants['samples']} judgements",
+    }
+
+
+def _count(result: Result, stage: str, way: str) -> str:
+    rows = [row for row in result["rows"] if (row["stage"], row["way"]) == (stage, way)]
+    return f"{sum(not row['problems'] for row in rows)} of {len(rows)}" if rows else ""
+
+
+def _cell(text: str) -> str:
+    """Leave out what depends on the machine, and escape what Markdown would interpret."""
+    anywhere = PROCESS.sub("PID@HOST", DIRECTORY.sub("LAB/", text))
+    return " ".join(anywhere.split()).replace("|", "\\|").replace("<", "&lt;")[:MAX_CELL_LENGTH]
+
+
+def main() -> None:
+    """Update the document that the arguments name."""
+    campaign, result, document, command = sys.argv[1:]
+    read = json.loads(Path(result).read_text(encoding="utf-8"))
+    update(Path(document), TABLES[campaign][0], lines(campaign, read, command))
+
+
+if __name__ == "__main__":
+    main()

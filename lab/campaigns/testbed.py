@@ -1,0 +1,108 @@
+"""A lab for campaigns, with proxies, a killable Temporal server and killable workers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from temporalio.client import Client
+
+from lab.campaigns.killable import KillableServer, Workers
+from lab.checker.roles import SOURCE, TARGET
+from lab.environment.lab import Lab
+from lab.layout import ESTATE
+from lab.product_driver import WORKFLOW, Handle
+from lab.proxy.estate_file import write_proxied_estate
+from lab.proxy.proxies import Proxies
+from lab.recorder.samples import Samples
+from lab.simulation_options import SimulationOptions
+from lab.traffic.process import Traffic
+
+CLIENTS = 10
+"""Two of them always have a large transfer in flight."""
+WARM_UP_SECONDS = 4.0
+AFTER_SECONDS = 1.0
+"""Seconds of traffic after a run."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The behaviour of the estate, and the times in the product's estate file."""
+
+    simulation: SimulationOptions
+    timing: dict[str, float]
+
+
+@dataclass
+class TestBed:
+    """One estate that can be attacked."""
+
+    lab: Lab
+    server: KillableServer
+    client: Client
+    workers: Workers
+    proxies: Proxies
+    settings: Settings
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, directory: Path, settings: Settings) -> AsyncIterator[Self]:
+        """Start everything; it stops without a trace."""
+        async with AsyncExitStack() as stack:
+            lab = await stack.enter_async_context(Lab.open(directory / "lab"))
+            layout = lab.layout
+            server = KillableServer(layout)
+            stack.push_async_callback(server.stop)
+            client = await server.start()
+            workers = Workers(server.address, directory / "product")
+            stack.push_async_callback(workers.kill)
+            write_proxied_estate(layout, workers.estates, settings.timing)
+            proxies = await stack.enter_async_context(Proxies.open(layout))
+            yield cls(lab, server, client, workers, proxies, settings)
+
+    async def reset(self) -> None:
+        """Restore the baseline."""
+        await self.workers.kill()
+        await self.lab.reset()
+        self.settings.simulation.write(self.lab.layout.simulation)
+        self.proxies.request_monitor.forget()
+        self.proxies.heal()
+
+    @asynccontextmanager
+    async def traffic(self) -> AsyncIterator[Traffic]:
+        """Let clients transfer, and sample the estate."""
+        samples, traffic = Samples(self.lab.layout), Traffic(self.lab.layout, CLIENTS)
+        samples.start()
+        traffic.start()
+        try:
+            yield traffic
+        finally:
+            await samples.stop()
+            await traffic.stop()
+
+    async def start_switchover(self, **options: object) -> Handle:
+        """Start a run and return its handle, which names this run and no earlier one."""
+        request = {"estate": ESTATE, "source": SOURCE, "target": TARGET, **options}
+        started = await self.client.start_workflow(
+            "Switchover", request, id=WORKFLOW, task_queue="switchover"
+        )
+        return self.client.get_workflow_handle(WORKFLOW, run_id=started.first_execution_run_id)
+
+    async def save_evidence(self, directory: Path, text: str) -> None:
+        """Copy the lab's records, the workers' logs and the history before the next reset."""
+        history = await self.client.get_workflow_handle(WORKFLOW).fetch_history()
+        self._save(directory, {"problems.txt": f"{text}\n", "history.json": history.to_json()})
+
+    def _save(self, directory: Path, texts: dict[str, str]) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        layout = self.lab.layout
+        records = (layout.effects, layout.traffic, layout.sessions, layout.work, layout.samples)
+        for file in (*records, *self.workers.directory.glob("worker-*.log")):
+            if file.exists():
+                shutil.copy(file, directory)
+        for name, content in texts.items():
+            (directory / name).write_text(content, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What every driver of the operating-system port has to do."""

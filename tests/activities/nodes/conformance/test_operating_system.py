@@ -1,0 +1,233 @@
+"""What every driver of the operating-system port has to do, Linux on a real machine."""
+
+# ruff: noqa: D102 - the methods are documented in Subject
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import os
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from activities.ledger.store import LedgerCommand
+from activities.nodes.linux import Linux
+from activities.nodes.operating_system import OperatingSystem, Socket, SocketFilter
+from activities.transport.ssh import Command, Shell
+from tests.support.memory_system import MemorySystem
+from workflows.errors import OutcomeUnknown
+from workflows.model.estate import Node
+
+LOCAL = ipaddress.ip_address("127.0.0.1")
+
+
+@dataclass
+class Subject(ABC):
+    """A machine with its driver, and the ways in which a test changes the machine."""
+
+    node: Node
+    system: OperatingSystem
+    storage: str
+    ran: Path
+
+    @abstractmethod
+    def write(self, path: str, text: str) -> None:
+        """Put a file there."""
+
+    @abstractmethod
+    def start(self, pid_file: str) -> None:
+        """Let a process live whose number is in the PID file."""
+
+    @abstractmethod
+    def leave_stale(self, pid_file: str) -> None:
+        """Leave a PID file whose process is gone."""
+
+    @abstractmethod
+    def connect(self) -> int:
+        """Return a port that listens, with one established connection."""
+
+    @abstractmethod
+    def runs(self) -> int:
+        """Return how many times a command ran."""
+
+    def command(self, operation: str = "run.stage.stop.1", **given: object) -> LedgerCommand:
+        """Return a command whose every run is counted."""
+        argv = ("sh", "-c", f"echo ran | tee -a {self.ran}")
+        known = {"service": "ssh", "timeout": timedelta(minutes=1), **given}
+        return LedgerCommand(operation, command=Command(argv), **known)  # type: ignore[arg-type]
+
+    async def ended(self, command: LedgerCommand) -> None:
+        """Wait until the command has ended."""
+        while (await self.system.ledger.read(self.node, command)).status is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+@dataclass
+class OnLinux(Subject):
+    """This machine, behind SSH."""
+
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def write(self, path: str, text: str) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+
+    def start(self, pid_file: str) -> None:
+        self.write(f"{self.node.filedrivehome}/var/run/{pid_file}", f"{os.getpid()}\n")
+
+    def leave_stale(self, pid_file: str) -> None:
+        self.write(f"{self.node.filedrivehome}/var/run/{pid_file}", "999999999\n")
+
+    def connect(self) -> int:
+        listener = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port: int = listener.getsockname()[1]
+        self.stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        return port
+
+    def runs(self) -> int:
+        return len(self.ran.read_text().splitlines()) if self.ran.exists() else 0
+
+
+@dataclass
+class InMemory(Subject):
+    """The smallest driver."""
+
+    system: MemorySystem
+
+    def write(self, path: str, text: str) -> None:
+        self.system.files[path] = text
+
+    def start(self, pid_file: str) -> None:
+        self.system.alive.add(pid_file)
+
+    def leave_stale(self, pid_file: str) -> None:
+        self.system.alive.discard(pid_file)
+
+    def connect(self) -> int:
+        self.system.table += [Socket(LOCAL, 8022, LOCAL, listening) for listening in (True, False)]
+        return 8022
+
+    def runs(self) -> int:
+        return len(self.system.store.runs)
+
+
+@pytest.fixture(params=["linux", "memory"])
+async def subject(
+    request: pytest.FixtureRequest, server: Node, shell: Shell, tmp_path: Path
+) -> AsyncIterator[Subject]:
+    """Return a machine under each driver."""
+    storage, ran = str(tmp_path / "storage"), tmp_path / "ran"
+    if request.param == "memory":
+        yield InMemory(server, MemorySystem(), storage, ran)
+        return
+    with ExitStack() as stack:
+        yield OnLinux(server, Linux(shell), storage, ran, stack)
+
+
+async def test_scripts_are_the_files_in_bin(subject: Subject) -> None:
+    """What is not in the directory is not installed."""
+    subject.write(f"{subject.node.filedrivehome}/bin/status_sshd", "")
+    assert await subject.system.scripts(subject.node) == {"status_sshd"}
+
+
+async def test_a_pid_file_counts_only_with_its_process(subject: Subject) -> None:
+    """A stale PID file and a missing one are no running service."""
+    subject.write(f"{subject.node.filedrivehome}/bin/status_sshd", "")
+    subject.start("sshd.pid")
+    subject.leave_stale("tm.pid")
+    asked = ("sshd.pid", "tm.pid", "httpd.pid")
+    assert await subject.system.running(subject.node, asked) == {"sshd.pid"}
+
+
+async def test_listeners_and_connections_are_told_apart(subject: Subject) -> None:
+    """A listener is no session, and a connection is no listener."""
+    port, everything = subject.connect(), SocketFilter(())
+    sockets = await subject.system.sockets(subject.node)
+    assert everything.sessions(sockets, (port,)) == 1
+    assert port in everything.listening(sockets)
+
+
+async def test_a_file_has_its_digest(subject: Subject) -> None:
+    """SHA-256 of the content; a missing file is an error and not a digest."""
+    path = f"{subject.node.filedrivehome}/bin/taeh"
+    with pytest.raises(OutcomeUnknown):
+        await subject.system.digest(subject.node, path)
+    subject.write(path, "secret")
+    expected = hashlib.sha256(b"secret").hexdigest()
+    assert await subject.system.digest(subject.node, path) == expected
+
+
+async def test_the_clock_is_read(subject: Subject) -> None:
+    """In whole seconds, with its time zone."""
+    read = await subject.system.now(subject.node)
+    assert abs(datetime.now(UTC) - read) < timedelta(seconds=5)
+
+
+async def test_orphaned_files_are_found_and_change_when_written(subject: Subject) -> None:
+    """Only ``*.m_inproc``; a storage that is not there is an error and not an empty one."""
+    with pytest.raises(OutcomeUnknown):
+        await subject.system.orphaned_files(subject.node, subject.storage)
+    orphan = f"{subject.storage}/deep/a b.m_inproc"
+    subject.write(f"{subject.storage}/other", "")
+    subject.write(orphan, "one")
+    before = await subject.system.orphaned_files(subject.node, subject.storage)
+    subject.write(orphan, "longer")
+    after = await subject.system.orphaned_files(subject.node, subject.storage)
+    assert [path for path, _ in before] == [path for path, _ in after] == [orphan]
+    assert before != after
+
+
+async def test_a_machine_shows_its_facts(subject: Subject) -> None:
+    """Who runs commands, on which system, and whether a ledger can be kept."""
+    facts = await subject.system.facts(subject.node)
+    assert facts.user
+    assert facts.system
+    assert facts.ledger_writable
+    assert facts.ledger_free > 0
+
+
+async def test_a_claimed_command_runs_once(subject: Subject) -> None:
+    """Every attempt finds the same end of it."""
+    ledger, command = subject.system.ledger, subject.command(note="monitor-ran")
+    assert (await ledger.read(subject.node, command)).claim is None
+    for _ in range(3):
+        assert await ledger.begin(subject.node, command) is None
+    await subject.ended(command)
+    record = await ledger.read(subject.node, command)
+    assert (subject.runs(), record.status, record.output) == (1, 0, "ran")
+    assert record.claim is not None
+    assert record.claim.note == "monitor-ran"
+
+
+async def test_a_command_that_completes_at_its_deadline_keeps_others_out(subject: Subject) -> None:
+    """Others of its service are busy until it is settled, and know until when it may change it."""
+    ledger, node = subject.system.ledger, subject.node
+    stop, start = subject.command(completes_on="deadline"), subject.command("run.stage.start.1")
+    await ledger.begin(node, stop)
+    await subject.ended(stop)
+    busy = await ledger.begin(node, start)
+    assert busy is not None
+    assert (busy.operation, subject.runs()) == (stop.operation, 1)
+    assert busy.until > busy.now
+    assert (await ledger.read(node, start)).busy == stop.operation
+    assert await ledger.begin(node, subject.command("other", service="http")) is None
+    await ledger.settle(node, stop.operation)
+    assert await ledger.begin(node, start) is None
+    await subject.ended(start)
+    claim = (await ledger.read(node, start)).claim
+    assert claim is not None
+    assert claim.may_change_until == busy.until
+
+
+async def test_previews_name_what_is_read(subject: Subject) -> None:
+    """An operator sees the commands before they are sent."""
+    assert subject.system.preview_sockets()
+    assert subject.storage in subject.system.preview_orphaned_files(subject.storage)

@@ -1,0 +1,200 @@
+"""What all campaigns have in common: the runner, the saved state and the tables in documents."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.table import Table
+
+from lab.campaigns.markdown import between, markers
+from lab.campaigns.preflight_faults.campaign import FaultResult, FaultState
+from lab.campaigns.preflight_faults.registry import BY_NAME
+from lab.campaigns.results import NUMBERS
+from lab.campaigns.rollback_matrix.campaign import MatrixState, selected
+from lab.campaigns.rollback_matrix.run import CaseResult
+from lab.campaigns.runner import Campaign, CampaignState
+from lab.campaigns.tables import TABLES, lines
+from lab.product_driver import ReadinessAnswer
+
+
+@dataclass
+class Squares(CampaignState):
+    """The results so far."""
+
+    done: list[int] = field(default_factory=list)
+
+
+class SquareCampaign(Campaign[Path, int, Squares]):
+    """Square numbers on two beds; fails at the number *stops_at*."""
+
+    labs = 2
+
+    def __init__(self, json: Path, stops_at: int = -1) -> None:
+        super().__init__(Squares(), json, "squares")
+        self._remaining = [n for n in range(5) if n**2 not in self.state.done]
+        self._stops_at = stops_at
+
+    @asynccontextmanager
+    async def open(self, directory: Path) -> AsyncIterator[Path]:
+        """Use the directory as a bed."""
+        yield directory
+
+    def next_case(self) -> int | None:
+        """Return the next number."""
+        return self._remaining.pop(0) if self._remaining else None
+
+    async def run_case(self, bed: Path, case: int) -> None:
+        """Square it."""
+        assert await asyncio.to_thread(bed.is_dir)
+        await asyncio.sleep(0)
+        if case == self._stops_at:
+            raise asyncio.CancelledError
+        self.state.done.append(case**2)
+
+    def table(self) -> Table:
+        """Nothing."""
+        return Table()
+
+    def problems(self) -> list[str]:
+        """A five is one."""
+        return ["five"] if 5 in self.state.done else []
+
+    def as_json(self) -> dict[str, Any]:
+        """The squares."""
+        return {"done": self.state.done}
+
+
+async def test_an_interrupted_campaign_resumes_with_what_remains(tmp_path: Path) -> None:
+    """What was run is not run again, and the state is removed with the result."""
+    result = tmp_path / "squares.json"
+    with pytest.raises(asyncio.CancelledError):
+        await SquareCampaign(result, stops_at=3).run(tmp_path / "first")
+    assert not result.exists()
+
+    assert await SquareCampaign(result).run(tmp_path / "second")
+    written = json.loads(result.read_text(encoding="utf-8"))
+    assert sorted(written["done"]) == [0, 1, 4, 9, 16]
+    assert written["problems"] == []
+    assert not result.with_suffix(".state").exists()
+
+
+async def test_a_campaign_with_a_problem_fails(tmp_path: Path) -> None:
+    """The problem stands in its result."""
+    campaign = SquareCampaign(tmp_path / "squares.json")
+    campaign.state.done.append(5)
+    assert not await campaign.run(tmp_path / "beds")
+    written = json.loads((tmp_path / "squares.json").read_text(encoding="utf-8"))
+    assert written["problems"] == ["five"]
+
+
+def crash_result() -> dict[str, Any]:
+    """The result of a small crash campaign."""
+    effects = ("expected", "recorded", "repeated", "skipped", "misordered", "unexpected")
+    return {
+        "points": {"before_effect": 2, "reboot": 1},
+        "runs": 1,
+        "completed": 1,
+        "operator_acts": 0,
+        "operator_acts_after_reboots": ["one"],
+        "effects": dict.fromkeys(effects, 43),
+        "traffic": {"attempted": 500, "failed": 0, "straddling": 2},
+        "invariants": {"samples": 9, "violations": 0},
+        "requests": {"requests": 211, "before": 211, "after": 211},
+        "resume_seconds": {"p50": 5.4, "p99": 13.8},
+        "seconds": 120.0,
+    }
+
+
+def rollback_result() -> dict[str, Any]:
+    """The result of all cases but one, of which one is bad."""
+    rows = [
+        CaseResult(
+            case=str(case),
+            stage=case.stage.value,
+            place=case.place,
+            way=case.way,
+            answer=case.answer or "",
+            outcome=case.expected_outcome,
+            expected_outcome=case.expected_outcome,
+            seconds=20.0,
+            rollback_seconds=1.5,
+            questions=[],
+            numbers=dict.fromkeys(NUMBERS, 2),
+            problems=[],
+        )
+        for case in selected(())[:-1]
+    ]
+    result = MatrixState(60.0, rows).as_json() | {"seconds": 60.0}
+    result["rows"][-1]["problems"] = ["traffic: 1 failed"]
+    return result
+
+
+def readiness_result() -> dict[str, Any]:
+    """The result of one fault."""
+    fault = BY_NAME["service_unreadable"]
+    finding = {
+        "name": fault.name,
+        "place": fault.place,
+        "seen": "an | older one",
+        "severity": "blocks",
+    }
+    answer = ReadinessAnswer(6, (finding,), 3.5)
+    row = FaultResult.of(fault, fault.place, answer)
+    state = FaultState(60.0, [ReadinessAnswer(0, (), 3.0)], [row])
+    return state.as_json() | {"seconds": 60.0, "rows": [asdict(row)]}
+
+
+FAULT = BY_NAME["service_unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("campaign", "result", "expected"),
+    [
+        ("crash", crash_result(), ["| points | 3: 2 before_effect, 1 reboot |"]),
+        (
+            "rollback",
+            rollback_result(),
+            [
+                "| `redirect_traffic` | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 |",
+                "| `drain_transaction_manager` | 2 of 2 | 2 of 2 | 2 of 2 | 2 of 2 |  |",
+                "| cases | 73, of which 73 as expected:",
+                "median 1.5 s, longest 1.5 s",
+            ],
+        ),
+        (
+            "readiness",
+            readiness_result(),
+            [
+                f"| `{FAULT.name}` | `{FAULT.place}` | {FAULT.description} | an \\| older one |",
+                "1 of 1 injected faults",
+                "| `taeh_differs` | `tests/workflows/preflight/test_checks.py`:",
+            ],
+        ),
+    ],
+)
+def test_a_result_replaces_the_tables_in_its_document(
+    campaign: str, result: dict[str, Any], expected: list[str]
+) -> None:
+    """Everything around them stays; a document without markers is refused."""
+    name = TABLES[campaign][0]
+    begin, end = markers(name)
+    document = f"# Proof\n\n{begin}\nold\n{end}\n\nthe rest\n"
+
+    once = between(document, name, lines(campaign, result, "scripts/prove"))
+
+    assert once.startswith("# Proof\n\n")
+    assert once.endswith("\n\nthe rest\n")
+    assert "old\n" not in once
+    assert "`scripts/prove`, in " in once
+    for text in expected:
+        assert text in once
+    assert between(once, name, lines(campaign, result, "scripts/prove")) == once
+    with pytest.raises(ValueError, match=name):
+        between("# Proof\n", name, lines(campaign, result, "scripts/prove"))

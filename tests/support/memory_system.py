@@ -1,0 +1,140 @@
+"""An operating system in memory: the smallest driver that the port allows."""
+
+# ruff: noqa: ARG002 - the arguments are the port's
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from activities.ledger.store import Busy, Claim, LedgerCommand, LedgerRecord, LedgerStore
+from activities.nodes.operating_system import OperatingSystem, Socket
+from workflows.errors import OutcomeUnknown
+from workflows.model.estate import Machine, Node
+from workflows.model.observations import MachineFacts
+
+
+def now() -> datetime:
+    """Return the machine's time, in whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass
+class MemoryLedger(LedgerStore):
+    """Claims by operation; every command ends at once and prints its arguments."""
+
+    records: dict[str, tuple[LedgerCommand, LedgerRecord]] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    runs: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def read(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
+        """Return the record, or an empty one."""
+        _, record = self.records.get(command.operation, (command, LedgerRecord(now(), now())))
+        busy = self._open(command)
+        return replace(record, now=now(), busy=busy.operation if busy else None)
+
+    async def begin(self, machine: Machine, command: LedgerCommand) -> Busy | None:
+        """Run the command unless it is claimed, or another is open."""
+        if command.operation in self.records:
+            return None
+        if (busy := self._open(command)) is not None:
+            return busy
+        self.runs.append(command.command.argv)
+        began, deadline = now(), now() + command.timeout
+        stops = [
+            claim.deadline
+            for other, record in self.records.values()
+            if (claim := record.claim) and other.completes_on == "deadline"
+        ]
+        claim = Claim(
+            command.operation, command.service, began, deadline, max([began, *stops]), command.note
+        )
+        record = LedgerRecord(began, began, claim=claim, status=0, ended=began, output="ran")
+        self.records[command.operation] = command, record
+        return None
+
+    async def settle(self, machine: Machine, operation: str) -> None:
+        """Remember that the operation is completed."""
+        self.settled.add(operation)
+
+    def _open(self, command: LedgerCommand) -> Busy | None:
+        for operation, (other, record) in self.records.items():
+            assert record.claim is not None
+            if (
+                other.completes_on == "deadline"
+                and other.service == command.service
+                and operation not in {command.operation, *self.settled}
+                and now() < record.claim.deadline
+            ):
+                return Busy(operation, record.claim.deadline, now())
+        return None
+
+
+@dataclass
+class MemorySystem(OperatingSystem):
+    """Files, living processes and sockets, as a test has set them."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    alive: set[str] = field(default_factory=set)
+    table: list[Socket] = field(default_factory=list)
+    store: MemoryLedger = field(default_factory=MemoryLedger)
+
+    @property
+    def ledger(self) -> MemoryLedger:
+        """Return the ledger."""
+        return self.store
+
+    async def scripts(self, node: Node) -> frozenset[str]:
+        """Return the files in bin."""
+        folder = f"{node.filedrivehome}/bin/"
+        return frozenset(path.removeprefix(folder) for path in self.files if folder in path)
+
+    async def running(self, node: Node, pid_files: Iterable[str]) -> frozenset[str]:
+        """Return the PID files whose process is alive."""
+        return frozenset(self.alive & set(pid_files))
+
+    async def sockets(self, machine: Machine) -> tuple[Socket, ...]:
+        """Return the sockets."""
+        return tuple(self.table)
+
+    async def digest(self, machine: Machine, path: str) -> str:
+        """Return the digest of a file that is there."""
+        if path not in self.files:
+            raise OutcomeUnknown(f"{machine.name}: there is no {path}")
+        return hashlib.sha256(self.files[path].encode()).hexdigest()
+
+    async def now(self, machine: Machine) -> datetime:
+        """Return the time."""
+        return now()
+
+    async def orphaned_files(self, machine: Machine, storage: str) -> frozenset[tuple[str, str]]:
+        """Return the files with that ending."""
+        found = {path: text for path, text in self.files.items() if path.startswith(storage)}
+        if not found:
+            raise OutcomeUnknown(f"{machine.name}: there is no {storage}")
+        return frozenset(
+            (path, f"{len(text)}.1700000000.0")
+            for path, text in found.items()
+            if path.endswith(".m_inproc")
+        )
+
+    async def facts(self, node: Node) -> MachineFacts:
+        """Return what a healthy machine shows."""
+        return MachineFacts(
+            user="st",
+            owner="st",
+            system="Memory",
+            ledger_writable=True,
+            ledger_free=2**20,
+            kills_processes=False,
+        )
+
+    def preview_sockets(self) -> str:
+        """Return how sockets are read."""
+        return "read the table"
+
+    def preview_orphaned_files(self, storage: str) -> str:
+        """Return how orphaned files are found."""
+        return f"search {storage}"
