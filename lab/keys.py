@@ -1,4 +1,4 @@
-"""Which keys, certificates and secrets does one lab have?
+"""Keys, certificates and secrets of one lab.
 
 In ``layout.keys``, made once per lab:
 

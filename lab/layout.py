@@ -14,7 +14,7 @@ _WRITTEN = "layout.json"
 
 # The operating system's SSH server; 22 would need root.
 SHELL_PORT = 10022
-# The vendor's ports of an installation without root (securetransport.md, section 10).
+# The vendor's ports of an installation without root (docs/securetransport.md, section 10).
 SFTP_PORT = 8022
 FTP_PORT = 8021
 HTTP_PORT = 8080

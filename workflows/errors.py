@@ -1,14 +1,14 @@
-"""What can go wrong, by what to do about it.
+"""The errors, classified by what the operator should do.
 
 * SwitchoverError
-  + Unreachable        try again: nothing was sent, or nothing that changes anything
-  + NotYet             wait: it should come by itself, and nothing was sent before it has
-  + OutcomeUnknown     look before trying again: something was sent, and no answer settles it
+  + Unreachable        try again: no effect was sent
+  + NotYet             wait: an earlier step is not complete yet, and nothing was sent
+  + OutcomeUnknown     read the state before trying again: something was sent, without an answer
   + Refused            trying again by itself cannot help
     - AccessRefused    fix keys, host keys, passwords or rights
     - NotReady         the state of the estate forbids it; change that first
-    - CommandFailed    it was carried out and said no; read what it printed
-    - Lost             it was begun and nobody will ever know how it ended; probe, then decide
+    - CommandFailed    the command ran and failed; read what it printed
+    - Lost             it was begun and its end was never recorded; read the state, then decide
     - BadInput         the request or the estate file is wrong
 
 Temporal matches exact class names, so ``PERMANENT`` lists every one that must not be retried.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 
 class SwitchoverError(Exception):
-    """Anything that an operator may be told."""
+    """Any error whose message an operator may see."""
 
 
 class Unreachable(SwitchoverError):
@@ -26,11 +26,11 @@ class Unreachable(SwitchoverError):
 
 
 class NotYet(SwitchoverError):
-    """What has to come first has not come yet; nothing was changed by this attempt."""
+    """An earlier step is not complete yet; nothing was changed by this attempt."""
 
 
 class OutcomeUnknown(SwitchoverError):
-    """Something was asked, or read, and the answer settles nothing."""
+    """A request or reading has no usable answer, so its outcome is unknown."""
 
 
 class Refused(SwitchoverError):
@@ -38,19 +38,19 @@ class Refused(SwitchoverError):
 
 
 class AccessRefused(Refused):
-    """The place did not accept us, or we did not accept it."""
+    """The place refused the worker, or the worker refused its identity."""
 
 
 class NotReady(Refused):
-    """The state of the estate forbids the order."""
+    """The state of the estate forbids the action."""
 
 
 class CommandFailed(Refused):
-    """The order was carried out and said no."""
+    """The command ran and failed."""
 
 
 class Lost(Refused):
-    """The order was begun, its process is gone, and its end was never recorded."""
+    """The command was begun, its process is gone, and its end was never recorded."""
 
 
 class BadInput(Refused):
@@ -62,4 +62,4 @@ PERMANENT = tuple(
 )
 
 UNSETTLED = tuple(error.__name__ for error in (Unreachable, NotYet, OutcomeUnknown))
-"""After these, a retry keeps its round: whatever was begun is still to be attached to."""
+"""After these, a retry keeps its round: it attaches to the command that was begun."""

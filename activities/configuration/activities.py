@@ -56,8 +56,8 @@ Names = tuple[int, frozenset[str]]
 class RestConfigurations(ConfigurationPort):
     """Both clusters' configuration, over the admin REST APIs."""
 
-    def __init__(self, survey: ServiceStatusReader, admin: AdminClient) -> None:
-        self._observer = ClusterObserver(survey, admin)
+    def __init__(self, services: ServiceStatusReader, admin: AdminClient) -> None:
+        self._observer = ClusterObserver(services, admin)
         self._admin = admin
 
     @activity.defn

@@ -1,5 +1,5 @@
 -- One cluster's database. These first tables are configuration and replicate; those below are the
--- cluster's own (securetransport.md, section 2).
+-- cluster's own (docs/securetransport.md, section 2).
 CREATE TABLE account (
     name text PRIMARY KEY, note text, updated timestamptz DEFAULT now(),
     type text DEFAULT 'user', business_unit text

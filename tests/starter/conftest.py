@@ -30,7 +30,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def hands(name: str) -> FakeActivities:
-    """What carries orders out."""
+    """The fake activities."""
     return FakeActivities(estates.estate(name=name))
 
 

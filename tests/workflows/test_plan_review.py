@@ -1,4 +1,4 @@
-"""What `switchover plan` asks a worker for: the plan, its words, what holds, what was found."""
+"""The review of a plan: its actions, their commands, what holds already, and findings."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ async def test_a_review_is_the_plan_itself(run: Run) -> None:
     assert shown.hash == executed.hash
 
 
-async def test_every_order_has_its_words(run: Run) -> None:
-    """Stage by stage, order by order, with what would be sent and what would take it back."""
+async def test_every_action_has_its_commands(run: Run) -> None:
+    """Stage by stage, with the commands and with the rollback of each action."""
     shown = await reviewed(run)
     actions = [(stage.name, action) for stage in shown.plan.stages for action in stage.actions]
     assert [(s.stage, s.action, s.place, s.message, s.commands, s.undo) for s in shown.steps] == [
@@ -69,7 +69,7 @@ async def test_every_order_has_its_words(run: Run) -> None:
     ]
 
 
-async def test_what_holds_already_is_told(run: Run) -> None:
+async def test_states_that_hold_already_are_marked(run: Run) -> None:
     """What an earlier run has done is seen, and judged as stage 0 would judge it."""
     first = await reviewed(run)
     assert {s.holds for s in first.steps if s.stage is StageName.STOP_MONITORS} == {False}
@@ -84,7 +84,7 @@ async def test_what_holds_already_is_told(run: Run) -> None:
 
 
 async def test_a_silent_place_is_a_finding(run: Run) -> None:
-    """Nobody needs every node to look at a plan: what was not read stays unknown."""
+    """A plan can be reviewed although a node is down: what was not read stays unknown."""
     run.fakes.failures["observe_node.cluster1-edge1"] = [AccessRefused("no key")]
     shown = await reviewed(run)
     assert [(f.name, f.place) for f in shown.findings] == [("no_reading", "cluster1-edge1")]
@@ -114,7 +114,7 @@ async def test_a_changed_plan_is_refused_with_what_has_changed(run: Run) -> None
 
 
 async def test_a_plan_that_cannot_be_kept_is_shown_all_the_same(run: Run) -> None:
-    """A full disk of the worker keeps nobody from looking."""
+    """A full disk of the worker does not prevent a review."""
     run.fakes.forgetful = True
     shown = await reviewed(run)
     assert [(f.name, f.severity) for f in shown.findings] == [("plan_not_saved", Severity.WARNS)]
@@ -129,7 +129,7 @@ async def test_a_wrong_request_has_no_review(run: Run) -> None:
 
 
 async def test_a_review_writes_no_marker_file(run: Run) -> None:
-    """Stage 0 may measure a storage's delay with one; a look at a plan leaves that out."""
+    """Stage 0 may measure a storage's delay with one; a review does not."""
     estate = run.fakes.estate
     marked = tuple(c.model_copy(update={"storage_markers": "markers"}) for c in estate.clusters)
     run.fakes.estate = estate.model_copy(update={"clusters": marked})

@@ -215,12 +215,12 @@ async def test_a_storage_that_cannot_be_searched_is_not_free_of_orphans(
 ) -> None:
     """What unfinished transfers left is listed, and nothing is concluded from an error."""
     (tmp_path / "a b.m_inproc").write_text("half", encoding="utf-8")
-    survey = ServiceStatusReader(shell)
-    assert [path for path, _ in await survey.orphans(server, str(tmp_path))] == [
+    reader = ServiceStatusReader(shell)
+    assert [path for path, _ in await reader.orphans(server, str(tmp_path))] == [
         str(tmp_path / "a b.m_inproc")
     ]
     with pytest.raises(OutcomeUnknown, match="cannot be read"):
-        await survey.orphans(server, str(tmp_path / "not-mounted"))
+        await reader.orphans(server, str(tmp_path / "not-mounted"))
 
 
 async def test_a_node_is_read_whole(

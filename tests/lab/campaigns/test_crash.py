@@ -120,7 +120,7 @@ async def test_without_a_listener_nothing_is_held(tmp_path: Path) -> None:
     assert await passes(Layout(tmp_path, "127.99.1"), event)
 
 
-async def test_a_gatekeeper_holds_and_drops(tmp_path: Path) -> None:
+async def test_a_monitor_holds_and_drops(tmp_path: Path) -> None:
     """What it says is what happens, and it keeps count of what came."""
     layout = Layout(tmp_path, "127.99.1")
 

@@ -204,7 +204,7 @@ def test_another_outcome_than_expected_is_a_problem(roles: Roles) -> None:
 
 
 def test_a_revived_monitor_that_was_stopped_again_is_no_effect(roles: Roles) -> None:
-    """Every start revives it (F7): the product may only set that right."""
+    """Every start revives it: the product may only set that right."""
     seen = evidence(roles, 6)
     started = seen.effects[find(seen.effects, START)].at
     monitor = Effect("cluster1-server1", "monitor", "start")

@@ -45,7 +45,7 @@ async def effects(lab: Lab, number: int) -> list[tuple[str, str, str, bool]]:
 
 @pytest.mark.parametrize(("here", "there"), [("cluster1", "cluster2"), ("cluster2", "cluster1")])
 async def test_configuration_replicates_both_ways(whole_lab: Lab, here: str, there: str) -> None:
-    """F18: a changed account shows on the other side, whichever side it was."""
+    """A changed account shows on the other side, whichever side it was."""
     await ask(whole_lab, here, "UPDATE account SET note = 'moved' WHERE name = 'partner001'")
 
     await becomes_true(
@@ -54,7 +54,7 @@ async def test_configuration_replicates_both_ways(whole_lab: Lab, here: str, the
 
 
 async def test_excluded_tables_stay_where_they_are(whole_lab: Lab) -> None:
-    """F18: what was written before an account that did arrive has not arrived, nor ever will."""
+    """What was written before an account that did arrive has not arrived, nor ever will."""
     await ask(whole_lab, "cluster1", "INSERT INTO event (id) VALUES (gen_random_uuid())")
     await ask(whole_lab, "cluster1", "INSERT INTO dmz_zone VALUES ('public')")
     await ask(whole_lab, "cluster1", "INSERT INTO account VALUES ('late')")

@@ -66,7 +66,7 @@ def redirects(lab: Lab) -> list[tuple[str, bool]]:
 
 
 async def test_a_reload_moves_new_sessions_and_keeps_old_ones(whole_lab: Lab) -> None:
-    """F20: who is connected goes on working on cluster1; who comes then is on cluster2."""
+    """Who is connected goes on working on cluster1; who comes then is on cluster2."""
     async with session(whole_lab) as old:
         point_hosts_at(whole_lab, "cluster1", "cluster2")
         assert (await reload(whole_lab))[0] == 0

@@ -53,7 +53,7 @@ def pair(tmp_path: Path) -> Pair:
 
 @pytest.mark.parametrize(("here", "there"), [(0, 1), (1, 0)])
 def test_files_appear_and_vanish_on_the_other_side(pair: Pair, here: int, there: int) -> None:
-    """F19: additions, replacements and removals travel, in new folders too, both ways."""
+    """Additions, replacements and removals travel, in new folders too, both ways."""
     file = pair.roots[here] / "accounts/partner001/file"
     put(file, b"first")
     pair.sync()
@@ -113,7 +113,7 @@ def test_a_change_on_both_sides_keeps_the_later_one(pair: Pair) -> None:
 
 @pytest.mark.parametrize("delay", [0.3, 1.0])
 async def test_the_delay_is_the_switchs(whole_lab: Lab, delay: float) -> None:
-    """F19: a file is on the other side after the delay, and not before."""
+    """A file is on the other side after the delay, and not before."""
     SimulationOptions(storage_delay=delay).write(whole_lab.layout.simulation)
     one, two = (cluster.storage for cluster in whole_lab.layout.clusters)
     began = time.monotonic()

@@ -19,7 +19,7 @@ SERVER = "cluster1-server1"
 
 
 async def test_a_transfer_in_progress_finishes_and_new_work_is_refused(lab: Lab) -> None:
-    """F1: a graceful stop lets open files end, and refuses new work and new clients."""
+    """A graceful stop lets open files end, and refuses new work and new clients."""
     async with lab.visit(EDGE) as client, lab.visit(EDGE) as idle:
         transfer = await client.open("slow", "wb")
         await transfer.write(b"first ")
@@ -38,7 +38,7 @@ async def test_a_transfer_in_progress_finishes_and_new_work_is_refused(lab: Lab)
 
 
 async def test_an_upload_over_https_finishes_and_the_next_gets_503(lab: Lab) -> None:
-    """F1: the HTTP server ends the request in flight and answers 503 to the next one."""
+    """The HTTP server ends the request in flight and answers 503 to the next one."""
     goes_on = asyncio.Event()
 
     async def content() -> AsyncIterator[bytes]:
@@ -61,7 +61,7 @@ async def test_an_upload_over_https_finishes_and_the_next_gets_503(lab: Lab) -> 
 
 
 async def test_a_stop_goes_on_when_its_caller_is_gone(lab: Lab) -> None:
-    """F2: neither the end of the SSH session nor that of the script changes a pending stop."""
+    """Neither the end of the SSH session nor that of the script changes a pending stop."""
     async with lab.visit(EDGE) as client:
         transfer = await client.open("slow", "wb")
         lab.turn(graceful_stop_command="blocks")
@@ -76,7 +76,7 @@ async def test_a_stop_goes_on_when_its_caller_is_gone(lab: Lab) -> None:
 
 
 async def test_a_detached_command_survives_its_session_but_not_the_machine(lab: Lab) -> None:
-    """F2: what a shell detached runs on after the session, until the machine reboots."""
+    """What a shell detached runs on after the session, until the machine reboots."""
     shell = await lab.shell("loadbalancer1")
     await shell.run("setsid sh -c 'echo $$ >tmp/pid; exec sleep 1000' </dev/null >/dev/null 2>&1 &")
     file = lab.layout.load_balancer_root / "tmp/pid"
@@ -91,7 +91,7 @@ async def test_a_detached_command_survives_its_session_but_not_the_machine(lab: 
 
 
 async def test_a_start_during_a_pending_stop_is_undone(lab: Lab) -> None:
-    """F3: the start looks successful, clients get in, and the stop lands all the same."""
+    """The start looks successful, clients get in, and the stop completes all the same."""
     lab.turn(graceful_stop_ends="at_timeout")
     await lab.script(EDGE, "stop_sshd -g -timeout 2")
     started = await lab.script(EDGE, "start_sshd")
@@ -103,7 +103,7 @@ async def test_a_start_during_a_pending_stop_is_undone(lab: Lab) -> None:
 
 
 async def test_an_idle_server_stops_early_or_at_its_timeout(lab: Lab) -> None:
-    """F4: a switch decides whether an idle server waits; until then its status is alive."""
+    """A switch decides whether an idle server waits; until then its status is alive."""
     await lab.script(EDGE, "stop_sshd -g -timeout 3000")
     await eventually(lambda: lab.effects(EDGE, "ssh") == ["drain", "stopped"])
     lab.turn(graceful_stop_ends="at_timeout")
@@ -115,14 +115,14 @@ async def test_an_idle_server_stops_early_or_at_its_timeout(lab: Lab) -> None:
 
 
 async def test_a_graceful_stop_may_block_until_it_has_landed(lab: Lab) -> None:
-    """F4: with the switch turned, the script returns only when the service is down."""
+    """With the switch turned, the script returns only when the service is down."""
     lab.turn(graceful_stop_ends="at_timeout", graceful_stop_command="blocks")
     await lab.script(EDGE, "stop_sshd -g -timeout 1")
     assert lab.effects(EDGE, "ssh") == ["drain", "stopped"]
 
 
 async def test_the_timeout_cuts_what_still_runs(lab: Lab) -> None:
-    """F5: a transfer that outlasts the timeout is ended, and the record counts it."""
+    """A transfer that outlasts the timeout is ended, and the record counts it."""
     async with lab.visit(EDGE) as client:
         transfer = await client.open("slow", "wb")
         await transfer.write(b"never whole")
@@ -139,7 +139,7 @@ async def test_the_timeout_cuts_what_still_runs(lab: Lab) -> None:
 
 
 async def test_a_repeated_stop_is_recorded_and_changes_no_clock(lab: Lab) -> None:
-    """F4: a second graceful stop shows in the record as unchanged."""
+    """A second graceful stop shows in the record as unchanged."""
     lab.turn(graceful_stop_ends="at_timeout")
     await lab.script(EDGE, "stop_sshd -g -timeout 1")
     await lab.script(EDGE, "stop_sshd -g -timeout 3000")
@@ -149,7 +149,7 @@ async def test_a_repeated_stop_is_recorded_and_changes_no_clock(lab: Lab) -> Non
 
 
 async def test_a_stop_of_the_transaction_manager_waits_for_open_files(lab: Lab) -> None:
-    """F16: its graceful stop lets a transfer end, and below 30 s it is not graceful."""
+    """Its graceful stop lets a transfer end, and below 30 s it is not graceful."""
     async with lab.visit(SERVER) as client:
         transfer = await client.open("slow", "wb")
         await lab.script(SERVER, "stop_tm -g -timeout 60")
@@ -163,7 +163,7 @@ async def test_a_stop_of_the_transaction_manager_waits_for_open_files(lab: Lab) 
 
 
 async def test_timeout_needs_the_graceful_flag(lab: Lab) -> None:
-    """F1: ``-timeout`` without ``-g`` is refused and stops nothing."""
+    """``-timeout`` without ``-g`` is refused and stops nothing."""
     refused = await lab.script(EDGE, "stop_sshd -timeout 5")
     assert refused.status == 1
     assert "usage" in refused.error
@@ -171,7 +171,7 @@ async def test_timeout_needs_the_graceful_flag(lab: Lab) -> None:
 
 
 async def test_an_idle_keep_alive_connection_ends_with_the_stop(lab: Lab) -> None:
-    """F5: a client that only kept its connection is cut when the stop lands."""
+    """A client that only kept its connection is cut when the stop completes."""
     async with lab.web(EDGE) as client:
         assert (await client.put("/files/a", content=b"x")).status_code == 201
         assert (await client.get("/files/a")).content == b"x"
@@ -182,7 +182,7 @@ async def test_an_idle_keep_alive_connection_ends_with_the_stop(lab: Lab) -> Non
 
 
 async def test_the_server_log_lists_who_is_there_during_a_drain(lab: Lab) -> None:
-    """F1: a pending stop says at once, and then every minute, whose connections are active."""
+    """A pending stop says at once, and then every minute, whose connections are active."""
     async with lab.visit(EDGE) as client:
         transfer = await client.open("slow", "wb")
         await lab.script(EDGE, "stop_sshd -g -timeout 30")

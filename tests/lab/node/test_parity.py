@@ -35,7 +35,7 @@ def without_own_names(lab: Lab, name: str, values: dict[str, list[str]]) -> dict
 
 
 async def test_servers_list_what_is_configured(lab: Lab) -> None:
-    """F18: both clusters list the same things, in pages; an Edge has no such list."""
+    """Both clusters list the same things, in pages; an Edge has no such list."""
     for resource in LISTINGS:
         one, two = [await lab.ask(name, f"{resource}?limit=1000") for name in SERVERS]
         assert one == two
@@ -48,7 +48,7 @@ async def test_servers_list_what_is_configured(lab: Lab) -> None:
 
 
 async def test_lists_show_rows_of_the_database(lab: Lab) -> None:
-    """F18: names, types and what belongs to what are the database's."""
+    """Names, types and what belongs to what are the database's."""
     accounts = await lab.ask(SERVERS[0], "accounts?limit=1000")
     names = {(each["name"], each["type"]) for each in accounts["result"]}
     assert names == {(row[0], "user") for row in CONFIGURED["account"]}
@@ -62,7 +62,7 @@ async def test_lists_show_rows_of_the_database(lab: Lab) -> None:
 
 
 async def test_options_are_alike_but_for_the_nodes_own_names(lab: Lab) -> None:
-    """F11: some of the many options hold the node's own name or address, although not local."""
+    """Some of the many options hold the node's own name or address, although not local."""
     one, two = [await options(lab, name) for name in SERVERS]
     assert len(one) > 150
     assert one["Server.MaintenanceMode.enabled"] == ["false"]
@@ -71,7 +71,7 @@ async def test_options_are_alike_but_for_the_nodes_own_names(lab: Lab) -> None:
 
 
 async def test_the_oldest_event_comes_first(lab: Lab) -> None:
-    """F15: an event says when it was created, of which type it is, and whose."""
+    """An event says when it was created, of which type it is, and whose."""
     for minutes in (5, 90, 30):
         await lab.sql(
             "cluster1",
@@ -92,7 +92,7 @@ async def test_the_oldest_event_comes_first(lab: Lab) -> None:
 
 
 async def test_installations_of_a_kind_are_alike(lab: Lab) -> None:
-    """F21: conf/ is the same on all nodes of a kind; every script can be run by its owner."""
+    """Conf/ is the same on all nodes of a kind; every script can be run by its owner."""
     for kind in ("server", "edge"):
         nodes = [node for node in lab.layout.nodes if node.kind == kind]
         listed = [

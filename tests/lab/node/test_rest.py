@@ -20,7 +20,7 @@ OPERATIONS = "daemons/operations?operation=stop&daemon=ssh&graceful=true&timeout
 
 
 async def test_states_have_the_vendors_words(lab: Lab) -> None:
-    """F11: daemons say Running and Not running, services and TM say it with a full stop."""
+    """Daemons say Running and Not running, services and TM say it with a full stop."""
     assert await lab.ask(EDGE, "daemons") == {
         "ftpStatus": "Not running",
         "httpStatus": "Running",
@@ -35,13 +35,13 @@ async def test_states_have_the_vendors_words(lab: Lab) -> None:
 
 
 async def test_a_referer_is_required(lab: Lab) -> None:
-    """F11: without a Referer a call is refused."""
+    """Without a Referer a call is refused."""
     async with lab.admin(EDGE, headers={}) as client:
         assert (await client.get("daemons")).status_code == 403
 
 
 async def test_a_wrong_password_is_answered_in_plain_text(lab: Lab) -> None:
-    """F11: 401 is no JSON; the password a node accepts can be changed by a fault."""
+    """401 is no JSON; the password a node accepts can be changed by a fault."""
     async with lab.admin(EDGE, auth=(ADMIN_USER, "wrong")) as client:
         answer = await client.get("daemons")
     assert (answer.status_code, answer.headers["Content-Type"][:10]) == (401, "text/plain")
@@ -51,7 +51,7 @@ async def test_a_wrong_password_is_answered_in_plain_text(lab: Lab) -> None:
 
 
 async def test_an_api_key_is_enough(lab: Lab) -> None:
-    """F11: the vendor's header with a key stands in for a password."""
+    """The vendor's header with a key stands in for a password."""
     headers = {"Referer": "https://tests/", "SECURETRANSPORT-API-KEY": api_key()}
     async with lab.admin(EDGE, auth=None, headers=headers) as client:
         answer = await client.get("daemons")
@@ -60,7 +60,7 @@ async def test_an_api_key_is_enough(lab: Lab) -> None:
 
 
 async def test_writes_of_a_session_need_its_token(lab: Lab) -> None:
-    """F11: with session authentication a write without the csrfToken is refused."""
+    """With session authentication a write without the csrfToken is refused."""
     async with lab.admin(EDGE, auth=None) as client:
         basic = httpx.BasicAuth(ADMIN_USER, ADMIN_PASSWORD)
         opened = await client.post("myself", auth=basic)
@@ -75,7 +75,7 @@ async def test_writes_of_a_session_need_its_token(lab: Lab) -> None:
 
 
 async def test_success_is_not_the_status_code(lab: Lab) -> None:
-    """F11: an operation that fails answers 200 and isSuccessful false."""
+    """An operation that fails answers 200 and isSuccessful false."""
     (ftp,) = (await lab.ask(EDGE, OPERATIONS.replace("ssh", "ftp"), "POST"))[
         "daemonOperationResults"
     ]
@@ -87,7 +87,7 @@ async def test_success_is_not_the_status_code(lab: Lab) -> None:
 
 
 async def test_rest_stops_and_starts_protocol_servers(lab: Lab) -> None:
-    """F11: gracefully or, which is the default, at once; without a name it means all."""
+    """Gracefully or, which is the default, at once; without a name it means all."""
     lab.turn(protocol_start_delay=0.0)
     assert (await lab.ask(EDGE, OPERATIONS, "POST"))["daemonOperationResults"][0]["isSuccessful"]
     await eventually(lambda: lab.effects(EDGE, "ssh") == ["drain", "stopped"])
@@ -99,7 +99,7 @@ async def test_rest_stops_and_starts_protocol_servers(lab: Lab) -> None:
 
 
 async def test_the_transaction_manager_cannot_be_started_over_rest(lab: Lab) -> None:
-    """F11: its start is 400 with validationErrors; its stop is immediate by default."""
+    """Its start is 400 with validationErrors; its stop is immediate by default."""
     async with lab.admin(SERVER) as client:
         refused = await client.post("transactionManager/operations?operation=start")
         assert refused.status_code == 400
@@ -111,7 +111,7 @@ async def test_the_transaction_manager_cannot_be_started_over_rest(lab: Lab) -> 
 
 
 async def test_long_answers_come_in_pages(lab: Lab) -> None:
-    """F11: limit, offset and fields cut an answer, and totalCount says how much there is."""
+    """Limit, offset and fields cut an answer, and totalCount says how much there is."""
     for number in range(3):
         await lab.sql(
             "cluster1",
@@ -128,7 +128,7 @@ async def test_long_answers_come_in_pages(lab: Lab) -> None:
 
 
 async def test_options_name_the_timeouts_and_hide_nothing_local(lab: Lab) -> None:
-    """F11: options carry values, isLocal and encrypted, the graceful timeouts among them."""
+    """Options carry values, isLocal and encrypted, the graceful timeouts among them."""
     listed = (await lab.ask(SERVER, "configurations/options?limit=1000"))["result"]
     options = {option["name"]: option for option in listed}
     assert options["Http.GracefulShutdownTimeout"]["values"] == ["600"]
@@ -143,7 +143,7 @@ async def test_options_name_the_timeouts_and_hide_nothing_local(lab: Lab) -> Non
 
 
 async def test_the_session_list_is_unstable(lab: Lab) -> None:
-    """F12: with the switch turned a list may be empty while sessions exist."""
+    """With the switch turned a list may be empty while sessions exist."""
     async with lab.visit(EDGE), lab.web(EDGE) as web:
         await web.get("/files/")
         lab.turn(session_list_blindness=0.0)
@@ -156,7 +156,7 @@ async def test_the_session_list_is_unstable(lab: Lab) -> None:
 
 
 async def test_the_session_list_does_not_see_as2(lab: Lab) -> None:
-    """F12: a connection to AS2 is no session of the list."""
+    """A connection to AS2 is no session of the list."""
     lab.turn(session_list_blindness=0.0, protocol_start_delay=0.0)
     await lab.script(EDGE, "start_as2d")
 
@@ -173,7 +173,7 @@ async def test_the_session_list_does_not_see_as2(lab: Lab) -> None:
 
 
 async def test_a_session_can_be_ended(lab: Lab) -> None:
-    """F12: DELETE ends a session at once and answers 204."""
+    """DELETE ends a session at once and answers 204."""
     lab.turn(session_list_blindness=0.0)
     async with lab.visit(EDGE) as client:
         (session,) = await lab.ask(EDGE, "sessions")
@@ -185,7 +185,7 @@ async def test_a_session_can_be_ended(lab: Lab) -> None:
 
 
 async def test_transfers_are_refused_while_the_transaction_manager_drains(lab: Lab) -> None:
-    """F11: /transfers answers 503 during its drain; a state of its own shows."""
+    """/transfers answers 503 during its drain; a state of its own shows."""
     lab.turn(graceful_stop_ends="at_timeout")
     await lab.script(SERVER, "stop_tm -g -timeout 30")
     states = await lab.ask(SERVER, "transactionManager")

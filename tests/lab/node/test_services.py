@@ -31,7 +31,7 @@ async def stop_monitor(lab: Lab, name: str) -> None:
 
 
 async def test_monitord_restarts_what_died(lab: Lab) -> None:
-    """F6: a killed protocol server and a killed TM come back; PID files are real."""
+    """A killed protocol server and a killed TM come back; PID files are real."""
     lab.turn(monitor_interval=0.1, protocol_start_delay=0.0)
     await lab.run(EDGE, f"kill -9 {lab.pid(EDGE, 'sshd.pid')}")
     await lab.run(SERVER, f"kill -9 {lab.pid(SERVER, 'tm.pid')}")
@@ -43,7 +43,7 @@ async def test_monitord_restarts_what_died(lab: Lab) -> None:
 
 
 async def test_monitord_leaves_alone_what_was_stopped_by_command(lab: Lab) -> None:
-    """F6: what a command stopped stays down through several rounds of the Monitor."""
+    """What a command stopped stays down through several rounds of the Monitor."""
     lab.turn(monitor_interval=0.05)
     await lab.script(EDGE, "stop_sshd")
     await lab.run(EDGE, f"kill -9 {lab.pid(EDGE, 'httpd.pid')}")
@@ -52,7 +52,7 @@ async def test_monitord_leaves_alone_what_was_stopped_by_command(lab: Lab) -> No
 
 
 async def test_every_start_revives_the_monitor(lab: Lab) -> None:
-    """F7: starting any service starts monitord, too, unless it runs."""
+    """Starting any service starts monitord, too, unless it runs."""
     await stop_monitor(lab, EDGE)
     assert await lab.status(EDGE, "monitord") == "monitord is down"
     await lab.script(EDGE, "start_sshd")
@@ -62,7 +62,7 @@ async def test_every_start_revives_the_monitor(lab: Lab) -> None:
 
 
 async def test_status_texts_are_the_vendors(lab: Lab) -> None:
-    """F8, F21: alive, down and disabled, for each service a node has."""
+    """Alive, down and disabled, for each service a node has."""
     for name, scripts in {
         SERVER: {"tm": "alive", "sshd": "alive", "httpd": "alive", "admin": "alive"},
         EDGE: {"socks": "alive", "db": "alive", "as2d": "down", "pesitd": "down"},
@@ -74,7 +74,7 @@ async def test_status_texts_are_the_vendors(lab: Lab) -> None:
 
 
 async def test_without_admin_no_status_and_no_api(lab: Lab) -> None:
-    """F8: with admin down the scripts fail on standard error and REST is refused."""
+    """With admin down the scripts fail on standard error and REST is refused."""
     await lab.script(EDGE, "stop_admin")
     answer = await lab.script(EDGE, "status_sshd")
     assert (answer.status, answer.text) == (1, "")
@@ -85,7 +85,7 @@ async def test_without_admin_no_status_and_no_api(lab: Lab) -> None:
 
 
 async def test_the_admin_api_drops_out_while_a_service_stops(lab: Lab) -> None:
-    """F13: it refuses for a event, then answers again."""
+    """It refuses for a moment, then answers again."""
     lab.turn(admin_dropout=0.5)
     await lab.script(EDGE, "stop_sshd")
     with pytest.raises(httpx.TransportError):
@@ -95,7 +95,7 @@ async def test_the_admin_api_drops_out_while_a_service_stops(lab: Lab) -> None:
 
 
 async def test_disabled_scripts_are_renamed(lab: Lab) -> None:
-    """F21: FTP cannot be started or stopped; AS2 and PeSIT can, and are down in the baseline."""
+    """FTP cannot be started or stopped; AS2 and PeSIT can, and are down in the baseline."""
     assert (await lab.run(EDGE, f"ls {lab.home(EDGE)}/bin/start_ftpd.disable")).status == 0
     assert (await lab.script(EDGE, "start_ftpd")).status == 127
     await lab.script(EDGE, "start_as2d -A ALIAS")
@@ -103,7 +103,7 @@ async def test_disabled_scripts_are_renamed(lab: Lab) -> None:
 
 
 async def test_start_all_takes_a_while(lab: Lab) -> None:
-    """F22: after a start admin answers late, and a fresh protocol server refuses at first."""
+    """After a start admin answers late, and a fresh protocol server refuses at first."""
     lab.turn(admin_start_delay=0.6, protocol_start_delay=0.6)
     await lab.script(EDGE, "stop_all")
     await lab.script(EDGE, "start_all")
@@ -119,7 +119,7 @@ async def test_start_all_takes_a_while(lab: Lab) -> None:
 
 
 async def test_start_all_starts_each_service_once(lab: Lab) -> None:
-    """F7: the Monitor comes with the first of them, and is not asked for again."""
+    """The Monitor comes with the first of them, and is not asked for again."""
     await lab.script(EDGE, "stop_all")
     await lab.script(EDGE, "start_all")
     for service in ("db", "ssh", "admin", "monitor"):
@@ -127,7 +127,7 @@ async def test_start_all_starts_each_service_once(lab: Lab) -> None:
 
 
 async def test_pid_files_are_where_the_vendor_has_them(lab: Lab) -> None:
-    """F23: each running service has one; who dies leaves it behind, who is stopped does not."""
+    """Each running service has one; who dies leaves it behind, who is stopped does not."""
     files = await lab.run(EDGE, f"cd {lab.home(EDGE)}/var/run && find . -type f | sort")
     assert files.text.split() == [
         "./admin/tomcat.pid",
@@ -146,7 +146,7 @@ async def test_pid_files_are_where_the_vendor_has_them(lab: Lab) -> None:
 
 
 async def test_stop_all_stops_everything(lab: Lab) -> None:
-    """F24: nothing of the node runs afterwards, admin included; a repetition is on record."""
+    """Nothing of the node runs afterwards, admin included; a repetition is on record."""
     pids = [int(f.read_text()) for f in (lab.home(EDGE) / "var/run").rglob("*.pid")]
     await lab.script(EDGE, "stop_all")
     for pid in pids:
@@ -160,7 +160,7 @@ async def test_stop_all_stops_everything(lab: Lab) -> None:
 
 
 async def test_all_protocol_servers_show_one_host_key(lab: Lab) -> None:
-    """F26: both clusters' nodes look the same to clients; the sessions' record tells them apart."""
+    """Both clusters' nodes look the same to clients; the sessions' record tells them apart."""
     seen = set()
     names = (EDGE, SERVER, "cluster2-edge1", "cluster2-server2")
     for name in names:
@@ -177,14 +177,14 @@ async def test_all_protocol_servers_show_one_host_key(lab: Lab) -> None:
 
 
 async def test_the_taeh_file_is_the_same_everywhere(lab: Lab) -> None:
-    """F21: every node has the same secret file, readable by its owner alone."""
+    """Every node has the same secret file, readable by its owner alone."""
     files = [node.home / "bin/taeh" for node in lab.layout.nodes]
     assert len({hashlib.sha256(file.read_bytes()).hexdigest() for file in files}) == 1
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
 async def test_simulated_faults_show(lab: Lab) -> None:
-    """F8: noise, refusals and lost answers of scripts can be simulated."""
+    """Noise, refusals and lost answers of scripts can be simulated."""
     faults = {
         "status_sshd": "WARNING: noise\n{status}",
         "exit_stop_sshd": "cannot stop",
@@ -202,14 +202,14 @@ async def test_simulated_faults_show(lab: Lab) -> None:
 
 
 async def test_a_machine_can_be_unreachable(lab: Lab) -> None:
-    """F2: with that fault a machine's shell breaks off every connection."""
+    """With that fault a machine's shell breaks off every connection."""
     lab.turn(faults={EDGE: {"unreachable": "true"}})
     with pytest.raises((OSError, asyncssh.Error)):
         await lab.shell(EDGE)
 
 
 async def test_many_scripts_at_once_all_get_their_answer(lab: Lab) -> None:
-    """F8: scripts that ask the same machine side by side do not mix up their answers."""
+    """Scripts that ask the same machine side by side do not mix up their answers."""
     scripts = ["sshd", "httpd", "as2d", "admin", "socks"] * 8
     answers = await asyncio.gather(*(lab.status(EDGE, script) for script in scripts))
     expected = [f"{s} is {'down' if s == 'as2d' else 'alive'}" for s in scripts]
@@ -217,7 +217,7 @@ async def test_many_scripts_at_once_all_get_their_answer(lab: Lab) -> None:
 
 
 async def test_a_reboot_brings_back_what_ran(lab: Lab) -> None:
-    """F6: a crash ends every service at once; after the boot the same ones run."""
+    """A crash ends every service at once; after the boot the same ones run."""
     await stop_monitor(lab, EDGE)
     await asyncio.to_thread(lab.machines.reboot, EDGE)
     assert lab.effects(EDGE, "ssh") == ["died", "start"]
@@ -226,7 +226,7 @@ async def test_a_reboot_brings_back_what_ran(lab: Lab) -> None:
 
 
 async def test_a_restart_leaves_no_record(lab: Lab) -> None:
-    """F6: a service gets a fresh process without an effect."""
+    """A service gets a fresh process without an effect."""
     before = lab.pid(EDGE, "sshd.pid")
     await asyncio.to_thread(lab.machines.restart, EDGE, "ssh")
     assert lab.pid(EDGE, "sshd.pid") != before
@@ -234,7 +234,7 @@ async def test_a_restart_leaves_no_record(lab: Lab) -> None:
 
 
 async def test_the_admin_api_is_reached_through_the_shell(lab: Lab) -> None:
-    """F13: the shell forwards connections to the node's own address, and nowhere else."""
+    """The shell forwards connections to the node's own address, and nowhere else."""
     shell = await lab.shell(EDGE)
     for host in ("localhost", lab.address(EDGE)):
         _, writer = await shell.open_connection(host, 8444)
@@ -244,7 +244,7 @@ async def test_the_admin_api_is_reached_through_the_shell(lab: Lab) -> None:
 
 
 async def test_commands_get_their_streams_and_end_as_they_do(lab: Lab) -> None:
-    """F2: standard input, output, error, exit status and signals pass through the shell."""
+    """Standard input, output, error, exit status and signals pass through the shell."""
     shell = await lab.shell("loadbalancer1")
     done = await shell.run("cat; echo oops >&2; exit 7", input="given")
     assert (done.stdout, done.stderr, done.exit_status) == ("given", "oops\n", 7)
@@ -256,7 +256,7 @@ async def test_commands_get_their_streams_and_end_as_they_do(lab: Lab) -> None:
 
 
 def test_nothing_outlives_the_process_that_started_the_lab(tmp_path: Path) -> None:
-    """F2: SIGKILL of the lab's own process ends machines and detached commands."""
+    """SIGKILL of the lab's own process ends machines and detached commands."""
     program = (
         "import asyncio, sys, time; from pathlib import Path\n"
         "from lab.layout import Layout; from lab.environment.machines import Machines, prepare\n"
@@ -298,7 +298,7 @@ async def detach(layout: Layout) -> int:
 
 
 def test_keys_are_made_once(tmp_path: Path) -> None:
-    """F26: a second call keeps the lab's keys, and the secrets are the layout's."""
+    """A second call keeps the lab's keys, and the secrets are the layout's."""
     layout = Layout(tmp_path, "127.1.1", 1, 1)
     make_keys(layout)
     before = {file.name: file.read_bytes() for file in layout.keys.iterdir()}

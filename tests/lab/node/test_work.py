@@ -25,7 +25,7 @@ async def stop_monitor(lab: Lab, *names: str) -> None:
 
 
 async def test_scheduling_needs_option_start_and_transaction_manager(lab: Lab) -> None:
-    """F9: it runs where all three hold; without the option its state is Disabled."""
+    """It runs where all three hold; without the option its state is Disabled."""
     server = SERVERS[0]
     await eventually(lambda: bool(lab.work("schedule")))
     assert not lab.work("schedule", "cluster2")
@@ -43,7 +43,7 @@ async def test_scheduling_needs_option_start_and_transaction_manager(lab: Lab) -
 
 @pytest.mark.parametrize("returns", [True, False])
 async def test_started_scheduling_returns_with_its_tm_or_not(lab: Lab, *, returns: bool) -> None:
-    """F9: a switch decides; what was stopped never returns by itself."""
+    """A switch decides; what was stopped never returns by itself."""
     lab.turn(started_scheduling_returns_with_tm=returns)
     server = SERVERS[0]
     await lab.schedule(server, "stop", "FolderMonitor")
@@ -56,7 +56,7 @@ async def test_started_scheduling_returns_with_its_tm_or_not(lab: Lab, *, return
 
 
 async def test_each_slot_of_the_schedule_runs_once(lab: Lab) -> None:
-    """F9: two Servers with a running Scheduler run a task once between them."""
+    """Two Servers with a running Scheduler run a task once between them."""
     await eventually(lambda: len(lab.work("schedule")) >= 3)
     keys = [key for _, key in lab.work("schedule")]
     assert len(keys) == len(set(keys))
@@ -69,7 +69,7 @@ async def holder(lab: Lab) -> str | None:
 
 
 async def test_the_folder_monitor_moves_to_another_server(lab: Lab) -> None:
-    """F10: when its Server goes, another one takes over within the heartbeat's time."""
+    """When its Server goes, another one takes over within the heartbeat's time."""
     lab.turn(folder_monitor_seconds=0.1)
 
     async def held() -> bool:
@@ -87,7 +87,7 @@ async def test_the_folder_monitor_moves_to_another_server(lab: Lab) -> None:
 
 
 async def test_a_file_in_hand_shows_in_the_queue_and_still_lies_in_the_inbox(lab: Lab) -> None:
-    """F25: picked up once, in hand for a while; a target that starts too early takes it again."""
+    """Picked up once, in hand for a while; a target that starts too early takes it again."""
     storage = lab.layout.cluster("cluster1").storage
     for cluster in lab.layout.clusters:
         (cluster.storage / "inbox/order").write_text("x")
@@ -108,7 +108,7 @@ async def test_a_file_in_hand_shows_in_the_queue_and_still_lies_in_the_inbox(lab
 
 
 async def test_a_stopped_folder_monitor_ends_what_it_has_in_hand(lab: Lab) -> None:
-    """F25: the stop shows at once, the work in hand ends later."""
+    """The stop shows at once, the work in hand ends later."""
     storage = lab.layout.cluster("cluster1").storage
     (storage / "inbox/order").write_text("x")
     await eventually(lambda: len(lab.work("pickup")) == 1)
@@ -119,7 +119,7 @@ async def test_a_stopped_folder_monitor_ends_what_it_has_in_hand(lab: Lab) -> No
 
 
 async def test_an_edge_streams_to_any_transaction_manager(lab: Lab) -> None:
-    """F14: with one down the other serves; with none a transfer fails."""
+    """With one down the other serves; with none a transfer fails."""
     await stop_monitor(lab, *SERVERS)
     async with lab.visit(EDGE) as client:
         for number, server in enumerate(SERVERS):
@@ -133,7 +133,7 @@ async def test_an_edge_streams_to_any_transaction_manager(lab: Lab) -> None:
 
 
 async def test_a_server_uses_only_its_own_transaction_manager(lab: Lab) -> None:
-    """F14: a Server's protocol servers fail when its own TM is down."""
+    """A Server's protocol servers fail when its own TM is down."""
     await stop_monitor(lab, SERVERS[0])
     await lab.script(SERVERS[0], "stop_tm")
     assert not await lab.serves(SERVERS[0])
@@ -141,7 +141,7 @@ async def test_a_server_uses_only_its_own_transaction_manager(lab: Lab) -> None:
 
 
 async def test_an_upload_queues_an_event_that_any_server_works_off(lab: Lab) -> None:
-    """F15: each upload is worked off once; Servers share the queue."""
+    """Each upload is worked off once; Servers share the queue."""
     for number in range(6):
         await lab.put(EDGE, f"file{number}")
     await eventually(lambda: len(lab.work("event")) == 6)
@@ -151,7 +151,7 @@ async def test_an_upload_queues_an_event_that_any_server_works_off(lab: Lab) -> 
 
 
 async def test_the_last_transaction_manager_strands_the_queue(lab: Lab) -> None:
-    """F15: what one Server leaves another takes; after the last one it stays."""
+    """What one Server leaves another takes; after the last one it stays."""
     await stop_monitor(lab, *SERVERS)
     await lab.script(SERVERS[0], "stop_tm")
     await lab.sql(
@@ -170,7 +170,7 @@ async def test_the_last_transaction_manager_strands_the_queue(lab: Lab) -> None:
 
 
 async def test_a_graceful_stop_ends_the_work_in_hand(lab: Lab) -> None:
-    """F15: post-processing that has begun is finished before the TM stops."""
+    """Post-processing that has begun is finished before the TM stops."""
     lab.turn(event_seconds=1.0)
     await stop_monitor(lab, *SERVERS)
     await lab.script(SERVERS[1], "stop_tm")
@@ -185,7 +185,7 @@ async def test_a_graceful_stop_ends_the_work_in_hand(lab: Lab) -> None:
 
 
 async def test_a_stop_with_work_active_leaves_orphans(lab: Lab) -> None:
-    """F16: after an immediate stop ``*.m_inproc`` and an In Progress record remain."""
+    """After an immediate stop ``*.m_inproc`` and an In Progress record remain."""
     lab.turn(event_seconds=30.0)
     await stop_monitor(lab, *SERVERS)
     await lab.script(SERVERS[1], "stop_tm")
@@ -212,7 +212,7 @@ async def test_a_stop_with_work_active_leaves_orphans(lab: Lab) -> None:
 
 
 async def test_records_are_written_to_the_local_database_only(lab: Lab) -> None:
-    """F17: transfers and audit entries of cluster1 are not in cluster2's database."""
+    """Transfers and audit entries of cluster1 are not in cluster2's database."""
     await lab.put(EDGE, "file", b"content")
     question = "SELECT path, node, direction, status, sha256, bytes FROM transferdata"
     digest = hashlib.sha256(b"content").hexdigest()
@@ -235,7 +235,7 @@ async def test_records_are_written_to_the_local_database_only(lab: Lab) -> None:
 
 
 async def test_a_lost_client_leaves_no_file_and_a_failed_record(lab: Lab) -> None:
-    """F16: an upload whose client vanishes is not taken for whole."""
+    """An upload whose client vanishes is not taken for whole."""
     connection: asyncssh.SFTPClient
     async with lab.visit(EDGE) as connection:
         upload = await connection.open("half", "wb")
@@ -254,7 +254,7 @@ async def test_a_lost_client_leaves_no_file_and_a_failed_record(lab: Lab) -> Non
 async def test_downloads_and_other_operations_work_over_both_protocols(
     lab: Lab, tmp_path: Path
 ) -> None:
-    """F14: what one protocol stored another reads; wrong passwords and names are refused."""
+    """What one protocol stored another reads; wrong passwords and names are refused."""
     async with lab.visit(EDGE) as sftp, lab.web("cluster1-server2") as web:
         content = bytes(range(256)) * 2000
         assert (await web.put("/files/big", content=content)).status_code == 201

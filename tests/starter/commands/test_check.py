@@ -121,7 +121,7 @@ async def test_a_check_that_is_under_way_is_joined(
         (("bad_words", *MOVE, "--schedule", "--html", "x"), "--html needs a check now"),
     ],
 )
-async def test_bad_words(
+async def test_wrong_options(
     operator: Operator, worker: Worker, words: tuple[str, ...], answer: str
 ) -> None:
     """One sentence, exit code 2."""

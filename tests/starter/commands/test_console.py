@@ -35,22 +35,22 @@ class DrainingHands(FakeActivities):
 
     @activity.defn
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
-        """Tell what is left as long as the order is held, then obey."""
-        left = r.RemainingSessions(
+        """Report remaining sessions as long as the action is held, then return."""
+        remaining = r.RemainingSessions(
             node=given.node.name,
             at=datetime.now(UTC),
             connections={Protocol.SSH: 7},
             accounts=("partner001",),
         )
         while given.action.key in self.held and not self.held[given.action.key].is_set():
-            activity.heartbeat(left)
+            activity.heartbeat(remaining)
             await asyncio.sleep(0.05)
         return await self._obey(given)
 
 
 @pytest.fixture
 def hands(name: str) -> DrainingHands:
-    """What carries orders out."""
+    """The fake activities."""
     return DrainingHands(estates.estate(name=name))
 
 
@@ -134,7 +134,7 @@ async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
         (("frobnicate",), "No such command"),
     ],
 )
-async def test_bad_words(
+async def test_wrong_input(
     operator: Operator, temporal: Client, words: tuple[str, ...], answer: str
 ) -> None:
     """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
@@ -148,7 +148,7 @@ async def test_bad_words(
 async def test_a_whole_switchover(
     operator: Operator, name: str, hands: FakeActivities, worker: Worker, temporal: Client
 ) -> None:
-    """Start, approve and retry from the console; its words alone suffice to get through."""
+    """Start, approve and retry from the console, with the commands that it shows."""
     failing = "stop_scheduling.cluster1-server1"
     hands.failures[failing] = [CommandFailed("the admin API answered 500")]
     started = await operator.types(
@@ -177,7 +177,7 @@ async def test_a_whole_switchover(
         (("approve",), "approve needs --stage"),
         (("approve", "--stage", "stop_monitors"), "has no gate"),
         (("reject", "--stage", "redirect_traffic"), "reject needs --reason"),
-        (("retry", "--stage", "redirect_traffic"), "nothing waits for a decision"),
+        (("retry", "--stage", "redirect_traffic"), "the run waits for no decision now"),
     ):
         refused = await operator.types(words[0], name, *words[1:])
         assert (refused.code, answer in refused.err) == (2, True), refused
@@ -204,10 +204,10 @@ async def test_a_whole_switchover(
     assert outcome.outcome == "completed"
 
 
-async def test_sessions_are_seen_to_leave(
+async def test_remaining_sessions_are_shown(
     operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
-    """What still holds a node is shown beside the order that waits for it."""
+    """They stand beside the action that waits for them."""
     hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     await operator.types("start", name, *MOVE)
     watching = await operator.begins("watch", name)
@@ -224,7 +224,7 @@ async def test_sessions_are_seen_to_leave(
 async def test_an_aborted_run_exits_with_five(
     operator: Operator, name: str, worker: Worker, temporal: Client
 ) -> None:
-    """How a run ended is told by the exit code of whoever waited for it."""
+    """The exit code of a command that waits tells how the run ended."""
     waiting = await operator.begins(
         "start", name, *MOVE, "--approve-before", "stop_monitors", "--wait"
     )
@@ -244,7 +244,7 @@ async def test_an_aborted_run_exits_with_five(
 async def test_a_rejected_run_exits_with_four(
     operator: Operator, name: str, worker: Worker, temporal: Client
 ) -> None:
-    """What was taken back is in the report, and a script sees that it was."""
+    """The rollback is in the report, and a script reads it from the exit code."""
     await operator.types("start", name, *MOVE, "--approve-before", "redirect_traffic")
     await _until_waiting(temporal, name)
     why = ("--stage", "redirect_traffic", "--by", "ann", "--reason", "not tonight")
@@ -258,10 +258,10 @@ async def test_a_rejected_run_exits_with_four(
     assert "ann rejected redirect_traffic: not tonight" in report.message
 
 
-async def test_the_words_that_are_shown_suffice(
+async def test_the_commands_that_are_shown_work(
     operator: Operator, hands: FakeActivities, temporal: Client, name: str
 ) -> None:
-    """Every command that a wait shows is taken as it stands: copied, and typed."""
+    """Every command that a question shows is accepted when it is copied."""
     hands.estate = estates.estate(name=name, timing={"drain_timeout": 1})
     for node in ("server1", "server2", "edge1", "edge2"):
         hands.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
@@ -280,7 +280,7 @@ async def test_the_words_that_are_shown_suffice(
     assert (watched.code, "exception: " in watched.out) == (3, True)
 
 
-async def test_what_changes_a_plan_can_be_said_to_both(
+async def test_options_of_the_plan_exist_for_both_commands(
     operator: Operator, name: str, worker: Worker, temporal: Client
 ) -> None:
     """The hash that `plan` shows is the one that `start` needs."""
@@ -311,7 +311,7 @@ async def test_what_changes_a_plan_can_be_said_to_both(
 async def test_findings_exit_with_six(
     operator: Operator, name: str, hands: FakeActivities, worker: Worker
 ) -> None:
-    """A prerequisite that does not hold is told in words, and nothing is changed."""
+    """A prerequisite that does not hold is reported, and nothing is changed."""
     hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
     said = await operator.types("start", name, *MOVE, "--wait")
     assert said.code == 6
@@ -319,7 +319,7 @@ async def test_findings_exit_with_six(
     assert said.err.count("\n") == 1
 
 
-async def test_without_a_worker_nobody_waits_in_vain(operator: Operator, name: str) -> None:
+async def test_without_a_worker_no_command_hangs(operator: Operator, name: str) -> None:
     """Every command says that no worker answers, and what to do, instead of hanging."""
     silence = "no worker answers on task queue switchover; the run is safe"
     planning = asyncio.create_task(operator.types("plan", name, *MOVE))
@@ -335,7 +335,7 @@ async def test_without_a_worker_nobody_waits_in_vain(operator: Operator, name: s
 
 
 async def test_without_a_server_there_is_one_sentence() -> None:
-    """Where Temporal is not, the console says where it looked."""
+    """The console names the address that it tried."""
     said = await Operator("127.0.0.1:1").types("status", "lab")
     assert said.code == 1
     assert said.err.startswith("no Temporal server answers at 127.0.0.1:1;")
