@@ -88,29 +88,29 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
     changes: dict[str, Any] = {"load_balancer": load_balancer(), "replication": replication()}
     estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", **changes)
     run = Run(temporal, estate)
-    run.hands = OtherHands(estate)
+    run.fakes = OtherHands(estate)
     async with at_work(run):
         yield run
 
 
 def databases(run: Run) -> MemoryDatabases:
     """Return the databases of a run."""
-    assert isinstance(run.hands, OtherHands)
-    return run.hands.databases
+    assert isinstance(run.fakes, OtherHands)
+    return run.fakes.databases
 
 
 async def test_a_switchover_suspends_both_links(run: Run) -> None:
     """With the commands that the estate names, before the switches are turned."""
     await run.start()
     assert (await run.outcome()).outcome == "completed"
-    assert run.hands.world.violations == []
+    assert run.fakes.world.violations == []
     assert sorted(databases(run).commands) == ["repl stop 12", "repl stop 21"]
     assert len(board(run).commands) == 2
 
 
 async def test_a_rollback_resumes_nothing_where_both_sides_wrote_the_same_rows(run: Run) -> None:
     """Neither link; the operator sees the rows, removes the conflict, and decides `retry`."""
-    run.hands.failures["stop_scheduling.cluster1-server1"] = [NotReady("not now")]
+    run.fakes.failures["stop_scheduling.cluster1-server1"] = [NotReady("not now")]
     await run.start()
     await run.waits("decision")
     databases(run).pending = {THERE: ["both", "mine"], BACK: ["both"]}
