@@ -1,1 +1,1 @@
-"""The hands: what the core asks for, done over SSH, REST and SQL."""
+"""The ports of the core, implemented over SSH, REST and SQL."""

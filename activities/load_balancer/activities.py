@@ -11,11 +11,10 @@ from temporalio import activity
 
 from activities.load_balancer.client_login import ClientLogins, LoginTarget
 from activities.load_balancer.driver import Drivers
-from activities.load_balancer.probe import LoginLocation, Probes
+from activities.load_balancer.probe import LoginLocation, Probes, preview_login
 from activities.runtime.heartbeat import heartbeating
 from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
 from activities.securetransport.admin_client import AdminClient
-from activities.securetransport.admin_requests import SESSIONS
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
@@ -44,17 +43,12 @@ class LoadBalancerActivities(LoadBalancerPort):
         self._logins = ClientLogins(secrets)
 
     def preview(self, given: TrafficInput[Any]) -> Iterator[str]:
-        """Yield what an action writes and runs, or where it logs in and looks for the login."""
+        """Yield what an action writes and runs, or where it logs in and which request finds it."""
         match given.action:
             case Redirect():
                 yield from self._drivers.of(given.load_balancer).preview(given.action)
             case VerifyTraffic(protocol=protocol, to=cluster):
-                for probe in given.load_balancer.probes:
-                    if probe.protocol is protocol:
-                        place = f"{probe.address}:{probe.port}"
-                        yield f"login as {probe.user} over {protocol} at {place}"
-                        where = f"on every node that serves {protocol}"
-                        yield f"{where}, until one of {cluster} lists it: {SESSIONS}"
+                yield from preview_login(_probe(given.load_balancer, protocol), cluster)
 
     @activity.defn
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from activities.load_balancer.client_login import ClientLogins, LoginTarget
 from activities.securetransport.admin_client import AdminClient
+from activities.securetransport.admin_requests import SESSIONS
 from activities.securetransport.admin_responses import Session
 from activities.transport.secrets import Secrets
 from workflows.errors import SwitchoverError
@@ -24,6 +25,14 @@ MIN_READINGS = 6
 READING_INTERVAL = timedelta(seconds=0.3)
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """A Date header counts whole seconds."""
+
+
+def preview_login(probe: estate.Probe, cluster: str) -> tuple[str, str]:
+    """Return the login, and the request that finds its session on a node of the cluster."""
+    return (
+        f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}",
+        f"on every node that serves {probe.protocol}, until one of {cluster} lists it: {SESSIONS}",
+    )
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     await run.waits("decision")
     words = {"stage": "drain_protocol_servers", "by": "ann", "reason": "it burnt"}
     refused = await cli.updates(run, "force", words)
-    assert (refused.code, f"say which node is dead: {node}" in refused.words) == (1, True)
+    assert (refused.code, f"name the node that is down: {node}" in refused.words) == (1, True)
     assert f'"node": "{node}"' in await cli.details(run)
 
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0

@@ -1,4 +1,4 @@
-"""What every value of the core is: frozen, closed, and readable as JSON."""
+"""The base of every value: frozen, closed and readable as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+FreeText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
 Person = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from workflows.errors import BadInput
-from workflows.model.base import Person, Value, Words
+from workflows.model.base import FreeText, Person, Value
 from workflows.model.estate import Name
 from workflows.model.request import parse_object
 from workflows.model.stages import StageName
@@ -55,7 +55,7 @@ class Decision(Value):
     stage: StageName | None = None
     node: Name | None = None
     by: Person = ""
-    reason: Words = ""
+    reason: FreeText = ""
     minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 30)
     """Of `extend`: how much longer."""
 

@@ -35,7 +35,7 @@ class DriverTypes(Generic[T]):
         if isinstance(given, self.registered):
             return given
         if not isinstance(given, dict):
-            # What is no mapping is refused in pydantic's own words.
+            # Pydantic refuses whatever is no mapping.
             return self._default.model_validate(given)
         driver = given.get("driver", self._default.model_fields["driver"].default)
         if driver not in self._types:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
-from workflows.model.base import SecretReference, Value, Words
+from workflows.model.base import FreeText, SecretReference, Value
 from workflows.model.findings import Severity
 from workflows.model.load_balancers.base import LoadBalancer, Probe
 from workflows.model.load_balancers.registry import AnyLoadBalancer
@@ -164,7 +164,7 @@ class Adjusted(Value):
     """This site's own severity of a check, and the reason."""
 
     severity: Severity
-    reason: Annotated[Words, StringConstraints(min_length=1)]
+    reason: Annotated[FreeText, StringConstraints(min_length=1)]
 
 
 class Estate(Value):

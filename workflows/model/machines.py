@@ -1,4 +1,4 @@
-"""The machines that are reached over SSH, and the words that name their parts."""
+"""The machines of an estate that are reached over SSH, and the types of their keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Protocol(StrEnum):
-    """A protocol server, by its name in the admin REST API (securetransport.md, section 3)."""
+    """A protocol server, by its name in the admin REST API (docs/securetransport.md, section 3)."""
 
     FTP = "ftp"
     HTTP = "http"
@@ -112,4 +112,4 @@ class Node(Machine):
     """Aliased installations need ``-A ALIAS`` on every script (section 3)."""
     monitor: MonitorCommands = MonitorCommands()
     stop_all: tuple[str, ...] = ("stop_all",)
-    """Extra words are a site's own: what ``-f`` means is undocumented (section 3)."""
+    """Extra arguments are a site's own: what ``-f`` means is undocumented (section 3)."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from workflows.errors import BadInput
-from workflows.model.base import Person, Value, Words
+from workflows.model.base import FreeText, Person, Value
 from workflows.model.estate import Name
 from workflows.model.stages import StageName
 
@@ -28,7 +28,7 @@ class Request(Value):
     estate: Name
     source: Name
     target: Name
-    reason: Words = ""
+    reason: FreeText = ""
     approve_before: tuple[StageName, ...] = ()
     approvers: tuple[Person, ...] = ()
     """Who may approve; empty means anyone."""
@@ -43,7 +43,7 @@ class Request(Value):
     """Stage by stage, or stages 4, 6 and 7 as one chain for each source Server (section 2)."""
     plan_hash: str | None = None
     """The plan that was reviewed; another one is refused."""
-    accept: dict[str, Words] = {}
+    accept: dict[str, FreeText] = {}
     """Findings that may stand, each with the reason why."""
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ def waits(shell: Shell) -> DrainActivities:
     return DrainActivities(shell, AdminClient(shell, SECRETS))
 
 
-async def test_whoever_is_there_is_named_with_protocol(
+async def test_connected_users_are_named_with_protocol(
     waits: DrainActivities, node_maker: NodeMaker, server: Node, api: Api
 ) -> None:
     """By account and the estate's word for the protocol; one who is there twice is named once."""
@@ -43,7 +43,11 @@ async def test_whoever_is_there_is_named_with_protocol(
     given = watching(node, SESSIONS, ignored_peers=("10.9.9.9",))
     left = await Attempt().run(waits.read_sessions, given)
     assert left.connections == {Protocol.SSH: 1}
-    assert left.accounts == ("partner1 over ssh", "partner2 over http", "someone over gopher")
+    assert left.accounts == (
+        "an unknown user over gopher",
+        "partner1 over ssh",
+        "partner2 over http",
+    )
     assert left.error is None
     await listener.close()
 

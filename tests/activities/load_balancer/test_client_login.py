@@ -85,7 +85,7 @@ async def test_a_node_without_a_transaction_manager_fails(
 
 
 @BOTH
-async def test_a_port_that_nobody_listens_on_fails(
+async def test_a_closed_port_fails(
     protocol: Protocol, load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate
 ) -> None:
     """The node's SSH answers, its protocol server does not."""
@@ -98,7 +98,7 @@ async def test_a_port_that_nobody_listens_on_fails(
 async def test_who_answers_there_is_verified(
     load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate, front: Front
 ) -> None:
-    """As the probe does it: a password goes to nobody else, and stands in no words."""
+    """As the probe does it: a password is sent to no other server, and is in no message."""
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
     wrong: list[tuple[Protocol, dict[str, object]]] = [
         (Protocol.SSH, {"host_key": other}),

@@ -25,12 +25,12 @@ def read(name: str) -> RedirectFacts:
     return haproxy.read((GOLDEN / f"{name}.cfg").read_bytes().decode(), NAMES)
 
 
-def test_a_configuration_that_redirects_is_without_a_word() -> None:
-    """Names count however they are spelt; other servers are nobody's business."""
+def test_a_configuration_that_redirects_has_no_finding() -> None:
+    """Names count in every spelling; other servers do not matter."""
     assert read("named") == RedirectFacts()
 
 
-def test_addresses_and_pins_are_told_with_their_place() -> None:
+def test_addresses_and_pins_are_reported_with_their_place() -> None:
     """An address of either cluster, of either family, in any spelling."""
     assert read("axway") == RedirectFacts(
         by_address=(
@@ -45,8 +45,8 @@ def test_addresses_and_pins_are_told_with_their_place() -> None:
     )
 
 
-def test_only_tables_that_pin_are_told() -> None:
-    """Wherever they stand; a table that merely counts pins nobody, a peer serves nobody."""
+def test_only_tables_that_pin_are_reported() -> None:
+    """Wherever they stand; a table that merely counts pins no client, a peer serves no client."""
     assert read("tables") == RedirectFacts(
         sticky_tables=(
             "peers us, table pins: 1h",

@@ -91,7 +91,7 @@ def host(shell: Shell, node_maker: NodeMaker, ssh_server: SshServer) -> Iterator
 
 
 def give(path: Path, user: int, mode: int | None = None) -> None:
-    """Let a file belong to someone, and have a mode."""
+    """Set a file's owner, and its mode."""
     if os.geteuid() == 0:
         os.chown(path, user, user)
     if mode is not None:
@@ -127,7 +127,7 @@ def marked(file: Path, attribute: str) -> bool:
 async def test_a_hosts_file_is_writable_as_the_redirect_writes_it(
     folder: tuple[int, int], file: tuple[int, int], host: Host, *, writable: bool
 ) -> None:
-    """In place, or by a new file in its place; looking changes neither."""
+    """In place, or by a new file in its place; an observation changes neither."""
     give(host.hosts, *file)
     give(host.folder, *folder)
     before = metadata(host.hosts)
@@ -172,16 +172,16 @@ async def test_a_reload_command_has_to_be_there(host: Host) -> None:
 async def test_a_reload_by_sudo_has_to_be_allowed_without_a_password(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With just these words; sudo itself says so."""
-    words = ("-u", "lb", "/sbin/reload", "now")
+    """With exactly these arguments, as sudo itself reports."""
+    arguments = ("-u", "lb", "/sbin/reload", "now")
     sudo = host.folder / "sudo"
-    assert not await host.runnable(str(sudo), *words)
+    assert not await host.runnable(str(sudo), *arguments)
     sudo.write_text(SUDO, encoding="utf-8")
     sudo.chmod(0o755)
     monkeypatch.setenv("PATH", f"{host.folder}:{os.environ['PATH']}")
     for spelling in ("sudo", str(sudo)):
-        assert await host.runnable(spelling, *words)
-        assert not await host.runnable(spelling, *words, "too")
+        assert await host.runnable(spelling, *arguments)
+        assert not await host.runnable(spelling, *arguments, "too")
 
 
 async def test_rights_that_cannot_be_read_are_unknown(host: Host, ssh_server: SshServer) -> None:

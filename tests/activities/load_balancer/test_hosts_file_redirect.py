@@ -99,8 +99,8 @@ async def test_a_redirect_that_others_overtook_changes_nothing(
 ) -> None:
     """What was read before another redirect ended is old: neither rewritten nor called right."""
     begun = hosts.with_name("begun")
-    words = ("sh", "-c", f": >{begun}; sleep 1; echo 10.3.0.1 other >>{hosts}")
-    slow = LedgerCommand("other", "traffic", Command(words), timedelta(seconds=30))
+    argv = ("sh", "-c", f": >{begun}; sleep 1; echo 10.3.0.1 other >>{hosts}")
+    slow = LedgerCommand("other", "traffic", Command(argv), timedelta(seconds=30))
     await open_ledger(shell).claim(host, slow)
     for number, action in enumerate((TO_ONE, TO_TWO)):
         with pytest.raises(CommandFailed, match="was changed meanwhile"):

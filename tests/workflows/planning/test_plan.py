@@ -14,7 +14,7 @@ from workflows.errors import BadInput
 from workflows.model import actions
 from workflows.model.results import Service
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Parallel, Plan, plan_switchover
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(0, 4))
 
@@ -135,6 +135,20 @@ def test_actions_of_a_stage_have_names_of_their_own() -> None:
     for stage in plan_for(4, 4).stages:
         keys = [action.key for action in stage.actions]
         assert len(set(keys)) == len(keys)
+
+
+def test_by_node_plans_the_same_actions_in_another_sequence() -> None:
+    """Every action once; only the wait for the queue is made on each Server."""
+    by_stage = plan_for()
+    by_node = plan_switchover(by_stage.estate, estates.request(variant="by_node"))
+    for one, other in zip(by_stage.stages, by_node.stages, strict=True):
+        more = {a.key for a in other.actions} - {a.key for a in one.actions}
+        assert {a.key for a in one.actions} <= {a.key for a in other.actions}
+        assert more <= {"await_queue.cluster1-server2"}
+        assert len({a.key for a in other.actions}) == len(other.actions)
+    [parallel] = [step for step in by_node.sequence if isinstance(step, Parallel)]
+    assert [chain.after for chain in parallel.chains] == [None, None, StageName.STOP_SCHEDULING]
+    assert Plan.model_validate_json(by_node.model_dump_json()) == by_node
 
 
 def test_gates_come_from_the_request_and_from_the_estate() -> None:

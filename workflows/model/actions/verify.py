@@ -29,7 +29,7 @@ class VerifyTraffic(ReadOnly):
 
 
 class VerifySchedulingStopped(ReadOnly, OnNode):
-    """See Scheduler and Folder Monitor stopped, still so after the takeover time."""
+    """Verify Scheduler and Folder Monitor stopped, also after the takeover time."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_scheduling_stopped"] = "verify_scheduling_stopped"
@@ -78,7 +78,7 @@ class ReadSessions(ReadOnly, OnNode):
 
 
 class VerifyStopped(ReadOnly, OnNode):
-    """See every protocol server and the Monitor of a node down."""
+    """Verify every protocol server and the Monitor of a node down."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_stopped"] = "verify_stopped"
@@ -88,7 +88,7 @@ class VerifyStopped(ReadOnly, OnNode):
 
 
 class VerifyServing(ReadOnly, OnNode):
-    """See every protocol server that the estate lists, and the Transaction Manager, run; twice."""
+    """Verify twice that the Transaction Manager and the listed protocol servers run."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_serving"] = "verify_serving"
@@ -118,7 +118,7 @@ class AwaitQueue(ReadOnly, OnNode):
 
 
 class ReadQueue(ReadOnly, OnNode):
-    """Read once what is still in the event queue, to say what a decision concerns."""
+    """Read once what remains in the event queue, to name what a decision concerns."""
 
     kind: Literal["read_queue"] = "read_queue"
 
