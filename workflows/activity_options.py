@@ -91,6 +91,8 @@ def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR09
     match action.intent:
         case Intent.COMPARE_STORAGE:
             return compare_storage(timing)
+        case Intent.COMPARE_DATABASES:
+            return compare_databases(timing)
         case Intent.VERIFY:
             return verify(timing)
         case Intent.WAIT:
@@ -114,6 +116,18 @@ def compare_storage(timing: Timing) -> ActivityConfig:
     return ActivityConfig(
         start_to_close_timeout=limit,
         schedule_to_close_timeout=3 * limit,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=_BACK_OFF,
+    )
+
+
+def compare_databases(timing: Timing) -> ActivityConfig:
+    """Compare what both databases wrote; a killed worker's comparison begins anew."""
+    # Each side's changes are read, and the other link's comparison may be reading them first.
+    limit = 3 * timing.replication_timeout
+    return ActivityConfig(
+        start_to_close_timeout=limit,
+        schedule_to_close_timeout=limit + timing.unreachable_timeout,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=_BACK_OFF,
     )

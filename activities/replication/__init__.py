@@ -1,1 +1,1 @@
-"""replication."""
+"""The replication port: what it promises, and one package or module for each driver."""

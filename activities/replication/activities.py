@@ -1,8 +1,13 @@
-"""How is replication between the clusters' databases observed, suspended and resumed?"""
+"""Observe, suspend, compare and resume replication, whatever driver a link has.
+
+What every driver has in common is here: an effect is sent once within its attempt, what holds
+already is left alone, and every change is read back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,141 +15,181 @@ from typing import Any
 from temporalio import activity
 
 from activities.nodes.desired_state import POLL_INTERVAL
-from activities.replication.background_check import Comparisons
-from activities.replication.conflicts import Conflicts
-from activities.replication.driver import Link, link, opposites, preview
-from activities.replication.observe import ReplicationObserver
+from activities.replication.driver import Direction, ReplicationDriver
+from activities.replication.drivers import DRIVERS, Drivers
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
-from workflows.errors import NotYet, OutcomeUnknown
-from workflows.model.actions import ObserveReplication, ResumeReplication, SuspendReplication
+from workflows.errors import BadInput, NotReady, NotYet, OutcomeUnknown
+from workflows.model.actions import (
+    ObserveReplication,
+    ResumeReplication,
+    SuspendReplication,
+    VerifyNoConflicts,
+)
 from workflows.model.observations import ReplicationReading
-from workflows.model.results import Report, changed, unchanged
+from workflows.model.results import Report, changed, seen, unchanged
 from workflows.ports.replication import ReplicationInput, ReplicationPort
 
-LOOKS = 8
-"""How often a subscription is read after it was asked to change, a glance apart."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a subscription is to become."""
-
-    enables: bool
-
-
-SUSPEND, RESUME = Change(enables=False), Change(enables=True)
+MAX_READS_AFTER_CHANGE = 8
+"""How often a link is read after it was told to change, one poll interval apart."""
 
 
 class ReplicationLinks(ReplicationPort):
     """Replication links, each by its driver."""
 
-    def __init__(self, secrets: Secrets) -> None:
+    def __init__(self, secrets: Secrets, drivers: Drivers = DRIVERS) -> None:
         self._secrets = secrets
-        self._comparisons = Comparisons()
+        self._drivers = drivers
 
     def preview(self, given: ReplicationInput[Any]) -> Iterator[str]:
         """Yield what an action waits for, and the statement that it sends."""
-        publisher, subscriber = given.publisher.name, given.subscriber.name
+        here, there = given.publisher.name, given.subscriber.name
+        if isinstance(given.action, VerifyNoConflicts):
+            yield f"compare what {here} and {there} wrote while replication was suspended"
+            return
         if isinstance(given.action, SuspendReplication):
-            yield f"until {subscriber} has confirmed everything that {publisher} has written"
-        yield f"{subscriber}: {preview(given.replication, given.link, given.action)}"
+            yield f"until {there} has confirmed everything that {here} has written"
+        yield self._link(given).driver.preview(given.action)
 
     @activity.defn
     async def observe_replication(
         self, given: ReplicationInput[ObserveReplication]
     ) -> ReplicationReading:
-        """Read everything; what cannot be read is in the reading's trouble, never an error."""
+        """Read everything; what cannot be read is a finding of the reading, never an error."""
         async with heartbeating():
-            return await ReplicationObserver(link(self._secrets, given), given).read()
+            return await self._link(given).driver.observe()
 
     @activity.defn
     async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
-        """Leave the subscription disabled, after its lag reached zero."""
-        here, name = link(self._secrets, given), given.link.name
-        fence = SendDeadline.of_this_attempt()
-        subscription = await here.subscription()
-        if not subscription.enabled:
-            await _see(here, name, SUSPEND)
-            return unchanged(given.action, f"{name} was suspended already", datetime.now(UTC))
-        await self._await_lag(given, fence)
-        await self._alter(given, SUSPEND, fence)
-        return changed(
-            given.action, f"{name} suspended, with nothing left behind", datetime.now(UTC)
-        )
+        """Leave the link suspended, after its lag reached zero."""
+        link, deadline = self._link(given), SendDeadline.of_this_attempt()
+        if not (await link.driver.status()).enabled:
+            await link.await_suspended()
+            return unchanged(given.action, f"{link.name} was suspended already", datetime.now(UTC))
+        await link.await_delivery(deadline)
+        await link.send(link.driver.suspend, link.await_suspended, deadline)
+        message = f"{link.name} suspended; the subscriber has everything"
+        return changed(given.action, message, datetime.now(UTC))
+
+    @activity.defn
+    async def verify_no_conflicts(self, given: ReplicationInput[VerifyNoConflicts]) -> Report:
+        """Refuse where both sides wrote the same rows while replication was suspended."""
+        link, begun = self._link(given), datetime.now(UTC)
+        async with heartbeating():
+            if (await link.driver.status()).enabled:
+                return seen(given.action, f"{link.name} runs; nothing was compared", begun)
+            await link.driver.require_no_conflicts()
+        # The report bears the time at which the comparison began: later rows are not in it.
+        return seen(given.action, f"{link.name}: no row was written on both sides", begun)
 
     @activity.defn
     async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
-        """Leave the subscription enabled and its worker running."""
-        here, name = link(self._secrets, given), given.link.name
-        fence = SendDeadline.of_this_attempt()
-        subscription = await here.subscription()
-        if subscription.enabled:
-            await _see(here, name, RESUME)
-            return unchanged(given.action, f"{name} was running already", datetime.now(UTC))
-        await self._compare(given, here, subscription.slot, fence)
-        await self._alter(given, RESUME, fence)
-        return changed(given.action, f"{name} runs again", datetime.now(UTC))
+        """Leave the link running; NotReady where both sides wrote the same rows."""
+        link, deadline = self._link(given), SendDeadline.of_this_attempt()
+        if (await link.driver.status()).enabled:
+            await link.await_running()
+            return unchanged(given.action, f"{link.name} was running already", datetime.now(UTC))
+        await link.require_no_conflicts(deadline)
+        await link.send(link.driver.resume, link.await_running, deadline)
+        return changed(given.action, f"{link.name} runs again", datetime.now(UTC))
 
-    async def _await_lag(self, given: ReplicationInput[Any], fence: SendDeadline) -> None:
-        """Wait until all that was written by now has been confirmed.
+    def _link(self, given: ReplicationInput[Any]) -> _Link:
+        make = self._drivers.get(type(given.replication))
+        if make is None:
+            raise BadInput(f"this worker has no replication driver {given.replication.driver}")
+        return _Link(make(self._secrets, Direction.of(given)), given)
+
+
+@dataclass(frozen=True)
+class _Link:
+    """What one attempt does with one link."""
+
+    driver: ReplicationDriver
+    given: ReplicationInput[Any]
+
+    @property
+    def name(self) -> str:
+        return self.given.link.name
+
+    async def await_delivery(self, deadline: SendDeadline) -> None:
+        """Wait until everything that was written by now has been delivered.
 
         The wait is part of the attempt's first third: where it takes longer, nothing is sent, and
         the engine's next attempt waits on.
         """
-        here = link(self._secrets, given)
-        slot, written = (await here.subscription()).slot, await here.written()
-        fence.require()
-        deadline = datetime.now(UTC) + fence.remaining / 2  # the rest is for sending
-        while (behind := await here.lag(slot, written)) > 0:
-            if datetime.now(UTC) >= deadline:
+        position = await self.driver.position()
+        deadline.require()
+        end = datetime.now(UTC) + deadline.remaining / 2  # the rest is for sending
+        while missing := await self.driver.missing(position):
+            if datetime.now(UTC) >= end:
                 raise NotYet(
-                    f"{given.link.name}: {given.subscriber.name} is still {behind} bytes behind "
-                    f"{given.publisher.name}, expected 0; find out what holds it, "
+                    f"{self.name}: {self.given.subscriber.name} is still {missing} behind "
+                    f"{self.given.publisher.name}, expected 0; find out what delays it, "
                     "then decide `retry`"
                 )
             await sleep(POLL_INTERVAL)
 
-    async def _compare(
-        self, given: ReplicationInput[ResumeReplication], here: Link, slot: str, fence: SendDeadline
-    ) -> None:
-        """See that both sides did not write the same rows; the rest of the time is for sending."""
-        fence.require()
-        back = opposites(self._secrets, given)
-        within = given.timing.replication_timeout.total_seconds()
-        conflicts = Conflicts(here, slot, back, within)
-        key = given.operation.id
-        await self._comparisons.require_none(key, conflicts, fence.remaining / 2)
+    async def require_no_conflicts(self, deadline: SendDeadline) -> None:
+        """Compare once more, as far as the attempt's first third allows it.
 
-    async def _alter(
-        self, given: ReplicationInput[Any], change: Change, fence: SendDeadline
+        A comparison that ends in time is at most seconds old when the statement is sent: only rows
+        that both sides write within these seconds are missed. One that takes longer cannot be made
+        in an attempt that changes something, so the comparison that the run made before this action
+        counts as long as it is recent. Then rows are missed that both sides wrote since that one
+        began; traffic goes to one side only, and the vendor forbids changes of the configuration
+        while replication is off (section 2), so that such rows are not expected.
+        """
+        deadline.require()
+        with_margin = (deadline.remaining / 2).total_seconds()  # the rest is for sending
+        try:
+            async with asyncio.timeout(with_margin):
+                await self.driver.require_no_conflicts()
+        except TimeoutError:
+            compared, timeout = self.given.compared_at, self.given.timing.replication_timeout
+            if compared is None or datetime.now(UTC) - compared > 2 * timeout:
+                raise NotReady(
+                    f"{self.name}: too much was written while it was suspended to compare it again "
+                    f"now, and no comparison began within the last {2 * timeout}; compare the "
+                    f"databases by hand, resume {self.name} yourself, then decide `retry`"
+                ) from None
+
+    async def send(
+        self,
+        statement: Callable[[float], Awaitable[None]],
+        confirmed: Callable[[], Awaitable[None]],
+        deadline: SendDeadline,
     ) -> None:
         """Send one statement and read it back; a lost reply is resolved by reading."""
-        here, lost = link(self._secrets, given), None
-        send = here.enable if change.enables else here.disable
-        within = fence.require()
-        with effect(given, str(given.action)):
+        lost: OutcomeUnknown | None = None
+        within = deadline.require()
+        with effect(self.given, str(self.given.action)):
             try:
-                await send(within)
+                await statement(within)
             except OutcomeUnknown as silence:
                 lost = silence
         try:
-            await _see(here, given.link.name, change)
+            await confirmed()
         except OutcomeUnknown as unseen:
             raise lost or unseen from unseen
 
+    async def await_suspended(self) -> None:
+        """Wait until the link is disabled and nothing of it runs."""
+        await self._await_status(enabled=False)
 
-async def _see(here: Link, name: str, change: Change) -> None:
-    """Wait until the subscription is as it should be, and so is its worker."""
-    for _ in range(LOOKS):
-        seen = await here.subscription()
-        if seen.enabled is seen.running is change.enables:
-            return
-        await sleep(POLL_INTERVAL)
-    wanted = "enabled and running" if change.enables else "disabled and its worker gone"
-    raise OutcomeUnknown(
-        f"{name}: enabled: {seen.enabled}, its worker running: {seen.running}, expected {wanted}; "
-        "look at the subscriber's log"
-    )
+    async def await_running(self) -> None:
+        """Wait until the link is enabled and runs."""
+        await self._await_status(enabled=True)
+
+    async def _await_status(self, *, enabled: bool) -> None:
+        for _ in range(MAX_READS_AFTER_CHANGE):
+            status = await self.driver.status()
+            if status.enabled is status.running is enabled:
+                return
+            await sleep(POLL_INTERVAL)
+        expected = "enabled and running" if enabled else "disabled and not running"
+        raise OutcomeUnknown(
+            f"{self.name}: enabled: {status.enabled}, running: {status.running}, expected "
+            f"{expected}; read the log of {self.given.subscriber.name}"
+        )

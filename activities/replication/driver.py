@@ -1,109 +1,81 @@
-"""What can one direction of replication be asked? One driver for each kind of database."""
+"""What one direction of replication is asked, whatever keeps the databases in step.
+
+A driver is one module or package of this folder, registered in ``DRIVERS``, and its estate type. It
+only reads, sends one statement, and says what it would send. When a statement may be sent, how
+often, and what a lost reply means is decided once for all drivers, in ``activities``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Any, Protocol, assert_never
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from activities.replication import postgresql
-from activities.replication.postgresql import PostgreSql, Subscription
-from activities.replication.row_changes import Row, Values, Written
-from activities.transport.secrets import Secrets
 from workflows.model.actions import ResumeReplication, SuspendReplication
-from workflows.model.estate import Replication, ReplicationLink
-from workflows.model.observations import Instance
+from workflows.model.estate import Database, Replication, ReplicationLink, Timing
+from workflows.model.observations import ReplicationReading
 from workflows.ports.replication import ReplicationInput
 
 
-class Link(Protocol):
-    """One direction of replication; Oracle GoldenGate, SQL Server and others follow as modules."""
+@dataclass(frozen=True)
+class Direction:
+    """One direction of replication: what the plan's snapshot of the estate says of it."""
+
+    replication: Replication
+    link: ReplicationLink
+    publisher: Database
+    subscriber: Database
+    timing: Timing
+
+    @classmethod
+    def of(cls, given: ReplicationInput[Any]) -> Direction:
+        """Return the direction that an activity is given."""
+        return cls(given.replication, given.link, given.publisher, given.subscriber, given.timing)
 
     @property
-    def name(self) -> str:
-        """The link's name in the estate."""
+    def opposites(self) -> tuple[ReplicationLink, ...]:
+        """The links that lead the other way."""
+        back = (self.link.target, self.link.source)
+        return tuple(o for o in self.replication.links if (o.source, o.target) == back)
 
-    async def found(self) -> Subscription | None:
-        """Read the subscription; None where there is none."""
 
-    async def subscription(self) -> Subscription:
-        """Read the subscription; NotReady where there is none."""
+@dataclass(frozen=True)
+class LinkStatus:
+    """Whether a link is to replicate, and whether it does."""
 
-    async def subscriptions(self) -> tuple[str, ...]:
-        """Return every subscription of the subscriber's database."""
+    enabled: bool
+    running: bool
 
-    async def keeps_commit_times(self) -> bool:
-        """Whether the subscriber keeps the time of each commit."""
 
-    async def instance(self, slot: str) -> Instance:
-        """Return what the publisher keeps for a slot, and may keep."""
+class ReplicationDriver(Protocol):
+    """One direction of replication; every method opens and closes its own connections."""
 
-    async def written(self) -> str:
-        """Return the position up to which the publisher has written by now."""
+    async def observe(self) -> ReplicationReading:
+        """Read everything; what cannot be read is in the reading's error, never raised."""
 
-    async def lag(self, slot: str, written: str | None = None) -> int:
-        """Return how many bytes, up to a position, the subscriber has not confirmed yet."""
+    async def status(self) -> LinkStatus:
+        """Read whether the link replicates; NotReady where there is no such link."""
 
-    async def tables(self) -> tuple[str, ...]:
-        """Return what the publication carries."""
+    async def position(self) -> str:
+        """Return up to where the publisher has written by now, in the driver's own form."""
 
-    async def may_compare(self) -> bool:
-        """Whether our account may read what the publisher has not delivered yet."""
+    async def missing(self, position: str) -> str:
+        """Return what the subscriber lacks of it, such as "12 bytes"; empty where nothing is."""
 
-    def pending(self, slot: str, within: float) -> AsyncGenerator[Written]:
-        """Yield what the publisher itself has written and not delivered; takes nothing away.
+    async def require_no_conflicts(self) -> None:
+        """Refuse where both sides wrote the same rows since replication was suspended; only reads.
+
+        A link that runs has nothing to compare. One that leads the other way may run already.
 
         Raises:
-            NotYet: someone is at the slot.
-            NotReady: it is too much to be read.
-            OutcomeUnknown: it takes longer than so many seconds, or cannot be understood.
+            NotReady: naming the rows, or because there are too many to compare.
+            NotYet: the comparison is not possible at this moment.
         """
 
-    async def current(self, row: Row) -> Values | None:
-        """Return what a row is at the publisher now; None where there is none."""
+    async def suspend(self, within: float) -> None:
+        """Stop replicating, in so many seconds; OutcomeUnknown without an answer."""
 
-    async def disable(self, within: float) -> None:
-        """Disable the subscription, in so many seconds; OutcomeUnknown without an answer."""
+    async def resume(self, within: float) -> None:
+        """Replicate again, in so many seconds; OutcomeUnknown without an answer."""
 
-    async def enable(self, within: float) -> None:
-        """Enable the subscription, in so many seconds; OutcomeUnknown without an answer."""
-
-
-def link(secrets: Secrets, given: ReplicationInput[Any]) -> Link:
-    """Return the errand's link by its driver; the only place where drivers are told apart."""
-    match given.replication.driver:
-        case "postgresql":
-            return PostgreSql(secrets, given.link, given.publisher, given.subscriber)
-        case never:
-            assert_never(never)
-
-
-def preview(
-    replication: Replication, link: ReplicationLink, action: SuspendReplication | ResumeReplication
-) -> str:
-    """Return the statement that carries an order out; asks nobody."""
-    match replication.driver, action:
-        case "postgresql", SuspendReplication():
-            return postgresql.disabling(link).as_string()
-        case "postgresql", ResumeReplication():
-            return postgresql.enabling(link).as_string()
-        case never:
-            assert_never(never)
-
-
-def opposites(secrets: Secrets, given: ReplicationInput[Any]) -> tuple[Link, ...]:
-    """Return the links that lead the other way."""
-    there = (given.link.target, given.link.source)
-    return tuple(
-        link(
-            secrets,
-            given.model_copy(
-                update={
-                    "link": other,
-                    "publisher": given.subscriber,
-                    "subscriber": given.publisher,
-                }
-            ),
-        )
-        for other in given.replication.links
-        if (other.source, other.target) == there
-    )
+    def preview(self, action: SuspendReplication | ResumeReplication) -> str:
+        """Return the very statement that carries the action out, and where; asks no server."""

@@ -12,6 +12,7 @@ from typing import Literal
 from lab.node import services
 from lab.recorder.effects import Effect, RecordedEffect
 from workflows.model.estate import Cluster, Estate, Node
+from workflows.model.replications.postgresql import SubscriptionLink
 
 Variant = Literal["by_stage", "by_node"]
 """The manual's steps one after the other, or each Server shut down at its own pace."""
@@ -115,7 +116,8 @@ class _Steps:
     def replication(self) -> Iterator[Effect]:
         for link in self.estate.replication.links:
             database = self.estate.cluster(link.target).database
-            yield Effect(database.name, link.subscription, "disable")
+            if isinstance(link, SubscriptionLink):
+                yield Effect(database.name, link.subscription, "disable")
 
     def traffic(self) -> Iterator[Effect]:
         for place in self.estate.load_balancer.places:

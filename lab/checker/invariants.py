@@ -19,6 +19,7 @@ from lab.node import services
 from lab.recorder.effects import Effect, RecordedEffect
 from lab.recorder.samples import Sample
 from workflows.model.estate import Cluster, Estate, Node
+from workflows.model.replications.postgresql import SubscriptionLink
 
 SCHEDULING = tuple(services.SCHEDULING.values())
 
@@ -83,7 +84,8 @@ class EstateState:
         estate, source = roles.estate, roles.estate.cluster(roles.source)
         running = {(n.name, s) for n in estate.nodes for s in services.baseline(n.kind.value)}
         running |= {(server.name, s) for server in source.servers for s in SCHEDULING}
-        links = {link.subscription for link in estate.replication.links}
+        every = estate.replication.links
+        links = {link.subscription for link in every if isinstance(link, SubscriptionLink)}
         return cls(roles, running, set(), links, roles.source)
 
     def apply(self, effect: Effect) -> None:

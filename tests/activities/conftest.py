@@ -9,13 +9,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from activities.replication.activities import ReplicationLinks
 from activities.transport.ssh import Shell
-from lab.environment.postgres import PostgresServer
-from tests.support import postgres_one_way as oneway
 from tests.support.admin_api import Api, Certificate, serving
 from tests.support.protocol_servers import Front, serving_clients
-from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY, SECRETS, Attempt, SshServer, make_node
+from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY, SECRETS, SshServer, make_node
 from workflows.model.estate import Node
 
 NodeMaker = Callable[..., Node]
@@ -96,18 +93,3 @@ async def front(certificate: Certificate) -> AsyncIterator[Front]:
     """What clients reach: one SFTP and one HTTPS server, and an admin API for each cluster."""
     async with serving_clients(certificate) as front:
         yield front
-
-
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[PostgresServer]:
-    """One server with the two databases ``one`` and ``two``, and a subscription between them."""
-    async with oneway.one_way() as server:
-        yield server
-
-
-@pytest.fixture
-async def links(postgres: PostgresServer) -> ReplicationLinks:
-    """Return the activities, with replication running."""
-    links = ReplicationLinks(oneway.SECRETS)
-    await Attempt().run(links.resume_replication, oneway.input_for(oneway.RESUME))
-    return links

@@ -11,7 +11,6 @@ from workflows.model.findings import Finding
 from workflows.model.observations import (
     ClusterReading,
     Destination,
-    Instance,
     LoginReading,
     MachineFacts,
     Member,
@@ -60,10 +59,7 @@ def clean() -> dict[str, Reading]:
             exists=True,
             enabled=True,
             running=True,
-            lag=1000,
             tables=("public.account",),
-            publisher=Instance(commit_timestamps=True, headroom=4 * 1024**3, wal_rate=10.0),
-            subscriber_timestamps=True,
         )
     readings["loadbalancer1"] = TrafficReading(
         place="loadbalancer1",

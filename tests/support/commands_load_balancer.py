@@ -16,7 +16,7 @@ from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.findings import Finding
 from workflows.model.load_balancers.base import LoadBalancer
-from workflows.model.load_balancers.registry import register
+from workflows.model.load_balancers.registry import TYPES
 from workflows.model.machines import Name
 from workflows.model.observations import Destination
 from workflows.model.results import Report, changed, unchanged
@@ -43,7 +43,7 @@ class CommandsLoadBalancer(LoadBalancer):
             yield f"commands has none for {cluster}"
 
 
-register(CommandsLoadBalancer)
+TYPES.register(CommandsLoadBalancer)
 
 
 @dataclass

@@ -148,7 +148,7 @@ class FakeActivities(
         await self._meet(given)
         runs = given.link.name in self.world.replicating
         reading = rd.ReplicationReading(
-            place=given.link.name, enabled=runs, running=runs, lag=0, tables=("account",)
+            place=given.link.name, enabled=runs, running=runs, tables=("account",)
         )
         return reading.model_copy(update=self.readings.get(given.link.name, {}))
 
@@ -360,6 +360,13 @@ class FakeActivities(
         self, given: ReplicationInput[actions.SuspendReplication]
     ) -> r.Report:
         """Obey."""
+        return await self._obey(given)
+
+    @activity.defn
+    async def verify_no_conflicts(
+        self, given: ReplicationInput[actions.VerifyNoConflicts]
+    ) -> r.Report:
+        """Find nothing."""
         return await self._obey(given)
 
     @activity.defn

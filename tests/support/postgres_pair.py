@@ -1,4 +1,4 @@
-"""Two real databases that replicate both ways, for the hands to suspend and resume."""
+"""Two real PostgreSQL databases that replicate both ways."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from activities.replication.postgresql.link import PostgresLink
+from activities.transport.secrets import Secrets
 from lab.environment.postgres import SUPERUSER, PostgresServer, binaries
 from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
 from tests.support.ssh_machines import QUICK
-from workflows.model.estate import Database, Replication, ReplicationLink
+from workflows.model.estate import Database
+from workflows.model.replications.postgresql import PostgresReplication, SubscriptionLink
 from workflows.model.results import Operation
 from workflows.ports.replication import ReplicationInput
 
@@ -26,11 +29,13 @@ ADDRESS = f"127.9.7.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').remove
 """Of this process: files of tests run side by side."""
 SIDES = ("one", "two")
 LINKS = tuple(
-    ReplicationLink(
+    SubscriptionLink(
         name=f"{a}-to-{b}", source=a, target=b, publication='the "pub"', subscription=f"{a}_to_{b}"
     )
     for a, b in (SIDES, SIDES[::-1])
 )
+THERE, BACK = LINKS
+SECRETS = Secrets({"DATABASE": DATABASE_PASSWORD, "WRONG": "wrong"})
 TABLES: tuple[LiteralString, ...] = (
     "CREATE TABLE account (name text PRIMARY KEY, note text, at timestamptz DEFAULT now())",
     'CREATE TABLE "Odd ""1"" table" (a int, b char(9), yes bool, PRIMARY KEY (a, b))',
@@ -41,7 +46,7 @@ TABLES: tuple[LiteralString, ...] = (
 
 @dataclass(frozen=True)
 class Pair:
-    """One server with the two databases, each subscribed to the other."""
+    """One server with two databases, each subscribed to the other."""
 
     server: PostgresServer
 
@@ -61,25 +66,32 @@ class Pair:
     async def settles(self, side: str, query: LiteralString, value: object) -> None:
         """Wait until a query answers so."""
         async with asyncio.timeout(20):
-            while await self.value(side, query) != value:  # noqa: ASYNC110 - a database tells no one
+            while await self.value(side, query) != value:  # noqa: ASYNC110 - a database sends no events
                 await asyncio.sleep(0.05)
 
-    async def switch(self, link: ReplicationLink, state: LiteralString) -> None:
+    async def switch(self, link: SubscriptionLink, state: LiteralString) -> None:
         """Enable or disable a link by hand."""
-        words = sql.SQL("ALTER SUBSCRIPTION {} " + state)
-        await self.execute(link.target, words.format(sql.Identifier(link.subscription)))
+        statement = sql.SQL("ALTER SUBSCRIPTION {} " + state)
+        await self.execute(link.target, statement.format(sql.Identifier(link.subscription)))
 
-    async def discard(self, link: ReplicationLink) -> None:
+    async def discard(self, link: SubscriptionLink) -> None:
         """Let the other side never see what this link has yet to deliver."""
-        words = sql.SQL("SELECT pg_replication_slot_advance({}, pg_current_wal_lsn())")
-        await self.execute(link.source, words.format(sql.Literal(link.subscription)))
+        statement = sql.SQL("SELECT pg_replication_slot_advance({}, pg_current_wal_lsn())")
+        await self.execute(link.source, statement.format(sql.Literal(link.subscription)))
 
     async def idle(self) -> None:
-        """Suspend both links by hand, and wait until no one is at their slots."""
+        """Suspend both links by hand, and wait until their slots are free."""
         for link in LINKS:
             await self.switch(link, "DISABLE")
         query: LiteralString = "SELECT bool_or(active) FROM pg_replication_slots"
         await self.settles("one", query, False)  # noqa: FBT003 - the value that is waited for
+
+    async def run(self) -> None:
+        """Resume both links by hand, and wait until each has its apply worker."""
+        for link in LINKS:
+            await self.switch(link, "ENABLE")
+        query: LiteralString = "SELECT bool_and(active) FROM pg_replication_slots"
+        await self.settles("one", query, True)  # noqa: FBT003 - the value that is waited for
 
     async def reset(self) -> None:
         """Leave both sides empty, suspended, and with nothing to deliver."""
@@ -112,10 +124,10 @@ async def replicating_pair() -> AsyncIterator[Pair]:
         await asyncio.to_thread(shutil.rmtree, home)
 
 
-async def _subscribe(pair: Pair, link: ReplicationLink) -> None:
+async def _subscribe(pair: Pair, link: SubscriptionLink) -> None:
     slot = sql.SQL("SELECT pg_create_logical_replication_slot({}, 'pgoutput')")
     await pair.execute(link.source, slot.format(sql.Literal(link.subscription)))
-    words = sql.SQL(
+    statement = sql.SQL(
         "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} "
         "WITH (origin = none, create_slot = false, copy_data = false)"
     ).format(
@@ -123,7 +135,7 @@ async def _subscribe(pair: Pair, link: ReplicationLink) -> None:
         sql.Literal(psycopg.conninfo.make_conninfo(pair.server.dsn(link.source))),
         sql.Identifier(link.publication),
     )
-    await pair.execute(link.target, words)
+    await pair.execute(link.target, statement)
 
 
 def _place() -> Path:
@@ -145,17 +157,24 @@ def database(side: str, **changes: object) -> Database:
     return Database.model_validate(facts | changes)
 
 
-def linked(action: Any, link: ReplicationLink, *links: ReplicationLink) -> ReplicationInput[Any]:  # noqa: ANN401 - any order
-    """Return the order for one link of an estate that has these links, or both."""
-    return ReplicationInput(
+def input_for(
+    action: Any,  # noqa: ANN401 - any action
+    link: SubscriptionLink = THERE,
+    *links: SubscriptionLink,
+    **changes: object,
+) -> ReplicationInput[Any]:
+    """Return the action on one link of an estate that has these links, or both."""
+    given: ReplicationInput[Any] = ReplicationInput(
         operation=Operation(identity="run-1", stage="stage", action=action.key),
         action=action,
         timing=QUICK,
-        link=link,
         publisher=database(link.source),
         subscriber=database(link.target),
-        replication=Replication(links=links or LINKS),
+        replication=PostgresReplication(links=links or LINKS),
     )
+    return given.model_copy(update=changes)
 
 
-PASSWORD = DATABASE_PASSWORD
+def postgres_link(link: SubscriptionLink = THERE, **changes: object) -> PostgresLink:
+    """Return the link as the driver reads it, with changed access to the subscriber."""
+    return PostgresLink(SECRETS, link, database(link.source), database(link.target, **changes))

@@ -8,11 +8,12 @@ from typing import Any
 from temporalio import workflow
 
 from workflows import activity_options
-from workflows.model.actions import Action
+from workflows.model.actions import Action, VerifyNoConflicts
 from workflows.model.observations import Reading
 from workflows.model.results import Operation, Remaining, Report
 from workflows.planning.plan import Plan
 from workflows.ports.inputs import SessionInput
+from workflows.ports.replication import ReplicationInput
 from workflows.ports.routes import ROUTES
 
 
@@ -22,6 +23,8 @@ class Dispatcher:
     def __init__(self, plan: Plan, identity: str) -> None:
         self._estate = plan.estate
         self._identity = identity
+        self._compared_at: dict[str, datetime] = {}
+        """By replication link: when the run last began to compare what both sides wrote."""
 
     async def observe(self, action: Action, stage: str) -> Reading:
         """Return the reading of an observation; ActivityError where there is none."""
@@ -43,6 +46,8 @@ class Dispatcher:
         *redirected_at* is when new sessions were first sent to the target.
         """
         report: Report = await self._run(action, stage, round_, redirected_at)
+        if isinstance(action, VerifyNoConflicts):
+            self._compared_at[action.link] = report.at
         return report
 
     async def _run(
@@ -53,6 +58,9 @@ class Dispatcher:
         given = route.input.of(operation, action, self._estate)
         if isinstance(given, SessionInput):
             given = given.model_copy(update={"redirected_at": redirected_at})
+        if isinstance(given, ReplicationInput):
+            compared_at = self._compared_at.get(action.place)
+            given = given.model_copy(update={"compared_at": compared_at})
         options = activity_options.for_action(action, self._estate.timing)
         options["summary"] = str(action)
         options["activity_id"] = action.activity_id(round_)

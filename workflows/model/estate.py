@@ -30,6 +30,8 @@ from workflows.model.machines import (
     RelativePath,
     SshAccess,
 )
+from workflows.model.replications.base import Replication, ReplicationLink
+from workflows.model.replications.registry import AnyReplication
 from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
 from workflows.model.stages import StageName
 
@@ -112,29 +114,6 @@ class Cluster(Value):
         return self
 
 
-class ReplicationLink(Value):
-    """One direction of database replication: a publication and its subscription."""
-
-    name: Name
-    source: Name
-    """The cluster whose database publishes."""
-    target: Name
-    """The cluster whose database subscribes."""
-    publication: str
-    subscription: str
-
-
-class Replication(Value):
-    """Logical replication between the two databases, both directions."""
-
-    driver: Literal["postgresql"] = "postgresql"
-    profile: Literal["5.4", "5.5"] = "5.5"
-    """Which set of tables must not be replicated (section 2)."""
-    links: tuple[ReplicationLink, ...] = Field(min_length=1)
-    lag_limit: PositiveInt = 64 * 1024**2
-    """Bytes that a subscriber may be behind when a switchover begins."""
-
-
 class Timing(Value):
     """How long things take here. Numbers are seconds; ISO 8601 durations are read too."""
 
@@ -194,7 +173,7 @@ class Estate(Value):
     name: Name
     clusters: tuple[Cluster, Cluster]
     load_balancer: AnyLoadBalancer
-    replication: Replication
+    replication: AnyReplication
     timing: Timing = Timing()
     ignored_peers: tuple[str, ...] = ()
     """Addresses of monitoring and health checks: their connections do not count as sessions."""
@@ -257,7 +236,7 @@ class Estate(Value):
 
     def link(self, name: str) -> ReplicationLink:
         """Return the replication link of that name; KeyError where there is none."""
-        return {link.name: link for link in self.replication.links}[name]
+        return self.replication.link(name)
 
     def probe(self, protocol: Protocol) -> Probe:
         """Return the probe of that protocol; KeyError where there is none."""

@@ -128,35 +128,16 @@ class LoginReading(BaseReading):
     """Why the login or the listing failed; None where both succeeded."""
 
 
-class Instance(Value):
-    """What the databases' server says of the WAL that a link keeps, and of its settings."""
-
-    commit_timestamps: bool
-    retained: int | None = None
-    """Bytes of WAL that the link's slot keeps now."""
-    headroom: int | None = None
-    """Bytes of WAL that it may still keep; None where nothing limits it."""
-    wal_rate: float | None = None
-    """Bytes of WAL that are written each second, on average since statistics began."""
-
-
 class ReplicationReading(BaseReading):
     """Everything that was read about a replication link."""
 
     kind: Literal["replication"] = "replication"
     exists: bool | None = None
-    """Whether there is such a subscription at all."""
+    """Whether the databases have such a link at all."""
     enabled: bool | None = None
     running: bool | None = None
-    lag: int | None = None
-    """Bytes of WAL that the subscriber has not confirmed yet."""
     tables: tuple[str, ...] = ()
-    """What the publication carries, in lower case."""
-    publisher: Instance | None = None
-    subscriber_timestamps: bool | None = None
-    """Whether the subscriber keeps the time of each commit."""
-    strangers: tuple[str, ...] = ()
-    """Subscriptions of the subscriber's database that the estate does not know."""
+    """Tables that are replicated, in lower case, as far as the driver can tell."""
 
 
 class Destination(Value):

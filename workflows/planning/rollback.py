@@ -15,6 +15,7 @@ from workflows.model.actions import (
     SchedulingService,
     StartMonitor,
     StartScheduling,
+    VerifyNoConflicts,
     VerifySchedulingStopped,
     VerifyServing,
     VerifyTraffic,
@@ -117,11 +118,7 @@ class _Rollback:
             case StageName.STOP_SCHEDULING:
                 yield tuple(self._source_scheduling())
             case StageName.SUSPEND_REPLICATION:
-                yield tuple(
-                    action
-                    for action in self._opposites(name)
-                    if self.baseline.replicated(action.place)
-                )
+                yield from self._resume_replication()
             case StageName.STOP_MONITORS:
                 yield tuple(
                     action
@@ -157,6 +154,16 @@ class _Rollback:
             VerifyTraffic(protocol=probe.protocol, to=self.plan.source)
             for probe in self.plan.estate.load_balancer.probes
         )
+
+    def _resume_replication(self) -> Iterator[Wave]:
+        resumed = tuple(
+            action
+            for action in self._opposites(StageName.SUSPEND_REPLICATION)
+            if self.baseline.replicated(action.place)
+        )
+        # Where both sides wrote the same rows, neither direction is resumed.
+        yield tuple(VerifyNoConflicts(link=action.place) for action in resumed)
+        yield resumed
 
     def _source_scheduling(self) -> Iterator[Action]:
         for action in self._opposites(StageName.STOP_SCHEDULING):

@@ -1,15 +1,22 @@
-"""Observe, suspend and resume database replication."""
+"""Observe, suspend, compare and resume database replication."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import datetime
 from typing import Generic, Self
 
 from temporalio import activity
 
-from workflows.model.actions import ObserveReplication, ResumeReplication, SuspendReplication
-from workflows.model.estate import Database, Estate, Replication, ReplicationLink
+from workflows.model.actions import (
+    ObserveReplication,
+    ResumeReplication,
+    SuspendReplication,
+    VerifyNoConflicts,
+)
+from workflows.model.estate import Database, Estate, ReplicationLink
 from workflows.model.observations import ReplicationReading
+from workflows.model.replications.registry import AnyReplication
 from workflows.model.results import Operation, Report
 from workflows.ports.inputs import A, ActionInput
 
@@ -17,10 +24,16 @@ from workflows.ports.inputs import A, ActionInput
 class ReplicationInput(ActionInput[A], Generic[A]):
     """An action on one replication link."""
 
-    link: ReplicationLink
     publisher: Database
     subscriber: Database
-    replication: Replication
+    replication: AnyReplication
+    compared_at: datetime | None = None
+    """When the run began to compare both sides last; None where it did not."""
+
+    @property
+    def link(self) -> ReplicationLink:
+        """The action's link."""
+        return self.replication.link(self.action.place)
 
     @classmethod
     def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
@@ -29,7 +42,6 @@ class ReplicationInput(ActionInput[A], Generic[A]):
             operation=operation,
             action=action,
             timing=estate.timing,
-            link=link,
             publisher=estate.cluster(link.source).database,
             subscriber=estate.cluster(link.target).database,
             replication=estate.replication,
@@ -49,13 +61,22 @@ class ReplicationPort(ABC):
     @activity.defn
     @abstractmethod
     async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
-        """Leave the subscription disabled, after its lag reached zero."""
+        """Leave replication disabled and not running, after its lag reached zero."""
+
+    @activity.defn
+    @abstractmethod
+    async def verify_no_conflicts(self, given: ReplicationInput[VerifyNoConflicts]) -> Report:
+        """Compare what both sides wrote while replication was suspended; may take minutes.
+
+        NotReady with a list where both wrote the same rows: resumed then, their values would
+        silently swap, or replication stop for good. The report bears the time of the beginning.
+        """
 
     @activity.defn
     @abstractmethod
     async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
-        """Leave the subscription enabled and its worker running.
+        """Leave replication enabled and running.
 
-        NotReady with a list where both sides wrote the same rows while it was suspended: resumed
-        then, their values would silently swap, or the apply worker stop for good.
+        Compares again, as far as the attempt has time; NotReady where both sides wrote the same
+        rows, or where there is no time and the last comparison is too old.
         """

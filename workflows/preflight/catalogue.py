@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope
 from workflows.model.load_balancers import hosts_file_checks
+from workflows.model.replications import postgresql_checks
 from workflows.preflight import (
     access,
     cluster,
@@ -30,6 +31,7 @@ MODULES = (
     services,
     cluster,
     replication,
+    postgresql_checks,
     storage,
     load_balancer,
     hosts_file_checks,

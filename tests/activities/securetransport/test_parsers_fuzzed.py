@@ -21,7 +21,7 @@ from activities.load_balancer import hosts_file
 from activities.nodes import linux
 from activities.nodes.linux_facts import parse_digest, parse_facts
 from activities.nodes.operating_system import SocketFilter
-from activities.replication.pgoutput import Reader
+from activities.replication.postgresql.pgoutput import Reader
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.scripts import SCRIPTS, parse_status
 from activities.storage import sampling as samples
@@ -224,10 +224,10 @@ INSERT = message(b"I", (7).to_bytes(4, "big"), _ROW)
 def test_any_stream_is_read_or_refused(messages: list[bytes]) -> None:
     """Never a traceback, whatever a database sends."""
     reader = Reader()
-    reader.written(RELATION)
+    reader.changes(RELATION)
     for one in messages:
         with suppress(SwitchoverError):
-            reader.written(one)
+            reader.changes(one)
 
 
 def test_no_message_that_was_cut_off_writes_a_row() -> None:
@@ -235,9 +235,9 @@ def test_no_message_that_was_cut_off_writes_a_row() -> None:
     for whole in (RELATION, INSERT):
         for at in range(len(whole)):
             reader = Reader()
-            reader.written(RELATION)
+            reader.changes(RELATION)
             with pytest.raises(OutcomeUnknown):
-                reader.written(whole[:at])
+                reader.changes(whole[:at])
 
 
 def test_a_page_that_shows_less_than_it_counts_is_json_all_the_same() -> None:

@@ -16,7 +16,6 @@ from workflows.model.excluded_tables import SKIPPED, left_out
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import (
     Difference,
-    Instance,
     Member,
     NodeReading,
 )
@@ -123,17 +122,7 @@ CASES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     (LINK, {"enabled": False, "running": False}, "replication_not_running", LINK),
     (LINK, {"running": False}, "replication_not_running", LINK),
     (LINK, {"exists": False, "enabled": None}, "replication_one_way", LINK),
-    (LINK, {"lag": 65 * 1024**2}, "replication_lagging", LINK),
     (LINK, {"tables": ("public.account", "public.event")}, "excluded_tables_replicated", LINK),
-    (LINK, {"strangers": ("reporting",)}, "unknown_subscription", "database2"),
-    (LINK, {"subscriber_timestamps": False}, "commit_timestamps_off", "database2"),
-    (LINK, {"publisher": Instance(commit_timestamps=True)}, "wal_headroom_low", "database1"),
-    (
-        LINK,
-        {"publisher": Instance(commit_timestamps=True, headroom=10**6, wal_rate=100.0)},
-        "wal_headroom_low",
-        "database1",
-    ),
     ("storage", _differs("storage_differs", "cluster1"), "storage_differs", "cluster1"),
     ("storage", {"delays": {"cluster1": None}}, "storage_delay_exceeded", "cluster1"),
     (
@@ -193,7 +182,6 @@ def test_every_check_refuses() -> None:
     access = {check.name for check in CHECKS if isinstance(check, AccessCheck)}
     of_drivers = {check.name for check in CHECKS if check.driver is not None}
     elsewhere = {
-        "replication_not_comparable",
         "half_switched",
         "already_switched_over",
         "source_not_active",
@@ -238,19 +226,6 @@ def test_servers_and_edges_may_have_a_taeh_each() -> None:
     assert {finding.name for finding in findings_in(readings)} == {"taeh_differs"}
     readings[EDGE] = readings[EDGE].model_copy(update={"taeh": "f" * 64})
     assert [finding.place for finding in findings_in(readings, plan=plan)] == [EDGE]
-
-
-def test_the_room_for_wal_may_stand_in_the_estate() -> None:
-    """Where the server sets no limit, the estate may say how much WAL fits."""
-    written = estates.written()
-    for cluster in written["clusters"]:
-        cluster["database"]["wal_space"] = 10**9
-    plan = plan_switchover(Estate.model_validate(written), estates.request())
-    unlimited = Instance(commit_timestamps=True, retained=10**6, wal_rate=10.0)
-    assert findings_in(changed(LINK, publisher=unlimited), plan=plan) == ()
-    kept = unlimited.model_copy(update={"retained": 10**9})
-    [finding] = findings_in(changed(LINK, publisher=kept), plan=plan)
-    assert finding.name == "wal_headroom_low"
 
 
 def test_a_finding_of_a_reading_counts() -> None:

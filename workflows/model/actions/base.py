@@ -14,6 +14,7 @@ class Intent(StrEnum):
 
     READ = "read"
     COMPARE_STORAGE = "compare_storage"
+    COMPARE_DATABASES = "compare_databases"
     VERIFY = "verify"
     WAIT = "wait"
     """For clients and partners; a drain timeout applies."""

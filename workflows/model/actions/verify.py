@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workflows.model.actions.base import Intent, OnNode, ReadOnly
+from workflows.model.actions.base import Intent, OnLink, OnNode, ReadOnly
 from workflows.model.estate import Name, Protocol
 
 
@@ -56,6 +56,16 @@ class AwaitSessions(ReadOnly, OnNode):
 
     def __str__(self) -> str:
         return f"wait until no session remains on {self.node}"
+
+
+class VerifyNoConflicts(ReadOnly, OnLink):
+    """Compare what both sides wrote while replication was suspended, and refuse common rows."""
+
+    intent = Intent.COMPARE_DATABASES
+    kind: Literal["verify_no_conflicts"] = "verify_no_conflicts"
+
+    def __str__(self) -> str:
+        return f"verify that no row was written on both sides of {self.link}"
 
 
 class ReadSessions(ReadOnly, OnNode):
@@ -135,6 +145,7 @@ Verification = (
     | VerifyStopped
     | VerifyServing
     | VerifyUnreachable
+    | VerifyNoConflicts
     | AwaitQueue
     | ReadQueue
     | FindOrphanedFiles

@@ -1,4 +1,4 @@
-"""What is known of a row that one side of a replication has written?"""
+"""What is known of a row that one side of a replication has written."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from hashlib import blake2b
 
 from workflows.model.text import printable
 
-_LONGEST = 60
-"""Letters of a value that is shown."""
+MAX_SHOWN_VALUE_LENGTH = 60
 
 Values = Mapping[str, str | None]
-"""By column, as the database spells them; None is its NULL."""
+"""By column, as the database writes them; None is its NULL."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Row:
         return blake2b(repr((self.table, self.key)).encode(), digest_size=16).digest()
 
     @property
-    def whole_table(self) -> Row:
+    def all_rows(self) -> Row:
         """The row that stands for every row of the same table."""
         return Row(self.table)
 
@@ -39,16 +38,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A row, and what it was left as."""
+class RowChange:
+    """A row, and the values it has after the change."""
 
     row: Row
     values: Values | None
-    """None where it was removed; a value that nobody touched may be left out."""
+    """None where it was removed; a value that did not change may be missing."""
 
 
 def _shown(value: str | None) -> str:
     if value is None:
         return "NULL"
     letters = printable(value, "")
-    return letters if len(letters) <= _LONGEST else f"{letters[:_LONGEST]}..."
+    shortened = len(letters) > MAX_SHOWN_VALUE_LENGTH
+    return f"{letters[:MAX_SHOWN_VALUE_LENGTH]}..." if shortened else letters

@@ -1,4 +1,7 @@
-"""How is one direction of PostgreSQL's logical replication read, suspended and resumed?"""
+"""Read and alter one link of PostgreSQL's logical replication.
+
+Connections are opened for one question each: none is kept that could be dead when it matters.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from activities.replication.connection import connected, fetched, translated
-from activities.replication.pgoutput import Reader, decoded
-from activities.replication.row_changes import Row, Values, Written
+from activities.replication.postgresql.connection import connected, fetched, translated
+from activities.replication.postgresql.pgoutput import Reader, decoded
+from activities.replication.postgresql.row_changes import Row, RowChange, Values
 from activities.transport.secrets import Secrets
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
-from workflows.model.estate import Database, ReplicationLink
-from workflows.model.observations import Instance
+from workflows.model.estate import Database
+from workflows.model.replications.postgresql import SubscriptionLink
 
 _SUBSCRIPTION: LiteralString = """
 SELECT subenabled, subslotname,
@@ -48,11 +51,10 @@ WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY 1
 """
 
-_COMMIT_TIMES: LiteralString = "SELECT current_setting('track_commit_timestamp')::boolean"
+_COMMIT_TIMESTAMPS: LiteralString = "SELECT current_setting('track_commit_timestamp')::boolean"
 
-_KEPT: LiteralString = """
-SELECT current_setting('track_commit_timestamp')::boolean,
-       pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint,
+_RETAINED: LiteralString = """
+SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint,
        wal_status IN ('unreserved', 'lost'), safe_wal_size
 FROM pg_replication_slots WHERE slot_name = %s
 """
@@ -61,19 +63,19 @@ _WRITTEN: LiteralString = """
 SELECT wal_bytes::float8, extract(epoch FROM now() - stats_reset)::float8 FROM pg_stat_wal
 """
 
-SHORTEST_STATISTICS = 60.0
-"""Seconds that statistics have to cover before an average says anything."""
+MIN_STATISTICS_SECONDS = 60.0
+"""Statistics have to cover this time before an average says anything."""
 
-MOST = 100_000
+MAX_PENDING_MESSAGES = 100_000
 """Messages of one slot that are read: the transaction that reaches it is the last one."""
-AT_ONCE = 1_000
-"""Messages that the worker holds."""
-ORIGINS_SINCE = 160_000
-"""The server version that can leave out what came by replication itself."""
+MESSAGES_PER_FETCH = 1_000
+"""Messages that the worker holds at a time."""
+ORIGIN_FILTER_VERSION = 160_000
+"""The server version from which changes that arrived by replication can be left out."""
 
 
 @dataclass(frozen=True)
-class Subscription:
+class SubscriptionState:
     """What the subscriber says."""
 
     enabled: bool
@@ -83,28 +85,40 @@ class Subscription:
 
 
 @dataclass(frozen=True)
-class PostgreSql:
+class WalUsage:
+    """What the publisher's server says of the WAL that a slot retains."""
+
+    retained: int | None
+    """Bytes that the slot retains now."""
+    headroom: int | None
+    """Bytes that it may still retain; None where nothing limits it."""
+    rate: float | None
+    """Bytes that are written each second, on average since statistics began."""
+
+
+@dataclass(frozen=True)
+class PostgresLink:
     """One link: a publication on one side, a subscription on the other."""
 
     secrets: Secrets
-    link: ReplicationLink
+    link: SubscriptionLink
     publisher: Database
     subscriber: Database
 
-    async def found(self) -> Subscription | None:
+    async def find_subscription(self) -> SubscriptionState | None:
         """Read the subscription; None where there is none."""
         found = await fetched(self.secrets, self.subscriber, _SUBSCRIPTION, self.link.subscription)
         if not found:
             return None
         enabled, slot, running = found[0]
-        return Subscription(enabled, running, slot or self.link.subscription)
+        return SubscriptionState(enabled, running, slot or self.link.subscription)
 
-    async def subscription(self) -> Subscription:
+    async def subscription(self) -> SubscriptionState:
         """Read the subscription; NotReady where there is none."""
-        if (found := await self.found()) is None:
+        if (found := await self.find_subscription()) is None:
             raise NotReady(
                 f"{self.link.name}: {self.subscriber.name} has no subscription "
-                f"{self.link.subscription}; look at the estate, or create it"
+                f"{self.link.subscription}; correct the estate file, or create the subscription"
             )
         return found
 
@@ -113,24 +127,23 @@ class PostgreSql:
         found = await fetched(self.secrets, self.subscriber, _SUBSCRIPTIONS)
         return tuple(str(row[0]) for row in found)
 
-    async def keeps_commit_times(self) -> bool:
-        """Whether the subscriber keeps the time of each commit."""
-        return bool((await fetched(self.secrets, self.subscriber, _COMMIT_TIMES))[0][0])
+    async def tracks_commit_timestamps(self) -> bool:
+        """Whether the subscriber records the time of each commit."""
+        return bool((await fetched(self.secrets, self.subscriber, _COMMIT_TIMESTAMPS))[0][0])
 
-    async def instance(self, slot: str) -> Instance:
-        """Return what the publisher keeps for a slot, and may keep."""
-        kept = await fetched(self.secrets, self.publisher, _KEPT, slot)
-        if not kept:
+    async def wal(self, slot: str) -> WalUsage:
+        """Return what the publisher retains for a slot, and may retain."""
+        found = await fetched(self.secrets, self.publisher, _RETAINED, slot)
+        if not found:
             raise OutcomeUnknown(f"{self.link.name}: {self.publisher.name} has no slot {slot}")
-        timestamps, retained, given_up, safe = kept[0]
+        retained, invalidated, safe = found[0]
         written, seconds = (await fetched(self.secrets, self.publisher, _WRITTEN))[0]
-        lasting = seconds is not None and seconds >= SHORTEST_STATISTICS
-        return Instance(
-            commit_timestamps=timestamps,
+        measured = seconds is not None and seconds >= MIN_STATISTICS_SECONDS
+        return WalUsage(
             retained=retained,
-            # WAL of a slot that was given up goes away at the next checkpoint, or is gone.
-            headroom=0 if given_up else safe if safe is None else max(0, safe),
-            wal_rate=written / seconds if lasting else None,
+            # WAL of an invalidated slot goes away at the next checkpoint, or is gone.
+            headroom=0 if invalidated else safe if safe is None else max(0, safe),
+            rate=written / seconds if measured else None,
         )
 
     async def written(self) -> str:
@@ -161,25 +174,26 @@ class PostgreSql:
         found = await fetched(self.secrets, self.publisher, _MAY_COMPARE)
         return bool(found and found[0][0])
 
-    async def pending(self, slot: str, within: float) -> AsyncGenerator[Written]:
+    async def pending(self, slot: str, within: float) -> AsyncGenerator[RowChange]:
         """Yield what the publisher itself has written and not delivered; takes nothing away.
 
         Raises:
-            NotYet: someone is at the slot.
-            NotReady: it is too much to be read.
+            NotYet: another connection uses the slot.
+            NotReady: there is too much to read.
             OutcomeUnknown: it takes longer than so many seconds, or cannot be understood.
         """
         reader, count = Reader(), 0
         async with self._peeking(slot, within) as messages:
             async for (message,) in messages:
                 count += 1
-                for written in reader.written(message):
-                    yield written
-        if count >= MOST:
+                for change in reader.changes(message):
+                    yield change
+        if count >= MAX_PENDING_MESSAGES:
             raise NotReady(
-                f"{self.name}: more than {MOST} changes wait at {self.publisher.name}: whether "
-                "both sides wrote the same rows cannot be told; compare the databases by hand, "
-                "enable the subscription yourself, then decide `retry`"
+                f"{self.name}: more than {MAX_PENDING_MESSAGES} changes wait at "
+                f"{self.publisher.name}, too many to find out whether both sides wrote the same "
+                "rows; compare the databases by hand, enable the subscription yourself, then "
+                "decide `retry`"
             )
 
     async def current(self, row: Row) -> Values | None:
@@ -200,13 +214,28 @@ class PostgreSql:
                 await connection.execute("SET statement_timeout = 10000")
                 return _as_sent(await connection.execute(query, keys))
 
-    async def disable(self, within: float) -> None:
-        """Disable the subscription, in so many seconds; OutcomeUnknown without an answer."""
-        await self._alter(disabling(self.link), within)
+    @property
+    def disabling(self) -> sql.Composed:
+        """The statement that suspends the link."""
+        return self._altering(sql.SQL("DISABLE"))
 
-    async def enable(self, within: float) -> None:
-        """Enable the subscription, in so many seconds; OutcomeUnknown without an answer."""
-        await self._alter(enabling(self.link), within)
+    @property
+    def enabling(self) -> sql.Composed:
+        """The statement that resumes the link."""
+        return self._altering(sql.SQL("ENABLE"))
+
+    async def alter(self, statement: sql.Composed, within: float) -> None:
+        """Send a statement to the subscriber; OutcomeUnknown without an answer in *within* s."""
+        async with connected(self.secrets, self.subscriber) as connection:
+            with translated(self.subscriber.name, OutcomeUnknown):
+                # The server itself ends what takes too long, so that it has no effect later.
+                limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
+                await connection.execute(limit)
+                await connection.execute(statement)
+
+    def _altering(self, change: sql.SQL) -> sql.Composed:
+        name = sql.Identifier(self.link.subscription)
+        return sql.SQL("ALTER SUBSCRIPTION {} {}").format(name, change)
 
     @asynccontextmanager
     async def _peeking(
@@ -215,38 +244,22 @@ class PostgreSql:
         """Open the messages of a slot, without moving it."""
         async with connected(self.secrets, self.publisher) as connection:
             with translated(self.publisher.name, OutcomeUnknown):
-                words = ["proto_version", "1", "publication_names", _quoted(self.link.publication)]
-                if connection.info.server_version >= ORIGINS_SINCE:
-                    words += ["origin", "none"]
+                options = ["proto_version", "1", "publication_names"]
+                options.append(_quoted(self.link.publication))
+                if connection.info.server_version >= ORIGIN_FILTER_VERSION:
+                    options += ["origin", "none"]
                 limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
                 await connection.execute(limit)
                 # The server keeps what it has found, the worker holds a part of it at a time.
                 async with connection.transaction(), connection.cursor("pending") as cursor:
-                    cursor.itersize = AT_ONCE
-                    await cursor.execute(_PENDING, (slot, MOST, words), binary=True)
+                    cursor.itersize = MESSAGES_PER_FETCH
+                    parameters = (slot, MAX_PENDING_MESSAGES, options)
+                    await cursor.execute(_PENDING, parameters, binary=True)
                     yield cursor
-
-    async def _alter(self, statement: sql.Composed, within: float) -> None:
-        async with connected(self.secrets, self.subscriber) as connection:
-            with translated(self.subscriber.name, OutcomeUnknown):
-                # The server itself ends what takes too long: nothing happens late.
-                limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
-                await connection.execute(limit)
-                await connection.execute(statement)
-
-
-def disabling(link: ReplicationLink) -> sql.Composed:
-    """Return the statement that suspends a link."""
-    return sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(link.subscription))
-
-
-def enabling(link: ReplicationLink) -> sql.Composed:
-    """Return the statement that resumes a link."""
-    return sql.SQL("ALTER SUBSCRIPTION {} ENABLE").format(sql.Identifier(link.subscription))
 
 
 def _as_sent(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Values | None:
-    """Read one row in the very words that replication would send."""
+    """Read one row in exactly the text that replication would send."""
     result = cursor.pgresult
     if result is None or not result.ntuples:
         return None
@@ -256,6 +269,6 @@ def _as_sent(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Values | None:
 
 
 def _quoted(name: str) -> str:
-    """Spell a publication's name as the output plugin wants it."""
+    """Quote a publication's name as the output plugin wants it."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'

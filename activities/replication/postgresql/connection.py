@@ -1,4 +1,4 @@
-"""How is a PostgreSQL server asked, and what do its complaints mean?"""
+"""Connect to a PostgreSQL server, and translate its errors for the operator."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from workflows.errors import (
 )
 from workflows.model.estate import Database
 
-CONNECT_WITHIN = 5
-"""Seconds."""
+CONNECT_TIMEOUT_SECONDS = 5
 
 _REFUSALS = (
     "authentication failed",
@@ -30,7 +29,7 @@ _REFUSALS = (
     "does not exist",
     "permission denied",
 )
-"""What libpq says of a connection that will never be accepted; it gives no code there."""
+"""Parts of libpq's text for a connection that will never be accepted; it gives no code there."""
 
 
 async def fetched(
@@ -47,7 +46,7 @@ async def fetched(
 async def connected(
     secrets: Secrets, database: Database
 ) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
-    """Connect for one question: no connection is kept that could be dead when it matters."""
+    """Connect for one question; no connection is kept that could be dead when it matters."""
     with connecting(database):
         connection = await psycopg.AsyncConnection.connect(
             host=database.address,
@@ -55,7 +54,7 @@ async def connected(
             dbname=database.database,
             user=database.user,
             password=secrets.read(database.password),
-            connect_timeout=CONNECT_WITHIN,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="switchover",
             autocommit=True,
             row_factory=tuple_row,
@@ -68,27 +67,27 @@ async def connected(
 
 @contextmanager
 def connecting(database: Database) -> Iterator[None]:
-    """Say what psycopg's complaint means before anything was asked."""
+    """Translate psycopg's errors of a connection over which nothing was sent yet."""
     try:
         yield
     except psycopg.OperationalError as fault:
-        words = f"{database.name}: {str(fault).strip()}"
-        if any(refusal in words for refusal in _REFUSALS):
-            raise AccessRefused(f"{words}; look at its account, password, ca and rights") from fault
-        raise Unreachable(words) from fault
+        message = f"{database.name}: {str(fault).strip()}"
+        if any(refusal in message for refusal in _REFUSALS):
+            raise AccessRefused(f"{message}; check its account, password, ca and rights") from fault
+        raise Unreachable(message) from fault
 
 
 @contextmanager
 def translated(place: str, lost: type[Unreachable | OutcomeUnknown]) -> Iterator[None]:
-    """Say what psycopg's complaint means; *lost* where a statement may have been carried out."""
+    """Translate psycopg's errors; *lost* is raised where a statement may have been executed."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as refusal:
         raise AccessRefused(f"{place}: {refusal}; grant the right to the account") from refusal
     except psycopg.errors.ObjectInUse as busy:
-        raise NotYet(f"{place}: {busy}; it is free again in a moment") from busy
+        raise NotYet(f"{place}: {busy}; try again") from busy
     except psycopg.errors.QueryCanceled as late:
-        raise lost(f"{place}: took too long and was ended there") from late
+        raise lost(f"{place}: took too long; the server ended it") from late
     except (psycopg.OperationalError, psycopg.InterfaceError) as fault:
         raise lost(f"{place}: the connection broke ({str(fault).strip()})") from fault
     except psycopg.Error as refusal:

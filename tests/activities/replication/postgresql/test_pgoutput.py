@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.replication.pgoutput import Reader
-from activities.replication.row_changes import Row, Written
+from activities.replication.postgresql.pgoutput import Reader
+from activities.replication.postgresql.row_changes import Row, RowChange
 from workflows.errors import OutcomeUnknown
 
 # As PostgreSQL 18 sends them for:
@@ -29,28 +29,28 @@ DELETE = b"D\0\0\x40\0K\0\3t\0\0\0\2p1nn"
 TRUNCATE = b"T\0\0\0\1\0\0\0\x40\0"
 P1, P2 = (Row("public.account", (("name", name),)) for name in ("p1", "p2"))
 WRITES = {
-    "insert": (INSERT, (Written(P1, {"name": "p1", "note": "new", "updated": None}),)),
-    "update": (UPDATE, (Written(P1, {"name": "p1", "updated": "soon"}),)),
+    "insert": (INSERT, (RowChange(P1, {"name": "p1", "note": "new", "updated": None}),)),
+    "update": (UPDATE, (RowChange(P1, {"name": "p1", "updated": "soon"}),)),
     "rename": (
         RENAME,
-        (Written(P1, None), Written(P2, {"name": "p2", "note": "new", "updated": None})),
+        (RowChange(P1, None), RowChange(P2, {"name": "p2", "note": "new", "updated": None})),
     ),
-    "long key": (LONG_KEY, (Written(P1, {"note": "new", "updated": None}),)),
-    "delete": (DELETE, (Written(P1, None),)),
-    "truncate": (TRUNCATE, (Written(Row("public.account"), None),)),
+    "long key": (LONG_KEY, (RowChange(P1, {"note": "new", "updated": None}),)),
+    "delete": (DELETE, (RowChange(P1, None),)),
+    "truncate": (TRUNCATE, (RowChange(Row("public.account"), None),)),
 }
 
 
 @pytest.fixture
 def reader() -> Reader:
-    """A reader that was told of the table."""
-    return told()
+    """A reader that knows the table."""
+    return prepared()
 
 
-def told() -> Reader:
-    """Return a reader that was told of the table."""
+def prepared() -> Reader:
+    """Return a reader that knows the table."""
     reader = Reader()
-    assert reader.written(ACCOUNT) == ()
+    assert reader.changes(ACCOUNT) == ()
     return reader
 
 
@@ -58,20 +58,20 @@ def told() -> Reader:
 def test_every_write_names_its_rows(reader: Reader, kind: str) -> None:
     """By their keys, with what they were left as; a renamed row is two."""
     message, expected = WRITES[kind]
-    assert reader.written(message) == expected
+    assert reader.changes(message) == expected
 
 
 @pytest.mark.parametrize("message", [b"B" + bytes(20), b"C" + bytes(25), b"O", b"Y", b"M"])
 def test_what_writes_no_row_is_passed_over(reader: Reader, message: bytes) -> None:
-    """Transactions' ends, types, origins and messages concern nobody here."""
-    assert reader.written(message) == ()
+    """Transactions' ends, types, origins and messages change no row."""
+    assert reader.changes(message) == ()
 
 
 def test_a_row_without_a_key_is_known_by_all_it_holds() -> None:
     """As PostgreSQL itself does with REPLICA IDENTITY FULL, whose old row it sends."""
     reader = Reader()
-    reader.written(b"R\0\0\0\1\0log\0f\0\1\0line\0\0\0\0\x19\xff\xff\xff\xff")
-    [before, after] = reader.written(b"U\0\0\0\1O\0\1t\0\0\0\1aN\0\1t\0\0\0\1b")
+    reader.changes(b"R\0\0\0\1\0log\0f\0\1\0line\0\0\0\0\x19\xff\xff\xff\xff")
+    [before, after] = reader.changes(b"U\0\0\0\1O\0\1t\0\0\0\1aN\0\1t\0\0\0\1b")
     assert (str(before.row), str(after.row)) == (
         "pg_catalog.log (line=a)",
         "pg_catalog.log (line=b)",
@@ -83,13 +83,13 @@ def test_a_message_that_is_not_whole_tells_nothing(message: bytes) -> None:
     """Cut anywhere, or with something behind it, it is never taken for another one."""
     for end in range(len(message)):
         with pytest.raises(OutcomeUnknown, match="the replication stream holds a message"):
-            told().written(message[:end])
+            prepared().changes(message[:end])
     with pytest.raises(OutcomeUnknown, match="goes on after its end"):
-        told().written(message + b"\0")
+        prepared().changes(message + b"\0")
 
 
 @pytest.mark.parametrize(
-    ("message", "words"),
+    ("message", "expected"),
     [
         (b"X", "unknown kind"),
         (b"I\0\0\0\7N\0\0", "about table 7, which was never described"),
@@ -104,20 +104,20 @@ def test_a_message_that_is_not_whole_tells_nothing(message: bytes) -> None:
     ],
 )
 def test_what_is_not_as_documented_tells_nothing(
-    reader: Reader, message: bytes, words: str
+    reader: Reader, message: bytes, expected: str
 ) -> None:
     """A row that is not understood may be the one that both sides wrote."""
-    with pytest.raises(OutcomeUnknown, match=words):
-        reader.written(message)
+    with pytest.raises(OutcomeUnknown, match=expected):
+        reader.changes(message)
 
 
 @given(st.lists(st.binary(max_size=60)))
 def test_whatever_comes_it_is_read_or_refused(messages: list[bytes]) -> None:
     """No other error, and no endless reading."""
-    reader = told()
+    reader = prepared()
     for message in messages:
         with suppress(OutcomeUnknown):
-            reader.written(message)
+            reader.changes(message)
 
 
 @given(st.data())
@@ -127,7 +127,7 @@ def test_one_changed_byte_is_read_or_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(message) - 1))
     noisy = message[:at] + bytes([data.draw(st.integers(0, 255))]) + message[at + 1 :]
     with suppress(OutcomeUnknown):
-        told().written(noisy)
+        prepared().changes(noisy)
 
 
 @given(st.lists(st.tuples(st.text(), st.one_of(st.none(), st.text())), min_size=1, max_size=5))
@@ -137,15 +137,15 @@ def test_any_values_survive(cells: list[tuple[str, str | None]]) -> None:
     values = [value for _, value in cells]
     columns = b"".join(b"\1" + _bytes(name) + b"\0" + bytes(8) for name in names)
     reader = Reader()
-    reader.written(
+    reader.changes(
         b"R" + struct.pack("!i", 9) + b"s\0t\0d" + struct.pack("!h", len(names)) + columns
     )
     sent = b"".join(
         b"n" if v is None else b"t" + struct.pack("!i", len(_bytes(v))) + _bytes(v) for v in values
     )
     message = b"I" + struct.pack("!i", 9) + b"N" + struct.pack("!h", len(values)) + sent
-    [written] = reader.written(message)
-    assert written.row.key == tuple(zip(names, values, strict=True))
+    [change] = reader.changes(message)
+    assert change.row.key == tuple(zip(names, values, strict=True))
 
 
 def _bytes(text: str) -> bytes:

@@ -1,22 +1,24 @@
-"""Which rows does a stream of PostgreSQL's logical replication change (pgoutput, version 1)? Pure.
+"""Read which rows a stream of PostgreSQL's logical replication changes (pgoutput, version 1); pure.
 
-See "Logical Replication Message Formats" in PostgreSQL's documentation.
+The format is "Logical Replication Message Formats" in PostgreSQL's documentation. The parser is our
+own because a subscription's slot is bound to pgoutput, so that no plugin with a readable format can
+read it, and no maintained library for Python decodes it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from activities.replication.row_changes import Row, Written
+from activities.replication.postgresql.row_changes import Row, RowChange
 from workflows.errors import OutcomeUnknown
 
 _BEGIN, _COMMIT, _ORIGIN, _TYPE, _MESSAGE = b"B", b"C", b"O", b"Y", b"M"
-PASSED_OVER = (_BEGIN, _COMMIT, _ORIGIN, _TYPE, _MESSAGE)
+IGNORED = (_BEGIN, _COMMIT, _ORIGIN, _TYPE, _MESSAGE)
 """Messages that change no row."""
 
 
 class _Unchanged:
-    """A long value that an update did not touch: it is not sent again."""
+    """A long value that an update did not change: it is not sent again."""
 
 
 UNCHANGED = _Unchanged()
@@ -32,92 +34,92 @@ class _Relation:
 
 
 class Reader:
-    """Reads messages in their order: what a table is called is said once, before its first row."""
+    """Reads messages in their order: a table is described once, before its first row."""
 
     def __init__(self) -> None:
         self._relations: dict[int, _Relation] = {}
 
-    def written(self, message: bytes) -> tuple[Written, ...]:
-        """Return the rows that one message writes.
+    def changes(self, message: bytes) -> tuple[RowChange, ...]:
+        """Return the rows that one message changes.
 
         Raises:
-            OutcomeUnknown: the message is not whole, or not as documented.
+            OutcomeUnknown: the message is incomplete, or not as documented.
         """
-        kind, given = message[:1], _Bytes(message[1:])
-        if kind in PASSED_OVER:
+        kind, content = message[:1], _Bytes(message[1:])
+        if kind in IGNORED:
             return ()
         match kind:
             case b"R":
-                written = self._describe(given)
+                changes = self._describe(content)
             case b"I":
-                written = self._insert(given)
+                changes = self._insert(content)
             case b"U":
-                written = self._update(given)
+                changes = self._update(content)
             case b"D":
-                written = self._delete(given)
+                changes = self._delete(content)
             case b"T":
-                written = self._truncate(given)
+                changes = self._truncate(content)
             case _:
                 raise _unreadable(f"of an unknown kind {kind!r}")
-        given.require_end()
-        return written
+        content.require_end()
+        return changes
 
-    def _describe(self, given: _Bytes) -> tuple[Written, ...]:
-        number = given.integer(4)
-        schema, name = given.text(), given.text()
-        given.take(1)  # its replica identity: the columns' own marks say the same
+    def _describe(self, content: _Bytes) -> tuple[RowChange, ...]:
+        number = content.integer(4)
+        schema, name = content.text(), content.text()
+        content.take(1)  # its replica identity: the columns' own marks tell the same
         marks: list[int] = []
         columns: list[str] = []
-        for _ in range(given.integer(2)):
-            marks.append(given.integer(1))
-            columns.append(given.text())
-            given.take(8)  # type and modifier
+        for _ in range(content.integer(2)):
+            marks.append(content.integer(1))
+            columns.append(content.text())
+            content.take(8)  # type and modifier
         keys = tuple(n for n, mark in enumerate(marks) if mark & 1)
         self._relations[number] = _Relation(
             f"{schema or 'pg_catalog'}.{name}", tuple(columns), keys or tuple(range(len(columns)))
         )
         return ()
 
-    def _insert(self, given: _Bytes) -> tuple[Written, ...]:
-        relation = self._relation(given)
-        given.require(b"N")
-        return (_left(relation, given.cells(relation)),)
+    def _insert(self, content: _Bytes) -> tuple[RowChange, ...]:
+        relation = self._relation(content)
+        content.require(b"N")
+        return (_change(relation, content.cells(relation)),)
 
-    def _update(self, given: _Bytes) -> tuple[Written, ...]:
-        relation, old = self._relation(given), None
-        if (mark := given.take(1)) in (b"K", b"O"):
-            old = given.cells(relation)
-            mark = given.take(1)
+    def _update(self, content: _Bytes) -> tuple[RowChange, ...]:
+        relation, old = self._relation(content), None
+        if (mark := content.take(1)) in (b"K", b"O"):
+            old = content.cells(relation)
+            mark = content.take(1)
         if mark != b"N":
             raise _unreadable(f"with {mark!r} instead of a new row")
-        new = given.cells(relation)
+        new = content.cells(relation)
         if old is None:
-            return (_left(relation, new),)
+            return (_change(relation, new),)
         # A key too long to be sent twice stands in the old row only.
-        whole = tuple(old[n] if cell is UNCHANGED else cell for n, cell in enumerate(new))
-        before, left = Written(_row(relation, old), None), _left(relation, new, whole)
-        return (left,) if left.row == before.row else (before, left)
+        complete = tuple(old[n] if cell is UNCHANGED else cell for n, cell in enumerate(new))
+        before, after = RowChange(_row(relation, old), None), _change(relation, new, complete)
+        return (after,) if after.row == before.row else (before, after)
 
-    def _delete(self, given: _Bytes) -> tuple[Written, ...]:
-        relation = self._relation(given)
-        if given.take(1) not in (b"K", b"O"):
+    def _delete(self, content: _Bytes) -> tuple[RowChange, ...]:
+        relation = self._relation(content)
+        if content.take(1) not in (b"K", b"O"):
             raise _unreadable("without the row that it deletes")
-        return (Written(_row(relation, given.cells(relation)), None),)
+        return (RowChange(_row(relation, content.cells(relation)), None),)
 
-    def _truncate(self, given: _Bytes) -> tuple[Written, ...]:
-        count = given.integer(4)
-        given.take(1)  # CASCADE and the like
-        return tuple(Written(Row(self._relation(given).table), None) for _ in range(count))
+    def _truncate(self, content: _Bytes) -> tuple[RowChange, ...]:
+        count = content.integer(4)
+        content.take(1)  # CASCADE and the like
+        return tuple(RowChange(Row(self._relation(content).table), None) for _ in range(count))
 
-    def _relation(self, given: _Bytes) -> _Relation:
-        number = given.integer(4)
+    def _relation(self, content: _Bytes) -> _Relation:
+        number = content.integer(4)
         if number not in self._relations:
             raise _unreadable(f"about table {number}, which was never described")
         return self._relations[number]
 
 
 class _Bytes:
-    """What is left of a message."""
+    """The part of a message that was not read yet."""
 
     def __init__(self, message: bytes) -> None:
         self._message = message
@@ -138,9 +140,9 @@ class _Bytes:
         end = self._message.find(b"\0", self._at)
         if end < 0:
             raise _unreadable("that ends too early")
-        words = self.take(end - self._at)
+        encoded = self.take(end - self._at)
         self.take(1)
-        return decoded(words)
+        return decoded(encoded)
 
     def require(self, mark: bytes) -> None:
         if (found := self.take(1)) != mark:
@@ -168,15 +170,15 @@ class _Bytes:
                 raise _unreadable(f"with a value of kind {mark!r}")
 
 
-def _left(
-    relation: _Relation, cells: tuple[Cell, ...], whole: tuple[Cell, ...] | None = None
-) -> Written:
+def _change(
+    relation: _Relation, cells: tuple[Cell, ...], complete: tuple[Cell, ...] | None = None
+) -> RowChange:
     values = {
         name: cell
         for name, cell in zip(relation.columns, cells, strict=True)
         if not isinstance(cell, _Unchanged)
     }
-    return Written(_row(relation, whole or cells), values)
+    return RowChange(_row(relation, complete or cells), values)
 
 
 def _row(relation: _Relation, cells: tuple[Cell, ...]) -> Row:
@@ -189,9 +191,9 @@ def _row(relation: _Relation, cells: tuple[Cell, ...]) -> Row:
     return Row(relation.table, tuple(key))
 
 
-def decoded(words: bytes) -> str:
+def decoded(encoded: bytes) -> str:
     """Read a name or a value; bytes of another encoding still differ where they differ."""
-    return words.decode("utf-8", errors="backslashreplace")
+    return encoded.decode("utf-8", errors="backslashreplace")
 
 
 def _unreadable(what: str) -> OutcomeUnknown:

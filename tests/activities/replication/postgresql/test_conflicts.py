@@ -1,59 +1,54 @@
-"""Replication is resumed only where it loses nobody's change: on two real databases."""
+"""Replication is resumed only where no change is lost: on two real databases."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import count
 from typing import Any, LiteralString
 
 import pytest
 
-from activities.replication import conflicts, postgresql
 from activities.replication.activities import ReplicationLinks
-from activities.replication.postgresql import PostgreSql
-from activities.replication.row_changes import Row
+from activities.replication.postgresql import conflicts
+from activities.replication.postgresql import link as postgres
+from activities.replication.postgresql.row_changes import Row
 from activities.transport.secrets import Secrets
-from tests.support.postgres_pair import LINKS, PASSWORD, Pair, database, linked, replicating_pair
+from tests.support.postgres_pair import (
+    BACK,
+    LINKS,
+    SECRETS,
+    THERE,
+    Pair,
+    database,
+    input_for,
+    postgres_link,
+)
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
-from workflows.model.actions import ObserveReplication, ResumeReplication
-from workflows.model.estate import ReplicationLink
+from workflows.model.actions import (
+    ObserveReplication,
+    ResumeReplication,
+    VerifyNoConflicts,
+)
+from workflows.model.replications.postgresql import SubscriptionLink
 from workflows.model.results import Report
 from workflows.ports.replication import ReplicationInput
 
-SECRETS = Secrets({"DATABASE": PASSWORD})
-THERE, BACK = LINKS
 RUNS = count(1)
 NOTE: LiteralString = "SELECT note FROM account WHERE name = 'p1'"
 
 
-@pytest.fixture(scope="module")
-async def pair() -> AsyncIterator[Pair]:
-    """The two databases."""
-    async with replicating_pair() as pair:
-        yield pair
-
-
-@pytest.fixture
-async def links(pair: Pair) -> ReplicationLinks:
-    """The hands, with both directions suspended and account p1 on both sides."""
-    await pair.reset()
-    for side in ("one", "two"):
-        await pair.execute(side, "INSERT INTO account VALUES ('p1', 'old')")
-    for link in LINKS:
-        await pair.discard(link)
-    return ReplicationLinks(SECRETS)
-
-
-async def resume(links: ReplicationLinks, link: ReplicationLink, *all_: ReplicationLink) -> Report:
-    """Resume one direction, as a run of its own would."""
+async def resume(
+    links: ReplicationLinks, link: SubscriptionLink, *all_: SubscriptionLink
+) -> Report:
+    """Resume one direction."""
     return await Attempt().run(links.resume_replication, resuming(link, *all_))
 
 
-def resuming(link: ReplicationLink, *all_: ReplicationLink) -> ReplicationInput[Any]:
-    """Return the order that resumes one direction, in a run of its own."""
-    given = linked(ResumeReplication(link=link.name), link, *all_)
+def resuming(link: SubscriptionLink, *all_: SubscriptionLink) -> ReplicationInput[Any]:
+    """Return the action that resumes one direction, of a run of its own."""
+    given = input_for(ResumeReplication(link=link.name), link, *all_)
     run = given.operation.model_copy(update={"identity": f"run-{next(RUNS)}"})
     return given.model_copy(update={"operation": run})
 
@@ -186,10 +181,12 @@ async def test_only_the_first_rows_are_listed(links: ReplicationLinks, pair: Pai
         await pair.execute(side, "UPDATE account SET note = 'again' WHERE name LIKE 'x%'")
     with pytest.raises(NotReady, match="and 10 more") as refusal:
         await resume(links, THERE)
-    assert str(refusal.value).count("public.account") == conflicts.LISTED
+    assert str(refusal.value).count("public.account") == conflicts.MAX_SHOWN_ROWS
 
 
-async def test_what_came_by_replication_is_nobodys_own(links: ReplicationLinks, pair: Pair) -> None:
+async def test_what_came_by_replication_is_not_a_sides_own(
+    links: ReplicationLinks, pair: Pair
+) -> None:
     """A row that the other side delivered before is not taken for one that this side wrote."""
     await pair.switch(THERE, "ENABLE")
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
@@ -249,7 +246,7 @@ async def test_a_direction_that_goes_on_and_is_behind_is_waited_for(
     await pair.execute("one", "INSERT INTO account VALUES ('p2', 'of one')")
     await pair.execute("two", "INSERT INTO account VALUES ('p2', 'of two')")
     await pair.switch(THERE, "ENABLE")
-    with pytest.raises(NotYet, match=r"one-to-two goes on already and is still \d+ bytes"):
+    with pytest.raises(NotYet, match=r"one-to-two runs already and is still \d+ bytes"):
         await resume(links, BACK)
     assert await enabled(pair) == [True, False]
 
@@ -260,40 +257,41 @@ async def test_too_much_to_compare_is_said(
     """No end of changes is read, and no answer is made up."""
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
     await pair.execute("two", "INSERT INTO account SELECT 'y' || generate_series(1, 50)")
-    monkeypatch.setattr(postgresql, "MOST", 20)
+    monkeypatch.setattr(postgres, "MAX_PENDING_MESSAGES", 20)
     with pytest.raises(NotReady, match="more than 20 changes wait at database-two"):
         await resume(links, THERE)
     monkeypatch.undo()
-    monkeypatch.setattr(conflicts, "LOOKED_UP", 20)
+    monkeypatch.setattr(conflicts, "MAX_ROWS_LOOKED_UP", 20)
     await pair.switch(THERE, "ENABLE")
     await pair.settles("two", NOTE, "of one")
     await caught_up(pair)
-    with pytest.raises(NotReady, match="one-to-two goes on already, and more than 20 rows"):
+    with pytest.raises(NotReady, match="one-to-two runs already, and more than 20 rows"):
         await resume(links, BACK)
     assert await enabled(pair) == [True, False]
 
 
 async def test_a_hundred_thousand_rows_are_compared(links: ReplicationLinks, pair: Pair) -> None:
-    """A busy night's changes are read a part at a time."""
+    """A busy night's changes are read a part at a time, in an action that may take minutes."""
     await pair.execute("one", "INSERT INTO account SELECT 'a' || generate_series(1, 99000)")
     await pair.execute("two", "INSERT INTO account SELECT 'b' || generate_series(1, 99000)")
     await pair.execute("two", "INSERT INTO account VALUES ('a99000')")
+    given = input_for(VerifyNoConflicts(link=THERE.name))
     with pytest.raises(NotReady, match=r"\(name=a99000\);"):
-        await persistently(links, resuming(THERE))
+        await Attempt().run(links.verify_no_conflicts, given)
 
 
 async def test_what_cannot_be_read_in_time_is_unknown(links: ReplicationLinks, pair: Pair) -> None:
     """The server itself ends a reading that takes too long."""
     await pair.execute("two", "INSERT INTO account SELECT 'c' || generate_series(1, 50000)")
-    here = PostgreSql(SECRETS, BACK, database("two"), database("one"))
+    here = postgres_link(BACK)
     with pytest.raises(OutcomeUnknown, match="took too long"):
         await anext(here.pending(BACK.subscription, 0.001))
 
 
-async def test_a_slot_that_someone_is_at_is_waited_for(links: ReplicationLinks, pair: Pair) -> None:
-    """Only while nobody takes from it can it be read."""
+async def test_a_slot_in_use_is_waited_for(links: ReplicationLinks, pair: Pair) -> None:
+    """A slot can be read only while no other connection uses it."""
     await pair.switch(THERE, "ENABLE")
-    here = PostgreSql(SECRETS, THERE, database("one"), database("two"))
+    here = postgres_link()
     query: LiteralString = "SELECT active FROM pg_replication_slots WHERE slot_name = 'one_to_two'"
     await pair.settles("one", query, True)  # noqa: FBT003 - the value that is waited for
     with pytest.raises(NotYet, match="is active for PID"):
@@ -308,10 +306,10 @@ async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pa
     )
     await pair.execute("one", role)
     secrets = Secrets({"DATABASE": "invented"})
-    here = PostgreSql(secrets, THERE, database("one", user="reader"), database("two"))
+    here = replace(postgres_link(), secrets=secrets, publisher=database("one", user="reader"))
     with pytest.raises(AccessRefused, match="grant the right"):
         await anext(here.pending(THERE.subscription, 5))
-    observation = linked(ObserveReplication(link=THERE.name), THERE)
+    observation = input_for(ObserveReplication(link=THERE.name), THERE)
     reader = observation.model_copy(update={"publisher": database("one", user="reader")})
     found = [
         await Attempt().run(ReplicationLinks(secrets).observe_replication, given)
@@ -335,9 +333,9 @@ async def test_a_row_is_read_in_the_words_of_replication(
 ) -> None:
     """A value that is spelt in another way would seem to be overwritten."""
     await pair.execute("one", """INSERT INTO "Odd ""1"" table" VALUES (7, 'b', true)""")
-    here = PostgreSql(SECRETS, THERE, database("one"), database("two"))
-    sent = [written async for written in here.pending(THERE.subscription, 5)]
-    assert [await here.current(written.row) for written in sent] == [
+    here = postgres_link()
+    sent = [change async for change in here.pending(THERE.subscription, 5)]
+    assert [await here.current(change.row) for change in sent] == [
         {"a": "7", "b": "b        ", "yes": "t"}
     ]
     assert await here.current(Row('public.Odd "1" table', (("a", "8"), ("b", "b")))) is None

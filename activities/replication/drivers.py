@@ -1,0 +1,17 @@
+"""Every replication driver of the product: the one place where drivers are registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from activities.replication.driver import Direction, ReplicationDriver
+from activities.replication.postgresql.driver import PostgreSql
+from activities.transport.secrets import Secrets
+from workflows.model.replications.base import Replication
+from workflows.model.replications.postgresql import PostgresReplication
+
+Drivers = Mapping[type[Replication], Callable[[Secrets, Direction], ReplicationDriver]]
+"""By the estate type that each driver serves."""
+
+DRIVERS: Drivers = MappingProxyType({PostgresReplication: PostgreSql.of})

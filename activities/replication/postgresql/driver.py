@@ -1,0 +1,86 @@
+"""Observe, suspend and resume one direction of PostgreSQL's logical replication."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from activities.replication.driver import Direction, LinkStatus
+from activities.replication.postgresql.conflicts import Conflicts
+from activities.replication.postgresql.link import PostgresLink
+from activities.replication.postgresql.observe import LinkObserver
+from activities.transport.secrets import Secrets
+from workflows.model.actions import ResumeReplication, SuspendReplication
+from workflows.model.estate import Timing
+from workflows.model.observations import ReplicationReading
+from workflows.model.replications.postgresql import PostgresReplication
+
+
+@dataclass(frozen=True)
+class PostgreSql:
+    """One direction: a publication on one side, a subscription on the other."""
+
+    here: PostgresLink
+    opposites: tuple[PostgresLink, ...]
+    replication: PostgresReplication
+    timing: Timing
+
+    @classmethod
+    def of(cls, secrets: Secrets, direction: Direction) -> PostgreSql:
+        """Return the driver of a direction; connects to no server."""
+        replication = direction.replication
+        if not isinstance(replication, PostgresReplication):
+            raise AssertionError(replication)  # noqa: TRY004 - the driver is registered for this type
+        name, back = direction.link.name, {link.name for link in direction.opposites}
+        publisher, subscriber = direction.publisher, direction.subscriber
+        [here] = [link for link in replication.links if link.name == name]
+        return cls(
+            PostgresLink(secrets, here, publisher, subscriber),
+            tuple(
+                PostgresLink(secrets, link, subscriber, publisher)
+                for link in replication.links
+                if link.name in back
+            ),
+            replication,
+            direction.timing,
+        )
+
+    async def observe(self) -> ReplicationReading:
+        """Read everything that can be read."""
+        return await LinkObserver(self.here, self.replication, self.timing).read()
+
+    async def status(self) -> LinkStatus:
+        """Read the subscription, and whether its apply worker runs."""
+        found = await self.here.subscription()
+        return LinkStatus(found.enabled, found.running)
+
+    async def position(self) -> str:
+        """Return the publisher's position in its WAL."""
+        return await self.here.written()
+
+    async def missing(self, position: str) -> str:
+        """Return how many bytes of WAL the subscriber has not confirmed."""
+        lag = await self.here.lag((await self.here.subscription()).slot, position)
+        return f"{lag} bytes" if lag else ""
+
+    async def require_no_conflicts(self) -> None:
+        """Compare what both sides have yet to deliver."""
+        slot = (await self.here.subscription()).slot
+        within = self.timing.replication_timeout.total_seconds()
+        await Conflicts(self.here, slot, self.opposites, within).require_none()
+
+    async def suspend(self, within: float) -> None:
+        """Disable the subscription."""
+        await self.here.alter(self.here.disabling, within)
+
+    async def resume(self, within: float) -> None:
+        """Enable the subscription."""
+        await self.here.alter(self.here.enabling, within)
+
+    def preview(self, action: SuspendReplication | ResumeReplication) -> str:
+        """Return the statement, and the database that it is sent to."""
+        statement: sql.Composed = (
+            self.here.disabling if isinstance(action, SuspendReplication) else self.here.enabling
+        )
+        return f"{self.here.subscriber.name}: {statement.as_string()}"

@@ -1,0 +1,1 @@
+"""What every replication driver has to do, however it does it."""

@@ -1,0 +1,207 @@
+"""Every replication driver is observed, suspended, compared and resumed in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from tests.activities.replication.conformance.rigs import NAMES, MemoryRig, PostgresRig, Rig
+from tests.support.postgres_pair import Pair, replicating_pair
+from tests.support.ssh_machines import Attempt
+from workflows.errors import NotReady, NotYet, Unreachable
+from workflows.model.actions import (
+    ObserveReplication,
+    ResumeReplication,
+    SuspendReplication,
+    VerifyNoConflicts,
+)
+from workflows.preflight.catalogue import BY_NAME
+
+THERE, BACK = NAMES
+SUSPEND, RESUME = SuspendReplication(link=THERE), ResumeReplication(link=THERE)
+VERIFY = VerifyNoConflicts(link=THERE)
+
+
+@pytest.fixture(scope="module")
+async def pair() -> AsyncIterator[Pair]:
+    """The two databases."""
+    async with replicating_pair() as pair:
+        yield pair
+
+
+@pytest.fixture(params=["postgresql", "commands"])
+async def rig(request: pytest.FixtureRequest, pair: Pair) -> Rig:
+    """A driver, with both links running."""
+    rig = PostgresRig(pair) if request.param == "postgresql" else MemoryRig()
+    await rig.reset()
+    return rig
+
+
+async def test_it_is_suspended_once_and_resumed_once(rig: Rig) -> None:
+    """Off and not running, then on and running; the second time nothing is changed."""
+    await rig.write("one", "before")
+    outcomes = [
+        (await Attempt().run(rig.links.suspend_replication, rig.given(SUSPEND))).outcome
+        for _ in range(2)
+    ]
+    assert await rig.holds("two", "before")
+    reading = await rig.observe()
+    assert (reading.exists, reading.enabled, reading.running) == (True, False, False)
+    await rig.write("one", "meanwhile")
+    assert not await rig.holds("two", "meanwhile")
+    outcomes += [
+        (await Attempt().run(rig.links.resume_replication, rig.given(RESUME))).outcome
+        for _ in range(2)
+    ]
+    assert outcomes == ["changed", "unchanged", "changed", "unchanged"]
+    await rig.arrives("two", "meanwhile")
+    reading = await rig.observe()
+    assert (reading.exists, reading.enabled, reading.running) == (True, True, True)
+
+
+async def test_a_lag_that_stays_forbids_it(rig: Rig) -> None:
+    """A subscriber that cannot apply is not cut off: what it lacks would be missing for good."""
+    async with rig.blocked():
+        await rig.write("one", "late")
+        with pytest.raises(NotYet, match=r"is still \d+ \w+ behind database-one, expected 0"):
+            await Attempt(limit=timedelta(seconds=6)).run(
+                rig.links.suspend_replication, rig.given(SUSPEND)
+            )
+    assert (await rig.observe()).enabled
+    assert await rig.statements() == []
+
+
+async def test_a_frozen_worker_sends_nothing(rig: Rig) -> None:
+    """After the first third of its time an attempt only reads."""
+    late = Attempt(limit=timedelta(seconds=30), age=timedelta(seconds=11))
+    with pytest.raises(Unreachable, match="nothing was sent"):
+        await late.run(rig.links.suspend_replication, rig.given(SUSPEND))
+    await rig.suspend_both()
+    with pytest.raises(Unreachable, match="nothing was sent"):
+        await late.run(rig.links.resume_replication, rig.given(RESUME))
+    assert (await rig.observe()).enabled is False
+
+
+async def test_a_lost_reply_is_resolved_by_reading(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement was carried out and its answer lost: what counts is what is read."""
+    rig.lose_replies(monkeypatch)
+    report = await Attempt().run(rig.links.suspend_replication, rig.given(SUSPEND))
+    assert report.outcome == "changed"
+
+
+async def test_a_review_shows_the_very_statements(rig: Rig) -> None:
+    """The databases got them word for word."""
+    wait, suspended = rig.preview(SUSPEND)
+    [resumed] = rig.preview(RESUME)
+    await Attempt().run(rig.links.suspend_replication, rig.given(SUSPEND))
+    await Attempt().run(rig.links.resume_replication, rig.given(RESUME))
+    assert [suspended, resumed] == await rig.statements()
+    assert wait == "until database-two has confirmed everything that database-one has written"
+
+
+async def test_rows_that_both_sides_wrote_are_listed_and_nothing_is_resumed(rig: Rig) -> None:
+    """Neither by the comparison before, nor by the action itself."""
+    await rig.suspend_both()
+    for side in ("one", "two"):
+        await rig.write(side, "both")
+    await rig.write("one", "alone")
+    for activity, action in (
+        (rig.links.verify_no_conflicts, VERIFY),
+        (rig.links.resume_replication, RESUME),
+    ):
+        with pytest.raises(NotReady, match="both sides wrote the same rows") as refusal:
+            await Attempt().run(activity, rig.given(action))
+        assert "both" in str(refusal.value).partition("same rows")[2]
+        assert "alone" not in str(refusal.value)
+    assert (await rig.observe()).enabled is False
+
+
+async def test_different_rows_are_no_conflict(rig: Rig) -> None:
+    """Each side's rows reach the other one; the comparison changes nothing."""
+    await rig.suspend_both()
+    await rig.write("one", "of one")
+    await rig.write("two", "of two")
+    before = datetime.now(UTC)
+    report = await Attempt().run(rig.links.verify_no_conflicts, rig.given(VERIFY))
+    assert report.outcome == "seen"
+    assert before <= report.at
+    assert (await rig.observe()).enabled is False
+    for name in NAMES:
+        given = rig.given(ResumeReplication(link=name))
+        assert (await Attempt().run(rig.links.resume_replication, given)).outcome == "changed"
+    await rig.arrives("two", "of one")
+    await rig.arrives("one", "of two")
+
+
+async def test_a_link_that_runs_has_nothing_to_compare(rig: Rig) -> None:
+    """What was never suspended wrote nothing meanwhile."""
+    report = await Attempt().run(rig.links.verify_no_conflicts, rig.given(VERIFY))
+    assert (report.outcome, report.message) == ("seen", f"{THERE} runs; nothing was compared")
+
+
+async def test_a_silent_database_is_unknown(rig: Rig) -> None:
+    """A reading says so; nothing is guessed, and nothing is done."""
+    given = rig.silent(ObserveReplication(link=THERE))
+    reading = await Attempt().run(rig.links.observe_replication, given)
+    assert (reading.exists, reading.enabled, reading.running) == (None, None, None)
+    assert [finding.name for finding in reading.findings] == ["database_unreachable"]
+    for activity, action in (
+        (rig.links.suspend_replication, SUSPEND),
+        (rig.links.verify_no_conflicts, VERIFY),
+        (rig.links.resume_replication, RESUME),
+    ):
+        with pytest.raises(Unreachable):
+            await Attempt().run(activity, rig.silent(action))
+
+
+async def test_a_link_that_is_not_there_is_named(rig: Rig) -> None:
+    """The estate and the databases disagree; that is an answer, and nothing is done."""
+    given = rig.missing_link(ObserveReplication(link=THERE))
+    reading = await Attempt().run(rig.links.observe_replication, given)
+    assert (reading.exists, reading.enabled, reading.running) == (False, None, None)
+    assert {finding.name for finding in reading.findings} <= set(BY_NAME)
+    with pytest.raises(NotReady, match=THERE):
+        await Attempt().run(rig.links.suspend_replication, rig.missing_link(SUSPEND))
+
+
+@pytest.fixture
+def slow() -> MemoryRig:
+    """Databases whose comparison takes longer than an attempt to resume can wait."""
+    rig = MemoryRig()
+    rig.databases.compare_time = timedelta(seconds=1)
+    return rig
+
+
+async def test_a_recent_comparison_counts_where_there_is_no_time_for_another(
+    slow: MemoryRig,
+) -> None:
+    """The run compared in an action of its own; the attempt that changes something is short."""
+    report = await Attempt().run(slow.links.verify_no_conflicts, slow.given(VERIFY))
+    given = slow.given(RESUME).model_copy(update={"compared_at": report.at})
+    short = Attempt(limit=timedelta(seconds=3))
+    assert (await short.run(slow.links.resume_replication, given)).outcome == "changed"
+
+
+@pytest.mark.parametrize("age", [None, timedelta(hours=1)])
+async def test_an_old_comparison_is_not_believed(slow: MemoryRig, age: timedelta | None) -> None:
+    """A run may be paused for hours between the two actions, while users go on writing."""
+    compared = datetime.now(UTC) - age if age else None
+    given = slow.given(RESUME).model_copy(update={"compared_at": compared})
+    with pytest.raises(NotReady, match="too much was written while it was suspended"):
+        await Attempt(limit=timedelta(seconds=3)).run(slow.links.resume_replication, given)
+    assert slow.databases.commands == []
+
+
+async def test_a_comparison_heartbeats(slow: MemoryRig) -> None:
+    """A worker that dies in a long one is noticed within seconds."""
+    slow.databases.compare_time = timedelta(seconds=2.5)
+    heartbeats: list[tuple[object, ...]] = []
+    environment = ActivityEnvironment()
+    environment.on_heartbeat = lambda *details: heartbeats.append(details)
+    await environment.run(slow.links.verify_no_conflicts, slow.given(VERIFY))
+    assert len(heartbeats) >= 2

@@ -1,0 +1,147 @@
+"""A second replication driver: two databases in memory, altered by the site's own commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from activities.replication.driver import Direction, LinkStatus
+from activities.transport.secrets import Secrets
+from workflows.errors import NotReady, OutcomeUnknown, Unreachable
+from workflows.model.actions import ResumeReplication, SuspendReplication
+from workflows.model.observations import ReplicationReading
+from workflows.model.replications.base import Replication, ReplicationLink
+from workflows.model.replications.registry import TYPES
+from workflows.preflight import access
+
+
+class CommandLink(ReplicationLink):
+    """A link that one command suspends and another one resumes."""
+
+    suspend: tuple[str, ...]
+    resume: tuple[str, ...]
+
+
+class CommandReplication(Replication):
+    """Replication that a site's own commands control."""
+
+    driver: Literal["commands"] = "commands"
+    links: tuple[CommandLink, ...] = Field(min_length=1)
+
+
+TYPES.register(CommandReplication)
+
+
+@dataclass
+class MemoryDatabases:
+    """What two databases hold, and what each link has yet to deliver."""
+
+    enabled: set[str] = field(default_factory=set)
+    rows: set[tuple[str, str]] = field(default_factory=set)
+    """Side and row."""
+    pending: dict[str, list[str]] = field(default_factory=dict)
+    """By link: rows that its own side wrote."""
+    blocked: set[str] = field(default_factory=set)
+    """Links whose subscriber applies nothing."""
+    answers: bool = True
+    commands: list[str] = field(default_factory=list)
+    compare_time: timedelta = timedelta()
+    loses_replies: bool = False
+
+    def write(self, side: str, row: str, link: str) -> None:
+        """Let a side write a row, which the link is to deliver."""
+        self.rows.add((side, row))
+        self.pending.setdefault(link, []).append(row)
+
+    def deliver(self, link: CommandLink) -> None:
+        """Let the link deliver what it has, if it runs and nothing keeps it from applying."""
+        if link.name in self.enabled - self.blocked:
+            self.rows |= {(link.target, row) for row in self.pending.pop(link.name, [])}
+
+    def driver(self, _: Secrets, direction: Direction) -> CommandDriver:
+        """Return the driver of one direction."""
+        return CommandDriver(self, direction)
+
+
+@dataclass(frozen=True)
+class CommandDriver:
+    """One direction, read from memory and altered by a command."""
+
+    databases: MemoryDatabases
+    direction: Direction
+
+    @property
+    def link(self) -> CommandLink:
+        """The estate's link."""
+        link = self.direction.link
+        assert isinstance(link, CommandLink)
+        return link
+
+    async def observe(self) -> ReplicationReading:
+        """Read it, or say that it does not answer."""
+        name = self.link.name
+        if not self.databases.answers:
+            silent = access.database_unreachable.unread(name, "no answer")
+            return ReplicationReading(place=name, findings=(silent,))
+        if self.link.suspend == ():
+            return ReplicationReading(place=name, exists=False)
+        status = await self.status()
+        return ReplicationReading(
+            place=name, exists=True, enabled=status.enabled, running=status.running
+        )
+
+    async def status(self) -> LinkStatus:
+        """Read whether it is enabled; it runs at once."""
+        if not self.databases.answers:
+            raise Unreachable(f"{self.link.name}: no answer")
+        if self.link.suspend == ():
+            raise NotReady(f"{self.link.name}: there is no such link")
+        self.databases.deliver(self.link)
+        enabled = self.link.name in self.databases.enabled
+        return LinkStatus(enabled, enabled)
+
+    async def position(self) -> str:
+        """Everything that is pending."""
+        return "now"
+
+    async def missing(self, position: str) -> str:
+        """Count what is pending."""
+        del position
+        self.databases.deliver(self.link)
+        rows = len(self.databases.pending.get(self.link.name, []))
+        return f"{rows} rows" if rows else ""
+
+    async def require_no_conflicts(self) -> None:
+        """Compare what both sides have yet to deliver."""
+        await asyncio.sleep(self.databases.compare_time.total_seconds())
+        pending = self.databases.pending
+        theirs = {row for link in self.direction.opposites for row in pending.get(link.name, [])}
+        if both := sorted(theirs & set(pending.get(self.link.name, []))):
+            raise NotReady(f"{self.link.name}: both sides wrote the same rows: {', '.join(both)}")
+
+    async def suspend(self, within: float) -> None:
+        """Run the link's own command."""
+        await self._run(self.link.suspend, self.databases.enabled.discard, within)
+
+    async def resume(self, within: float) -> None:
+        """Run the link's own command."""
+        await self._run(self.link.resume, self.databases.enabled.add, within)
+
+    def preview(self, action: SuspendReplication | ResumeReplication) -> str:
+        """Return the command."""
+        suspends = isinstance(action, SuspendReplication)
+        return " ".join(self.link.suspend if suspends else self.link.resume)
+
+    async def _run(
+        self, command: tuple[str, ...], alter: Callable[[str], None], within: float
+    ) -> None:
+        assert within > 0
+        self.databases.commands.append(" ".join(command))
+        alter(self.link.name)
+        if self.databases.loses_replies:
+            raise OutcomeUnknown("the connection broke")

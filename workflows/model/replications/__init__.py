@@ -1,0 +1,1 @@
+"""Descriptions of database replication, one module for each driver."""

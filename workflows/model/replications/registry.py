@@ -1,0 +1,15 @@
+"""The estate's ``replication``: any type that has a registered driver."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import SerializeAsAny, WrapValidator
+
+from workflows.model.driver_types import DriverTypes
+from workflows.model.replications.base import Replication
+from workflows.model.replications.postgresql import PostgresReplication
+
+TYPES: DriverTypes[Replication] = DriverTypes(PostgresReplication)
+
+AnyReplication = Annotated[SerializeAsAny[Replication], WrapValidator(TYPES.validate), TYPES]
