@@ -1,4 +1,4 @@
-"""How are the histories recorded that today's code has to replay?
+"""Record the histories that the code has to replay.
 
 ``python -m tests.histories.record [NAME ...]``
 
@@ -105,7 +105,7 @@ async def failed(run: Run) -> None:
     raise AssertionError("it did not fail")
 
 
-async def taken_back(run: Run) -> None:
+async def rolled_back(run: Run) -> None:
     """An order fails after the point of no return, someone pauses, thinks, and rolls back."""
     run.fakes.failures[STOP] = [CommandFailed("it said no")]
     async with at_work(run):
@@ -130,7 +130,7 @@ async def forced(run: Run) -> None:
 
 STORIES: dict[str, Callable[[Run], Awaitable[None]]] = {
     story.__name__: story
-    for story in (completed, approved, retried, aborted, restarted, failed, taken_back, forced)
+    for story in (completed, approved, retried, aborted, restarted, failed, rolled_back, forced)
 }
 
 
