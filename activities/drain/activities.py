@@ -19,13 +19,7 @@ from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
-from workflows.model.actions import (
-    AwaitInFlightEvents,
-    AwaitQueue,
-    AwaitSessions,
-    ReadQueue,
-    ReadSessions,
-)
+from workflows.model import actions
 from workflows.model.estate import Node, Timing
 from workflows.model.findings import Finding
 from workflows.model.results import RemainingQueue, RemainingSessions, Report, seen
@@ -44,7 +38,7 @@ class DrainActivities(DrainPort):
         self._admin = admin
 
     @activity.defn
-    async def await_in_flight_events(self, given: NodeInput[AwaitInFlightEvents]) -> Report:
+    async def await_in_flight_events(self, given: NodeInput[actions.AwaitInFlightEvents]) -> Report:
         """Return once every event of the first reading has ended; heartbeats RemainingQueue."""
         node, timing, trend = given.node, given.timing, Trend()
         first: set[str] | None = None
@@ -68,7 +62,7 @@ class DrainActivities(DrainPort):
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
-    async def await_queue(self, given: NodeInput[AwaitQueue]) -> Report:
+    async def await_queue(self, given: NodeInput[actions.AwaitQueue]) -> Report:
         """Return once the queue is empty and nothing is active; heartbeats RemainingQueue."""
         node, trend = given.node, Trend()
 
@@ -91,7 +85,7 @@ class DrainActivities(DrainPort):
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
-    async def await_sessions(self, given: SessionInput[AwaitSessions]) -> Report:
+    async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> Report:
         """Return once no session remains; heartbeats RemainingSessions."""
         watch, trend = SessionWatch(self._status, self._admin, given), Trend()
         async with heartbeating() as heartbeat:
@@ -107,13 +101,13 @@ class DrainActivities(DrainPort):
         return seen(given.action, message, datetime.now(UTC), watch.findings)
 
     @activity.defn
-    async def read_sessions(self, given: SessionInput[ReadSessions]) -> RemainingSessions:
+    async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> RemainingSessions:
         """Return the sessions there are now; what cannot be read is in ``error``, never raised."""
         async with heartbeating():
             return await SessionWatch(self._status, self._admin, given).read_quickly()
 
     @activity.defn
-    async def read_queue(self, given: NodeInput[ReadQueue]) -> RemainingQueue:
+    async def read_queue(self, given: NodeInput[actions.ReadQueue]) -> RemainingQueue:
         """Return what is queued now; what cannot be read is in ``error``, never raised."""
         node = given.node
         async with heartbeating():
@@ -142,16 +136,16 @@ class DrainActivities(DrainPort):
         node, timing = given.node, given.timing
         stable = f"in {timing.readings} readings, {seconds(timing.reading_interval)} apart"
         match given.action:
-            case AwaitSessions():
+            case actions.AwaitSessions():
                 served = node.protocols.items()
                 ports = ", ".join(f"{port} ({name})" for name, ports in served for port in ports)
                 tables = self._status.system(node).preview_sockets()
                 yield f"until no client is connected to {ports} {stable}: {tables}"
                 yield f"until no session is listed {stable}: {requests.SESSIONS}"
-            case AwaitQueue():
+            case actions.AwaitQueue():
                 for path in ("events", "transfers"):
                     yield f"until totalCount is 0 {stable}: {requests.counting(path)}"
-            case AwaitInFlightEvents():
+            case actions.AwaitInFlightEvents():
                 listing = requests.page("events", {"fields": "id"})
                 yield f"until every event listed first has ended: {listing}"
                 yield f"then {seconds(timing.storage_delay)} more"

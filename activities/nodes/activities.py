@@ -23,22 +23,7 @@ from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Command, Shell
 from workflows.errors import NotReady
-from workflows.model.actions import (
-    Change,
-    FindOrphanedFiles,
-    ObserveNode,
-    StartAll,
-    StartMonitor,
-    StartProtocolServer,
-    StartTransactionManager,
-    StopGracefully,
-    StopMonitor,
-    StopRemaining,
-    StopTransactionManager,
-    VerifyServing,
-    VerifyStopped,
-    VerifyUnreachable,
-)
+from workflows.model import actions
 from workflows.model.actions.change import GracefulStop
 from workflows.model.estate import Node
 from workflows.model.findings import Finding, Severity
@@ -61,27 +46,27 @@ class SshNodes(NodesPort):
         self._observer = Observer(self._status, admin)
 
     @activity.defn
-    async def observe_node(self, given: SessionInput[ObserveNode]) -> NodeReading:
+    async def observe_node(self, given: SessionInput[actions.ObserveNode]) -> NodeReading:
         """Read everything; what cannot be read is reported in the reading, never raised."""
         async with heartbeating():
             return await self._observer.read(given)
 
     @activity.defn
-    async def stop_monitor(self, given: NodeInput[StopMonitor]) -> Report:
+    async def stop_monitor(self, given: NodeInput[actions.StopMonitor]) -> Report:
         """Leave the Monitor stopped."""
         desired = self._desired(given, given.timing.stop_margin).stopped(Service.MONITOR)
         async with heartbeating():
             return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
-    async def start_monitor(self, given: NodeInput[StartMonitor]) -> Report:
+    async def start_monitor(self, given: NodeInput[actions.StartMonitor]) -> Report:
         """Leave the Monitor running."""
         desired = self._desired(given, given.timing.stop_margin).running(Service.MONITOR)
         async with heartbeating():
             return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
-    async def stop_gracefully(self, given: NodeInput[StopGracefully]) -> Report:
+    async def stop_gracefully(self, given: NodeInput[actions.StopGracefully]) -> Report:
         """Leave the protocol server stopped, gracefully; NotReady while the Monitor runs."""
 
         async def monitor_down() -> None:
@@ -92,12 +77,12 @@ class SshNodes(NodesPort):
             return await self._effects.stop_gracefully(given, _ledger_command(given), monitor_down)
 
     @activity.defn
-    async def start_protocol_server(self, given: NodeInput[StartProtocolServer]) -> Report:
+    async def start_protocol_server(self, given: NodeInput[actions.StartProtocolServer]) -> Report:
         """Leave the protocol server running; waits for pending stops first."""
         return await self._start(given, Service(given.action.protocol.value))
 
     @activity.defn
-    async def verify_stopped(self, given: NodeInput[VerifyStopped]) -> Report:
+    async def verify_stopped(self, given: NodeInput[actions.VerifyStopped]) -> Report:
         """Verify every protocol server and the Monitor down; NotReady naming what runs."""
         node = given.node
         async with heartbeating():
@@ -109,7 +94,7 @@ class SshNodes(NodesPort):
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
-    async def verify_serving(self, given: NodeInput[VerifyServing]) -> Report:
+    async def verify_serving(self, given: NodeInput[actions.VerifyServing]) -> Report:
         """Verify twice that all that clients need runs; NotReady naming what does not."""
         node = given.node
         async with heartbeating():
@@ -121,14 +106,16 @@ class SshNodes(NodesPort):
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
-    async def verify_unreachable(self, given: NodeInput[VerifyUnreachable]) -> Report:
+    async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> Report:
         """Verify that SSH, admin API and every port are silent; NotReady naming what answers."""
         async with heartbeating():
             message = await require_unreachable(self._shell, given.node)
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
-    async def stop_transaction_manager(self, given: NodeInput[StopTransactionManager]) -> Report:
+    async def stop_transaction_manager(
+        self, given: NodeInput[actions.StopTransactionManager]
+    ) -> Report:
         """Leave it stopped, gracefully; NotReady while a protocol server or Monitor runs."""
 
         async def nothing_below_runs() -> None:
@@ -140,7 +127,7 @@ class SshNodes(NodesPort):
             )
 
     @activity.defn
-    async def find_orphaned_files(self, given: StorageInput[FindOrphanedFiles]) -> Report:
+    async def find_orphaned_files(self, given: StorageInput[actions.FindOrphanedFiles]) -> Report:
         """Report files of transfers that have ended as findings that warn (section 5)."""
         node, storage = given.node, given.storage
         async with heartbeating():
@@ -153,19 +140,21 @@ class SshNodes(NodesPort):
         return seen(given.action, message, datetime.now(UTC), findings)
 
     @activity.defn
-    async def start_transaction_manager(self, given: NodeInput[StartTransactionManager]) -> Report:
+    async def start_transaction_manager(
+        self, given: NodeInput[actions.StartTransactionManager]
+    ) -> Report:
         """Leave the Transaction Manager running; waits for pending stops first."""
         return await self._start(given, Service.TRANSACTION_MANAGER)
 
     @activity.defn
-    async def stop_remaining(self, given: NodeInput[StopRemaining]) -> Report:
+    async def stop_remaining(self, given: NodeInput[actions.StopRemaining]) -> Report:
         """Leave nothing of SecureTransport running; verified by PID files and ports."""
         desired = self._desired(given, given.timing.stop_margin).nothing_running()
         async with heartbeating():
             return await self._effects.ensure(given, _ledger_command(given), desired)
 
     @activity.defn
-    async def start_all(self, given: NodeInput[StartAll]) -> Report:
+    async def start_all(self, given: NodeInput[actions.StartAll]) -> Report:
         """Leave the node started, admin answering."""
         desired = self._desired(given, given.timing.start_timeout).all_running()
         async with heartbeating():
@@ -175,14 +164,14 @@ class SshNodes(NodesPort):
         """Yield the commands that an action runs, in sequence."""
         node, interval = given.node, given.timing.reading_interval
         match given.action:
-            case VerifyStopped():
+            case actions.VerifyStopped():
                 yield from twice(_status_commands(node, BELOW_TRANSACTION_MANAGER), interval)
-            case VerifyServing():
+            case actions.VerifyServing():
                 yield from twice(_status_commands(node, securetransport.serving(node)), interval)
-            case FindOrphanedFiles() if isinstance(given, StorageInput):
+            case actions.FindOrphanedFiles() if isinstance(given, StorageInput):
                 search = self._status.system(node).preview_orphaned_files(given.storage)
                 yield from twice((search,), interval)
-            case VerifyUnreachable():
+            case actions.VerifyUnreachable():
                 return  # it connects to ports and runs nothing
             case _:
                 yield str(_command(node, given.action))
@@ -192,7 +181,7 @@ class SshNodes(NodesPort):
 
     async def _start(
         self,
-        given: NodeInput[StartProtocolServer] | NodeInput[StartTransactionManager],
+        given: NodeInput[actions.StartProtocolServer] | NodeInput[actions.StartTransactionManager],
         service: Service,
     ) -> Report:
         desired = self._desired(given, given.timing.start_timeout).running(service)
@@ -229,28 +218,32 @@ class SshNodes(NodesPort):
         _require_known(node, states)
 
 
-def _command(node: Node, action: Change) -> Command:
+def _command(node: Node, action: actions.Change) -> Command:
     """Return the one command that an action runs on its node."""
     match action:
-        case StopMonitor():
+        case actions.StopMonitor():
             return securetransport.stop_monitor(node)
-        case StopGracefully() | StopTransactionManager():
+        case actions.StopGracefully() | actions.StopTransactionManager():
             return securetransport.stop_gracefully(node, _service(action), action.grace)
-        case StartMonitor() | StartProtocolServer() | StartTransactionManager():
+        case (
+            actions.StartMonitor()
+            | actions.StartProtocolServer()
+            | actions.StartTransactionManager()
+        ):
             return securetransport.start(node, _service(action))
-        case StopRemaining():
+        case actions.StopRemaining():
             return securetransport.stop_all(node)
-        case StartAll():
+        case actions.StartAll():
             return securetransport.start_all(node)
         case _:
             raise AssertionError(action)  # it runs no command on a node
 
 
-def _service(action: Change) -> Service:
+def _service(action: actions.Change) -> Service:
     match action:
-        case StopGracefully() | StartProtocolServer():
+        case actions.StopGracefully() | actions.StartProtocolServer():
             return Service(action.protocol.value)
-        case StopTransactionManager() | StartTransactionManager():
+        case actions.StopTransactionManager() | actions.StartTransactionManager():
             return Service.TRANSACTION_MANAGER
         case _:
             return Service.MONITOR
@@ -261,7 +254,7 @@ def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
     action, margin = given.action, given.timing.stop_margin
     graceful = isinstance(action, GracefulStop)
     # What stops or starts everything waits for the pending stops of every service.
-    everything = isinstance(action, StopRemaining | StartAll)
+    everything = isinstance(action, actions.StopRemaining | actions.StartAll)
     return LedgerCommand(
         operation=given.operation.id,
         service=ALL_SERVICES if everything else _service(action),

@@ -10,16 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from workflows.errors import UNSETTLED, OutcomeUnknown
 from workflows.execution.context import Run
 from workflows.execution.gates import Gates
-from workflows.model.actions import (
-    Action,
-    AwaitInFlightEvents,
-    AwaitQueue,
-    Change,
-    FindOrphanedFiles,
-    Redirect,
-    StartMonitor,
-    StopRemaining,
-)
+from workflows.model import actions
 from workflows.model.estate import Kind
 from workflows.model.progress import Failure
 from workflows.model.results import Report, unchanged
@@ -38,7 +29,7 @@ class ActionExecutor:
         self._dispatcher = run.dispatcher
         self._gates = gates
 
-    async def execute(self, stage: Stage, action: Action) -> Failure | None:
+    async def execute(self, stage: Stage, action: actions.Action) -> Failure | None:
         """Execute the action unless a decision skips it; return its failure, if it fails."""
         while True:
             await self._gates.wait_while_paused()
@@ -58,18 +49,18 @@ class ActionExecutor:
                 failure = failure_of(action, error)
                 self._tracker.failed(stage, action, failure)
                 return failure
-            if isinstance(action, Redirect) and not stage.undo:
+            if isinstance(action, actions.Redirect) and not stage.undo:
                 before = self._state.redirected_at or report.at
                 self._state.redirected_at = max(report.at, before)
             self._tracker.done(stage, action, report)
             return None
 
-    def next_round(self, stage: Stage, action: Action, failure: Failure) -> None:
+    def next_round(self, stage: Stage, action: actions.Action, failure: Failure) -> None:
         """Make a retry a new round, but only where the outcome of the last one is known."""
         if failure.outcome_known:
             self._state.rounds[stage.key, action.key] += 1
 
-    async def _attempt(self, stage: Stage, action: Action, round_: int) -> Report:
+    async def _attempt(self, stage: Stage, action: actions.Action, round_: int) -> Report:
         """Wait for the report; a pause cancels a change that waits for its next attempt.
 
         An attempt that is under way finishes all the same (see ``worker.interceptor``). If it does
@@ -80,7 +71,7 @@ class ActionExecutor:
         execution = self._dispatcher.execute(
             self._reassigned(action), stage.key, round_, redirected_at
         )
-        if not isinstance(action, Change):
+        if not isinstance(action, actions.Change):
             return await execution
         work = asyncio.create_task(execution)
         await workflow.wait_condition(lambda: work.done() or self._state.paused)
@@ -95,7 +86,7 @@ class ActionExecutor:
                 raise _PausedError from error
             raise
 
-    def _skipped(self, stage: Stage, action: Action) -> bool:
+    def _skipped(self, stage: Stage, action: actions.Action) -> bool:
         """Skip an action that an operator skips, or whose node was declared down."""
         skip = self._state.skipped(stage, action.place)
         if skip is not None:
@@ -106,26 +97,34 @@ class ActionExecutor:
         self._tracker.skip(stage, action)
         return True
 
-    def _already_holds(self, stage: Stage, action: Action) -> Report | None:
+    def _already_holds(self, stage: Stage, action: actions.Action) -> Report | None:
         """Return a report if the desired state is known to hold without asking the node."""
         now = workflow.now()
-        if isinstance(action, StartMonitor) and not self._state.baseline.monitor_ran(action.node):
+        if isinstance(action, actions.StartMonitor) and not self._state.baseline.monitor_ran(
+            action.node
+        ):
             message = f"the Monitor of {action.node} did not run at the baseline and stays stopped"
             return unchanged(action, message, now)
         down = action.place in self._state.already_down and not stage.undo
-        if down and not isinstance(action, StopRemaining) and self._other_server(action) is None:
+        if (
+            down
+            and not isinstance(action, actions.StopRemaining)
+            and self._other_server(action) is None
+        ):
             return unchanged(action, f"nothing runs on {action.place} any more", now)
         return None
 
-    def _reassigned(self, action: Action) -> Action:
+    def _reassigned(self, action: actions.Action) -> actions.Action:
         """Return the action for the Server that has to execute it."""
         other = self._other_server(action)
         return action if other is None else action.model_copy(update={"node": other})
 
-    def _other_server(self, action: Action) -> str | None:
+    def _other_server(self, action: actions.Action) -> str | None:
         """Name another Server for what any of the cluster can tell, if this one is down."""
         down = {*self._state.declared_down, *self._state.already_down}
-        shared = isinstance(action, AwaitQueue | AwaitInFlightEvents | FindOrphanedFiles)
+        shared = isinstance(
+            action, actions.AwaitQueue | actions.AwaitInFlightEvents | actions.FindOrphanedFiles
+        )
         if not shared or action.place not in down:
             return None
         nodes = self._plan.estate.cluster_of(action.place).nodes
@@ -133,7 +132,7 @@ class ActionExecutor:
         return next((name for name in servers if name not in down), None)
 
 
-def failure_of(action: Action, error: ActivityError) -> Failure:
+def failure_of(action: actions.Action, error: ActivityError) -> Failure:
     """Return why an action failed; without an answer its outcome is unknown."""
     cause: BaseException | None = error.cause
     while cause is not None and not isinstance(cause, ApplicationError) and cause.__cause__:

@@ -9,17 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workflows.model.actions import (
-    Action,
-    AwaitInFlightEvents,
-    SchedulingService,
-    StartMonitor,
-    StartScheduling,
-    VerifyNoConflicts,
-    VerifySchedulingStopped,
-    VerifyServing,
-    VerifyTraffic,
-)
+from workflows.model import actions
 from workflows.model.estate import Cluster, Kind
 from workflows.model.observations import NodeReading, Reading, ReplicationReading
 from workflows.model.results import SCHEDULING, Service, State
@@ -70,9 +60,9 @@ class Baseline:
         """Whether the node's Monitor ran."""
         return self.assume_all_ran or self._state(node, Service.MONITOR) is State.RUNNING
 
-    def scheduling(self, node: str) -> tuple[SchedulingService, ...]:
+    def scheduling(self, node: str) -> tuple[actions.SchedulingService, ...]:
         """Which of Scheduler and Folder Monitor ran on the Server."""
-        names: tuple[SchedulingService, ...] = ("scheduler", "folder_monitor")
+        names: tuple[actions.SchedulingService, ...] = ("scheduler", "folder_monitor")
         ran = {s.value for s in SCHEDULING if self._state(node, s) is State.RUNNING}
         return tuple(name for name in names if self.assume_all_ran or name in ran)
 
@@ -91,7 +81,7 @@ class Baseline:
 
 
 def plan_rollback(
-    plan: Plan, started: Mapping[StageName, Sequence[Action]], baseline: Baseline
+    plan: Plan, started: Mapping[StageName, Sequence[actions.Action]], baseline: Baseline
 ) -> tuple[Stage, ...]:
     """Return the stages that undo every started action, also those whose outcome is unknown.
 
@@ -106,7 +96,7 @@ def plan_rollback(
 @dataclass(frozen=True)
 class _Rollback:
     plan: Plan
-    started: Mapping[StageName, Sequence[Action]]
+    started: Mapping[StageName, Sequence[actions.Action]]
     baseline: Baseline
 
     def waves(self, name: StageName) -> Iterator[Wave]:
@@ -123,7 +113,8 @@ class _Rollback:
                 yield tuple(
                     action
                     for action in self._opposites(name)
-                    if isinstance(action, StartMonitor) and self.baseline.monitor_ran(action.node)
+                    if isinstance(action, actions.StartMonitor)
+                    and self.baseline.monitor_ran(action.node)
                 )
             case _:
                 # Transfers fail on an Edge that reaches no Transaction Manager.
@@ -139,19 +130,21 @@ class _Rollback:
             return
         servers = self._cluster(self.plan.target).servers
         yield started
-        yield tuple(VerifySchedulingStopped(node=server.name) for server in servers)
+        yield tuple(actions.VerifySchedulingStopped(node=server.name) for server in servers)
         if started:
             # Files that its Folder Monitor processes must not be picked up by the source's.
-            yield (AwaitInFlightEvents(node=servers[0].name),)
+            yield (actions.AwaitInFlightEvents(node=servers[0].name),)
 
     def _redirect_back(self) -> Iterator[Wave]:
         hosts = self._opposites(StageName.REDIRECT_TRAFFIC)
         if not hosts:
             return
-        yield tuple(VerifyServing(node=node.name) for node in self._cluster(self.plan.source).nodes)
+        yield tuple(
+            actions.VerifyServing(node=node.name) for node in self._cluster(self.plan.source).nodes
+        )
         yield hosts
         yield tuple(
-            VerifyTraffic(protocol=probe.protocol, to=self.plan.source)
+            actions.VerifyTraffic(protocol=probe.protocol, to=self.plan.source)
             for probe in self.plan.estate.load_balancer.probes
         )
 
@@ -162,13 +155,13 @@ class _Rollback:
             if self.baseline.replicated(action.place)
         )
         # Where both sides wrote the same rows, neither direction is resumed.
-        yield tuple(VerifyNoConflicts(link=action.place) for action in resumed)
+        yield tuple(actions.VerifyNoConflicts(link=action.place) for action in resumed)
         yield resumed
 
-    def _source_scheduling(self) -> Iterator[Action]:
+    def _source_scheduling(self) -> Iterator[actions.Action]:
         for action in self._opposites(StageName.STOP_SCHEDULING):
             if services := self.baseline.scheduling(action.place):
-                yield StartScheduling(node=action.place, services=services)
+                yield actions.StartScheduling(node=action.place, services=services)
 
     def _servers_first(self, name: StageName) -> Iterator[Wave]:
         opposites = self._opposites(name)

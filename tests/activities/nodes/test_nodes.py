@@ -23,24 +23,13 @@ from tests.support.ssh_machines import (
     watching,
 )
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
-from workflows.model.actions import (
-    ObserveNode,
-    StartAll,
-    StartMonitor,
-    StartProtocolServer,
-    StartTransactionManager,
-    StopGracefully,
-    StopMonitor,
-    StopRemaining,
-    StopTransactionManager,
-    VerifyStopped,
-)
+from workflows.model import actions
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.results import Service, State
 
-STOP_SSH = StopGracefully(node="server1", protocol=Protocol.SSH, grace=timedelta(seconds=2))
-START_SSH = StartProtocolServer(node="server1", protocol=Protocol.SSH)
-STOP_TM = StopTransactionManager(node="server1", grace=timedelta(seconds=30))
+STOP_SSH = actions.StopGracefully(node="server1", protocol=Protocol.SSH, grace=timedelta(seconds=2))
+START_SSH = actions.StartProtocolServer(node="server1", protocol=Protocol.SSH)
+STOP_TM = actions.StopTransactionManager(node="server1", grace=timedelta(seconds=30))
 
 
 @pytest.fixture
@@ -59,7 +48,7 @@ async def test_the_monitor_is_stopped_once(
     nodes: SshNodes, node: Node, installation: Installation
 ) -> None:
     """A second attempt at the same order reports the same and does nothing."""
-    action = StopMonitor(node="server1")
+    action = actions.StopMonitor(node="server1")
     first = await Attempt().run(nodes.stop_monitor, input_for(node, action))
     second = await Attempt().run(nodes.stop_monitor, input_for(node, action))
     assert first == second
@@ -73,11 +62,13 @@ async def test_what_holds_already_is_left_alone(
     installation.clear("monitord")
     installation.clear("sshd")
     reports = [
-        await Attempt().run(nodes.stop_monitor, input_for(node, StopMonitor(node="server1"))),
+        await Attempt().run(
+            nodes.stop_monitor, input_for(node, actions.StopMonitor(node="server1"))
+        ),
         await Attempt().run(nodes.stop_gracefully, input_for(node, STOP_SSH)),
         await Attempt().run(
             nodes.start_transaction_manager,
-            input_for(node, StartTransactionManager(node="server1")),
+            input_for(node, actions.StartTransactionManager(node="server1")),
         ),
     ]
     assert {report.outcome for report in reports} == {"unchanged"}
@@ -90,7 +81,9 @@ async def test_a_script_that_says_yes_and_does_nothing_is_found_out(
     """Exit status 0 alone proves nothing."""
     installation.set("monitord.never")
     with pytest.raises(CommandFailed, match="the command ended, but monitor is running"):
-        await Attempt().run(nodes.stop_monitor, input_for(node, StopMonitor(node="server1")))
+        await Attempt().run(
+            nodes.stop_monitor, input_for(node, actions.StopMonitor(node="server1"))
+        )
 
 
 async def test_the_monitor_is_started(
@@ -98,7 +91,7 @@ async def test_the_monitor_is_started(
 ) -> None:
     """Started, and seen running."""
     installation.clear("monitord")
-    action = StartMonitor(node="server1")
+    action = actions.StartMonitor(node="server1")
     report = await Attempt().run(nodes.start_monitor, input_for(node, action))
     assert (report.outcome, installation.runs("monitord")) == ("changed", True)
 
@@ -213,7 +206,7 @@ async def test_stopped_is_proven_for_servers_that_the_estate_does_not_know_too(
     """A protocol server that nobody listed would be cut off with the Transaction Manager."""
     installation.clear("monitord")
     installation.clear("sshd")
-    action = VerifyStopped(node="server1")
+    action = actions.VerifyStopped(node="server1")
     assert (await Attempt().run(nodes.verify_stopped, input_for(node, action))).outcome == "seen"
     installation.set("pesitd")
     with pytest.raises(NotReady, match="pesit still running"):
@@ -315,7 +308,7 @@ async def test_what_is_left_is_proven_gone_by_process_and_port(
     """No status script answers after stop_all; a PID file without a process is a stale one."""
     process = await living(stop_all / "tm.pid")
     reaped = asyncio.create_task(process.wait())
-    action = StopRemaining(node="server1")
+    action = actions.StopRemaining(node="server1")
     report = await Attempt().run(nodes.stop_remaining, input_for(node, action))
     await reaped
     again = await Attempt().run(nodes.stop_remaining, input_for(node, action, "run-2"))
@@ -331,7 +324,7 @@ async def test_what_survives_stop_all_is_named(
     try:
         with pytest.raises(CommandFailed, match=r"still running: .*sshd\.pid"):
             await Attempt().run(
-                nodes.stop_remaining, input_for(node, StopRemaining(node="server1"))
+                nodes.stop_remaining, input_for(node, actions.StopRemaining(node="server1"))
             )
     finally:
         process.kill()
@@ -349,7 +342,7 @@ async def test_everything_is_started_and_seen(
         "start_all",
         f"#!/bin/sh\ncd {state}; : >sshd; : >tm; (sleep 1; : >admin) >/dev/null 2>&1 &\n",
     )
-    report = await Attempt().run(nodes.start_all, input_for(node, StartAll(node="server1")))
+    report = await Attempt().run(nodes.start_all, input_for(node, actions.StartAll(node="server1")))
     assert report.outcome == "changed"
     assert installation.runs("tm")
 
@@ -361,7 +354,9 @@ async def test_an_edge_has_no_transaction_manager(nodes: SshNodes, node_maker: N
     for verb in ("start", "stop", "status"):
         script = installation.home / "bin" / f"{verb}_ftpd"
         script.rename(script.with_suffix(".disable"))
-    reading = await Attempt().run(nodes.observe_node, watching(edge, ObserveNode(node="edge1")))
+    reading = await Attempt().run(
+        nodes.observe_node, watching(edge, actions.ObserveNode(node="edge1"))
+    )
     assert Service.TRANSACTION_MANAGER not in reading.services
     assert reading.services[Service.FTP] is State.DISABLED
     assert reading.services[Service.SSH] is State.RUNNING
@@ -373,7 +368,9 @@ async def test_observing_never_fails(
     """What cannot be read is said, with what is there beside it."""
     installation.set("noise", "Warning: NSS_DEFAULT is deprecated\n")
     attempt = Attempt()
-    reading = await attempt.run(nodes.observe_node, watching(node, ObserveNode(node="server1")))
+    reading = await attempt.run(
+        nodes.observe_node, watching(node, actions.ObserveNode(node="server1"))
+    )
     assert reading.services[Service.SSH] is State.RUNNING
     assert {finding.name for finding in reading.findings} == {
         "reading_unusable",  # no taeh on this node
@@ -388,7 +385,9 @@ async def test_a_node_that_does_not_answer_is_a_finding(
 ) -> None:
     """An unreachable node has no services, and one finding for each way to it."""
     silent = node_maker(address="127.0.0.1", ssh={"user": "st", "key": "env:KEY", "port": 1})
-    reading = await Attempt().run(nodes.observe_node, watching(silent, ObserveNode(node="server1")))
+    reading = await Attempt().run(
+        nodes.observe_node, watching(silent, actions.ObserveNode(node="server1"))
+    )
     assert reading.services == {}
     names = sorted(finding.name for finding in reading.findings)
     assert names == ["node_unreachable_admin", "node_unreachable_ssh"]
@@ -398,6 +397,6 @@ async def test_a_node_that_refuses_us_is_a_finding(nodes: SshNodes, node_maker: 
     """A wrong key is not silence: the advice differs."""
     refusing = node_maker(ssh={"user": "st", "key": "env:ADMIN", "port": 1})
     reading = await Attempt().run(
-        nodes.observe_node, watching(refusing, ObserveNode(node="server1"))
+        nodes.observe_node, watching(refusing, actions.ObserveNode(node="server1"))
     )
     assert "ssh_access_refused" in [f.name for f in reading.findings]
