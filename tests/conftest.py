@@ -1,4 +1,4 @@
-"""What every test may use: a real Temporal server, and how much hypothesis tries."""
+"""A real Temporal server for every test, and how many examples hypothesis tries."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ settings.register_profile("prove", max_examples=1000, print_blob=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what takes longest begin first: several processes share the tests."""
+    """Begin with the longest tests: several processes share them."""
     items.sort(
         key=lambda item: ("end_to_end" not in item.path.parts, "samples" not in item.path.name)
     )
 
 
 def temporal_program() -> str:
-    """Where the Temporal CLI of this virtual environment is."""
+    """Return the path of the Temporal CLI."""
     beside = Path(sys.executable).parent / "temporal"
     found = str(beside) if beside.exists() else shutil.which("temporal")
     assert found, "the Temporal CLI is missing; scripts/test installs it"
@@ -37,7 +37,7 @@ def temporal_program() -> str:
 
 
 async def register_search_attributes(client: Client) -> None:
-    """Let a server know our search attributes."""
+    """Register our search attributes at a server."""
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(
             namespace="default",
@@ -50,7 +50,7 @@ async def register_search_attributes(client: Client) -> None:
 
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[Client]:
-    """A client of a real Temporal server that knows our search attributes."""
+    """A client of a real Temporal server with our search attributes."""
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",

@@ -1,1 +1,1 @@
-"""Tests of the hands, against real servers."""
+"""Tests of the activities, against real servers."""

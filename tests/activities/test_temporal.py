@@ -56,13 +56,13 @@ def name(request: pytest.FixtureRequest) -> str:
     return function.removeprefix("test_")[:40].rstrip("_")
 
 
-def worker(client: Client, queue: str, **words: Any) -> Worker:  # noqa: ANN401
+def worker(client: Client, queue: str, **options: Any) -> Worker:  # noqa: ANN401
     """A worker for these runs."""
-    return Worker(client, task_queue=queue, workflows=[Aborted, Judged], **words)
+    return Worker(client, task_queue=queue, workflows=[Aborted, Judged], **options)
 
 
 async def seen(client: Client, estate: str, identity: str = "ours") -> TemporalReading:
-    """Look once."""
+    """Observe Temporal once."""
     given = ActionInput[ObserveTemporal](
         operation=Operation(identity=identity, stage="check_prerequisites", action="observe"),
         action=ObserveTemporal(estate=estate),
@@ -74,7 +74,7 @@ async def seen(client: Client, estate: str, identity: str = "ours") -> TemporalR
 
 
 async def test_nothing_is_known_of_a_new_estate(temporal: Client, name: str) -> None:
-    """And that is no trouble."""
+    """Which is no finding."""
     assert await seen(temporal, name) == TemporalReading(place=name)
 
 
@@ -105,7 +105,7 @@ async def test_only_what_moved_traffic_was_a_switchover(temporal: Client, name: 
 
 
 async def test_search_attributes_that_are_missing_are_named() -> None:
-    """A server that knows nothing of us."""
+    """A server without our search attributes."""
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(), dev_server_log_level="error", ui=False
     ) as fresh:
@@ -120,7 +120,7 @@ async def test_search_attributes_that_are_missing_are_named() -> None:
 async def test_every_worker_that_is_alive_is_named_with_its_build(
     temporal: Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that left lingers on the server, and counts no more once it was silent for long."""
+    """The server still lists one that stopped, which no longer counts after some silence."""
     address = temporal.service_client.config.target_host
     async with AsyncExitStack() as stack:
         for who, build in (("1@a", "0.1.0-aaa"), ("2@b", "0.1.0-bbb")):

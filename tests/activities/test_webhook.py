@@ -96,7 +96,7 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield receiver
 
 
-async def tell(url: str) -> None:
+async def post(url: str) -> None:
     """Have the notice posted."""
     notices = SignedWebhook(Secrets({"HOOK": url + "\n", "SECRET": SECRET}))
     await Attempt().run(notices.notify, GIVEN)
@@ -104,7 +104,7 @@ async def tell(url: str) -> None:
 
 async def test_a_notice_arrives_and_can_be_verified(receiver: Receiver) -> None:
     """Exactly the notice, as JSON, signed with what both sides know."""
-    await tell(receiver.url)
+    await post(receiver.url)
     assert Notice.model_validate_json(receiver.bodies[0]) == NOTICE
     assert receiver.headers[0]["Content-Type"] == "application/json"
     assert receiver.is_genuine(0)
@@ -112,7 +112,7 @@ async def test_a_notice_arrives_and_can_be_verified(receiver: Receiver) -> None:
 
 async def test_a_notice_that_was_changed_on_its_way_is_found_out(receiver: Receiver) -> None:
     """So are a notice that is sent again later, and one with another signature."""
-    await tell(receiver.url)
+    await post(receiver.url)
     receiver.bodies[0] += b" "
     assert not receiver.is_genuine(0)
     receiver.bodies[0] = receiver.bodies[0][:-1]
@@ -125,7 +125,7 @@ async def test_a_notice_that_was_changed_on_its_way_is_found_out(receiver: Recei
 async def test_any_success_will_do(receiver: Receiver, status: int) -> None:
     """The body of the answer is not read."""
     receiver.answers = status
-    await tell(receiver.url)
+    await post(receiver.url)
     assert len(receiver.bodies) == 1
 
 
@@ -136,7 +136,7 @@ async def test_a_refusal_is_for_good(receiver: Receiver, status: int) -> None:
     with pytest.raises(
         Refused, match=f"webhook env:HOOK: answered {status}, so the notice was not delivered"
     ):
-        await tell(receiver.url)
+        await post(receiver.url)
     assert "Refused" in PERMANENT
 
 
@@ -145,7 +145,7 @@ async def test_what_may_pass_is_tried_again(receiver: Receiver, status: int) -> 
     """By the engine, not by us; and a redirect is not followed: it may lead anywhere."""
     receiver.answers = status
     with pytest.raises(Unreachable, match=f"answered {status}, expected 2xx"):
-        await tell(receiver.url)
+        await post(receiver.url)
     assert len(receiver.bodies) == 1
 
 
@@ -155,10 +155,10 @@ async def test_https_is_verified_against_what_the_machine_trusts(
     """A server with an unknown certificate receives nothing."""
     async with receiving(certificate.file) as receiver:
         with pytest.raises(Unreachable, match=r"the notice was not accepted \(ConnectError\)"):
-            await tell(receiver.url)
+            await post(receiver.url)
         assert receiver.bodies == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
-        await tell(receiver.url)
+        await post(receiver.url)
         assert receiver.is_genuine(0)
 
 
@@ -173,7 +173,7 @@ async def failures(receiver: Receiver) -> list[SwitchoverError]:
         receiver.url.replace("http:", "https:"),
         "http://token-0815.invalid/hook",
     ]
-    found = await asyncio.gather(*map(tell, urls), return_exceptions=True)
+    found = await asyncio.gather(*map(post, urls), return_exceptions=True)
     assert all(isinstance(fault, SwitchoverError) for fault in found), found
     return [fault for fault in found if isinstance(fault, SwitchoverError)]
 
@@ -181,7 +181,7 @@ async def failures(receiver: Receiver) -> list[SwitchoverError]:
 async def test_a_hook_that_takes_nothing_is_unreachable_soon(
     receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Within seconds; and neither the address nor the secret is in words, causes or log lines."""
+    """Within seconds; neither address nor secret is in a message, a cause or a log line."""
     monkeypatch.setattr(webhook, "ANSWER_TIMEOUT", 1.0)
     caplog.set_level(logging.WARNING)
     began = time.monotonic()
@@ -192,9 +192,9 @@ async def test_a_hook_that_takes_nothing_is_unreachable_soon(
         assert "webhook env:HOOK: the notice was not accepted" in str(fault)
         assert fault.__cause__ is None
         assert fault.__suppress_context__
-    said = " ".join([*map(str, faults), *(record.getMessage() for record in caplog.records)])
+    shown = " ".join([*map(str, faults), *(record.getMessage() for record in caplog.records)])
     for secret in ("0815", SECRET, "127.0.0.1", "token"):
-        assert secret not in said
+        assert secret not in shown
 
 
 async def test_a_hook_that_was_taken_away_meanwhile_is_bad_input(receiver: Receiver) -> None:
@@ -205,7 +205,7 @@ async def test_a_hook_that_was_taken_away_meanwhile_is_bad_input(receiver: Recei
 
 
 def test_a_hook_does_not_show_what_it_holds() -> None:
-    """Not in a debugger's or a log's words either."""
+    """Not in a debugger or a log either."""
     secrets = Secrets({"HOOK": "https://hook.example.com/token-0815", "SECRET": SECRET})
     shown = repr(webhook.resolved(secrets, GIVEN.webhook))
     assert shown == "WebhookAccess(name='webhook env:HOOK')"

@@ -114,7 +114,7 @@ async def test_a_verb_is_taken_and_recorded(run: Run, cli: Cli, verb: Verb, way:
     assert (said.stage, said.node) == (words.get("stage"), words.get("node"))
     assert said.reason == words["reason"]
     assert outcome.started <= said.at <= outcome.ended
-    assert way == "signal" or said.effect in answer.words
+    assert way == "signal" or said.effect in answer.text
     assert run.fakes.world.violations == []
     assert await no_task_failed(run)
 
@@ -167,7 +167,7 @@ async def test_a_bad_update_is_refused_with_the_reason(run: Run, cli: Cli) -> No
     await run.waits("approval")
     answers = await asyncio.gather(*(cli.updates(run, verb, words) for verb, words, _ in BAD))
     for answer, (verb, _, objection) in zip(answers, BAD, strict=True):
-        assert (answer.code, objection in answer.words) == (1, True), (verb, objection, answer)
+        assert (answer.code, objection in answer.text) == (1, True), (verb, objection, answer)
     progress = await run.waits("approval")
     assert progress.messages == ()
     await run.handle.execute_update("approve", {"stage": "stop_monitors", "by": "bob"})
@@ -228,7 +228,7 @@ async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     await run.waits("decision")
     words = {"stage": "drain_protocol_servers", "by": "ann", "reason": "it burnt"}
     refused = await cli.updates(run, "force", words)
-    assert (refused.code, f"name the node that is down: {node}" in refused.words) == (1, True)
+    assert (refused.code, f"name the node that is down: {node}" in refused.text) == (1, True)
     assert f'"node": "{node}"' in await cli.details(run)
 
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0
@@ -249,6 +249,6 @@ async def test_messages_for_another_estate_reach_nobody(run: Run, cli: Cli) -> N
     words = ("--workflow-id", f"switchover-{uuid4().hex}", "--name", "abort", "--input", "{}")
     for kind in (("signal",), ("update", "execute")):
         answer = await cli.types("workflow", *kind, *words)
-        assert (answer.code, "not found" in answer.words) == (1, True), answer
+        assert (answer.code, "not found" in answer.text) == (1, True), answer
     await run.handle.signal("approve", {"stage": "stop_monitors", "by": "ann"})
     assert (await run.outcome()).outcome == "completed"

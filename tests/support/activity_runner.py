@@ -1,4 +1,4 @@
-"""A workflow that has one activity done and says how it ended, and what it does there."""
+"""A workflow that executes one activity and returns how it ended, with a place for the activity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ActionExecutor:
     """Runs one activity, and cancels it on a signal."""
 
     def __init__(self) -> None:
-        self._told = False
+        self._cancelled = False
 
     @workflow.run
     async def run(
@@ -37,25 +37,25 @@ class ActionExecutor:
         given = given.model_copy(update={"timing": timing})
         config["activity_id"] = "the-action"
         doing = workflow.start_activity(kind, given, result_type=str, **config)
-        ending = asyncio.create_task(self._cancel_when_told(doing))
+        ending = asyncio.create_task(self._cancel_on_signal(doing))
         try:
             return str(await doing)
         except ActivityError as error:
-            return _words(error)
+            return _text(error)
         finally:
             ending.cancel()
 
     @workflow.signal
     def cancel(self) -> None:
         """Cancel the activity."""
-        self._told = True
+        self._cancelled = True
 
-    async def _cancel_when_told(self, doing: workflow.ActivityHandle[str]) -> None:
-        await workflow.wait_condition(lambda: self._told)
+    async def _cancel_on_signal(self, doing: workflow.ActivityHandle[str]) -> None:
+        await workflow.wait_condition(lambda: self._cancelled)
         doing.cancel()
 
 
-def _words(error: ActivityError) -> str:
+def _text(error: ActivityError) -> str:
     cause = error.cause
     if isinstance(cause, CancelledError):
         return "cancelled"
@@ -96,7 +96,7 @@ class Place:
         raise Unreachable("server1: it does not answer") from ConnectionRefusedError("no")
 
     async def attempted(self, times: int) -> None:
-        """Wait until it was attempted so often."""
+        """Wait until it had this many attempts."""
         while self.attempts < times:  # noqa: ASYNC110 - several attempts, not one event
             await asyncio.sleep(0.05)
 

@@ -33,9 +33,6 @@ _OPTIONS: tuple[dict[str, Any], ...] = (
 )
 
 
-_EDGE = {"title": "edge", "address": "192.0.2.1"}
-
-
 @dataclass
 class Certificate:
     """A certificate for 127.0.0.1, signed by itself."""

@@ -1,4 +1,4 @@
-"""Somebody in front of Temporal's Web UI, in a headless Chromium with an empty profile."""
+"""An operator in front of Temporal's Web UI, in a headless Chromium with an empty profile."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ FLAGS = (
 START = "start-workflow?workflowType=Switchover&taskQueue=switchover&workflowId=switchover-lab"
 """The link of the README."""
 
-PATIENCE = 15_000
-"""Milliseconds until something that should be on a page is missed."""
+TIMEOUT = 15_000
+"""Milliseconds until something that should be on a page counts as missing."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,22 @@ class WebUi:
         await self._types(self._seen(self.page.get_by_label("Data", exact=True)), decision)
         await self._seen(self.page.get_by_test_id("confirm-modal-button")).click()
 
-    async def sees(self, words: str) -> None:
-        """Wait until the words stand on the page."""
-        async with asyncio.timeout(PATIENCE / 1000):
-            while words not in await self.text():  # noqa: ASYNC110 - a page tells nobody
-                await asyncio.sleep(0.2)  # between two looks at the page
+    async def sees(self, text: str) -> None:
+        """Wait until the text is on the page."""
+        async with asyncio.timeout(TIMEOUT / 1000):
+            while text not in await self.text():  # noqa: ASYNC110 - a page sends no events
+                await asyncio.sleep(0.2)  # between two readings of the page
 
     async def text(self) -> str:
-        """Everything that stands on the page; what is Markdown stands in frames of its own."""
-        async with asyncio.timeout(PATIENCE / 1000):
+        """Return all text of the page and of its frames, which hold the Markdown."""
+        async with asyncio.timeout(TIMEOUT / 1000):
             while True:
-                with suppress(Error):  # a frame was just replaced by a newer one: look again
+                with suppress(Error):  # a frame was just replaced by a newer one: read again
                     texts = [await f.locator("body").inner_text() for f in self.page.frames]
                     return " ".join(" ".join(texts).split())
 
     async def links(self) -> set[str]:
-        """Every address that what people wrote would lead to."""
+        """Return every address in the Markdown that operators wrote."""
         frames = [frame for frame in self.page.frames if frame is not self.page.main_frame]
         links = [link for frame in frames for link in await frame.locator("a[href]").all()]
         return {str(await link.get_attribute("href")) for link in links}
@@ -79,19 +79,19 @@ class WebUi:
         await editor.click()
         await self.page.keyboard.press("Control+A")
         await self.page.keyboard.insert_text(json.dumps(value))
-        # Left, the editor spreads what it holds over many lines, and moves the buttons below it.
+        # Without focus, the editor spreads its text over many lines, which moves the buttons.
         await editor.blur()
         await self.page.wait_for_timeout(300)
 
     @staticmethod
     def _seen(locator: Locator) -> Locator:
-        """The page holds everything twice, for wide and for narrow screens."""
+        """Choose the visible one: the page has all twice, for wide and for narrow screens."""
         return locator.locator("visible=true").first
 
 
 @asynccontextmanager
 async def web_ui(namespace: str, profile: Path) -> AsyncIterator[WebUi]:
-    """Open a browser that knows nothing, and close it."""
+    """Open a browser with an empty profile, and close it."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch_persistent_context(
             profile,
@@ -99,7 +99,7 @@ async def web_ui(namespace: str, profile: Path) -> AsyncIterator[WebUi]:
             args=FLAGS,
             viewport={"width": 1280, "height": 1000},
         )
-        browser.set_default_timeout(PATIENCE)
+        browser.set_default_timeout(TIMEOUT)
         try:
             yield WebUi(browser.pages[0], namespace)
         finally:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class OperatorMessage:
-    """What a command answered."""
+    """How a command ended."""
 
     code: int
     out: str
@@ -27,7 +27,7 @@ class OperatorMessage:
 
 @dataclass(frozen=True)
 class Operator:
-    """Somebody who types commands; a traceback is never an answer."""
+    """An operator who types commands; none of them may end with a traceback."""
 
     address: str
 
@@ -35,9 +35,9 @@ class Operator:
         """Run one console command to its end."""
         process = await self.begins(*words)
         out, err = await asyncio.wait_for(process.communicate(), 40)
-        said = OperatorMessage(process.returncode or 0, out.decode(), err.decode())
-        assert "Traceback" not in said.message, said.message
-        return said
+        answer = OperatorMessage(process.returncode or 0, out.decode(), err.decode())
+        assert "Traceback" not in answer.message, answer.message
+        return answer
 
     async def begins(self, *words: str) -> asyncio.subprocess.Process:
         """Run one console command, and leave it running."""

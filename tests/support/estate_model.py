@@ -1,4 +1,4 @@
-"""A model of an estate that obeys orders and notices, by itself, when an invariant breaks."""
+"""A model of an estate that executes actions and records every broken invariant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Place = tuple[str, Service]
 
 
 class World:
-    """What would run where; *violations* collects every broken invariant of design's list."""
+    """What would run where; *violations* lists every broken invariant of docs/architecture.md."""
 
     def __init__(self, estate: Estate, source: str, target: str) -> None:
         self.estate = estate
@@ -51,7 +51,7 @@ class World:
         self.running = {place for place in self.running if place[0] != node}
 
     def is_stopped(self, action: actions.Action) -> bool:
-        """Whether what is to be stopped gracefully is down already: hands look before they act."""
+        """Whether what the action would stop gracefully is down already."""
         match action:
             case actions.StopGracefully():
                 return (action.node, Service(action.protocol)) not in self.running
@@ -60,8 +60,8 @@ class World:
             case _:
                 return False
 
-    def obey(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one case an order
-        """Make the order's wished state true, then look for broken invariants."""
+    def obey(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one case an action
+        """Make the action's desired state true, then check the invariants."""
         match action:
             case actions.StopMonitor():
                 self._stop(action.node, Service.MONITOR)
@@ -86,7 +86,7 @@ class World:
             case actions.StopTransactionManager():
                 self._stop_transaction_manager(action.node)
             case actions.StartTransactionManager():
-                # Nobody knows whether they return with it, so they do.
+                # It is not documented whether they return with it: the model takes the worse case.
                 self._start(action.node, Service.TRANSACTION_MANAGER, *SCHEDULING)
             case actions.StopRemaining():
                 self.running = {place for place in self.running if place[0] != action.node}
@@ -99,7 +99,7 @@ class World:
                 self._expect(not down - {*SCHEDULING}, f"{action.node} does not serve: {down}")
             case _:
                 assert action.undo is None, action
-        self.look()
+        self.check()
 
     def _all_of(self, name: str) -> set[Service]:
         node = self.estate.node(name)
@@ -121,8 +121,8 @@ class World:
         """The nodes that clients reach."""
         return self.estate.cluster(cluster).edges or self.estate.cluster(cluster).servers
 
-    def look(self) -> None:
-        """Hold the state against the invariants that hold at every instant."""
+    def check(self) -> None:
+        """Check the invariants that hold at every instant."""
         scheduling = {
             self.estate.cluster_of(node).name
             for node, service in self.running
@@ -155,14 +155,14 @@ class World:
         nodes = {n.name for n in cluster.nodes}
         if self.by_node:
             nodes = {node, *(n.name for n in cluster.edges)}
-        left = [
+        running = [
             place
             for place in sorted(self.running)
             if place[0] in nodes and place[1] in set(map(Service, ("ftp", "http", "as2", "ssh")))
         ]
-        self._expect(not left, f"3: the TM of {node} is stopped while {left} run")
+        self._expect(not running, f"3: the TM of {node} is stopped while {running} run")
         self._stop_gracefully(node, Service.TRANSACTION_MANAGER)
 
-    def _expect(self, holds: bool, words: str) -> None:  # noqa: FBT001 - it is the sentence's truth
+    def _expect(self, holds: bool, violation: str) -> None:  # noqa: FBT001 - it is the sentence's truth
         if not holds:
-            self.violations.append(words)
+            self.violations.append(violation)

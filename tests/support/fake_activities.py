@@ -6,7 +6,8 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from temporalio import activity
 
@@ -28,7 +29,6 @@ from workflows.ports.inputs import (
     ClusterPairInput,
     NodeInput,
     SessionInput,
-    StorageInput,
 )
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
 from workflows.ports.nodes import NodesPort
@@ -41,6 +41,19 @@ from workflows.ports.scheduling import SchedulingPort
 from workflows.ports.storage import StoragePort
 from workflows.ports.temporal import TemporalPort
 from workflows.preflight.report import Direction, ReadinessReport
+
+R = TypeVar("R", bound=rd.BaseReading)
+F = TypeVar("F", bound=Callable[..., Awaitable[r.Report]])
+
+
+def obeying(port_activity: F) -> F:
+    """Return an activity with the port's name and types that makes the model's state true."""
+
+    @wraps(port_activity, updated=())
+    async def obey(self: FakeActivities, given: ActionInput[Any]) -> r.Report:
+        return await self._obey(given)
+
+    return cast("F", activity.defn(obey))
 
 
 class FakeActivities(
@@ -56,41 +69,40 @@ class FakeActivities(
     TemporalPort,
     NotificationPort,
 ):
-    """Obeys at once, unless a fault was planted or the order is held."""
+    """Every action succeeds at once, unless a test plants a failure or holds the action."""
 
     def __init__(self, estate: Estate) -> None:
         self.estate = estate
         self.world = World(estate, "cluster1", "cluster2")
         self.failures: dict[str, list[Exception]] = {}
-        """By order key: raised by the next attempts, one each."""
+        """By action key: raised by the next attempts, one each."""
         self.late: dict[str, list[Exception]] = {}
-        """By order key: raised by the next attempts after they had their effect."""
+        """By action key: raised by the next attempts after they had their effect."""
         self.silent: set[str] = set()
-        """Keys of orders that nobody answers to, which the engine tries again and again."""
-        self.deaf = False
-        """Whether nobody takes notices."""
+        """Keys of actions whose place does not answer, so that Temporal attempts them again."""
+        self.refuses_notices = False
         self.held: dict[str, asyncio.Event] = {}
-        """By order key: the order does not end before the event is set."""
+        """By action key: the action does not end before the event is set."""
         self.readings: dict[str, dict[str, Any]] = {}
         """By place: what to change in the reading of that place."""
         self.asked: Counter[str] = Counter()
-        """How often each operation was asked for, by its id without the identity."""
+        """How many attempts each operation had, by its id without the identity."""
         self.effects: Counter[str] = Counter()
-        """How often each operation had its effect, by its id."""
+        """How many effects each operation had, by its id."""
         self.when_met: Callable[[str], Awaitable[None]] | None = None
-        """Called with an order's key whenever an attempt at it begins."""
+        """Called with an action's key whenever an attempt at it begins."""
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        """By order key: set once an attempt has ended."""
+        """By action key: set once an attempt has ended."""
         self.last: ReadinessReport | None = None
-        """What the last look at this estate's readiness came to."""
+        """The last readiness report of this estate."""
         self.kept: list[Outcome] = []
         self.reviewed: dict[str, Plan] = {}
-        """By hash: plans that someone looked at."""
+        """By hash: plans that were previewed."""
         self.marked: list[str] = []
         """Clusters whose storage got a marker file."""
         self.forgetful = False
         """Whether no reviewed plan can be kept."""
-        self.told: list[Notice] = []
+        self.notices: list[Notice] = []
 
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
@@ -112,7 +124,7 @@ class FakeActivities(
 
     @activity.defn
     async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
-        """Say each order's own sentence."""
+        """Return each action's own sentence."""
         return tuple(
             CommandPreview(stage=stage.name, action=action.key, commands=(f"would {action}",))
             for stage in plan.stages
@@ -130,15 +142,17 @@ class FakeActivities(
         """Read the model."""
         await self._meet(given)
         node = given.node
-        reading = rd.NodeReading(
-            place=node.name,
-            services=self.services(node.name),
-            taeh="a" * 64,
-            version="5.5-20260101",
-            sessions=0,
-            clock_ahead=timedelta(),
+        return self._changed(
+            node.name,
+            rd.NodeReading(
+                place=node.name,
+                services=self.services(node.name),
+                taeh="a" * 64,
+                version="5.5-20260101",
+                sessions=0,
+                clock_ahead=timedelta(),
+            ),
         )
-        return reading.model_copy(update=self.readings.get(node.name, {}))
 
     @activity.defn
     async def observe_replication(
@@ -147,10 +161,12 @@ class FakeActivities(
         """Read the model."""
         await self._meet(given)
         runs = given.link.name in self.world.replicating
-        reading = rd.ReplicationReading(
-            place=given.link.name, enabled=runs, running=runs, tables=("account",)
+        return self._changed(
+            given.link.name,
+            rd.ReplicationReading(
+                place=given.link.name, enabled=runs, running=runs, tables=("account",)
+            ),
         )
-        return reading.model_copy(update=self.readings.get(given.link.name, {}))
 
     @activity.defn
     async def observe_traffic(
@@ -160,62 +176,66 @@ class FakeActivities(
         await self._meet(given)
         cluster = self.world.traffic[given.action.host]
         front = self.world.fronts(cluster)[0].name
-        reading = rd.TrafficReading(
-            place=given.action.host,
-            destinations=(rd.Destination(item="traffic", seen=cluster, cluster=cluster),),
-            lands_on={probe.protocol: front for probe in given.load_balancer.probes},
+        return self._changed(
+            given.action.host,
+            rd.TrafficReading(
+                place=given.action.host,
+                destinations=(rd.Destination(item="traffic", seen=cluster, cluster=cluster),),
+                lands_on={probe.protocol: front for probe in given.load_balancer.probes},
+            ),
         )
-        return reading.model_copy(update=self.readings.get(given.action.host, {}))
 
     @activity.defn
     async def observe_cluster(
         self, given: ClusterInput[actions.ObserveCluster]
     ) -> rd.ClusterReading:
-        """See a cluster that is as the estate says."""
+        """Return a cluster that is as the estate says."""
         await self._meet(given)
         cluster = self.estate.cluster_of(given.node.name)
-        reading = rd.ClusterReading(
-            place=given.node.name,
-            servers=tuple(rd.Member(name=n.name, address=n.address) for n in cluster.servers),
-            edges=tuple(rd.Member(name=n.name, address=n.address) for n in cluster.edges),
-            events=0,
+        return self._changed(
+            given.action.key,
+            rd.ClusterReading(
+                place=given.node.name,
+                servers=tuple(rd.Member(name=n.name, address=n.address) for n in cluster.servers),
+                edges=tuple(rd.Member(name=n.name, address=n.address) for n in cluster.edges),
+                events=0,
+            ),
         )
-        return reading.model_copy(update=self.readings.get(given.action.key, {}))
 
     @activity.defn
     async def compare_configuration(
         self, given: ClusterPairInput[actions.CompareConfiguration]
     ) -> rd.ParityReading:
-        """See no difference."""
+        """Return no difference."""
         await self._meet(given)
-        reading = rd.ParityReading(place=given.target.name)
-        return reading.model_copy(update=self.readings.get(given.action.key, {}))
+        return self._changed(given.action.key, rd.ParityReading(place=given.target.name))
 
     @activity.defn
     async def compare_storage(
         self, given: ClusterPairInput[actions.CompareStorage]
     ) -> rd.StorageReading:
-        """See no difference, and write a marker file where there is a place for it."""
+        """Return no difference, and write a marker file where there is a place for it."""
         await self._meet(given)
         self.marked += [s.name for s in (given.source, given.target) if s.storage_markers]
-        reading = rd.StorageReading(place=given.target.name, sampled=100)
-        return reading.model_copy(update=self.readings.get(given.action.key, {}))
+        return self._changed(
+            given.action.key, rd.StorageReading(place=given.target.name, sampled=100)
+        )
 
     @activity.defn
     async def try_login(self, given: LoginInput) -> rd.LoginReading:
         """Succeed."""
         await self._meet(given)
-        reading = rd.LoginReading(place=given.node.name, protocol=given.action.protocol)
-        return reading.model_copy(update=self.readings.get(given.action.key, {}))
+        return self._changed(
+            given.action.key, rd.LoginReading(place=given.node.name, protocol=given.action.protocol)
+        )
 
     @activity.defn
     async def observe_temporal(
         self, given: ActionInput[actions.ObserveTemporal]
     ) -> rd.TemporalReading:
-        """See nothing that is under way."""
+        """Return no other run."""
         await self._meet(given)
-        reading = rd.TemporalReading(place=given.action.estate)
-        return reading.model_copy(update=self.readings.get(given.action.key, {}))
+        return self._changed(given.action.key, rd.TemporalReading(place=given.action.estate))
 
     @activity.defn
     async def last_readiness(self, direction: Direction) -> ReadinessReport | None:
@@ -223,107 +243,44 @@ class FakeActivities(
         known = self.last is not None and self.last.direction == direction
         return self.last if known else None
 
-    @activity.defn
-    async def stop_monitor(self, given: NodeInput[actions.StopMonitor]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def start_monitor(self, given: NodeInput[actions.StartMonitor]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def stop_gracefully(self, given: NodeInput[actions.StopGracefully]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def start_protocol_server(
-        self, given: NodeInput[actions.StartProtocolServer]
-    ) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def verify_stopped(self, given: NodeInput[actions.VerifyStopped]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def verify_serving(self, given: NodeInput[actions.VerifyServing]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
+    start_monitor = obeying(NodesPort.start_monitor)
+    stop_monitor = obeying(NodesPort.stop_monitor)
+    stop_gracefully = obeying(NodesPort.stop_gracefully)
+    start_protocol_server = obeying(NodesPort.start_protocol_server)
+    verify_stopped = obeying(NodesPort.verify_stopped)
+    verify_serving = obeying(NodesPort.verify_serving)
+    stop_transaction_manager = obeying(NodesPort.stop_transaction_manager)
+    find_orphaned_files = obeying(NodesPort.find_orphaned_files)
+    start_transaction_manager = obeying(NodesPort.start_transaction_manager)
+    stop_remaining = obeying(NodesPort.stop_remaining)
+    start_all = obeying(NodesPort.start_all)
+    stop_scheduling = obeying(SchedulingPort.stop_scheduling)
+    verify_scheduling_stopped = obeying(SchedulingPort.verify_scheduling_stopped)
+    start_scheduling = obeying(SchedulingPort.start_scheduling)
+    await_in_flight_events = obeying(DrainPort.await_in_flight_events)
+    await_queue = obeying(DrainPort.await_queue)
+    redirect = obeying(LoadBalancerPort.redirect)
+    verify_traffic = obeying(LoadBalancerPort.verify_traffic)
+    suspend_replication = obeying(ReplicationPort.suspend_replication)
+    verify_no_conflicts = obeying(ReplicationPort.verify_no_conflicts)
+    resume_replication = obeying(ReplicationPort.resume_replication)
 
     @activity.defn
     async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> r.Report:
-        """Look whether anything of the node still runs."""
+        """Refuse while anything of the node still runs."""
         if any(node == given.node.name for node, _ in self.world.running):
             raise NotReady(f"{given.node.name} answers, so it is not down")
         return await self._obey(given)
 
     @activity.defn
-    async def stop_transaction_manager(
-        self, given: NodeInput[actions.StopTransactionManager]
-    ) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def find_orphaned_files(self, given: StorageInput[actions.FindOrphanedFiles]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def start_transaction_manager(
-        self, given: NodeInput[actions.StartTransactionManager]
-    ) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def stop_remaining(self, given: NodeInput[actions.StopRemaining]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def start_all(self, given: NodeInput[actions.StartAll]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def stop_scheduling(self, given: NodeInput[actions.StopScheduling]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def verify_scheduling_stopped(
-        self, given: NodeInput[actions.VerifySchedulingStopped]
-    ) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def start_scheduling(self, given: NodeInput[actions.StartScheduling]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def await_in_flight_events(
-        self, given: NodeInput[actions.AwaitInFlightEvents]
-    ) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
-        """Obey."""
+        """Return at once."""
         assert given.redirected_at is not None
         return await self._obey(given)
 
     @activity.defn
     async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> r.RemainingSessions:
-        """Say that someone is there."""
+        """Return one session."""
         await self._meet(given)
         return r.RemainingSessions(
             node=given.node.name,
@@ -334,54 +291,18 @@ class FakeActivities(
 
     @activity.defn
     async def read_queue(self, given: NodeInput[actions.ReadQueue]) -> r.RemainingQueue:
-        """Say that something is queued."""
+        """Return one queued event."""
         await self._meet(given)
         return r.RemainingQueue(
             node=given.node.name, at=datetime.now(UTC), events=1, queued=("event 17",)
         )
 
     @activity.defn
-    async def await_queue(self, given: NodeInput[actions.AwaitQueue]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def redirect(self, given: TrafficInput[actions.Redirect]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def verify_traffic(self, given: TrafficInput[actions.VerifyTraffic]) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def suspend_replication(
-        self, given: ReplicationInput[actions.SuspendReplication]
-    ) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def verify_no_conflicts(
-        self, given: ReplicationInput[actions.VerifyNoConflicts]
-    ) -> r.Report:
-        """Find nothing."""
-        return await self._obey(given)
-
-    @activity.defn
-    async def resume_replication(
-        self, given: ReplicationInput[actions.ResumeReplication]
-    ) -> r.Report:
-        """Obey."""
-        return await self._obey(given)
-
-    @activity.defn
     async def notify(self, given: NoticeInput) -> None:
         """Keep it in memory."""
-        if self.deaf:
-            raise Refused("nobody takes it")
-        self.told.append(given.notice)
+        if self.refuses_notices:
+            raise Refused("no receiver takes it")
+        self.notices.append(given.notice)
 
     def services(self, name: str) -> dict[r.Service, r.State]:
         """Return what runs on a node of the model now."""
@@ -395,6 +316,10 @@ class FakeActivities(
     def activities(self) -> list[Any]:
         """Everything a worker has to register."""
         return activities_of(self)
+
+    def _changed(self, place: str, reading: R) -> R:
+        """Return the reading with what a test changed in it."""
+        return reading.model_copy(update=self.readings.get(place, {}))
 
     async def _obey(self, given: ActionInput[Any]) -> r.Report:
         try:
@@ -414,9 +339,8 @@ class FakeActivities(
         self.world.obey(action)
         if self.late.get(action.key):
             raise self.late[action.key].pop(0)
-        words = f"did: {action}"
-        now = datetime.now(UTC)
-        return r.seen(action, words, now) if action.undo is None else r.changed(action, words, now)
+        report = r.seen if action.undo is None else r.changed
+        return report(action, f"did: {action}", datetime.now(UTC))
 
     async def _meet(self, given: ActionInput[Any]) -> None:
         """Count the attempt, wait while held, and raise what was planted."""
@@ -428,6 +352,6 @@ class FakeActivities(
             activity.heartbeat()
             await asyncio.sleep(0.05)
         if key in self.silent:
-            raise Unreachable("nobody answers")
+            raise Unreachable("no answer")
         if self.failures.get(key):
             raise self.failures[key].pop(0)

@@ -22,16 +22,16 @@ def shell_words(sh: str) -> tuple[str, ...]:
 
 
 def task(
-    words: Sequence[str],
+    argv: Sequence[str],
     *,
-    operation: str = "run.stage.order.1",
+    operation: str = "run.stage.action.1",
     service: str = "ssh",
     completes_on: Literal["exit", "deadline"] = "exit",
     within: float = 60,
 ) -> LedgerCommand:
-    """Make a task out of the words of a command."""
+    """Make a task of a command."""
     return LedgerCommand(
-        operation, service, Command(tuple(words)), timedelta(seconds=within), completes_on
+        operation, service, Command(tuple(argv)), timedelta(seconds=within), completes_on
     )
 
 

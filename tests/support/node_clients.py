@@ -109,9 +109,9 @@ class Lab:
         assert done.returncode is not None, f"the connection was lost during {command}"
         return Ran(done.returncode, str(done.stdout).strip(), str(done.stderr).strip())
 
-    async def script(self, name: str, words: str) -> Ran:
+    async def script(self, name: str, command: str) -> Ran:
         """Run one of FILEDRIVEHOME's scripts."""
-        return await self.run(name, f"{self.home(name)}/bin/{words}")
+        return await self.run(name, f"{self.home(name)}/bin/{command}")
 
     async def status(self, name: str, script: str) -> str:
         """The text of a status script."""
@@ -161,7 +161,7 @@ class Lab:
         )
 
     def admin(self, name: str, **more: Any) -> httpx.AsyncClient:  # noqa: ANN401 - httpx's own
-        """A client of a node's admin API, with Basic authentication unless told otherwise."""
+        """A client of a node's admin API, with Basic authentication unless *more* replaces it."""
         given: dict[str, Any] = {
             "auth": (ADMIN_USER, ADMIN_PASSWORD),
             "headers": {"Referer": "https://tests/"},
@@ -171,7 +171,7 @@ class Lab:
         return httpx.AsyncClient(base_url=base, verify=self.tls, **given)
 
     async def ask(self, name: str, path: str, method: str = "GET") -> Any:  # noqa: ANN401 - JSON
-        """The JSON that a node's admin API answers, once it is not away for a moment (F13)."""
+        """The JSON that a node's admin API answers; it may drop out while services start or stop."""
         until = time.monotonic() + 5
         while True:
             try:
@@ -199,7 +199,7 @@ class Lab:
             return await cursor.fetchall() if cursor.description else []
 
     def effects(self, name: str, service: str) -> list[str]:
-        """What happened to a service, in order."""
+        """What happened to a service, in sequence."""
         return [
             entry["effect"]
             for entry in records.read(self.layout.effects)

@@ -20,7 +20,7 @@ REDIRECTED = 6.0
 
 
 def effects(roles: Roles) -> list[RecordedEffect]:
-    """Every expected effect in the manual's order, one a second."""
+    """Every expected effect in the manual's sequence, one a second."""
     expected = expected_effects(roles.estate, roles.source, roles.target)
     return [RecordedEffect(float(second), one.effect) for second, one in enumerate(expected)]
 

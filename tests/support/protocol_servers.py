@@ -31,7 +31,7 @@ class Front:
     """Whether a login waits for an answer that never comes."""
 
     def login(self, protocol: str) -> None:
-        """List one more session, on the node that it lands on."""
+        """List one more session, on the node that it reaches."""
         self.sessions += 1
         session = {
             "id": self.sessions,

@@ -1,4 +1,4 @@
-"""A lab whose file systems can be made read-only: that nobody writes is proven by trying."""
+"""A lab whose file systems can be made read-only, which shows that a check writes nothing."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OWN = ("run", "var/log", "opt/axway/SecureTransport/var/logs", "accounts")
 a server keeps of whoever logs in, its log and a home."""
 
 ALONE = ("unshare", "--mount", "--propagation", "private")
-"""In front of a command: what it mounts nobody else sees."""
+"""In front of a command: its mounts are visible to its own process only."""
 
 
 @dataclass(frozen=True)
 class Apart:
-    """A lab as a process of its own; as root, with mounts that nobody else sees."""
+    """A lab as a process of its own; as root, with mounts that no other process sees."""
 
     layout: Layout
     pid: int
@@ -50,7 +50,7 @@ class Apart:
 
     @contextmanager
     def read_only(self) -> Iterator[bool]:
-        """Let nobody write to any of them: by mounts as root, by modes as anyone else.
+        """Make all of them read-only: by mounts as root, by modes as another user.
 
         Yields whether that could be done: not by a root without the right to mount, whom no mode
         stops either. What ``files`` says before and after still tells.
@@ -73,14 +73,14 @@ class Apart:
 
     def refuses(self, file: Path) -> bool:
         """Whether that file cannot be written, as whoever runs there would see it."""
-        words = (*self._inside(), "sh", "-c", 'echo >>"$1"', "sh", str(file))
-        return subprocess.run(words, check=False, capture_output=True).returncode != 0
+        argv = (*self._inside(), "sh", "-c", 'echo >>"$1"', "sh", str(file))
+        return subprocess.run(argv, check=False, capture_output=True).returncode != 0
 
     def _mount(self, root: Path) -> None:
         owned = (root / place for place in OWN if (root / place).exists())
         for place, mode in ((root, "ro"), *((place, "rw") for place in owned)):
-            for words in (("--bind", str(place)), ("-o", f"remount,bind,{mode}")):
-                subprocess.run((*self._inside(), "mount", *words, str(place)), check=True)
+            for options in (("--bind", str(place)), ("-o", f"remount,bind,{mode}")):
+                subprocess.run((*self._inside(), "mount", *options, str(place)), check=True)
 
     def _inside(self) -> tuple[str, ...]:
         return ("nsenter", "--mount", f"--target={self.pid}") if self.mounts else ()
@@ -99,8 +99,8 @@ async def lab_apart(root: Path) -> AsyncIterator[Apart]:
     )
     try:
         assert process.stdout is not None
-        said = await asyncio.wait_for(process.stdout.readline(), READY_TIMEOUT)
-        assert said.startswith(b"ready: "), said
+        line = await asyncio.wait_for(process.stdout.readline(), READY_TIMEOUT)
+        assert line.startswith(b"ready: "), line
         yield Apart(Layout(root, "127.0.0", servers=1, edges=1), process.pid, mounts)
     finally:
         process.terminate()
@@ -108,8 +108,8 @@ async def lab_apart(root: Path) -> AsyncIterator[Apart]:
 
 
 def _may_mount() -> bool:
-    words = (*ALONE, "true")
-    return os.geteuid() == 0 and subprocess.run(words, check=False).returncode == 0
+    argv = (*ALONE, "true")
+    return os.geteuid() == 0 and subprocess.run(argv, check=False).returncode == 0
 
 
 def _under(root: Path) -> Iterator[Path]:

@@ -53,11 +53,11 @@ class Seen:
         self.tracker.resume_clock(stages[0])
 
     def fails(
-        self, name: StageName, action: Action, kind: str = "Lost", words: str = "gone"
+        self, name: StageName, action: Action, kind: str = "Lost", message: str = "gone"
     ) -> None:
         """Let an action of the stage fail."""
         failure = Failure(
-            action=action.key, place=action.place, kind=kind, message=words, outcome_known=True
+            action=action.key, place=action.place, kind=kind, message=message, outcome_known=True
         )
         self.tracker.failed(self.plan.stage(name), action, failure)
 
@@ -86,7 +86,7 @@ def question(*answers: str, **changes: object) -> PendingQuestion:
     return usual.model_copy(update=changes)
 
 
-def told(verb: str, **changes: object) -> OperatorMessage:
+def operator_message(verb: str, **changes: object) -> OperatorMessage:
     """A message that counted."""
     usual = OperatorMessage(at=NOW, verb=verb, way="update", by="ann", effect="noted", counted=True)
     return usual.model_copy(update=changes)

@@ -169,8 +169,8 @@ class Installation:
         return [line.strip() for line in lines if not line.startswith("status")]
 
 
-def input_for(node: Node, action: Any, attempt_of: str = "run-1") -> NodeInput[Any]:  # noqa: ANN401 - any order
-    """Return the order for a node, as a switchover would send it."""
+def input_for(node: Node, action: Any, attempt_of: str = "run-1") -> NodeInput[Any]:  # noqa: ANN401 - any action
+    """Return the action for a node, as a switchover would send it."""
     return NodeInput(
         operation=Operation(identity=attempt_of, stage="stage", action=action.key),
         action=action,
@@ -179,7 +179,7 @@ def input_for(node: Node, action: Any, attempt_of: str = "run-1") -> NodeInput[A
     )
 
 
-def watching(node: Node, action: Any, **given: Any) -> SessionInput[Any]:  # noqa: ANN401 - any order
+def watching(node: Node, action: Any, **given: Any) -> SessionInput[Any]:  # noqa: ANN401 - any action
     """Return an action that counts the sessions of a node."""
     return SessionInput(**dict(input_for(node, action)), **given)
 

@@ -8,7 +8,7 @@ from temporalio import workflow
 
 @workflow.defn
 class Stray:
-    """Reads a file format that belongs to the hands."""
+    """Reads a file format that belongs to the activities."""
 
     @workflow.run
     async def run(self) -> str:

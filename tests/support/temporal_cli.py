@@ -19,14 +19,14 @@ TASK_FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
 
 @dataclass(frozen=True)
 class Answer:
-    """What the CLI said."""
+    """How a command ended, and what it printed."""
 
     code: int
-    words: str
+    text: str
 
 
 class Cli:
-    """Somebody who types `temporal` commands."""
+    """An operator who types `temporal` commands."""
 
     def __init__(self, client: Client) -> None:
         self._address = client.service_client.config.target_host
@@ -46,18 +46,18 @@ class Cli:
 
     async def signals(self, run: Run, verb: str, *inputs: Any) -> Answer:  # noqa: ANN401 - JSON
         """Send a signal with these inputs."""
-        return await self.types("workflow", "signal", *_told(run, verb, inputs))
+        return await self.types("workflow", "signal", *_arguments(run, verb, inputs))
 
     async def updates(self, run: Run, verb: str, *inputs: Any) -> Answer:  # noqa: ANN401 - JSON
         """Send an update with these inputs, and wait for its answer."""
-        return await self.types("workflow", "update", "execute", *_told(run, verb, inputs))
+        return await self.types("workflow", "update", "execute", *_arguments(run, verb, inputs))
 
     async def details(self, run: Run) -> str:
         """Return the current details, as the Web UI gets them."""
         words = ("workflow", "metadata", "--workflow-id", run.handle.id, "--output", "json")
         process = await self.types(*words)
         assert process.code == 0, process
-        [metadata] = json.loads(process.words)["queryResult"]
+        [metadata] = json.loads(process.text)["queryResult"]
         return str(metadata["currentDetails"])
 
 
@@ -67,6 +67,6 @@ async def no_task_failed(run: Run) -> bool:
     return all(event.event_type != TASK_FAILED for event in history.events)
 
 
-def _told(run: Run, verb: str, inputs: tuple[Any, ...]) -> list[str]:
+def _arguments(run: Run, verb: str, inputs: tuple[Any, ...]) -> list[str]:
     given = [word for one in inputs for word in ("--input", json.dumps(one))]
     return ["--workflow-id", run.handle.id, "--name", verb, *given]

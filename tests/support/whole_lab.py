@@ -1,10 +1,9 @@
-"""What a test of the whole does: start workers and runs as an operator would, and look."""
+"""Start workers and runs as an operator would, and read what the lab recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -21,7 +20,7 @@ from temporalio.service import RPCError
 from lab import records
 from lab.environment.lab import Lab
 from lab.simulation_options import SimulationOptions
-from tests.conftest import temporal_program
+from tests.support.temporal_cli import Cli
 from tests.support.worker_process import WorkerProcess, worker_process
 from workflows.model.outcome import Outcome
 from workflows.model.progress import Progress
@@ -72,20 +71,12 @@ class House:
 
     async def cli(self, *words: str) -> str:
         """Run the temporal CLI and return what it printed; it has to succeed."""
-        process = await asyncio.create_subprocess_exec(
-            temporal_program(),
-            *words,
-            env={**os.environ, "TEMPORAL_ADDRESS": self.address},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(), 30)
-        assert process.returncode == 0, output.decode()
-        return output.decode()
+        answer = await Cli(self.client).types(*words)
+        assert answer.code == 0, answer.text
+        return answer.text
 
     async def start(self, **changes: Any) -> None:  # noqa: ANN401 - keys of the request
-        """Start a switchover with the very words of the README."""
+        """Start a switchover with the command of the README."""
         await self.cli(
             *("workflow", "start", "--fail-existing", "--type", "Switchover"),
             *("--task-queue", "switchover", "--workflow-id", ID),
@@ -121,7 +112,7 @@ class House:
         progress: Progress | None = None
         async with asyncio.timeout(within):
             while progress is None or not condition(progress):
-                await asyncio.sleep(0.1)  # between two looks at a condition
+                await asyncio.sleep(0.1)  # between two queries
                 progress = await self.run.query("status", result_type=Progress)
         return progress
 
@@ -140,7 +131,7 @@ class House:
     async def sees(self, condition: Callable[[], bool], within: float = 60) -> None:
         """Wait until the estate's own record is so."""
         async with asyncio.timeout(within):
-            while not condition():  # noqa: ASYNC110 - other processes write what is looked at
+            while not condition():  # noqa: ASYNC110 - other processes write it
                 await asyncio.sleep(0.05)
 
     async def clear(self) -> None:

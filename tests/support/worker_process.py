@@ -21,40 +21,40 @@ class WorkerProcess:
     process: asyncio.subprocess.Process
     lines: list[str] = field(default_factory=list)
 
-    async def says(self, words: str) -> str:
-        """Wait for a line with these words and return it."""
-        while not any(words in line for line in self.lines):
-            await self._next(words)
-        return next(line for line in self.lines if words in line)
+    async def says(self, text: str) -> str:
+        """Wait for a line with this text and return it."""
+        while not any(text in line for line in self.lines):
+            await self._next(text)
+        return next(line for line in self.lines if text in line)
 
     async def ends(self) -> int:
-        """Wait for the end and return the exit code; a traceback is never an answer."""
+        """Wait for the end and return the exit code; it may not be a traceback."""
         assert self.process.stdout is not None
         rest = await asyncio.wait_for(self.process.stdout.read(), 20)
         self.lines += rest.decode().splitlines()
         assert not any("Traceback" in line for line in self.lines), self.lines
         return await self.process.wait()
 
-    async def told_to_stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+    async def stops(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
         return await self.ends()
 
-    async def _next(self, words: str) -> None:
+    async def _next(self, text: str) -> None:
         assert self.process.stdout is not None
         line = await asyncio.wait_for(self.process.stdout.readline(), 20)
-        assert line, f"ended without {words!r}: {self.lines}"
+        assert line, f"ended without {text!r}: {self.lines}"
         self.lines.append(line.decode().rstrip("\n"))
 
 
 @asynccontextmanager
-async def worker_process(*words: str, **environment: str) -> AsyncIterator[WorkerProcess]:
-    """Start ``python -m worker`` with these words; never leave it behind."""
+async def worker_process(*arguments: str, **environment: str) -> AsyncIterator[WorkerProcess]:
+    """Start ``python -m worker`` with these arguments; never leave it behind."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "worker",
-        *words,
+        *arguments,
         cwd=ROOT,
         env={**os.environ, **environment},
         stdin=asyncio.subprocess.DEVNULL,

@@ -67,7 +67,7 @@ class Carrying:
 
 
 def input_for() -> NodeInput[StopGracefully]:
-    """Return any order."""
+    """Return some action."""
     action = StopGracefully(
         node="cluster1-edge1", protocol=Protocol.SSH, grace=timedelta(seconds=1)
     )
@@ -138,20 +138,20 @@ async def test_a_worker_that_leaves_does_not_wait_for_what_is_to_be_cancelled(
     assert time.monotonic() - began < 10
     assert carrying.place.interrupted == 1
     async with carrying.worker():
-        words = await asyncio.wait_for(handle.result(), 15)
-    assert words.startswith("OutcomeUnknown, ")
-    assert "what was begun on the machine goes on" in words
+        message = await asyncio.wait_for(handle.result(), 15)
+    assert message.startswith("OutcomeUnknown, ")
+    assert "what was begun on the machine goes on" in message
     assert carrying.place.attempts == 1
 
 
 async def test_a_silent_place_is_given_up_when_the_budget_is_spent(carrying: Carrying) -> None:
-    """Much sooner than the order itself may take; people read the same words as ever."""
+    """Much sooner than the action itself may take; the message is the activity's own."""
     began = time.monotonic()
     async with carrying.worker():
         handle = await carrying.start("start_protocol_server", unreachable_timeout=2.5)
-        words = await asyncio.wait_for(handle.result(), 15)
+        message = await asyncio.wait_for(handle.result(), 15)
     assert 2.5 <= time.monotonic() - began < 8
-    assert words == "Unreachable, retryable: False: server1: it does not answer"
+    assert message == "Unreachable, retryable: False: server1: it does not answer"
     assert carrying.place.attempts == 3
     [failed] = [
         event.activity_task_failed_event_attributes.failure
@@ -197,7 +197,7 @@ def test_an_attempt_that_lasted_had_reached_its_place() -> None:
     """A place that is lost after an hour of work is retried for the whole budget."""
     clock, unreachable, limit = Clock(), Unreachable("silent"), timedelta(minutes=5)
     budget = UnreachableBudget(clock)
-    key, began = ("run", "order"), clock.at
+    key, began = ("run", "action"), clock.at
     clock.at += 3600
     budget.spend(key, began, limit, unreachable)
     for _ in range(4):

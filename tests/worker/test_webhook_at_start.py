@@ -20,19 +20,19 @@ async def test_an_estate_whose_webhook_leads_nowhere_is_warned_of(
     """It is not among those that can be switched, and a plan for it is refused in one sentence."""
     given = estates.written(webhook=HOOK)
     (tmp_path / "lab.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
-    words = ("--estates", str(tmp_path), "--records", str(tmp_path / "records"))
+    arguments = ("--estates", str(tmp_path), "--records", str(tmp_path / "records"))
     operator = Operator(temporal.service_client.config.target_host)
     environment = {"TEMPORAL_ADDRESS": operator.address, "SWITCHOVER_HOOK_SECRET": "hunter2"}
     refusal = "webhook.url: env:SWITCHOVER_HOOK: the worker's environment has no SWITCHOVER_HOOK"
-    async with worker_process(*words, **environment) as worker:
+    async with worker_process(*arguments, **environment) as worker:
         assert (await worker.says("ready: ")).endswith("estates: none yet")
         plan = await operator.types("plan", "lab", "--from", "cluster1", "--to", "cluster2")
         assert (plan.code, refusal in plan.err) == (2, True)
-        assert await worker.told_to_stop() == 0
+        assert await worker.stops() == 0
     assert any("WARNING" in line and refusal in line for line in worker.lines)
     hook = "https://hook.example.com/token-0815"
-    async with worker_process(*words, **environment, SWITCHOVER_HOOK=hook) as worker:
+    async with worker_process(*arguments, **environment, SWITCHOVER_HOOK=hook) as worker:
         assert (await worker.says("ready: ")).endswith("estates: lab")
         plan = await operator.types("plan", "lab", "--from", "cluster1", "--to", "cluster2")
         assert (plan.code, "token-0815" in plan.message) == (0, False)
-        assert await worker.told_to_stop() == 0
+        assert await worker.stops() == 0

@@ -1,4 +1,4 @@
-"""The worker starts with one readable line or one readable refusal, and leaves in order."""
+"""The worker starts with one readable line or one readable refusal, and stops cleanly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ UNUSED_ADDRESS = "127.0.0.1:1"
 
 @pytest.fixture
 async def server() -> AsyncIterator[WorkflowEnvironment]:
-    """A Temporal server that knows nothing of us yet."""
+    """A Temporal server without our search attributes."""
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(), dev_server_log_level="error"
     ) as environment:
@@ -57,7 +57,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def address_of(client: Client) -> str:
-    """Where a client leads."""
+    """Return the address that a client is connected to."""
     address: str = client.service_client.config.target_host
     return address
 
@@ -71,7 +71,7 @@ def free_port() -> int:
 
 
 async def server_at(port: int, database: str | None = None) -> WorkflowEnvironment:
-    """A Temporal server at a given place, and with a memory if it is given a file."""
+    """A Temporal server at a given place, with its data in a file if one is given."""
     return await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",
@@ -93,7 +93,7 @@ def settings(tmp_path: Path, address: str) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("words", "answer"),
+    ("arguments", "answer"),
     [
         ((), "--estates DIR (or SWITCHOVER_ESTATES) is missing"),
         (("--estates", "{tmp}/nowhere"), "nowhere is no directory"),
@@ -103,10 +103,10 @@ def settings(tmp_path: Path, address: str) -> Settings:
         (("--estate", "{tmp}", "--frobnicate"), "unrecognized arguments: --frobnicate"),
     ],
 )
-async def test_bad_words(words: tuple[str, ...], answer: str, tmp_path: Path) -> None:
+async def test_bad_arguments(arguments: tuple[str, ...], answer: str, tmp_path: Path) -> None:
     """What cannot be used is named in a sentence, with exit code 2."""
     (tmp_path / "file").touch()
-    filled = [word.format(tmp=tmp_path) for word in words]
+    filled = [one.format(tmp=tmp_path) for one in arguments]
     async with worker_process(*filled, TEMPORAL_ADDRESS=UNUSED_ADDRESS) as worker:
         assert await worker.ends() == 2
     assert answer in worker.lines[-1]
@@ -137,7 +137,7 @@ async def test_it_says_what_it_serves(
         assert (plan.code, "plan hash" in plan.out) == (0, True)
         broken = await operator.types("plan", "broken", "--from", "cluster1", "--to", "cluster2")
         assert (broken.code, "broken.yaml, line 1" in broken.err) == (2, True)
-        assert await worker.told_to_stop() == 0
+        assert await worker.stops() == 0
     [warned] = [line for line in worker.lines if "WARNING worker:" in line]
     assert "broken.yaml, line 1, column 11: this is not YAML" in warned
     [failed] = [line for line in worker.lines if "Completing activity as failed" in line]
@@ -158,7 +158,7 @@ async def test_it_waits_for_its_server(tmp_path: Path) -> None:
         await worker.says(f"no Temporal server answers at {address} yet; waiting")
         async with await server_at(port):
             assert "estates: none yet" in await worker.says("ready: ")
-            assert await worker.told_to_stop(signal.SIGINT) == 0
+            assert await worker.stops(signal.SIGINT) == 0
 
 
 async def test_it_outlives_its_server(directory: Path, tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ async def test_it_outlives_its_server(directory: Path, tmp_path: Path) -> None:
         assert (await operator.types(*plan)).code == 1
         async with await server_at(port, database):
             while (await operator.types(*plan)).code:
-                pass  # until the worker has found the server again: it looks ever more seldom
-            assert await worker.told_to_stop() == 0
+                pass  # until the worker has found the server again: its attempts become rarer
+            assert await worker.stops() == 0
     assert sum("ready: " in line for line in worker.lines) == 1
 
 
@@ -207,7 +207,7 @@ async def test_spans_arrive_where_opentelemetry_says(
         ) as worker:
             await worker.says("ready: ")
             await operator.types("plan", "lab", "--from", "cluster1", "--to", "cluster2")
-            assert await worker.told_to_stop() == 0
+            assert await worker.stops() == 0
         collector.shutdown()
     spans = b"".join(received)
     assert b"RunActivity:make_plan" in spans

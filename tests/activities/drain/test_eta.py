@@ -19,12 +19,12 @@ def readings(counts: list[int], apart: float = 5) -> list[Count]:
 
 
 def test_a_steady_fall_is_carried_on() -> None:
-    """One leaves every five seconds, and four are left."""
+    """One session ends every five seconds, and four remain."""
     assert eta(readings([10, 9, 8, 7, 6, 5, 4])) == timedelta(seconds=20)
 
 
 def test_a_fall_that_slows_down_is_carried_on_slowly() -> None:
-    """Thirty left at once; the last ones go one by one."""
+    """Thirty ended at once; the last ones end one by one."""
     assert eta(readings([40, 20, 10, 9, 8, 7, 6])) == timedelta(seconds=30)
 
 
@@ -34,14 +34,14 @@ def test_a_fall_that_slows_down_is_carried_on_slowly() -> None:
         ([], 5),
         ([9, 8, 7, 6, 5], 5),  # a handful is too few
         ([9, 8, 7, 6, 5, 4, 3], 0.1),  # too close together
-        ([5] * 20, 5),  # nobody leaves
+        ([5] * 20, 5),  # none ends
         ([3, 4, 5, 6, 7, 8], 5),  # they come
-        ([9, 3, 3, 3, 3, 3], 5),  # one crowd left, and no one since
+        ([9, 3, 3, 3, 3, 3], 5),  # many ended at once, and none since
         ([12, 9, 6, 3, 3, 3, 3, 3, 3], 5),  # a fall that has come to a stand
         ([9, 7, 9, 7, 9, 7, 9], 5),  # a list that is not stable
         ([9, 8, 7, 6, 5, 9], 5),  # new ones came
-        ([3, 2, 2, 1, 1, 0, 0], 5),  # nothing is left to be estimated
-        ([1000, 999, 998, 997, 997, 996], 5),  # hours, told from half a minute
+        ([3, 2, 2, 1, 1, 0, 0], 5),  # nothing remains to be estimated
+        ([1000, 999, 998, 997, 997, 996], 5),  # hours, estimated from half a minute
     ],
 )
 def test_no_estimate_is_better_than_a_guess(counts: list[int], apart: float) -> None:
@@ -63,6 +63,6 @@ def test_a_wait_that_resumed_has_no_history() -> None:
     """The next attempt's first readings estimate nothing, however the last one's went."""
     before, after = Trend(), Trend()
     for reading in readings([10, 9, 8, 7, 6, 5, 4]):
-        told = before.add(reading.at, reading.remaining)
-    assert told == timedelta(seconds=20)
+        estimate = before.add(reading.at, reading.remaining)
+    assert estimate == timedelta(seconds=20)
     assert after.add(BEGAN + timedelta(seconds=35), 3) is None

@@ -1,4 +1,4 @@
-"""What the ledger keeps, for how long, and whose claim it takes for whose."""
+"""What the ledger keeps, for how long, and which claims belong to which run."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Book:
         self._words = (*shell_words(sh), "-c", detached(kept), "switchover", str(place))
 
     async def claim(self, operation: str, service: str = "ssh", command: str = "true") -> str:
-        """Make a claim, wait until its process has gone, and return what it said."""
+        """Make a claim, wait until its process has gone, and return what it printed."""
         process = await asyncio.create_subprocess_exec(
             *(*self._words, operation, service, BOOT, "0", "exit", "-", "sh", "-c", command),
             stdout=asyncio.subprocess.PIPE,
         )
         return (await process.communicate())[0].decode()
 
-    def enter(self, number: int, operation: str, *, service: str = "http", **said: str) -> None:
-        """Enter a claim as an earlier process would have left it."""
-        facts = {"pid": "999999999", "boot": "earlier", "start": "5", "times": ENDED, **said}
+    def enter(self, number: int, operation: str, *, service: str = "http", **known: str) -> None:
+        """Enter a claim as an earlier process would have written it."""
+        facts = {"pid": "999999999", "boot": "earlier", "start": "5", "times": ENDED, **known}
         line = f"{operation} {service} {facts['pid']} {facts['boot']} {facts['start']}"
         (self.place / "claims").mkdir(parents=True, exist_ok=True)
         (self.place / operation).mkdir()
@@ -52,12 +52,12 @@ class Book:
 
     @property
     def operations(self) -> set[str]:
-        """Whose words, output and status there are."""
+        """Which operations have argv, output and status."""
         return {entry.name for entry in self.place.iterdir()} - {"claims"}
 
 
 def of_process(pid: int) -> dict[str, str]:
-    """What a claim says of a process that lives."""
+    """What a claim records of a living process."""
     start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     return {"pid": str(pid), "boot": Path(BOOT).read_text().strip(), "start": start}
 
@@ -77,18 +77,18 @@ def ledger(shell: Shell) -> Ledger:
 async def test_the_newest_claims_stay_as_evidence(book: Book) -> None:
     """Older ones go with all that belongs to them, and the numbers count on."""
     for number in range(1, 8):
-        assert await book.claim(f"run{number}.stage.order.1") == ""
+        assert await book.claim(f"run{number}.stage.action.1") == ""
     assert book.numbers == [5, 6, 7]
-    assert book.operations == {f"run{number}.stage.order.1" for number in (5, 6, 7)}
+    assert book.operations == {f"run{number}.stage.action.1" for number in (5, 6, 7)}
 
 
 async def test_a_claim_of_the_same_switchover_is_never_removed(book: Book) -> None:
     """However many claims one run makes, each of them answers its own repetition."""
     ran = book.place.parent / "ran"
     for number in range(1, 7):
-        await book.claim(f"run.stage.order{number}.1", command=f"echo {number} >>{ran}")
+        await book.claim(f"run.stage.action{number}.1", command=f"echo {number} >>{ran}")
     assert book.numbers == [1, 2, 3, 4, 5, 6]
-    await book.claim("run.stage.order1.1", command=f"echo again >>{ran}")
+    await book.claim("run.stage.action1.1", command=f"echo again >>{ran}")
     assert ran.read_text().split() == ["1", "2", "3", "4", "5", "6"]
 
 
@@ -97,29 +97,29 @@ async def test_a_claim_in_use_is_never_removed(book: Book, kind: str) -> None:
     """One whose process lives, or whose deadline is to come, stays, and so do all after it."""
     living = await asyncio.create_subprocess_exec("sleep", "60")
     process = of_process(living.pid)
-    book.enter(1, "old.stage.order.1")
-    book.enter(2, "used.stage.order.1", **(process if kind == "running" else {"times": LASTING}))
+    book.enter(1, "old.stage.action.1")
+    book.enter(2, "used.stage.action.1", **(process if kind == "running" else {"times": LASTING}))
     for number in range(3, 8):
-        await book.claim(f"run{number}.stage.order.1")
+        await book.claim(f"run{number}.stage.action.1")
     assert book.numbers == [2, 3, 4, 5, 6, 7]
     living.kill()
     await living.wait()
-    await book.claim("run8.stage.order.1")
+    await book.claim("run8.stage.action.1")
     assert book.numbers == ([6, 7, 8] if kind == "running" else [2, 3, 4, 5, 6, 7, 8])
 
 
 async def test_a_claim_is_found_behind_a_hole(book: Book) -> None:
     """Whatever was removed before it, an operation that was claimed is not begun again."""
-    book.enter(4, "run.stage.order.1", service="ssh")
-    book.enter(7, "other.stage.order.1")
-    await book.claim("run.stage.order.1", command=f"touch {book.place}/again")
+    book.enter(4, "run.stage.action.1", service="ssh")
+    book.enter(7, "other.stage.action.1")
+    await book.claim("run.stage.action.1", command=f"touch {book.place}/again")
     assert not (book.place / "again").exists()
-    await book.claim("next.stage.order.1")
+    await book.claim("next.stage.action.1")
     assert 8 in book.numbers
 
 
 async def test_a_walk_that_is_too_old_begins_anew(tmp_path: Path) -> None:
-    """A process that was frozen between looking and claiming does not claim a retired number."""
+    """A process that was frozen between reading and claiming does not claim a retired number."""
     gate, ran = tmp_path / "gate", tmp_path / "ran"
     book = Book(tmp_path / "ledger", "sh", kept=3)
     tools = tmp_path / "tools"
@@ -131,15 +131,24 @@ async def test_a_walk_that_is_too_old_begins_anew(tmp_path: Path) -> None:
     )
     (tools / "ln").chmod(0o755)
     frozen = await asyncio.create_subprocess_exec(
-        *("sh", "-c", detached(3), "switchover", str(book.place), "run.stage.order.1", "ssh", BOOT),
+        *(
+            "sh",
+            "-c",
+            detached(3),
+            "switchover",
+            str(book.place),
+            "run.stage.action.1",
+            "ssh",
+            BOOT,
+        ),
         *("60", "exit", "-", *writing(ran)),
         env={"PATH": f"{tools}:/usr/bin:/bin"},
     )
     await until(Path(f"{gate}.reached"))
     for number in range(1, 5):
-        await book.claim(f"run{number}.stage.order.1", service="http")
-    await book.claim("run.stage.order.1", command=f"echo ran >>{ran}")
-    await book.claim("run6.stage.order.1", service="http")
+        await book.claim(f"run{number}.stage.action.1", service="http")
+    await book.claim("run.stage.action.1", command=f"echo ran >>{ran}")
+    await book.claim("run6.stage.action.1", service="http")
     assert book.numbers == [4, 5, 6]
     gate.touch()
     await frozen.wait()
@@ -150,7 +159,7 @@ async def test_a_walk_that_is_too_old_begins_anew(tmp_path: Path) -> None:
 async def test_a_claim_that_cannot_be_read_stops_everything(
     node: Node, ledger: Ledger, tmp_path: Path
 ) -> None:
-    """It may be anyone's: nothing is begun, and nothing is said to be unknown, beside it."""
+    """It may be anyone's: no operation begins, and none counts as unclaimed, beside it."""
     claims = Path(node.ledger) / "claims"
     claims.mkdir(parents=True)
     (claims / "1").touch()
@@ -171,10 +180,10 @@ async def test_a_reused_process_number_is_another_process(
     await ledger.claim(node, wanted)
     await until(ran)
     claim = Path(node.ledger) / "claims/1"
-    words = claim.read_text().split()
+    fields = claim.read_text().split()
     assert (await ledger.read(node, wanted)).living
-    words[4] = str(int(words[4]) - 1)
-    claim.write_text(" ".join(words) + "\n")
+    fields[4] = str(int(fields[4]) - 1)
+    claim.write_text(" ".join(fields) + "\n")
     record = await ledger.run_once(node, wanted)
     assert record.lost
     with pytest.raises(Lost):
@@ -204,10 +213,10 @@ async def test_after_a_reboot_nothing_is_repeated_and_no_command_waits(
 
 
 async def test_a_full_ledger_is_read_in_time(node: Node, ledger: Ledger) -> None:
-    """With all the claims that are kept, a look costs much less than the pause before the next."""
+    """With as many claims as are kept, a reading is much shorter than the polling interval."""
     book = Book(Path(node.ledger), "sh", KEPT_CLAIMS)
     for number in range(1, KEPT_CLAIMS + 1):
-        book.enter(number, f"run{number // 10}.stage.order{number}.1", service="ssh")
+        book.enter(number, f"run{number // 10}.stage.action{number}.1", service="ssh")
     await ledger.read(node, task(("true",)))
     began = time.monotonic()
     assert (await ledger.read(node, task(("true",)))).claim is None

@@ -1,4 +1,4 @@
-"""Whose claims a run takes for its own: those of its switchover, whatever its run id."""
+"""A run finds the claims of its switchover, whatever its run id, and no others."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from workflows.model.estate import Estate, Node
 from workflows.ports.inputs import NodeInput
 
 
-class HandsWithLedger(FakeActivities):
-    """Stops Monitors through a real ledger; everything else is obeyed by the model."""
+class ActivitiesWithLedger(FakeActivities):
+    """Stops Monitors through a real ledger; the model does everything else."""
 
     def __init__(self, estate: Estate, ledger: Ledger, node: Node) -> None:
         super().__init__(estate)
@@ -45,7 +45,7 @@ class HandsWithLedger(FakeActivities):
 def run(temporal: Client, shell: Shell, node: Node) -> Run:
     """A run of a small estate that stops Monitors through a ledger."""
     run = Run(temporal, estates.estate(servers=1, edges=1, name=f"lab-{uuid4().hex[:8]}"))
-    run.fakes = HandsWithLedger(run.fakes.estate, open_ledger(shell), node)
+    run.fakes = ActivitiesWithLedger(run.fakes.estate, open_ledger(shell), node)
     return run
 
 
@@ -84,7 +84,7 @@ async def test_a_reset_run_finds_the_claims_of_its_switchover(run: Run, node: No
 
 
 async def test_a_later_switchover_does_not_find_them(run: Run, node: Node) -> None:
-    """The same orders of the next switchover, under the same workflow id, are done again."""
+    """The same actions of the next switchover, under the same workflow id, are done again."""
     async with at_work(run):
         await run.start()
         await run.outcome()

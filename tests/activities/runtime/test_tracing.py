@@ -1,4 +1,4 @@
-"""A trace shows every remote effect, and which order of which switchover it belongs to."""
+"""A trace shows every remote effect, and which action of which switchover it belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said to machines, and how their answers are read; whatever is unknown stays unknown."""
+"""Commands are built exactly, and answers are parsed or refused: what is unknown stays unknown."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_status_is_one_known_line_at_the_end(name: str, state: State) -> None:
 
 
 def test_silence_is_not_stopped() -> None:
-    """A script that prints nothing said nothing."""
+    """A script that prints nothing leaves the state unknown."""
     seen = securetransport.parse_status(Service.SSH, "")
     with pytest.raises(OutcomeUnknown, match="server1: ssh: its status cannot be read"):
         seen.require_known("server1: ssh")
@@ -76,7 +76,7 @@ def test_a_sites_own_monitor_command_is_taken_as_it_is(tmp_path: Path) -> None:
     assert securetransport.installed([], node, Service.MONITOR) is None
 
 
-def test_a_missing_script_is_disabled_absent_or_a_riddle(node: Node) -> None:
+def test_a_missing_script_is_disabled_absent_or_unknown(node: Node) -> None:
     """Only what the estate does not expect may be missing without a reason."""
     listing = ["status_sshd", "start_ftpd.disable"]
 
@@ -208,7 +208,7 @@ def test_a_file_without_markers_gets_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "refused"),
     [
         (f"{HOSTS}10.9.9.9 edge1\n", "line 8 of the hosts file may not be changed"),
         (HOSTS.replace("edge2", "edge2 printer"), "line 5 .* put edge2 on a line of its own"),
@@ -216,9 +216,9 @@ def test_a_file_without_markers_gets_them() -> None:
         (HOSTS + HOSTS, "no pair"),
     ],
 )
-def test_a_hosts_file_that_is_not_ours_to_change_is_refused(text: str, words: str) -> None:
+def test_a_hosts_file_that_is_not_ours_to_change_is_refused(text: str, refused: str) -> None:
     """A name that stands elsewhere too would win, or lose, by its line number."""
-    with pytest.raises(NotReady, match=words):
+    with pytest.raises(NotReady, match=refused):
         hosts_file.pointed_at(text, WANTED, "lb1")
 
 
@@ -265,8 +265,8 @@ def test_a_session_list_is_a_list() -> None:
 
 def test_versions_are_compared_with_their_update_level() -> None:
     """5.5 is not one version."""
-    said = {"version": "5.5", "updateLevel": "20240328", "osType": "Linux"}
-    assert answers.installed(said, "node1") == Installed("5.5 20240328", "Linux")
+    body = {"version": "5.5", "updateLevel": "20240328", "osType": "Linux"}
+    assert answers.installed(body, "node1") == Installed("5.5 20240328", "Linux")
     unsaid: tuple[object, ...] = ([], {}, {"version": ""}, {"updateLevel": "20240328"})
     for strange in unsaid:
         with pytest.raises(OutcomeUnknown):

@@ -50,8 +50,8 @@ class Trees:
 
 def sampled(root: Path, most: int) -> Sample:
     """Run the script here."""
-    words = samples.sample(str(root), None, most).argv
-    ended = subprocess.run(words, check=True, capture_output=True, text=True)
+    argv = samples.sample(str(root), None, most).argv
+    ended = subprocess.run(argv, check=True, capture_output=True, text=True)
     return samples.parse_sample(ended.stdout, most)
 
 
@@ -120,8 +120,8 @@ def test_both_sides_pick_alike_whatever_else_they_have(trees: Trees) -> None:
 def test_a_sample_that_is_cut_is_unknown(trees: Trees) -> None:
     """Wherever it ends."""
     trees.fill(["a", "b"])
-    words = samples.sample(str(trees.one), None, 5).argv
-    text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    argv = samples.sample(str(trees.one), None, 5).argv
+    text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     assert samples.parse_sample(f"Welcome!\nsample:\n{text}", 5).full is False
     for end in range(len(text) - 2):
         with pytest.raises(OutcomeUnknown):

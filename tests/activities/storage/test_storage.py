@@ -142,7 +142,7 @@ async def test_a_large_file_is_read_at_both_its_ends(sides: Sides) -> None:
 
 
 async def test_what_is_on_its_way_is_no_difference(sides: Sides) -> None:
-    """A file is looked at again one delay later, and differs only if it does so both times."""
+    """A file is read again one delay later, and differs only if it does so both times."""
     sides.write("late", "late", sides.one)
     sides.write("gone soon", "gone", sides.two)
 

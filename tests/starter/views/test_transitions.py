@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from starter.views.transitions import transitions
-from tests.support.sample_runs import NOW, Seen, gate, question, told
+from tests.support.sample_runs import NOW, Seen, gate, operator_message, question
 from workflows.model.progress import RunStatus
 from workflows.model.results import RemainingSessions
 from workflows.model.stages import StageName
@@ -74,7 +74,7 @@ def test_pauses_exceptions_and_further_questions_are_shown() -> None:
     after = before.model_copy(
         update={
             "state": RunStatus.PAUSED,
-            "messages": (told("pause", by="", way="signal"),),
+            "messages": (operator_message("pause", by="", way="signal"),),
             "also_waiting": (question("extend", remaining=(remaining,)),),
             "exceptions": ("ann skipped it",),
         }
@@ -97,7 +97,7 @@ def test_nothing_that_people_write_moves_the_cursor() -> None:
     evil = "\x1b[2J\r\u202e"
     progress = Seen().progress.model_copy(
         update={
-            "messages": (told("pause", by=evil, reason=evil, effect=evil),),
+            "messages": (operator_message("pause", by=evil, reason=evil, effect=evil),),
             "state": RunStatus.PAUSED,
             "waiting": gate(message=evil),
             "exceptions": (evil,),

@@ -13,7 +13,7 @@ from starter.estate_schema import estate_schema
 from starter.views.status import MAX_SHOWN_ACTIONS, RunView
 from starter.views.text import commands, eta_text, remaining_line, wrapped
 from tests.support import estates
-from tests.support.sample_runs import NOW, Seen, gate, question, shown, told
+from tests.support.sample_runs import NOW, Seen, gate, operator_message, question, shown
 from workflows.model.estate import Protocol
 from workflows.model.progress import Progress, RunStatus
 from workflows.model.results import RemainingQueue, RemainingSessions
@@ -36,7 +36,7 @@ def view(progress: Progress, *pending: Pending, width: int = 200, height: int | 
 def test_nothing_that_people_write_moves_the_cursor() -> None:
     """Reasons and names reach the terminal as text, never as control sequences or markup."""
     evil = "\x1b[2J[red]gone[/red]\r\u202e"
-    said = told("pause", by=evil, reason=evil, effect=evil)
+    said = operator_message("pause", by=evil, reason=evil, effect=evil)
     progress = Seen().progress.model_copy(
         update={
             "reason": evil,
@@ -188,7 +188,10 @@ def test_several_questions_are_all_shown() -> None:
 
 def test_a_pause_is_shown_with_the_operator_and_the_reason() -> None:
     """And with the command that ends it."""
-    said = (told("pause", reason="lunch"), told("pause", by="bob", counted=False))
+    said = (
+        operator_message("pause", reason="lunch"),
+        operator_message("pause", by="bob", counted=False),
+    )
     progress = Seen().progress.model_copy(update={"state": RunStatus.PAUSED, "messages": said})
     text = view(progress)
     assert "by ann (lunch)" in text

@@ -327,21 +327,21 @@ async def test_a_webhook_is_told_of_waits_and_of_the_end(temporal: Client) -> No
         await run.waits("approval")
         await run.says("approve", stage=DRAIN, by="ann")
         await run.outcome()
-    assert [(notice.kind, notice.outcome) for notice in run.fakes.told] == [
+    assert [(notice.kind, notice.outcome) for notice in run.fakes.notices] == [
         ("waiting", None),
         ("ended", "completed"),
     ]
-    assert run.fakes.told[0].answers == ("approve", "reject")
-    assert run.fakes.told[0].workflow_id == run.handle.id
+    assert run.fakes.notices[0].answers == ("approve", "reject")
+    assert run.fakes.notices[0].workflow_id == run.handle.id
 
 
 async def test_a_webhook_that_is_down_changes_nothing(temporal: Client) -> None:
     """A notice that is not accepted is a line in the log."""
     hook = {"url": "env:HOOK", "secret": "env:HOOK_SECRET"}
     async with estate_run(temporal, webhook=hook) as run, at_work(run):
-        run.fakes.deaf = True
+        run.fakes.refuses_notices = True
         await run.start(approve_before=[DRAIN])
         await run.waits("approval")
         await run.says("approve", stage=DRAIN, by="ann")
         assert (await run.outcome()).outcome == "completed"
-    assert run.fakes.told == []
+    assert run.fakes.notices == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.support.sample_runs import NOW, Seen, gate, question, told
+from tests.support.sample_runs import NOW, Seen, gate, operator_message, question
 from workflows.model.decisions import VERBS, missing, parse_decision
 from workflows.model.estate import Protocol
 from workflows.model.progress import RunStatus
@@ -110,7 +110,7 @@ def test_a_rollback_is_shown_first() -> None:
 
 def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
     """And with whoever made it."""
-    messages = (told("pause", by="<ann>", reason="lunch"),)
+    messages = (operator_message("pause", by="<ann>", reason="lunch"),)
     progress = Seen().progress.model_copy(update={"state": RunStatus.PAUSED, "messages": messages})
     text = details(progress)
     assert r"Paused by \<ann\> at 2026-01-02 03:04:05 UTC (lunch)" in text
@@ -119,8 +119,10 @@ def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
 
 def test_what_changed_nothing_is_shown() -> None:
     """A misspelt signal does not vanish."""
-    messages = told("aprove", by="", effect="unknown signal", counted=False)
-    counted = told("reject", stage=StageName.REDIRECT_TRAFFIC, reason="no", effect="it is rejected")
+    messages = operator_message("aprove", by="", effect="unknown signal", counted=False)
+    counted = operator_message(
+        "reject", stage=StageName.REDIRECT_TRAFFIC, reason="no", effect="it is rejected"
+    )
     text = details(Seen().progress.model_copy(update={"messages": (counted, messages)}))
     assert "**Messages that changed nothing**\n\n- aprove: unknown signal" in text
     assert "**Decisions**" in text
@@ -134,7 +136,7 @@ def test_what_people_wrote_is_never_markdown() -> None:
         update={
             "reason": evil,
             "exceptions": (evil,),
-            "messages": (told(evil, by=evil, effect=evil, counted=False),),
+            "messages": (operator_message(evil, by=evil, effect=evil, counted=False),),
             "waiting": gate(message=evil, approved_by=(evil,)),
         }
     )

@@ -162,7 +162,7 @@ async def test_rows_that_both_sides_wrote_are_named_and_nothing_is_resumed(
 
 
 async def test_the_advice_works(links: ReplicationLinks, pair: Pair) -> None:
-    """One side's changes are discarded: the same order completes, and both sides are alike."""
+    """One side's changes are discarded: the same action completes, and both sides are alike."""
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
     await pair.execute("two", "UPDATE account SET note = 'of two' WHERE name = 'p1'")
     with pytest.raises(NotReady):
@@ -328,10 +328,10 @@ async def test_an_estate_with_one_direction_has_nothing_to_compare(
     await pair.settles("two", NOTE, "of one")
 
 
-async def test_a_row_is_read_in_the_words_of_replication(
+async def test_a_row_is_read_in_the_format_of_replication(
     links: ReplicationLinks, pair: Pair
 ) -> None:
-    """A value that is spelt in another way would seem to be overwritten."""
+    """A value in another format would seem to be overwritten."""
     await pair.execute("one", """INSERT INTO "Odd ""1"" table" VALUES (7, 'b', true)""")
     here = postgres_link()
     sent = [change async for change in here.pending(THERE.subscription, 5)]

@@ -52,7 +52,7 @@ async def test_a_subscription_that_is_not_there_is_named() -> None:
 
 
 async def test_a_slot_that_is_not_there_is_no_lag_of_zero() -> None:
-    """Unknown is not none; nor is anything said of the WAL that it would retain."""
+    """Unknown is not none; so is the WAL that it would retain."""
     with pytest.raises(OutcomeUnknown, match="has no slot nowhere"):
         await postgres_link().lag("nowhere")
     with pytest.raises(OutcomeUnknown, match="has no slot nowhere"):

@@ -78,7 +78,7 @@ async def test_a_lag_is_found_in_the_unit_of_the_limit(pair: Pair) -> None:
 
 
 async def test_what_the_publisher_retains_is_read(pair: Pair) -> None:
-    """WAL retained, WAL that may be retained; nothing is said of what is not limited."""
+    """WAL retained, WAL that may be retained; no headroom where there is no limit."""
     await limited(pair, "-1")
     before = await postgres_link().wal("one_to_two")
     assert before.headroom is None
