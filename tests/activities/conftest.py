@@ -11,9 +11,10 @@ import pytest
 
 from activities.transport.ssh import Shell
 from tests.support.admin_api import Api, Certificate, serving
+from tests.support.port_listeners import Listener
 from tests.support.protocol_servers import Front, serving_clients
 from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY, SECRETS, SshServer, make_node
-from workflows.model.estate import Node
+from workflows.model.estate import Node, Protocol
 
 NodeMaker = Callable[..., Node]
 
@@ -86,6 +87,21 @@ def server(node_maker: NodeMaker, api: Api) -> Node:
     """A Server whose admin API answers."""
     access = {"user": "admin", "password": "env:ADMIN", "port": api.port, "via": "direct"}
     return node_maker(admin={**access, "fingerprint": api.certificate.fingerprint})
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    """A port that only accepts."""
+    listener = Listener()
+    await listener.open()
+    yield listener
+    await listener.close()
+
+
+@pytest.fixture
+def listening(node_maker: NodeMaker, server: Node, listener: Listener) -> Node:
+    """A Server whose admin API answers, and whose SSH server is the listener."""
+    return node_maker(admin=server.admin, protocols={Protocol.SSH: (listener.port,)})
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ async def test_a_file_becomes_the_plan_it_describes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "words"),
+    ("environment", "sentence"),
     [
         ({}, "webhook.secret: env:SECRET: the worker's environment has no SECRET"),
         ({"SECRET": "hunter2"}, "webhook.url: env:HOOK: the worker's environment has no HOOK"),
@@ -53,15 +54,15 @@ async def test_a_file_becomes_the_plan_it_describes(tmp_path: Path) -> None:
     ],
 )
 async def test_a_webhook_that_leads_nowhere_is_refused_before_anything_happens(
-    tmp_path: Path, environment: dict[str, str], words: str
+    tmp_path: Path, environment: dict[str, str], sentence: str
 ) -> None:
-    """Not when the first notice is due; and neither address nor secret is said."""
+    """Not when the first notice is due; and neither address nor secret is shown."""
     hook = {"url": "env:HOOK", "secret": "env:SECRET"}
     write(tmp_path, estates.written(webhook=hook))
     files = EstateFiles(tmp_path, tmp_path, Secrets(environment))
     with pytest.raises(BadInput) as refusal:
         await files.make_plan(estates.request())
-    assert str(refusal.value).startswith(f"{tmp_path / 'lab.yaml'}: {words}")
+    assert str(refusal.value).startswith(f"{tmp_path / 'lab.yaml'}: {sentence}")
     assert "hunter2" not in str(refusal.value)
     assert refusal.value.__suppress_context__
     resolvable = Secrets({"HOOK": "http://hook.example.com/token", "SECRET": "hunter2"})
@@ -69,7 +70,7 @@ async def test_a_webhook_that_leads_nowhere_is_refused_before_anything_happens(
     assert "token" not in plan.model_dump_json()
 
 
-def test_an_unknown_estate_is_told_which_ones_there_are(tmp_path: Path) -> None:
+def test_an_unknown_estate_is_answered_with_those_there_are(tmp_path: Path) -> None:
     """A typing mistake is answered by the right names."""
     write(tmp_path, estates.written())
     with pytest.raises(BadInput, match=r"no estate lap: .* has lab; name one of these"):
@@ -97,72 +98,40 @@ def test_only_a_check_that_exists_can_be_adjusted(tmp_path: Path) -> None:
         read_estate(tmp_path, "lab")
 
 
-def _first_node(given: dict[str, Any]) -> dict[str, Any]:
-    node: dict[str, Any] = given["clusters"][0]["nodes"][0]
-    return node
-
-
-def _no_servers(given: dict[str, Any]) -> None:
-    del given["clusters"][0]["nodes"][:2]
-
-
-def _no_nodes(given: dict[str, Any]) -> None:
-    given["clusters"][0]["nodes"] = []
-
-
-def _name_twice(given: dict[str, Any]) -> None:
-    _first_node(given)["name"] = "cluster2-server1"
-
-
-def _shared_node(given: dict[str, Any]) -> None:
-    _first_node(given)["address"] = given["clusters"][1]["nodes"][0]["address"]
-
-
-def _secret_in_clear(given: dict[str, Any]) -> None:
-    given["defaults"]["admin"]["password"] = "hunter2"
-
-
-def _unknown_key(given: dict[str, Any]) -> None:
-    given["load_balancer"]["timeout"] = 5
-
-
-def _unknown_kind(given: dict[str, Any]) -> None:
-    _first_node(given)["kind"] = "hunter2"
-
-
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("path", "value", "sentence"),
     [
-        (_no_servers, "cluster1 has no node of kind server"),
-        (_no_nodes, "clusters.0.nodes: "),
-        (_name_twice, "the name cluster2-server1 is given twice"),
-        (_shared_node, "clusters share no node"),
-        (_secret_in_clear, "admin.password: a secret in clear does not belong here"),
-        (_unknown_key, "load_balancer.timeout: "),
-        (_unknown_kind, "clusters.0.nodes.0.kind: "),
+        ("clusters.0.nodes.0.kind", "edge", "cluster1 has no node of kind server"),
+        ("clusters.0.nodes", [], "clusters.0.nodes: "),
+        ("clusters.0.nodes.0.name", "cluster2-server1", "the name cluster2-server1 is given twice"),
+        ("clusters.0.nodes.0.address", "203.0.113.101", "clusters share no node"),
+        ("defaults.admin.password", "hunter2", "admin.password: a secret in clear does not belong"),
+        ("load_balancer.timeout", 5, "load_balancer.timeout: "),
+        ("clusters.0.nodes.0.kind", "hunter2", "clusters.0.nodes.0.kind: "),
     ],
 )
 def test_a_mistake_is_named_by_its_key(
-    tmp_path: Path, spoil: Callable[[dict[str, Any]], None], words: str
+    tmp_path: Path, path: str, value: object, sentence: str
 ) -> None:
     """One sentence names the file and the key, and never repeats a value."""
-    given = estates.written()
-    spoil(given)
+    given: Any = estates.written(servers=1)
+    *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    reduce(getitem, parents, given)[last] = value
     file = write(tmp_path, given)
     with pytest.raises(BadInput) as refusal:
         read_estate(tmp_path, "lab")
-    sentence = str(refusal.value)
-    assert str(file) in sentence
-    assert words in sentence
-    assert "hunter2" not in sentence
-    assert "\n" not in sentence
+    message = str(refusal.value)
+    assert str(file) in message
+    assert sentence in message
+    assert "hunter2" not in message
+    assert "\n" not in message
     # Temporal sends causes along: what pydantic knew of the input must not be among them.
     assert refusal.value.__cause__ is None
     assert refusal.value.__suppress_context__
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "sentence"),
     [
         ("name: lab\nname: other\n", "line 2: the key name is given twice"),
         ("name: lab\ntiming: {grace: 1, grace: 2}\n", "line 2: the key grace is given twice"),
@@ -175,12 +144,12 @@ def test_a_mistake_is_named_by_its_key(
         ("", "holds no estate"),
     ],
 )
-def test_what_is_no_yaml_is_refused_by_line(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_no_yaml_is_refused_by_line(tmp_path: Path, text: str, sentence: str) -> None:
     """PyYAML's own message may repeat a secret: only the place is shown."""
     (tmp_path / "lab.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(BadInput) as refusal:
         read_estate(tmp_path, "lab")
-    assert words in str(refusal.value)
+    assert sentence in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
 
 

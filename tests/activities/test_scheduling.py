@@ -12,7 +12,7 @@ from activities.securetransport.admin_requests import operation
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api, Certificate
-from tests.support.ssh_machines import SECRETS, Attempt, SshServer, input_for
+from tests.support.ssh_machines import SECRETS, Attempt, Executor, SshServer, input_for
 from workflows.errors import (
     AccessRefused,
     CommandFailed,
@@ -31,13 +31,13 @@ from workflows.model.results import Service
 
 STOP = StopScheduling(node="server1")
 START = StartScheduling(node="server1")
-PROVE = VerifySchedulingStopped(node="server1")
+VERIFY = VerifySchedulingStopped(node="server1")
 
 
 @pytest.fixture
-def scheduling(shell: Shell) -> RestScheduling:
-    """The hands."""
-    return RestScheduling(AdminClient(shell, SECRETS))
+def execute(shell: Shell, server: Node) -> Executor:
+    """Execute actions on the Server."""
+    return Executor(RestScheduling(AdminClient(shell, SECRETS)), server)
 
 
 def operations(api: Api) -> int:
@@ -45,49 +45,43 @@ def operations(api: Api) -> int:
     return sum(1 for asked in api.asked if asked.startswith("POST"))
 
 
-async def test_both_are_stopped_and_read_back(
-    scheduling: RestScheduling, server: Node, api: Api
-) -> None:
+async def test_both_are_stopped_and_read_back(execute: Executor, api: Api) -> None:
     """Once; a second attempt finds nothing to do."""
-    first = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
-    second = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+    first = await execute(STOP)
+    second = await execute(STOP)
     assert (first.outcome, second.outcome) == ("changed", "unchanged")
     assert operations(api) == 2
     assert set(api.scheduling.values()) == {"Not running."}
 
 
-async def test_a_lost_reply_is_resolved_by_reading(
-    scheduling: RestScheduling, server: Node, api: Api
-) -> None:
+async def test_a_lost_reply_is_resolved_by_reading(execute: Executor, api: Api) -> None:
     """The operation was carried out, and only its answer was lost: it is not sent again."""
     api.forgets = True
-    report = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+    report = await execute(STOP)
     assert (report.outcome, operations(api)) == ("changed", 2)
 
 
 async def test_a_lost_reply_that_reading_does_not_resolve_is_unknown(
-    scheduling: RestScheduling, server: Node, api: Api
+    execute: Executor, api: Api
 ) -> None:
-    """Asked, not answered, and not seen: nobody knows yet."""
+    """Asked, not answered, and not read back: the outcome is unknown."""
     api.forgets = api.stuck = True
     with pytest.raises(OutcomeUnknown, match="HTTPS connection broke"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+        await execute(STOP)
 
 
-async def test_a_200_is_not_success(scheduling: RestScheduling, server: Node, api: Api) -> None:
+async def test_a_200_is_not_success(execute: Executor, api: Api) -> None:
     """``isSuccessful`` decides (section 8)."""
     api.refuses = "another operation is in progress"
     with pytest.raises(CommandFailed, match="another operation is in progress"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+        await execute(STOP)
 
 
-async def test_accepted_and_not_done_is_a_failure(
-    scheduling: RestScheduling, server: Node, api: Api
-) -> None:
+async def test_accepted_and_not_done_is_a_failure(execute: Executor, api: Api) -> None:
     """What is still running was not stopped."""
     api.stuck = True
     with pytest.raises(CommandFailed, match="was accepted, but it is still running"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+        await execute(STOP)
 
 
 async def test_a_frozen_worker_sends_nothing(
@@ -100,41 +94,39 @@ async def test_a_frozen_worker_sends_nothing(
     assert operations(api) == 0
 
 
-async def test_an_unknown_status_is_never_stopped(
-    scheduling: RestScheduling, server: Node, api: Api
-) -> None:
+async def test_an_unknown_status_is_never_stopped(execute: Executor, api: Api) -> None:
     """Other texts than the documented ones settle nothing, and nothing is sent."""
     api.scheduling["Scheduler"] = "Resting."
     with pytest.raises(OutcomeUnknown, match=r"'Resting\.'"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+        await execute(STOP)
     with pytest.raises(OutcomeUnknown, match=r"'Resting\.'"):
-        await Attempt().run(scheduling.start_scheduling, input_for(server, START))
+        await execute(START)
     assert operations(api) == 0
 
 
 async def test_disabled_counts_as_stopped_and_cannot_be_started(
-    scheduling: RestScheduling, server: Node, api: Api
+    execute: Executor, api: Api
 ) -> None:
     """An option forbids it; nothing is started beside it either."""
     api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Disabled."}
-    report = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+    report = await execute(STOP)
     assert report.outcome == "unchanged"
     with pytest.raises(NotReady, match=r"set FolderMonitor\.enable to true"):
-        await Attempt().run(scheduling.start_scheduling, input_for(server, START))
+        await execute(START)
     assert operations(api) == 0
 
 
-async def test_both_are_started(scheduling: RestScheduling, server: Node, api: Api) -> None:
+async def test_both_are_started(execute: Executor, api: Api) -> None:
     """And seen running."""
     api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Not running."}
-    report = await Attempt().run(scheduling.start_scheduling, input_for(server, START))
+    report = await execute(START)
     assert report.outcome == "changed"
     assert set(api.scheduling.values()) == {"Running."}
 
 
 @pytest.mark.parametrize("service", ["scheduler", "folder_monitor"])
 async def test_only_what_ran_before_is_started(
-    service: SchedulingService, scheduling: RestScheduling, server: Node, api: Api
+    service: SchedulingService, execute: Executor, api: Api
 ) -> None:
     """The other one is left alone, whatever it is: stopped, disabled, or not understood."""
     names = ["Scheduler", "FolderMonitor"]
@@ -142,46 +134,42 @@ async def test_only_what_ran_before_is_started(
     action = StartScheduling(node="server1", services=(service,))
     for state in ("Not running.", "Disabled.", "Resting."):
         api.scheduling = {name: "Not running.", other: state}
-        first = await Attempt().run(scheduling.start_scheduling, input_for(server, action))
-        again = await Attempt().run(scheduling.start_scheduling, input_for(server, action))
+        first = await execute(action)
+        again = await execute(action)
         assert api.scheduling == {name: "Running.", other: state}
         assert (first.outcome, again.outcome) == ("changed", "unchanged")
         assert again.message == f"{service} started already on server1"
 
 
 async def test_one_that_is_disabled_is_not_started_alone_either(
-    scheduling: RestScheduling, server: Node, api: Api
+    execute: Executor, api: Api
 ) -> None:
-    """The guard looks at what the order names."""
+    """The guard reads only what the action names."""
     api.scheduling = {"Scheduler": "Disabled.", "FolderMonitor": "Not running."}
     action = StartScheduling(node="server1", services=("scheduler",))
     with pytest.raises(NotReady, match=r"set Scheduler\.enable to true"):
-        await Attempt().run(scheduling.start_scheduling, input_for(server, action))
+        await execute(action)
     assert operations(api) == 0
 
 
-async def test_a_takeover_is_found(scheduling: RestScheduling, server: Node, api: Api) -> None:
+async def test_a_takeover_is_found(execute: Executor, api: Api) -> None:
     """A Folder Monitor that moved here from another Server runs here."""
     with pytest.raises(NotReady, match="check whether it moved there"):
-        await Attempt().run(scheduling.verify_scheduling_stopped, input_for(server, PROVE))
+        await execute(VERIFY)
     api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Not running."}
-    report = await Attempt().run(scheduling.verify_scheduling_stopped, input_for(server, PROVE))
+    report = await execute(VERIFY)
     assert report.outcome == "seen"
 
 
-async def test_a_brief_dropout_is_read_through(
-    scheduling: RestScheduling, server: Node, api: Api
-) -> None:
+async def test_a_brief_dropout_is_read_through(execute: Executor, api: Api) -> None:
     """The API drops out while services start or stop; reads try again, for a few seconds."""
     api.fails = [503, 503]
-    report = await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+    report = await execute(STOP)
     assert report.outcome == "changed"
 
 
-async def test_a_write_is_never_repeated(
-    scheduling: RestScheduling, server: Node, api: Api, shell: Shell
-) -> None:
-    """A 503 to an operation settles nothing, and nobody sends it twice."""
+async def test_a_write_is_never_repeated(server: Node, api: Api, shell: Shell) -> None:
+    """A 503 to an operation settles nothing, and it is not sent twice."""
     api.fails = [503]
     call = operation("stop", Service.SCHEDULER)
     with pytest.raises(OutcomeUnknown):
@@ -190,23 +178,21 @@ async def test_a_write_is_never_repeated(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_refused_login_is_for_someone_to_fix(
-    status: int, scheduling: RestScheduling, server: Node, api: Api
-) -> None:
+async def test_a_refused_login_is_not_tried_again(status: int, execute: Executor, api: Api) -> None:
     """Trying again with the same password locks accounts."""
     api.fails = [status]
     with pytest.raises(AccessRefused, match="refused admin"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(server, STOP))
+        await execute(STOP)
     assert len(api.asked) == 1
 
 
 async def test_a_silent_api_is_unreachable(
-    scheduling: RestScheduling, node_maker: NodeMaker, certificate: Certificate
+    execute: Executor, node_maker: NodeMaker, certificate: Certificate
 ) -> None:
     """Nothing was sent."""
     node = node_maker(admin=admin(1, fingerprint=certificate.fingerprint))
     with pytest.raises(Unreachable, match="HTTPS does not answer"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
+        await execute(STOP, node=node)
 
 
 def admin(port: int, **trust: str) -> dict[str, object]:
@@ -215,43 +201,40 @@ def admin(port: int, **trust: str) -> dict[str, object]:
 
 
 async def test_another_certificate_gets_no_password(
-    scheduling: RestScheduling, node_maker: NodeMaker, api: Api
+    execute: Executor, node_maker: NodeMaker, api: Api
 ) -> None:
     """The pin is checked before a byte of the request is sent."""
     node = node_maker(admin=admin(api.port, fingerprint="0" * 64))
     with pytest.raises(AccessRefused, match="find out which server answers there"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
+        await execute(STOP, node=node)
     assert api.asked == []
 
 
 async def test_a_ca_is_as_good_as_a_pin(
-    scheduling: RestScheduling, node_maker: NodeMaker, api: Api, certificate: Certificate
+    execute: Executor, node_maker: NodeMaker, api: Api, certificate: Certificate
 ) -> None:
     """A certificate of the CA is trusted, any other is not."""
     known = node_maker(admin=admin(api.port, ca=str(certificate.file)))
-    report = await Attempt().run(scheduling.stop_scheduling, input_for(known, STOP))
+    report = await execute(STOP, node=known)
     assert report.outcome == "changed"
     stranger = Certificate.make(certificate.file.with_name("other.pem"))
     unknown = node_maker(admin=admin(api.port, ca=str(stranger.file)))
     with pytest.raises(AccessRefused, match="cannot be verified"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(unknown, STOP))
+        await execute(STOP, node=unknown)
     missing = node_maker(admin=admin(api.port, ca="/nowhere.pem"))
     with pytest.raises(AccessRefused, match="cannot use the CA file"):
-        await Attempt().run(scheduling.stop_scheduling, input_for(missing, STOP))
+        await execute(STOP, node=missing)
 
 
 async def test_the_api_is_reached_through_the_shells_connection(
-    scheduling: RestScheduling,
-    node_maker: NodeMaker,
-    api: Api,
-    ssh_server: SshServer,
+    execute: Executor, node_maker: NodeMaker, api: Api, ssh_server: SshServer
 ) -> None:
     """Through SSH, and again after that connection was lost."""
     access = {**admin(api.port, fingerprint=api.certificate.fingerprint), "via": "ssh"}
     node = node_maker(admin=access)
-    report = await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
+    report = await execute(STOP, node=node)
     assert report.outcome == "changed"
     ssh_server.cut()
-    again = await Attempt().run(scheduling.stop_scheduling, input_for(node, STOP))
+    again = await execute(STOP, node=node)
     assert again.outcome == "unchanged"
     assert len(ssh_server.connections) == 1

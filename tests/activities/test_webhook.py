@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import hmac
 import logging
-import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from activities import webhook
 from activities.transport.secrets import Secrets
 from activities.webhook import SignedWebhook
 from tests.support.admin_api import Certificate
+from tests.support.http_server import serving_http
 from tests.support.ssh_machines import Attempt
 from workflows.errors import PERMANENT, BadInput, Refused, SwitchoverError, Unreachable
 from workflows.model.outcome import Notice
@@ -74,19 +74,10 @@ class Receiver:
 async def receiving(certificate: Path | None = None) -> AsyncIterator[Receiver]:
     """Serve a receiver on loopback, at an address that carries a token."""
     receiver = Receiver()
-    application = web.Application()
-    application.router.add_post("/token-0815/hook", receiver.take)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
-    if tls is not None and certificate is not None:
-        await asyncio.to_thread(tls.load_cert_chain, certificate)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    receiver.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}/token-0815/hook"
-    try:
+    path = "/token-0815/hook"
+    async with serving_http(receiver.take, certificate, "POST", path) as port:
+        receiver.url = f"http{'s' if certificate else ''}://127.0.0.1:{port}{path}"
         yield receiver
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.support.http_server import serving_http
 
 BASE = "/api/v2.0"
 LOGIN = f"Basic {base64.b64encode(b'admin:admin-secret').decode()}"
@@ -97,8 +97,8 @@ class Api:
     """Accounts, sites and the like, by resource; others are not there."""
     lists_later: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Lists that are there from the next time that one of them was missed."""
-    most: int = 100
-    """Items that a page has at most, whatever was asked for."""
+    page_size: int = 100
+    """How many items a page has at most, whatever the request's limit."""
     members: list[dict[str, Any]] = field(
         default_factory=lambda: [{"nodeName": "cluster1-server1", "nodeIp": "127.0.0.1"}]
     )
@@ -117,15 +117,15 @@ class Api:
             "clusterServices": lambda: {"status": self.scheduling[request.query["serviceName"]]},
             "sessions": lambda: self.sessions,
             "events": lambda: self._events(request),
-            "transfers": lambda: _page(request, self.most, self.transfers),
+            "transfers": lambda: _page(request, self.page_size, self.transfers),
             "version": lambda: {"version": "5.5", "updateLevel": "20240328"},
-            "configurations/options": lambda: _page(request, self.most, self.options),
+            "configurations/options": lambda: _page(request, self.page_size, self.options),
             "configurations/clusterManagement": lambda: {"clusterNodes": self.members},
             "zones": lambda: _page(
-                request, self.most, [{"edges": [{"title": "edge", "address": "192.0.2.1"}]}]
+                request, self.page_size, [{"edges": [{"title": "edge", "address": "192.0.2.1"}]}]
             ),
             **{
-                resource: partial(_page, request, self.most, items)
+                resource: partial(_page, request, self.page_size, items)
                 for resource, items in self.lists.items()
             },
         }
@@ -137,7 +137,7 @@ class Api:
         return web.json_response(body, headers={"Date": format_datetime(now, usegmt=True)})
 
     def _events(self, request: web.Request) -> dict[str, Any]:
-        page = _page(request, self.most, self.events)
+        page = _page(request, self.page_size, self.events)
         if self.hides_events:
             self.hides_events -= 1
             return {**page, "result": []}
@@ -169,22 +169,13 @@ class Api:
 async def serving(certificate: Certificate) -> AsyncIterator[Api]:
     """Serve an admin API on loopback."""
     api = Api(certificate)
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", api.answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    await asyncio.to_thread(context.load_cert_chain, certificate.file)
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-    await site.start()
-    api.port = runner.addresses[0][1]
-    yield api
-    await runner.cleanup()
+    async with serving_http(api.answer, certificate.file) as api.port:
+        yield api
 
 
-def _page(request: web.Request, most: int, given: Sequence[str | dict[str, Any]]) -> dict[str, Any]:
+def _page(request: web.Request, size: int, given: Sequence[str | dict[str, Any]]) -> dict[str, Any]:
     offset = int(request.query.get("offset", 0))
-    limit = min(most, int(request.query.get("limit", 100)))
+    limit = min(size, int(request.query.get("limit", 100)))
     items = [{"id": item} if isinstance(item, str) else item for item in given]
     fields = request.query.get("fields")
     shown = [

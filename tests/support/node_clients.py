@@ -171,7 +171,7 @@ class Lab:
         return httpx.AsyncClient(base_url=base, verify=self.tls, **given)
 
     async def ask(self, name: str, path: str, method: str = "GET") -> Any:  # noqa: ANN401 - JSON
-        """The JSON that a node's admin API answers; it may drop out while services start or stop."""
+        """The JSON that a node's admin API answers; it drops out while services start or stop."""
         until = time.monotonic() + 5
         while True:
             try:

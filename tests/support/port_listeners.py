@@ -1,4 +1,4 @@
-"""Ports that only accept: who is connected to them is all that counts."""
+"""Ports that only accept connections."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import asyncio
 
 
 class Listener:
-    """A protocol server's port, with whoever is connected to it."""
+    """A protocol server's port and its connected clients."""
+
+    port: int
 
     def __init__(self) -> None:
         self.clients: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     async def open(self, port: int = 0) -> int:
-        """Listen, there or anywhere, and return the port."""
+        """Listen on this port or on a free one, and return it."""
         self._server = await asyncio.start_server(self._hold, "127.0.0.1", port)
-        opened: int = self._server.sockets[0].getsockname()[1]
-        return opened
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self.port
 
     async def connect(self, port: int) -> None:
         """Have one more client."""

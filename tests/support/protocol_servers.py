@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import asyncssh
 from aiohttp import web
 
 from tests.support.admin_api import Api, Certificate, serving
+from tests.support.http_server import serving_http
 from tests.support.ssh_machines import HOST_KEY
 from workflows.model.estate import Protocol
 
@@ -92,15 +92,8 @@ async def serving_clients(certificate: Certificate) -> AsyncIterator[Front]:
             sftp_factory=Files,
             config=None,
         )
-        application = web.Application()
-        application.router.add_get("/", front.answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        await asyncio.to_thread(context.load_cert_chain, certificate.file)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        front.ports = {Protocol.SSH: sftp.get_port(), Protocol.HTTP: runner.addresses[0][1]}
-        yield front
+        async with serving_http(front.answer, certificate.file, "GET", "/") as https:
+            front.ports = {Protocol.SSH: sftp.get_port(), Protocol.HTTP: https}
+            yield front
         sftp.close()
         await sftp.wait_closed()
-        await runner.cleanup()

@@ -15,8 +15,9 @@ import asyncssh
 from temporalio.testing import ActivityEnvironment
 
 from activities.transport.secrets import Secrets
+from workflows.model.actions import Action
 from workflows.model.estate import AdminAccess, Kind, Node, Protocol, SshAccess, Timing
-from workflows.model.results import Operation
+from workflows.model.results import Operation, Report
 from workflows.ports.inputs import NodeInput, SessionInput
 
 T = TypeVar("T")
@@ -153,9 +154,10 @@ class Installation:
         """Let a service run, or a switch be on."""
         (self.state / name).write_text(text)
 
-    def clear(self, name: str) -> None:
-        """Let a service be down, or a switch be off."""
-        (self.state / name).unlink(missing_ok=True)
+    def clear(self, *names: str) -> None:
+        """Let services be down, or switches be off."""
+        for name in names:
+            (self.state / name).unlink(missing_ok=True)
 
     def runs(self, name: str) -> bool:
         """Whether a service runs."""
@@ -202,3 +204,23 @@ class Attempt:
         )
         environment.on_heartbeat = lambda *details: self.beats.extend(details)
         return await environment.run(activity, given)
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Executes actions on one node, each by the activity of its kind."""
+
+    port: object
+    node: Node
+
+    async def __call__(
+        self,
+        action: Action,
+        attempt: Attempt | None = None,
+        *,
+        node: Node | None = None,
+        identity: str = "run-1",
+    ) -> Report:
+        """Make one attempt, on another node if one is given."""
+        given = input_for(node or self.node, action, identity)
+        return await (attempt or Attempt()).run(getattr(self.port, action.kind), given)

@@ -170,9 +170,7 @@ async def test_a_place_that_comes_back_in_time_is_not_given_up(carrying: Carryin
         assert await asyncio.wait_for(handle.result(), 15) == "done"
 
 
-async def test_a_place_that_answered_in_between_gets_its_budget_again(
-    carrying: Carrying,
-) -> None:
+async def test_a_place_that_answered_in_between_gets_its_budget_again(carrying: Carrying) -> None:
     """Only failures without an answer in between count."""
     carrying.place.silent = [True, False, True]
     async with carrying.worker():

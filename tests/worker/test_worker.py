@@ -35,6 +35,7 @@ from workflows.ports.routes import PORTS
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 UNUSED_ADDRESS = "127.0.0.1:1"
+PLAN = ("plan", "lab", "--from", "cluster1", "--to", "cluster2")
 
 
 @pytest.fixture
@@ -80,6 +81,12 @@ async def server_at(port: int, database: str | None = None) -> WorkflowEnvironme
     )
 
 
+@pytest.fixture
+def arguments(directory: Path, tmp_path: Path) -> tuple[str, ...]:
+    """The arguments of a worker that serves the directory."""
+    return ("--estates", str(directory), "--records", str(tmp_path / "records"))
+
+
 def settings(tmp_path: Path, address: str) -> Settings:
     """The settings of a worker."""
     return Settings(
@@ -122,18 +129,17 @@ async def test_a_broken_profile_is_one_sentence(tmp_path: Path) -> None:
 
 
 async def test_it_says_what_it_serves(
-    server: WorkflowEnvironment, directory: Path, tmp_path: Path
+    server: WorkflowEnvironment, arguments: tuple[str, ...]
 ) -> None:
     """One ready line; broken files are warned of, and do not stop the others."""
     address = address_of(server.client)
-    words = ("--estates", str(directory), "--records", str(tmp_path / "records"))
     operator = Operator(address)
-    async with worker_process(*words, TEMPORAL_ADDRESS=address) as worker:
+    async with worker_process(*arguments, TEMPORAL_ADDRESS=address) as worker:
         ready = await worker.says("ready: ")
         assert ready == (
             f"ready: worker on task queue switchover at {address} (namespace default), estates: lab"
         )
-        plan = await operator.types("plan", "lab", "--from", "cluster1", "--to", "cluster2")
+        plan = await operator.types(*PLAN)
         assert (plan.code, "plan hash" in plan.out) == (0, True)
         broken = await operator.types("plan", "broken", "--from", "cluster1", "--to", "cluster2")
         assert (broken.code, "broken.yaml, line 1" in broken.err) == (2, True)
@@ -153,34 +159,32 @@ async def test_it_waits_for_its_server(tmp_path: Path) -> None:
     """A worker that is started before its server says so, and begins when it is there."""
     port = free_port()
     address = f"127.0.0.1:{port}"
-    words = ("--estates", str(tmp_path), "--records", str(tmp_path / "records"))
-    async with worker_process(*words, TEMPORAL_ADDRESS=address) as worker:
+    arguments = ("--estates", str(tmp_path), "--records", str(tmp_path / "records"))
+    async with worker_process(*arguments, TEMPORAL_ADDRESS=address) as worker:
         await worker.says(f"no Temporal server answers at {address} yet; waiting")
         async with await server_at(port):
             assert "estates: none yet" in await worker.says("ready: ")
             assert await worker.stops(signal.SIGINT) == 0
 
 
-async def test_it_outlives_its_server(directory: Path, tmp_path: Path) -> None:
+async def test_it_outlives_its_server(arguments: tuple[str, ...], tmp_path: Path) -> None:
     """A server that goes away and comes back finds the same worker at work."""
     port, database = free_port(), str(tmp_path / "temporal.db")
     operator = Operator(f"127.0.0.1:{port}")
-    words = ("--estates", str(directory), "--records", str(tmp_path / "records"))
-    plan = ("plan", "lab", "--from", "cluster1", "--to", "cluster2")
-    async with worker_process(*words, TEMPORAL_ADDRESS=operator.address) as worker:
+    async with worker_process(*arguments, TEMPORAL_ADDRESS=operator.address) as worker:
         async with await server_at(port, database):
             await worker.says("ready: ")
-            assert (await operator.types(*plan)).code == 0
-        assert (await operator.types(*plan)).code == 1
+            assert (await operator.types(*PLAN)).code == 0
+        assert (await operator.types(*PLAN)).code == 1
         async with await server_at(port, database):
-            while (await operator.types(*plan)).code:
+            while (await operator.types(*PLAN)).code:
                 pass  # until the worker has found the server again: its attempts become rarer
             assert await worker.stops() == 0
     assert sum("ready: " in line for line in worker.lines) == 1
 
 
 async def test_spans_arrive_where_opentelemetry_says(
-    server: WorkflowEnvironment, directory: Path, tmp_path: Path
+    server: WorkflowEnvironment, arguments: tuple[str, ...]
 ) -> None:
     """With an OTLP endpoint every activity leaves a span there, flushed when the worker leaves."""
     received: list[bytes] = []
@@ -195,18 +199,17 @@ async def test_spans_arrive_where_opentelemetry_says(
             """Say nothing."""
 
     operator = Operator(address_of(server.client))
-    words = ("--estates", str(directory), "--records", str(tmp_path / "records"))
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
         threading.Thread(target=collector.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{collector.server_port}"
         async with worker_process(
-            *words,
+            *arguments,
             TEMPORAL_ADDRESS=operator.address,
             OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
             OTEL_EXPORTER_OTLP_COMPRESSION="none",
         ) as worker:
             await worker.says("ready: ")
-            await operator.types("plan", "lab", "--from", "cluster1", "--to", "cluster2")
+            await operator.types(*PLAN)
             assert await worker.stops() == 0
         collector.shutdown()
     spans = b"".join(received)

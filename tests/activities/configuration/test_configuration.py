@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -26,14 +29,13 @@ from tests.support.admin_api import Api, Certificate, serving
 from tests.support.ssh_machines import QUICK, SECRETS, SshServer, make_node
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
-from workflows.model.estate import AdminAccess, Cluster, Database, Kind, Limits, Node
+from workflows.model.estate import Cluster, Database, Kind, Limits, Node
 from workflows.model.observations import ClusterReading, Difference, Member, ParityReading
 from workflows.model.results import Operation
 from workflows.ports.configuration import ClusterInput
 from workflows.ports.inputs import ClusterPairInput
 
-ORDER = CompareConfiguration(source="cluster1", target="cluster2")
-LIMITS = Limits()
+COMPARE = CompareConfiguration(source="cluster1", target="cluster2")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -45,34 +47,75 @@ def cluster(name: str, *nodes: Node) -> Cluster:
     return Cluster(name=name, nodes=nodes, database=database, storage=f"/shared/{name}")
 
 
+@dataclass
+class Site:
+    """Two clusters of one Server and one Edge each, and their APIs by node."""
+
+    one: Cluster
+    two: Cluster
+    apis: dict[str, Api]
+    admin: AdminClient
+    port: RestConfigurations
+
+    @property
+    def api(self) -> Api:
+        """The API of the source's Server."""
+        return self.apis["cluster1-server1"]
+
+    @property
+    def target(self) -> Api:
+        """The API of the target's Server."""
+        return self.apis["cluster2-server1"]
+
+    async def compare(self) -> ParityReading:
+        """Compare both clusters."""
+        given: ClusterPairInput[CompareConfiguration] = ClusterPairInput(
+            operation=Operation(identity="run-1", stage="check", action=COMPARE.key),
+            action=COMPARE,
+            timing=QUICK,
+            source=self.one,
+            target=self.two,
+            limits=Limits(),
+        )
+        return await ActivityEnvironment().run(self.port.compare_configuration, given)
+
+    async def observe(self, storage: Path, **limits: timedelta) -> ClusterReading:
+        """Observe the source."""
+        given: ClusterInput[ObserveCluster] = ClusterInput(
+            operation=Operation(identity="run-1", stage="check", action="observe"),
+            action=ObserveCluster(node="cluster1-server1"),
+            timing=QUICK,
+            node=self.one.nodes[0],
+            storage=str(storage),
+            limits=Limits(**limits),
+        )
+        return await ActivityEnvironment().run(self.port.observe_cluster, given)
+
+
 @pytest.fixture
-async def pair(ssh_server: SshServer, certificate: Certificate, tmp_path: Path) -> Any:  # noqa: ANN401 - a generator of two clusters with their APIs
-    """Yield two clusters of one Server and one Edge each, and their APIs by node."""
-    names = ("cluster1-server1", "cluster1-edge1", "cluster2-server1", "cluster2-edge1")
+async def site(
+    ssh_server: SshServer, certificate: Certificate, tmp_path: Path, shell: Shell
+) -> AsyncIterator[Site]:
+    """Two clusters that are alike."""
     apis: dict[str, Api] = {}
     nodes: dict[str, Node] = {}
-    stack = [serving(certificate) for _ in names]
-    for name, context in zip(names, stack, strict=True):
-        apis[name] = api = await context.__aenter__()
-        access = AdminAccess(
-            user="admin",
-            password="env:ADMIN",
-            port=api.port,
-            via="direct",
-            fingerprint=certificate.fingerprint,
+    async with AsyncExitStack() as stack:
+        for name in ("cluster1-server1", "cluster1-edge1", "cluster2-server1", "cluster2-edge1"):
+            apis[name] = api = await stack.enter_async_context(serving(certificate))
+            access = {"user": "admin", "password": "env:ADMIN", "port": api.port, "via": "direct"}
+            access["fingerprint"] = certificate.fingerprint
+            kind = Kind.SERVER if "server" in name else Kind.EDGE
+            nodes[name] = make_node(ssh_server, tmp_path, name, kind=kind, admin=access)
+            api.options = options(name)
+            if kind is Kind.SERVER:
+                api.lists = {resource: [{"name": f"{resource}1"}] for resource in LISTS}
+                api.lists["subscriptions"] = [{"id": name, "account": "a", "folder": "/in"}]
+        one, two = (
+            cluster(c, *(n for n in nodes.values() if c in n.name))
+            for c in ("cluster1", "cluster2")
         )
-        kind = Kind.SERVER if "server" in name else Kind.EDGE
-        nodes[name] = make_node(ssh_server, tmp_path, name, kind=kind, admin=access)
-        api.options = options(name)
-        if kind is Kind.SERVER:
-            api.lists = {resource: [{"name": f"{resource}1"}] for resource in LISTS}
-            api.lists["subscriptions"] = [{"id": name, "account": "a", "folder": "/in"}]
-    one, two = (
-        cluster(c, *(n for n in nodes.values() if c in n.name)) for c in ("cluster1", "cluster2")
-    )
-    yield one, two, apis
-    for context in reversed(stack):
-        await context.__aexit__(None, None, None)
+        admin = AdminClient(shell, SECRETS)
+        yield Site(one, two, apis, admin, RestConfigurations(ServiceStatusReader(shell), admin))
 
 
 def options(name: str) -> list[dict[str, Any]]:
@@ -86,36 +129,18 @@ def options(name: str) -> list[dict[str, Any]]:
     ]
 
 
-async def compare(pair: Any, shell: Shell) -> ParityReading:  # noqa: ANN401 - as above
-    """Hold both sides against each other."""
-    one, two, _ = pair
-    given: ClusterPairInput[CompareConfiguration] = ClusterPairInput(
-        operation=Operation(identity="run-1", stage="check", action=ORDER.key),
-        action=ORDER,
-        timing=QUICK,
-        source=one,
-        target=two,
-        limits=LIMITS,
-    )
-    configurations_port = RestConfigurations(
-        ServiceStatusReader(shell), AdminClient(shell, SECRETS)
-    )
-    return await ActivityEnvironment().run(configurations_port.compare_configuration, given)
-
-
-async def test_two_sides_that_are_alike(pair: Any, shell: Shell) -> None:  # noqa: ANN401
+async def test_two_sides_that_are_alike(site: Site) -> None:
     """Names of machines, local and encrypted options, and ids are no difference."""
-    reading = await compare(pair, shell)
+    reading = await site.compare()
     assert reading.findings == ()
     assert reading.differences == ()
 
 
-async def test_an_option_that_differs_is_named(pair: Any, shell: Shell) -> None:  # noqa: ANN401
+async def test_an_option_that_differs_is_named(site: Site) -> None:
     """On the node that differs from the source's first; a missing one, too."""
-    apis = pair[2]
-    apis["cluster2-server1"].options[0] = {"name": "Ssh.Port", "values": ["22"]}
-    del apis["cluster2-edge1"].options[0]
-    found = (await compare(pair, shell)).differences
+    site.target.options[0] = {"name": "Ssh.Port", "values": ["22"]}
+    del site.apis["cluster2-edge1"].options[0]
+    found = (await site.compare()).differences
     assert [(d.check, d.place, d.item) for d in found] == [
         ("options_differ", "cluster2-server1", "Ssh.Port"),
         ("options_differ", "cluster2-edge1", "Ssh.Port"),
@@ -125,14 +150,10 @@ async def test_an_option_that_differs_is_named(pair: Any, shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("resource", LISTS)
-async def test_a_list_that_differs_is_named(
-    pair: Any,  # noqa: ANN401
-    shell: Shell,
-    resource: str,
-) -> None:
+async def test_a_list_that_differs_is_named(site: Site, resource: str) -> None:
     """By what is there on one side only."""
-    pair[2]["cluster2-server1"].lists[resource].append({"name": "new"})
-    [found] = (await compare(pair, shell)).differences
+    site.target.lists[resource].append({"name": "new"})
+    [found] = (await site.compare()).differences
     assert found == Difference(
         check=LISTS[resource],
         place="cluster2",
@@ -143,88 +164,78 @@ async def test_a_list_that_differs_is_named(
 
 
 async def test_long_lists_are_compared_by_number(
-    pair: Any,  # noqa: ANN401
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading a hundred thousand names takes longer than a check may."""
     monkeypatch.setattr(configurations, "MAX_NAMES", 1)
     names = [{"name": str(number)} for number in range(3)]
     for number, node in ((3, "cluster1-server1"), (2, "cluster2-server1")):
-        pair[2][node].lists["accounts"] = names[:number]
-    [found] = (await compare(pair, shell)).differences
+        site.apis[node].lists["accounts"] = names[:number]
+    [found] = (await site.compare()).differences
     assert (found.item, found.seen, found.expected) == ("number", "2", "3")
 
 
-async def test_many_differences_are_counted(pair: Any, shell: Shell) -> None:  # noqa: ANN401
+async def test_many_differences_are_counted(site: Site) -> None:
     """Twenty are shown, and the number of the rest."""
-    pair[2]["cluster2-server1"].lists["sites"] += [{"name": f"x{n:02}"} for n in range(25)]
-    found = (await compare(pair, shell)).differences
+    site.target.lists["sites"] += [{"name": f"x{n:02}"} for n in range(25)]
+    found = (await site.compare()).differences
     assert len(found) == 21
     assert found[-1].item == "5 more"
 
 
-async def test_a_list_on_one_side_only_differs(pair: Any, shell: Shell) -> None:  # noqa: ANN401
+async def test_a_list_on_one_side_only_differs(site: Site) -> None:
     """Where neither version has it, nothing does."""
-    del pair[2]["cluster2-server1"].lists["routes"]
-    assert [d.check for d in (await compare(pair, shell)).differences] == ["routes_differ"]
-    del pair[2]["cluster1-server1"].lists["routes"]
-    assert (await compare(pair, shell)).differences == ()
+    del site.target.lists["routes"]
+    assert [d.check for d in (await site.compare()).differences] == ["routes_differ"]
+    del site.api.lists["routes"]
+    assert (await site.compare()).differences == ()
 
 
-async def test_what_differs_once_is_no_difference(pair: Any, shell: Shell) -> None:  # noqa: ANN401
-    """An account that is being replicated is there at the second look."""
-    api = pair[2]["cluster2-server1"]
+async def test_what_differs_once_is_no_difference(site: Site) -> None:
+    """An account that is being replicated is there at the second reading."""
+    api = site.target
     accounts = api.lists.pop("accounts")
     api.lists_later = {"accounts": accounts}
-    assert (await compare(pair, shell)).differences == ()
+    assert (await site.compare()).differences == ()
 
 
-async def test_no_options_at_all_are_no_answer(pair: Any, shell: Shell) -> None:  # noqa: ANN401
+async def test_no_options_at_all_are_no_answer(site: Site) -> None:
     """Every SecureTransport has some: two empty lists are not alike."""
-    for api in pair[2].values():
+    for api in site.apis.values():
         api.options = []
-    [trouble] = (await compare(pair, shell)).findings
+    [trouble] = (await site.compare()).findings
     assert "lists no options" in trouble.seen
 
 
 @pytest.mark.parametrize("most", [1, 30, 100])
-async def test_a_list_is_read_to_its_end(
-    pair: Any,  # noqa: ANN401
-    shell: Shell,
-    most: int,
-) -> None:
+async def test_a_list_is_read_to_its_end(site: Site, most: int) -> None:
     """Also from an API whose pages are shorter than was asked for."""
-    node, api = pair[0].servers[0], pair[2]["cluster1-server1"]
-    api.most = most
+    node, api = site.one.servers[0], site.api
+    api.page_size = most
     api.lists["sites"] = [{"name": str(number)} for number in range(70)]
-    items = await AdminClient(shell, SECRETS).items(node, "sites")
+    items = await site.admin.items(node, "sites")
     assert {item["name"] for item in items} == {str(number) for number in range(70)}
 
 
-async def test_a_list_that_shows_less_than_it_counts_is_unknown(
-    pair: Any,  # noqa: ANN401
-    shell: Shell,
-) -> None:
+async def test_a_list_that_shows_less_than_it_counts_is_unknown(site: Site) -> None:
     """The rest of the list is unknown."""
-    pair[2]["cluster1-server1"].most = 0
+    site.api.page_size = 0
     with pytest.raises(OutcomeUnknown, match="shows 0 of 154"):
-        await AdminClient(shell, SECRETS).items(pair[0].servers[0], "configurations/options")
+        await site.admin.items(site.one.servers[0], "configurations/options")
 
 
-async def test_what_cannot_be_compared_is_a_finding(pair: Any, shell: Shell) -> None:  # noqa: ANN401
+async def test_what_cannot_be_compared_is_a_finding(site: Site) -> None:
     """An answer that cannot be read is never equal to another."""
-    pair[2]["cluster2-server1"].options = [{"name": "a", "values": "none"}]
-    reading = await compare(pair, shell)
+    site.target.options = [{"name": "a", "values": "none"}]
+    reading = await site.compare()
     assert [(f.name, f.place) for f in reading.findings] == [
         ("configuration_unreadable", "cluster2")
     ]
 
 
-async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) -> None:  # noqa: ANN401
+async def test_a_cluster_is_read_whole(site: Site, tmp_path: Path) -> None:
     """Members, Edges, queue, maintenance and what lies on the storage."""
-    one, _, apis = pair
-    api = apis["cluster1-server1"]
+    api = site.api
     api.events = [
         {"id": str(n), "creationTime": format_datetime(datetime.now(UTC) - timedelta(hours=n))}
         for n in (1, 3, 2)
@@ -233,20 +244,7 @@ async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) 
     storage = tmp_path / "storage"
     storage.mkdir()
     (storage / "old.m_inproc").write_text("half")
-    configurations_port = RestConfigurations(
-        ServiceStatusReader(shell), AdminClient(shell, SECRETS)
-    )
-    given: ClusterInput[ObserveCluster] = ClusterInput(
-        operation=Operation(identity="run-1", stage="check", action="observe"),
-        action=ObserveCluster(node="cluster1-server1"),
-        timing=QUICK,
-        node=one.nodes[0],
-        storage=str(storage),
-        limits=Limits(orphan_age=timedelta(seconds=-5)),
-    )
-    reading: ClusterReading = await ActivityEnvironment().run(
-        configurations_port.observe_cluster, given
-    )
+    reading = await site.observe(storage, orphan_age=timedelta(seconds=-5))
     assert reading.findings == ()
     assert reading.servers == (Member(name="cluster1-server1", address="127.0.0.1"),)
     assert reading.edges == (Member(name="edge", address="192.0.2.1"),)
@@ -258,53 +256,21 @@ async def test_a_cluster_is_read_whole(pair: Any, shell: Shell, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("hidden", "known"), [(2, 1), (9, None)])
-async def test_a_queue_that_is_counted_and_not_shown_is_looked_at_again(
-    pair: Any,  # noqa: ANN401 - as above
-    shell: Shell,
-    tmp_path: Path,
-    hidden: int,
-    known: int | None,
+async def test_a_queue_that_is_counted_and_not_shown_is_read_again(
+    site: Site, tmp_path: Path, hidden: int, known: int | None
 ) -> None:
     """It may be emptying; one that never shows anything is unknown."""
-    one, _, apis = pair
-    apis["cluster1-server1"].events = ["1"]
-    apis["cluster1-server1"].hides_events = hidden
-    configurations_port = RestConfigurations(
-        ServiceStatusReader(shell), AdminClient(shell, SECRETS)
-    )
-    given: ClusterInput[ObserveCluster] = ClusterInput(
-        operation=Operation(identity="run-1", stage="check", action="observe"),
-        action=ObserveCluster(node="cluster1-server1"),
-        timing=QUICK,
-        node=one.nodes[0],
-        storage=str(tmp_path),
-        limits=LIMITS,
-    )
-    reading: ClusterReading = await ActivityEnvironment().run(
-        configurations_port.observe_cluster, given
-    )
+    site.api.events = ["1"]
+    site.api.hides_events = hidden
+    reading = await site.observe(tmp_path)
     assert reading.events == known
     assert bool(reading.findings) is (known is None)
 
 
-async def test_a_cluster_that_says_nothing_is_trouble(pair: Any, shell: Shell) -> None:  # noqa: ANN401
+async def test_a_cluster_that_says_nothing_is_trouble(site: Site) -> None:
     """Neither an empty list of nodes nor a storage that is not there is taken for fine."""
-    one, _, apis = pair
-    apis["cluster1-server1"].members = []
-    configurations_port = RestConfigurations(
-        ServiceStatusReader(shell), AdminClient(shell, SECRETS)
-    )
-    given: ClusterInput[ObserveCluster] = ClusterInput(
-        operation=Operation(identity="run-1", stage="check", action="observe"),
-        action=ObserveCluster(node="cluster1-server1"),
-        timing=QUICK,
-        node=one.nodes[0],
-        storage="/not/mounted",
-        limits=LIMITS,
-    )
-    reading: ClusterReading = await ActivityEnvironment().run(
-        configurations_port.observe_cluster, given
-    )
+    site.api.members = []
+    reading = await site.observe(Path("/not/mounted"))
     assert {f.name for f in reading.findings} == {"reading_unusable"}
     assert reading.servers == ()
 
@@ -380,7 +346,7 @@ def test_the_oldest_event_says_how_old_it_is() -> None:
 
 
 def test_maintenance_is_on_in_any_format() -> None:
-    """Where it is off, or another option is on, nothing is said."""
+    """Where it is off, or another option is on, it is not named."""
     found = switched_on(
         [
             {"name": "MAINTENANCE.a", "values": ["ON"]},

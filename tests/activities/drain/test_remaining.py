@@ -1,8 +1,9 @@
-"""A look says whom and what a decision concerns, and why it may not know."""
+"""What remains is read for a decision; what cannot be read is an error beside it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -15,23 +16,41 @@ from tests.support.port_listeners import Listener
 from tests.support.ssh_machines import SECRETS, Attempt, input_for, watching
 from workflows.model.actions import ReadQueue, ReadSessions
 from workflows.model.estate import Node, Protocol
+from workflows.model.results import RemainingQueue, RemainingSessions
 
-SESSIONS, QUEUE = ReadSessions(node="server1"), ReadQueue(node="server1")
+Sessions = Callable[..., Awaitable[RemainingSessions]]
+Queue = Callable[[Node], Awaitable[RemainingQueue]]
 
 
 @pytest.fixture
-def waits(shell: Shell) -> DrainActivities:
-    """The hands."""
+def drain(shell: Shell) -> DrainActivities:
+    """The activities."""
     return DrainActivities(shell, AdminClient(shell, SECRETS))
 
 
+@pytest.fixture
+def sessions(drain: DrainActivities) -> Sessions:
+    """Read the sessions of a node."""
+
+    def read(node: Node, *ignored: str) -> Awaitable[RemainingSessions]:
+        given = watching(node, ReadSessions(node="server1"), ignored_peers=ignored)
+        return Attempt().run(drain.read_sessions, given)
+
+    return read
+
+
+@pytest.fixture
+def queue(drain: DrainActivities) -> Queue:
+    """Read the queue of a node."""
+    action = ReadQueue(node="server1")
+    return lambda node: Attempt().run(drain.read_queue, input_for(node, action))
+
+
 async def test_connected_users_are_named_with_protocol(
-    waits: DrainActivities, node_maker: NodeMaker, server: Node, api: Api
+    sessions: Sessions, listening: Node, listener: Listener, api: Api
 ) -> None:
-    """By account and the estate's word for the protocol; one who is there twice is named once."""
-    listener = Listener()
-    port = await listener.open()
-    await listener.connect(port)
+    """By account and the estate's word for the protocol; one with two sessions is named once."""
+    await listener.connect(listener.port)
     api.sessions = [
         {"id": 1, "userName": "partner2", "host": "10.0.0.2", "protocol": "HTTPS"},
         {"id": 2, "userName": "partner1", "host": "10.0.0.1", "protocol": "sftp"},
@@ -39,23 +58,20 @@ async def test_connected_users_are_named_with_protocol(
         {"id": 4, "userName": "checker", "host": "10.9.9.9", "protocol": "ssh"},
         {"id": 5, "userName": "", "host": "10.0.0.3", "protocol": "gopher"},
     ]
-    node = node_maker(admin=server.admin, protocols={Protocol.SSH: (port,)})
-    given = watching(node, SESSIONS, ignored_peers=("10.9.9.9",))
-    left = await Attempt().run(waits.read_sessions, given)
-    assert left.connections == {Protocol.SSH: 1}
-    assert left.accounts == (
+    remaining = await sessions(listening, "10.9.9.9")
+    assert remaining.connections == {Protocol.SSH: 1}
+    assert remaining.accounts == (
         "an unknown user over gopher",
         "partner1 over ssh",
         "partner2 over http",
     )
-    assert left.error is None
-    await listener.close()
+    assert remaining.error is None
 
 
-async def test_what_is_queued_is_told_by_whatever_fields_it_has(
-    waits: DrainActivities, server: Node, api: Api
+async def test_what_is_queued_is_described_by_whatever_fields_it_has(
+    queue: Queue, server: Node, api: Api
 ) -> None:
-    """The first twenty; fields that nobody knows do not matter, nor what they hold."""
+    """The first twenty; neither unknown fields matter nor what they hold."""
     api.events = [
         {"id": 1, "type": "upload", "account": "partner1", "path": "/inbox/a", "new": {"a": [1]}},
         {"id": 2, "account": None, "retries": 3, "path": "/in\x1b[2Jbox\n"},
@@ -63,9 +79,10 @@ async def test_what_is_queued_is_told_by_whatever_fields_it_has(
         *(f"event{number}" for number in range(4, 101)),
     ]
     api.transfers = ["transfer1"]
-    left = await Attempt().run(waits.read_queue, input_for(server, QUEUE))
-    assert (left.events, left.active, len(left.queued), left.error) == (100, 1, 20, None)
-    assert left.queued[:3] == (
+    remaining = await queue(server)
+    assert (remaining.events, remaining.active, remaining.error) == (100, 1, None)
+    assert len(remaining.queued) == 20
+    assert remaining.queued[:3] == (
         "type upload, account partner1, path /inbox/a",
         "retries 3, path /in[2Jbox",
         "id event3",
@@ -73,44 +90,38 @@ async def test_what_is_queued_is_told_by_whatever_fields_it_has(
 
 
 @pytest.mark.parametrize("status", [400, 401, 503])
-async def test_an_api_that_does_not_tell_is_trouble_beside_what_is_known(
-    status: int, waits: DrainActivities, node_maker: NodeMaker, server: Node, api: Api
+async def test_an_api_that_refuses_is_an_error_beside_what_is_known(  # noqa: PLR0913, PLR0917 - fixtures
+    status: int, sessions: Sessions, queue: Queue, listening: Node, listener: Listener, api: Api
 ) -> None:
-    """Refused, too, is no error here: someone wants to decide, knowing as much as can be known."""
-    listener = Listener()
-    port = await listener.open()
-    await listener.connect(port)
+    """A refusal is not raised either: the operator decides with all that can be known."""
+    await listener.connect(listener.port)
     api.fails = [status] * 20
-    node = node_maker(admin=server.admin, protocols={Protocol.SSH: (port,)})
-    left = await Attempt().run(waits.read_sessions, watching(node, SESSIONS))
-    assert (left.connections, left.accounts) == ({Protocol.SSH: 1}, ())
-    assert str(status) in (left.error or "")
-    queue = await Attempt().run(waits.read_queue, input_for(server, QUEUE))
-    assert (queue.events, queue.active, queue.queued) == (None, None, ())
-    assert str(status) in (queue.error or "")
-    await listener.close()
+    remaining = await sessions(listening)
+    assert (remaining.connections, remaining.accounts) == ({Protocol.SSH: 1}, ())
+    assert str(status) in (remaining.error or "")
+    queued = await queue(listening)
+    assert (queued.events, queued.active, queued.queued) == (None, None, ())
+    assert str(status) in (queued.error or "")
 
 
-async def test_a_silent_node_is_trouble_within_seconds(
-    waits: DrainActivities, node_maker: NodeMaker
+async def test_a_silent_node_is_an_error_within_seconds(
+    sessions: Sessions, queue: Queue, node_maker: NodeMaker
 ) -> None:
-    """Neither shell nor API: zero is not claimed of anything."""
-    access = {"user": "st", "key": "env:KEY", "port": 1}
-    silent = node_maker(ssh=access)
+    """Neither shell nor API: no count is claimed to be zero."""
+    silent = node_maker(ssh={"user": "st", "key": "env:KEY", "port": 1})
     began = time.monotonic()
-    left = await Attempt().run(waits.read_sessions, watching(silent, SESSIONS))
-    queue = await Attempt().run(waits.read_queue, input_for(silent, QUEUE))
+    remaining, queued = await sessions(silent), await queue(silent)
     assert time.monotonic() - began < 20
-    assert (left.connections, queue.events) == ({}, None)
-    assert "does not answer" in (left.error or "")
-    assert "does not answer" in (queue.error or "")
+    assert (remaining.connections, queued.events) == ({}, None)
+    assert "does not answer" in (remaining.error or "")
+    assert "does not answer" in (queued.error or "")
 
 
-async def test_an_answer_that_cannot_be_read_is_trouble(
-    waits: DrainActivities, server: Node, api: Api
+async def test_an_answer_that_cannot_be_read_is_an_error(
+    sessions: Sessions, server: Node, api: Api
 ) -> None:
-    """A session without an id is not as documented: it is not counted as nobody."""
+    """A session without an id is not as documented: it does not count as no session."""
     api.sessions = [{"userName": "partner1"}]
-    left = await Attempt().run(waits.read_sessions, watching(server, SESSIONS))
-    assert left.accounts == ()
-    assert "cannot be read" in (left.error or "")
+    remaining = await sessions(server)
+    assert remaining.accounts == ()
+    assert "cannot be read" in (remaining.error or "")

@@ -34,7 +34,7 @@ def ledger(shell: Shell) -> Ledger:
 async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
     node: Node, ledger: Ledger, tmp_path: Path
 ) -> None:
-    """However many attempts race, there is one execution, and all tell the same of it."""
+    """However many attempts race, there is one execution, and all report the same."""
     ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 0.5; echo done; exit 3"))
     records = await asyncio.gather(*(ledger.run_once(node, wanted) for _ in range(8)))
@@ -54,8 +54,8 @@ async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path) -> Non
         await asyncio.create_subprocess_exec(*detached, stdout=asyncio.subprocess.PIPE)
         for _ in range(8)
     ]
-    said = [(await process.communicate())[0] for process in racing]
-    assert said == [b""] * 8
+    printed = [(await process.communicate())[0] for process in racing]
+    assert printed == [b""] * 8
     assert ran.read_text() == "ran\n"
     assert sorted(p.name for p in (ledger / "claims").iterdir()) == ["1"]
     assert (ledger / "op.1" / "status").read_text().startswith("0 ")
@@ -73,8 +73,8 @@ async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_pa
         )
         for number, service in enumerate(("ssh", "all", "ssh", "all", "ssh", "ssh"))
     ]
-    said = sorted([(await process.communicate())[0].split()[:1] for process in racing])
-    assert said == [[], *[[b"busy"]] * 5]
+    printed = sorted([(await process.communicate())[0].split()[:1] for process in racing])
+    assert printed == [[], *[[b"busy"]] * 5]
     assert ran.read_text() == "ran\n"
 
 
@@ -114,22 +114,8 @@ async def test_a_killed_process_is_lost_and_stays_lost(
     assert ran.read_text() == "ran\n"
 
 
-async def test_a_reboot_makes_a_running_claim_lost(
-    node_maker: NodeMaker, ledger: Ledger, tmp_path: Path
-) -> None:
-    """The same process number after a reboot is another process."""
-    boot = tmp_path / "boot_id"
-    boot.write_text("first\n")
-    node = node_maker(boot_id=str(boot))
-    wanted = task(("sleep", "2"))
-    await ledger.claim(node, wanted)
-    assert (await ledger.read(node, wanted)).living
-    boot.write_text("second\n")
-    assert (await ledger.read(node, wanted)).lost
-
-
 async def test_a_pending_stop_is_waited_for(node: Node, ledger: Ledger, tmp_path: Path) -> None:
-    """Whatever comes next on a service begins after its pending graceful stop has landed."""
+    """The next operation on a service begins after its pending graceful stop has completed."""
     stop = task(("true",), operation="stop", completes_on="deadline", within=2)
     start = task(("true",), operation="start")
     await ledger.run_once(node, stop)
@@ -142,18 +128,8 @@ async def test_a_pending_stop_is_waited_for(node: Node, ledger: Ledger, tmp_path
     assert began.may_change_until == pending.deadline
 
 
-async def test_a_settled_stop_lets_others_begin(node: Node, ledger: Ledger) -> None:
-    """Once the service was seen down, the next order need not wait for the deadline."""
-    stop = task(("true",), operation="stop", completes_on="deadline", within=60)
-    await ledger.run_once(node, stop)
-    await ledger.settle(node, stop)
-    start = await ledger.run_once(node, task(("true",), operation="start"))
-    assert start.claim is not None
-    assert start.claim.may_change_until > start.now
-
-
 async def test_another_service_is_not_kept_waiting(node: Node, ledger: Ledger) -> None:
-    """A pending stop concerns its own service, and orders for everything."""
+    """A pending stop keeps its own service busy, and actions on all services."""
     await ledger.run_once(node, task(("true",), operation="stop", completes_on="deadline"))
     other = await ledger.read(node, task(("true",), operation="other", service="http"))
     everything = await ledger.read(node, task(("true",), operation="all", service="all"))
@@ -206,7 +182,7 @@ async def test_the_ledger_is_made_private(node: Node, ledger: Ledger, tmp_path: 
 
 
 async def test_without_setsid_it_detaches_all_the_same(tmp_path: Path) -> None:
-    """A machine without setsid uses nohup; the caller hears nothing and need not wait."""
+    """A machine without setsid uses nohup; the caller gets no output and need not wait."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("sh", "cat", "date", "mkdir", "dd", "rm", "ln", "mv", "nohup", "sleep"):
@@ -231,9 +207,9 @@ async def test_killed_anywhere_it_is_never_claimed_without_having_run(
     """Kill the caller's processes at any instant: the effect happened once, or can still happen."""
     ran = tmp_path / "ran"
     wanted = task(writing(ran))
-    words = (node.ledger, wanted.operation, wanted.service, node.boot_id, "60", "exit", "-")
+    arguments = (node.ledger, wanted.operation, wanted.service, node.boot_id, "60", "exit", "-")
     caller = await asyncio.create_subprocess_exec(
-        *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, *words, *wanted.command.argv),
+        *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, *arguments, *wanted.command.argv),
         stdout=asyncio.subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -276,12 +252,3 @@ def test_a_ledger_that_cannot_be_read_settles_nothing(text: str) -> None:
     """Half an answer is no answer."""
     with pytest.raises(OutcomeUnknown):
         parse_record(text, "server1")
-
-
-async def test_claims_are_kept_in_order_past_nine(node: Node, ledger: Ledger) -> None:
-    """The ledger is evidence: nothing is removed from it, and its order is that of the claims."""
-    operations = [f"op.{number}" for number in range(12)]
-    for operation in operations:
-        await ledger.run_once(node, task(("true",), operation=operation))
-    claims = Path(node.ledger) / "claims"
-    assert [(claims / str(n + 1)).read_text().split()[0] for n in range(12)] == operations

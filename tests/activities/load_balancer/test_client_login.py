@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import asyncssh
 import pytest
@@ -34,50 +34,46 @@ def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activities, "READING_TIMEOUT", 2.0)
 
 
-def input_for(
-    node: Node,
-    protocol: Protocol,
-    trust: Certificate,
-    **changes: Any,  # noqa: ANN401 - any field
-) -> LoginInput:
-    """Return the action's input; its probe has an address that does not exist."""
-    facts: dict[str, Any] = {"address": "clients.invalid", "port": 1, "user": "probe"}
-    facts |= {"password": "env:PROBE", "host_key": HOST_KEY_LINE, "fingerprint": trust.fingerprint}
-    action = TryLogin(node=node.name, protocol=protocol)
-    return LoginInput(
-        operation=Operation(identity="run-1", stage="stage", action=action.key),
-        action=action,
-        timing=QUICK,
-        node=node,
-        probe=Probe.model_validate({**facts, "protocol": protocol, **changes}),
-    )
+Login = Callable[..., Awaitable[LoginReading]]
+
+
+@pytest.fixture
+def login(load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate) -> Login:
+    """Log in to a node, the edge if none is given; the probe's address does not exist."""
+
+    async def run(protocol: Protocol, node: Node = edge, **changes: object) -> LoginReading:
+        action = TryLogin(node=node.name, protocol=protocol)
+        probe = {"address": "clients.invalid", "port": 1, "user": "probe", "password": "env:PROBE"}
+        trust = {"host_key": HOST_KEY_LINE, "fingerprint": certificate.fingerprint}
+        given = LoginInput(
+            operation=Operation(identity="run-1", stage="stage", action=action.key),
+            action=action,
+            timing=QUICK,
+            node=node,
+            probe=Probe.model_validate({**probe, **trust, "protocol": protocol, **changes}),
+        )
+        return await Attempt().run(load_balancers.try_login, given)
+
+    return run
 
 
 @BOTH
 async def test_a_login_goes_straight_to_the_node(
-    protocol: Protocol,
-    load_balancers: LoadBalancerActivities,
-    edge: Node,
-    front: Front,
-    certificate: Certificate,
+    protocol: Protocol, login: Login, front: Front
 ) -> None:
     """Through the node's own SSH connection, whatever the probe's address."""
-    reading = await Attempt().run(load_balancers.try_login, input_for(edge, protocol, certificate))
+    reading = await login(protocol)
     assert reading == LoginReading(place="server1", protocol=protocol)
     assert front.sessions == 1
 
 
 @BOTH
 async def test_a_node_without_a_transaction_manager_fails(
-    protocol: Protocol,
-    load_balancers: LoadBalancerActivities,
-    edge: Node,
-    front: Front,
-    certificate: Certificate,
+    protocol: Protocol, login: Login, front: Front
 ) -> None:
     """It takes the login, and has nothing to list."""
     front.streams = False
-    reading = await Attempt().run(load_balancers.try_login, input_for(edge, protocol, certificate))
+    reading = await login(protocol)
     expected = {Protocol.SSH: "its listing failed (no Tr", Protocol.HTTP: "answered 503"}
     assert expected[protocol] in str(reading.failure)
     assert f"port {front.ports[protocol]}" in str(reading.failure)
@@ -85,19 +81,15 @@ async def test_a_node_without_a_transaction_manager_fails(
 
 
 @BOTH
-async def test_a_closed_port_fails(
-    protocol: Protocol, load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate
-) -> None:
+async def test_a_closed_port_fails(protocol: Protocol, login: Login, edge: Node) -> None:
     """The node's SSH answers, its protocol server does not."""
     deaf = edge.model_copy(update={"protocols": {protocol: (1,)}})
-    reading = await Attempt().run(load_balancers.try_login, input_for(deaf, protocol, certificate))
+    reading = await login(protocol, deaf)
     assert "port 1: " in str(reading.failure)
     assert reading.findings == ()
 
 
-async def test_who_answers_there_is_verified(
-    load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate, front: Front
-) -> None:
+async def test_the_server_that_answers_is_verified(login: Login, front: Front) -> None:
     """As the probe does it: a password is sent to no other server, and is in no message."""
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
     wrong: list[tuple[Protocol, dict[str, object]]] = [
@@ -108,51 +100,37 @@ async def test_who_answers_there_is_verified(
         (Protocol.HTTP, {"fingerprint": "0" * 64}),
     ]
     for protocol, changes in wrong:
-        given = input_for(edge, protocol, certificate, **changes)
-        reading = await Attempt().run(load_balancers.try_login, given)
+        reading = await login(protocol, **changes)
         assert reading.failure
         assert "secret" not in reading.failure
     assert front.sessions == 0
 
 
-async def test_a_login_that_takes_for_ever_fails(
-    load_balancers: LoadBalancerActivities, edge: Node, front: Front, certificate: Certificate
-) -> None:
-    """NoAnswer of the protocol server is not silence of the node."""
+async def test_a_login_that_takes_for_ever_fails(login: Login, front: Front) -> None:
+    """A protocol server that does not answer is not an unreachable node."""
     front.hangs = True
-    reading = await Attempt().run(
-        load_balancers.try_login, input_for(edge, Protocol.SSH, certificate)
-    )
+    reading = await login(Protocol.SSH)
     assert reading.failure == "no answer within 2 s"
 
 
 async def test_one_of_several_ports_of_an_http_server_is_the_one(
-    load_balancers: LoadBalancerActivities, edge: Node, front: Front, certificate: Certificate
+    login: Login, edge: Node, front: Front
 ) -> None:
     """Where the probe's port is none of the node's, and the first is without TLS."""
     ports = {Protocol.HTTP: (front.ports[Protocol.SSH], front.ports[Protocol.HTTP])}
     several = edge.model_copy(update={"protocols": ports})
-    reading = await Attempt().run(
-        load_balancers.try_login, input_for(several, Protocol.HTTP, certificate)
-    )
+    reading = await login(Protocol.HTTP, several)
     assert reading.failure is None
-    named = input_for(several, Protocol.HTTP, certificate, port=front.ports[Protocol.SSH])
-    reading = await Attempt().run(load_balancers.try_login, named)
+    reading = await login(Protocol.HTTP, several, port=front.ports[Protocol.SSH])
     assert reading.failure is not None
 
 
-async def test_a_node_that_cannot_be_reached_is_trouble(
-    load_balancers: LoadBalancerActivities, edge: Node, certificate: Certificate
-) -> None:
+async def test_a_node_that_cannot_be_reached_is_a_finding(login: Login, edge: Node) -> None:
     """Nothing was learned of its protocol server."""
     lost = edge.model_copy(update={"ssh": edge.ssh.model_copy(update={"port": 1})})
-    reading = await Attempt().run(
-        load_balancers.try_login, input_for(lost, Protocol.SSH, certificate)
-    )
+    reading = await login(Protocol.SSH, lost)
     assert [finding.name for finding in reading.findings] == ["node_unreachable_ssh"]
     assert reading.failure is None
     without = edge.model_copy(update={"protocols": {Protocol.SSH: (22,)}})
-    reading = await Attempt().run(
-        load_balancers.try_login, input_for(without, Protocol.HTTP, certificate)
-    )
+    reading = await login(Protocol.HTTP, without)
     assert [finding.name for finding in reading.findings] == ["reading_unusable"]

@@ -120,12 +120,3 @@ def test_quoted_words_come_back_whole(words: list[str]) -> None:
     """Whatever stands in them."""
     quoted = [word.replace("\\", "\\\\").replace('"', '\\"') for word in words]
     assert haproxy.split(" ".join(f'"{word}"' for word in quoted)) == tuple(words)
-
-
-@given(line=st.text())
-def test_every_line_has_words_or_is_refused(line: str) -> None:
-    """Nothing hangs, and nothing else goes wrong."""
-    try:
-        haproxy.parse(f"backend x\n{line}\n")
-    except OutcomeUnknown:
-        return

@@ -60,9 +60,7 @@ async def test_a_login_that_is_refused_or_unanswered_says_so(
 
 
 async def test_a_preview_shows_how_traffic_is_verified(
-    load_balancers: LoadBalancerActivities,
-    inputs: Inputs,
-    front: Front,
+    load_balancers: LoadBalancerActivities, inputs: Inputs, front: Front
 ) -> None:
     """Where we log in, and the request that finds the session."""
     front.goes_to = "two"

@@ -1,4 +1,4 @@
-"""What a machine says of itself is read as it is, and what it does not say is not made up."""
+"""The facts of a machine are read as they are, and what is missing is unknown."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import asyncio
 import getpass
 import os
 import signal
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from activities.ledger.store import LedgerCommand
 from activities.nodes import linux_facts
@@ -20,7 +17,7 @@ from activities.nodes.linux_facts import parse_facts
 from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.support.ssh_machines import Installation
-from workflows.errors import OutcomeUnknown, SwitchoverError
+from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Node
 from workflows.model.observations import MachineFacts
 
@@ -58,7 +55,7 @@ def installed(server: Node) -> Installation:
 async def test_a_machine_that_lacks_nothing(
     server: Node, shell: Shell, installed: Installation
 ) -> None:
-    """Everything that is needed is there, and said in one answer."""
+    """Everything that is needed is there, in one answer."""
     facts = await read(shell, server)
     assert facts.user == facts.owner == getpass.getuser()
     assert facts.system == "Linux"
@@ -79,13 +76,15 @@ async def test_scripts_that_cannot_be_run_are_named(
     assert (await read(shell, server)).unusable == ("start_sshd", "stop_tm")
 
 
-async def test_no_installation_is_said(server: Node, shell: Shell, installed: Installation) -> None:
-    """Without its bin directory it has no owner."""
+async def test_a_missing_installation_has_no_owner(
+    server: Node, shell: Shell, installed: Installation
+) -> None:
+    """Known by its bin directory."""
     (installed.home / "bin").rename(installed.home / "nib")
     assert (await read(shell, server)).owner is None
 
 
-async def test_a_ledger_that_cannot_be_written_is_said(
+async def test_a_ledger_that_cannot_be_written_is_known(
     server: Node, shell: Shell, installed: Installation
 ) -> None:
     """A file stands where its directory should be; missing ones can be made."""
@@ -108,7 +107,7 @@ async def test_conf_files_are_told_apart(
     assert {name for name in before if before[name] != after[name]} == {"a.xml"}
 
 
-async def test_files_that_cannot_be_looked_through_are_not_none(
+async def test_files_that_cannot_be_listed_are_unknown(
     server: Node, shell: Shell, installed: Installation
 ) -> None:
     """If conf is no directory, its files are unknown."""
@@ -133,10 +132,10 @@ async def test_a_graceful_stop_that_was_not_ours_is_found(
         await stop.wait()
 
 
-async def test_a_graceful_stop_in_the_ledger_is_seen_until_it_has_landed(
+async def test_a_graceful_stop_in_the_ledger_is_pending_until_it_has_completed(
     server: Node, shell: Shell, installed: Installation
 ) -> None:
-    """Its command has ended, and it may land until its deadline; settled, it has."""
+    """Its command has ended, and it may complete until its deadline; once settled, it has."""
     ledger = open_ledger(shell)
     task = LedgerCommand(
         "run.stage.stop.1", "ssh", Command(("true",)), timedelta(minutes=1), completes_on="deadline"
@@ -207,13 +206,6 @@ def test_an_answer_without_one_line_is_not_taken_for_whole(line: str) -> None:
         return
     with pytest.raises(OutcomeUnknown):
         parse_facts(rest)
-
-
-@given(st.lists(st.sampled_from([*WHOLE.splitlines(), "pending x", "free", "unreadable b"])))
-def test_whatever_comes_is_read_or_refused(lines: list[str]) -> None:
-    """Never a traceback."""
-    with suppress(SwitchoverError):
-        parse_facts("\n".join([*lines, "end"]))
 
 
 async def until_runs(pid: int, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is proven of a node before something rests on it: that it serves, or that it is dead."""
+"""A node is verified to serve, or to be down, before a run relies on it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from activities.nodes import reachability as silence
+from activities.nodes import reachability
 from activities.nodes.activities import SshNodes
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.port_listeners import Listener
-from tests.support.ssh_machines import SECRETS, Attempt, Installation, SshServer, input_for
+from tests.support.ssh_machines import SECRETS, Executor, Installation, SshServer
 from workflows.errors import NotReady, OutcomeUnknown
 from workflows.model.actions import VerifyServing, VerifyUnreachable
 from workflows.model.estate import Kind, Node, Protocol
@@ -27,18 +27,24 @@ NO_SSH = {"user": "st", "key": "env:KEY", "port": 1}
 
 @pytest.fixture
 def nodes(shell: Shell) -> SshNodes:
-    """The hands."""
+    """The activities."""
     return SshNodes(shell, AdminClient(shell, SECRETS))
 
 
-async def test_a_node_serves_when_all_that_clients_need_runs(nodes: SshNodes, node: Node) -> None:
+@pytest.fixture
+def execute(nodes: SshNodes, node: Node) -> Executor:
+    """Execute actions on the node."""
+    return Executor(nodes, node)
+
+
+async def test_a_node_serves_when_all_that_clients_need_runs(execute: Executor, node: Node) -> None:
     """What the estate does not list may be down; the Transaction Manager may not."""
     installation = Installation(node, "sshd", "tm")
-    report = await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
+    report = await execute(SERVES)
     assert (report.outcome, report.message) == ("seen", "server1 serves: ssh, tm")
     installation.clear("tm")
     with pytest.raises(NotReady) as refusal:
-        await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
+        await execute(SERVES)
     assert str(refusal.value) == (
         "server1: tm is stopped (tm is down), expected running; "
         "start these services, then decide `retry`"
@@ -47,22 +53,21 @@ async def test_a_node_serves_when_all_that_clients_need_runs(nodes: SshNodes, no
 
 
 async def test_an_edge_serves_without_a_transaction_manager(
-    nodes: SshNodes, node_maker: NodeMaker
+    execute: Executor, node_maker: NodeMaker
 ) -> None:
     """Everything that is down is named at once."""
     protocols = {Protocol.SSH: (8022,), Protocol.HTTP: (8443,)}
     edge = node_maker("edge1", kind=Kind.EDGE, protocols=protocols)
     installation = Installation(edge, "sshd", "httpd")
     action = VerifyServing(node="edge1")
-    assert (await Attempt().run(nodes.verify_serving, input_for(edge, action))).outcome == "seen"
-    installation.clear("sshd")
-    installation.clear("httpd")
+    assert (await execute(action, node=edge)).outcome == "seen"
+    installation.clear("sshd", "httpd")
     with pytest.raises(NotReady, match=r"http is stopped .*, ssh is stopped"):
-        await Attempt().run(nodes.verify_serving, input_for(edge, action))
+        await execute(action, node=edge)
 
 
-async def test_what_runs_only_for_a_moment_does_not_serve(nodes: SshNodes, node: Node) -> None:
-    """A stop that lands late takes down what was seen running: so it is seen twice."""
+async def test_what_runs_only_for_a_moment_does_not_serve(execute: Executor, node: Node) -> None:
+    """A stop that completes late takes down what was seen running: so it is read twice."""
     installation = Installation(node, "sshd", "tm")
     sshd = installation.state / "sshd"
     installation.script(
@@ -70,41 +75,41 @@ async def test_what_runs_only_for_a_moment_does_not_serve(nodes: SshNodes, node:
         f"#!/bin/sh\n[ -e {sshd} ] && echo sshd is alive || echo sshd is down\nrm -f {sshd}\n",
     )
     with pytest.raises(NotReady, match="ssh is stopped"):
-        await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
+        await execute(SERVES)
 
 
-async def test_a_service_nobody_understands_does_not_serve(nodes: SshNodes, node: Node) -> None:
-    """It is not known to be down either: nobody is told to start it."""
+async def test_a_service_with_unknown_state_does_not_serve(execute: Executor, node: Node) -> None:
+    """It is not known to be down either: the advice to start it would be wrong."""
     installation = Installation(node, "sshd", "tm")
     installation.script("status_sshd", "#!/bin/sh\necho sshd is resting\n")
     with pytest.raises(OutcomeUnknown, match="resting"):
-        await Attempt().run(nodes.verify_serving, input_for(node, SERVES))
+        await execute(SERVES)
 
 
-async def test_a_dead_node_answers_nowhere(nodes: SshNodes, node_maker: NodeMaker) -> None:
+async def test_a_dead_node_answers_nowhere(execute: Executor, node_maker: NodeMaker) -> None:
     """Probed several times over some seconds; the report says that its ports were closed."""
     node = node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (2, 3)})
     began = time.monotonic()
-    report = await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
-    assert time.monotonic() - began >= (silence.PROBES - 1) * silence.PROBE_INTERVAL
+    report = await execute(DEAD, node=node)
+    assert time.monotonic() - began >= (reachability.PROBES - 1) * reachability.PROBE_INTERVAL
     assert report.outcome == "seen"
     assert "server1 answers nowhere" in report.message
     assert "(closed: 1, 2, 3; the machine may be up" in report.message
 
 
 async def test_a_silent_node_is_dead(
-    nodes: SshNodes, node_maker: NodeMaker, monkeypatch: pytest.MonkeyPatch
+    execute: Executor, node_maker: NodeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing comes back at all, as from a machine that is switched off."""
-    monkeypatch.setattr(silence, "PROBE_TIMEOUT", 0.3)
-    monkeypatch.setattr(silence, "SHELL_TIMEOUT", 0.5)
+    monkeypatch.setattr(reachability, "PROBE_TIMEOUT", 0.3)
+    monkeypatch.setattr(reachability, "SHELL_TIMEOUT", 0.5)
     with ExitStack() as stack:
         ssh, admin, sftp = (stack.enter_context(swallowing()) for _ in range(3))
         access = {"user": "admin", "password": "env:ADMIN", "port": admin, "fingerprint": "0" * 64}
         node = node_maker(
             ssh={**NO_SSH, "port": ssh}, admin=access, protocols={Protocol.SSH: (sftp,)}
         )
-        report = await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
+        report = await execute(DEAD, node=node)
     assert report.message.endswith("no shell, and no connection to any of its ports")
 
 
@@ -123,11 +128,10 @@ def swallowing() -> Iterator[int]:
 
 
 async def test_a_node_that_answers_anywhere_is_not_dead(
-    nodes: SshNodes, node_maker: NodeMaker, ssh_server: SshServer
+    execute: Executor, node_maker: NodeMaker, ssh_server: SshServer, listener: Listener
 ) -> None:
     """One port will do: SSH, the admin API, or any protocol server's."""
-    listener = Listener()
-    port = await listener.open()
+    port = listener.port
     admin = {"user": "admin", "password": "env:ADMIN", "port": port, "fingerprint": "0" * 64}
     for place, node in (
         (ssh_server.port, node_maker(protocols={Protocol.SSH: (2,)})),
@@ -135,59 +139,53 @@ async def test_a_node_that_answers_anywhere_is_not_dead(
         (port, node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (2,), Protocol.AS2: (3, port)})),
     ):
         with pytest.raises(NotReady) as refusal:
-            await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
+            await execute(DEAD, node=node)
         assert f"server1 answers on port {place}, so it is not down; " in str(refusal.value)
-    await listener.close()
 
 
 async def test_a_node_with_several_addresses_is_not_dead_while_one_answers(
-    nodes: SshNodes, node_maker: NodeMaker
+    execute: Executor, node_maker: NodeMaker, listener: Listener
 ) -> None:
     """Clients may come by another address than we do."""
-    elsewhere = Listener()
-    port = await elsewhere.open()
     node = node_maker(
         address="127.0.0.2",
         ssh=NO_SSH,
-        protocols={Protocol.SSH: (port,)},
+        protocols={Protocol.SSH: (listener.port,)},
         listen_on=("127.0.0.1", "localhost"),
     )
-    with pytest.raises(NotReady, match=f"answers on port {port} of localhost"):
-        await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
-    await elsewhere.close()
+    with pytest.raises(NotReady, match=f"answers on port {listener.port} of localhost"):
+        await execute(DEAD, node=node)
 
 
-async def test_a_node_that_comes_back_while_it_is_looked_at_is_not_dead(
-    nodes: SshNodes, node_maker: NodeMaker, ssh_server: SshServer
+async def test_a_node_that_comes_back_while_it_is_probed_is_not_dead(
+    execute: Executor, node_maker: NodeMaker, listener: Listener
 ) -> None:
-    """A daemon that restarts is silent for a moment: one look would have proven it dead."""
-    listener = Listener()
-    port = await listener.open()
+    """A daemon that restarts is silent for a moment: one probe would have called it down."""
+    port = listener.port
     await listener.close()
     node = node_maker(ssh=NO_SSH, protocols={Protocol.SSH: (port,)})
-    proving = asyncio.create_task(Attempt().run(nodes.verify_unreachable, input_for(node, DEAD)))
-    await asyncio.sleep(silence.PROBE_INTERVAL / 2)
+    verifying = asyncio.create_task(execute(DEAD, node=node))
+    await asyncio.sleep(reachability.PROBE_INTERVAL / 2)
     await listener.open(port)
     with pytest.raises(NotReady, match=f"answers on port {port}"):
-        await proving
-    await listener.close()
+        await verifying
 
 
 async def test_a_connection_that_lives_on_is_an_answer(
-    nodes: SshNodes, node_maker: NodeMaker, ssh_server: SshServer, shell: Shell
+    execute: Executor, node_maker: NodeMaker, ssh_server: SshServer, shell: Shell
 ) -> None:
     """No new connection is accepted, but commands still run over the old one."""
     node = node_maker(protocols={Protocol.SSH: (2,)})
     await shell.run(node, Command(("true",)))
     ssh_server.refuse_more()
     with pytest.raises(NotReady, match="still runs commands over SSH, so it is not down"):
-        await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
+        await execute(DEAD, node=node)
 
 
 async def test_a_name_that_cannot_be_resolved_proves_nothing(
-    nodes: SshNodes, node_maker: NodeMaker
+    execute: Executor, node_maker: NodeMaker
 ) -> None:
-    """Nobody was asked, so nobody was silent."""
+    """No machine was asked, so none was silent."""
     node = node_maker(address="nowhere.invalid", ssh=NO_SSH, listen_on=())
     with pytest.raises(OutcomeUnknown, match="cannot be resolved"):
-        await Attempt().run(nodes.verify_unreachable, input_for(node, DEAD))
+        await execute(DEAD, node=node)

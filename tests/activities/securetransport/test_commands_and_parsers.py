@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from workflows.errors import AccessRefused, BadInput, NotReady, OutcomeUnknown
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import Service, State
 
+HEAD = "sl  local_address\n"
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -110,12 +112,17 @@ def test_both_families_of_addresses_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "end\n", "  sl  local_address\n", "  sl local_address\nx\nend\n"]
+    ("parse", "text"),
+    [
+        *((linux.parse_sockets, text) for text in ("", "end\n", f"  {HEAD}", f"  {HEAD}x\nend\n")),
+        *((linux.parse_processes, text) for text in ("", "end\n", "clock 100\nend\n")),
+        (linux.parse_processes, "clock 100 1\npid tm.pid\nend\n"),
+    ],
 )
-def test_half_a_table_is_no_table(text: str) -> None:
-    """A reading that broke off never counts as zero connections."""
+def test_half_an_answer_is_none(parse: Callable[[str], object], text: str) -> None:
+    """A reading that broke off never counts as zero connections or processes."""
     with pytest.raises(OutcomeUnknown):
-        linux.parse_sockets(text)
+        parse(text)
 
 
 def test_this_machines_own_tables_can_be_read() -> None:
@@ -148,15 +155,6 @@ def test_an_installation_that_is_not_there_is_no_stopped_one(tmp_path: Path) -> 
     assert answer.returncode != 0
     with pytest.raises(OutcomeUnknown):
         linux.parse_processes(answer.stdout)
-
-
-@pytest.mark.parametrize(
-    "text", ["clock 100\nend\n", "clock 100 1\npid tm.pid\nend\n", "", "end\n"]
-)
-def test_half_a_list_of_processes_is_none(text: str) -> None:
-    """What broke off says nothing about what runs."""
-    with pytest.raises(OutcomeUnknown):
-        linux.parse_processes(text)
 
 
 def test_digests_and_clocks_are_read_or_refused() -> None:
