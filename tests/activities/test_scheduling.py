@@ -12,7 +12,7 @@ from activities.securetransport.admin_requests import operation
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api, Certificate
-from tests.support.ssh_machines import SECRETS, Attempt, Executor, SshServer, input_for
+from tests.support.ssh_machines import SECRETS, Attempt, Executor, SshServer
 from workflows.errors import (
     AccessRefused,
     CommandFailed,
@@ -84,13 +84,11 @@ async def test_accepted_and_not_done_is_a_failure(execute: Executor, api: Api) -
         await execute(STOP)
 
 
-async def test_a_frozen_worker_sends_nothing(
-    scheduling: RestScheduling, server: Node, api: Api
-) -> None:
+async def test_a_frozen_worker_sends_nothing(execute: Executor, api: Api) -> None:
     """After the first third of its time another attempt could be near: this one only reads."""
     late = Attempt(limit=timedelta(seconds=30), age=timedelta(seconds=11))
     with pytest.raises(Unreachable, match="nothing was sent"):
-        await late.run(scheduling.stop_scheduling, input_for(server, STOP))
+        await execute(STOP, late)
     assert operations(api) == 0
 
 
