@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
-import asyncssh
 import pytest
 
 from activities.transport.ssh import Shell
 from tests.support.admin_api import Api, Certificate, serving
 from tests.support.port_listeners import Listener
 from tests.support.protocol_servers import Front, serving_clients
-from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY, SECRETS, SshServer, make_node
+from tests.support.ssh_machines import SECRETS, SshServer, make_node
 from workflows.model.estate import Node, Protocol
 
 NodeMaker = Callable[..., Node]
@@ -22,31 +21,9 @@ NodeMaker = Callable[..., Node]
 @pytest.fixture
 async def ssh_server() -> AsyncIterator[SshServer]:
     """Serve SSH on loopback for the client key."""
-    state = SshServer()
-
-    class Accepting(asyncssh.SSHServer):
-        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-            state.connections.append(conn)
-
-        def connection_requested(self, *_: object) -> bool:
-            return True
-
-    line = CLIENT_KEY.export_public_key("openssh").decode()
-    server = await asyncssh.listen(
-        "127.0.0.1",
-        0,
-        server_factory=Accepting,
-        server_host_keys=[HOST_KEY],
-        authorized_client_keys=asyncssh.import_authorized_keys(line),
-        process_factory=state.handle,
-        encoding=None,
-        config=None,
-    )
-    state.port, state.acceptor = server.get_port(), server
-    yield state
-    state.cut()
-    server.close()
-    await server.wait_closed()
+    server = SshServer()
+    async with server.serving():
+        yield server
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A line to an SSH server that breaks after so many bytes, and takes the session with it."""
+"""A line to an SSH server that breaks after a number of bytes, which ends the session."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Literal
 
 import asyncssh
 
-from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY
+from tests.support.ssh_machines import SshServer
 
 Way = Literal["request", "reply"]
 CHUNK = 65536
 
 
-class HarshServer:
-    """Runs what it is asked in a real shell, and kills that when the connection is gone."""
+class HarshServer(SshServer):
+    """Runs each command in a real shell, and kills that when the connection is gone."""
 
     async def handle(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one command and pass on what it prints."""
@@ -37,22 +37,6 @@ class HarshServer:
             process.stdout.write(out)
             process.stderr.write(err)
             process.exit(child.returncode or 0)
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[int]:
-        """Serve whoever has the client key on the port that is returned."""
-        line = CLIENT_KEY.export_public_key("openssh").decode()
-        server = await asyncssh.listen(
-            "127.0.0.1",
-            0,
-            server_host_keys=[HOST_KEY],
-            authorized_client_keys=asyncssh.import_authorized_keys(line),
-            process_factory=self.handle,
-            encoding=None,
-            config=None,
-        )
-        async with server:
-            yield server.get_port()
 
 
 async def _kill_with(

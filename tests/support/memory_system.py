@@ -1,6 +1,6 @@
 """An operating system in memory: the smallest driver that the port allows."""
 
-# ruff: noqa: ARG002 - the arguments are the port's
+# ruff: noqa: ARG002, D102 - arguments and methods are documented in the port
 
 from __future__ import annotations
 
@@ -30,13 +30,11 @@ class MemoryLedger(LedgerStore):
     runs: list[tuple[str, ...]] = field(default_factory=list)
 
     async def read(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
-        """Return the record, or an empty one."""
         _, record = self.records.get(command.operation, (command, LedgerRecord(now(), now())))
         busy = self._open(command)
         return replace(record, now=now(), busy=busy.operation if busy else None)
 
     async def begin(self, machine: Machine, command: LedgerCommand) -> Busy | None:
-        """Run the command unless it is claimed, or another is open."""
         if command.operation in self.records:
             return None
         if (busy := self._open(command)) is not None:
@@ -56,7 +54,6 @@ class MemoryLedger(LedgerStore):
         return None
 
     async def settle(self, machine: Machine, operation: str) -> None:
-        """Remember that the operation is completed."""
         self.settled.add(operation)
 
     def _open(self, command: LedgerCommand) -> Busy | None:
@@ -83,34 +80,27 @@ class MemorySystem(OperatingSystem):
 
     @property
     def ledger(self) -> MemoryLedger:
-        """Return the ledger."""
         return self.store
 
     async def scripts(self, node: Node) -> frozenset[str]:
-        """Return the files in bin."""
         folder = f"{node.filedrivehome}/bin/"
         return frozenset(path.removeprefix(folder) for path in self.files if folder in path)
 
     async def running(self, node: Node, pid_files: Iterable[str]) -> frozenset[str]:
-        """Return the PID files whose process is alive."""
         return frozenset(self.alive & set(pid_files))
 
     async def sockets(self, machine: Machine) -> tuple[Socket, ...]:
-        """Return the sockets."""
         return tuple(self.table)
 
     async def digest(self, machine: Machine, path: str) -> str:
-        """Return the digest of a file that is there."""
         if path not in self.files:
             raise OutcomeUnknown(f"{machine.name}: there is no {path}")
         return hashlib.sha256(self.files[path].encode()).hexdigest()
 
     async def now(self, machine: Machine) -> datetime:
-        """Return the time."""
         return now()
 
     async def orphaned_files(self, machine: Machine, storage: str) -> frozenset[tuple[str, str]]:
-        """Return the files with that ending."""
         found = {path: text for path, text in self.files.items() if path.startswith(storage)}
         if not found:
             raise OutcomeUnknown(f"{machine.name}: there is no {storage}")
@@ -121,7 +111,6 @@ class MemorySystem(OperatingSystem):
         )
 
     async def facts(self, node: Node) -> MachineFacts:
-        """Return what a healthy machine shows."""
         return MachineFacts(
             user="st",
             owner="st",
@@ -132,9 +121,7 @@ class MemorySystem(OperatingSystem):
         )
 
     def preview_sockets(self) -> str:
-        """Return how sockets are read."""
         return "read the table"
 
     def preview_orphaned_files(self, storage: str) -> str:
-        """Return how orphaned files are found."""
         return f"search {storage}"

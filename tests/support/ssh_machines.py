@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,6 +73,35 @@ class SshServer:
         process.stdout.write(out)
         process.stderr.write(err)
         process.exit(child.returncode or 0)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve every client that has the client key."""
+        server = self
+
+        class Accepting(asyncssh.SSHServer):
+            def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+                server.connections.append(conn)
+
+            def connection_requested(self, *_: object) -> bool:
+                return True
+
+        line = CLIENT_KEY.export_public_key("openssh").decode()
+        self.acceptor = await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_factory=Accepting,
+            server_host_keys=[HOST_KEY],
+            authorized_client_keys=asyncssh.import_authorized_keys(line),
+            process_factory=self.handle,
+            encoding=None,
+            config=None,
+        )
+        self.port = self.acceptor.get_port()
+        yield
+        self.cut()
+        self.acceptor.close()
+        await self.acceptor.wait_closed()
 
     def refuse_more(self) -> None:
         """Accept no new connection; the old ones live on."""

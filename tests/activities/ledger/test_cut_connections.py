@@ -54,13 +54,14 @@ class Machine:
 @pytest.fixture
 async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     """A machine whose sessions die with their connection."""
-    async with HarshServer().serving() as port, _shell() as shell:
-        yield Machine(port, tmp_path, open_ledger(shell))
+    server = HarshServer()
+    async with server.serving(), _shell() as shell:
+        yield Machine(server.port, tmp_path, open_ledger(shell))
 
 
 @pytest.mark.parametrize("way", ["request", "reply"])
 async def test_wherever_the_session_is_killed_it_runs_once(machine: Machine, way: Way) -> None:
-    """A new attempt ends with one execution, and every attempt that ends tells the same of it."""
+    """A new attempt ends with one execution, and every attempt that ends reports the same."""
     whole = Line(machine.port)
     assert await machine.attempt(whole, "whole") is not None
     turns = asyncio.Semaphore(MAX_PARALLEL_COMMANDS)

@@ -1,5 +1,7 @@
 """What the suite needs of each driver: a load balancer, and what really happened behind it."""
 
+# ruff: noqa: D102 - the methods are documented in Subject
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -58,27 +60,22 @@ class HostsFile(Subject):
         """It is there already."""
 
     def leads_to(self) -> str:
-        """Read what was loaded last; before that, the file leads to ``one``."""
         loaded = self._hosts.with_name("loaded")
         return "two" if loaded.exists() and "10.2.0.1" in loaded.read_text() else "one"
 
     def sent(self) -> tuple[str, ...]:
-        """Read the lines between the markers, and the commands that were run."""
         block = self._hosts.read_text().partition("# BEGIN switchover\n")[2]
         lines = block.partition("# END switchover")[0].splitlines()
         reloads = self._hosts.with_name("reloads").read_text().splitlines()
         return (*(f"{self._hosts}: {line}" for line in lines), *reloads)
 
     def lead_to_a_stranger(self) -> None:
-        """Give the name another address."""
         self._hosts.write_text("10.9.9.9 edge1\n")
 
     def be_unclear(self) -> None:
-        """Give the name no address."""
         self._hosts.write_text("127.0.0.1 localhost\n")
 
     def be_silent(self) -> None:
-        """Run no command any more."""
         self._ssh_server.sh = "/bin/false"
 
 
@@ -91,25 +88,19 @@ class Commands(Subject):
         self._board = Switchboard({"lb1": "one"})
 
     def register(self, drivers: Drivers) -> None:
-        """Add it to the worker's drivers."""
         drivers.register(CommandsLoadBalancer, lambda lb: CommandsDriver(lb, self._board))
 
     def leads_to(self) -> str:
-        """Read the switch."""
         return self._board.turned_to["lb1"] or ""
 
     def sent(self) -> tuple[str, ...]:
-        """Read what was run."""
         return tuple(self._board.commands)
 
     def lead_to_a_stranger(self) -> None:
-        """Turn the switch where no cluster is."""
         self._board.turned_to["lb1"] = "elsewhere"
 
     def be_unclear(self) -> None:
-        """Let the switch say nothing."""
         self._board.turned_to["lb1"] = None
 
     def be_silent(self) -> None:
-        """Let the switch not answer."""
         self._board.silent = True

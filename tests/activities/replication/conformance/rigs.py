@@ -1,5 +1,7 @@
 """For each driver: two databases that replicate both ways, and what a test does to them."""
 
+# ruff: noqa: D102 - the methods are documented in Rig
+
 from __future__ import annotations
 
 import asyncio
@@ -25,6 +27,7 @@ from workflows.model.actions import (
     VerifyNoConflicts,
 )
 from workflows.model.observations import ReplicationReading
+from workflows.model.results import Report
 from workflows.ports.replication import ReplicationInput
 
 LinkAction = ObserveReplication | SuspendReplication | VerifyNoConflicts | ResumeReplication
@@ -73,6 +76,12 @@ class Rig(ABC):
     async def statements(self) -> list[str]:
         """Return what was sent since the databases were reset, as a preview shows it."""
 
+    async def run(self, action: LinkAction, attempt: Attempt | None = None) -> Report:
+        """Make one attempt at an action."""
+        activity = getattr(self.links, action.kind)
+        report: Report = await (attempt or Attempt()).run(activity, self.given(action))
+        return report
+
     async def observe(self, name: str = NAMES[0]) -> ReplicationReading:
         """Observe a link."""
         given = self.given(ObserveReplication(link=name))
@@ -81,8 +90,7 @@ class Rig(ABC):
     async def suspend_both(self) -> None:
         """Suspend both links."""
         for name in NAMES:
-            given = self.given(SuspendReplication(link=name))
-            await Attempt().run(self.links.suspend_replication, given)
+            await self.run(SuspendReplication(link=name))
 
     async def arrives(self, side: str, row: str) -> None:
         """Wait until a side has a row."""
@@ -104,22 +112,18 @@ class PostgresRig(Rig):
         self.links = ReplicationLinks(postgres_pair.SECRETS)
 
     def given(self, action: LinkAction) -> ReplicationInput[Any]:
-        """Return it for the real databases."""
         [link] = [link for link in postgres_pair.LINKS if link.name == action.link]
         return postgres_pair.input_for(action, link)
 
     def missing_link(self, action: LinkAction) -> ReplicationInput[Any]:
-        """Name a subscription that is not there."""
         other = postgres_pair.THERE.model_copy(update={"subscription": "other"})
         return postgres_pair.input_for(action, other, other)
 
     def silent(self, action: LinkAction) -> ReplicationInput[Any]:
-        """Use a port without a server."""
         silent = postgres_pair.database("two", port=1)
         return self.given(action).model_copy(update={"subscriber": silent})
 
     async def reset(self) -> None:
-        """Empty both, and let the server log what is sent."""
         await self._pair.reset()
         await self._pair.run()
         log_all: LiteralString = "ALTER ROLE CURRENT_USER SET log_statement = 'ddl'"
@@ -127,25 +131,21 @@ class PostgresRig(Rig):
         self._logged = len(self._pair.server.log.read_text())
 
     async def write(self, side: str, row: str) -> None:
-        """Insert an account."""
         statement = sql.SQL("INSERT INTO account VALUES ({})").format(sql.Literal(row))
         await self._pair.execute(side, statement)
 
     async def holds(self, side: str, row: str) -> bool:
-        """Select the account."""
         query = sql.SQL("SELECT name FROM account WHERE name = {}").format(sql.Literal(row))
         return bool(await self._pair.execute(side, query))
 
     @asynccontextmanager
     async def blocked(self) -> AsyncIterator[None]:
-        """Lock the table."""
         async with await psycopg.AsyncConnection.connect(self._pair.server.dsn("two")) as blocking:
             await blocking.execute("LOCK TABLE account IN ACCESS EXCLUSIVE MODE")
             yield
             await blocking.rollback()
 
     def lose_replies(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Raise after each statement."""
         alter = PostgresLink.alter
 
         async def and_lose(self: PostgresLink, statement: sql.Composed, within: float) -> None:
@@ -155,7 +155,6 @@ class PostgresRig(Rig):
         monkeypatch.setattr(PostgresLink, "alter", and_lose)
 
     async def statements(self) -> list[str]:
-        """Read the server's log."""
         log = self._pair.server.log.read_text()[self._logged :]
         lines = [line.partition("statement: ")[2] for line in log.splitlines()]
         return [f"database-two: {line}" for line in lines if line.startswith("ALTER SUBSCRIPTION")]
@@ -183,7 +182,6 @@ class MemoryRig(Rig):
         )
 
     def given(self, action: LinkAction) -> ReplicationInput[Any]:
-        """Return it for the databases in memory."""
         link = self.replication.link(action.link)
         return postgres_pair.input_for(
             action,
@@ -193,41 +191,33 @@ class MemoryRig(Rig):
         )
 
     def missing_link(self, action: LinkAction) -> ReplicationInput[Any]:
-        """Give the links no commands."""
         links = tuple(one.model_copy(update={"suspend": ()}) for one in self.replication.links)
         other = self.replication.model_copy(update={"links": links})
         return self.given(action).model_copy(update={"replication": other})
 
     def silent(self, action: LinkAction) -> ReplicationInput[Any]:
-        """Let nothing answer from now on."""
         self.databases.answers = False
         return self.given(action)
 
     async def reset(self) -> None:
-        """Let both links run."""
         self.databases.enabled.update(NAMES)
 
     async def write(self, side: str, row: str) -> None:
-        """Write it, for the link of that side."""
         self.databases.write(side, row, NAMES[0] if side == "one" else NAMES[1])
 
     async def holds(self, side: str, row: str) -> bool:
-        """Deliver first what runs."""
         for link in self.replication.links:
             self.databases.deliver(link)
         return (side, row) in self.databases.rows
 
     @asynccontextmanager
     async def blocked(self) -> AsyncIterator[None]:
-        """Block one link."""
         self.databases.blocked.add(NAMES[0])
         yield
         self.databases.blocked.clear()
 
     def lose_replies(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Raise after each command."""
         monkeypatch.setattr(self.databases, "loses_replies", True)
 
     async def statements(self) -> list[str]:
-        """Return the commands."""
         return self.databases.commands

@@ -43,19 +43,13 @@ async def rig(request: pytest.FixtureRequest, pair: Pair) -> Rig:
 async def test_it_is_suspended_once_and_resumed_once(rig: Rig) -> None:
     """Off and not running, then on and running; the second time nothing is changed."""
     await rig.write("one", "before")
-    outcomes = [
-        (await Attempt().run(rig.links.suspend_replication, rig.given(SUSPEND))).outcome
-        for _ in range(2)
-    ]
+    outcomes = [(await rig.run(SUSPEND)).outcome for _ in range(2)]
     assert await rig.holds("two", "before")
     reading = await rig.observe()
     assert (reading.exists, reading.enabled, reading.running) == (True, False, False)
     await rig.write("one", "meanwhile")
     assert not await rig.holds("two", "meanwhile")
-    outcomes += [
-        (await Attempt().run(rig.links.resume_replication, rig.given(RESUME))).outcome
-        for _ in range(2)
-    ]
+    outcomes += [(await rig.run(RESUME)).outcome for _ in range(2)]
     assert outcomes == ["changed", "unchanged", "changed", "unchanged"]
     await rig.arrives("two", "meanwhile")
     reading = await rig.observe()
@@ -67,9 +61,7 @@ async def test_a_lag_that_stays_forbids_it(rig: Rig) -> None:
     async with rig.blocked():
         await rig.write("one", "late")
         with pytest.raises(NotYet, match=r"is still \d+ \w+ behind database-one, expected 0"):
-            await Attempt(limit=timedelta(seconds=6)).run(
-                rig.links.suspend_replication, rig.given(SUSPEND)
-            )
+            await rig.run(SUSPEND, Attempt(limit=timedelta(seconds=6)))
     assert (await rig.observe()).enabled
     assert await rig.statements() == []
 
@@ -78,10 +70,10 @@ async def test_a_frozen_worker_sends_nothing(rig: Rig) -> None:
     """After the first third of its time an attempt only reads."""
     late = Attempt(limit=timedelta(seconds=30), age=timedelta(seconds=11))
     with pytest.raises(Unreachable, match="nothing was sent"):
-        await late.run(rig.links.suspend_replication, rig.given(SUSPEND))
+        await rig.run(SUSPEND, late)
     await rig.suspend_both()
     with pytest.raises(Unreachable, match="nothing was sent"):
-        await late.run(rig.links.resume_replication, rig.given(RESUME))
+        await rig.run(RESUME, late)
     assert (await rig.observe()).enabled is False
 
 
@@ -90,7 +82,7 @@ async def test_a_lost_reply_is_resolved_by_reading(
 ) -> None:
     """The statement was carried out and its answer lost: what counts is what is read."""
     rig.lose_replies(monkeypatch)
-    report = await Attempt().run(rig.links.suspend_replication, rig.given(SUSPEND))
+    report = await rig.run(SUSPEND)
     assert report.outcome == "changed"
 
 
@@ -98,8 +90,8 @@ async def test_a_review_shows_the_very_statements(rig: Rig) -> None:
     """The databases got them word for word."""
     wait, suspended = rig.preview(SUSPEND)
     [resumed] = rig.preview(RESUME)
-    await Attempt().run(rig.links.suspend_replication, rig.given(SUSPEND))
-    await Attempt().run(rig.links.resume_replication, rig.given(RESUME))
+    await rig.run(SUSPEND)
+    await rig.run(RESUME)
     assert [suspended, resumed] == await rig.statements()
     assert wait == "until database-two has confirmed everything that database-one has written"
 
@@ -127,7 +119,7 @@ async def test_different_rows_are_no_conflict(rig: Rig) -> None:
     await rig.write("one", "of one")
     await rig.write("two", "of two")
     before = datetime.now(UTC)
-    report = await Attempt().run(rig.links.verify_no_conflicts, rig.given(VERIFY))
+    report = await rig.run(VERIFY)
     assert report.outcome == "seen"
     assert before <= report.at
     assert (await rig.observe()).enabled is False
@@ -140,7 +132,7 @@ async def test_different_rows_are_no_conflict(rig: Rig) -> None:
 
 async def test_a_link_that_runs_has_nothing_to_compare(rig: Rig) -> None:
     """What was never suspended wrote nothing meanwhile."""
-    report = await Attempt().run(rig.links.verify_no_conflicts, rig.given(VERIFY))
+    report = await rig.run(VERIFY)
     assert (report.outcome, report.message) == ("seen", f"{THERE} runs; nothing was compared")
 
 
