@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.transport.secrets import Secrets
 from workflows.model.actions import Action
-from workflows.model.estate import AdminAccess, Kind, Node, Protocol, SshAccess, Timing
+from workflows.model.estate import AdminAccess, Cluster, Kind, Node, Protocol, SshAccess, Timing
 from workflows.model.results import Operation, Report
 from workflows.ports.inputs import NodeInput, SessionInput
 
@@ -138,6 +138,13 @@ def make_node(server: SshServer, root: Path, name: str = "server1", **given: obj
     return Node.model_validate(facts)
 
 
+def make_cluster(name: str, *nodes: Node, **facts: object) -> Cluster:
+    """Return a cluster of these nodes, with a database that nothing connects to."""
+    database = {"name": f"database-{name}", "address": "127.0.0.1", "database": "st", "user": "st"}
+    given = {"database": {**database, "password": "env:DATABASE"}, "storage": "/storage", **facts}
+    return Cluster.model_validate({"name": name, "nodes": nodes, **given})
+
+
 _SCRIPT = """#!/bin/sh
 cd '{home}/state' || exit 1
 name={name} verb={verb}
@@ -223,6 +230,7 @@ class Attempt:
     limit: timedelta = timedelta(seconds=30)
     age: timedelta = timedelta()
     beats: list[Any] = field(default_factory=list)
+    heartbeats: int = 0
 
     async def run(self, activity: Callable[[E], Awaitable[T]], given: E) -> T:
         """Run it to its end."""
@@ -232,7 +240,12 @@ class Attempt:
             started_time=datetime.now(UTC) - self.age,
             start_to_close_timeout=self.limit,
         )
-        environment.on_heartbeat = lambda *details: self.beats.extend(details)
+
+        def heartbeat(*details: Any) -> None:  # noqa: ANN401 - any details
+            self.heartbeats += 1
+            self.beats.extend(details)
+
+        environment.on_heartbeat = heartbeat
         return await environment.run(activity, given)
 
 

@@ -25,11 +25,12 @@ from activities.configuration.cluster import (
 from activities.nodes.service_status import ServiceStatusReader
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
+from tests.support import estates
 from tests.support.admin_api import Api, Certificate, serving
-from tests.support.ssh_machines import QUICK, SECRETS, SshServer, make_node
+from tests.support.ssh_machines import QUICK, SECRETS, SshServer, make_cluster, make_node
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
-from workflows.model.estate import Cluster, Database, Kind, Limits, Node
+from workflows.model.estate import Cluster, Kind, Limits, Node
 from workflows.model.observations import ClusterReading, Difference, Member, ParityReading
 from workflows.model.results import Operation
 from workflows.ports.configuration import ClusterInput
@@ -37,14 +38,6 @@ from workflows.ports.inputs import ClusterPairInput
 
 COMPARE = CompareConfiguration(source="cluster1", target="cluster2")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def cluster(name: str, *nodes: Node) -> Cluster:
-    """Return a cluster of these nodes."""
-    database = Database(
-        name=f"{name}-db", address="198.51.100.1", database="st", user="st", password="env:DATABASE"
-    )
-    return Cluster(name=name, nodes=nodes, database=database, storage=f"/shared/{name}")
 
 
 @dataclass
@@ -111,7 +104,7 @@ async def site(
                 api.lists = {resource: [{"name": f"{resource}1"}] for resource in LISTS}
                 api.lists["subscriptions"] = [{"id": name, "account": "a", "folder": "/in"}]
         one, two = (
-            cluster(c, *(n for n in nodes.values() if c in n.name))
+            make_cluster(c, *(n for n in nodes.values() if c in n.name))
             for c in ("cluster1", "cluster2")
         )
         admin = AdminClient(shell, SECRETS)
@@ -279,23 +272,10 @@ def test_names_of_machines_are_left_out_whole() -> None:
     """A longer address that begins alike is another one."""
     values = ["203.0.113.1 and 203.0.113.10", "node-1.example.com", "ST-node-1", "node-12"]
     names = {"name": "a", "values": values}
-    node = make_paper_node("node-1", "203.0.113.1")
-    known = shared([names], cluster("cluster1", node), node)
+    named_node = {"name": "node-1", "address": "203.0.113.1"}
+    node = estates.estate().node("cluster1-server1").model_copy(update=named_node)
+    known = shared([names], make_cluster("cluster1", node), node)
     assert known == {"a": "<own> and 203.0.113.10, <own>.example.com, ST-<own>, node-12"}
-
-
-def make_paper_node(name: str, address: str) -> Node:
-    """Return a node that cannot be reached."""
-    return Node.model_validate(
-        {
-            "name": name,
-            "address": address,
-            "kind": "server",
-            "ssh": {"user": "st", "key": "env:KEY", "known_hosts": "/dev/null"},
-            "admin": {"user": "a", "password": "env:ADMIN", "fingerprint": "0" * 64},
-            "protocols": {"ssh": [22]},
-        }
-    )
 
 
 @pytest.mark.parametrize(

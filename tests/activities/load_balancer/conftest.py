@@ -17,8 +17,8 @@ from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
-from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS
-from workflows.model.estate import Cluster, Database, LoadBalancer, Probe, Protocol
+from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, make_cluster
+from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.results import Operation
 from workflows.ports.load_balancer import TrafficInput
@@ -57,19 +57,9 @@ def clusters(front: Front, node_maker: NodeMaker, certificate: Certificate) -> t
     access = {"user": "admin", "password": "env:ADMIN", "via": "direct"}
     access["fingerprint"] = certificate.fingerprint
     return tuple(
-        Cluster(
-            name=name,
-            nodes=(
-                node_maker(f"{name}-server1", admin={**access, "port": api.port}, protocols=both),
-            ),
-            database=Database(
-                name=f"database-{name}",
-                address="127.0.0.1",
-                database="st",
-                user="st",
-                password="env:DATABASE",
-            ),
-            storage="/storage",
+        make_cluster(
+            name,
+            node_maker(f"{name}-server1", admin={**access, "port": api.port}, protocols=both),
         )
         for name, api in front.apis.items()
     )
@@ -126,7 +116,7 @@ def all_drivers(shell: Shell) -> Drivers:
 def load_balancers(
     shell: Shell, all_drivers: Drivers, monkeypatch: pytest.MonkeyPatch
 ) -> LoadBalancerActivities:
-    """The activities; they soon give up on a login that lands elsewhere, or nowhere."""
+    """The activities; they soon give up on a login that arrives elsewhere, or nowhere."""
     monkeypatch.setattr(probe, "SEARCH_TIME", activities.LOGIN_INTERVAL)
     monkeypatch.setattr(activities, "REDIRECT_TAKES_EFFECT_WITHIN", activities.LOGIN_INTERVAL)
     return LoadBalancerActivities(shell, AdminClient(shell, SECRETS), SECRETS, all_drivers)

@@ -18,9 +18,9 @@ from activities.storage import sampling as samples
 from activities.storage.activities import SshStorages
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
-from tests.support.ssh_machines import QUICK, Attempt, SshServer
+from tests.support.ssh_machines import QUICK, Attempt, SshServer, make_cluster
 from workflows.model.actions import CompareStorage
-from workflows.model.estate import Cluster, Database, Limits, Node
+from workflows.model.estate import Limits, Node
 from workflows.model.observations import Difference, StorageReading
 from workflows.model.results import Operation
 from workflows.ports.inputs import ClusterPairInput
@@ -51,15 +51,8 @@ class Sides:
     ) -> StorageReading:
         """Compare them, as a switchover would."""
         action = CompareStorage(source="one", target="two")
-        database = {"name": "db", "address": "127.0.0.1", "database": "st", "user": "st"}
         one, two = (
-            Cluster(
-                name=root.name,
-                nodes=(node,),
-                database=Database.model_validate({**database, "password": "env:DATABASE"}),
-                storage=str(root),
-                storage_markers=marker,
-            )
+            make_cluster(root.name, node, storage=str(root), storage_markers=marker)
             for root, node, marker in zip((self.one, self.two), self.nodes, markers, strict=True)
         )
         given: ClusterPairInput[Any] = ClusterPairInput(

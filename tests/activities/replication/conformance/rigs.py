@@ -76,10 +76,15 @@ class Rig(ABC):
     async def statements(self) -> list[str]:
         """Return what was sent since the databases were reset, as a preview shows it."""
 
-    async def run(self, action: LinkAction, attempt: Attempt | None = None) -> Report:
-        """Make one attempt at an action."""
+    async def run(
+        self,
+        action: LinkAction,
+        attempt: Attempt | None = None,
+        given: ReplicationInput[Any] | None = None,
+    ) -> Report:
+        """Make one attempt at an action, with its usual input if none is given."""
         activity = getattr(self.links, action.kind)
-        report: Report = await (attempt or Attempt()).run(activity, self.given(action))
+        report: Report = await (attempt or Attempt()).run(activity, given or self.given(action))
         return report
 
     async def observe(self, name: str = NAMES[0]) -> ReplicationReading:

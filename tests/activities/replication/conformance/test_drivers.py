@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
 from tests.activities.replication.conformance.rigs import NAMES, MemoryRig, PostgresRig, Rig
 from tests.support.postgres_pair import Pair, replicating_pair
@@ -102,12 +101,9 @@ async def test_rows_that_both_sides_wrote_are_listed_and_nothing_is_resumed(rig:
     for side in ("one", "two"):
         await rig.write(side, "both")
     await rig.write("one", "alone")
-    for activity, action in (
-        (rig.links.verify_no_conflicts, VERIFY),
-        (rig.links.resume_replication, RESUME),
-    ):
+    for action in (VERIFY, RESUME):
         with pytest.raises(NotReady, match="both sides wrote the same rows") as refusal:
-            await Attempt().run(activity, rig.given(action))
+            await rig.run(action)
         assert "both" in str(refusal.value).partition("same rows")[2]
         assert "alone" not in str(refusal.value)
     assert (await rig.observe()).enabled is False
@@ -124,8 +120,7 @@ async def test_different_rows_are_no_conflict(rig: Rig) -> None:
     assert before <= report.at
     assert (await rig.observe()).enabled is False
     for name in NAMES:
-        given = rig.given(ResumeReplication(link=name))
-        assert (await Attempt().run(rig.links.resume_replication, given)).outcome == "changed"
+        assert (await rig.run(ResumeReplication(link=name))).outcome == "changed"
     await rig.arrives("two", "of one")
     await rig.arrives("one", "of two")
 
@@ -142,13 +137,9 @@ async def test_a_silent_database_is_unknown(rig: Rig) -> None:
     reading = await Attempt().run(rig.links.observe_replication, given)
     assert (reading.exists, reading.enabled, reading.running) == (None, None, None)
     assert [finding.name for finding in reading.findings] == ["database_unreachable"]
-    for activity, action in (
-        (rig.links.suspend_replication, SUSPEND),
-        (rig.links.verify_no_conflicts, VERIFY),
-        (rig.links.resume_replication, RESUME),
-    ):
+    for action in (SUSPEND, VERIFY, RESUME):
         with pytest.raises(Unreachable):
-            await Attempt().run(activity, rig.silent(action))
+            await rig.run(action, given=rig.silent(action))
 
 
 async def test_a_link_that_is_not_there_is_named(rig: Rig) -> None:
@@ -158,7 +149,7 @@ async def test_a_link_that_is_not_there_is_named(rig: Rig) -> None:
     assert (reading.exists, reading.enabled, reading.running) == (False, None, None)
     assert {finding.name for finding in reading.findings} <= set(BY_NAME)
     with pytest.raises(NotReady, match=THERE):
-        await Attempt().run(rig.links.suspend_replication, rig.missing_link(SUSPEND))
+        await rig.run(SUSPEND, given=rig.missing_link(SUSPEND))
 
 
 @pytest.fixture
@@ -173,10 +164,10 @@ async def test_a_recent_comparison_counts_where_there_is_no_time_for_another(
     slow: MemoryRig,
 ) -> None:
     """The run compared in an action of its own; the attempt that changes something is short."""
-    report = await Attempt().run(slow.links.verify_no_conflicts, slow.given(VERIFY))
+    report = await slow.run(VERIFY)
     given = slow.given(RESUME).model_copy(update={"compared_at": report.at})
     short = Attempt(limit=timedelta(seconds=3))
-    assert (await short.run(slow.links.resume_replication, given)).outcome == "changed"
+    assert (await slow.run(RESUME, short, given)).outcome == "changed"
 
 
 @pytest.mark.parametrize("age", [None, timedelta(hours=1)])
@@ -185,15 +176,13 @@ async def test_an_old_comparison_is_not_believed(slow: MemoryRig, age: timedelta
     compared = datetime.now(UTC) - age if age else None
     given = slow.given(RESUME).model_copy(update={"compared_at": compared})
     with pytest.raises(NotReady, match="too much was written while it was suspended"):
-        await Attempt(limit=timedelta(seconds=3)).run(slow.links.resume_replication, given)
+        await slow.run(RESUME, Attempt(limit=timedelta(seconds=3)), given)
     assert slow.databases.commands == []
 
 
 async def test_a_comparison_heartbeats(slow: MemoryRig) -> None:
     """A worker that dies in a long one is noticed within seconds."""
     slow.databases.compare_time = timedelta(seconds=2.5)
-    heartbeats: list[tuple[object, ...]] = []
-    environment = ActivityEnvironment()
-    environment.on_heartbeat = lambda *details: heartbeats.append(details)
-    await environment.run(slow.links.verify_no_conflicts, slow.given(VERIFY))
-    assert len(heartbeats) >= 2
+    attempt = Attempt()
+    await slow.run(VERIFY, attempt)
+    assert attempt.heartbeats >= 2

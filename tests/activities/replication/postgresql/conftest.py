@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from activities.replication.activities import ReplicationLinks
-from tests.support.postgres_pair import LINKS, SECRETS, Pair, replicating_pair
+from tests.support.postgres_pair import LINKS, Pair, replicating_pair
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +17,10 @@ async def pair() -> AsyncIterator[Pair]:
 
 
 @pytest.fixture
-async def links(pair: Pair) -> ReplicationLinks:
-    """The activities, with both directions suspended and account p1 on both sides."""
+async def suspended(pair: Pair) -> None:
+    """Both directions are suspended, with account p1 on both sides."""
     await pair.reset()
     for side in ("one", "two"):
         await pair.execute(side, "INSERT INTO account VALUES ('p1', 'old')")
     for link in LINKS:
         await pair.discard(link)
-    return ReplicationLinks(SECRETS)

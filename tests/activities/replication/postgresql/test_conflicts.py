@@ -35,15 +35,15 @@ from workflows.model.replications.postgresql import SubscriptionLink
 from workflows.model.results import Report
 from workflows.ports.replication import ReplicationInput
 
+REPLICATION = ReplicationLinks(SECRETS)
 RUNS = count(1)
+pytestmark = pytest.mark.usefixtures("suspended")
 NOTE: LiteralString = "SELECT note FROM account WHERE name = 'p1'"
 
 
-async def resume(
-    links: ReplicationLinks, link: SubscriptionLink, *all_: SubscriptionLink
-) -> Report:
+async def resume(link: SubscriptionLink, *all_: SubscriptionLink) -> Report:
     """Resume one direction."""
-    return await Attempt().run(links.resume_replication, resuming(link, *all_))
+    return await Attempt().run(REPLICATION.resume_replication, resuming(link, *all_))
 
 
 def resuming(link: SubscriptionLink, *all_: SubscriptionLink) -> ReplicationInput[Any]:
@@ -53,19 +53,19 @@ def resuming(link: SubscriptionLink, *all_: SubscriptionLink) -> ReplicationInpu
     return given.model_copy(update={"operation": run})
 
 
-async def persistently(links: ReplicationLinks, given: ReplicationInput[Any]) -> Report:
+async def persistently(given: ReplicationInput[Any]) -> Report:
     """Try again what the engine would try again."""
     while True:
         try:
-            return await Attempt().run(links.resume_replication, given)
+            return await Attempt().run(REPLICATION.resume_replication, given)
         except (NotYet, OutcomeUnknown):
             await asyncio.sleep(0.2)
 
 
-async def resume_both(links: ReplicationLinks) -> list[Any]:
+async def resume_both() -> list[Any]:
     """Resume both directions side by side."""
     return await asyncio.gather(
-        *(persistently(links, resuming(link)) for link in LINKS), return_exceptions=True
+        *(persistently(resuming(link)) for link in LINKS), return_exceptions=True
     )
 
 
@@ -78,14 +78,12 @@ async def enabled(pair: Pair) -> list[bool]:
     return [await pair.value(link.target, query) for link in LINKS]
 
 
-async def test_what_each_side_wrote_for_itself_reaches_the_other(
-    links: ReplicationLinks, pair: Pair
-) -> None:
+async def test_what_each_side_wrote_for_itself_reaches_the_other(pair: Pair) -> None:
     """Different rows, side by side, again and again: nothing is refused, nothing is lost."""
     for turn in range(5):
         await pair.execute("one", "INSERT INTO account SELECT 'one' || nextval('n'), 'new'")
         await pair.execute("two", "INSERT INTO account SELECT 'two' || nextval('n'), 'new'")
-        reports = await resume_both(links)
+        reports = await resume_both()
         assert [report.outcome for report in reports] == ["changed", "changed"], reports
         for side in ("one", "two"):
             await pair.settles(side, "SELECT count(*) FROM account", 3 + 2 * turn)
@@ -145,7 +143,7 @@ CONFLICTS: dict[str, tuple[LiteralString, LiteralString, str]] = {
 
 @pytest.mark.parametrize("how", CONFLICTS)
 async def test_rows_that_both_sides_wrote_are_named_and_nothing_is_resumed(
-    how: str, links: ReplicationLinks, pair: Pair
+    how: str, pair: Pair
 ) -> None:
     """From either direction, one after the other and side by side; and nothing is consumed."""
     here, there, named = CONFLICTS[how]
@@ -153,67 +151,61 @@ async def test_rows_that_both_sides_wrote_are_named_and_nothing_is_resumed(
     await pair.execute("two", there)
     for link in LINKS:
         with pytest.raises(NotReady, match="both sides wrote the same rows") as refusal:
-            await resume(links, link)
+            await resume(link)
         assert named in str(refusal.value)
         assert "pg_replication_slot_advance (slots: " in str(refusal.value)
         assert f"{link.name} in {link.subscription}" in str(refusal.value)
-    assert [type(refusal) for refusal in await resume_both(links)] == [NotReady, NotReady]
+    assert [type(refusal) for refusal in await resume_both()] == [NotReady, NotReady]
     assert await enabled(pair) == [False, False]
 
 
-async def test_the_advice_works(links: ReplicationLinks, pair: Pair) -> None:
+async def test_the_advice_works(pair: Pair) -> None:
     """One side's changes are discarded: the same action completes, and both sides are alike."""
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
     await pair.execute("two", "UPDATE account SET note = 'of two' WHERE name = 'p1'")
     with pytest.raises(NotReady):
-        await resume(links, THERE)
+        await resume(THERE)
     await pair.discard(BACK)
-    reports = await resume_both(links)
+    reports = await resume_both()
     assert [report.outcome for report in reports] == ["changed", "changed"], reports
     await pair.settles("two", NOTE, "of one")
     assert await pair.value("one", NOTE) == "of one"
 
 
-async def test_only_the_first_rows_are_listed(links: ReplicationLinks, pair: Pair) -> None:
+async def test_only_the_first_rows_are_listed(pair: Pair) -> None:
     """Twenty, and how many more; a row that was written again counts once."""
     for side in ("one", "two"):
         await pair.execute(side, "INSERT INTO account SELECT 'x' || generate_series(101, 130)")
         await pair.execute(side, "UPDATE account SET note = 'again' WHERE name LIKE 'x%'")
     with pytest.raises(NotReady, match="and 10 more") as refusal:
-        await resume(links, THERE)
+        await resume(THERE)
     assert str(refusal.value).count("public.account") == conflicts.MAX_SHOWN_ROWS
 
 
-async def test_what_came_by_replication_is_not_a_sides_own(
-    links: ReplicationLinks, pair: Pair
-) -> None:
+async def test_what_came_by_replication_is_not_a_sides_own(pair: Pair) -> None:
     """A row that the other side delivered before is not taken for one that this side wrote."""
     await pair.switch(THERE, "ENABLE")
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
     await pair.settles("two", NOTE, "of one")
     await pair.idle()
     await pair.execute("one", "UPDATE account SET note = 'later' WHERE name = 'p1'")
-    assert (await resume(links, BACK)).outcome == "changed"
-    assert (await resume(links, THERE)).outcome == "changed"
+    assert (await resume(BACK)).outcome == "changed"
+    assert (await resume(THERE)).outcome == "changed"
     await pair.settles("two", NOTE, "later")
 
 
-async def test_a_direction_that_went_first_by_hand_may_have_overwritten(
-    links: ReplicationLinks, pair: Pair
-) -> None:
+async def test_a_direction_that_went_first_by_hand_may_have_overwritten(pair: Pair) -> None:
     """What this side wrote does not stand any more: delivered now, the two would swap."""
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
     await pair.execute("two", "UPDATE account SET note = 'of two' WHERE name = 'p1'")
     await pair.switch(THERE, "ENABLE")
     await pair.settles("two", NOTE, "of one")
-    [refusal] = [r for r in await resume_both(links) if isinstance(r, NotReady)]
+    [refusal] = [r for r in await resume_both() if isinstance(r, NotReady)]
     assert "public.account (name=p1);" in str(refusal)
     assert await enabled(pair) == [True, False]
 
 
-async def test_a_direction_that_went_first_does_not_hold_up_what_stands(
-    links: ReplicationLinks, pair: Pair
-) -> None:
+async def test_a_direction_that_went_first_does_not_hold_up_what_stands(pair: Pair) -> None:
     """Whatever is delivered still stands at its own side: updated, removed, long, odd."""
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
     await pair.execute("two", "INSERT INTO account VALUES ('gone', 'soon'), ('p2', 'two')")
@@ -225,7 +217,7 @@ async def test_a_direction_that_went_first_does_not_hold_up_what_stands(
     await pair.switch(THERE, "ENABLE")
     await pair.settles("two", NOTE, "of one")
     await caught_up(pair)
-    assert (await resume(links, BACK)).outcome == "changed"
+    assert (await resume(BACK)).outcome == "changed"
     await pair.settles("one", "SELECT length(note) FROM account WHERE name = 'p2'", 319968)
     await pair.settles("one", """SELECT count(*) FROM "Odd ""1"" table" """, 1)
 
@@ -239,48 +231,44 @@ async def caught_up(pair: Pair) -> None:
     await pair.settles("one", query, True)  # noqa: FBT003 - the value that is waited for
 
 
-async def test_a_direction_that_goes_on_and_is_behind_is_waited_for(
-    links: ReplicationLinks, pair: Pair
-) -> None:
+async def test_a_direction_that_goes_on_and_is_behind_is_waited_for(pair: Pair) -> None:
     """A row that both inserted stops its worker: what it has not delivered cannot be compared."""
     await pair.execute("one", "INSERT INTO account VALUES ('p2', 'of one')")
     await pair.execute("two", "INSERT INTO account VALUES ('p2', 'of two')")
     await pair.switch(THERE, "ENABLE")
     with pytest.raises(NotYet, match=r"one-to-two runs already and is still \d+ bytes"):
-        await resume(links, BACK)
+        await resume(BACK)
     assert await enabled(pair) == [True, False]
 
 
-async def test_too_much_to_compare_is_said(
-    links: ReplicationLinks, pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_too_much_to_compare_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """No end of changes is read, and no answer is made up."""
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
     await pair.execute("two", "INSERT INTO account SELECT 'y' || generate_series(1, 50)")
     monkeypatch.setattr(postgres, "MAX_PENDING_MESSAGES", 20)
     with pytest.raises(NotReady, match="more than 20 changes wait at database-two"):
-        await resume(links, THERE)
+        await resume(THERE)
     monkeypatch.undo()
     monkeypatch.setattr(conflicts, "MAX_ROWS_LOOKED_UP", 20)
     await pair.switch(THERE, "ENABLE")
     await pair.settles("two", NOTE, "of one")
     await caught_up(pair)
     with pytest.raises(NotReady, match="one-to-two runs already, and more than 20 rows"):
-        await resume(links, BACK)
+        await resume(BACK)
     assert await enabled(pair) == [True, False]
 
 
-async def test_a_hundred_thousand_rows_are_compared(links: ReplicationLinks, pair: Pair) -> None:
+async def test_a_hundred_thousand_rows_are_compared(pair: Pair) -> None:
     """A busy night's changes are read a part at a time, in an action that may take minutes."""
     await pair.execute("one", "INSERT INTO account SELECT 'a' || generate_series(1, 99000)")
     await pair.execute("two", "INSERT INTO account SELECT 'b' || generate_series(1, 99000)")
     await pair.execute("two", "INSERT INTO account VALUES ('a99000')")
     given = input_for(VerifyNoConflicts(link=THERE.name))
     with pytest.raises(NotReady, match=r"\(name=a99000\);"):
-        await Attempt().run(links.verify_no_conflicts, given)
+        await Attempt().run(REPLICATION.verify_no_conflicts, given)
 
 
-async def test_what_cannot_be_read_in_time_is_unknown(links: ReplicationLinks, pair: Pair) -> None:
+async def test_what_cannot_be_read_in_time_is_unknown(pair: Pair) -> None:
     """The server itself ends a reading that takes too long."""
     await pair.execute("two", "INSERT INTO account SELECT 'c' || generate_series(1, 50000)")
     here = postgres_link(BACK)
@@ -288,7 +276,7 @@ async def test_what_cannot_be_read_in_time_is_unknown(links: ReplicationLinks, p
         await anext(here.pending(BACK.subscription, 0.001))
 
 
-async def test_a_slot_in_use_is_waited_for(links: ReplicationLinks, pair: Pair) -> None:
+async def test_a_slot_in_use_is_waited_for(pair: Pair) -> None:
     """A slot can be read only while no other connection uses it."""
     await pair.switch(THERE, "ENABLE")
     here = postgres_link()
@@ -298,7 +286,7 @@ async def test_a_slot_in_use_is_waited_for(links: ReplicationLinks, pair: Pair) 
         await anext(here.pending(THERE.subscription, 5))
 
 
-async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pair: Pair) -> None:
+async def test_the_right_to_read_a_slot_is_asked_for(pair: Pair) -> None:
     """Who may not replicate may not compare, which is found before anything is suspended."""
     role: LiteralString = (
         "DO $$ BEGIN CREATE ROLE reader LOGIN PASSWORD 'invented'; "
@@ -319,18 +307,14 @@ async def test_the_right_to_read_a_slot_is_asked_for(links: ReplicationLinks, pa
     assert "replication_not_comparable" in [finding.name for finding in found[1].findings]
 
 
-async def test_an_estate_with_one_direction_has_nothing_to_compare(
-    links: ReplicationLinks, pair: Pair
-) -> None:
+async def test_an_estate_with_one_direction_has_nothing_to_compare(pair: Pair) -> None:
     """Only what leads the other way can meet it."""
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
-    assert (await resume(links, THERE, THERE)).outcome == "changed"
+    assert (await resume(THERE, THERE)).outcome == "changed"
     await pair.settles("two", NOTE, "of one")
 
 
-async def test_a_row_is_read_in_the_format_of_replication(
-    links: ReplicationLinks, pair: Pair
-) -> None:
+async def test_a_row_is_read_in_the_format_of_replication(pair: Pair) -> None:
     """A value in another format would seem to be overwritten."""
     await pair.execute("one", """INSERT INTO "Odd ""1"" table" VALUES (7, 'b', true)""")
     here = postgres_link()
