@@ -36,14 +36,16 @@ def temporal_program() -> str:
     return found
 
 
-async def register_search_attributes(client: Client) -> None:
-    """Register our search attributes at a server."""
+async def register_search_attributes(
+    client: Client,
+    *names: str,
+    kind: IndexedValueType.ValueType = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+) -> None:
+    """Register search attributes at a server, ours if none are named."""
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(
             namespace="default",
-            search_attributes=dict.fromkeys(
-                SEARCH_ATTRIBUTES, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-            ),
+            search_attributes=dict.fromkeys(names or SEARCH_ATTRIBUTES, kind),
         )
     )
 

@@ -12,7 +12,7 @@ from activities.transport.ssh import Shell
 from tests.support.admin_api import Api, Certificate, serving
 from tests.support.port_listeners import Listener
 from tests.support.protocol_servers import Front, serving_clients
-from tests.support.ssh_machines import SECRETS, SshServer, make_node
+from tests.support.ssh_machines import SECRETS, SshServer, admin_access, make_node
 from workflows.model.estate import Node, Protocol
 
 NodeMaker = Callable[..., Node]
@@ -62,8 +62,7 @@ async def api(certificate: Certificate) -> AsyncIterator[Api]:
 @pytest.fixture
 def server(node_maker: NodeMaker, api: Api) -> Node:
     """A Server whose admin API answers."""
-    access = {"user": "admin", "password": "env:ADMIN", "port": api.port, "via": "direct"}
-    return node_maker(admin={**access, "fingerprint": api.certificate.fingerprint})
+    return node_maker(admin=admin_access(api.port, fingerprint=api.certificate.fingerprint))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -27,14 +26,15 @@ from tests.support.admin_api import Api
 from tests.support.ssh_machines import (
     SECRETS,
     Attempt,
+    Executor,
     Installation,
     SshServer,
+    admin_access,
     input_for,
     watching,
 )
 from workflows.model import actions
 from workflows.model.estate import Node, Protocol
-from workflows.model.results import Report
 from workflows.planning.plan import plan_switchover
 from workflows.ports.inputs import StorageInput
 from workflows.ports.routes import ROUTES
@@ -59,8 +59,8 @@ def previews(shell: Shell) -> CommandPreviews:
 @pytest.fixture
 def node(node_maker: NodeMaker, api: Api) -> Node:
     """A Server whose admin API answers."""
-    access = {"user": "admin", "password": "env:ADMIN", "port": api.port, "via": "direct"}
-    return node_maker(NAME, admin={**access, "fingerprint": api.certificate.fingerprint})
+    access = admin_access(api.port, fingerprint=api.certificate.fingerprint)
+    return node_maker(NAME, admin=access)
 
 
 def recorded(node: Node) -> list[str]:
@@ -68,52 +68,45 @@ def recorded(node: Node) -> list[str]:
     return [file.read_text().strip() for file in Path(node.ledger).glob("*/argv")]
 
 
-ALL_UP = ("monitord", "sshd", "tm")
-ON_LEDGERS: dict[str, tuple[actions.Action, tuple[str, ...]]] = {
-    "stop_monitor": (actions.StopMonitor(node=NAME), ALL_UP),
-    "start_monitor": (actions.StartMonitor(node=NAME), ("sshd", "tm")),
-    "stop_gracefully": (
-        actions.StopGracefully(node=NAME, protocol=Protocol.SSH, grace=GRACE),
-        ("sshd", "tm"),
-    ),
-    "start_protocol_server": (
-        actions.StartProtocolServer(node=NAME, protocol=Protocol.SSH),
-        ("monitord", "tm"),
-    ),
-    "stop_transaction_manager": (
-        actions.StopTransactionManager(node=NAME, grace=TM_GRACE),
-        ("tm",),
-    ),
-    "start_transaction_manager": (actions.StartTransactionManager(node=NAME), ("monitord", "sshd")),
-    "stop_remaining": (actions.StopRemaining(node=NAME), ALL_UP),
-    "start_all": (actions.StartAll(node=NAME), ("monitord",)),
-}
-"""By kind: the action, and what runs before it."""
+STOP_SSH = actions.StopGracefully(node=NAME, protocol=Protocol.SSH, grace=GRACE)
+START_SSH = actions.StartProtocolServer(node=NAME, protocol=Protocol.SSH)
+STOP_TM = actions.StopTransactionManager(node=NAME, grace=TM_GRACE)
 
 
-@pytest.mark.parametrize("kind", ON_LEDGERS)
+@pytest.mark.parametrize(
+    ("action", "running"),
+    [
+        (actions.StopMonitor(node=NAME), "monitord sshd tm"),
+        (actions.StartMonitor(node=NAME), "sshd tm"),
+        (STOP_SSH, "sshd tm"),
+        (START_SSH, "monitord tm"),
+        (STOP_TM, "tm"),
+        (actions.StartTransactionManager(node=NAME), "monitord sshd"),
+        (actions.StopRemaining(node=NAME), "monitord sshd tm"),
+        (actions.StartAll(node=NAME), "monitord"),
+    ],
+    ids=str,
+)
 async def test_commands_are_those_of_the_ledger(
-    kind: str, node_maker: NodeMaker, shell: Shell
+    action: actions.Action, running: str, node_maker: NodeMaker, shell: Shell
 ) -> None:
     """Whatever runs on a node is in its ledger, word for word, including a site's own commands."""
     node = node_maker(NAME, alias="the alias", stop_all=("stop_all", "-f"))
-    action, running = ON_LEDGERS[kind]
-    installation = Installation(node, *running)
+    installation = Installation(node, *running.split())
     state, pids = installation.state, installation.home / "var/run"
     installation.script("stop_all", f"#!/bin/sh\nkill $(cat {pids}/tm.pid)\n")
     installation.script("start_all", f"#!/bin/sh\ncd {state}; : >sshd; : >tm\n")
     manager = await asyncio.create_subprocess_exec("sleep", "60")
-    if kind == "stop_remaining":
+    if isinstance(action, actions.StopRemaining):
         await asyncio.to_thread((pids / "tm.pid").write_text, f"{manager.pid}\n")
     reaped = asyncio.create_task(manager.wait())
-    nodes, given = SshNodes(shell, AdminClient(shell, SECRETS)), input_for(node, action)
-    execute: Callable[[Any], Awaitable[Report]] = getattr(nodes, kind)
-    report = await Attempt().run(execute, given)
+    nodes = SshNodes(shell, AdminClient(shell, SECRETS))
+    report = await Executor(nodes, node)(action)
     if manager.returncode is None:
         manager.kill()
     await reaped
     assert report.outcome == "changed"
-    [command] = nodes.preview(given)
+    [command] = nodes.preview(input_for(node, action))
     assert recorded(node) == [" ".join(shlex.split(command))]
 
 

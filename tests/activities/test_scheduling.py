@@ -12,7 +12,7 @@ from activities.securetransport.admin_requests import operation
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api, Certificate
-from tests.support.ssh_machines import SECRETS, Attempt, Executor, SshServer
+from tests.support.ssh_machines import SECRETS, Attempt, Executor, SshServer, admin_access
 from workflows.errors import (
     AccessRefused,
     CommandFailed,
@@ -188,21 +188,16 @@ async def test_a_silent_api_is_unreachable(
     execute: Executor, node_maker: NodeMaker, certificate: Certificate
 ) -> None:
     """Nothing was sent."""
-    node = node_maker(admin=admin(1, fingerprint=certificate.fingerprint))
+    node = node_maker(admin=admin_access(1, fingerprint=certificate.fingerprint))
     with pytest.raises(Unreachable, match="HTTPS does not answer"):
         await execute(STOP, node=node)
-
-
-def admin(port: int, **trust: str) -> dict[str, object]:
-    """Access to an admin API."""
-    return {"user": "admin", "password": "env:ADMIN", "port": port, "via": "direct", **trust}
 
 
 async def test_another_certificate_gets_no_password(
     execute: Executor, node_maker: NodeMaker, api: Api
 ) -> None:
     """The pin is checked before a byte of the request is sent."""
-    node = node_maker(admin=admin(api.port, fingerprint="0" * 64))
+    node = node_maker(admin=admin_access(api.port, fingerprint="0" * 64))
     with pytest.raises(AccessRefused, match="find out which server answers there"):
         await execute(STOP, node=node)
     assert api.asked == []
@@ -212,14 +207,14 @@ async def test_a_ca_is_as_good_as_a_pin(
     execute: Executor, node_maker: NodeMaker, api: Api, certificate: Certificate
 ) -> None:
     """A certificate of the CA is trusted, any other is not."""
-    known = node_maker(admin=admin(api.port, ca=str(certificate.file)))
+    known = node_maker(admin=admin_access(api.port, ca=str(certificate.file)))
     report = await execute(STOP, node=known)
     assert report.outcome == "changed"
     stranger = Certificate.make(certificate.file.with_name("other.pem"))
-    unknown = node_maker(admin=admin(api.port, ca=str(stranger.file)))
+    unknown = node_maker(admin=admin_access(api.port, ca=str(stranger.file)))
     with pytest.raises(AccessRefused, match="cannot be verified"):
         await execute(STOP, node=unknown)
-    missing = node_maker(admin=admin(api.port, ca="/nowhere.pem"))
+    missing = node_maker(admin=admin_access(api.port, ca="/nowhere.pem"))
     with pytest.raises(AccessRefused, match="cannot use the CA file"):
         await execute(STOP, node=missing)
 
@@ -228,7 +223,7 @@ async def test_the_api_is_reached_through_the_shells_connection(
     execute: Executor, node_maker: NodeMaker, api: Api, ssh_server: SshServer
 ) -> None:
     """Through SSH, and again after that connection was lost."""
-    access = {**admin(api.port, fingerprint=api.certificate.fingerprint), "via": "ssh"}
+    access = {**admin_access(api.port, fingerprint=api.certificate.fingerprint), "via": "ssh"}
     node = node_maker(admin=access)
     report = await execute(STOP, node=node)
     assert report.outcome == "changed"

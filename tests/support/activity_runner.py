@@ -65,7 +65,7 @@ def _text(error: ActivityError) -> str:
 
 
 class Place:
-    """A place that takes its time, or does not answer, and remembers what became of attempts."""
+    """A place that is slow, or does not answer, and counts attempts."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -78,12 +78,21 @@ class Place:
     @activity.defn(name="stop_gracefully")
     async def act(self, _: NodeInput[StopGracefully]) -> str:
         """Go on until it may end."""
-        return await self._last()
+        self.attempts += 1
+        self.begun.set()
+        try:
+            while not self.may_end.is_set():
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            self.interrupted += 1
+            raise
+        return "done"
 
     @activity.defn(name="await_sessions")
-    async def wait(self, _: NodeInput[StopGracefully]) -> str:
+    async def wait(self, given: NodeInput[StopGracefully]) -> str:
         """Go on until it may end."""
-        return await self._last()
+        return await self.act(given)
 
     @activity.defn(name="start_protocol_server")
     async def reach(self, _: NodeInput[StopGracefully]) -> str:
@@ -99,15 +108,3 @@ class Place:
         """Wait until it had this many attempts."""
         while self.attempts < times:  # noqa: ASYNC110 - several attempts, not one event
             await asyncio.sleep(0.05)
-
-    async def _last(self) -> str:
-        self.attempts += 1
-        self.begun.set()
-        try:
-            while not self.may_end.is_set():
-                activity.heartbeat()
-                await asyncio.sleep(0.05)
-        except asyncio.CancelledError:
-            self.interrupted += 1
-            raise
-        return "done"

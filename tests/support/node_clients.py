@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -217,14 +217,3 @@ class Lab:
     def pid(self, name: str, file: str) -> int:
         """The process id in a PID file."""
         return int((self.home(name) / "var/run" / file).read_text(encoding="utf-8"))
-
-
-async def eventually(condition: Callable[[], Awaitable[bool] | bool], within: float = 8) -> None:
-    """Wait until a condition holds; fail where it does not in time."""
-    until = time.monotonic() + within
-    while True:
-        holds = condition()
-        if await holds if isinstance(holds, Awaitable) else holds:
-            return
-        assert time.monotonic() < until, f"not within {within} s"
-        await asyncio.sleep(0.02)

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 TIMEOUT = 15.0
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool] | bool]) -> None:
     """Wait until it holds; TimeoutError if it does not within ``TIMEOUT`` seconds."""
     async with asyncio.timeout(TIMEOUT):
         while True:
-            if await holds():
+            holds = condition()
+            if await holds if isinstance(holds, Awaitable) else holds:
                 return
             await asyncio.sleep(0.02)

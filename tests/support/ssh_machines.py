@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.transport.secrets import Secrets
 from workflows.model.actions import Action
-from workflows.model.estate import AdminAccess, Cluster, Kind, Node, Protocol, SshAccess, Timing
+from workflows.model.estate import Cluster, Kind, Node, Protocol, SshAccess, Timing
 from workflows.model.results import Operation, Report
 from workflows.ports.inputs import NodeInput, SessionInput
 
@@ -128,14 +128,18 @@ def make_node(server: SshServer, root: Path, name: str = "server1", **given: obj
         "host_key": HOST_KEY_LINE,
         "ledger": str(root / f"{name}-ledger"),
         "filedrivehome": str(home),
-        "admin": AdminAccess(
-            user="admin", password="env:ADMIN", port=1, via="direct", fingerprint="0" * 64
-        ),
+        "admin": admin_access(1),
         "protocols": {Protocol.SSH: (8022,)},
         "listen_on": ("127.0.0.1",),
         **given,
     }
     return Node.model_validate(facts)
+
+
+def admin_access(port: int, **trust: str) -> dict[str, object]:
+    """Return access to an admin API on loopback, trusting no certificate unless one is given."""
+    known = {"user": "admin", "password": "env:ADMIN", "port": port, "via": "direct"}
+    return {**known, **(trust or {"fingerprint": "0" * 64})}
 
 
 def make_cluster(name: str, *nodes: Node, **facts: object) -> Cluster:

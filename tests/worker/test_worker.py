@@ -13,14 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import (
-    AddSearchAttributesRequest,
-    ListSearchAttributesRequest,
-)
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from tests.conftest import register_search_attributes as register
 from tests.conftest import temporal_program
 from tests.support import estates
 from tests.support.console import Operator
@@ -243,7 +241,7 @@ async def test_a_missing_namespace_is_named(server: WorkflowEnvironment, tmp_pat
 
 async def test_refused_search_attributes_stop_the_start(server: WorkflowEnvironment) -> None:
     """Where they cannot be registered, the refusal holds the command that does it."""
-    await _register(server.client, {f"Other{n}": "KEYWORD" for n in range(10)})
+    await register(server.client, *(f"Other{n}" for n in range(10)))
     with pytest.raises(TemporalUnavailable) as refusal:
         await register_search_attributes(server.client)
     assert (
@@ -257,7 +255,8 @@ async def test_search_attributes_of_another_type_stop_the_start(
     server: WorkflowEnvironment,
 ) -> None:
     """A run that sets an attribute of another type would hang: nothing starts."""
-    await _register(server.client, {"SwitchoverState": "INT"})
+    integer = IndexedValueType.INDEXED_VALUE_TYPE_INT
+    await register(server.client, "SwitchoverState", kind=integer)
     with pytest.raises(TemporalUnavailable, match="SwitchoverState does not have the type Keyword"):
         await register_search_attributes(server.client)
 
@@ -283,15 +282,3 @@ async def test_a_stray_import_stops_the_worker_at_its_start(temporal: Client) ->
     with pytest.raises(RuntimeError, match="Failed validating workflow Stray") as refusal:
         Worker(temporal, task_queue="stray", workflows=[Stray], workflow_runner=FIREWALL)
     assert "Module yaml was not intentionally passed through" in str(refusal.value.__cause__)
-
-
-async def _register(client: Client, attributes: dict[str, str]) -> None:
-    for name, kind in attributes.items():
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace="default",
-                search_attributes={
-                    name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{kind}"),
-                },
-            )
-        )

@@ -27,7 +27,14 @@ from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.support import estates
 from tests.support.admin_api import Api, Certificate, serving
-from tests.support.ssh_machines import QUICK, SECRETS, SshServer, make_cluster, make_node
+from tests.support.ssh_machines import (
+    QUICK,
+    SECRETS,
+    SshServer,
+    admin_access,
+    make_cluster,
+    make_node,
+)
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.estate import Cluster, Kind, Limits, Node
@@ -95,8 +102,7 @@ async def site(
     async with AsyncExitStack() as stack:
         for name in ("cluster1-server1", "cluster1-edge1", "cluster2-server1", "cluster2-edge1"):
             apis[name] = api = await stack.enter_async_context(serving(certificate))
-            access = {"user": "admin", "password": "env:ADMIN", "port": api.port, "via": "direct"}
-            access["fingerprint"] = certificate.fingerprint
+            access = admin_access(api.port, fingerprint=certificate.fingerprint)
             kind = Kind.SERVER if "server" in name else Kind.EDGE
             nodes[name] = make_node(ssh_server, tmp_path, name, kind=kind, admin=access)
             api.options = options(name)

@@ -17,7 +17,7 @@ from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
-from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, make_cluster
+from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, admin_access, make_cluster
 from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.results import Operation
@@ -54,12 +54,14 @@ def hosts(tmp_path: Path) -> Path:
 def clusters(front: Front, node_maker: NodeMaker, certificate: Certificate) -> tuple[Cluster, ...]:
     """Two clusters of one node each, whose sessions are those of clients that log in."""
     both = {Protocol.SSH: (8022,), Protocol.HTTP: (8443,)}
-    access = {"user": "admin", "password": "env:ADMIN", "via": "direct"}
-    access["fingerprint"] = certificate.fingerprint
     return tuple(
         make_cluster(
             name,
-            node_maker(f"{name}-server1", admin={**access, "port": api.port}, protocols=both),
+            node_maker(
+                f"{name}-server1",
+                admin=admin_access(api.port, fingerprint=certificate.fingerprint),
+                protocols=both,
+            ),
         )
         for name, api in front.apis.items()
     )

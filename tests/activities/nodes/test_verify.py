@@ -16,7 +16,7 @@ from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.port_listeners import Listener
-from tests.support.ssh_machines import SECRETS, Executor, Installation, SshServer
+from tests.support.ssh_machines import SECRETS, Executor, Installation, SshServer, admin_access
 from workflows.errors import NotReady, OutcomeUnknown
 from workflows.model.actions import VerifyServing, VerifyUnreachable
 from workflows.model.estate import Kind, Node, Protocol
@@ -105,10 +105,8 @@ async def test_a_silent_node_is_dead(
     monkeypatch.setattr(reachability, "SHELL_TIMEOUT", 0.5)
     with ExitStack() as stack:
         ssh, admin, sftp = (stack.enter_context(swallowing()) for _ in range(3))
-        access = {"user": "admin", "password": "env:ADMIN", "port": admin, "fingerprint": "0" * 64}
-        node = node_maker(
-            ssh={**NO_SSH, "port": ssh}, admin=access, protocols={Protocol.SSH: (sftp,)}
-        )
+        access = {**NO_SSH, "port": ssh}
+        node = node_maker(ssh=access, admin=admin_access(admin), protocols={Protocol.SSH: (sftp,)})
         report = await execute(DEAD, node=node)
     assert report.message.endswith("no shell, and no connection to any of its ports")
 
@@ -132,7 +130,7 @@ async def test_a_node_that_answers_anywhere_is_not_dead(
 ) -> None:
     """One port will do: SSH, the admin API, or any protocol server's."""
     port = listener.port
-    admin = {"user": "admin", "password": "env:ADMIN", "port": port, "fingerprint": "0" * 64}
+    admin = admin_access(port)
     for place, node in (
         (ssh_server.port, node_maker(protocols={Protocol.SSH: (2,)})),
         (port, node_maker(ssh=NO_SSH, admin=admin, protocols={Protocol.SSH: (2,)})),

@@ -36,7 +36,8 @@ from lab.layout import PROBE_ACCOUNT, SFTP_PORT
 from lab.product_driver import ReadinessAnswer
 from lab.simulation_options import SimulationOptions
 from lab.subprocesses import REPOSITORY
-from tests.support.node_clients import Lab, eventually
+from tests.support.node_clients import Lab
+from tests.support.polling import eventually
 from workflows.preflight import catalogue
 
 FAULTS = (

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from lab import records
-from tests.support.node_clients import PARTNER, Lab, eventually
+from tests.support.node_clients import PARTNER, Lab
+from tests.support.polling import eventually
 
 pytest_plugins = ("tests.support.node_fixtures",)
 

@@ -10,7 +10,8 @@ import pytest
 
 from lab.keys import api_key
 from lab.layout import ADMIN_PASSWORD, ADMIN_USER
-from tests.support.node_clients import PARTNER, Lab, eventually
+from tests.support.node_clients import PARTNER, Lab
+from tests.support.polling import eventually
 
 pytest_plugins = ("tests.support.node_fixtures",)
 

@@ -17,7 +17,8 @@ import pytest
 from lab import records
 from lab.keys import make_keys
 from lab.layout import SFTP_PORT, Layout, password
-from tests.support.node_clients import PARTNER, Lab, eventually
+from tests.support.node_clients import PARTNER, Lab
+from tests.support.polling import eventually
 
 pytest_plugins = ("tests.support.node_fixtures",)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from tests.support.node_clients import PARTNER, Lab, eventually
+from tests.support.node_clients import PARTNER, Lab
+from tests.support.polling import eventually
 
 pytest_plugins = ("tests.support.node_fixtures",)
 
