@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,220 +40,205 @@ def nodes(shell: Shell) -> SshNodes:
 
 
 @pytest.fixture
-def execute(nodes: SshNodes, node: Node) -> Executor:
-    """Execute actions on the node."""
-    return Executor(nodes, node)
-
-
-@pytest.fixture
 def installation(node: Node) -> Installation:
     """SecureTransport on the node, all of it running."""
     return Installation(node, "monitord", "sshd", "tm")
 
 
-async def test_what_holds_already_is_left_alone(
-    execute: Executor, installation: Installation
-) -> None:
+@dataclass(frozen=True)
+class Machine:
+    """A node with its installation, and actions executed on it."""
+
+    node: Node
+    installation: Installation
+    execute: Executor
+
+
+@pytest.fixture
+def machine(nodes: SshNodes, node: Node, installation: Installation) -> Machine:
+    """The node with its installation."""
+    return Machine(node, installation, Executor(nodes, node))
+
+
+async def test_what_holds_already_is_left_alone(machine: Machine) -> None:
     """Nothing is sent where the desired state holds."""
-    installation.clear("monitord", "sshd")
+    machine.installation.clear("monitord", "sshd")
     reports = [
-        await execute(actions.StopMonitor(node="server1")),
-        await execute(STOP_SSH),
-        await execute(actions.StartTransactionManager(node="server1")),
+        await machine.execute(actions.StopMonitor(node="server1")),
+        await machine.execute(STOP_SSH),
+        await machine.execute(actions.StartTransactionManager(node="server1")),
     ]
     assert {report.outcome for report in reports} == {"unchanged"}
-    assert installation.changes == []
+    assert machine.installation.changes == []
 
 
-async def test_a_script_that_says_yes_and_does_nothing_is_found_out(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_a_script_that_says_yes_and_does_nothing_is_found_out(machine: Machine) -> None:
     """Exit status 0 alone proves nothing."""
-    installation.set("monitord.never")
+    machine.installation.set("monitord.never")
     with pytest.raises(CommandFailed, match="the command ended, but monitor is running"):
-        await execute(actions.StopMonitor(node="server1"))
+        await machine.execute(actions.StopMonitor(node="server1"))
 
 
-async def test_nothing_is_stopped_gracefully_while_the_monitor_runs(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_nothing_is_stopped_gracefully_while_the_monitor_runs(machine: Machine) -> None:
     """The Monitor would start again what is being stopped."""
     with pytest.raises(NotReady, match="monitor still running, so ssh was left up"):
-        await execute(STOP_SSH)
-    assert installation.changes == []
+        await machine.execute(STOP_SSH)
+    assert machine.installation.changes == []
 
 
-async def test_a_monitor_with_an_unknown_state_is_not_stopped(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_a_monitor_with_an_unknown_state_is_not_stopped(machine: Machine) -> None:
     """An answer that cannot be read settles nothing."""
-    installation.script("status_monitord", "#!/bin/sh\necho monitord is resting\n")
+    machine.installation.script("status_monitord", "#!/bin/sh\necho monitord is resting\n")
     with pytest.raises(OutcomeUnknown, match="resting"):
-        await execute(STOP_SSH)
-    assert installation.changes == []
+        await machine.execute(STOP_SSH)
+    assert machine.installation.changes == []
 
 
 @pytest.mark.parametrize("way", ["returns", "blocks"])
-async def test_a_graceful_stop_is_over_when_it_has_completed(
-    way: str, execute: Executor, installation: Installation
-) -> None:
+async def test_a_graceful_stop_is_over_when_it_has_completed(way: str, machine: Machine) -> None:
     """Whether the script returns at once or blocks, the report comes when the service is down."""
-    installation.clear("monitord")
-    installation.set("sshd.late", "1")
+    machine.installation.clear("monitord")
+    machine.installation.set("sshd.late", "1")
     if way == "blocks":
-        installation.set("blocks")
-    report = await execute(STOP_SSH)
+        machine.installation.set("blocks")
+    report = await machine.execute(STOP_SSH)
     assert report.outcome == "changed"
-    assert not installation.runs("sshd")
-    assert installation.changes == ["stop sshd -g -timeout 2"]
+    assert not machine.installation.runs("sshd")
+    assert machine.installation.changes == ["stop sshd -g -timeout 2"]
 
 
-async def test_eight_attempts_at_a_graceful_stop_are_one(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_eight_attempts_at_a_graceful_stop_are_one(machine: Machine) -> None:
     """A pending stop is never repeated, and all attempts report the same."""
-    installation.clear("monitord")
-    installation.set("sshd.late", "1")
-    reports = await asyncio.gather(*(execute(STOP_SSH) for _ in range(8)))
-    assert installation.changes == ["stop sshd -g -timeout 2"]
+    machine.installation.clear("monitord")
+    machine.installation.set("sshd.late", "1")
+    reports = await asyncio.gather(*(machine.execute(STOP_SSH) for _ in range(8)))
+    assert machine.installation.changes == ["stop sshd -g -timeout 2"]
     assert len(set(reports)) == 1
 
 
-async def test_a_stop_that_does_not_complete_is_a_failure(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_a_stop_that_does_not_complete_is_a_failure(machine: Machine) -> None:
     """Past its timeout and margin, a service that still runs was not stopped."""
-    installation.clear("monitord")
-    installation.set("sshd.never")
+    machine.installation.clear("monitord")
+    machine.installation.set("sshd.never")
     with pytest.raises(CommandFailed, match=r"still running .*past its timeout and margin"):
-        await execute(STOP_SSH)
+        await machine.execute(STOP_SSH)
 
 
-async def test_a_stop_that_says_no_is_a_failure_with_its_words(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_a_stop_that_says_no_is_a_failure_with_its_words(machine: Machine) -> None:
     """The operator reads what the vendor's script printed."""
-    installation.clear("monitord")
-    installation.set("stop.sshd.fails", "not while it rains")
+    machine.installation.clear("monitord")
+    machine.installation.set("stop.sshd.fails", "not while it rains")
     with pytest.raises(CommandFailed, match="ended with 1: not while it rains"):
-        await execute(STOP_SSH)
+        await machine.execute(STOP_SSH)
 
 
 async def test_a_lost_stop_that_completes_all_the_same_is_settled_by_reading(
-    execute: Executor, installation: Installation
+    machine: Machine,
 ) -> None:
     """The process is gone without a status, but the service is down, as desired."""
-    installation.clear("monitord")
-    installation.script(
-        "stop_sshd", f"#!/bin/sh\nkill -9 $PPID; sleep 0.5; rm {installation.state}/sshd\n"
+    machine.installation.clear("monitord")
+    machine.installation.script(
+        "stop_sshd", f"#!/bin/sh\nkill -9 $PPID; sleep 0.5; rm {machine.installation.state}/sshd\n"
     )
-    report = await execute(STOP_SSH)
+    report = await machine.execute(STOP_SSH)
     assert report.outcome == "changed"
 
 
 async def test_a_lost_stop_that_changed_nothing_is_for_an_operator_to_decide(
-    execute: Executor, node: Node, installation: Installation
+    machine: Machine,
 ) -> None:
     """No attempt tries again what may have been done."""
-    installation.clear("monitord")
-    installation.script("stop_sshd", f"#!/bin/sh\necho >>{node.ledger}-ran\nkill -9 $PPID\n")
+    machine.installation.clear("monitord")
+    machine.installation.script(
+        "stop_sshd", f"#!/bin/sh\necho >>{machine.node.ledger}-ran\nkill -9 $PPID\n"
+    )
     for _ in range(2):
         with pytest.raises(Lost, match="its process is gone"):
-            await execute(STOP_SSH)
-    assert await asyncio.to_thread(Path(f"{node.ledger}-ran").read_text) == "\n"
+            await machine.execute(STOP_SSH)
+    assert await asyncio.to_thread(Path(f"{machine.node.ledger}-ran").read_text) == "\n"
 
 
-async def test_the_transaction_manager_outlives_the_protocol_servers(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_the_transaction_manager_outlives_the_protocol_servers(machine: Machine) -> None:
     """It is stopped only when every protocol server and the Monitor of its node are down."""
     with pytest.raises(NotReady, match="ssh, monitor still running, so the Transaction Manager"):
-        await execute(STOP_TM)
-    installation.clear("monitord", "sshd")
-    report = await execute(STOP_TM)
+        await machine.execute(STOP_TM)
+    machine.installation.clear("monitord", "sshd")
+    report = await machine.execute(STOP_TM)
     assert report.outcome == "changed"
-    assert installation.changes == ["stop tm -g -timeout 30"]
+    assert machine.installation.changes == ["stop tm -g -timeout 30"]
 
 
 async def test_stopped_is_verified_for_servers_that_the_estate_does_not_know_too(
-    execute: Executor, installation: Installation
+    machine: Machine,
 ) -> None:
     """One that the estate does not list would be cut off with the Transaction Manager."""
-    installation.clear("monitord", "sshd")
+    machine.installation.clear("monitord", "sshd")
     action = actions.VerifyStopped(node="server1")
-    assert (await execute(action)).outcome == "seen"
-    installation.set("pesitd")
+    assert (await machine.execute(action)).outcome == "seen"
+    machine.installation.set("pesitd")
     with pytest.raises(NotReady, match="pesit still running"):
-        await execute(action)
+        await machine.execute(action)
 
 
-async def test_a_start_waits_for_the_pending_stop(
-    execute: Executor, node: Node, installation: Installation, shell: Shell
-) -> None:
+async def test_a_start_waits_for_the_pending_stop(machine: Machine, shell: Shell) -> None:
     """A stop on the server's own clock would undo a start that overtakes it."""
-    installation.clear("monitord")
+    machine.installation.clear("monitord")
     pending = LedgerCommand(
         "other-run.stop",
         Service.SSH,
-        Command((f"{node.filedrivehome}/bin/stop_sshd",)),
+        Command((f"{machine.node.filedrivehome}/bin/stop_sshd",)),
         timedelta(seconds=3),
         "deadline",
     )
-    installation.set("sshd.late", "2")
-    await open_ledger(shell).run_once(node, pending)
-    report = await execute(START_SSH)
+    machine.installation.set("sshd.late", "2")
+    await open_ledger(shell).run_once(machine.node, pending)
+    report = await machine.execute(START_SSH)
     assert report.outcome == "changed"
-    assert installation.changes == ["stop sshd", "start sshd", "stop monitord"]
-    assert installation.runs("sshd")
+    assert machine.installation.changes == ["stop sshd", "start sshd", "stop monitord"]
+    assert machine.installation.runs("sshd")
 
 
 async def test_a_start_is_needless_where_the_pending_stop_came_to_nothing(
-    execute: Executor, node: Node, installation: Installation, shell: Shell
+    machine: Machine, shell: Shell
 ) -> None:
     """A stop that may still complete is awaited; if the service runs then, nothing is started."""
-    installation.clear("monitord")
+    machine.installation.clear("monitord")
     refused = LedgerCommand(
         "other-run.stop", Service.SSH, Command(("false",)), timedelta(seconds=2), "deadline"
     )
-    await open_ledger(shell).run_once(node, refused)
-    report = await execute(START_SSH)
+    await open_ledger(shell).run_once(machine.node, refused)
+    report = await machine.execute(START_SSH)
     assert report.outcome == "unchanged"
-    assert installation.changes == []
-    assert installation.runs("sshd")
+    assert machine.installation.changes == []
+    assert machine.installation.runs("sshd")
 
 
-async def test_a_start_leaves_the_monitor_as_it_was(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_a_start_leaves_the_monitor_as_it_was(machine: Machine) -> None:
     """Every start revives the Monitor; one that was down is stopped again, as the report says."""
-    installation.clear("monitord", "sshd")
-    first = await execute(START_SSH)
-    second = await execute(START_SSH)
+    machine.installation.clear("monitord", "sshd")
+    first = await machine.execute(START_SSH)
+    second = await machine.execute(START_SSH)
     assert first == second
     assert "the Monitor, which this also started, was stopped again" in first.message
-    assert installation.runs("sshd")
-    assert not installation.runs("monitord")
+    assert machine.installation.runs("sshd")
+    assert not machine.installation.runs("monitord")
 
 
-async def test_a_start_that_is_refused_at_first_is_tried_again(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_a_start_that_is_refused_at_first_is_tried_again(machine: Machine) -> None:
     """A port still in use for a moment is no failure (section 4)."""
-    installation.clear("sshd")
-    installation.set("start.sshd.fails", "the port is in use")
-    report = await execute(START_SSH)
+    machine.installation.clear("sshd")
+    machine.installation.set("start.sshd.fails", "the port is in use")
+    report = await machine.execute(START_SSH)
     assert report.outcome == "changed"
-    assert installation.changes == ["start sshd", "start sshd"]
+    assert machine.installation.changes == ["start sshd", "start sshd"]
 
 
-async def test_a_start_that_is_always_refused_fails_with_its_words(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_a_start_that_is_always_refused_fails_with_its_words(machine: Machine) -> None:
     """The start timeout ends the attempts."""
-    installation.clear("sshd")
-    installation.script("start_sshd", "#!/bin/sh\necho the port is in use; exit 1\n")
+    machine.installation.clear("sshd")
+    machine.installation.script("start_sshd", "#!/bin/sh\necho the port is in use; exit 1\n")
     with pytest.raises(CommandFailed, match="the port is in use"):
-        await execute(START_SSH)
+        await machine.execute(START_SSH)
 
 
 @pytest.fixture
@@ -275,45 +261,41 @@ async def living(pid_file: Path, seconds: str = "300") -> asyncio.subprocess.Pro
 
 
 async def test_what_remained_is_verified_down_by_process_and_port(
-    execute: Executor, installation: Installation, stop_all: Path
+    machine: Machine, stop_all: Path
 ) -> None:
     """No status script answers after stop_all; a PID file without a process is a stale one."""
     process = await living(stop_all / "tm.pid")
     reaped = asyncio.create_task(process.wait())
     action = actions.StopRemaining(node="server1")
-    report = await execute(action)
+    report = await machine.execute(action)
     await reaped
-    again = await execute(action, identity="run-2")
+    again = await machine.execute(action, identity="run-2")
     assert (report.outcome, again.outcome) == ("changed", "unchanged")
-    assert installation.changes == ["stop all"]
+    assert machine.installation.changes == ["stop all"]
 
 
-async def test_what_survives_stop_all_is_named(
-    execute: Executor, installation: Installation, stop_all: Path
-) -> None:
+async def test_what_survives_stop_all_is_named(machine: Machine, stop_all: Path) -> None:
     """A process that is still there was not stopped, whatever the script printed."""
     process = await living(stop_all / "sshd.pid")
     try:
         with pytest.raises(CommandFailed, match=r"still running: .*sshd\.pid"):
-            await execute(actions.StopRemaining(node="server1"))
+            await machine.execute(actions.StopRemaining(node="server1"))
     finally:
         process.kill()
         await process.wait()
 
 
-async def test_everything_is_started_and_seen(
-    execute: Executor, installation: Installation
-) -> None:
+async def test_everything_is_started_and_seen(machine: Machine) -> None:
     """After start_all every service that the estate expects runs, admin first of all."""
-    installation.clear("admin", "sshd", "tm", "monitord")
-    state = installation.state
-    installation.script(
+    machine.installation.clear("admin", "sshd", "tm", "monitord")
+    state = machine.installation.state
+    machine.installation.script(
         "start_all",
         f"#!/bin/sh\ncd {state}; : >sshd; : >tm; (sleep 1; : >admin) >/dev/null 2>&1 &\n",
     )
-    report = await execute(actions.StartAll(node="server1"))
+    report = await machine.execute(actions.StartAll(node="server1"))
     assert report.outcome == "changed"
-    assert installation.runs("tm")
+    assert machine.installation.runs("tm")
 
 
 async def test_an_edge_has_no_transaction_manager(nodes: SshNodes, node_maker: NodeMaker) -> None:
