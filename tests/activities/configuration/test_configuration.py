@@ -38,7 +38,7 @@ from tests.support.ssh_machines import (
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.estate import Cluster, Kind, Limits, Node
-from workflows.model.observations import ClusterReading, Difference, Member, ParityReading
+from workflows.model.observations import ClusterReading, Member, ParityReading
 from workflows.model.results import Operation
 from workflows.ports.configuration import ClusterInput
 from workflows.ports.inputs import ClusterPairInput
@@ -132,34 +132,30 @@ async def test_two_sides_that_are_alike(site: Site) -> None:
     """Names of machines, local and encrypted options, and ids are no difference."""
     reading = await site.compare()
     assert reading.findings == ()
-    assert reading.differences == ()
 
 
 async def test_an_option_that_differs_is_named(site: Site) -> None:
     """On the node that differs from the source's first; a missing one, too."""
     site.target.options[0] = {"name": "Ssh.Port", "values": ["22"]}
     del site.apis["cluster2-edge1"].options[0]
-    found = (await site.compare()).differences
-    assert [(d.check, d.place, d.item) for d in found] == [
-        ("options_differ", "cluster2-server1", "Ssh.Port"),
-        ("options_differ", "cluster2-edge1", "Ssh.Port"),
+    found = (await site.compare()).findings
+    assert [(one.name, one.place) for one in found] == [
+        ("options_differ", "cluster2-server1"),
+        ("options_differ", "cluster2-edge1"),
     ]
-    assert "'22'" in found[0].seen
-    assert "nothing" in found[1].seen
+    assert found[0].seen.startswith("Ssh.Port: '22' instead of ")
+    assert found[1].seen.startswith("Ssh.Port: nothing instead of ")
 
 
 @pytest.mark.parametrize("resource", LISTS)
 async def test_a_list_that_differs_is_named(site: Site, resource: str) -> None:
     """By what is there on one side only."""
     site.target.lists[resource].append({"name": "new"})
-    [found] = (await site.compare()).differences
-    assert found == Difference(
-        check=LISTS[resource],
-        place="cluster2",
-        item="new",
-        seen="only on cluster2",
-        expected="on both",
-    )
+    [found] = (await site.compare()).findings
+    assert (found.name, found.place) == (LISTS[resource].name, "cluster2")
+    assert found.seen == "new: only on cluster2 instead of on both"
+    assert found.expected
+    assert found.advice
 
 
 async def test_long_lists_are_compared_by_number(
@@ -170,24 +166,24 @@ async def test_long_lists_are_compared_by_number(
     names = [{"name": str(number)} for number in range(3)]
     for number, node in ((3, "cluster1-server1"), (2, "cluster2-server1")):
         site.apis[node].lists["accounts"] = names[:number]
-    [found] = (await site.compare()).differences
-    assert (found.item, found.seen, found.expected) == ("number", "2", "3")
+    [found] = (await site.compare()).findings
+    assert found.seen == "number: 2 instead of 3"
 
 
 async def test_many_differences_are_counted(site: Site) -> None:
-    """Twenty are shown, and the number of the rest."""
+    """Five are shown, and the number of the rest."""
     site.target.lists["sites"] += [{"name": f"x{n:02}"} for n in range(25)]
-    found = (await site.compare()).differences
-    assert len(found) == 21
-    assert found[-1].item == "5 more"
+    [found] = (await site.compare()).findings
+    assert found.seen.count("only on cluster2") == 5
+    assert found.seen.endswith("and 20 more")
 
 
 async def test_a_list_on_one_side_only_differs(site: Site) -> None:
     """Where neither version has it, nothing does."""
     del site.target.lists["routes"]
-    assert [d.check for d in (await site.compare()).differences] == ["routes_differ"]
+    assert [one.name for one in (await site.compare()).findings] == ["routes_differ"]
     del site.api.lists["routes"]
-    assert (await site.compare()).differences == ()
+    assert (await site.compare()).findings == ()
 
 
 async def test_what_differs_once_is_no_difference(site: Site) -> None:
@@ -195,7 +191,7 @@ async def test_what_differs_once_is_no_difference(site: Site) -> None:
     api = site.target
     accounts = api.lists.pop("accounts")
     api.lists_later = {"accounts": accounts}
-    assert (await site.compare()).differences == ()
+    assert (await site.compare()).findings == ()
 
 
 async def test_no_options_at_all_are_no_answer(site: Site) -> None:
