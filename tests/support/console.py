@@ -43,10 +43,7 @@ class Operator:
         """Run one console command, and leave it running."""
         environment = {**os.environ, "TEMPORAL_ADDRESS": self.address, "COLUMNS": "150"}
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "starter",
-            *words,
+            *(sys.executable, "-m", "starter", *words),
             cwd=ROOT,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,

@@ -34,8 +34,7 @@ class Cli:
     async def types(self, *words: str) -> Answer:
         """Run one command to its end."""
         process = await asyncio.create_subprocess_exec(
-            temporal_program(),
-            *words,
+            *(temporal_program(), *words),
             env={**os.environ, "TEMPORAL_ADDRESS": self._address},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

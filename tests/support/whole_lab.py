@@ -62,10 +62,7 @@ class House:
     def worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
         """Start the unmodified worker as a process."""
         return worker_process(
-            "--estates",
-            str(self.estates),
-            "--records",
-            str(self.place / "records"),
+            *("--estates", str(self.estates), "--records", str(self.place / "records")),
             TEMPORAL_ADDRESS=self.address,
         )
 

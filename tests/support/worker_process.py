@@ -9,9 +9,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.console import ROOT
 
 
 @dataclass
@@ -51,10 +50,7 @@ class WorkerProcess:
 async def worker_process(*arguments: str, **environment: str) -> AsyncIterator[WorkerProcess]:
     """Start ``python -m worker`` with these arguments; never leave it behind."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "worker",
-        *arguments,
+        *(sys.executable, "-m", "worker", *arguments),
         cwd=ROOT,
         env={**os.environ, **environment},
         stdin=asyncio.subprocess.DEVNULL,
