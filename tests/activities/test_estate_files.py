@@ -169,7 +169,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
-    """A second attempt replaces the file of the first, and nothing else is left behind."""
+    """A second attempt replaces the file of the first, and there is no other file."""
     started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     outcome = Outcome(
         outcome="completed",

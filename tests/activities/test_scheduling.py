@@ -126,7 +126,7 @@ async def test_both_are_started(execute: Executor, api: Api) -> None:
 async def test_only_what_ran_before_is_started(
     service: SchedulingService, execute: Executor, api: Api
 ) -> None:
-    """The other one is left alone, whatever it is: stopped, disabled, or not understood."""
+    """The other one is not touched, whatever it is: stopped, disabled, or not understood."""
     names = ["Scheduler", "FolderMonitor"]
     name, other = names if service == "scheduler" else reversed(names)
     action = StartScheduling(node="server1", services=(service,))
@@ -210,8 +210,8 @@ async def test_a_ca_is_as_good_as_a_pin(
     known = node_maker(admin=admin_access(api.port, ca=str(certificate.file)))
     report = await execute(STOP, node=known)
     assert report.outcome == "changed"
-    stranger = Certificate.make(certificate.file.with_name("other.pem"))
-    unknown = node_maker(admin=admin_access(api.port, ca=str(stranger.file)))
+    other = Certificate.make(certificate.file.with_name("other.pem"))
+    unknown = node_maker(admin=admin_access(api.port, ca=str(other.file)))
     with pytest.raises(AccessRefused, match="cannot be verified"):
         await execute(STOP, node=unknown)
     missing = node_maker(admin=admin_access(api.port, ca="/nowhere.pem"))

@@ -60,7 +60,7 @@ class World:
             case _:
                 return False
 
-    def obey(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one case an action
+    def execute(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one case an action
         """Make the action's desired state true, then check the invariants."""
         match action:
             case actions.StopMonitor():

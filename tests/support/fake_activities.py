@@ -46,14 +46,14 @@ R = TypeVar("R", bound=rd.BaseReading)
 F = TypeVar("F", bound=Callable[..., Awaitable[r.Report]])
 
 
-def obeying(port_activity: F) -> F:
+def executing(port_activity: F) -> F:
     """Return an activity with the port's name and types that makes the model's state true."""
 
     @wraps(port_activity, updated=())
-    async def obey(self: FakeActivities, given: ActionInput[Any]) -> r.Report:
-        return await self._obey(given)
+    async def execute(self: FakeActivities, given: ActionInput[Any]) -> r.Report:
+        return await self._execute(given)
 
-    return cast("F", activity.defn(obey))
+    return cast("F", activity.defn(execute))
 
 
 class FakeActivities(
@@ -243,40 +243,40 @@ class FakeActivities(
         known = self.last is not None and self.last.direction == direction
         return self.last if known else None
 
-    start_monitor = obeying(NodesPort.start_monitor)
-    stop_monitor = obeying(NodesPort.stop_monitor)
-    stop_gracefully = obeying(NodesPort.stop_gracefully)
-    start_protocol_server = obeying(NodesPort.start_protocol_server)
-    verify_stopped = obeying(NodesPort.verify_stopped)
-    verify_serving = obeying(NodesPort.verify_serving)
-    stop_transaction_manager = obeying(NodesPort.stop_transaction_manager)
-    find_orphaned_files = obeying(NodesPort.find_orphaned_files)
-    start_transaction_manager = obeying(NodesPort.start_transaction_manager)
-    stop_remaining = obeying(NodesPort.stop_remaining)
-    start_all = obeying(NodesPort.start_all)
-    stop_scheduling = obeying(SchedulingPort.stop_scheduling)
-    verify_scheduling_stopped = obeying(SchedulingPort.verify_scheduling_stopped)
-    start_scheduling = obeying(SchedulingPort.start_scheduling)
-    await_in_flight_events = obeying(DrainPort.await_in_flight_events)
-    await_queue = obeying(DrainPort.await_queue)
-    redirect = obeying(LoadBalancerPort.redirect)
-    verify_traffic = obeying(LoadBalancerPort.verify_traffic)
-    suspend_replication = obeying(ReplicationPort.suspend_replication)
-    verify_no_conflicts = obeying(ReplicationPort.verify_no_conflicts)
-    resume_replication = obeying(ReplicationPort.resume_replication)
+    start_monitor = executing(NodesPort.start_monitor)
+    stop_monitor = executing(NodesPort.stop_monitor)
+    stop_gracefully = executing(NodesPort.stop_gracefully)
+    start_protocol_server = executing(NodesPort.start_protocol_server)
+    verify_stopped = executing(NodesPort.verify_stopped)
+    verify_serving = executing(NodesPort.verify_serving)
+    stop_transaction_manager = executing(NodesPort.stop_transaction_manager)
+    find_orphaned_files = executing(NodesPort.find_orphaned_files)
+    start_transaction_manager = executing(NodesPort.start_transaction_manager)
+    stop_remaining = executing(NodesPort.stop_remaining)
+    start_all = executing(NodesPort.start_all)
+    stop_scheduling = executing(SchedulingPort.stop_scheduling)
+    verify_scheduling_stopped = executing(SchedulingPort.verify_scheduling_stopped)
+    start_scheduling = executing(SchedulingPort.start_scheduling)
+    await_in_flight_events = executing(DrainPort.await_in_flight_events)
+    await_queue = executing(DrainPort.await_queue)
+    redirect = executing(LoadBalancerPort.redirect)
+    verify_traffic = executing(LoadBalancerPort.verify_traffic)
+    suspend_replication = executing(ReplicationPort.suspend_replication)
+    verify_no_conflicts = executing(ReplicationPort.verify_no_conflicts)
+    resume_replication = executing(ReplicationPort.resume_replication)
 
     @activity.defn
     async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> r.Report:
         """Refuse while anything of the node still runs."""
         if any(node == given.node.name for node, _ in self.world.running):
             raise NotReady(f"{given.node.name} answers, so it is not down")
-        return await self._obey(given)
+        return await self._execute(given)
 
     @activity.defn
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
         """Return at once."""
         assert given.redirected_at is not None
-        return await self._obey(given)
+        return await self._execute(given)
 
     @activity.defn
     async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> r.RemainingSessions:
@@ -321,7 +321,7 @@ class FakeActivities(
         """Return the reading with what a test changed in it."""
         return reading.model_copy(update=self.readings.get(place, {}))
 
-    async def _obey(self, given: ActionInput[Any]) -> r.Report:
+    async def _execute(self, given: ActionInput[Any]) -> r.Report:
         try:
             return await self._do(given)
         finally:
@@ -336,7 +336,7 @@ class FakeActivities(
             return r.changed(action, f"did: {action}", datetime.now(UTC))
         if action.undo is not None:
             self.effects[given.operation.id] += 1
-        self.world.obey(action)
+        self.world.execute(action)
         if self.late.get(action.key):
             raise self.late[action.key].pop(0)
         report = r.seen if action.undo is None else r.changed

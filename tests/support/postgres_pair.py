@@ -70,7 +70,7 @@ class Pair:
                 await asyncio.sleep(0.05)
 
     async def switch(self, link: SubscriptionLink, state: LiteralString) -> None:
-        """Enable or disable a link by hand."""
+        """Enable or disable a link, as an operator of the database would."""
         statement = sql.SQL("ALTER SUBSCRIPTION {} " + state)
         await self.execute(link.target, statement.format(sql.Identifier(link.subscription)))
 
@@ -80,14 +80,14 @@ class Pair:
         await self.execute(link.source, statement.format(sql.Literal(link.subscription)))
 
     async def idle(self) -> None:
-        """Suspend both links by hand, and wait until their slots are free."""
+        """Suspend both links, and wait until their slots are free."""
         for link in LINKS:
             await self.switch(link, "DISABLE")
         query: LiteralString = "SELECT bool_or(active) FROM pg_replication_slots"
         await self.settles("one", query, False)  # noqa: FBT003 - the value that is waited for
 
     async def run(self) -> None:
-        """Resume both links by hand, and wait until each has its apply worker."""
+        """Resume both links, and wait until each has its apply worker."""
         for link in LINKS:
             await self.switch(link, "ENABLE")
         query: LiteralString = "SELECT bool_and(active) FROM pg_replication_slots"

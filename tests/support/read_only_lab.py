@@ -18,7 +18,7 @@ from tests.support.console import ROOT
 READY_TIMEOUT = 60
 OWN = ("run", "var/log", "opt/axway/SecureTransport/var/logs", "accounts")
 """What the lab itself writes: where scripts and services meet, what its processes print, and what
-a server keeps of whoever logs in, its log and a home."""
+a server keeps of each user that logs in: its log and a home."""
 
 ALONE = ("unshare", "--mount", "--propagation", "private")
 """In front of a command: its mounts are visible to its own process only."""
@@ -53,7 +53,7 @@ class Apart:
         """Make all of them read-only: by mounts as root, by modes as another user.
 
         Yields whether that could be done: not by a root without the right to mount, whom no mode
-        stops either. What ``files`` says before and after still tells.
+        stops either. ``files`` before and after still shows a change.
         """
         if self.mounts:
             for root in self.roots:
@@ -72,7 +72,7 @@ class Apart:
                     path.chmod(mode)
 
     def refuses(self, file: Path) -> bool:
-        """Whether that file cannot be written, as whoever runs there would see it."""
+        """Whether that file cannot be written, as a process there would see it."""
         argv = (*self._inside(), "sh", "-c", 'echo >>"$1"', "sh", str(file))
         return subprocess.run(argv, check=False, capture_output=True).returncode != 0
 

@@ -73,7 +73,7 @@ class Run:
         raise AssertionError(progress)
 
     async def says(self, verb: str, **decision: object) -> str:
-        """Tell the run something by an update; return its answer."""
+        """Send an update and return its answer."""
         return str(await self.handle.execute_update(verb, decision, result_type=str))
 
     async def acts_no_more(self, key: str) -> None:

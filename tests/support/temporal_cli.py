@@ -53,8 +53,8 @@ class Cli:
 
     async def details(self, run: Run) -> str:
         """Return the current details, as the Web UI gets them."""
-        words = ("workflow", "metadata", "--workflow-id", run.handle.id, "--output", "json")
-        process = await self.types(*words)
+        command = ("workflow", "metadata", "--workflow-id", run.handle.id, "--output", "json")
+        process = await self.types(*command)
         assert process.code == 0, process
         [metadata] = json.loads(process.text)["queryResult"]
         return str(metadata["currentDetails"])

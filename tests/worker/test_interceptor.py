@@ -187,7 +187,7 @@ class Clock:
         self.at = 1000.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.at
 
 

@@ -198,8 +198,8 @@ async def test_no_options_at_all_are_no_answer(site: Site) -> None:
     """Every SecureTransport has some: two empty lists are not alike."""
     for api in site.apis.values():
         api.options = []
-    [trouble] = (await site.compare()).findings
-    assert "lists no options" in trouble.seen
+    [unread] = (await site.compare()).findings
+    assert "lists no options" in unread.seen
 
 
 @pytest.mark.parametrize("most", [1, 30, 100])

@@ -45,7 +45,7 @@ def test_a_fall_that_slows_down_is_carried_on_slowly() -> None:
     ],
 )
 def test_no_estimate_is_better_than_a_guess(counts: list[int], apart: float) -> None:
-    """None where the readings do not tell."""
+    """None where the readings allow no estimate."""
     assert eta(readings(counts, apart)) is None
 
 

@@ -1,5 +1,7 @@
 """What the ledger keeps, for how long, and which claims belong to which run."""
 
+# ruff: noqa: ASYNC240 - the files are small, and nothing else runs
+
 from __future__ import annotations
 
 import asyncio
@@ -11,8 +13,6 @@ import pytest
 
 from activities.ledger.ledger import Ledger, succeeded
 from activities.ledger.script import KEPT_CLAIMS, detached
-from activities.nodes.operating_systems import open_ledger
-from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
 from workflows.errors import Lost, NotReady, OutcomeUnknown
@@ -66,12 +66,6 @@ def of_process(pid: int) -> dict[str, str]:
 def book(request: pytest.FixtureRequest, tmp_path: Path) -> Book:
     """A ledger that keeps three claims, under each shell."""
     return Book(tmp_path / "ledger", request.param, kept=3)
-
-
-@pytest.fixture
-def ledger(shell: Shell) -> Ledger:
-    """The ledgers of the test's machines."""
-    return open_ledger(shell)
 
 
 async def test_the_newest_claims_stay_as_evidence(book: Book) -> None:
@@ -157,13 +151,12 @@ async def test_a_walk_that_is_too_old_begins_anew(tmp_path: Path) -> None:
 
 
 async def test_a_claim_that_cannot_be_read_stops_everything(
-    node: Node, ledger: Ledger, tmp_path: Path
+    node: Node, ledger: Ledger, ran: Path
 ) -> None:
-    """It may be anyone's: no operation begins, and none counts as unclaimed, beside it."""
+    """It may be any operation's: none begins, and none counts as unclaimed, beside it."""
     claims = Path(node.ledger) / "claims"
     claims.mkdir(parents=True)
     (claims / "1").touch()
-    ran = tmp_path / "ran"
     with pytest.raises(OutcomeUnknown, match="claims/1 cannot be read"):
         await ledger.read(node, task(writing(ran)))
     with pytest.raises(NotReady, match="claims/1 cannot be read"):
@@ -172,10 +165,9 @@ async def test_a_claim_that_cannot_be_read_stops_everything(
 
 
 async def test_a_reused_process_number_is_another_process(
-    node: Node, ledger: Ledger, tmp_path: Path
+    node: Node, ledger: Ledger, ran: Path
 ) -> None:
     """A claim whose number lives on with another start time is lost, and never begun again."""
-    ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 30"))
     await ledger.claim(node, wanted)
     await until(ran)

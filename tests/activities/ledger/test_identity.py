@@ -38,7 +38,7 @@ class ActivitiesWithLedger(FakeActivities):
         """Leave a line for each execution."""
         ran = Path(self._node.ledger).with_name("ran")
         await self._ledger.run_once(self._node, task(writing(ran), operation=given.operation.id))
-        return await self._obey(given)
+        return await self._execute(given)
 
 
 @pytest.fixture

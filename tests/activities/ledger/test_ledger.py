@@ -1,5 +1,7 @@
 """The ledger makes an effect happen once, however often it is attempted, whatever process dies."""
 
+# ruff: noqa: ASYNC240 - the files are small, and nothing else runs
+
 from __future__ import annotations
 
 import asyncio
@@ -16,8 +18,6 @@ from activities.ledger.ledger import Ledger, succeeded
 from activities.ledger.posix import parse_record
 from activities.ledger.script import CLAIM, DETACHED
 from activities.ledger.store import LedgerRecord
-from activities.nodes.operating_systems import open_ledger
-from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
 from tests.support.ssh_machines import SshServer
@@ -25,17 +25,10 @@ from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unre
 from workflows.model.estate import Node
 
 
-@pytest.fixture
-def ledger(shell: Shell) -> Ledger:
-    """The ledgers of the test's machines."""
-    return open_ledger(shell)
-
-
 async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
-    node: Node, ledger: Ledger, tmp_path: Path
+    node: Node, ledger: Ledger, ran: Path
 ) -> None:
     """However many attempts race, there is one execution, and all report the same."""
-    ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 0.5; echo done; exit 3"))
     records = await asyncio.gather(*(ledger.run_once(node, wanted) for _ in range(8)))
     assert ran.read_text() == "ran\n"
@@ -45,9 +38,9 @@ async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
 
 
 @pytest.mark.parametrize("sh", SHELLS)
-async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path) -> None:
+async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path, ran: Path) -> None:
     """Under every POSIX shell here, eight processes that claim at once are one execution."""
-    ran, ledger = tmp_path / "ran", tmp_path / "ledger"
+    ledger = tmp_path / "ledger"
     arguments = [str(ledger), "op.1", "ssh", BOOT, "60", "exit", "-"]
     detached = [*shell_words(sh), "-c", DETACHED, "switchover", *arguments, *writing(ran)]
     racing = [
@@ -62,9 +55,11 @@ async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("sh", SHELLS)
-async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_path: Path) -> None:
+async def test_different_operations_on_one_service_never_overlap(
+    sh: str, tmp_path: Path, ran: Path
+) -> None:
     """Of several operations that claim a service at once, one runs and the others read why not."""
-    ran, ledger = tmp_path / "ran", tmp_path / "ledger"
+    ledger = tmp_path / "ledger"
     racing = [
         await asyncio.create_subprocess_exec(
             *(*shell_words(sh), "-c", DETACHED, "switchover", str(ledger), f"op.{number}", service),
@@ -79,10 +74,9 @@ async def test_different_operations_on_one_service_never_overlap(sh: str, tmp_pa
 
 
 async def test_it_runs_on_when_its_caller_and_the_connection_are_gone(
-    node: Node, ledger: Ledger, ssh_server: SshServer, tmp_path: Path
+    node: Node, ledger: Ledger, ssh_server: SshServer, ran: Path
 ) -> None:
     """An effect belongs to the machine, not to the worker that asked for it."""
-    ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 0.6; echo late"))
     caller = asyncio.create_task(ledger.run_once(node, wanted))
     await until(ran)
@@ -96,10 +90,9 @@ async def test_it_runs_on_when_its_caller_and_the_connection_are_gone(
 
 
 async def test_a_killed_process_is_lost_and_stays_lost(
-    node: Node, ledger: Ledger, tmp_path: Path
+    node: Node, ledger: Ledger, ran: Path
 ) -> None:
     """A claim whose process is gone is never taken up again: its outcome is unknown for good."""
-    ran = tmp_path / "ran"
     wanted = task(writing(ran, "sleep 30"))
     waiting = asyncio.create_task(ledger.run_once(node, wanted))
     await until(ran)
@@ -146,10 +139,9 @@ async def test_one_that_does_not_end_is_named(node: Node, ledger: Ledger, tmp_pa
 
 
 async def test_a_ledger_that_cannot_be_written_is_refused_before_any_effect(
-    node_maker: NodeMaker, ledger: Ledger, tmp_path: Path
+    node_maker: NodeMaker, ledger: Ledger, tmp_path: Path, ran: Path
 ) -> None:
     """Nothing happens that could not be recorded."""
-    ran = tmp_path / "ran"
     (tmp_path / "file").write_text("in the way")
     node = node_maker(ledger=str(tmp_path / "file" / "ledger"))
     with pytest.raises(NotReady, match="cannot be written: no directory"):
@@ -158,10 +150,9 @@ async def test_a_ledger_that_cannot_be_written_is_refused_before_any_effect(
 
 
 async def test_a_full_disk_is_refused_before_any_effect(
-    node: Node, ledger: Ledger, ssh_server: SshServer, tmp_path: Path
+    node: Node, ledger: Ledger, ssh_server: SshServer, tmp_path: Path, ran: Path
 ) -> None:
     """A disk without room for the outcome is as good as none."""
-    ran = tmp_path / "ran"
     limited = tmp_path / "sh"
     # A limit of four kilobytes a file, with its signal ignored, fails like a disk that is full.
     limited.write_text('#!/bin/sh\ntrap "" XFSZ\nulimit -f 8\nexec /bin/sh "$@"\n')
@@ -202,10 +193,9 @@ async def test_without_setsid_it_detaches_all_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wait", [0, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008])
 async def test_killed_anywhere_it_is_never_claimed_without_having_run(
-    wait: float, node: Node, ledger: Ledger, tmp_path: Path
+    wait: float, node: Node, ledger: Ledger, ran: Path
 ) -> None:
     """Kill the caller's processes at any instant: the effect happened once, or can still happen."""
-    ran = tmp_path / "ran"
     wanted = task(writing(ran))
     arguments = (node.ledger, wanted.operation, wanted.service, node.boot_id, "60", "exit", "-")
     caller = await asyncio.create_subprocess_exec(

@@ -15,7 +15,7 @@ from workflows.model.estate import Node
 
 
 def test_an_effect_is_a_span(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the words of the operator's own report, and nothing secret."""
+    """Named by the action's sentence, without a secret."""
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))

@@ -84,7 +84,7 @@ async def test_a_key_that_is_none_is_refused(node_maker: NodeMaker, shell: Shell
 async def test_known_hosts_verify_too(
     node_maker: NodeMaker, shell: Shell, ssh_server: SshServer, tmp_path: Path
 ) -> None:
-    """A known_hosts file does for many machines; a missing one, or a stranger, is refused."""
+    """A known_hosts file does for many machines; a missing one, or another host key, is refused."""
     file = tmp_path / "known_hosts"
     access = {"user": "st", "key": "env:KEY", "port": ssh_server.port, "known_hosts": str(file)}
     node = node_maker(host_key=None, ssh=access)

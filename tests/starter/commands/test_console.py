@@ -45,7 +45,7 @@ class DrainingHands(FakeActivities):
         while given.action.key in self.held and not self.held[given.action.key].is_set():
             activity.heartbeat(remaining)
             await asyncio.sleep(0.05)
-        return await self._obey(given)
+        return await self._execute(given)
 
 
 @pytest.fixture

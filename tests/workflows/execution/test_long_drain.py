@@ -47,7 +47,7 @@ class LingeringSessions(FakeActivities):
                     )
                 )
                 await asyncio.sleep(0.1)  # the interval between two readings
-        return await self._obey(given)
+        return await self._execute(given)
 
 
 class Drain(Run):

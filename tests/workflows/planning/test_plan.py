@@ -33,14 +33,14 @@ def test_no_prefix_of_the_plan_breaks_an_invariant(data: st.DataObject) -> None:
     plan = plan_for(servers, edges, stop_target_monitors=both)
     world = World(plan.estate, plan.source, plan.target)
     world.check()
-    obeyed = 0
+    executed = 0
     for stage in plan.stages:
         for wave in stage.waves:
             for action in data.draw(st.permutations(wave)):
-                world.obey(action)
-                obeyed += 1
+                world.execute(action)
+                executed += 1
     assert world.violations == []
-    assert obeyed == sum(len(stage.actions) for stage in plan.stages) > 0
+    assert executed == sum(len(stage.actions) for stage in plan.stages) > 0
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_model_notices_a_wrong_order(
     stages.insert(0, plan.stage(earlier))
     for stage in stages:
         for action in stage.actions:
-            world.obey(action)
+            world.execute(action)
     assert any(words.startswith(f"{invariant}:") for words in world.violations)
 
 
@@ -72,10 +72,10 @@ def test_the_model_notices_a_stop_on_the_target() -> None:
     """Invariant 5: a protocol server of the target is not ours to stop."""
     plan = plan_for()
     world = World(plan.estate, plan.source, plan.target)
-    world.obey(actions.StopMonitor(node="cluster2-edge1"))
+    world.execute(actions.StopMonitor(node="cluster2-edge1"))
     assert world.violations == []
     world.running.add(("cluster2-server1", Service.SCHEDULER))  # not by this run
-    world.obey(actions.StopScheduling(node="cluster2-server1"))
+    world.execute(actions.StopScheduling(node="cluster2-server1"))
     assert any(words.startswith("5:") for words in world.violations)
 
 
@@ -83,11 +83,11 @@ def test_the_model_notices_a_repeated_stop() -> None:
     """Invariant 7: a graceful stop is asked for once."""
     plan = plan_for()
     world = World(plan.estate, plan.source, plan.target)
-    world.obey(actions.StopMonitor(node="cluster1-server1"))
+    world.execute(actions.StopMonitor(node="cluster1-server1"))
     world.traffic = dict.fromkeys(world.traffic, "cluster2")
     stop = next(action for action in plan.stage(StageName.DRAIN_PROTOCOL_SERVERS).waves[1])
-    world.obey(stop)
-    world.obey(stop)
+    world.execute(stop)
+    world.execute(stop)
     assert any(words.startswith("7:") for words in world.violations)
 
 

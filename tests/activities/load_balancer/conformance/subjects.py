@@ -36,8 +36,8 @@ class Subject(ABC):
         """Return everything that was written and run so far."""
 
     @abstractmethod
-    def lead_to_a_stranger(self) -> None:
-        """Send traffic to what is no cluster's."""
+    def lead_elsewhere(self) -> None:
+        """Send traffic to an address of no cluster."""
 
     @abstractmethod
     def be_unclear(self) -> None:
@@ -69,7 +69,7 @@ class HostsFile(Subject):
         reloads = self._hosts.with_name("reloads").read_text().splitlines()
         return (*(f"{self._hosts}: {line}" for line in lines), *reloads)
 
-    def lead_to_a_stranger(self) -> None:
+    def lead_elsewhere(self) -> None:
         self._hosts.write_text("10.9.9.9 edge1\n")
 
     def be_unclear(self) -> None:
@@ -96,7 +96,7 @@ class Commands(Subject):
     def sent(self) -> tuple[str, ...]:
         return tuple(self._board.commands)
 
-    def lead_to_a_stranger(self) -> None:
+    def lead_elsewhere(self) -> None:
         self._board.turned_to["lb1"] = "elsewhere"
 
     def be_unclear(self) -> None:

@@ -125,7 +125,7 @@ async def test_a_redirect_that_holds_already_is_unchanged(site: Site, subject: S
 
 @pytest.mark.parametrize("protocol", [Protocol.SSH, Protocol.HTTP])
 async def test_traffic_is_verified_where_it_lands(site: Site, protocol: Protocol) -> None:
-    """What the load balancer is set to proves nothing: a login that lands elsewhere is refused."""
+    """The settings alone do not count: a login that arrives elsewhere is refused."""
     await site.redirect(TO_TWO)
     assert "lands on two-server1" in (await site.verify(protocol, "two")).message
     site.front.goes_to = "one"
@@ -133,14 +133,14 @@ async def test_traffic_is_verified_where_it_lands(site: Site, protocol: Protocol
         await site.verify(protocol, "two")
 
 
-@pytest.mark.parametrize("change", ["lead_to_a_stranger", "be_unclear", "be_silent"])
+@pytest.mark.parametrize("change", ["lead_elsewhere", "be_unclear", "be_silent"])
 async def test_what_is_unknown_is_never_guessed(site: Site, subject: Subject, change: str) -> None:
-    """A stranger's address is no cluster's, no address is unknown, and silence is a finding."""
+    """An unknown address is no cluster's, no address is unknown, and silence is a finding."""
     getattr(subject, change)()
     reading = await site.observe()
     assert {one.cluster for one in reading.destinations} <= {None}
     seen = [one.seen is not None for one in reading.destinations]
-    assert seen == {"lead_to_a_stranger": [True], "be_unclear": [False], "be_silent": []}[change]
+    assert seen == {"lead_elsewhere": [True], "be_unclear": [False], "be_silent": []}[change]
     assert bool(reading.findings) is (change == "be_silent")
 
 

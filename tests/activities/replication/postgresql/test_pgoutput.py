@@ -56,7 +56,7 @@ def prepared() -> Reader:
 
 @pytest.mark.parametrize("kind", WRITES)
 def test_every_write_names_its_rows(reader: Reader, kind: str) -> None:
-    """By their keys, with what they were left as; a renamed row is two."""
+    """By their keys, with their new values; a renamed row is two."""
     message, expected = WRITES[kind]
     assert reader.changes(message) == expected
 
@@ -132,7 +132,7 @@ def test_one_changed_byte_is_read_or_refused(data: st.DataObject) -> None:
 
 @given(st.lists(st.tuples(st.text(), st.one_of(st.none(), st.text())), min_size=1, max_size=5))
 def test_any_values_survive(cells: list[tuple[str, str | None]]) -> None:
-    """Names and values of every kind, as the server spells them."""
+    """Names and values of every kind, as the server sends them."""
     names = [f"{n}{name}".replace("\0", "") for n, (name, _) in enumerate(cells)]
     values = [value for _, value in cells]
     columns = b"".join(b"\1" + _bytes(name) + b"\0" + bytes(8) for name in names)
@@ -153,7 +153,7 @@ def _bytes(text: str) -> bytes:
 
 
 def test_rows_are_told_apart_and_shown_safely() -> None:
-    """By table and key; nothing that a terminal would obey, and nothing endless."""
+    """By table and key; nothing that a terminal would act on, and nothing endless."""
     rows = [P1, P2, Row("public.account"), Row("public.other", P1.key), Row("t", (("name", None),))]
     assert len({row.digest for row in rows}) == len(rows)
     assert str(Row("t", (("a", None), ("b", "x\x1b[2J" + "y" * 99)))) == (
