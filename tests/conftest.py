@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -36,6 +37,14 @@ def temporal_program() -> str:
     return found
 
 
+async def dev_server(**options: Any) -> WorkflowEnvironment:  # noqa: ANN401 - Temporal's own
+    """Start a Temporal server without a Web UI; leaving its context ends it."""
+    return await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_program(),
+        **{"dev_server_log_level": "error", "ui": False, **options},
+    )
+
+
 async def register_search_attributes(
     client: Client,
     *names: str,
@@ -53,11 +62,6 @@ async def register_search_attributes(
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[Client]:
     """A client of a real Temporal server with our search attributes."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_program(),
-        dev_server_log_level="error",
-        data_converter=DATA_CONVERTER,
-        ui=False,
-    ) as environment:
+    async with await dev_server(data_converter=DATA_CONVERTER) as environment:
         await register_search_attributes(environment.client)
         yield environment.client

@@ -26,6 +26,13 @@ def write(directory: Path, given: dict[str, Any], name: str = "lab") -> Path:
     return file
 
 
+@pytest.fixture
+def files(tmp_path: Path) -> EstateFiles:
+    """The activities, with an estate file and a directory of records."""
+    write(tmp_path, estates.written())
+    return EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
+
+
 def plans_in(directory: Path) -> dict[str, Plan]:
     """Every file of a directory, by its name, as the plan that it has to be."""
     return {
@@ -34,10 +41,9 @@ def plans_in(directory: Path) -> dict[str, Plan]:
     }
 
 
-async def test_a_file_becomes_the_plan_it_describes(tmp_path: Path) -> None:
+async def test_a_file_becomes_the_plan_it_describes(files: EstateFiles) -> None:
     """The plan's snapshot is the estate of the file."""
-    write(tmp_path, estates.written())
-    plan = await EstateFiles(tmp_path, tmp_path, Secrets({})).make_plan(estates.request())
+    plan = await files.make_plan(estates.request())
     assert plan.estate == estates.estate()
 
 
@@ -168,7 +174,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         read_estate(tmp_path, "lab")
 
 
-async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
+async def test_an_outcome_is_kept_as_one_file(files: EstateFiles, tmp_path: Path) -> None:
     """A second attempt replaces the file of the first, and there is no other file."""
     started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     outcome = Outcome(
@@ -187,7 +193,6 @@ async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
         stages=(),
     )
     records = tmp_path / "records"
-    files = EstateFiles(tmp_path, records, Secrets({}))
     kept = [await files.save_outcome(outcome) for _ in range(2)]
     assert kept == [str(records / "lab-20260102T030405Z-0c6d.json")] * 2
     assert [str(file) for file in records.iterdir()] == kept[:1]
@@ -196,10 +201,8 @@ async def test_an_outcome_is_kept_as_one_file(tmp_path: Path) -> None:
     ]
 
 
-async def test_a_reviewed_plan_is_kept_under_its_hash(tmp_path: Path) -> None:
+async def test_a_reviewed_plan_is_kept_under_its_hash(files: EstateFiles, tmp_path: Path) -> None:
     """Written again it is the same file; a later start lists what has changed since."""
-    write(tmp_path, estates.written())
-    files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
     plan = await files.make_plan(estates.request())
     kept = {await files.save_plan(plan) for _ in range(2)}
     assert kept == {f"{tmp_path}/records/plans/{plan.hash}.json"}
@@ -212,21 +215,20 @@ async def test_a_reviewed_plan_is_kept_under_its_hash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "{}", '{"estate": 1}'])
-async def test_a_kept_plan_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+async def test_a_kept_plan_that_cannot_be_read_is_none(
+    files: EstateFiles, tmp_path: Path, text: str
+) -> None:
     """The start is refused all the same, without a list of differences."""
-    write(tmp_path, estates.written())
-    (tmp_path / "plans").mkdir()
-    (tmp_path / "plans" / f"{'0' * 64}.json").write_text(text)
-    files = EstateFiles(tmp_path, tmp_path, Secrets({}))
+    plans = tmp_path / "records/plans"
+    plans.mkdir(parents=True)
+    (plans / f"{'0' * 64}.json").write_text(text)
     for pinned in ("0" * 64, "1" * 64):
         with pytest.raises(BadInput, match="does not have the reviewed plan"):
             await files.make_plan(estates.request(plan_hash=pinned))
 
 
-async def test_a_hash_that_is_none_is_no_file_name(tmp_path: Path) -> None:
+async def test_a_hash_that_is_none_is_no_file_name(files: EstateFiles, tmp_path: Path) -> None:
     """An operator who may start runs must not be able to search the worker's files."""
-    write(tmp_path, estates.written())
-    files = EstateFiles(tmp_path, tmp_path / "records", Secrets({}))
     plan = await files.make_plan(estates.request())
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text(plan.model_dump_json())

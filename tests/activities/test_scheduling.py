@@ -20,18 +20,13 @@ from workflows.errors import (
     OutcomeUnknown,
     Unreachable,
 )
-from workflows.model.actions import (
-    SchedulingService,
-    StartScheduling,
-    StopScheduling,
-    VerifySchedulingStopped,
-)
+from workflows.model import actions
 from workflows.model.estate import Node
 from workflows.model.results import Service
 
-STOP = StopScheduling(node="server1")
-START = StartScheduling(node="server1")
-VERIFY = VerifySchedulingStopped(node="server1")
+STOP = actions.StopScheduling(node="server1")
+START = actions.StartScheduling(node="server1")
+VERIFY = actions.VerifySchedulingStopped(node="server1")
 
 
 @pytest.fixture
@@ -124,12 +119,12 @@ async def test_both_are_started(execute: Executor, api: Api) -> None:
 
 @pytest.mark.parametrize("service", ["scheduler", "folder_monitor"])
 async def test_only_what_ran_before_is_started(
-    service: SchedulingService, execute: Executor, api: Api
+    service: actions.SchedulingService, execute: Executor, api: Api
 ) -> None:
     """The other one is not touched, whatever it is: stopped, disabled, or not understood."""
     names = ["Scheduler", "FolderMonitor"]
     name, other = names if service == "scheduler" else reversed(names)
-    action = StartScheduling(node="server1", services=(service,))
+    action = actions.StartScheduling(node="server1", services=(service,))
     for state in ("Not running.", "Disabled.", "Resting."):
         api.scheduling = {name: "Not running.", other: state}
         first = await execute(action)
@@ -144,7 +139,7 @@ async def test_one_that_is_disabled_is_not_started_alone_either(
 ) -> None:
     """The guard reads only what the action names."""
     api.scheduling = {"Scheduler": "Disabled.", "FolderMonitor": "Not running."}
-    action = StartScheduling(node="server1", services=("scheduler",))
+    action = actions.StartScheduling(node="server1", services=("scheduler",))
     with pytest.raises(NotReady, match=r"set Scheduler\.enable to true"):
         await execute(action)
     assert operations(api) == 0

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from temporalio import workflow
 from temporalio.client import Client
-from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities import temporal as orchestration
 from activities.temporal import TemporalReader
-from tests.conftest import temporal_program
+from tests.conftest import dev_server
 from tests.workflows.preflight.test_report import clean, verdict
 from workflows.model.actions import ObserveTemporal
 from workflows.model.estate import Timing
@@ -106,9 +106,7 @@ async def test_only_what_moved_traffic_was_a_switchover(temporal: Client, name: 
 
 async def test_search_attributes_that_are_missing_are_named() -> None:
     """A server without our search attributes."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_program(), dev_server_log_level="error", ui=False
-    ) as fresh:
+    async with await dev_server() as fresh:
         reading = await seen(fresh.client, "lab")
         assert reading.missing_attributes == SEARCH_ATTRIBUTES
         assert reading.findings == ()
@@ -138,9 +136,7 @@ async def test_every_worker_that_is_alive_is_named_with_its_build(
 
 async def test_a_server_that_does_not_answer_is_one_finding(name: str) -> None:
     """However much was asked of it."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_program(), dev_server_log_level="error", ui=False
-    ) as gone:
+    async with await dev_server() as gone:
         client = gone.client
     reading = await seen(client, name)
     assert [(f.name, f.place) for f in reading.findings] == [("temporal_unreadable", name)]

@@ -18,8 +18,8 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from tests.conftest import dev_server
 from tests.conftest import register_search_attributes as register
-from tests.conftest import temporal_program
 from tests.support import estates
 from tests.support.console import Operator
 from tests.support.stray_import import Stray
@@ -39,9 +39,7 @@ PLAN = ("plan", "lab", "--from", "cluster1", "--to", "cluster2")
 @pytest.fixture
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     """A Temporal server without our search attributes."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_program(), dev_server_log_level="error"
-    ) as environment:
+    async with await dev_server() as environment:
         yield environment
 
 
@@ -67,16 +65,6 @@ def free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port
-
-
-async def server_at(port: int, database: str | None = None) -> WorkflowEnvironment:
-    """A Temporal server at a given place, with its data in a file if one is given."""
-    return await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_program(),
-        dev_server_log_level="error",
-        dev_server_database_filename=database,
-        port=port,
-    )
 
 
 @pytest.fixture
@@ -160,7 +148,7 @@ async def test_it_waits_for_its_server(tmp_path: Path) -> None:
     arguments = ("--estates", str(tmp_path), "--records", str(tmp_path / "records"))
     async with worker_process(*arguments, TEMPORAL_ADDRESS=address) as worker:
         await worker.says(f"no Temporal server answers at {address} yet; waiting")
-        async with await server_at(port):
+        async with await dev_server(port=port):
             assert "estates: none yet" in await worker.says("ready: ")
             assert await worker.stops(signal.SIGINT) == 0
 
@@ -170,11 +158,11 @@ async def test_it_outlives_its_server(arguments: tuple[str, ...], tmp_path: Path
     port, database = free_port(), str(tmp_path / "temporal.db")
     operator = Operator(f"127.0.0.1:{port}")
     async with worker_process(*arguments, TEMPORAL_ADDRESS=operator.address) as worker:
-        async with await server_at(port, database):
+        async with await dev_server(port=port, dev_server_database_filename=database):
             await worker.says("ready: ")
             assert (await operator.types(*PLAN)).code == 0
         assert (await operator.types(*PLAN)).code == 1
-        async with await server_at(port, database):
+        async with await dev_server(port=port, dev_server_database_filename=database):
             while (await operator.types(*PLAN)).code:
                 pass  # until the worker has found the server again: its attempts become rarer
             assert await worker.stops() == 0

@@ -20,17 +20,17 @@ from tests.support import postgres_pair
 from tests.support.memory_replication import CommandLink, CommandReplication, MemoryDatabases
 from tests.support.ssh_machines import Attempt
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions import (
-    ObserveReplication,
-    ResumeReplication,
-    SuspendReplication,
-    VerifyNoConflicts,
-)
+from workflows.model import actions
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report
 from workflows.ports.replication import ReplicationInput
 
-LinkAction = ObserveReplication | SuspendReplication | VerifyNoConflicts | ResumeReplication
+LinkAction = (
+    actions.ObserveReplication
+    | actions.SuspendReplication
+    | actions.VerifyNoConflicts
+    | actions.ResumeReplication
+)
 
 NAMES = ("one-to-two", "two-to-one")
 
@@ -89,13 +89,13 @@ class Rig(ABC):
 
     async def observe(self, name: str = NAMES[0]) -> ReplicationReading:
         """Observe a link."""
-        given = self.given(ObserveReplication(link=name))
+        given = self.given(actions.ObserveReplication(link=name))
         return await Attempt().run(self.links.observe_replication, given)
 
     async def suspend_both(self) -> None:
         """Suspend both links."""
         for name in NAMES:
-            await self.run(SuspendReplication(link=name))
+            await self.run(actions.SuspendReplication(link=name))
 
     async def arrives(self, side: str, row: str) -> None:
         """Wait until a side has a row."""
@@ -103,7 +103,7 @@ class Rig(ABC):
             while not await self.holds(side, row):  # noqa: ASYNC110 - a database sends no events
                 await asyncio.sleep(0.05)
 
-    def preview(self, action: SuspendReplication | ResumeReplication) -> list[str]:
+    def preview(self, action: actions.SuspendReplication | actions.ResumeReplication) -> list[str]:
         """Return what a reviewed plan shows for an action."""
         return list(self.links.preview(self.given(action)))
 

@@ -11,17 +11,12 @@ from tests.activities.replication.conformance.rigs import NAMES, MemoryRig, Post
 from tests.support.postgres_pair import Pair, replicating_pair
 from tests.support.ssh_machines import Attempt
 from workflows.errors import NotReady, NotYet, Unreachable
-from workflows.model.actions import (
-    ObserveReplication,
-    ResumeReplication,
-    SuspendReplication,
-    VerifyNoConflicts,
-)
+from workflows.model import actions
 from workflows.preflight.catalogue import BY_NAME
 
 THERE, BACK = NAMES
-SUSPEND, RESUME = SuspendReplication(link=THERE), ResumeReplication(link=THERE)
-VERIFY = VerifyNoConflicts(link=THERE)
+SUSPEND, RESUME = actions.SuspendReplication(link=THERE), actions.ResumeReplication(link=THERE)
+VERIFY = actions.VerifyNoConflicts(link=THERE)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +115,7 @@ async def test_different_rows_are_no_conflict(rig: Rig) -> None:
     assert before <= report.at
     assert (await rig.observe()).enabled is False
     for name in NAMES:
-        assert (await rig.run(ResumeReplication(link=name))).outcome == "changed"
+        assert (await rig.run(actions.ResumeReplication(link=name))).outcome == "changed"
     await rig.arrives("two", "of one")
     await rig.arrives("one", "of two")
 
@@ -133,7 +128,7 @@ async def test_a_link_that_runs_has_nothing_to_compare(rig: Rig) -> None:
 
 async def test_a_silent_database_is_unknown(rig: Rig) -> None:
     """A reading says so; nothing is guessed, and nothing is done."""
-    given = rig.silent(ObserveReplication(link=THERE))
+    given = rig.silent(actions.ObserveReplication(link=THERE))
     reading = await Attempt().run(rig.links.observe_replication, given)
     assert (reading.exists, reading.enabled, reading.running) == (None, None, None)
     assert [finding.name for finding in reading.findings] == ["database_unreachable"]
@@ -144,7 +139,7 @@ async def test_a_silent_database_is_unknown(rig: Rig) -> None:
 
 async def test_a_link_that_is_not_there_is_named(rig: Rig) -> None:
     """The estate and the databases disagree; that is an answer, and nothing is done."""
-    given = rig.missing_link(ObserveReplication(link=THERE))
+    given = rig.missing_link(actions.ObserveReplication(link=THERE))
     reading = await Attempt().run(rig.links.observe_replication, given)
     assert (reading.exists, reading.enabled, reading.running) == (False, None, None)
     assert {finding.name for finding in reading.findings} <= set(BY_NAME)

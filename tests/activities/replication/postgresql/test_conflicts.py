@@ -26,11 +26,7 @@ from tests.support.postgres_pair import (
 )
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, OutcomeUnknown
-from workflows.model.actions import (
-    ObserveReplication,
-    ResumeReplication,
-    VerifyNoConflicts,
-)
+from workflows.model import actions
 from workflows.model.replications.postgresql import SubscriptionLink
 from workflows.model.results import Report
 from workflows.ports.replication import ReplicationInput
@@ -48,7 +44,7 @@ async def resume(link: SubscriptionLink, *all_: SubscriptionLink) -> Report:
 
 def resuming(link: SubscriptionLink, *all_: SubscriptionLink) -> ReplicationInput[Any]:
     """Return the action that resumes one direction, of a run of its own."""
-    given = input_for(ResumeReplication(link=link.name), link, *all_)
+    given = input_for(actions.ResumeReplication(link=link.name), link, *all_)
     run = given.operation.model_copy(update={"identity": f"run-{next(RUNS)}"})
     return given.model_copy(update={"operation": run})
 
@@ -263,7 +259,7 @@ async def test_a_hundred_thousand_rows_are_compared(pair: Pair) -> None:
     await pair.execute("one", "INSERT INTO account SELECT 'a' || generate_series(1, 99000)")
     await pair.execute("two", "INSERT INTO account SELECT 'b' || generate_series(1, 99000)")
     await pair.execute("two", "INSERT INTO account VALUES ('a99000')")
-    given = input_for(VerifyNoConflicts(link=THERE.name))
+    given = input_for(actions.VerifyNoConflicts(link=THERE.name))
     with pytest.raises(NotReady, match=r"\(name=a99000\);"):
         await Attempt().run(REPLICATION.verify_no_conflicts, given)
 
@@ -297,7 +293,7 @@ async def test_the_right_to_read_a_slot_is_asked_for(pair: Pair) -> None:
     here = replace(postgres_link(), secrets=secrets, publisher=database("one", user="reader"))
     with pytest.raises(AccessRefused, match="grant the right"):
         await anext(here.pending(THERE.subscription, 5))
-    observation = input_for(ObserveReplication(link=THERE.name), THERE)
+    observation = input_for(actions.ObserveReplication(link=THERE.name), THERE)
     reader = observation.model_copy(update={"publisher": database("one", user="reader")})
     found = [
         await Attempt().run(ReplicationLinks(secrets).observe_replication, given)
