@@ -17,9 +17,9 @@ from temporalio.common import WorkflowIDConflictPolicy
 from starter.client.connection import RPC_TIMEOUT, Temporal
 from starter.client.errors import CommandError, NoWorker, translated
 from starter.client.operations import PICKUP_TIMEOUT, workflow_input
-from starter.client.sanitize import clean
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
+from workflows.model.text import printable
 from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 
@@ -69,7 +69,7 @@ def activity_line(activities: Iterable[PendingActivityInfo]) -> str:
     places = sorted({_place(activity) for activity in activities})
     shown, rest = places[:MAX_SHOWN_PLACES], places[MAX_SHOWN_PLACES:]
     more = f" and {len(rest)} more" if rest else ""
-    return clean(f"reading {', '.join(shown) or 'the estate'}{more}")
+    return printable(f"reading {', '.join(shown) or 'the estate'}{more}")
 
 
 async def _result(run: ReadinessRun, console: Console) -> ReadinessReport:

@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from starter.client.sanitize import clean
 from starter.views.tables import exceptions_view, findings_view, messages_view
 from starter.views.text import clock
 from workflows.model.outcome import Outcome, StageOutcome
+from workflows.model.text import printable
 
 COLOURS = {"completed": "green", "aborted": "red"}
 
@@ -26,7 +26,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
             f"   {outcome.started.astimezone():%Y-%m-%d %H:%M:%S} to {clock(outcome.ended)}"
             f", {outcome.seconds:.1f} s, of which {outcome.drain_seconds:.1f} s draining",
         ),
-        Text(clean(outcome.message)),
+        Text(printable(outcome.message)),
         _times("stage", outcome.stages),
     ]
     if outcome.rolled_back_stages:
@@ -44,7 +44,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
 def _failures(outcome: Outcome) -> Iterator[RenderableType]:
     """Show every failure once, and how often it happened."""
     counted = Counter(
-        f"✖ {failure.action}: {failure.kind}: {clean(failure.message)}"
+        f"✖ {failure.action}: {failure.kind}: {printable(failure.message)}"
         for stage in (*outcome.stages, *outcome.rolled_back_stages)
         for failure in stage.failures
     )
@@ -58,7 +58,7 @@ def reports_view(outcome: Outcome) -> RenderableType:
     for prefix, stages in (("", outcome.stages), ("rollback: ", outcome.rolled_back_stages)):
         for stage in stages:
             for report in stage.reports:
-                message = Text(clean(report.message))
+                message = Text(printable(report.message))
                 table.add_row(clock(report.at), f"{prefix}{stage.stage}", report.outcome, message)
     return table
 

@@ -10,11 +10,11 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from starter.client.sanitize import clean
 from starter.views.tables import findings_view
 from starter.views.text import name_ranges
 from workflows.model.actions import StopGracefully
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
+from workflows.model.text import printable
 from workflows.planning.plan import Chain, Parallel, Plan, Stage, Wave
 from workflows.planning.preview import Review, ReviewedAction
 
@@ -123,7 +123,7 @@ class _PlanPrinter:
             first, gate = "", None
             if steps[1:]:
                 yield _below(name_ranges([step.place for step in steps]))
-            yield from (_below(clean(command), "cyan") for command in _commands(steps))
+            yield from (_below(printable(command), "cyan") for command in _commands(steps))
 
     def _message(self, steps: Sequence[ReviewedAction]) -> str:
         """Return the message of one action, or of several that differ only by their place."""

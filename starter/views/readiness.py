@@ -10,9 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from starter.client.sanitize import clean
 from starter.client.schedules import ScheduledRun, ScheduleStatus
 from starter.views.check_grid import Cell, FindingCard, Grid, Row, by_kind, by_node, cards, overall
+from workflows.model.text import printable
 from workflows.preflight.catalogue import by_heading
 from workflows.preflight.report import CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import SIGNS, changes, summary
@@ -48,7 +48,7 @@ class ReadinessView:
         for card in cards(self.report):
             yield from _finding(card)
         yield Text()
-        yield from (Text(clean(line), style="dim") for line in changes(self.report))
+        yield from (Text(printable(line), style="dim") for line in changes(self.report))
         yield _result(self.report)
 
 
@@ -70,7 +70,7 @@ def schedule_view(status: ScheduleStatus) -> Iterator[RenderableType]:
     interval = f"every {status.every}" if status.every else "at other times than this console sets"
     paused = ", paused" if status.paused else ""
     accepted = f", accepting {', '.join(status.accepted)}" if status.accepted else ""
-    yield Text(clean(f"{status.id}: {interval}{paused}{accepted}"), style="bold")
+    yield Text(printable(f"{status.id}: {interval}{paused}{accepted}"), style="bold")
     if status.next and not status.paused:
         times = (f"{at.astimezone():%Y-%m-%d %H:%M}" for at in status.next)
         yield Text(f"next at {', '.join(times)}")
@@ -81,7 +81,7 @@ def schedule_view(status: ScheduleStatus) -> Iterator[RenderableType]:
 
 def _scheduled_run(run: ScheduledRun) -> Text:
     style = {None: "yellow", 0: "green"}.get(run.findings, "red")
-    result = clean(f"{run.message}{_counted(run.findings or 0)}")
+    result = printable(f"{run.message}{_counted(run.findings or 0)}")
     return Text.assemble(f"{run.at.astimezone():%Y-%m-%d %H:%M:%S}  ", (result, style))
 
 
@@ -126,16 +126,16 @@ def _finding(card: FindingCard) -> Iterator[Text]:
     finding = card.finding
     yield Text()
     head = f"{card.sign} {finding.severity}  {finding.place}  {finding.name}"
-    yield Text(clean(head), style=STYLES[card.style])
+    yield Text(printable(head), style=STYLES[card.style])
     for name, value in card.details.items():
-        yield Text.assemble((f"  {name:<11}", "dim"), clean(value))
+        yield Text.assemble((f"  {name:<11}", "dim"), printable(value))
 
 
 def _result(report: ReadinessReport) -> Text:
     title = f"{report.estate}: {report.source} → {report.target}"
     counted = _counted(len(report.findings))
     line = f"{title}   {summary(report)}{counted}, in {report.seconds:.1f} s"
-    return Text(clean(line), style=f"bold {STYLES[overall(report)]}")
+    return Text(printable(line), style=f"bold {STYLES[overall(report)]}")
 
 
 def _counted(findings: int) -> str:

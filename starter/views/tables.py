@@ -11,7 +11,6 @@ from rich.console import JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from starter.client.sanitize import clean
 from starter.client.snapshot import Pending
 from starter.views.text import clock, counts, limited, message_line, remaining_line
 from workflows.model.findings import Finding, Severity
@@ -24,6 +23,7 @@ from workflows.model.progress import (
     Status,
 )
 from workflows.model.results import Remaining, RemainingSessions
+from workflows.model.text import printable
 
 SYMBOLS = {
     Status.PENDING: ("·", "dim"),
@@ -118,7 +118,7 @@ def remaining_table(remaining: Sequence[Remaining]) -> list[RenderableType]:
     for one in remaining:
         names = one.accounts if isinstance(one, RemainingSessions) else one.queued
         details = limited(names, MAX_SHOWN_NAMES) or one.error or ""
-        table.add_row(f"  {one.node}", counts(one), Text(clean(details)))
+        table.add_row(f"  {one.node}", counts(one), Text(printable(details)))
     return [table]
 
 
@@ -126,14 +126,14 @@ def findings_view(findings: Sequence[Finding]) -> list[RenderableType]:
     """Show findings, those that block first."""
     ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.BLOCKS)
     return [
-        Text(f"{finding.severity}: {clean(str(finding))}", style=_colour(finding))
+        Text(f"{finding.severity}: {printable(str(finding))}", style=_colour(finding))
         for finding in ordered
     ]
 
 
 def exceptions_view(exceptions: Iterable[str]) -> list[RenderableType]:
     """Show which guarantees an operator waived."""
-    return [Text(f"exception: {clean(exception)}", style="yellow") for exception in exceptions]
+    return [Text(f"exception: {printable(exception)}", style="yellow") for exception in exceptions]
 
 
 def messages_view(messages: Iterable[OperatorMessage]) -> list[RenderableType]:
@@ -171,10 +171,10 @@ def _note(action: ActionProgress, attempt: Pending | None, now: datetime) -> str
     if action.status is Status.SKIPPED:
         return "skipped"
     if action.status is Status.FAILED and action.failure is not None:
-        return clean(f"{action.failure.kind}: {action.failure.message}")
+        return printable(f"{action.failure.kind}: {action.failure.message}")
     if action.status is Status.RUNNING and attempt is not None:
         line = remaining_line(attempt.remaining, now) if attempt.remaining is not None else ""
-        error = clean(attempt.error)
+        error = printable(attempt.error)
         retry = f"attempt {attempt.attempt}; the last one failed: {error}" if error else ""
         return "; ".join(filter(None, (line, retry)))
     return ""

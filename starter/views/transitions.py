@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from starter.client.sanitize import clean
 from starter.views.tables import SYMBOLS
 from starter.views.text import command, commands, message_line, paused_line
 from workflows.execution.drain_timeout import describe_remaining
@@ -15,6 +14,7 @@ from workflows.model.progress import (
     StageProgress,
     Status,
 )
+from workflows.model.text import printable
 from workflows.views.suggested_answers import waits
 
 
@@ -28,9 +28,9 @@ def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
     yield from _stages(before.undo if before else (), after.undo, "rollback: ")
     yield from _failures(before, after)
     for exception in after.exceptions[len(before.exceptions) if before else 0 :]:
-        yield f"exception: {clean(exception)}"
+        yield f"exception: {printable(exception)}"
     for finding in after.findings[len(before.findings) if before else 0 :]:
-        yield f"{finding.severity}: {clean(str(finding))}"
+        yield f"{finding.severity}: {printable(str(finding))}"
     paused = paused_line(after)
     if paused and not (before and paused == paused_line(before)):
         yield f"{paused}; continue with: {command(after.estate, 'resume', {})}"
@@ -52,9 +52,9 @@ def _stages(
 
 
 def _question(progress: Progress, question: PendingQuestion) -> Iterator[str]:
-    yield f"waiting: {clean(question.message)}"
+    yield f"waiting: {printable(question.message)}"
     for remaining in question.remaining:
-        yield f"  remaining: {clean(describe_remaining(remaining))}"
+        yield f"  remaining: {printable(describe_remaining(remaining))}"
     yield from (f"  answer: {answer}" for answer in commands(progress, question))
 
 
@@ -66,7 +66,7 @@ def _failures(before: Progress | None, after: Progress) -> Iterator[str]:
     known = {key for key, action in _actions(before) if action.status is Status.FAILED}
     for key, action in _actions(after):
         if action.status is Status.FAILED and action.failure is not None and key not in known:
-            yield f"✖ {action.message}: {action.failure.kind}: {clean(action.failure.message)}"
+            yield f"✖ {action.message}: {action.failure.kind}: {printable(action.failure.message)}"
 
 
 def _actions(progress: Progress | None) -> Iterator[tuple[tuple[bool, str], ActionProgress]]:
