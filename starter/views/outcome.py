@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from starter.views.tables import exceptions_view, findings_view, messages_view
+from starter.views.tables import exceptions_view, findings_view, messages_view, table
 from starter.views.text import clock
 from workflows.model.outcome import Outcome, StageOutcome
 from workflows.model.text import printable
@@ -54,26 +54,24 @@ def _failures(outcome: Outcome) -> Iterator[RenderableType]:
 
 def reports_view(outcome: Outcome) -> RenderableType:
     """Show what every action changed or read, the rollback's included."""
-    table = Table("at", "stage", "", "", box=None, pad_edge=False, header_style="dim")
+    shown = table("at", "stage", "", "")
     for prefix, stages in (("", outcome.stages), ("rollback: ", outcome.rolled_back_stages)):
         for stage in stages:
             for report in stage.reports:
                 message = Text(printable(report.message))
-                table.add_row(clock(report.at), f"{prefix}{stage.stage}", report.outcome, message)
-    return table
+                shown.add_row(clock(report.at), f"{prefix}{stage.stage}", report.outcome, message)
+    return shown
 
 
 def _times(title: str, stages: Iterable[StageOutcome]) -> Table:
-    table = Table(title, box=None, pad_edge=False, header_style="dim")
-    table.add_column("seconds", justify="right")
-    table.add_column("actions")
+    shown = table(title, Column("seconds", justify="right"), "actions")
     for stage in stages:
         outcomes = Counter(report.outcome for report in stage.reports)
         failures = f"failures: {len(stage.failures)}" if stage.failures else ""
         counts = [f"{count} {word}" for word, count in sorted(outcomes.items())]
-        table.add_row(
+        shown.add_row(
             f"{stage.stage.number} {stage.stage}",
             f"{stage.seconds:.1f}",
             ", ".join(filter(None, [*counts, failures])) or stage.status,
         )
-    return table
+    return shown

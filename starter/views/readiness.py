@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from starter.client.schedules import ScheduledRun, ScheduleStatus
 from starter.views.check_grid import Cell, FindingCard, Grid, Row, by_kind, by_node, cards, overall
+from starter.views.tables import table
 from workflows.model.text import printable
 from workflows.preflight.catalogue import by_heading
 from workflows.preflight.report import CheckStatus, ReadinessReport
@@ -54,15 +55,13 @@ class ReadinessView:
 
 def checks_view() -> Table:
     """Show all checks by name."""
-    table = Table("check", box=None, pad_edge=False, header_style="dim")
-    for name in ("", "what holds", "may be accepted"):
-        table.add_column(name)
+    shown = table("check", "", "what holds", "may be accepted")
     for heading, checks in by_heading():
-        table.add_row(Text(heading, style="bold"))
+        shown.add_row(Text(heading, style="bold"))
         for check in checks:
             accept = "yes" if check.acceptable else ""
-            table.add_row(f"  {check.name}", check.severity, check.title, accept)
-    return table
+            shown.add_row(f"  {check.name}", check.severity, check.title, accept)
+    return shown
 
 
 def schedule_view(status: ScheduleStatus) -> Iterator[RenderableType]:
@@ -97,15 +96,13 @@ def _problems(report: ReadinessReport) -> Iterator[RenderableType]:
 
 
 def _table(grid: Grid) -> Table:
-    table = Table("check", box=None, pad_edge=False, header_style="dim")
-    for column in grid.columns:
-        table.add_column(column.replace("-", "-\n").replace(" ", "\n"), no_wrap=True)
-    table.add_column("elsewhere")
+    names = (column.replace("-", "-\n").replace(" ", "\n") for column in grid.columns)
+    shown = table("check", *(Column(name, no_wrap=True) for name in names), "elsewhere")
     for heading, rows in grid.sections:
-        table.add_row(Text(heading, style="bold"))
+        shown.add_row(Text(heading, style="bold"))
         for row in rows:
-            table.add_row(_name(row), *map(_cell, row.cells), _elsewhere(row.elsewhere))
-    return table
+            shown.add_row(_name(row), *map(_cell, row.cells), _elsewhere(row.elsewhere))
+    return shown
 
 
 def _name(row: Row) -> Text:

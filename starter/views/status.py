@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -69,8 +69,7 @@ class RunView:
         yield from _questions(progress, options.max_width)
         most = MAX_SHOWN_ACTIONS_SMALL if small else MAX_SHOWN_ACTIONS
         yield from _spaced(node_table(progress.nodes, most))
-        actions = action_table(at_work(progress), self.snapshot.pending, self.now, most)
-        yield from _spaced(actions)
+        yield from _spaced(action_table(at_work(progress), self.snapshot.pending, self.now, most))
         yield from exceptions_view(progress.exceptions)
         yield from findings_view(progress.findings)
         yield from messages_view(progress.messages[-MAX_MESSAGES:])
@@ -127,12 +126,12 @@ def _questions(progress: Progress, width: int) -> Iterator[RenderableType]:
 
 
 def _question(question: PendingQuestion) -> Iterator[RenderableType]:
-    approved = ", ".join(map(printable, question.approved_by))
     line = f"waiting since {clock(question.since)}: {printable(question.message)}"
     # The table below names the sessions, so the end of the line may be cut.
     cut = bool(question.remaining)
     yield Text(line, "yellow", no_wrap=cut, overflow="ellipsis" if cut else None)
-    if approved:
+    if question.approved_by:
+        approved = printable(", ".join(question.approved_by))
         yield Text(f"approved so far by {approved}", "yellow")
     yield from remaining_table(question.remaining)
 
@@ -142,10 +141,10 @@ def _anytime(progress: Progress) -> Iterator[RenderableType]:
         yield Text("at any time: pause, roll-back, abort", style="dim")
 
 
-def _spaced(parts: Sequence[RenderableType]) -> Iterator[RenderableType]:
-    if parts:
+def _spaced(tables: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    for table in tables:
         yield Text()
-        yield from parts
+        yield table
 
 
 def _colour(progress: Progress) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from workflows.model.progress import OperatorMessage, PendingQuestion, Progress
 from workflows.model.results import Remaining, RemainingSessions
 from workflows.model.text import printable
-from workflows.views.suggested_answers import answers, pause
+from workflows.views.suggested_answers import answers, author, decision_text, pause
 
 MAX_SHOWN_ACCOUNTS = 3
 
@@ -49,10 +49,7 @@ def wrapped(line: str, width: int) -> list[str]:
 
 def message_line(message: OperatorMessage) -> str:
     """Return what an operator decided, how it was sent, and its effect."""
-    decision = printable(" ".join(filter(None, (message.verb, message.stage, message.node))))
-    by = f" by {printable(message.by)}" if message.by else ""
-    reason = f" ({printable(message.reason)})" if message.reason else ""
-    return f"{decision}{by}{reason}, {message.way}: {printable(message.effect)}"
+    return printable(f"{decision_text(message)}, {message.way}: {message.effect}")
 
 
 def paused_line(progress: Progress) -> str:
@@ -60,9 +57,7 @@ def paused_line(progress: Progress) -> str:
     message = pause(progress)
     if message is None:
         return ""
-    by = f" by {printable(message.by)}" if message.by else ""
-    reason = f" ({printable(message.reason)})" if message.reason else ""
-    return f"paused since {clock(message.at)}{by}{reason}"
+    return printable(f"paused since {clock(message.at)}{author(message)}")
 
 
 def remaining_line(remaining: Remaining, now: datetime) -> str:

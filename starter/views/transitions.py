@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from starter.views.tables import SYMBOLS
 from starter.views.text import command, commands, message_line, paused_line
 from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
@@ -15,6 +14,7 @@ from workflows.model.progress import (
     Status,
 )
 from workflows.model.text import printable
+from workflows.views.progress_markdown import SIGNS
 from workflows.views.suggested_answers import waits
 
 
@@ -47,8 +47,8 @@ def _stages(
     for stage in after:
         if stage.status not in (known.get(stage.stage, Status.PENDING), Status.SKIPPED):
             took = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
-            sign = SYMBOLS[stage.status][0]
-            yield f"{sign} {prefix}{stage.number} {stage.stage}: {stage.status}{took}"
+            name = f"{prefix}{stage.number} {stage.stage}"
+            yield f"{SIGNS[stage.status]} {name}: {stage.status}{took}"
 
 
 def _question(progress: Progress, question: PendingQuestion) -> Iterator[str]:
