@@ -14,6 +14,9 @@ from starter.views.text import clock
 from workflows.model.outcome import Outcome, StageOutcome
 from workflows.model.text import printable
 
+EFFECTS = {"changed": "changed", "unchanged": "unchanged", "seen": "read"}
+"""What a report's outcome is called in a table."""
+
 COLOURS = {"completed": "green", "aborted": "red"}
 
 
@@ -59,14 +62,16 @@ def reports_view(outcome: Outcome) -> RenderableType:
         for stage in stages:
             for report in stage.reports:
                 message = Text(printable(report.message))
-                shown.add_row(clock(report.at), f"{prefix}{stage.stage}", report.outcome, message)
+                shown.add_row(
+                    clock(report.at), f"{prefix}{stage.stage}", EFFECTS[report.outcome], message
+                )
     return shown
 
 
 def _times(title: str, stages: Iterable[StageOutcome]) -> Table:
     shown = table(title, Column("seconds", justify="right"), "actions")
     for stage in stages:
-        outcomes = Counter(report.outcome for report in stage.reports)
+        outcomes = Counter(EFFECTS[report.outcome] for report in stage.reports)
         failures = f"failures: {len(stage.failures)}" if stage.failures else ""
         counts = [f"{count} {word}" for word, count in sorted(outcomes.items())]
         shown.add_row(

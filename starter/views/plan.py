@@ -21,8 +21,6 @@ from workflows.planning.preview import Review, ReviewedAction
 PLACEHOLDER = "NODE"
 """Stands for the place's name in a command that several places share."""
 
-NO_RETURN = StopGracefully.model_fields["kind"].default
-
 
 def plan_view(review: Review) -> RenderableType:
     """Show the stages with their gates, actions and commands, and what holds already."""
@@ -114,7 +112,7 @@ class _PlanPrinter:
     def _wave(
         self, name: StageName, wave: Wave, first: str, gate: Text | None = None
     ) -> Iterator[RenderableType]:
-        if self._returnable and any(action.kind == NO_RETURN for action in wave):
+        if self._returnable and any(isinstance(action, StopGracefully) for action in wave):
             self._returnable = False
             yield Rule("point of no return: its first graceful stop", style="yellow")
         for steps in _alike([self._steps[name, action.key] for action in wave]):
