@@ -40,13 +40,13 @@ def operations(api: Api) -> int:
     return sum(1 for asked in api.asked if asked.startswith("POST"))
 
 
-async def test_both_are_stopped_and_read_back(execute: Executor, api: Api) -> None:
-    """Once; a second attempt finds nothing to do."""
-    first = await execute(STOP)
-    second = await execute(STOP)
-    assert (first.outcome, second.outcome) == ("changed", "unchanged")
-    assert operations(api) == 2
-    assert set(api.scheduling.values()) == {"Not running."}
+async def test_both_are_stopped_and_started_and_read_back(execute: Executor, api: Api) -> None:
+    """Once each; a second attempt finds nothing to do."""
+    for action, status, sent in ((STOP, "Not running.", 2), (START, "Running.", 4)):
+        outcomes = [(await execute(action)).outcome for _ in range(2)]
+        assert outcomes == ["changed", "unchanged"]
+        assert set(api.scheduling.values()) == {status}
+        assert operations(api) == sent
 
 
 async def test_a_lost_reply_is_resolved_by_reading(execute: Executor, api: Api) -> None:
@@ -66,15 +66,11 @@ async def test_a_lost_reply_that_reading_does_not_resolve_is_unknown(
 
 
 async def test_a_200_is_not_success(execute: Executor, api: Api) -> None:
-    """``isSuccessful`` decides (section 8)."""
+    """``isSuccessful`` decides (section 8), and what is still running was not stopped."""
     api.refuses = "another operation is in progress"
     with pytest.raises(CommandFailed, match="another operation is in progress"):
         await execute(STOP)
-
-
-async def test_accepted_and_not_done_is_a_failure(execute: Executor, api: Api) -> None:
-    """What is still running was not stopped."""
-    api.stuck = True
+    api.refuses, api.stuck = "", True
     with pytest.raises(CommandFailed, match="was accepted, but it is still running"):
         await execute(STOP)
 
@@ -100,21 +96,16 @@ async def test_an_unknown_status_is_never_stopped(execute: Executor, api: Api) -
 async def test_disabled_counts_as_stopped_and_cannot_be_started(
     execute: Executor, api: Api
 ) -> None:
-    """An option forbids it; nothing is started beside it either."""
+    """An option forbids it, for one that is started alone, too; nothing is started beside it."""
     api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Disabled."}
     report = await execute(STOP)
     assert report.outcome == "unchanged"
     with pytest.raises(NotReady, match=r"set FolderMonitor\.enable to true"):
         await execute(START)
+    api.scheduling = {"Scheduler": "Disabled.", "FolderMonitor": "Not running."}
+    with pytest.raises(NotReady, match=r"set Scheduler\.enable to true"):
+        await execute(actions.StartScheduling(node="server1", services=("scheduler",)))
     assert operations(api) == 0
-
-
-async def test_both_are_started(execute: Executor, api: Api) -> None:
-    """And seen running."""
-    api.scheduling = {"Scheduler": "Not running.", "FolderMonitor": "Not running."}
-    report = await execute(START)
-    assert report.outcome == "changed"
-    assert set(api.scheduling.values()) == {"Running."}
 
 
 @pytest.mark.parametrize("service", ["scheduler", "folder_monitor"])
@@ -132,17 +123,6 @@ async def test_only_what_ran_before_is_started(
         assert api.scheduling == {name: "Running.", other: state}
         assert (first.outcome, again.outcome) == ("changed", "unchanged")
         assert again.message == f"{service} started already on server1"
-
-
-async def test_one_that_is_disabled_is_not_started_alone_either(
-    execute: Executor, api: Api
-) -> None:
-    """The guard reads only what the action names."""
-    api.scheduling = {"Scheduler": "Disabled.", "FolderMonitor": "Not running."}
-    action = actions.StartScheduling(node="server1", services=("scheduler",))
-    with pytest.raises(NotReady, match=r"set Scheduler\.enable to true"):
-        await execute(action)
-    assert operations(api) == 0
 
 
 async def test_a_takeover_is_found(execute: Executor, api: Api) -> None:

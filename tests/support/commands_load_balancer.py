@@ -1,5 +1,7 @@
 """A second load balancer driver, as small as one can be: it runs one command for each cluster."""
 
+# ruff: noqa: D102 - the methods are documented in the port
+
 from __future__ import annotations
 
 import shlex
@@ -67,7 +69,6 @@ class CommandsDriver(LoadBalancerDriver):
         self._board = board
 
     async def observe(self, given: TrafficInput[ObserveTraffic]) -> PlaceState:
-        """Read the switch."""
         place = given.action.host
         turned_to = await reading_or_finding(
             lambda: self._read(place), place, access.load_balancer_unreachable
@@ -78,7 +79,6 @@ class CommandsDriver(LoadBalancerDriver):
         return PlaceState((Destination(item=place, seen=turned_to, cluster=cluster),))
 
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
-        """Turn the switch, once for each operation."""
         action, now = given.action, datetime.now(UTC)
         if given.operation.id not in self._board.reports:
             held = await self._read(action.host) == action.to
@@ -90,7 +90,6 @@ class CommandsDriver(LoadBalancerDriver):
         return self._board.reports[given.operation.id]
 
     def preview(self, action: Redirect) -> tuple[str, ...]:
-        """Return the one command."""
         return (shlex.join((*self._load_balancer.commands[action.to], action.host)),)
 
     async def _read(self, place: str) -> str | None:

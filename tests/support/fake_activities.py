@@ -1,5 +1,7 @@
 """Activities on a model of an estate: a typed subclass of every port."""
 
+# ruff: noqa: D102 - the methods are documented in the ports
+
 from __future__ import annotations
 
 import asyncio
@@ -106,7 +108,6 @@ class FakeActivities(
 
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
-        """Plan for the one estate there is."""
         if request.estate != self.estate.name:
             raise BadInput(f"there is no estate {request.estate}; there is {self.estate.name}")
         plan = plan_switchover(self.estate, request)
@@ -116,7 +117,6 @@ class FakeActivities(
 
     @activity.defn
     async def save_plan(self, plan: Plan) -> str:
-        """Keep it in memory."""
         if self.forgetful:
             raise Refused("no room")
         self.reviewed[plan.hash] = plan
@@ -124,7 +124,6 @@ class FakeActivities(
 
     @activity.defn
     async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
-        """Return each action's own sentence."""
         return tuple(
             CommandPreview(stage=stage.name, action=action.key, commands=(f"would {action}",))
             for stage in plan.stages
@@ -133,13 +132,11 @@ class FakeActivities(
 
     @activity.defn
     async def save_outcome(self, outcome: Outcome) -> str:
-        """Keep it in memory."""
         self.kept.append(outcome)
         return "/records/outcome.json"
 
     @activity.defn
     async def observe_node(self, given: SessionInput[actions.ObserveNode]) -> rd.NodeReading:
-        """Read the model."""
         await self._meet(given)
         node = given.node
         return self._changed(
@@ -158,7 +155,6 @@ class FakeActivities(
     async def observe_replication(
         self, given: ReplicationInput[actions.ObserveReplication]
     ) -> rd.ReplicationReading:
-        """Read the model."""
         await self._meet(given)
         runs = given.link.name in self.world.replicating
         return self._changed(
@@ -172,7 +168,6 @@ class FakeActivities(
     async def observe_traffic(
         self, given: TrafficInput[actions.ObserveTraffic]
     ) -> rd.TrafficReading:
-        """Read the model."""
         await self._meet(given)
         cluster = self.world.traffic[given.action.host]
         front = self.world.fronts(cluster)[0].name
@@ -189,7 +184,6 @@ class FakeActivities(
     async def observe_cluster(
         self, given: ClusterInput[actions.ObserveCluster]
     ) -> rd.ClusterReading:
-        """Return a cluster that is as the estate says."""
         await self._meet(given)
         cluster = self.estate.cluster_of(given.node.name)
         return self._changed(
@@ -206,7 +200,6 @@ class FakeActivities(
     async def compare_configuration(
         self, given: ClusterPairInput[actions.CompareConfiguration]
     ) -> rd.ParityReading:
-        """Return no difference."""
         await self._meet(given)
         return self._changed(given.action.key, rd.ParityReading(place=given.target.name))
 
@@ -214,7 +207,6 @@ class FakeActivities(
     async def compare_storage(
         self, given: ClusterPairInput[actions.CompareStorage]
     ) -> rd.StorageReading:
-        """Return no difference, and write a marker file where there is a place for it."""
         await self._meet(given)
         self.marked += [s.name for s in (given.source, given.target) if s.storage_markers]
         return self._changed(
@@ -223,7 +215,6 @@ class FakeActivities(
 
     @activity.defn
     async def try_login(self, given: LoginInput) -> rd.LoginReading:
-        """Succeed."""
         await self._meet(given)
         return self._changed(
             given.action.key, rd.LoginReading(place=given.node.name, protocol=given.action.protocol)
@@ -233,13 +224,11 @@ class FakeActivities(
     async def observe_temporal(
         self, given: ActionInput[actions.ObserveTemporal]
     ) -> rd.TemporalReading:
-        """Return no other run."""
         await self._meet(given)
         return self._changed(given.action.key, rd.TemporalReading(place=given.action.estate))
 
     @activity.defn
     async def last_readiness(self, direction: Direction) -> ReadinessReport | None:
-        """Return what a test has put there."""
         known = self.last is not None and self.last.direction == direction
         return self.last if known else None
 
@@ -267,20 +256,17 @@ class FakeActivities(
 
     @activity.defn
     async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> r.Report:
-        """Refuse while anything of the node still runs."""
         if any(node == given.node.name for node, _ in self.world.running):
             raise NotReady(f"{given.node.name} answers, so it is not down")
         return await self._execute(given)
 
     @activity.defn
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
-        """Return at once."""
         assert given.redirected_at is not None
         return await self._execute(given)
 
     @activity.defn
     async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> r.RemainingSessions:
-        """Return one session."""
         await self._meet(given)
         return r.RemainingSessions(
             node=given.node.name,
@@ -291,7 +277,6 @@ class FakeActivities(
 
     @activity.defn
     async def read_queue(self, given: NodeInput[actions.ReadQueue]) -> r.RemainingQueue:
-        """Return one queued event."""
         await self._meet(given)
         return r.RemainingQueue(
             node=given.node.name, at=datetime.now(UTC), events=1, queued=("event 17",)
@@ -299,7 +284,6 @@ class FakeActivities(
 
     @activity.defn
     async def notify(self, given: NoticeInput) -> None:
-        """Keep it in memory."""
         if self.refuses_notices:
             raise Refused("no receiver takes it")
         self.notices.append(given.notice)

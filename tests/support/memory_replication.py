@@ -1,5 +1,7 @@
 """A second replication driver: two databases in memory, altered by the site's own commands."""
 
+# ruff: noqa: D102 - the methods are documented in the port
+
 from __future__ import annotations
 
 import asyncio
@@ -77,13 +79,11 @@ class CommandDriver:
 
     @property
     def link(self) -> CommandLink:
-        """The estate's link."""
         link = self.direction.link
         assert isinstance(link, CommandLink)
         return link
 
     async def observe(self) -> ReplicationReading:
-        """Read it, or say that it does not answer."""
         name = self.link.name
         if not self.databases.answers:
             silent = access.database_unreachable.unread(name, "no answer")
@@ -96,7 +96,6 @@ class CommandDriver:
         )
 
     async def status(self) -> LinkStatus:
-        """Read whether it is enabled; it runs at once."""
         if not self.databases.answers:
             raise Unreachable(f"{self.link.name}: no answer")
         if self.link.suspend == ():
@@ -106,18 +105,15 @@ class CommandDriver:
         return LinkStatus(enabled, enabled)
 
     async def position(self) -> str:
-        """Everything that is pending."""
         return "now"
 
     async def missing(self, position: str) -> str:
-        """Count what is pending."""
         del position
         self.databases.deliver(self.link)
         rows = len(self.databases.pending.get(self.link.name, []))
         return f"{rows} rows" if rows else ""
 
     async def require_no_conflicts(self) -> None:
-        """Compare what both sides have yet to deliver."""
         await asyncio.sleep(self.databases.compare_time.total_seconds())
         pending = self.databases.pending
         theirs = {row for link in self.direction.opposites for row in pending.get(link.name, [])}
@@ -125,15 +121,12 @@ class CommandDriver:
             raise NotReady(f"{self.link.name}: both sides wrote the same rows: {', '.join(both)}")
 
     async def suspend(self, within: float) -> None:
-        """Run the link's own command."""
         await self._run(self.link.suspend, self.databases.enabled.discard, within)
 
     async def resume(self, within: float) -> None:
-        """Run the link's own command."""
         await self._run(self.link.resume, self.databases.enabled.add, within)
 
     def preview(self, action: SuspendReplication | ResumeReplication) -> str:
-        """Return the command."""
         suspends = isinstance(action, SuspendReplication)
         return " ".join(self.link.suspend if suspends else self.link.resume)
 

@@ -81,17 +81,16 @@ class Pair:
 
     async def idle(self) -> None:
         """Suspend both links, and wait until their slots are free."""
-        for link in LINKS:
-            await self.switch(link, "DISABLE")
-        query: LiteralString = "SELECT bool_or(active) FROM pg_replication_slots"
-        await self.settles("one", query, False)  # noqa: FBT003 - the value that is waited for
+        await self._switch_both("DISABLE", "SELECT bool_or(active) FROM pg_replication_slots")
 
     async def run(self) -> None:
         """Resume both links, and wait until each has its apply worker."""
+        await self._switch_both("ENABLE", "SELECT NOT bool_and(active) FROM pg_replication_slots")
+
+    async def _switch_both(self, state: LiteralString, pending: LiteralString) -> None:
         for link in LINKS:
-            await self.switch(link, "ENABLE")
-        query: LiteralString = "SELECT bool_and(active) FROM pg_replication_slots"
-        await self.settles("one", query, True)  # noqa: FBT003 - the value that is waited for
+            await self.switch(link, state)
+        await self.settles("one", pending, False)  # noqa: FBT003 - the value that is waited for
 
     async def reset(self) -> None:
         """Leave both sides empty, suspended, and with nothing to deliver."""

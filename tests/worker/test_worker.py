@@ -33,6 +33,7 @@ from workflows.ports.routes import PORTS
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 UNUSED_ADDRESS = "127.0.0.1:1"
+HOOK = {"url": "env:SWITCHOVER_HOOK", "secret": "env:SWITCHOVER_HOOK_SECRET"}
 PLAN = ("plan", "lab", "--from", "cluster1", "--to", "cluster2")
 
 
@@ -270,3 +271,26 @@ async def test_a_stray_import_stops_the_worker_at_its_start(temporal: Client) ->
     with pytest.raises(RuntimeError, match="Failed validating workflow Stray") as refusal:
         Worker(temporal, task_queue="stray", workflows=[Stray], workflow_runner=FIREWALL)
     assert "Module yaml was not intentionally passed through" in str(refusal.value.__cause__)
+
+
+async def test_an_estate_with_an_unusable_webhook_is_warned_of(
+    temporal: Client, directory: Path, arguments: tuple[str, ...]
+) -> None:
+    """It cannot be switched, a plan for it is refused in one sentence, and no address is shown."""
+    given = estates.written(webhook=HOOK)
+    (directory / "lab.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
+    operator = Operator(temporal.service_client.config.target_host)
+    environment = {"TEMPORAL_ADDRESS": operator.address, "SWITCHOVER_HOOK_SECRET": "hunter2"}
+    refusal = "webhook.url: env:SWITCHOVER_HOOK: the worker's environment has no SWITCHOVER_HOOK"
+    async with worker_process(*arguments, **environment) as worker:
+        assert (await worker.says("ready: ")).endswith("estates: none yet")
+        plan = await operator.types(*PLAN)
+        assert (plan.code, refusal in plan.err) == (2, True)
+        assert await worker.stops() == 0
+    assert any("WARNING" in line and refusal in line for line in worker.lines)
+    hook = "https://hook.example.com/token-0815"
+    async with worker_process(*arguments, **environment, SWITCHOVER_HOOK=hook) as worker:
+        assert (await worker.says("ready: ")).endswith("estates: lab")
+        plan = await operator.types(*PLAN)
+        assert (plan.code, "token-0815" in plan.message) == (0, False)
+        assert await worker.stops() == 0

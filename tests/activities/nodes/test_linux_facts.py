@@ -188,13 +188,6 @@ def test_whether_a_session_takes_its_processes_along(lines: str, *, kills: bool 
     assert parse_facts(f"{head}{lines}{tail}").kills_processes is kills
 
 
-@pytest.mark.parametrize("cut", range(len(WHOLE) - 1))
-def test_a_truncated_answer_is_no_answer(cut: int) -> None:
-    """Cut anywhere, it is unknown, never healthy."""
-    with pytest.raises(OutcomeUnknown):
-        parse_facts(WHOLE[:cut])
-
-
 @pytest.mark.parametrize("line", WHOLE.splitlines()[:-1])
 def test_an_answer_without_one_line_is_not_taken_for_whole(line: str) -> None:
     """Unless what that line says may be missing."""

@@ -331,23 +331,18 @@ async def test_observing_never_fails(
     assert abs(reading.clock_ahead) < timedelta(seconds=2)
 
 
-async def test_a_node_that_does_not_answer_is_a_finding(
-    nodes: SshNodes, node_maker: NodeMaker
+@pytest.mark.parametrize(
+    ("ssh", "found"),
+    [
+        ({"user": "st", "key": "env:KEY", "port": 1}, "node_unreachable_ssh"),
+        ({"user": "st", "key": "env:ADMIN", "port": 1}, "ssh_access_refused"),
+    ],
+)
+async def test_a_node_that_cannot_be_read_is_a_finding(
+    ssh: dict[str, object], found: str, nodes: SshNodes, node_maker: NodeMaker
 ) -> None:
-    """An unreachable node has no services, and one finding for each way to it."""
-    silent = node_maker(address="127.0.0.1", ssh={"user": "st", "key": "env:KEY", "port": 1})
-    reading = await Attempt().run(
-        nodes.observe_node, watching(silent, actions.ObserveNode(node="server1"))
-    )
+    """It has no services, and one finding for each way to it; advice depends on the reason."""
+    given = watching(node_maker(ssh=ssh), actions.ObserveNode(node="server1"))
+    reading = await Attempt().run(nodes.observe_node, given)
     assert reading.services == {}
-    names = sorted(finding.name for finding in reading.findings)
-    assert names == ["node_unreachable_admin", "node_unreachable_ssh"]
-
-
-async def test_a_node_that_refuses_us_is_a_finding(nodes: SshNodes, node_maker: NodeMaker) -> None:
-    """A wrong key is not silence: the advice differs."""
-    refusing = node_maker(ssh={"user": "st", "key": "env:ADMIN", "port": 1})
-    reading = await Attempt().run(
-        nodes.observe_node, watching(refusing, actions.ObserveNode(node="server1"))
-    )
-    assert "ssh_access_refused" in [f.name for f in reading.findings]
+    assert sorted(one.name for one in reading.findings) == ["node_unreachable_admin", found]

@@ -125,13 +125,6 @@ def test_half_an_answer_is_none(parse: Callable[[str], object], text: str) -> No
         parse(text)
 
 
-def test_this_machines_own_tables_can_be_read() -> None:
-    """The command and its parser fit the kernel they meet."""
-    command = linux.sockets().argv
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert isinstance(linux.parse_sockets(text), tuple)
-
-
 def test_a_pid_file_counts_only_with_its_own_process(tmp_path: Path) -> None:
     """A stale one may remain, and its number may have been given to another process."""
     run = tmp_path / "var/run"

@@ -7,7 +7,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from activities.load_balancer.driver import Drivers
 from tests.support.commands_load_balancer import (
     CommandsDriver,
     CommandsLoadBalancer,
@@ -22,10 +21,6 @@ class Subject(ABC):
     """A load balancer with one place, ``lb1``, that sends traffic to the cluster ``one``."""
 
     balancer: LoadBalancer
-
-    @abstractmethod
-    def register(self, drivers: Drivers) -> None:
-        """Make the driver known, where it is not the product's own."""
 
     @abstractmethod
     def leads_to(self) -> str:
@@ -56,9 +51,6 @@ class HostsFile(Subject):
         self._hosts = hosts
         self._ssh_server = ssh_server
 
-    def register(self, drivers: Drivers) -> None:
-        """It is there already."""
-
     def leads_to(self) -> str:
         loaded = self._hosts.with_name("loaded")
         return "two" if loaded.exists() and "10.2.0.1" in loaded.read_text() else "one"
@@ -87,8 +79,8 @@ class Commands(Subject):
         self.balancer = CommandsLoadBalancer(switches=("lb1",), commands=turn, probes=probes)
         self._board = Switchboard({"lb1": "one"})
 
-    def register(self, drivers: Drivers) -> None:
-        drivers.register(CommandsLoadBalancer, lambda lb: CommandsDriver(lb, self._board))
+    def driver(self, load_balancer: CommandsLoadBalancer) -> CommandsDriver:
+        return CommandsDriver(load_balancer, self._board)
 
     def leads_to(self) -> str:
         return self._board.turned_to["lb1"] or ""

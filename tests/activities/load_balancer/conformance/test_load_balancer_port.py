@@ -11,6 +11,7 @@ from activities.load_balancer.activities import LoadBalancerActivities
 from activities.load_balancer.driver import Drivers
 from tests.activities.load_balancer.conformance.subjects import Commands, HostsFile, Subject
 from tests.activities.load_balancer.conftest import Inputs
+from tests.support.commands_load_balancer import CommandsLoadBalancer
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import Attempt, SshServer
 from workflows.errors import NotReady
@@ -26,26 +27,21 @@ TO_TWO = Redirect(host="lb1", to="two", back_to="one")
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")
 
 
-@pytest.fixture(params=["hosts_file_subject", "commands_subject"])
-def subject(request: pytest.FixtureRequest, all_drivers: Drivers) -> Subject:
-    """A load balancer of each driver."""
-    one: Subject = request.getfixturevalue(request.param)
-    one.register(all_drivers)
-    return one
-
-
-@pytest.fixture
-def hosts_file_subject(
-    hosts_file_balancer: HostsFileLoadBalancer, hosts: Path, ssh_server: SshServer
+@pytest.fixture(params=["hosts_file", "commands"])
+def subject(  # noqa: PLR0913, PLR0917 - what the two drivers need
+    request: pytest.FixtureRequest,
+    all_drivers: Drivers,
+    hosts_file_balancer: HostsFileLoadBalancer,
+    hosts: Path,
+    ssh_server: SshServer,
+    client_probes: tuple[Probe, ...],
 ) -> Subject:
-    """The product's own driver."""
+    """A load balancer with the product's own driver, and with one that only the tests have."""
+    if request.param == "commands":
+        commands = Commands(client_probes)
+        all_drivers.register(CommandsLoadBalancer, commands.driver)
+        return commands
     return HostsFile(hosts_file_balancer, hosts, ssh_server)
-
-
-@pytest.fixture
-def commands_subject(client_probes: tuple[Probe, ...]) -> Subject:
-    """A driver that only the tests have."""
-    return Commands(client_probes)
 
 
 class Site:
