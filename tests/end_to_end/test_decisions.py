@@ -168,8 +168,10 @@ async def test_a_bad_update_is_refused_with_the_reason(run: Run, cli: Cli) -> No
     answers = await asyncio.gather(*(cli.updates(run, verb, words) for verb, words, _ in BAD))
     for answer, (verb, _, objection) in zip(answers, BAD, strict=True):
         assert (answer.code, objection in answer.words) == (1, True), (verb, objection, answer)
-    progress = await run.waits("approval")
+    progress = await run.status()
+    assert progress is not None
     assert progress.messages == ()
+    assert progress.waiting is not None
     await run.handle.execute_update("approve", {"stage": "stop_monitors", "by": "bob"})
     assert (await run.outcome()).outcome == "completed"
     assert await no_task_failed(run)

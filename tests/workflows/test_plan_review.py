@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from tests.support import estates
-from tests.support.run import Run, at_work
+from tests.support.run import Run
 from workflows.errors import AccessRefused
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.planning.preview import Review
-
-
-@pytest.fixture
-async def run(temporal: Client) -> AsyncIterator[Run]:
-    """An estate of its own with a worker."""
-    run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
-    async with at_work(run):
-        yield run
 
 
 async def reviewed(run: Run, **changes: Any) -> Review:  # noqa: ANN401 - keys of a request

@@ -54,7 +54,7 @@ UNIT_TESTS: dict[str, Test] = {
     "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),
     "no_reading": (
         "tests/workflows/test_readiness.py",
-        "test_a_place_that_nobody_could_look_at_is_a_finding",
+        "test_a_place_that_could_not_be_read_is_a_finding",
     ),
     "reading_unusable": (
         "tests/activities/configuration/test_configuration.py",

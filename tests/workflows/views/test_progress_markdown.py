@@ -142,6 +142,7 @@ def test_what_people_wrote_is_never_markdown() -> None:
     assert text.count(plain(evil)) == 7
     assert evil not in text
     assert "\x1b" not in text
+    assert plain("a\x1b[31mred\nline") == r"a \[31mred line"
     assert plain(evil).startswith(r"\# \[x\]\(http&#58;//e\) \<b\>\|\`\*\_\~")
 
 
