@@ -56,7 +56,7 @@ Observation = Callable[[Lab, str], Awaitable[bool]]
 
 @pytest.fixture
 async def lab(whole_lab: WholeLab) -> AsyncIterator[Lab]:
-    """The machines of a whole lab, as a client reaches them."""
+    """The machines of the lab, as a client reaches them."""
     lab = Lab(whole_lab.layout, whole_lab.databases, whole_lab.machines)
     yield lab
     await lab.leave()

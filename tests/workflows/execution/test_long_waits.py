@@ -1,4 +1,4 @@
-"""Waits of days, with the workflow's clock moved forward by hand on a real server."""
+"""Waits of days, with the workflow's clock moved forward on a real server."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: 
     assert run.fakes.world.violations == []
 
 
-def test_the_order_of_an_undo() -> None:
+def test_the_sequence_of_a_rollback() -> None:
     """Target's scheduling first; services before traffic; replication, then Monitors, last."""
     begun = {s.name: [x for x in s.actions if x.undo is not None] for s in PLAN.stages[1:9]}
     far = plan_rollback(PLAN, begun, Baseline(assume_all_ran=True))
