@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from workflows.model.progress import OperatorMessage, PendingQuestion, Progress
 from workflows.model.results import Remaining, RemainingSessions
-from workflows.model.text import printable
+from workflows.model.text import listed, printable
 from workflows.views.suggested_answers import answers, author, decision_text, pause
 
 MAX_SHOWN_ACCOUNTS = 3
@@ -63,7 +63,7 @@ def paused_line(progress: Progress) -> str:
 def remaining_line(remaining: Remaining, now: datetime) -> str:
     """Return what remains on a node, how long it may take, and how old this reading is."""
     accounts = remaining.accounts if isinstance(remaining, RemainingSessions) else ()
-    some = limited(accounts, MAX_SHOWN_ACCOUNTS)
+    some = listed(accounts, MAX_SHOWN_ACCOUNTS)
     counted = "; ".join(filter(None, (counts(remaining), some)))
     zeros = remaining.readings_at_zero
     nothing = f"none remaining, {zeros} readings at zero" if zeros else "no reading yet"
@@ -80,12 +80,6 @@ def counts(remaining: Remaining) -> str:
         else (("events", remaining.events), ("active", remaining.active))
     )
     return ", ".join(f"{number} {kind}" for kind, number in numbers if number)
-
-
-def limited(names: Sequence[str], most: int) -> str:
-    """Join the first names, and say how many more there are."""
-    more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return ", ".join([*names[:most], *more])
 
 
 def eta_text(eta: timedelta | None) -> str:

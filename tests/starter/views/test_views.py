@@ -87,7 +87,7 @@ def test_a_retried_attempt_says_why() -> None:
                 accounts=("a", "b", "c", "d"),
                 eta=timedelta(minutes=12),
             ),
-            "3 ssh; a, b, c, and 1 more, about 12 min at this rate, 2 s ago",
+            "3 ssh; a, b, c and 1 more, about 12 min at this rate, 2 s ago",
         ),
         (
             RemainingSessions(node="n", at=NOW, readings_at_zero=2),
