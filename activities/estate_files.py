@@ -37,19 +37,16 @@ class EstateFiles(PlanningPort):
 
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
-        """Read the estate file and plan; BadInput where either is wrong."""
         return await asyncio.to_thread(self._plan, request)
 
     @activity.defn
     async def save_plan(self, plan: Plan) -> str:
-        """Write a reviewed plan to a file of its hash's name and return where it is."""
         file = self._plan_file(plan.hash)
         await asyncio.to_thread(_replace, file, plan.model_dump_json() + "\n")
         return str(file)
 
     @activity.defn
     async def save_outcome(self, outcome: Outcome) -> str:
-        """Write the outcome to a file and return where it is."""
         started = outcome.started.astimezone(UTC)
         file = self._records / f"{outcome.estate}-{started:%Y%m%dT%H%M%SZ}-{outcome.identity}.json"
         await asyncio.to_thread(_replace, file, outcome.model_dump_json(indent=2) + "\n")

@@ -35,7 +35,6 @@ class CommandPreviews(PreviewPort):
 
     @activity.defn
     async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
-        """Return the exact commands of every action of the plan."""
         return tuple(
             CommandPreview(
                 stage=stage.name,

@@ -53,7 +53,6 @@ class TemporalReader(TemporalPort):
 
     @activity.defn
     async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
-        """Read everything; what cannot be read becomes a finding, never an error."""
         estate, asks = given.action.estate, given.operation.identity
         async with heartbeating():
             run, completed, missing, builds = await asyncio.gather(
@@ -73,7 +72,6 @@ class TemporalReader(TemporalPort):
 
     @activity.defn
     async def last_readiness(self, direction: Direction) -> ReadinessReport | None:
-        """Return the newest report about this switchover; None if Temporal lists none."""
         query = (
             f"WorkflowType = 'Readiness' AND {ESTATE.name} = '{direction.estate}' "
             "AND ExecutionStatus = 'Completed'"

@@ -80,12 +80,6 @@ class SignedWebhook(NotificationPort):
 
     @activity.defn
     async def notify(self, given: NoticeInput) -> None:
-        """Post the notice, signed.
-
-        Raises:
-            Unreachable: the receiver has not accepted it yet.
-            Refused: the receiver refused it, and would refuse it again.
-        """
         hook = resolved(self._secrets, given.webhook)
         status = await _post(hook, given.notice)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:

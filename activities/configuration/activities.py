@@ -62,7 +62,6 @@ class RestConfigurations(ConfigurationPort):
 
     @activity.defn
     async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
-        """Read everything; what cannot be read becomes a finding, never an error."""
         async with heartbeating():
             return await self._observer.read(given)
 
@@ -70,7 +69,6 @@ class RestConfigurations(ConfigurationPort):
     async def compare_configuration(
         self, given: ClusterPairInput[CompareConfiguration]
     ) -> ParityReading:
-        """Report what differs; what cannot be read becomes a finding, never an error."""
         place = given.target.name
         async with heartbeating():
             found = await reading_or_finding(

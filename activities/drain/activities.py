@@ -39,7 +39,6 @@ class DrainActivities(DrainPort):
 
     @activity.defn
     async def await_in_flight_events(self, given: NodeInput[actions.AwaitInFlightEvents]) -> Report:
-        """Return once every event of the first reading has ended; heartbeats RemainingQueue."""
         node, timing, trend = given.node, given.timing, Trend()
         first: set[str] | None = None
 
@@ -63,7 +62,6 @@ class DrainActivities(DrainPort):
 
     @activity.defn
     async def await_queue(self, given: NodeInput[actions.AwaitQueue]) -> Report:
-        """Return once the queue is empty and nothing is active; heartbeats RemainingQueue."""
         node, trend = given.node, Trend()
 
         async def read() -> RemainingQueue:
@@ -86,7 +84,6 @@ class DrainActivities(DrainPort):
 
     @activity.defn
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> Report:
-        """Return once no session remains; heartbeats RemainingSessions."""
         watch, trend = SessionWatch(self._status, self._admin, given), Trend()
         async with heartbeating() as heartbeat:
             at_zero = 0
@@ -102,13 +99,11 @@ class DrainActivities(DrainPort):
 
     @activity.defn
     async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> RemainingSessions:
-        """Return the sessions there are now; what cannot be read is in ``error``, never raised."""
         async with heartbeating():
             return await SessionWatch(self._status, self._admin, given).read_quickly()
 
     @activity.defn
     async def read_queue(self, given: NodeInput[actions.ReadQueue]) -> RemainingQueue:
-        """Return what is queued now; what cannot be read is in ``error``, never raised."""
         node = given.node
         async with heartbeating():
             page, active = await asyncio.gather(

@@ -44,7 +44,7 @@ class _File:
 class HostsFileDriver(LoadBalancerDriver):
     """Steers load balancer machines by the addresses in their hosts files (section 2)."""
 
-    def __init__(self, load_balancer: HostsFileLoadBalancer, shell: Shell) -> None:
+    def __init__(self, shell: Shell, load_balancer: HostsFileLoadBalancer) -> None:
         self._load_balancer = load_balancer
         self._shell = shell
         self._ledger = open_ledger(shell)

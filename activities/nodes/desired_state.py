@@ -37,15 +37,13 @@ class DesiredState:
 
     mismatch: Callable[[], Awaitable[Mismatch | None]]
     """None where the state holds."""
-    timeout: timedelta
-    """How long it may take once the command has ended."""
     already_message: str
     done_message: str
 
-    async def wait(self) -> Mismatch | None:
-        """Poll until it holds or the timeout expires; return the last mismatch."""
+    async def wait(self, limit: timedelta) -> Mismatch | None:
+        """Poll until it holds or the limit expires; return the last mismatch."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self.timeout.total_seconds()
+        deadline = clock() + limit.total_seconds()
         while (mismatch := await self.mismatch()) is not None:
             if clock() >= deadline:
                 return mismatch
@@ -55,11 +53,10 @@ class DesiredState:
 
 @dataclass(frozen=True)
 class DesiredStates:
-    """The desired states of one node, with the timeout that they get."""
+    """The desired states of one node."""
 
     status: ServiceStatusReader
     node: Node
-    timeout: timedelta
 
     def running(self, service: Service) -> DesiredState:
         """One service runs."""
@@ -105,7 +102,7 @@ class DesiredStates:
         self, mismatch: Callable[[], Awaitable[Mismatch | None]], already: str, done: str
     ) -> DesiredState:
         place = f"on {self.node.name}"
-        return DesiredState(mismatch, self.timeout, f"{already} {place}", f"{done} {place}")
+        return DesiredState(mismatch, f"{already} {place}", f"{done} {place}")
 
 
 def _first(

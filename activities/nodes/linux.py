@@ -58,12 +58,11 @@ class Linux(OperatingSystem):
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._ledger = PosixLedger(shell)
 
     @property
     def ledger(self) -> PosixLedger:
         """Return the ledger that is kept with shell scripts."""
-        return self._ledger
+        return PosixLedger(self._shell)
 
     async def scripts(self, node: Node) -> frozenset[str]:
         """List FILEDRIVEHOME/bin."""

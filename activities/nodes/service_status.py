@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from activities.nodes.operating_system import OperatingSystem, SocketFilter
-from activities.nodes.operating_systems import OperatingSystems
+from activities.nodes.operating_systems import operating_system
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Shell
@@ -40,11 +40,10 @@ class ServiceStatusReader:
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._systems = OperatingSystems(shell)
 
     def system(self, node: Node) -> OperatingSystem:
         """Return the driver for the node's operating system."""
-        return self._systems.of(node)
+        return operating_system(self._shell, node)
 
     async def state(self, node: Node, service: Service) -> ObservedState:
         """Return the state of one service."""

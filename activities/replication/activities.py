@@ -15,7 +15,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.nodes.desired_state import POLL_INTERVAL
-from activities.replication.driver import Direction, ReplicationDriver
+from activities.replication.driver import ReplicationDriver
 from activities.replication.drivers import DRIVERS, Drivers
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
@@ -57,13 +57,11 @@ class ReplicationLinks(ReplicationPort):
     async def observe_replication(
         self, given: ReplicationInput[ObserveReplication]
     ) -> ReplicationReading:
-        """Read everything; what cannot be read is a finding of the reading, never an error."""
         async with heartbeating():
             return await self._link(given).driver.observe()
 
     @activity.defn
     async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
-        """Leave the link suspended, after its lag reached zero."""
         link, deadline = self._link(given), SendDeadline.of_this_attempt()
         if not (await link.driver.status()).enabled:
             await link.await_suspended()
@@ -75,7 +73,6 @@ class ReplicationLinks(ReplicationPort):
 
     @activity.defn
     async def verify_no_conflicts(self, given: ReplicationInput[VerifyNoConflicts]) -> Report:
-        """Refuse where both sides wrote the same rows while replication was suspended."""
         link, begun = self._link(given), datetime.now(UTC)
         async with heartbeating():
             if (await link.driver.status()).enabled:
@@ -86,7 +83,6 @@ class ReplicationLinks(ReplicationPort):
 
     @activity.defn
     async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
-        """Leave the link running; NotReady where both sides wrote the same rows."""
         link, deadline = self._link(given), SendDeadline.of_this_attempt()
         if (await link.driver.status()).enabled:
             await link.await_running()
@@ -99,7 +95,7 @@ class ReplicationLinks(ReplicationPort):
         make = self._drivers.get(type(given.replication))
         if make is None:
             raise BadInput(f"this worker has no replication driver {given.replication.driver}")
-        return _Link(make(self._secrets, Direction.of(given)), given)
+        return _Link(make(self._secrets, given), given)
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,6 @@ class SshStorages(StoragePort):
 
     @activity.defn
     async def compare_storage(self, given: ClusterPairInput[CompareStorage]) -> StorageReading:
-        """Report what differs in a sample; write a marker file if the estate has a place for it.
-
-        What cannot be read becomes a finding, never an error.
-        """
         async with heartbeating():
             # Both end even if cancelled: the marker file is removed first.
             results = await asyncio.gather(

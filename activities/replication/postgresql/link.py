@@ -13,6 +13,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from activities.replication.driver import LinkStatus
 from activities.replication.postgresql.connection import connected, fetched, translated
 from activities.replication.postgresql.pgoutput import Reader, decoded
 from activities.replication.postgresql.row_changes import Row, RowChange, Values
@@ -75,12 +76,9 @@ ORIGIN_FILTER_VERSION = 160_000
 
 
 @dataclass(frozen=True)
-class SubscriptionState:
-    """What the subscriber says."""
+class SubscriptionState(LinkStatus):
+    """What the subscriber says; it runs while its apply worker is there."""
 
-    enabled: bool
-    running: bool
-    """Whether its apply worker is there."""
     slot: str
 
 
