@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -16,11 +16,10 @@ from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.runtime.heartbeat import heartbeating
-from activities.runtime.partial_reading import findings_of, reading_or_finding, value_or
+from activities.runtime.partial_reading import PartialReading
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTemporal
-from workflows.model.findings import Finding
 from workflows.model.observations import TemporalReading
 from workflows.ports.inputs import ActionInput
 from workflows.ports.temporal import TemporalPort
@@ -54,20 +53,21 @@ class TemporalReader(TemporalPort):
     @activity.defn
     async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
         estate, asks = given.action.estate, given.operation.identity
+        parts = PartialReading(estate)
         async with heartbeating():
             run, completed, missing, builds = await asyncio.gather(
-                self._read(estate, lambda: self._open_run(estate, asks)),
-                self._read(estate, lambda: self._completed(estate)),
-                self._read(estate, self._missing_attributes),
-                self._read(estate, self._builds),
+                parts.part(lambda: _translated(self._open_run(estate, asks)), UNREADABLE, None),
+                parts.part(lambda: _translated(self._completed(estate)), UNREADABLE, None),
+                parts.part(lambda: _translated(self._missing_attributes()), UNREADABLE, ()),
+                parts.part(lambda: _translated(self._builds()), UNREADABLE, {}),
             )
         return TemporalReading(
             place=estate,
-            open_run=value_or(run, None),
-            completed=value_or(completed, None),
-            missing_attributes=value_or(missing, ()),
-            builds=value_or(builds, {}),
-            findings=findings_of(run, completed, missing, builds),
+            open_run=run,
+            completed=completed,
+            missing_attributes=missing,
+            builds=builds,
+            findings=parts.findings,
         )
 
     @activity.defn
@@ -85,15 +85,6 @@ class TemporalReader(TemporalPort):
             except RPCError as refusal:
                 activity.logger.warning("Temporal lists no readiness reports: %s", refusal.message)
         return None
-
-    async def _read(self, estate: str, reading: Callable[[], Awaitable[T]]) -> T | Finding:
-        async def asked() -> T:
-            try:
-                return await reading()
-            except RPCError as refusal:
-                raise Unreachable(f"Temporal: {refusal.message}") from refusal
-
-        return await reading_or_finding(asked, estate, UNREADABLE)
 
     async def _open_run(self, estate: str, asks: str) -> str | None:
         """Return the run that holds the estate's lock, unless it is the one that asks."""
@@ -156,6 +147,13 @@ class TemporalReader(TemporalPort):
         handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
         result: object = await handle.result(follow_runs=False)
         return result
+
+
+async def _translated(reading: Awaitable[T]) -> T:
+    try:
+        return await reading
+    except RPCError as refusal:
+        raise Unreachable(f"Temporal: {refusal.message}") from refusal
 
 
 def _build(poller: PollerInfo) -> str:

@@ -43,27 +43,25 @@ class WebhookAccess:
 
 def resolved(secrets: Secrets, webhook: Webhook) -> WebhookAccess:
     """Resolve the references of an estate's webhook; BadInput if it cannot be used."""
-    try:
-        secret = secrets.read(webhook.secret)
-    except (BadInput, AccessRefused) as missing:
-        raise BadInput(f"webhook.secret: {missing}") from None
-    try:
-        text = secrets.read(webhook.url)
-    except (BadInput, AccessRefused) as missing:
-        raise BadInput(f"webhook.url: {missing}") from None
-    if not secret:
+    found = {}
+    for key, reference in (("secret", webhook.secret), ("url", webhook.url)):
+        try:
+            found[key] = secrets.read(reference)
+        except (BadInput, AccessRefused) as missing:
+            raise BadInput(f"webhook.{key}: {missing}") from None
+    if not found["secret"]:
         raise BadInput(
             f"webhook.secret: {webhook.secret} is empty; notices are always signed, so set a secret"
         )
     try:
-        url = httpx.URL(text)
+        url = httpx.URL(found["url"])
     except httpx.InvalidURL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise BadInput(
             f"webhook.url: {webhook.url} holds no address of the form https://host/path; correct it"
         )
-    return WebhookAccess(url, secret.encode(), f"webhook {webhook.url}")
+    return WebhookAccess(url, found["secret"].encode(), f"webhook {webhook.url}")
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from activities.load_balancer.client_login import ClientLogins, LoginTarget
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import SESSIONS
-from activities.securetransport.admin_responses import Session
+from activities.securetransport.admin_responses import CLOCK_TOLERANCE, Session
 from activities.transport.secrets import Secrets
 from workflows.errors import SwitchoverError
 from workflows.model import estate
@@ -23,8 +23,6 @@ SEARCH_TIME = timedelta(seconds=4)
 MIN_READINGS = 6
 """Fewer prove nothing, however long they took: each list may omit the login."""
 READING_INTERVAL = timedelta(seconds=0.3)
-CLOCK_TOLERANCE = timedelta(seconds=2)
-"""A Date header counts whole seconds."""
 
 
 def preview_login(probe: estate.Probe, cluster: str) -> tuple[str, str]:

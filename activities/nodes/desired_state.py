@@ -60,21 +60,23 @@ class DesiredStates:
 
     def running(self, service: Service) -> DesiredState:
         """One service runs."""
-        return self._running((service,), f"{service} runs", f"{service} started")
+        messages = f"{service} runs", f"{service} started"
+        return self._services((service,), lambda observed: observed.running, *messages)
 
     def all_running(self) -> DesiredState:
         """Everything runs that the estate expects there; the Monitor is handled separately."""
+
+        def as_it_should_be(observed: ObservedState) -> bool:
+            return observed.running or observed.state is State.DISABLED  # by an administrator
+
         services = tuple(securetransport.expected(self.node) - {Service.MONITOR})
-        return self._running(services, "all services run", "all services started")
+        messages = "all services run", "all services started"
+        return self._services(services, as_it_should_be, *messages)
 
     def stopped(self, service: Service) -> DesiredState:
         """One service is down."""
-
-        async def mismatch() -> Mismatch | None:
-            states = await self.status.states(self.node, (service,))
-            return _first(states, lambda state: state.down)
-
-        return self._state(mismatch, f"{service} was stopped already", f"{service} stopped")
+        messages = f"{service} was stopped already", f"{service} stopped"
+        return self._services((service,), lambda observed: observed.down, *messages)
 
     def nothing_running(self) -> DesiredState:
         """Neither a process nor a port of SecureTransport remains.
@@ -88,13 +90,15 @@ class DesiredStates:
 
         return self._state(mismatch, "nothing was running", "everything stopped")
 
-    def _running(self, services: tuple[Service, ...], already: str, done: str) -> DesiredState:
-        # Among several services, one that an administrator disabled is as it should be.
-        several = len(services) > 1
-
+    def _services(
+        self,
+        services: tuple[Service, ...],
+        holds: Callable[[ObservedState], bool],
+        already: str,
+        done: str,
+    ) -> DesiredState:
         async def mismatch() -> Mismatch | None:
-            states = await self.status.states(self.node, services)
-            return _first(states, lambda s: s.running or (several and s.state is State.DISABLED))
+            return _first(await self.status.states(self.node, services), holds)
 
         return self._state(mismatch, already, done)
 

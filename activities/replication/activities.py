@@ -22,12 +22,7 @@ from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
 from workflows.errors import BadInput, NotReady, NotYet, OutcomeUnknown
-from workflows.model.actions import (
-    ObserveReplication,
-    ResumeReplication,
-    SuspendReplication,
-    VerifyNoConflicts,
-)
+from workflows.model import actions
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report, changed, seen, unchanged
 from workflows.ports.replication import ReplicationInput, ReplicationPort
@@ -46,33 +41,37 @@ class ReplicationLinks(ReplicationPort):
     def preview(self, given: ReplicationInput[Any]) -> Iterator[str]:
         """Yield what an action waits for, and the statement that it sends."""
         here, there = given.publisher.name, given.subscriber.name
-        if isinstance(given.action, VerifyNoConflicts):
+        if isinstance(given.action, actions.VerifyNoConflicts):
             yield f"compare what {here} and {there} wrote while replication was suspended"
             return
-        if isinstance(given.action, SuspendReplication):
+        if isinstance(given.action, actions.SuspendReplication):
             yield f"until {there} has confirmed everything that {here} has written"
         yield self._link(given).driver.preview(given.action)
 
     @activity.defn
     async def observe_replication(
-        self, given: ReplicationInput[ObserveReplication]
+        self, given: ReplicationInput[actions.ObserveReplication]
     ) -> ReplicationReading:
         async with heartbeating():
             return await self._link(given).driver.observe()
 
     @activity.defn
-    async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
+    async def suspend_replication(
+        self, given: ReplicationInput[actions.SuspendReplication]
+    ) -> Report:
         link, deadline = self._link(given), SendDeadline.of_this_attempt()
         if not (await link.driver.status()).enabled:
-            await link.await_suspended()
+            await link.await_status(enabled=False)
             return unchanged(given.action, f"{link.name} was suspended already", datetime.now(UTC))
         await link.await_delivery(deadline)
-        await link.send(link.driver.suspend, link.await_suspended, deadline)
+        await link.send(link.driver.suspend, deadline, enables=False)
         message = f"{link.name} suspended; the subscriber has everything"
         return changed(given.action, message, datetime.now(UTC))
 
     @activity.defn
-    async def verify_no_conflicts(self, given: ReplicationInput[VerifyNoConflicts]) -> Report:
+    async def verify_no_conflicts(
+        self, given: ReplicationInput[actions.VerifyNoConflicts]
+    ) -> Report:
         link, begun = self._link(given), datetime.now(UTC)
         async with heartbeating():
             if (await link.driver.status()).enabled:
@@ -82,13 +81,15 @@ class ReplicationLinks(ReplicationPort):
         return seen(given.action, f"{link.name}: no row was written on both sides", begun)
 
     @activity.defn
-    async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
+    async def resume_replication(
+        self, given: ReplicationInput[actions.ResumeReplication]
+    ) -> Report:
         link, deadline = self._link(given), SendDeadline.of_this_attempt()
         if (await link.driver.status()).enabled:
-            await link.await_running()
+            await link.await_status(enabled=True)
             return unchanged(given.action, f"{link.name} was running already", datetime.now(UTC))
         await link.require_no_conflicts(deadline)
-        await link.send(link.driver.resume, link.await_running, deadline)
+        await link.send(link.driver.resume, deadline, enables=True)
         return changed(given.action, f"{link.name} runs again", datetime.now(UTC))
 
     def _link(self, given: ReplicationInput[Any]) -> _Link:
@@ -154,8 +155,9 @@ class _Link:
     async def send(
         self,
         statement: Callable[[float], Awaitable[None]],
-        confirmed: Callable[[], Awaitable[None]],
         deadline: SendDeadline,
+        *,
+        enables: bool,
     ) -> None:
         """Send one statement and read it back; a lost reply is resolved by reading."""
         lost: OutcomeUnknown | None = None
@@ -166,19 +168,12 @@ class _Link:
             except OutcomeUnknown as silence:
                 lost = silence
         try:
-            await confirmed()
+            await self.await_status(enabled=enables)
         except OutcomeUnknown as unseen:
             raise lost or unseen from unseen
 
-    async def await_suspended(self) -> None:
-        """Wait until the link is disabled and nothing of it runs."""
-        await self._await_status(enabled=False)
-
-    async def await_running(self) -> None:
-        """Wait until the link is enabled and runs."""
-        await self._await_status(enabled=True)
-
-    async def _await_status(self, *, enabled: bool) -> None:
+    async def await_status(self, *, enabled: bool) -> None:
+        """Wait until the link is enabled and runs, or is disabled and nothing of it runs."""
         for _ in range(MAX_READS_AFTER_CHANGE):
             status = await self.driver.status()
             if status.enabled is status.running is enabled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -99,6 +99,8 @@ class Installed:
 
 PROTOCOL_NAMES = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
 
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""A Date header counts whole seconds."""
 MAX_DESCRIPTION_LENGTH = 200
 """Characters of the description of one item."""
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from activities.replication.postgresql.link import PostgresLink, WalUsage
-from activities.runtime.partial_reading import reading_or_finding
+from activities.replication.postgresql.link import PostgresLink, SubscriptionState, WalUsage
+from activities.runtime.partial_reading import PartialReading
 from workflows.model.estate import Database, Timing
 from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading
@@ -30,46 +30,42 @@ class LinkObserver:
 
     async def read(self) -> ReplicationReading:
         """Return everything that could be read, and why the rest could not."""
-        here = self.here
+        here, parts = self.here, PartialReading(self.here.name)
+
+        async def part(reading: Callable[[], Awaitable[T]]) -> T | None:
+            return await parts.part(reading, access.database_unreachable, None)
+
         at_subscriber = asyncio.gather(
-            self._part(here.find_subscription),
-            self._part(here.tracks_commit_timestamps),
-            self._part(self._unknown_subscriptions),
+            part(self._subscription),
+            part(here.tracks_commit_timestamps),
+            part(self._unknown_subscriptions),
         )
         at_publisher = asyncio.gather(
-            self._part(here.tables),
-            self._part(self._lag),
-            self._part(self._wal),
-            self._part(here.may_compare),
+            part(here.tables), part(self._lag), part(self._wal), part(here.may_compare)
         )
         subscription, timestamps, unknown = await at_subscriber
         tables, lag, wal, comparable = await at_publisher
-        known = _or_none(subscription)
-        parts = (subscription, timestamps, unknown, tables, lag, wal, comparable)
-        # One silent server is one finding, whatever was asked of it.
-        failed = {part.name: part for part in parts if isinstance(part, Finding)}
+        known = subscription[0] if subscription else None
         return ReplicationReading(
             place=here.name,
-            exists=None if isinstance(subscription, Finding) else subscription is not None,
+            exists=None if subscription is None else bool(subscription),
             enabled=known.enabled if known else None,
             running=known.running if known else None,
-            tables=_or_none(tables) or (),
+            tables=tables or (),
             findings=(
-                *failed.values(),
-                *self._lagging(_or_none(lag)),
-                *self._not_comparable(_or_none(comparable)),
-                *self._unlisted(_or_none(unknown) or ()),
-                *self._without_timestamps(_or_none(timestamps)),
-                *(
-                    wal_headroom(usage, self.here.publisher, self.timing)
-                    if (usage := _or_none(wal))
-                    else ()
-                ),
+                *parts.findings,
+                *self._lagging(lag),
+                *self._not_comparable(comparable),
+                *self._unlisted(unknown or ()),
+                *self._without_timestamps(timestamps),
+                *(wal_headroom(wal, here.publisher, self.timing) if wal else ()),
             ),
         )
 
-    async def _part(self, reading: Callable[[], Awaitable[T]]) -> T | Finding:
-        return await reading_or_finding(reading, self.here.name, access.database_unreachable)
+    async def _subscription(self) -> tuple[SubscriptionState, ...]:
+        """Return the link's subscription; nothing where there is none."""
+        found = await self.here.find_subscription()
+        return (found,) if found else ()
 
     async def _lag(self) -> int | None:
         found = await self.here.find_subscription()
@@ -148,7 +144,3 @@ def wal_headroom(wal: WalUsage, database: Database, timing: Timing) -> Iterator[
             expected=f"{needed / MEBIBYTE:.0f} MiB: what is written during the drain timeout",
             advice="raise max_slot_wal_keep_size and the disk, or shorten timing.drain_timeout",
         )
-
-
-def _or_none(result: T | Finding) -> T | None:
-    return None if isinstance(result, Finding) else result
