@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -115,21 +115,19 @@ class TemporalReader(TemporalPort):
     async def _builds(self) -> dict[str, str]:
         """Return the build of each worker that polls for workflow or activity tasks."""
         since = datetime.now(UTC) - POLLER_MAX_AGE
-        kinds = (
-            TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-            TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-        )
-        answers = await asyncio.gather(
-            *(
-                self._client.workflow_service.describe_task_queue(
-                    DescribeTaskQueueRequest(
-                        namespace=self._client.namespace,
-                        task_queue=TaskQueue(name=self._queue),
-                        task_queue_type=kind,
-                    )
+
+        async def described(kind: TaskQueueType.ValueType) -> DescribeTaskQueueResponse:
+            return await self._client.workflow_service.describe_task_queue(
+                DescribeTaskQueueRequest(
+                    namespace=self._client.namespace,
+                    task_queue=TaskQueue(name=self._queue),
+                    task_queue_type=kind,
                 )
-                for kind in kinds
             )
+
+        answers = await asyncio.gather(
+            described(TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
+            described(TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
         )
         return {
             poller.identity: _build(poller)

@@ -95,8 +95,9 @@ class ClusterObserver:
         return switched_on(options, MAINTENANCE, node.name)
 
     async def _orphans(self, given: ClusterInput[ObserveCluster]) -> tuple[str, ...]:
-        found = await self.services.orphans(given.node, given.storage)
-        now = await self.services.system(given.node).now(given.node)
+        node, system = given.node, self.services.system(given.node)
+        found = await system.orphaned_files(node, given.storage)
+        now = await system.now(node)
         return unchanged_since(found, now - given.limits.orphan_age)
 
 

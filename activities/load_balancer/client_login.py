@@ -30,11 +30,6 @@ class LoginTarget:
     socket_path: Path | None = None
     """A Unix socket that is forwarded there; without it, the probe's own address."""
 
-    @classmethod
-    def through_load_balancer(cls, probe: Probe) -> LoginTarget:
-        """Return the target of every client."""
-        return cls(probe, f"{probe.protocol} probe at {probe.address}:{probe.port}")
-
 
 class ClientLogins:
     """Logs in as a partner does, with a password."""

@@ -57,7 +57,8 @@ class Probes:
         """
         nodes = [n for cluster in clusters for n in cluster.nodes if probe.protocol in n.protocols]
         since = datetime.now(UTC)
-        async with self._logins.session(LoginTarget.through_load_balancer(probe)):
+        target = LoginTarget(probe, f"{probe.protocol} probe at {probe.address}:{probe.port}")
+        async with self._logins.session(target):
             deadline, readings = datetime.now(UTC) + SEARCH_TIME, 0
             while True:
                 location, readings = await self._find(probe, nodes, since), readings + 1

@@ -104,11 +104,12 @@ class SshNodes(NodesPort):
     @activity.defn
     async def find_orphaned_files(self, given: StorageInput[actions.FindOrphanedFiles]) -> Report:
         node, storage = given.node, given.storage
+        system = self._status.system(node)
         async with heartbeating():
-            first = await self._status.orphans(node, storage)
+            first = await system.orphaned_files(node, storage)
             # The target's own unfinished files may be synced to here: those still change.
             await sleep(given.timing.reading_interval)
-            orphaned = first & await self._status.orphans(node, storage)
+            orphaned = first & await system.orphaned_files(node, storage)
         findings = tuple(_orphan(node, path) for path, _ in sorted(orphaned))
         message = f"{len(orphaned) or 'no'} orphaned files on {storage}, as {node.name} sees it"
         return seen(given.action, message, datetime.now(UTC), findings)

@@ -43,7 +43,7 @@ class Observer:
         )
         over_api = asyncio.gather(
             parts.part(lambda: self._scheduling(node), ADMIN_API, nothing),
-            parts.part(lambda: self._version(node), ADMIN_API, answers.Installed()),
+            parts.part(lambda: self._version(node), ADMIN_API, None),
             parts.part(lambda: self._timeouts(node), ADMIN_API, {}),
         )
         services, sessions, taeh, clock, facts = await over_shell
@@ -57,9 +57,9 @@ class Observer:
             machine=facts,
             taeh=taeh,
             clock_ahead=clock,
-            version=version.level,
-            system=version.system,
-            database=version.database,
+            version=version and version.level,
+            system=version and version.system,
+            database=version and version.database,
             graceful_timeouts=timeouts,
             findings=parts.findings,
         )
@@ -83,7 +83,8 @@ class Observer:
         return dict(zip(SCHEDULING, found, strict=True))
 
     async def _version(self, node: Node) -> answers.Installed:
-        return answers.installed((await self.admin.get(node, "version")).body, node.name)
+        body = (await self.admin.get(node, "version")).body
+        return answers.read(answers.Installed, body, node.name)
 
     async def _timeouts(self, node: Node) -> dict[str, str]:
         options = await self.admin.options(node)

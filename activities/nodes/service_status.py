@@ -86,10 +86,6 @@ class ServiceStatusReader:
             protocol: counted.sessions(sockets, ports) for protocol, ports in node.protocols.items()
         }
 
-    async def orphans(self, node: Node, storage: str) -> frozenset[tuple[str, str]]:
-        """Return the files on the storage that a stopped Transaction Manager may have left."""
-        return await self.system(node).orphaned_files(node, storage)
-
     async def _ask(self, node: Node, scripts: frozenset[str], service: Service) -> ObservedState:
         if service not in securetransport.SERVICES[node.kind]:
             return ObservedState(State.ABSENT, f"an {node.kind} has none")

@@ -28,7 +28,7 @@ from workflows.model.results import Report, changed, seen, unchanged
 from workflows.ports.replication import ReplicationInput, ReplicationPort
 
 MAX_READS_AFTER_CHANGE = 8
-"""How often a link is read after it was told to change, one poll interval apart."""
+"""How often a link is read after a statement was sent, one poll interval apart."""
 
 
 class ReplicationLinks(ReplicationPort):

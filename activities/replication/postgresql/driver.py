@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
-
 from activities.replication.driver import LinkStatus
 from activities.replication.postgresql.conflicts import Conflicts
 from activities.replication.postgresql.link import PostgresLink
@@ -68,15 +66,14 @@ class PostgreSql:
 
     async def suspend(self, within: float) -> None:
         """Disable the subscription."""
-        await self.here.alter(self.here.disabling, within)
+        await self.here.alter(self.here.altering("DISABLE"), within)
 
     async def resume(self, within: float) -> None:
         """Enable the subscription."""
-        await self.here.alter(self.here.enabling, within)
+        await self.here.alter(self.here.altering("ENABLE"), within)
 
     def preview(self, action: SuspendReplication | ResumeReplication) -> str:
         """Return the statement, and the database that it is sent to."""
-        statement: sql.Composed = (
-            self.here.disabling if isinstance(action, SuspendReplication) else self.here.enabling
-        )
+        suspends = isinstance(action, SuspendReplication)
+        statement = self.here.altering("DISABLE" if suspends else "ENABLE")
         return f"{self.here.subscriber.name}: {statement.as_string()}"

@@ -266,11 +266,16 @@ def test_a_session_list_is_a_list() -> None:
 def test_versions_are_compared_with_their_update_level() -> None:
     """5.5 is not one version."""
     said = {"version": "5.5", "updateLevel": "20240328", "osType": "Linux"}
-    assert answers.installed(said, "node1") == Installed("5.5 20240328", "Linux")
+    installed = answers.read(Installed, said, "node1")
+    assert (installed.level, installed.system, installed.database) == (
+        "5.5 20240328",
+        "Linux",
+        None,
+    )
     unsaid: tuple[object, ...] = ([], {}, {"version": ""}, {"updateLevel": "20240328"})
     for strange in unsaid:
         with pytest.raises(OutcomeUnknown):
-            answers.installed(strange, "node1")
+            answers.read(Installed, strange, "node1")
 
 
 def test_secrets_are_found_by_reference_and_never_shown(tmp_path: Path) -> None:
