@@ -165,8 +165,8 @@ class _Link:
         with effect(self.given, str(self.given.action)):
             try:
                 await statement(within)
-            except OutcomeUnknown as silence:
-                lost = silence
+            except OutcomeUnknown as unanswered:
+                lost = unanswered
         try:
             await self.await_status(enabled=enables)
         except OutcomeUnknown as unseen:

@@ -120,7 +120,7 @@ class AdminClient:
     async def items(
         self, node: Node, path: str, query: Query | None = None, readings_per_item: int = 2
     ) -> tuple[dict[str, Any], ...]:
-        """Read all pages of a list, some items twice.
+        """Read all pages of a list, most items twice.
 
         Pages overlap by half: an item that ends meanwhile moves the rest to an earlier page.
         """
