@@ -37,9 +37,7 @@ class CommandPreviews(PreviewPort):
     async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
         return tuple(
             CommandPreview(
-                stage=stage.name,
-                action=action.key,
-                commands=self.commands(plan.estate, action),
+                stage=stage.name, action=action.key, commands=self.commands(plan.estate, action)
             )
             for stage in plan.stages
             for action in stage.actions

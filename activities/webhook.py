@@ -23,11 +23,7 @@ ANSWER_TIMEOUT = 5.0
 """Seconds."""
 TIMESTAMP, SIGNATURE = "Switchover-Timestamp", "Switchover-Signature"
 
-_TEMPORARY = (
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_EARLY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-)
+_TEMPORARY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 """Refusals that concern the moment, not the notice."""
 
 

@@ -88,9 +88,7 @@ class SshStorages(StoragePort):
             if not samples.alike(one.get(path), two.get(path))
         ]
         return StorageReading(
-            place=place,
-            sampled=len(keys),
-            differences=tuple(differences[:MAX_SHOWN_DIFFERENCES]),
+            place=place, sampled=len(keys), differences=tuple(differences[:MAX_SHOWN_DIFFERENCES])
         )
 
     async def _sample(self, cluster: Cluster, most: int) -> Sample | Finding:
