@@ -21,7 +21,7 @@ from activities.runtime.preview_text import twice
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
-from activities.transport.ssh import Command, Shell
+from activities.transport.ssh import Shell
 from workflows.errors import NotReady
 from workflows.model import actions
 from workflows.model.actions.change import GracefulStop
@@ -65,7 +65,9 @@ class SshNodes(NodesPort):
 
     @activity.defn
     async def start_protocol_server(self, given: NodeInput[actions.StartProtocolServer]) -> Report:
-        return await self._start(given, self._states(given).running(_service(given.action)))
+        return await self._start(
+            given, self._states(given).running(securetransport.service_of(given.action))
+        )
 
     @activity.defn
     async def verify_stopped(self, given: NodeInput[actions.VerifyStopped]) -> Report:
@@ -118,7 +120,9 @@ class SshNodes(NodesPort):
     async def start_transaction_manager(
         self, given: NodeInput[actions.StartTransactionManager]
     ) -> Report:
-        return await self._start(given, self._states(given).running(_service(given.action)))
+        return await self._start(
+            given, self._states(given).running(securetransport.service_of(given.action))
+        )
 
     @activity.defn
     async def stop_remaining(self, given: NodeInput[actions.StopRemaining]) -> Report:
@@ -142,7 +146,7 @@ class SshNodes(NodesPort):
             case actions.VerifyUnreachable():
                 return  # it connects to ports and runs nothing
             case _:
-                yield str(_command(node, given.action))
+                yield str(securetransport.command(node, given.action))
 
     def _states(self, given: NodeInput[Any]) -> DesiredStates:
         return DesiredStates(self._status, given.node)
@@ -188,35 +192,6 @@ class SshNodes(NodesPort):
         _require_known(node, states)
 
 
-def _command(node: Node, action: actions.Change) -> Command:
-    """Return the one command that an action runs on its node."""
-    match action:
-        case actions.StopMonitor():
-            return securetransport.stop_monitor(node)
-        case actions.StopGracefully() | actions.StopTransactionManager():
-            return securetransport.stop_gracefully(node, _service(action), action.grace)
-        case (
-            actions.StartMonitor()
-            | actions.StartProtocolServer()
-            | actions.StartTransactionManager()
-        ):
-            return securetransport.start(node, _service(action))
-        case actions.StopRemaining():
-            return securetransport.stop_all(node)
-        case actions.StartAll():
-            return securetransport.start_all(node)
-        case _:
-            raise AssertionError(action)  # it runs no command on a node
-
-
-def _service(action: actions.Change) -> Service:
-    if isinstance(action, actions.StopGracefully | actions.StartProtocolServer):
-        return Service(action.protocol.value)
-    if isinstance(action, actions.StopTransactionManager | actions.StartTransactionManager):
-        return Service.TRANSACTION_MANAGER
-    return Service.MONITOR
-
-
 def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
     """Return an action as the node's ledger records it."""
     action, margin = given.action, given.timing.stop_margin
@@ -225,8 +200,8 @@ def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
     everything = isinstance(action, actions.StopRemaining | actions.StartAll)
     return LedgerCommand(
         operation=given.operation.id,
-        service=ALL_SERVICES if everything else _service(action),
-        command=_command(given.node, action),
+        service=ALL_SERVICES if everything else securetransport.service_of(action),
+        command=securetransport.command(given.node, action),
         timeout=action.grace + margin if graceful else margin,
         completes_on="deadline" if graceful else "exit",
     )

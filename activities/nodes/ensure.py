@@ -17,6 +17,7 @@ from activities.runtime.heartbeat import sleep
 from activities.runtime.tracing import effect
 from activities.securetransport import scripts as securetransport
 from workflows.errors import CommandFailed, OutcomeUnknown
+from workflows.model.actions import StopMonitor
 from workflows.model.estate import Node
 from workflows.model.results import Report, Service, State, changed, unchanged
 from workflows.ports.inputs import NodeInput
@@ -168,7 +169,7 @@ class Effects:
         command = LedgerCommand(
             operation=f"{given.operation.id}.monitor",
             service=Service.MONITOR,
-            command=securetransport.stop_monitor(node),
+            command=securetransport.command(node, StopMonitor(node=node.name)),
             timeout=given.timing.stop_margin,
         )
         stopped = DesiredStates(self._status, node).stopped(Service.MONITOR)
