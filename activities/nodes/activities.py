@@ -20,6 +20,7 @@ from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.preview_text import twice
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import AdminClient
+from activities.securetransport.scripts import service_of
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Shell
 from workflows.errors import NotReady
@@ -65,9 +66,7 @@ class SshNodes(NodesPort):
 
     @activity.defn
     async def start_protocol_server(self, given: NodeInput[actions.StartProtocolServer]) -> Report:
-        return await self._start(
-            given, self._states(given).running(securetransport.service_of(given.action))
-        )
+        return await self._start(given, self._states(given).running(service_of(given.action)))
 
     @activity.defn
     async def verify_stopped(self, given: NodeInput[actions.VerifyStopped]) -> Report:
@@ -120,9 +119,7 @@ class SshNodes(NodesPort):
     async def start_transaction_manager(
         self, given: NodeInput[actions.StartTransactionManager]
     ) -> Report:
-        return await self._start(
-            given, self._states(given).running(securetransport.service_of(given.action))
-        )
+        return await self._start(given, self._states(given).running(service_of(given.action)))
 
     @activity.defn
     async def stop_remaining(self, given: NodeInput[actions.StopRemaining]) -> Report:
@@ -200,7 +197,7 @@ def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
     everything = isinstance(action, actions.StopRemaining | actions.StartAll)
     return LedgerCommand(
         operation=given.operation.id,
-        service=ALL_SERVICES if everything else securetransport.service_of(action),
+        service=ALL_SERVICES if everything else service_of(action),
         command=securetransport.command(given.node, action),
         timeout=action.grace + margin if graceful else margin,
         completes_on="deadline" if graceful else "exit",

@@ -63,13 +63,9 @@ def test_commands_name_script_alias_and_timeout(node: Node) -> None:
     """Absolute paths, the alias first, and never a graceful stop without its timeout."""
     grace = timedelta(minutes=2)
     stop = StopGracefully(node=node.name, protocol=Protocol.HTTP, grace=grace)
-    assert (
-        str(securetransport.command(node, stop)) == "/opt/st/bin/stop_httpd -A st1 -g -timeout 120"
-    )
-    assert (
-        str(securetransport.command(node, StopRemaining(node=node.name)))
-        == "/opt/st/bin/stop_all -A st1"
-    )
+    sent = [securetransport.command(node, one) for one in (stop, StopRemaining(node=node.name))]
+    assert str(sent[0]) == "/opt/st/bin/stop_httpd -A st1 -g -timeout 120"
+    assert str(sent[1]) == "/opt/st/bin/stop_all -A st1"
     assert str(securetransport.status(node, Service.TRANSACTION_MANAGER)).endswith(
         "status_tm -A st1"
     )
@@ -79,10 +75,8 @@ def test_a_sites_own_monitor_command_is_taken_as_it_is(tmp_path: Path) -> None:
     """On 5.4 the Monitor ran from cron: its commands are the site's."""
     monitor = {"stop": ["/usr/local/bin/cron-off", "st"], "status": ["/usr/local/bin/cron-says"]}
     node = make_node(SshServer(port=22), tmp_path, monitor=monitor)
-    assert securetransport.command(node, StopMonitor(node=node.name)).argv == (
-        "/usr/local/bin/cron-off",
-        "st",
-    )
+    stop = StopMonitor(node=node.name)
+    assert securetransport.command(node, stop).argv == ("/usr/local/bin/cron-off", "st")
     assert securetransport.installed([], node, Service.MONITOR) is None
 
 
