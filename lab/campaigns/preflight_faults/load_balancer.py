@@ -90,6 +90,12 @@ FAULTS = (
         "Its SSH server breaks off every connection.",
         "unreachable",
     ),
+    closed(
+        "access_refused",
+        "loadbalancer1",
+        "Its SSH server does not accept the operator's key.",
+        "refuses_login",
+    ),
     InjectedFault(
         "traffic_not_on_source",
         "loadbalancer1",

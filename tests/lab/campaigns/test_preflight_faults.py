@@ -269,6 +269,7 @@ OBSERVED: dict[str, Observation] = {
     "events_stuck": answers("events", "unreachable_partner"),
     "orphaned_files": file_is_orphaned,
     "load_balancer_unreachable": connection_breaks,
+    "access_refused": key_is_refused,
     "traffic_not_on_source": login_reaches_cluster2,
     "probe_unreachable": https_is_closed,
     "sticky_entries": configured("^ +stick on src$"),
