@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-import asyncssh
 import httpx
 
-from lab.layout import (
-    ADMIN_PASSWORD,
-    ADMIN_PORT,
-    ADMIN_USER,
-    SHELL_PORT,
-    SHELL_USER,
-    Layout,
-    NodeLayout,
-)
+from lab.access import admin, shell
+from lab.layout import Layout, NodeLayout
 from lab.simulation_options import SimulationOptions
 
 INJECTION_TIMEOUT = 20.0
@@ -34,11 +26,11 @@ class InjectionFailed(Exception):
 
 
 async def until(
-    holds: Callable[[], Awaitable[bool]], condition: str, within: float = INJECTION_TIMEOUT
+    holds: Callable[[], bool | Awaitable[bool]], condition: str, within: float = INJECTION_TIMEOUT
 ) -> None:
-    """Wait until it holds."""
+    """Wait until it holds; the test may be asynchronous."""
     deadline = asyncio.get_running_loop().time() + within
-    while not await holds():
+    while not (await found if inspect.isawaitable(found := holds()) else found):
         if asyncio.get_running_loop().time() > deadline:
             raise InjectionFailed(f"after {within:.0f} s still not: {condition}")
         await asyncio.sleep(POLL_SECONDS)
@@ -86,19 +78,6 @@ async def run(node: NodeLayout, script: str, *arguments: str) -> None:
         )
 
 
-def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
-    """Log in on a machine as the operator; raises OSError and asyncssh.Error."""
-    return asyncssh.connect(
-        layout.address(place),
-        SHELL_PORT,
-        config=None,
-        username=SHELL_USER,
-        client_keys=[layout.keys / "operator"],
-        known_hosts=None,
-        agent_path=None,
-    )
-
-
 async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
     """Start one of a node's scripts and do not wait for it; it ends with the machine."""
     async with shell(layout, node.name) as connection:
@@ -107,7 +86,7 @@ async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
 
 
 async def ask(layout: Layout, node: NodeLayout, path: str, method: str = "GET") -> httpx.Response:
-    """Ask a node's admin API, once it is not away for a event."""
+    """Ask a node's admin API, once it answers."""
     deadline = asyncio.get_running_loop().time() + INJECTION_TIMEOUT
     while True:
         try:
@@ -122,13 +101,7 @@ async def ask_once(
     layout: Layout, node: NodeLayout, path: str, method: str = "GET"
 ) -> httpx.Response:
     """Ask a node's admin API; httpx.TransportError where it does not answer."""
-    async with httpx.AsyncClient(
-        base_url=f"https://{node.address}:{ADMIN_PORT}/api/v2.0/",
-        verify=ssl.create_default_context(cafile=layout.keys / "ca.pem"),
-        auth=(ADMIN_USER, ADMIN_PASSWORD),
-        headers={"Referer": "https://lab/"},
-        trust_env=False,
-    ) as client:
+    async with admin(layout, node) as client:
         return await client.request(method, path)
 
 

@@ -6,7 +6,8 @@ from functools import partial
 
 import asyncssh
 
-from lab.campaigns.preflight_faults.actions import hide, shell, show, until
+from lab.access import shell
+from lab.campaigns.preflight_faults.actions import hide, show, until
 from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.fault_injection.node_faults import NOISE
 from lab.layout import PROBE_ACCOUNT, Layout

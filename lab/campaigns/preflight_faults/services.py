@@ -17,7 +17,7 @@ from lab.campaigns.preflight_faults.actions import (
     until,
 )
 from lab.campaigns.preflight_faults.fault import Action, InjectedFault
-from lab.layout import HTTPS_PORT, Layout, NodeLayout
+from lab.layout import HTTPS_PORT, Layout
 
 LATE = "lands_late"
 
@@ -38,22 +38,14 @@ async def _connect_client(layout: Layout, place: str) -> None:
     node = layout.node(place)
     async with unrecorded(layout, node):
         await direct_client.start(layout, node)
-        await until(partial(_has_session, node), f"{place} has a session")
+        await until(lambda: direct_client.is_connected(node), f"{place} has a session")
 
 
 async def _disconnect_client(layout: Layout, place: str) -> None:
     node = layout.node(place)
     async with unrecorded(layout, node):
         direct_client.stop(node)
-        await until(partial(_has_no_session, node), f"{place} has no session")
-
-
-async def _has_session(node: NodeLayout) -> bool:
-    return direct_client.is_connected(node)
-
-
-async def _has_no_session(node: NodeLayout) -> bool:
-    return not direct_client.is_connected(node)
+        await until(lambda: not direct_client.is_connected(node), f"{place} has no session")
 
 
 async def _begin_graceful_stop(layout: Layout, place: str) -> None:
