@@ -11,9 +11,17 @@ import asyncio
 import os
 import signal
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 from lab.forking import Message
 from lab.node.service import Context, Line
+
+
+class Listener(Protocol):
+    """What accepts the clients of a service."""
+
+    def close(self) -> object:
+        """Accept no more."""
 
 
 class Draining(ABC):
@@ -25,6 +33,7 @@ class Draining(ABC):
         self.in_flight: set[object] = set()
         self.admits = True
         """Whether new operations are let in."""
+        self.listener: Listener | None = None
         self._deadline: asyncio.TimerHandle | None = None
         line.on("drain", self._drain)
         line.on("start", self._start_again)
@@ -33,9 +42,10 @@ class Draining(ABC):
     async def open(self) -> None:
         """Listen."""
 
-    @abstractmethod
     def close(self) -> None:
         """Listen no more; what is connected stays."""
+        if self.listener:
+            self.listener.close()
 
     @abstractmethod
     def hang_up(self) -> None:

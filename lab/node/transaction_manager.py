@@ -21,7 +21,7 @@ from lab.node.service import Context, Line
 from lab.node.streaming import receive, send
 
 _BATCH = 10
-_LOOKS_EVERY = 0.25
+_READS_EVERY = 0.25
 """Seconds between two readings of the queue, which other Servers write to as well."""
 
 
@@ -35,7 +35,6 @@ class TransactionManager(Draining):
         self._news = asyncio.Event()
         self.scheduled = context.scheduled
         line.on("scheduling", self._reschedule)
-        self._server: asyncio.Server | None = None
         self._tasks = [
             asyncio.ensure_future(work)
             for work in (self._work(), FolderMonitor(self).run(), Scheduler(self).run())
@@ -43,16 +42,17 @@ class TransactionManager(Draining):
         for task in self._tasks:
             task.add_done_callback(_end_loudly)
 
+    async def serve(self) -> None:
+        """Serve, with the folders on the storage that it needs."""
+        for folder in ("accounts", "inbox", "done"):
+            (self.context.cluster.storage / folder).mkdir(parents=True, exist_ok=True)
+        await super().serve()
+
     async def open(self) -> None:
         """Listen for streams."""
-        self._server = await asyncio.start_server(
+        self.listener = await asyncio.start_server(
             self._stream, self.context.node.address, STREAMING_PORT, limit=1 << 20
         )
-
-    def close(self) -> None:
-        """Listen no more; streams with open files stay."""
-        if self._server:
-            self._server.close()
 
     def hang_up(self) -> None:
         """What was being processed stays In Progress."""
@@ -94,7 +94,7 @@ class TransactionManager(Draining):
 
     async def _hear_news(self) -> None:
         try:
-            async with asyncio.timeout(_LOOKS_EVERY):
+            async with asyncio.timeout(_READS_EVERY):
                 await self._news.wait()
         except TimeoutError:
             return
@@ -143,10 +143,3 @@ def _end_loudly(task: asyncio.Task[None]) -> None:
     """None of them may end: without one the TM would be alive and do nothing."""
     traceback.print_exception(task.exception())
     os._exit(1)
-
-
-async def serve(context: Context, line: Line) -> None:
-    """Be the Transaction Manager of this node."""
-    for folder in ("accounts", "inbox", "done"):
-        (context.cluster.storage / folder).mkdir(parents=True, exist_ok=True)
-    await TransactionManager(context, line).serve()
