@@ -29,7 +29,7 @@ LOCAL = (
     *("event", "transferdata", "auditlog", "logging_event"),
     *("clusternode", "dmz_zone", "dmz_edge", "fm_heartbeat"),
 )
-LIVING = ("logging_event", "fm_heartbeat")
+ALWAYS_WRITTEN = ("logging_event", "fm_heartbeat")
 """Tables that running services write to, whatever happens."""
 SETTLE_TIMEOUT = 10.0
 
@@ -111,7 +111,7 @@ class Databases:
         for cluster in self.layout.clusters:
             async with await self._connect(cluster) as connection:
                 for table, rows in self._baseline(cluster).items():
-                    if table in LIVING:
+                    if table in ALWAYS_WRITTEN:
                         continue
                     seen = await connection.execute(
                         sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))

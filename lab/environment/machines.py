@@ -146,10 +146,10 @@ class Machines:
         while True:
             try:
                 message = self._channel.receive()
-            except TimeoutError as silence:
+            except TimeoutError as error:
                 raise MachineFailed(
                     f"no machine answered {what!r} within {READY_TIMEOUT} s"
-                ) from silence
+                ) from error
             if message is None:
                 log = self._layout.root / "machines.log"
                 raise MachineFailed(f"the machines have ended; see {log}")

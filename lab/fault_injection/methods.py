@@ -47,7 +47,7 @@ class Method(ABC):
     def __init__(self, proxies: Proxies, place: str) -> None:
         self.proxies = proxies
         self.place = place
-        self.swallows = False
+        self.drops = False
         """Whether requests are dropped without effect or answer."""
 
     @abstractmethod
@@ -68,11 +68,11 @@ class Method(ABC):
 
     def lose(self) -> None:
         """Let the action begin, without effect and without answer."""
-        self.swallows = True
+        self.drops = True
 
     def heal(self) -> None:
         """Restore the place."""
-        self.swallows = False
+        self.drops = False
         self.proxies.heal()
 
 

@@ -78,8 +78,8 @@ class Operator:
     async def _question(self) -> str:
         try:
             status = await self.handle.query("status")
-        except TemporalError as silence:
-            return f"the question is unknown ({silence!r})"
+        except TemporalError as error:
+            return f"the question is unknown ({error!r})"
         waiting = (status or {}).get("waiting") or {}
         return str(waiting.get("message", "no message"))
 

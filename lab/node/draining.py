@@ -2,7 +2,7 @@
 
 A pending stop refuses new work and completes when nothing is in flight, or at its timeout, when it
 cuts what remains. The service itself keeps the time, even if the caller has ended. While
-``lands_late`` (any text) is among the node's faults, it completes only at its timeout.
+``completes_late`` (any text) is among the node's faults, it completes only at its timeout.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Draining(ABC):
             self.listener.close()
 
     @abstractmethod
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """End every session."""
 
     async def serve(self) -> None:
@@ -92,7 +92,7 @@ class Draining(ABC):
 
     @property
     def _ends_early(self) -> bool:
-        late = "lands_late" in self.context.faults
+        late = "completes_late" in self.context.faults
         return not late and self.context.simulation.graceful_stop_ends == "early"
 
     def _complete_if_idle(self) -> None:
@@ -104,7 +104,7 @@ class Draining(ABC):
         self._end()
 
     def _end(self) -> None:
-        self.hang_up()
+        self.disconnect()
         os._exit(0)
 
     def _start_again(self, _: Message) -> None:

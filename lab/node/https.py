@@ -105,7 +105,7 @@ class HttpServer(ProtocolServer):
             await stream.ask("login", account=given.login, password=given.password)
         except (ValueError, Refused) as refusal:
             stream.close()
-            raise web.HTTPUnauthorized(headers=challenge, text="who are you?") from refusal
+            raise web.HTTPUnauthorized(headers=challenge, text="login required") from refusal
         return str(given.login)
 
     async def _carry_out(self, request: web.BaseRequest, visit: _Visit) -> web.StreamResponse:

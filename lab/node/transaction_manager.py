@@ -32,7 +32,7 @@ class TransactionManager(Draining):
         super().__init__(context, line)
         self.database = Database(context.cluster.dsn)
         self._queue = Database(context.cluster.dsn)
-        self._news = asyncio.Event()
+        self._new_events = asyncio.Event()
         self.scheduled = context.scheduled
         line.on("scheduling", self._reschedule)
         self._tasks = [
@@ -54,7 +54,7 @@ class TransactionManager(Draining):
             self._stream, self.context.node.address, STREAMING_PORT, limit=1 << 20
         )
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """What was being processed stays In Progress."""
 
     def schedules(self, name: str) -> bool:
@@ -73,7 +73,7 @@ class TransactionManager(Draining):
         self.scheduled = message.body
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        visit = Visit(self, self.database, self._news.set)
+        visit = Visit(self, self.database, self._new_events.set)
         try:
             while True:
                 await send(writer, await visit.answer(await receive(reader)))
@@ -84,18 +84,18 @@ class TransactionManager(Draining):
 
     async def _work(self) -> None:
         while True:
-            self._news.clear()
+            self._new_events.clear()
             try:
                 busy = self.admits and await self._take_some()
             except psycopg.Error:  # the database is away: the rows wait there
                 busy = False
             if not busy:
-                await self._hear_news()
+                await self._wait_for_events()
 
-    async def _hear_news(self) -> None:
+    async def _wait_for_events(self) -> None:
         try:
             async with asyncio.timeout(_READS_EVERY):
-                await self._news.wait()
+                await self._new_events.wait()
         except TimeoutError:
             return
 
@@ -108,7 +108,7 @@ class TransactionManager(Draining):
             )
             if not (rows := await cursor.fetchall()):
                 return False
-            self.begin(rows_in_hand := object())
+            self.begin(batch := object())
             markers = await self._process(rows)
             ids = [row[0] for row in rows]
             await connection.execute("DELETE FROM event WHERE id = ANY(%s)", (ids,))
@@ -117,7 +117,7 @@ class TransactionManager(Draining):
             )
         for marker in markers:
             marker.unlink(missing_ok=True)
-        self.finish(rows_in_hand)
+        self.finish(batch)
         return True
 
     async def _process(self, rows: list[Row]) -> list[Path]:

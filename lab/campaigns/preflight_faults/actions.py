@@ -91,9 +91,9 @@ async def ask(layout: Layout, node: NodeLayout, path: str, method: str = "GET") 
     while True:
         try:
             return await ask_once(layout, node, path, method)
-        except httpx.TransportError as silence:
+        except httpx.TransportError as error:
             if asyncio.get_running_loop().time() > deadline:
-                raise InjectionFailed(f"{node.name}: the admin API does not answer") from silence
+                raise InjectionFailed(f"{node.name}: the admin API does not answer") from error
             await asyncio.sleep(POLL_SECONDS)
 
 

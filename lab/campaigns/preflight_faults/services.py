@@ -19,7 +19,7 @@ from lab.campaigns.preflight_faults.actions import (
 from lab.campaigns.preflight_faults.fault import Action, InjectedFault
 from lab.layout import HTTPS_PORT, Layout
 
-LATE = "lands_late"
+LATE = "completes_late"
 
 
 def _schedule(operation: str) -> Action:
