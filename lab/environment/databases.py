@@ -22,6 +22,7 @@ from lab.layout import (
     ClusterLayout,
     Layout,
 )
+from lab.polling import holds_within
 
 PUBLICATION = "switchover_pub"
 REPLICATED = tuple(CONFIGURED)
@@ -251,14 +252,13 @@ class Databases:
 
 async def _until(connection: Connection, question: LiteralString) -> None:
     """Wait until the database answers true."""
-    deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
-    while True:
+
+    async def answered() -> bool:
         answer = await (await connection.execute(question)).fetchone()
-        if answer is not None and answer[0]:
-            return
-        if asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError(f"after {SETTLE_TIMEOUT} s still not: {question}")
-        await asyncio.sleep(0.02)
+        return bool(answer and answer[0])
+
+    if not await holds_within(SETTLE_TIMEOUT, answered, 0.02):
+        raise TimeoutError(f"after {SETTLE_TIMEOUT} s still not: {question}")
 
 
 def _joined(parts: Iterable[sql.Composable]) -> sql.Composed:

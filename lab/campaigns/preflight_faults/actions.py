@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -12,6 +11,7 @@ import httpx
 
 from lab.access import admin, shell
 from lab.layout import Layout, NodeLayout
+from lab.polling import holds_within
 from lab.simulation_options import SimulationOptions
 
 INJECTION_TIMEOUT = 20.0
@@ -29,11 +29,8 @@ async def until(
     holds: Callable[[], bool | Awaitable[bool]], condition: str, within: float = INJECTION_TIMEOUT
 ) -> None:
     """Wait until it holds; the test may be asynchronous."""
-    deadline = asyncio.get_running_loop().time() + within
-    while not (await found if inspect.isawaitable(found := holds()) else found):
-        if asyncio.get_running_loop().time() > deadline:
-            raise InjectionFailed(f"after {within:.0f} s still not: {condition}")
-        await asyncio.sleep(POLL_SECONDS)
+    if not await holds_within(within, holds):
+        raise InjectionFailed(f"after {within:.0f} s still not: {condition}")
 
 
 def show(layout: Layout, place: str, **faults: str) -> None:
@@ -111,20 +108,3 @@ async def answers(layout: Layout, node: NodeLayout) -> bool:
         await ask_once(layout, node, "daemons")
         return True
     return False
-
-
-async def opens(address: str, port: int) -> bool:
-    """Whether connections to that port are accepted now."""
-    try:
-        _, writer = await asyncio.open_connection(address, port)
-    except OSError:
-        return False
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return True
-
-
-async def shuts(address: str, port: int) -> bool:
-    """Whether they are refused now."""
-    return not await opens(address, port)

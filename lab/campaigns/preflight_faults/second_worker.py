@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab.campaigns.preflight_faults import detached
-from lab.campaigns.preflight_faults.actions import opens
 from lab.environment.process_state import alive
 from lab.layout import Layout
+from lab.polling import opens
 from lab.subprocesses import REPOSITORY, end, spawn
 
 CODE = ("workflows", "activities", "worker")

@@ -9,15 +9,14 @@ from lab.campaigns.preflight_faults.actions import (
     ask,
     hide,
     leave_running,
-    opens,
     run,
     show,
-    shuts,
     unrecorded,
     until,
 )
 from lab.campaigns.preflight_faults.fault import Action, InjectedFault
 from lab.layout import HTTPS_PORT, Layout
+from lab.polling import opens, refuses
 
 LATE = "completes_late"
 
@@ -53,7 +52,7 @@ async def _begin_graceful_stop(layout: Layout, place: str) -> None:
     show(layout, place, **{LATE: "yes"})
     async with unrecorded(layout, node):
         await leave_running(layout, node, "stop_httpd -g -timeout 600")
-        await until(partial(shuts, node.address, HTTPS_PORT), f"{place} refuses new clients")
+        await until(partial(refuses, node.address, HTTPS_PORT), f"{place} refuses new clients")
 
 
 async def _end_graceful_stop(layout: Layout, place: str) -> None:
