@@ -17,12 +17,12 @@ from lab.fault_injection.node_faults import (
     NOISE,
     PRINTS_NOISE,
     Scripts,
-    SimulatedFaults,
 )
 from lab.layout import NodeLayout
 from lab.node import services
 from lab.node.request_hook import RequestEvent
 from lab.proxy.proxies import BALANCER, Proxies
+from lab.simulation_options import end_simulation, simulate
 from workflows.model.stages import StageName
 
 PARTIAL_LOGIN_BYTES = 1500
@@ -47,7 +47,6 @@ class Method(ABC):
         self.proxies = proxies
         self.place = place
         self.replaced = Scripts()
-        self.simulated = SimulatedFaults(proxies.layout, place)
         self.drops = False
         """Whether requests are dropped without effect or answer."""
 
@@ -71,12 +70,16 @@ class Method(ABC):
         """Let the action begin, without effect and without answer."""
         self.drops = True
 
+    def simulate(self, **faults: str) -> None:
+        """Let the place simulate these faults."""
+        simulate(self.proxies.layout, self.place, **faults)
+
     def heal(self) -> None:
         """Restore the place."""
         self.drops = False
         self.proxies.heal()
         self.replaced.heal()
-        self.simulated.heal()
+        end_simulation(self.proxies.layout, self.place)
 
 
 class ByScript(Method):
@@ -115,7 +118,7 @@ class ByStopAll(ByScript):
 
     def confuse(self) -> None:
         """PID files, ports and processes are read through the shell, which prints noise."""
-        self.simulated.set("noise", f"{NOISE}\n")
+        self.simulate(noise=f"{NOISE}\n")
 
 
 class ByReload(Method):
@@ -158,11 +161,11 @@ class ByApi(Method):
 
     def refuse(self) -> None:
         """It answers 200, and that it was not successful."""
-        self.simulated.set("refuse_operations")
+        self.simulate(refuse_operations="yes")
 
     def confuse(self) -> None:
         """It answers an undocumented status."""
-        self.simulated.set("cluster_service_status", "Synchronizing.")
+        self.simulate(cluster_service_status="Synchronizing.")
 
 
 class ByStatement(Method):
@@ -198,7 +201,7 @@ class ByReading(Method):
 
     def refuse(self) -> None:
         """Logins are refused."""
-        self.simulated.set("refuses_login")
+        self.simulate(refuses_login="yes")
 
     def confuse(self) -> None:
         """Status scripts print noise; of the load balancer, a probe's answer breaks off."""

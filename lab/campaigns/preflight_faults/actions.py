@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 
 import httpx
 
 from lab.access import admin, shell
 from lab.layout import Layout, NodeLayout
 from lab.polling import holds_within
-from lab.simulation_options import SimulationOptions
+from lab.simulation_options import end_simulation, simulate
 
 INJECTION_TIMEOUT = 20.0
 """Seconds until a lab that does not change is given up."""
@@ -33,31 +32,15 @@ async def until(
         raise InjectionFailed(f"after {within:.0f} s still not: {condition}")
 
 
-def show(layout: Layout, place: str, **faults: str) -> None:
-    """Let a place simulate these faults, besides others (``SimulationOptions.faults``)."""
-    simulation = SimulationOptions.read(layout.simulation)
-    faults_now = {**simulation.faults, place: {**simulation.faults.get(place, {}), **faults}}
-    replace(simulation, faults=faults_now).write(layout.simulation)
-
-
-def hide(layout: Layout, place: str, *faults: str) -> None:
-    """End these simulated faults of a place."""
-    simulation = SimulationOptions.read(layout.simulation)
-    remaining = {k: v for k, v in simulation.faults.get(place, {}).items() if k not in faults}
-    others = {name: known for name, known in simulation.faults.items() if name != place}
-    faults_now = {**others, place: remaining} if remaining else others
-    replace(simulation, faults=faults_now).write(layout.simulation)
-
-
 @asynccontextmanager
 async def unrecorded(layout: Layout, node: NodeLayout) -> AsyncIterator[None]:
     """Let what is done to a node leave no record: it is no effect of a switchover."""
-    show(layout, node.name, **{UNRECORDED: "yes"})
+    simulate(layout, node.name, **{UNRECORDED: "yes"})
     try:
         yield
         await until(lambda: answers(layout, node), f"{node.name}'s admin API answers")
     finally:
-        hide(layout, node.name, UNRECORDED)
+        end_simulation(layout, node.name, UNRECORDED)
 
 
 async def run(node: NodeLayout, script: str, *arguments: str) -> None:

@@ -7,16 +7,15 @@ from functools import partial
 from lab.campaigns.preflight_faults import direct_client
 from lab.campaigns.preflight_faults.actions import (
     ask,
-    hide,
     leave_running,
     run,
-    show,
     unrecorded,
     until,
 )
 from lab.campaigns.preflight_faults.fault import Action, InjectedFault
 from lab.layout import HTTPS_PORT, Layout
 from lab.polling import opens, refuses
+from lab.simulation_options import end_simulation, simulate
 
 LATE = "completes_late"
 
@@ -49,7 +48,7 @@ async def _disconnect_client(layout: Layout, place: str) -> None:
 
 async def _begin_graceful_stop(layout: Layout, place: str) -> None:
     node = layout.node(place)
-    show(layout, place, **{LATE: "yes"})
+    simulate(layout, place, **{LATE: "yes"})
     async with unrecorded(layout, node):
         await leave_running(layout, node, "stop_httpd -g -timeout 600")
         await until(partial(refuses, node.address, HTTPS_PORT), f"{place} refuses new clients")
@@ -57,7 +56,7 @@ async def _begin_graceful_stop(layout: Layout, place: str) -> None:
 
 async def _end_graceful_stop(layout: Layout, place: str) -> None:
     node = layout.node(place)
-    hide(layout, place, LATE)
+    end_simulation(layout, place, LATE)
     async with unrecorded(layout, node):
         for script in ("stop_httpd", "start_httpd"):
             await run(node, script)
