@@ -21,6 +21,7 @@ from workflows.planning.preview import CommandPreview, Review, review
 from workflows.ports.planning import PlanningPort
 from workflows.ports.preview import PreviewPort
 from workflows.preflight.evaluate import evaluate_first
+from workflows.run.state import RunState
 
 
 @workflow.defn(name="PlanReview", failure_exception_types=[SwitchoverError])
@@ -35,7 +36,8 @@ class PlanReview:
         """
         plan = await make_plan(parse_request(given))
         quiet = _without_markers(plan)
-        dispatcher = Dispatcher(quiet, workflow.info().run_id)
+        info = workflow.info()
+        dispatcher = Dispatcher(quiet, RunState(info.run_id, info.start_time))
         (readings, found), preview, unsaved = await asyncio.gather(
             observe(dispatcher, plan.stage(StageName.CHECK_PREREQUISITES).waves),
             _preview(plan),

@@ -28,6 +28,7 @@ from workflows.preflight.report import (
     results_of,
     score_of,
 )
+from workflows.run.state import RunState
 from workflows.search_attributes import ESTATE
 from workflows.views.readiness_markdown import report_details, waiting_details
 
@@ -43,7 +44,8 @@ class Readiness:
         plan = await make_plan(request)
         workflow.upsert_search_attributes([ESTATE.value_set(request.estate)])
         workflow.set_current_details(waiting_details(plan))
-        dispatcher = Dispatcher(plan, workflow.info().first_execution_run_id)
+        info = workflow.info()
+        dispatcher = Dispatcher(plan, RunState(info.first_execution_run_id, info.start_time))
         readings, found = await _observe(plan, dispatcher)
         report = _report(plan, request, readings, found)
         last = await _last_report(report.direction)

@@ -79,7 +79,7 @@ class Switchover:
         plan = await make_plan(request)
         self._tracker.begin_run(plan, request.reason)
         self._inbox.activate()
-        dispatcher = Dispatcher(plan, self._state.identity)
+        dispatcher = Dispatcher(plan, self._state)
         run = Run(plan, request, self._state, self._tracker, dispatcher)
         try:
             conclusion = await self._execution(run).run()

@@ -19,22 +19,24 @@ from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
+from workflows.model.checks import Check
 from workflows.model.estate import Cluster, Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Difference, ParityReading
 from workflows.ports.configuration import ClusterInput, ConfigurationPort
 from workflows.ports.inputs import ClusterPairInput
 from workflows.preflight import access, parity
+from workflows.preflight.context import listed
 
 UNREADABLE = access.configuration_unreadable
 LISTS = {
-    "accounts": parity.accounts_differ.name,
-    "businessUnits": parity.business_units_differ.name,
-    "sites": parity.sites_differ.name,
-    "routes": parity.routes_differ.name,
-    "subscriptions": parity.subscriptions_differ.name,
-    "applications": parity.applications_differ.name,
-    "certificates": parity.certificates_differ.name,
+    "accounts": parity.accounts_differ,
+    "businessUnits": parity.business_units_differ,
+    "sites": parity.sites_differ,
+    "routes": parity.routes_differ,
+    "subscriptions": parity.subscriptions_differ,
+    "applications": parity.applications_differ,
+    "certificates": parity.certificates_differ,
 }
 """For each resource of the admin API: the check that its comparison belongs to."""
 
@@ -42,12 +44,11 @@ COMPARISON_TIMEOUT = 18.0
 """Seconds: the lists of both sides, twice where they differ; the attempt itself has 20."""
 MAX_NAMES = 2000
 """Longer lists are compared by their number alone: a page has a hundred items."""
-MAX_SHOWN_DIFFERENCES = 20
-"""Differences of one check on one place; the rest is counted."""
 
 _NAMES = ("name", "title", "alias", "id")
 _SUBSCRIBED = ("account", "folder", "application")
 
+CheckedDifference = tuple[Check, Difference]
 Options = Mapping[str, str]
 Names = tuple[int, frozenset[str]]
 """How many items a list has, and their names if they were read one by one."""
@@ -82,21 +83,23 @@ class RestConfigurations(ConfigurationPort):
             )
         if isinstance(found, Finding):
             return ParityReading(place=place, findings=(found,))
-        return ParityReading(place=place, differences=tuple(_shortened(found)))
+        return ParityReading(place=place, findings=tuple(_findings(found)))
 
     async def _compare_twice(
         self, given: ClusterPairInput[CompareConfiguration]
-    ) -> list[Difference]:
+    ) -> list[CheckedDifference]:
         """Compare again if something differs: replication needs some time."""
         first = await self._compare(given)
         if not first:
             return first
         await sleep(POLL_INTERVAL)
         second = await self._compare(given)
-        known = {(one.check, one.place, one.item) for one in first}
-        return [d for d in second if (d.check, d.place, d.item) in known]
+        known = {(check, d.place, d.item) for check, d in first}
+        return [(check, d) for check, d in second if (check, d.place, d.item) in known]
 
-    async def _compare(self, given: ClusterPairInput[CompareConfiguration]) -> list[Difference]:
+    async def _compare(
+        self, given: ClusterPairInput[CompareConfiguration]
+    ) -> list[CheckedDifference]:
         source, target = given.source, given.target
         of_source = ((source, node) for node in (source.servers[0], *source.edges))
         of_target = ((target, node) for node in (target.servers[0], *target.edges))
@@ -111,7 +114,8 @@ class RestConfigurations(ConfigurationPort):
             *_options_differ(known, (*source.edges, *target.edges)),
         ]
         for resource, (here, there) in zip(LISTS, lists, strict=True):
-            differences += _lists_differ(LISTS[resource], given, here, there)
+            found = _lists_differ(given, here, there)
+            differences += [(LISTS[resource], one) for one in found]
         return differences
 
     async def _options(self, cluster: Cluster, node: Node) -> Options:
@@ -170,7 +174,9 @@ class _OwnNames:
         return self._pattern.sub("<own>", text)
 
 
-def _options_differ(known: Mapping[str, Options], nodes: tuple[Node, ...]) -> Iterator[Difference]:
+def _options_differ(
+    known: Mapping[str, Options], nodes: tuple[Node, ...]
+) -> Iterator[CheckedDifference]:
     """Compare each node's options with those of the first, a node of the source."""
     if not nodes:
         return
@@ -179,43 +185,39 @@ def _options_differ(known: Mapping[str, Options], nodes: tuple[Node, ...]) -> It
         own = known[node.name]
         for name in sorted({*first, *own}):
             if own.get(name) != first.get(name):
-                yield Difference(
-                    check=parity.options_differ.name,
-                    place=node.name,
-                    item=name,
-                    seen=_quoted(own.get(name)),
-                    expected=f"{_quoted(first.get(name))}, as on {nodes[0].name}",
+                expected = f"{_quoted(first.get(name))}, as on {nodes[0].name}"
+                seen = _quoted(own.get(name))
+                yield (
+                    parity.options_differ,
+                    Difference(place=node.name, item=name, seen=seen, expected=expected),
                 )
 
 
 def _lists_differ(
-    check: str, given: ClusterPairInput[CompareConfiguration], here: Names, there: Names
+    given: ClusterPairInput[CompareConfiguration], here: Names, there: Names
 ) -> Iterator[Difference]:
     source, target = given.source.name, given.target.name
     sides = ((source, here[1] - there[1]), (target, there[1] - here[1]))
     by_name = here[0] == len(here[1]) and there[0] == len(there[1])
     for side, names in sides if by_name else ():
         for name in sorted(names):
-            yield Difference(
-                check=check, place=target, item=name, seen=f"only on {side}", expected="on both"
-            )
+            yield Difference(place=target, item=name, seen=f"only on {side}", expected="on both")
     if here[0] != there[0] and not (by_name and here[1] != there[1]):
-        yield Difference(
-            check=check, place=target, item="number", seen=str(there[0]), expected=str(here[0])
+        yield Difference(place=target, item="number", seen=str(there[0]), expected=str(here[0]))
+
+
+def _findings(differences: Iterable[CheckedDifference]) -> Iterator[Finding]:
+    """Yield a finding for each check and place, which names the first differences."""
+    groups: dict[tuple[Check, str], list[str]] = defaultdict(list)
+    for check, one in differences:
+        groups[check, one.place].append(f"{one.item}: {one.seen} instead of {one.expected}")
+    for (check, place), items in groups.items():
+        yield check.finding(
+            place,
+            seen=listed(items),
+            expected="the same as on the other cluster",
+            advice="correct the wrong one on its own cluster, while replication runs",
         )
-
-
-def _shortened(differences: Iterable[Difference]) -> Iterator[Difference]:
-    """Yield the first differences of each check and place, and the number of the rest."""
-    groups: dict[tuple[str, str], list[Difference]] = defaultdict(list)
-    for one in differences:
-        groups[one.check, one.place].append(one)
-    for (check, place), group in groups.items():
-        yield from group[:MAX_SHOWN_DIFFERENCES]
-        if (more := len(group) - MAX_SHOWN_DIFFERENCES) > 0:
-            yield Difference(
-                check=check, place=place, item=f"{more} more", seen="others", expected="none"
-            )
 
 
 def _quoted(value: str | None) -> str:

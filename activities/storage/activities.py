@@ -23,7 +23,7 @@ from workflows.model.findings import Finding
 from workflows.model.observations import Difference, StorageReading
 from workflows.ports.inputs import ClusterPairInput
 from workflows.ports.storage import StoragePort
-from workflows.preflight import access, storage
+from workflows.preflight import access
 
 T = TypeVar("T")
 
@@ -232,7 +232,6 @@ def _difference(
     lacking = source is None
     seen, expected = (source, target) if lacking else (target, source)
     return Difference(
-        check=storage.storage_differs.name,
         place=(given.source if lacking else given.target).name,
         item=path.decode("utf-8", "backslashreplace").replace("\n", "\\n"),
         seen="missing" if seen is None else str(seen),

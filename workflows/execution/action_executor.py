@@ -67,10 +67,7 @@ class ActionExecutor:
         not succeed, the engine does not repeat it: it is executed again, as the same operation,
         after the pause.
         """
-        redirected_at = self._state.redirected_at
-        execution = self._dispatcher.execute(
-            self._reassigned(action), stage.key, round_, redirected_at
-        )
+        execution = self._execute_round(stage, self._reassigned(action), round_)
         if not isinstance(action, actions.Change):
             return await execution
         work = asyncio.create_task(execution)
@@ -85,6 +82,13 @@ class ActionExecutor:
             if cancelled or not failure_of(action, error).outcome_known:
                 raise _PausedError from error
             raise
+
+    async def _execute_round(self, stage: Stage, action: actions.Action, round_: int) -> Report:
+        if isinstance(action, actions.ResumeReplication) and round_ > 1:
+            # The comparison that its wave began with may be too old by the time of a `retry`.
+            again = actions.VerifyNoConflicts(link=action.link)
+            await self._dispatcher.execute(again, stage.key, round_)
+        return await self._dispatcher.execute(action, stage.key, round_)
 
     def _skipped(self, stage: Stage, action: actions.Action) -> bool:
         """Skip an action that an operator skips, or whose node was declared down."""

@@ -143,14 +143,8 @@ class DrainTimeout:
     async def _read(self, stage: Stage, action: Action) -> Remaining | None:
         """Read once what remains; None where it cannot be read."""
         kind = ReadSessions if isinstance(action, AwaitSessions) else ReadQueue
-        self._state.remaining_reads += 1
         try:
-            return await self._dispatcher.read_remaining(
-                kind(node=action.place),
-                stage.key,
-                self._state.remaining_reads,
-                self._state.redirected_at,
-            )
+            return await self._dispatcher.read_remaining(kind(node=action.place), stage.key)
         except ActivityError:
             return None
 

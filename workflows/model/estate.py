@@ -238,6 +238,14 @@ class Estate(Value):
         """Return the replication link of that name; KeyError where there is none."""
         return self.replication.link(name)
 
+    def publisher(self, link: str) -> Database:
+        """Return the database that a replication link reads from."""
+        return self.cluster(self.link(link).source).database
+
+    def subscriber(self, link: str) -> Database:
+        """Return the database that a replication link writes to."""
+        return self.cluster(self.link(link).target).database
+
     def probe(self, protocol: Protocol) -> Probe:
         """Return the probe of that protocol; KeyError where there is none."""
         probes: dict[Protocol, Probe] = {p.protocol: p for p in self.load_balancer.probes}

@@ -91,8 +91,6 @@ class ClusterReading(BaseReading):
 class Difference(Value):
     """One thing that is not the same on both sides."""
 
-    check: str
-    """The check that it belongs to, such as ``options_differ``."""
     place: str
     """The node or cluster that differs from the one it is compared with."""
     item: str
@@ -102,10 +100,9 @@ class Difference(Value):
 
 
 class ParityReading(BaseReading):
-    """The configuration of both clusters, side by side; *place* is the target."""
+    """The findings of a comparison of both clusters' configuration; *place* is the target."""
 
     kind: Literal["parity"] = "parity"
-    differences: tuple[Difference, ...] = ()
 
 
 class StorageReading(BaseReading):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from workflows.model.actions.base import BaseAction
 from workflows.model.actions.observe import OnBothClusters
@@ -14,6 +15,23 @@ from workflows.model.results import Operation
 A = TypeVar("A", bound=BaseAction)
 B = TypeVar("B", bound=OnBothClusters)
 
+_FROM_ESTATE: Mapping[str, Callable[[Estate, Any], object]] = {
+    "timing": lambda estate, _: estate.timing,
+    "limits": lambda estate, _: estate.limits,
+    "ignored_peers": lambda estate, _: estate.ignored_peers,
+    "clusters": lambda estate, _: estate.clusters,
+    "load_balancer": lambda estate, _: estate.load_balancer,
+    "replication": lambda estate, _: estate.replication,
+    "node": lambda estate, action: estate.node(action.place),
+    "storage": lambda estate, action: estate.cluster_of(action.place).storage,
+    "probe": lambda estate, action: estate.probe(action.protocol),
+    "source": lambda estate, action: estate.cluster(action.source),
+    "target": lambda estate, action: estate.cluster(action.target),
+    "publisher": lambda estate, action: estate.publisher(action.place),
+    "subscriber": lambda estate, action: estate.subscriber(action.place),
+}
+"""By field of an input: the part of the estate that an action needs."""
+
 
 class ActionInput(Value, Generic[A]):
     """An action, its operation id, and the timing of its estate."""
@@ -23,20 +41,18 @@ class ActionInput(Value, Generic[A]):
     timing: Timing
 
     @classmethod
-    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
-        """Take what the action needs from the plan's snapshot of the estate."""
-        return cls(operation=operation, action=action, timing=estate.timing)
+    def of(cls, operation: Operation, action: A, estate: Estate, **known: datetime | None) -> Self:
+        """Take each field from the plan's snapshot of the estate, or from what the run knows."""
+        fields = cls.model_fields.keys()
+        taken = {name: of(estate, action) for name, of in _FROM_ESTATE.items() if name in fields}
+        remembered = {name: value for name, value in known.items() if name in fields}
+        return cls(operation=operation, action=action, **taken, **remembered)
 
 
 class NodeInput(ActionInput[A], Generic[A]):
     """An action on one node."""
 
     node: Node
-
-    @classmethod
-    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
-        node = estate.node(action.place)
-        return cls(operation=operation, action=action, timing=estate.timing, node=node)
 
 
 class SessionInput(NodeInput[A], Generic[A]):
@@ -46,31 +62,11 @@ class SessionInput(NodeInput[A], Generic[A]):
     redirected_at: datetime | None = None
     """Sessions that begin later than this on the source are a finding; None before it."""
 
-    @classmethod
-    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
-        return cls(
-            operation=operation,
-            action=action,
-            timing=estate.timing,
-            node=estate.node(action.place),
-            ignored_peers=estate.ignored_peers,
-        )
-
 
 class StorageInput(NodeInput[A], Generic[A]):
     """An action on the shared storage, where this node has it mounted."""
 
     storage: AbsolutePath
-
-    @classmethod
-    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
-        return cls(
-            operation=operation,
-            action=action,
-            timing=estate.timing,
-            node=estate.node(action.place),
-            storage=estate.cluster_of(action.place).storage,
-        )
 
 
 class ClusterPairInput(ActionInput[B], Generic[B]):
@@ -79,14 +75,3 @@ class ClusterPairInput(ActionInput[B], Generic[B]):
     source: Cluster
     target: Cluster
     limits: Limits
-
-    @classmethod
-    def of(cls, operation: Operation, action: B, estate: Estate) -> Self:
-        return cls(
-            operation=operation,
-            action=action,
-            timing=estate.timing,
-            source=estate.cluster(action.source),
-            target=estate.cluster(action.target),
-            limits=estate.limits,
-        )

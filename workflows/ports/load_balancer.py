@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, Self
+from typing import Generic
 
 from temporalio import activity
 
 from workflows.model.actions import ObserveTraffic, Redirect, TryLogin, VerifyTraffic
-from workflows.model.estate import Cluster, Estate, Probe
+from workflows.model.estate import Cluster, Probe
 from workflows.model.load_balancers.registry import AnyLoadBalancer
 from workflows.model.observations import LoginReading, TrafficReading
-from workflows.model.results import Operation, Report
+from workflows.model.results import Report
 from workflows.ports.inputs import A, ActionInput, NodeInput
 
 
@@ -21,31 +21,11 @@ class TrafficInput(ActionInput[A], Generic[A]):
     load_balancer: AnyLoadBalancer
     clusters: tuple[Cluster, ...]
 
-    @classmethod
-    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
-        return cls(
-            operation=operation,
-            action=action,
-            timing=estate.timing,
-            load_balancer=estate.load_balancer,
-            clusters=estate.clusters,
-        )
-
 
 class LoginInput(NodeInput[TryLogin]):
     """A login to a node itself, as the probe logs in through the load balancer."""
 
     probe: Probe
-
-    @classmethod
-    def of(cls, operation: Operation, action: TryLogin, estate: Estate) -> Self:
-        return cls(
-            operation=operation,
-            action=action,
-            timing=estate.timing,
-            node=estate.node(action.node),
-            probe=estate.probe(action.protocol),
-        )
 
 
 class LoadBalancerPort(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import Generic, Self
+from typing import Generic
 
 from temporalio import activity
 
@@ -14,10 +14,10 @@ from workflows.model.actions import (
     SuspendReplication,
     VerifyNoConflicts,
 )
-from workflows.model.estate import Database, Estate, ReplicationLink
+from workflows.model.estate import Database, ReplicationLink
 from workflows.model.observations import ReplicationReading
 from workflows.model.replications.registry import AnyReplication
-from workflows.model.results import Operation, Report
+from workflows.model.results import Report
 from workflows.ports.inputs import A, ActionInput
 
 
@@ -34,18 +34,6 @@ class ReplicationInput(ActionInput[A], Generic[A]):
     def link(self) -> ReplicationLink:
         """The action's link."""
         return self.replication.link(self.action.place)
-
-    @classmethod
-    def of(cls, operation: Operation, action: A, estate: Estate) -> Self:
-        link = estate.link(action.place)
-        return cls(
-            operation=operation,
-            action=action,
-            timing=estate.timing,
-            publisher=estate.cluster(link.source).database,
-            subscriber=estate.cluster(link.target).database,
-            replication=estate.replication,
-        )
 
 
 class ReplicationPort(ABC):

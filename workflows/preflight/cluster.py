@@ -14,14 +14,10 @@ from workflows.preflight.context import CheckContext, declare, duration, listed
 check = partial(declare, heading=Heading.SERVICES)
 
 
-@check(
-    "No event has been queued for long",
-    Scope.SOURCE_SERVER,
-    severity=Severity.WARNS,
-    until=StageName.REDIRECT_TRAFFIC,
-)
+@check(Scope.SOURCE_SERVER, severity=Severity.WARNS, until=StageName.REDIRECT_TRAFFIC)
 def events_stuck(context: CheckContext) -> Iterator[Finding]:
-    """A queue that does not move now will not become empty in stage 7 (section 5)."""
+    """No event has been queued for long."""
+    # A queue that does not move now will not become empty in stage 7 (section 5).
     limit = context.estate.limits.oldest_event
     for reading in context.each(ClusterReading):
         source = context.estate.cluster_of(reading.place) == context.source
@@ -34,14 +30,9 @@ def events_stuck(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "No unfinished file is on the storage",
-    Scope.FIRST_SERVERS,
-    severity=Severity.WARNS,
-    until=StageName.REDIRECT_TRAFFIC,
-)
+@check(Scope.FIRST_SERVERS, severity=Severity.WARNS, until=StageName.REDIRECT_TRAFFIC)
 def orphaned_files(context: CheckContext) -> Iterator[Finding]:
-    """An earlier stop has left no unfinished file."""
+    """No unfinished file is on the storage."""
     for reading in context.each(ClusterReading):
         if reading.orphans:
             yield orphaned_files.finding(
@@ -52,9 +43,9 @@ def orphaned_files(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("No cluster is under maintenance", Scope.FIRST_SERVERS, until=StageName.REDIRECT_TRAFFIC)
+@check(Scope.FIRST_SERVERS, until=StageName.REDIRECT_TRAFFIC)
 def maintenance_mode(context: CheckContext) -> Iterator[Finding]:
-    """No administrator works on either cluster."""
+    """No cluster is under maintenance."""
     for reading in context.each(ClusterReading):
         if reading.maintenance:
             yield maintenance_mode.finding(

@@ -37,8 +37,7 @@ class EvaluatedCheck(Check):
     evaluate: Evaluate
 
 
-def declare(  # noqa: PLR0913 - the fields of a check
-    title: str,
+def declare(
     scope: Scope,
     heading: Heading,
     *,
@@ -46,12 +45,16 @@ def declare(  # noqa: PLR0913 - the fields of a check
     until: StageName | None = None,
     acceptable: bool = False,
 ) -> Callable[[Evaluate], EvaluatedCheck]:
-    """Make a check of the function that evaluates it; the function's name is the check's."""
+    """Make a check of the function that evaluates it.
+
+    The function's name is the check's, and the first line of its docstring is what holds.
+    """
 
     def made(evaluate: Evaluate) -> EvaluatedCheck:
+        holds, _, _ = (evaluate.__doc__ or "").partition("\n")
         return EvaluatedCheck(
             name=evaluate.__name__,
-            title=title,
+            title=holds.removesuffix("."),
             heading=heading,
             scope=scope,
             severity=severity,

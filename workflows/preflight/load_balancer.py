@@ -11,14 +11,10 @@ from workflows.model.stages import StageName
 from workflows.preflight.context import CheckContext, declare
 
 
-@declare(
-    "Traffic goes to the source",
-    Scope.HOSTS,
-    heading=Heading.TRAFFIC,
-    until=StageName.REDIRECT_TRAFFIC,
-)
+@declare(Scope.HOSTS, heading=Heading.TRAFFIC, until=StageName.REDIRECT_TRAFFIC)
 def traffic_not_on_source(context: CheckContext) -> Iterator[Finding]:
-    """The load balancer sends traffic to the source, by its settings and by a real login."""
+    """Traffic goes to the source."""
+    # By the load balancer's settings, and by a real login.
     source = context.source.name
     for reading in context.each(TrafficReading):
         for one in reading.destinations:

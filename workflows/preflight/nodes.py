@@ -13,9 +13,10 @@ from workflows.preflight.context import MEBIBYTE, CheckContext, declare, listed
 check = partial(declare, heading=Heading.MACHINE)
 
 
-@check("Commands run as SecureTransport's own user", Scope.NODES, acceptable=True)
+@check(Scope.NODES, acceptable=True)
 def ssh_user_not_owner(context: CheckContext) -> Iterator[Finding]:
-    """Files that a script writes would otherwise change their owner (section 3)."""
+    """Commands run as SecureTransport's own user."""
+    # Files that a script writes would otherwise change their owner (section 3).
     for node, facts in context.machines:
         if facts.owner is not None and facts.owner != facts.user:
             yield ssh_user_not_owner.finding(
@@ -26,9 +27,9 @@ def ssh_user_not_owner(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("FILEDRIVEHOME and its bin directory exist", Scope.NODES)
+@check(Scope.NODES)
 def installation_missing(context: CheckContext) -> Iterator[Finding]:
-    """SecureTransport is installed where the estate says."""
+    """FILEDRIVEHOME and its bin directory exist."""
     for node, facts in context.machines:
         if facts.owner is None:
             yield installation_missing.finding(
@@ -39,9 +40,9 @@ def installation_missing(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Every script that is needed exists and is executable", Scope.NODES)
+@check(Scope.NODES)
 def script_missing(context: CheckContext) -> Iterator[Finding]:
-    """No later stage finds a script missing."""
+    """Every script that is needed exists and is executable."""
     for node, facts in context.machines:
         if facts.owner is not None and facts.unusable:
             yield script_missing.finding(
@@ -52,9 +53,10 @@ def script_missing(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("The ledger can be written", Scope.NODES)
+@check(Scope.NODES)
 def ledger_not_writable(context: CheckContext) -> Iterator[Finding]:
-    """Every command that a node is sent is recorded in its ledger."""
+    """The ledger can be written."""
+    # Every command that a node is sent is recorded in its ledger.
     for node, facts in context.machines:
         if not facts.ledger_writable:
             yield ledger_not_writable.finding(
@@ -65,9 +67,10 @@ def ledger_not_writable(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("The ledger's disk has free space", Scope.NODES, acceptable=True)
+@check(Scope.NODES, acceptable=True)
 def ledger_disk_low(context: CheckContext) -> Iterator[Finding]:
-    """A full disk would stop the run in the middle of a stage."""
+    """The ledger's disk has free space."""
+    # A full disk would stop the run in the middle of a stage.
     least = context.estate.limits.ledger_free
     for node, facts in context.machines:
         if facts.ledger_writable and facts.ledger_free < least:
@@ -79,9 +82,9 @@ def ledger_disk_low(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Processes outlive the SSH session that started them", Scope.NODES)
+@check(Scope.NODES)
 def kills_user_processes(context: CheckContext) -> Iterator[Finding]:
-    """A command continues after the worker's session has ended."""
+    """Processes outlive the SSH session that started them."""
     for node, facts in context.machines:
         if facts.kills_processes is not False:
             known = facts.kills_processes is not None
@@ -96,9 +99,10 @@ def kills_user_processes(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("The clocks agree", Scope.NODES, severity=Severity.WARNS)
+@check(Scope.NODES, severity=Severity.WARNS)
 def clock_out_of_step(context: CheckContext) -> Iterator[Finding]:
-    """The nodes' times can be compared with the worker's."""
+    """The clocks agree."""
+    # Times that nodes report are compared with the worker's.
     limit = context.estate.limits.clock
     for node, reading in context.nodes:
         ahead = reading.clock_ahead
@@ -111,9 +115,10 @@ def clock_out_of_step(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("No graceful stop is pending", Scope.NODES, until=StageName.REDIRECT_TRAFFIC)
+@check(Scope.NODES, until=StageName.REDIRECT_TRAFFIC)
 def graceful_stop_pending(context: CheckContext) -> Iterator[Finding]:
-    """A requested graceful stop cannot be withdrawn, and completes at any time (section 4)."""
+    """No graceful stop is pending."""
+    # It cannot be withdrawn, and completes at any time (section 4).
     for node, facts in context.machines:
         if facts.pending:
             yield graceful_stop_pending.finding(

@@ -3,83 +3,59 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
-from workflows.model.checks import Heading, Scope
+from workflows.model.checks import Check, Heading, Scope
 from workflows.model.estate import Kind, Node
 from workflows.model.findings import Finding
-from workflows.model.observations import ClusterReading, Member, ParityReading
+from workflows.model.observations import ClusterReading, Member
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, EvaluatedCheck, declare, listed, outliers
+from workflows.preflight.context import CheckContext, declare, listed, outliers
 
 check = partial(declare, heading=Heading.EQUALITY)
 
 
-@check("Version and update level are equal everywhere", Scope.NODES)
+@check(Scope.NODES)
 def version_differs(context: CheckContext) -> Iterator[Finding]:
-    """Both clusters run the same version and update level."""
-    versions = {n.name: r.version for n, r in context.nodes if r.version is not None}
-    for place, version, common in outliers(versions):
-        yield version_differs.finding(
-            place,
-            seen=version,
-            expected=common,
-            advice="update both clusters to the same update level first",
-        )
+    """Version and update level are equal everywhere."""
+    versions = {node.name: reading.version for node, reading in context.nodes}
+    advice = "update both clusters to the same update level first"
+    return _unequal(version_differs, versions, advice)
 
 
-@check("The operating systems are of one type", Scope.NODES)
+@check(Scope.NODES)
 def operating_system_differs(context: CheckContext) -> Iterator[Finding]:
-    """The vendor's procedure needs one operating system type."""
-    systems = {n.name: r.system for n, r in context.nodes if r.system is not None}
-    for place, system, common in outliers(systems):
-        yield operating_system_differs.finding(
-            place,
-            seen=system,
-            expected=common,
-            advice="the vendor's procedure needs one operating system type on both clusters",
-        )
+    """The operating systems are of one type."""
+    systems = {node.name: reading.system for node, reading in context.nodes}
+    advice = "the vendor's procedure needs one operating system type on both clusters"
+    return _unequal(operating_system_differs, systems, advice)
 
 
-@check("The databases are of one type", Scope.NODES)
+@check(Scope.NODES)
 def database_type_differs(context: CheckContext) -> Iterator[Finding]:
-    """The vendor's procedure needs one database type."""
-    databases = {
-        n.name: r.database
-        for n, r in context.nodes
-        if r.database is not None and n.kind is Kind.SERVER
-    }
-    for place, database, common in outliers(databases):
-        yield database_type_differs.finding(
-            place,
-            seen=database,
-            expected=common,
-            advice="the vendor's procedure needs one database type on both clusters",
-        )
+    """The databases are of one type."""
+    servers = ((node, reading) for node, reading in context.nodes if node.kind is Kind.SERVER)
+    databases = {node.name: reading.database for node, reading in servers}
+    advice = "the vendor's procedure needs one database type on both clusters"
+    return _unequal(database_type_differs, databases, advice)
 
 
-@check("FILEDRIVEHOME is equal everywhere", Scope.NODES, acceptable=True)
+@check(Scope.NODES, acceptable=True)
 def installation_path_differs(context: CheckContext) -> Iterator[Finding]:
-    """SecureTransport is installed in the same directory everywhere.
-
-    Nodes that share one machine differ by their paths alone, so a part of the path that is the
-    node's own name is no difference.
-    """
+    """FILEDRIVEHOME is equal everywhere."""
+    # Nodes that share one machine differ by their paths alone, so a part of the path that is the
+    # node's own name is no difference.
     nodes = (*context.source.nodes, *context.target.nodes)
     paths = {node.name: node.filedrivehome.replace(node.name, "NODE") for node in nodes}
-    for place, path, common in outliers(paths):
-        yield installation_path_differs.finding(
-            place,
-            seen=path,
-            expected=common,
-            advice="correct filedrivehome in the estate, or install it in the same directory",
-        )
+    advice = "correct filedrivehome in the estate, or install it in the same directory"
+    return _unequal(installation_path_differs, paths, advice)
 
 
-@check("The taeh file is equal", Scope.NODES)
+@check(Scope.NODES)
 def taeh_differs(context: CheckContext) -> Iterator[Finding]:
-    """All nodes share one ``taeh`` file; or all of a kind, where the estate says so."""
+    """The taeh file is equal."""
+    # All nodes share one ``taeh`` file; or all of a kind, where the estate says so.
     groups: dict[str, dict[str, str]] = defaultdict(dict)
     for node, reading in context.nodes:
         if reading.taeh is not None:
@@ -96,9 +72,10 @@ def taeh_differs(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Files under conf are equal", Scope.NODES, until=StageName.REDIRECT_TRAFFIC, acceptable=True)
+@check(Scope.NODES, until=StageName.REDIRECT_TRAFFIC, acceptable=True)
 def conf_differs(context: CheckContext) -> Iterator[Finding]:
-    """Files under ``conf``, which no replication carries, are equal on nodes of a kind."""
+    """Files under conf are equal."""
+    # No replication carries them.
     for kind in Kind:
         nodes = {n.name: f.conf for n, f in context.machines if n.kind is kind and f.conf}
         files = sorted({file for conf in nodes.values() for file in conf})
@@ -115,60 +92,33 @@ def conf_differs(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-def _compared(
-    name: str, title: str, scope: Scope = Scope.TARGET, *, acceptable: bool = False
-) -> EvaluatedCheck:
-    """Return the check of one list of both configurations, compared by name and number."""
+compared = partial(Check, heading=Heading.EQUALITY, until=StageName.REDIRECT_TRAFFIC)
+"""A check that is decided where the configurations of both clusters are compared."""
 
-    def evaluate(context: CheckContext) -> Iterator[Finding]:
-        for reading in context.each(ParityReading):
-            places: dict[str, list[str]] = defaultdict(list)
-            for one in reading.differences:
-                if one.check == name:
-                    places[one.place].append(f"{one.item}: {one.seen} instead of {one.expected}")
-            for place, differences in places.items():
-                yield made.finding(
-                    place,
-                    seen=listed(differences),
-                    expected="the same as on the other cluster",
-                    advice="correct the wrong one on its own cluster, while replication runs",
-                )
-
-    made = EvaluatedCheck(
-        name=name,
-        title=title,
-        heading=Heading.EQUALITY,
-        scope=scope,
-        until=StageName.REDIRECT_TRAFFIC,
-        acceptable=acceptable,
-        evaluate=evaluate,
-    )
-    return made
-
-
-options_differ = _compared(
+options_differ = compared(
     "options_differ", "System options are equal", Scope.NODES, acceptable=True
 )
-accounts_differ = _compared("accounts_differ", "Both clusters have the same accounts")
-business_units_differ = _compared(
-    "business_units_differ", "Both clusters have the same business units"
+accounts_differ = compared("accounts_differ", "Both clusters have the same accounts", Scope.TARGET)
+business_units_differ = compared(
+    "business_units_differ", "Both clusters have the same business units", Scope.TARGET
 )
-sites_differ = _compared("sites_differ", "Both clusters have the same sites")
-routes_differ = _compared("routes_differ", "Both clusters have the same routes")
-subscriptions_differ = _compared(
-    "subscriptions_differ", "Both clusters have the same subscriptions"
+sites_differ = compared("sites_differ", "Both clusters have the same sites", Scope.TARGET)
+routes_differ = compared("routes_differ", "Both clusters have the same routes", Scope.TARGET)
+subscriptions_differ = compared(
+    "subscriptions_differ", "Both clusters have the same subscriptions", Scope.TARGET
 )
-applications_differ = _compared("applications_differ", "Both clusters have the same applications")
-certificates_differ = _compared("certificates_differ", "Both clusters have the same certificates")
+applications_differ = compared(
+    "applications_differ", "Both clusters have the same applications", Scope.TARGET
+)
+certificates_differ = compared(
+    "certificates_differ", "Both clusters have the same certificates", Scope.TARGET
+)
 
 
-@check(
-    "The cluster's own list of nodes is the estate's",
-    Scope.FIRST_SERVERS,
-    until=StageName.REDIRECT_TRAFFIC,
-)
+@check(Scope.FIRST_SERVERS, until=StageName.REDIRECT_TRAFFIC)
 def cluster_nodes_differ(context: CheckContext) -> Iterator[Finding]:
-    """A node that the cluster has and the estate does not list would never be drained."""
+    """The cluster's own list of nodes is the estate's."""
+    # A node that the cluster has and the estate does not list would never be drained.
     for reading in context.each(ClusterReading):
         cluster = context.estate.cluster_of(reading.place)
         for members, nodes, kind in (
@@ -187,6 +137,12 @@ def cluster_nodes_differ(context: CheckContext) -> Iterator[Finding]:
                     advice="list every node of the cluster in the estate, or remove it from the "
                     "cluster",
                 )
+
+
+def _unequal(check_: Check, values: Mapping[str, str | None], advice: str) -> Iterator[Finding]:
+    known = {place: value for place, value in values.items() if value is not None}
+    for place, value, common in outliers(known):
+        yield check_.finding(place, seen=value, expected=common, advice=advice)
 
 
 def _same(member: Member, node: Node) -> bool:

@@ -15,9 +15,9 @@ from workflows.preflight.context import CheckContext, declare
 check = partial(declare, heading=Heading.REPLICATION)
 
 
-@check("Replication runs", Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
+@check(Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
 def replication_not_running(context: CheckContext) -> Iterator[Finding]:
-    """Every link is enabled, and runs."""
+    """Replication runs."""
     for reading in context.each(ReplicationReading):
         if reading.enabled is not None and not (reading.enabled and reading.running):
             link = context.estate.link(reading.place)
@@ -29,9 +29,10 @@ def replication_not_running(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Both directions exist", Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
+@check(Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
 def replication_one_way(context: CheckContext) -> Iterator[Finding]:
-    """What each cluster writes reaches the other: there is a link for each direction."""
+    """Both directions exist."""
+    # What each cluster writes reaches the other by a link of its own.
     for reading in context.each(ReplicationReading):
         if reading.exists is False:
             link = context.estate.link(reading.place)
@@ -43,11 +44,10 @@ def replication_one_way(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Tables that stay local are not replicated", Scope.LINKS, until=StageName.SUSPEND_REPLICATION
-)
+@check(Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
 def excluded_tables_replicated(context: CheckContext) -> Iterator[Finding]:
-    """Neither the tables that must not be replicated are, nor their daily partitions."""
+    """Tables that stay local are not replicated."""
+    # Their daily partitions are not, either.
     profile = context.estate.replication.profile
     for reading in context.each(ReplicationReading):
         carried = sorted(table for table in reading.tables if left_out(table, profile))

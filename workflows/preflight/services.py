@@ -22,9 +22,9 @@ MIN_TRANSACTION_MANAGER_TIMEOUT = 30
 TRANSACTION_MANAGER_TIMEOUT = "TransactionManager.GracefulShutdownTimeout"
 
 
-@check("Every service's state is known", Scope.NODES, acceptable=True)
+@check(Scope.NODES, acceptable=True)
 def service_unreadable(context: CheckContext) -> Iterator[Finding]:
-    """A service with an unknown state is neither running nor stopped."""
+    """Every service's state is known."""
     for node, reading in context.nodes:
         for service, state in reading.services.items():
             if state is State.UNKNOWN:
@@ -36,9 +36,10 @@ def service_unreadable(context: CheckContext) -> Iterator[Finding]:
                 )
 
 
-@check("Every protocol server that the estate lists runs", Scope.NODES)
+@check(Scope.NODES)
 def protocol_server_not_running(context: CheckContext) -> Iterator[Finding]:
-    """The source serves until it drains; the target serves from the first connection on."""
+    """Every protocol server that the estate lists runs."""
+    # The source serves until it drains; the target serves from the first connection on.
     sides = [(context.source, "source"), (context.target, "target")]
     if StageName.DRAIN_PROTOCOL_SERVERS in context.begun:
         sides = sides[1:]
@@ -56,13 +57,10 @@ def protocol_server_not_running(context: CheckContext) -> Iterator[Finding]:
                     )
 
 
-@check(
-    "Every protocol server that runs is in the estate",
-    Scope.SOURCE_NODES,
-    until=StageName.DRAIN_PROTOCOL_SERVERS,
-)
+@check(Scope.SOURCE_NODES, until=StageName.DRAIN_PROTOCOL_SERVERS)
 def protocol_server_not_in_estate(context: CheckContext) -> Iterator[Finding]:
-    """A protocol server that the estate does not list would never be drained."""
+    """Every protocol server that runs is in the estate."""
+    # A protocol server that the estate does not list would never be drained.
     for node, reading in context.nodes_of(context.source):
         for service in PROTOCOL_SERVERS:
             listed = Protocol(service.value) in node.protocols
@@ -75,9 +73,9 @@ def protocol_server_not_in_estate(context: CheckContext) -> Iterator[Finding]:
                 )
 
 
-@check("Every Transaction Manager runs", Scope.SERVERS, until=StageName.DRAIN_TRANSACTION_MANAGER)
+@check(Scope.SERVERS, until=StageName.DRAIN_TRANSACTION_MANAGER)
 def transaction_manager_not_running(context: CheckContext) -> Iterator[Finding]:
-    """Every Server's Transaction Manager runs, on both clusters."""
+    """Every Transaction Manager runs."""
     for node, reading in context.nodes:
         state = reading.services.get(Service.TRANSACTION_MANAGER, State.UNKNOWN)
         if node.kind is Kind.SERVER and state not in (State.RUNNING, State.UNKNOWN):
@@ -89,11 +87,9 @@ def transaction_manager_not_running(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Scheduler and Folder Monitor run on the source", Scope.SOURCE, until=StageName.STOP_SCHEDULING
-)
+@check(Scope.SOURCE, until=StageName.STOP_SCHEDULING)
 def source_not_active(context: CheckContext) -> Iterator[Finding]:
-    """Scheduler and Folder Monitor run somewhere on the source: it is the active cluster."""
+    """Scheduler and Folder Monitor run on the source."""
     for service in SCHEDULING:
         states = [
             reading.services.get(service, State.UNKNOWN)
@@ -109,13 +105,10 @@ def source_not_active(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "Scheduler and Folder Monitor do not run on the target",
-    Scope.TARGET_NODES,
-    until=StageName.START_SCHEDULING,
-)
+@check(Scope.TARGET_NODES, until=StageName.START_SCHEDULING)
 def target_not_idle(context: CheckContext) -> Iterator[Finding]:
-    """Scheduling never runs on both clusters."""
+    """Scheduler and Folder Monitor do not run on the target."""
+    # Scheduling never runs on both clusters.
     for node, reading in context.nodes_of(context.target):
         for service in SCHEDULING:
             if reading.services.get(service) is State.RUNNING:
@@ -127,13 +120,9 @@ def target_not_idle(context: CheckContext) -> Iterator[Finding]:
                 )
 
 
-@check(
-    "Scheduler and Folder Monitor can be started on the target",
-    Scope.TARGET_NODES,
-    until=StageName.START_SCHEDULING,
-)
+@check(Scope.TARGET_NODES, until=StageName.START_SCHEDULING)
 def scheduling_disabled(context: CheckContext) -> Iterator[Finding]:
-    """No option keeps the target's scheduling from starting."""
+    """Scheduler and Folder Monitor can be started on the target."""
     for node, reading in context.nodes_of(context.target):
         for service in SCHEDULING:
             if reading.services.get(service) is State.DISABLED:
@@ -145,14 +134,9 @@ def scheduling_disabled(context: CheckContext) -> Iterator[Finding]:
                 )
 
 
-@check(
-    "No client is connected to the target",
-    Scope.TARGET_NODES,
-    until=StageName.REDIRECT_TRAFFIC,
-    acceptable=True,
-)
+@check(Scope.TARGET_NODES, until=StageName.REDIRECT_TRAFFIC, acceptable=True)
 def target_has_sessions(context: CheckContext) -> Iterator[Finding]:
-    """Clients reach the source only."""
+    """No client is connected to the target."""
     for node, reading in context.nodes_of(context.target):
         if reading.sessions:
             yield target_has_sessions.finding(
@@ -164,9 +148,10 @@ def target_has_sessions(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("A login and a listing on the target's client-facing nodes succeed", Scope.TARGET_FRONT)
+@check(Scope.TARGET_FRONT)
 def target_edge_login_fails(context: CheckContext) -> Iterator[Finding]:
-    """An Edge of the target streams to a Transaction Manager: a listing through it succeeds."""
+    """A login and a listing on the target's client-facing nodes succeed."""
+    # A listing shows that the Edge reaches a Transaction Manager.
     for reading in context.each(LoginReading):
         if reading.failure is not None:
             yield target_edge_login_fails.finding(
@@ -177,11 +162,10 @@ def target_edge_login_fails(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "The Monitor runs", Scope.SOURCE_NODES, severity=Severity.WARNS, until=StageName.STOP_MONITORS
-)
+@check(Scope.SOURCE_NODES, severity=Severity.WARNS, until=StageName.STOP_MONITORS)
 def monitor_not_running(context: CheckContext) -> Iterator[Finding]:
-    """A Monitor that does not run before a switchover stays down after it."""
+    """The Monitor runs."""
+    # One that does not run before a switchover stays down after it.
     for node, reading in context.nodes_of(context.source):
         if reading.services.get(Service.MONITOR) in DOWN:
             yield monitor_not_running.finding(
@@ -193,22 +177,20 @@ def monitor_not_running(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Graceful timeouts are at least a minute", Scope.SOURCE_NODES, severity=Severity.WARNS)
+@check(Scope.SOURCE_NODES, severity=Severity.WARNS)
 def graceful_timeout_short(context: CheckContext) -> Iterator[Finding]:
-    """A configured timeout below a minute cuts transfers when an operator stops the service."""
+    """Graceful timeouts are at least a minute."""
+    # A configured timeout below a minute cuts transfers when an operator stops the service.
     for node, reading in context.nodes_of(context.source):
         for option, value in sorted(reading.graceful_timeouts.items()):
             if option != TRANSACTION_MANAGER_TIMEOUT:
                 yield from _short(graceful_timeout_short, node.name, option, value)
 
 
-@check(
-    "The Transaction Manager's graceful timeout is at least 30 s",
-    Scope.SOURCE_NODES,
-    severity=Severity.WARNS,
-)
+@check(Scope.SOURCE_NODES, severity=Severity.WARNS)
 def transaction_manager_timeout_short(context: CheckContext) -> Iterator[Finding]:
-    """Below 30 seconds the Transaction Manager's stop is not graceful (section 5)."""
+    """The Transaction Manager's graceful timeout is at least 30 s."""
+    # Below 30 seconds the Transaction Manager's stop is not graceful (section 5).
     for node, reading in context.nodes_of(context.source):
         value = reading.graceful_timeouts.get(TRANSACTION_MANAGER_TIMEOUT, "")
         yield from _short(

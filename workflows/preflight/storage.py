@@ -15,9 +15,9 @@ from workflows.preflight.context import CheckContext, declare, duration, listed
 check = partial(declare, heading=Heading.STORAGE)
 
 
-@check("Files are equal on both clusters", Scope.CLUSTERS, until=StageName.REDIRECT_TRAFFIC)
+@check(Scope.CLUSTERS, until=StageName.REDIRECT_TRAFFIC)
 def storage_differs(context: CheckContext) -> Iterator[Finding]:
-    """The sampled files have the same content on both clusters."""
+    """Files are equal on both clusters."""
     for reading in context.each(StorageReading):
         places: dict[str, list[str]] = defaultdict(list)
         for one in reading.differences:
@@ -31,14 +31,9 @@ def storage_differs(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "What one cluster writes, the other reads in time",
-    Scope.MARKED_CLUSTERS,
-    until=StageName.REDIRECT_TRAFFIC,
-    acceptable=True,
-)
+@check(Scope.MARKED_CLUSTERS, until=StageName.REDIRECT_TRAFFIC, acceptable=True)
 def storage_delay_exceeded(context: CheckContext) -> Iterator[Finding]:
-    """A marker file reaches the other cluster within the estate's ``storage_delay``."""
+    """What one cluster writes, the other reads in time."""
     limit = context.estate.timing.storage_delay
     for reading in context.each(StorageReading):
         for cluster, delay in reading.delays.items():

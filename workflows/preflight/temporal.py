@@ -14,9 +14,9 @@ from workflows.preflight.context import CheckContext, declare, duration, listed
 check = partial(declare, heading=Heading.TEMPORAL)
 
 
-@check("No other switchover is running", Scope.ESTATE)
+@check(Scope.ESTATE)
 def switchover_running(context: CheckContext) -> Iterator[Finding]:
-    """Only one run at a time changes an estate."""
+    """No other switchover is running."""
     for reading in context.each(TemporalReading):
         if reading.open_run is not None:
             yield switchover_running.finding(
@@ -27,14 +27,9 @@ def switchover_running(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(
-    "The last switchover was long enough ago",
-    Scope.ESTATE,
-    until=StageName.STOP_MONITORS,
-    acceptable=True,
-)
+@check(Scope.ESTATE, until=StageName.STOP_MONITORS, acceptable=True)
 def cooling_down(context: CheckContext) -> Iterator[Finding]:
-    """The estate has settled since the last switchover."""
+    """The last switchover was long enough ago."""
     limit = context.estate.timing.cool_down
     for reading in context.each(TemporalReading):
         if reading.completed is not None and context.now - reading.completed < limit:
@@ -46,9 +41,10 @@ def cooling_down(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("Temporal has the tool's search attributes", Scope.ESTATE)
+@check(Scope.ESTATE)
 def search_attributes_missing(context: CheckContext) -> Iterator[Finding]:
-    """A run without them could not be found in the Web UI."""
+    """Temporal has the tool's search attributes."""
+    # A run without them could not be found in the Web UI.
     for reading in context.each(TemporalReading):
         if reading.missing_attributes:
             yield search_attributes_missing.finding(
@@ -59,9 +55,10 @@ def search_attributes_missing(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check("All workers run the same build", Scope.ESTATE, severity=Severity.WARNS)
+@check(Scope.ESTATE, severity=Severity.WARNS)
 def workers_differ(context: CheckContext) -> Iterator[Finding]:
-    """One run is driven by one version of the code."""
+    """All workers run the same build."""
+    # One run is driven by one version of the code.
     for reading in context.each(TemporalReading):
         if len(set(reading.builds.values())) > 1:
             builds = sorted(reading.builds.items())

@@ -124,6 +124,8 @@ class RunState:
     """Why the run is rolled back, from the moment that this is decided."""
     redirected_at: datetime | None = None
     """When the last load balancer host began to send new sessions to the target."""
+    compared_at: dict[str, datetime] = field(default_factory=dict)
+    """By replication link: when the run last began to compare what both sides wrote."""
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By stage and action: how many rounds have ended with a known outcome."""
     remaining_reads: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 Test = tuple[str, str]
 """Its file and its name."""
 
+_CONFIGURATION = "tests/activities/configuration/test_configuration.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
@@ -20,13 +21,6 @@ JUDGED = (
     "database_type_differs",
     "taeh_differs",
     "conf_differs",
-    "options_differ",
-    "business_units_differ",
-    "sites_differ",
-    "routes_differ",
-    "subscriptions_differ",
-    "applications_differ",
-    "certificates_differ",
     "cluster_nodes_differ",
     "protocol_server_not_running",
     "protocol_server_not_in_estate",
@@ -47,7 +41,17 @@ JUDGED = (
     "hard_stop_after_short",
 )
 """Checks that judge what was read; the test has a case for each of them."""
+LISTS = (
+    "business_units_differ",
+    "sites_differ",
+    "routes_differ",
+    "subscriptions_differ",
+    "applications_differ",
+    "certificates_differ",
+)
 UNIT_TESTS: dict[str, Test] = {
+    "options_differ": (_CONFIGURATION, "test_an_option_that_differs_is_named"),
+    **dict.fromkeys(LISTS, (_CONFIGURATION, "test_a_list_that_differs_is_named")),
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
     "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
@@ -56,14 +60,8 @@ UNIT_TESTS: dict[str, Test] = {
         "tests/workflows/test_readiness.py",
         "test_a_place_that_nobody_could_look_at_is_a_finding",
     ),
-    "reading_unusable": (
-        "tests/activities/configuration/test_configuration.py",
-        "test_a_cluster_that_says_nothing_is_trouble",
-    ),
-    "configuration_unreadable": (
-        "tests/activities/configuration/test_configuration.py",
-        "test_what_cannot_be_compared_is_a_finding",
-    ),
+    "reading_unusable": (_CONFIGURATION, "test_a_cluster_that_says_nothing_is_trouble"),
+    "configuration_unreadable": (_CONFIGURATION, "test_what_cannot_be_compared_is_a_finding"),
     "temporal_unreadable": (
         "tests/activities/test_temporal.py",
         "test_a_server_that_does_not_answer_is_one_finding",

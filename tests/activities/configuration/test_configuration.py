@@ -27,7 +27,7 @@ from tests.support.ssh_machines import QUICK, SECRETS, SshServer, make_node
 from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.estate import AdminAccess, Cluster, Database, Kind, Limits, Node
-from workflows.model.observations import ClusterReading, Difference, Member, ParityReading
+from workflows.model.observations import ClusterReading, Member, ParityReading
 from workflows.model.results import Operation
 from workflows.ports.configuration import ClusterInput
 from workflows.ports.inputs import ClusterPairInput
@@ -107,7 +107,6 @@ async def test_two_sides_that_are_alike(pair: Any, shell: Shell) -> None:  # noq
     """Names of machines, local and encrypted options, and ids are no difference."""
     reading = await compare(pair, shell)
     assert reading.findings == ()
-    assert reading.differences == ()
 
 
 async def test_an_option_that_differs_is_named(pair: Any, shell: Shell) -> None:  # noqa: ANN401
@@ -115,13 +114,13 @@ async def test_an_option_that_differs_is_named(pair: Any, shell: Shell) -> None:
     apis = pair[2]
     apis["cluster2-server1"].options[0] = {"name": "Ssh.Port", "values": ["22"]}
     del apis["cluster2-edge1"].options[0]
-    found = (await compare(pair, shell)).differences
-    assert [(d.check, d.place, d.item) for d in found] == [
-        ("options_differ", "cluster2-server1", "Ssh.Port"),
-        ("options_differ", "cluster2-edge1", "Ssh.Port"),
+    found = (await compare(pair, shell)).findings
+    assert [(one.name, one.place) for one in found] == [
+        ("options_differ", "cluster2-server1"),
+        ("options_differ", "cluster2-edge1"),
     ]
-    assert "'22'" in found[0].seen
-    assert "nothing" in found[1].seen
+    assert found[0].seen.startswith("Ssh.Port: '22' instead of ")
+    assert found[1].seen.startswith("Ssh.Port: nothing instead of ")
 
 
 @pytest.mark.parametrize("resource", LISTS)
@@ -132,14 +131,11 @@ async def test_a_list_that_differs_is_named(
 ) -> None:
     """By what is there on one side only."""
     pair[2]["cluster2-server1"].lists[resource].append({"name": "new"})
-    [found] = (await compare(pair, shell)).differences
-    assert found == Difference(
-        check=LISTS[resource],
-        place="cluster2",
-        item="new",
-        seen="only on cluster2",
-        expected="on both",
-    )
+    [found] = (await compare(pair, shell)).findings
+    assert (found.name, found.place) == (LISTS[resource].name, "cluster2")
+    assert found.seen == "new: only on cluster2 instead of on both"
+    assert found.expected
+    assert found.advice
 
 
 async def test_long_lists_are_compared_by_number(
@@ -152,32 +148,32 @@ async def test_long_lists_are_compared_by_number(
     names = [{"name": str(number)} for number in range(3)]
     for number, node in ((3, "cluster1-server1"), (2, "cluster2-server1")):
         pair[2][node].lists["accounts"] = names[:number]
-    [found] = (await compare(pair, shell)).differences
-    assert (found.item, found.seen, found.expected) == ("number", "2", "3")
+    [found] = (await compare(pair, shell)).findings
+    assert found.seen == "number: 2 instead of 3"
 
 
 async def test_many_differences_are_counted(pair: Any, shell: Shell) -> None:  # noqa: ANN401
-    """Twenty are shown, and the number of the rest."""
+    """Five are shown, and the number of the rest."""
     pair[2]["cluster2-server1"].lists["sites"] += [{"name": f"x{n:02}"} for n in range(25)]
-    found = (await compare(pair, shell)).differences
-    assert len(found) == 21
-    assert found[-1].item == "5 more"
+    [found] = (await compare(pair, shell)).findings
+    assert found.seen.count("only on cluster2") == 5
+    assert found.seen.endswith("and 20 more")
 
 
 async def test_a_list_on_one_side_only_differs(pair: Any, shell: Shell) -> None:  # noqa: ANN401
     """Where neither version has it, nothing does."""
     del pair[2]["cluster2-server1"].lists["routes"]
-    assert [d.check for d in (await compare(pair, shell)).differences] == ["routes_differ"]
+    assert [one.name for one in (await compare(pair, shell)).findings] == ["routes_differ"]
     del pair[2]["cluster1-server1"].lists["routes"]
-    assert (await compare(pair, shell)).differences == ()
+    assert (await compare(pair, shell)).findings == ()
 
 
 async def test_what_differs_once_is_no_difference(pair: Any, shell: Shell) -> None:  # noqa: ANN401
-    """An account that is being replicated is there at the second look."""
+    """An account that is being replicated is there at the second reading."""
     api = pair[2]["cluster2-server1"]
     accounts = api.lists.pop("accounts")
     api.lists_later = {"accounts": accounts}
-    assert (await compare(pair, shell)).differences == ()
+    assert (await compare(pair, shell)).findings == ()
 
 
 async def test_no_options_at_all_are_no_answer(pair: Any, shell: Shell) -> None:  # noqa: ANN401

@@ -91,9 +91,9 @@ def test_commands_that_differ_by_a_name_are_shown_once() -> None:
     lines = [line.rstrip() for line in shown(plan_view(review(plan, (), words))).splitlines()]
     first = lines.index("     · stop the Monitor on 4 nodes")
     assert lines[first + 2] == "         /opt/NODE/bin/x"
-    last = lines.index("then · wait until the event queue is empty, as cluster1-server1 sees it")
+    last = lines.index("then · wait until the event queue is empty, read through cluster1-server1")
     assert lines[last + 1] == "         /opt/cluster1-server1/bin/x"
-    assert "     · suspend replication 2 links" in lines
+    assert "     · suspend replication on 2 links" in lines
 
 
 def test_findings_and_timing_are_part_of_a_review() -> None:

@@ -207,7 +207,7 @@ def test_a_rollback_has_its_own_table() -> None:
     assert "rolling_back" in text
     assert text.index("rollback, in this sequence") < text.index("▶  2 suspend_replication")
     assert "Roll back: Stop the Monitors of the source" in text
-    assert "resume replication cluster1_to_cluster2" in text
+    assert "resume replication on cluster1_to_cluster2" in text
     assert "stop the Monitor on" not in text
 
 

@@ -1,4 +1,4 @@
-"""What every action has: its place, its key, its activity id."""
+"""What every action has: its place, its key, its activity id, its sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from workflows.model.base import Value
-from workflows.model.estate import Name
+from workflows.model.estate import Name, Protocol
 
 
 class Intent(StrEnum):
@@ -33,6 +33,8 @@ class BaseAction(Value):
     """One thing done to one place."""
 
     intent: ClassVar[Intent]
+    sentence: ClassVar[str]
+    """What it does, with its fields in braces; also good with "2 nodes" instead of a node."""
 
     @property
     def place(self) -> str:
@@ -53,6 +55,9 @@ class BaseAction(Value):
     def activity_id(self, round_: int) -> str:
         """Return the id under which the action's heartbeats are found while it runs."""
         return f"{self.key}.{round_}"
+
+    def __str__(self) -> str:
+        return self.sentence.format_map(dict(self))
 
 
 class ReadOnly(BaseAction):
@@ -83,3 +88,23 @@ class OnLink(BaseAction):
     @property
     def place(self) -> str:
         return self.link
+
+
+class OnHost(BaseAction):
+    """An action on a load balancer host."""
+
+    host: Name
+
+    @property
+    def place(self) -> str:
+        return self.host
+
+
+class OverProtocol(BaseAction):
+    """An action that concerns one protocol of its place."""
+
+    protocol: Protocol
+
+    @property
+    def subject(self) -> str:
+        return self.protocol

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workflows.model.actions.base import Intent, OnLink, OnNode, ReadOnly
-from workflows.model.estate import Name, Protocol
+from workflows.model.actions.base import Intent, OnHost, OnLink, OnNode, OverProtocol, ReadOnly
+from workflows.model.estate import Name
 
 
 class OnBothClusters(ReadOnly):
@@ -23,74 +23,50 @@ class ObserveNode(ReadOnly, OnNode):
     """Read everything about a node that a prerequisite asks for."""
 
     kind: Literal["observe_node"] = "observe_node"
-
-    def __str__(self) -> str:
-        return f"read the state of {self.node}"
+    sentence = "read the state of {node}"
 
 
 class ObserveReplication(ReadOnly, OnLink):
     """Read a replication link: enabled, running, lag, published tables."""
 
     kind: Literal["observe_replication"] = "observe_replication"
-
-    def __str__(self) -> str:
-        return f"read the state of replication {self.link}"
+    sentence = "read the state of replication on {link}"
 
 
-class ObserveTraffic(ReadOnly):
-    """Read where a load balancer host sends traffic, and where a login really lands."""
+class ObserveTraffic(ReadOnly, OnHost):
+    """Read where a load balancer host sends traffic, and which node a login reaches."""
 
     kind: Literal["observe_traffic"] = "observe_traffic"
-    host: Name
-
-    @property
-    def place(self) -> str:
-        return self.host
-
-    def __str__(self) -> str:
-        return f"read where {self.host} sends traffic"
+    sentence = "read the traffic destinations of {host}"
 
 
 class ObserveCluster(ReadOnly, OnNode):
-    """Read what a cluster's nodes share, as one of its Servers sees it."""
+    """Read what a cluster's nodes share, through one of its Servers."""
 
     kind: Literal["observe_cluster"] = "observe_cluster"
-
-    def __str__(self) -> str:
-        return f"read the state of the cluster, as {self.node} sees it"
+    sentence = "read the state of the cluster through {node}"
 
 
 class CompareConfiguration(OnBothClusters):
-    """Hold the configuration of both clusters side by side."""
+    """Compare the configuration of both clusters."""
 
     kind: Literal["compare_configuration"] = "compare_configuration"
-
-    def __str__(self) -> str:
-        return f"compare the configuration of {self.source} and {self.target}"
+    sentence = "compare the configuration of {source} and {target}"
 
 
 class CompareStorage(OnBothClusters):
-    """Hold a sample of both clusters' files side by side."""
+    """Compare a sample of both clusters' files."""
 
     intent = Intent.COMPARE_STORAGE
     kind: Literal["compare_storage"] = "compare_storage"
-
-    def __str__(self) -> str:
-        return f"compare the file storage of {self.source} and {self.target}"
+    sentence = "compare the file storage of {source} and {target}"
 
 
-class TryLogin(ReadOnly, OnNode):
-    """Log in straight to a node that clients are to reach, list a directory, and leave."""
+class TryLogin(OverProtocol, ReadOnly, OnNode):
+    """Log in directly to a node that clients will reach, list a directory, and log out."""
 
     kind: Literal["try_login"] = "try_login"
-    protocol: Protocol
-
-    @property
-    def subject(self) -> str:
-        return self.protocol
-
-    def __str__(self) -> str:
-        return f"try a {self.protocol} login on {self.node} itself"
+    sentence = "try to log in over {protocol} directly to {node}"
 
 
 class ObserveTemporal(ReadOnly):
@@ -98,13 +74,11 @@ class ObserveTemporal(ReadOnly):
 
     kind: Literal["observe_temporal"] = "observe_temporal"
     estate: Name
+    sentence = "read what Temporal knows about {estate}"
 
     @property
     def place(self) -> str:
         return self.estate
-
-    def __str__(self) -> str:
-        return f"read what Temporal knows about {self.estate}"
 
 
 Observation = (

@@ -4,38 +4,29 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workflows.model.actions.base import Intent, OnLink, OnNode, ReadOnly
-from workflows.model.estate import Name, Protocol
+from workflows.model.actions.base import Intent, OnLink, OnNode, OverProtocol, ReadOnly
+from workflows.model.estate import Name
 
 
-class VerifyTraffic(ReadOnly):
+class VerifyTraffic(OverProtocol, ReadOnly):
     """Log in through the load balancer and find that very session on a node of the cluster."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_traffic"] = "verify_traffic"
-    protocol: Protocol
     to: Name
+    sentence = "verify that a new {protocol} session reaches {to}"
 
     @property
     def place(self) -> str:
         return self.to
 
-    @property
-    def subject(self) -> str:
-        return self.protocol
-
-    def __str__(self) -> str:
-        return f"verify that a new {self.protocol} session reaches {self.to}"
-
 
 class VerifySchedulingStopped(ReadOnly, OnNode):
-    """Verify Scheduler and Folder Monitor stopped, also after the takeover time."""
+    """Verify that Scheduler and Folder Monitor are stopped, also after the takeover time."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_scheduling_stopped"] = "verify_scheduling_stopped"
-
-    def __str__(self) -> str:
-        return f"verify that Scheduler and Folder Monitor stay stopped on {self.node}"
+    sentence = "verify that Scheduler and Folder Monitor stay stopped on {node}"
 
 
 class AwaitInFlightEvents(ReadOnly, OnNode):
@@ -43,9 +34,7 @@ class AwaitInFlightEvents(ReadOnly, OnNode):
 
     intent = Intent.WAIT
     kind: Literal["await_in_flight_events"] = "await_in_flight_events"
-
-    def __str__(self) -> str:
-        return f"wait until the events in flight have ended, as {self.node} sees them"
+    sentence = "wait until the events in flight have ended, read through {node}"
 
 
 class AwaitSessions(ReadOnly, OnNode):
@@ -53,9 +42,7 @@ class AwaitSessions(ReadOnly, OnNode):
 
     intent = Intent.WAIT
     kind: Literal["await_sessions"] = "await_sessions"
-
-    def __str__(self) -> str:
-        return f"wait until no session remains on {self.node}"
+    sentence = "wait until no session remains on {node}"
 
 
 class VerifyNoConflicts(ReadOnly, OnLink):
@@ -63,28 +50,22 @@ class VerifyNoConflicts(ReadOnly, OnLink):
 
     intent = Intent.COMPARE_DATABASES
     kind: Literal["verify_no_conflicts"] = "verify_no_conflicts"
-
-    def __str__(self) -> str:
-        return f"verify that no row was written on both sides of {self.link}"
+    sentence = "verify that no row was written on both sides of {link}"
 
 
 class ReadSessions(ReadOnly, OnNode):
     """Read once which sessions remain on a node, to name those that a decision concerns."""
 
     kind: Literal["read_sessions"] = "read_sessions"
-
-    def __str__(self) -> str:
-        return f"read the sessions on {self.node}"
+    sentence = "read the sessions on {node}"
 
 
 class VerifyStopped(ReadOnly, OnNode):
-    """Verify every protocol server and the Monitor of a node down."""
+    """Verify that every protocol server and the Monitor of a node are down."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_stopped"] = "verify_stopped"
-
-    def __str__(self) -> str:
-        return f"verify that every protocol server and the Monitor are down on {self.node}"
+    sentence = "verify that every protocol server and the Monitor are down on {node}"
 
 
 class VerifyServing(ReadOnly, OnNode):
@@ -92,48 +73,38 @@ class VerifyServing(ReadOnly, OnNode):
 
     intent = Intent.VERIFY
     kind: Literal["verify_serving"] = "verify_serving"
-
-    def __str__(self) -> str:
-        return f"verify that {self.node} serves clients"
+    sentence = "verify that clients are served on {node}"
 
 
 class VerifyUnreachable(ReadOnly, OnNode):
-    """Verify that a node answers nowhere: neither SSH, nor its admin API, nor any port."""
+    """Verify that neither a node's SSH, nor its admin API, nor any port answers."""
 
     intent = Intent.VERIFY
     kind: Literal["verify_unreachable"] = "verify_unreachable"
-
-    def __str__(self) -> str:
-        return f"verify that {self.node} is unreachable"
+    sentence = "verify that {node} is unreachable"
 
 
 class AwaitQueue(ReadOnly, OnNode):
-    """Wait until the event queue is empty and nothing is active, as this Server sees it."""
+    """Wait until the event queue, read through this Server, is empty and nothing is active."""
 
     intent = Intent.WAIT
     kind: Literal["await_queue"] = "await_queue"
-
-    def __str__(self) -> str:
-        return f"wait until the event queue is empty, as {self.node} sees it"
+    sentence = "wait until the event queue is empty, read through {node}"
 
 
 class ReadQueue(ReadOnly, OnNode):
     """Read once what remains in the event queue, to name what a decision concerns."""
 
     kind: Literal["read_queue"] = "read_queue"
-
-    def __str__(self) -> str:
-        return f"read the event queue, as {self.node} sees it"
+    sentence = "read the event queue through {node}"
 
 
 class FindOrphanedFiles(ReadOnly, OnNode):
-    """List files of unfinished transfers on the shared storage, as this Server sees it."""
+    """List files of unfinished transfers on the shared storage that this Server has mounted."""
 
     intent = Intent.VERIFY
     kind: Literal["find_orphaned_files"] = "find_orphaned_files"
-
-    def __str__(self) -> str:
-        return f"find orphaned files on the shared storage, as {self.node} sees it"
+    sentence = "find orphaned files on the shared storage through {node}"
 
 
 Verification = (
