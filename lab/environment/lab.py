@@ -81,7 +81,6 @@ class Lab:
     async def _start(self) -> None:
         layout = self.layout
         layout.root.mkdir(parents=True, exist_ok=True)
-        layout.write()
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
         layout.simulation.unlink(missing_ok=True)
