@@ -7,6 +7,8 @@ Test = tuple[str, str]
 
 _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
+_HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
+_POSTGRESQL = "tests/activities/replication/postgresql/test_observe.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
     "ssh_user_not_owner",
@@ -33,12 +35,6 @@ JUDGED = (
     "maintenance_mode",
     "replication_one_way",
     "excluded_tables_replicated",
-    "unknown_subscription",
-    "commit_timestamps_off",
-    "reload_not_runnable",
-    "hosts_file_not_writable",
-    "edges_by_address",
-    "hard_stop_after_short",
 )
 """Checks that judge what was read; the test has a case for each of them."""
 LISTS = (
@@ -54,11 +50,22 @@ UNIT_TESTS: dict[str, Test] = {
     **dict.fromkeys(LISTS, (_CONFIGURATION, "test_a_list_that_differs_is_named")),
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
+    "unknown_subscription": (_POSTGRESQL, "test_a_subscription_that_no_link_names_is_found"),
+    "commit_timestamps_off": (
+        _POSTGRESQL,
+        "test_a_server_that_tracks_no_commit_timestamps_is_found",
+    ),
+    "reload_not_runnable": (_HOSTS_FILE, "test_a_reload_command_has_to_be_there"),
+    "hosts_file_not_writable": (_HOSTS_FILE, "test_an_immutable_hosts_file_is_not_writable"),
+    **dict.fromkeys(
+        ("edges_by_address", "hard_stop_after_short"),
+        (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found"),
+    ),
     "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
     "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),
     "no_reading": (
         "tests/workflows/test_readiness.py",
-        "test_a_place_that_nobody_could_look_at_is_a_finding",
+        "test_a_place_that_could_not_be_read_is_a_finding",
     ),
     "reading_unusable": (_CONFIGURATION, "test_a_cluster_that_says_nothing_is_trouble"),
     "configuration_unreadable": (_CONFIGURATION, "test_what_cannot_be_compared_is_a_finding"),
