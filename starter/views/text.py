@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from starter.client.sanitize import clean
 from workflows.model.progress import OperatorMessage, PendingQuestion, Progress
 from workflows.model.results import Remaining, RemainingSessions
-from workflows.views.suggested_answers import answers, pause
+from workflows.model.text import duration, listed, printable
+from workflows.views.suggested_answers import answers, author, decision_text, pause
 
 MAX_SHOWN_ACCOUNTS = 3
 
 MAX_LISTED_NAMES = 2
 """Consecutive names; of more than that, the first and the last are shown."""
-
-MAX_ETA_IN_SECONDS, MAX_ETA_IN_MINUTES = timedelta(seconds=90), timedelta(minutes=90)
 
 
 def commands(progress: Progress, waiting: PendingQuestion) -> tuple[str, ...]:
@@ -49,10 +47,7 @@ def wrapped(line: str, width: int) -> list[str]:
 
 def message_line(message: OperatorMessage) -> str:
     """Return what an operator decided, how it was sent, and its effect."""
-    decision = clean(" ".join(filter(None, (message.verb, message.stage, message.node))))
-    by = f" by {clean(message.by)}" if message.by else ""
-    reason = f" ({clean(message.reason)})" if message.reason else ""
-    return f"{decision}{by}{reason}, {message.way}: {clean(message.effect)}"
+    return printable(f"{decision_text(message)}, {message.way}: {message.effect}")
 
 
 def paused_line(progress: Progress) -> str:
@@ -60,21 +55,19 @@ def paused_line(progress: Progress) -> str:
     message = pause(progress)
     if message is None:
         return ""
-    by = f" by {clean(message.by)}" if message.by else ""
-    reason = f" ({clean(message.reason)})" if message.reason else ""
-    return f"paused since {clock(message.at)}{by}{reason}"
+    return printable(f"paused since {clock(message.at)}{author(message)}")
 
 
 def remaining_line(remaining: Remaining, now: datetime) -> str:
     """Return what remains on a node, how long it may take, and how old this reading is."""
     accounts = remaining.accounts if isinstance(remaining, RemainingSessions) else ()
-    some = limited(accounts, MAX_SHOWN_ACCOUNTS)
+    some = listed(accounts, MAX_SHOWN_ACCOUNTS)
     counted = "; ".join(filter(None, (counts(remaining), some)))
     zeros = remaining.readings_at_zero
     nothing = f"none remaining, {zeros} readings at zero" if zeros else "no reading yet"
     age = f"{max(0, int((now - remaining.at).total_seconds()))} s ago"
     parts = (counted or nothing, eta_text(remaining.eta), remaining.error, age)
-    return clean(", ".join(filter(None, parts)))
+    return printable(", ".join(filter(None, parts)))
 
 
 def counts(remaining: Remaining) -> str:
@@ -87,23 +80,12 @@ def counts(remaining: Remaining) -> str:
     return ", ".join(f"{number} {kind}" for kind, number in numbers if number)
 
 
-def limited(names: Sequence[str], most: int) -> str:
-    """Join the first names, and say how many more there are."""
-    more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return ", ".join([*names[:most], *more])
-
-
 def eta_text(eta: timedelta | None) -> str:
     """Return the estimate, rounded to what a few readings allow; "" if there is none."""
     if eta is None:
         return ""
-    if eta < MAX_ETA_IN_SECONDS:
-        about = f"{max(1, round(eta.total_seconds()))} s"
-    elif eta < MAX_ETA_IN_MINUTES:
-        about = f"{round(eta / timedelta(minutes=1))} min"
-    else:
-        about = f"{round(eta / timedelta(hours=1))} h"
-    return f"about {about} at this rate"
+    about = timedelta(seconds=max(1, round(eta.total_seconds())))
+    return f"about {duration(about)} at this rate"
 
 
 def clock(at: datetime) -> str:

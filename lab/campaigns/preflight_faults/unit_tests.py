@@ -6,6 +6,8 @@ Test = tuple[str, str]
 """Its file and its name."""
 
 _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
+_HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
+_POSTGRES = "tests/activities/replication/postgresql/test_observe.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
 _POSTGRESQL = "tests/activities/replication/postgresql/test_observe.py"
@@ -49,6 +51,27 @@ UNIT_TESTS: dict[str, Test] = {
     "options_differ": (_CONFIGURATION, "test_an_option_that_differs_is_named"),
     **dict.fromkeys(LISTS, (_CONFIGURATION, "test_a_list_that_differs_is_named")),
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
+    "unknown_subscription": (_POSTGRES, "test_a_subscription_that_no_link_names_is_found"),
+    "commit_timestamps_off": (
+        _POSTGRES,
+        "test_a_server_that_tracks_no_commit_timestamps_is_found",
+    ),
+    "reload_not_runnable": (
+        _HOSTS_FILE,
+        "test_what_can_be_read_is_known_where_the_rest_cannot",
+    ),
+    "hosts_file_not_writable": (
+        _HOSTS_FILE,
+        "test_what_can_be_read_is_known_where_the_rest_cannot",
+    ),
+    "edges_by_address": (
+        _HOSTS_FILE,
+        "test_what_a_configuration_does_to_a_redirect_is_found",
+    ),
+    "hard_stop_after_short": (
+        _HOSTS_FILE,
+        "test_what_a_configuration_does_to_a_redirect_is_found",
+    ),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
     "unknown_subscription": (_POSTGRESQL, "test_a_subscription_that_no_link_names_is_found"),
     "commit_timestamps_off": (

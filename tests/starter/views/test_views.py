@@ -7,7 +7,6 @@ from datetime import timedelta
 import jsonschema  # type: ignore[import-untyped] # ships no annotations
 import pytest
 
-from starter.client.sanitize import clean
 from starter.client.snapshot import Pending, Snapshot
 from starter.estate_schema import estate_schema
 from starter.views.status import MAX_SHOWN_ACTIONS, RunView
@@ -18,6 +17,7 @@ from workflows.model.estate import Protocol
 from workflows.model.progress import Progress, RunStatus
 from workflows.model.results import RemainingQueue, RemainingSessions
 from workflows.model.stages import StageName
+from workflows.model.text import printable
 from workflows.planning.rollback import Baseline, plan_rollback
 
 PARTNERS = RemainingSessions(
@@ -49,7 +49,7 @@ def test_nothing_that_people_write_moves_the_cursor() -> None:
     text = view(progress)
     assert text.count("[2J[red]gone[/red]") >= 6
     assert not set(text) & set("\x1b\r\u202e")
-    assert clean("a\x1b[2Jb\u202ec") == "a [2Jb c"
+    assert printable("a\x1b[2Jb\u202ec") == "a [2Jb c"
 
 
 def test_the_most_urgent_actions_come_first_on_a_large_estate() -> None:
@@ -87,7 +87,7 @@ def test_a_retried_attempt_says_why() -> None:
                 accounts=("a", "b", "c", "d"),
                 eta=timedelta(minutes=12),
             ),
-            "3 ssh; a, b, c, and 1 more, about 12 min at this rate, 2 s ago",
+            "3 ssh; a, b, c and 1 more, about 12 minutes at this rate, 2 s ago",
         ),
         (
             RemainingSessions(node="n", at=NOW, readings_at_zero=2),
@@ -115,8 +115,8 @@ def test_what_remains_is_shown_in_one_line(
         (None, ""),
         (timedelta(0), "about 1 s at this rate"),
         (timedelta(seconds=89), "about 89 s at this rate"),
-        (timedelta(seconds=90), "about 2 min at this rate"),
-        (timedelta(hours=7, minutes=20), "about 7 h at this rate"),
+        (timedelta(seconds=150), "about 2 minutes at this rate"),
+        (timedelta(hours=7, minutes=20), "about 7 hours at this rate"),
     ],
 )
 def test_an_estimate_is_rounded(eta: timedelta | None, words: str) -> None:
