@@ -9,8 +9,6 @@ _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
 _HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
 _POSTGRES = "tests/activities/replication/postgresql/test_observe.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
-_HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
-_POSTGRESQL = "tests/activities/replication/postgresql/test_observe.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
     "ssh_user_not_owner",
@@ -73,17 +71,6 @@ UNIT_TESTS: dict[str, Test] = {
         "test_what_a_configuration_does_to_a_redirect_is_found",
     ),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
-    "unknown_subscription": (_POSTGRESQL, "test_a_subscription_that_no_link_names_is_found"),
-    "commit_timestamps_off": (
-        _POSTGRESQL,
-        "test_a_server_that_tracks_no_commit_timestamps_is_found",
-    ),
-    "reload_not_runnable": (_HOSTS_FILE, "test_a_reload_command_has_to_be_there"),
-    "hosts_file_not_writable": (_HOSTS_FILE, "test_an_immutable_hosts_file_is_not_writable"),
-    **dict.fromkeys(
-        ("edges_by_address", "hard_stop_after_short"),
-        (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found"),
-    ),
     "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
     "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),
     "no_reading": (
