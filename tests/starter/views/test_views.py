@@ -270,7 +270,7 @@ def test_the_schema_accepts_what_the_worker_accepts() -> None:
 
 @pytest.mark.parametrize("key", ["name", "clusters", "load_balancer"])
 def test_the_schema_refuses_what_the_worker_refuses(key: str) -> None:
-    """A missing or an unknown key is seen while typing."""
+    """A missing or an unknown key is reported while typing."""
     given = estates.written()
     del given[key]
     with pytest.raises(jsonschema.ValidationError, match=key):
