@@ -1,7 +1,5 @@
 """Activities on a model of an estate: a typed subclass of every port."""
 
-# ruff: noqa: D102 - the methods are documented in the ports
-
 from __future__ import annotations
 
 import asyncio

@@ -79,7 +79,8 @@ class Commands(Subject):
         self.balancer = CommandsLoadBalancer(switches=("lb1",), commands=turn, probes=probes)
         self._board = Switchboard({"lb1": "one"})
 
-    def driver(self, load_balancer: CommandsLoadBalancer) -> CommandsDriver:
+    def driver(self, load_balancer: LoadBalancer) -> CommandsDriver:
+        assert isinstance(load_balancer, CommandsLoadBalancer)
         return CommandsDriver(load_balancer, self._board)
 
     def leads_to(self) -> str:

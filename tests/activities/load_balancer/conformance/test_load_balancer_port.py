@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.driver import Drivers
+from activities.load_balancer.drivers import Maker
 from tests.activities.load_balancer.conformance.subjects import Commands, HostsFile, Subject
 from tests.activities.load_balancer.conftest import Inputs
 from tests.support.commands_load_balancer import CommandsLoadBalancer
@@ -16,7 +16,7 @@ from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import Attempt, SshServer
 from workflows.errors import NotReady
 from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
-from workflows.model.estate import Cluster, Probe, Protocol
+from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.observations import TrafficReading
 from workflows.model.results import Report
@@ -30,7 +30,7 @@ TO_ONE = Redirect(host="lb1", to="one", back_to="two")
 @pytest.fixture(params=["hosts_file", "commands"])
 def subject(  # noqa: PLR0913, PLR0917 - what the two drivers need
     request: pytest.FixtureRequest,
-    all_drivers: Drivers,
+    all_drivers: dict[type[LoadBalancer], Maker],
     hosts_file_balancer: HostsFileLoadBalancer,
     hosts: Path,
     ssh_server: SshServer,
@@ -39,7 +39,7 @@ def subject(  # noqa: PLR0913, PLR0917 - what the two drivers need
     """A load balancer with the product's own driver, and with one that only the tests have."""
     if request.param == "commands":
         commands = Commands(client_probes)
-        all_drivers.register(CommandsLoadBalancer, commands.driver)
+        all_drivers[CommandsLoadBalancer] = lambda _, balancer: commands.driver(balancer)
         return commands
     return HostsFile(hosts_file_balancer, hosts, ssh_server)
 
@@ -65,6 +65,10 @@ class Site:
         report = await Attempt().run(self._load_balancers.redirect, given)
         self.front.goes_to = self._subject.leads_to()
         return report
+
+    def preview(self, action: Redirect) -> tuple[str, ...]:
+        """Return what a reviewed plan shows."""
+        return tuple(self._load_balancers.preview(self._inputs.of(action)))
 
     async def observe(self) -> TrafficReading:
         """Read where traffic goes."""
@@ -101,14 +105,14 @@ async def test_an_observation_follows_a_redirect_and_its_undo(site: Site) -> Non
 
 
 async def test_a_redirect_is_one_effect_however_often_it_is_attempted(
-    site: Site, subject: Subject, all_drivers: Drivers
+    site: Site, subject: Subject
 ) -> None:
     """Attempts side by side have one report, and what is sent is exactly what a preview shows."""
     reports = await asyncio.gather(*(site.redirect(TO_TWO) for _ in range(8)))
     assert len(set(reports)) == 1
     assert reports[0].outcome == "changed"
     assert subject.leads_to() == "two"
-    assert subject.sent() == all_drivers.of(subject.balancer).preview(TO_TWO)
+    assert subject.sent() == site.preview(TO_TWO)
 
 
 async def test_a_redirect_that_holds_already_is_unchanged(site: Site, subject: Subject) -> None:
