@@ -11,11 +11,11 @@ from temporalio.exceptions import ActivityError
 from workflows.execution.action_executor import ActionExecutor, failure_of
 from workflows.execution.context import Run
 from workflows.execution.drain_timeout import DrainTimeout
-from workflows.execution.gates import Aborted, Gates, RollBack
+from workflows.execution.gates import Aborted, Gates, RollBack, question
 from workflows.execution.prerequisites import Prerequisites
 from workflows.model.actions import WAITS, Action, VerifyUnreachable
 from workflows.model.decisions import SKIPPABLE, Decision, Verb
-from workflows.model.progress import Failure, PendingQuestion
+from workflows.model.progress import Failure
 from workflows.planning.plan import Stage, Wave
 from workflows.run.validation import UNREACHABLE_KINDS
 
@@ -73,16 +73,8 @@ class Waves:
         if rule and not stage.undo:
             self._gates.start_rollback(f"{stage.name} failed: {message}")
         silent = self._silent(failures.values())
-        question = PendingQuestion(
-            kind="decision",
-            stage=stage.name,
-            since=workflow.now(),
-            message=message,
-            answers=self._answers(stage, silent),
-            silent=silent,
-        )
-        places = [failure.place for failure in failures.values()]
-        return await self._gates.ask(stage, question, places)
+        asked = question(stage.name, message, *self._answers(stage, silent), silent=silent)
+        return await self._gates.ask(stage, asked, [one.place for one in failures.values()])
 
     def _silent(self, failures: Iterable[Failure]) -> tuple[str, ...]:
         nodes = {node.name for node in self._run.plan.estate.nodes}
