@@ -52,7 +52,7 @@ class DrainTimeout:
                 if due > timedelta():
                     used += await self._wait(stage, tasks, ended, due)
                 elif waiting := _open(tasks, ended):
-                    late = [o for o in waiting if self._allowed(stage, o) <= used]
+                    late = [one for one in waiting if self._allowed(stage, one) <= used]
                     await self._ask(stage, late, tasks, used)
                 self._gates.exit_if_requested(stage)
         except (RollBack, Aborted):

@@ -52,17 +52,17 @@ class Waves:
             await self._prerequisites.recheck(stage)
             for action in retries:
                 self._executor.next_round(stage, action, failures[action])
-            rest = {o: f for o, f in failures.items() if o not in (*retries, *settled)}
+            rest = {a: f for a, f in failures.items() if a not in (*retries, *settled)}
             failures = rest | await self._together(stage, retries)
 
     async def _together(self, stage: Stage, actions: Wave) -> Failures:
         """Let every action end before the failures are judged."""
-        tasks = {o: asyncio.create_task(self._executor.execute(stage, o)) for o in actions}
+        tasks = {a: asyncio.create_task(self._executor.execute(stage, a)) for a in actions}
         waits = bool(actions) and all(isinstance(action, WAITS) for action in actions)
         ended = await self._drain_timeout.supervise(stage, tasks) if waits else set[Action]()
         others = [action for action in actions if action not in ended]
         results = await asyncio.gather(*(tasks[action] for action in others))
-        return {o: f for o, f in zip(others, results, strict=True) if f is not None}
+        return {a: f for a, f in zip(others, results, strict=True) if f is not None}
 
     async def _ask(
         self, stage: Stage, failures: Failures, notes: Iterable[str]

@@ -298,7 +298,7 @@ class Estate(Value):
         served = {p for cluster in self.clusters for edge in cluster.edges for p in edge.protocols}
         objections.extend(
             f"load_balancer.probes has none for {protocol}, which the Edges serve; "
-            "without it nobody knows where that traffic goes"
+            "without it no check can tell where that traffic goes"
             for protocol in sorted((served & provable) - probed)
         )
         return objections
