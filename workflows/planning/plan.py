@@ -267,7 +267,7 @@ def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wav
             *(actions.ObserveTraffic(host=place) for place in places),
             actions.ObserveTemporal(estate=estate.name),
         ),
-        # Afterwards, or our own logins would be counted among the target's sessions.
+        # Afterwards, or the probe's logins would be counted among the target's sessions.
         tuple(
             actions.TryLogin(node=node.name, protocol=protocol)
             for node in target.client_facing_nodes
