@@ -18,24 +18,6 @@ from starter.client.snapshot import read_snapshot
 from starter.commands import options
 from starter.commands.check import add_check
 from starter.commands.decisions import add_decisions
-from starter.commands.options import (
-    Accepted,
-    Approvers,
-    AsJson,
-    EstateName,
-    Expires,
-    Expiry,
-    Faulty,
-    Gates,
-    InVariant,
-    Needed,
-    PlanHash,
-    Reason,
-    RunId,
-    Source,
-    Target,
-    Wait,
-)
 from starter.estate_schema import estate_schema
 from starter.terminal import print_json, terminal, with_temporal
 from starter.views.outcome import outcome_view, reports_view
@@ -78,17 +60,17 @@ def main() -> NoReturn:
 
 @app.command()
 def plan(  # noqa: PLR0913 - each is an option of the command line
-    estate: EstateName,
-    source: Source,
-    target: Target,
+    estate: options.EstateName,
+    source: options.Source,
+    target: options.Target,
     *,
-    approve_before: Gates = None,
-    variant: InVariant = None,
-    approver: Approvers = None,
-    approvals_needed: Needed = None,
-    expires_after: Expires = None,
-    on_expiry: Expiry = None,
-    as_json: AsJson = False,
+    approve_before: options.Gates = None,
+    variant: options.Variant = None,
+    approver: options.Approvers = None,
+    approvals_needed: options.Needed = None,
+    expires_after: options.Expires = None,
+    on_expiry: options.OnExpiry = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the actions and commands of a switchover and its plan hash; changes nothing."""
     request = options.request(
@@ -111,21 +93,21 @@ def plan(  # noqa: PLR0913 - each is an option of the command line
 
 @app.command()
 def start(  # noqa: PLR0913 - each is an option of the command line
-    estate: EstateName,
-    source: Source,
-    target: Target,
+    estate: options.EstateName,
+    source: options.Source,
+    target: options.Target,
     *,
-    approve_before: Gates = None,
-    variant: InVariant = None,
-    approver: Approvers = None,
-    approvals_needed: Needed = None,
-    expires_after: Expires = None,
-    on_expiry: Expiry = None,
-    on_fault: Faulty = None,
-    plan_hash: PlanHash = None,
-    reason: Reason = "",
-    accept: Accepted = None,
-    wait: Wait = False,
+    approve_before: options.Gates = None,
+    variant: options.Variant = None,
+    approver: options.Approvers = None,
+    approvals_needed: options.Needed = None,
+    expires_after: options.Expires = None,
+    on_expiry: options.OnExpiry = None,
+    on_fault: options.OnFault = None,
+    plan_hash: options.PlanHash = None,
+    reason: options.Reason = "",
+    accept: options.Accepted = None,
+    wait: options.Wait = False,
 ) -> None:
     """Start a switchover."""
     request = options.request(
@@ -148,10 +130,10 @@ def start(  # noqa: PLR0913 - each is an option of the command line
 
 @app.command()
 def status(
-    estate: EstateName,
-    run_id: RunId = None,
+    estate: options.EstateName,
+    run_id: options.RunId = None,
     *,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the state of a run once."""
     snapshot = with_temporal(lambda temporal: read_snapshot(temporal.run(estate, run_id)))
@@ -164,7 +146,7 @@ def status(
 
 
 @app.command(name="watch")
-def watch_(estate: EstateName, run_id: RunId = None) -> None:
+def watch_(estate: options.EstateName, run_id: options.RunId = None) -> None:
     """Show a run until it ends; the exit code tells how it ended."""
     console = terminal()
     outcome = with_temporal(lambda temporal: watch(temporal.run(estate, run_id), console))
@@ -173,10 +155,10 @@ def watch_(estate: EstateName, run_id: RunId = None) -> None:
 
 @app.command()
 def report(
-    estate: EstateName,
-    run_id: RunId = None,
+    estate: options.EstateName,
+    run_id: options.RunId = None,
     *,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the outcome of a run with every report; the exit code tells how it ended."""
     outcome = with_temporal(

@@ -56,9 +56,9 @@ async def connect() -> Temporal:
     except ValueError as mistake:
         message = f"{address} is not a valid address: {mistake}"
         raise CommandError(message, ExitCode.BAD_INPUT) from mistake
-    except RuntimeError as silence:  # what the SDK raises if it cannot connect
+    except RuntimeError as error:  # what the SDK raises if it cannot connect
         raise CommandError(
             f"no Temporal server answers at {address}; start one, or name another with "
             "TEMPORAL_ADDRESS"
-        ) from silence
+        ) from error
     return Temporal(client)

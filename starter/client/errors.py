@@ -86,8 +86,8 @@ def translated(on_timeout: type[NoServer | NoWorker] = NoServer) -> Iterator[Non
         cause = refusal.cause
         message = cause.message if isinstance(cause, FailureError) else str(cause)
         raise CommandError(message, ExitCode.BAD_INPUT) from refusal
-    except WorkflowUpdateRPCTimeoutOrCancelledError as silence:
-        raise NoWorker from silence
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        raise NoWorker from error
     except WorkflowQueryFailedError as refusal:
         raise CommandError(f"the run cannot answer: {refusal.message}") from refusal
     except WorkflowFailureError as error:

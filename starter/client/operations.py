@@ -104,14 +104,14 @@ async def decide(temporal: Temporal, estate: str, verb: str, decision: Decision)
             answer: str = await temporal.run(estate).execute_update(
                 verb, payload, result_type=str, rpc_timeout=RPC_TIMEOUT
             )
-    except NoWorker as silence:
+    except NoWorker as error:
         argv = ["temporal", "workflow", "signal", "--workflow-id", workflow_id(estate)]
         signal = shlex.join([*argv, "--name", verb, "--input", json.dumps(payload)])
         raise CommandError(
             f"{NO_WORKER}; this {verb} may still take effect once a worker runs, so check "
             f"`switchover status {estate}` before you send it again; a signal is kept "
             f"until then: {signal}"
-        ) from silence
+        ) from error
     return answer
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable
 from datetime import timedelta
 
 from rich.console import Console
+from rich.status import Status
 from temporalio.api.enums.v1 import PendingWorkflowTaskState
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
@@ -17,9 +17,9 @@ from temporalio.common import WorkflowIDConflictPolicy
 from starter.client.connection import RPC_TIMEOUT, Temporal
 from starter.client.errors import CommandError, NoWorker, translated
 from starter.client.operations import PICKUP_TIMEOUT, workflow_input
-from starter.client.sanitize import clean
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
+from workflows.model.text import printable
 from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 
@@ -69,18 +69,17 @@ def activity_line(activities: Iterable[PendingActivityInfo]) -> str:
     places = sorted({_place(activity) for activity in activities})
     shown, rest = places[:MAX_SHOWN_PLACES], places[MAX_SHOWN_PLACES:]
     more = f" and {len(rest)} more" if rest else ""
-    return clean(f"reading {', '.join(shown) or 'the estate'}{more}")
+    return printable(f"reading {', '.join(shown) or 'the estate'}{more}")
 
 
 async def _result(run: ReadinessRun, console: Console) -> ReadinessReport:
-    spinner = console.status(activity_line(())) if console.is_terminal else nullcontext()
-    with spinner as status:
-        await _wait_for_end(run, status.update if status is not None else _ignore)
+    with console.status(activity_line(())) as status:  # shows nothing if this is no terminal
+        await _wait_for_end(run, status)
     with translated():
         return await run.result()
 
 
-async def _wait_for_end(run: ReadinessRun, show: Callable[[str], None]) -> None:
+async def _wait_for_end(run: ReadinessRun, status: Status) -> None:
     """Wait for the end; NoWorker if no worker picks the run up."""
     last_picked_up = time.monotonic()
     while True:
@@ -92,7 +91,7 @@ async def _wait_for_end(run: ReadinessRun, show: Callable[[str], None]) -> None:
             last_picked_up = time.monotonic()
         elif time.monotonic() - last_picked_up > PICKUP_TIMEOUT.total_seconds():
             raise NoWorker
-        show(activity_line(description.raw_description.pending_activities))
+        status.update(activity_line(description.raw_description.pending_activities))
         await asyncio.sleep(POLL_INTERVAL)
 
 
@@ -111,7 +110,3 @@ def _place(activity: PendingActivityInfo) -> str:
     """Return the place out of an activity id such as ``observe_node.NODE.1``."""
     parts = activity.activity_id.split(".")
     return parts[1] if len(parts) > 1 else activity.activity_type.name.replace("_", " ")
-
-
-def _ignore(_: str) -> None:
-    """Show nothing: the output is not a terminal."""

@@ -60,8 +60,8 @@ async def read_snapshot(run: Run) -> Snapshot:
     try:
         with translated(NoWorker):
             progress = await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
-    except CommandError as silence:
-        return Snapshot(progress=None, pending=pending, ended=ended, error=str(silence))
+    except CommandError as error:
+        return Snapshot(progress=None, pending=pending, ended=ended, error=str(error))
     return Snapshot(progress=progress, pending=pending, ended=ended)
 
 

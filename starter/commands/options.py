@@ -6,8 +6,7 @@ import getpass
 import os
 import re
 from datetime import timedelta
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -20,27 +19,6 @@ from workflows.model.stages import StageName
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Variant(StrEnum):
-    """How the source's Servers are drained and stopped."""
-
-    BY_STAGE = "by_stage"
-    BY_NODE = "by_node"
-
-
-class OnFault(StrEnum):
-    """What happens after a failure before the point of no return."""
-
-    ASK = "ask"
-    ROLL_BACK = "roll_back"
-
-
-class OnExpiry(StrEnum):
-    """What happens when a gate expires without an answer."""
-
-    REJECT = "reject"
-    KEEP_WAITING = "keep_waiting"
-
-
 EstateName = Annotated[str, typer.Argument(metavar="ESTATE", help="the estate file's name")]
 Source = Annotated[str, typer.Option("--from", metavar="C1", help="the cluster traffic leaves")]
 Target = Annotated[str, typer.Option("--to", metavar="C2", help="the cluster traffic reaches")]
@@ -48,8 +26,8 @@ Gates = Annotated[
     list[StageName] | None,
     typer.Option("--approve-before", metavar="STAGE", help="wait for an approval; repeatable"),
 ]
-InVariant = Annotated[
-    Variant | None,
+Variant = Annotated[
+    Literal["by_stage", "by_node"] | None,
     typer.Option("--variant", help="stage by stage (default), or each source Server independently"),
 ]
 Approvers = Annotated[
@@ -66,12 +44,12 @@ Expires = Annotated[
     str | None,
     typer.Option("--expires-after", metavar="TIME", help="when a gate expires: after 30m, 2h, 1d"),
 ]
-Expiry = Annotated[
-    OnExpiry | None,
+OnExpiry = Annotated[
+    Literal["reject", "keep_waiting"] | None,
     typer.Option("--on-expiry", help="an expired gate is rejected, or keeps waiting (default)"),
 ]
-Faulty = Annotated[
-    OnFault | None,
+OnFault = Annotated[
+    Literal["ask", "roll_back"] | None,
     typer.Option(
         "--on-fault",
         help="after a failure before the point of no return: ask (default), or roll back",

@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from starter.client.errors import CommandError, ExitCode
-from starter.client.sanitize import clean
 from starter.views.check_grid import Cell, FindingCard, Grid, Row, by_kind, by_node, cards, overall
+from workflows.model.text import printable
 from workflows.preflight.report import ReadinessReport
 from workflows.views.readiness_markdown import NOWHERE, SIGNS, changes, summary
 
@@ -123,4 +123,4 @@ def _lines(parts: Iterable[str]) -> str:
 
 
 def _text(value: str) -> str:
-    return escape(clean(value))
+    return escape(printable(value))

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from starter.client.sanitize import clean
-from starter.views.tables import exceptions_view, findings_view, messages_view
+from starter.views.tables import exceptions_view, findings_view, messages_view, table
 from starter.views.text import clock
 from workflows.model.outcome import Outcome, StageOutcome
+from workflows.model.text import printable
+
+EFFECTS = {"changed": "changed", "unchanged": "unchanged", "seen": "read"}
+"""What a report's outcome is called in a table."""
 
 COLOURS = {"completed": "green", "aborted": "red"}
 
@@ -26,7 +29,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
             f"   {outcome.started.astimezone():%Y-%m-%d %H:%M:%S} to {clock(outcome.ended)}"
             f", {outcome.seconds:.1f} s, of which {outcome.drain_seconds:.1f} s draining",
         ),
-        Text(clean(outcome.message)),
+        Text(printable(outcome.message)),
         _times("stage", outcome.stages),
     ]
     if outcome.rolled_back_stages:
@@ -44,7 +47,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
 def _failures(outcome: Outcome) -> Iterator[RenderableType]:
     """Show every failure once, and how often it happened."""
     counted = Counter(
-        f"✖ {failure.action}: {failure.kind}: {clean(failure.message)}"
+        f"✖ {failure.action}: {failure.kind}: {printable(failure.message)}"
         for stage in (*outcome.stages, *outcome.rolled_back_stages)
         for failure in stage.failures
     )
@@ -54,26 +57,26 @@ def _failures(outcome: Outcome) -> Iterator[RenderableType]:
 
 def reports_view(outcome: Outcome) -> RenderableType:
     """Show what every action changed or read, the rollback's included."""
-    table = Table("at", "stage", "", "", box=None, pad_edge=False, header_style="dim")
+    shown = table("at", "stage", "", "")
     for prefix, stages in (("", outcome.stages), ("rollback: ", outcome.rolled_back_stages)):
         for stage in stages:
             for report in stage.reports:
-                message = Text(clean(report.message))
-                table.add_row(clock(report.at), f"{prefix}{stage.stage}", report.outcome, message)
-    return table
+                message = Text(printable(report.message))
+                shown.add_row(
+                    clock(report.at), f"{prefix}{stage.stage}", EFFECTS[report.outcome], message
+                )
+    return shown
 
 
 def _times(title: str, stages: Iterable[StageOutcome]) -> Table:
-    table = Table(title, box=None, pad_edge=False, header_style="dim")
-    table.add_column("seconds", justify="right")
-    table.add_column("actions")
+    shown = table(title, Column("seconds", justify="right"), "actions")
     for stage in stages:
-        outcomes = Counter(report.outcome for report in stage.reports)
+        outcomes = Counter(EFFECTS[report.outcome] for report in stage.reports)
         failures = f"failures: {len(stage.failures)}" if stage.failures else ""
         counts = [f"{count} {word}" for word, count in sorted(outcomes.items())]
-        table.add_row(
+        shown.add_row(
             f"{stage.stage.number} {stage.stage}",
             f"{stage.seconds:.1f}",
             ", ".join(filter(None, [*counts, failures])) or stage.status,
         )
-    return table
+    return shown

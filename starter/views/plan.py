@@ -10,18 +10,16 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from starter.client.sanitize import clean
 from starter.views.tables import findings_view
 from starter.views.text import name_ranges
 from workflows.model.actions import StopGracefully
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
+from workflows.model.text import printable
 from workflows.planning.plan import Chain, Parallel, Plan, Stage, Wave
 from workflows.planning.preview import Review, ReviewedAction
 
 PLACEHOLDER = "NODE"
 """Stands for the place's name in a command that several places share."""
-
-NO_RETURN = StopGracefully.model_fields["kind"].default
 
 
 def plan_view(review: Review) -> RenderableType:
@@ -114,7 +112,7 @@ class _PlanPrinter:
     def _wave(
         self, name: StageName, wave: Wave, first: str, gate: Text | None = None
     ) -> Iterator[RenderableType]:
-        if self._returnable and any(action.kind == NO_RETURN for action in wave):
+        if self._returnable and any(isinstance(action, StopGracefully) for action in wave):
             self._returnable = False
             yield Rule("point of no return: its first graceful stop", style="yellow")
         for steps in _alike([self._steps[name, action.key] for action in wave]):
@@ -123,7 +121,7 @@ class _PlanPrinter:
             first, gate = "", None
             if steps[1:]:
                 yield _below(name_ranges([step.place for step in steps]))
-            yield from (_below(clean(command), "cyan") for command in _commands(steps))
+            yield from (_below(printable(command), "cyan") for command in _commands(steps))
 
     def _message(self, steps: Sequence[ReviewedAction]) -> str:
         """Return the message of one action, or of several that differ only by their place."""

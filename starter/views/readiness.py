@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from starter.client.sanitize import clean
 from starter.client.schedules import ScheduledRun, ScheduleStatus
 from starter.views.check_grid import Cell, FindingCard, Grid, Row, by_kind, by_node, cards, overall
+from starter.views.tables import table
+from workflows.model.text import printable
 from workflows.preflight.catalogue import by_heading
 from workflows.preflight.report import CheckStatus, ReadinessReport
 from workflows.views.readiness_markdown import SIGNS, changes, summary
@@ -48,21 +49,19 @@ class ReadinessView:
         for card in cards(self.report):
             yield from _finding(card)
         yield Text()
-        yield from (Text(clean(line), style="dim") for line in changes(self.report))
+        yield from (Text(printable(line), style="dim") for line in changes(self.report))
         yield _result(self.report)
 
 
 def checks_view() -> Table:
     """Show all checks by name."""
-    table = Table("check", box=None, pad_edge=False, header_style="dim")
-    for name in ("", "what holds", "may be accepted"):
-        table.add_column(name)
+    shown = table("check", "", "what holds", "may be accepted")
     for heading, checks in by_heading():
-        table.add_row(Text(heading, style="bold"))
+        shown.add_row(Text(heading, style="bold"))
         for check in checks:
             accept = "yes" if check.acceptable else ""
-            table.add_row(f"  {check.name}", check.severity, check.title, accept)
-    return table
+            shown.add_row(f"  {check.name}", check.severity, check.title, accept)
+    return shown
 
 
 def schedule_view(status: ScheduleStatus) -> Iterator[RenderableType]:
@@ -70,7 +69,7 @@ def schedule_view(status: ScheduleStatus) -> Iterator[RenderableType]:
     interval = f"every {status.every}" if status.every else "at other times than this console sets"
     paused = ", paused" if status.paused else ""
     accepted = f", accepting {', '.join(status.accepted)}" if status.accepted else ""
-    yield Text(clean(f"{status.id}: {interval}{paused}{accepted}"), style="bold")
+    yield Text(printable(f"{status.id}: {interval}{paused}{accepted}"), style="bold")
     if status.next and not status.paused:
         times = (f"{at.astimezone():%Y-%m-%d %H:%M}" for at in status.next)
         yield Text(f"next at {', '.join(times)}")
@@ -81,7 +80,7 @@ def schedule_view(status: ScheduleStatus) -> Iterator[RenderableType]:
 
 def _scheduled_run(run: ScheduledRun) -> Text:
     style = {None: "yellow", 0: "green"}.get(run.findings, "red")
-    result = clean(f"{run.message}{_counted(run.findings or 0)}")
+    result = printable(f"{run.message}{_counted(run.findings or 0)}")
     return Text.assemble(f"{run.at.astimezone():%Y-%m-%d %H:%M:%S}  ", (result, style))
 
 
@@ -97,15 +96,13 @@ def _problems(report: ReadinessReport) -> Iterator[RenderableType]:
 
 
 def _table(grid: Grid) -> Table:
-    table = Table("check", box=None, pad_edge=False, header_style="dim")
-    for column in grid.columns:
-        table.add_column(column.replace("-", "-\n").replace(" ", "\n"), no_wrap=True)
-    table.add_column("elsewhere")
+    names = (column.replace("-", "-\n").replace(" ", "\n") for column in grid.columns)
+    shown = table("check", *(Column(name, no_wrap=True) for name in names), "elsewhere")
     for heading, rows in grid.sections:
-        table.add_row(Text(heading, style="bold"))
+        shown.add_row(Text(heading, style="bold"))
         for row in rows:
-            table.add_row(_name(row), *map(_cell, row.cells), _elsewhere(row.elsewhere))
-    return table
+            shown.add_row(_name(row), *map(_cell, row.cells), _elsewhere(row.elsewhere))
+    return shown
 
 
 def _name(row: Row) -> Text:
@@ -126,16 +123,16 @@ def _finding(card: FindingCard) -> Iterator[Text]:
     finding = card.finding
     yield Text()
     head = f"{card.sign} {finding.severity}  {finding.place}  {finding.name}"
-    yield Text(clean(head), style=STYLES[card.style])
+    yield Text(printable(head), style=STYLES[card.style])
     for name, value in card.details.items():
-        yield Text.assemble((f"  {name:<11}", "dim"), clean(value))
+        yield Text.assemble((f"  {name:<11}", "dim"), printable(value))
 
 
 def _result(report: ReadinessReport) -> Text:
     title = f"{report.estate}: {report.source} → {report.target}"
     counted = _counted(len(report.findings))
     line = f"{title}   {summary(report)}{counted}, in {report.seconds:.1f} s"
-    return Text(clean(line), style=f"bold {STYLES[overall(report)]}")
+    return Text(printable(line), style=f"bold {STYLES[overall(report)]}")
 
 
 def _counted(findings: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +10,6 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.padding import Padding
 from rich.text import Text
 
-from starter.client.sanitize import clean
 from starter.client.snapshot import Snapshot
 from starter.views.tables import (
     action_table,
@@ -24,6 +23,7 @@ from starter.views.tables import (
 )
 from starter.views.text import clock, command, commands, paused_line, wrapped
 from workflows.model.progress import PendingQuestion, Progress, RunStatus
+from workflows.model.text import printable
 from workflows.views.progress_markdown import at_work
 from workflows.views.suggested_answers import waits
 
@@ -58,7 +58,7 @@ class RunView:
     def _parts(self, options: ConsoleOptions, *, small: bool) -> Iterator[RenderableType]:
         """Yield what an operator has to do before the details: a screen is cut off at its end."""
         progress, error = self.snapshot.progress, self.snapshot.error
-        errors = [Text(clean(error), style="bold red")] if error else []
+        errors = [Text(printable(error), style="bold red")] if error else []
         if progress is None:
             yield from errors or [Text("the run has no plan yet")]
             return
@@ -69,8 +69,7 @@ class RunView:
         yield from _questions(progress, options.max_width)
         most = MAX_SHOWN_ACTIONS_SMALL if small else MAX_SHOWN_ACTIONS
         yield from _spaced(node_table(progress.nodes, most))
-        actions = action_table(at_work(progress), self.snapshot.pending, self.now, most)
-        yield from _spaced(actions)
+        yield from _spaced(action_table(at_work(progress), self.snapshot.pending, self.now, most))
         yield from exceptions_view(progress.exceptions)
         yield from findings_view(progress.findings)
         yield from messages_view(progress.messages[-MAX_MESSAGES:])
@@ -85,7 +84,7 @@ def _header(progress: Progress, now: datetime) -> Text:
         (f"{progress.estate}: {progress.source} → {progress.target}", "bold"),
         (f"   {state}", _colour(progress)),
         since,
-        (f"   {clean(progress.reason)}", "dim") if progress.reason else "",
+        (f"   {printable(progress.reason)}", "dim") if progress.reason else "",
     )
 
 
@@ -127,12 +126,12 @@ def _questions(progress: Progress, width: int) -> Iterator[RenderableType]:
 
 
 def _question(question: PendingQuestion) -> Iterator[RenderableType]:
-    approved = ", ".join(map(clean, question.approved_by))
-    line = f"waiting since {clock(question.since)}: {clean(question.message)}"
+    line = f"waiting since {clock(question.since)}: {printable(question.message)}"
     # The table below names the sessions, so the end of the line may be cut.
     cut = bool(question.remaining)
     yield Text(line, "yellow", no_wrap=cut, overflow="ellipsis" if cut else None)
-    if approved:
+    if question.approved_by:
+        approved = printable(", ".join(question.approved_by))
         yield Text(f"approved so far by {approved}", "yellow")
     yield from remaining_table(question.remaining)
 
@@ -142,10 +141,10 @@ def _anytime(progress: Progress) -> Iterator[RenderableType]:
         yield Text("at any time: pause, roll-back, abort", style="dim")
 
 
-def _spaced(parts: Sequence[RenderableType]) -> Iterator[RenderableType]:
-    if parts:
+def _spaced(tables: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    for table in tables:
         yield Text()
-        yield from parts
+        yield table
 
 
 def _colour(progress: Progress) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from rich.console import JustifyMethod, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from starter.client.sanitize import clean
 from starter.client.snapshot import Pending
 from starter.views.text import clock, counts, limited, message_line, remaining_line
 from workflows.model.findings import Finding, Severity
@@ -24,38 +22,30 @@ from workflows.model.progress import (
     Status,
 )
 from workflows.model.results import Remaining, RemainingSessions
+from workflows.model.text import printable
+from workflows.views.progress_markdown import SIGNS
 
-SYMBOLS = {
-    Status.PENDING: ("·", "dim"),
-    Status.WAITING: ("⏸", "bold yellow"),
-    Status.RUNNING: ("▶", "bold cyan"),
-    Status.DONE: ("✔", "green"),
-    Status.FAILED: ("✖", "bold red"),
-    Status.SKIPPED: ("-", "dim"),
+STYLES = {
+    Status.FAILED: "bold red",
+    Status.RUNNING: "bold cyan",
+    Status.WAITING: "bold yellow",
+    Status.PENDING: "dim",
+    Status.SKIPPED: "dim",
+    Status.DONE: "green",
 }
-
-MOST_URGENT_FIRST = (
-    Status.FAILED,
-    Status.RUNNING,
-    Status.WAITING,
-    Status.PENDING,
-    Status.SKIPPED,
-    Status.DONE,
-)
+MOST_URGENT_FIRST = tuple(STYLES)
 """The sequence in which actions are shown if not all of them fit."""
 
 SUMMARIZED = {Status.DONE: "done", Status.PENDING: "pending", Status.SKIPPED: "skipped"}
 """Consecutive stages with one of these are shown in one line on a small screen."""
 
-HEADS: dict[str, JustifyMethod] = {
-    "stage": "left",
-    "gate": "left",
-    "seconds": "right",
-    "actions": "right",
-}
-
 MAX_SHOWN_NAMES = 8
 """Of remaining sessions or events; the outcome names all of them."""
+
+
+def table(*heads: Column | str) -> Table:
+    """Return an empty table without lines."""
+    return Table(*heads, box=None, pad_edge=False, header_style="dim", show_header=any(heads))
 
 
 def stage_table(stages: Iterable[StageProgress]) -> Table:
@@ -73,108 +63,96 @@ def short_stage_table(stages: Iterable[StageProgress]) -> Table:
 
 
 def action_table(
-    stages: Sequence[StageProgress], pending: Sequence[Pending], now: datetime, most: int
-) -> list[RenderableType]:
+    stages: Iterable[StageProgress], pending: Iterable[Pending], now: datetime, most: int
+) -> Iterator[Table]:
     """Show the actions of the active stages, the most urgent first."""
     attempts = {activity.activity_id: activity for activity in pending}
     every = [action for stage in stages for action in stage.actions]
     actions = sorted(every, key=lambda action: MOST_URGENT_FIRST.index(action.status))
     if not actions:
-        return []
-    table = Table(box=None, pad_edge=False, show_header=False)
+        return
+    shown = table("", "", "", "")
     for action in actions[:most]:
         note = _note(action, attempts.get(action.activity_id), now)
-        table.add_row("  ", _symbol(action.status), action.message, Text(note, style="yellow"))
-    rest = actions[most:]
-    if rest:
-        counted = Counter(action.status for action in rest)
-        counts = ", ".join(f"{counted[s]} {s}" for s in MOST_URGENT_FIRST if counted[s])
-        table.add_row("  ", "", Text(f"and {counts}", style="dim"), "")
-    return [table]
+        shown.add_row("  ", _sign(action.status), action.message, Text(note, style="yellow"))
+    if rest := Counter(action.status for action in actions[most:]):
+        counted = ", ".join(f"{rest[s]} {s}" for s in MOST_URGENT_FIRST if rest[s])
+        shown.add_row("  ", "", Text(f"and {counted}", style="dim"))
+    yield shown
 
 
-def node_table(nodes: Sequence[NodeProgress], most: int) -> list[RenderableType]:
+def node_table(nodes: Sequence[NodeProgress], most: int) -> Iterator[Table]:
     """Show the progress of every node, the most urgent first."""
     if not nodes:
-        return []
-    table = Table("node", box=None, pad_edge=False, header_style="dim")
-    for one in nodes[0].stages:
-        table.add_column(f"{one.stage.number} {one.stage}")
-    shown = sorted(nodes, key=_urgency)[:most] if len(nodes) > most else nodes
-    for node in shown:
-        table.add_row(node.node, *map(_cell, node.stages))
-    if len(nodes) > most:
-        table.add_row(Text(f"and {len(nodes) - most} more", style="dim"))
-    return [table]
+        return
+    shown = table("node", *(f"{one.stage.number} {one.stage}" for one in nodes[0].stages))
+    rest = len(nodes) - most
+    for node in nodes if rest <= 0 else sorted(nodes, key=_urgency)[:most]:
+        shown.add_row(node.node, *map(_cell, node.stages))
+    if rest > 0:
+        shown.add_row(Text(f"and {rest} more", style="dim"))
+    yield shown
 
 
-def remaining_table(remaining: Sequence[Remaining]) -> list[RenderableType]:
+def remaining_table(remaining: Sequence[Remaining]) -> Iterator[Table]:
     """Show the sessions or events that a decision concerns, by node."""
     if not remaining:
-        return []
-    table = Table("remaining", box=None, pad_edge=False, header_style="dim")
-    table.add_column("")
-    table.add_column("")
+        return
+    shown = table("remaining", "", "")
     for one in remaining:
         names = one.accounts if isinstance(one, RemainingSessions) else one.queued
         details = limited(names, MAX_SHOWN_NAMES) or one.error or ""
-        table.add_row(f"  {one.node}", counts(one), Text(clean(details)))
-    return [table]
+        shown.add_row(f"  {one.node}", counts(one), Text(printable(details)))
+    yield shown
 
 
-def findings_view(findings: Sequence[Finding]) -> list[RenderableType]:
+def findings_view(findings: Iterable[Finding]) -> Iterator[Text]:
     """Show findings, those that block first."""
-    ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.BLOCKS)
-    return [
-        Text(f"{finding.severity}: {clean(str(finding))}", style=_colour(finding))
-        for finding in ordered
-    ]
+    for severity, style in ((Severity.BLOCKS, "red"), (Severity.WARNS, "yellow")):
+        for finding in findings:
+            if finding.severity is severity:
+                yield Text(f"{severity}: {printable(str(finding))}", style=style)
 
 
-def exceptions_view(exceptions: Iterable[str]) -> list[RenderableType]:
+def exceptions_view(exceptions: Iterable[str]) -> Iterator[Text]:
     """Show which guarantees an operator waived."""
-    return [Text(f"exception: {clean(exception)}", style="yellow") for exception in exceptions]
+    return (Text(f"exception: {printable(one)}", style="yellow") for one in exceptions)
 
 
-def messages_view(messages: Iterable[OperatorMessage]) -> list[RenderableType]:
+def messages_view(messages: Iterable[OperatorMessage]) -> Iterator[Text]:
     """Show what operators decided, and when."""
-    return [Text(f"{clock(one.at)} {message_line(one)}", style="dim") for one in messages]
+    return (Text(f"{clock(one.at)} {message_line(one)}", style="dim") for one in messages)
 
 
 def _stages(groups: Iterable[Sequence[StageProgress]]) -> Table:
-    table = Table("", box=None, pad_edge=False, header_style="dim")
     # On a narrow screen only the titles are cut.
-    for name, justify in HEADS.items():
-        table.add_column(name, justify=justify, no_wrap=True)
-    table.add_column("")
+    left = (Column(name, no_wrap=True) for name in ("stage", "gate"))
+    right = (Column(name, no_wrap=True, justify="right") for name in ("seconds", "actions"))
+    shown = table("", *left, *right, "")
     for group in groups:
         first, last, alone = group[0], group[-1], len(group) == 1
         seconds = [stage.seconds for stage in group if stage.seconds is not None]
+        done = [action.status is Status.DONE for stage in group for action in stage.actions]
         summary = f"{first.number} to {last.number} {SUMMARIZED.get(first.status)}"
-        table.add_row(
-            _symbol(first.status),
+        shown.add_row(
+            _sign(first.status),
             f"{first.number} {first.stage}" if alone else summary,
             ("gate" if alone else "gates") if any(stage.gated for stage in group) else "",
             f"{sum(seconds):.1f}" if seconds else "",
-            _counted(action for stage in group for action in stage.actions),
+            f"{sum(done)}/{len(done)}",
             Text(first.title if alone else "", style="dim", no_wrap=True, overflow="ellipsis"),
         )
-    return table
-
-
-def _counted(actions: Iterable[ActionProgress]) -> str:
-    done = [action.status is Status.DONE for action in actions]
-    return f"{sum(done)}/{len(done)}"
+    return shown
 
 
 def _note(action: ActionProgress, attempt: Pending | None, now: datetime) -> str:
     if action.status is Status.SKIPPED:
         return "skipped"
     if action.status is Status.FAILED and action.failure is not None:
-        return clean(f"{action.failure.kind}: {action.failure.message}")
+        return printable(f"{action.failure.kind}: {action.failure.message}")
     if action.status is Status.RUNNING and attempt is not None:
         line = remaining_line(attempt.remaining, now) if attempt.remaining is not None else ""
-        error = clean(attempt.error)
+        error = printable(attempt.error)
         retry = f"attempt {attempt.attempt}; the last one failed: {error}" if error else ""
         return "; ".join(filter(None, (line, retry)))
     return ""
@@ -184,17 +162,9 @@ def _urgency(node: NodeProgress) -> int:
     return min(MOST_URGENT_FIRST.index(one.status) for one in node.stages if one.actions)
 
 
-def _cell(link: NodeStage) -> Text:
-    if not link.actions:
-        return Text()
-    sign, style = SYMBOLS[link.status]
-    return Text(f"{sign} {link.done}/{link.actions}", style=style)
+def _cell(one: NodeStage) -> Text:
+    return _sign(one.status, f" {one.done}/{one.actions}") if one.actions else Text()
 
 
-def _symbol(status: Status) -> Text:
-    sign, style = SYMBOLS[status]
-    return Text(sign, style=style)
-
-
-def _colour(finding: Finding) -> str:
-    return "red" if finding.severity is Severity.BLOCKS else "yellow"
+def _sign(status: Status, count: str = "") -> Text:
+    return Text(f"{SIGNS[status]}{count}", style=STYLES[status])

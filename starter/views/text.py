@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from starter.client.sanitize import clean
 from workflows.model.progress import OperatorMessage, PendingQuestion, Progress
 from workflows.model.results import Remaining, RemainingSessions
-from workflows.views.suggested_answers import answers, pause
+from workflows.model.text import printable
+from workflows.views.suggested_answers import answers, author, decision_text, pause
 
 MAX_SHOWN_ACCOUNTS = 3
 
@@ -49,10 +49,7 @@ def wrapped(line: str, width: int) -> list[str]:
 
 def message_line(message: OperatorMessage) -> str:
     """Return what an operator decided, how it was sent, and its effect."""
-    decision = clean(" ".join(filter(None, (message.verb, message.stage, message.node))))
-    by = f" by {clean(message.by)}" if message.by else ""
-    reason = f" ({clean(message.reason)})" if message.reason else ""
-    return f"{decision}{by}{reason}, {message.way}: {clean(message.effect)}"
+    return printable(f"{decision_text(message)}, {message.way}: {message.effect}")
 
 
 def paused_line(progress: Progress) -> str:
@@ -60,9 +57,7 @@ def paused_line(progress: Progress) -> str:
     message = pause(progress)
     if message is None:
         return ""
-    by = f" by {clean(message.by)}" if message.by else ""
-    reason = f" ({clean(message.reason)})" if message.reason else ""
-    return f"paused since {clock(message.at)}{by}{reason}"
+    return printable(f"paused since {clock(message.at)}{author(message)}")
 
 
 def remaining_line(remaining: Remaining, now: datetime) -> str:
@@ -74,7 +69,7 @@ def remaining_line(remaining: Remaining, now: datetime) -> str:
     nothing = f"none remaining, {zeros} readings at zero" if zeros else "no reading yet"
     age = f"{max(0, int((now - remaining.at).total_seconds()))} s ago"
     parts = (counted or nothing, eta_text(remaining.eta), remaining.error, age)
-    return clean(", ".join(filter(None, parts)))
+    return printable(", ".join(filter(None, parts)))
 
 
 def counts(remaining: Remaining) -> str:

@@ -4,37 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from starter.client.sanitize import clean
-from starter.views.tables import SYMBOLS
 from starter.views.text import command, commands, message_line, paused_line
 from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
     ActionProgress,
     PendingQuestion,
     Progress,
+    RunStatus,
     StageProgress,
     Status,
 )
+from workflows.model.text import printable
+from workflows.views.progress_markdown import SIGNS
 from workflows.views.suggested_answers import waits
+
+NOTHING_YET = {
+    "state": RunStatus.RUNNING,
+    "waiting": None,
+    **dict.fromkeys(("stages", "undo", "also_waiting", "exceptions", "findings", "messages"), ()),
+}
 
 
 def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
     """Yield everything new once: messages, stages, failures, exceptions, findings, questions."""
-    for message in after.messages[len(before.messages) if before else 0 :]:
-        yield message_line(message)
-    yield from _stages(before.stages if before else (), after.stages)
-    if after.undo and not (before and before.undo):
+    old = before or after.model_copy(update=NOTHING_YET)
+    yield from map(message_line, after.messages[len(old.messages) :])
+    yield from _stages(old.stages, after.stages)
+    if after.undo and not old.undo:
         yield "the run is being rolled back, stage by stage"
-    yield from _stages(before.undo if before else (), after.undo, "rollback: ")
-    yield from _failures(before, after)
-    for exception in after.exceptions[len(before.exceptions) if before else 0 :]:
-        yield f"exception: {clean(exception)}"
-    for finding in after.findings[len(before.findings) if before else 0 :]:
-        yield f"{finding.severity}: {clean(str(finding))}"
+    yield from _stages(old.undo, after.undo, "rollback: ")
+    yield from _failures(old, after)
+    for exception in after.exceptions[len(old.exceptions) :]:
+        yield f"exception: {printable(exception)}"
+    for finding in after.findings[len(old.findings) :]:
+        yield f"{finding.severity}: {printable(str(finding))}"
     paused = paused_line(after)
-    if paused and not (before and paused == paused_line(before)):
+    if paused and paused != paused_line(old):
         yield f"{paused}; continue with: {command(after.estate, 'resume', {})}"
-    known = {_key(question) for question in waits(before)} if before else set()
+    known = {_key(question) for question in waits(old)}
     for question in waits(after):
         if _key(question) not in known:
             yield from _question(after, question)
@@ -47,14 +54,14 @@ def _stages(
     for stage in after:
         if stage.status not in (known.get(stage.stage, Status.PENDING), Status.SKIPPED):
             took = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
-            sign = SYMBOLS[stage.status][0]
-            yield f"{sign} {prefix}{stage.number} {stage.stage}: {stage.status}{took}"
+            name = f"{prefix}{stage.number} {stage.stage}"
+            yield f"{SIGNS[stage.status]} {name}: {stage.status}{took}"
 
 
 def _question(progress: Progress, question: PendingQuestion) -> Iterator[str]:
-    yield f"waiting: {clean(question.message)}"
+    yield f"waiting: {printable(question.message)}"
     for remaining in question.remaining:
-        yield f"  remaining: {clean(describe_remaining(remaining))}"
+        yield f"  remaining: {printable(describe_remaining(remaining))}"
     yield from (f"  answer: {answer}" for answer in commands(progress, question))
 
 
@@ -62,17 +69,15 @@ def _key(question: PendingQuestion) -> tuple[str, str, str]:
     return question.stage, question.since.isoformat(), question.message
 
 
-def _failures(before: Progress | None, after: Progress) -> Iterator[str]:
+def _failures(before: Progress, after: Progress) -> Iterator[str]:
     known = {key for key, action in _actions(before) if action.status is Status.FAILED}
     for key, action in _actions(after):
         if action.status is Status.FAILED and action.failure is not None and key not in known:
-            yield f"✖ {action.message}: {action.failure.kind}: {clean(action.failure.message)}"
+            yield f"✖ {action.message}: {action.failure.kind}: {printable(action.failure.message)}"
 
 
-def _actions(progress: Progress | None) -> Iterator[tuple[tuple[bool, str], ActionProgress]]:
+def _actions(progress: Progress) -> Iterator[tuple[tuple[bool, str], ActionProgress]]:
     """Yield every action; its key tells the action of a stage from that of its rollback."""
-    if progress is None:
-        return
     for undo, stages in ((False, progress.stages), (True, progress.undo)):
         for stage in stages:
             yield from (((undo, action.key), action) for action in stage.actions)

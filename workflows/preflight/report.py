@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from workflows.model.base import Value
-from workflows.model.checks import Check, Scope
+from workflows.model.checks import Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Reading
 from workflows.planning.plan import Plan
@@ -131,7 +131,16 @@ def results_of(
             for place in coverage.places(check)
         }
         places |= dict.fromkeys(found.get(check.name, ()), failed)
-        results.append(_result(check, plan, places))
+        adjusted = plan.estate.checks.get(check.name)
+        results.append(
+            CheckResult(
+                name=check.name,
+                title=check.title,
+                severity=adjusted.severity if adjusted else check.severity,
+                adjusted=adjusted.reason if adjusted else "",
+                places=places,
+            )
+        )
     return tuple(results)
 
 
@@ -163,17 +172,6 @@ def parse_report(given: object) -> ReadinessReport | None:
         return ReadinessReport.model_validate_json(json.dumps(given))
     except (ValidationError, TypeError):
         return None
-
-
-def _result(check: Check, plan: Plan, places: dict[str, CheckStatus]) -> CheckResult:
-    adjusted = plan.estate.checks.get(check.name)
-    return CheckResult(
-        name=check.name,
-        title=check.title,
-        severity=adjusted.severity if adjusted else check.severity,
-        adjusted=adjusted.reason if adjusted else "",
-        places=places,
-    )
 
 
 def _keys(findings: Iterable[Finding]) -> tuple[FindingKey, ...]:

@@ -10,23 +10,25 @@ from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
     ActionProgress,
     NodeProgress,
+    NodeStage,
     PendingQuestion,
     Progress,
     StageProgress,
     Status,
 )
 from workflows.model.text import printable
-from workflows.views.suggested_answers import Answer, answers, pause, waits
+from workflows.views.suggested_answers import Answer, answers, author, decision_text, pause, waits
 
-MARKS = {
+SIGNS = {
     Status.PENDING: "·",
-    Status.WAITING: "…",
+    Status.WAITING: "⏸",
     Status.RUNNING: "▶",
     Status.DONE: "✔",
     Status.FAILED: "✖",
     Status.SKIPPED: "-",
 }
 
+TIME = "%Y-%m-%d %H:%M:%S UTC"
 MAX_MESSAGES = 5
 
 
@@ -35,13 +37,14 @@ def details(progress: Progress) -> str:
     state = progress.outcome or progress.state.value.replace("_", " ")
     title = f"**{progress.estate}: {progress.source} → {progress.target}, {state}**"
     if progress.reason:
-        title += f" ({plain(progress.reason)})"
+        title += plain(f" ({progress.reason})")
     sections = (
         [title],
         _paused(progress),
         *(_question(progress, question) for question in waits(progress)),
-        _table("Rollback", progress.undo),
-        _table("", progress.stages),
+        ["**Rollback**"] if progress.undo else [],
+        _stages(progress.undo),
+        _stages(progress.stages),
         _nodes(progress.nodes),
         *map(_actions, at_work(progress)),
         _listed("Exceptions", map(plain, progress.exceptions)),
@@ -71,17 +74,14 @@ def _paused(progress: Progress) -> list[str]:
     message = pause(progress)
     if message is None:
         return []
-    why = f" ({plain(message.reason)})" if message.reason else ""
-    by = plain(message.by) or "an operator"
-    line = f"Paused by {by} at {message.at:%Y-%m-%d %H:%M:%S} UTC{why}"
+    line = f"Paused at {message.at:{TIME}}{plain(author(message))}"
     return [line, "", "Resume with", "", _item(progress, ("resume", {"by": "..."}))]
 
 
 def _question(progress: Progress, question: PendingQuestion) -> list[str]:
-    approved = ", ".join(map(plain, question.approved_by))
-    lines = [f"Waits since {question.since:%Y-%m-%d %H:%M:%S} UTC: {plain(question.message)}"]
-    if approved:
-        lines += ["", f"Approved so far by {approved}"]
+    lines = [f"Waits since {question.since:{TIME}}: {plain(question.message)}"]
+    if question.approved_by:
+        lines += ["", f"Approved so far by {plain(', '.join(question.approved_by))}"]
     if question.remaining:
         lines += ["", "Remaining when the run asked", ""]
         lines += [f"- {plain(describe_remaining(remaining))}" for remaining in question.remaining]
@@ -97,40 +97,36 @@ def _item(progress: Progress, answer: Answer) -> str:
     )
 
 
-def _table(title: str, stages: Iterable[StageProgress]) -> list[str]:
-    rows = [_row(stage) for stage in stages]
-    if not rows:
-        return []
-    head = ["| | stage | done |", "|---|---|---|"]
-    return [*([f"**{title}**", ""] if title else []), *head, *rows]
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the lines of a table; none without a row."""
+    heads = [*heads]
+    lines = [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)]
+    return lines if len(lines) > len(("head", "rule")) else []
 
 
-def _row(stage: StageProgress) -> str:
-    """One row; few columns, since the Web UI leaves no space between them."""
+def _stages(stages: Iterable[StageProgress]) -> list[str]:
+    # Few columns, since the Web UI leaves no space between them.
+    return table(("", "stage", "done"), map(_row, stages))
+
+
+def _row(stage: StageProgress) -> tuple[str, str, str]:
     done = sum(action.status is Status.DONE for action in stage.actions)
     gate = ", gated" if stage.gated else ""
     seconds = "" if stage.seconds is None else f", {stage.seconds:.1f} s"
-    return (
-        f"| {MARKS[stage.status]} | {stage.number} `{stage.stage}`{gate} | "
-        f"{done} of {len(stage.actions)}{seconds} |"
-    )
+    name = f"{stage.number} `{stage.stage}`{gate}"
+    return SIGNS[stage.status], name, f"{done} of {len(stage.actions)}{seconds}"
 
 
 def _nodes(nodes: Sequence[NodeProgress]) -> list[str]:
-    rows = [
-        f"| {plain(node.node)} | "
-        + " | ".join(
-            f"{MARKS[one.status]} {one.done} of {one.actions}" if one.actions else ""
-            for one in node.stages
-        )
-        + " |"
-        for node in nodes
-    ]
-    if not rows:
+    if not nodes:
         return []
-    names = [one.stage for one in nodes[0].stages]
-    stages = " | ".join(f"{name.number} `{name}`" for name in names)
-    return [f"| node | {stages} |", "|---" * (len(names) + 1) + "|", *rows]
+    names = [f"{one.stage.number} `{one.stage}`" for one in nodes[0].stages]
+    rows = ((plain(node.node), *map(_cell, node.stages)) for node in nodes)
+    return table(("node", *names), rows)
+
+
+def _cell(one: NodeStage) -> str:
+    return f"{SIGNS[one.status]} {one.done} of {one.actions}" if one.actions else ""
 
 
 def _actions(stage: StageProgress) -> list[str]:
@@ -138,22 +134,16 @@ def _actions(stage: StageProgress) -> list[str]:
 
 
 def _action(action: ActionProgress) -> str:
-    failure = (
-        ""
-        if action.failure is None
-        else f": {action.failure.kind}: {plain(action.failure.message)}"
-    )
+    failure = action.failure
+    why = f": {failure.kind}: {failure.message}" if failure else ""
     skipped = " (skipped)" if action.status is Status.SKIPPED else ""
-    return f"- {MARKS[action.status]} {plain(action.message)}{skipped}{failure}"
+    return f"- {SIGNS[action.status]} {plain(f'{action.message}{skipped}{why}')}"
 
 
 def _messages(progress: Progress, *, counted: bool) -> Iterator[str]:
     messages = [one for one in progress.messages if one.counted is counted]
     for one in messages[-MAX_MESSAGES:]:
-        about = plain(" ".join(filter(None, (one.verb, one.stage, one.node))))
-        by = f" by {plain(one.by)}" if one.by else ""
-        why = f" ({plain(one.reason)})" if one.reason else ""
-        yield f"{about}{by}{why}: {plain(one.effect)}"
+        yield plain(f"{decision_text(one)}: {one.effect}")
 
 
 def _listed(title: str, items: Iterable[str]) -> list[str]:

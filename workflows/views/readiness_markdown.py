@@ -9,7 +9,7 @@ from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.preflight.catalogue import by_heading
 from workflows.preflight.report import CheckResult, CheckStatus, FindingKey, ReadinessReport
-from workflows.views.progress_markdown import plain
+from workflows.views.progress_markdown import plain, table
 
 SIGNS = {
     CheckStatus.PASSED: "✔",
@@ -84,27 +84,28 @@ def _listed(keys: Iterable[FindingKey]) -> str:
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
-    rows = [
-        f"| {one.severity} | {plain(one.place)} | `{one.name}` | {plain(one.seen)} | "
-        f"{plain(one.expected)} | {plain(one.advice)} |"
+    rows = (
+        (
+            *(one.severity, plain(one.place), f"`{one.name}`"),
+            *map(plain, (one.seen, one.expected, one.advice)),
+        )
         for one in findings
-    ]
-    head = ["| | place | check | seen | expected | what to do |", "|---|---|---|---|---|---|"]
-    return [*head, *rows] if rows else []
+    )
+    return table(("", "place", "check", "seen", "expected", "what to do"), rows)
 
 
 def _checks(report: ReadinessReport) -> Iterator[list[str]]:
     results = {one.name: one for one in report.checks}
     for heading, checks in by_heading():
         rows = [_row(results[check.name]) for check in checks if check.name in results]
-        yield [f"**{heading}**", "", "| | check | where |", "|---|---|---|", *rows]
+        yield [f"**{heading}**", "", *table(("", "check", "where"), rows)]
 
 
-def _row(one: CheckResult) -> str:
+def _row(one: CheckResult) -> tuple[str, str, str]:
     bad = [f"{SIGNS[s]} {plain(p)}" for p, s in one.places.items() if s is not CheckStatus.PASSED]
     more = f" and {len(bad) - MAX_PLACES} more" if len(bad) > MAX_PLACES else ""
     where = ", ".join(bad[:MAX_PLACES]) + more if bad else _places(len(one.places))
-    return f"| {sign(one)} | {plain(one.title)} | {where} |"
+    return sign(one), plain(one.title), where
 
 
 def _places(number: int) -> str:

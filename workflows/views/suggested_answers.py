@@ -1,4 +1,4 @@
-"""Suggest the messages that answer a question, complete with what each verb requires."""
+"""What every view says of questions, the messages that answer them, and operators' messages."""
 
 from __future__ import annotations
 
@@ -52,3 +52,15 @@ def pause(progress: Progress) -> OperatorMessage | None:
         if message.verb == "pause" and message.counted
     )
     return next(pauses, None)
+
+
+def decision_text(message: OperatorMessage) -> str:
+    """Return what an operator decided, and why."""
+    about = " ".join(filter(None, (message.verb, message.stage, message.node)))
+    return f"{about}{author(message)}"
+
+
+def author(message: OperatorMessage) -> str:
+    """Return who sent a message, and why, as an addition to a sentence."""
+    by = f" by {message.by}" if message.by else ""
+    return f"{by} ({message.reason})" if message.reason else by

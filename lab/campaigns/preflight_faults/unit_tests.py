@@ -6,6 +6,8 @@ Test = tuple[str, str]
 """Its file and its name."""
 
 _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
+_HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
+_POSTGRES = "tests/activities/replication/postgresql/test_observe.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
@@ -33,12 +35,6 @@ JUDGED = (
     "maintenance_mode",
     "replication_one_way",
     "excluded_tables_replicated",
-    "unknown_subscription",
-    "commit_timestamps_off",
-    "reload_not_runnable",
-    "hosts_file_not_writable",
-    "edges_by_address",
-    "hard_stop_after_short",
 )
 """Checks that judge what was read; the test has a case for each of them."""
 LISTS = (
@@ -53,12 +49,33 @@ UNIT_TESTS: dict[str, Test] = {
     "options_differ": (_CONFIGURATION, "test_an_option_that_differs_is_named"),
     **dict.fromkeys(LISTS, (_CONFIGURATION, "test_a_list_that_differs_is_named")),
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
+    "unknown_subscription": (_POSTGRES, "test_a_subscription_that_no_link_names_is_found"),
+    "commit_timestamps_off": (
+        _POSTGRES,
+        "test_a_server_that_tracks_no_commit_timestamps_is_found",
+    ),
+    "reload_not_runnable": (
+        _HOSTS_FILE,
+        "test_what_can_be_read_is_known_where_the_rest_cannot",
+    ),
+    "hosts_file_not_writable": (
+        _HOSTS_FILE,
+        "test_what_can_be_read_is_known_where_the_rest_cannot",
+    ),
+    "edges_by_address": (
+        _HOSTS_FILE,
+        "test_what_a_configuration_does_to_a_redirect_is_found",
+    ),
+    "hard_stop_after_short": (
+        _HOSTS_FILE,
+        "test_what_a_configuration_does_to_a_redirect_is_found",
+    ),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
     "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
     "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),
     "no_reading": (
         "tests/workflows/test_readiness.py",
-        "test_a_place_that_nobody_could_look_at_is_a_finding",
+        "test_a_place_that_could_not_be_read_is_a_finding",
     ),
     "reading_unusable": (_CONFIGURATION, "test_a_cluster_that_says_nothing_is_trouble"),
     "configuration_unreadable": (_CONFIGURATION, "test_what_cannot_be_compared_is_a_finding"),

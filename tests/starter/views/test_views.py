@@ -7,7 +7,6 @@ from datetime import timedelta
 import jsonschema  # type: ignore[import-untyped] # ships no annotations
 import pytest
 
-from starter.client.sanitize import clean
 from starter.client.snapshot import Pending, Snapshot
 from starter.estate_schema import estate_schema
 from starter.views.status import MAX_SHOWN_ACTIONS, RunView
@@ -18,6 +17,7 @@ from workflows.model.estate import Protocol
 from workflows.model.progress import Progress, RunStatus
 from workflows.model.results import RemainingQueue, RemainingSessions
 from workflows.model.stages import StageName
+from workflows.model.text import printable
 from workflows.planning.rollback import Baseline, plan_rollback
 
 PARTNERS = RemainingSessions(
@@ -49,7 +49,7 @@ def test_nothing_that_people_write_moves_the_cursor() -> None:
     text = view(progress)
     assert text.count("[2J[red]gone[/red]") >= 6
     assert not set(text) & set("\x1b\r\u202e")
-    assert clean("a\x1b[2Jb\u202ec") == "a [2Jb c"
+    assert printable("a\x1b[2Jb\u202ec") == "a [2Jb c"
 
 
 def test_the_most_urgent_actions_come_first_on_a_large_estate() -> None:

@@ -36,7 +36,7 @@ def test_a_gate_is_shown_with_the_messages_that_answer_it() -> None:
     ) in text
     assert [verb for verb, _ in offered(text)] == ["approve", "reject"]
     assert "Approved so far by ann" in text
-    assert "| … | 2 `suspend_replication` | 0 of 2 |" in text
+    assert "| ⏸ | 2 `suspend_replication` | 0 of 2 |" in text
     assert "| · | 3 `redirect_traffic`, gated | 0 of 3 |" in text
 
 
@@ -80,7 +80,7 @@ def test_every_stage_has_its_row_and_the_current_one_its_actions() -> None:
     assert [line for line in text.splitlines() if "`check_prerequisites`" in line]
     assert all(f"`{name}`" in text for name in StageName)
     assert r"✖ stop the Monitor on cluster1\-server1: CommandFailed: \*no\*" in text
-    assert r"- - stop the Monitor on cluster1\-server2 (skipped)" in text
+    assert r"- - stop the Monitor on cluster1\-server2 \(skipped\)" in text
 
 
 def test_chains_are_shown_node_by_node() -> None:
@@ -113,7 +113,7 @@ def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
     messages = (told("pause", by="<ann>", reason="lunch"),)
     progress = Seen().progress.model_copy(update={"state": RunStatus.PAUSED, "messages": messages})
     text = details(progress)
-    assert r"Paused by \<ann\> at 2026-01-02 03:04:05 UTC (lunch)" in text
+    assert r"Paused at 2026-01-02 03:04:05 UTC by \<ann\> \(lunch\)" in text
     assert offered(text) == [("resume", {"by": "..."})]
 
 
@@ -124,7 +124,7 @@ def test_what_changed_nothing_is_shown() -> None:
     text = details(Seen().progress.model_copy(update={"messages": (counted, messages)}))
     assert "**Messages that changed nothing**\n\n- aprove: unknown signal" in text
     assert "**Decisions**" in text
-    assert r"- reject redirect\_traffic by ann (no): it is rejected" in text
+    assert r"- reject redirect\_traffic by ann \(no\): it is rejected" in text
 
 
 def test_what_people_wrote_is_never_markdown() -> None:
