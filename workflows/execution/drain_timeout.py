@@ -48,7 +48,7 @@ class DrainTimeout:
                 for action in waiting:
                     if await self._end_if_decided(stage, action, tasks[action]):
                         ended.add(action)
-                due = min((self._allowed(stage, action) for action in waiting), default=used) - used
+                due = min(self._allowed(stage, action) for action in waiting) - used
                 if due > timedelta():
                     used += await self._wait(stage, tasks, ended, due)
                 elif waiting := _open(tasks, ended):
