@@ -23,10 +23,10 @@ from workflows.model.checks import Check
 from workflows.model.estate import Cluster, Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Difference, ParityReading
+from workflows.model.text import listed
 from workflows.ports.configuration import ClusterInput, ConfigurationPort
 from workflows.ports.inputs import ClusterPairInput
 from workflows.preflight import access, parity
-from workflows.preflight.context import listed
 
 UNREADABLE = access.configuration_unreadable
 LISTS = {

@@ -23,9 +23,9 @@ from workflows.model.load_balancers import hosts_file_checks as checks
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer, LoadBalancerHost
 from workflows.model.observations import Destination
 from workflows.model.results import Report, changed, unchanged
+from workflows.model.text import duration, listed
 from workflows.ports.load_balancer import TrafficInput
 from workflows.preflight import access
-from workflows.preflight.context import duration, listed
 
 MAX_HOSTS_FILE_BYTES = 60_000
 """The file travels in one command."""

@@ -19,7 +19,7 @@ from starter.client.errors import CommandError, NoWorker, translated
 from starter.client.operations import PICKUP_TIMEOUT, workflow_input
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
-from workflows.model.text import printable
+from workflows.model.text import listed, printable
 from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 
@@ -67,9 +67,7 @@ def activity_line(activities: Iterable[PendingActivityInfo]) -> str:
     """Name the places that are being read."""
     # Temporal lists them in a new sequence each time.
     places = sorted({_place(activity) for activity in activities})
-    shown, rest = places[:MAX_SHOWN_PLACES], places[MAX_SHOWN_PLACES:]
-    more = f" and {len(rest)} more" if rest else ""
-    return printable(f"reading {', '.join(shown) or 'the estate'}{more}")
+    return printable(f"reading {listed(places, MAX_SHOWN_PLACES) or 'the estate'}")
 
 
 async def _result(run: ReadinessRun, console: Console) -> ReadinessReport:

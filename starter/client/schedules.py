@@ -6,22 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from temporalio.client import (
-    Schedule,
-    ScheduleActionExecutionStartWorkflow,
-    ScheduleActionResult,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleDescription,
-    ScheduleHandle,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-    ScheduleUpdate,
-    ScheduleUpdateInput,
-    WorkflowExecutionStatus,
-)
+from temporalio import client
 from temporalio.service import RPCError, RPCStatusCode
 
 from starter.client.connection import RPC_TIMEOUT, Temporal
@@ -87,15 +72,15 @@ async def set_schedule(temporal: Temporal, request: Request, every: timedelta) -
         raise CommandError(message, ExitCode.BAD_INPUT)
     schedule = _schedule(request, every)
 
-    def update(current: ScheduleUpdateInput) -> ScheduleUpdate:
+    def update(current: client.ScheduleUpdateInput) -> client.ScheduleUpdate:
         # A schedule that an operator has paused stays paused.
         schedule.state = current.description.schedule.state
-        return ScheduleUpdate(schedule=schedule)
+        return client.ScheduleUpdate(schedule=schedule)
 
     with translated():
         try:
             await temporal.client.create_schedule(schedule_id(request), schedule)
-        except ScheduleAlreadyRunningError:
+        except client.ScheduleAlreadyRunningError:
             await _handle(temporal, request).update(update)
 
 
@@ -136,9 +121,9 @@ async def read_schedule(temporal: Temporal, request: Request) -> ScheduleStatus:
     )
 
 
-def _schedule(request: Request, every: timedelta) -> Schedule:
-    return Schedule(
-        action=ScheduleActionStartWorkflow(
+def _schedule(request: Request, every: timedelta) -> client.Schedule:
+    return client.Schedule(
+        action=client.ScheduleActionStartWorkflow(
             Readiness.run,
             workflow_input(request),
             id=schedule_id(request),
@@ -146,35 +131,35 @@ def _schedule(request: Request, every: timedelta) -> Schedule:
             execution_timeout=READINESS_TIMEOUT,
             static_summary=f"{request.estate}: {request.source} → {request.target}",
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+        spec=client.ScheduleSpec(intervals=[client.ScheduleIntervalSpec(every=every)]),
+        policy=client.SchedulePolicy(overlap=client.ScheduleOverlapPolicy.SKIP),
     )
 
 
-def _handle(temporal: Temporal, request: Request) -> ScheduleHandle:
+def _handle(temporal: Temporal, request: Request) -> client.ScheduleHandle:
     return temporal.client.get_schedule_handle(schedule_id(request))
 
 
-async def _accepted(temporal: Temporal, found: ScheduleDescription) -> tuple[str, ...]:
+async def _accepted(temporal: Temporal, found: client.ScheduleDescription) -> tuple[str, ...]:
     """Return the findings that the schedule's input accepts."""
     action = found.schedule.action
-    if not isinstance(action, ScheduleActionStartWorkflow) or not action.args:
+    if not isinstance(action, client.ScheduleActionStartWorkflow) or not action.args:
         return ()
     [given, *_] = await temporal.client.data_converter.decode(list(action.args))
     accept = given.get("accept") if isinstance(given, dict) else None
     return tuple(accept) if isinstance(accept, dict) else ()
 
 
-async def _scheduled_run(temporal: Temporal, result: ScheduleActionResult) -> ScheduledRun:
+async def _scheduled_run(temporal: Temporal, result: client.ScheduleActionResult) -> ScheduledRun:
     action = result.action
     # Every schedule of ours starts a workflow.
-    assert isinstance(action, ScheduleActionExecutionStartWorkflow)  # noqa: S101
+    assert isinstance(action, client.ScheduleActionExecutionStartWorkflow)  # noqa: S101
     run_id = action.first_execution_run_id
     run = temporal.client.get_workflow_handle_for(Readiness.run, action.workflow_id, run_id=run_id)
     findings = None
     try:
         status = (await run.describe(rpc_timeout=RPC_TIMEOUT)).status
-        if status is WorkflowExecutionStatus.COMPLETED:
+        if status is client.WorkflowExecutionStatus.COMPLETED:
             report = await run.result()
             message, findings = summary(report), len(report.findings)
         else:

@@ -14,7 +14,6 @@ from starter.client.errors import CommandError, ExitCode
 from starter.client.readiness import check_readiness
 from starter.client.schedules import ScheduleStatus
 from starter.commands import options
-from starter.commands.options import Accepted, AsJson
 from starter.terminal import print_json, terminal, with_temporal
 from starter.views.html_report import html_report, write
 from starter.views.readiness import ReadinessView, checks_view, schedule_view
@@ -26,13 +25,10 @@ OFF = ("off", "never")
 LISTED = ("name", "title", "heading", "scope", "severity", "until", "acceptable")
 """The keys of a check in `--list --json`."""
 
-Estate = Annotated[str | None, typer.Argument(metavar="ESTATE", help="the estate file's name")]
-Source = Annotated[
-    str | None, typer.Option("--from", metavar="C1", help="the cluster traffic leaves")
-]
-Target = Annotated[
-    str | None, typer.Option("--to", metavar="C2", help="the cluster traffic reaches")
-]
+# `--list` needs none of these.
+Estate = Annotated[str | None, options.ESTATE]
+Source = Annotated[str | None, options.FROM]
+Target = Annotated[str | None, options.TO]
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="also write the report as a web page")
 ]
@@ -55,8 +51,8 @@ def add_check(app: typer.Typer) -> None:
         source: Source = None,
         target: Target = None,
         *,
-        accept: Accepted = None,
-        as_json: AsJson = False,
+        accept: options.Accepted = None,
+        as_json: options.AsJson = False,
         html: Html = None,
         every: Every = None,
         scheduled: Scheduled = False,

@@ -7,15 +7,7 @@ from collections.abc import Callable
 import typer
 
 from starter.client.errors import CommandError, ExitCode
-from starter.commands.options import (
-    By,
-    EstateName,
-    Minutes,
-    NodeName,
-    Reason,
-    StageOption,
-    user_name,
-)
+from starter.commands import options
 from workflows.errors import BadInput
 from workflows.model.decisions import (
     NEED_MINUTES,
@@ -55,12 +47,12 @@ def add_decisions(app: typer.Typer, send: Send) -> None:
 
 def _command(verb: Verb, send: Send) -> Callable[..., None]:
     def decide(
-        estate: EstateName,
+        estate: options.EstateName,
         *,
-        stage: StageOption = None,
-        node: NodeName = None,
-        by: By = "",
-        reason: Reason = "",
+        stage: options.StageOption = None,
+        node: options.NodeName = None,
+        by: options.By = "",
+        reason: options.Reason = "",
     ) -> None:
         send(estate, verb, _decision(verb, stage=stage, node=node, by=by, reason=reason))
 
@@ -69,13 +61,13 @@ def _command(verb: Verb, send: Send) -> Callable[..., None]:
 
 def _command_with_minutes(verb: Verb, send: Send) -> Callable[..., None]:
     def decide(  # noqa: PLR0913 - each is an option of the command line
-        estate: EstateName,
+        estate: options.EstateName,
         *,
-        stage: StageOption = None,
-        node: NodeName = None,
-        minutes: Minutes = None,
-        by: By = "",
-        reason: Reason = "",
+        stage: options.StageOption = None,
+        node: options.NodeName = None,
+        minutes: options.Minutes = None,
+        by: options.By = "",
+        reason: options.Reason = "",
     ) -> None:
         decision = _decision(verb, stage=stage, node=node, minutes=minutes, by=by, reason=reason)
         send(estate, verb, decision)
@@ -93,6 +85,6 @@ def _decision(verb: Verb, **given: object) -> Decision:
         raise CommandError(message, ExitCode.BAD_INPUT)
     payload = {key: value for key, value in given.items() if value is not None}
     try:
-        return parse_decision([{**payload, "by": given["by"] or user_name()}])
+        return parse_decision([{**payload, "by": given["by"] or options.user_name()}])
     except BadInput as mistake:
         raise CommandError(str(mistake), ExitCode.BAD_INPUT) from mistake

@@ -19,9 +19,13 @@ from workflows.model.stages import StageName
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-EstateName = Annotated[str, typer.Argument(metavar="ESTATE", help="the estate file's name")]
-Source = Annotated[str, typer.Option("--from", metavar="C1", help="the cluster traffic leaves")]
-Target = Annotated[str, typer.Option("--to", metavar="C2", help="the cluster traffic reaches")]
+ESTATE = typer.Argument(metavar="ESTATE", help="the estate file's name")
+FROM = typer.Option("--from", metavar="C1", help="the cluster traffic leaves")
+TO = typer.Option("--to", metavar="C2", help="the cluster traffic reaches")
+
+EstateName = Annotated[str, ESTATE]
+Source = Annotated[str, FROM]
+Target = Annotated[str, TO]
 Gates = Annotated[
     list[StageName] | None,
     typer.Option("--approve-before", metavar="STAGE", help="wait for an approval; repeatable"),

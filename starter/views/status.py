@@ -11,16 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from starter.client.snapshot import Snapshot
-from starter.views.tables import (
-    action_table,
-    exceptions_view,
-    findings_view,
-    messages_view,
-    node_table,
-    remaining_table,
-    short_stage_table,
-    stage_table,
-)
+from starter.views import tables
 from starter.views.text import clock, command, commands, paused_line, wrapped
 from workflows.model.progress import PendingQuestion, Progress, RunStatus
 from workflows.model.text import printable
@@ -68,11 +59,13 @@ class RunView:
         yield from _paused(progress)
         yield from _questions(progress, options.max_width)
         most = MAX_SHOWN_ACTIONS_SMALL if small else MAX_SHOWN_ACTIONS
-        yield from _spaced(node_table(progress.nodes, most))
-        yield from _spaced(action_table(at_work(progress), self.snapshot.pending, self.now, most))
-        yield from exceptions_view(progress.exceptions)
-        yield from findings_view(progress.findings)
-        yield from messages_view(progress.messages[-MAX_MESSAGES:])
+        yield from _spaced(tables.node_table(progress.nodes, most))
+        yield from _spaced(
+            tables.action_table(at_work(progress), self.snapshot.pending, self.now, most)
+        )
+        yield from tables.exceptions_view(progress.exceptions)
+        yield from tables.findings_view(progress.findings)
+        yield from tables.messages_view(progress.messages[-MAX_MESSAGES:])
         yield from _anytime(progress)
 
 
@@ -89,12 +82,12 @@ def _header(progress: Progress, now: datetime) -> Text:
 
 
 def _stages(progress: Progress, *, small: bool) -> Iterator[RenderableType]:
-    table = short_stage_table if small else stage_table
+    table = tables.short_stage_table if small else tables.stage_table
     if not progress.undo:
         yield table(progress.stages)
         return
     # During a rollback the stages that were done need less room.
-    yield short_stage_table(progress.stages)
+    yield tables.short_stage_table(progress.stages)
     yield Text("rollback, in this sequence", style="bold")
     yield table(progress.undo)
 
@@ -133,7 +126,7 @@ def _question(question: PendingQuestion) -> Iterator[RenderableType]:
     if question.approved_by:
         approved = printable(", ".join(question.approved_by))
         yield Text(f"approved so far by {approved}", "yellow")
-    yield from remaining_table(question.remaining)
+    yield from tables.remaining_table(question.remaining)
 
 
 def _anytime(progress: Progress) -> Iterator[RenderableType]:
@@ -141,10 +134,10 @@ def _anytime(progress: Progress) -> Iterator[RenderableType]:
         yield Text("at any time: pause, roll-back, abort", style="dim")
 
 
-def _spaced(tables: Iterable[RenderableType]) -> Iterator[RenderableType]:
-    for table in tables:
+def _spaced(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    for part in parts:
         yield Text()
-        yield table
+        yield part
 
 
 def _colour(progress: Progress) -> str:

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from starter.client.snapshot import Pending
-from starter.views.text import clock, counts, limited, message_line, remaining_line
+from starter.views.text import clock, counts, message_line, remaining_line
 from workflows.model.findings import Finding, Severity
 from workflows.model.progress import (
     ActionProgress,
@@ -22,7 +22,7 @@ from workflows.model.progress import (
     Status,
 )
 from workflows.model.results import Remaining, RemainingSessions
-from workflows.model.text import printable
+from workflows.model.text import listed, printable
 from workflows.views.progress_markdown import SIGNS
 
 STYLES = {
@@ -101,7 +101,7 @@ def remaining_table(remaining: Sequence[Remaining]) -> Iterator[Table]:
     shown = table("remaining", "", "")
     for one in remaining:
         names = one.accounts if isinstance(one, RemainingSessions) else one.queued
-        details = limited(names, MAX_SHOWN_NAMES) or one.error or ""
+        details = listed(names, MAX_SHOWN_NAMES) or one.error or ""
         shown.add_row(f"  {one.node}", counts(one), Text(printable(details)))
     yield shown
 

@@ -7,15 +7,13 @@ from datetime import datetime, timedelta
 
 from workflows.model.progress import OperatorMessage, PendingQuestion, Progress
 from workflows.model.results import Remaining, RemainingSessions
-from workflows.model.text import printable
+from workflows.model.text import duration, listed, printable
 from workflows.views.suggested_answers import answers, author, decision_text, pause
 
 MAX_SHOWN_ACCOUNTS = 3
 
 MAX_LISTED_NAMES = 2
 """Consecutive names; of more than that, the first and the last are shown."""
-
-MAX_ETA_IN_SECONDS, MAX_ETA_IN_MINUTES = timedelta(seconds=90), timedelta(minutes=90)
 
 
 def commands(progress: Progress, waiting: PendingQuestion) -> tuple[str, ...]:
@@ -63,7 +61,7 @@ def paused_line(progress: Progress) -> str:
 def remaining_line(remaining: Remaining, now: datetime) -> str:
     """Return what remains on a node, how long it may take, and how old this reading is."""
     accounts = remaining.accounts if isinstance(remaining, RemainingSessions) else ()
-    some = limited(accounts, MAX_SHOWN_ACCOUNTS)
+    some = listed(accounts, MAX_SHOWN_ACCOUNTS)
     counted = "; ".join(filter(None, (counts(remaining), some)))
     zeros = remaining.readings_at_zero
     nothing = f"none remaining, {zeros} readings at zero" if zeros else "no reading yet"
@@ -82,23 +80,12 @@ def counts(remaining: Remaining) -> str:
     return ", ".join(f"{number} {kind}" for kind, number in numbers if number)
 
 
-def limited(names: Sequence[str], most: int) -> str:
-    """Join the first names, and say how many more there are."""
-    more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return ", ".join([*names[:most], *more])
-
-
 def eta_text(eta: timedelta | None) -> str:
     """Return the estimate, rounded to what a few readings allow; "" if there is none."""
     if eta is None:
         return ""
-    if eta < MAX_ETA_IN_SECONDS:
-        about = f"{max(1, round(eta.total_seconds()))} s"
-    elif eta < MAX_ETA_IN_MINUTES:
-        about = f"{round(eta / timedelta(minutes=1))} min"
-    else:
-        about = f"{round(eta / timedelta(hours=1))} h"
-    return f"about {about} at this rate"
+    about = timedelta(seconds=max(1, round(eta.total_seconds())))
+    return f"about {duration(about)} at this rate"
 
 
 def clock(at: datetime) -> str:

@@ -38,7 +38,7 @@ def test_the_readme_lists_the_verbs_we_take() -> None:
 
 
 def test_operating_knows_every_state_verb_and_error() -> None:
-    """An operator finds whatever a run can be in, can be told and can complain of."""
+    """An operator finds every state of a run, every decision and every error."""
     states = {*RunStatus, *get_args(Outcome.model_fields["outcome"].annotation)}
     kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
     words = set(re.findall(r"^\| `(\w+)` \|", OPERATING, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""One lab and one Temporal server for every test of the whole."""
+"""One lab and one Temporal server for all end-to-end tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.whole_lab import House
 
 @pytest.fixture(scope="session")
 async def alive() -> AsyncIterator[Lab]:
-    """A lab that lives as long as the tests of the whole."""
+    """A lab that runs as long as the end-to-end tests."""
     root = fresh_directory()
     async with Lab.open(root) as lab:
         yield lab

@@ -1,4 +1,4 @@
-"""What is wrong with an estate is said by stage 0, in words, with nothing changed anywhere."""
+"""Stage 0 reports what is wrong with an estate, and changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def refused(house: House) -> str:
 
 
 async def test_a_host_key_that_differs_is_refused(house: House) -> None:
-    """A machine that shows another key than the estate says is not spoken to."""
+    """The worker does not connect to a machine whose key is not the one in the estate."""
     clusters = house.estate["clusters"]
     clusters[0]["nodes"][2]["host_key"] = OTHER_KEY
     house.describe(clusters=clusters)
@@ -31,7 +31,7 @@ async def test_a_host_key_that_differs_is_refused(house: House) -> None:
 
 
 async def test_a_wrong_admin_password_is_a_finding(house: House) -> None:
-    """Which node, and that it is the password; never the password."""
+    """It names the node, and never the password."""
     wrong = house.place / "wrong"
     wrong.write_text("hunter2\n", encoding="utf-8")
     defaults: dict[str, Any] = house.estate["defaults"]
@@ -53,8 +53,8 @@ async def test_a_node_that_is_down_is_a_finding(house: House) -> None:
     assert "cluster2-edge2: node_unreachable_ssh" in reason
 
 
-async def test_a_status_that_nobody_has_seen_is_a_finding(house: House) -> None:
-    """It is neither running nor stopped; the node's own words are shown."""
+async def test_an_unknown_status_is_a_finding(house: House) -> None:
+    """It is neither running nor stopped; the node's own text is shown."""
     house.switch(faults={"cluster1-server1": {"status_tm": "tm is pondering"}})
     reason = await refused(house)
     assert "cluster1-server1" in reason
@@ -73,7 +73,7 @@ async def test_noise_before_a_status_is_no_finding(house: House) -> None:
 
 
 async def test_a_success_that_is_none_is_a_fault(house: House) -> None:
-    """HTTP 200 with isSuccessful false leaves the run waiting, with the node's words."""
+    """HTTP 200 with isSuccessful false leaves the run waiting, and names the node."""
     house.switch(faults={"cluster1-server1": {"refuse_operations": "true"}})
     async with house.worker() as worker:
         await worker.says("ready")

@@ -72,7 +72,7 @@ async def run(served: tuple[Client, str]) -> AsyncIterator[Run]:
 
 
 async def begun(ui: WebUi, run: Run) -> None:
-    """Start by the prefilled form and look at what the run waits for."""
+    """Start with the prefilled form, and open the run's question."""
     await ui.starts(REQUEST)
     await ui.sees("Workflow started successfully")
     await run.waits("approval")
@@ -81,7 +81,7 @@ async def begun(ui: WebUi, run: Run) -> None:
 
 
 async def test_a_run_is_started_and_approved(ui: WebUi, run: Run, tmp_path: Path) -> None:
-    """The details say which signal, and with which words, lets it go on."""
+    """The details show the signal, and its input, that lets it continue."""
     await begun(ui, run)
     await ui.sees('--name approve --input \'{"stage": "stop_monitors", "by": "..."}\'')
     await ui.sees("# patch night, see https://example.org")
@@ -89,14 +89,14 @@ async def test_a_run_is_started_and_approved(ui: WebUi, run: Run, tmp_path: Path
     await ui.signals("approve", GATE)
     outcome = await run.outcome()
     assert outcome.outcome == "completed"
-    assert [(said.verb, said.by, said.way) for said in outcome.decisions] == [
+    assert [(one.verb, one.by, one.way) for one in outcome.decisions] == [
         ("approve", "ann", "signal")
     ]
     await ui.opens("Search Attributes")
     await ui.sees("SwitchoverState")
 
 
-async def test_a_rejected_run_shows_that_it_was_taken_back(ui: WebUi, run: Run) -> None:
+async def test_a_rejected_run_shows_that_it_was_rolled_back(ui: WebUi, run: Run) -> None:
     """And why, by whom."""
     await begun(ui, run)
     await ui.signals("reject", {**GATE, "reason": "not tonight"})
@@ -108,7 +108,7 @@ async def test_a_rejected_run_shows_that_it_was_taken_back(ui: WebUi, run: Run) 
 
 
 async def test_a_paused_run_says_who_paused_it(ui: WebUi, run: Run) -> None:
-    """And which words end the pause."""
+    """And the message that ends the pause."""
     await begun(ui, run)
     await ui.signals("pause", {"by": "ann", "reason": "<b>lunch</b>"})
     await run.reaches(lambda progress: progress.state is RunStatus.PAUSED)
@@ -135,7 +135,7 @@ async def test_a_run_that_must_not_begin_says_why(ui: WebUi, run: Run) -> None:
 
 
 async def test_a_check_shows_what_it_found(ui: WebUi, run: Run) -> None:
-    """Findings as words that no machine can make anything else of, and every check below them."""
+    """Findings as plain text, and every check below them."""
     run.fakes.readings["cluster2-edge2"] = {"version": "<b>5.4</b> | [x](https://example.org)"}
     verdict = await run.client.execute_workflow(
         "Readiness",

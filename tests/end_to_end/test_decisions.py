@@ -1,4 +1,4 @@
-"""Every verb, told with the `temporal` CLI as an operator would, at the moment it is needed."""
+"""Every decision, sent with the `temporal` CLI at the moment it is needed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ DRAIN = "await_sessions.cluster1-edge1"
 
 @dataclass(frozen=True)
 class Scene:
-    """A run that waits for just this verb, and how it ends once it was told."""
+    """A run that waits for just this decision, and how it ends after it."""
 
     outcome: str
-    told: dict[str, Any] = field(default_factory=dict)
+    payload: dict[str, Any] = field(default_factory=dict)
     request: dict[str, Any] = field(default_factory=lambda: GATE)
     fails: str = ""
     held: str = ""
@@ -62,13 +62,13 @@ SCENES: dict[Verb, Scene] = {
 
 @pytest.fixture
 def cli(temporal: Client) -> Cli:
-    """Somebody at a shell."""
+    """An operator at a shell."""
     return Cli(temporal)
 
 
 @pytest.fixture
 async def run(temporal: Client, request: pytest.FixtureRequest) -> AsyncIterator[Run]:
-    """A run of an estate of its own, with a worker, and without much patience."""
+    """A run of an estate of its own, with a worker, and with a short drain timeout."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())
     name = name.removeprefix("test-").strip("-")[:50].rstrip("-")
     run = Run(temporal, estates.estate(name=name, timing={"drain_timeout": 1}))
@@ -77,16 +77,16 @@ async def run(temporal: Client, request: pytest.FixtureRequest) -> AsyncIterator
 
 
 def test_there_is_a_scene_for_every_verb() -> None:
-    """A new verb is not taken before it was told."""
+    """A new verb is not accepted without a scene here."""
     assert tuple(SCENES) == VERBS
 
 
 @pytest.mark.parametrize("way", ["signal", "update"])
 @pytest.mark.parametrize("verb", VERBS)
 async def test_a_verb_is_taken_and_recorded(run: Run, cli: Cli, verb: Verb, way: str) -> None:
-    """Who, when, which words, by which way: all of it is in the outcome."""
+    """Who decided what, when, why and how: all of it is in the outcome."""
     scene = SCENES[verb]
-    words = {**scene.told, "by": "ann", "reason": "since `x` <b>failed</b>"}
+    words = {**scene.payload, "by": "ann", "reason": "since `x` <b>failed</b>"}
     if scene.fails:
         run.fakes.failures[scene.fails] = [CommandFailed("no")]
     if scene.held:
@@ -109,12 +109,12 @@ async def test_a_verb_is_taken_and_recorded(run: Run, cli: Cli, verb: Verb, way:
         run.fakes.held[scene.held].set()
     outcome = await run.outcome()
     assert outcome.outcome == scene.outcome
-    [said] = [one for one in outcome.decisions if one.by == "ann"]
-    assert (said.verb, said.way, said.counted) == (verb, way, True)
-    assert (said.stage, said.node) == (words.get("stage"), words.get("node"))
-    assert said.reason == words["reason"]
-    assert outcome.started <= said.at <= outcome.ended
-    assert way == "signal" or said.effect in answer.words
+    [decision] = [one for one in outcome.decisions if one.by == "ann"]
+    assert (decision.verb, decision.way, decision.counted) == (verb, way, True)
+    assert (decision.stage, decision.node) == (words.get("stage"), words.get("node"))
+    assert decision.reason == words["reason"]
+    assert outcome.started <= decision.at <= outcome.ended
+    assert way == "signal" or decision.effect in answer.words
     assert run.fakes.world.violations == []
     assert await no_task_failed(run)
 
@@ -144,13 +144,13 @@ GUARDED = GATE | {"approvers": ["ann", "bob"]}
 
 
 async def test_a_bad_signal_is_recorded_and_changes_nothing(run: Run, cli: Cli) -> None:
-    """Whatever is wrong with it is said where the operator looks, and the gate stays shut."""
+    """The objection is in the progress and in the Web UI, and the gate stays closed."""
     await run.start(**GUARDED)
     await run.waits("approval")
     answers = await asyncio.gather(*(cli.signals(run, verb, words) for verb, words, _ in BAD))
     assert {answer.code for answer in answers} == {0}
     progress = await run.reaches(lambda p: len(p.messages) == len(BAD))
-    assert not any(said.counted for said in progress.messages)
+    assert not any(message.counted for message in progress.messages)
     for verb, _, objection in BAD:
         assert any(s.verb == verb and objection in s.effect for s in progress.messages), objection
     assert progress.waiting is not None
@@ -162,21 +162,23 @@ async def test_a_bad_signal_is_recorded_and_changes_nothing(run: Run, cli: Cli) 
 
 
 async def test_a_bad_update_is_refused_with_the_reason(run: Run, cli: Cli) -> None:
-    """Whoever sent it hears so at once, and nothing of it enters the history."""
+    """The sender gets the objection at once, and the history has no trace of it."""
     await run.start(**GUARDED)
     await run.waits("approval")
     answers = await asyncio.gather(*(cli.updates(run, verb, words) for verb, words, _ in BAD))
     for answer, (verb, _, objection) in zip(answers, BAD, strict=True):
         assert (answer.code, objection in answer.words) == (1, True), (verb, objection, answer)
-    progress = await run.waits("approval")
+    progress = await run.status()
+    assert progress is not None
     assert progress.messages == ()
+    assert progress.waiting is not None
     await run.handle.execute_update("approve", {"stage": "stop_monitors", "by": "bob"})
     assert (await run.outcome()).outcome == "completed"
     assert await no_task_failed(run)
 
 
 async def test_what_cannot_be_read_is_recorded(run: Run, cli: Cli) -> None:
-    """No object, two objects, no JSON at all, an encoding nobody has, a name nobody knows."""
+    """No object, two objects, no JSON at all, an unknown encoding, an unknown name."""
     await run.start(**GATE)
     await run.waits("approval")
     place = ("--workflow-id", run.handle.id)
@@ -192,18 +194,20 @@ async def test_what_cannot_be_read_is_recorded(run: Run, cli: Cli) -> None:
         ("aprove", "--input", "x", "--input-meta", "encoding=binary/encrypted"),
     ]
     for name, *more in sent:
-        told = ("--name", name, *more)
-        assert (await cli.types("workflow", "signal", *place, *told)).code == 0
-        assert (await cli.types("workflow", "update", "execute", *place, *told)).code == 1
+        message = ("--name", name, *more)
+        assert (await cli.types("workflow", "signal", *place, *message)).code == 0
+        assert (await cli.types("workflow", "update", "execute", *place, *message)).code == 1
     progress = await run.reaches(lambda p: len(p.messages) == len(sent))
-    assert not any(said.counted for said in progress.messages)
-    assert {said.verb for said in progress.messages} == {"approve", "aprove"}
+    assert not any(message.counted for message in progress.messages)
+    assert {message.verb for message in progress.messages} == {"approve", "aprove"}
+    misspelt = [message.effect for message in progress.messages if message.verb == "aprove"]
+    assert all("known are approve" in effect for effect in misspelt)
     await run.handle.signal("approve", {"stage": "stop_monitors", "by": "ann"})
     assert (await run.outcome()).outcome == "completed"
     assert await no_task_failed(run)
 
 
-async def test_words_are_shown_and_never_interpreted(run: Run, cli: Cli) -> None:
+async def test_text_is_shown_and_never_interpreted(run: Run, cli: Cli) -> None:
     """Control characters, Markdown and HTML in a reason reach the record as they were written."""
     evil = "# [x](http://e) <b>bold</b> \x1b[2J\u202e `rm -rf`"
     await run.start(**GATE, reason=evil)
@@ -216,7 +220,7 @@ async def test_words_are_shown_and_never_interpreted(run: Run, cli: Cli) -> None
     assert not set(details) & set("\x1b\u202e")
     assert (await cli.updates(run, "abort", {"by": "ann", "reason": evil})).code == 0
     outcome = await run.outcome()
-    assert [said.reason for said in outcome.decisions] == [evil, evil]
+    assert [message.reason for message in outcome.decisions] == [evil, evil]
     assert outcome.outcome == "aborted"
 
 
@@ -242,7 +246,7 @@ async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     assert await no_task_failed(run)
 
 
-async def test_messages_for_another_estate_reach_nobody(run: Run, cli: Cli) -> None:
+async def test_messages_for_another_estate_reach_no_run(run: Run, cli: Cli) -> None:
     """A wrong estate is a wrong workflow id: Temporal itself says that there is no such run."""
     await run.start(**GATE)
     await run.waits("approval")

@@ -10,7 +10,7 @@ from playwright.async_api import Page, ViewportSize, async_playwright
 
 from starter.views.html_report import html_report, write
 from tests.support.browser import CHROMIUM, FLAGS
-from tests.workflows.preflight.test_report import changed, verdict
+from tests.workflows.preflight.test_report import changed, multiplied, verdict
 from workflows.preflight.report import ReadinessReport
 
 pytestmark = pytest.mark.skipif(
@@ -78,23 +78,6 @@ def test_a_report_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_many_nodes_share_a_column_by_kind() -> None:
     """A table of eighty columns could not be read."""
-    few = found()
-    many = few.model_copy(
-        update={
-            "checks": tuple(
-                one.model_copy(
-                    update={
-                        "places": {
-                            f"{place}{n}": standing
-                            for place, standing in one.places.items()
-                            for n in range(10)
-                        }
-                    }
-                )
-                for one in few.checks
-            )
-        }
-    )
-    text = html_report(many)
+    text = html_report(multiplied(found(), 10))
     assert '<th scope="col">cluster2 Edges</th>' in text
     assert "✖ 10 of 20" in text

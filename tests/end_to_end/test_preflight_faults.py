@@ -27,13 +27,12 @@ CHECK = ("check", "lab", "--from", "cluster1", "--to", "cluster2", "--json")
 
 
 async def test_injected_faults_are_reported(house: House) -> None:
-    """By name and place, with an exit code that says so; without a fault nothing is found."""
+    """By name and place, with exit code 6; before and after them nothing is found."""
     registry = FaultRegistry(house.lab.layout)
     operator = Operator(house.address)
     async with house.worker() as worker:
         await worker.says("ready")
-        clean = await operator.types(*CHECK)
-        assert (clean.code, json.loads(clean.out)["findings"]) == (0, [])
+        await finds_nothing(operator)
         for name in SAMPLE:
             _, place = await registry.inject(name)
             answer = await operator.types(*CHECK)
@@ -42,4 +41,11 @@ async def test_injected_faults_are_reported(house: House) -> None:
             places = [finding["place"] for finding in findings if finding["name"] == name]
             assert answer.code == FOUND
             assert any(found.startswith(place) for found in places), (name, findings)
+        await finds_nothing(operator)
     assert house.effects() == []
+
+
+async def finds_nothing(operator: Operator) -> None:
+    """Check an estate without a fault."""
+    answer = await operator.types(*CHECK)
+    assert (answer.code, json.loads(answer.out)["findings"]) == (0, [])

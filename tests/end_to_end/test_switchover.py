@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.whole_lab import House
 from workflows.model.progress import Status
 from workflows.model.stages import StageName
@@ -15,7 +17,7 @@ DRAINED = {
 
 
 async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -> None:
-    """The README's words start it, a signal approves it, and the estate did all of it once."""
+    """The README's command starts it, a signal approves it, and the estate did all of it once."""
     orphan = house.lab.layout.cluster("cluster1").storage / "accounts/.old.m_inproc"
     orphan.write_text("half a file", encoding="utf-8")
     async with house.worker() as worker:
@@ -38,39 +40,23 @@ async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -
     assert [(f.name, f.seen) for f in outcome.findings] == [("unfinished_file", str(orphan))]
 
 
-async def test_a_killed_worker_repeats_no_graceful_stop(house: House) -> None:
-    """A kill -9 after the first graceful stop was claimed, before its end is known."""
+@pytest.mark.parametrize(("service", "grace"), [("http", 5), ("tm", 2)])
+async def test_a_killed_worker_repeats_no_graceful_stop(
+    house: House, service: str, grace: int
+) -> None:
+    """A kill -9 after the first graceful stop of this kind was claimed, before its end is known."""
     house.switch(graceful_stop_ends="at_timeout", transaction_manager_clock=6)
-    house.describe(timing=house.estate["timing"] | {"grace": 5})
+    house.describe(timing=house.estate["timing"] | {"grace": grace})
     async with house.worker() as worker:
         await worker.says("ready")
         await house.start()
-        await house.sees(lambda: bool(house.counted("drain")))
+        await house.sees(lambda: any(stopped == service for _, stopped in house.counted("drain")))
         worker.process.kill()
         await worker.process.wait()
-    assert not house.counted("stopped")
+    assert not any(stopped == service for _, stopped in house.counted("stopped"))
     async with house.worker() as worker:
         await worker.says("ready")
         outcome = await house.outcome()
     assert outcome.outcome == "completed"
     assert house.counted("drain") == dict.fromkeys(DRAINED, 1)
     assert house.counted("stopped") == dict.fromkeys(DRAINED, 1)
-
-
-async def test_a_worker_killed_while_the_transaction_managers_drain_repeats_nothing(
-    house: House,
-) -> None:
-    """The step whose repetition hurts most is begun once, whoever began it."""
-    house.switch(graceful_stop_ends="at_timeout", transaction_manager_clock=6)
-    house.describe(timing=house.estate["timing"] | {"grace": 2})
-    async with house.worker() as worker:
-        await worker.says("ready")
-        await house.start()
-        await house.sees(lambda: any(service == "tm" for _, service in house.counted("drain")))
-        worker.process.kill()
-        await worker.process.wait()
-    async with house.worker() as worker:
-        await worker.says("ready")
-        outcome = await house.outcome()
-    assert outcome.outcome == "completed"
-    assert house.counted("drain") == dict.fromkeys(DRAINED, 1)

@@ -17,7 +17,7 @@ from lab.layout import Layout
 
 @pytest.fixture(scope="session")
 async def shared_lab() -> AsyncIterator[Lab]:
-    """A whole lab, as the last test left it."""
+    """A complete lab, in the state in which the last test ended."""
     with tempfile.TemporaryDirectory(prefix="lab-whole-") as directory:
         async with Lab.open(Path(directory)) as lab:
             yield lab
@@ -25,7 +25,7 @@ async def shared_lab() -> AsyncIterator[Lab]:
 
 @pytest.fixture
 async def whole_lab(shared_lab: Lab) -> Lab:
-    """A whole lab in its baseline."""
+    """A complete lab in its baseline."""
     if await shared_lab.at_baseline():
         await shared_lab.reset()
     return shared_lab

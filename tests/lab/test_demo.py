@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("options", "message"),
     [
         (("--fail", "everything"), "--fail everything: 'everything' is no stage"),
         (("--fail", "stop_monitors:database1:lost"), "stop_monitors never acts on database1"),
@@ -30,20 +30,20 @@ REPOSITORY = Path(__file__).parents[2]
     ],
 )
 def test_what_cannot_be_demonstrated_is_refused(
-    tmp_path: Path, words: tuple[str, ...], said: str
+    tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     """In one sentence, and before anything is started."""
-    demo = CliRunner().invoke(app, ["demo", "--dir", str(tmp_path / "lab"), *words])
+    demo = CliRunner().invoke(app, ["demo", "--dir", str(tmp_path / "lab"), *options])
 
     assert demo.exit_code == 2
-    assert said in demo.stderr
+    assert message in demo.stderr
     assert len(demo.stderr.splitlines()) == 1
     assert not (tmp_path / "lab").exists()
 
 
 @pytest.mark.timeout(170)
 def test_the_literal_procedure_fails_transfers(tmp_path: Path) -> None:
-    """Without a wait for sessions, clients that are between two files fail: the meter shows it."""
+    """Without a wait for sessions, clients between two files fail: the checker counts them."""
     verdict_file = tmp_path / "verdict.json"
     words = ["demo", "--literal", "--json", str(verdict_file), "--dir", str(tmp_path / "lab")]
 

@@ -1,10 +1,11 @@
 """Each injected fault begins when its stage acts, and ends when it is healed.
 
-Acts are done by hand here, over the proxies that a product would use.
+The tests act in place of the product, over the same proxies.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,38 +45,38 @@ BROKEN = (OSError, asyncssh.Error, httpx.TransportError, psycopg.OperationalErro
 
 @pytest.fixture
 async def proxies(whole_lab: Lab) -> AsyncIterator[Proxies]:
-    """Someone stands in between."""
+    """Proxies between the tests and the lab."""
     async with Proxies.open(whole_lab.layout) as proxies:
         yield proxies
 
 
 @dataclass
-class Hand:
-    """Does what a stage does, and says how that failed, if it did."""
+class Actor:
+    """Does what a stage does, and returns how that failed, if it did."""
 
     layout: Layout
     place: str
 
-    async def script(self, act: str, status: str, whole: str) -> str:
-        """Run a script, then another that tells what came of it: *whole* stands in its answer."""
+    async def script(self, act: str, status: str, expected: str) -> str:
+        """Run a script, then another, whose answer contains *expected*."""
         try:
             async with self.shell() as shell:
                 acted = await shell.run(act)
                 if acted.returncode == 1 and "refused" in str(acted.stderr):
                     return "refused"
                 if acted.returncode is None or acted.returncode < 0:
-                    return await self._lost_or_cut()
+                    return await self._lost_or_unreachable()
                 read = await shell.run(status)
         except BROKEN:
-            return await self._lost_or_cut()
-        return "done" if whole in str(read.stdout) else "unknown"
+            return await self._lost_or_unreachable()
+        return "done" if expected in str(read.stdout) else "unknown"
 
     async def reload(self) -> str:
         """Reload the load balancer, then log in through it."""
         reload = str(LoadBalancer(self.layout).reload_command)
-        brings = "# BEGIN switchover"  # the proxies that a redirect brings are in its words
-        seen = await self.script(f"{reload} '{brings}'", "echo whole", "whole")
-        return await self._probe() if seen == "done" else seen
+        marker = "# BEGIN switchover"  # by which the proxy recognizes a redirect
+        result = await self.script(f"{reload} '{marker}'", "echo done", "done")
+        return await self._probe() if result == "done" else result
 
     async def operate(self) -> str:
         """Stop the Scheduler by the admin API, then ask for it."""
@@ -87,7 +88,7 @@ class Hand:
                     return "refused"
                 status = (await admin.get("clusterServices", params=query)).json()["status"]
         except BROKEN:
-            return await self._lost_or_cut()
+            return await self._lost_or_unreachable()
         return "done" if status == "Not running." else "unknown"
 
     async def alter(self) -> str:
@@ -146,7 +147,7 @@ class Hand:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
             await connection.execute(statement.encode())
 
-    async def _lost_or_cut(self) -> str:
+    async def _lost_or_unreachable(self) -> str:
         """Whether the place can still be reached."""
         try:
             async with self.shell():
@@ -170,23 +171,23 @@ class Hand:
             return "unknown"
 
 
-def hand(layout: Layout, stage: StageName, place: str) -> Callable[[], Awaitable[str]]:
+def act_of(layout: Layout, stage: StageName, place: str) -> Callable[[], Awaitable[str]]:
     """Return what this stage does there."""
-    one = Hand(layout, place)
+    actor = Actor(layout, place)
     if stage is StageName.REDIRECT_TRAFFIC:
-        return one.reload
+        return actor.reload
     if stage is StageName.SUSPEND_REPLICATION:
-        return one.alter
+        return actor.alter
     if stage in (StageName.STOP_SCHEDULING, StageName.START_SCHEDULING):
-        return one.operate
+        return actor.operate
     folder = layout.node(place).home / "bin"
-    act, status, whole = {
+    act, status, expected = {
         StageName.STOP_MONITORS: ("stop_monitord", "status_monitord", "monitord is down"),
         StageName.DRAIN_PROTOCOL_SERVERS: ("stop_sshd -g -timeout 9", "status_sshd", "sshd is"),
         StageName.DRAIN_TRANSACTION_MANAGER: ("stop_tm -g -timeout 30", "status_tm", "tm is"),
-        StageName.STOP_REMAINING_SERVICES: ("stop_all", "stop_all; echo whole", "whole"),
+        StageName.STOP_REMAINING_SERVICES: ("stop_all", "stop_all; echo done", "done"),
     }[stage]
-    return lambda: one.script(f"{folder}/{act}", f"{folder}/{status}", whole)
+    return lambda: actor.script(f"{folder}/{act}", f"{folder}/{status}", expected)
 
 
 STAGES = (
@@ -200,6 +201,15 @@ STAGES = (
 )
 
 
+def is_set(event: asyncio.Event) -> Callable[[], Awaitable[bool]]:
+    """Whether the run has noticed the fault."""
+
+    async def noticed() -> bool:
+        return event.is_set()
+
+    return noticed
+
+
 def effects(lab: Lab) -> list[dict[str, Any]]:
     """What the estate did."""
     return list(records.read(lab.layout.effects))
@@ -211,19 +221,15 @@ async def test_a_fault_shows_where_and_when_it_should(
     whole_lab: Lab, proxies: Proxies, stage: StageName, place: str, kind: Kind
 ) -> None:
     """As it says, with an effect only where the act itself went well; and healed, all works."""
-    noticed = False
-
-    async def look() -> bool:
-        return noticed
-
-    trigger = Trigger(Fault(stage, place, kind), proxies, look)
+    noticed = asyncio.Event()
+    trigger = Trigger(Fault(stage, place, kind), proxies, is_set(noticed))
     trigger.arm()
-    act = hand(whole_lab.layout, stage, place)
+    act = act_of(whole_lab.layout, stage, place)
 
     assert await act() == kind
     assert bool(effects(whole_lab)) is (kind == "unknown")
     assert trigger.began_at is not None
-    noticed = True
+    noticed.set()
     await trigger.follow()
 
     assert await act() == "done"
@@ -231,31 +237,29 @@ async def test_a_fault_shows_where_and_when_it_should(
     await trigger.end()
 
 
-async def test_a_trap_leaves_everything_else_alone(whole_lab: Lab, proxies: Proxies) -> None:
-    """Neither other places nor other acts make it strike."""
-
-    async def never() -> bool:
-        return False
-
-    layout = whole_lab.layout
+async def test_a_fault_affects_nothing_else(whole_lab: Lab, proxies: Proxies) -> None:
+    """Neither other places nor other acts begin it."""
+    layout, never = whole_lab.layout, is_set(asyncio.Event())
     trigger = Trigger(Fault(StageName.STOP_MONITORS, "cluster1-edge1", "refused"), proxies, never)
     trigger.arm()
 
-    assert await hand(layout, StageName.STOP_MONITORS, "cluster1-edge2")() == "done"
-    assert await hand(layout, StageName.DRAIN_PROTOCOL_SERVERS, "cluster1-edge1")() == "done"
+    assert await act_of(layout, StageName.STOP_MONITORS, "cluster1-edge2")() == "done"
+    assert await act_of(layout, StageName.DRAIN_PROTOCOL_SERVERS, "cluster1-edge1")() == "done"
     assert trigger.began_at is None
     await trigger.end()
 
 
 async def test_a_fault_is_healed_before_the_next_request(whole_lab: Lab, proxies: Proxies) -> None:
-    """A run that has turned back never meets it again, however soon it comes."""
+    """A run that rolls back never meets it again, however soon it acts."""
     state = iter([False, True])
 
-    async def look() -> bool:
+    async def notices() -> bool:
         return next(state)
 
-    act = hand(whole_lab.layout, StageName.STOP_SCHEDULING, "cluster1-server1")
-    trigger = Trigger(Fault(StageName.STOP_SCHEDULING, "cluster1-server1", "lost"), proxies, look)
+    act = act_of(whole_lab.layout, StageName.STOP_SCHEDULING, "cluster1-server1")
+    trigger = Trigger(
+        Fault(StageName.STOP_SCHEDULING, "cluster1-server1", "lost"), proxies, notices
+    )
     trigger.arm()
 
     assert await act() == "lost"
@@ -265,30 +269,26 @@ async def test_a_fault_is_healed_before_the_next_request(whole_lab: Lab, proxies
     await trigger.end()
 
 
-LOOKED_AT = ("cluster2-server1", BALANCER, "database1")
+OBSERVED = ("cluster2-server1", BALANCER, "database1")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", LOOKED_AT)
-async def test_what_is_only_looked_at_is_faulty_from_the_first(
+@pytest.mark.parametrize("place", OBSERVED)
+async def test_a_place_that_is_only_read_is_faulty_from_the_first(
     whole_lab: Lab, proxies: Proxies, place: str, kind: Kind
 ) -> None:
-    """Before anything could be asked of it; and afterwards it is as it was."""
-    noticed = False
-
-    async def look() -> bool:
-        return noticed
-
-    trigger = Trigger(Fault(StageName.CHECK_PREREQUISITES, place, kind), proxies, look)
-    one = Hand(whole_lab.layout, place)
+    """Before its first request; and healed, it works."""
+    noticed = asyncio.Event()
+    trigger = Trigger(Fault(StageName.CHECK_PREREQUISITES, place, kind), proxies, is_set(noticed))
+    one = Actor(whole_lab.layout, place)
     status = f"{whole_lab.layout.root}/machines/{place}/opt/axway/SecureTransport/bin/status_sshd"
     act: Callable[[], Awaitable[str]] = lambda: one.script("true", status, "sshd is alive")  # noqa: E731
     act = {"database1": one.alter, BALANCER: one.reload}.get(place, act)
     trigger.arm()
 
-    # Who is not let in cannot tell why.
+    # A client that cannot log in does not know why.
     assert await act() in {kind, "unreachable"}
-    noticed = True
+    noticed.set()
     await trigger.follow()
 
     assert await act() == "done"
@@ -327,7 +327,7 @@ def test_a_fault_reads_as_it_is_written(layout: Layout) -> None:
         ("stop_monitors:cluster1-edge1:lost:now", "'lost:now' is no kind of fault"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused_in_words(layout: Layout, text: str, words: str) -> None:
-    """Before anything is started, and with what could have been said instead."""
+def test_an_impossible_fault_is_refused(layout: Layout, text: str, words: str) -> None:
+    """Before anything is started, and with the possible values."""
     with pytest.raises(ValueError, match=words):
         Fault.read(text, layout)

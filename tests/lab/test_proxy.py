@@ -1,4 +1,4 @@
-"""Where the hook holds requests: before and after they have their effect, on every proxy."""
+"""The hook holds requests before and after they have their effect, on every proxy."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from lab.proxy.request_monitor import RequestMonitor
 DISABLE = 'ALTER SUBSCRIPTION "cluster2_to_cluster1" DISABLE'
 
 
-class Eavesdropper:
-    """Lets everything pass but what it is told to hold up."""
+class Hook:
+    """Records every statement, and lets all pass but one."""
 
     def __init__(self, text: str = "", when: When = "before") -> None:
-        self.heard: list[tuple[When, str]] = []
+        self.events: list[tuple[When, str]] = []
         self._text = text
         self._when = when
         self.connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
 
     async def passes(self, event: RequestEvent) -> bool:
-        """Note it; at the event that was told the asker loses its connection."""
-        self.heard.append((event.when, event.text))
+        """Record it; at the chosen event the client loses its connection."""
+        self.events.append((event.when, event.text))
         if event.text != self._text or event.when != self._when:
             return True
         assert self.connection
@@ -40,8 +40,8 @@ class Eavesdropper:
 
 
 @asynccontextmanager
-async def tapped(
-    lab: Lab, hook: Eavesdropper
+async def proxied(
+    lab: Lab, hook: Hook
 ) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
     """A connection to cluster1's database through the proxy."""
     cluster = lab.layout.clusters[0]
@@ -56,10 +56,10 @@ async def tapped(
             await connection.close()
 
 
-async def test_statements_and_their_answers_pass_whole(whole_lab: Lab) -> None:
+async def test_statements_and_their_answers_pass_unchanged(whole_lab: Lab) -> None:
     """With and without parameters, large answers and refusals included."""
-    hook = Eavesdropper()
-    async with tapped(whole_lab, hook) as connection:
+    hook = Hook()
+    async with proxied(whole_lab, hook) as connection:
         series = await connection.execute("SELECT generate_series(1, 20000)")
         assert len(await series.fetchall()) == 20000
         added = await connection.execute("SELECT %s::int + 1", (41,))
@@ -67,7 +67,7 @@ async def test_statements_and_their_answers_pass_whole(whole_lab: Lab) -> None:
         with pytest.raises(psycopg.errors.UndefinedTable):
             await connection.execute("SELECT * FROM nowhere")
         assert await (await connection.execute("SELECT 'on'")).fetchone() == ("on",)
-    assert [text for when, text in hook.heard if when == "after"] == [
+    assert [text for when, text in hook.events if when == "after"] == [
         "SELECT generate_series(1, 20000)",
         "SELECT $1::int + 1",
         "SELECT * FROM nowhere",
@@ -78,7 +78,7 @@ async def test_statements_and_their_answers_pass_whole(whole_lab: Lab) -> None:
 @pytest.mark.parametrize(("when", "effects"), [("before", 0), ("after", 1)])
 async def test_a_statement_has_its_effect_or_not(whole_lab: Lab, when: When, effects: int) -> None:
     """Held before, it never happens; held after, it has, and only its answer is lost."""
-    async with tapped(whole_lab, Eavesdropper(DISABLE, when)) as connection:
+    async with proxied(whole_lab, Hook(DISABLE, when)) as connection:
         with pytest.raises(psycopg.Error):
             await connection.execute(DISABLE)
     assert len(list(records.read(whole_lab.layout.effects))) == effects
@@ -87,17 +87,17 @@ async def test_a_statement_has_its_effect_or_not(whole_lab: Lab, when: When, eff
 async def test_a_machine_asks_before_and_after_every_command(whole_lab: Lab) -> None:
     """A command that is dropped has no effect; the connection breaks off."""
     node = whole_lab.layout.nodes[0]
-    heard: list[tuple[When, str]] = []
+    events: list[tuple[When, str]] = []
 
     async def drops_touch(event: RequestEvent, _: Request) -> bool:
-        heard.append((event.when, event.text))
+        events.append((event.when, event.text))
         return "touch" not in event.text
 
     request_monitor = RequestMonitor(whole_lab.layout, drops_touch)
     async with request_monitor.listening(), shell(whole_lab, node.address, node.name) as connection:
         assert (await connection.run("echo there")).stdout == "there\n"
         assert (await connection.run(f"touch {node.root}/touched")).returncode is None
-    assert heard == [
+    assert events == [
         ("before", "echo there"),
         ("after", "echo there"),
         ("before", f"touch {node.root}/touched"),

@@ -1,4 +1,4 @@
-"""A console, and a worker whose hands are typed fakes, on a real Temporal server."""
+"""A console, and a worker with fake activities, on a real Temporal server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.worker import build_worker
 
 @pytest.fixture
 def operator(temporal: Client) -> Operator:
-    """Somebody at the console of the real server."""
+    """An operator at the console of the real server."""
     address: str = temporal.service_client.config.target_host
     return Operator(address)
 
@@ -29,13 +29,13 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def hands(name: str) -> FakeActivities:
+def fakes(name: str) -> FakeActivities:
     """The fake activities."""
     return FakeActivities(estates.estate(name=name))
 
 
 @pytest.fixture
-async def worker(temporal: Client, hands: FakeActivities) -> AsyncIterator[Worker]:
+async def worker(temporal: Client, fakes: FakeActivities) -> AsyncIterator[Worker]:
     """A worker on the queue that the console uses."""
-    async with build_worker(temporal, hands.activities) as worker:
+    async with build_worker(temporal, fakes.activities) as worker:
         yield worker

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 
 from lab.checker.evidence import ClientOperation, Evidence, SessionEvent
 from lab.checker.expected import expected_effects
@@ -14,19 +16,23 @@ from lab.node import services
 from lab.recorder.effects import Effect, RecordedEffect
 from lab.recorder.samples import Sample
 
+Record = list[RecordedEffect]
+Change = Callable[[Record], Record]
+When = Callable[[Record], float]
+
 RUN = Run("completed", 0.0, 50.0, ({"stage": "stop_monitors", "seconds": 0.5},))
 REDIRECTED = 6.0
 """When traffic moves: right after four Monitors and two subscriptions, one a second."""
 
 
-def effects(roles: Roles) -> list[RecordedEffect]:
-    """Every expected effect in the manual's order, one a second."""
+def effects(roles: Roles) -> Record:
+    """Every expected effect in the manual's sequence, one a second."""
     expected = expected_effects(roles.estate, roles.source, roles.target)
     return [RecordedEffect(float(second), one.effect) for second, one in enumerate(expected)]
 
 
-def back_and_forth(roles: Roles, step: int) -> list[RecordedEffect]:
-    """Every effect up to and with this step, then what takes each back, one a second."""
+def back_and_forth(roles: Roles, step: int) -> Record:
+    """Every effect up to and with this step, then what undoes each, one a second."""
     forward = expected_effects(roles.estate, roles.source, roles.target)
     done = [one for one in forward if one.step <= step]
     record = [RecordedEffect(float(second), one.effect) for second, one in enumerate(done)]
@@ -88,26 +94,52 @@ def verdict(roles: Roles, evidence: Evidence) -> Verdict:
     return judge(roles, RUN, evidence)
 
 
-def find(record: list[RecordedEffect], effect: str) -> int:
-    """Where the effect with these effect stands."""
+def find(record: Record, effect: str) -> int:
+    """Where this effect stands."""
     return [str(recorded.effect) for recorded in record].index(effect)
 
 
-def moved(record: list[RecordedEffect], effect: str, at: float) -> list[RecordedEffect]:
-    """The same record with one effect at another time."""
-    place = find(record, effect)
-    changed = [*record[:place], replace(record[place], at=at), *record[place + 1 :]]
-    return sorted(changed, key=lambda recorded: recorded.at)
+def time_of(effect: str, offset: float = 0.0) -> When:
+    """The time of an effect, and so many seconds later."""
+    return lambda record: record[find(record, effect)].at + offset
 
 
-def added(
-    record: list[RecordedEffect], effect: str, at: float, *, changed: bool = True
-) -> list[RecordedEffect]:
-    """The same record with one more effect."""
-    one = RecordedEffect(at, Effect(*effect.split()), changed)
-    return sorted([*record, one], key=lambda recorded: recorded.at)
+def moved(effect: str, at: float | When) -> Change:
+    """Move one effect to another time."""
+
+    def change(record: Record) -> Record:
+        place = find(record, effect)
+        late = replace(record[place], at=at(record) if callable(at) else at)
+        return sorted([*record[:place], late, *record[place + 1 :]], key=lambda one: one.at)
+
+    return change
 
 
-def without(record: list[RecordedEffect], effect: str) -> list[RecordedEffect]:
-    """The same record with one effect less."""
-    return [recorded for recorded in record if str(recorded.effect) != effect]
+def added(effect: str, at: float | When, *, changed: bool = True) -> Change:
+    """Add one more effect."""
+
+    def change(record: Record) -> Record:
+        one = RecordedEffect(at(record) if callable(at) else at, Effect(*effect.split()), changed)
+        return sorted([*record, one], key=lambda recorded: recorded.at)
+
+    return change
+
+
+def without(effect: str) -> Change:
+    """Remove one effect."""
+    return lambda record: [recorded for recorded in record if str(recorded.effect) != effect]
+
+
+def both(*changes: Change) -> Change:
+    """Make several changes, one after the other."""
+    return lambda record: reduce(lambda changed, change: change(changed), changes, record)
+
+
+def server2_drains_late(late: str) -> Change:
+    """Let a Transaction Manager drain after the other one has stopped; meanwhile comes *late*."""
+    stopped = "cluster1-server1 tm stopped"
+    return both(
+        moved("cluster1-server2 tm drain", time_of(stopped, 0.7)),
+        moved("cluster1-server2 tm stopped", time_of(stopped, 0.8)),
+        moved(late, time_of(stopped, 0.5)),
+    )

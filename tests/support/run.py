@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from tests.support import estates
 from tests.support.fake_activities import FakeActivities
 from worker.interceptor import AttemptInterceptor
 from worker.worker import FIREWALL, WORKFLOWS
 from workflows.model.estate import Estate
 from workflows.model.outcome import Outcome
-from workflows.model.progress import Progress
+from workflows.model.progress import PendingQuestion, Progress
 
 
 class Run:
@@ -88,9 +90,16 @@ class Run:
             await asyncio.sleep(0.025)  # between two polls
         raise AssertionError("an activity is still pending")
 
-    async def waits(self, kind: str) -> Progress:
-        """Wait until the run asks a question of this kind."""
-        return await self.reaches(lambda p: p.waiting is not None and p.waiting.kind == kind)
+    async def waits(self, kind: str) -> PendingQuestion:
+        """Wait until the run asks a question of this kind, and return it."""
+        progress = await self.reaches(lambda p: p.waiting is not None and p.waiting.kind == kind)
+        assert progress.waiting is not None
+        return progress.waiting
+
+
+def new_run(client: Client, *size: int, **changes: Any) -> Run:  # noqa: ANN401 - keys of an estate
+    """Return a run on an estate of its own."""
+    return Run(client, estates.estate(*size, name=f"lab-{uuid4().hex[:8]}", **changes))
 
 
 def at_work(run: Run) -> Worker:

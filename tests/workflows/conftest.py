@@ -1,14 +1,24 @@
-"""What tests of the workflows may use: a server whose clock can be moved forward by hand."""
+"""Runs of the workflows, and a server whose clock a test can move forward."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
 import pytest
+from temporalio.client import Client
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from tests.conftest import register_search_attributes, temporal_program
+from tests.support.run import Run, at_work, new_run
 from worker.payload_converter import DATA_CONVERTER
+
+
+@pytest.fixture
+async def run(temporal: Client) -> AsyncIterator[Run]:
+    """A run that has not started yet, with its worker."""
+    run = new_run(temporal)
+    async with at_work(run):
+        yield run
 
 
 @pytest.fixture(scope="session")

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from tests.support import estates
-from tests.support.run import Run, at_work
+from tests.support.run import Run
 from workflows.errors import AccessRefused
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.planning.preview import Review
-
-
-@pytest.fixture
-async def run(temporal: Client) -> AsyncIterator[Run]:
-    """An estate of its own with a worker."""
-    run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
-    async with at_work(run):
-        yield run
 
 
 async def reviewed(run: Run, **changes: Any) -> Review:  # noqa: ANN401 - keys of a request
@@ -70,7 +60,7 @@ async def test_every_action_has_its_commands(run: Run) -> None:
 
 
 async def test_states_that_hold_already_are_marked(run: Run) -> None:
-    """What an earlier run has done is seen, and judged as stage 0 would judge it."""
+    """What an earlier run has done is read, and judged as stage 0 would judge it."""
     first = await reviewed(run)
     assert {s.holds for s in first.steps if s.stage is StageName.STOP_MONITORS} == {False}
     assert first.findings == ()
@@ -92,7 +82,7 @@ async def test_a_silent_place_is_a_finding(run: Run) -> None:
     assert {s.holds for s in shown.steps if s.place == "cluster1-edge2"} == {None, False}
 
 
-async def test_trouble_that_a_reading_brings_is_a_finding(run: Run) -> None:
+async def test_a_finding_of_a_reading_is_shown(run: Run) -> None:
     """A node that only answers in part is shown as stage 0 would show it."""
     trouble = Finding(name="node_unreachable_admin", place="x", seen="a", expected="b", advice="c")
     run.fakes.readings["cluster1-edge1"] = {"findings": (trouble,), "taeh": "b" * 64}

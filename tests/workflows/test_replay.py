@@ -50,7 +50,7 @@ def begun(history: WorkflowHistory, part: float) -> WorkflowHistory:
 
 
 def test_every_story_has_its_history() -> None:
-    """What is told in ``record`` is committed, and nothing else."""
+    """Every story of ``record`` is committed, and nothing else."""
     assert sorted(NAMES) == sorted(STORIES)
 
 
@@ -83,7 +83,7 @@ def test_the_histories_tell_what_their_names_say(name: str, event: str, number: 
     assert counted(recorded(name))[f"EVENT_TYPE_{event}"] == number
 
 
-def test_a_history_has_an_order_that_two_workers_carried_out() -> None:
+def test_a_history_has_an_action_that_two_workers_executed() -> None:
     """The drain of the restarted run was taken up a second time."""
     key = "activityTaskStartedEventAttributes"
     attempts = [event[key]["attempt"] for event in events(recorded("restarted")) if key in event]
@@ -102,7 +102,7 @@ def test_the_histories_tell_nothing_of_the_machine_they_were_recorded_on(name: s
 
 @pytest.mark.parametrize("name", ["completed", "approved", "restarted"])
 async def test_a_reordered_executor_is_found_out(name: str) -> None:
-    """With two stages swapped no recorded run replays; the same executor in order does."""
+    """With two stages swapped no recorded run replays; the unchanged executor does."""
     await replayer(Unchanged, runner=LOOSER).replay_workflow(recorded(name))
     with pytest.raises(NondeterminismError):
         await replayer(Reordered, runner=LOOSER).replay_workflow(recorded(name))

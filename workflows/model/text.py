@@ -1,8 +1,29 @@
-"""Make text of people and machines safe to show."""
+"""Make text of people and machines safe, and short enough, to show."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+MAX_LISTED = 5
 
 
 def printable(text: str, instead: str = " ") -> str:
     """Replace every character that a terminal would obey instead of showing it."""
     return "".join(character if character.isprintable() else instead for character in text)
+
+
+def listed(items: Iterable[str], most: int = MAX_LISTED) -> str:
+    """Name the first few items, and state how many more there are."""
+    everything = list(items)
+    more = len(everything) - most
+    return ", ".join(everything[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def duration(span: timedelta) -> str:
+    """Return a time span in words."""
+    seconds = span.total_seconds()
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s".replace(".0 s", " s")

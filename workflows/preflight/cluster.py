@@ -9,7 +9,8 @@ from workflows.model.checks import Heading, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import ClusterReading
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, declare, duration, listed
+from workflows.model.text import duration, listed
+from workflows.preflight.context import CheckContext, declare
 
 check = partial(declare, heading=Heading.SERVICES)
 

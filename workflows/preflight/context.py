@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from workflows.model.checks import Check, Heading, Scope
@@ -16,7 +16,6 @@ from workflows.planning.observations import Observations
 H = TypeVar("H", bound=Hashable)
 
 MEBIBYTE = 1024**2
-MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,3 @@ def outliers(values: Mapping[str, H]) -> Iterator[tuple[str, H, H]]:
     for place, value in values.items():
         if value != counted[0][0]:
             yield place, value, counted[0][0]
-
-
-def listed(items: Iterable[str]) -> str:
-    """Name the first few items, and state how many more there are."""
-    everything = list(items)
-    more = len(everything) - MAX_LISTED
-    return ", ".join(everything[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def duration(span: timedelta) -> str:
-    """Return a time span in words."""
-    seconds = span.total_seconds()
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s".replace(".0 s", " s")

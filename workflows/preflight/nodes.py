@@ -8,7 +8,8 @@ from functools import partial
 from workflows.model.checks import Heading, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
-from workflows.preflight.context import MEBIBYTE, CheckContext, declare, listed
+from workflows.model.text import listed
+from workflows.preflight.context import MEBIBYTE, CheckContext, declare
 
 check = partial(declare, heading=Heading.MACHINE)
 

@@ -11,7 +11,8 @@ from workflows.model.estate import Kind, Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Member
 from workflows.model.stages import StageName
-from workflows.preflight.context import CheckContext, declare, listed, outliers
+from workflows.model.text import listed
+from workflows.preflight.context import CheckContext, declare, outliers
 
 check = partial(declare, heading=Heading.EQUALITY)
 

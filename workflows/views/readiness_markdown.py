@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from workflows.model.findings import Finding
 from workflows.model.stages import StageName
+from workflows.model.text import listed
 from workflows.planning.plan import Plan
 from workflows.preflight.catalogue import by_heading
 from workflows.preflight.report import CheckResult, CheckStatus, FindingKey, ReadinessReport
@@ -103,8 +104,7 @@ def _checks(report: ReadinessReport) -> Iterator[list[str]]:
 
 def _row(one: CheckResult) -> tuple[str, str, str]:
     bad = [f"{SIGNS[s]} {plain(p)}" for p, s in one.places.items() if s is not CheckStatus.PASSED]
-    more = f" and {len(bad) - MAX_PLACES} more" if len(bad) > MAX_PLACES else ""
-    where = ", ".join(bad[:MAX_PLACES]) + more if bad else _places(len(one.places))
+    where = listed(bad, MAX_PLACES) if bad else _places(len(one.places))
     return sign(one), plain(one.title), where
 
 

@@ -14,8 +14,9 @@ from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading
 from workflows.model.replications import postgresql_checks as checks
 from workflows.model.replications.postgresql import PostgresReplication
+from workflows.model.text import listed
 from workflows.preflight import access
-from workflows.preflight.context import MEBIBYTE, listed
+from workflows.preflight.context import MEBIBYTE
 
 T = TypeVar("T")
 

@@ -15,13 +15,12 @@ from rich.table import Table
 
 from lab.campaigns.markdown import between, markers
 from lab.campaigns.preflight_faults.campaign import FaultResult, FaultState
-from lab.campaigns.preflight_faults.registry import BY_NAME
-from lab.campaigns.results import NUMBERS
 from lab.campaigns.rollback_matrix.campaign import MatrixState, selected
-from lab.campaigns.rollback_matrix.run import CaseResult
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.tables import TABLES, lines
 from lab.product_driver import ReadinessAnswer
+from tests.lab.campaigns.test_preflight_faults import FAULT, found
+from tests.lab.campaigns.test_rollback_matrix import row
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Squares(CampaignState):
 
 
 class SquareCampaign(Campaign[Path, int, Squares]):
-    """Square numbers on two beds; fails at the number *stops_at*."""
+    """Square numbers on two labs; fails at the number *stops_at*."""
 
     labs = 2
 
@@ -43,7 +42,7 @@ class SquareCampaign(Campaign[Path, int, Squares]):
 
     @asynccontextmanager
     async def open(self, directory: Path) -> AsyncIterator[Path]:
-        """Use the directory as a bed."""
+        """Use the directory as a lab."""
         yield directory
 
     def next_case(self) -> int | None:
@@ -59,11 +58,11 @@ class SquareCampaign(Campaign[Path, int, Squares]):
         self.state.done.append(case**2)
 
     def table(self) -> Table:
-        """Nothing."""
+        """Return an empty table."""
         return Table()
 
     def problems(self) -> list[str]:
-        """A five is one."""
+        """A five is a problem."""
         return ["five"] if 5 in self.state.done else []
 
     def as_json(self) -> dict[str, Any]:
@@ -72,7 +71,7 @@ class SquareCampaign(Campaign[Path, int, Squares]):
 
 
 async def test_an_interrupted_campaign_resumes_with_what_remains(tmp_path: Path) -> None:
-    """What was run is not run again, and the state is removed with the result."""
+    """A completed case is not run again, and the state is removed with the result."""
     result = tmp_path / "squares.json"
     with pytest.raises(asyncio.CancelledError):
         await SquareCampaign(result, stops_at=3).run(tmp_path / "first")
@@ -89,7 +88,7 @@ async def test_a_campaign_with_a_problem_fails(tmp_path: Path) -> None:
     """The problem stands in its result."""
     campaign = SquareCampaign(tmp_path / "squares.json")
     campaign.state.done.append(5)
-    assert not await campaign.run(tmp_path / "beds")
+    assert not await campaign.run(tmp_path / "labs")
     written = json.loads((tmp_path / "squares.json").read_text(encoding="utf-8"))
     assert written["problems"] == ["five"]
 
@@ -114,23 +113,7 @@ def crash_result() -> dict[str, Any]:
 
 def rollback_result() -> dict[str, Any]:
     """The result of all cases but one, of which one is bad."""
-    rows = [
-        CaseResult(
-            case=str(case),
-            stage=case.stage.value,
-            place=case.place,
-            way=case.way,
-            answer=case.answer or "",
-            outcome=case.expected_outcome,
-            expected_outcome=case.expected_outcome,
-            seconds=20.0,
-            rollback_seconds=1.5,
-            questions=[],
-            numbers=dict.fromkeys(NUMBERS, 2),
-            problems=[],
-        )
-        for case in selected(())[:-1]
-    ]
+    rows = [row(case) for case in selected(())[:-1]]
     result = MatrixState(60.0, rows).as_json() | {"seconds": 60.0}
     result["rows"][-1]["problems"] = ["traffic: 1 failed"]
     return result
@@ -138,20 +121,9 @@ def rollback_result() -> dict[str, Any]:
 
 def readiness_result() -> dict[str, Any]:
     """The result of one fault."""
-    fault = BY_NAME["service_unreadable"]
-    finding = {
-        "name": fault.name,
-        "place": fault.place,
-        "seen": "an | older one",
-        "severity": "blocks",
-    }
-    answer = ReadinessAnswer(6, (finding,), 3.5)
-    row = FaultResult.of(fault, fault.place, answer)
-    state = FaultState(60.0, [ReadinessAnswer(0, (), 3.0)], [row])
-    return state.as_json() | {"seconds": 60.0, "rows": [asdict(row)]}
-
-
-FAULT = BY_NAME["service_unreadable"]
+    one = FaultResult.of(FAULT, FAULT.place, found(FAULT.name, FAULT.place))
+    state = FaultState(60.0, [ReadinessAnswer(0, (), 3.0)], [one])
+    return state.as_json() | {"seconds": 60.0, "rows": [asdict(one)]}
 
 
 @pytest.mark.parametrize(

@@ -31,39 +31,39 @@ RUN = "0b6b6f0e-8f1c-4a53-9a57-2f6f0f6d1a01"
 ANOTHER_RUN = "5cf8b1de-30a5-4d0f-8c42-9a3f8f3f2b02"
 
 
-def asked(words: str, root: str = "/srv/a") -> Request:
-    """A request as a node of a lab in *root* sees it."""
-    return Request.of(RequestEvent("before", "cluster1-edge1", "ssh", words), Path(root))
+def request(text: str, root: str = "/srv/a") -> Request:
+    """A request as a node of a lab in *root* gets it."""
+    return Request.of(RequestEvent("before", "cluster1-edge1", "ssh", text), Path(root))
 
 
 def test_a_request_is_known_again_in_another_run_of_another_lab() -> None:
     """Neither the run's id nor the lab's directory nor a time makes it another request."""
-    one = asked(f"sh -c 'walk' x /srv/a/ledger {RUN}.stop.1 1795411452", "/srv/a")
-    two = asked(f"sh -c 'walk' x /srv/b/ledger {ANOTHER_RUN}.stop.1 1795419999", "/srv/b")
+    one = request(f"sh -c 'walk' x /srv/a/ledger {RUN}.stop.1 1795411452", "/srv/a")
+    two = request(f"sh -c 'walk' x /srv/b/ledger {ANOTHER_RUN}.stop.1 1795419999", "/srv/b")
     assert one.key == two.key
-    assert one.key != asked(f"sh -c 'walk' x /srv/a/ledger {RUN}.start.1 1795411452").key
+    assert one.key != request(f"sh -c 'walk' x /srv/a/ledger {RUN}.start.1 1795411452").key
 
 
 @pytest.mark.parametrize("text", ["", "after_effect", "after_effect@", "nonsense@1"])
-def test_what_is_no_point_is_refused(text: str) -> None:
+def test_an_unknown_point_is_refused(text: str) -> None:
     """A replay is never guessed."""
     with pytest.raises(ValueError, match="KIND@TRIGGER"):
         Point.read(text)
 
 
 def test_a_point_reads_as_it_is_written() -> None:
-    """What a campaign prints can be typed."""
+    """An operator can repeat what a campaign prints."""
     point = Point("after_effect", "3f2a9c1d.4")
     assert Point.read(str(point)) == point
 
 
 def repeatable(seed: int) -> Random:
-    """Randomness that is the same every time."""
+    """A generator with a fixed seed."""
     return Random(seed)  # noqa: S311 - repeatable, not secret
 
 
 def catalogue() -> Catalogue:
-    """A run of a hundred requests, the first forty of which only look."""
+    """A run of a hundred requests, of which the first forty only read."""
     requests = [
         KnownRequest(Request(f"node{n % 4}", "ssh", f"words {n}"), 1 + n % 9, observing=n < 40)
         for n in range(100)
@@ -71,8 +71,8 @@ def catalogue() -> Catalogue:
     return Catalogue(tuple(requests), 250, ("node0", "node1"))
 
 
-def test_a_deck_deals_every_point_once() -> None:
-    """What was missed comes again, until everything wanted is done."""
+def test_every_point_is_scheduled_once() -> None:
+    """A missed point comes again, until every requested point is done."""
     wanted = shares(60, None)
     schedule = Schedule.of(catalogue(), 1, wanted)
     chance = repeatable(2)
@@ -86,8 +86,8 @@ def test_a_deck_deals_every_point_once() -> None:
     assert set(wanted) == set(KINDS)
 
 
-def test_an_interrupted_campaign_deals_what_is_left() -> None:
-    """Also what was under way when it was interrupted."""
+def test_an_interrupted_campaign_schedules_what_remains() -> None:
+    """Also what was in progress when it was interrupted."""
     wanted = shares(60, None)
     schedule = Schedule.of(catalogue(), 1, wanted)
     schedule.record(schedule.next_points(), ())
@@ -96,7 +96,7 @@ def test_an_interrupted_campaign_deals_what_is_left() -> None:
     assert Counter(schedule.kinds) + schedule.done == wanted
 
 
-def test_what_no_worker_has_died_at_comes_first() -> None:
+def test_requests_without_a_crash_come_first() -> None:
     """Requests that were covered are not chosen while others were not."""
     schedule = Schedule.of(catalogue(), 1, Counter({"before_effect": 8}))
     for known in schedule.catalogue.requests[:-8]:
@@ -106,7 +106,7 @@ def test_what_no_worker_has_died_at_comes_first() -> None:
 
 
 def test_a_start_while_a_stop_is_pending_overtakes_it() -> None:
-    """And one after it has landed does not."""
+    """A start after it has completed does not."""
     record = [
         RecordedEffect(at, Effect("node0", "ssh", effect))
         for at, effect in enumerate(("drain", "start", "stopped", "start"))
@@ -121,7 +121,7 @@ async def test_without_a_listener_nothing_is_held(tmp_path: Path) -> None:
 
 
 async def test_a_monitor_holds_and_drops(tmp_path: Path) -> None:
-    """What it says is what happens, and it keeps count of what came."""
+    """Its decision is carried out, and it counts the requests."""
     layout = Layout(tmp_path, "127.99.1")
 
     async def only_answers(event: RequestEvent, _: Request) -> bool:
@@ -139,7 +139,7 @@ BROKEN = (ConnectionResetError, asyncio.IncompleteReadError)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with what was said."""
+    """Answer with what was received."""
     with suppress(ConnectionResetError):
         while part := await reader.read(100):
             writer.write(part)
@@ -154,8 +154,8 @@ def own_address() -> str:
     return f"127.99.{port // 256}.{port % 254 + 1}"
 
 
-async def test_a_wire_is_cut_healed_and_reset_at_a_byte() -> None:
-    """What goes over it is whole until then."""
+async def test_a_connection_is_cut_healed_and_reset_at_a_byte() -> None:
+    """Until then it passes every byte."""
     address = own_address()
     proxy = TcpProxy("cluster1-edge1", address)
     async with await asyncio.start_server(echo, address, SHELL_PORT), await proxy.listen():
@@ -178,7 +178,7 @@ async def test_a_wire_is_cut_healed_and_reset_at_a_byte() -> None:
         writer.close()
 
 
-async def test_who_hangs_up_is_heard_over_a_wire() -> None:
+async def test_a_closed_connection_is_closed_through_the_proxy() -> None:
     """A machine that breaks a connection off does not leave the client waiting."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

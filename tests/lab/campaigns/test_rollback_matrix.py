@@ -49,7 +49,7 @@ def test_every_stage_fails_in_every_way_at_every_kind_of_place() -> None:
     assert places == {GATE, "cluster1-server1", "cluster1-edge1"}
 
 
-def test_a_closed_gate_turns_a_run_back_before_anything_of_its_stage() -> None:
+def test_a_rejected_gate_rolls_a_run_back_before_its_stage() -> None:
     """Gates that are answered together keep both of their stages from beginning."""
     turns = {case.stage: case.rollback_point for case in cases(LAYOUT) if case.place == GATE}
 
@@ -68,29 +68,29 @@ def test_a_closed_gate_turns_a_run_back_before_anything_of_its_stage() -> None:
         ("drain_transaction_manager:cluster1-server1:lost:retry", 1),
     ],
 )
-def test_a_part_of_the_matrix_can_be_asked_for(text: str, number: int) -> None:
-    """By the words that its cases have in common."""
+def test_a_part_of_the_matrix_can_be_selected(text: str, number: int) -> None:
+    """By what its cases have in common."""
     assert len(selected((Selection.read(text, LAYOUT),))) == number
 
 
 @pytest.mark.parametrize(
     "text", ["", "nonsense", "stop_monitors:database1", "stop_monitors:gate:x"]
 )
-def test_a_part_that_is_none_is_refused(text: str) -> None:
+def test_an_unknown_part_is_refused(text: str) -> None:
     """It would prove nothing."""
     with pytest.raises(ValueError, match="no part of the matrix"):
         Selection.read(text, LAYOUT)
 
 
-class Shown:
-    """A run that shows one state after the other, and waits until it is answered."""
+class FakeRun:
+    """A run that has one state after the other, and waits for an answer."""
 
     def __init__(self, *states: str) -> None:
         self.states = list(states)
         self.terminated = ""
 
-    async def describe(self) -> Any:  # noqa: ANN401 - as much of a description as is looked at
-        """Show the state; the last one stays."""
+    async def describe(self) -> Any:  # noqa: ANN401 - as much of a description as is read
+        """Return the next state; the last one stays."""
         state = self.states[0] if len(self.states) == 1 else self.states.pop(0)
         status = WorkflowExecutionStatus
         over = self.terminated or state == "ended"
@@ -105,16 +105,16 @@ class Shown:
         )
 
     async def query(self, _: str) -> dict[str, Any]:
-        """Say why."""
+        """Return the question."""
         return {"waiting": {"message": "the script said no"}}
 
     async def terminate(self, why: str) -> None:
-        """Be given up."""
+        """Record the reason."""
         self.terminated = why
 
 
-def operator(shown: Shown, answer: Answer | None, *, taken: bool = True) -> Operator:
-    """An operator of this run, whose decisions are taken, or not."""
+def operator(shown: FakeRun, answer: Answer | None, *, taken: bool = True) -> Operator:
+    """An operator of this run, whose decisions are accepted, or refused."""
 
     async def decide(_: Answer) -> None:
         if not taken:
@@ -127,8 +127,8 @@ WAITS = "waiting_for_decision"
 
 
 async def test_an_operator_answers_once() -> None:
-    """That has to be enough."""
-    one = operator(Shown("running", WAITS, "running", "ended"), "retry")
+    """One answer is enough."""
+    one = operator(FakeRun("running", WAITS, "running", "ended"), "retry")
     await one.run()
 
     assert (one.questions, one.gave_up) == (["the script said no"], "")
@@ -145,8 +145,8 @@ async def test_an_operator_answers_once() -> None:
 async def test_an_operator_who_cannot_help_gives_the_run_up(
     states: tuple[str, ...], answer: Answer | None, *, taken: bool, words: str
 ) -> None:
-    """Asked without need, questions again, or not heard: that is what the case comes to."""
-    shown = Shown(*states)
+    """An unexpected question, a second question, or a refused answer is the result of the case."""
+    shown = FakeRun(*states)
     one = operator(shown, answer, taken=taken)
     await one.run()
 
@@ -157,7 +157,7 @@ async def test_an_operator_who_cannot_help_gives_the_run_up(
 
 def test_a_fault_that_never_struck_proves_nothing() -> None:
     """However well the run ended."""
-    one = operator(Shown("ended"), None)
+    one = operator(FakeRun("ended"), None)
 
     assert checked_outcome(Run("completed", 0, 1), one, began=False) != "completed"
 
@@ -174,7 +174,7 @@ def test_a_fault_that_never_struck_proves_nothing() -> None:
 def test_the_outcome_that_a_fault_should_have(
     stage: StageName, answer: Answer, outcome: str
 ) -> None:
-    """By where the fault strikes, and by what an operator says."""
+    """By where the fault strikes, and by what an operator answers."""
     assert expected_outcome(Fault(stage, "cluster1-edge1", "lost"), answer) == outcome
     back = {
         FINDINGS: RollbackPoint(0),
@@ -185,7 +185,7 @@ def test_the_outcome_that_a_fault_should_have(
 
 
 def row(case: Case, *problems: str) -> CaseResult:
-    """What became of a case."""
+    """The result of a case."""
     return CaseResult(
         case=str(case),
         stage=case.stage.value,

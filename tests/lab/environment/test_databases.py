@@ -68,10 +68,10 @@ async def test_excluded_tables_stay_where_they_are(whole_lab: Lab) -> None:
     assert {name for (name,) in published}.isdisjoint(LOCAL)
 
 
-async def test_every_order_to_a_subscription_is_told(whole_lab: Lab) -> None:
-    """An order that finds its subscription in that state already is an effect without a change."""
-    for word in ("DISABLE", "DISABLE", "ENABLE"):
-        statement = f"ALTER SUBSCRIPTION {TO_2} {word}".encode()
+async def test_every_statement_about_a_subscription_is_recorded(whole_lab: Lab) -> None:
+    """A statement that changes nothing is recorded as an effect without a change."""
+    for verb in ("DISABLE", "DISABLE", "ENABLE"):
+        statement = f"ALTER SUBSCRIPTION {TO_2} {verb}".encode()
         dsn = whole_lab.layout.cluster("cluster2").dsn
         async with await psycopg.AsyncConnection.connect(dsn) as connection:
             await connection.execute(statement)
@@ -83,8 +83,8 @@ async def test_every_order_to_a_subscription_is_told(whole_lab: Lab) -> None:
     ]
 
 
-async def test_what_was_taken_back_is_not_told(whole_lab: Lab) -> None:
-    """A rolled back order had no effect."""
+async def test_a_statement_that_was_rolled_back_is_not_recorded(whole_lab: Lab) -> None:
+    """It had no effect."""
     dsn = whole_lab.layout.cluster("cluster2").dsn
     async with await psycopg.AsyncConnection.connect(dsn) as connection:
         await connection.execute(f"ALTER SUBSCRIPTION {TO_2} DISABLE".encode())

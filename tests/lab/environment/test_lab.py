@@ -47,7 +47,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run; a dead one that its new parent has not collected does not."""
+    """Those that still run; a zombie does not."""
     return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -66,13 +66,13 @@ async def test_a_lab_comes_up_in_its_baseline(whole_lab: Lab) -> None:
 
 
 async def wreck(lab: Lab) -> None:
-    """Do what a long day of switchovers may do."""
+    """Change everything that switchovers may change."""
     layout = lab.layout
     one, two = layout.clusters
     await run(one.servers[0].home / "bin/stop_all")
     await run(two.edges[0].home / "bin/stop_sshd", "-g", "-timeout", "600")
     (one.nodes[1].ledger / "claims").mkdir(parents=True)
-    (two.storage / "inbox/order").write_text("order")
+    (two.storage / "inbox/job").write_text("job")
     SimulationOptions(monitor_interval=9).write(layout.simulation)
     lab.load_balancer.hosts_file.write_text("127.0.0.1 localhost\n")
     async with await psycopg.AsyncConnection.connect(two.dsn, autocommit=True) as connection:
@@ -106,17 +106,17 @@ async def test_a_killed_lab_leaves_no_process(whole_lab: Lab) -> None:
         assert len(members) > 10
         other.kill()
 
-        async def gone() -> bool:
+        async def have_ended() -> bool:
             return alive(members) == []
 
-        await eventually(gone)
+        await eventually(have_ended)
 
     assert await whole_lab.at_baseline() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_lab_that_is_told_to_end_ends(tmp_path: Path, number: signal.Signals) -> None:
-    """It leaves in order, also where its databases could not enter its directory."""
+def test_a_signal_ends_a_lab(tmp_path: Path, number: signal.Signals) -> None:
+    """It ends cleanly, also where its databases cannot use its directory."""
     tmp_path.chmod(0o700)
     with another_lab(tmp_path / "lab") as other:
         members, block = family(other), block_of(tmp_path / "lab")
@@ -136,6 +136,6 @@ def block_of(directory: Path) -> str:
 
 
 def test_a_block_is_owned_once() -> None:
-    """Who asks while a block is taken gets another."""
+    """A second lab gets another block."""
     with claimed_block() as one, claimed_block() as two:
         assert one != two

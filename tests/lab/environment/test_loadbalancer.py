@@ -35,12 +35,12 @@ async def session(lab: Lab) -> AsyncIterator[asyncssh.SFTPClient]:
         yield files
 
 
-def point_hosts_at(lab: Lab, left: str, reached: str) -> None:
+def point_hosts_at(lab: Lab, old: str, new: str) -> None:
     """Give the Edges' names the other cluster's addresses."""
     file = lab.load_balancer.hosts_file
     text = file.read_text()
     for address in names(lab.layout).values():
-        text = text.replace(f"{address[left]} ", f"{address[reached]} ")
+        text = text.replace(f"{address[old]} ", f"{address[new]} ")
     file.write_text(text)
 
 
@@ -54,8 +54,8 @@ async def reload(lab: Lab) -> tuple[int, str]:
     return command.returncode, complaint.decode()
 
 
-def landed_on(lab: Lab) -> list[str]:
-    """The clusters on which sessions began, in order."""
+def reached_by(lab: Lab) -> list[str]:
+    """The clusters on which sessions began, in sequence."""
     found = (line for line in records.read(lab.layout.sessions) if line["what"] == "begin")
     return [lab.layout.node(line["node"]).cluster for line in found]
 
@@ -66,12 +66,12 @@ def redirects(lab: Lab) -> list[tuple[str, bool]]:
 
 
 async def test_a_reload_moves_new_sessions_and_keeps_old_ones(whole_lab: Lab) -> None:
-    """Who is connected goes on working on cluster1; who comes then is on cluster2."""
+    """A connected client stays on cluster1; a new client reaches cluster2."""
     async with session(whole_lab) as old:
         point_hosts_at(whole_lab, "cluster1", "cluster2")
         assert (await reload(whole_lab))[0] == 0
         async with session(whole_lab) as new:
-            assert landed_on(whole_lab) == ["cluster1", "cluster2"]
+            assert reached_by(whole_lab) == ["cluster1", "cluster2"]
             async with old.open("from-the-old-session", "wb") as file:
                 await file.write(b"still here")
             assert await new.listdir(".") is not None
@@ -80,7 +80,7 @@ async def test_a_reload_moves_new_sessions_and_keeps_old_ones(whole_lab: Lab) ->
 
 
 async def test_a_reload_is_an_effect_even_where_nothing_changes(whole_lab: Lab) -> None:
-    """The record tells a second reload for the same addresses from the first."""
+    """The record distinguishes a second reload for the same addresses from the first."""
     point_hosts_at(whole_lab, "cluster1", "cluster2")
     await reload(whole_lab)
     await reload(whole_lab)
@@ -102,13 +102,13 @@ async def test_a_hosts_file_that_cannot_be_used_changes_nothing(
     address = names(whole_lab.layout)["edge1"]["cluster1"]
     file.write_text(file.read_text().replace(f"{address} edge1", wrong.format(address=address)))
 
-    status, said = await reload(whole_lab)
+    status, message = await reload(whole_lab)
 
     assert status != 0
-    assert complaint in said
+    assert complaint in message
     assert redirects(whole_lab) == []
     async with session(whole_lab):
-        assert landed_on(whole_lab) == ["cluster1"]
+        assert reached_by(whole_lab) == ["cluster1"]
 
 
 async def test_an_edge_that_is_down_is_passed_over(whole_lab: Lab) -> None:

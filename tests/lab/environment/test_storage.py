@@ -14,20 +14,20 @@ from tests.support.polling import eventually
 
 
 class Pair:
-    """Two storages and the sync between them, driven by hand."""
+    """Two storages, and the sync between them, which a test runs."""
 
     def __init__(self, root: Path, delay: float) -> None:
         self.roots = root / "one", root / "two"
         for folder in self.roots:
             (folder / "inbox").mkdir(parents=True)
-        self._switches = root / "simulation.json"
-        SimulationOptions(storage_delay=delay).write(self._switches)
+        self._simulation = root / "simulation.json"
+        SimulationOptions(storage_delay=delay).write(self._simulation)
         self._sides = Side(self.roots[0]), Side(self.roots[1])
 
     def sync(self) -> None:
-        """Look as often as it takes for changes without delay to arrive."""
+        """Sync as often as changes without delay need to arrive."""
         for _ in range(3):
-            sync(*self._sides, self._switches)
+            sync(*self._sides, self._simulation)
 
     def contents(self) -> list[dict[str, bytes]]:
         """Every visible file of each side."""
@@ -38,7 +38,7 @@ class Pair:
 
 
 def put(file: Path, content: bytes) -> None:
-    """Write a file as SecureTransport does: hidden until it is whole."""
+    """Write a file as SecureTransport does: hidden until it is complete."""
     file.parent.mkdir(parents=True, exist_ok=True)
     hidden = file.with_name(f".{file.name}")
     hidden.write_bytes(content)
@@ -53,7 +53,7 @@ def pair(tmp_path: Path) -> Pair:
 
 @pytest.mark.parametrize(("here", "there"), [(0, 1), (1, 0)])
 def test_files_appear_and_vanish_on_the_other_side(pair: Pair, here: int, there: int) -> None:
-    """Additions, replacements and removals travel, in new folders too, both ways."""
+    """Additions, replacements and removals are copied, in new folders too, both ways."""
     file = pair.roots[here] / "accounts/partner001/file"
     put(file, b"first")
     pair.sync()
@@ -68,8 +68,8 @@ def test_files_appear_and_vanish_on_the_other_side(pair: Pair, here: int, there:
     assert pair.contents() == [{}, {}]
 
 
-def test_what_is_not_whole_stays_where_it_is(pair: Pair) -> None:
-    """Hidden names and ``*.m_inproc`` do not travel."""
+def test_an_incomplete_file_is_not_synced(pair: Pair) -> None:
+    """Neither hidden names nor ``*.m_inproc`` are copied."""
     (pair.roots[0] / "inbox/.hidden").write_bytes(b"")
     (pair.roots[0] / "inbox/file.m_inproc").write_bytes(b"")
     pair.sync()
@@ -78,22 +78,22 @@ def test_what_is_not_whole_stays_where_it_is(pair: Pair) -> None:
 
 
 def test_a_file_that_came_is_not_sent_back(pair: Pair) -> None:
-    """A removal on one side right after its arrival on the other is not undone by an echo."""
-    put(pair.roots[0] / "inbox/order", b"order")
+    """A removal on one side right after its arrival on the other is not undone by the sync."""
+    put(pair.roots[0] / "inbox/job", b"job")
     pair.sync()
-    (pair.roots[0] / "inbox/order").unlink()
+    (pair.roots[0] / "inbox/job").unlink()
     pair.sync()
     pair.sync()
 
     assert pair.contents() == [{}, {}]
 
 
-def test_a_file_gone_before_its_time_never_travels(tmp_path: Path) -> None:
+def test_a_file_removed_within_the_delay_is_never_copied(tmp_path: Path) -> None:
     """What the Folder Monitor moved meanwhile does not show up in the other inbox."""
     pair = Pair(tmp_path, delay=0.05)
-    put(pair.roots[0] / "inbox/order", b"order")
+    put(pair.roots[0] / "inbox/job", b"job")
     pair.sync()
-    (pair.roots[0] / "inbox/order").unlink()
+    (pair.roots[0] / "inbox/job").unlink()
     until = time.monotonic() + 0.3
     while time.monotonic() < until:
         pair.sync()
@@ -102,17 +102,17 @@ def test_a_file_gone_before_its_time_never_travels(tmp_path: Path) -> None:
 
 def test_a_change_on_both_sides_keeps_the_later_one(pair: Pair) -> None:
     """A newer file is not overwritten by an older one."""
-    put(pair.roots[0] / "inbox/order", b"old")
+    put(pair.roots[0] / "inbox/job", b"old")
     pair.sync()
-    (pair.roots[0] / "inbox/order").unlink()
-    put(pair.roots[1] / "inbox/order", b"new")
+    (pair.roots[0] / "inbox/job").unlink()
+    put(pair.roots[1] / "inbox/job", b"new")
     pair.sync()
 
-    assert pair.contents() == [{"inbox/order": b"new"}, {"inbox/order": b"new"}]
+    assert pair.contents() == [{"inbox/job": b"new"}, {"inbox/job": b"new"}]
 
 
 @pytest.mark.parametrize("delay", [0.3, 1.0])
-async def test_the_delay_is_the_switchs(whole_lab: Lab, delay: float) -> None:
+async def test_the_delay_is_an_option(whole_lab: Lab, delay: float) -> None:
     """A file is on the other side after the delay, and not before."""
     SimulationOptions(storage_delay=delay).write(whole_lab.layout.simulation)
     one, two = (cluster.storage for cluster in whole_lab.layout.clusters)

@@ -19,7 +19,7 @@ SERVER = "cluster1-server1"
 OPERATIONS = "daemons/operations?operation=stop&daemon=ssh&graceful=true&timeout=600"
 
 
-async def test_states_have_the_vendors_words(lab: Lab) -> None:
+async def test_states_are_the_vendors_texts(lab: Lab) -> None:
     """Daemons say Running and Not running, services and TM say it with a full stop."""
     assert await lab.ask(EDGE, "daemons") == {
         "ftpStatus": "Not running",
@@ -143,7 +143,7 @@ async def test_options_name_the_timeouts_and_hide_nothing_local(lab: Lab) -> Non
 
 
 async def test_the_session_list_is_unstable(lab: Lab) -> None:
-    """With the switch turned a list may be empty while sessions exist."""
+    """With the option a list may be empty while sessions exist."""
     async with lab.visit(EDGE), lab.web(EDGE) as web:
         await web.get("/files/")
         lab.turn(session_list_blindness=0.0)

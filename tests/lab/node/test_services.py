@@ -103,7 +103,7 @@ async def test_disabled_scripts_are_renamed(lab: Lab) -> None:
 
 
 async def test_start_all_takes_a_while(lab: Lab) -> None:
-    """After a start admin answers late, and a fresh protocol server refuses at first."""
+    """Each service starts once; admin answers late, and a new protocol server refuses at first."""
     lab.turn(admin_start_delay=0.6, protocol_start_delay=0.6)
     await lab.script(EDGE, "stop_all")
     await lab.script(EDGE, "start_all")
@@ -116,18 +116,12 @@ async def test_start_all_takes_a_while(lab: Lab) -> None:
 
     await eventually(answers)
     assert await lab.status(EDGE, "as2d") == "as2d is down"
-
-
-async def test_start_all_starts_each_service_once(lab: Lab) -> None:
-    """The Monitor comes with the first of them, and is not asked for again."""
-    await lab.script(EDGE, "stop_all")
-    await lab.script(EDGE, "start_all")
     for service in ("db", "ssh", "admin", "monitor"):
         assert lab.effects(EDGE, service) == ["stop", "start"]
 
 
 async def test_pid_files_are_where_the_vendor_has_them(lab: Lab) -> None:
-    """Each running service has one; who dies leaves it behind, who is stopped does not."""
+    """Each running service has one; a service that dies leaves it, one that is stopped does not."""
     files = await lab.run(EDGE, f"cd {lab.home(EDGE)}/var/run && find . -type f | sort")
     assert files.text.split() == [
         "./admin/tomcat.pid",
@@ -160,7 +154,7 @@ async def test_stop_all_stops_everything(lab: Lab) -> None:
 
 
 async def test_all_protocol_servers_show_one_host_key(lab: Lab) -> None:
-    """Both clusters' nodes look the same to clients; the sessions' record tells them apart."""
+    """Clients cannot distinguish the nodes of both clusters; the record of sessions does."""
     seen = set()
     names = (EDGE, SERVER, "cluster2-edge1", "cluster2-server2")
     for name in names:
@@ -277,10 +271,10 @@ def test_nothing_outlives_the_process_that_started_the_lab(tmp_path: Path) -> No
     pids = [pid, *(int(file.read_text()) for file in tmp_path.rglob("*.pid"))]
     assert len(pids) > 10
 
-    async def gone() -> None:
+    async def have_ended() -> None:
         await eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in pids))
 
-    asyncio.run(gone())
+    asyncio.run(have_ended())
 
 
 async def detach(layout: Layout) -> int:

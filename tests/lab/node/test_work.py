@@ -43,7 +43,7 @@ async def test_scheduling_needs_option_start_and_transaction_manager(lab: Lab) -
 
 @pytest.mark.parametrize("returns", [True, False])
 async def test_started_scheduling_returns_with_its_tm_or_not(lab: Lab, *, returns: bool) -> None:
-    """A switch decides; what was stopped never returns by itself."""
+    """An option decides; what was stopped never returns by itself."""
     lab.turn(started_scheduling_returns_with_tm=returns)
     server = SERVERS[0]
     await lab.schedule(server, "stop", "FolderMonitor")
@@ -86,19 +86,19 @@ async def test_the_folder_monitor_moves_to_another_server(lab: Lab) -> None:
     await eventually(lambda: lab.work("pickup") == [(second, "late")])
 
 
-async def test_a_file_in_hand_shows_in_the_queue_and_still_lies_in_the_inbox(lab: Lab) -> None:
-    """Picked up once, in hand for a while; a target that starts too early takes it again."""
+async def test_a_file_in_progress_is_in_the_queue_and_still_in_the_inbox(lab: Lab) -> None:
+    """It is picked up once; a target that starts too early picks it up again."""
     storage = lab.layout.cluster("cluster1").storage
     for cluster in lab.layout.clusters:
-        (cluster.storage / "inbox/order").write_text("x")
+        (cluster.storage / "inbox/job").write_text("x")
     await eventually(lambda: len(lab.work("pickup")) == 1)
     queue = await lab.sql("cluster1", "SELECT kind, path FROM event")
-    assert queue == [("folder_monitor", "inbox/order")]
-    assert (storage / "inbox/order").exists()
+    assert queue == [("folder_monitor", "inbox/job")]
+    assert (storage / "inbox/job").exists()
     await lab.schedule("cluster2-server1", "start", "FolderMonitor")
     await eventually(lambda: len(lab.work("pickup", "cluster2")) == 1)
-    await eventually((storage / "done/order").exists)
-    assert not (storage / "inbox/order").exists()
+    await eventually((storage / "done/job").exists)
+    assert not (storage / "inbox/job").exists()
 
     async def empty() -> bool:
         return await lab.sql("cluster1", "SELECT 1 FROM event") == []
@@ -107,15 +107,15 @@ async def test_a_file_in_hand_shows_in_the_queue_and_still_lies_in_the_inbox(lab
     assert len(lab.work("pickup")) == 1
 
 
-async def test_a_stopped_folder_monitor_ends_what_it_has_in_hand(lab: Lab) -> None:
-    """The stop shows at once, the work in hand ends later."""
+async def test_a_stopped_folder_monitor_finishes_its_file(lab: Lab) -> None:
+    """The stop shows at once, the work in progress ends later."""
     storage = lab.layout.cluster("cluster1").storage
-    (storage / "inbox/order").write_text("x")
+    (storage / "inbox/job").write_text("x")
     await eventually(lambda: len(lab.work("pickup")) == 1)
     for server in SERVERS:
         await lab.schedule(server, "stop", "FolderMonitor")
-    assert (storage / "inbox/order").exists()
-    await eventually((storage / "done/order").exists)
+    assert (storage / "inbox/job").exists()
+    await eventually((storage / "done/job").exists)
 
 
 async def test_an_edge_streams_to_any_transaction_manager(lab: Lab) -> None:
@@ -151,7 +151,7 @@ async def test_an_upload_queues_an_event_that_any_server_works_off(lab: Lab) -> 
 
 
 async def test_the_last_transaction_manager_strands_the_queue(lab: Lab) -> None:
-    """What one Server leaves another takes; after the last one it stays."""
+    """One Server processes what another has not; after the last one it stays."""
     await stop_monitor(lab, *SERVERS)
     await lab.script(SERVERS[0], "stop_tm")
     await lab.sql(
@@ -169,7 +169,7 @@ async def test_the_last_transaction_manager_strands_the_queue(lab: Lab) -> None:
     await eventually(lambda: len(lab.work("event")) == 2)
 
 
-async def test_a_graceful_stop_ends_the_work_in_hand(lab: Lab) -> None:
+async def test_a_graceful_stop_finishes_the_work_in_progress(lab: Lab) -> None:
     """Post-processing that has begun is finished before the TM stops."""
     lab.turn(event_seconds=1.0)
     await stop_monitor(lab, *SERVERS)
@@ -235,7 +235,7 @@ async def test_records_are_written_to_the_local_database_only(lab: Lab) -> None:
 
 
 async def test_a_lost_client_leaves_no_file_and_a_failed_record(lab: Lab) -> None:
-    """An upload whose client vanishes is not taken for whole."""
+    """An upload whose client disconnects does not count as complete."""
     connection: asyncssh.SFTPClient
     async with lab.visit(EDGE) as connection:
         upload = await connection.open("half", "wb")
@@ -254,7 +254,7 @@ async def test_a_lost_client_leaves_no_file_and_a_failed_record(lab: Lab) -> Non
 async def test_downloads_and_other_operations_work_over_both_protocols(
     lab: Lab, tmp_path: Path
 ) -> None:
-    """What one protocol stored another reads; wrong passwords and names are refused."""
+    """A file stored over one protocol is read over the other; a wrong login is refused."""
     async with lab.visit(EDGE) as sftp, lab.web("cluster1-server2") as web:
         content = bytes(range(256)) * 2000
         assert (await web.put("/files/big", content=content)).status_code == 201
@@ -275,5 +275,5 @@ async def test_downloads_and_other_operations_work_over_both_protocols(
         assert (await web.get("/files/", auth=(PARTNER, "wrong"))).status_code == 401
         assert (await web.get("/other")).status_code == 404
     with pytest.raises(asyncssh.PermissionDenied):
-        async with lab.visit(EDGE, "stranger"):
+        async with lab.visit(EDGE, "unknown"):
             await asyncio.sleep(0)

@@ -48,7 +48,7 @@ async def busy(lab: Lab) -> None:
 
 
 async def test_nothing_fails_by_the_meters_own_doing(whole_lab: Lab, traffic: Traffic) -> None:
-    """Clients that are told to finish end their sessions; every file and event is accounted for."""
+    """Clients that finish end their sessions; every file and event is accounted for."""
     await busy(whole_lab)
     await traffic.finish()
     await settle(whole_lab.layout)

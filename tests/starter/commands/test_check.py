@@ -25,34 +25,34 @@ from tests.support import estates
 from tests.support.console import Operator
 from tests.support.fake_activities import FakeActivities
 from tests.support.sample_runs import shown
-from tests.workflows.preflight.test_report import changed, clean, verdict
+from tests.workflows.preflight.test_report import changed, clean, multiplied, verdict
 from workflows.model.findings import Finding, Severity
 from workflows.preflight.catalogue import CHECKS
-from workflows.preflight.report import CheckResult, ReadinessReport
+from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness
 
 MOVE = ("--from", "cluster1", "--to", "cluster2")
 EDGE = "cluster2-edge2"
 
 
-async def test_ready(operator: Operator, name: str, hands: FakeActivities, worker: Worker) -> None:
+async def test_ready(operator: Operator, name: str, fakes: FakeActivities, worker: Worker) -> None:
     """Exit code 0 only without any finding."""
     said = await operator.types("check", name, *MOVE)
     assert said.code == 0, said.message
     assert f"{name}: cluster1 → cluster2 ready, 69 of 69 checks passed" in said.message
     assert all(check.name in said.out for check in CHECKS)
     assert "Temporal has no earlier report" in said.out
-    assert not hands.effects
+    assert not fakes.effects
     told = await operator.types("check", name, *MOVE, "--json")
     assert told.code == 0
     assert ReadinessReport.model_validate_json(told.out).ready
 
 
 async def test_findings(
-    operator: Operator, name: str, hands: FakeActivities, worker: Worker, tmp_path: Path
+    operator: Operator, name: str, fakes: FakeActivities, worker: Worker, tmp_path: Path
 ) -> None:
     """Where, what was seen and expected, what to do; a page says the same; exit code 6."""
-    hands.readings[EDGE] = {"sessions": 2, "version": "5.4\x1b[31m"}
+    fakes.readings[EDGE] = {"sessions": 2, "version": "5.4\x1b[31m"}
     file = tmp_path / "page.html"
     said = await operator.types("check", name, *MOVE, "--html", str(file))
     assert said.code == 6
@@ -88,11 +88,11 @@ class Noticing(Console):
 
 
 async def test_a_check_that_is_under_way_is_joined(
-    temporal: Client, name: str, hands: FakeActivities, worker: Worker
+    temporal: Client, name: str, fakes: FakeActivities, worker: Worker
 ) -> None:
-    """Its result is shown to both; one about the way back is waited for, and another follows."""
+    """Its result is shown to both; a check of the other direction starts after it."""
     key = "observe_node.cluster1-server1"
-    hands.held[key] = asyncio.Event()
+    fakes.held[key] = asyncio.Event()
     there = estates.request(estate=name)
     back = estates.request(estate=name, source="cluster2", target="cluster1")
     checks = []
@@ -100,7 +100,7 @@ async def test_a_check_that_is_under_way_is_joined(
         console = Noticing()
         checks.append(asyncio.create_task(check_readiness(Temporal(temporal), asked, console)))
         await asyncio.wait_for(console.waits.wait(), 10)
-    hands.held[key].set()
+    fakes.held[key].set()
     one, two, three = await asyncio.gather(*checks)
     assert one == two
     assert (three.source, three.ready) == ("cluster2", False)
@@ -139,10 +139,10 @@ async def test_all_checks_are_listed(operator: Operator) -> None:
 
 
 async def test_a_schedule(
-    temporal: Client, operator: Operator, name: str, hands: FakeActivities, worker: Worker
+    temporal: Client, operator: Operator, name: str, fakes: FakeActivities, worker: Worker
 ) -> None:
     """Created, changed, shown with its results, and deleted."""
-    hands.readings[EDGE] = {"sessions": 2}
+    fakes.readings[EDGE] = {"sessions": 2}
     made = await operator.types("check", name, *MOVE, "--every", "30m")
     assert made.code == 0, made.message
     assert f"readiness-{name}-cluster1-cluster2: every 0:30:00" in made.message
@@ -152,7 +152,7 @@ async def test_a_schedule(
     for runs in (1, 2):
         await handle.trigger()
         await _has_run(operator, name, runs)
-        hands.readings = {}
+        fakes.readings = {}
     shown_ = await operator.types("check", name, *MOVE, "--schedule")
     assert "ready, 69 of 69 checks passed" in shown_.message
     assert "not ready, 68 of 69 checks passed, 1 finding" in shown_.message
@@ -199,22 +199,11 @@ def test_on_a_narrow_screen_what_fails_is_shown_by_kind_of_node() -> None:
 
 def test_eighty_nodes_are_readable() -> None:
     """Columns are kinds of nodes, rows are what does not hold."""
-    few = verdict(changed(EDGE, sessions=2))
-    many = few.model_copy(update={"checks": tuple(_multiplied(one) for one in few.checks)})
-    text = shown(ReadinessView(many), width=160)
+    text = shown(ReadinessView(multiplied(verdict(changed(EDGE, sessions=2)), 20)), width=160)
     assert max(map(len, text.splitlines())) <= 160
     assert "cluster1" in text
     assert "✖ 20" in text
     assert len(text.splitlines()) < 30
-
-
-def _multiplied(one: CheckResult) -> CheckResult:
-    places = {
-        f"{place}{n}" if "-" in place else place: standing
-        for place, standing in one.places.items()
-        for n in range(20 if "-" in place else 1)
-    }
-    return one.model_copy(update={"places": places})
 
 
 def test_places_that_are_being_read_are_named() -> None:

@@ -16,6 +16,7 @@ from starter.views.plan import PLACEHOLDER
 from tests.support import estates
 from tests.support.console import Operator
 from tests.support.fake_activities import FakeActivities
+from tests.support.polling import eventually
 from worker.worker import build_worker
 from workflows.errors import CommandFailed
 from workflows.model import actions
@@ -30,8 +31,8 @@ from workflows.switchover import Switchover
 MOVE = ("--from", "cluster1", "--to", "cluster2")
 
 
-class DrainingHands(FakeActivities):
-    """Sessions that are seen before they leave."""
+class SlowSessions(FakeActivities):
+    """Fake activities whose sessions are shown until they close."""
 
     @activity.defn
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
@@ -49,22 +50,22 @@ class DrainingHands(FakeActivities):
 
 
 @pytest.fixture
-def hands(name: str) -> DrainingHands:
+def fakes(name: str) -> SlowSessions:
     """The fake activities."""
-    return DrainingHands(estates.estate(name=name))
+    return SlowSessions(estates.estate(name=name))
 
 
 async def _until_waiting(temporal: Client, name: str) -> None:
     handle = temporal.get_workflow_handle_for(Switchover.run, f"switchover-{name}")
-    for _ in range(400):
+
+    async def waits() -> bool:
         progress = await handle.query(Switchover.status)
-        if progress is not None and progress.waiting is not None:
-            return
-        await asyncio.sleep(0.025)  # between two looks at a condition
-    raise AssertionError(progress)
+        return progress is not None and progress.waiting is not None
+
+    await eventually(waits)
 
 
-async def test_plan(operator: Operator, name: str, hands: FakeActivities, worker: Worker) -> None:
+async def test_plan(operator: Operator, name: str, fakes: FakeActivities, worker: Worker) -> None:
     """What is shown is the plan that a start would execute, with its hash."""
     gate = ("--approve-before", "redirect_traffic")
     shown = await operator.types("plan", name, *MOVE, *gate)
@@ -72,7 +73,7 @@ async def test_plan(operator: Operator, name: str, hands: FakeActivities, worker
     given = await operator.types("plan", name, *MOVE, *gate, "--json")
     read = json.loads(given.out)
     request = estates.request(estate=name, approve_before=["redirect_traffic"])
-    plan = plan_switchover(hands.estate, request)
+    plan = plan_switchover(fakes.estate, request)
     assert Plan.model_validate({key: read[key] for key in Plan.model_fields}) == plan
     assert read["hash"] == plan.hash
     assert plan.hash in shown.out
@@ -82,19 +83,19 @@ async def test_plan(operator: Operator, name: str, hands: FakeActivities, worker
     for stage in plan.stages:
         assert f"{stage.name.number} {stage.name}" in shown.out
         for action in stage.actions:
-            # What several places are told alike is shown once, with their names left open.
+            # What is alike at several places is shown once, with a placeholder for the name.
             words = f"would {action}"
             assert words in shown.out or words.replace(action.place, PLACEHOLDER) in shown.out
     assert shown.out.count("waits for an approval") == 1
-    assert not hands.effects
+    assert not fakes.effects
 
 
 async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
-    operator: Operator, name: str, hands: FakeActivities, worker: Worker
+    operator: Operator, name: str, fakes: FakeActivities, worker: Worker
 ) -> None:
-    """Whoever reviewed it need not compare two plans by eye."""
+    """The operator does not have to compare two plans by eye."""
     reviewed = json.loads((await operator.types("plan", name, *MOVE, "--json")).out)["hash"]
-    hands.estate = estates.estate(name=name, timing={"drain_timeout": 60})
+    fakes.estate = estates.estate(name=name, timing={"drain_timeout": 60})
     said = await operator.types("start", name, *MOVE, "--plan-hash", reviewed, "--wait")
     assert said.code == 2
     assert '\n-estate.timing.drain_timeout: "P1D"\n' in said.err
@@ -121,16 +122,19 @@ async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
             "approvers names only 1",
         ),
         (("start", "bad_words", *MOVE, "--variant", "sideways"), "'sideways' is not one of"),
-        (("status", "nobody"), "no such run"),
-        (("report", "nobody"), "no such run"),
-        (("approve", "nobody", "--stage", "redirect_traffic"), "no such run"),
-        (("pause", "nobody", "--node", "No Name"), "node: "),
-        (("approve", "nobody"), "approve needs --stage: it opens a gate"),
-        (("reject", "nobody", "--stage", "redirect_traffic"), "reject needs --reason: it refuses"),
-        (("skip", "nobody"), "skip needs --stage and --reason: it skips stage"),
-        (("extend", "nobody"), "extend needs --stage and --minutes: it extends"),
-        (("roll-back", "nobody"), "roll-back needs --reason: it rolls back"),
-        (("pause", "nobody", "--minutes", "5"), "No such option"),
+        (("status", "no_such_run"), "no such run"),
+        (("report", "no_such_run"), "no such run"),
+        (("approve", "no_such_run", "--stage", "redirect_traffic"), "no such run"),
+        (("pause", "no_such_run", "--node", "No Name"), "node: "),
+        (("approve", "no_such_run"), "approve needs --stage: it opens a gate"),
+        (
+            ("reject", "no_such_run", "--stage", "redirect_traffic"),
+            "reject needs --reason: it refuses",
+        ),
+        (("skip", "no_such_run"), "skip needs --stage and --reason: it skips stage"),
+        (("extend", "no_such_run"), "extend needs --stage and --minutes: it extends"),
+        (("roll-back", "no_such_run"), "roll-back needs --reason: it rolls back"),
+        (("pause", "no_such_run", "--minutes", "5"), "No such option"),
         (("frobnicate",), "No such command"),
     ],
 )
@@ -138,19 +142,19 @@ async def test_wrong_input(
     operator: Operator, temporal: Client, words: tuple[str, ...], answer: str
 ) -> None:
     """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
-    hands = FakeActivities(estates.estate(name="bad_words"))
-    async with build_worker(temporal, hands.activities):
+    fakes = FakeActivities(estates.estate(name="bad_words"))
+    async with build_worker(temporal, fakes.activities):
         said = await operator.types(*words)
     assert answer in said.message
     assert said.code == 2
 
 
 async def test_a_whole_switchover(
-    operator: Operator, name: str, hands: FakeActivities, worker: Worker, temporal: Client
+    operator: Operator, name: str, fakes: FakeActivities, worker: Worker, temporal: Client
 ) -> None:
     """Start, approve and retry from the console, with the commands that it shows."""
     failing = "stop_scheduling.cluster1-server1"
-    hands.failures[failing] = [CommandFailed("the admin API answered 500")]
+    fakes.failures[failing] = [CommandFailed("the admin API answered 500")]
     started = await operator.types(
         "start", name, *MOVE, "--approve-before", "redirect_traffic", "--reason", "[b]drill[/b]"
     )
@@ -205,32 +209,32 @@ async def test_a_whole_switchover(
 
 
 async def test_remaining_sessions_are_shown(
-    operator: Operator, name: str, hands: FakeActivities, worker: Worker
+    operator: Operator, name: str, fakes: FakeActivities, worker: Worker
 ) -> None:
     """They stand beside the action that waits for them."""
-    hands.held["await_sessions.cluster1-edge1"] = asyncio.Event()
+    fakes.held["await_sessions.cluster1-edge1"] = asyncio.Event()
     await operator.types("start", name, *MOVE)
     watching = await operator.begins("watch", name)
     assert watching.stdout is not None
     while b"6 drain_protocol_servers: running" not in await watching.stdout.readline():
-        pass  # until the line that tells of the stage
+        pass  # until the line about the stage
     while "7 ssh; partner001" not in (shown := await operator.types("status", name)).message:
         pass  # until the server has the heartbeat
     assert "wait until no session remains on cluster1-edge1 7 ssh; partner001" in shown.message
-    hands.held["await_sessions.cluster1-edge1"].set()
+    fakes.held["await_sessions.cluster1-edge1"].set()
     assert await watching.wait() == 0
 
 
 async def test_an_aborted_run_exits_with_five(
     operator: Operator, name: str, worker: Worker, temporal: Client
 ) -> None:
-    """The exit code of a command that waits tells how the run ended."""
+    """The exit code of a command that waits says how the run ended."""
     waiting = await operator.begins(
         "start", name, *MOVE, "--approve-before", "stop_monitors", "--wait"
     )
     assert waiting.stdout is not None
     while b"waiting:" not in await waiting.stdout.readline():
-        pass  # until the line that tells of the gate
+        pass  # until the line about the gate
     said = await operator.types("abort", name, "--by", "ann", "--reason", "wrong day")
     assert said.code == 0
     seen, _ = await waiting.communicate()
@@ -259,13 +263,13 @@ async def test_a_rejected_run_exits_with_four(
 
 
 async def test_the_commands_that_are_shown_work(
-    operator: Operator, hands: FakeActivities, temporal: Client, name: str
+    operator: Operator, fakes: FakeActivities, temporal: Client, name: str
 ) -> None:
     """Every command that a question shows is accepted when it is copied."""
-    hands.estate = estates.estate(name=name, timing={"drain_timeout": 1})
+    fakes.estate = estates.estate(name=name, timing={"drain_timeout": 1})
     for node in ("server1", "server2", "edge1", "edge2"):
-        hands.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
-    async with build_worker(temporal, hands.activities):
+        fakes.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
+    async with build_worker(temporal, fakes.activities):
         await operator.types("start", name, *MOVE)
         await _until_waiting(temporal, name)
         shown = await operator.types("status", name)
@@ -309,10 +313,10 @@ async def test_options_of_the_plan_exist_for_both_commands(
 
 
 async def test_findings_exit_with_six(
-    operator: Operator, name: str, hands: FakeActivities, worker: Worker
+    operator: Operator, name: str, fakes: FakeActivities, worker: Worker
 ) -> None:
     """A prerequisite that does not hold is reported, and nothing is changed."""
-    hands.readings["cluster1-edge1"] = {"taeh": "b" * 64}
+    fakes.readings["cluster1-edge1"] = {"taeh": "b" * 64}
     said = await operator.types("start", name, *MOVE, "--wait")
     assert said.code == 6
     assert "not ready, nothing was changed: " in said.err

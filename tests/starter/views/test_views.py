@@ -87,7 +87,7 @@ def test_a_retried_attempt_says_why() -> None:
                 accounts=("a", "b", "c", "d"),
                 eta=timedelta(minutes=12),
             ),
-            "3 ssh; a, b, c, and 1 more, about 12 min at this rate, 2 s ago",
+            "3 ssh; a, b, c and 1 more, about 12 minutes at this rate, 2 s ago",
         ),
         (
             RemainingSessions(node="n", at=NOW, readings_at_zero=2),
@@ -115,8 +115,8 @@ def test_what_remains_is_shown_in_one_line(
         (None, ""),
         (timedelta(0), "about 1 s at this rate"),
         (timedelta(seconds=89), "about 89 s at this rate"),
-        (timedelta(seconds=90), "about 2 min at this rate"),
-        (timedelta(hours=7, minutes=20), "about 7 h at this rate"),
+        (timedelta(seconds=150), "about 2 minutes at this rate"),
+        (timedelta(hours=7, minutes=20), "about 7 hours at this rate"),
     ],
 )
 def test_an_estimate_is_rounded(eta: timedelta | None, words: str) -> None:
@@ -270,7 +270,7 @@ def test_the_schema_accepts_what_the_worker_accepts() -> None:
 
 @pytest.mark.parametrize("key", ["name", "clusters", "load_balancer"])
 def test_the_schema_refuses_what_the_worker_refuses(key: str) -> None:
-    """A missing or an unknown key is seen while typing."""
+    """A missing or an unknown key is reported while typing."""
     given = estates.written()
     del given[key]
     with pytest.raises(jsonschema.ValidationError, match=key):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
 
-from tests.support import estates
-from tests.support.run import Run, at_work
+from tests.support.run import Run, at_work, new_run
 from workflows.errors import CommandFailed
 from workflows.model.progress import Progress, Status
 from workflows.model.results import Service
@@ -21,12 +18,10 @@ SCHEDULED = ("cluster2-server1", Service.SCHEDULER)
 
 
 @pytest.fixture
-async def run(temporal: Client) -> AsyncIterator[Run]:
+def run(run: Run) -> Run:
     """A run that has not started yet, on a model that judges each node by itself."""
-    run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
     run.fakes.world.by_node = True
-    async with at_work(run):
-        yield run
+    return run
 
 
 def is_done(progress: Progress, key: str) -> bool:
@@ -86,8 +81,7 @@ async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> N
     for server in (SLOW, QUICK):
         run.fakes.failures[f"stop_gracefully.{server}.ssh"] = [CommandFailed("no")]
     await run.start(variant="by_node")
-    progress = await run.reaches(lambda p: len(p.also_waiting) == 1)
-    assert progress.waiting is not None
+    await run.reaches(lambda p: p.waiting is not None and len(p.also_waiting) == 1)
     stage = StageName.DRAIN_PROTOCOL_SERVERS
     await run.says("retry", stage=stage, node=QUICK)
     await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
@@ -123,12 +117,10 @@ async def test_a_roll_back_from_the_chains_restores_the_baseline(run: Run) -> No
 
 
 async def test_a_failure_in_one_chain_rolls_the_others_back(temporal: Client) -> None:
-    """Without Edges the chains begin before the point of no return: a rule may turn them all."""
-    estate = estates.estate(name=f"lab-{uuid4().hex[:8]}", edges=1)
-    servers_only = estate.clusters[0].servers
-    cluster1 = estate.clusters[0].model_copy(update={"nodes": servers_only})
-    cluster2 = estate.clusters[1].model_copy(update={"nodes": estate.clusters[1].servers})
-    run = Run(temporal, estate.model_copy(update={"clusters": (cluster1, cluster2)}))
+    """Without Edges the chains begin before the point of no return: `on_fault` rolls them back."""
+    estate = new_run(temporal, 2, 1).fakes.estate
+    clusters = tuple(c.model_copy(update={"nodes": c.servers}) for c in estate.clusters)
+    run = Run(temporal, estate.model_copy(update={"clusters": clusters}))
     run.fakes.world.by_node = True
     before = run.fakes.world.picture
     run.fakes.failures[f"stop_scheduling.{SLOW}"] = [CommandFailed("no")]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
-from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from tests.support import estates
-from tests.support.run import Run, at_work
+from tests.support.run import Run, at_work, new_run
 from workflows.errors import CommandFailed, NotReady
 from workflows.model.progress import Progress, RunStatus, Status
 from workflows.model.results import Service
@@ -22,29 +18,7 @@ EDGE = "cluster1-edge1"
 SERVER = "cluster1-server1"
 DRAIN = StageName.DRAIN_PROTOCOL_SERVERS
 SESSIONS = f"await_sessions.{EDGE}"
-
-
-@pytest.fixture
-async def run(temporal: Client) -> AsyncIterator[Run]:
-    """A run that has not started yet."""
-    async with estate_run(temporal) as run, at_work(run):
-        yield run
-
-
-class estate_run:  # noqa: N801 - read as a function
-    """A run on an estate with these keys, whose held actions are released at the end."""
-
-    def __init__(self, client: Client, **changes: Any) -> None:  # noqa: ANN401 - keys of an estate
-        self.run = Run(client, estates.estate(name=f"lab-{uuid4().hex[:8]}", **changes))
-
-    async def __aenter__(self) -> Run:
-        """Return it."""
-        return self.run
-
-    async def __aexit__(self, *_: object) -> None:
-        """Let everything go."""
-        for held in self.run.fakes.held.values():
-            held.set()
+HOOK = {"url": "env:HOOK", "secret": "env:HOOK_SECRET"}
 
 
 def is_running(progress: Progress, key: str) -> bool:
@@ -55,7 +29,7 @@ def is_running(progress: Progress, key: str) -> bool:
 
 
 async def refused(run: Run, verb: str, **decision: object) -> str:
-    """Say something that cannot count; return why."""
+    """Send a decision that cannot apply; return why it is refused."""
     with pytest.raises(WorkflowUpdateFailedError) as refusal:
         await run.says(verb, **decision)
     assert isinstance(refusal.value.cause, ApplicationError)
@@ -153,8 +127,8 @@ async def test_a_roll_back_ends_a_pause(run: Run) -> None:
     [StageName.START_SCHEDULING, StageName.STOP_REMAINING_SERVICES, StageName.RESTORE_MONITORS],
 )
 async def test_a_skippable_stage_is_skipped(temporal: Client, name: StageName) -> None:
-    """Ahead of its time, for a reason; the outcome is no longer simply completed."""
-    async with estate_run(temporal, stop_target_monitors=True) as run, at_work(run):
+    """Before it begins, with a reason; the outcome is then completed with exceptions."""
+    async with at_work(run := new_run(temporal, stop_target_monitors=True)):
         await run.start(approve_before=["drain_protocol_servers", "redirect_traffic"])
         await run.waits("approval")
         await run.says("skip", stage=name, by="ann", reason="by hand")
@@ -170,9 +144,8 @@ async def test_a_skip_answers_a_failure_on_one_node(run: Run) -> None:
     """Only the failed action is skipped; the rest of the stage is done."""
     run.fakes.failures["stop_remaining.cluster1-edge1"] = [CommandFailed("no")]
     await run.start()
-    progress = await run.waits("decision")
-    assert progress.waiting is not None
-    assert "skip" in progress.waiting.answers
+    question = await run.waits("decision")
+    assert "skip" in question.answers
     await run.says("skip", stage="stop_remaining_services", node=EDGE, by="ann", reason="by hand")
     outcome = await run.outcome()
     assert outcome.outcome == "completed_with_exceptions"
@@ -183,56 +156,38 @@ async def test_a_skip_answers_a_failure_on_one_node(run: Run) -> None:
 @pytest.mark.parametrize(
     ("verb", "decision", "words"),
     [
-        ("skip", {"stage": "redirect_traffic", "reason": "x"}, "cannot be skipped"),
         ("skip", {"stage": "start_scheduling", "reason": "x"}, "start_scheduling is over"),
         ("skip", {"stage": "start_scheduling"}, "skip needs a reason"),
-        ("extend", {"stage": DRAIN}, "extend needs minutes"),
-        ("extend", {"stage": DRAIN, "minutes": 0}, "minutes: Input should be greater"),
-        (
-            "extend",
-            {"stage": "redirect_traffic", "minutes": 5},
-            "has no drain timeout",
-        ),
         ("force", {"stage": DRAIN}, "force needs a reason"),
-        (
-            "force",
-            {"stage": "stop_monitors", "reason": "x"},
-            "no failure that can be forced",
-        ),
         ("force", {"stage": DRAIN, "node": "cluster2-edge1", "reason": "x"}, "it waits at cluster"),
         ("force", {"stage": DRAIN, "node": "elsewhere", "reason": "x"}, "there is no elsewhere"),
         ("retry", {"stage": DRAIN}, "the run waits for no decision now"),
-        ("roll_back", {"by": "ann"}, "roll_back needs a reason"),
-        ("abort", {"by": "ann"}, "abort needs a reason"),
         ("reject", {"stage": DRAIN, "reason": "late"}, "has no gate"),
-        ("approve", {"stage": DRAIN, "colour": "red"}, "colour: Extra inputs"),
-        ("pause", {"reason": "x" * 1001}, "at most 1000"),
     ],
 )
 async def test_what_cannot_apply_is_refused_with_the_reason(
     run: Run, verb: str, decision: dict[str, object], words: str
 ) -> None:
-    """In a drain, everything that has no meaning there is answered with a sentence."""
+    """In a drain, an update is refused and a signal is recorded, both with the reason."""
     run.fakes.held[SESSIONS] = asyncio.Event()
     await run.start()
     await run.reaches(lambda p: is_running(p, SESSIONS))
     assert words in await refused(run, verb, **decision)
     await run.handle.signal(verb, decision)
     progress = await run.reaches(lambda p: bool(p.messages))
-    assert [messages.counted for messages in progress.messages] == [False]
+    assert [message.counted for message in progress.messages] == [False]
     assert words in progress.messages[0].effect
 
 
 async def test_the_drain_timeout_is_extended_for_one_node(temporal: Client) -> None:
-    """The question names who is there; an extension answers it, and the watching goes on."""
-    async with estate_run(temporal, timing={"drain_timeout": 0.5}) as run, at_work(run):
+    """The question names the clients; an extension answers it, and the wait continues."""
+    async with at_work(run := new_run(temporal, timing={"drain_timeout": 0.5})):
         run.fakes.held[SESSIONS] = asyncio.Event()
         await run.start()
-        progress = await run.waits("decision")
-        assert progress.waiting is not None
-        assert progress.waiting.answers == ("extend", "force", "roll_back", "abort")
-        assert f"{EDGE}: 1 ssh; partner001 over ssh" in progress.waiting.message
-        assert [one.node for one in progress.waiting.remaining] == [EDGE]
+        question = await run.waits("decision")
+        assert question.answers == ("extend", "force", "roll_back", "abort")
+        assert f"{EDGE}: 1 ssh; partner001 over ssh" in question.message
+        assert [one.node for one in question.remaining] == [EDGE]
         assert "nothing has failed" in await refused(run, "retry", stage=DRAIN)
         await run.says("extend", stage=DRAIN, node=EDGE, minutes=60, by="ann")
         await run.reaches(lambda p: p.waiting is None and is_running(p, SESSIONS))
@@ -283,9 +238,8 @@ async def test_a_node_confirmed_unreachable_counts_as_down(run: Run) -> None:
     run.fakes.failures[f"stop_gracefully.{EDGE}.ssh"] = [silence]
     run.fakes.failures[f"stop_gracefully.{EDGE}.http"] = [silence]
     await run.start()
-    progress = await run.waits("decision")
-    assert progress.waiting is not None
-    assert "force" in progress.waiting.answers
+    question = await run.waits("decision")
+    assert "force" in question.answers
     run.fakes.world.dies(EDGE)
     assert "name the node that is down" in await refused(run, "force", stage=DRAIN, reason="dead")
     await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its power is off")
@@ -299,7 +253,7 @@ async def test_a_node_confirmed_unreachable_counts_as_down(run: Run) -> None:
 
 
 async def test_a_node_that_still_answers_does_not_count_as_down(run: Run) -> None:
-    """The proof is made, not believed; the run asks again, and says what answered."""
+    """The run verifies it, asks again, and names what answered."""
     silence = ApplicationError("no answer", type="Unreachable", non_retryable=True)
     run.fakes.failures[f"stop_gracefully.{EDGE}.ssh"] = [silence]
     await run.start()
@@ -319,27 +273,23 @@ async def test_force_refuses_a_node_that_answered(run: Run) -> None:
     assert "cluster1-edge1 has answered" in words
 
 
-async def test_two_people_are_two_people(temporal: Client) -> None:
-    """One person cannot count twice, nor can a person who may not approve."""
+async def test_two_approvals_need_two_approvers(temporal: Client) -> None:
+    """An approver counts once, and an operator who is no approver does not count."""
     rules = {"approvals": {"approvers": ["ann", "bob", "cid"], "needed": 2}}
-    async with estate_run(temporal, approve_before=[DRAIN], **rules) as run, at_work(run):
+    async with at_work(run := new_run(temporal, approve_before=[DRAIN], **rules)):
         await run.start()
         await run.waits("approval")
         assert "1 of 2" in await run.says("approve", stage=DRAIN, by="ann")
         assert "already" in await run.says("approve", stage=DRAIN, by="ann")
-        assert "may not answer" in await refused(run, "approve", stage=DRAIN, by="eve")
-        progress = await run.status()
-        assert progress is not None
-        assert progress.waiting is not None
-        assert progress.waiting.approved_by == ("ann",)
+        assert "approvers: ann, bob, cid" in await refused(run, "approve", stage=DRAIN, by="eve")
+        assert (await run.waits("approval")).approved_by == ("ann",)
         await run.says("approve", stage=DRAIN, by="bob")
         assert (await run.outcome()).outcome == "completed"
 
 
-async def test_a_webhook_is_told_of_waits_and_of_the_end(temporal: Client) -> None:
-    """Twice: of the question, and of the end; the run waits for neither notice."""
-    hook = {"url": "env:HOOK", "secret": "env:HOOK_SECRET"}
-    async with estate_run(temporal, webhook=hook) as run, at_work(run):
+async def test_a_webhook_gets_notices_of_waits_and_of_the_end(temporal: Client) -> None:
+    """The run does not wait until a notice is delivered."""
+    async with at_work(run := new_run(temporal, webhook=HOOK)):
         await run.start(approve_before=[DRAIN])
         await run.waits("approval")
         await run.says("approve", stage=DRAIN, by="ann")
@@ -354,8 +304,7 @@ async def test_a_webhook_is_told_of_waits_and_of_the_end(temporal: Client) -> No
 
 async def test_a_webhook_that_is_down_changes_nothing(temporal: Client) -> None:
     """A notice that is not accepted is a line in the log."""
-    hook = {"url": "env:HOOK", "secret": "env:HOOK_SECRET"}
-    async with estate_run(temporal, webhook=hook) as run, at_work(run):
+    async with at_work(run := new_run(temporal, webhook=HOOK)):
         run.fakes.deaf = True
         await run.start(approve_before=[DRAIN])
         await run.waits("approval")

@@ -12,7 +12,6 @@ from workflows import activity_options, errors
 from workflows.model import actions
 from workflows.model.estate import Timing
 from workflows.ports.routes import PORTS, ROUTES
-from workflows.views.progress_markdown import plain
 
 KINDS = typing.get_args(typing.get_args(actions.Action)[0])
 WAIT_CANCELLATION_COMPLETED = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
@@ -64,17 +63,3 @@ def test_permanent_errors_are_the_refusals() -> None:
     unsettled = {"Unreachable", "NotYet", "OutcomeUnknown"}
     assert set(errors.UNSETTLED) == unsettled
     assert set(tree) == refusals | unsettled | {"SwitchoverError"}
-
-
-@pytest.mark.parametrize(
-    ("written", "shown"),
-    [
-        ("**bold** <b>", r"\*\*bold\*\* \<b\>"),
-        ("a\x1b[31mred\nline", r"a \[31mred line"),
-        ("[link](http://x)", r"\[link\]\(http&#58;//x\)"),
-        ("`code` | cell", r"\`code\` \| cell"),
-    ],
-)
-def test_what_people_wrote_is_shown_and_never_interpreted(written: str, shown: str) -> None:
-    """Markdown, HTML and control characters in a reason are text."""
-    assert plain(written) == shown

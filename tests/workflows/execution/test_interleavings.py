@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from tests.support import estates
-from tests.support.run import Run, at_work
-from workflows.errors import CommandFailed, Lost, NotReady
+from tests.support.run import Run, at_work, new_run
+from tests.workflows.planning.test_rollback import FAILURES
+from workflows.errors import NotReady
 from workflows.model.decisions import VERBS
 from workflows.model.outcome import Outcome
 from workflows.model.results import Service
@@ -34,13 +32,7 @@ PLAN = plan_switchover(estates.estate(**SMALL), estates.request())
 KEYS = sorted(action.key for stage in PLAN.stages[1:] for action in stage.actions)
 ALL_KEYS = sorted(action.key for stage in PLAN.stages for action in stage.actions)
 PLACES = ("cluster1-server1", "cluster1-edge1", "cluster2-server1", "loadbalancer1", "nowhere")
-KINDS: dict[str, Callable[[], Exception]] = {
-    "refused": lambda: CommandFailed("it said no"),
-    "not_ready": lambda: NotReady("something else runs"),
-    "unreachable": lambda: ApplicationError("silence", type="Unreachable", non_retryable=True),
-    "unknown": lambda: ApplicationError("what?", type="OutcomeUnknown", non_retryable=True),
-    "lost": lambda: Lost("no record of its end"),
-}
+KINDS = FAILURES | {"not_ready": lambda: NotReady("something else runs")}
 ENDS_AFTER = 60
 """So many decisions of the last operator must be enough for any run."""
 BY = "the last operator"
@@ -56,7 +48,7 @@ class Story:
     messages: tuple[tuple[str, str, dict[str, Any]], ...]
     """Action key, verb, payload."""
     answers: tuple[str, ...]
-    """What the last operator prefers to say where the run waits."""
+    """What the last operator prefers to answer where the run waits."""
 
 
 def decisions() -> st.SearchStrategy[dict[str, Any]]:
@@ -74,7 +66,7 @@ def decisions() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def stories() -> st.SearchStrategy[Story]:
-    """Runs that an unlucky night could bring."""
+    """Runs in which several things fail and many messages arrive."""
     request = st.fixed_dictionaries(
         {
             "on_fault": st.sampled_from(["ask", "roll_back"]),
@@ -102,8 +94,8 @@ def stories() -> st.SearchStrategy[Story]:
 
 
 @dataclass
-class Night:
-    """One story that happens."""
+class Performance:
+    """One story, carried out."""
 
     story: Story
     run: Run
@@ -114,7 +106,7 @@ class Night:
     )
 
     async def happen(self) -> list[str]:
-        """Let it happen; return everything that must not be."""
+        """Carry it out; return everything that must not be."""
         fakes = self.run.fakes
         before = fakes.world.picture
         fakes.world.by_node = self.story.request["variant"] == "by_node"
@@ -122,17 +114,15 @@ class Night:
             (fakes.late if late else fakes.failures).setdefault(key, []).append(KINDS[kind]())
         for key, verb, payload in self.story.messages:
             self.messages[key].append((verb, payload))
-        fakes.when_met = self._say
+        fakes.when_met = self._send_messages
         async with at_work(self.run):
             await self.run.start(**self.story.request)
             outcome = await self._see_through()
         return [f"{self.story}: {words}" for words in self._problems(outcome, before)]
 
-    async def _say(self, key: str) -> None:
+    async def _send_messages(self, key: str) -> None:
         while self.messages[key]:
-            verb, payload = self.messages[key].pop(0)
-            self.sent += 1
-            await self.run.handle.signal(verb, payload)
+            await self._send(*self.messages[key].pop(0))
 
     async def _see_through(self) -> Outcome:
         """Answer whatever the run waits for, until it ends."""
@@ -146,7 +136,7 @@ class Night:
             if progress is None or progress.outcome is not None:
                 continue
             if progress.state == "paused":
-                await self._tell("resume", {})
+                await self._send("resume", {})
             elif progress.waiting is not None:
                 verb = preferred.pop(0) if preferred else "retry"
                 await self._answer(progress.waiting.stage, progress.waiting.answers, verb)
@@ -168,14 +158,14 @@ class Night:
             return
         if "approve" in answers:
             for who in ("ann", "bob"):
-                await self._tell("approve", {"stage": stage, "by": who})
+                await self._send("approve", {"stage": stage, "by": who})
             return
         verb = wanted if wanted in answers else answers[0]
         node = {"node": "cluster1-edge1"} if verb == "force" else {}
-        messages = {"stage": stage, "by": BY, "reason": "so it is", "minutes": 60}
-        await self._tell(verb, messages | node)
+        payload = {"stage": stage, "by": BY, "reason": "so it is", "minutes": 60}
+        await self._send(verb, payload | node)
 
-    async def _tell(self, verb: str, payload: dict[str, Any]) -> None:
+    async def _send(self, verb: str, payload: dict[str, Any]) -> None:
         self.sent += 1
         await self.run.handle.signal(verb, payload)
 
@@ -192,8 +182,8 @@ class Night:
         ):
             found.append("completed, and the target does not serve")
         skipped = any(
-            messages.verb in ("skip", "force") and messages.counted
-            for messages in outcome.decisions
+            decision.verb in ("skip", "force") and decision.counted
+            for decision in outcome.decisions
         )
         scheduled = any(service is Service.SCHEDULER for _, service in world.running)
         if not scheduled and not skipped:
@@ -208,20 +198,20 @@ class Night:
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(nights=st.lists(stories(), min_size=10, max_size=10))
+@given(some=st.lists(stories(), min_size=10, max_size=10))
 @pytest.mark.timeout(1800)
-async def test_no_night_breaks_the_promise(
-    clockwork: WorkflowEnvironment, nights: list[Story]
+async def test_no_interleaving_breaks_the_promise(
+    clockwork: WorkflowEnvironment, some: list[Story]
 ) -> None:
     """Nothing is lost or done twice, no invariant breaks, and there is always an outcome."""
     problems = await asyncio.gather(
         *(
-            Night(
+            Performance(
                 story,
-                Run(clockwork.client, estates.estate(name=f"lab-{uuid4().hex[:8]}", **SMALL)),
+                new_run(clockwork.client, **SMALL),
                 clockwork,
             ).happen()
-            for story in nights
+            for story in some
         ),
         return_exceptions=True,
     )

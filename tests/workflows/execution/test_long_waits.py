@@ -1,17 +1,14 @@
-"""Waits of days, with the workflow's clock moved forward by hand on a real server."""
+"""Waits of days, with the workflow's clock moved forward on a real server."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
-from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from tests.support import estates
-from tests.support.run import Run, at_work
+from tests.support.run import Run, at_work, new_run
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 
@@ -19,9 +16,7 @@ from workflows.model.stages import StageName
 @pytest.fixture
 async def run(clockwork: WorkflowEnvironment) -> AsyncIterator[Run]:
     """A run whose clock can be moved forward."""
-    client: Client = clockwork.client
-    run = Run(client, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
-    async with at_work(run):
+    async with at_work(run := new_run(clockwork.client)):
         yield run
 
 
@@ -35,9 +30,8 @@ async def test_after_a_long_wait_the_checks_run_again(
     down = {**run.fakes.services("cluster2-edge1"), Service.SSH: State.STOPPED}
     run.fakes.readings["cluster2-edge1"] = {"services": down}
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
-    progress = await run.waits("decision")
-    assert progress.waiting is not None
-    assert "cluster2-edge1: protocol_server_not_running" in progress.waiting.message
+    question = await run.waits("decision")
+    assert "cluster2-edge1: protocol_server_not_running" in question.message
     assert len(run.fakes.world.replicating) == 2
     run.fakes.readings.clear()
     await run.handle.signal("retry", {"stage": "suspend_replication"})

@@ -13,7 +13,7 @@ from workflows.model.request import objections_in
 
 
 def refusal(given: Any) -> str:  # noqa: ANN401 - whatever an operator wrote
-    """Return the words with which an estate is refused."""
+    """Return the message with which an estate is refused."""
     with pytest.raises(ValidationError) as refused:
         Estate.model_validate(given)
     return objections_in(refused.value)

@@ -1,4 +1,4 @@
-"""What a site wants of every switchover: the stricter rule wins, and windows know the clock."""
+"""The policy of a site: the stricter rule applies, and change windows follow the clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workflows.planning.plan import plan_switchover
 
 
 def window(**keys: Any) -> ChangeWindow:  # noqa: ANN401 - as an estate file has it
-    """Return a window as written by hand."""
+    """Return a window from the keys of an estate file."""
     return ChangeWindow.model_validate({"begins": "02:00", "ends": "05:00", **keys})
 
 
@@ -59,12 +59,12 @@ def test_a_window_knows_when_it_is_open(keys: dict[str, Any], moment: str, is_op
 )
 def test_a_window_knows_when_it_opens(keys: dict[str, Any], now: str, then: str | None) -> None:
     """The next time that it begins, within a week."""
-    wished = at(then) if then else at("24T02:00") + timedelta(days=7)
-    assert window(**keys).opens(at(now)) == wished
+    expected = at(then) if then else at("24T02:00") + timedelta(days=7)
+    assert window(**keys).opens(at(now)) == expected
 
 
 def test_a_window_holds_back_what_comes_before_the_redirect() -> None:
-    """Stages 1 and 2 wait; 3 was decided with 2, and what comes later waits for nobody."""
+    """Stages 1 and 2 wait; 3 was decided with 2, and no later stage waits."""
     estate = estates.estate(change_window={"begins": "02:00", "ends": "05:00"})
     plan = plan_switchover(estate, estates.request())
     closed = {name for name in StageName if closed_for(plan, name, at("24T06:00"))}
@@ -105,7 +105,7 @@ def test_the_stricter_of_two_rules_holds() -> None:
     assert merged({"needed": 3}, approvals_needed=2).needed == 3
 
 
-def test_rules_that_nobody_can_satisfy_are_refused() -> None:
+def test_rules_that_no_approvers_can_satisfy_are_refused() -> None:
     """Before the run waits for ever."""
     with pytest.raises(BadInput, match="only 1 in common: bob"):
         merged({"approvers": ["ann", "bob"], "needed": 2}, approvers=["bob", "eve"])

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import pytest
-from temporalio.client import Client
 
-from tests.support import estates
-from tests.support.run import Run, at_work
+from tests.support.run import Run
 from workflows.errors import NotReady
 from workflows.model.results import Service, State
 
@@ -23,14 +19,6 @@ NAMES = {
     "stop_remaining_services": "stop_remaining.cluster1-edge2",
 }
 """An action of each stage, during which a run is terminated."""
-
-
-@pytest.fixture
-async def run(temporal: Client) -> AsyncIterator[Run]:
-    """A run that has not started yet."""
-    run = Run(temporal, estates.estate(name=f"lab-{uuid4().hex[:8]}"))
-    async with at_work(run):
-        yield run
 
 
 async def interrupt(run: Run, key: str) -> None:
@@ -47,7 +35,7 @@ async def interrupt(run: Run, key: str) -> None:
 
 @pytest.mark.parametrize("stage", NAMES)
 async def test_the_same_roles_go_on_from_where_it_was(run: Run, stage: str) -> None:
-    """Whatever stage a run was terminated in, the next one reads, and completes the rest."""
+    """The next run reads the estate, and completes what the terminated one has not done."""
     await interrupt(run, NAMES[stage])
     await run.start()
     outcome = await run.outcome()

@@ -53,7 +53,7 @@ def test_no_prefix_of_the_plan_breaks_an_invariant(data: st.DataObject) -> None:
         (StageName.DRAIN_PROTOCOL_SERVERS, StageName.STOP_MONITORS, "6"),
     ],
 )
-def test_the_model_notices_a_wrong_order(
+def test_the_model_notices_a_wrong_sequence(
     earlier: StageName, later: StageName, invariant: str
 ) -> None:
     """Two stages the wrong way round break just the invariant that forbids it."""

@@ -6,39 +6,29 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import chain
-from typing import Any
-from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from tests.support import estates
-from tests.support.run import Run, at_work
+from tests.support.run import at_work, new_run
 from workflows.errors import CommandFailed, Lost, NotReady
 from workflows.model import actions
 from workflows.model.progress import Status
 from workflows.model.results import Service
-from workflows.model.stages import StageName
+from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.planning.plan import plan_switchover
 from workflows.planning.rollback import BACK, FAR_BACK, Baseline, plan_rollback
 
-BEFORE_RETURN = (
-    StageName.STOP_MONITORS,
-    StageName.SUSPEND_REPLICATION,
-    StageName.REDIRECT_TRAFFIC,
-    StageName.STOP_SCHEDULING,
-    StageName.START_SCHEDULING,
-)
-AFTER_RETURN = (
-    StageName.DRAIN_PROTOCOL_SERVERS,
-    StageName.DRAIN_TRANSACTION_MANAGER,
-    StageName.STOP_REMAINING_SERVICES,
-)
-SMALL = {"servers": 1, "edges": 1}
-"""Nodes of a kind are alike."""
-PLAN = plan_switchover(estates.estate(**SMALL), estates.request())
+STAGES = tuple(StageName)
+BEFORE_RETURN = STAGES[1 : POINT_OF_NO_RETURN.number]
+AFTER_RETURN = STAGES[POINT_OF_NO_RETURN.number : -1]
+PLAN = plan_switchover(estates.estate(1, 1), estates.request())
+"""Of a small estate: nodes of a kind are alike."""
+small_run = partial(new_run, servers=1, edges=1)
 
 
 def silence(kind: str) -> ApplicationError:
@@ -73,82 +63,48 @@ def failures(name: StageName) -> Iterator[Case]:
                 yield Case(name, action.key, kind, late=True)
 
 
-async def side_by_side(stories: Sequence[Awaitable[list[str]]]) -> list[str]:
-    """Let all stories happen, as many at once as the machine bears."""
+async def side_by_side(runs: Sequence[Awaitable[list[str]]]) -> list[str]:
+    """Run all of them, eight at a time."""
     room = asyncio.Semaphore(8)
 
-    async def one(story: Awaitable[list[str]]) -> list[str]:
+    async def one(run: Awaitable[list[str]]) -> list[str]:
         async with room:
-            return await story
+            return await run
 
-    return list(chain.from_iterable(await asyncio.gather(*map(one, stories))))
-
-
-def new_run(client: Client, **changes: Any) -> Run:  # noqa: ANN401 - keys of an estate
-    """Return a run on an estate of its own."""
-    return Run(client, estates.estate(name=f"lab-{uuid4().hex[:8]}", **{**SMALL, **changes}))
+    return list(chain.from_iterable(await asyncio.gather(*map(one, runs))))
 
 
-def plant(run: Run, case: Case) -> None:
-    """Let the next attempt at an action fail so."""
-    planted = run.fakes.late if case.late else run.fakes.failures
-    planted[case.key] = [FAILURES[case.kind]()]
-
-
-async def taken_back(client: Client, case: Case) -> list[str]:
-    """Let one action fail; return in what the estate then differs from its baseline."""
-    run = new_run(client)
+async def ended(client: Client, case: Case, verb: str = "") -> list[str]:
+    """Let one action fail, and decide so if the run asks; return what went wrong then."""
+    run = small_run(client)
     before = run.fakes.world.picture
-    plant(run, case)
+    injected = run.fakes.late if case.late else run.fakes.failures
+    injected[case.key] = [FAILURES[case.kind]()]
     async with at_work(run):
         await run.start(on_fault="roll_back")
+        if verb:
+            await run.waits("decision")
+            stage = {"stage": case.name} if verb == "retry" else {}
+            await run.says(verb, by="ann", reason="so it is", **stage)
         outcome = await run.outcome()
-    return [
-        f"{case}: {words}"
-        for words in (
-            *run.fakes.world.violations,
-            *([] if outcome.outcome == "rolled_back" else [outcome.outcome]),
-            *([] if run.fakes.world.picture == before else ["another picture"]),
-            *(
-                f"{one.stage} {one.status}"
-                for one in outcome.rolled_back_stages
-                if one.status is not Status.DONE
-            ),
-        )
-    ]
+    found = list(run.fakes.world.violations)
+    if outcome.outcome != ("completed" if verb == "retry" else "rolled_back"):
+        found.append(outcome.outcome)
+    if outcome.outcome == "rolled_back" and run.fakes.world.picture != before:
+        found.append("another picture")
+    undone = () if verb else outcome.rolled_back_stages
+    found += [f"{one.stage} {one.status}" for one in undone if one.status is not Status.DONE]
+    return [f"{case} {verb}: {problem}" for problem in found]
 
 
 @pytest.mark.parametrize("name", BEFORE_RETURN)
-async def test_before_the_point_of_no_return_every_fault_is_taken_back(
+async def test_before_the_point_of_no_return_every_fault_is_rolled_back(
     temporal: Client, name: StageName
 ) -> None:
     """Whichever action of a stage fails, in whichever way, whether or not it had its effect."""
     cases = list(failures(name))
     assert cases
-    assert await side_by_side([taken_back(temporal, case) for case in cases]) == []
-
-
-async def decided(client: Client, case: Case, verb: str) -> list[str]:
-    """Let one action fail, and decide so; return what went wrong then."""
-    run = new_run(client)
-    before = run.fakes.world.picture
-    plant(run, case)
-    async with at_work(run):
-        await run.start(on_fault="roll_back")
-        await run.waits("decision")
-        stage = {"stage": case.name} if verb == "retry" else {}
-        await run.says(verb, by="ann", reason="so it is", **stage)
-        outcome = await run.outcome()
-    expected = "completed" if verb == "retry" else "rolled_back"
-    back = verb == "retry" or run.fakes.world.picture == before
-    return [
-        f"{case} {verb}: {words}"
-        for words in (
-            *run.fakes.world.violations,
-            *([] if outcome.outcome == expected else [outcome.outcome]),
-            *([] if back else ["another picture"]),
-        )
-    ]
+    assert await side_by_side([ended(temporal, case) for case in cases]) == []
 
 
 @pytest.mark.parametrize("verb", ["retry", "roll_back"])
@@ -156,11 +112,11 @@ async def decided(client: Client, case: Case, verb: str) -> list[str]:
 async def test_after_the_point_of_no_return_a_fault_asks_and_both_answers_work(
     temporal: Client, name: StageName, verb: str
 ) -> None:
-    """Nothing is undone by itself any more; `retry` goes on, `roll_back` brings it all back."""
+    """No rollback begins by itself; `retry` continues, `roll_back` restores the baseline."""
     # The wait before the first graceful stop is not yet past it.
     cases = [c for c in failures(name) if "await_s" not in c.key]
     assert cases
-    assert await side_by_side([decided(temporal, case, verb) for case in cases]) == []
+    assert await side_by_side([ended(temporal, case, verb) for case in cases]) == []
 
 
 @pytest.mark.parametrize("name", [s for s in StageName if s is not StageName.CHECK_PREREQUISITES])
@@ -168,19 +124,22 @@ async def test_a_roll_back_at_every_boundary_restores_the_baseline(
     temporal: Client, name: StageName
 ) -> None:
     """A rejected gate rolls back what came before it; past return it asks first."""
-    run = new_run(temporal, stop_target_monitors=True)
+    run = small_run(temporal, stop_target_monitors=True)
     before = run.fakes.world.picture
     async with at_work(run):
         await run.start(approve_before=[name])
         await run.waits("approval")
         await run.says("reject", stage=name, by="ann", reason="not tonight")
+        reason = f"ann rejected {name}: not tonight"
         if name in (*AFTER_RETURN[1:], StageName.RESTORE_MONITORS):
-            progress = await run.waits("decision")
-            assert progress.waiting is not None
-            assert progress.waiting.answers == ("retry", "roll_back", "abort")
-            await run.says("roll_back", by="ann", reason="not tonight")
+            question = await run.waits("decision")
+            assert question.answers == ("retry", "roll_back", "abort")
+            await run.says("roll_back", by="ann", reason="too late")
+            reason = "ann rolled the run back: too late"
         outcome = await run.outcome()
     assert outcome.outcome == "rolled_back"
+    assert reason in outcome.message
+    assert outcome.stages[name.number].status is Status.SKIPPED
     assert run.fakes.world.picture == before
     assert run.fakes.world.violations == []
 
@@ -189,7 +148,7 @@ async def test_a_rejection_after_the_point_of_no_return_can_be_asked_again(
     temporal: Client,
 ) -> None:
     """`retry` asks for the approval once more."""
-    run = new_run(temporal)
+    run = small_run(temporal)
     gate = StageName.DRAIN_TRANSACTION_MANAGER
     async with at_work(run):
         await run.start(approve_before=[gate])
@@ -204,7 +163,7 @@ async def test_a_rejection_after_the_point_of_no_return_can_be_asked_again(
 
 async def test_an_undo_restores_the_baseline_and_no_further(temporal: Client) -> None:
     """What did not run before is not started: a Monitor, a Scheduler, a disabled link."""
-    run = new_run(temporal, servers=2)
+    run = new_run(temporal, 2, 1)
     for place in (
         ("cluster1-edge1", Service.MONITOR),
         ("cluster1-server2", Service.SCHEDULER),
@@ -223,16 +182,15 @@ async def test_an_undo_restores_the_baseline_and_no_further(temporal: Client) ->
 
 async def test_a_failure_of_a_rollback_is_asked_about_and_reported(temporal: Client) -> None:
     """Failures of a rollback are never dropped; a rollback cannot be rolled back."""
-    run = new_run(temporal)
+    run = small_run(temporal)
     before = run.fakes.world.picture
     run.fakes.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
     run.fakes.failures["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
     async with at_work(run):
         await run.start(on_fault="roll_back")
-        progress = await run.waits("decision")
-        assert progress.waiting is not None
-        assert progress.waiting.answers == ("retry", "abort")
-        assert progress.state == "waiting_for_decision"
+        question = await run.waits("decision")
+        assert question.answers == ("retry", "abort")
+        await run.reaches(lambda p: p.state == "waiting_for_decision", polls=1)
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await run.says("roll_back", reason="again")
         assert "is rolling back already" in str(refused.value.cause)
@@ -246,9 +204,9 @@ async def test_a_failure_of_a_rollback_is_asked_about_and_reported(temporal: Cli
     assert run.fakes.world.picture == before
 
 
-async def test_an_aborted_roll_back_says_what_is_left(temporal: Client) -> None:
+async def test_an_aborted_rollback_says_what_remains(temporal: Client) -> None:
     """The outcome of an ended rollback names what was not rolled back."""
-    run = new_run(temporal)
+    run = small_run(temporal)
     run.fakes.failures["suspend_replication.cluster1_to_cluster2"] = [NotReady("lag")]
     run.fakes.failures["start_monitor.cluster1-edge1"] = [NotReady("it does not start")]
     async with at_work(run):
@@ -262,7 +220,7 @@ async def test_an_aborted_roll_back_says_what_is_left(temporal: Client) -> None:
 
 async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: Client) -> None:
     """An abort between the target's stop and the source's start takes effect after the start."""
-    run = new_run(temporal)
+    run = small_run(temporal)
     held = "verify_scheduling_stopped.cluster2-server1"
     run.fakes.held[held] = asyncio.Event()
     async with at_work(run):
@@ -279,7 +237,7 @@ async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: 
     assert run.fakes.world.violations == []
 
 
-def test_the_order_of_an_undo() -> None:
+def test_the_sequence_of_a_rollback() -> None:
     """Target's scheduling first; services before traffic; replication, then Monitors, last."""
     begun = {s.name: [x for x in s.actions if x.undo is not None] for s in PLAN.stages[1:9]}
     far = plan_rollback(PLAN, begun, Baseline(assume_all_ran=True))
@@ -295,7 +253,7 @@ def test_nothing_begun_is_nothing_undone() -> None:
 
 
 def test_skipped_scheduling_is_still_proven_off_before_a_start() -> None:
-    """Before any `start_tm` of the source the target's scheduling is seen stopped."""
+    """Before any `start_tm` of the source the target's scheduling is verified to be stopped."""
     stop = actions.StopTransactionManager(node="cluster1-server1", grace=timedelta(seconds=60))
     graceful = PLAN.stage(StageName.DRAIN_PROTOCOL_SERVERS).waves[1]
     begun = {

@@ -40,116 +40,97 @@ LINK = "cluster1_to_cluster2"
 MISSING_FILE = Difference(place="cluster1", item="one", seen="a", expected="b")
 NEW_ACCOUNT = parity.accounts_differ.finding("cluster2", seen="a", expected="b", advice="c")
 
-CASES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
-    (EDGE, {"services": {Service.SSH: State.STOPPED}}, "protocol_server_not_running", EDGE),
-    (
-        "cluster2-edge1",
-        {"services": {Service.HTTP: State.STOPPED}},
-        "protocol_server_not_running",
-        "cluster2-edge1",
-    ),
-    (EDGE, {"services": {Service.AS2: State.RUNNING}}, "protocol_server_not_in_estate", EDGE),
-    (
-        SERVER,
-        {"services": {Service.TRANSACTION_MANAGER: State.STOPPED}},
+Case = tuple[str, dict[str, Any], str, str]
+
+
+def case(name: str, subject: str, *, where: str = "", **changes: Any) -> Case:  # noqa: ANN401
+    """A reading with these changes, and the check that refuses it at its place."""
+    return (subject, changes, name, where or subject)
+
+
+CASES: tuple[Case, ...] = (
+    case("protocol_server_not_running", EDGE, services={Service.SSH: State.STOPPED}),
+    case("protocol_server_not_running", "cluster2-edge1", services={Service.HTTP: State.STOPPED}),
+    case("protocol_server_not_in_estate", EDGE, services={Service.AS2: State.RUNNING}),
+    case(
         "transaction_manager_not_running",
         SERVER,
+        services={Service.TRANSACTION_MANAGER: State.STOPPED},
     ),
-    (PASSIVE, {"services": {Service.SCHEDULER: State.RUNNING}}, "target_not_idle", PASSIVE),
-    (
-        PASSIVE,
-        {"services": {Service.FOLDER_MONITOR: State.DISABLED}},
-        "scheduling_disabled",
-        PASSIVE,
-    ),
-    ("cluster2-edge2", {"sessions": 2}, "target_has_sessions", "cluster2-edge2"),
-    (
-        SERVER,
-        {
-            "services": {Service.TRANSACTION_MANAGER: State.UNKNOWN},
-            "texts": {Service.TRANSACTION_MANAGER: "tm is pondering"},
-        },
+    case("target_not_idle", PASSIVE, services={Service.SCHEDULER: State.RUNNING}),
+    case("scheduling_disabled", PASSIVE, services={Service.FOLDER_MONITOR: State.DISABLED}),
+    case("target_has_sessions", "cluster2-edge2", sessions=2),
+    case(
         "service_unreadable",
         SERVER,
+        services={Service.TRANSACTION_MANAGER: State.UNKNOWN},
+        texts={Service.TRANSACTION_MANAGER: "tm is pondering"},
     ),
-    (EDGE, {"services": {Service.MONITOR: State.STOPPED}}, "monitor_not_running", EDGE),
-    (
-        EDGE,
-        {"graceful_timeouts": {"Http.GracefulShutdownTimeout": "30"}},
-        "graceful_timeout_short",
-        EDGE,
-    ),
-    (
-        SERVER,
-        {"graceful_timeouts": {"TransactionManager.GracefulShutdownTimeout": "29"}},
+    case("monitor_not_running", EDGE, services={Service.MONITOR: State.STOPPED}),
+    case("graceful_timeout_short", EDGE, graceful_timeouts={"Http.GracefulShutdownTimeout": "30"}),
+    case(
         "transaction_manager_timeout_short",
         SERVER,
+        graceful_timeouts={"TransactionManager.GracefulShutdownTimeout": "29"},
     ),
-    (EDGE, {"machine": {"owner": None}}, "installation_missing", EDGE),
-    (EDGE, {"machine": {"unusable": ("stop_sshd",)}}, "script_missing", EDGE),
-    (SERVER, {"machine": {"owner": "root"}}, "ssh_user_not_owner", SERVER),
-    (SERVER, {"machine": {"ledger_writable": False}}, "ledger_not_writable", SERVER),
-    (SERVER, {"machine": {"ledger_free": 1024**2}}, "ledger_disk_low", SERVER),
-    (EDGE, {"machine": {"kills_processes": True}}, "kills_user_processes", EDGE),
-    (EDGE, {"machine": {"kills_processes": None}}, "kills_user_processes", EDGE),
-    (EDGE, {"machine": {"pending": ("sshd",)}}, "graceful_stop_pending", EDGE),
-    (PASSIVE, {"machine": {"conf": {"a.xml": "2"}}}, "conf_differs", PASSIVE),
-    (PASSIVE, {"machine": {"conf": {"b.xml": "1"}}}, "conf_differs", PASSIVE),
-    (EDGE, {"clock_ahead": timedelta(seconds=-90)}, "clock_out_of_step", EDGE),
-    (EDGE, {"taeh": "b" * 64}, "taeh_differs", EDGE),
-    (PASSIVE, {"version": "5.4"}, "version_differs", PASSIVE),
-    (PASSIVE, {"system": "AIX"}, "operating_system_differs", PASSIVE),
-    (PASSIVE, {"database": "Oracle"}, "database_type_differs", PASSIVE),
-    ("configuration", {"findings": (NEW_ACCOUNT,)}, "accounts_differ", "cluster2"),
-    (
-        "shared by cluster1",
-        {"servers": (Member(name="other", address="192.0.2.99"),)},
+    case("installation_missing", EDGE, machine={"owner": None}),
+    case("script_missing", EDGE, machine={"unusable": ("stop_sshd",)}),
+    case("ssh_user_not_owner", SERVER, machine={"owner": "root"}),
+    case("ledger_not_writable", SERVER, machine={"ledger_writable": False}),
+    case("ledger_disk_low", SERVER, machine={"ledger_free": 1024**2}),
+    case("kills_user_processes", EDGE, machine={"kills_processes": True}),
+    case("kills_user_processes", EDGE, machine={"kills_processes": None}),
+    case("graceful_stop_pending", EDGE, machine={"pending": ("sshd",)}),
+    case("conf_differs", PASSIVE, machine={"conf": {"a.xml": "2"}}),
+    case("conf_differs", PASSIVE, machine={"conf": {"b.xml": "1"}}),
+    case("clock_out_of_step", EDGE, clock_ahead=timedelta(seconds=-90)),
+    case("taeh_differs", EDGE, taeh="b" * 64),
+    case("version_differs", PASSIVE, version="5.4"),
+    case("operating_system_differs", PASSIVE, system="AIX"),
+    case("database_type_differs", PASSIVE, database="Oracle"),
+    case("accounts_differ", "configuration", where="cluster2", findings=(NEW_ACCOUNT,)),
+    case(
         "cluster_nodes_differ",
-        SERVER,
+        "shared by cluster1",
+        where=SERVER,
+        servers=(Member(name="other", address="192.0.2.99"),),
     ),
-    ("shared by cluster1", {"oldest_event": timedelta(hours=2)}, "events_stuck", SERVER),
-    ("shared by cluster2", {"orphans": ("/a.m_inproc",)}, "orphaned_files", PASSIVE),
-    ("shared by cluster2", {"maintenance": ("Maintenance.on",)}, "maintenance_mode", PASSIVE),
-    (LINK, {"enabled": False, "running": False}, "replication_not_running", LINK),
-    (LINK, {"running": False}, "replication_not_running", LINK),
-    (LINK, {"exists": False, "enabled": None}, "replication_one_way", LINK),
-    (LINK, {"tables": ("public.account", "public.event")}, "excluded_tables_replicated", LINK),
-    ("storage", {"differences": (MISSING_FILE,)}, "storage_differs", "cluster1"),
-    ("storage", {"delays": {"cluster1": None}}, "storage_delay_exceeded", "cluster1"),
-    (
-        "storage",
-        {"delays": {"cluster2": timedelta(minutes=5)}},
+    case("events_stuck", "shared by cluster1", where=SERVER, oldest_event=timedelta(hours=2)),
+    case("orphaned_files", "shared by cluster2", where=PASSIVE, orphans=("/a.m_inproc",)),
+    case("maintenance_mode", "shared by cluster2", where=PASSIVE, maintenance=("Maintenance.on",)),
+    case("replication_not_running", LINK, enabled=False, running=False),
+    case("replication_not_running", LINK, running=False),
+    case("replication_one_way", LINK, exists=False, enabled=None),
+    case("excluded_tables_replicated", LINK, tables=("public.account", "public.event")),
+    case("storage_differs", "storage", where="cluster1", differences=(MISSING_FILE,)),
+    case("storage_delay_exceeded", "storage", where="cluster1", delays={"cluster1": None}),
+    case(
         "storage_delay_exceeded",
-        "cluster2",
+        "storage",
+        where="cluster2",
+        delays={"cluster2": timedelta(minutes=5)},
     ),
-    ("login", {"failure": "listing failed"}, "target_edge_login_fails", "cluster2-edge1"),
-    (
-        "loadbalancer1",
-        {"destinations": (leads_to("cluster1", "edge1"), leads_to("cluster2", "edge2"))},
+    case("target_edge_login_fails", "login", where="cluster2-edge1", failure="listing failed"),
+    case(
         "traffic_not_on_source",
         "loadbalancer1",
+        destinations=(leads_to("cluster1", "edge1"), leads_to("cluster2", "edge2")),
     ),
-    (
-        "loadbalancer1",
-        {"lands_on": {Protocol.SSH: "cluster2-edge1"}},
+    case("traffic_not_on_source", "loadbalancer1", lands_on={Protocol.SSH: "cluster2-edge1"}),
+    case(
         "traffic_not_on_source",
         "loadbalancer1",
+        destinations=(leads_to("cluster1", "edge1"), leads_to(None, "edge2")),
     ),
-    (
-        "loadbalancer1",
-        {"destinations": (leads_to("cluster1", "edge1"), leads_to(None, "edge2"))},
-        "traffic_not_on_source",
-        "loadbalancer1",
-    ),
-    ("temporal", {"open_run": "abc"}, "switchover_running", "lab"),
-    ("temporal", {"completed": NOW - timedelta(minutes=5)}, "cooling_down", "lab"),
-    (
-        "temporal",
-        {"missing_attributes": ("SwitchoverState",)},
+    case("switchover_running", "temporal", where="lab", open_run="abc"),
+    case("cooling_down", "temporal", where="lab", completed=NOW - timedelta(minutes=5)),
+    case(
         "search_attributes_missing",
-        "lab",
+        "temporal",
+        where="lab",
+        missing_attributes=("SwitchoverState",),
     ),
-    ("temporal", {"builds": {"1@a": "x", "2@b": "y"}}, "workers_differ", "lab"),
+    case("workers_differ", "temporal", where="lab", builds={"1@a": "x", "2@b": "y"}),
 )
 
 

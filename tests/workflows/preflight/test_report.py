@@ -88,6 +88,23 @@ def verdict(readings: dict[str, Reading], **changes: Any) -> ReadinessReport:  #
     return usual.model_copy(update=changes)
 
 
+def multiplied(report: ReadinessReport, times: int) -> ReadinessReport:
+    """Return the report on an estate with so many times its nodes."""
+    checks = tuple(
+        one.model_copy(
+            update={
+                "places": {
+                    f"{place}{n}" if "-" in place else place: status
+                    for place, status in one.places.items()
+                    for n in range(times if "-" in place else 1)
+                }
+            }
+        )
+        for one in report.checks
+    )
+    return report.model_copy(update={"checks": checks})
+
+
 @pytest.mark.parametrize(
     ("scope", "places"),
     [

@@ -71,7 +71,7 @@ def test_several_questions_are_all_shown_with_the_clients_they_concern() -> None
 
 
 def test_every_stage_has_its_row_and_the_current_one_its_actions() -> None:
-    """Failures stand beside their action; what a node said is no Markdown."""
+    """Failures stand beside their action; the text of a node is no Markdown."""
     run = Seen()
     first, second, *_ = run.at(StageName.STOP_MONITORS)
     run.fails(StageName.STOP_MONITORS, first, "CommandFailed", "*no*")
@@ -108,8 +108,8 @@ def test_a_rollback_is_shown_first() -> None:
     assert "stop the Monitor on" not in text
 
 
-def test_a_pause_is_shown_with_the_words_that_end_it() -> None:
-    """And with whoever made it."""
+def test_a_pause_is_shown_with_the_message_that_ends_it() -> None:
+    """And with the operator and the reason."""
     messages = (told("pause", by="<ann>", reason="lunch"),)
     progress = Seen().progress.model_copy(update={"state": RunStatus.PAUSED, "messages": messages})
     text = details(progress)
@@ -142,6 +142,7 @@ def test_what_people_wrote_is_never_markdown() -> None:
     assert text.count(plain(evil)) == 7
     assert evil not in text
     assert "\x1b" not in text
+    assert plain("a\x1b[31mred\nline") == r"a \[31mred line"
     assert plain(evil).startswith(r"\# \[x\]\(http&#58;//e\) \<b\>\|\`\*\_\~")
 
 
