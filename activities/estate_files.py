@@ -37,19 +37,16 @@ class EstateFiles(PlanningPort):
 
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
-        """Read the estate file and plan; BadInput where either is wrong."""
         return await asyncio.to_thread(self._plan, request)
 
     @activity.defn
     async def save_plan(self, plan: Plan) -> str:
-        """Write a reviewed plan to a file of its hash's name and return where it is."""
         file = self._plan_file(plan.hash)
         await asyncio.to_thread(_replace, file, plan.model_dump_json() + "\n")
         return str(file)
 
     @activity.defn
     async def save_outcome(self, outcome: Outcome) -> str:
-        """Write the outcome to a file and return where it is."""
         started = outcome.started.astimezone(UTC)
         file = self._records / f"{outcome.estate}-{started:%Y%m%dT%H%M%SZ}-{outcome.identity}.json"
         await asyncio.to_thread(_replace, file, outcome.model_dump_json(indent=2) + "\n")
@@ -145,27 +142,21 @@ class _StrictLoader(yaml.SafeLoader):
             # ``<<`` merges other mappings, and may do so twice.
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 if key.value in seen:
-                    raise _KeyTwiceError(key)
+                    raise _KeyTwiceError(key.value, key.start_mark.line + 1)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 class _KeyTwiceError(Exception):
-    """A mapping contains a key twice."""
-
-    def __init__(self, node: yaml.ScalarNode) -> None:
-        super().__init__(node.value)
-        self.key = node.value
-        self.line = node.start_mark.line + 1
+    """A mapping contains a key twice: the key, and its line."""
 
 
 def _parsed(text: str, file: Path) -> object:
     try:
         given: object = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader, see above
     except _KeyTwiceError as twice:
-        raise BadInput(
-            f"{file}, line {twice.line}: the key {twice.key} is given twice; keep one"
-        ) from None
+        key, line = twice.args
+        raise BadInput(f"{file}, line {line}: the key {key} is given twice; keep one") from None
     except (yaml.YAMLError, ValueError) as mistake:
         # PyYAML's own message repeats the text, which may be a secret.
         mark = getattr(mistake, "problem_mark", None)

@@ -35,12 +35,9 @@ class CommandPreviews(PreviewPort):
 
     @activity.defn
     async def preview_commands(self, plan: Plan) -> tuple[CommandPreview, ...]:
-        """Return the exact commands of every action of the plan."""
         return tuple(
             CommandPreview(
-                stage=stage.name,
-                action=action.key,
-                commands=self.commands(plan.estate, action),
+                stage=stage.name, action=action.key, commands=self.commands(plan.estate, action)
             )
             for stage in plan.stages
             for action in stage.actions

@@ -36,7 +36,6 @@ class RestScheduling(SchedulingPort):
 
     @activity.defn
     async def stop_scheduling(self, given: NodeInput[StopScheduling]) -> Report:
-        """Leave both stopped; a service that its option disables counts as stopped (section 7)."""
         stopped = [
             service
             for service in SCHEDULING
@@ -47,10 +46,6 @@ class RestScheduling(SchedulingPort):
 
     @activity.defn
     async def start_scheduling(self, given: NodeInput[StartScheduling]) -> Report:
-        """Leave the action's services running; NotReady where an option disables one of them.
-
-        A service that the action does not name is not even read: it did not run before.
-        """
         wanted = tuple(Service(name) for name in given.action.services)
         states = {service: await self._read(given.node, service) for service in wanted}
         for service, observed in states.items():
@@ -68,7 +63,6 @@ class RestScheduling(SchedulingPort):
 
     @activity.defn
     async def verify_scheduling_stopped(self, given: NodeInput[VerifySchedulingStopped]) -> Report:
-        """Verify twice that both are stopped, the second time after the takeover time."""
         node = given.node
         async with heartbeating():
             await self._require_stopped(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -11,16 +11,15 @@ from temporalio import activity
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.runtime.heartbeat import heartbeating
-from activities.runtime.partial_reading import findings_of, reading_or_finding, value_or
+from activities.runtime.partial_reading import PartialReading
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTemporal
-from workflows.model.findings import Finding
 from workflows.model.observations import TemporalReading
 from workflows.ports.inputs import ActionInput
 from workflows.ports.temporal import TemporalPort
@@ -53,27 +52,26 @@ class TemporalReader(TemporalPort):
 
     @activity.defn
     async def observe_temporal(self, given: ActionInput[ObserveTemporal]) -> TemporalReading:
-        """Read everything; what cannot be read becomes a finding, never an error."""
         estate, asks = given.action.estate, given.operation.identity
+        parts = PartialReading(estate)
         async with heartbeating():
             run, completed, missing, builds = await asyncio.gather(
-                self._read(estate, lambda: self._open_run(estate, asks)),
-                self._read(estate, lambda: self._completed(estate)),
-                self._read(estate, self._missing_attributes),
-                self._read(estate, self._builds),
+                parts.part(lambda: _translated(self._open_run(estate, asks)), UNREADABLE, None),
+                parts.part(lambda: _translated(self._completed(estate)), UNREADABLE, None),
+                parts.part(lambda: _translated(self._missing_attributes()), UNREADABLE, ()),
+                parts.part(lambda: _translated(self._builds()), UNREADABLE, {}),
             )
         return TemporalReading(
             place=estate,
-            open_run=value_or(run, None),
-            completed=value_or(completed, None),
-            missing_attributes=value_or(missing, ()),
-            builds=value_or(builds, {}),
-            findings=findings_of(run, completed, missing, builds),
+            open_run=run,
+            completed=completed,
+            missing_attributes=missing,
+            builds=builds,
+            findings=parts.findings,
         )
 
     @activity.defn
     async def last_readiness(self, direction: Direction) -> ReadinessReport | None:
-        """Return the newest report about this switchover; None if Temporal lists none."""
         query = (
             f"WorkflowType = 'Readiness' AND {ESTATE.name} = '{direction.estate}' "
             "AND ExecutionStatus = 'Completed'"
@@ -87,15 +85,6 @@ class TemporalReader(TemporalPort):
             except RPCError as refusal:
                 activity.logger.warning("Temporal lists no readiness reports: %s", refusal.message)
         return None
-
-    async def _read(self, estate: str, reading: Callable[[], Awaitable[T]]) -> T | Finding:
-        async def asked() -> T:
-            try:
-                return await reading()
-            except RPCError as refusal:
-                raise Unreachable(f"Temporal: {refusal.message}") from refusal
-
-        return await reading_or_finding(asked, estate, UNREADABLE)
 
     async def _open_run(self, estate: str, asks: str) -> str | None:
         """Return the run that holds the estate's lock, unless it is the one that asks."""
@@ -126,21 +115,19 @@ class TemporalReader(TemporalPort):
     async def _builds(self) -> dict[str, str]:
         """Return the build of each worker that polls for workflow or activity tasks."""
         since = datetime.now(UTC) - POLLER_MAX_AGE
-        kinds = (
-            TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-            TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-        )
-        answers = await asyncio.gather(
-            *(
-                self._client.workflow_service.describe_task_queue(
-                    DescribeTaskQueueRequest(
-                        namespace=self._client.namespace,
-                        task_queue=TaskQueue(name=self._queue),
-                        task_queue_type=kind,
-                    )
+
+        async def described(kind: TaskQueueType.ValueType) -> DescribeTaskQueueResponse:
+            return await self._client.workflow_service.describe_task_queue(
+                DescribeTaskQueueRequest(
+                    namespace=self._client.namespace,
+                    task_queue=TaskQueue(name=self._queue),
+                    task_queue_type=kind,
                 )
-                for kind in kinds
             )
+
+        answers = await asyncio.gather(
+            described(TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
+            described(TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
         )
         return {
             poller.identity: _build(poller)
@@ -158,6 +145,13 @@ class TemporalReader(TemporalPort):
         handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
         result: object = await handle.result(follow_runs=False)
         return result
+
+
+async def _translated(reading: Awaitable[T]) -> T:
+    try:
+        return await reading
+    except RPCError as refusal:
+        raise Unreachable(f"Temporal: {refusal.message}") from refusal
 
 
 def _build(poller: PollerInfo) -> str:

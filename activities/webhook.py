@@ -23,11 +23,7 @@ ANSWER_TIMEOUT = 5.0
 """Seconds."""
 TIMESTAMP, SIGNATURE = "Switchover-Timestamp", "Switchover-Signature"
 
-_TEMPORARY = (
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_EARLY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-)
+_TEMPORARY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 """Refusals that concern the moment, not the notice."""
 
 
@@ -43,27 +39,25 @@ class WebhookAccess:
 
 def resolved(secrets: Secrets, webhook: Webhook) -> WebhookAccess:
     """Resolve the references of an estate's webhook; BadInput if it cannot be used."""
-    try:
-        secret = secrets.read(webhook.secret)
-    except (BadInput, AccessRefused) as missing:
-        raise BadInput(f"webhook.secret: {missing}") from None
-    try:
-        text = secrets.read(webhook.url)
-    except (BadInput, AccessRefused) as missing:
-        raise BadInput(f"webhook.url: {missing}") from None
-    if not secret:
+    found = {}
+    for key, reference in (("secret", webhook.secret), ("url", webhook.url)):
+        try:
+            found[key] = secrets.read(reference)
+        except (BadInput, AccessRefused) as missing:
+            raise BadInput(f"webhook.{key}: {missing}") from None
+    if not found["secret"]:
         raise BadInput(
             f"webhook.secret: {webhook.secret} is empty; notices are always signed, so set a secret"
         )
     try:
-        url = httpx.URL(text)
+        url = httpx.URL(found["url"])
     except httpx.InvalidURL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise BadInput(
             f"webhook.url: {webhook.url} holds no address of the form https://host/path; correct it"
         )
-    return WebhookAccess(url, secret.encode(), f"webhook {webhook.url}")
+    return WebhookAccess(url, found["secret"].encode(), f"webhook {webhook.url}")
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
@@ -80,12 +74,6 @@ class SignedWebhook(NotificationPort):
 
     @activity.defn
     async def notify(self, given: NoticeInput) -> None:
-        """Post the notice, signed.
-
-        Raises:
-            Unreachable: the receiver has not accepted it yet.
-            Refused: the receiver refused it, and would refuse it again.
-        """
         hook = resolved(self._secrets, given.webhook)
         status = await _post(hook, given.notice)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:

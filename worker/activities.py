@@ -12,7 +12,6 @@ from activities.configuration.activities import RestConfigurations
 from activities.drain.activities import DrainActivities
 from activities.estate_files import EstateFiles
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.drivers import drivers
 from activities.nodes.activities import SshNodes
 from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
@@ -36,13 +35,12 @@ async def open_activities(
     secrets = Secrets(settings.secrets)
     shell = Shell(secrets)
     admin = AdminClient(shell, secrets)
-    load_balancers = drivers(shell)
     ports = (
         EstateFiles(settings.estates, settings.records, secrets),
         SshNodes(shell, admin),
         RestScheduling(admin),
         DrainActivities(shell, admin),
-        LoadBalancerActivities(shell, admin, secrets, load_balancers),
+        LoadBalancerActivities(shell, admin, secrets),
         ReplicationLinks(secrets),
         RestConfigurations(ServiceStatusReader(shell), admin),
         SshStorages(shell),

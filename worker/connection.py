@@ -49,12 +49,12 @@ async def connect(
             raise TemporalUnavailable(
                 f"{settings.address} is not a valid address: {mistake}"
             ) from mistake
-        except RuntimeError as silence:  # what the SDK raises if it cannot connect
+        except RuntimeError as fault:  # what the SDK raises if it cannot connect
             if time.monotonic() > deadline:
                 raise TemporalUnavailable(
                     f"no Temporal server answers at {settings.address}; start one, or name "
-                    f"another with TEMPORAL_ADDRESS. {silence}"
-                ) from silence
+                    f"another with TEMPORAL_ADDRESS. {fault}"
+                ) from fault
         if not warned:
             logger.warning("no Temporal server answers at %s yet; waiting", settings.address)
             warned = True

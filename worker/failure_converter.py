@@ -16,10 +16,7 @@ class OperatorFailureConverter(DefaultFailureConverter):
     """
 
     def to_failure(
-        self,
-        exception: BaseException,
-        payload_converter: PayloadConverter,
-        failure: Failure,
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
     ) -> None:
         """Convert an exception, wherever it was raised."""
         super().to_failure(exception, payload_converter, failure)

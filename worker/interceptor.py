@@ -12,13 +12,11 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from worker.unreachable_budget import UnreachableBudget
 from workflows.errors import OutcomeUnknown, Unreachable
-from workflows.ports.drain import DrainPort
+from workflows.model import actions
 from workflows.ports.inputs import ActionInput
+from workflows.ports.routes import ROUTES
 
-WAITS = frozenset(
-    wait.__name__
-    for wait in (DrainPort.await_in_flight_events, DrainPort.await_sessions, DrainPort.await_queue)
-)
+WAITS = frozenset(ROUTES[wait].activity.__name__ for wait in actions.WAITS)
 """Activities that end at once when cancelled: they change nothing."""
 
 

@@ -63,7 +63,6 @@ class RestConfigurations(ConfigurationPort):
 
     @activity.defn
     async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
-        """Read everything; what cannot be read becomes a finding, never an error."""
         async with heartbeating():
             return await self._observer.read(given)
 
@@ -71,7 +70,6 @@ class RestConfigurations(ConfigurationPort):
     async def compare_configuration(
         self, given: ClusterPairInput[CompareConfiguration]
     ) -> ParityReading:
-        """Report what differs; what cannot be read becomes a finding, never an error."""
         place = given.target.name
         async with heartbeating():
             found = await reading_or_finding(
@@ -140,14 +138,16 @@ class RestConfigurations(ConfigurationPort):
 
 def shared(options: Iterable[dict[str, Any]], cluster: Cluster, node: Node) -> Options:
     """Return the options that both sides must share: not local, not encrypted, no host names."""
-    own = _OwnNames(cluster)
+    own = _own_names(cluster)
     everything = tuple(options)
     values = answers.options(everything, node.name)
     excluded = {
         option["name"] for option in everything if option.get("isLocal") or option.get("encrypted")
     }
     return {
-        name: own.masked(", ".join(each)) for name, each in values.items() if name not in excluded
+        name: own.sub("<own>", ", ".join(each))
+        for name, each in values.items()
+        if name not in excluded
     }
 
 
@@ -161,17 +161,12 @@ def named(item: Mapping[str, Any], place: str) -> str:
     return name
 
 
-class _OwnNames:
-    """The names of a cluster's own machines, which differ on the other side."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        nodes = [name for node in cluster.nodes for name in (node.name, node.address)]
-        names = {*nodes, cluster.database.name, cluster.database.address, cluster.storage}
-        longest_first = sorted(map(re.escape, names), key=len, reverse=True)
-        self._pattern = re.compile(rf"(?<![\w.])(?:{'|'.join(longest_first)})(?!\w|\.\d)")
-
-    def masked(self, text: str) -> str:
-        return self._pattern.sub("<own>", text)
+def _own_names(cluster: Cluster) -> re.Pattern[str]:
+    """Match the names of a cluster's own machines, which differ on the other side."""
+    nodes = [name for node in cluster.nodes for name in (node.name, node.address)]
+    names = {*nodes, cluster.database.name, cluster.database.address, cluster.storage}
+    longest_first = sorted(map(re.escape, names), key=len, reverse=True)
+    return re.compile(rf"(?<![\w.])(?:{'|'.join(longest_first)})(?!\w|\.\d)")
 
 
 def _options_differ(

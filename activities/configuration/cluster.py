@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import findings_of, reading_or_finding, value_or
+from activities.runtime.partial_reading import PartialReading
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import PAGE_SIZE
@@ -41,25 +41,23 @@ class ClusterObserver:
 
     async def read(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
         """Return everything that could be read, and findings about the rest."""
-        node = given.node
-        members, edges, queue, maintenance, orphans = await asyncio.gather(
-            reading_or_finding(lambda: self._members(node), node.name, API),
-            reading_or_finding(lambda: self._edges(node), node.name, API),
-            reading_or_finding(lambda: self._queue(node), node.name, API),
-            reading_or_finding(lambda: self._maintenance(node), node.name, API),
-            reading_or_finding(lambda: self._orphans(given), node.name, STORAGE),
+        node, parts = given.node, PartialReading(given.node.name)
+        members, edges, (events, oldest_event), maintenance, orphans = await asyncio.gather(
+            parts.part(lambda: self._members(node), API, ()),
+            parts.part(lambda: self._edges(node), API, ()),
+            parts.part(lambda: self._queue(node), API, (None, None)),
+            parts.part(lambda: self._maintenance(node), API, ()),
+            parts.part(lambda: self._orphans(given), STORAGE, ()),
         )
-        results = (members, edges, queue, maintenance, orphans)
-        events, oldest = value_or(queue, (None, None))
         return ClusterReading(
             place=node.name,
-            servers=value_or(members, ()),
-            edges=value_or(edges, ()),
+            servers=members,
+            edges=edges,
             events=events,
-            oldest_event=oldest,
-            orphans=value_or(orphans, ()),
-            maintenance=value_or(maintenance, ()),
-            findings=findings_of(*results),
+            oldest_event=oldest_event,
+            orphans=orphans,
+            maintenance=maintenance,
+            findings=parts.findings,
         )
 
     async def _members(self, node: Node) -> tuple[Member, ...]:
@@ -97,8 +95,9 @@ class ClusterObserver:
         return switched_on(options, MAINTENANCE, node.name)
 
     async def _orphans(self, given: ClusterInput[ObserveCluster]) -> tuple[str, ...]:
-        found = await self.services.orphans(given.node, given.storage)
-        now = await self.services.system(given.node).now(given.node)
+        node, system = given.node, self.services.system(given.node)
+        found = await system.orphaned_files(node, given.storage)
+        now = await system.now(node)
         return unchanged_since(found, now - given.limits.orphan_age)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -13,7 +13,7 @@ from activities.drain.eta import Trend
 from activities.drain.session_watch import NO_READING, READING_FAILED, SessionWatch
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
-from activities.runtime.partial_reading import join_errors, reading_or_finding
+from activities.runtime.partial_reading import PartialReading
 from activities.runtime.preview_text import seconds
 from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
@@ -21,8 +21,7 @@ from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from workflows.model import actions
 from workflows.model.estate import Node, Timing
-from workflows.model.findings import Finding
-from workflows.model.results import RemainingQueue, RemainingSessions, Report, seen
+from workflows.model.results import Remaining, RemainingQueue, RemainingSessions, Report, seen
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import NodeInput, SessionInput
 
@@ -39,7 +38,6 @@ class DrainActivities(DrainPort):
 
     @activity.defn
     async def await_in_flight_events(self, given: NodeInput[actions.AwaitInFlightEvents]) -> Report:
-        """Return once every event of the first reading has ended; heartbeats RemainingQueue."""
         node, timing, trend = given.node, given.timing, Trend()
         first: set[str] | None = None
 
@@ -52,7 +50,8 @@ class DrainActivities(DrainPort):
         async with heartbeating() as heartbeat:
             while True:
                 remaining = await _read_or_report(read, node)
-                heartbeat.set_details(_with_queue_eta(remaining, trend))
+                eta = {"eta": _eta(remaining, trend)}
+                heartbeat.set_details(remaining.model_copy(update=eta))
                 if remaining.events == 0:
                     break
                 await sleep(timing.reading_interval)
@@ -63,8 +62,7 @@ class DrainActivities(DrainPort):
 
     @activity.defn
     async def await_queue(self, given: NodeInput[actions.AwaitQueue]) -> Report:
-        """Return once the queue is empty and nothing is active; heartbeats RemainingQueue."""
-        node, trend = given.node, Trend()
+        node = given.node
 
         async def read() -> RemainingQueue:
             events = await self._admin.total(node, "events")
@@ -73,62 +71,39 @@ class DrainActivities(DrainPort):
                 node=node.name, at=datetime.now(UTC), events=events, active=active
             )
 
-        async with heartbeating() as heartbeat:
-            at_zero = 0
-            while at_zero < given.timing.readings:
-                remaining = _with_queue_eta(await _read_or_report(read, node), trend)
-                empty = remaining.events == 0 and remaining.active == 0
-                at_zero = at_zero + 1 if empty else 0
-                heartbeat.set_details(remaining.model_copy(update={"readings_at_zero": at_zero}))
-                await _sleep_between(given.timing, at_zero)
+        await _await_none(given.timing, lambda: _read_or_report(read, node))
         message = f"the event queue is empty and nothing is active, as {node.name} sees it"
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> Report:
-        """Return once no session remains; heartbeats RemainingSessions."""
-        watch, trend = SessionWatch(self._status, self._admin, given), Trend()
-        async with heartbeating() as heartbeat:
-            at_zero = 0
-            while at_zero < given.timing.readings:
-                remaining = await watch.read()
-                connected = remaining.error is not None or any(remaining.connections.values())
-                at_zero = 0 if connected or remaining.accounts else at_zero + 1
-                shown = {"readings_at_zero": at_zero}
-                heartbeat.set_details(_with_session_eta(remaining, trend).model_copy(update=shown))
-                await _sleep_between(given.timing, at_zero)
+        watch = SessionWatch(self._status, self._admin, given)
+        await _await_none(given.timing, watch.read)
         message = f"no session remains on {given.node.name}"
         return seen(given.action, message, datetime.now(UTC), watch.findings)
 
     @activity.defn
     async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> RemainingSessions:
-        """Return the sessions there are now; what cannot be read is in ``error``, never raised."""
         async with heartbeating():
             return await SessionWatch(self._status, self._admin, given).read_quickly()
 
     @activity.defn
     async def read_queue(self, given: NodeInput[actions.ReadQueue]) -> RemainingQueue:
-        """Return what is queued now; what cannot be read is in ``error``, never raised."""
-        node = given.node
+        node, admin, parts = given.node, self._admin, PartialReading(given.node.name)
         async with heartbeating():
             page, active = await asyncio.gather(
-                reading_or_finding(
-                    lambda: self._admin.first(node, "events", MAX_DESCRIBED_EVENTS),
-                    node.name,
-                    NO_READING,
+                parts.part(
+                    lambda: admin.first(node, "events", MAX_DESCRIBED_EVENTS), NO_READING, None
                 ),
-                reading_or_finding(
-                    lambda: self._admin.total(node, "transfers"), node.name, NO_READING
-                ),
+                parts.part(lambda: admin.total(node, "transfers"), NO_READING, None),
             )
-        known = None if isinstance(page, Finding) else page
         return RemainingQueue(
             node=node.name,
             at=datetime.now(UTC),
-            events=known.total if known else None,
-            active=active if isinstance(active, int) else None,
-            queued=tuple(map(answers.described, known.result)) if known else (),
-            error=join_errors(page, active),
+            events=page.total if page else None,
+            active=active,
+            queued=tuple(map(answers.described, page.result)) if page else (),
+            error=parts.error,
         )
 
     def preview(self, given: NodeInput[Any]) -> Iterator[str]:
@@ -155,21 +130,33 @@ class DrainActivities(DrainPort):
         return {str(event.get("id")) for event in events}
 
 
-def _with_queue_eta(remaining: RemainingQueue, trend: Trend) -> RemainingQueue:
-    """Add the estimated time until the queue is empty."""
-    if remaining.events is None:
-        return remaining
-    count = remaining.events + (remaining.active or 0)
-    return remaining.model_copy(update={"eta": trend.add(remaining.at, count)})
+async def _await_none(timing: Timing, read: Callable[[], Awaitable[Remaining]]) -> None:
+    """Read until nothing remains in several readings, and heartbeat each of them."""
+    trend, at_zero = Trend(), 0
+    async with heartbeating() as heartbeat:
+        while at_zero < timing.readings:
+            remaining = await read()
+            at_zero = at_zero + 1 if _is_empty(remaining) else 0
+            shown = {"eta": _eta(remaining, trend), "readings_at_zero": at_zero}
+            heartbeat.set_details(remaining.model_copy(update=shown))
+            if at_zero < timing.readings:
+                await sleep(timing.reading_interval)
 
 
-def _with_session_eta(remaining: RemainingSessions, trend: Trend) -> RemainingSessions:
-    """Add the estimated time until none remains; by connections: the session list is not stable."""
+def _is_empty(remaining: Remaining) -> bool:
+    if isinstance(remaining, RemainingQueue):
+        return remaining.events == 0 and remaining.active == 0
+    connected = any(remaining.connections.values()) or remaining.accounts
+    return remaining.error is None and not connected
+
+
+def _eta(remaining: Remaining, trend: Trend) -> timedelta | None:
+    """Estimate the time until none remains; by connections: the session list is not stable."""
     if remaining.error is not None:
-        return remaining
-    return remaining.model_copy(
-        update={"eta": trend.add(remaining.at, sum(remaining.connections.values()))}
-    )
+        return None
+    if isinstance(remaining, RemainingQueue):
+        return trend.add(remaining.at, (remaining.events or 0) + (remaining.active or 0))
+    return trend.add(remaining.at, sum(remaining.connections.values()))
 
 
 async def _read_or_report(
@@ -179,8 +166,3 @@ async def _read_or_report(
         return await read()
     except READING_FAILED as error:
         return RemainingQueue(node=node.name, at=datetime.now(UTC), error=str(error))
-
-
-async def _sleep_between(timing: Timing, at_zero: int) -> None:
-    if at_zero < timing.readings:
-        await sleep(timing.reading_interval)

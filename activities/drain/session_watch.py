@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from activities.nodes.operating_system import SocketFilter
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import join_errors, reading_or_finding
+from activities.runtime.partial_reading import PartialReading
 from activities.securetransport.admin_client import AdminClient
-from activities.securetransport.admin_responses import Session
+from activities.securetransport.admin_responses import CLOCK_TOLERANCE, Session
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
 from workflows.model.actions import AwaitSessions, ReadSessions
 from workflows.model.findings import Finding, Severity
@@ -22,10 +22,6 @@ READING_FAILED = (Unreachable, OutcomeUnknown, CommandFailed)
 """Errors of one reading, which the wait reports and outlasts."""
 
 NO_READING = access.no_reading
-
-CLOCK_TOLERANCE = timedelta(seconds=2)
-"""A Date header counts whole seconds: a session that began this soon after the redirect may have
-been on its way."""
 
 
 class SessionWatch:
@@ -66,19 +62,17 @@ class SessionWatch:
     async def read_quickly(self) -> RemainingSessions:
         """Read once within seconds, both parts side by side; report a part that takes longer."""
         node, ignored = self._input.node, self._input.ignored_peers
-        connections, listed = await asyncio.gather(
-            reading_or_finding(
-                lambda: self._status.connections(node, ignored), node.name, NO_READING
-            ),
-            reading_or_finding(lambda: self._admin.sessions(node), node.name, NO_READING),
+        parts = PartialReading(node.name)
+        connections, (listed, _) = await asyncio.gather(
+            parts.part(lambda: self._status.connections(node, ignored), NO_READING, {}),
+            parts.part(lambda: self._admin.sessions(node), NO_READING, ((), None)),
         )
-        known = () if isinstance(listed, Finding) else self._counted(listed[0])
         return RemainingSessions(
             node=node.name,
             at=datetime.now(UTC),
-            connections={} if isinstance(connections, Finding) else connections,
-            accounts=_accounts(known),
-            error=join_errors(connections, listed),
+            connections=connections,
+            accounts=_accounts(self._counted(listed)),
+            error=parts.error,
         )
 
     def _counted(self, listed: Iterable[Session]) -> list[Session]:
@@ -91,6 +85,7 @@ class SessionWatch:
         ahead = clock - datetime.now(UTC)
         for session in sessions:
             began = session.began
+            # One that began soon after the redirect may have been on its way.
             if began is not None and began - ahead > redirected + CLOCK_TOLERANCE:
                 user = session.user or "unknown user"
                 name = f"{user} from {session.host or 'an unknown address'}"

@@ -1,1 +1,1 @@
-"""load_balancer."""
+"""The port to load balancers, their drivers, and client logins."""

@@ -10,7 +10,8 @@ from typing import Any
 from temporalio import activity
 
 from activities.load_balancer.client_login import ClientLogins, LoginTarget
-from activities.load_balancer.driver import Drivers
+from activities.load_balancer.driver import LoadBalancerDriver
+from activities.load_balancer.drivers import DRIVERS, Drivers
 from activities.load_balancer.probe import LoginLocation, Probes, preview_login
 from activities.runtime.heartbeat import heartbeating
 from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
@@ -35,7 +36,7 @@ class LoadBalancerActivities(LoadBalancerPort):
     """Load balancers, each by its driver; logins are the same for all of them."""
 
     def __init__(
-        self, shell: Shell, admin: AdminClient, secrets: Secrets, drivers: Drivers
+        self, shell: Shell, admin: AdminClient, secrets: Secrets, drivers: Drivers = DRIVERS
     ) -> None:
         self._shell = shell
         self._drivers = drivers
@@ -46,17 +47,16 @@ class LoadBalancerActivities(LoadBalancerPort):
         """Yield what an action writes and runs, or where it logs in and which request finds it."""
         match given.action:
             case Redirect():
-                yield from self._drivers.of(given.load_balancer).preview(given.action)
+                yield from self._driver(given.load_balancer).preview(given.action)
             case VerifyTraffic(protocol=protocol, to=cluster):
                 yield from preview_login(_probe(given.load_balancer, protocol), cluster)
 
     @activity.defn
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
-        """Read everything; what cannot be read is a finding in the reading, never an error."""
         balancer = given.load_balancer
         async with heartbeating():
             state, locations = await asyncio.gather(
-                self._drivers.of(balancer).observe(given),
+                self._driver(balancer).observe(given),
                 asyncio.gather(*(self._location(given, probe) for probe in balancer.probes)),
             )
         unread = (location for location in locations if isinstance(location, Finding))
@@ -73,7 +73,6 @@ class LoadBalancerActivities(LoadBalancerPort):
 
     @activity.defn
     async def try_login(self, given: LoginInput) -> LoginReading:
-        """Log in, list, leave; why that failed is in the reading, never an error."""
         node, protocol = given.node, given.action.protocol
         async with heartbeating():
             targets = await reading_or_finding(
@@ -88,13 +87,11 @@ class LoadBalancerActivities(LoadBalancerPort):
 
     @activity.defn
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
-        """Leave the place sending new connections to the cluster."""
         async with heartbeating():
-            return await self._drivers.of(given.load_balancer).redirect(given)
+            return await self._driver(given.load_balancer).redirect(given)
 
     @activity.defn
     async def verify_traffic(self, given: TrafficInput[VerifyTraffic]) -> Report:
-        """Find our own login on a node of the cluster; NotReady where it lands elsewhere."""
         action = given.action
         probe = _probe(given.load_balancer, action.protocol)
         cluster_of = {node.name: c.name for c in given.clusters for node in c.nodes}
@@ -109,6 +106,12 @@ class LoadBalancerActivities(LoadBalancerPort):
                 if datetime.now(UTC) >= deadline:
                     raise _refusal(action, location)
                 await asyncio.sleep(LOGIN_INTERVAL.total_seconds())
+
+    def _driver(self, load_balancer: LoadBalancer) -> LoadBalancerDriver:
+        make = self._drivers.get(type(load_balancer))
+        if make is None:
+            raise BadInput(f"this worker has no load balancer driver {load_balancer.driver}")
+        return make(self._shell, load_balancer)
 
     async def _location(self, given: TrafficInput[ObserveTraffic], probe: Probe) -> str | Finding:
         async def node() -> str:

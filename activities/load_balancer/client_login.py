@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +30,6 @@ class LoginTarget:
     socket_path: Path | None = None
     """A Unix socket that is forwarded there; without it, the probe's own address."""
 
-    @classmethod
-    def through_load_balancer(cls, probe: Probe) -> LoginTarget:
-        """Return the target of every client."""
-        return cls(probe, f"{probe.protocol} probe at {probe.address}:{probe.port}")
-
 
 class ClientLogins:
     """Logs in as a partner does, with a password."""
@@ -42,17 +37,15 @@ class ClientLogins:
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
-    @asynccontextmanager
-    async def session(self, target: LoginTarget) -> AsyncIterator[None]:
+    def session(self, target: LoginTarget) -> AbstractAsyncContextManager[object]:
         """Stay logged in until the block ends.
 
         Raises:
             Unreachable: no server answers there.
             AccessRefused: the login, or the server's key or certificate, is not accepted.
         """
-        login = self._sftp if target.probe.protocol is Protocol.SSH else self._https
-        async with login(target):
-            yield
+        over_ssh = target.probe.protocol is Protocol.SSH
+        return self._sftp(target) if over_ssh else self._https(target)
 
     async def list_root(self, target: LoginTarget) -> None:
         """Log in, list the root directory, and leave; CommandFailed where only the list failed."""

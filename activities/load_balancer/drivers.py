@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from activities.load_balancer.driver import Drivers
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from activities.load_balancer.driver import LoadBalancerDriver
 from activities.load_balancer.hosts_file_driver import HostsFileDriver
 from activities.transport.ssh import Shell
+from workflows.model.load_balancers.base import LoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 
+Maker = Callable[[Shell, Any], LoadBalancerDriver]
+Drivers = Mapping[type[LoadBalancer], Maker]
+"""By the estate type that each driver serves."""
 
-def drivers(shell: Shell) -> Drivers:
-    """Return the drivers, which reach machines through *shell*."""
-    known = Drivers()
-    known.register(HostsFileLoadBalancer, lambda described: HostsFileDriver(described, shell))
-    return known
+DRIVERS: Drivers = MappingProxyType({HostsFileLoadBalancer: HostsFileDriver})

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
 
 from activities.ledger.ledger import succeeded
 from activities.ledger.store import LedgerCommand
 from activities.load_balancer import haproxy_config, hosts_file, hosts_file_scripts
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.nodes.operating_systems import open_ledger
-from activities.runtime.partial_reading import reading_or_finding
+from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import BadInput, NotReady, OutcomeUnknown
@@ -30,9 +29,8 @@ from workflows.preflight import access
 MAX_HOSTS_FILE_BYTES = 60_000
 """The file travels in one command."""
 
+UNREACHABLE = access.load_balancer_unreachable
 RELOAD_TIMEOUT = timedelta(seconds=60)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class _File:
 class HostsFileDriver(LoadBalancerDriver):
     """Steers load balancer machines by the addresses in their hosts files (section 2)."""
 
-    def __init__(self, load_balancer: HostsFileLoadBalancer, shell: Shell) -> None:
+    def __init__(self, shell: Shell, load_balancer: HostsFileLoadBalancer) -> None:
         self._load_balancer = load_balancer
         self._shell = shell
         self._ledger = open_ledger(shell)
@@ -52,21 +50,13 @@ class HostsFileDriver(LoadBalancerDriver):
     async def observe(self, given: TrafficInput[ObserveTraffic]) -> PlaceState:
         """Read the names' addresses, what a redirect may do, and HAProxy's configuration."""
         host = self._host(given.action.host)
-
-        async def part(read: Callable[[], Awaitable[tuple[T, ...]]]) -> tuple[T | Finding, ...]:
-            result = await reading_or_finding(read, host.name, access.load_balancer_unreachable)
-            return (result,) if isinstance(result, Finding) else result
-
+        parts, drain_timeout = PartialReading(host.name), given.timing.drain_timeout
         destinations, rights, configuration = await asyncio.gather(
-            part(lambda: self._destinations(host)),
-            part(lambda: self._missing_rights(host)),
-            part(lambda: self._configuration(host, given.timing.drain_timeout)),
+            parts.part(lambda: self._destinations(host), UNREACHABLE, ()),
+            parts.part(lambda: self._missing_rights(host), UNREACHABLE, ()),
+            parts.part(lambda: self._configuration(host, drain_timeout), UNREACHABLE, ()),
         )
-        found = (*destinations, *rights, *configuration)
-        return PlaceState(
-            destinations=tuple(one for one in destinations if isinstance(one, Destination)),
-            findings=tuple(one for one in found if isinstance(one, Finding)),
-        )
+        return PlaceState(destinations, (*parts.failed, *rights, *configuration))
 
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Rewrite and reload, as one effect.
@@ -81,9 +71,7 @@ class HostsFileDriver(LoadBalancerDriver):
         if (await self._ledger.read(host, task)).claim is None:
             command = await self._rewrite(host, action.to)
             with effect(given, str(action)):
-                await self._ledger.claim(
-                    host, LedgerCommand(task.operation, task.service, command, task.timeout)
-                )
+                await self._ledger.claim(host, replace(task, command=command))
         record = succeeded(await self._ledger.wait_ended(host, task), host.name)
         if record.output.startswith("already"):
             return unchanged(action, f"{host.name} pointed at {action.to} already", record.at)
@@ -119,26 +107,20 @@ class HostsFileDriver(LoadBalancerDriver):
                 raise OutcomeUnknown(
                     f"{host.name}: the rights that a redirect needs cannot be read: {answer.text}"
                 )
-        findings = []
-        if reload == "refused":
-            findings.append(
-                checks.reload_not_runnable.finding(
-                    host.name,
-                    seen=f"{host.reload[0]} is missing, or may not be run by {host.ssh.user}",
-                    expected="a command that makes the load balancer read its hosts file again",
-                    advice="correct reload in the estate, or give the user the right",
-                )
-            )
-        if file == "fixed":
-            findings.append(
-                checks.hosts_file_not_writable.finding(
-                    host.name,
-                    seen=f"{host.hosts_file} cannot be replaced by {host.ssh.user}",
-                    expected="a hosts file that a redirect may write",
-                    advice="give the user the right to write it, and its directory",
-                )
-            )
-        return tuple(findings)
+        not_runnable = checks.reload_not_runnable.finding(
+            host.name,
+            seen=f"{host.reload[0]} is missing, or may not be run by {host.ssh.user}",
+            expected="a command that makes the load balancer read its hosts file again",
+            advice="correct reload in the estate, or give the user the right",
+        )
+        not_writable = checks.hosts_file_not_writable.finding(
+            host.name,
+            seen=f"{host.hosts_file} cannot be replaced by {host.ssh.user}",
+            expected="a hosts file that a redirect may write",
+            advice="give the user the right to write it, and its directory",
+        )
+        missing = ((not_runnable, reload == "refused"), (not_writable, file == "fixed"))
+        return tuple(finding for finding, holds in missing if holds)
 
     async def _configuration(
         self, host: LoadBalancerHost, drain_timeout: timedelta

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from activities.load_balancer.client_login import ClientLogins, LoginTarget
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import SESSIONS
-from activities.securetransport.admin_responses import Session
+from activities.securetransport.admin_responses import CLOCK_TOLERANCE, Session
 from activities.transport.secrets import Secrets
 from workflows.errors import SwitchoverError
 from workflows.model import estate
@@ -23,8 +23,6 @@ SEARCH_TIME = timedelta(seconds=4)
 MIN_READINGS = 6
 """Fewer prove nothing, however long they took: each list may omit the login."""
 READING_INTERVAL = timedelta(seconds=0.3)
-CLOCK_TOLERANCE = timedelta(seconds=2)
-"""A Date header counts whole seconds."""
 
 
 def preview_login(probe: estate.Probe, cluster: str) -> tuple[str, str]:
@@ -59,7 +57,8 @@ class Probes:
         """
         nodes = [n for cluster in clusters for n in cluster.nodes if probe.protocol in n.protocols]
         since = datetime.now(UTC)
-        async with self._logins.session(LoginTarget.through_load_balancer(probe)):
+        target = LoginTarget(probe, f"{probe.protocol} probe at {probe.address}:{probe.port}")
+        async with self._logins.session(target):
             deadline, readings = datetime.now(UTC) + SEARCH_TIME, 0
             while True:
                 location, readings = await self._find(probe, nodes, since), readings + 1

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import activity
 
 from activities.ledger.ledger import ALL_SERVICES
 from activities.ledger.store import LedgerCommand
-from activities.nodes.desired_state import DesiredStates
+from activities.nodes.desired_state import DesiredState, DesiredStates
 from activities.nodes.ensure import Effects
 from activities.nodes.observe import Observer
 from activities.nodes.operating_systems import open_ledger
@@ -20,8 +20,9 @@ from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.preview_text import twice
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import AdminClient
+from activities.securetransport.scripts import service_of
 from activities.securetransport.service_state import ObservedState
-from activities.transport.ssh import Command, Shell
+from activities.transport.ssh import Shell
 from workflows.errors import NotReady
 from workflows.model import actions
 from workflows.model.actions.change import GracefulStop
@@ -34,10 +35,11 @@ from workflows.ports.nodes import NodesPort
 
 BELOW_TRANSACTION_MANAGER = (*PROTOCOL_SERVERS, Service.MONITOR)
 """What has to be down on a node before its Transaction Manager is stopped."""
+TRANSACTION_MANAGER = "the Transaction Manager"
 
 
 class SshNodes(NodesPort):
-    """SecureTransport machines that run Linux, over SSH."""
+    """SecureTransport machines, over SSH."""
 
     def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._shell = shell
@@ -47,55 +49,38 @@ class SshNodes(NodesPort):
 
     @activity.defn
     async def observe_node(self, given: SessionInput[actions.ObserveNode]) -> NodeReading:
-        """Read everything; what cannot be read is reported in the reading, never raised."""
         async with heartbeating():
             return await self._observer.read(given)
 
     @activity.defn
     async def stop_monitor(self, given: NodeInput[actions.StopMonitor]) -> Report:
-        """Leave the Monitor stopped."""
-        desired = self._desired(given, given.timing.stop_margin).stopped(Service.MONITOR)
-        async with heartbeating():
-            return await self._effects.ensure(given, _ledger_command(given), desired)
+        return await self._ensure(given, self._states(given).stopped(Service.MONITOR))
 
     @activity.defn
     async def start_monitor(self, given: NodeInput[actions.StartMonitor]) -> Report:
-        """Leave the Monitor running."""
-        desired = self._desired(given, given.timing.stop_margin).running(Service.MONITOR)
-        async with heartbeating():
-            return await self._effects.ensure(given, _ledger_command(given), desired)
+        return await self._ensure(given, self._states(given).running(Service.MONITOR))
 
     @activity.defn
     async def stop_gracefully(self, given: NodeInput[actions.StopGracefully]) -> Report:
-        """Leave the protocol server stopped, gracefully; NotReady while the Monitor runs."""
-
-        async def monitor_down() -> None:
-            consequence = f"{given.action.protocol} was left up"
-            await self._require_down(given.node, (Service.MONITOR,), consequence)
-
-        async with heartbeating():
-            return await self._effects.stop_gracefully(given, _ledger_command(given), monitor_down)
+        return await self._stop_gracefully(given, (Service.MONITOR,), given.action.protocol)
 
     @activity.defn
     async def start_protocol_server(self, given: NodeInput[actions.StartProtocolServer]) -> Report:
-        """Leave the protocol server running; waits for pending stops first."""
-        return await self._start(given, Service(given.action.protocol.value))
+        return await self._start(given, self._states(given).running(service_of(given.action)))
 
     @activity.defn
     async def verify_stopped(self, given: NodeInput[actions.VerifyStopped]) -> Report:
-        """Verify every protocol server and the Monitor down; NotReady naming what runs."""
         node = given.node
         async with heartbeating():
-            await self._require_ready_for_manager_stop(node)
+            await self._require_down(node, BELOW_TRANSACTION_MANAGER, TRANSACTION_MANAGER)
             # Twice: a Monitor that was started meanwhile restarts what it finds down.
             await sleep(given.timing.reading_interval)
-            await self._require_ready_for_manager_stop(node)
+            await self._require_down(node, BELOW_TRANSACTION_MANAGER, TRANSACTION_MANAGER)
         message = f"every protocol server and the Monitor of {node.name} are down"
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def verify_serving(self, given: NodeInput[actions.VerifyServing]) -> Report:
-        """Verify twice that all that clients need runs; NotReady naming what does not."""
         node = given.node
         async with heartbeating():
             await self._require_serving(node)
@@ -107,7 +92,6 @@ class SshNodes(NodesPort):
 
     @activity.defn
     async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> Report:
-        """Verify that SSH, admin API and every port are silent; NotReady naming what answers."""
         async with heartbeating():
             message = await require_unreachable(self._shell, given.node)
         return seen(given.action, message, datetime.now(UTC))
@@ -116,25 +100,17 @@ class SshNodes(NodesPort):
     async def stop_transaction_manager(
         self, given: NodeInput[actions.StopTransactionManager]
     ) -> Report:
-        """Leave it stopped, gracefully; NotReady while a protocol server or Monitor runs."""
-
-        async def nothing_below_runs() -> None:
-            await self._require_ready_for_manager_stop(given.node)
-
-        async with heartbeating():
-            return await self._effects.stop_gracefully(
-                given, _ledger_command(given), nothing_below_runs
-            )
+        return await self._stop_gracefully(given, BELOW_TRANSACTION_MANAGER, TRANSACTION_MANAGER)
 
     @activity.defn
     async def find_orphaned_files(self, given: StorageInput[actions.FindOrphanedFiles]) -> Report:
-        """Report files of transfers that have ended as findings that warn (section 5)."""
         node, storage = given.node, given.storage
+        system = self._status.system(node)
         async with heartbeating():
-            first = await self._status.orphans(node, storage)
+            first = await system.orphaned_files(node, storage)
             # The target's own unfinished files may be synced to here: those still change.
             await sleep(given.timing.reading_interval)
-            orphaned = first & await self._status.orphans(node, storage)
+            orphaned = first & await system.orphaned_files(node, storage)
         findings = tuple(_orphan(node, path) for path, _ in sorted(orphaned))
         message = f"{len(orphaned) or 'no'} orphaned files on {storage}, as {node.name} sees it"
         return seen(given.action, message, datetime.now(UTC), findings)
@@ -143,22 +119,15 @@ class SshNodes(NodesPort):
     async def start_transaction_manager(
         self, given: NodeInput[actions.StartTransactionManager]
     ) -> Report:
-        """Leave the Transaction Manager running; waits for pending stops first."""
-        return await self._start(given, Service.TRANSACTION_MANAGER)
+        return await self._start(given, self._states(given).running(service_of(given.action)))
 
     @activity.defn
     async def stop_remaining(self, given: NodeInput[actions.StopRemaining]) -> Report:
-        """Leave nothing of SecureTransport running; verified by PID files and ports."""
-        desired = self._desired(given, given.timing.stop_margin).nothing_running()
-        async with heartbeating():
-            return await self._effects.ensure(given, _ledger_command(given), desired)
+        return await self._ensure(given, self._states(given).nothing_running())
 
     @activity.defn
     async def start_all(self, given: NodeInput[actions.StartAll]) -> Report:
-        """Leave the node started, admin answering."""
-        desired = self._desired(given, given.timing.start_timeout).all_running()
-        async with heartbeating():
-            return await self._effects.start(given, _ledger_command(given), desired)
+        return await self._start(given, self._states(given).all_running())
 
     def preview(self, given: NodeInput[Any]) -> Iterator[str]:
         """Yield the commands that an action runs, in sequence."""
@@ -174,31 +143,33 @@ class SshNodes(NodesPort):
             case actions.VerifyUnreachable():
                 return  # it connects to ports and runs nothing
             case _:
-                yield str(_command(node, given.action))
+                yield str(securetransport.command(node, given.action))
 
-    def _desired(self, given: NodeInput[Any], timeout: timedelta) -> DesiredStates:
-        return DesiredStates(self._status, given.node, timeout)
+    def _states(self, given: NodeInput[Any]) -> DesiredStates:
+        return DesiredStates(self._status, given.node)
 
-    async def _start(
-        self,
-        given: NodeInput[actions.StartProtocolServer] | NodeInput[actions.StartTransactionManager],
-        service: Service,
-    ) -> Report:
-        desired = self._desired(given, given.timing.start_timeout).running(service)
+    async def _ensure(self, given: NodeInput[Any], desired: DesiredState) -> Report:
+        async with heartbeating():
+            return await self._effects.ensure(given, _ledger_command(given), desired)
+
+    async def _start(self, given: NodeInput[Any], desired: DesiredState) -> Report:
         async with heartbeating():
             return await self._effects.start(given, _ledger_command(given), desired)
 
-    async def _require_ready_for_manager_stop(self, node: Node) -> None:
-        consequence = "the Transaction Manager was left up"
-        await self._require_down(node, BELOW_TRANSACTION_MANAGER, consequence)
+    async def _stop_gracefully(
+        self, given: NodeInput[Any], must_be_down: Sequence[Service], subject: str
+    ) -> Report:
+        async def guard() -> None:
+            await self._require_down(given.node, must_be_down, subject)
 
-    async def _require_down(
-        self, node: Node, services: tuple[Service, ...], consequence: str
-    ) -> None:
+        async with heartbeating():
+            return await self._effects.stop_gracefully(given, _ledger_command(given), guard)
+
+    async def _require_down(self, node: Node, services: Sequence[Service], subject: str) -> None:
         states = await self._status.states(node, services)
         if running := [service for service, observed in states.items() if observed.running]:
             raise NotReady(
-                f"{node.name}: {', '.join(running)} still running, so {consequence}; "
+                f"{node.name}: {', '.join(running)} still running, so {subject} was left up; "
                 "stop these services, then decide `retry`"
             )
         _require_known(node, states)
@@ -218,37 +189,6 @@ class SshNodes(NodesPort):
         _require_known(node, states)
 
 
-def _command(node: Node, action: actions.Change) -> Command:
-    """Return the one command that an action runs on its node."""
-    match action:
-        case actions.StopMonitor():
-            return securetransport.stop_monitor(node)
-        case actions.StopGracefully() | actions.StopTransactionManager():
-            return securetransport.stop_gracefully(node, _service(action), action.grace)
-        case (
-            actions.StartMonitor()
-            | actions.StartProtocolServer()
-            | actions.StartTransactionManager()
-        ):
-            return securetransport.start(node, _service(action))
-        case actions.StopRemaining():
-            return securetransport.stop_all(node)
-        case actions.StartAll():
-            return securetransport.start_all(node)
-        case _:
-            raise AssertionError(action)  # it runs no command on a node
-
-
-def _service(action: actions.Change) -> Service:
-    match action:
-        case actions.StopGracefully() | actions.StartProtocolServer():
-            return Service(action.protocol.value)
-        case actions.StopTransactionManager() | actions.StartTransactionManager():
-            return Service.TRANSACTION_MANAGER
-        case _:
-            return Service.MONITOR
-
-
 def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
     """Return an action as the node's ledger records it."""
     action, margin = given.action, given.timing.stop_margin
@@ -257,8 +197,8 @@ def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
     everything = isinstance(action, actions.StopRemaining | actions.StartAll)
     return LedgerCommand(
         operation=given.operation.id,
-        service=ALL_SERVICES if everything else _service(action),
-        command=_command(given.node, action),
+        service=ALL_SERVICES if everything else service_of(action),
+        command=securetransport.command(given.node, action),
         timeout=action.grace + margin if graceful else margin,
         completes_on="deadline" if graceful else "exit",
     )

@@ -37,15 +37,13 @@ class DesiredState:
 
     mismatch: Callable[[], Awaitable[Mismatch | None]]
     """None where the state holds."""
-    timeout: timedelta
-    """How long it may take once the command has ended."""
     already_message: str
     done_message: str
 
-    async def wait(self) -> Mismatch | None:
-        """Poll until it holds or the timeout expires; return the last mismatch."""
+    async def wait(self, limit: timedelta) -> Mismatch | None:
+        """Poll until it holds or the limit expires; return the last mismatch."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self.timeout.total_seconds()
+        deadline = clock() + limit.total_seconds()
         while (mismatch := await self.mismatch()) is not None:
             if clock() >= deadline:
                 return mismatch
@@ -55,29 +53,30 @@ class DesiredState:
 
 @dataclass(frozen=True)
 class DesiredStates:
-    """The desired states of one node, with the timeout that they get."""
+    """The desired states of one node."""
 
     status: ServiceStatusReader
     node: Node
-    timeout: timedelta
 
     def running(self, service: Service) -> DesiredState:
         """One service runs."""
-        return self._running((service,), f"{service} runs", f"{service} started")
+        messages = f"{service} runs", f"{service} started"
+        return self._services((service,), lambda observed: observed.running, *messages)
 
     def all_running(self) -> DesiredState:
         """Everything runs that the estate expects there; the Monitor is handled separately."""
+
+        def as_it_should_be(observed: ObservedState) -> bool:
+            return observed.running or observed.state is State.DISABLED  # by an administrator
+
         services = tuple(securetransport.expected(self.node) - {Service.MONITOR})
-        return self._running(services, "all services run", "all services started")
+        messages = "all services run", "all services started"
+        return self._services(services, as_it_should_be, *messages)
 
     def stopped(self, service: Service) -> DesiredState:
         """One service is down."""
-
-        async def mismatch() -> Mismatch | None:
-            states = await self.status.states(self.node, (service,))
-            return _first(states, lambda state: state.down)
-
-        return self._state(mismatch, f"{service} was stopped already", f"{service} stopped")
+        messages = f"{service} was stopped already", f"{service} stopped"
+        return self._services((service,), lambda observed: observed.down, *messages)
 
     def nothing_running(self) -> DesiredState:
         """Neither a process nor a port of SecureTransport remains.
@@ -91,13 +90,15 @@ class DesiredStates:
 
         return self._state(mismatch, "nothing was running", "everything stopped")
 
-    def _running(self, services: tuple[Service, ...], already: str, done: str) -> DesiredState:
-        # Among several services, one that an administrator disabled is as it should be.
-        several = len(services) > 1
-
+    def _services(
+        self,
+        services: tuple[Service, ...],
+        holds: Callable[[ObservedState], bool],
+        already: str,
+        done: str,
+    ) -> DesiredState:
         async def mismatch() -> Mismatch | None:
-            states = await self.status.states(self.node, services)
-            return _first(states, lambda s: s.running or (several and s.state is State.DISABLED))
+            return _first(await self.status.states(self.node, services), holds)
 
         return self._state(mismatch, already, done)
 
@@ -105,7 +106,7 @@ class DesiredStates:
         self, mismatch: Callable[[], Awaitable[Mismatch | None]], already: str, done: str
     ) -> DesiredState:
         place = f"on {self.node.name}"
-        return DesiredState(mismatch, self.timeout, f"{already} {place}", f"{done} {place}")
+        return DesiredState(mismatch, f"{already} {place}", f"{done} {place}")
 
 
 def _first(

@@ -17,6 +17,7 @@ from activities.runtime.heartbeat import sleep
 from activities.runtime.tracing import effect
 from activities.securetransport import scripts as securetransport
 from workflows.errors import CommandFailed, OutcomeUnknown
+from workflows.model.actions import StopMonitor
 from workflows.model.estate import Node
 from workflows.model.results import Report, Service, State, changed, unchanged
 from workflows.ports.inputs import NodeInput
@@ -50,7 +51,7 @@ class Effects:
         record = await self._ledger.wait_ended(node, command)
         if not record.lost:
             succeeded(record, node.name)
-        await _verify(node, record, desired)
+        await _verify(node, record, desired, given.timing.stop_margin)
         return changed(given.action, desired.done_message, record.at)
 
     async def start(self, given: Input, command: LedgerCommand, desired: DesiredState) -> Report:
@@ -62,7 +63,7 @@ class Effects:
                 await self._verify_stable(given, command, desired)
                 return unchanged(given.action, desired.already_message, datetime.now(UTC))
             record = await self._retry_refused_start(given, command, desired)
-            await _verify(node, record, desired)
+            await _verify(node, record, desired, given.timing.start_timeout)
             await self._verify_stable(given, command, desired)
             monitor = await self._stop_started_monitor(given, command)
         return changed(given.action, desired.done_message + monitor, record.at)
@@ -116,25 +117,18 @@ class Effects:
         node = given.node
 
         async def needless() -> bool:
-            return await self._runs(node, command, desired)
+            """It runs, and no pending stop is about to end that."""
+            busy = (await self._ledger.read(node, command)).busy
+            return busy is None and await desired.mismatch() is None
 
         if await needless():
             return False
-        noted = await self._note_monitor(node, command)
+        # Noted with the claim, since a later attempt cannot read whether the Monitor ran before.
+        monitor = await self._status.state(node, Service.MONITOR)
+        ran = monitor.require_known(f"{node.name}: Monitor").running
+        noted = replace(command, note=MONITOR_RAN if ran else MONITOR_WAS_DOWN)
         with effect(given, str(given.action)):
             return await self._ledger.claim(node, noted, needless)
-
-    async def _runs(self, node: Node, command: LedgerCommand, desired: DesiredState) -> bool:
-        """Whether it runs, and no pending stop is about to end that."""
-        busy = (await self._ledger.read(node, command)).busy
-        return busy is None and await desired.mismatch() is None
-
-    async def _note_monitor(self, node: Node, command: LedgerCommand) -> LedgerCommand:
-        """Note with the claim whether the Monitor runs now: a later attempt cannot read it."""
-        monitor = (await self._status.state(node, Service.MONITOR)).require_known(
-            f"{node.name}: Monitor"
-        )
-        return replace(command, note=MONITOR_RAN if monitor.running else MONITOR_WAS_DOWN)
 
     async def _retry_refused_start(
         self, given: Input, command: LedgerCommand, desired: DesiredState
@@ -143,7 +137,7 @@ class Effects:
         node, turn = given.node, 1
         record = first = await self._ledger.wait_ended(node, command)
         while record.status not in (None, 0) and await desired.mismatch() is not None:
-            if record.now - first.at > desired.timeout:
+            if record.now - first.at > given.timing.start_timeout:
                 return succeeded(record, node.name)  # raises, with what the command printed
             await sleep(START_RETRY_INTERVAL)
             turn += 1
@@ -175,19 +169,21 @@ class Effects:
         command = LedgerCommand(
             operation=f"{given.operation.id}.monitor",
             service=Service.MONITOR,
-            command=securetransport.stop_monitor(node),
+            command=securetransport.command(node, StopMonitor(node=node.name)),
             timeout=given.timing.stop_margin,
         )
-        states = DesiredStates(self._status, node, given.timing.stop_margin)
-        report = await self.ensure(given, command, states.stopped(Service.MONITOR))
+        stopped = DesiredStates(self._status, node).stopped(Service.MONITOR)
+        report = await self.ensure(given, command, stopped)
         if report.outcome == "unchanged":
             return ""
         return "; the Monitor, which this also started, was stopped again"
 
 
-async def _verify(node: Node, record: LedgerRecord, desired: DesiredState) -> None:
+async def _verify(
+    node: Node, record: LedgerRecord, desired: DesiredState, limit: timedelta
+) -> None:
     """Poll the desired state, whatever the exit status says: 0 alone proves nothing."""
-    if (mismatch := await desired.wait()) is None:
+    if (mismatch := await desired.wait(limit)) is None:
         return
     if record.lost:
         succeeded(record, node.name)  # raises: the outcome is unknown, and no reading settles it

@@ -58,12 +58,11 @@ class Linux(OperatingSystem):
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._ledger = PosixLedger(shell)
 
     @property
     def ledger(self) -> PosixLedger:
         """Return the ledger that is kept with shell scripts."""
-        return self._ledger
+        return PosixLedger(self._shell)
 
     async def scripts(self, node: Node) -> frozenset[str]:
         """List FILEDRIVEHOME/bin."""
@@ -79,11 +78,11 @@ class Linux(OperatingSystem):
 
     async def digest(self, machine: Machine, path: str) -> str:
         """Run ``sha256sum``."""
-        return parse_digest(await self._read(machine, digest(path)))
+        return parse_digest(await self._read(machine, Command(("sha256sum", path))))
 
     async def now(self, machine: Machine) -> datetime:
         """Run ``date``."""
-        return parse_clock(await self._read(machine, clock()))
+        return parse_clock(await self._read(machine, Command(("date", "+%s"))))
 
     async def orphaned_files(self, machine: Machine, storage: str) -> frozenset[tuple[str, str]]:
         """Run ``find``."""
@@ -166,16 +165,6 @@ def parse_processes(text: str) -> frozenset[str]:
 def _pid_line(line: str) -> tuple[str, float, list[str]]:
     _, name, written, *stat = line.split()
     return name, float(written), stat
-
-
-def digest(path: str) -> Command:
-    """Return the command that prints the SHA-256 of a file."""
-    return Command(("sha256sum", path))
-
-
-def clock() -> Command:
-    """Return the command that prints the machine's time."""
-    return Command(("date", "+%s"))
 
 
 def parse_clock(text: str) -> datetime:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import findings_of, reading_or_finding, value_or
+from activities.runtime.partial_reading import PartialReading
 from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
 from workflows.model.actions import ObserveNode
 from workflows.model.estate import Kind, Node
-from workflows.model.observations import MachineFacts, NodeReading
+from workflows.model.observations import NodeReading
 from workflows.model.results import SCHEDULING, Service, State
 from workflows.ports.inputs import SessionInput
 from workflows.preflight import access
@@ -32,38 +32,36 @@ class Observer:
 
     async def read(self, given: SessionInput[ObserveNode]) -> NodeReading:
         """Return everything that could be read, and findings about the rest."""
-        node = given.node
+        node, parts = given.node, PartialReading(given.node.name)
+        system, nothing = self.services.system(node), dict[Service, ObservedState]()
         over_shell = asyncio.gather(
-            reading_or_finding(lambda: self._services(node), node.name, SHELL),
-            reading_or_finding(lambda: self._sessions(node, given.ignored_peers), node.name, SHELL),
-            reading_or_finding(lambda: self._taeh(node), node.name, SHELL),
-            reading_or_finding(lambda: self._clock(node), node.name, SHELL),
-            reading_or_finding(lambda: self._facts(node), node.name, SHELL),
+            parts.part(lambda: self._services(node), SHELL, nothing),
+            parts.part(lambda: self._sessions(node, given.ignored_peers), SHELL, None),
+            parts.part(lambda: system.digest(node, f"{node.filedrivehome}/bin/taeh"), SHELL, None),
+            parts.part(lambda: self._clock(node), SHELL, None),
+            parts.part(lambda: system.facts(node), SHELL, None),
         )
         over_api = asyncio.gather(
-            reading_or_finding(lambda: self._scheduling(node), node.name, ADMIN_API),
-            reading_or_finding(lambda: self._version(node), node.name, ADMIN_API),
-            reading_or_finding(lambda: self._timeouts(node), node.name, ADMIN_API),
+            parts.part(lambda: self._scheduling(node), ADMIN_API, nothing),
+            parts.part(lambda: self._version(node), ADMIN_API, None),
+            parts.part(lambda: self._timeouts(node), ADMIN_API, {}),
         )
         services, sessions, taeh, clock, facts = await over_shell
         scheduling, version, timeouts = await over_api
-        results = (timeouts, services, sessions, taeh, clock, facts, scheduling, version)
-        nothing: dict[Service, ObservedState] = {}
-        observed = value_or(services, nothing) | value_or(scheduling, nothing)
-        known = value_or(version, answers.Installed())
+        observed = services | scheduling
         return NodeReading(
             place=node.name,
             services={service: seen.state for service, seen in observed.items()},
             texts={s: seen.text for s, seen in observed.items() if seen.state is State.UNKNOWN},
-            sessions=value_or(sessions, None),
-            machine=value_or(facts, None),
-            taeh=value_or(taeh, None),
-            clock_ahead=value_or(clock, None),
-            version=known.level,
-            system=known.system,
-            database=known.database,
-            graceful_timeouts=value_or(timeouts, {}),
-            findings=findings_of(*results),
+            sessions=sessions,
+            machine=facts,
+            taeh=taeh,
+            clock_ahead=clock,
+            version=version and version.level,
+            system=version and version.system,
+            database=version and version.database,
+            graceful_timeouts=timeouts,
+            findings=parts.findings,
         )
 
     async def _services(self, node: Node) -> dict[Service, ObservedState]:
@@ -72,18 +70,11 @@ class Observer:
     async def _sessions(self, node: Node, ignored: tuple[str, ...]) -> int:
         return sum((await self.services.connections(node, ignored)).values())
 
-    async def _taeh(self, node: Node) -> str:
-        path = f"{node.filedrivehome}/bin/taeh"
-        return await self.services.system(node).digest(node, path)
-
     async def _clock(self, node: Node) -> timedelta:
         asked = datetime.now(UTC)
         there = await self.services.system(node).now(node)
         answered = datetime.now(UTC)
         return there - (asked + (answered - asked) / 2)
-
-    async def _facts(self, node: Node) -> MachineFacts:
-        return await self.services.system(node).facts(node)
 
     async def _scheduling(self, node: Node) -> dict[Service, ObservedState]:
         if node.kind is Kind.EDGE:
@@ -92,7 +83,8 @@ class Observer:
         return dict(zip(SCHEDULING, found, strict=True))
 
     async def _version(self, node: Node) -> answers.Installed:
-        return answers.installed((await self.admin.get(node, "version")).body, node.name)
+        body = (await self.admin.get(node, "version")).body
+        return answers.read(answers.Installed, body, node.name)
 
     async def _timeouts(self, node: Node) -> dict[str, str]:
         options = await self.admin.options(node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -99,7 +99,7 @@ class SocketFilter:
             if not socket.listening
             and socket.port in wanted
             and self._is_own(socket.local)
-            and not self._ignores(socket.peer)
+            and not self.ignores(str(socket.peer))
         )
 
     def listening(self, sockets: Iterable[Socket]) -> frozenset[int]:
@@ -112,21 +112,14 @@ class SocketFilter:
 
     def ignores(self, peer: str) -> bool:
         """Whether connections from there do not count as sessions."""
-        try:
-            return self._ignores(ipaddress.ip_address(peer))
-        except ValueError:
-            return peer in self.ignored_peers
+        return any(_covers(ignored, peer) for ignored in self.ignored_peers)
 
     def _is_own(self, local: Address) -> bool:
         return not self.listen_on or str(local) in self.listen_on
 
-    def _ignores(self, peer: Address) -> bool:
-        return any(peer in network for network in _networks(self.ignored_peers))
 
-
-def _networks(peers: tuple[str, ...]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    for peer in peers:
-        try:
-            yield ipaddress.ip_network(peer, strict=False)
-        except ValueError:
-            continue  # a name: it is compared as text
+def _covers(ignored: str, peer: str) -> bool:
+    try:
+        return ipaddress.ip_address(peer) in ipaddress.ip_network(ignored, strict=False)
+    except ValueError:  # one of them is a name: names are compared as text
+        return peer == ignored

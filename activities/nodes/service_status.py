@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from activities.nodes.operating_system import OperatingSystem, SocketFilter
-from activities.nodes.operating_systems import OperatingSystems
+from activities.nodes.operating_systems import operating_system
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Shell
@@ -40,11 +40,10 @@ class ServiceStatusReader:
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._systems = OperatingSystems(shell)
 
     def system(self, node: Node) -> OperatingSystem:
         """Return the driver for the node's operating system."""
-        return self._systems.of(node)
+        return operating_system(self._shell, node)
 
     async def state(self, node: Node, service: Service) -> ObservedState:
         """Return the state of one service."""
@@ -86,10 +85,6 @@ class ServiceStatusReader:
         return {
             protocol: counted.sessions(sockets, ports) for protocol, ports in node.protocols.items()
         }
-
-    async def orphans(self, node: Node, storage: str) -> frozenset[tuple[str, str]]:
-        """Return the files on the storage that a stopped Transaction Manager may have left."""
-        return await self.system(node).orphaned_files(node, storage)
 
     async def _ask(self, node: Node, scripts: frozenset[str], service: Service) -> ObservedState:
         if service not in securetransport.SERVICES[node.kind]:

@@ -15,25 +15,20 @@ from typing import Any
 from temporalio import activity
 
 from activities.nodes.desired_state import POLL_INTERVAL
-from activities.replication.driver import Direction, ReplicationDriver
+from activities.replication.driver import ReplicationDriver
 from activities.replication.drivers import DRIVERS, Drivers
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
 from workflows.errors import BadInput, NotReady, NotYet, OutcomeUnknown
-from workflows.model.actions import (
-    ObserveReplication,
-    ResumeReplication,
-    SuspendReplication,
-    VerifyNoConflicts,
-)
+from workflows.model import actions
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report, changed, seen, unchanged
 from workflows.ports.replication import ReplicationInput, ReplicationPort
 
 MAX_READS_AFTER_CHANGE = 8
-"""How often a link is read after it was told to change, one poll interval apart."""
+"""How often a link is read after a statement was sent, one poll interval apart."""
 
 
 class ReplicationLinks(ReplicationPort):
@@ -46,36 +41,37 @@ class ReplicationLinks(ReplicationPort):
     def preview(self, given: ReplicationInput[Any]) -> Iterator[str]:
         """Yield what an action waits for, and the statement that it sends."""
         here, there = given.publisher.name, given.subscriber.name
-        if isinstance(given.action, VerifyNoConflicts):
+        if isinstance(given.action, actions.VerifyNoConflicts):
             yield f"compare what {here} and {there} wrote while replication was suspended"
             return
-        if isinstance(given.action, SuspendReplication):
+        if isinstance(given.action, actions.SuspendReplication):
             yield f"until {there} has confirmed everything that {here} has written"
         yield self._link(given).driver.preview(given.action)
 
     @activity.defn
     async def observe_replication(
-        self, given: ReplicationInput[ObserveReplication]
+        self, given: ReplicationInput[actions.ObserveReplication]
     ) -> ReplicationReading:
-        """Read everything; what cannot be read is a finding of the reading, never an error."""
         async with heartbeating():
             return await self._link(given).driver.observe()
 
     @activity.defn
-    async def suspend_replication(self, given: ReplicationInput[SuspendReplication]) -> Report:
-        """Leave the link suspended, after its lag reached zero."""
+    async def suspend_replication(
+        self, given: ReplicationInput[actions.SuspendReplication]
+    ) -> Report:
         link, deadline = self._link(given), SendDeadline.of_this_attempt()
         if not (await link.driver.status()).enabled:
-            await link.await_suspended()
+            await link.await_status(enabled=False)
             return unchanged(given.action, f"{link.name} was suspended already", datetime.now(UTC))
         await link.await_delivery(deadline)
-        await link.send(link.driver.suspend, link.await_suspended, deadline)
+        await link.send(link.driver.suspend, deadline, enables=False)
         message = f"{link.name} suspended; the subscriber has everything"
         return changed(given.action, message, datetime.now(UTC))
 
     @activity.defn
-    async def verify_no_conflicts(self, given: ReplicationInput[VerifyNoConflicts]) -> Report:
-        """Refuse where both sides wrote the same rows while replication was suspended."""
+    async def verify_no_conflicts(
+        self, given: ReplicationInput[actions.VerifyNoConflicts]
+    ) -> Report:
         link, begun = self._link(given), datetime.now(UTC)
         async with heartbeating():
             if (await link.driver.status()).enabled:
@@ -85,21 +81,22 @@ class ReplicationLinks(ReplicationPort):
         return seen(given.action, f"{link.name}: no row was written on both sides", begun)
 
     @activity.defn
-    async def resume_replication(self, given: ReplicationInput[ResumeReplication]) -> Report:
-        """Leave the link running; NotReady where both sides wrote the same rows."""
+    async def resume_replication(
+        self, given: ReplicationInput[actions.ResumeReplication]
+    ) -> Report:
         link, deadline = self._link(given), SendDeadline.of_this_attempt()
         if (await link.driver.status()).enabled:
-            await link.await_running()
+            await link.await_status(enabled=True)
             return unchanged(given.action, f"{link.name} was running already", datetime.now(UTC))
         await link.require_no_conflicts(deadline)
-        await link.send(link.driver.resume, link.await_running, deadline)
+        await link.send(link.driver.resume, deadline, enables=True)
         return changed(given.action, f"{link.name} runs again", datetime.now(UTC))
 
     def _link(self, given: ReplicationInput[Any]) -> _Link:
         make = self._drivers.get(type(given.replication))
         if make is None:
             raise BadInput(f"this worker has no replication driver {given.replication.driver}")
-        return _Link(make(self._secrets, Direction.of(given)), given)
+        return _Link(make(self._secrets, given), given)
 
 
 @dataclass(frozen=True)
@@ -158,8 +155,9 @@ class _Link:
     async def send(
         self,
         statement: Callable[[float], Awaitable[None]],
-        confirmed: Callable[[], Awaitable[None]],
         deadline: SendDeadline,
+        *,
+        enables: bool,
     ) -> None:
         """Send one statement and read it back; a lost reply is resolved by reading."""
         lost: OutcomeUnknown | None = None
@@ -167,22 +165,15 @@ class _Link:
         with effect(self.given, str(self.given.action)):
             try:
                 await statement(within)
-            except OutcomeUnknown as silence:
-                lost = silence
+            except OutcomeUnknown as unanswered:
+                lost = unanswered
         try:
-            await confirmed()
+            await self.await_status(enabled=enables)
         except OutcomeUnknown as unseen:
             raise lost or unseen from unseen
 
-    async def await_suspended(self) -> None:
-        """Wait until the link is disabled and nothing of it runs."""
-        await self._await_status(enabled=False)
-
-    async def await_running(self) -> None:
-        """Wait until the link is enabled and runs."""
-        await self._await_status(enabled=True)
-
-    async def _await_status(self, *, enabled: bool) -> None:
+    async def await_status(self, *, enabled: bool) -> None:
+        """Wait until the link is enabled and runs, or is disabled and nothing of it runs."""
         for _ in range(MAX_READS_AFTER_CHANGE):
             status = await self.driver.status()
             if status.enabled is status.running is enabled:

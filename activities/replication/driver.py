@@ -8,34 +8,10 @@ often, and what a lost reply means is decided once for all drivers, in ``activit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from workflows.model.actions import ResumeReplication, SuspendReplication
-from workflows.model.estate import Database, Replication, ReplicationLink, Timing
 from workflows.model.observations import ReplicationReading
-from workflows.ports.replication import ReplicationInput
-
-
-@dataclass(frozen=True)
-class Direction:
-    """One direction of replication: what the plan's snapshot of the estate says of it."""
-
-    replication: Replication
-    link: ReplicationLink
-    publisher: Database
-    subscriber: Database
-    timing: Timing
-
-    @classmethod
-    def of(cls, given: ReplicationInput[Any]) -> Direction:
-        """Return the direction that an activity is given."""
-        return cls(given.replication, given.link, given.publisher, given.subscriber, given.timing)
-
-    @property
-    def opposites(self) -> tuple[ReplicationLink, ...]:
-        """The links that lead the other way."""
-        back = (self.link.target, self.link.source)
-        return tuple(o for o in self.replication.links if (o.source, o.target) == back)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
-from activities.replication.driver import Direction, ReplicationDriver
+from activities.replication.driver import ReplicationDriver
 from activities.replication.postgresql.driver import PostgreSql
 from activities.transport.secrets import Secrets
 from workflows.model.replications.base import Replication
 from workflows.model.replications.postgresql import PostgresReplication
+from workflows.ports.replication import ReplicationInput
 
-Drivers = Mapping[type[Replication], Callable[[Secrets, Direction], ReplicationDriver]]
+Drivers = Mapping[type[Replication], Callable[[Secrets, ReplicationInput[Any]], ReplicationDriver]]
 """By the estate type that each driver serves."""
 
 DRIVERS: Drivers = MappingProxyType({PostgresReplication: PostgreSql.of})

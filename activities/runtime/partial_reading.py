@@ -45,20 +45,39 @@ async def reading_or_finding(
     return check.unread(place, seen.removeprefix(f"{place}: "))
 
 
-def value_or(result: T | Finding, default: D) -> T | D:
-    """Return the reading, or the default if there is a finding instead."""
-    return default if isinstance(result, Finding) else result
+class PartialReading:
+    """Reads the parts of one place, side by side; what cannot be read becomes a finding."""
 
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._failed: list[Finding | None] = []
 
-def findings_of(*results: object) -> tuple[Finding, ...]:
-    """Return the findings, each once: a silent machine is one finding, whatever was asked of it."""
-    return tuple({f.name: f for f in results if isinstance(f, Finding)}.values())
+    async def part(
+        self, reading: Callable[[], Awaitable[T]], unreachable: AccessCheck, default: D
+    ) -> T | D:
+        """Return one part, or the default if it cannot be read."""
+        number = len(self._failed)
+        self._failed.append(None)  # so that findings keep the sequence of the calls
+        result = await reading_or_finding(reading, self._place, unreachable)
+        if isinstance(result, Finding):
+            self._failed[number] = result
+            return default
+        return result
 
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """Return why each missing part is missing."""
+        return tuple(finding for finding in self._failed if finding is not None)
 
-def join_errors(*results: object) -> str | None:
-    """Return in one sentence why parts of a reading are missing; None if none are."""
-    findings = [result for result in results if isinstance(result, Finding)]
-    return "; ".join(dict.fromkeys(f"{f.place}: {f.seen}" for f in findings)) or None
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return one finding for each check: a silent machine is one, whatever was asked of it."""
+        return tuple({finding.name: finding for finding in self.failed}.values())
+
+    @property
+    def error(self) -> str | None:
+        """Return in one sentence why parts are missing; None if none are."""
+        return "; ".join(dict.fromkeys(f"{f.place}: {f.seen}" for f in self.failed)) or None
 
 
 _REFUSED = {

@@ -107,29 +107,27 @@ class AdminClient:
 
     async def total(self, node: Node, path: str, query: Query | None = None) -> int:
         """Read how many items a list has."""
-        reply = await self.read(node, requests.counting(path, query))
-        return answers.read(Page, reply.body, node.name).total
+        return (await self._page(node, requests.counting(path, query))).total
 
     async def first(self, node: Node, path: str, limit: int) -> Page:
         """Read the first items of a list with all of their fields, and the number of items.
 
         An API that ignores the limit answers with more.
         """
-        page = answers.read(Page, (await self.get(node, path, {"limit": limit})).body, node.name)
+        page = await self._page(node, Call("GET", path, {"limit": limit}))
         return page.model_copy(update={"result": page.result[:limit]})
 
     async def items(
-        self, node: Node, path: str, query: Query | None = None
+        self, node: Node, path: str, query: Query | None = None, readings_per_item: int = 2
     ) -> tuple[dict[str, Any], ...]:
-        """Read all pages of a list, some items twice.
+        """Read all pages of a list, most items twice.
 
         Pages overlap by half: an item that ends meanwhile moves the rest to an earlier page.
         """
         found: list[dict[str, Any]] = []
         offset = 0
         while True:
-            asked = requests.page(path, query, offset)
-            page = answers.read(Page, (await self.read(node, asked)).body, node.name)
+            page = await self._page(node, requests.page(path, query, offset))
             found.extend(page.result)
             if offset + len(page.result) >= page.total:
                 return tuple(found)
@@ -137,28 +135,20 @@ class AdminClient:
                 raise OutcomeUnknown(
                     f"{node.name}: the admin API shows {offset} of {page.total} {path}"
                 )
-            offset += max(1, len(page.result) // 2)
+            offset += max(1, len(page.result) // readings_per_item)
 
     async def options(self, node: Node) -> tuple[dict[str, Any], ...]:
         """Read all system options; calls during one reading share its answer."""
         key = (node.address, node.admin.model_dump_json())
         reading = self._options.get(key)
         if reading is None or reading.done():
-            reading = self._options[key] = asyncio.ensure_future(self._all_options(node))
+            # Without overlap: options are not added or removed meanwhile.
+            all_options = self.items(node, "configurations/options", readings_per_item=1)
+            reading = self._options[key] = asyncio.ensure_future(all_options)
         return await asyncio.shield(reading)
 
-    async def _all_options(self, node: Node) -> tuple[dict[str, Any], ...]:
-        """Read page after page, without overlap: options are not added or removed meanwhile."""
-        found: list[dict[str, Any]] = []
-        while True:
-            asked = requests.page("configurations/options", offset=len(found))
-            page = answers.read(Page, (await self.read(node, asked)).body, node.name)
-            found.extend(page.result)
-            if len(found) >= page.total:
-                return tuple(found)
-            if not page.result:
-                shown = f"{len(found)} of {page.total} options"
-                raise OutcomeUnknown(f"{node.name}: the admin API shows {shown}")
+    async def _page(self, node: Node, call: Call) -> Page:
+        return answers.read(Page, (await self.read(node, call)).body, node.name)
 
     async def _read(self, node: Node, call: Call) -> httpx.Response:
         """Read in spite of dropouts; a missing resource is an answer, too."""

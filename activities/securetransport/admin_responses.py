@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -39,11 +38,18 @@ class OperationResult(_Response):
     succeeded: bool = Field(default=True, alias="isSuccessful")
 
 
-class _Version(_Response):
+class Installed(_Response):
+    """Which SecureTransport is installed, and on what, as far as the API says."""
+
     version: str = Field(min_length=1)
     update_level: str | None = Field(default=None, alias="updateLevel")
     system: str | None = Field(default=None, alias="osType")
     database: str | None = Field(default=None, alias="databaseType")
+
+    @property
+    def level(self) -> str:
+        """Return version and update level in one text."""
+        return " ".join(filter(None, (self.version, self.update_level)))
 
 
 class _ResultSet(_Response):
@@ -87,18 +93,10 @@ class Session(_Response):
         return f"{_short(self.user) or 'an unknown user'} over {_short(spoken)}"
 
 
-@dataclass(frozen=True)
-class Installed:
-    """Which SecureTransport is installed, and on what, as far as the API says."""
-
-    level: str | None = None
-    """Version and update level in one text."""
-    system: str | None = None
-    database: str | None = None
-
-
 PROTOCOL_NAMES = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
 
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""A Date header counts whole seconds."""
 MAX_DESCRIPTION_LENGTH = 200
 """Characters of the description of one item."""
 
@@ -157,13 +155,6 @@ def described(item: dict[str, Any]) -> str:
 def _short(text: str) -> str:
     """Return the start of a text, without control characters."""
     return printable(text, "").strip()[:MAX_DESCRIPTION_LENGTH]
-
-
-def installed(body: object, place: str) -> Installed:
-    """Read what is installed; OutcomeUnknown without a version."""
-    found = read(_Version, body, place)
-    level = " ".join(filter(None, (found.version, found.update_level)))
-    return Installed(level, found.system, found.database)
 
 
 def moment(given: object) -> datetime | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import timedelta
 
 from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Command
+from workflows.model import actions
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.results import PROTOCOL_SERVERS, Service, State
 
@@ -68,32 +68,34 @@ def status(node: Node, service: Service) -> Command:
     return _command(node, f"status_{SCRIPTS[service]}")
 
 
-def start(node: Node, service: Service) -> Command:
-    """Return the command that starts a service."""
-    if service is Service.MONITOR:
-        return _command(node, *node.monitor.start)
-    return _command(node, f"start_{SCRIPTS[service]}")
+def service_of(action: actions.Change) -> Service:
+    """Return the service that an action on a node starts or stops."""
+    if isinstance(action, actions.StopGracefully | actions.StartProtocolServer):
+        return Service(action.protocol.value)
+    if isinstance(action, actions.StopTransactionManager | actions.StartTransactionManager):
+        return Service.TRANSACTION_MANAGER
+    return Service.MONITOR
 
 
-def stop_monitor(node: Node) -> Command:
-    """Return the command that stops the Monitor."""
-    return _command(node, *node.monitor.stop)
-
-
-def stop_gracefully(node: Node, service: Service, grace: timedelta) -> Command:
-    """Return a graceful stop; its timeout is explicit, since HTTP's default is 30 s."""
-    seconds = str(int(grace.total_seconds()))
-    return _command(node, f"stop_{SCRIPTS[service]}", "-g", "-timeout", seconds)
-
-
-def stop_all(node: Node) -> Command:
-    """Return the command that stops everything on the node."""
-    return _command(node, *node.stop_all)
-
-
-def start_all(node: Node) -> Command:
-    """Return the command that starts everything on the node."""
-    return _command(node, "start_all")
+def command(node: Node, action: actions.Change) -> Command:
+    """Return the one command that an action runs on its node."""
+    match action:
+        case actions.StopMonitor():
+            return _command(node, *node.monitor.stop)
+        case actions.StartMonitor():
+            return _command(node, *node.monitor.start)
+        case actions.StopGracefully() | actions.StopTransactionManager():
+            # The timeout is explicit, since HTTP's default is 30 s.
+            timeout = ("-timeout", str(int(action.grace.total_seconds())))
+            return _command(node, f"stop_{SCRIPTS[service_of(action)]}", "-g", *timeout)
+        case actions.StartProtocolServer() | actions.StartTransactionManager():
+            return _command(node, f"start_{SCRIPTS[service_of(action)]}")
+        case actions.StopRemaining():
+            return _command(node, *node.stop_all)
+        case actions.StartAll():
+            return _command(node, "start_all")
+        case _:
+            raise AssertionError(action)  # it runs no command on a node
 
 
 def installed(names: Collection[str], node: Node, service: Service) -> ObservedState | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from temporalio import activity
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.partial_reading import reading_or_finding
 from activities.storage import sampling as samples
-from activities.storage.sampling import Copy, Key, Sample
+from activities.storage.sampling import Copy, Sample
 from activities.transport.ssh import Command, CommandResult, Shell, script
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.actions import CompareStorage
@@ -48,21 +47,6 @@ echo 'A readiness check measures the delay of this storage; it may be removed.' 
 _HAS_MARKER = 'ls -a "$1" >/dev/null 2>&1; [ -e "$1/$2" ]'
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Both samples, and the files in them that are compared."""
-
-    source: Sample
-    target: Sample
-    keys: tuple[Key, ...]
-
-    @property
-    def suspects(self) -> list[bytes]:
-        """Return the files that differ in the first sample; replication may be behind."""
-        pairs = ((k, self.source.files.get(k), self.target.files.get(k)) for k in self.keys)
-        return [key[1] for key, one, two in pairs if not samples.alike(one, two)]
-
-
 class SshStorages(StoragePort):
     """The storages, as mounted on the first Server of each cluster."""
 
@@ -71,10 +55,6 @@ class SshStorages(StoragePort):
 
     @activity.defn
     async def compare_storage(self, given: ClusterPairInput[CompareStorage]) -> StorageReading:
-        """Report what differs in a sample; write a marker file if the estate has a place for it.
-
-        What cannot be read becomes a finding, never an error.
-        """
         async with heartbeating():
             # Both end even if cancelled: the marker file is removed first.
             results = await asyncio.gather(
@@ -92,8 +72,9 @@ class SshStorages(StoragePort):
         if findings := _findings(found):
             return StorageReading(place=place, findings=findings)
         source, target = (sample for sample in found if isinstance(sample, Sample))
-        pair = _Pair(source, target, samples.comparable(source, target, unchanged))
-        suspects = pair.suspects
+        keys = samples.comparable(source, target, unchanged)
+        different = (k for k in keys if not samples.alike(source.files.get(k), target.files.get(k)))
+        suspects = [path for _, path in different]
         if suspects:
             # What replication has not created or removed yet will be so after one delay.
             await sleep(min(given.timing.storage_delay, _remaining_time()))
@@ -107,9 +88,7 @@ class SshStorages(StoragePort):
             if not samples.alike(one.get(path), two.get(path))
         ]
         return StorageReading(
-            place=place,
-            sampled=len(pair.keys),
-            differences=tuple(differences[:MAX_SHOWN_DIFFERENCES]),
+            place=place, sampled=len(keys), differences=tuple(differences[:MAX_SHOWN_DIFFERENCES])
         )
 
     async def _sample(self, cluster: Cluster, most: int) -> Sample | Finding:

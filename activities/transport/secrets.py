@@ -24,16 +24,13 @@ class Secrets:
         kind, _, name = reference.partition(":")
         match kind:
             case "env":
-                return self._from_environment(name)
+                if name not in self._environment:
+                    raise BadInput(f"env:{name}: the worker's environment has no {name}; set it")
+                return self._environment[name].removesuffix("\n")
             case "file":
                 return _from_file(Path(name))
             case _:
                 raise BadInput("a secret reference is neither env:NAME nor file:PATH; correct it")
-
-    def _from_environment(self, name: str) -> str:
-        if name not in self._environment:
-            raise BadInput(f"env:{name}: the worker's environment has no {name}; set it")
-        return self._environment[name].removesuffix("\n")
 
 
 def _from_file(path: Path) -> str:

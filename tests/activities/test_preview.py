@@ -13,7 +13,6 @@ import pytest
 
 from activities.drain.activities import DrainActivities
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.drivers import drivers
 from activities.nodes.activities import SshNodes
 from activities.nodes.linux import TABLES
 from activities.preview import CommandPreviews
@@ -50,7 +49,7 @@ def previews(shell: Shell) -> CommandPreviews:
     admin = AdminClient(shell, SECRETS)
     ports = (SshNodes(shell, admin), RestScheduling(admin), DrainActivities(shell, admin))
     others = (
-        LoadBalancerActivities(shell, admin, SECRETS, drivers(shell)),
+        LoadBalancerActivities(shell, admin, SECRETS),
         ReplicationLinks(SECRETS),
     )
     return CommandPreviews((*ports, *others))

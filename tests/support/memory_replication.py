@@ -6,17 +6,18 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from activities.replication.driver import Direction, LinkStatus
+from activities.replication.driver import LinkStatus
 from activities.transport.secrets import Secrets
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
 from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.observations import ReplicationReading
 from workflows.model.replications.base import Replication, ReplicationLink
 from workflows.model.replications.registry import TYPES
+from workflows.ports.replication import ReplicationInput
 from workflows.preflight import access
 
 
@@ -63,9 +64,9 @@ class MemoryDatabases:
         if link.name in self.enabled - self.blocked:
             self.rows |= {(link.target, row) for row in self.pending.pop(link.name, [])}
 
-    def driver(self, _: Secrets, direction: Direction) -> CommandDriver:
+    def driver(self, _: Secrets, given: ReplicationInput[Any]) -> CommandDriver:
         """Return the driver of one direction."""
-        return CommandDriver(self, direction)
+        return CommandDriver(self, given)
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ class CommandDriver:
     """One direction, read from memory and altered by a command."""
 
     databases: MemoryDatabases
-    direction: Direction
+    given: ReplicationInput[Any]
 
     @property
     def link(self) -> CommandLink:
         """The estate's link."""
-        link = self.direction.link
+        link = self.given.link
         assert isinstance(link, CommandLink)
         return link
 
@@ -120,7 +121,7 @@ class CommandDriver:
         """Compare what both sides have yet to deliver."""
         await asyncio.sleep(self.databases.compare_time.total_seconds())
         pending = self.databases.pending
-        theirs = {row for link in self.direction.opposites for row in pending.get(link.name, [])}
+        theirs = {row for link in self.given.opposites for row in pending.get(link.name, [])}
         if both := sorted(theirs & set(pending.get(self.link.name, []))):
             raise NotReady(f"{self.link.name}: both sides wrote the same rows: {', '.join(both)}")
 

@@ -68,7 +68,7 @@ def gate(**changes: object) -> PendingQuestion:
         kind="approval",
         stage=StageName.REDIRECT_TRAFFIC,
         since=NOW,
-        message="redirect_traffic needs 1 approval(s), by anyone",
+        message="redirect_traffic needs 1 approval by anyone",
         answers=("approve", "reject"),
     )
     return usual.model_copy(update=changes)

@@ -179,10 +179,8 @@ class Gates:
 
     async def _pass_gate(self, stage: Stage, gate: StageName) -> None:
         approvals = self._plan.approvals
-        message = (
-            f"{gate} needs {approvals.needed} approval(s), "
-            f"by {', '.join(approvals.approvers) or 'anyone'}"
-        )
+        number = "1 approval" if approvals.needed == 1 else f"{approvals.needed} approvals"
+        message = f"{gate} needs {number} by {', '.join(approvals.approvers) or 'anyone'}"
         while not self._state.is_approved(gate):
             in_time = await self._await_answer(stage, gate, message, approvals.expires_after)
             if not in_time and approvals.on_expiry == "reject":

@@ -24,4 +24,9 @@ class NotificationPort(ABC):
     @activity.defn
     @abstractmethod
     async def notify(self, given: NoticeInput) -> None:
-        """Post the notice, signed; Unreachable where no server accepted it."""
+        """Post the notice, signed.
+
+        Raises:
+            Unreachable: the receiver has not accepted it yet.
+            Refused: the receiver refused it, and would refuse it again.
+        """

@@ -35,6 +35,12 @@ class ReplicationInput(ActionInput[A], Generic[A]):
         """The action's link."""
         return self.replication.link(self.action.place)
 
+    @property
+    def opposites(self) -> tuple[ReplicationLink, ...]:
+        """The links that lead the other way."""
+        back = (self.link.target, self.link.source)
+        return tuple(o for o in self.replication.links if (o.source, o.target) == back)
+
 
 class ReplicationPort(ABC):
     """Observe, suspend and resume database replication."""

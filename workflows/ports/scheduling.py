@@ -17,7 +17,7 @@ class SchedulingPort(ABC):
     @activity.defn
     @abstractmethod
     async def stop_scheduling(self, given: NodeInput[StopScheduling]) -> Report:
-        """Leave both stopped."""
+        """Leave both stopped; a service that its option disables counts as stopped (section 7)."""
 
     @activity.defn
     @abstractmethod
@@ -27,4 +27,7 @@ class SchedulingPort(ABC):
     @activity.defn
     @abstractmethod
     async def start_scheduling(self, given: NodeInput[StartScheduling]) -> Report:
-        """Leave the action's services running."""
+        """Leave the action's services running; NotReady where an option disables one of them.
+
+        A service that the action does not name is not even read: it did not run before.
+        """

@@ -10,13 +10,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from activities.transport.secrets import Secrets
-from workflows.errors import (
-    AccessRefused,
-    CommandFailed,
-    NotYet,
-    OutcomeUnknown,
-    Unreachable,
-)
+from workflows.errors import AccessRefused, CommandFailed, NotYet, OutcomeUnknown, Unreachable
 from workflows.model.estate import Database
 
 CONNECT_TIMEOUT_SECONDS = 5

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from psycopg import sql
-
-from activities.replication.driver import Direction, LinkStatus
+from activities.replication.driver import LinkStatus
 from activities.replication.postgresql.conflicts import Conflicts
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.observe import LinkObserver
@@ -15,6 +14,7 @@ from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.estate import Timing
 from workflows.model.observations import ReplicationReading
 from workflows.model.replications.postgresql import PostgresReplication
+from workflows.ports.replication import ReplicationInput
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,18 @@ class PostgreSql:
     timing: Timing
 
     @classmethod
-    def of(cls, secrets: Secrets, direction: Direction) -> PostgreSql:
-        """Return the driver of a direction; connects to no server."""
-        replication = direction.replication
+    def of(cls, secrets: Secrets, given: ReplicationInput[Any]) -> PostgreSql:
+        """Return the driver of the input's link; connects to no server."""
+        replication, publisher, subscriber = given.replication, given.publisher, given.subscriber
         if not isinstance(replication, PostgresReplication):
             raise AssertionError(replication)  # noqa: TRY004 - the driver is registered for this type
-        name, back = direction.link.name, {link.name for link in direction.opposites}
-        publisher, subscriber = direction.publisher, direction.subscriber
-        [here] = [link for link in replication.links if link.name == name]
+        [here] = [link for link in replication.links if link.name == given.link.name]
+        back = [link for link in replication.links if link in given.opposites]
         return cls(
             PostgresLink(secrets, here, publisher, subscriber),
-            tuple(
-                PostgresLink(secrets, link, subscriber, publisher)
-                for link in replication.links
-                if link.name in back
-            ),
+            tuple(PostgresLink(secrets, link, subscriber, publisher) for link in back),
             replication,
-            direction.timing,
+            given.timing,
         )
 
     async def observe(self) -> ReplicationReading:
@@ -52,8 +47,7 @@ class PostgreSql:
 
     async def status(self) -> LinkStatus:
         """Read the subscription, and whether its apply worker runs."""
-        found = await self.here.subscription()
-        return LinkStatus(found.enabled, found.running)
+        return await self.here.subscription()
 
     async def position(self) -> str:
         """Return the publisher's position in its WAL."""
@@ -72,15 +66,14 @@ class PostgreSql:
 
     async def suspend(self, within: float) -> None:
         """Disable the subscription."""
-        await self.here.alter(self.here.disabling, within)
+        await self.here.alter(self.here.altering("DISABLE"), within)
 
     async def resume(self, within: float) -> None:
         """Enable the subscription."""
-        await self.here.alter(self.here.enabling, within)
+        await self.here.alter(self.here.altering("ENABLE"), within)
 
     def preview(self, action: SuspendReplication | ResumeReplication) -> str:
         """Return the statement, and the database that it is sent to."""
-        statement: sql.Composed = (
-            self.here.disabling if isinstance(action, SuspendReplication) else self.here.enabling
-        )
+        suspends = isinstance(action, SuspendReplication)
+        statement = self.here.altering("DISABLE" if suspends else "ENABLE")
         return f"{self.here.subscriber.name}: {statement.as_string()}"

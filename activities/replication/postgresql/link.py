@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from activities.replication.driver import LinkStatus
 from activities.replication.postgresql.connection import connected, fetched, translated
 from activities.replication.postgresql.pgoutput import Reader, decoded
 from activities.replication.postgresql.row_changes import Row, RowChange, Values
@@ -75,12 +76,9 @@ ORIGIN_FILTER_VERSION = 160_000
 
 
 @dataclass(frozen=True)
-class SubscriptionState:
-    """What the subscriber says."""
+class SubscriptionState(LinkStatus):
+    """What the subscriber says; it runs while its apply worker is there."""
 
-    enabled: bool
-    running: bool
-    """Whether its apply worker is there."""
     slot: str
 
 
@@ -214,15 +212,10 @@ class PostgresLink:
                 await connection.execute("SET statement_timeout = 10000")
                 return _as_sent(await connection.execute(query, keys))
 
-    @property
-    def disabling(self) -> sql.Composed:
-        """The statement that suspends the link."""
-        return self._altering(sql.SQL("DISABLE"))
-
-    @property
-    def enabling(self) -> sql.Composed:
-        """The statement that resumes the link."""
-        return self._altering(sql.SQL("ENABLE"))
+    def altering(self, change: Literal["DISABLE", "ENABLE"]) -> sql.Composed:
+        """Return the statement that suspends or resumes the link."""
+        name = sql.Identifier(self.link.subscription)
+        return sql.SQL("ALTER SUBSCRIPTION {} {}").format(name, sql.SQL(change))
 
     async def alter(self, statement: sql.Composed, within: float) -> None:
         """Send a statement to the subscriber; OutcomeUnknown without an answer in *within* s."""
@@ -232,10 +225,6 @@ class PostgresLink:
                 limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
                 await connection.execute(limit)
                 await connection.execute(statement)
-
-    def _altering(self, change: sql.SQL) -> sql.Composed:
-        name = sql.Identifier(self.link.subscription)
-        return sql.SQL("ALTER SUBSCRIPTION {} {}").format(name, change)
 
     @asynccontextmanager
     async def _peeking(

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from activities.replication.postgresql.link import PostgresLink, WalUsage
-from activities.runtime.partial_reading import reading_or_finding
+from activities.replication.postgresql.link import PostgresLink, SubscriptionState, WalUsage
+from activities.runtime.partial_reading import PartialReading
 from workflows.model.estate import Database, Timing
 from workflows.model.findings import Finding
 from workflows.model.observations import ReplicationReading
@@ -19,6 +19,7 @@ from workflows.preflight import access
 from workflows.preflight.context import MEBIBYTE
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 @dataclass(frozen=True)
@@ -31,100 +32,101 @@ class LinkObserver:
 
     async def read(self) -> ReplicationReading:
         """Return everything that could be read, and why the rest could not."""
-        here = self.here
+        here, parts = self.here, PartialReading(self.here.name)
+
+        async def part(reading: Callable[[], Awaitable[T]], default: D) -> T | D:
+            return await parts.part(reading, access.database_unreachable, default)
+
         at_subscriber = asyncio.gather(
-            self._part(here.find_subscription),
-            self._part(here.tracks_commit_timestamps),
-            self._part(self._unknown_subscriptions),
+            part(self._subscription, None),
+            part(self._without_timestamps, ()),
+            part(self._unlisted, ()),
         )
         at_publisher = asyncio.gather(
-            self._part(here.tables),
-            self._part(self._lag),
-            self._part(self._wal),
-            self._part(here.may_compare),
+            part(here.tables, ()),
+            part(self._lagging, ()),
+            part(self._wal_headroom, ()),
+            part(self._not_comparable, ()),
         )
-        subscription, timestamps, unknown = await at_subscriber
-        tables, lag, wal, comparable = await at_publisher
-        known = _or_none(subscription)
-        parts = (subscription, timestamps, unknown, tables, lag, wal, comparable)
-        # One silent server is one finding, whatever was asked of it.
-        failed = {part.name: part for part in parts if isinstance(part, Finding)}
+        subscription, timestamps, unlisted = await at_subscriber
+        tables, lag, wal, not_comparable = await at_publisher
+        known = subscription[0] if subscription else None
         return ReplicationReading(
             place=here.name,
-            exists=None if isinstance(subscription, Finding) else subscription is not None,
+            exists=None if subscription is None else bool(subscription),
             enabled=known.enabled if known else None,
             running=known.running if known else None,
-            tables=_or_none(tables) or (),
-            findings=(
-                *failed.values(),
-                *self._lagging(_or_none(lag)),
-                *self._not_comparable(_or_none(comparable)),
-                *self._unlisted(_or_none(unknown) or ()),
-                *self._without_timestamps(_or_none(timestamps)),
-                *(
-                    wal_headroom(usage, self.here.publisher, self.timing)
-                    if (usage := _or_none(wal))
-                    else ()
-                ),
-            ),
+            tables=tables,
+            findings=(*parts.findings, *lag, *not_comparable, *unlisted, *timestamps, *wal),
         )
 
-    async def _part(self, reading: Callable[[], Awaitable[T]]) -> T | Finding:
-        return await reading_or_finding(reading, self.here.name, access.database_unreachable)
-
-    async def _lag(self) -> int | None:
+    async def _subscription(self) -> tuple[SubscriptionState, ...]:
+        """Return the link's subscription; nothing where there is none."""
         found = await self.here.find_subscription()
-        return await self.here.lag(found.slot) if found else None
+        return (found,) if found else ()
 
-    async def _wal(self) -> WalUsage | None:
-        found = await self.here.find_subscription()
-        return await self.here.wal(found.slot) if found else None
-
-    async def _unknown_subscriptions(self) -> tuple[str, ...]:
-        """Return the subscriber's subscriptions that no link of the estate names."""
-        there = self.here.link.target
-        known = {link.subscription for link in self.replication.links if link.target == there}
-        return tuple(name for name in await self.here.subscriptions() if name not in known)
-
-    def _lagging(self, lag: int | None) -> Iterator[Finding]:
+    async def _lagging(self) -> tuple[Finding, ...]:
         link, limit = self.here.link, self.replication.lag_limit
-        if lag is not None and lag > limit:
-            yield checks.replication_lagging.finding(
+        found = await self.here.find_subscription()
+        lag = await self.here.lag(found.slot) if found else 0
+        if lag <= limit:
+            return ()
+        return (
+            checks.replication_lagging.finding(
                 link.name,
                 seen=f"{link.target} is {lag / MEBIBYTE:.1f} MiB behind {link.source}",
                 expected=f"at most {limit / MEBIBYTE:.1f} MiB",
                 advice="find out what delays the subscriber; stage 2 waits until nothing is behind",
-            )
+            ),
+        )
 
-    def _not_comparable(self, comparable: bool | None) -> Iterator[Finding]:  # noqa: FBT001
+    async def _wal_headroom(self) -> tuple[Finding, ...]:
+        if (found := await self.here.find_subscription()) is None:
+            return ()
+        usage = await self.here.wal(found.slot)
+        return tuple(wal_headroom(usage, self.here.publisher, self.timing))
+
+    async def _not_comparable(self) -> tuple[Finding, ...]:
         """A rollback could not find out whether replication may be resumed."""
+        if await self.here.may_compare():
+            return ()
         publisher = self.here.publisher
-        if comparable is False:
-            yield checks.replication_not_comparable.finding(
+        return (
+            checks.replication_not_comparable.finding(
                 self.here.name,
                 seen=f"{publisher.user} may not read replication slots on {publisher.name}",
                 expected="the right to, so that a rollback can compare what both sides wrote",
                 advice=f"ALTER ROLE {publisher.user} REPLICATION there",
-            )
+            ),
+        )
 
-    def _unlisted(self, subscriptions: tuple[str, ...]) -> Iterator[Finding]:
+    async def _unlisted(self) -> tuple[Finding, ...]:
         """A subscription that is not suspended would write on while traffic moves."""
-        if subscriptions:
-            yield checks.unknown_subscription.finding(
+        there = self.here.link.target
+        known = {link.subscription for link in self.replication.links if link.target == there}
+        unknown = [name for name in await self.here.subscriptions() if name not in known]
+        if not unknown:
+            return ()
+        return (
+            checks.unknown_subscription.finding(
                 self.here.subscriber.name,
-                seen=listed(subscriptions),
+                seen=listed(unknown),
                 expected="only subscriptions that the estate lists",
                 advice="list it among replication.links, or accept it if it is another product's",
-            )
+            ),
+        )
 
-    def _without_timestamps(self, tracked: bool | None) -> Iterator[Finding]:  # noqa: FBT001
-        if tracked is False:
-            yield checks.commit_timestamps_off.finding(
+    async def _without_timestamps(self) -> tuple[Finding, ...]:
+        if await self.here.tracks_commit_timestamps():
+            return ()
+        return (
+            checks.commit_timestamps_off.finding(
                 self.here.subscriber.name,
                 seen="track_commit_timestamp is off",
                 expected="on, so that the side that wrote a row last can be found out",
                 advice="set it and restart PostgreSQL, at a time that suits",
-            )
+            ),
+        )
 
 
 def wal_headroom(wal: WalUsage, database: Database, timing: Timing) -> Iterator[Finding]:
@@ -149,7 +151,3 @@ def wal_headroom(wal: WalUsage, database: Database, timing: Timing) -> Iterator[
             expected=f"{needed / MEBIBYTE:.0f} MiB: what is written during the drain timeout",
             advice="raise max_slot_wal_keep_size and the disk, or shorten timing.drain_timeout",
         )
-
-
-def _or_none(result: T | Finding) -> T | None:
-    return None if isinstance(result, Finding) else result

@@ -216,11 +216,11 @@ async def test_a_storage_that_cannot_be_searched_is_not_free_of_orphans(
     """What unfinished transfers left is listed, and nothing is concluded from an error."""
     (tmp_path / "a b.m_inproc").write_text("half", encoding="utf-8")
     reader = ServiceStatusReader(shell)
-    assert [path for path, _ in await reader.orphans(server, str(tmp_path))] == [
-        str(tmp_path / "a b.m_inproc")
-    ]
+    assert [
+        path for path, _ in await reader.system(server).orphaned_files(server, str(tmp_path))
+    ] == [str(tmp_path / "a b.m_inproc")]
     with pytest.raises(OutcomeUnknown, match="cannot be read"):
-        await reader.orphans(server, str(tmp_path / "not-mounted"))
+        await reader.system(server).orphaned_files(server, str(tmp_path / "not-mounted"))
 
 
 async def test_a_node_is_read_whole(

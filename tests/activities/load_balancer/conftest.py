@@ -10,8 +10,7 @@ import pytest
 
 from activities.load_balancer import activities, probe
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.driver import Drivers
-from activities.load_balancer.drivers import drivers
+from activities.load_balancer.drivers import DRIVERS, Maker
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
@@ -117,14 +116,14 @@ def inputs(hosts_file_balancer: HostsFileLoadBalancer, clusters: tuple[Cluster, 
 
 
 @pytest.fixture
-def all_drivers(shell: Shell) -> Drivers:
+def all_drivers() -> dict[type[LoadBalancer], Maker]:
     """The product's drivers."""
-    return drivers(shell)
+    return dict(DRIVERS)
 
 
 @pytest.fixture
 def load_balancers(
-    shell: Shell, all_drivers: Drivers, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, all_drivers: dict[type[LoadBalancer], Maker], monkeypatch: pytest.MonkeyPatch
 ) -> LoadBalancerActivities:
     """The activities; they soon give up on a login that lands elsewhere, or nowhere."""
     monkeypatch.setattr(probe, "SEARCH_TIME", activities.LOGIN_INTERVAL)

@@ -49,7 +49,7 @@ class Host:
         """Observe it; *changes* are keys of the host in the estate."""
         balancer = self._balancer(**{"reload": ("true",), **changes})
         given = Inputs(balancer, ()).of(ObserveTraffic(host="lb1"))
-        return (await HostsFileDriver(balancer, self.shell).observe(given)).findings
+        return (await HostsFileDriver(self.shell, balancer).observe(given)).findings
 
     async def writable(self) -> bool:
         """Whether a redirect may write the hosts file."""

@@ -20,6 +20,7 @@ from activities.securetransport.admin_responses import Installed
 from activities.transport.secrets import Secrets
 from tests.support.ssh_machines import SshServer, make_node
 from workflows.errors import AccessRefused, BadInput, NotReady, OutcomeUnknown
+from workflows.model.actions import StopGracefully, StopMonitor, StopRemaining
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import Service, State
 
@@ -60,9 +61,11 @@ def test_silence_is_not_stopped() -> None:
 
 def test_commands_name_script_alias_and_timeout(node: Node) -> None:
     """Absolute paths, the alias first, and never a graceful stop without its timeout."""
-    stop = securetransport.stop_gracefully(node, Service.HTTP, timedelta(minutes=2))
-    assert str(stop) == "/opt/st/bin/stop_httpd -A st1 -g -timeout 120"
-    assert str(securetransport.stop_all(node)) == "/opt/st/bin/stop_all -A st1"
+    grace = timedelta(minutes=2)
+    stop = StopGracefully(node=node.name, protocol=Protocol.HTTP, grace=grace)
+    sent = [securetransport.command(node, one) for one in (stop, StopRemaining(node=node.name))]
+    assert str(sent[0]) == "/opt/st/bin/stop_httpd -A st1 -g -timeout 120"
+    assert str(sent[1]) == "/opt/st/bin/stop_all -A st1"
     assert str(securetransport.status(node, Service.TRANSACTION_MANAGER)).endswith(
         "status_tm -A st1"
     )
@@ -72,7 +75,8 @@ def test_a_sites_own_monitor_command_is_taken_as_it_is(tmp_path: Path) -> None:
     """On 5.4 the Monitor ran from cron: its commands are the site's."""
     monitor = {"stop": ["/usr/local/bin/cron-off", "st"], "status": ["/usr/local/bin/cron-says"]}
     node = make_node(SshServer(port=22), tmp_path, monitor=monitor)
-    assert securetransport.stop_monitor(node).argv == ("/usr/local/bin/cron-off", "st")
+    stop = StopMonitor(node=node.name)
+    assert securetransport.command(node, stop).argv == ("/usr/local/bin/cron-off", "st")
     assert securetransport.installed([], node, Service.MONITOR) is None
 
 
@@ -266,11 +270,16 @@ def test_a_session_list_is_a_list() -> None:
 def test_versions_are_compared_with_their_update_level() -> None:
     """5.5 is not one version."""
     said = {"version": "5.5", "updateLevel": "20240328", "osType": "Linux"}
-    assert answers.installed(said, "node1") == Installed("5.5 20240328", "Linux")
+    installed = answers.read(Installed, said, "node1")
+    assert (installed.level, installed.system, installed.database) == (
+        "5.5 20240328",
+        "Linux",
+        None,
+    )
     unsaid: tuple[object, ...] = ([], {}, {"version": ""}, {"updateLevel": "20240328"})
     for strange in unsaid:
         with pytest.raises(OutcomeUnknown):
-            answers.installed(strange, "node1")
+            answers.read(Installed, strange, "node1")
 
 
 def test_secrets_are_found_by_reference_and_never_shown(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ BODIES: dict[str, Callable[[Any], object]] = {
     "operated": lambda body: answers.read(answers.OperationResult, body, PLACE),
     "sessions": lambda body: [(s.began, str(s)) for s in answers.sessions(body, PLACE)],
     "service": lambda body: answers.service_status(body, PLACE),
-    "installed": lambda body: answers.installed(body, PLACE),
+    "installed": lambda body: answers.read(answers.Installed, body, PLACE),
     "moment": answers.moment,
     "members": lambda body: clusters.parse_members(body, PLACE),
     "zones": lambda body: clusters.parse_edges([{"edges": body}], PLACE),

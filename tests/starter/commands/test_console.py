@@ -196,7 +196,7 @@ async def test_a_whole_switchover(
 
     seen, complaints = (text.decode() for text in await watching.communicate())
     assert (watching.returncode, complaints) == (0, "")
-    assert "waiting: redirect_traffic needs 1 approval(s)" in seen
+    assert "waiting: redirect_traffic needs 1 approval by anyone" in seen
     assert "✔ 9 restore_monitors" in seen
     assert "completed" in seen
 

@@ -27,7 +27,7 @@ def test_every_transition_is_shown_once() -> None:
     after = run.progress
     assert list(transitions(before, after)) == [
         "⏸ 1 stop_monitors: waiting",
-        "waiting: redirect_traffic needs 1 approval(s), by anyone",
+        "waiting: redirect_traffic needs 1 approval by anyone",
         "  answer: switchover approve lab --stage redirect_traffic",
         '  answer: switchover reject lab --stage redirect_traffic --reason "..."',
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from activities.load_balancer.driver import Drivers
+from activities.load_balancer.drivers import Maker
 from tests.support.commands_load_balancer import (
     CommandsDriver,
     CommandsLoadBalancer,
@@ -22,7 +22,7 @@ class Subject(ABC):
     balancer: LoadBalancer
 
     @abstractmethod
-    def register(self, drivers: Drivers) -> None:
+    def register(self, drivers: dict[type[LoadBalancer], Maker]) -> None:
         """Make the driver known, where it is not the product's own."""
 
     @abstractmethod
@@ -54,7 +54,7 @@ class HostsFile(Subject):
         self._hosts = hosts
         self._ssh_server = ssh_server
 
-    def register(self, drivers: Drivers) -> None:
+    def register(self, drivers: dict[type[LoadBalancer], Maker]) -> None:
         """It is there already."""
 
     def leads_to(self) -> str:
@@ -90,9 +90,9 @@ class Commands(Subject):
         self.balancer = CommandsLoadBalancer(switches=("lb1",), commands=turn, probes=probes)
         self._board = Switchboard({"lb1": "one"})
 
-    def register(self, drivers: Drivers) -> None:
+    def register(self, drivers: dict[type[LoadBalancer], Maker]) -> None:
         """Add it to the worker's drivers."""
-        drivers.register(CommandsLoadBalancer, lambda lb: CommandsDriver(lb, self._board))
+        drivers[CommandsLoadBalancer] = lambda _, lb: CommandsDriver(lb, self._board)
 
     def leads_to(self) -> str:
         """Read the switch."""

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.driver import Drivers
+from activities.load_balancer.drivers import Maker
 from tests.activities.load_balancer.conformance.subjects import Commands, HostsFile, Subject
 from tests.activities.load_balancer.conftest import Inputs
 from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import Attempt, SshServer
 from workflows.errors import NotReady
 from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
-from workflows.model.estate import Cluster, Probe, Protocol
+from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.observations import TrafficReading
 from workflows.model.results import Report
@@ -27,7 +27,9 @@ TO_ONE = Redirect(host="lb1", to="one", back_to="two")
 
 
 @pytest.fixture(params=["hosts_file_subject", "commands_subject"])
-def subject(request: pytest.FixtureRequest, all_drivers: Drivers) -> Subject:
+def subject(
+    request: pytest.FixtureRequest, all_drivers: dict[type[LoadBalancer], Maker]
+) -> Subject:
     """A load balancer of each driver."""
     one: Subject = request.getfixturevalue(request.param)
     one.register(all_drivers)
@@ -70,6 +72,10 @@ class Site:
         self.front.goes_to = self._subject.leads_to()
         return report
 
+    def preview(self, action: Redirect) -> tuple[str, ...]:
+        """Return what a reviewed plan shows."""
+        return tuple(self._load_balancers.preview(self._inputs.of(action)))
+
     async def observe(self) -> TrafficReading:
         """Read where traffic goes."""
         given = self._inputs.of(ObserveTraffic(host="lb1"))
@@ -105,14 +111,14 @@ async def test_an_observation_follows_a_redirect_and_its_undo(site: Site) -> Non
 
 
 async def test_a_redirect_is_one_effect_however_often_it_is_attempted(
-    site: Site, subject: Subject, all_drivers: Drivers
+    site: Site, subject: Subject
 ) -> None:
     """Attempts side by side have one report, and what is sent is exactly what a preview shows."""
     reports = await asyncio.gather(*(site.redirect(TO_TWO) for _ in range(8)))
     assert len(set(reports)) == 1
     assert reports[0].outcome == "changed"
     assert subject.leads_to() == "two"
-    assert subject.sent() == all_drivers.of(subject.balancer).preview(TO_TWO)
+    assert subject.sent() == site.preview(TO_TWO)
 
 
 async def test_a_redirect_that_holds_already_is_unchanged(site: Site, subject: Subject) -> None:

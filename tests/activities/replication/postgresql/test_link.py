@@ -38,7 +38,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(pair: Pair
     async with await psycopg.AsyncConnection.connect(pair.server.dsn("two")) as blocking:
         await blocking.execute("ALTER SUBSCRIPTION one_to_two SET (disable_on_error = true)")
         with pytest.raises(OutcomeUnknown, match="took too long"):
-            await link.alter(link.disabling, within=0.3)
+            await link.alter(link.altering("DISABLE"), within=0.3)
         await blocking.rollback()
     assert (await link.subscription()).enabled
 
@@ -73,4 +73,4 @@ async def test_a_right_that_is_missing_is_named(pair: Pair) -> None:
     await pair.execute("two", f"CREATE ROLE altering LOGIN PASSWORD '{DATABASE_PASSWORD}'")
     link = postgres_link(user="altering")
     with pytest.raises(AccessRefused, match="must be owner of subscription one_to_two"):
-        await link.alter(link.disabling, within=5)
+        await link.alter(link.altering("DISABLE"), within=5)
