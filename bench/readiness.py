@@ -1,14 +1,14 @@
 """Measure how long the checks of a whole estate take, and how many connections each node sees.
 
-``python -m bench.readiness [--servers 2] [--edges 2] [--runs 3] [--json FILE]`` brings a lab up
-with a worker, and runs the Readiness workflow so often. It prints what was measured, and exits with
-1 where the estate is not ready, a node saw more than one SSH connection, or the fastest run took
-longer than such an estate may:
+``python -m bench.readiness [--servers 2] [--edges 2] [--runs 3] [--json FILE]`` starts a lab
+and a worker, and runs the workflow Readiness RUNS times. It prints the measurements, and exits with
+1 if the estate is not ready, a node saw more than one SSH connection, or the fastest run took
+longer than is allowed for such an estate:
 
-* ``seconds``: of each run, from its start to its verdict; ``allowed``: of them
-* ``longest``: by activity, the longest that one took, in the fastest run
-* ``connections``: by node, how many SSH connections the worker has had to it, all runs together
-* ``load``: this machine's load before and after, and how many processors it has
+* ``seconds``: of each run, from its start to its report; ``allowed``: the limit
+* ``longest``: by activity, the longest execution in the fastest run
+* ``connections``: by node, the number of SSH connections from the worker, in all runs together
+* ``load``: this machine's load before and after, and the number of its processors
 
 The first run opens the connections, and all simulated nodes share the machine with the worker: an
 estate of real ones answers faster.
@@ -18,13 +18,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,21 +30,19 @@ from typing import Any
 import psutil
 from temporalio.client import Client, WorkflowHandle
 
-from lab.campaigns.killable import Workers
-from lab.environment.lab import Lab
-from lab.environment.temporal import TemporalServer
+from bench.estate import MeasuredEstate, write_result
 from lab.layout import ESTATE, SHELL_PORT, Layout
 
 REQUEST = {"estate": ESTATE, "source": "cluster1", "target": "cluster2", "reason": "how long?"}
-SMALL, SMALL_WITHIN, LARGE_WITHIN = 8, 5.0, 30.0
-"""Up to so many nodes, an estate may take so many seconds; beyond, so many."""
+MAX_SMALL_NODES, SMALL_ESTATE_SECONDS, LARGE_ESTATE_SECONDS = 8, 5.0, 30.0
+"""Up to 8 nodes, the checks of an estate may take 5 seconds; of a larger one 30."""
 END_TIMEOUT = 300.0
 POLL_SECONDS = 0.1
 
 
 @dataclass
-class Seen:
-    """What was measured."""
+class Measurements:
+    """The measurements of all runs."""
 
     nodes: int
     seconds: list[float] = field(default_factory=list)
@@ -57,8 +53,8 @@ class Seen:
 
     @property
     def allowed(self) -> float:
-        """How many seconds an estate of this size may take."""
-        return SMALL_WITHIN if self.nodes <= SMALL else LARGE_WITHIN
+        """The seconds that the checks of an estate of this size may take."""
+        return SMALL_ESTATE_SECONDS if self.nodes <= MAX_SMALL_NODES else LARGE_ESTATE_SECONDS
 
     @property
     def good(self) -> bool:
@@ -67,8 +63,8 @@ class Seen:
         return once and not self.findings and min(self.seconds) <= self.allowed
 
 
-class Lines:
-    """The SSH connections of one process, as the operating system sees them."""
+class Connections:
+    """The SSH connections of one process, as the operating system lists them."""
 
     def __init__(self, layout: Layout, pid: int) -> None:
         self._names = {node.address: node.name for node in layout.nodes}
@@ -76,46 +72,46 @@ class Lines:
         self._seen: set[tuple[str, int]] = set()
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        """Look again and again while the block runs."""
-        watching = asyncio.create_task(self._watch())
+    async def polled(self) -> AsyncIterator[None]:
+        """Read them repeatedly while the block runs."""
+        polling = asyncio.create_task(self._poll())
         yield
-        watching.cancel()
-        self._look()
+        polling.cancel()
+        self._read()
 
     @property
     def counted(self) -> dict[str, int]:
-        """By node, how many there have been."""
+        """The number of connections, by node."""
         names = [self._names[address] for address, _ in self._seen]
         return {name: names.count(name) for name in sorted(names)}
 
-    async def _watch(self) -> None:
+    async def _poll(self) -> None:
         while True:
-            await asyncio.to_thread(self._look)
+            await asyncio.to_thread(self._read)
             await asyncio.sleep(POLL_SECONDS)
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         for one in self._process.net_connections("tcp"):
-            there = tuple(one.raddr)  # empty while there is none
+            there = tuple(one.raddr)  # empty while it is not connected
             if there[1:] == (SHELL_PORT,) and there[0] in self._names:
                 self._seen.add((str(there[0]), one.laddr.port))
 
 
-async def check(client: Client, seen: Seen) -> None:
+async def check(client: Client, measured: Measurements) -> None:
     """Run all checks once."""
     handle: WorkflowHandle[Any, Any] = await client.start_workflow(
         "Readiness", REQUEST, id=f"readiness-{ESTATE}", task_queue="switchover"
     )
-    verdict = await asyncio.wait_for(handle.result(), END_TIMEOUT)
-    fastest = not seen.seconds or verdict["seconds"] < min(seen.seconds)
-    seen.seconds.append(round(verdict["seconds"], 2))
-    seen.findings = [f"{found['place']}: {found['name']}" for found in verdict["findings"]]
+    report = await asyncio.wait_for(handle.result(), END_TIMEOUT)
+    fastest = not measured.seconds or report["seconds"] < min(measured.seconds)
+    measured.seconds.append(round(report["seconds"], 2))
+    measured.findings = [f"{found['place']}: {found['name']}" for found in report["findings"]]
     if fastest:
-        seen.longest = await longest(handle)
+        measured.longest = await longest(handle)
 
 
 async def longest(handle: WorkflowHandle[Any, Any]) -> dict[str, float]:
-    """Read from a run's history how long the longest activity of each type took."""
+    """Return the longest execution of each type of activity in a run's history."""
     begun, found = {}, dict[str, float]()
     async for event in handle.fetch_history_events():
         if event.HasField("activity_task_scheduled_event_attributes"):
@@ -128,44 +124,34 @@ async def longest(handle: WorkflowHandle[Any, Any]) -> dict[str, float]:
     return found
 
 
-async def measure(place: Path, servers: int, edges: int, runs: int) -> Seen:
-    """Bring everything up, and run the checks so often."""
-    seen = Seen(2 * (servers + edges), load=[os.getloadavg()[0]])
-    async with AsyncExitStack() as stack:
-        lab = await stack.enter_async_context(Lab.open(place / "lab", servers, edges))
-        server = TemporalServer(lab.layout)
-        stack.push_async_callback(server.stop)
-        client = await server.start()
-        workers = Workers(server.address, place / "product")
-        stack.push_async_callback(workers.kill)
-        shutil.copytree(lab.layout.estate_file.parent, workers.estates)
-        worker = workers.start()
+async def measure(place: Path, servers: int, edges: int, runs: int) -> Measurements:
+    """Start everything, and run the checks *runs* times."""
+    measured = Measurements(2 * (servers + edges), load=[os.getloadavg()[0]])
+    async with MeasuredEstate.open(place, servers, edges) as estate:
+        worker = estate.workers.start()
         await worker.ready()
-        lines = Lines(lab.layout, worker.process.pid)
-        async with lines.watched():
+        connections = Connections(estate.layout, worker.process.pid)
+        async with connections.polled():
             for _ in range(runs):
-                await check(client, seen)
-        seen.connections = lines.counted
-    seen.load += [os.getloadavg()[0], os.cpu_count() or 0]
-    return seen
+                await check(estate.client, measured)
+        measured.connections = connections.counted
+    measured.load += [os.getloadavg()[0], os.cpu_count() or 0]
+    return measured
 
 
 def main() -> int:
-    """Measure, and tell."""
+    """Measure, and print the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.readiness")
     parser.add_argument("--servers", type=int, default=2, help="of each cluster")
     parser.add_argument("--edges", type=int, default=2, help="of each cluster")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write the result to this file, too")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ready-", ignore_cleanup_errors=True) as place:
-        seen = asyncio.run(measure(Path(place), options.servers, options.edges, options.runs))
-    told = asdict(seen) | {"allowed": seen.allowed, "good": seen.good}
-    text = json.dumps(told, indent=1) + "\n"
-    sys.stdout.write(text)
-    if options.json is not None:
-        options.json.write_text(text, encoding="utf-8")
-    return 0 if seen.good else 1
+        measured = asyncio.run(measure(Path(place), options.servers, options.edges, options.runs))
+    result = asdict(measured) | {"allowed": measured.allowed, "good": measured.good}
+    write_result(result, options.json)
+    return 0 if measured.good else 1
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -33,9 +33,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 app.command()(crash)
 app.command()(rollback)
-app.command("undo", hidden=True)(rollback)
 app.command()(inject)
-app.command("plant", hidden=True)(inject)
 app.command()(readiness)
 
 BAD_INPUT = 2
@@ -43,16 +41,15 @@ EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}
 """The exit code of a demonstration without a problem, by outcome."""
 
 Failing = Annotated[
-    Optional[str],  # noqa: UP045 - typer
+    str | None,
     typer.Option(
         metavar="STAGE:PLACE:KIND", help="Inject a fault there until the run has noticed it."
     ),
 ]
 Answering = Annotated[
-    Optional[Answer],  # noqa: UP045 - typer
-    typer.Option(help="The answer if the run asks then; by default retry."),
+    Answer | None, typer.Option(help="The answer if the run asks then; by default retry.")
 ]
-Directory = Annotated[Optional[Path], typer.Option("--dir", help="The directory of the lab.")]  # noqa: UP045 - typer
+Directory = Annotated[Path | None, typer.Option("--dir", help="The directory of the lab.")]
 
 
 @app.callback()
@@ -63,8 +60,8 @@ def lab() -> None:
 @app.command()
 def up(
     directory: Directory = None,
-    servers: Annotated[int, typer.Option(min=1, max=20)] = 2,
-    edges: Annotated[int, typer.Option(min=0, max=20)] = 2,
+    servers: Annotated[int, typer.Option(min=1, max=20, help="Of each cluster.")] = 2,
+    edges: Annotated[int, typer.Option(min=0, max=20, help="Of each cluster.")] = 2,
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
     with lab_directory(directory) as place:
@@ -74,16 +71,16 @@ def up(
 @app.command()
 def demo(  # noqa: PLR0913 - each is a word of the command line
     directory: Directory = None,
-    json: Annotated[Optional[Path], typer.Option(help="Write the verdict to this file.")] = None,  # noqa: UP045 - typer
+    json: Annotated[Path | None, typer.Option(help="Write the verdict to this file.")] = None,
     clients: Annotated[int, typer.Option(min=1, max=ACCOUNTS)] = CLIENTS,
     *,
-    literal: Annotated[bool, typer.Option(help="Follow the vendor's page instead.")] = False,
-    keep: Annotated[bool, typer.Option(help="Leave everything up until Ctrl-C.")] = False,
+    literal: Annotated[bool, typer.Option(help="Do as the vendor's page says.")] = False,
+    keep: Annotated[bool, typer.Option(help="Keep everything running until Ctrl-C.")] = False,
     fail: Failing = None,
     answer: Answering = None,
     variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
 ) -> None:
-    """Switch a running estate over and judge it; exit 1 if anything went wrong.
+    """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
     With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """

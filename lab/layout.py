@@ -55,6 +55,16 @@ def password(account_name: str) -> str:
 
 
 @dataclass(frozen=True)
+class _Below:
+    """A path below the root of a machine or of the lab."""
+
+    path: str
+
+    def __get__(self, owner: NodeLayout | Layout, _: type) -> Path:
+        return owner.root / self.path
+
+
+@dataclass(frozen=True)
 class NodeLayout:
     """One simulated SecureTransport machine."""
 
@@ -64,20 +74,12 @@ class NodeLayout:
     address: str
     root: Path
 
-    @property
-    def home(self) -> Path:
-        """Its FILEDRIVEHOME."""
-        return self.root / "opt/axway/SecureTransport"
-
-    @property
-    def ledger(self) -> Path:
-        """The directory of the product's ledger on this machine."""
-        return self.root / "var/lib/switchover"
-
-    @property
-    def boot_id(self) -> Path:
-        """The file that changes with every (simulated) boot of this machine."""
-        return self.root / "proc/boot_id"
+    home = _Below("opt/axway/SecureTransport")
+    """Its FILEDRIVEHOME."""
+    ledger = _Below("var/lib/switchover")
+    """The directory of the product's ledger on this machine."""
+    boot_id = _Below("proc/boot_id")
+    """The file that changes with every (simulated) boot of this machine."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,26 @@ class Layout:
     servers: int = 2
     edges: int = 2
 
+    effects = _Below("effects.jsonl")
+    """What nodes, databases and the load balancer really did (see ``lab.records``)."""
+    sessions = _Below("sessions.jsonl")
+    """Every client session's begin and end, as the protocol servers saw it."""
+    work = _Below("work.jsonl")
+    """What was done once for a file or a schedule: events, pick-ups, scheduled runs."""
+    traffic = _Below("traffic.jsonl")
+    """What the clients tried and what became of it."""
+    samples = _Below("samples.jsonl")
+    """What ran, at intervals."""
+    injected_faults = _Below("injected_faults.json")
+    """The injected faults (see ``lab.campaigns.preflight_faults.registry``)."""
+    simulation = _Below("simulation.json")
+    """The options of the simulation (see ``lab.simulation_options``)."""
+    keys = _Below("keys")
+    """Host keys, client keys, certificates and secrets of this lab."""
+    estate_file = _Below(f"estates/{ESTATE}.yaml")
+    load_balancer_root = _Below("machines/loadbalancer1")
+    """The load balancer machine's own files."""
+
     @classmethod
     def read(cls, root: Path) -> Layout:
         """Return the layout of the lab that lives in that directory; FileNotFoundError if none."""
@@ -139,11 +161,6 @@ class Layout:
     def load_balancer(self) -> str:
         """The address clients connect to; the machine ``loadbalancer1``."""
         return f"{self.block}.2"
-
-    @property
-    def load_balancer_root(self) -> Path:
-        """The load balancer machine's own files."""
-        return self.root / "machines/loadbalancer1"
 
     @property
     def temporal(self) -> str:
@@ -176,51 +193,6 @@ class Layout:
     def address(self, place: str) -> str:
         """Where a machine is reached, ``loadbalancer1`` included."""
         return self.load_balancer if place == "loadbalancer1" else self.node(place).address
-
-    @property
-    def effects(self) -> Path:
-        """What nodes, databases and the load balancer really did (see ``lab.records``)."""
-        return self.root / "effects.jsonl"
-
-    @property
-    def sessions(self) -> Path:
-        """Every client session's begin and end, as the protocol servers saw it."""
-        return self.root / "sessions.jsonl"
-
-    @property
-    def work(self) -> Path:
-        """What was done once for a file or a schedule: events, pick-ups, scheduled runs."""
-        return self.root / "work.jsonl"
-
-    @property
-    def traffic(self) -> Path:
-        """What the clients tried and what became of it."""
-        return self.root / "traffic.jsonl"
-
-    @property
-    def samples(self) -> Path:
-        """What ran, at intervals."""
-        return self.root / "samples.jsonl"
-
-    @property
-    def injected_faults(self) -> Path:
-        """The injected faults (see ``lab.campaigns.preflight_faults.registry``)."""
-        return self.root / "injected_faults.json"
-
-    @property
-    def simulation(self) -> Path:
-        """The options of the simulation (see ``lab.simulation_options``)."""
-        return self.root / "simulation.json"
-
-    @property
-    def keys(self) -> Path:
-        """Host keys, client keys, certificates and secrets of this lab."""
-        return self.root / "keys"
-
-    @property
-    def estate_file(self) -> Path:
-        """The estate file."""
-        return self.root / "estates" / f"{ESTATE}.yaml"
 
     def _cluster(self, name: ClusterName, number: int) -> ClusterLayout:
         base = 100 * (number - 1)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from temporalio.client import (
     Client,
@@ -23,9 +22,10 @@ from temporalio.service import RPCError
 
 from lab.checker.verdict import Run
 from lab.layout import ESTATE, Layout
+from lab.polling import holds_within
 from lab.subprocesses import REPOSITORY, end, ended, spawn
 
-READY_TIMEOUT = 30.0
+READY_TIMEOUT = 60.0
 END_TIMEOUT = 900.0
 ANSWER_TIMEOUT = 30.0
 CHECK_TIMEOUT = 60.0
@@ -64,6 +64,50 @@ class ReadinessAnswer:
         return self.exit == 0 and not self.findings and not self.unreadable
 
 
+@dataclass
+class Worker:
+    """One worker process, unmodified."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    started_at: float
+
+    @classmethod
+    def start(cls, address: str, estates: Path, records: Path, log: Path) -> Self:
+        """Start one, without waiting until it is ready."""
+        started_at = time.time()
+        return cls(run(address, records, log, "worker", "--estates", str(estates)), log, started_at)
+
+    async def ready(self) -> None:
+        """Wait until it polls for work."""
+
+        def settled() -> bool:
+            return self.process.poll() is not None or "ready:" in _text(self.log)
+
+        if not await holds_within(READY_TIMEOUT, settled) or self.process.poll() is not None:
+            raise RuntimeError(f"a worker is not ready: {_text(self.log)[-3000:]}")
+
+    def freeze(self) -> None:
+        """Stop it (SIGSTOP)."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it continue (SIGCONT)."""
+        self.process.send_signal(signal.SIGCONT)
+
+
+def run(address: str, records: Path, log: Path, *argv: str) -> subprocess.Popen[bytes]:
+    """Start a program of the product."""
+    environment = (
+        f"TEMPORAL_ADDRESS={address}",
+        f"SWITCHOVER_RECORDS={records}",
+        # What a killed program leaves behind is removed with its records.
+        f"TMPDIR={records / 'tmp'}",
+    )
+    (records / "tmp").mkdir(parents=True, exist_ok=True)
+    return spawn(["env", *environment, sys.executable, "-m", *argv], log, cwd=REPOSITORY)
+
+
 class DecisionRefused(Exception):
     """A run refused a decision."""
 
@@ -74,13 +118,9 @@ class Product:
     def __init__(self, layout: Layout, address: str) -> None:
         self._layout = layout
         self._address = address
-        self._worker: subprocess.Popen[bytes] | None = None
+        self._records = layout.root / "records"
+        self._worker: Worker | None = None
         self._console: subprocess.Popen[bytes] | None = None
-
-    @property
-    def worker_log(self) -> Path:
-        """The worker's log."""
-        return self._layout.root / "worker.log"
 
     @property
     def console_log(self) -> Path:
@@ -89,19 +129,15 @@ class Product:
 
     async def start_worker(self) -> None:
         """Start a worker; returns when it is ready."""
-        estates = str(self._layout.estate_file.parent)
-        self._worker = self._spawn(["worker", "--estates", estates], self.worker_log)
-        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT
-        while "ready:" not in _text(self.worker_log):
-            if self._worker.poll() is not None or asyncio.get_running_loop().time() > deadline:
-                raise RuntimeError(f"the worker is not ready: {_text(self.worker_log)[-3000:]}")
-            await asyncio.sleep(0.05)
+        estates, log = self._layout.estate_file.parent, self._layout.root / "worker.log"
+        self._worker = Worker.start(self._address, estates, self._records, log)
+        await self._worker.ready()
 
     async def switch_over(self, source: str, target: str, client: Client, *more: str) -> Run:
         """Start a switchover by the console, with *more* options, and wait for its outcome."""
         began = time.time()
-        argv = ["starter", "start", ESTATE, "--from", source, "--to", target, "--wait", *more]
-        self._console = self._spawn(argv, self.console_log)
+        argv = ("start", ESTATE, "--from", source, "--to", target, "--wait", *more)
+        self._console = self._start(self.console_log, *argv)
         if not await ended(self._console, END_TIMEOUT):
             return Run(f"none after {END_TIMEOUT:.0f} s", began, time.time())
         finished = time.time()
@@ -124,9 +160,8 @@ class Product:
         """Let the console check whether a switchover could begin."""
         log = self._layout.root / "check.log"
         log.unlink(missing_ok=True)
-        argv = ["starter", "check", ESTATE, "--from", source, "--to", target, "--json"]
         began = time.monotonic()
-        console = self._spawn(argv, log)
+        console = self._start(log, "check", ESTATE, "--from", source, "--to", target, "--json")
         if not await ended(console, CHECK_TIMEOUT):
             await end(console)
             return ReadinessAnswer(-1, (), CHECK_TIMEOUT, "no answer")
@@ -142,22 +177,18 @@ class Product:
     async def decide(self, verb: str, *argv: str) -> None:
         """Send a decision with the console."""
         log = self._layout.root / "decisions.log"
-        console = self._spawn(["starter", verb, ESTATE, *argv], log)
+        console = self._start(log, verb, ESTATE, *argv)
         if not await ended(console, ANSWER_TIMEOUT) or console.returncode:
             raise DecisionRefused(f"{verb} was refused: {_text(log)[-500:]}")
 
     async def stop(self) -> None:
         """End both."""
-        for process in (self._console, self._worker):
+        for process in (self._console, self._worker.process if self._worker else None):
             if process is not None:
                 await end(process)
 
-    def _spawn(self, argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-        environment = (
-            f"TEMPORAL_ADDRESS={self._address}",
-            f"SWITCHOVER_RECORDS={self._layout.root / 'records'}",
-        )
-        return spawn(["env", *environment, sys.executable, "-m", *argv], log, cwd=REPOSITORY)
+    def _start(self, log: Path, *argv: str) -> subprocess.Popen[bytes]:
+        return run(self._address, self._records, log, "starter", *argv)
 
 
 async def stage_of(client: Client) -> str:

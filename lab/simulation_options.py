@@ -7,11 +7,12 @@ an option while the lab runs. A reset restores the defaults.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from lab.atomic import replace_file
+from lab.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,21 @@ class SimulationOptions:
     def write(self, file: Path) -> None:
         """Put these options in force."""
         replace_file(file, json.dumps(asdict(self)))
+
+
+def simulate(layout: Layout, place: str, **faults: str) -> None:
+    """Let a place simulate these faults, besides others."""
+    simulation = SimulationOptions.read(layout.simulation)
+    here = {**simulation.faults.get(place, {}), **faults}
+    replace(simulation, faults={**simulation.faults, place: here}).write(layout.simulation)
+
+
+def end_simulation(layout: Layout, place: str, *names: str) -> None:
+    """End these faults of a place, or all of them."""
+    simulation = SimulationOptions.read(layout.simulation)
+    faults = dict(simulation.faults)
+    here = faults.pop(place, {})
+    if remaining := {name: here[name] for name in here if names and name not in names}:
+        faults[place] = remaining
+    if faults != simulation.faults:
+        replace(simulation, faults=faults).write(layout.simulation)

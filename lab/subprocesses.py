@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab.forking import die_with_parent
+from lab.polling import holds_within
 
 REPOSITORY = Path(__file__).parents[1]
 """Where ``python -m lab...`` finds the lab."""
@@ -43,12 +43,7 @@ def spawn(
 
 async def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Wait for a program to end; return whether it did within *seconds* seconds."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while process.poll() is None:
-        if asyncio.get_running_loop().time() > deadline:
-            return False
-        await asyncio.sleep(0.02)
-    return True
+    return await holds_within(seconds, lambda: process.poll() is not None, 0.02)
 
 
 async def end(

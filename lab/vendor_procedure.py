@@ -8,30 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import asyncssh
-import httpx
 import psycopg
 
+from lab.access import admin, shell
 from lab.checker.verdict import Run
 from lab.environment.databases import subscription
 from lab.environment.loadbalancer import LoadBalancer, names
-from lab.layout import (
-    ADMIN_PASSWORD,
-    ADMIN_PORT,
-    ADMIN_USER,
-    SHELL_PORT,
-    SHELL_USER,
-    ClusterLayout,
-    Layout,
-    NodeLayout,
-)
+from lab.layout import ClusterLayout, Layout, NodeLayout
 
 SCRIPTS = ("httpd", "sshd")
 POLL_SECONDS = 0.5
@@ -86,21 +74,16 @@ class VendorProcedure:
             for name, place in names(self.layout).items()
         )
         command = f"sed -i {changes} {balancer.hosts_file} && {balancer.reload_command}"
-        async with self._shell("loadbalancer1", self.layout.load_balancer) as shell:
-            await shell.run(command, check=True)
+        async with shell(self.layout, "loadbalancer1") as connection:
+            await connection.run(command, check=True)
 
     async def _schedule(self, cluster: ClusterLayout, operation: str) -> None:
-        trusted = ssl.create_default_context(cafile=self.layout.keys / "ca.pem")
         for server in cluster.servers:
-            base = f"https://{server.address}:{ADMIN_PORT}/api/v2.0"
-            async with httpx.AsyncClient(
-                verify=trusted, auth=(ADMIN_USER, ADMIN_PASSWORD), trust_env=False, timeout=10
-            ) as admin:
+            async with admin(self.layout, server) as client:
                 for service in ("Scheduler", "FolderMonitor"):
-                    answer = await admin.post(
-                        f"{base}/clusterServices/operations",
+                    answer = await client.post(
+                        "clusterServices/operations",
                         params={"operation": operation, "serviceName": service},
-                        headers={"Referer": base},
                     )
                     answer.raise_for_status()
 
@@ -125,21 +108,6 @@ class VendorProcedure:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _script(self, node: NodeLayout, command: str, *, check: bool = True) -> str:
-        async with self._shell(node.name, node.address) as shell:
-            done = await shell.run(f"{node.home}/bin/{command}", check=check)
+        async with shell(self.layout, node.name) as connection:
+            done = await connection.run(f"{node.home}/bin/{command}", check=check)
         return str(done.stdout)
-
-    @asynccontextmanager
-    async def _shell(self, name: str, address: str) -> AsyncIterator[asyncssh.SSHClientConnection]:
-        keys = self.layout.keys
-        host_key = asyncssh.read_public_key(keys / f"{name}_host_key.pub")
-        async with asyncssh.connect(
-            address,
-            SHELL_PORT,
-            username=SHELL_USER,
-            client_keys=[str(keys / "operator")],
-            known_hosts=([host_key], [], []),
-            agent_path=None,
-            config=None,
-        ) as connection:
-            yield connection

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from lab.checker.verdict import Verdict
+from lab.checker.verdict import MUST_BE_ZERO, Verdict
 
-MUST_BE_ZERO = (
-    *("effects.repeated", "effects.skipped", "effects.misordered", "effects.unexpected"),
-    *("traffic.failed", "files.missing", "files.corrupt", "files.duplicated"),
-    *("events.missing", "events.duplicated", "invariants.violations"),
-)
 MUST_NOT_BE_ZERO = (
     *("effects.expected", "effects.recorded", "traffic.attempted", "traffic.straddling"),
     *("files.expected", "events.expected", "invariants.samples"),

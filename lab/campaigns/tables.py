@@ -1,7 +1,7 @@
 """Write the results of campaigns into the documentation.
 
-``python -m lab.campaigns.tables CAMPAIGN RESULT DOCUMENT COMMAND``: the tables of ``crash``,
-``rollback`` or ``readiness``, made from the result file of this command.
+``python -m lab.campaigns.tables CAMPAIGN RESULT DOCUMENT COMMAND COMMIT``: the tables of ``crash``,
+``rollback`` or ``readiness``, made from the result file of this command on this commit.
 """
 
 from __future__ import annotations
@@ -99,12 +99,13 @@ TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
 """By campaign: the name of the markers, and the lines between them."""
 
 
-def lines(campaign: str, result: Result, command: str) -> Iterator[str]:
+def lines(campaign: str, result: Result, command: str, commit: str) -> Iterator[str]:
     """The tables, and how the result came about."""
     yield from TABLES[campaign][1](result)
     yield ""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    yield f"`{command}`, in {result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores"
+    yield f"`{command}` on commit {commit},"
+    yield f"in {result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores"
     yield f"({platform.machine()}, {memory:.0f} GiB, {platform.system()}, Python"
     yield f"{platform.python_version()}), on {datetime.now(UTC):%d %B %Y}."
 
@@ -136,9 +137,9 @@ def _cell(text: str) -> str:
 
 def main() -> None:
     """Update the document that the arguments name."""
-    campaign, result, document, command = sys.argv[1:]
+    campaign, result, document, command, commit = sys.argv[1:]
     read = json.loads(Path(result).read_text(encoding="utf-8"))
-    update(Path(document), TABLES[campaign][0], lines(campaign, read, command))
+    update(Path(document), TABLES[campaign][0], lines(campaign, read, command, commit))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from temporalio.client import Client
 from lab.campaigns.killable import KillableServer, Workers
 from lab.checker.roles import SOURCE, TARGET
 from lab.environment.lab import Lab
+from lab.environment.quiesce import settle
 from lab.layout import ESTATE
 from lab.product_driver import WORKFLOW, Handle
 from lab.proxy.estate_file import write_proxied_estate
@@ -73,13 +75,20 @@ class TestBed:
         self.proxies.heal()
 
     @asynccontextmanager
-    async def traffic(self) -> AsyncIterator[Traffic]:
-        """Let clients transfer, and sample the estate."""
+    async def under_traffic(self) -> AsyncIterator[None]:
+        """Start a worker and clients on the baseline; in the end, let all transfers finish."""
+        await self.reset()
         samples, traffic = Samples(self.lab.layout), Traffic(self.lab.layout, CLIENTS)
+        worker = self.workers.start()
         samples.start()
         traffic.start()
         try:
-            yield traffic
+            await worker.ready()
+            await asyncio.sleep(WARM_UP_SECONDS)
+            yield
+            await asyncio.sleep(AFTER_SECONDS)
+            await traffic.finish()
+            await settle(self.lab.layout)
         finally:
             await samples.stop()
             await traffic.stop()

@@ -42,7 +42,7 @@ back, and the Monitors watch again when all else is done."""
 
 @dataclass(frozen=True)
 class RollbackPoint:
-    """Where a run turned back."""
+    """Where a run began its rollback."""
 
     step: int
     """Of the manual; 0: it never began, since a prerequisite did not hold."""
@@ -65,7 +65,7 @@ class EffectJudgement:
 def judge_rollback(
     roles: Roles, rollback_point: RollbackPoint, record: list[RecordedEffect]
 ) -> EffectJudgement:
-    """Judge the record of a run that turned back there."""
+    """Judge the record of a run whose rollback began there."""
     record = without_revivals(record)
     steps = _forward(roles, rollback_point)
     done = {r.effect for r in record if r.changed and r.effect in steps}
@@ -96,7 +96,7 @@ def judge_rollback(
 
 
 def opposite(roles: Roles, effect: Effect) -> Effect:
-    """What takes this effect of a switchover back."""
+    """The effect that undoes this effect of a switchover."""
     if effect.effect == "redirect":
         return Effect(effect.place, effect.service, "redirect", roles.source)
     return Effect(effect.place, effect.service, OPPOSITE[effect.effect])
@@ -120,7 +120,7 @@ def without_revivals(record: Iterable[RecordedEffect]) -> list[RecordedEffect]:
 
 
 def _forward(roles: Roles, rollback_point: RollbackPoint) -> dict[Effect, int]:
-    """Every effect that may have been done before the run turned back, and its step."""
+    """Every effect that may have been done before the rollback began, and its step."""
     last = rollback_point.step if rollback_point.begun else rollback_point.step - 1
     expected = expected_effects(roles.estate, roles.source, roles.target)
     return {one.effect: one.step for one in expected if one.step <= last}
@@ -150,20 +150,20 @@ def _was_undone(roles: Roles, effect: Effect, record: list[RecordedEffect]) -> b
 
 def _too_late(record: list[RecordedEffect], done: set[Effect], back: set[Effect]) -> list[str]:
     """Everything that was still done forward after the rollback began; stops may complete late."""
-    turned = next((r for r in record if r.changed and r.effect in back), None)
+    first_undo = next((r for r in record if r.changed and r.effect in back), None)
     return [
-        f"{recorded.effect} came after {turned.effect}"
+        f"{recorded.effect} came after {first_undo.effect}"
         for recorded in record
-        if turned is not None
+        if first_undo is not None
         and recorded.changed
         and recorded.effect in done
         and recorded.effect.effect != "stopped"
-        and recorded.at > turned.at
+        and recorded.at > first_undo.at
     ]
 
 
 def _reload_again(roles: Roles, rollback_point: RollbackPoint, recorded: RecordedEffect) -> bool:
-    """Whether a redirect that failed half-way was taken back by a reload that changed nothing.
+    """Whether a redirect that failed half-way was undone by a reload that changed nothing.
 
     The hosts file does not show what the load balancer has loaded.
     """

@@ -22,6 +22,13 @@ from lab.checker.rollback import REDIRECT, EffectJudgement, RollbackPoint, judge
 from lab.node import services
 from lab.recorder.effects import overtaken, repeated
 
+MUST_BE_ZERO = (
+    *("traffic.failed", "files.missing", "files.corrupt", "files.duplicated"),
+    *("events.missing", "events.duplicated"),
+    *("effects.repeated", "effects.skipped", "effects.misordered", "effects.unexpected"),
+    "invariants.violations",
+)
+"""Numbers of every verdict, as SECTION.NAME."""
 MAX_DETAILS = 20
 """How many details of one kind a verdict keeps."""
 
@@ -38,7 +45,7 @@ class Run:
     expected_outcome: str = "completed"
     """The outcome that it should have."""
     rollback_point: RollbackPoint | None = None
-    """Where it turned back, if it did."""
+    """Where its rollback began, if it rolled back."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class Verdict:
     orphans: int
     """Their unfinished files on the storages."""
     baseline: BaselineCounts | None = None
-    """Of a run that turned back."""
+    """Of a run that rolled back."""
     expected_outcome: str = "completed"
     rollback_point: RollbackPoint | None = None
     details: dict[str, list[str]] = field(default_factory=dict)
@@ -113,57 +120,39 @@ class Verdict:
 
     def _faults(self) -> Iterator[str]:
         if self.outcome != self.expected_outcome:
-            other = (
-                ""
-                if self.expected_outcome == "completed"
-                else f", expected {self.expected_outcome}"
-            )
-            yield f"the outcome is {self.outcome}{other}"
-        must_be_zero = {
-            "traffic": ("failed",),
-            "files": ("missing", "corrupt", "duplicated"),
-            "events": ("missing", "duplicated"),
-            "effects": ("repeated", "skipped", "misordered", "unexpected"),
-            "invariants": ("violations",),
-            "baseline": ("differences",),
-        }
-        for section, names in must_be_zero.items():
-            for name in names:
-                if count := getattr(getattr(self, section), name, 0):
-                    yield f"{section}: {count} {name}"
+            yield f"the outcome is {self.outcome}, expected {self.expected_outcome}"
+        for number in (*MUST_BE_ZERO, "baseline.differences"):
+            section, _, name = number.partition(".")
+            if count := getattr(getattr(self, section), name, 0):
+                yield f"{section}: {count} {name}"
         if self.unfinished_transfers:
             yield f"{self.unfinished_transfers} transfers stay In Progress"
         if self.orphans:
             yield f"{self.orphans} unfinished files remain on the storages"
 
     def _empty(self) -> Iterator[str]:
-        denominators: dict[str, tuple[str, ...]] = {
-            "traffic": ("clients", "attempted", *(("straddling",) if self._redirects else ())),
-            "files": ("expected",),
-            "events": ("expected",),
-            "effects": ("expected", "recorded") if self._acts else (),
-            "invariants": ("samples",),
-        }
-        for section, names in denominators.items():
-            for name in names:
-                if not getattr(getattr(self, section), name):
-                    yield f"{section}: {name} is zero, so nothing was proved"
+        denominators = [
+            *("traffic.clients", "traffic.attempted"),
+            *(("traffic.straddling",) if self._redirects else ()),
+            *("files.expected", "events.expected"),
+            *(("effects.expected", "effects.recorded") if acts(self.rollback_point) else ()),
+            "invariants.samples",
+        ]
+        for number in denominators:
+            section, _, name = number.partition(".")
+            if not getattr(getattr(self, section), name):
+                yield f"{section}: {name} is zero, so nothing was proved"
         if self._redirects and self.traffic.redirect_gap_seconds is None:
             yield "traffic: no client moved from the source to the target"
 
     @property
     def _redirects(self) -> bool:
-        """Whether traffic moved: not where the run turned back before that step had its effect."""
+        """Whether traffic moved: not where a rollback began before that step had its effect."""
         return (
             self.rollback_point is None
             or self.rollback_point.step > REDIRECT
             or self.traffic.redirected
         )
-
-    @property
-    def _acts(self) -> bool:
-        """Whether anything was to be done: not where the run turned back before the first step."""
-        return acts(self.rollback_point)
 
 
 def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
@@ -202,7 +191,7 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
 
 
 def acts(rollback_point: RollbackPoint | None) -> bool:
-    """Whether a run that turned back there, if at all, had anything to do before."""
+    """Whether a run whose rollback began there, if at all, had anything to do before."""
     return (
         rollback_point is None
         or rollback_point.step > 1

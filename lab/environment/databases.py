@@ -22,6 +22,7 @@ from lab.layout import (
     ClusterLayout,
     Layout,
 )
+from lab.polling import holds_within
 
 PUBLICATION = "switchover_pub"
 REPLICATED = tuple(CONFIGURED)
@@ -29,7 +30,7 @@ LOCAL = (
     *("event", "transferdata", "auditlog", "logging_event"),
     *("clusternode", "dmz_zone", "dmz_edge", "fm_heartbeat"),
 )
-LIVING = ("logging_event", "fm_heartbeat")
+ALWAYS_WRITTEN = ("logging_event", "fm_heartbeat")
 """Tables that running services write to, whatever happens."""
 SETTLE_TIMEOUT = 10.0
 
@@ -111,7 +112,7 @@ class Databases:
         for cluster in self.layout.clusters:
             async with await self._connect(cluster) as connection:
                 for table, rows in self._baseline(cluster).items():
-                    if table in LIVING:
+                    if table in ALWAYS_WRITTEN:
                         continue
                     seen = await connection.execute(
                         sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))
@@ -251,14 +252,13 @@ class Databases:
 
 async def _until(connection: Connection, question: LiteralString) -> None:
     """Wait until the database answers true."""
-    deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
-    while True:
+
+    async def answered() -> bool:
         answer = await (await connection.execute(question)).fetchone()
-        if answer is not None and answer[0]:
-            return
-        if asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError(f"after {SETTLE_TIMEOUT} s still not: {question}")
-        await asyncio.sleep(0.02)
+        return bool(answer and answer[0])
+
+    if not await holds_within(SETTLE_TIMEOUT, answered, 0.02):
+        raise TimeoutError(f"after {SETTLE_TIMEOUT} s still not: {question}")
 
 
 def _joined(parts: Iterable[sql.Composable]) -> sql.Composed:

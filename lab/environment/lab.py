@@ -29,7 +29,7 @@ BLOCKS = tuple(f"127.{x}.{y}" for x in range(10, 100) for y in range(1, 11))
 
 
 class Lab:
-    """A whole simulated estate, alive."""
+    """A simulated estate that runs."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -81,7 +81,6 @@ class Lab:
     async def _start(self) -> None:
         layout = self.layout
         layout.root.mkdir(parents=True, exist_ok=True)
-        layout.write()
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
         layout.simulation.unlink(missing_ok=True)
@@ -152,7 +151,7 @@ def _owned(claim: int, file: Path) -> bool:
 
 
 def _free(block: str) -> bool:
-    """Whether nothing of a lab that was killed a event ago still listens there."""
+    """Whether nothing of a lab that was killed a moment ago still listens there."""
     layout = Layout(Path("/"), block)
     places = [(layout.load_balancer, port) for port in (SFTP_PORT, HTTPS_PORT, SHELL_PORT)]
     places += [(cluster.database_address, DATABASE_PORT) for cluster in layout.clusters]

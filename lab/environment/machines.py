@@ -30,6 +30,7 @@ class MachineFailed(Exception):
 
 def prepare(layout: Layout) -> None:
     """Write what machines find when they boot for the first time; what was there is replaced."""
+    layout.write()
     make_keys(layout)
     if not layout.simulation.exists():
         SimulationOptions().write(layout.simulation)
@@ -68,7 +69,7 @@ class Machines:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(READY_TIMEOUT)
         layout = self._layout
-        argv = [layout.root, layout.block, layout.servers, layout.edges, theirs.fileno()]
+        argv = (layout.root, theirs.fileno())
         with (layout.root / "machines.log").open("ab") as log:
             self._fork_server = subprocess.Popen(
                 [sys.executable, "-m", "lab.node.fork_server", *map(str, argv)],
@@ -146,10 +147,10 @@ class Machines:
         while True:
             try:
                 message = self._channel.receive()
-            except TimeoutError as silence:
+            except TimeoutError as error:
                 raise MachineFailed(
                     f"no machine answered {what!r} within {READY_TIMEOUT} s"
-                ) from silence
+                ) from error
             if message is None:
                 log = self._layout.root / "machines.log"
                 raise MachineFailed(f"the machines have ended; see {log}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import psycopg
 
 from lab.layout import Layout
+from lab.polling import holds_within
 
 SETTLE_TIMEOUT = 20.0
 POLL_SECONDS = 0.2
@@ -18,11 +18,7 @@ async def settle(layout: Layout) -> None:
 
     What is not finished by then is reported by the verdict.
     """
-    deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
-    while asyncio.get_running_loop().time() < deadline:
-        if await _at_rest(layout):
-            return
-        await asyncio.sleep(POLL_SECONDS)
+    await holds_within(SETTLE_TIMEOUT, lambda: _at_rest(layout), POLL_SECONDS)
 
 
 async def _at_rest(layout: Layout) -> bool:

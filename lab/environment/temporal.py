@@ -53,11 +53,11 @@ class TemporalServer:
         while True:
             try:
                 client = await Client.connect(self.address)
-            except RuntimeError as silence:  # what the SDK raises where it cannot connect
+            except RuntimeError as error:  # what the SDK raises where it cannot connect
                 late = asyncio.get_running_loop().time() > deadline
                 if late or self._process.poll() is not None:
                     log = self._log.read_text(encoding="utf-8")[-2000:]
-                    raise RuntimeError(f"Temporal did not start: {log}") from silence
+                    raise RuntimeError(f"Temporal did not start: {log}") from error
             else:
                 _address_file(self._layout).write_text(self.address, encoding="ascii")
                 return client

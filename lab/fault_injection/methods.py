@@ -8,7 +8,6 @@ writes into a hosts file. They identify the request at which a fault begins.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.environment.loadbalancer import LoadBalancer
@@ -18,12 +17,12 @@ from lab.fault_injection.node_faults import (
     NOISE,
     PRINTS_NOISE,
     Scripts,
-    SimulatedFaults,
 )
 from lab.layout import NodeLayout
 from lab.node import services
 from lab.node.request_hook import RequestEvent
 from lab.proxy.proxies import BALANCER, Proxies
+from lab.simulation_options import end_simulation, simulate
 from workflows.model.stages import StageName
 
 PARTIAL_LOGIN_BYTES = 1500
@@ -47,7 +46,8 @@ class Method(ABC):
     def __init__(self, proxies: Proxies, place: str) -> None:
         self.proxies = proxies
         self.place = place
-        self.swallows = False
+        self.replaced = Scripts()
+        self.drops = False
         """Whether requests are dropped without effect or answer."""
 
     @abstractmethod
@@ -58,9 +58,9 @@ class Method(ABC):
     def refuse(self) -> None:
         """Let the place refuse the action."""
 
-    @abstractmethod
     def cut(self) -> None:
-        """Reset and refuse every connection to the place."""
+        """Reset and refuse every connection: the admin API is reached through the shell, too."""
+        self.proxies.shells[self.place].cut()
 
     @abstractmethod
     def confuse(self) -> None:
@@ -68,12 +68,18 @@ class Method(ABC):
 
     def lose(self) -> None:
         """Let the action begin, without effect and without answer."""
-        self.swallows = True
+        self.drops = True
+
+    def simulate(self, **faults: str) -> None:
+        """Let the place simulate these faults."""
+        simulate(self.proxies.layout, self.place, **faults)
 
     def heal(self) -> None:
         """Restore the place."""
-        self.swallows = False
+        self.drops = False
         self.proxies.heal()
+        self.replaced.heal()
+        end_simulation(self.proxies.layout, self.place)
 
 
 class ByScript(Method):
@@ -86,8 +92,6 @@ class ByScript(Method):
         folder = node.home / "bin"
         self.scripts = tuple(folder / f"{verb}_{name}" for name in names)
         self.readers = tuple(folder / f"status_{name}" for name in names)
-        self.replaced = Scripts()
-        self.simulated = SimulatedFaults(proxies.layout, node.name)
 
     def acts(self, event: RequestEvent) -> bool:
         """A command that contains one of the scripts."""
@@ -97,10 +101,6 @@ class ByScript(Method):
         """The scripts refuse, and exit 1."""
         self.replaced.replace(self.scripts, EXITS_1)
 
-    def cut(self) -> None:
-        """The admin API is reached through the shell, so it is unreachable, too."""
-        self.proxies.shells[self.place].cut()
-
     def confuse(self) -> None:
         """The status scripts print noise."""
         self.replaced.replace(self.readers, PRINTS_NOISE)
@@ -108,12 +108,6 @@ class ByScript(Method):
     def lose(self) -> None:
         """The scripts end with their session before they do anything."""
         self.replaced.replace(self.scripts, KILLS_ITSELF)
-
-    def heal(self) -> None:
-        """Put the scripts back."""
-        super().heal()
-        self.replaced.heal()
-        self.simulated.heal()
 
 
 class ByStopAll(ByScript):
@@ -124,7 +118,7 @@ class ByStopAll(ByScript):
 
     def confuse(self) -> None:
         """PID files, ports and processes are read through the shell, which prints noise."""
-        self.simulated.set("noise", f"{NOISE}\n")
+        self.simulate(noise=f"{NOISE}\n")
 
 
 class ByReload(Method):
@@ -133,7 +127,6 @@ class ByReload(Method):
     def __init__(self, proxies: Proxies) -> None:
         super().__init__(proxies, BALANCER)
         self.reload: Path = LoadBalancer(proxies.layout).reload_command
-        self.replaced = Scripts()
 
     def acts(self, event: RequestEvent) -> bool:
         """A command that contains new lines of the hosts file, and the reload."""
@@ -158,18 +151,9 @@ class ByReload(Method):
         """The reload ends with its session before it does anything."""
         self.replaced.replace((self.reload,), KILLS_ITSELF)
 
-    def heal(self) -> None:
-        """Put the reload command back."""
-        super().heal()
-        self.replaced.heal()
-
 
 class ByApi(Method):
     """By operations of a node's admin API on Scheduler and Folder Monitor."""
-
-    def __init__(self, proxies: Proxies, place: str) -> None:
-        super().__init__(proxies, place)
-        self.simulated = SimulatedFaults(proxies.layout, place)
 
     def acts(self, event: RequestEvent) -> bool:
         """An operation."""
@@ -177,29 +161,22 @@ class ByApi(Method):
 
     def refuse(self) -> None:
         """It answers 200, and that it was not successful."""
-        self.simulated.set("refuse_operations")
-
-    def cut(self) -> None:
-        """The admin API is reached through the shell."""
-        self.proxies.shells[self.place].cut()
+        self.simulate(refuse_operations="yes")
 
     def confuse(self) -> None:
         """It answers an undocumented status."""
-        self.simulated.set("cluster_service_status", "Synchronizing.")
-
-    def heal(self) -> None:
-        """Restore the place."""
-        super().heal()
-        self.simulated.heal()
+        self.simulate(cluster_service_status="Synchronizing.")
 
 
 class ByStatement(Method):
-    """By a statement to a database."""
+    """By a statement to a database that contains this text."""
 
-    statement = ALTER
+    def __init__(self, proxies: Proxies, place: str, statement: str) -> None:
+        super().__init__(proxies, place)
+        self.statement = statement
 
     def acts(self, event: RequestEvent) -> bool:
-        """A statement that changes a subscription."""
+        """Such a statement."""
         return event.protocol == "sql" and self.statement in event.text
 
     def refuse(self) -> None:
@@ -215,28 +192,8 @@ class ByStatement(Method):
         self.proxies.databases[self.place].breaks_off = True
 
 
-class ByAnyStatement(ByStatement):
-    """By any statement to a database."""
-
-    statement = ""
-
-
-@dataclass(frozen=True)
-class _Machine:
-    """A machine that is only read."""
-
-    name: str
-    readers: tuple[Path, ...] = field(default=())
-
-
 class ByReading(Method):
     """By any request to a machine that is only read."""
-
-    def __init__(self, proxies: Proxies, machine: _Machine) -> None:
-        super().__init__(proxies, machine.name)
-        self.readers = machine.readers
-        self.replaced = Scripts()
-        self.simulated = SimulatedFaults(proxies.layout, machine.name)
 
     def acts(self, event: RequestEvent) -> bool:
         """Everything."""
@@ -244,35 +201,29 @@ class ByReading(Method):
 
     def refuse(self) -> None:
         """Logins are refused."""
-        self.simulated.set("refuses_login")
-
-    def cut(self) -> None:
-        """Its shell, and with it everything."""
-        self.proxies.shells[self.place].cut()
+        self.simulate(refuses_login="yes")
 
     def confuse(self) -> None:
         """Status scripts print noise; of the load balancer, a probe's answer breaks off."""
-        self.replaced.replace(self.readers, PRINTS_NOISE)
         if self.place == BALANCER:
             for probe in self.proxies.probes:
                 probe.answers_at_most = PARTIAL_LOGIN_BYTES
-
-    def heal(self) -> None:
-        """Restore the place."""
-        super().heal()
-        self.replaced.heal()
-        self.simulated.heal()
+            return
+        node = self.proxies.layout.node(self.place)
+        names = (service.script for service in services.of(node.kind))
+        readers = tuple(node.home / "bin" / f"status_{name}" for name in names)
+        self.replaced.replace(readers, PRINTS_NOISE)
 
 
 def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noqa: PLR0911 - one for each method
     """Return how this stage acts on this place (docs/securetransport.md, section 2)."""
     match stage:
         case StageName.CHECK_PREREQUISITES if place in proxies.databases:
-            return ByAnyStatement(proxies, place)
+            return ByStatement(proxies, place, "")
         case StageName.CHECK_PREREQUISITES:
-            return ByReading(proxies, _machine(proxies, place))
+            return ByReading(proxies, place)
         case StageName.SUSPEND_REPLICATION:
-            return ByStatement(proxies, place)
+            return ByStatement(proxies, place, ALTER)
         case StageName.REDIRECT_TRAFFIC:
             return ByReload(proxies)
         case StageName.STOP_SCHEDULING | StageName.START_SCHEDULING:
@@ -281,11 +232,3 @@ def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noq
             return ByStopAll(proxies, proxies.layout.node(place))
         case _:
             return ByScript(proxies, proxies.layout.node(place), *SCRIPTS[stage])
-
-
-def _machine(proxies: Proxies, place: str) -> _Machine:
-    if place == BALANCER:
-        return _Machine(place)
-    node = proxies.layout.node(place)
-    names = (service.script for service in services.of(node.kind))
-    return _Machine(place, tuple(node.home / "bin" / f"status_{name}" for name in names))

@@ -1,13 +1,11 @@
-"""Replace scripts of a machine and set its simulated faults, and restore both."""
+"""Replace scripts of a machine, and restore them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.atomic import replace_file
-from lab.layout import Layout
-from lab.simulation_options import SimulationOptions
 
 EXITS_1 = """\
 #!/bin/sh
@@ -44,24 +42,3 @@ class Scripts:
         """Put all of them back."""
         while self._originals:
             replace_file(*self._originals.popitem(), SCRIPT_MODE)
-
-
-@dataclass(frozen=True)
-class SimulatedFaults:
-    """The faults of one place that its own processes know how to show."""
-
-    layout: Layout
-    place: str
-
-    def set(self, name: str, text: str = "yes") -> None:
-        """Simulate this fault from now on."""
-        self._change({self.place: {name: text}})
-
-    def heal(self) -> None:
-        """Simulate no fault."""
-        self._change({})
-
-    def _change(self, faults: dict[str, dict[str, str]]) -> None:
-        simulation = SimulationOptions.read(self.layout.simulation)
-        if simulation.faults != faults:
-            replace(simulation, faults=faults).write(self.layout.simulation)

@@ -12,6 +12,7 @@ from temporalio.exceptions import TemporalError
 from lab.checker.rollback import RollbackPoint
 from lab.checker.verdict import Run
 from lab.fault_injection.fault import Fault
+from lab.polling import holds_within
 from lab.product_driver import ENDED, FINDINGS, DecisionRefused, Handle, state_of
 
 Answer = Literal["retry", "roll-back"]
@@ -65,11 +66,10 @@ class Operator:
         except DecisionRefused as refusal:
             await self._give_up(str(refusal))
             return
-        deadline = asyncio.get_running_loop().time() + PROGRESS_TIMEOUT
-        while await state_of(self.handle) == WAITS:
-            if asyncio.get_running_loop().time() > deadline:
-                return
-            await asyncio.sleep(POLL_SECONDS)
+        await holds_within(PROGRESS_TIMEOUT, self._resumed, POLL_SECONDS)
+
+    async def _resumed(self) -> bool:
+        return await state_of(self.handle) != WAITS
 
     async def _give_up(self, why: str) -> None:
         self.gave_up = why
@@ -78,8 +78,8 @@ class Operator:
     async def _question(self) -> str:
         try:
             status = await self.handle.query("status")
-        except TemporalError as silence:
-            return f"the question is unknown ({silence!r})"
+        except TemporalError as error:
+            return f"the question is unknown ({error!r})"
         waiting = (status or {}).get("waiting") or {}
         return str(waiting.get("message", "no message"))
 

@@ -89,4 +89,4 @@ class Trigger:
         if self.began_at is None or event.when == "after":
             return False
         cut = self.fault.kind == "unreachable"
-        return cut or (self._method.swallows and self._method.acts(event))
+        return cut or (self._method.drops and self._method.acts(event))

@@ -152,8 +152,3 @@ class Admin:
     async def _log_out(self, request: web.Request) -> web.Response:
         self._sessions.pop(request.cookies.get("JSESSIONID", ""), None)
         return web.json_response({"message": "User successfully logged out."})
-
-
-async def serve(context: Context, line: Line) -> None:
-    """Be the admin service of this node."""
-    await Admin(context, line).serve()

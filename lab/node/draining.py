@@ -2,7 +2,7 @@
 
 A pending stop refuses new work and completes when nothing is in flight, or at its timeout, when it
 cuts what remains. The service itself keeps the time, even if the caller has ended. While
-``lands_late`` (any text) is among the node's faults, it completes only at its timeout.
+``completes_late`` (any text) is among the node's faults, it completes only at its timeout.
 """
 
 from __future__ import annotations
@@ -11,9 +11,17 @@ import asyncio
 import os
 import signal
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 from lab.forking import Message
 from lab.node.service import Context, Line
+
+
+class Listener(Protocol):
+    """What accepts the clients of a service."""
+
+    def close(self) -> object:
+        """Accept no more."""
 
 
 class Draining(ABC):
@@ -25,6 +33,7 @@ class Draining(ABC):
         self.in_flight: set[object] = set()
         self.admits = True
         """Whether new operations are let in."""
+        self.listener: Listener | None = None
         self._deadline: asyncio.TimerHandle | None = None
         line.on("drain", self._drain)
         line.on("start", self._start_again)
@@ -33,12 +42,13 @@ class Draining(ABC):
     async def open(self) -> None:
         """Listen."""
 
-    @abstractmethod
     def close(self) -> None:
         """Listen no more; what is connected stays."""
+        if self.listener:
+            self.listener.close()
 
     @abstractmethod
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """End every session."""
 
     async def serve(self) -> None:
@@ -82,7 +92,7 @@ class Draining(ABC):
 
     @property
     def _ends_early(self) -> bool:
-        late = "lands_late" in self.context.faults
+        late = "completes_late" in self.context.faults
         return not late and self.context.simulation.graceful_stop_ends == "early"
 
     def _complete_if_idle(self) -> None:
@@ -94,7 +104,7 @@ class Draining(ABC):
         self._end()
 
     def _end(self) -> None:
-        self.hang_up()
+        self.disconnect()
         os._exit(0)
 
     def _start_again(self, _: Message) -> None:

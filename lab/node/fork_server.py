@@ -1,6 +1,6 @@
 """The process from which all machines of a lab are forked.
 
-Run it as ``python -m lab.node.fork_server ROOT BLOCK SERVERS EDGES FD``. It has imported
+Run it as ``python -m lab.node.fork_server ROOT FD``. It has imported
 everything, so that a machine costs a fork and shares its memory. Its socket FD receives commands
 from the lab; when the lab's process ends, the socket ends and everything here ends with it.
 """
@@ -94,8 +94,8 @@ class ForkServer:
 
 def main() -> None:
     """Run the fork server."""
-    root, block, servers, edges, handle = sys.argv[1:]
-    layout = Layout(Path(root), block, int(servers), int(edges))
+    root, handle = sys.argv[1:]
+    layout = Layout.read(Path(root))
     gc.collect()
     gc.disable()
     gc.freeze()

@@ -53,18 +53,12 @@ class HttpServer(ProtocolServer):
         self._visits: dict[object, _Visit] = {}
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._tls.load_cert_chain(context.layout.keys / "https.pem")
-        self._listener: asyncio.Server | None = None
 
     async def open(self) -> None:
         """Listen."""
-        self._listener = await asyncio.get_running_loop().create_server(
+        self.listener = await asyncio.get_running_loop().create_server(
             self._web, self.context.node.address, HTTPS_PORT, ssl=self._tls, reuse_address=True
         )
-
-    def close(self) -> None:
-        """Listen no more."""
-        if self._listener:
-            self._listener.close()
 
     def disconnected(self, connection: object) -> None:
         """End the session of a closed connection."""
@@ -111,7 +105,7 @@ class HttpServer(ProtocolServer):
             await stream.ask("login", account=given.login, password=given.password)
         except (ValueError, Refused) as refusal:
             stream.close()
-            raise web.HTTPUnauthorized(headers=challenge, text="who are you?") from refusal
+            raise web.HTTPUnauthorized(headers=challenge, text="login required") from refusal
         return str(given.login)
 
     async def _carry_out(self, request: web.BaseRequest, visit: _Visit) -> web.StreamResponse:
@@ -167,8 +161,3 @@ class HttpServer(ProtocolServer):
             visit.session.transferring -= 1
             await visit.stream.ask(ending, file=file)
         return web.Response(status=201)
-
-
-async def serve(context: Context, line: Line) -> None:
-    """Be the HTTPS server of this node."""
-    await HttpServer(context, line).serve()

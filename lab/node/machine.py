@@ -134,9 +134,9 @@ class Machine:
         os.mkfifo(fifo, 0o600)
         # For writing, too: or else it would read as ended whenever no script has it open.
         handle = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
-        self._selector.register(handle, selectors.EVENT_READ, lambda: self._hear_scripts(handle))
+        self._selector.register(handle, selectors.EVENT_READ, lambda: self._receive_calls(handle))
 
-    def _hear_scripts(self, handle: int) -> None:
+    def _receive_calls(self, handle: int) -> None:
         *lines, self._rest = (self._rest + os.read(handle, 1 << 16)).split(b"\n")
         node, supervisor = self._place.node, self._supervisor
         assert node

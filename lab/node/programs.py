@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lab.node import admin, https, monitor, sftp, transaction_manager
-from lab.node import stub_servers as silent
+from lab.node.admin import Admin
+from lab.node.https import HttpServer
+from lab.node.monitor import watch
 from lab.node.service import Context, run
+from lab.node.sftp import SftpServer
+from lab.node.stub_servers import StubServer, idle
+from lab.node.transaction_manager import TransactionManager
 
 PROGRAMS: dict[str, Callable[[Context], None]] = {
-    "ssh": run(sftp.serve),
-    "http": run(https.serve),
-    "ftp": run(silent.serve),
-    "as2": run(silent.serve),
-    "pesit": run(silent.serve),
-    "tm": run(transaction_manager.serve),
-    "admin": run(admin.serve),
-    "socks": silent.idle,
-    "db": silent.idle,
-    "monitor": monitor.watch,
+    "ssh": run(SftpServer),
+    "http": run(HttpServer),
+    "ftp": run(StubServer),
+    "as2": run(StubServer),
+    "pesit": run(StubServer),
+    "tm": run(TransactionManager),
+    "admin": run(Admin),
+    "socks": idle,
+    "db": idle,
+    "monitor": watch,
 }

@@ -19,7 +19,7 @@ import psycopg
 from lab.node.database import Database
 from lab.node.service import Context
 
-IN_HAND = "folder_monitor"
+IN_FLIGHT = "folder_monitor"
 """The kind of EVENT row that stands for a file that is being moved."""
 TASK = "task1"
 
@@ -50,7 +50,7 @@ class FolderMonitor:
         self._host = host
         self._storage = host.context.cluster.storage
         self._node = host.context.node
-        self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Process files until it is cancelled."""
@@ -85,14 +85,14 @@ class FolderMonitor:
     async def _process_inbox(self) -> None:
         for file in sorted((self._storage / "inbox").iterdir()):
             name = file.name
-            if name.startswith(".") or name in self._in_hand or not await self._claim(name):
+            if name.startswith(".") or name in self._in_flight or not await self._claim(name):
                 continue
             if not file.exists():  # another Server has moved it before our claim
                 await self._release(name)
                 continue
             self._host.record("pickup", name)
             self._host.begin(name)
-            self._in_hand[name] = asyncio.create_task(self._take(file))
+            self._in_flight[name] = asyncio.create_task(self._take(file))
 
     async def _claim(self, name: str) -> bool:
         """Whether no process here has claimed the file; the claim of a dead holder expires."""
@@ -106,7 +106,7 @@ class FolderMonitor:
                 "WHERE event.created < clock_timestamp() - make_interval(secs => %s) "
                 "RETURNING id",
                 _claim_id(name),
-                IN_HAND,
+                IN_FLIGHT,
                 f"inbox/{name}",
                 self._node.name,
                 timeout,
@@ -117,7 +117,7 @@ class FolderMonitor:
         await asyncio.sleep(self._host.context.simulation.folder_monitor_seconds)
         self._move(file)
         await self._release(file.name)
-        del self._in_hand[file.name]
+        del self._in_flight[file.name]
         self._host.finish(file.name)
 
     def _move(self, file: Path) -> None:

@@ -6,7 +6,7 @@ Faults (``SimulationOptions.faults``), with SCRIPT such as ``status_sshd``:
   true line
 * ``exit_SCRIPT``: exit 1 without doing anything, with this text on standard error
 * ``hang_SCRIPT``: the script is killed before it answers: ``before`` doing anything, or ``after``
-* ``lands_late`` (any text): a graceful stop's script answers only once the stop has completed,
+* ``completes_late`` (any text): a graceful stop's script answers only once the stop has completed,
   whatever the option is (and ``lab.node.draining`` completes it at its timeout)
 """
 
@@ -70,7 +70,7 @@ def carry_out(call: ScriptCall, supervisor: Supervisor, layout: Layout, node: No
     """Do what a script was started for, then answer it; faults come first."""
     simulation = SimulationOptions.read(layout.simulation)
     faults = simulation.faults.get(node.name, {})
-    if "lands_late" in faults:
+    if "completes_late" in faults:
         simulation = replace(simulation, graceful_stop_command="blocks")
     if refusal := faults.get(f"exit_{call.script}"):
         call.answer(ScriptAnswer(1, refusal))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from lab.forking import Channel, Message
 from lab.layout import ClusterLayout, Layout, NodeLayout
@@ -84,10 +84,17 @@ class Line:
             handler(message)
 
 
-def run(serve: Callable[[Context, Line], Awaitable[None]]) -> Callable[[Context], None]:
+class Server(Protocol):
+    """A service on an event loop."""
+
+    async def serve(self) -> None:
+        """Serve until the process is ended."""
+
+
+def run(server: Callable[[Context, Line], Server]) -> Callable[[Context], None]:
     """Return a program that serves on an event loop until it is ended."""
 
     async def main(context: Context) -> None:
-        await serve(context, Line(context))
+        await server(context, Line(context)).serve()
 
     return lambda context: asyncio.run(main(context))

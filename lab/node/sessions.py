@@ -21,7 +21,7 @@ from lab.node.draining import Draining
 from lab.node.service import Context, Line
 from lab.node.streaming import Stream
 
-TELLS_EVERY = 60.0
+LOG_INTERVAL = 60.0
 """Seconds: the option ``GracefulShutdown.Logging.Interval``."""
 
 
@@ -31,7 +31,7 @@ class Session:
 
     account: str
     peer: str
-    hang_up: Callable[[], None]
+    disconnect: Callable[[], None]
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     began: float = field(default_factory=time.time)
     command: str = ""
@@ -44,8 +44,8 @@ class ProtocolServer(Draining):
     def __init__(self, context: Context, line: Line) -> None:
         super().__init__(context, line)
         self.sessions: dict[str, Session] = {}
-        self._telling: asyncio.Task[None] | None = None
-        line.on("drain", self._drain_aloud)
+        self._logging: asyncio.Task[None] | None = None
+        line.on("drain", self._drain_logged)
         line.on("sessions", self._list)
         line.on("end_session", self._end_one)
 
@@ -73,26 +73,28 @@ class ProtocolServer(Draining):
             self._note(session, "end")
             self._log(f"session {session.id} of {session.account} ended")
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """End every session."""
         for session in list(self.sessions.values()):
-            session.hang_up()
+            session.disconnect()
             self.end_session(session)
 
     def refuses(self, account: str) -> bool:
         """Whether a fault refuses this account."""
         return self.context.faults.get("refuses_account") == account
 
-    def _drain_aloud(self, message: Message) -> None:
-        self._telling = self._telling or asyncio.get_running_loop().create_task(self._tell())
+    def _drain_logged(self, message: Message) -> None:
+        self._logging = self._logging or asyncio.get_running_loop().create_task(
+            self._log_connections()
+        )
         self._drain(message)
 
-    async def _tell(self) -> None:
+    async def _log_connections(self) -> None:
         """List active connections in the server log while the stop is pending (section 4)."""
         while True:
             who = ", ".join(sorted(each.account for each in self.sessions.values())) or "none"
             self._log(f"graceful shutdown: active connections: {len(self.sessions)} ({who})")
-            await asyncio.sleep(TELLS_EVERY)
+            await asyncio.sleep(LOG_INTERVAL)
 
     def _note(self, session: Session, what: str) -> None:
         if "unrecorded" in self.context.faults:
@@ -129,7 +131,7 @@ class ProtocolServer(Draining):
     def _end_one(self, question: Message) -> None:
         session = self.sessions.get(question.body["id"])
         if session:
-            session.hang_up()
+            session.disconnect()
             self.end_session(session)
         self.line.answer(question, ended=session is not None)
 

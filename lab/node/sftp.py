@@ -27,12 +27,11 @@ class SftpServer(ProtocolServer):
 
     def __init__(self, context: Context, line: Line) -> None:
         super().__init__(context, line)
-        self._acceptor: asyncssh.SSHAcceptor | None = None
         self._key = asyncssh.read_private_key(context.layout.keys / "sftp_host_key")
 
     async def open(self) -> None:
         """Listen; both clusters show the same host key."""
-        self._acceptor = await asyncssh.listen(
+        self.listener = await asyncssh.listen(
             self.context.node.address,
             SFTP_PORT,
             config=None,
@@ -45,11 +44,6 @@ class SftpServer(ProtocolServer):
             server_version="SecureTransport",
             reuse_address=True,
         )
-
-    def close(self) -> None:
-        """Listen no more."""
-        if self._acceptor:
-            self._acceptor.close()
 
 
 class _Visitor(asyncssh.SSHServer):
@@ -227,8 +221,3 @@ def _attributes(facts: list[int]) -> asyncssh.SFTPAttrs:
     return asyncssh.SFTPAttrs(
         type=kind, size=size, permissions=mode, uid=0, gid=0, atime=changed, mtime=changed
     )
-
-
-async def serve(context: Context, line: Line) -> None:
-    """Be the SFTP server of this node."""
-    await SftpServer(context, line).serve()

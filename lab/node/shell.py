@@ -64,7 +64,7 @@ class _Visitor(asyncssh.SSHServer):
         self._connection = conn
         self._inside.add(conn)
         if not self._context.reachable:
-            self._hang_up_on(self._inside)
+            self._disconnect(self._inside)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -77,13 +77,13 @@ class _Visitor(asyncssh.SSHServer):
     @override
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         if "refuses_login" in self._context.faults:
-            self._hang_up_on(self._inside - {self._connection})
+            self._disconnect(self._inside - {self._connection})
             return False
         operator = asyncssh.read_public_key(self._context.layout.keys / "operator.pub")
         return username == SHELL_USER and key.public_data == operator.public_data
 
     @staticmethod
-    def _hang_up_on(some: set[asyncssh.SSHServerConnection]) -> None:
+    def _disconnect(some: set[asyncssh.SSHServerConnection]) -> None:
         for each in tuple(some):
             each.abort()
 

@@ -7,16 +7,12 @@ import signal
 
 from lab.forking import Message
 from lab.layout import PROTOCOL_PORTS
-from lab.node.service import Context, Line
+from lab.node.service import Context
 from lab.node.sessions import ProtocolServer
 
 
 class StubServer(ProtocolServer):
     """Accepts connections and answers nothing: FTP, AS2 and PeSIT."""
-
-    def __init__(self, context: Context, line: Line) -> None:
-        super().__init__(context, line)
-        self._listener: asyncio.Server | None = None
 
     @property
     def protocol(self) -> str:
@@ -25,14 +21,9 @@ class StubServer(ProtocolServer):
 
     async def open(self) -> None:
         """Listen."""
-        self._listener = await asyncio.start_server(
+        self.listener = await asyncio.start_server(
             _listen_only, self.context.node.address, PROTOCOL_PORTS[self.protocol]
         )
-
-    def close(self) -> None:
-        """Listen no more."""
-        if self._listener:
-            self._listener.close()
 
 
 async def _listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,11 +33,6 @@ async def _listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
         return
     finally:
         writer.close()
-
-
-async def serve(context: Context, line: Line) -> None:
-    """Run a protocol server without clients."""
-    await StubServer(context, line).serve()
 
 
 def idle(context: Context) -> None:

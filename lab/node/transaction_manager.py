@@ -21,7 +21,7 @@ from lab.node.service import Context, Line
 from lab.node.streaming import receive, send
 
 _BATCH = 10
-_LOOKS_EVERY = 0.25
+_READS_EVERY = 0.25
 """Seconds between two readings of the queue, which other Servers write to as well."""
 
 
@@ -32,10 +32,9 @@ class TransactionManager(Draining):
         super().__init__(context, line)
         self.database = Database(context.cluster.dsn)
         self._queue = Database(context.cluster.dsn)
-        self._news = asyncio.Event()
+        self._new_events = asyncio.Event()
         self.scheduled = context.scheduled
         line.on("scheduling", self._reschedule)
-        self._server: asyncio.Server | None = None
         self._tasks = [
             asyncio.ensure_future(work)
             for work in (self._work(), FolderMonitor(self).run(), Scheduler(self).run())
@@ -43,18 +42,19 @@ class TransactionManager(Draining):
         for task in self._tasks:
             task.add_done_callback(_end_loudly)
 
+    async def serve(self) -> None:
+        """Serve, with the folders on the storage that it needs."""
+        for folder in ("accounts", "inbox", "done"):
+            (self.context.cluster.storage / folder).mkdir(parents=True, exist_ok=True)
+        await super().serve()
+
     async def open(self) -> None:
         """Listen for streams."""
-        self._server = await asyncio.start_server(
+        self.listener = await asyncio.start_server(
             self._stream, self.context.node.address, STREAMING_PORT, limit=1 << 20
         )
 
-    def close(self) -> None:
-        """Listen no more; streams with open files stay."""
-        if self._server:
-            self._server.close()
-
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """What was being processed stays In Progress."""
 
     def schedules(self, name: str) -> bool:
@@ -73,7 +73,7 @@ class TransactionManager(Draining):
         self.scheduled = message.body
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        visit = Visit(self, self.database, self._news.set)
+        visit = Visit(self, self.database, self._new_events.set)
         try:
             while True:
                 await send(writer, await visit.answer(await receive(reader)))
@@ -84,18 +84,18 @@ class TransactionManager(Draining):
 
     async def _work(self) -> None:
         while True:
-            self._news.clear()
+            self._new_events.clear()
             try:
                 busy = self.admits and await self._take_some()
             except psycopg.Error:  # the database is away: the rows wait there
                 busy = False
             if not busy:
-                await self._hear_news()
+                await self._wait_for_events()
 
-    async def _hear_news(self) -> None:
+    async def _wait_for_events(self) -> None:
         try:
-            async with asyncio.timeout(_LOOKS_EVERY):
-                await self._news.wait()
+            async with asyncio.timeout(_READS_EVERY):
+                await self._new_events.wait()
         except TimeoutError:
             return
 
@@ -108,7 +108,7 @@ class TransactionManager(Draining):
             )
             if not (rows := await cursor.fetchall()):
                 return False
-            self.begin(rows_in_hand := object())
+            self.begin(batch := object())
             markers = await self._process(rows)
             ids = [row[0] for row in rows]
             await connection.execute("DELETE FROM event WHERE id = ANY(%s)", (ids,))
@@ -117,7 +117,7 @@ class TransactionManager(Draining):
             )
         for marker in markers:
             marker.unlink(missing_ok=True)
-        self.finish(rows_in_hand)
+        self.finish(batch)
         return True
 
     async def _process(self, rows: list[Row]) -> list[Path]:
@@ -143,10 +143,3 @@ def _end_loudly(task: asyncio.Task[None]) -> None:
     """None of them may end: without one the TM would be alive and do nothing."""
     traceback.print_exception(task.exception())
     os._exit(1)
-
-
-async def serve(context: Context, line: Line) -> None:
-    """Be the Transaction Manager of this node."""
-    for folder in ("accounts", "inbox", "done"):
-        (context.cluster.storage / folder).mkdir(parents=True, exist_ok=True)
-    await TransactionManager(context, line).serve()

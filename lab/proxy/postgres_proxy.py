@@ -10,7 +10,7 @@ import asyncio
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lab.layout import DATABASE_PORT
 from lab.node.request_hook import RequestEvent
@@ -49,7 +49,7 @@ class _End:
 
 
 @dataclass
-class PostgresProxy:
+class PostgresProxy(Connections):
     """All connections to one database; they can be cut, refused, or broken off in an answer."""
 
     place: str
@@ -59,7 +59,6 @@ class PostgresProxy:
     """Statements with this text are answered by an error and are not carried out."""
     breaks_off: bool = False
     """Whether connections end in the middle of an answer."""
-    connections: Connections = field(default_factory=Connections)
 
     async def listen(self) -> asyncio.Server:
         """Take connections."""
@@ -67,30 +66,26 @@ class PostgresProxy:
             self._connect, self.address, DATABASE_PROXY_PORT, reuse_address=True
         )
 
-    def cut(self) -> None:
-        """Reset what is connected, and refuse what comes."""
-        self.connections.cut()
-
     def heal(self) -> None:
-        """Take connections again, and answer them whole."""
-        self.connections.heal()
+        """Take connections again, and answer them in full."""
+        super().heal()
         self.refuses, self.breaks_off = None, False
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.connections.refused:
+        if self.refused:
             reset(writer)
             return
         client = _End(reader, writer)
         with suppress(OSError, asyncio.IncompleteReadError):  # either side has closed
             server = _End(*await asyncio.open_connection(self.address, DATABASE_PORT))
             ends = {writer, server.writer}
-            self.connections.writers |= ends
+            self.writers |= ends
             try:
                 await _log_in(client, server)
                 while await self._ask(client, server):
                     pass
             finally:
-                self.connections.writers -= ends
+                self.writers -= ends
                 server.writer.close()
         writer.close()
 

@@ -19,10 +19,10 @@ _ABORT = struct.pack("ii", 1, 0)
 
 @dataclass
 class Connections:
-    """Everything that is connected over one line."""
+    """The connections through a proxy."""
 
-    refused: bool = False
-    writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    refused: bool = field(default=False, init=False)
+    writers: set[asyncio.StreamWriter] = field(default_factory=set, init=False)
 
     def cut(self) -> None:
         """Reset what is connected, and refuse what comes."""
@@ -40,7 +40,7 @@ class Connections:
 
 
 @dataclass
-class TcpProxy:
+class TcpProxy(Connections):
     """All connections to one port; they can be cut, refused, or reset at a byte."""
 
     place: str
@@ -52,7 +52,6 @@ class TcpProxy:
     answers_at_most: int | None = None
     """After how many bytes of its answers every connection is reset."""
     was_reset: asyncio.Event = field(default_factory=asyncio.Event)
-    connections: Connections = field(default_factory=Connections)
 
     async def listen(self) -> asyncio.Server:
         """Take connections."""
@@ -60,21 +59,13 @@ class TcpProxy:
             self._connect, self.address, self.listen_port, reuse_address=True
         )
 
-    def cut(self) -> None:
-        """Reset what is connected, and refuse what comes."""
-        self.connections.cut()
-
     def heal(self) -> None:
         """Take connections again, and leave them alone."""
-        self.connections.heal()
+        super().heal()
         self.resets_after = self.answers_at_most = None
 
-    def break_off(self) -> None:
-        """Reset what is connected."""
-        self.connections.break_off()
-
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.connections.refused:
+        if self.refused:
             reset(writer)
             return
         try:
@@ -83,14 +74,14 @@ class TcpProxy:
             reset(writer)
             return
         ends = {writer, to_them}
-        self.connections.writers |= ends
+        self.writers |= ends
         try:
             await asyncio.gather(
                 self._copy(reader, to_them, ends),
                 self._copy(theirs, writer, ends, self.answers_at_most),
             )
         finally:
-            self.connections.writers -= ends
+            self.writers -= ends
             for end in ends:
                 end.close()
 

@@ -1,7 +1,7 @@
 """Sample what runs, listens and is scheduled on the machines.
 
-A process of its own, run as ``python -m lab.recorder.samples ROOT BLOCK SERVERS EDGES`` until
-killed. It opens no connection: that would be counted as a session.
+A process of its own, run as ``python -m lab.recorder.samples ROOT`` until it is killed. It opens no
+connection: that would be counted as a session.
 """
 
 from __future__ import annotations
@@ -84,10 +84,9 @@ class Samples:
 
     def start(self) -> None:
         """Begin to sample."""
-        layout = self._layout
-        argv = [sys.executable, "-m", "lab.recorder.samples", str(layout.root), layout.block]
-        numbers = (str(layout.servers), str(layout.edges))
-        self._process = spawn([*argv, *numbers], layout.root / "samples.log", cwd=REPOSITORY)
+        root = self._layout.root
+        argv = [sys.executable, "-m", "lab.recorder.samples", str(root)]
+        self._process = spawn(argv, root / "samples.log", cwd=REPOSITORY)
 
     async def stop(self) -> None:
         """Sample no more."""
@@ -102,8 +101,7 @@ def read_samples(file: Path) -> Iterator[Sample]:
 
 def main() -> None:
     """Sample until killed."""
-    root, block, servers, edges = sys.argv[1:]
-    layout = Layout(Path(root), block, int(servers), int(edges))
+    layout = Layout.read(Path(sys.argv[1]))
     sampler = Sampler(layout)
     while True:
         records.append(layout.samples, **asdict(sampler.sample()))

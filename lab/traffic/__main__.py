@@ -1,6 +1,6 @@
 """Run the traffic as a process of its own.
 
-``python -m lab.traffic ROOT BLOCK SERVERS EDGES CLIENTS``; on SIGTERM all clients finish.
+``python -m lab.traffic ROOT CLIENTS``; on SIGTERM all clients finish.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from lab.traffic.sessions import Gateway
 
 async def main() -> None:
     """Keep transferring until SIGTERM."""
-    root, block, servers, edges, clients = sys.argv[1:]
-    layout = Layout(Path(root), block, int(servers), int(edges))
+    root, clients = sys.argv[1:]
+    layout = Layout.read(Path(root))
     finishing = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, finishing.set)
     gateway = Gateway(layout)

@@ -92,7 +92,7 @@ class Client:
                 case "caller":
                     await self._list(session)
         finally:
-            with suppress(asyncssh.Error, httpx.HTTPError, OSError):  # the visit is over anyhow
+            with suppress(asyncssh.Error, httpx.HTTPError, OSError):  # the visit is over
                 await session.close()
 
     async def _short(self, session: Session) -> None:

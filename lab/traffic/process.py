@@ -23,12 +23,9 @@ class Traffic:
 
     def start(self) -> None:
         """Let the clients begin."""
-        layout = self.layout
-        numbers = (layout.servers, layout.edges, self.clients)
-        argv = [sys.executable, "-m", "lab.traffic", str(layout.root), layout.block]
-        self._process = spawn(
-            [*argv, *map(str, numbers)], layout.root / "traffic.log", cwd=REPOSITORY
-        )
+        root = self.layout.root
+        argv = [sys.executable, "-m", "lab.traffic", str(root), str(self.clients)]
+        self._process = spawn(argv, root / "traffic.log", cwd=REPOSITORY)
 
     async def finish(self) -> None:
         """Let every client complete its session, so that nothing fails by our own doing."""

@@ -87,8 +87,7 @@ async def test_a_run_is_started_and_approved(ui: WebUi, run: Run, tmp_path: Path
     await ui.sees("# patch night, see https://example.org")
     assert await ui.links() == set()
     await ui.signals("approve", GATE)
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+    outcome = await run.ends("completed")
     assert [(one.verb, one.by, one.way) for one in outcome.decisions] == [
         ("approve", "ann", "signal")
     ]
@@ -100,8 +99,7 @@ async def test_a_rejected_run_shows_that_it_was_rolled_back(ui: WebUi, run: Run)
     """And why, by whom."""
     await begun(ui, run)
     await ui.signals("reject", {**GATE, "reason": "not tonight"})
-    outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+    outcome = await run.ends("rolled_back")
     assert "not tonight" in outcome.message
     await ui.opens()
     await ui.sees("cluster1 → cluster2, rolled_back")
@@ -118,7 +116,7 @@ async def test_a_paused_run_says_who_paused_it(ui: WebUi, run: Run) -> None:
     await ui.sees('--name resume --input \'{"by": "..."}\'')
     await ui.signals("approve", GATE)
     await ui.signals("resume", {"by": "bob"})
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_a_run_that_must_not_begin_says_why(ui: WebUi, run: Run) -> None:

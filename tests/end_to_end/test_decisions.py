@@ -157,7 +157,7 @@ async def test_a_bad_signal_is_recorded_and_changes_nothing(run: Run, cli: Cli) 
     assert progress.waiting.approved_by == ()
     assert "Messages that changed nothing" in await cli.details(run)
     await run.handle.signal("approve", {"stage": "stop_monitors", "by": "ann"})
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     assert await no_task_failed(run)
 
 
@@ -173,7 +173,7 @@ async def test_a_bad_update_is_refused_with_the_reason(run: Run, cli: Cli) -> No
     assert progress.messages == ()
     assert progress.waiting is not None
     await run.handle.execute_update("approve", {"stage": "stop_monitors", "by": "bob"})
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     assert await no_task_failed(run)
 
 
@@ -203,7 +203,7 @@ async def test_what_cannot_be_read_is_recorded(run: Run, cli: Cli) -> None:
     misspelt = [message.effect for message in progress.messages if message.verb == "aprove"]
     assert all("known are approve" in effect for effect in misspelt)
     await run.handle.signal("approve", {"stage": "stop_monitors", "by": "ann"})
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     assert await no_task_failed(run)
 
 
@@ -240,8 +240,7 @@ async def test_a_dead_node_is_forced_by_name(run: Run, cli: Cli) -> None:
     world = run.fakes.world
     world.running = {place for place in world.running if place[0] != node}
     assert (await cli.updates(run, "force", {**words, "node": node})).code == 0
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed_with_exceptions"
+    outcome = await run.ends("completed_with_exceptions")
     assert any(node in words and "it burnt" in words for words in outcome.exceptions)
     assert await no_task_failed(run)
 
@@ -255,4 +254,4 @@ async def test_messages_for_another_estate_reach_no_run(run: Run, cli: Cli) -> N
         answer = await cli.types("workflow", *kind, *words)
         assert (answer.code, "not found" in answer.words) == (1, True), answer
     await run.handle.signal("approve", {"stage": "stop_monitors", "by": "ann"})
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")

@@ -14,6 +14,7 @@ from tests.support.whole_lab import House
 FOUND = 6
 SAMPLE = (
     "ssh_access_refused",
+    "access_refused",
     "target_edge_login_fails",
     "graceful_stop_pending",
     "accounts_differ",

@@ -52,6 +52,12 @@ class Run:
         """Wait for the end."""
         return await asyncio.wait_for(self.handle.result(), 20)
 
+    async def ends(self, outcome: str) -> Outcome:
+        """Wait for the end, which must have this outcome, and return it."""
+        found = await self.outcome()
+        assert found.outcome == outcome, found
+        return found
+
     async def failure(self) -> str:
         """Wait for a failed end and return its reason."""
         with pytest.raises(WorkflowFailureError) as failed:

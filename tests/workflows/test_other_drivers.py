@@ -135,8 +135,7 @@ def drivers(run: Run) -> OtherDrivers:
 async def test_a_switchover_suspends_both_links_and_turns_every_switch_once(run: Run) -> None:
     """With the commands that the estate names, and after the checks of where traffic goes."""
     await run.start()
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+    await run.ends("completed")
     assert run.fakes.world.violations == []
     assert sorted(drivers(run).board.commands) == [f"turn --to cluster2 {s}" for s in SWITCHES]
     assert sorted(drivers(run).databases.commands) == ["repl stop 12", "repl stop 21"]
@@ -156,7 +155,7 @@ async def test_a_rollback_resumes_nothing_where_both_sides_wrote_the_same_rows(r
     assert set(drivers(run).board.turned_to.values()) == {"cluster1"}
     databases.pending[BACK] = []
     await run.says("retry", stage="suspend_replication", by="test")
-    assert (await run.outcome()).outcome == "rolled_back"
+    await run.ends("rolled_back")
     assert databases.enabled == {THERE, BACK}
 
 

@@ -22,8 +22,7 @@ GATED = {"approve_before": ["redirect_traffic"]}
 async def test_a_switchover_does_all_of_the_plan_once(run: Run) -> None:
     """Every action of every stage is executed exactly once, and no invariant breaks."""
     await run.start(reason="the first one")
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+    outcome = await run.ends("completed")
     assert [stage.stage for stage in outcome.stages] == list(StageName)
     assert all(stage.status is Status.DONE for stage in outcome.stages)
     assert run.fakes.world.violations == []
@@ -43,8 +42,7 @@ async def test_a_gate_waits_for_its_approval(run: Run) -> None:
     assert question.stage is StageName.REDIRECT_TRAFFIC
     assert len(run.fakes.world.replicating) == 2
     await run.handle.signal("approve", {"stage": "redirect_traffic", "by": "ann"})
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+    outcome = await run.ends("completed")
     assert [(d.verb, d.way, d.by) for d in outcome.decisions] == [("approve", "signal", "ann")]
 
 
@@ -55,14 +53,13 @@ async def test_an_early_approval_counts_for_its_stage(run: Run) -> None:
     effect = await run.says("approve", stage="redirect_traffic", by="ann")
     assert "redirect_traffic" in effect or "noted" in effect
     run.fakes.held["observe_node.cluster1-server1"].set()
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_an_unanswered_gate_can_expire(run: Run) -> None:
     """With on_expiry reject the run ends by itself when no operator answers."""
     await run.start(**GATED, expires_after=1, on_expiry="reject")
-    outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+    outcome = await run.ends("rolled_back")
     assert "redirect_traffic was not approved within" in outcome.message
 
 
@@ -127,8 +124,7 @@ async def test_a_finding_may_be_accepted_with_a_reason(run: Run) -> None:
     """What was accepted is in the outcome, which says so; some findings cannot be."""
     run.fakes.readings["cluster2-edge1"] = {"sessions": 3}
     await run.start(accept={"target_has_sessions": "the monitoring of the night shift"})
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed_with_exceptions"
+    outcome = await run.ends("completed_with_exceptions")
     assert "target_has_sessions" in outcome.message
 
 
@@ -158,8 +154,7 @@ async def test_a_failure_waits_for_a_retry(
     assert str(failure) in question.message
     assert question.answers == answers
     await run.says("retry", stage="drain_protocol_servers", by="ann")
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+    outcome = await run.ends("completed")
     asked = [f"drain_protocol_servers.{action}.{n}" for n in (1, 2)]
     assert [run.fakes.asked[operation] for operation in asked] == [1, 1]
     others = {n for op, n in run.fakes.asked.items() if op not in asked}
@@ -173,7 +168,7 @@ async def test_an_unknown_outcome_keeps_its_round(run: Run) -> None:
     action = "stop_gracefully.cluster1-edge1.ssh"
     run.fakes.failures[action] = [OutcomeUnknown("the connection was lost")]
     await run.start()
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     assert run.fakes.asked[f"drain_protocol_servers.{action}.1"] == 2
     assert run.fakes.asked[f"drain_protocol_servers.{action}.2"] == 0
 
@@ -193,7 +188,7 @@ async def test_a_retry_for_one_node_leaves_the_others(run: Run) -> None:
         await run.says("retry", stage="stop_monitors", node="cluster1-edge1")
     assert "nothing failed on cluster1-edge1" in str(refused.value.cause)
     await run.says("retry", stage="stop_monitors")
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_an_abort_ends_at_the_next_boundary(run: Run) -> None:
@@ -202,8 +197,7 @@ async def test_an_abort_ends_at_the_next_boundary(run: Run) -> None:
     await run.start()
     await run.waits("decision")
     await run.says("abort", by="ann", reason="enough")
-    outcome = await run.outcome()
-    assert outcome.outcome == "aborted"
+    outcome = await run.ends("aborted")
     assert "ann aborted" in outcome.message
     assert run.fakes.world.traffic == {"loadbalancer1": "cluster1"}
 
@@ -215,8 +209,7 @@ async def test_an_abort_never_leaves_an_estate_without_scheduling(run: Run) -> N
     await run.reaches(lambda p: p.stage is StageName.STOP_SCHEDULING)
     await run.says("abort", reason="enough")
     run.fakes.held["verify_scheduling_stopped.cluster1-server1"].set()
-    outcome = await run.outcome()
-    assert outcome.outcome == "aborted"
+    outcome = await run.ends("aborted")
     assert outcome.stages[StageName.START_SCHEDULING.number].status is Status.DONE
     assert outcome.stages[StageName.DRAIN_PROTOCOL_SERVERS.number].status is Status.SKIPPED
     assert ("cluster2-server1", Service.SCHEDULER) in run.fakes.world.running
@@ -229,8 +222,7 @@ async def test_a_cancelled_run_ends_its_waits_and_rolls_back(run: Run) -> None:
     await run.start()
     await run.reaches(lambda p: p.stage is StageName.DRAIN_PROTOCOL_SERVERS)
     await run.handle.cancel()
-    outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+    outcome = await run.ends("rolled_back")
     assert "cancellation requested" in outcome.message
     assert run.fakes.world.picture == before
     assert run.fakes.world.violations == []
@@ -242,8 +234,7 @@ async def test_a_run_cancelled_after_the_point_of_no_return_ends_where_it_is(run
     await run.start()
     await run.reaches(lambda p: p.stage is StageName.DRAIN_TRANSACTION_MANAGER)
     await run.handle.cancel()
-    outcome = await run.outcome()
-    assert outcome.outcome == "aborted"
+    outcome = await run.ends("aborted")
     assert "cancellation requested" in outcome.message
     assert ("cluster2-server1", Service.SCHEDULER) in run.fakes.world.running
     assert ("cluster1-server1", Service.TRANSACTION_MANAGER) in run.fakes.world.running
@@ -255,7 +246,6 @@ async def test_a_monitor_that_did_not_run_is_not_started(temporal: Client) -> No
     run.fakes.world.running.discard(("cluster2-edge1", Service.MONITOR))
     async with at_work(run):
         await run.start()
-        outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+        await run.ends("completed")
     assert ("cluster2-edge1", Service.MONITOR) not in run.fakes.world.running
     assert ("cluster2-edge2", Service.MONITOR) in run.fakes.world.running

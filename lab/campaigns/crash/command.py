@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -14,18 +14,19 @@ from lab.campaigns.crash.points import Kind, Point
 from lab.campaigns.runner import run_to_exit
 from lab.checker.expected import Variant
 
-# typer reads annotations itself, and does not know ``X | None`` in all of its versions.
-Json = Annotated[Optional[Path], typer.Option(help="Write the result to this file.")]  # noqa: UP045 - typer
-Only = Annotated[Optional[Kind], typer.Option(help="Points of one kind.")]  # noqa: UP045 - typer
-Replay = Annotated[Optional[str], typer.Option(help="SEED:POINT, or SEED:POINT+POINT...")]  # noqa: UP045 - typer
+Json = Annotated[Path | None, typer.Option(help="Write the result to this file.")]
+Only = Annotated[Kind | None, typer.Option(help="Points of one kind.")]
+Replay = Annotated[
+    str | None, typer.Option(metavar="SEED:POINT[+POINT...]", help="Repeat one run.")
+]
 NegativeControl = Annotated[
-    Optional[Control],  # noqa: UP045 - typer
+    Control | None,
     typer.Option(help="Cause a failure that no product can prevent: it must be reported."),
 ]
 
 
 def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    points: Annotated[int, typer.Option(min=1, help="How many attacks.")] = 300,
+    points: Annotated[int, typer.Option(min=1, help="The number of attacks.")] = 300,
     json: Json = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other points.")] = 1,
     only: Only = None,

@@ -14,11 +14,10 @@ from temporalio.service import RPCError
 from lab.campaigns.crash.nemesis import Attack, AttackPlan, Nemesis
 from lab.campaigns.crash.points import KILLS, Point
 from lab.campaigns.crash.run_observer import OperatorDecision, RunObserver
-from lab.campaigns.testbed import AFTER_SECONDS, WARM_UP_SECONDS, TestBed
+from lab.campaigns.testbed import TestBed
 from lab.checker.evidence import Evidence, gather
 from lab.checker.roles import roles
 from lab.checker.verdict import Run, Verdict, judge
-from lab.environment.quiesce import settle
 from lab.product_driver import Handle
 
 END_TIMEOUT = 300.0
@@ -61,21 +60,13 @@ class AttackResult:
 
 async def attack(testbed: TestBed, plan: AttackPlan) -> AttackResult:
     """Switch the estate over from its baseline, attack it meanwhile, and judge it."""
-    await testbed.reset()
-    layout = testbed.lab.layout
-    worker = testbed.workers.start()
-    async with testbed.traffic() as traffic:
-        await worker.ready()
-        await asyncio.sleep(WARM_UP_SECONDS)
+    async with testbed.under_traffic():
         handle = await testbed.start_switchover(reason="a crash run", variant=plan.variant)
         requests = testbed.proxies.request_monitor.request_times
-        observer = RunObserver(layout, handle, requests=requests)
+        observer = RunObserver(testbed.lab.layout, handle, requests=requests)
         nemesis = Nemesis(testbed, observer, plan)
         run = await _observed(handle, observer)
         await nemesis.stop()
-        await asyncio.sleep(AFTER_SECONDS)
-        await traffic.finish()
-        await settle(layout)
     attacks = tuple(nemesis.attacks)
     return AttackResult(
         plan=plan,

@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 from lab import records
 from lab.layout import Layout
+from lab.polling import holds_within
 from lab.product_driver import STATE, Handle
 
 POLL_SECONDS = 0.05
@@ -111,12 +112,7 @@ class RunObserver:
 
     async def progress_after(self, start: float, timeout: float) -> bool:  # noqa: ASYNC109 - it returns
         """Wait for the next sign of a running worker; return whether it came in time."""
-        deadline = time.time() + timeout
-        while time.time() < deadline:
-            if any(sign > start for sign in self.signs()):
-                return True
-            await asyncio.sleep(POLL_SECONDS)
-        return False
+        return await holds_within(timeout, lambda: any(sign > start for sign in self.signs()))
 
     def signs(self) -> Iterator[float]:
         """When something happened that only a worker does, the latest first."""

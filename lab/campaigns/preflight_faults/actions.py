@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import replace
+from contextlib import asynccontextmanager, suppress
 
-import asyncssh
 import httpx
 
-from lab.layout import (
-    ADMIN_PASSWORD,
-    ADMIN_PORT,
-    ADMIN_USER,
-    SHELL_PORT,
-    SHELL_USER,
-    Layout,
-    NodeLayout,
-)
-from lab.simulation_options import SimulationOptions
+from lab.access import admin, shell
+from lab.layout import Layout, NodeLayout
+from lab.polling import holds_within
+from lab.simulation_options import end_simulation, simulate
 
 INJECTION_TIMEOUT = 20.0
 """Seconds until a lab that does not change is given up."""
@@ -34,41 +25,22 @@ class InjectionFailed(Exception):
 
 
 async def until(
-    holds: Callable[[], Awaitable[bool]], condition: str, within: float = INJECTION_TIMEOUT
+    holds: Callable[[], bool | Awaitable[bool]], condition: str, within: float = INJECTION_TIMEOUT
 ) -> None:
-    """Wait until it holds."""
-    deadline = asyncio.get_running_loop().time() + within
-    while not await holds():
-        if asyncio.get_running_loop().time() > deadline:
-            raise InjectionFailed(f"after {within:.0f} s still not: {condition}")
-        await asyncio.sleep(POLL_SECONDS)
-
-
-def show(layout: Layout, place: str, **faults: str) -> None:
-    """Let a place simulate these faults, besides others (``SimulationOptions.faults``)."""
-    simulation = SimulationOptions.read(layout.simulation)
-    faults_now = {**simulation.faults, place: {**simulation.faults.get(place, {}), **faults}}
-    replace(simulation, faults=faults_now).write(layout.simulation)
-
-
-def hide(layout: Layout, place: str, *faults: str) -> None:
-    """End these simulated faults of a place."""
-    simulation = SimulationOptions.read(layout.simulation)
-    remaining = {k: v for k, v in simulation.faults.get(place, {}).items() if k not in faults}
-    others = {name: known for name, known in simulation.faults.items() if name != place}
-    faults_now = {**others, place: remaining} if remaining else others
-    replace(simulation, faults=faults_now).write(layout.simulation)
+    """Wait until it holds; the test may be asynchronous."""
+    if not await holds_within(within, holds):
+        raise InjectionFailed(f"after {within:.0f} s still not: {condition}")
 
 
 @asynccontextmanager
 async def unrecorded(layout: Layout, node: NodeLayout) -> AsyncIterator[None]:
     """Let what is done to a node leave no record: it is no effect of a switchover."""
-    show(layout, node.name, **{UNRECORDED: "yes"})
+    simulate(layout, node.name, **{UNRECORDED: "yes"})
     try:
         yield
         await until(lambda: answers(layout, node), f"{node.name}'s admin API answers")
     finally:
-        hide(layout, node.name, UNRECORDED)
+        end_simulation(layout, node.name, UNRECORDED)
 
 
 async def run(node: NodeLayout, script: str, *arguments: str) -> None:
@@ -86,19 +58,6 @@ async def run(node: NodeLayout, script: str, *arguments: str) -> None:
         )
 
 
-def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
-    """Log in on a machine as the operator; raises OSError and asyncssh.Error."""
-    return asyncssh.connect(
-        layout.address(place),
-        SHELL_PORT,
-        config=None,
-        username=SHELL_USER,
-        client_keys=[layout.keys / "operator"],
-        known_hosts=None,
-        agent_path=None,
-    )
-
-
 async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
     """Start one of a node's scripts and do not wait for it; it ends with the machine."""
     async with shell(layout, node.name) as connection:
@@ -107,14 +66,14 @@ async def leave_running(layout: Layout, node: NodeLayout, script: str) -> None:
 
 
 async def ask(layout: Layout, node: NodeLayout, path: str, method: str = "GET") -> httpx.Response:
-    """Ask a node's admin API, once it is not away for a event."""
+    """Ask a node's admin API, once it answers."""
     deadline = asyncio.get_running_loop().time() + INJECTION_TIMEOUT
     while True:
         try:
             return await ask_once(layout, node, path, method)
-        except httpx.TransportError as silence:
+        except httpx.TransportError as error:
             if asyncio.get_running_loop().time() > deadline:
-                raise InjectionFailed(f"{node.name}: the admin API does not answer") from silence
+                raise InjectionFailed(f"{node.name}: the admin API does not answer") from error
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -122,13 +81,7 @@ async def ask_once(
     layout: Layout, node: NodeLayout, path: str, method: str = "GET"
 ) -> httpx.Response:
     """Ask a node's admin API; httpx.TransportError where it does not answer."""
-    async with httpx.AsyncClient(
-        base_url=f"https://{node.address}:{ADMIN_PORT}/api/v2.0/",
-        verify=ssl.create_default_context(cafile=layout.keys / "ca.pem"),
-        auth=(ADMIN_USER, ADMIN_PASSWORD),
-        headers={"Referer": "https://lab/"},
-        trust_env=False,
-    ) as client:
+    async with admin(layout, node) as client:
         return await client.request(method, path)
 
 
@@ -138,20 +91,3 @@ async def answers(layout: Layout, node: NodeLayout) -> bool:
         await ask_once(layout, node, "daemons")
         return True
     return False
-
-
-async def opens(address: str, port: int) -> bool:
-    """Whether connections to that port are accepted now."""
-    try:
-        _, writer = await asyncio.open_connection(address, port)
-    except OSError:
-        return False
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return True
-
-
-async def shuts(address: str, port: int) -> bool:
-    """Whether they are refused now."""
-    return not await opens(address, port)

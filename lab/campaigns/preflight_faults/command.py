@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,11 +18,11 @@ from lab.campaigns.runner import run_to_exit
 
 BAD_INPUT = 2
 
-Fault = Annotated[Optional[str], typer.Argument(help="Which fault; see --list.")]  # noqa: UP045 - typer
-Place = Annotated[Optional[str], typer.Option("--at", help="Where; else at its default place.")]  # noqa: UP045 - typer
-Directory = Annotated[Optional[Path], typer.Option("--dir", help="Which lab; else the only one.")]  # noqa: UP045 - typer
-Json = Annotated[Optional[Path], typer.Option(help="Write the result to this file.")]  # noqa: UP045 - typer
-Only = Annotated[Optional[list[str]], typer.Option(metavar="FAULT", help="Repeatable.")]  # noqa: UP045 - typer
+Fault = Annotated[str | None, typer.Argument(help="The name; see --list.")]
+Place = Annotated[str | None, typer.Option("--at", help="The place, if not its own.")]
+Directory = Annotated[Path | None, typer.Option("--dir", help="The directory of the lab.")]
+Json = Annotated[Path | None, typer.Option(help="Write the result to this file.")]
+Only = Annotated[list[str] | None, typer.Option(metavar="FAULT", help="Only these; repeatable.")]
 
 
 def inject(
@@ -54,7 +54,7 @@ def inject(
 
 
 def readiness(json: Json = None, only: Only = None) -> None:
-    """Inject every fault in turn; exit 1 if the product does not report exactly that fault."""
+    """Inject every fault in turn; exit 1 if the product does not report it at its place."""
     if unknown := [name for name in only or () if name not in BY_NAME]:
         message = f"there is no fault {', '.join(unknown)}; see lab inject --list"
         raise typer.Exit(_complain(message))

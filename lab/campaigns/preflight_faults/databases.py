@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import LiteralString
 
@@ -9,10 +10,13 @@ import psycopg
 from psycopg import sql
 
 from lab.campaigns.preflight_faults.actions import until
-from lab.campaigns.preflight_faults.fault import InjectedFault
+from lab.campaigns.preflight_faults.fault import Action, InjectedFault
 from lab.environment.databases import subscription
 from lab.environment.postgres import superuser_dsn
 from lab.layout import DATABASE, DATABASE_USER, ClusterLayout, Layout
+
+Side = Callable[[Layout, str], ClusterLayout]
+"""Which cluster of a link."""
 
 LINK = "cluster1-to-cluster2"
 LOCKED = "certificate"
@@ -94,12 +98,23 @@ async def _until_replicating(layout: Layout, link: str) -> None:
     await until(partial(_holds, publisher, CAUGHT_UP, written, slot), f"{link} has caught up")
 
 
-async def _refuse_connections(layout: Layout, link: str) -> None:
-    await _execute(_subscriber(layout, link), "ALTER DATABASE {database} CONNECTION LIMIT 0")
+def _executes(side: Side, *statements: LiteralString) -> Action:
+    """Return the action that executes statements on one side of a link."""
+
+    async def act(layout: Layout, link: str) -> None:
+        await _execute(side(layout, link), *statements, link=link)
+
+    return act
 
 
-async def _accept_connections(layout: Layout, link: str) -> None:
-    await _execute(_subscriber(layout, link), "ALTER DATABASE {database} CONNECTION LIMIT -1")
+def _restores(side: Side, *statements: LiteralString) -> Action:
+    """Return the action that does so, and waits until the link has caught up."""
+
+    async def act(layout: Layout, link: str) -> None:
+        await _execute(side(layout, link), *statements, link=link)
+        await _until_replicating(layout, link)
+
+    return act
 
 
 async def _disable(layout: Layout, link: str) -> None:
@@ -110,11 +125,6 @@ async def _disable(layout: Layout, link: str) -> None:
         return not await _holds(subscriber, REPLICATES, _slot(link))
 
     await until(stopped, f"{link} does not replicate")
-
-
-async def _enable(layout: Layout, link: str) -> None:
-    await _execute(_subscriber(layout, link), "ALTER SUBSCRIPTION {subscription} ENABLE", link=link)
-    await _until_replicating(layout, link)
 
 
 async def _lag(layout: Layout, link: str) -> None:
@@ -131,20 +141,6 @@ async def _lag(layout: Layout, link: str) -> None:
         await connection.execute(WRITE, (LAG,))
     behind = partial(_holds, publisher, LAGS, LAG - 1, _slot(link))
     await until(behind, f"{link} lags {LAG} MiB")
-
-
-async def _catch_up(layout: Layout, link: str) -> None:
-    await _execute(_subscriber(layout, link), "ROLLBACK PREPARED {lock}")
-    await _until_replicating(layout, link)
-
-
-async def _revoke_replication(layout: Layout, link: str) -> None:
-    await _execute(_publisher(layout, link), "ALTER ROLE {user} NOREPLICATION")
-
-
-async def _grant_replication(layout: Layout, link: str) -> None:
-    await _execute(_publisher(layout, link), "ALTER ROLE {user} REPLICATION")
-    await _until_replicating(layout, link)
 
 
 async def _limit_wal(layout: Layout, place: str) -> None:
@@ -180,25 +176,29 @@ FAULTS = (
         "database_unreachable",
         LINK,
         "The subscriber's database accepts no new connection of the account.",
-        _refuse_connections,
-        _accept_connections,
+        _executes(_subscriber, "ALTER DATABASE {database} CONNECTION LIMIT 0"),
+        _executes(_subscriber, "ALTER DATABASE {database} CONNECTION LIMIT -1"),
     ),
     InjectedFault(
-        "replication_not_running", LINK, "Its subscription is disabled.", _disable, _enable
+        "replication_not_running",
+        LINK,
+        "Its subscription is disabled.",
+        _disable,
+        _restores(_subscriber, "ALTER SUBSCRIPTION {subscription} ENABLE"),
     ),
     InjectedFault(
         "replication_lagging",
         LINK,
         f"A lock holds the subscriber, which lags {LAG} MiB behind.",
         _lag,
-        _catch_up,
+        _restores(_subscriber, "ROLLBACK PREPARED {lock}"),
     ),
     InjectedFault(
         "replication_not_comparable",
         LINK,
         "The account may not read replication slots on the publisher.",
-        _revoke_replication,
-        _grant_replication,
+        _executes(_publisher, "ALTER ROLE {user} NOREPLICATION"),
+        _restores(_publisher, "ALTER ROLE {user} REPLICATION"),
     ),
     InjectedFault(
         "wal_headroom_low",

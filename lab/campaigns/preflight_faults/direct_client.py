@@ -8,44 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 
 import asyncssh
 
-from lab.environment.process_state import alive
+from lab.campaigns.preflight_faults import detached
 from lab.environment.seed_data import ACCOUNTS
 from lab.layout import SFTP_PORT, Layout, NodeLayout, account, password
-from lab.subprocesses import REPOSITORY
 
 ACCOUNT = account(ACCOUNTS)
 
 
 async def start(layout: Layout, node: NodeLayout) -> None:
     """Connect to a node, without waiting for the session."""
-    arguments = (node.address, layout.keys / "sftp_host_key.pub", _pid_file(node))
-    # Not our child: this process may end before it.
-    process = await asyncio.create_subprocess_exec(
-        *("setsid", "--fork", sys.executable, "-m", "lab.campaigns.preflight_faults.direct_client"),
-        *map(str, arguments),
-        cwd=REPOSITORY,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+    await detached.start(
+        __name__,
+        *(node.address, layout.keys / "sftp_host_key.pub", _pid_file(node)),
     )
-    await process.wait()
 
 
 def stop(node: NodeLayout) -> None:
     """Disconnect, if there is a client."""
-    file = _pid_file(node)
-    if alive(file):
-        pid = int(file.read_text(encoding="ascii"))
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if __name__.encode() in command:  # or the number was used again
-            os.kill(pid, signal.SIGTERM)
-    file.unlink(missing_ok=True)
+    detached.stop(__name__, _pid_file(node))
+    _pid_file(node).unlink(missing_ok=True)
 
 
 def is_connected(node: NodeLayout) -> bool:

@@ -6,11 +6,12 @@ import asyncio
 import os
 from functools import partial
 
-from lab.campaigns.preflight_faults.actions import InjectionFailed, opens, shuts, until
+from lab.campaigns.preflight_faults.actions import InjectionFailed, until
 from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.campaigns.preflight_faults.nodes import closed
 from lab.environment.loadbalancer import UNRECORDED, LoadBalancer, names
 from lab.layout import HTTPS_PORT, SFTP_PORT, Layout
+from lab.polling import opens, refuses
 
 Change = tuple[str, str]
 """What a text has in the baseline, and what it has instead."""
@@ -55,7 +56,7 @@ async def _reload(layout: Layout) -> None:
 
 async def _until_served(layout: Layout, *, https: bool = True) -> None:
     for port, served in ((SFTP_PORT, True), (HTTPS_PORT, https)):
-        ready = partial(opens if served else shuts, layout.load_balancer, port)
+        ready = partial(opens if served else refuses, layout.load_balancer, port)
         await until(ready, f"the load balancer {'serves' if served else 'refuses'} port {port}")
 
 
@@ -89,6 +90,12 @@ FAULTS = (
         "loadbalancer1",
         "Its SSH server breaks off every connection.",
         "unreachable",
+    ),
+    closed(
+        "access_refused",
+        "loadbalancer1",
+        "Its SSH server does not accept the operator's key.",
+        "refuses_login",
     ),
     InjectedFault(
         "traffic_not_on_source",

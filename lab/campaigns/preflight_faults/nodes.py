@@ -6,20 +6,22 @@ from functools import partial
 
 import asyncssh
 
-from lab.campaigns.preflight_faults.actions import hide, shell, show, until
+from lab.access import shell
+from lab.campaigns.preflight_faults.actions import until
 from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.fault_injection.node_faults import NOISE
 from lab.layout import PROBE_ACCOUNT, Layout
+from lab.simulation_options import end_simulation, simulate
 
 
 def _simulated(name: str, place: str, description: str, **faults: str) -> InjectedFault:
     """Return a fault that the place's own processes simulate."""
 
     async def inject(layout: Layout, place: str) -> None:
-        show(layout, place, **faults)
+        simulate(layout, place, **faults)
 
     async def revert(layout: Layout, place: str) -> None:
-        hide(layout, place, *faults)
+        end_simulation(layout, place, *faults)
 
     return InjectedFault(name, place, description, inject, revert)
 
@@ -40,12 +42,12 @@ def closed(name: str, place: str, description: str, fault: str) -> InjectedFault
     """Return a fault of a machine that accepts no login."""
 
     async def inject(layout: Layout, place: str) -> None:
-        show(layout, place, **{fault: "yes"})
+        simulate(layout, place, **{fault: "yes"})
         # The refused login also ends the connections that others have.
         await until(partial(_refuses_login, layout, place), f"{place} refuses logins")
 
     async def revert(layout: Layout, place: str) -> None:
-        hide(layout, place, fault)
+        end_simulation(layout, place, fault)
         await until(partial(_accepts_login, layout, place), f"{place} accepts the operator")
 
     return InjectedFault(name, place, description, inject, revert)

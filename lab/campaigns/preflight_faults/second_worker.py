@@ -15,9 +15,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from lab.campaigns.preflight_faults.actions import opens
+from lab.campaigns.preflight_faults import detached
 from lab.environment.process_state import alive
 from lab.layout import Layout
+from lab.polling import opens
 from lab.subprocesses import REPOSITORY, end, spawn
 
 CODE = ("workflows", "activities", "worker")
@@ -42,26 +43,12 @@ async def start(layout: Layout, address: str) -> None:
     directory = _directory(layout)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "log").unlink(missing_ok=True)
-    # Not our child: this process may end before it.
-    process = await asyncio.create_subprocess_exec(
-        *("setsid", "--fork", sys.executable, "-m", __name__),
-        *(address, str(directory), str(layout.estate_file.parent)),
-        cwd=REPOSITORY,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    await process.wait()
+    await detached.start(__name__, address, directory, layout.estate_file.parent)
 
 
 def stop(layout: Layout) -> None:
     """Stop it, if there is one."""
-    file = _directory(layout) / "pid"
-    if alive(file):
-        pid = int(file.read_text(encoding="ascii"))
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if __name__.encode() in command:  # or the number was used again
-            os.kill(pid, signal.SIGTERM)
+    detached.stop(__name__, _directory(layout) / "pid")
 
 
 def _directory(layout: Layout) -> Path:

@@ -7,19 +7,17 @@ from functools import partial
 from lab.campaigns.preflight_faults import direct_client
 from lab.campaigns.preflight_faults.actions import (
     ask,
-    hide,
     leave_running,
-    opens,
     run,
-    show,
-    shuts,
     unrecorded,
     until,
 )
 from lab.campaigns.preflight_faults.fault import Action, InjectedFault
-from lab.layout import HTTPS_PORT, Layout, NodeLayout
+from lab.layout import HTTPS_PORT, Layout
+from lab.polling import opens, refuses
+from lab.simulation_options import end_simulation, simulate
 
-LATE = "lands_late"
+LATE = "completes_late"
 
 
 def _schedule(operation: str) -> Action:
@@ -38,35 +36,27 @@ async def _connect_client(layout: Layout, place: str) -> None:
     node = layout.node(place)
     async with unrecorded(layout, node):
         await direct_client.start(layout, node)
-        await until(partial(_has_session, node), f"{place} has a session")
+        await until(lambda: direct_client.is_connected(node), f"{place} has a session")
 
 
 async def _disconnect_client(layout: Layout, place: str) -> None:
     node = layout.node(place)
     async with unrecorded(layout, node):
         direct_client.stop(node)
-        await until(partial(_has_no_session, node), f"{place} has no session")
-
-
-async def _has_session(node: NodeLayout) -> bool:
-    return direct_client.is_connected(node)
-
-
-async def _has_no_session(node: NodeLayout) -> bool:
-    return not direct_client.is_connected(node)
+        await until(lambda: not direct_client.is_connected(node), f"{place} has no session")
 
 
 async def _begin_graceful_stop(layout: Layout, place: str) -> None:
     node = layout.node(place)
-    show(layout, place, **{LATE: "yes"})
+    simulate(layout, place, **{LATE: "yes"})
     async with unrecorded(layout, node):
         await leave_running(layout, node, "stop_httpd -g -timeout 600")
-        await until(partial(shuts, node.address, HTTPS_PORT), f"{place} refuses new clients")
+        await until(partial(refuses, node.address, HTTPS_PORT), f"{place} refuses new clients")
 
 
 async def _end_graceful_stop(layout: Layout, place: str) -> None:
     node = layout.node(place)
-    hide(layout, place, LATE)
+    end_simulation(layout, place, LATE)
     async with unrecorded(layout, node):
         for script in ("stop_httpd", "start_httpd"):
             await run(node, script)

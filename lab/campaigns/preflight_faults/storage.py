@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,19 +32,19 @@ LATE = 2.5
 async def _alter_copies(layout: Layout, place: str) -> None:
     originals, copies = _folders(layout, place)
     names = _write(originals, 1 + len(files(originals.parents[2])) // SHARE)
-    await _until(partial(_all_exist, copies, names), "all files were copied")
+    await until(partial(_all_exist, copies, names), "all files were copied")
     for name in names:
         _alter(copies / name)
     old = 2 * _allowed(layout) + 1
     last = copies / names[-1]
-    await _until(lambda: time.time() - last.stat().st_ctime > old, f"a copy is {old:.0f} s old")
+    await until(lambda: time.time() - last.stat().st_ctime > old, f"a copy is {old:.0f} s old")
 
 
 async def _remove_both(layout: Layout, place: str) -> None:
     folders = _folders(layout, place)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)  # so does the sync at the same time
-    await _until(lambda: not any(folder.exists() for folder in folders), "no copy remains")
+    await until(lambda: not any(folder.exists() for folder in folders), "no copy remains")
 
 
 def _folders(layout: Layout, place: str) -> tuple[Path, Path]:
@@ -79,13 +79,6 @@ def _allowed(layout: Layout) -> float:
     return roles(layout).estate.timing.storage_delay.total_seconds()
 
 
-async def _until(holds: Callable[[], bool], condition: str) -> None:
-    async def check() -> bool:
-        return holds()
-
-    await until(check, condition)
-
-
 async def _slow_down(layout: Layout, _: str) -> None:
     _delay(layout, LATE * _allowed(layout))
 
@@ -110,9 +103,9 @@ async def _copied(here: Path, there: Path) -> None:
     """Wait until a new file is copied, and its removal too: older changes were copied before."""
     name = f"lab-{uuid.uuid4().hex}"
     (here / name).touch()
-    await _until((there / name).exists, f"{there / name} was copied")
+    await until((there / name).exists, f"{there / name} was copied")
     (here / name).unlink()
-    await _until(lambda: not (there / name).exists(), f"{there / name} was removed")
+    await until(lambda: not (there / name).exists(), f"{there / name} was removed")
 
 
 async def _unmount(layout: Layout, place: str) -> None:

@@ -109,23 +109,19 @@ async def _start_second_worker(layout: Layout, _: str) -> None:
     client = await temporal(layout)
     before = await builds(client)
     await second_worker.start(layout, address(layout))
-    await until(partial(_is_ready, layout), "another worker is ready", second_worker.READY_TIMEOUT)
+    await until(
+        lambda: "ready:" in second_worker.log(layout),
+        "another worker is ready",
+        second_worker.READY_TIMEOUT,
+    )
     await until(partial(_shows_another, client, before), "Temporal shows another worker's build")
 
 
 async def _end_second_worker(layout: Layout, _: str) -> None:
     client = await temporal(layout)
     second_worker.stop(layout)
-    await until(partial(_is_gone, layout), "the other worker has ended")
+    await until(lambda: not second_worker.is_running(layout), "the other worker has ended")
     await until(partial(_shows_one, client), "Temporal shows one build only", POLLER_TIMEOUT)
-
-
-async def _is_ready(layout: Layout) -> bool:
-    return "ready:" in second_worker.log(layout)
-
-
-async def _is_gone(layout: Layout) -> bool:
-    return not second_worker.is_running(layout)
 
 
 async def _shows_another(client: Client, before: set[str]) -> bool:

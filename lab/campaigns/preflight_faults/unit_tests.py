@@ -83,9 +83,5 @@ UNIT_TESTS: dict[str, Test] = {
         "tests/activities/test_temporal.py",
         "test_a_server_that_does_not_answer_is_one_finding",
     ),
-    "access_refused": (
-        "tests/end_to_end/test_bad_estates.py",
-        "test_a_wrong_admin_password_is_a_finding",
-    ),
 }
 """By check; every check has either a unit test here or an injected fault."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,9 @@ from lab.campaigns.rollback_matrix.cases import Selection
 from lab.campaigns.runner import run_to_exit
 from lab.layout import Layout
 
-Json = Annotated[Optional[Path], typer.Option(help="Write the result to this file.")]  # noqa: UP045 - typer
+Json = Annotated[Path | None, typer.Option(help="Write the result to this file.")]
 Only = Annotated[
-    Optional[list[str]],  # noqa: UP045 - typer
+    list[str] | None,
     typer.Option(metavar="STAGE[:PLACE[:KIND[:ANSWER]]]", help="Only these cases; repeatable."),
 ]
 
@@ -24,7 +24,7 @@ def rollback(
     only: Only = None,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
 ) -> None:
-    """Fail every stage in every way; exit 1 if anything was not rolled back as it must be."""
+    """Fail every stage in every way; exit 1 if a run did not end as it must."""
     layout = Layout(Path("/"), "127.0.0")
     try:
         parts = tuple(Selection.read(text, layout) for text in only or ())

@@ -14,11 +14,10 @@ from temporalio.exceptions import TemporalError
 
 from lab.campaigns.results import numbers_of
 from lab.campaigns.rollback_matrix.cases import Case
-from lab.campaigns.testbed import AFTER_SECONDS, WARM_UP_SECONDS, Settings, TestBed
+from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.evidence import gather
 from lab.checker.roles import roles
 from lab.checker.verdict import Run, Verdict, judge
-from lab.environment.quiesce import settle
 from lab.fault_injection.operator import Answer, Operator, checked_outcome, rollback_point
 from lab.fault_injection.scenario import injected
 from lab.layout import Layout
@@ -97,18 +96,10 @@ class _Progress:
 
 async def run_case(testbed: TestBed, case: Case) -> CaseResult:
     """Switch the estate over from its baseline with this fault, and judge the run."""
-    await testbed.reset()
-    layout = testbed.lab.layout
-    worker = testbed.workers.start()
-    async with testbed.traffic() as traffic:
-        await worker.ready()
-        await asyncio.sleep(WARM_UP_SECONDS)
+    async with testbed.under_traffic():
         run, progress = await _driven(testbed, case)
-        await asyncio.sleep(AFTER_SECONDS)
-        await traffic.finish()
-        await settle(layout)
     # In a thread: the proxies of other estates are in this process and must not be blocked.
-    verdict = await asyncio.to_thread(_judged, layout, run)
+    verdict = await asyncio.to_thread(_judged, testbed.lab.layout, run)
     started = progress.rollback_at if run.rollback_point else None
     took = None if started is None else round(run.ended - started, 1)
     return CaseResult.of(case, verdict, took, progress.operator.questions)

@@ -159,14 +159,14 @@ def test_a_result_replaces_the_tables_in_its_document(
     begin, end = markers(name)
     document = f"# Proof\n\n{begin}\nold\n{end}\n\nthe rest\n"
 
-    once = between(document, name, lines(campaign, result, "scripts/prove"))
+    once = between(document, name, lines(campaign, result, "scripts/prove", "457d83d"))
 
     assert once.startswith("# Proof\n\n")
     assert once.endswith("\n\nthe rest\n")
     assert "old\n" not in once
-    assert "`scripts/prove`, in " in once
+    assert "`scripts/prove` on commit 457d83d,\nin " in once
     for text in expected:
         assert text in once
-    assert between(once, name, lines(campaign, result, "scripts/prove")) == once
+    assert between(once, name, lines(campaign, result, "scripts/prove", "457d83d")) == once
     with pytest.raises(ValueError, match=name):
-        between("# Proof\n", name, lines(campaign, result, "scripts/prove"))
+        between("# Proof\n", name, lines(campaign, result, "scripts/prove", "457d83d"))

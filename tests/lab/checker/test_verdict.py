@@ -165,7 +165,7 @@ def test_an_unfinished_run_is_a_problem(roles: Roles) -> None:
 
     problems = judge(roles, run, flawless.evidence(roles)).problems()
 
-    assert problems == ["the outcome is rolled_back"]
+    assert problems == ["the outcome is rolled_back, expected completed"]
 
 
 @pytest.mark.parametrize("message", ["SFTPNoSuchFile: file", "Unexpected: HTTP status 404"])

@@ -34,29 +34,22 @@ async def test_states_are_the_vendors_texts(lab: Lab) -> None:
     assert await lab.ask("cluster2-server1", scheduler) == {"status": "Not running."}
 
 
-async def test_a_referer_is_required(lab: Lab) -> None:
-    """Without a Referer a call is refused."""
-    async with lab.admin(EDGE, headers={}) as client:
-        assert (await client.get("daemons")).status_code == 403
-
-
-async def test_a_wrong_password_is_answered_in_plain_text(lab: Lab) -> None:
-    """401 is no JSON; the password a node accepts can be changed by a fault."""
-    async with lab.admin(EDGE, auth=(ADMIN_USER, "wrong")) as client:
-        answer = await client.get("daemons")
-    assert (answer.status_code, answer.headers["Content-Type"][:10]) == (401, "text/plain")
+async def test_a_call_needs_a_referer_and_a_password_or_a_key(lab: Lab) -> None:
+    """401 is plain text, not JSON; a fault changes the password that a node accepts."""
+    key = {"Referer": "https://tests/", "SECURETRANSPORT-API-KEY": api_key()}
+    async with (
+        lab.admin(EDGE, headers={}) as without_referer,
+        lab.admin(EDGE, auth=(ADMIN_USER, "wrong")) as wrong,
+        lab.admin(EDGE, auth=None, headers=key) as by_key,
+    ):
+        assert (await without_referer.get("daemons")).status_code == 403
+        refused = await wrong.get("daemons")
+        assert (refused.status_code, refused.headers["Content-Type"][:10]) == (401, "text/plain")
+        answer = await by_key.get("daemons")
+        assert (answer.status_code, "Date" in answer.headers) == (200, True)
     lab.turn(faults={EDGE: {"admin_password": "another"}})
     async with lab.admin(EDGE) as client:
         assert (await client.get("daemons")).status_code == 401
-
-
-async def test_an_api_key_is_enough(lab: Lab) -> None:
-    """The vendor's header with a key stands in for a password."""
-    headers = {"Referer": "https://tests/", "SECURETRANSPORT-API-KEY": api_key()}
-    async with lab.admin(EDGE, auth=None, headers=headers) as client:
-        answer = await client.get("daemons")
-        assert answer.status_code == 200
-        assert "Date" in answer.headers
 
 
 async def test_writes_of_a_session_need_its_token(lab: Lab) -> None:

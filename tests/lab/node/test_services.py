@@ -17,17 +17,13 @@ import pytest
 from lab import records
 from lab.keys import make_keys
 from lab.layout import SFTP_PORT, Layout, password
+from tests.lab.node.test_work import stop_monitor
 from tests.support.node_clients import PARTNER, Lab, eventually
 
 pytest_plugins = ("tests.support.node_fixtures",)
 
 EDGE = "cluster1-edge1"
 SERVER = "cluster1-server1"
-
-
-async def stop_monitor(lab: Lab, name: str) -> None:
-    """Keep the Monitor from starting what a test ends."""
-    assert (await lab.script(name, "stop_monitord")).status == 0
 
 
 async def test_monitord_restarts_what_died(lab: Lab) -> None:

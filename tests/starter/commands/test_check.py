@@ -110,15 +110,15 @@ async def test_a_check_that_is_under_way_is_joined(
     ("words", "answer"),
     [
         ((), "check needs ESTATE, --from, --to"),
-        (("bad_words", "--from", "cluster1"), "check needs --to"),
+        (("wrong_options", "--from", "cluster1"), "check needs --to"),
         (("nowhere", *MOVE), "there is no estate nowhere"),
-        (("bad_words", "--from", "cluster1", "--to", "cluster1"), "traffic moves between two"),
-        (("bad_words", *MOVE, "--accept", "clock"), "write FINDING=REASON"),
-        (("bad_words", *MOVE, "--every", "soon"), "--every soon: write a time such as 30m"),
-        (("bad_words", *MOVE, "--every", "5s"), "--every: the shortest interval is 60 s"),
-        (("bad_words", "--from", "a", "--to", "b", "--every", "30m"), "has no cluster a"),
-        (("bad_words", *MOVE, "--schedule"), "make one with --every 30m"),
-        (("bad_words", *MOVE, "--schedule", "--html", "x"), "--html needs a check now"),
+        (("wrong_options", "--from", "cluster1", "--to", "cluster1"), "traffic moves between two"),
+        (("wrong_options", *MOVE, "--accept", "clock"), "write FINDING=REASON"),
+        (("wrong_options", *MOVE, "--every", "soon"), "--every soon: write a time such as 30m"),
+        (("wrong_options", *MOVE, "--every", "5s"), "--every: the shortest interval is 60 s"),
+        (("wrong_options", "--from", "a", "--to", "b", "--every", "30m"), "has no cluster a"),
+        (("wrong_options", *MOVE, "--schedule"), "make one with --every 30m"),
+        (("wrong_options", *MOVE, "--schedule", "--html", "x"), "--html needs a check now"),
     ],
 )
 async def test_wrong_options(

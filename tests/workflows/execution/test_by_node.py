@@ -32,8 +32,7 @@ def is_done(progress: Progress, key: str) -> bool:
 async def test_every_action_is_done_once_and_no_invariant_breaks(run: Run) -> None:
     """The chains together do the whole plan."""
     await run.start(variant="by_node")
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+    outcome = await run.ends("completed")
     assert run.fakes.world.violations == []
     assert all(stage.status is Status.DONE for stage in outcome.stages)
     assert run.fakes.asked
@@ -48,7 +47,7 @@ async def test_a_slow_server_delays_only_the_end(run: Run) -> None:
     assert not is_done(progress, f"stop_gracefully.{SLOW}.ssh")
     assert progress.stages[StageName.STOP_REMAINING_SERVICES.number].status is Status.PENDING
     run.fakes.held[f"await_sessions.{SLOW}"].set()
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     assert run.fakes.world.violations == []
 
 
@@ -59,7 +58,7 @@ async def test_no_server_stops_scheduling_before_the_edges_have_drained(run: Run
     await run.reaches(lambda p: is_done(p, "await_sessions.cluster1-edge2"))
     assert (SLOW, Service.SCHEDULER) in run.fakes.world.running
     run.fakes.held["await_sessions.cluster1-edge1"].set()
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_the_target_schedules_only_after_all_of_the_source_has_stopped(run: Run) -> None:
@@ -72,7 +71,7 @@ async def test_the_target_schedules_only_after_all_of_the_source_has_stopped(run
     run.fakes.held[proof].set()
     await run.reaches(lambda p: is_done(p, "start_scheduling.cluster2-server1"))
     run.fakes.held[f"await_sessions.{QUICK}"].set()
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     assert run.fakes.world.violations == []
 
 
@@ -86,7 +85,7 @@ async def test_two_chains_ask_at_once_and_are_answered_one_by_one(run: Run) -> N
     await run.says("retry", stage=stage, node=QUICK)
     await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
     await run.says("retry", stage=stage, node=SLOW)
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_an_abort_in_the_chains_still_starts_the_targets_scheduling(run: Run) -> None:
@@ -97,8 +96,7 @@ async def test_an_abort_in_the_chains_still_starts_the_targets_scheduling(run: R
     await run.reaches(lambda p: is_done(p, f"stop_scheduling.{SLOW}"))
     await run.says("abort", by="ann", reason="enough")
     run.fakes.held[proof].set()
-    outcome = await run.outcome()
-    assert outcome.outcome == "aborted"
+    await run.ends("aborted")
     assert SCHEDULED in run.fakes.world.running
     assert (SLOW, Service.TRANSACTION_MANAGER) in run.fakes.world.running
 
@@ -110,8 +108,7 @@ async def test_a_roll_back_from_the_chains_restores_the_baseline(run: Run) -> No
     await run.start(variant="by_node")
     await run.reaches(lambda p: is_done(p, f"stop_transaction_manager.{QUICK}"))
     await run.says("roll_back", by="ann", reason="not like this")
-    outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+    await run.ends("rolled_back")
     assert run.fakes.world.picture == before
     assert run.fakes.world.violations == []
 
@@ -127,8 +124,7 @@ async def test_a_failure_in_one_chain_rolls_the_others_back(temporal: Client) ->
     run.fakes.held[f"await_sessions.{QUICK}"] = asyncio.Event()
     async with at_work(run):
         await run.start(variant="by_node", on_fault="roll_back")
-        outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+        await run.ends("rolled_back")
     assert run.fakes.world.picture == before
 
 
@@ -140,4 +136,4 @@ async def test_the_gate_of_the_transaction_managers_is_asked_once_for_all(run: R
     progress = await run.reaches(lambda p: is_done(p, f"stop_gracefully.{QUICK}.ssh"))
     assert progress.also_waiting == ()
     await run.says("approve", stage=gate, by="ann")
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")

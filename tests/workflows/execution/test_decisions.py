@@ -53,7 +53,7 @@ async def test_after_a_pause_nothing_new_begins(run: Run) -> None:
         await run.reaches(lambda p: p.stages[2].status is Status.DONE, polls=40)
     assert set(run.fakes.asked) == asked
     await run.says("resume", by="ann")
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_only_a_paused_run_can_be_resumed(run: Run) -> None:
@@ -76,7 +76,7 @@ async def test_a_pause_calls_back_what_waits_to_be_tried_again(run: Run) -> None
     run.fakes.silent.discard(key)
     assert (EDGE, Service.MONITOR) in run.fakes.world.running
     await run.says("resume", by="ann")
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     assert run.fakes.asked[f"stop_monitors.{key}.1"] == asked + 1
     assert run.fakes.asked[f"stop_monitors.{key}.2"] == 0
 
@@ -92,7 +92,7 @@ async def test_a_gate_is_not_passed_while_paused(run: Run) -> None:
     assert progress.state is RunStatus.PAUSED
     assert len(run.fakes.world.replicating) == 2
     await run.says("resume")
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_a_retry_of_a_resume_compares_both_sides_again(run: Run) -> None:
@@ -118,7 +118,7 @@ async def test_a_roll_back_ends_a_pause(run: Run) -> None:
     await run.waits("approval")
     await run.says("pause")
     await run.says("roll_back", by="ann", reason="not tonight")
-    assert (await run.outcome()).outcome == "rolled_back"
+    await run.ends("rolled_back")
     assert run.fakes.world.picture == before
 
 
@@ -134,8 +134,7 @@ async def test_a_skippable_stage_is_skipped(temporal: Client, name: StageName) -
         await run.says("skip", stage=name, by="ann", reason="by hand")
         await run.says("approve", stage="redirect_traffic")
         await run.says("approve", stage="drain_protocol_servers")
-        outcome = await run.outcome()
-    assert outcome.outcome == "completed_with_exceptions"
+        outcome = await run.ends("completed_with_exceptions")
     assert outcome.stages[name.number].status is Status.SKIPPED
     assert any("ann skipped" in words and "by hand" in words for words in outcome.exceptions)
 
@@ -147,8 +146,7 @@ async def test_a_skip_answers_a_failure_on_one_node(run: Run) -> None:
     question = await run.waits("decision")
     assert "skip" in question.answers
     await run.says("skip", stage="stop_remaining_services", node=EDGE, by="ann", reason="by hand")
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed_with_exceptions"
+    await run.ends("completed_with_exceptions")
     assert ("cluster1-edge2", Service.ADMIN) not in run.fakes.world.running
     assert (EDGE, Service.ADMIN) in run.fakes.world.running
 
@@ -192,8 +190,7 @@ async def test_the_drain_timeout_is_extended_for_one_node(temporal: Client) -> N
         await run.says("extend", stage=DRAIN, node=EDGE, minutes=60, by="ann")
         await run.reaches(lambda p: p.waiting is None and is_running(p, SESSIONS))
         run.fakes.held[SESSIONS].set()
-        outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+        outcome = await run.ends("completed")
     assert outcome.exceptions == ()
     assert run.fakes.asked[f"drain_protocol_servers.{SESSIONS}.1"] == 1
 
@@ -212,8 +209,7 @@ async def test_a_forced_wait_ends_and_names_the_clients(run: Run) -> None:
     assert is_running(progress, other)
     assert run.fakes.world.stopped_gracefully == []
     run.fakes.held[other].set()
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed_with_exceptions"
+    outcome = await run.ends("completed_with_exceptions")
     [exception] = outcome.exceptions
     assert "ann" in exception
     assert "he was informed" in exception
@@ -227,8 +223,7 @@ async def test_a_forced_queue_names_what_is_stranded(run: Run) -> None:
     await run.start()
     await run.reaches(lambda p: is_running(p, "await_queue.cluster1-server1"))
     await run.says("force", stage="drain_transaction_manager", by="ann", reason="partner is down")
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed_with_exceptions"
+    outcome = await run.ends("completed_with_exceptions")
     assert "event 17" in outcome.exceptions[0]
 
 
@@ -243,8 +238,7 @@ async def test_a_node_confirmed_unreachable_counts_as_down(run: Run) -> None:
     run.fakes.world.dies(EDGE)
     assert "name the node that is down" in await refused(run, "force", stage=DRAIN, reason="dead")
     await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its power is off")
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed_with_exceptions"
+    outcome = await run.ends("completed_with_exceptions")
     assert f"{EDGE} counts as down" in outcome.exceptions[0]
     assert run.fakes.asked[f"drain_protocol_servers.verify_unreachable.{EDGE}.1"] == 1
     later = [name for name in run.fakes.asked if name.startswith(("drain_t", "stop_rem"))]
@@ -261,7 +255,7 @@ async def test_a_node_that_still_answers_does_not_count_as_down(run: Run) -> Non
     await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its power is off")
     await run.reaches(lambda p: p.waiting is not None and "it is not down" in p.waiting.message)
     await run.says("retry", stage=DRAIN, by="ann")
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_force_refuses_a_node_that_answered(run: Run) -> None:
@@ -284,30 +278,21 @@ async def test_two_approvals_need_two_approvers(temporal: Client) -> None:
         assert "approvers: ann, bob, cid" in await refused(run, "approve", stage=DRAIN, by="eve")
         assert (await run.waits("approval")).approved_by == ("ann",)
         await run.says("approve", stage=DRAIN, by="bob")
-        assert (await run.outcome()).outcome == "completed"
+        await run.ends("completed")
 
 
-async def test_a_webhook_gets_notices_of_waits_and_of_the_end(temporal: Client) -> None:
-    """The run does not wait until a notice is delivered."""
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_webhook_gets_notices_of_waits_and_of_the_end(
+    temporal: Client, *, down: bool
+) -> None:
+    """A webhook that is down changes nothing: the run does not wait for a delivery."""
     async with at_work(run := new_run(temporal, webhook=HOOK)):
+        run.fakes.deaf = down
         await run.start(approve_before=[DRAIN])
         await run.waits("approval")
         await run.says("approve", stage=DRAIN, by="ann")
-        await run.outcome()
-    assert [(notice.kind, notice.outcome) for notice in run.fakes.told] == [
-        ("waiting", None),
-        ("ended", "completed"),
-    ]
-    assert run.fakes.told[0].answers == ("approve", "reject")
-    assert run.fakes.told[0].workflow_id == run.handle.id
-
-
-async def test_a_webhook_that_is_down_changes_nothing(temporal: Client) -> None:
-    """A notice that is not accepted is a line in the log."""
-    async with at_work(run := new_run(temporal, webhook=HOOK)):
-        run.fakes.deaf = True
-        await run.start(approve_before=[DRAIN])
-        await run.waits("approval")
-        await run.says("approve", stage=DRAIN, by="ann")
-        assert (await run.outcome()).outcome == "completed"
-    assert run.fakes.told == []
+        await run.ends("completed")
+    notices = [(n.kind, n.outcome, n.answers, n.workflow_id) for n in run.fakes.told]
+    waiting = ("waiting", None, ("approve", "reject"), run.handle.id)
+    assert notices[:1] == ([] if down else [waiting])
+    assert [notice[:2] for notice in notices[1:]] == ([] if down else [("ended", "completed")])

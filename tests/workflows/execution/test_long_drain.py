@@ -109,7 +109,7 @@ async def test_a_drain_costs_no_events_however_long_it_lasts(drain: Drain) -> No
         await drain.sees(enough)
         assert await drain.events() == before
         drain.lingering.remaining.set()
-        assert (await drain.outcome()).outcome == "completed"
+        await drain.ends("completed")
 
 
 async def test_progress_stays_fresh_when_workers_come_and_go(drain: Drain) -> None:
@@ -126,7 +126,7 @@ async def test_progress_stays_fresh_when_workers_come_and_go(drain: Drain) -> No
             assert await drain.events() == before
     async with at_work(drain):
         drain.lingering.remaining.set()
-        assert (await drain.outcome()).outcome == "completed"
+        await drain.ends("completed")
     assert timedelta() < oldest < FRESH
     others = {number for name, number in drain.fakes.asked.items() if WAITS not in name}
     assert others == {1}
@@ -150,7 +150,7 @@ async def test_the_drain_timeout_runs_on_the_workflow_s_clock(temporal: Client) 
         # The wait continues: once the last client is gone, nothing needs a decision.
         await drain.sees(_newer(question.since))
         drain.lingering.remaining.set()
-        assert (await drain.outcome()).outcome == "completed"
+        await drain.ends("completed")
         assert drain.lingering.begun == 4
 
 

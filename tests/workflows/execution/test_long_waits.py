@@ -35,7 +35,7 @@ async def test_after_a_long_wait_the_checks_run_again(
     assert len(run.fakes.world.replicating) == 2
     run.fakes.readings.clear()
     await run.handle.signal("retry", {"stage": "suspend_replication"})
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
 
 
 async def test_a_short_wait_costs_no_recheck(run: Run, clockwork: WorkflowEnvironment) -> None:
@@ -44,7 +44,7 @@ async def test_a_short_wait_costs_no_recheck(run: Run, clockwork: WorkflowEnviro
     await run.waits("approval")
     await clockwork.fast_forward(run.handle, timedelta(minutes=4))
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     assert set(run.fakes.asked.values()) == {1}
 
 
@@ -60,4 +60,4 @@ async def test_a_month_at_a_gate_stays_small(run: Run, clockwork: WorkflowEnviro
     assert progress is not None
     assert progress.stage is StageName.SUSPEND_REPLICATION
     await run.handle.signal("approve", {"stage": "redirect_traffic"})
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")

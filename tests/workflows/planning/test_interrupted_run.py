@@ -38,8 +38,7 @@ async def test_the_same_roles_go_on_from_where_it_was(run: Run, stage: str) -> N
     """The next run reads the estate, and completes what the terminated one has not done."""
     await interrupt(run, NAMES[stage])
     await run.start()
-    outcome = await run.outcome()
-    assert outcome.outcome == "completed"
+    outcome = await run.ends("completed")
     assert run.fakes.world.violations == []
     assert [f.name for f in outcome.findings if f.name == "half_switched"] == ["half_switched"]
     assert ("cluster2-server1", Service.SCHEDULER) in run.fakes.world.running
@@ -54,8 +53,7 @@ async def test_the_same_roles_can_be_rolled_back(run: Run, stage: str) -> None:
     await run.start(approve_before=["stop_monitors"])
     await run.waits("approval")
     await run.says("roll_back", by="ann", reason="back to where we were")
-    outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+    await run.ends("rolled_back")
     assert run.fakes.world.picture == before
     assert run.fakes.world.violations == []
 
@@ -73,7 +71,7 @@ async def test_other_roles_are_refused_with_what_was_found(run: Run, stage: str)
 async def test_a_switchover_that_was_done_is_not_done_again(run: Run) -> None:
     """There is nothing to do; most likely source and target are swapped."""
     await run.start()
-    assert (await run.outcome()).outcome == "completed"
+    await run.ends("completed")
     await run.start()
     assert "already_switched_over" in await run.failure()
 

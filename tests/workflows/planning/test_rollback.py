@@ -136,8 +136,7 @@ async def test_a_roll_back_at_every_boundary_restores_the_baseline(
             assert question.answers == ("retry", "roll_back", "abort")
             await run.says("roll_back", by="ann", reason="too late")
             reason = "ann rolled the run back: too late"
-        outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+        outcome = await run.ends("rolled_back")
     assert reason in outcome.message
     assert outcome.stages[name.number].status is Status.SKIPPED
     assert run.fakes.world.picture == before
@@ -158,7 +157,7 @@ async def test_a_rejection_after_the_point_of_no_return_can_be_asked_again(
         await run.says("retry", stage=gate, by="ann")
         await run.waits("approval")
         await run.says("approve", stage=gate, by="bob")
-        assert (await run.outcome()).outcome == "completed"
+        await run.ends("completed")
 
 
 async def test_an_undo_restores_the_baseline_and_no_further(temporal: Client) -> None:
@@ -175,8 +174,7 @@ async def test_an_undo_restores_the_baseline_and_no_further(temporal: Client) ->
         await run.start(approve_before=["drain_protocol_servers"])
         await run.waits("approval")
         await run.says("reject", stage="drain_protocol_servers", reason="no")
-        outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+        await run.ends("rolled_back")
     assert run.fakes.world.picture == before
 
 
@@ -195,8 +193,7 @@ async def test_a_failure_of_a_rollback_is_asked_about_and_reported(temporal: Cli
             await run.says("roll_back", reason="again")
         assert "is rolling back already" in str(refused.value.cause)
         await run.says("retry", stage="stop_monitors", by="ann")
-        outcome = await run.outcome()
-    assert outcome.outcome == "rolled_back"
+        outcome = await run.ends("rolled_back")
     [undone] = [
         stage for stage in outcome.rolled_back_stages if stage.stage is StageName.STOP_MONITORS
     ]
@@ -213,8 +210,7 @@ async def test_an_aborted_rollback_says_what_remains(temporal: Client) -> None:
         await run.start(on_fault="roll_back")
         await run.waits("decision")
         await run.says("abort", by="ann", reason="by hand, then")
-        outcome = await run.outcome()
-    assert outcome.outcome == "aborted"
+        outcome = await run.ends("aborted")
     assert "stop_monitors.undo was not done" in outcome.message
 
 
@@ -230,8 +226,7 @@ async def test_a_roll_back_is_never_ended_without_scheduling_anywhere(temporal: 
         await run.reaches(lambda p: any(s.status is Status.RUNNING for s in p.undo))
         await run.says("abort", reason="enough")
         run.fakes.held[held].set()
-        outcome = await run.outcome()
-    assert outcome.outcome == "aborted"
+        await run.ends("aborted")
     assert ("cluster1-server1", Service.SCHEDULER) in run.fakes.world.running
     assert run.fakes.world.traffic == {"loadbalancer1": "cluster2"}
     assert run.fakes.world.violations == []

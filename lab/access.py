@@ -1,0 +1,46 @@
+"""Reach the machines of a lab as an operator does."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import AbstractAsyncContextManager
+
+import asyncssh
+import httpx
+
+from lab.layout import (
+    ADMIN_PASSWORD,
+    ADMIN_PORT,
+    ADMIN_USER,
+    SHELL_PORT,
+    SHELL_USER,
+    Layout,
+    NodeLayout,
+)
+
+
+def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
+    """Log in on a machine; raises OSError and asyncssh.Error."""
+    host_key = asyncssh.read_public_key(layout.keys / f"{place}_host_key.pub")
+    return asyncssh.connect(
+        layout.address(place),
+        SHELL_PORT,
+        config=None,
+        username=SHELL_USER,
+        client_keys=[layout.keys / "operator"],
+        known_hosts=([host_key], [], []),
+        agent_path=None,
+    )
+
+
+def admin(layout: Layout, node: NodeLayout) -> httpx.AsyncClient:
+    """Return a client of a node's admin API."""
+    base = f"https://{node.address}:{ADMIN_PORT}/api/v2.0/"
+    return httpx.AsyncClient(
+        base_url=base,
+        verify=ssl.create_default_context(cafile=layout.keys / "ca.pem"),
+        auth=(ADMIN_USER, ADMIN_PASSWORD),
+        headers={"Referer": base},
+        trust_env=False,
+        timeout=10,
+    )

@@ -1,0 +1,75 @@
+"""scripts/prove resumes: what has passed on a commit is not repeated on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.subprocesses import REPOSITORY
+
+PYTHON = f"""\
+#!/bin/sh
+echo "$*" | head -n 1 >>calls
+case "$*" in
+    *--control*) for result; do :; done
+                 echo '{{"effects": {{"repeated": '$REPORTED', "misordered": 1}}}}' >"$result"
+                 exit 1 ;;
+    -c*) exec {sys.executable} "$@" ;;
+    *"lab rollback"*) exit "$ROLLBACK" ;;
+esac
+"""
+"""Records its calls, and behaves as the campaigns do."""
+
+
+def prove(place: Path, *, rollback: int = 0, reported: int = 1) -> tuple[int, list[str]]:
+    """Run the script; return its exit code and the campaigns that it started."""
+    (place / "calls").unlink(missing_ok=True)
+    environment = {**os.environ, "ROLLBACK": str(rollback), "REPORTED": str(reported)}
+    ended = subprocess.run(["sh", "scripts/prove"], cwd=place, env=environment, check=False)
+    calls = (place / "calls").read_text(encoding="utf-8").splitlines()
+    return ended.returncode, [call.split()[2] for call in calls if call.startswith("-m lab ")]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A checkout with the scripts and a virtual environment whose Python only records."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    for name in ("requirements.lock", ".venv/.installed"):
+        (tmp_path / name).touch()
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(PYTHON, encoding="utf-8")
+    python.chmod(0o755)
+    shutil.copytree(REPOSITORY / "scripts", tmp_path / "scripts")
+    (tmp_path / ".gitignore").write_text(".venv\n.prove\ncalls\n", encoding="utf-8")
+    commit(tmp_path, "init", "-q")
+    return tmp_path
+
+
+def commit(place: Path, *first: str) -> None:
+    """Commit everything."""
+    identity = ("-c", "user.name=lab", "-c", "user.email=lab@localhost")
+    for argv in (first, ("add", "-A"), (*identity, "commit", "-q", "-m", "a change")):
+        if argv:
+            subprocess.run(["git", *argv], cwd=place, check=True)
+
+
+def test_an_interrupted_proof_resumes_on_the_same_commit_only(place: Path) -> None:
+    """Another commit, or an uncommitted change, is proven anew."""
+    assert prove(place, rollback=130) == (130, ["crash", "crash", "crash", "rollback"])
+    assert prove(place) == (0, ["rollback", "readiness"])
+
+    everything = ["crash", "crash", "crash", "rollback", "readiness"]
+    (place / "scripts/lint").write_text("changed\n", encoding="utf-8")
+    assert prove(place) == (0, everything)
+    commit(place)
+    assert prove(place) == (0, everything)
+
+
+def test_a_negative_control_that_is_not_reported_ends_the_proof(place: Path) -> None:
+    """Without it, no result could be trusted."""
+    assert prove(place, reported=0) == (1, ["crash"])
