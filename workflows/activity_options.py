@@ -39,29 +39,30 @@ _EVERY_SECOND = RetryPolicy(
 
 _CALL_TIMEOUT = timedelta(seconds=15)
 
-READ = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=20),
-    schedule_to_close_timeout=timedelta(seconds=60),
-    heartbeat_timeout=HEARTBEAT,
-    retry_policy=_BACK_OFF,
-)
+
+def _limited(attempt: timedelta, altogether: timedelta) -> ActivityConfig:
+    """Limit one attempt, and all attempts together."""
+    return ActivityConfig(
+        start_to_close_timeout=attempt, schedule_to_close_timeout=altogether, retry_policy=_BACK_OFF
+    )
+
+
+def _heartbeating(attempt: timedelta, altogether: timedelta) -> ActivityConfig:
+    options = _limited(attempt, altogether)
+    options["heartbeat_timeout"] = HEARTBEAT
+    return options
+
+
+READ = _heartbeating(timedelta(seconds=20), timedelta(seconds=60))
 """One reading of a place, which reports a place that is silent for 10 s as unreachable."""
 
-PLAN = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=10),
-    retry_policy=_BACK_OFF,
-)
+PLAN = ActivityConfig(start_to_close_timeout=timedelta(seconds=10), retry_policy=_BACK_OFF)
 """Reading the estate file: without a limit, so that a run waits for its first worker."""
 
-SAVE = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=10),
-    schedule_to_close_timeout=timedelta(minutes=2),
-    retry_policy=_BACK_OFF,
-)
+SAVE = _limited(timedelta(seconds=10), timedelta(minutes=2))
 """Writing the outcome to a file: limited, so that a worker's full disk does not hang the run."""
 
-SAVE_PLAN = SAVE.copy()
-SAVE_PLAN["schedule_to_close_timeout"] = timedelta(seconds=10)
+SAVE_PLAN = _limited(timedelta(seconds=10), timedelta(seconds=10))
 """Writing a reviewed plan to a file, while an operator waits to see it."""
 
 WAIT = ActivityConfig(
@@ -72,15 +73,10 @@ WAIT = ActivityConfig(
 )
 """A wait for clients and partners."""
 
-NOTIFY = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=10),
-    schedule_to_close_timeout=timedelta(minutes=15),
-    retry_policy=_BACK_OFF,
-)
+NOTIFY = _limited(timedelta(seconds=10), timedelta(minutes=15))
 """A notice; the run does not wait for it."""
 
-NOTIFY_END = NOTIFY.copy()
-NOTIFY_END["schedule_to_close_timeout"] = timedelta(seconds=30)
+NOTIFY_END = _limited(timedelta(seconds=10), timedelta(seconds=30))
 """The last notice: the run waits for it this long at most before it ends."""
 
 
@@ -90,17 +86,27 @@ def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR09
         return command(action.grace + 2 * timing.stop_margin, timing)
     match action.intent:
         case Intent.COMPARE_STORAGE:
-            return compare_storage(timing)
+            # Two readings of both storages one delay apart, and a marker that may take three.
+            limit = timedelta(seconds=30) + 3 * timing.storage_delay
+            return _heartbeating(limit, 3 * limit)
         case Intent.COMPARE_DATABASES:
-            return compare_databases(timing)
+            # Each side's changes are read, and the other link's comparison may read them first.
+            limit = 3 * timing.replication_timeout
+            return _heartbeating(limit, limit + timing.unreachable_timeout)
         case Intent.VERIFY:
-            return verify(timing)
+            limit = timedelta(minutes=10)  # such as for the Folder Monitor's takeover time
+            return _heartbeating(limit, limit + timing.unreachable_timeout)
         case Intent.WAIT:
             return WAIT.copy()
         case Intent.CALL:
-            return call(timing)
+            return _call(timing)
         case Intent.STATEMENT:
-            return statement(timing)
+            # Tried again for as long as the lag may take to reach zero.
+            options = _call(timing)
+            limit = timing.replication_timeout + timing.unreachable_timeout
+            options["schedule_to_close_timeout"] = limit
+            options["retry_policy"] = _EVERY_SECOND
+            return options
         case Intent.COMMAND:
             return command(2 * timing.stop_margin + timedelta(minutes=2), timing)
         case Intent.START:
@@ -110,29 +116,6 @@ def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR09
             return READ.copy()
 
 
-def compare_storage(timing: Timing) -> ActivityConfig:
-    """Two readings of both storages one delay apart, and a marker that may take three delays."""
-    limit = timedelta(seconds=30) + 3 * timing.storage_delay
-    return ActivityConfig(
-        start_to_close_timeout=limit,
-        schedule_to_close_timeout=3 * limit,
-        heartbeat_timeout=HEARTBEAT,
-        retry_policy=_BACK_OFF,
-    )
-
-
-def compare_databases(timing: Timing) -> ActivityConfig:
-    """Compare what both databases wrote; a killed worker's comparison begins anew."""
-    # Each side's changes are read, and the other link's comparison may be reading them first.
-    limit = 3 * timing.replication_timeout
-    return ActivityConfig(
-        start_to_close_timeout=limit,
-        schedule_to_close_timeout=limit + timing.unreachable_timeout,
-        heartbeat_timeout=HEARTBEAT,
-        retry_policy=_BACK_OFF,
-    )
-
-
 def with_summary(options: ActivityConfig, summary: str) -> ActivityConfig:
     """Return the same options with the sentence that the Web UI shows."""
     options = options.copy()
@@ -140,31 +123,17 @@ def with_summary(options: ActivityConfig, summary: str) -> ActivityConfig:
     return options
 
 
-def verify(timing: Timing) -> ActivityConfig:
-    """A check that may take a while, such as the Folder Monitor's takeover time."""
-    limit = timedelta(minutes=10)
-    return ActivityConfig(
-        start_to_close_timeout=limit,
-        schedule_to_close_timeout=limit + timing.unreachable_timeout,
-        heartbeat_timeout=HEARTBEAT,
-        retry_policy=_BACK_OFF,
-    )
-
-
-def call(timing: Timing) -> ActivityConfig:
+def _call(timing: Timing) -> ActivityConfig:
     """An effect over REST: sent within the first third of the attempt, limited to another.
 
     Without a heartbeat, so that Temporal's own timeout keeps attempts from overlapping. That
     timeout is short, since a dead worker is not noticed before it.
     """
-    return ActivityConfig(
-        start_to_close_timeout=_CALL_TIMEOUT,
-        # The attempt in progress when the time is up may finish and report why.
-        schedule_to_close_timeout=timing.unreachable_timeout + 2 * _CALL_TIMEOUT,
-        # A rollback or a pause cancels; an effect in progress is finished all the same.
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        retry_policy=_BACK_OFF,
-    )
+    # The attempt in progress when the time is up may finish and report why.
+    options = _limited(_CALL_TIMEOUT, timing.unreachable_timeout + 2 * _CALL_TIMEOUT)
+    # A rollback or a pause cancels; an effect in progress is finished all the same.
+    options["cancellation_type"] = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+    return options
 
 
 def command(limit: timedelta, timing: Timing) -> ActivityConfig:
@@ -172,18 +141,7 @@ def command(limit: timedelta, timing: Timing) -> ActivityConfig:
 
     Every attempt attaches to the same claim, so a dead worker costs one heartbeat timeout.
     """
-    return ActivityConfig(
-        start_to_close_timeout=limit + timing.unreachable_timeout,
-        schedule_to_close_timeout=limit + 2 * timing.unreachable_timeout,
-        heartbeat_timeout=HEARTBEAT,
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        retry_policy=_BACK_OFF,
-    )
-
-
-def statement(timing: Timing) -> ActivityConfig:
-    """An effect over SQL; tried again for as long as the lag may take to reach zero."""
-    options = call(timing)
-    options["schedule_to_close_timeout"] = timing.replication_timeout + timing.unreachable_timeout
-    options["retry_policy"] = _EVERY_SECOND
+    unreachable = timing.unreachable_timeout
+    options = _heartbeating(limit + unreachable, limit + 2 * unreachable)
+    options["cancellation_type"] = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
     return options

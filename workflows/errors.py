@@ -50,7 +50,7 @@ class CommandFailed(Refused):
 
 
 class Lost(Refused):
-    """The command was begun, its process is gone, and its end was never recorded."""
+    """The command was begun, its process has ended, and its end was never recorded."""
 
 
 class BadInput(Refused):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -129,7 +129,8 @@ class Switchover:
             except BadInput as error:
                 objection = str(error)
             if objection is not None:
-                _refuse(objection)
+                # A retry by the client itself cannot help.
+                raise ApplicationError(objection, type=BadInput.__name__, non_retryable=True)
 
         workflow.set_signal_handler(verb, signal)
         workflow.set_update_handler(verb, update, validator=validate)
@@ -167,11 +168,6 @@ async def _save(outcome: Outcome) -> str | None:
     except ActivityError as error:
         workflow.logger.warning("the outcome is in Temporal only: %s", error.cause)
         return None
-
-
-def _refuse(objection: str) -> NoReturn:
-    # A retry by the client itself cannot help.
-    raise ApplicationError(objection, type=BadInput.__name__, non_retryable=True)
 
 
 def _require_own_id(request: Request) -> None:

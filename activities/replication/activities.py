@@ -148,8 +148,8 @@ class _Link:
             if compared is None or datetime.now(UTC) - compared > 2 * timeout:
                 raise NotReady(
                     f"{self.name}: too much was written while it was suspended to compare it again "
-                    f"now, and no comparison began within the last {2 * timeout}; compare the "
-                    f"databases by hand, resume {self.name} yourself, then decide `retry`"
+                    f"now, and no comparison began within the last {2 * timeout}; decide `retry`, "
+                    "which compares both sides before it resumes"
                 ) from None
 
     async def send(

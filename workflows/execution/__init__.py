@@ -1,1 +1,1 @@
-"""execution."""
+"""What drives a run: stages, waves, actions, gates, waits."""

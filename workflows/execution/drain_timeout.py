@@ -10,11 +10,11 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from workflows.execution.context import Run
-from workflows.execution.gates import Aborted, Gates, RollBack
+from workflows.execution.gates import Aborted, Gates, RollBack, question
 from workflows.model.actions import Action, AwaitSessions, ReadQueue, ReadSessions
 from workflows.model.decisions import Decision, Verb
 from workflows.model.findings import Finding, Severity
-from workflows.model.progress import Failure, PendingQuestion
+from workflows.model.progress import Failure
 from workflows.model.results import Remaining, RemainingSessions, seen
 from workflows.planning.plan import Stage
 
@@ -48,11 +48,11 @@ class DrainTimeout:
                 for action in waiting:
                     if await self._end_if_decided(stage, action, tasks[action]):
                         ended.add(action)
-                due = min((self._allowed(stage, action) for action in waiting), default=used) - used
+                due = min(self._allowed(stage, action) for action in waiting) - used
                 if due > timedelta():
                     used += await self._wait(stage, tasks, ended, due)
                 elif waiting := _open(tasks, ended):
-                    late = [o for o in waiting if self._allowed(stage, o) <= used]
+                    late = [one for one in waiting if self._allowed(stage, one) <= used]
                     await self._ask(stage, late, tasks, used)
                 self._gates.exit_if_requested(stage)
         except (RollBack, Aborted):
@@ -94,18 +94,10 @@ class DrainTimeout:
         timeout = max(self._allowed(stage, action) for action in late)
         remaining = tuple([one for action in late if (one := await self._read(stage, action))])
         there = "; ".join(map(describe_remaining, remaining)) or f"what remains {NOT_READABLE}"
-        await self._gates.ask(
-            stage,
-            PendingQuestion(
-                kind="decision",
-                stage=stage.name,
-                since=workflow.now(),
-                message=f"drain timeout ({timeout}) expired; still connected: {there}",
-                answers=ANSWERS_IN_ROLLBACK if stage.undo else ANSWERS,
-                remaining=remaining,
-            ),
-            settled=settled,
-        )
+        message = f"drain timeout ({timeout}) expired; still connected: {there}"
+        answers = ANSWERS_IN_ROLLBACK if stage.undo else ANSWERS
+        asked = question(stage.name, message, *answers, remaining=remaining)
+        await self._gates.ask(stage, asked, settled=settled)
 
     async def _end_if_decided(
         self, stage: Stage, action: Action, task: asyncio.Task[Failure | None]

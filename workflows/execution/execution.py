@@ -27,7 +27,7 @@ class Conclusion:
 
 
 class Execution:
-    """Executes one plan as it stands."""
+    """Executes one plan without changing it."""
 
     def __init__(self, run: Run) -> None:
         self._plan, self._state, self._tracker = run.plan, run.state, run.tracker

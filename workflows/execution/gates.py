@@ -11,6 +11,7 @@ from temporalio import workflow
 from workflows.execution.context import Run
 from workflows.model.decisions import Decision, Verb
 from workflows.model.progress import PendingQuestion
+from workflows.model.results import Remaining
 from workflows.model.stages import DECIDED_TOGETHER, StageName
 from workflows.planning.change_window import closed_for
 from workflows.planning.plan import Stage
@@ -28,6 +29,25 @@ class Aborted(Exception):
 
 class RollBack(Exception):
     """The run stops here, and what it has done is rolled back."""
+
+
+def question(
+    stage: StageName,
+    message: str,
+    *answers: Verb,
+    remaining: tuple[Remaining, ...] = (),
+    silent: tuple[str, ...] = (),
+) -> PendingQuestion:
+    """Return a question about a stage that one of these decisions answers."""
+    return PendingQuestion(
+        kind="approval" if "approve" in answers else "decision",
+        stage=stage,
+        since=workflow.now(),
+        message=message,
+        answers=answers,
+        remaining=remaining,
+        silent=silent,
+    )
 
 
 class Gates:
@@ -54,33 +74,30 @@ class Gates:
     async def ask(
         self,
         stage: Stage,
-        question: PendingQuestion,
+        asked: PendingQuestion,
         places: Iterable[str] = (),
         settled: Callable[[], bool] = lambda: False,
     ) -> list[tuple[Verb, Decision]]:
         """Wait for decisions on a question and return them; none if it is settled without."""
-        before, state = len(self._state.decisions), self._state
-        concerned = tuple(places)
+        before, concerned = len(self._state.decisions), tuple(places)
+
+        def answers() -> list[tuple[Verb, Decision]]:
+            return self._state.answers(asked, concerned, before)
+
         self._tracker.pause_clock(stage)
-        self._tracker.add_wait(stage, question)
+        self._tracker.add_wait(stage, asked)
         await self.wait_counted(
-            lambda: (
-                bool(state.answers(question, concerned, before))
-                or self._may_give_up(stage)
-                or settled()
-            ),
+            lambda: bool(answers()) or self._may_give_up(stage) or settled(),
             None,
             f"decision about {stage.key}",
         )
-        answers = state.answers(question, concerned, before)
-        self._tracker.remove_wait(question)
+        given = answers()
+        self._tracker.remove_wait(asked)
         self._tracker.resume_clock(stage)
         self.exit_if_requested(stage)
-        if not answers and not settled():
-            raise Aborted(
-                f"the run was cancelled while it waited for a decision: {question.message}"
-            )
-        return answers
+        if not given and not settled():
+            raise Aborted(f"the run was cancelled while it waited for a decision: {asked.message}")
+        return given
 
     async def wait_counted(
         self, condition: Callable[[], bool], at_most: timedelta | None, summary: str
@@ -167,25 +184,18 @@ class Gates:
         while not self._state.is_approved(gate):
             in_time = await self._await_answer(stage, gate, message, approvals.expires_after)
             if not in_time and approvals.on_expiry == "reject":
-                await self._refused(
-                    stage, gate, f"{gate} was not approved within {approvals.expires_after}"
-                )
+                late = f"{gate} was not approved within {approvals.expires_after}"
+                await self._refused(stage, gate, late)
 
     async def _await_answer(
         self, stage: Stage, gate: StageName, message: str, at_most: timedelta | None
     ) -> bool:
         """Wait for an approval or a rejection; whether one came in time."""
-        question = PendingQuestion(
-            kind="approval",
-            stage=gate,
-            since=workflow.now(),
-            message=message,
-            answers=("approve", "reject"),
-        )
+        approval = question(gate, message, "approve", "reject")
         # Several chains may wait at one gate: one of them asks.
         asked = any(q.kind == "approval" and q.stage is gate for q in self._state.questions)
         if not asked:
-            self._tracker.add_wait(stage, question)
+            self._tracker.add_wait(stage, approval)
         in_time = await self.wait_counted(
             lambda: (
                 self._state.is_approved(gate)
@@ -195,7 +205,7 @@ class Gates:
             at_most,
             f"approval of {gate}",
         )
-        self._tracker.remove_wait(question)
+        self._tracker.remove_wait(approval)
         self.exit_if_requested(stage)
         rejection = self._state.rejections.get(gate)
         if rejection is not None:
@@ -208,16 +218,8 @@ class Gates:
         if not self._state.past_return:
             self.start_rollback(message)
         self._tracker.resume_clock(stage)
-        await self.ask(
-            stage,
-            PendingQuestion(
-                kind="decision",
-                stage=gate,
-                since=workflow.now(),
-                message=f"{message}; retry asks for the approval again",
-                answers=("retry", "roll_back", "abort"),
-            ),
-        )
+        again = f"{message}; retry asks for the approval again"
+        await self.ask(stage, question(gate, again, "retry", "roll_back", "abort"))
         self._tracker.pause_clock(stage)
         self._state.rejections.pop(gate, None)
 

@@ -7,8 +7,9 @@ from typing import Literal
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
+from temporalio.workflow import ActivityConfig
 
-from workflows import activity_options
+from workflows.activity_options import NOTIFY, NOTIFY_END, with_summary
 from workflows.model.outcome import Notice
 from workflows.model.progress import PendingQuestion
 from workflows.model.stages import StageName
@@ -29,13 +30,11 @@ class Notices:
         known = {id(question) for question in self._questions}
         for question in self._state.questions:
             if id(question) not in known:
-                config = activity_options.with_summary(
-                    activity_options.NOTIFY, f"notify that {question.stage} waits"
-                )
                 notice = self._notice(
                     "waiting", question.stage, question.message, answers=question.answers
                 )
-                self._sending.append(asyncio.create_task(_send(notice, config)))
+                sending = _send(notice, NOTIFY, f"notify that {question.stage} waits")
+                self._sending.append(asyncio.create_task(sending))
         self._questions = [*self._state.questions]
 
     async def notify_of_end(self, outcome: str, message: str) -> None:
@@ -43,11 +42,8 @@ class Notices:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
-        config = activity_options.with_summary(
-            activity_options.NOTIFY_END, "notify that the run has ended"
-        )
-        stage = self._state.current_stage
-        await _send(self._notice("ended", stage, message, outcome=outcome), config)
+        notice = self._notice("ended", self._state.current_stage, message, outcome=outcome)
+        await _send(notice, NOTIFY_END, "notify that the run has ended")
 
     def _notice(
         self,
@@ -76,10 +72,11 @@ class Notices:
         return NoticeInput(webhook=plan.estate.webhook, notice=notice)
 
 
-async def _send(given: NoticeInput | None, config: workflow.ActivityConfig) -> None:
+async def _send(given: NoticeInput | None, options: ActivityConfig, summary: str) -> None:
     if given is None:
         return
+    options = with_summary(options, summary)
     try:
-        await workflow.execute_activity_method(NotificationPort.notify, given, **config)
+        await workflow.execute_activity_method(NotificationPort.notify, given, **options)
     except ActivityError as error:
         workflow.logger.warning("the webhook did not accept a notice: %s", error.cause)

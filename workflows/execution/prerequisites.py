@@ -10,11 +10,10 @@ from temporalio import workflow
 from workflows import activity_options
 from workflows.errors import NotReady
 from workflows.execution.context import Run
-from workflows.execution.gates import Gates
+from workflows.execution.gates import Gates, question
 from workflows.execution.observe import observe
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
-from workflows.model.progress import PendingQuestion
 from workflows.model.results import seen
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import find_interrupted_run
@@ -60,14 +59,8 @@ class Prerequisites:
             message = f"after the wait for operators: {'; '.join(map(str, blockers))}"
             if self._run.request.on_fault == "roll_back" and not self._state.past_return:
                 self._gates.start_rollback(message)
-            question = PendingQuestion(
-                kind="decision",
-                stage=stage.name,
-                since=workflow.now(),
-                message=message,
-                answers=("retry", "roll_back", "abort"),
-            )
-            await self._gates.ask(stage, question)
+            asked = question(stage.name, message, "retry", "roll_back", "abort")
+            await self._gates.ask(stage, asked)
             # A retry checks again, however fast the operator answered.
             self._state.waited_for_people = 2 * activity_options.LONG_WAIT
 

@@ -11,11 +11,11 @@ from temporalio.exceptions import ActivityError
 from workflows.execution.action_executor import ActionExecutor, failure_of
 from workflows.execution.context import Run
 from workflows.execution.drain_timeout import DrainTimeout
-from workflows.execution.gates import Aborted, Gates, RollBack
+from workflows.execution.gates import Aborted, Gates, RollBack, question
 from workflows.execution.prerequisites import Prerequisites
 from workflows.model.actions import WAITS, Action, VerifyUnreachable
 from workflows.model.decisions import SKIPPABLE, Decision, Verb
-from workflows.model.progress import Failure, PendingQuestion
+from workflows.model.progress import Failure
 from workflows.planning.plan import Stage, Wave
 from workflows.run.validation import UNREACHABLE_KINDS
 
@@ -52,17 +52,17 @@ class Waves:
             await self._prerequisites.recheck(stage)
             for action in retries:
                 self._executor.next_round(stage, action, failures[action])
-            rest = {o: f for o, f in failures.items() if o not in (*retries, *settled)}
+            rest = {a: f for a, f in failures.items() if a not in (*retries, *settled)}
             failures = rest | await self._together(stage, retries)
 
     async def _together(self, stage: Stage, actions: Wave) -> Failures:
         """Let every action end before the failures are judged."""
-        tasks = {o: asyncio.create_task(self._executor.execute(stage, o)) for o in actions}
+        tasks = {a: asyncio.create_task(self._executor.execute(stage, a)) for a in actions}
         waits = bool(actions) and all(isinstance(action, WAITS) for action in actions)
         ended = await self._drain_timeout.supervise(stage, tasks) if waits else set[Action]()
         others = [action for action in actions if action not in ended]
         results = await asyncio.gather(*(tasks[action] for action in others))
-        return {o: f for o, f in zip(others, results, strict=True) if f is not None}
+        return {a: f for a, f in zip(others, results, strict=True) if f is not None}
 
     async def _ask(
         self, stage: Stage, failures: Failures, notes: Iterable[str]
@@ -73,16 +73,8 @@ class Waves:
         if rule and not stage.undo:
             self._gates.start_rollback(f"{stage.name} failed: {message}")
         silent = self._silent(failures.values())
-        question = PendingQuestion(
-            kind="decision",
-            stage=stage.name,
-            since=workflow.now(),
-            message=message,
-            answers=self._answers(stage, silent),
-            silent=silent,
-        )
-        places = [failure.place for failure in failures.values()]
-        return await self._gates.ask(stage, question, places)
+        asked = question(stage.name, message, *self._answers(stage, silent), silent=silent)
+        return await self._gates.ask(stage, asked, [one.place for one in failures.values()])
 
     def _silent(self, failures: Iterable[Failure]) -> tuple[str, ...]:
         nodes = {node.name for node in self._run.plan.estate.nodes}

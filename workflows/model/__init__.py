@@ -1,1 +1,1 @@
-"""model."""
+"""What things are: values without behaviour of their own."""

@@ -6,6 +6,8 @@ It holds no secret, only references to secrets: ``env:NAME`` or ``file:PATH``.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import chain
 from typing import Annotated, Any, Literal, Self
@@ -168,7 +170,7 @@ class Adjusted(Value):
 
 
 class Estate(Value):
-    """The whole of what a switchover may touch."""
+    """Everything that a switchover may touch."""
 
     name: Name
     clusters: tuple[Cluster, Cluster]
@@ -251,66 +253,53 @@ class Estate(Value):
         probes: dict[Protocol, Probe] = {p.protocol: p for p in self.load_balancer.probes}
         return probes[protocol]
 
-    def _names(self) -> list[str]:
-        seen: set[str] = set()
-        objections = []
-        places = chain(
-            (cluster.name for cluster in self.clusters),
-            (node.name for node in self.nodes),
-            (cluster.database.name for cluster in self.clusters),
-            self.load_balancer.places,
-        )
-        for name in places:
-            if name in seen:
-                objections.append(f"the name {name} is given twice; every place has its own")
-            seen.add(name)
-        links = [link.name for link in self.replication.links]
-        if len(set(links)) != len(links):
-            objections.append("two replication links have the same name")
-        return objections
-
-    def _addresses(self) -> list[str]:
-        owner: dict[tuple[str, int], str] = {}
-        objections = []
-        for cluster in self.clusters:
-            for node in cluster.nodes:
-                place = (node.address, node.ssh.port)
-                if place in owner:
-                    objections.append(
-                        f"{node.name} and {owner[place]} are the same machine "
-                        f"({node.address}:{node.ssh.port}); clusters share no node"
-                    )
-                owner[place] = node.name
-        return objections
-
-    def _references(self) -> list[str]:
-        clusters = {cluster.name for cluster in self.clusters}
-        objections = [
-            f"load_balancer.{mistake}" for mistake in self.load_balancer.mistakes(clusters)
+    def _names(self) -> Iterator[str]:
+        places = [
+            *(cluster.name for cluster in self.clusters),
+            *(node.name for node in self.nodes),
+            *(cluster.database.name for cluster in self.clusters),
+            *self.load_balancer.places,
         ]
-        objections.extend(
-            f"replication link {link.name} must lead from one cluster to the other"
-            for link in self.replication.links
-            if {link.source, link.target} != clusters
-        )
+        for name in _repeated(places):
+            yield f"the name {name} is given twice; every place has its own"
+        if _repeated([link.name for link in self.replication.links]):
+            yield "two replication links have the same name"
+
+    def _addresses(self) -> Iterator[str]:
+        owner: dict[tuple[str, int], str] = {}
+        for node in self.nodes:
+            address, port = node.address, node.ssh.port
+            other = owner.setdefault((address, port), node.name)
+            if other != node.name:
+                yield (
+                    f"{node.name} and {other} are the same machine ({address}:{port}); "
+                    "clusters share no node"
+                )
+
+    def _references(self) -> Iterator[str]:
+        clusters = {cluster.name for cluster in self.clusters}
+        yield from (f"load_balancer.{one}" for one in self.load_balancer.mistakes(clusters))
+        for link in self.replication.links:
+            if {link.source, link.target} != clusters:
+                yield f"replication link {link.name} must lead from one cluster to the other"
         probed = {probe.protocol for probe in self.load_balancer.probes}
-        provable = {Protocol.SSH, Protocol.HTTP}
         served = {p for cluster in self.clusters for edge in cluster.edges for p in edge.protocols}
-        objections.extend(
-            f"load_balancer.probes has none for {protocol}, which the Edges serve; "
-            "without it nobody knows where that traffic goes"
-            for protocol in sorted((served & provable) - probed)
-        )
-        return objections
+        for protocol in sorted((served & {Protocol.SSH, Protocol.HTTP}) - probed):
+            yield (
+                f"load_balancer.probes has none for {protocol}, which the Edges serve; "
+                "without it no check can tell where that traffic goes"
+            )
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _under(defaults: dict[str, Any], given: Any) -> Any:  # noqa: ANN401 - raw input, whatever it is
     if not isinstance(given, dict):
         return given
-    merged = dict(defaults)
-    for key, value in given.items():
-        base = merged.get(key)
-        merged[key] = (
-            {**base, **value} if isinstance(base, dict) and isinstance(value, dict) else value
-        )
+    merged = defaults | given
+    for key in defaults.keys() & given.keys():
+        if isinstance(defaults[key], dict) and isinstance(given[key], dict):
+            merged[key] = defaults[key] | given[key]
     return merged

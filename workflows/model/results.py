@@ -34,7 +34,7 @@ SCHEDULING = (Service.SCHEDULER, Service.FOLDER_MONITOR)
 
 
 class State(StrEnum):
-    """What a service was seen to be; never guessed."""
+    """The state of a service as it was read; never guessed."""
 
     RUNNING = "running"
     STOPPED = "stopped"

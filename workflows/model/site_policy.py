@@ -1,4 +1,4 @@
-"""What a site wants of every switchover: who approves, when changes are made, who is told."""
+"""What a site wants of every switchover: who approves, when changes are made, who is notified."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Approvals(Value):
 
 
 class Webhook(Value):
-    """Who is told when a run begins to wait for someone, and how it ended."""
+    """Who is notified when a run begins to wait for an operator, and when it has ended."""
 
     url: SecretReference
     """A reference: an address often carries a token."""

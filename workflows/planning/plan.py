@@ -9,40 +9,14 @@ from operator import add
 from typing import Literal
 
 from workflows.errors import BadInput
-from workflows.model.actions import (
-    Action,
-    AwaitInFlightEvents,
-    AwaitQueue,
-    AwaitSessions,
-    CompareConfiguration,
-    CompareStorage,
-    FindOrphanedFiles,
-    ObserveCluster,
-    ObserveNode,
-    ObserveReplication,
-    ObserveTemporal,
-    ObserveTraffic,
-    Redirect,
-    StartMonitor,
-    StartScheduling,
-    StopGracefully,
-    StopMonitor,
-    StopRemaining,
-    StopScheduling,
-    StopTransactionManager,
-    SuspendReplication,
-    TryLogin,
-    VerifySchedulingStopped,
-    VerifyStopped,
-    VerifyTraffic,
-)
+from workflows.model import actions
 from workflows.model.base import Value
-from workflows.model.estate import Cluster, Estate, Protocol
+from workflows.model.estate import Cluster, Estate, Node, Protocol
 from workflows.model.request import Request
 from workflows.model.site_policy import Approvals
 from workflows.model.stages import TITLES, StageName
 
-Wave = tuple[Action, ...]
+Wave = tuple[actions.Action, ...]
 """Actions that run side by side; all of them finish before they are judged together."""
 
 
@@ -67,7 +41,7 @@ class Stage(Value):
         return f"Roll back: {TITLES[self.name]}" if self.undo else TITLES[self.name]
 
     @property
-    def actions(self) -> tuple[Action, ...]:
+    def actions(self) -> Wave:
         """Every action of the stage, wave by wave."""
         return tuple(action for wave in self.waves for action in wave)
 
@@ -158,7 +132,7 @@ def plan_switchover(estate: Estate, request: Request) -> Plan:
     if request.variant == "by_node":
         # Each Server's chain waits for the queue by itself.
         verify, _, *rest = stages[StageName.DRAIN_TRANSACTION_MANAGER]
-        queues = tuple(AwaitQueue(node=server.name) for server in source.servers)
+        queues = _on(source.servers, actions.AwaitQueue)
         stages[StageName.DRAIN_TRANSACTION_MANAGER] = (verify, queues, *rest)
     whole = tuple(
         Stage(name=name, gated=name in gates, waves=tuple(filter(None, waves)))
@@ -229,53 +203,55 @@ def _approvals(policy: Approvals, request: Request) -> Approvals:
 
 
 def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName, tuple[Wave, ...]]:
-    links = estate.replication.links
+    timing, first = estate.timing, source.servers[:1]
     monitored = source.nodes + (target.nodes if estate.stop_target_monitors else ())
     return {
         StageName.CHECK_PREREQUISITES: _observations(estate, source, target),
-        StageName.STOP_MONITORS: (tuple(StopMonitor(node=node.name) for node in monitored),),
+        StageName.STOP_MONITORS: (_on(monitored, actions.StopMonitor),),
         StageName.SUSPEND_REPLICATION: (
-            tuple(SuspendReplication(link=link.name) for link in links),
+            tuple(actions.SuspendReplication(link=link.name) for link in estate.replication.links),
         ),
         StageName.REDIRECT_TRAFFIC: _redirect(estate, source, target),
         StageName.STOP_SCHEDULING: (
-            tuple(StopScheduling(node=node.name) for node in source.servers),
+            _on(source.servers, actions.StopScheduling),
             # A Folder Monitor that was stopped on one Server may have moved to another.
-            tuple(VerifySchedulingStopped(node=node.name) for node in source.servers),
+            _on(source.servers, actions.VerifySchedulingStopped),
         ),
         StageName.START_SCHEDULING: (
             # The queue is the cluster's: one Server sees all of it.
-            (AwaitInFlightEvents(node=source.servers[0].name),),
-            tuple(StartScheduling(node=node.name) for node in target.servers),
+            _on(first, actions.AwaitInFlightEvents),
+            _on(target.servers, actions.StartScheduling),
         ),
         StageName.DRAIN_PROTOCOL_SERVERS: (
-            tuple(AwaitSessions(node=node.name) for node in source.nodes),
+            _on(source.nodes, actions.AwaitSessions),
             tuple(
-                StopGracefully(node=node.name, protocol=protocol, grace=estate.timing.grace)
+                actions.StopGracefully(node=node.name, protocol=protocol, grace=timing.grace)
                 for node in source.nodes
                 for protocol in Protocol
                 if protocol in node.protocols
             ),
         ),
         StageName.DRAIN_TRANSACTION_MANAGER: (
-            tuple(VerifyStopped(node=node.name) for node in source.nodes),
-            (AwaitQueue(node=source.servers[0].name),),
+            _on(source.nodes, actions.VerifyStopped),
+            _on(first, actions.AwaitQueue),
             tuple(
-                StopTransactionManager(
-                    node=node.name, grace=estate.timing.transaction_manager_grace
+                actions.StopTransactionManager(
+                    node=node.name, grace=timing.transaction_manager_grace
                 )
                 for node in source.servers
             ),
             # Now admin is still up, and no node of this cluster writes any more.
-            (FindOrphanedFiles(node=source.servers[0].name),),
+            _on(first, actions.FindOrphanedFiles),
         ),
-        StageName.STOP_REMAINING_SERVICES: (
-            tuple(StopRemaining(node=node.name) for node in source.nodes),
-        ),
+        StageName.STOP_REMAINING_SERVICES: (_on(source.nodes, actions.StopRemaining),),
         StageName.RESTORE_MONITORS: (
-            tuple(StartMonitor(node=node.name) for node in monitored if node in target.nodes),
+            _on((node for node in monitored if node in target.nodes), actions.StartMonitor),
         ),
     }
+
+
+def _on(nodes: Iterable[Node], kind: Callable[..., actions.Action]) -> Wave:
+    return tuple(kind(node=node.name) for node in nodes)
 
 
 def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
@@ -283,17 +259,17 @@ def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wav
     probed = [probe.protocol for probe in estate.load_balancer.probes]
     return (
         (
-            *(ObserveNode(node=node.name) for node in estate.nodes),
-            *(ObserveCluster(node=cluster.servers[0].name) for cluster in (source, target)),
-            CompareConfiguration(source=source.name, target=target.name),
-            CompareStorage(source=source.name, target=target.name),
-            *(ObserveReplication(link=link.name) for link in links),
-            *(ObserveTraffic(host=place) for place in places),
-            ObserveTemporal(estate=estate.name),
+            *_on(estate.nodes, actions.ObserveNode),
+            *_on((source.servers[0], target.servers[0]), actions.ObserveCluster),
+            actions.CompareConfiguration(source=source.name, target=target.name),
+            actions.CompareStorage(source=source.name, target=target.name),
+            *(actions.ObserveReplication(link=link.name) for link in links),
+            *(actions.ObserveTraffic(host=place) for place in places),
+            actions.ObserveTemporal(estate=estate.name),
         ),
-        # Afterwards, or our own logins would be counted among the target's sessions.
+        # Afterwards, or the probe's logins would be counted among the target's sessions.
         tuple(
-            TryLogin(node=node.name, protocol=protocol)
+            actions.TryLogin(node=node.name, protocol=protocol)
             for node in target.client_facing_nodes
             for protocol in probed
             if protocol in node.protocols
@@ -302,11 +278,8 @@ def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wav
 
 
 def _redirect(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
-    probed: Iterable[Protocol] = (probe.protocol for probe in estate.load_balancer.probes)
+    places, probes = estate.load_balancer.places, estate.load_balancer.probes
     return (
-        tuple(
-            Redirect(host=place, to=target.name, back_to=source.name)
-            for place in estate.load_balancer.places
-        ),
-        tuple(VerifyTraffic(protocol=protocol, to=target.name) for protocol in probed),
+        tuple(actions.Redirect(host=p, to=target.name, back_to=source.name) for p in places),
+        tuple(actions.VerifyTraffic(protocol=p.protocol, to=target.name) for p in probes),
     )

@@ -6,13 +6,13 @@ of the plan; services of the source that were stopped start again before traffic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workflows.model import actions
 from workflows.model.estate import Cluster, Kind
 from workflows.model.observations import NodeReading, Reading, ReplicationReading
-from workflows.model.results import SCHEDULING, Service, State
+from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, Stage, Wave
 
@@ -44,40 +44,36 @@ FAR_BACK = (
 class Baseline:
     """What ran before the run changed anything, as far as it was read."""
 
-    readings: Mapping[str, Reading] = field(default_factory=dict)
+    nodes: Mapping[str, NodeReading] = field(default_factory=dict)
+    links: Mapping[str, ReplicationReading] = field(default_factory=dict)
     assume_all_ran: bool = False
     """Whether an interrupted run had changed the estate before, so that no reading tells."""
 
     @classmethod
-    def of(cls, readings: Iterable[Reading], *, assume_all_ran: bool) -> Baseline:
+    def of(cls, readings: Sequence[Reading], *, assume_all_ran: bool) -> Baseline:
         """Keep what a rollback needs: the services of nodes, and replication."""
-        kinds = (NodeReading, ReplicationReading)
-        return cls(
-            {r.place: r for r in readings if isinstance(r, kinds)}, assume_all_ran=assume_all_ran
-        )
+        nodes = {one.place: one for one in readings if isinstance(one, NodeReading)}
+        links = {one.place: one for one in readings if isinstance(one, ReplicationReading)}
+        return cls(nodes, links, assume_all_ran)
 
     def monitor_ran(self, node: str) -> bool:
         """Whether the node's Monitor ran."""
-        return self.assume_all_ran or self._state(node, Service.MONITOR) is State.RUNNING
+        return self._ran(node, Service.MONITOR)
 
     def scheduling(self, node: str) -> tuple[actions.SchedulingService, ...]:
         """Which of Scheduler and Folder Monitor ran on the Server."""
         names: tuple[actions.SchedulingService, ...] = ("scheduler", "folder_monitor")
-        ran = {s.value for s in SCHEDULING if self._state(node, s) is State.RUNNING}
-        return tuple(name for name in names if self.assume_all_ran or name in ran)
+        return tuple(name for name in names if self._ran(node, Service(name)))
 
     def replicated(self, link: str) -> bool:
         """Whether the link's subscription was enabled."""
-        reading = self.readings.get(link)
-        return self.assume_all_ran or (
-            isinstance(reading, ReplicationReading) and bool(reading.enabled)
-        )
+        reading = self.links.get(link)
+        return self.assume_all_ran or (reading is not None and bool(reading.enabled))
 
-    def _state(self, node: str, service: Service) -> State:
-        reading = self.readings.get(node)
-        if not isinstance(reading, NodeReading):
-            return State.UNKNOWN
-        return reading.services.get(service, State.UNKNOWN)
+    def _ran(self, node: str, service: Service) -> bool:
+        reading = self.nodes.get(node)
+        running = reading is not None and reading.services.get(service) is State.RUNNING
+        return self.assume_all_ran or running
 
 
 def plan_rollback(
@@ -166,10 +162,10 @@ class _Rollback:
     def _servers_first(self, name: StageName) -> Iterator[Wave]:
         opposites = self._opposites(name)
         for kind in (Kind.SERVER, Kind.EDGE):
-            yield tuple(o for o in opposites if self.plan.estate.node(o.place).kind is kind)
+            yield tuple(a for a in opposites if self.plan.estate.node(a.place).kind is kind)
 
     def _opposites(self, name: StageName) -> Wave:
-        return tuple(o.undo for o in self.started.get(name, ()) if o.undo is not None)
+        return tuple(a.undo for a in self.started.get(name, ()) if a.undo is not None)
 
     def _cluster(self, name: str) -> Cluster:
         return self.plan.estate.cluster(name)

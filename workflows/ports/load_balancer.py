@@ -49,4 +49,4 @@ class LoadBalancerPort(ABC):
     @activity.defn
     @abstractmethod
     async def verify_traffic(self, given: TrafficInput[VerifyTraffic]) -> Report:
-        """Find our own login on a node of the cluster; NotReady where it is elsewhere."""
+        """Find the probe's login on a node of the cluster; NotReady where it is elsewhere."""

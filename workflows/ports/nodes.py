@@ -53,7 +53,7 @@ class NodesPort(ABC):
     @activity.defn
     @abstractmethod
     async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> Report:
-        """Verify that SSH, admin API and every port are silent; NotReady naming what answers."""
+        """Verify that neither SSH, admin API nor any port answers; NotReady naming what does."""
 
     @activity.defn
     @abstractmethod

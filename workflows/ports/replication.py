@@ -63,7 +63,7 @@ class ReplicationPort(ABC):
         """Compare what both sides wrote while replication was suspended; may take minutes.
 
         NotReady with a list where both wrote the same rows: resumed then, their values would
-        silently swap, or replication stop for good. The report bears the time of the beginning.
+        silently swap, or replication stop for good. The report's time is that of its beginning.
         """
 
     @activity.defn

@@ -1,1 +1,1 @@
-"""run."""
+"""The state of one run, and what changes it."""

@@ -134,16 +134,9 @@ class Inbox:
     def _record(
         self, verb: str, decision: Decision, way: Way, effect: str, *, counted: bool
     ) -> str:
+        about = decision.model_dump(exclude={"minutes"})
         message = OperatorMessage(
-            at=self._now(),
-            verb=verb,
-            way=way,
-            stage=decision.stage,
-            node=decision.node,
-            by=decision.by,
-            reason=decision.reason,
-            effect=effect,
-            counted=counted,
+            at=self._now(), verb=verb, way=way, **about, effect=effect, counted=counted
         )
         if len(self._state.messages) < MAX_MESSAGES:
             self._state.messages.append(message)

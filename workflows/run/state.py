@@ -213,7 +213,7 @@ class RunState:
     def adopt(self, plan: Plan, stages: Iterable[StageName]) -> None:
         """Treat what an interrupted run began as begun by this run."""
         for name in stages:
-            self.started[name] = [o for o in plan.stage(name).actions if o.undo is not None]
+            self.started[name] = [a for a in plan.stage(name).actions if a.undo is not None]
 
     def is_under_way(self, *stages: StageName) -> bool:
         """Whether any of these stages has begun, and not all of them are finished."""

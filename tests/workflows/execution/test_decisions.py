@@ -9,12 +9,13 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from tests.support.run import Run, at_work, new_run
-from workflows.errors import CommandFailed
+from workflows.errors import CommandFailed, NotReady
 from workflows.model.progress import Progress, RunStatus, Status
 from workflows.model.results import Service
 from workflows.model.stages import StageName
 
 EDGE = "cluster1-edge1"
+SERVER = "cluster1-server1"
 DRAIN = StageName.DRAIN_PROTOCOL_SERVERS
 SESSIONS = f"await_sessions.{EDGE}"
 HOOK = {"url": "env:HOOK", "secret": "env:HOOK_SECRET"}
@@ -92,6 +93,22 @@ async def test_a_gate_is_not_passed_while_paused(run: Run) -> None:
     assert len(run.fakes.world.replicating) == 2
     await run.says("resume")
     await run.ends("completed")
+
+
+async def test_a_retry_of_a_resume_compares_both_sides_again(run: Run) -> None:
+    """The comparison before it may be too old by then, and a resume alone could not pass."""
+    link, stage = "cluster1_to_cluster2", "suspend_replication.undo"
+    run.fakes.failures[f"stop_scheduling.{SERVER}"] = [NotReady("not now")]
+    run.fakes.failures[f"resume_replication.{link}"] = [NotReady("no recent comparison")]
+    await run.start()
+    await run.waits("decision")
+    await run.says("roll_back", by="ann", reason="not tonight")
+    await run.reaches(lambda p: "no recent comparison" in str(p.waiting))
+    assert run.fakes.asked[f"{stage}.verify_no_conflicts.{link}.1"] == 1
+    await run.says("retry", stage="suspend_replication", by="ann")
+    assert (await run.outcome()).outcome == "rolled_back"
+    assert run.fakes.asked[f"{stage}.verify_no_conflicts.{link}.2"] == 1
+    assert run.fakes.asked[f"{stage}.resume_replication.{link}.2"] == 1
 
 
 async def test_a_roll_back_ends_a_pause(run: Run) -> None:
