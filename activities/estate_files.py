@@ -1,7 +1,5 @@
 """Read estate files, and store reviewed plans and outcomes, in two directories of the worker."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

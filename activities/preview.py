@@ -1,7 +1,5 @@
 """Collect the exact commands of a plan from the code that would send them; contact no system."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 

@@ -1,7 +1,5 @@
 """Stop and start Scheduler and Folder Monitor through the admin REST API."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any

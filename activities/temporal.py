@@ -1,7 +1,5 @@
 """Read what Temporal knows about an estate: other runs, workers, earlier readiness reports."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime, timedelta

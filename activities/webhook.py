@@ -1,7 +1,5 @@
 """Send signed notices to the webhook of an estate."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """A lab with a Temporal server and a worker, and the result of a measurement."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

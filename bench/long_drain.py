@@ -11,8 +11,6 @@ with 1 if one of them is not as it must be:
 * ``outcome``, ``transfer``; ``repeated``: graceful stops that were repeated
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

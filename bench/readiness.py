@@ -14,8 +14,6 @@ The first run opens the connections, and all simulated nodes share the machine w
 estate of real ones answers faster.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os

@@ -1,7 +1,5 @@
 """The command line of the lab: ``python -m lab up``, ``demo``, ``crash`` and more."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Reach the machines of a lab as an operator does."""
 
-from __future__ import annotations
-
 import ssl
 from contextlib import AbstractAsyncContextManager
 

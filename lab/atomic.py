@@ -1,7 +1,5 @@
 """Replace a file so that no reader ever sees half of it."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

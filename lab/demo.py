@@ -1,7 +1,5 @@
 """Run one measured switchover of a lab, unattended, and show the verdict."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import signal

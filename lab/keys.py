@@ -12,8 +12,6 @@ In ``layout.keys``, made once per lab:
 Each SSH key has its public half beside it, ending in ``.pub``.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Wait for a condition, such as an open port."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Drive the product from outside as an operator does, with its worker and its console."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

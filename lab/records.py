@@ -29,8 +29,6 @@ Work (``work.jsonl``): ``{"at", "cluster", "node", "kind", "key"}`` with ``kind`
 Scheduler ran a task for a slot of time). The same (kind, key) twice is work done twice.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

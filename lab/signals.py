@@ -1,7 +1,5 @@
 """End a long command cleanly on SIGTERM."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 from collections.abc import Coroutine

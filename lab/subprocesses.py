@@ -1,7 +1,5 @@
 """Start programs that cannot outlive the lab."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -4,8 +4,6 @@ A script as an operator would write it from docs/securetransport.md, section 2: 
 page's steps. It is a negative control: the verdict on it must be bad.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

@@ -1,7 +1,5 @@
 """Write the table of all checks into a document: ``python -m scripts.checks_table FILE``."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

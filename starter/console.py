@@ -1,7 +1,5 @@
 """The commands of the operator's console."""
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import suppress

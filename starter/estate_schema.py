@@ -1,7 +1,5 @@
 """The JSON Schema of estate files, for editors and continuous integration."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue

@@ -1,7 +1,5 @@
 """Connect a command to Temporal and to the operator's terminal."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Coroutine

@@ -1,7 +1,5 @@
 """A real Temporal server for every test, and how many examples hypothesis tries."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import AsyncIterator

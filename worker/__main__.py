@@ -1,7 +1,5 @@
 """The worker as a program: ``python -m worker --estates DIR``."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

@@ -1,7 +1,5 @@
 """Build the activities of a worker, and what they share."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """The build id of a worker: equal on every worker with the same code."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from functools import cache

@@ -1,7 +1,5 @@
 """Connect the worker to Temporal, and register its search attributes there."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

@@ -1,7 +1,5 @@
 """Show failures to operators by their message, without stack and causes."""
 
-from __future__ import annotations
-
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 

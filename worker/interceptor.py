@@ -1,7 +1,5 @@
 """Shield effects from cancellation, and end attempts at a place that does not answer."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta

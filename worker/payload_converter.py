@@ -1,7 +1,5 @@
 """Read what was sent to a workflow; pass on unreadable content raw, so that it can be refused."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The worker's settings, from command line and environment; no other module reads these."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os

@@ -1,7 +1,5 @@
 """Errors that keep a worker from starting, with their exit codes."""
 
-from __future__ import annotations
-
 
 class StartupError(Exception):
     """The configuration cannot be used; a restart alone does not help."""

@@ -1,7 +1,5 @@
 """Set up the worker's log lines and traces."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

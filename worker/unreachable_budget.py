@@ -5,8 +5,6 @@ worker counts only its own attempts. So the estate's ``unreachable_timeout`` is 
 restart, the run asks the operator later.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Build the worker: its workflows, its activities, and their limits."""
 
-from __future__ import annotations
-
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -3,8 +3,6 @@
 Timeouts and retries stand here and nowhere else; permanent errors are declared in ``errors``.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from temporalio.common import RetryPolicy

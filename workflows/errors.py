@@ -14,8 +14,6 @@
 Temporal matches exact class names, so ``PERMANENT`` lists every one that must not be retried.
 """
 
-from __future__ import annotations
-
 
 class SwitchoverError(Exception):
     """Any error whose message an operator may see."""

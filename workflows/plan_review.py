@@ -1,7 +1,5 @@
 """The PlanReview workflow: shows the plan that a request would execute; reads, changes nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The Readiness workflow: the checks of stage 0 on their own, on demand or by a schedule."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

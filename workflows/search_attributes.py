@@ -1,7 +1,5 @@
 """By which search attributes runs are found in Temporal."""
 
-from __future__ import annotations
-
 from temporalio.common import SearchAttributeKey
 
 ESTATE = SearchAttributeKey.for_keyword("SwitchoverEstate")

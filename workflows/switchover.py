@@ -1,7 +1,5 @@
 """The Switchover workflow: its input, its messages and its outcome."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any

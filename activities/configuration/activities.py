@@ -1,7 +1,5 @@
 """Compare the configuration that both clusters must share, and report what differs."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import defaultdict

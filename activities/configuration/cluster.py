@@ -1,7 +1,5 @@
 """Read what the nodes of a cluster share: members, event queue, orphaned files."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Wait until sessions, events and transfers have ended; read only."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta

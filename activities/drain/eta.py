@@ -1,7 +1,5 @@
 """Estimate when something that is falling reaches zero, from its last readings. Pure."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field

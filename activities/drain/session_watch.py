@@ -1,7 +1,5 @@
 """Read the client sessions of a node, and report those that began after the redirect."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime

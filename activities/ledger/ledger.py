@@ -1,7 +1,5 @@
 """Make each effect on a machine once, however often it is attempted."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The ledger of a POSIX system: runs the shell scripts, and reads what they print."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from activities.ledger.script import CLAIM, DETACHED, READ, SETTLE

@@ -27,8 +27,6 @@ A claim is *open*, and keeps others from the same service, until it is resolved:
 any graceful stop that was claimed for it before.
 """
 
-from __future__ import annotations
-
 KEPT_CLAIMS = 1000
 """A switchover makes about ten on a machine, and every reading reads them all: 1000 cost 50 ms."""
 

@@ -1,7 +1,5 @@
 """What a ledger records, and what an operating system does to keep one."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta

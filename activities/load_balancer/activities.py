@@ -1,7 +1,5 @@
 """The load balancer port: read where traffic goes, redirect it, and verify it by real logins."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Log in as a client does, through the load balancer or straight to a node."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator

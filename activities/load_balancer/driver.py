@@ -1,7 +1,5 @@
 """The port that every load balancer driver implements."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Every load balancer driver of the product: the one place where drivers are registered."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any

@@ -5,8 +5,6 @@ characters (``\n``, ``\x41``) are not read: where one could change the answer, i
 Both branches of a condition count; values from HAProxy's environment are not known here.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 import shlex

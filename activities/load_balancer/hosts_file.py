@@ -1,7 +1,5 @@
 """Read and change the addresses that a hosts file gives to names; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from workflows.errors import NotReady

@@ -1,7 +1,5 @@
 """The ``hosts_file`` driver: rewrite the names' addresses in a hosts file, then reload."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The shell scripts that the hosts file driver runs on a load balancer machine."""
 
-from __future__ import annotations
-
 # A login shell may print anything before, and a file that was cut has no mark behind it. The first
 # mark is put together by the machine, so that a shell that echoes its commands prints no mark.
 READ = r"""printf 'the %s:\n' file; cksum <"$1" && cat "$1" && printf 'end of file'"""

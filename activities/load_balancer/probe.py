@@ -3,8 +3,6 @@
 Both clusters show the same host keys, so only the nodes' own session lists can tell.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

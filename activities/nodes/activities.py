@@ -1,7 +1,5 @@
 """Act on SecureTransport nodes through their shell and ledger."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any

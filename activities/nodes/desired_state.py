@@ -1,7 +1,5 @@
 """The states that an action can bring about on a node, and how each is read."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Bring a desired state of a node about exactly once, through its ledger, and verify it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """The Linux driver of the operating-system port: commands, and pure parsers of their output."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Read the facts about a Linux node with one script, and parse its output."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 

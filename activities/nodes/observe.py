@@ -1,7 +1,5 @@
 """Read everything about a node before the run changes anything."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

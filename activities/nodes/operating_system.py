@@ -1,7 +1,5 @@
 """The port to a machine's operating system, and what its sockets mean for a node."""
 
-from __future__ import annotations
-
 import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

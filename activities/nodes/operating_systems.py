@@ -1,7 +1,5 @@
 """Choose the driver of the operating-system port by the estate's ``system``, only here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 

@@ -1,7 +1,5 @@
 """Verify that a node is unreachable from this worker, on every port."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import ipaddress

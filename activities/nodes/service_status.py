@@ -1,7 +1,5 @@
 """Read the state of each service of a node, from its scripts or its operating system."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass

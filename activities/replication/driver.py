@@ -5,8 +5,6 @@ only reads, sends one statement, and says what it would send. When a statement m
 often, and what a lost reply means is decided once for all drivers, in ``activities``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

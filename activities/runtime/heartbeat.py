@@ -1,7 +1,5 @@
 """Tell Temporal that an activity is alive, and how far it is."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

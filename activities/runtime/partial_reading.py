@@ -1,7 +1,5 @@
 """Turn a reading that could not be made into a finding."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Phrases that previews of commands share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """Open an OpenTelemetry span for each remote effect."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Send requests to a node's admin REST API, and translate their errors."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from collections.abc import Iterator

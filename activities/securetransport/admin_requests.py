@@ -1,7 +1,5 @@
 """Requests to a node's admin REST API (docs/securetransport.md, section 8)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """Pure parsers of the admin REST API's answers (docs/securetransport.md, section 8)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime

@@ -1,7 +1,5 @@
 """SecureTransport's scripts, and what they print (docs/securetransport.md, section 3)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 

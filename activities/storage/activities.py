@@ -1,7 +1,5 @@
 """Compare a sample of both clusters' files, and measure how long file replication takes."""
 
-from __future__ import annotations
-
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping

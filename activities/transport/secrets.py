@@ -1,7 +1,5 @@
 """Resolve the references to secrets that stand in an estate."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Run commands on machines over SSH, and translate connection errors."""
 
-from __future__ import annotations
-
 import asyncio
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """Verify the certificate of an HTTPS server, by CA or by fingerprint."""
 
-from __future__ import annotations
-
 import hashlib
 import ssl
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Workers and a Temporal server that can be killed, frozen and started again."""
 
-from __future__ import annotations
-
 import os
 import signal
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Write lines into a document, between two markers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 

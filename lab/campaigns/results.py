@@ -1,7 +1,5 @@
 """Add up the numbers of verdicts."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 

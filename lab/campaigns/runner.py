@@ -1,7 +1,5 @@
 """Run the cases of a campaign side by side on labs, and report what was found."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import tempfile

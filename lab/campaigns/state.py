@@ -1,7 +1,5 @@
 """Save the state of a campaign beside its result, so that an interrupted campaign resumes."""
 
-from __future__ import annotations
-
 import pickle
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@
 ``rollback`` or ``readiness``, made from the result file of this command on this commit.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """A lab for campaigns, with proxies, a killable Temporal server and killable workers."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 from collections.abc import AsyncIterator

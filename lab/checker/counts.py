@@ -1,7 +1,5 @@
 """Count what became of the clients' operations, their files and the events of these files."""
 
-from __future__ import annotations
-
 import statistics
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Read everything that the lab recorded of one switchover."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Mapping

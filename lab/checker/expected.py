@@ -3,8 +3,6 @@
 An independent reading of docs/securetransport.md, sections 2 and 3: nothing here comes from a plan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """The source and the target of a switchover of the lab."""
 
-from __future__ import annotations
-
 import yaml
 
 from lab.checker.expected import Variant

@@ -4,8 +4,6 @@ An independent reading of the manual, backwards: what was done, and the opposite
 the reverse order of the steps. Nothing here comes from a plan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The lab's verdict on a switchover, from its own records alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any

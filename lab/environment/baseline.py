@@ -1,7 +1,5 @@
 """Compare the estate with its baseline."""
 
-from __future__ import annotations
-
 import psycopg
 
 from lab.environment.loadbalancer import LoadBalancer

@@ -1,7 +1,5 @@
 """The two replicating databases of a lab, and the record of changes to their replication."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil

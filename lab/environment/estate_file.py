@@ -1,7 +1,5 @@
 """Write the estate file of a lab, as an operator would."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

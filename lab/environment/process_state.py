@@ -1,7 +1,5 @@
 """Read what runs, listens and is scheduled on the machines."""
 
-from __future__ import annotations
-
 import json
 import socket
 import struct

@@ -1,7 +1,5 @@
 """Wait until everything that clients caused has been processed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import psycopg

@@ -1,7 +1,5 @@
 """The rows of the replicated tables: what the operators of both clusters configured."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 

@@ -7,8 +7,6 @@ are not copied. While one storage is missing, nothing is synced: a storage that 
 not an empty one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Run a Temporal server with its Web UI for one lab."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import socket

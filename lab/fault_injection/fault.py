@@ -1,7 +1,5 @@
 """The faults that can be requested: stage, place and kind."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 

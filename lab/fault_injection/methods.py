@@ -5,8 +5,6 @@ scripts that a stage runs, the REST path and the SQL statement that it sends, an
 writes into a hosts file. They identify the request at which a fault begins.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from pathlib import Path
 

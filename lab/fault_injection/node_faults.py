@@ -1,7 +1,5 @@
 """Replace scripts of a machine, and restore them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A simulated operator: repair what is wrong, then answer the question of a run."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Run one switchover with a fault, driven by the console."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -3,8 +3,6 @@
 The run's state is read before every further request to the place, and at intervals.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

@@ -10,8 +10,6 @@ answer 200 and ``isSuccessful`` false; ``cluster_service_status``: the status of
 Folder Monitor.
 """
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import ssl

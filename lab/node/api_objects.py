@@ -3,8 +3,6 @@
 What operators configure is in the cluster's database; an Edge has none and answers 404.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web

@@ -4,8 +4,6 @@ On Servers events, transfers and audit entries are the cluster's; an Edge has no
 none. The server log is the node's own.
 """
 
-from __future__ import annotations
-
 import json
 import uuid
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Access of a Server's services to the database of their cluster."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

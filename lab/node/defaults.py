@@ -3,8 +3,6 @@
 A site has hundreds. Their names and values do not matter, but both clusters have the same ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import product
 

@@ -5,8 +5,6 @@ cuts what remains. The service itself keeps the time, even if the caller has end
 ``completes_late`` (any text) is among the node's faults, it completes only at its timeout.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -5,8 +5,6 @@ An upload has a hidden name ending in ``.m_inproc`` until it is closed; then it 
 If the Transaction Manager ends before that, the file and an In Progress record remain.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import posixpath

@@ -5,8 +5,6 @@ everything, so that a machine costs a fork and shares its memory. Its socket FD 
 from the lab; when the lab's process ends, the socket ends and everything here ends with it.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import selectors

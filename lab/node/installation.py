@@ -1,7 +1,5 @@
 """Write the files of an installation, and compare them with what is there."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator

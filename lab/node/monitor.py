@@ -1,7 +1,5 @@
 """The Monitor: start again what ended without a command."""
 
-from __future__ import annotations
-
 import time
 
 from lab.forking import Message

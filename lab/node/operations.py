@@ -1,7 +1,5 @@
 """Operations that the admin API requests from its machine."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Configuration options of the nodes of a cluster."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Page the answers of the admin API, and refuse invalid queries."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

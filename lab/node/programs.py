@@ -1,7 +1,5 @@
 """The program of each service."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from lab.node.admin import Admin

@@ -5,8 +5,6 @@ before it is carried out, and after that but before its answer is sent. The answ
 ``go`` or ``drop``. Without a listener everything proceeds at once.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """A node's services in the admin API (docs/securetransport.md, section 8)."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

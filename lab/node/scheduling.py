@@ -5,8 +5,6 @@ It takes each file of ``inbox/`` for a while, with an EVENT row, then moves it t
 Scheduler runs one task every second, on one Server of the cluster.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 import uuid

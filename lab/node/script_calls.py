@@ -10,8 +10,6 @@ Faults (``SimulationOptions.faults``), with SCRIPT such as ``status_sshd``:
   whatever the option is (and ``lab.node.draining`` completes it at its timeout)
 """
 
-from __future__ import annotations
-
 import os
 import re
 import signal

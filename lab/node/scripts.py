@@ -4,8 +4,6 @@ Each is a few lines of shell: it calls the machine's supervisor through a FIFO a
 answer, since starting an interpreter for each would cost a hundred times as much.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lab.layout import NodeLayout

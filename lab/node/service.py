@@ -1,7 +1,5 @@
 """The connection between a service and its machine."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

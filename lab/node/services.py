@@ -1,7 +1,5 @@
 """The services of a node and their names (docs/securetransport.md, section 3)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -4,8 +4,6 @@ Faults (``SimulationOptions.faults``): ``refuses_account``: the account that pro
 accept; ``unrecorded`` (any text): sessions leave no record.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

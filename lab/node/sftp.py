@@ -1,7 +1,5 @@
 """The SFTP protocol server."""
 
-from __future__ import annotations
-
 import os
 import stat
 import sys

@@ -9,8 +9,6 @@ answers instead of being run. The first client that is refused by ``unreachable`
 ``refuses_login`` also ends the open connections.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -5,8 +5,6 @@ payload with their lengths in front. A Server uses its own Transaction Manager, 
 cluster; a stream whose Transaction Manager is down or refuses new work goes to the next.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import random

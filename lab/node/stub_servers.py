@@ -1,7 +1,5 @@
 """Services that only have to exist."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 

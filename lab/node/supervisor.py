@@ -16,8 +16,6 @@ What the facts leave open is decided so:
   reverting a fault is no effect of a switchover
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Rows of the cluster's database in the admin API."""
 
-from __future__ import annotations
-
 import uuid
 from dataclasses import dataclass
 from datetime import datetime

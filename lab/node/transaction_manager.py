@@ -1,7 +1,5 @@
 """The Transaction Manager: streams, the event queue and graceful stops."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import traceback

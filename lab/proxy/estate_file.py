@@ -1,7 +1,5 @@
 """Write an estate file that names the proxies instead of the machines."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

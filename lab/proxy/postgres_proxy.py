@@ -4,8 +4,6 @@ It reads protocol version 3 just enough to know where a request and its answer e
 similar programs hold bytes, not requests.
 """
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Record every request to the estate and ask a hook whether it may proceed."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """A TCP proxy that can cut, refuse or reset connections."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import struct

@@ -1,7 +1,5 @@
 """Read the record of effects, and find repeated and overtaken ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

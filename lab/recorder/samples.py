@@ -4,8 +4,6 @@ A process of its own, run as ``python -m lab.recorder.samples ROOT`` until it is
 connection: that would be counted as a session.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

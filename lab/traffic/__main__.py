@@ -3,8 +3,6 @@
 ``python -m lab.traffic ROOT CLIENTS``; on SIGTERM all clients finish.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import signal

@@ -5,8 +5,6 @@ connections, which make the gap of a redirect measurable. A third of the clients
 an account of its own, and remembers every file it has uploaded.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

@@ -6,8 +6,6 @@ put get young_get``; ``young_get`` reads back a file that is younger than the st
 is measured, not promised. An application's ``drop`` into an inbox is recorded, too.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Other users of the estate: an application on the shared storage, and the site's monitoring."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Start and stop the traffic."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

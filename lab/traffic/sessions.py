@@ -1,7 +1,5 @@
 """Client sessions over SFTP and HTTPS through the load balancer."""
 
-from __future__ import annotations
-
 import hashlib
 import ssl
 from collections.abc import AsyncIterator

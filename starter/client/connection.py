@@ -1,7 +1,5 @@
 """Connect to Temporal as its own environment configuration says."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 

@@ -6,8 +6,6 @@
     - NoWorker          Temporal answers, but no worker does
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum

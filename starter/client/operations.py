@@ -1,7 +1,5 @@
 """What the console asks of Temporal: a plan, a start, a decision, an outcome."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shlex

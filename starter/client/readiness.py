@@ -1,7 +1,5 @@
 """Start a readiness check, or join the one that is running, and wait for its report."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Manage the Temporal schedule that checks an estate's readiness, and read its results."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """Read a run's progress and its pending activities."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from temporalio.api.workflow.v1 import PendingActivityInfo

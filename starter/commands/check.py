@@ -1,7 +1,5 @@
 """The `switchover check` command."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The commands that send an operator's decision to a run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import typer

@@ -1,7 +1,5 @@
 """Options of the commands, and the values that they stand for."""
 
-from __future__ import annotations
-
 import getpass
 import os
 import re

@@ -1,7 +1,5 @@
 """Show a readiness report as one web page that loads nothing and runs no script."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from html import escape

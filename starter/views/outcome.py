@@ -1,7 +1,5 @@
 """Show the outcome of a switchover, and every action's report."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """Show a plan for review: its actions and the exact commands they send."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Show readiness reports, the list of checks, and schedules on a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Show a run on a terminal: everything if it fits, otherwise what needs an operator first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Tables of a run that several views share."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime

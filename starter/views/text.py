@@ -1,7 +1,5 @@
 """Lines of text that several views share: commands, times, messages, remaining sessions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 

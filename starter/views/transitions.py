@@ -1,7 +1,5 @@
 """Describe what changed between two snapshots of a run, line by line."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from starter.views.text import command, commands, message_line, paused_line

@@ -1,7 +1,5 @@
 """Show a run until it ends: a live view on a terminal, a line for each change elsewhere."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace

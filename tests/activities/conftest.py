@@ -1,7 +1,5 @@
 """Real servers, in this process and on loopback, for the activities to reach."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Estate files are read strictly, and outcomes are kept whole."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from functools import reduce
 from operator import getitem

@@ -1,7 +1,5 @@
 """A preview shows exactly what is sent: compared with what really arrives."""
 
-from __future__ import annotations
-
 import asyncio
 import shlex
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Scheduler and Folder Monitor over the admin API: read, act, read back; never late."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

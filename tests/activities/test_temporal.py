@@ -1,7 +1,5 @@
 """What Temporal itself is asked: other runs, workers, search attributes, earlier verdicts."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta

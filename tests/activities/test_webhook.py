@@ -1,7 +1,5 @@
 """Notices arrive complete and signed; errors about them contain no secret."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """What docs/readiness.md says is what the checks are, and what a script gets."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the README says is what the code does."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import get_args

@@ -1,7 +1,5 @@
 """One lab and one Temporal server for all end-to-end tests."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Stage 0 reports what is wrong with an estate, and changes nothing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.support.whole_lab import House

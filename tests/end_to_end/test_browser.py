@@ -1,7 +1,5 @@
 """A switchover from the Web UI alone: started, watched and answered without any other tool."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 One file, so that these do not run side by side: each has several estates of its own.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

@@ -1,7 +1,5 @@
 """Every decision, sent with the `temporal` CLI at the moment it is needed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field

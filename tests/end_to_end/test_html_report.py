@@ -1,7 +1,5 @@
 """A readiness report in a browser: on a phone, in light and dark, without scripts."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`switchover plan` on a running estate that the worker cannot write to."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil

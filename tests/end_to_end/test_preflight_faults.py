@@ -3,8 +3,6 @@
 ``python -m lab readiness`` injects every one.
 """
 
-from __future__ import annotations
-
 import json
 
 from lab.campaigns.preflight_faults.registry import FaultRegistry

@@ -1,7 +1,5 @@
 """A switchover of the whole lab, started and answered with the temporal CLI."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.support.whole_lab import House

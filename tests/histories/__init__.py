@@ -1,7 +1,5 @@
 """Which recorded histories are there, and where do they come from? See ``record``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from temporalio.client import WorkflowHistory

@@ -8,8 +8,6 @@ all or those whose names are given, only where a change of the workflow shall no
 runs that are open: then say so in its commit.
 """
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import json

@@ -1,7 +1,5 @@
 """The shared lab for tests of the lab, and the records for tests of the checker."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

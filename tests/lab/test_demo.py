@@ -1,7 +1,5 @@
 """Options that the demo refuses, and the verdict on the vendor's procedure."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

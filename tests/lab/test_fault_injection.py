@@ -3,8 +3,6 @@
 The tests act in place of the product, over the same proxies.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """The hook holds requests before and after they have their effect, on every proxy."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

@@ -1,7 +1,5 @@
 """A console, and a worker with fake activities, on a real Temporal server."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 import pytest

@@ -1,7 +1,5 @@
 """A workflow that executes one activity and returns how it ended, with a place for the activity."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """An operator in front of Temporal's Web UI, in a headless Chromium with an empty profile."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil

@@ -1,7 +1,5 @@
 """The readings of an estate without a finding, of which tests change one."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

@@ -2,8 +2,6 @@
 
 # ruff: noqa: D102 - the methods are documented in the port
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

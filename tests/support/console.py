@@ -1,7 +1,5 @@
 """An operator at a console: real processes against a real server."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys

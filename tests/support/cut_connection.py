@@ -1,7 +1,5 @@
 """A line to an SSH server that breaks after a number of bytes, which ends the session."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

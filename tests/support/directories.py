@@ -1,7 +1,5 @@
 """Where a test may let a lab live."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from tempfile import mkdtemp
 

@@ -1,7 +1,5 @@
 """A model of an estate that executes actions and records every broken invariant."""
 
-from __future__ import annotations
-
 from workflows.model import actions
 from workflows.model.estate import Estate, Kind, Node
 from workflows.model.results import SCHEDULING, Service, State

@@ -1,7 +1,5 @@
 """Estates for tests, written as an operator would write them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from workflows.model.estate import Estate

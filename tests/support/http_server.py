@@ -1,7 +1,5 @@
 """An HTTP or HTTPS server on loopback, in this process."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Tasks for the ledger, and the shells that its scripts have to run under."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 from collections.abc import Sequence

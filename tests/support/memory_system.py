@@ -2,8 +2,6 @@
 
 # ruff: noqa: ARG002, D102 - arguments and methods are documented in the port
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace

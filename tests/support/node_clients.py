@@ -1,7 +1,5 @@
 """Clients of the simulated machines."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import ssl

@@ -1,7 +1,5 @@
 """The lab that tests of the simulated machines share."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The records of a switchover in which nothing went wrong."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Wait for a state of the lab, no longer than it takes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 

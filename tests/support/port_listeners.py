@@ -1,7 +1,5 @@
 """Ports that only accept connections."""
 
-from __future__ import annotations
-
 import asyncio
 
 

@@ -1,7 +1,5 @@
 """Two real PostgreSQL databases that replicate both ways."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What clients reach: real SFTP and HTTPS servers, in this process and on loopback."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """A lab whose file systems can be made read-only, which shows that a check writes nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The workflow with an executor that runs the stages in another sequence."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from temporalio import workflow

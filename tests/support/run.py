@@ -1,7 +1,5 @@
 """One switchover on a real Temporal server, carried out on a model estate."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Runs as the console may meet them, made without a server."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any

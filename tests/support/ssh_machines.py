@@ -1,7 +1,5 @@
 """Machines for the activities to reach: real servers, in this process and on loopback."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import stat

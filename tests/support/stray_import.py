@@ -1,7 +1,5 @@
 """A workflow that imports what no workflow may: the firewall has to stop it."""
 
-from __future__ import annotations
-
 import yaml
 from temporalio import workflow
 

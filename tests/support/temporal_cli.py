@@ -1,7 +1,5 @@
 """The temporal CLI as a real process, and what a run's history says about what it was sent."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """Start workers and runs as an operator would, and read what the lab recorded."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """The worker as a real process."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

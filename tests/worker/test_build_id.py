@@ -1,7 +1,6 @@
 """A build is identified by its code."""
 
-from __future__ import annotations
-
+from importlib.metadata import version
 from pathlib import Path
 
 from worker.build_id import build_id, digest_of
@@ -24,5 +23,5 @@ def test_the_same_code_is_the_same_build(tmp_path: Path) -> None:
 
 def test_our_own_build_has_a_name() -> None:
     """The version comes first."""
-    assert build_id().startswith("0.1.0-")
+    assert build_id().startswith(f"{version('switchover')}-")
     assert build_id() == build_id()

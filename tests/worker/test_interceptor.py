@@ -1,7 +1,5 @@
 """Attempts that are to be cancelled, and places that do not answer, on a real Temporal server."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 import uuid

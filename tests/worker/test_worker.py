@@ -1,7 +1,5 @@
 """The worker starts with one readable line or one readable refusal, and stops cleanly."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Runs of the workflows, and a server whose clock a test can move forward."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 import pytest

@@ -1,7 +1,5 @@
 """Drivers from outside the product, for both ports, take part in a whole switchover."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import Any
 

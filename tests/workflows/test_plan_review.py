@@ -1,7 +1,5 @@
 """The review of a plan: its actions, their commands, what holds already, and findings."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4

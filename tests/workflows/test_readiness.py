@@ -1,7 +1,5 @@
 """The Readiness workflow on a real Temporal server, on a model of an estate."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

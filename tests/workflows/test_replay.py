@@ -1,7 +1,5 @@
 """Runs that began under an earlier version go on under today's."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """The Switchover workflow on a real Temporal server, with activities that obey a model estate."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Execute one action: not during a pause, on a node that answers, in as many rounds as it takes."""
 
-from __future__ import annotations
-
 import asyncio
 
 from temporalio import workflow

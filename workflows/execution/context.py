@@ -1,7 +1,5 @@
 """What one run works with."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from workflows.execution.dispatch import Dispatcher

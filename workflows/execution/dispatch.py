@@ -1,7 +1,5 @@
 """Run each action's activity, with the input and the options that the action declares."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from temporalio import workflow

@@ -1,7 +1,5 @@
 """Apply the drain timeout to waits for clients and partners: extend, force or exit."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Execute a plan in its sequence, and roll back where an operator or a rule says so."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass

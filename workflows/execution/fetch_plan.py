@@ -1,7 +1,5 @@
 """Fetch the plan, once, from the worker that reads the estate file."""
 
-from __future__ import annotations
-
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 

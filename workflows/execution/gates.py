@@ -1,7 +1,5 @@
 """Wait for operators at gates, questions and pauses, and exit where they request it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import NoReturn

@@ -1,7 +1,5 @@
 """Notify the estate's webhook of new questions and of the end of a run."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Literal
 

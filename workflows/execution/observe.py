@@ -1,7 +1,5 @@
 """Read everything that stage 0 observes, wave by wave."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

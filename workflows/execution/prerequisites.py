@@ -1,7 +1,5 @@
 """Check the prerequisites in stage 0, and again after a long wait for operators."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 

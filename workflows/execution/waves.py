@@ -1,7 +1,5 @@
 """Execute a wave side by side, judge it together, and apply the operator's decisions."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """The base of every value: frozen, closed and readable as JSON."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated
 

@@ -3,8 +3,6 @@
 The checks themselves are in ``workflows/preflight``, those of a driver beside its estate type.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

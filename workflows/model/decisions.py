@@ -1,7 +1,5 @@
 """The decisions that operators send to a run, and what each verb requires."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 

@@ -1,7 +1,5 @@
 """Estate types that are chosen by their key ``driver``, open for drivers that others register."""
 
-from __future__ import annotations
-
 from typing import Any, Generic, TypeVar
 
 from pydantic import GetJsonSchemaHandler, ValidationError, ValidatorFunctionWrapHandler

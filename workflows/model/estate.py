@@ -4,8 +4,6 @@ An estate is written by hand in YAML (see ``docs/estate.example.yaml``) and trav
 It holds no secret, only references to secrets: ``env:NAME`` or ``file:PATH``.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta

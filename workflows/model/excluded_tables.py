@@ -1,7 +1,5 @@
 """Which tables must not be replicated, by profile (securetransport.md, section 2)."""
 
-from __future__ import annotations
-
 import re
 
 SKIPPED = {

@@ -1,7 +1,5 @@
 """A finding: one prerequisite that does not hold."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 from workflows.model.base import Value

@@ -1,7 +1,5 @@
 """The machines of an estate that are reached over SSH, and the types of their keys."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 

@@ -1,7 +1,5 @@
 """Readings: what was read of a place, and findings about what could not be read."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 

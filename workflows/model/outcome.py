@@ -1,7 +1,5 @@
 """How a run ended, and what a webhook is sent."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Literal
 

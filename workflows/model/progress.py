@@ -1,7 +1,5 @@
 """Where a run is: the answer to the ``status`` query."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal

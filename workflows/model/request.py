@@ -1,7 +1,5 @@
 """The input of a switchover, and the parser of everything that operators send."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """What actions return: reports, and what remains of sessions and events."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal

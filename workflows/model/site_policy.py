@@ -1,7 +1,5 @@
 """What a site wants of every switchover: who approves, when changes are made, who is notified."""
 
-from __future__ import annotations
-
 from datetime import datetime, time, timedelta
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError

@@ -1,7 +1,5 @@
 """The stages of a switchover: their names, which never change, and their titles."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

@@ -1,7 +1,5 @@
 """Make text of people and machines safe, and short enough, to show."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import timedelta
 

@@ -3,8 +3,6 @@
 None means unknown, and is never taken for "no": the state was not read, or the action has none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from workflows.model import actions

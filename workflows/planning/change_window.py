@@ -1,7 +1,5 @@
 """Decide whether the estate's change window lets a stage begin."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 from workflows.model.stages import StageName

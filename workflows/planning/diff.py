@@ -1,7 +1,5 @@
 """Refuse to start a plan that differs from the reviewed one, and list the differences."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from difflib import unified_diff

@@ -3,8 +3,6 @@
 It is found by readings alone: nothing else is sure to have outlived that run. Pure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """An index of what was read of an estate, beside the plan that it is compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The plan of a switchover: which actions, in which stages and waves, for which estate."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, zip_longest

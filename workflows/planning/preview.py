@@ -1,7 +1,5 @@
 """The values that show a plan before it is started: each action, its commands, what holds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from workflows.model.base import Value

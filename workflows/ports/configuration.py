@@ -1,7 +1,5 @@
 """Read what the nodes of a cluster share and compare both clusters."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Generic
 

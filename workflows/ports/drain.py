@@ -1,7 +1,5 @@
 """Wait for clients and partners; read only, and heartbeat what remains."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from temporalio import activity

@@ -1,7 +1,5 @@
 """What activities are given: an action with the part of the plan's estate that it needs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic, Self, TypeVar

@@ -1,7 +1,5 @@
 """Observe, redirect and verify client traffic."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Generic
 

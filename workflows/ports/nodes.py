@@ -1,7 +1,5 @@
 """Act on SecureTransport nodes through their shell and ledger."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from temporalio import activity

@@ -1,7 +1,5 @@
 """Notify people outside Temporal."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from temporalio import activity

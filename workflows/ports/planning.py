@@ -1,7 +1,5 @@
 """Read the estate file once, and save plans and outcomes beyond Temporal's retention."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from temporalio import activity

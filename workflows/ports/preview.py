@@ -1,7 +1,5 @@
 """Show the exact commands of a plan without sending any."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from temporalio import activity

@@ -1,7 +1,5 @@
 """Observe, suspend, compare and resume database replication."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import Generic

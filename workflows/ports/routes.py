@@ -1,7 +1,5 @@
 """Which activity executes which action, as the ports' annotations say."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints

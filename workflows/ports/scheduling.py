@@ -1,7 +1,5 @@
 """Stop and start Scheduler and Folder Monitor through the admin REST API."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from temporalio import activity

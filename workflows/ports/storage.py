@@ -1,7 +1,5 @@
 """Compare the file storage of both clusters."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from temporalio import activity

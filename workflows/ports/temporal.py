@@ -1,7 +1,5 @@
 """Read what Temporal knows about an estate."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from temporalio import activity

@@ -1,7 +1,5 @@
 """Checks that every place can be read; the activities that read make their findings."""
 
-from __future__ import annotations
-
 from workflows.model.checks import AccessCheck, Heading, Scope
 from workflows.model.stages import StageName
 

@@ -4,8 +4,6 @@ Adding a check is adding its object to one of them; reports, ``check --list`` an
 ``docs/readiness.md`` follow.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope

@@ -1,7 +1,5 @@
 """Checks of what the nodes of a cluster share: event queue, unfinished files, maintenance."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

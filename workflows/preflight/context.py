@@ -1,7 +1,5 @@
 """What a check is evaluated on, how one is declared, and helpers that several checks need."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Both follow from the actions of stage 0: what an action reads is what some check
 at some places. So no list of places has to be kept beside the plan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import assert_never

@@ -1,7 +1,5 @@
 """Evaluate all checks on what was read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain

@@ -1,7 +1,5 @@
 """Checks for a switchover that was interrupted; made in stage 0 only."""
 
-from __future__ import annotations
-
 from workflows.model.checks import Check, Heading, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName

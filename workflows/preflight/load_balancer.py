@@ -1,7 +1,5 @@
 """Checks of where traffic goes; what a redirect needs is checked by the driver."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from workflows.model.checks import Heading, Scope

@@ -1,7 +1,5 @@
 """Checks of the nodes' operating systems and installations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

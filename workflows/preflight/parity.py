@@ -1,7 +1,5 @@
 """Checks of what must be equal on both clusters (docs/securetransport.md, section 9)."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial

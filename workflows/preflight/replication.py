@@ -1,7 +1,5 @@
 """Checks of replication by what every driver reads; a driver's own findings are in its reading."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

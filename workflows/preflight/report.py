@@ -1,7 +1,5 @@
 """The result of all checks, place by place: whether an estate is ready for a switchover."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime

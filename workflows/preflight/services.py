@@ -1,7 +1,5 @@
 """Checks of what runs on the nodes: services, sessions, timeouts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

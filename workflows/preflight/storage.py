@@ -1,7 +1,5 @@
 """Checks of the clusters' file storages."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial

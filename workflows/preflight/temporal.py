@@ -1,7 +1,5 @@
 """Checks of Temporal: other runs, workers, search attributes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Receive the decisions of operators, and record each with its effect."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 from typing import Literal

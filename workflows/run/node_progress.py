@@ -1,7 +1,5 @@
 """Derive how far each node is, where the plan lets nodes run side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 from workflows.model.actions import Action

@@ -1,7 +1,5 @@
 """Record in a run's state how far every stage and action is, and the time that they take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import datetime
 

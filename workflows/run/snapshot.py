@@ -1,7 +1,5 @@
 """What operators see of a run's state: its progress and its outcome."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from workflows.model.outcome import Ending, Outcome, StageOutcome

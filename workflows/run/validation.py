@@ -1,7 +1,5 @@
 """Refuse decisions that cannot apply; each reason names what is possible instead."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from workflows.model.decisions import DRAINING, SKIPPABLE, Decision, Verb

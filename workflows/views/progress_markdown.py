@@ -1,7 +1,5 @@
 """Show the progress of a run in the Web UI, without a query, as Markdown."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence

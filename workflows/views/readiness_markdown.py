@@ -1,7 +1,5 @@
 """A readiness report as Markdown, for the Web UI."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from workflows.model.findings import Finding

@@ -1,7 +1,5 @@
 """What every view says of questions, the messages that answer them, and operators' messages."""
 
-from __future__ import annotations
-
 from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE
 from workflows.model.progress import OperatorMessage, PendingQuestion, Progress, RunStatus
 

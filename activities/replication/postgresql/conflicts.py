@@ -5,8 +5,6 @@ apply worker for good. PostgreSQL itself reports neither. Everything here only r
 nothing of any slot.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing

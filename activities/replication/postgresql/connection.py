@@ -1,7 +1,5 @@
 """Connect to a PostgreSQL server, and translate its errors for the operator."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, LiteralString

@@ -3,8 +3,6 @@
 Connections are opened for one question each: none is kept that could be dead when it matters.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Read the state of a link and of both its databases; nothing is changed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The crash campaign: attack switchovers until every request was covered."""
 
-from __future__ import annotations
-
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field

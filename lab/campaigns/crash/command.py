@@ -1,7 +1,5 @@
 """The command ``python -m lab crash``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

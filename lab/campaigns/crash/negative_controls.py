@@ -1,7 +1,5 @@
 """Negative controls: failures that no product can prevent and the campaign must report."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 from typing import Literal

@@ -3,8 +3,6 @@
 One attack at a time: until what it killed is back, other points wait for their next occurrence.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

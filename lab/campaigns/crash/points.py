@@ -1,7 +1,5 @@
 """Points of attack, written so that a run can be repeated."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 

@@ -1,7 +1,5 @@
 """The results of all runs of a crash campaign."""
 
-from __future__ import annotations
-
 import statistics
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Attack one switchover under traffic, and judge it."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter

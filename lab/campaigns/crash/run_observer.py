@@ -1,7 +1,5 @@
 """Observe one run from outside, and decide as an operator would."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator

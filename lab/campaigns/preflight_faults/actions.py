@@ -1,7 +1,5 @@
 """Change a running lab from outside, and wait until the change can be observed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress

@@ -1,7 +1,5 @@
 """The commands ``python -m lab inject`` and ``python -m lab readiness``."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Faults of what is configured, queued and stored."""
 
-from __future__ import annotations
-
 import os
 import time
 import uuid

@@ -1,7 +1,5 @@
 """Faults of the databases and their replication, which leave no record of effects."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import LiteralString

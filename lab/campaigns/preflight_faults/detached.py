@@ -1,7 +1,5 @@
 """Processes that outlive the command that starts them."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -4,8 +4,6 @@ Run it as ``python -m lab.campaigns.preflight_faults.direct_client ADDRESS HOST_
 It is a process of its own, which outlives the command that started it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys

@@ -1,7 +1,5 @@
 """Faults of the earlier runs of an estate."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial

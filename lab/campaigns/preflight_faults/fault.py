@@ -1,7 +1,5 @@
 """One fault that can be injected into a running lab."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 

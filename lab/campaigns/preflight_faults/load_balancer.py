@@ -1,7 +1,5 @@
 """Faults of the load balancer, which leave no record of effects."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from functools import partial

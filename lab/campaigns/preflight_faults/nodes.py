@@ -1,7 +1,5 @@
 """Faults of machines and of their admin APIs."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import asyncssh

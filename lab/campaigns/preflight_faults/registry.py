@@ -1,7 +1,5 @@
 """The faults that can be injected, and those that are injected in a running lab."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from contextlib import suppress

@@ -5,8 +5,6 @@ copies the product's code there, adds a module that is not imported, and runs a 
 until it is stopped or Temporal ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Faults of the services that run on nodes, which leave no record of effects."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from lab.campaigns.preflight_faults import direct_client

@@ -1,7 +1,5 @@
 """Faults of the shared storages and their sync."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Faults of the Temporal server and its workers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial

@@ -1,7 +1,5 @@
 """The unit tests that prove the checks for which the lab injects no fault."""
 
-from __future__ import annotations
-
 Test = tuple[str, str]
 """Its file and its name."""
 

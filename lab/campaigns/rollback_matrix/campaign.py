@@ -1,7 +1,5 @@
 """The campaign that runs every case of the rollback matrix."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager

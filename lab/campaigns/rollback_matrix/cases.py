@@ -1,7 +1,5 @@
 """The cases of the rollback matrix."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Self, get_args

@@ -1,7 +1,5 @@
 """What two clusters do not share is named; what no two clusters can share is no difference."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """An estimate is only given where the last readings bear it."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import pytest

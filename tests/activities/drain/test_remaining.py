@@ -1,7 +1,5 @@
 """What remains is read for a decision; what cannot be read is an error beside it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Awaitable, Callable
 

@@ -1,7 +1,5 @@
 """A wait ends when every client has left, and never because a reading failed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """The ledgers of the tests' machines, and a file that counts executions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

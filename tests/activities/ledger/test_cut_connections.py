@@ -1,7 +1,5 @@
 """The SSH session is killed at every place of the request and of the reply."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

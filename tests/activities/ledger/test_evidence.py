@@ -2,8 +2,6 @@
 
 # ruff: noqa: ASYNC240 - the files are small, and nothing else runs
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import time

@@ -1,7 +1,5 @@
 """A run finds the claims of its switchover, whatever its run id, and no others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """A load balancer of each driver before two clusters, with real logins behind it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

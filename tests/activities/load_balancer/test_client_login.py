@@ -1,7 +1,5 @@
 """A login straight to a node: in, a listing, out; a failure is a reading, never an error."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 import asyncssh

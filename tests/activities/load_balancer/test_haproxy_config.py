@@ -1,7 +1,5 @@
 """What HAProxy's configuration does to a redirect is read as HAProxy reads it, or not at all."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a redirect needs of a load balancer host is checked beforehand; nothing is changed."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

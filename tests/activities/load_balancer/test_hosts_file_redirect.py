@@ -2,8 +2,6 @@
 
 # ruff: noqa: ASYNC240 - the files are small, and nothing else runs
 
-from __future__ import annotations
-
 import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import replace

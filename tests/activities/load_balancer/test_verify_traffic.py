@@ -1,7 +1,5 @@
 """Only a login of our own, found on a node, shows where traffic goes."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import asyncssh

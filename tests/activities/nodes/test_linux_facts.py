@@ -1,7 +1,5 @@
 """The facts of a machine are read as they are, and what is missing is unknown."""
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import os

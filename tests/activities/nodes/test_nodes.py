@@ -1,7 +1,5 @@
 """Actions on a node's shell: a state that holds is not changed, and a change is verified."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta

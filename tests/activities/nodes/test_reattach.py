@@ -1,7 +1,5 @@
 """An action whose attempt was interrupted is attempted again, and has its effect once."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress

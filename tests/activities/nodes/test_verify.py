@@ -1,7 +1,5 @@
 """A node is verified to serve, or to be down, before a run relies on it."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import time

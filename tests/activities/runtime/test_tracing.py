@@ -1,7 +1,5 @@
 """A trace shows every remote effect, and which action of which switchover it belongs to."""
 
-from __future__ import annotations
-
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor

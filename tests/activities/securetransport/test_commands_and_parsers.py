@@ -1,7 +1,5 @@
 """Commands are built exactly, and answers are parsed or refused: what is unknown stays unknown."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import subprocess

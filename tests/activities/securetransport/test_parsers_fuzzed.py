@@ -1,7 +1,5 @@
 """Any answer of a machine or an API is read or refused; what was cut off is never complete."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable

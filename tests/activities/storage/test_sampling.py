@@ -1,7 +1,5 @@
 """Two sides pick the same files of a storage without talking to each other."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Two storages are held side by side by a sample that both sides pick alike, and by markers."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

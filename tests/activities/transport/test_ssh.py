@@ -1,7 +1,5 @@
 """A failing connection becomes an error that says what the operator can do."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import time

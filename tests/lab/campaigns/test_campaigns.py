@@ -1,7 +1,5 @@
 """What all campaigns have in common: the runner, the saved state and the tables in documents."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

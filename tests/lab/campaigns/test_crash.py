@@ -1,7 +1,5 @@
 """The parts of the crash campaign: points, schedule, request hook and proxies."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections import Counter

@@ -1,7 +1,5 @@
 """Every injected fault can be observed, and leaves the lab in its baseline when it is reverted."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import sys

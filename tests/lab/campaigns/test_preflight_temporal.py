@@ -1,7 +1,5 @@
 """Every fault of Temporal and of earlier runs can be observed, and is reverted."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime

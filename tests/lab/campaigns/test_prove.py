@@ -1,7 +1,5 @@
 """scripts/prove resumes: what has passed on a commit is not repeated on it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

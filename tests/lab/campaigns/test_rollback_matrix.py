@@ -1,7 +1,5 @@
 """The parts of the rollback matrix: cases, operator, results and saved state."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path

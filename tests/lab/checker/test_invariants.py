@@ -1,7 +1,5 @@
 """Every invariant is reported where it is violated."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Records of rollbacks with one thing wrong, and the problem that the checker must report."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

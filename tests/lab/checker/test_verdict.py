@@ -1,7 +1,5 @@
 """Records with one thing wrong, and the number that must report it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace

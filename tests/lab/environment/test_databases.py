@@ -1,7 +1,5 @@
 """What the databases of a lab replicate, keep local and record."""
 
-from __future__ import annotations
-
 from typing import LiteralString
 
 import psycopg

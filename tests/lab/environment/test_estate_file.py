@@ -1,7 +1,5 @@
 """The estate file of a lab, and the example of every key."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A lab starts, returns to its baseline, and stops without a trace."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import subprocess

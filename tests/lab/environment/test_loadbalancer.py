@@ -1,7 +1,5 @@
 """The load balancer follows its hosts file and keeps open connections."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

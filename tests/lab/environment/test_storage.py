@@ -1,7 +1,5 @@
 """The storages are synced both ways, with a delay."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

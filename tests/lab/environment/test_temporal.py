@@ -1,7 +1,5 @@
 """The lab's Temporal server keeps its state."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from temporalio.client import WorkflowExecutionStatus

@@ -1,7 +1,5 @@
 """Graceful stops behave as the vendor's do."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 

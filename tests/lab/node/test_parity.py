@@ -1,7 +1,5 @@
 """Nodes show everything in which clusters must be alike (docs/securetransport.md, section 9)."""
 
-from __future__ import annotations
-
 from email.utils import parsedate_to_datetime
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The admin REST API answers as docs/securetransport.md, section 8, describes."""
 
-from __future__ import annotations
-
 import asyncio
 
 import asyncssh

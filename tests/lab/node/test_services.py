@@ -1,7 +1,5 @@
 """Scripts, services and the Monitor of a node behave as the vendor's do."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """Transaction Managers, Scheduler and Folder Monitor work as the vendor's do."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from pathlib import Path

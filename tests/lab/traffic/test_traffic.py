@@ -1,7 +1,5 @@
 """Traffic records failures, and fails only where something else failed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator

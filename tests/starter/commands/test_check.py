@@ -1,7 +1,5 @@
 """What an operator gets from ``switchover check``."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What an operator gets from the console, whatever is typed and whatever runs."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shlex

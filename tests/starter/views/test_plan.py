@@ -1,7 +1,5 @@
 """What an operator sees of a plan before it is started."""
 
-from __future__ import annotations
-
 from starter.views.plan import plan_json, plan_view
 from starter.views.text import name_ranges
 from tests.support import estates

@@ -1,7 +1,5 @@
 """The lines that describe a run where the output is no terminal."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from starter.views.transitions import transitions

@@ -1,7 +1,5 @@
 """The views of a run on a terminal."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import jsonschema  # type: ignore[import-untyped] # ships no annotations

@@ -1,7 +1,5 @@
 """The `by_node` variant: Edges drain first, then each source Server runs its own chain."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

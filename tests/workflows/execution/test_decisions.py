@@ -1,7 +1,5 @@
 """Decisions of operators take effect, or are refused with the reason."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

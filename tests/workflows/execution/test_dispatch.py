@@ -1,7 +1,5 @@
 """Every action has its activity, and every error says what to do about it."""
 
-from __future__ import annotations
-
 import inspect
 import typing
 

@@ -4,8 +4,6 @@ Each example is ten runs side by side. `scripts/test` tries a hundred interleavi
 ``prove`` (``pytest --hypothesis-profile prove``) a thousand.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field

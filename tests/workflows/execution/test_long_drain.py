@@ -1,7 +1,5 @@
 """A long drain costs few events, and its progress stays visible."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

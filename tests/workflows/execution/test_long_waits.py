@@ -1,7 +1,5 @@
 """Waits of days, with the workflow's clock moved forward on a real server."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from datetime import timedelta
 

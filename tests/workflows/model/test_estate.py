@@ -1,7 +1,5 @@
 """A wrong estate is refused by the key that is wrong, and never repeats a secret."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

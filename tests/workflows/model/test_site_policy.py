@@ -1,7 +1,5 @@
 """The policy of a site: the stricter rule applies, and change windows follow the clock."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Actions that find their desired state already, by what was read."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import get_args

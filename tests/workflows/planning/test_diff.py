@@ -1,7 +1,5 @@
 """What a refused start says about the plan that was reviewed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from itertools import chain

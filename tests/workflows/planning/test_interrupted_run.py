@@ -1,7 +1,5 @@
 """A run after a terminated one continues on the estate as it is, or refuses."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

@@ -1,7 +1,5 @@
 """The plan keeps the invariants at every prefix, whatever the sequence within a wave."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """A rollback leaves the estate at its baseline, wherever and however it failed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Every check refuses at the right place, and the clean estate has no finding."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The result of every check, place by place."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

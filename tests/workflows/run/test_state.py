@@ -1,7 +1,5 @@
 """What a run remembers decides which decisions concern it."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from tests.support.sample_runs import NOW, Seen, question

@@ -1,7 +1,5 @@
 """What the Web UI shows of a run, without any query."""
 
-from __future__ import annotations
-
 import json
 import re
 

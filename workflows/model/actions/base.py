@@ -1,7 +1,5 @@
 """What every action has: its place, its key, its activity id, its sentence."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import ClassVar
 

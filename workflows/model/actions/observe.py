@@ -1,7 +1,5 @@
 """Actions of stage 0: each reads one place and changes nothing."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from workflows.model.actions.base import Intent, OnHost, OnLink, OnNode, OverProtocol, ReadOnly

@@ -1,7 +1,5 @@
 """Actions that verify a state, wait for it or read it once; they change nothing."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from workflows.model.actions.base import Intent, OnLink, OnNode, OverProtocol, ReadOnly

@@ -1,7 +1,5 @@
 """What the core knows of a load balancer, whichever driver steers it."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Literal, Self

@@ -1,7 +1,5 @@
 """The vendor's own case: Edges are reached by name, resolved by a hosts file (section 2)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Checks that the ``hosts_file`` driver makes: whether a redirect can work and moves traffic."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from workflows.model.checks import Check, Heading, Scope

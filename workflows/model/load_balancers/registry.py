@@ -1,7 +1,5 @@
 """The estate's ``load_balancer``: any type that has a registered driver."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import SerializeAsAny, WrapValidator

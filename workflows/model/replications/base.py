@@ -1,7 +1,5 @@
 """What the core knows of database replication, whichever driver controls it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """PostgreSQL's logical replication between the two databases."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field, PositiveInt

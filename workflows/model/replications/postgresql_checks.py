@@ -1,7 +1,5 @@
 """Checks that the ``postgresql`` driver makes: what a switchover and a rollback need of it."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from workflows.model.checks import Check, Heading, Scope

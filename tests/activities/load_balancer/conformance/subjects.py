@@ -2,8 +2,6 @@
 
 # ruff: noqa: D102 - the methods are documented in Subject
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from pathlib import Path
 

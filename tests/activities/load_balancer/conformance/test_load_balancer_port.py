@@ -1,7 +1,5 @@
 """Every load balancer driver keeps the promises of the port."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

@@ -2,8 +2,6 @@
 
 # ruff: noqa: D102 - the methods are documented in Subject
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import ipaddress

@@ -2,8 +2,6 @@
 
 # ruff: noqa: D102 - the methods are documented in Rig
 
-from __future__ import annotations
-
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Every replication driver is observed, suspended, compared and resumed in the same way."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 

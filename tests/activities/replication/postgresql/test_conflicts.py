@@ -1,7 +1,5 @@
 """Replication is resumed only where no change is lost: on two real databases."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 from itertools import count

@@ -1,7 +1,5 @@
 """One link between two real databases: its statements, and what PostgreSQL answers."""
 
-from __future__ import annotations
-
 from typing import LiteralString
 
 import psycopg

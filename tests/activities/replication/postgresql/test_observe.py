@@ -1,7 +1,5 @@
 """A replication link is read, by every account that may log in, and nothing is changed."""
 
-from __future__ import annotations
-
 from typing import Any, LiteralString
 
 import pytest

@@ -1,7 +1,5 @@
 """Replication messages are read whole and as documented, or not at all."""
 
-from __future__ import annotations
-
 import struct
 from contextlib import suppress
 
