@@ -23,13 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab.layout import (
-    ADMIN_PASSWORD,
-    DATABASE_PASSWORD,
-    PROBE_ACCOUNT,
-    Layout,
-    password,
-)
+from lab.layout import ADMIN_PASSWORD, DATABASE_PASSWORD, PROBE_ACCOUNT, Layout, password
 
 _LIFETIME = timedelta(days=3650)
 

@@ -128,10 +128,7 @@ def start(  # noqa: PLR0913 - each is an option of the command line
 
 @app.command()
 def status(
-    estate: options.EstateName,
-    run_id: options.RunId = None,
-    *,
-    as_json: options.AsJson = False,
+    estate: options.EstateName, run_id: options.RunId = None, *, as_json: options.AsJson = False
 ) -> None:
     """Show the state of a run once."""
     snapshot = with_temporal(lambda temporal: read_snapshot(temporal.run(estate, run_id)))
@@ -153,10 +150,7 @@ def watch_(estate: options.EstateName, run_id: options.RunId = None) -> None:
 
 @app.command()
 def report(
-    estate: options.EstateName,
-    run_id: options.RunId = None,
-    *,
-    as_json: options.AsJson = False,
+    estate: options.EstateName, run_id: options.RunId = None, *, as_json: options.AsJson = False
 ) -> None:
     """Show the outcome of a run with every report; the exit code tells how it ended."""
     outcome = with_temporal(

@@ -51,8 +51,7 @@ async def register_search_attributes(
     """Register search attributes at a server, ours if none are named."""
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(
-            namespace="default",
-            search_attributes=dict.fromkeys(names or SEARCH_ATTRIBUTES, kind),
+            namespace="default", search_attributes=dict.fromkeys(names or SEARCH_ATTRIBUTES, kind)
         )
     )
 

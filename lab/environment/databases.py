@@ -13,13 +13,7 @@ from psycopg import sql
 from lab import records
 from lab.environment.postgres import PostgresServer, binaries, database_directory
 from lab.environment.seed_data import CONFIGURED, Row
-from lab.layout import (
-    DATABASE,
-    DATABASE_PASSWORD,
-    DATABASE_USER,
-    ClusterLayout,
-    Layout,
-)
+from lab.layout import DATABASE, DATABASE_PASSWORD, DATABASE_USER, ClusterLayout, Layout
 from lab.polling import holds_within
 
 PUBLICATION = "switchover_pub"

@@ -150,12 +150,7 @@ def _load_balancer(layout: Layout) -> Described:
                 "host_key": _public(layout.keys / "sftp_host_key.pub"),
                 **probe,
             },
-            {
-                "protocol": "http",
-                "port": HTTPS_PORT,
-                "ca": str(layout.keys / "ca.pem"),
-                **probe,
-            },
+            {"protocol": "http", "port": HTTPS_PORT, "ca": str(layout.keys / "ca.pem"), **probe},
         ],
     }
 

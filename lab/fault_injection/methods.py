@@ -9,13 +9,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from lab.environment.loadbalancer import LoadBalancer
-from lab.fault_injection.node_faults import (
-    EXITS_1,
-    KILLS_ITSELF,
-    NOISE,
-    PRINTS_NOISE,
-    Scripts,
-)
+from lab.fault_injection.node_faults import EXITS_1, KILLS_ITSELF, NOISE, PRINTS_NOISE, Scripts
 from lab.layout import NodeLayout
 from lab.node import services
 from lab.node.request_hook import RequestEvent

@@ -78,11 +78,7 @@ class Admin:
         tls.load_cert_chain(self._context.layout.keys / f"{self._context.node.name}.pem")
         assert self._runner.server
         self._listener = await asyncio.get_running_loop().create_server(
-            self._runner.server,
-            self._context.node.address,
-            ADMIN_PORT,
-            ssl=tls,
-            reuse_address=True,
+            self._runner.server, self._context.node.address, ADMIN_PORT, ssl=tls, reuse_address=True
         )
 
     def _drop_out(self, _: Message) -> None:

@@ -44,9 +44,7 @@ def write(node: NodeLayout) -> None:
     for name in names(node):
         file = folder / name
         text = _SCRIPT.format(
-            run=run_directory(node),
-            name=name.removesuffix(".disable"),
-            separator=SEPARATOR,
+            run=run_directory(node), name=name.removesuffix(".disable"), separator=SEPARATOR
         )
         file.write_text(text, encoding="utf-8")
         file.chmod(0o755)

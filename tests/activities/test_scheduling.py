@@ -11,13 +11,7 @@ from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api, Certificate
 from tests.support.ssh_machines import SECRETS, Attempt, Executor, SshServer, admin_access
-from workflows.errors import (
-    AccessRefused,
-    CommandFailed,
-    NotReady,
-    OutcomeUnknown,
-    Unreachable,
-)
+from workflows.errors import AccessRefused, CommandFailed, NotReady, OutcomeUnknown, Unreachable
 from workflows.model import actions
 from workflows.model.estate import Node
 from workflows.model.results import Service

@@ -19,8 +19,7 @@ from workflows.model.progress import RunStatus
 from workflows.preflight.report import ReadinessReport
 
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="chromium is missing, and scripts/browser could not bring it here",
+    CHROMIUM is None, reason="chromium is missing, and scripts/browser could not bring it here"
 )
 
 REQUEST = {

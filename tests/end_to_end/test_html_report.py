@@ -12,8 +12,7 @@ from tests.workflows.preflight.test_report import changed, multiplied, verdict
 from workflows.preflight.report import ReadinessReport
 
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="chromium is missing, and scripts/browser could not bring it here",
+    CHROMIUM is None, reason="chromium is missing, and scripts/browser could not bring it here"
 )
 
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)> & \"'\x1b[2J"

@@ -1,4 +1,4 @@
-"""Which recorded histories are there, and where do they come from? See ``record``."""
+"""The recorded histories, and where they are; ``record`` makes them."""
 
 from pathlib import Path
 

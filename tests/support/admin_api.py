@@ -182,7 +182,4 @@ def _page(request: web.Request, size: int, given: Sequence[str | dict[str, Any]]
         {key: value for key, value in item.items() if fields is None or key in fields.split(",")}
         for item in items[offset : offset + limit]
     ]
-    return {
-        "resultSet": {"returnCount": len(shown), "totalCount": len(items)},
-        "result": shown,
-    }
+    return {"resultSet": {"returnCount": len(shown), "totalCount": len(items)}, "result": shown}

@@ -92,10 +92,7 @@ async def web_ui(namespace: str, profile: Path) -> AsyncIterator[WebUi]:
     """Open a browser with an empty profile, and close it."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=CHROMIUM,
-            args=FLAGS,
-            viewport={"width": 1280, "height": 1000},
+            profile, executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1280, "height": 1000}
         )
         browser.set_default_timeout(TIMEOUT)
         try:

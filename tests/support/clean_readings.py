@@ -40,11 +40,7 @@ def clean() -> dict[str, rd.Reading]:
         )
     for link in estate.replication.links:
         readings[link.name] = rd.ReplicationReading(
-            place=link.name,
-            exists=True,
-            enabled=True,
-            running=True,
-            tables=("public.account",),
+            place=link.name, exists=True, enabled=True, running=True, tables=("public.account",)
         )
     readings["loadbalancer1"] = rd.TrafficReading(
         place="loadbalancer1",

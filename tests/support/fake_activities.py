@@ -24,12 +24,7 @@ from workflows.planning.plan import Plan, plan_switchover
 from workflows.planning.preview import CommandPreview
 from workflows.ports.configuration import ClusterInput, ConfigurationPort
 from workflows.ports.drain import DrainPort
-from workflows.ports.inputs import (
-    ActionInput,
-    ClusterPairInput,
-    NodeInput,
-    SessionInput,
-)
+from workflows.ports.inputs import ActionInput, ClusterPairInput, NodeInput, SessionInput
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
 from workflows.ports.nodes import NodesPort
 from workflows.ports.notifications import NoticeInput, NotificationPort

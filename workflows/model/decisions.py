@@ -14,16 +14,7 @@ from workflows.model.stages import StageName
 EXAMPLE = '{"stage": "redirect_traffic", "by": "...", "reason": "..."}'
 
 Verb = Literal[
-    "approve",
-    "reject",
-    "pause",
-    "resume",
-    "retry",
-    "skip",
-    "extend",
-    "force",
-    "roll_back",
-    "abort",
+    "approve", "reject", "pause", "resume", "retry", "skip", "extend", "force", "roll_back", "abort"
 ]
 Way = Literal["signal", "update"]
 

@@ -110,10 +110,7 @@ class ReadinessReport(Direction):
 
 
 def results_of(
-    plan: Plan,
-    readings: Sequence[Reading],
-    findings: Iterable[Finding],
-    accepted: Collection[str],
+    plan: Plan, readings: Sequence[Reading], findings: Iterable[Finding], accepted: Collection[str]
 ) -> tuple[CheckResult, ...]:
     """Return every check's result, wherever it is made and wherever there is a finding."""
     coverage = Coverage(plan, readings)

@@ -10,13 +10,7 @@ from rich.table import Table
 
 from lab.campaigns.crash.points import KINDS, Kind
 from lab.campaigns.crash.run import AttackResult
-from lab.campaigns.results import (
-    MUST_NOT_BE_ZERO,
-    Numbers,
-    by_section,
-    numbers_of,
-    summary,
-)
+from lab.campaigns.results import MUST_NOT_BE_ZERO, Numbers, by_section, numbers_of, summary
 from lab.checker.verdict import MUST_BE_ZERO
 
 

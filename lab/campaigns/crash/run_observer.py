@@ -17,10 +17,7 @@ from lab.product_driver import STATE, Handle
 POLL_SECONDS = 0.05
 QUESTION_POLL_SECONDS = 0.5
 WORKER_EVENTS = frozenset(
-    {
-        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
-        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
-    }
+    {EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED}
 )
 """Events that only a running worker causes; an activity's start comes with its end."""
 MAX_DECISIONS = 5

@@ -21,8 +21,7 @@ ACCOUNT = account(ACCOUNTS)
 async def start(layout: Layout, node: NodeLayout) -> None:
     """Connect to a node, without waiting for the session."""
     await detached.start(
-        __name__,
-        *(node.address, layout.keys / "sftp_host_key.pub", _pid_file(node)),
+        __name__, *(node.address, layout.keys / "sftp_host_key.pub", _pid_file(node))
     )
 
 

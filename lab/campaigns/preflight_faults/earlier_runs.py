@@ -112,11 +112,7 @@ async def _has_none_open(client: Client) -> bool:
 
 FAULTS = (
     InjectedFault(
-        "switchover_running",
-        ESTATE,
-        "A run of another switchover is open.",
-        _open,
-        _delete_runs,
+        "switchover_running", ESTATE, "A run of another switchover is open.", _open, _delete_runs
     ),
     InjectedFault(
         "cooling_down",

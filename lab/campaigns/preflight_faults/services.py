@@ -3,13 +3,7 @@
 from functools import partial
 
 from lab.campaigns.preflight_faults import direct_client
-from lab.campaigns.preflight_faults.actions import (
-    ask,
-    leave_running,
-    run,
-    unrecorded,
-    until,
-)
+from lab.campaigns.preflight_faults.actions import ask, leave_running, run, unrecorded, until
 from lab.campaigns.preflight_faults.fault import Action, InjectedFault
 from lab.layout import HTTPS_PORT, Layout
 from lab.polling import opens, refuses

@@ -141,10 +141,6 @@ FAULTS = (
         _speed_up,
     ),
     InjectedFault(
-        "storage_unreadable",
-        "cluster2",
-        "Its storage is not mounted.",
-        _unmount,
-        _mount,
+        "storage_unreadable", "cluster2", "Its storage is not mounted.", _unmount, _mount
     ),
 )

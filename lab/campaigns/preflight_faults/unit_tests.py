@@ -48,26 +48,14 @@ UNIT_TESTS: dict[str, Test] = {
     **dict.fromkeys(LISTS, (_CONFIGURATION, "test_a_list_that_differs_is_named")),
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
     "unknown_subscription": (_POSTGRES, "test_a_subscription_that_no_link_names_is_found"),
-    "commit_timestamps_off": (
-        _POSTGRES,
-        "test_a_server_that_tracks_no_commit_timestamps_is_found",
-    ),
-    "reload_not_runnable": (
-        _HOSTS_FILE,
-        "test_what_can_be_read_is_known_where_the_rest_cannot",
-    ),
+    "commit_timestamps_off": (_POSTGRES, "test_a_server_that_tracks_no_commit_timestamps_is_found"),
+    "reload_not_runnable": (_HOSTS_FILE, "test_what_can_be_read_is_known_where_the_rest_cannot"),
     "hosts_file_not_writable": (
         _HOSTS_FILE,
         "test_what_can_be_read_is_known_where_the_rest_cannot",
     ),
-    "edges_by_address": (
-        _HOSTS_FILE,
-        "test_what_a_configuration_does_to_a_redirect_is_found",
-    ),
-    "hard_stop_after_short": (
-        _HOSTS_FILE,
-        "test_what_a_configuration_does_to_a_redirect_is_found",
-    ),
+    "edges_by_address": (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found"),
+    "hard_stop_after_short": (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found"),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
     "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
     "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),

@@ -29,12 +29,7 @@ SETTINGS = Settings(
     simulation=SimulationOptions(
         graceful_stop_ends="at_timeout", transaction_manager_clock=10.0, storage_delay=0.2
     ),
-    timing={
-        "grace": 4,
-        "storage_delay": 0.5,
-        "replication_timeout": 3,
-        "unreachable_timeout": 4,
-    },
+    timing={"grace": 4, "storage_delay": 0.5, "replication_timeout": 3, "unreachable_timeout": 4},
 )
 END_TIMEOUT = 240.0
 POLL_SECONDS = 0.2

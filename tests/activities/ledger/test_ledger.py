@@ -30,9 +30,7 @@ async def test_eight_attempts_side_by_side_run_it_once_and_report_the_same(
     wanted = task(writing(ran, "sleep 0.5; echo done; exit 3"))
     records = await asyncio.gather(*(ledger.run_once(node, wanted) for _ in range(8)))
     assert ran.read_text() == "ran\n"
-    assert {(r.status, r.output, r.at) for r in records} == {
-        (3, "done", records[0].at),
-    }
+    assert {(r.status, r.output, r.at) for r in records} == {(3, "done", records[0].at)}
 
 
 @pytest.mark.parametrize("sh", SHELLS)

@@ -84,10 +84,7 @@ async def test_a_file_that_is_right_already_is_reloaded_all_the_same(
 
 
 async def test_a_redirect_that_others_overtook_changes_nothing(
-    redirect: Attempts,
-    host: LoadBalancerHost,
-    hosts: Path,
-    shell: Shell,
+    redirect: Attempts, host: LoadBalancerHost, hosts: Path, shell: Shell
 ) -> None:
     """What was read before another redirect ended is old: neither rewritten nor called right."""
     begun = hosts.with_name("begun")

@@ -13,14 +13,7 @@ from activities.nodes.operating_systems import open_ledger
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
-from tests.support.ssh_machines import (
-    SECRETS,
-    Attempt,
-    Executor,
-    Installation,
-    SshServer,
-    watching,
-)
+from tests.support.ssh_machines import SECRETS, Attempt, Executor, Installation, SshServer, watching
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.model import actions
 from workflows.model.estate import Kind, Node, Protocol

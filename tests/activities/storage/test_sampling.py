@@ -16,9 +16,7 @@ from workflows.errors import OutcomeUnknown
 
 NAMES = st.lists(
     st.text(
-        st.characters(exclude_characters="/\0\1", codec="utf-8"),
-        min_size=1,
-        max_size=12,
+        st.characters(exclude_characters="/\0\1", codec="utf-8"), min_size=1, max_size=12
     ).filter(lambda name: not name.startswith(".") and not name.endswith(".m_inproc")),
     min_size=1,
     max_size=12,

@@ -31,10 +31,7 @@ Observation = Callable[[Layout, Client, str], Awaitable[bool]]
 @pytest.fixture(scope="module")
 async def layout() -> AsyncIterator[Layout]:
     """A lab of which only Temporal, a worker and the estate file are there."""
-    with (
-        tempfile.TemporaryDirectory(prefix="lab-temporal-") as directory,
-        claimed_block() as block,
-    ):
+    with tempfile.TemporaryDirectory(prefix="lab-temporal-") as directory, claimed_block() as block:
         layout = Layout(Path(directory), block)
         for node in layout.nodes:
             node.home.mkdir(parents=True)

@@ -11,14 +11,7 @@ from lab.checker.expected import chains, expected_effects, misordered
 from lab.checker.invariants import Roles
 from lab.checker.verdict import Run, judge
 from tests.support import perfect_records as flawless
-from tests.support.perfect_records import (
-    RUN,
-    Change,
-    added,
-    moved,
-    server2_drains_late,
-    without,
-)
+from tests.support.perfect_records import RUN, Change, added, moved, server2_drains_late, without
 
 Wrong = Callable[[Evidence], Evidence]
 
@@ -107,9 +100,7 @@ WRONG: dict[str, dict[str, Wrong]] = {
         "a stop of a stopped service": effects(added("cluster1-edge1 as2 stop", 20, changed=False)),
         "a service that died": effects(added("cluster1-edge1 ssh died", 20)),
     },
-    "misordered": {
-        "a Monitor stopped too late": effects(moved("cluster1-edge1 monitor stop", 49)),
-    },
+    "misordered": {"a Monitor stopped too late": effects(moved("cluster1-edge1 monitor stop", 49))},
     "effects: 1 misordered": {
         "scheduling started early": effects(moved("cluster2-server1 scheduler start", 6.5)),
         "a TM drained too early": effects(moved("cluster1-server1 tm drain", 16.5)),
@@ -213,8 +204,7 @@ def test_seconds_are_the_clients_or_ours(roles: Roles) -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "count"),
-    [("cluster1-server2 ssh stopped", 0), ("cluster1-edge1 ssh stopped", 1)],
+    ("late", "count"), [("cluster1-server2 ssh stopped", 0), ("cluster1-edge1 ssh stopped", 1)]
 )
 def test_node_by_node_the_sequence_is_each_servers_own(roles: Roles, late: str, count: int) -> None:
     """A Transaction Manager may stop before another Server has drained, not before an Edge."""

@@ -204,11 +204,7 @@ async def test_no_interleaving_breaks_the_promise(
     """Nothing is lost or done twice, no invariant breaks, and there is always an outcome."""
     problems = await asyncio.gather(
         *(
-            Performance(
-                story,
-                new_run(clockwork.client, **SMALL),
-                clockwork,
-            ).happen()
+            Performance(story, new_run(clockwork.client, **SMALL), clockwork).happen()
             for story in some
         ),
         return_exceptions=True,

@@ -39,9 +39,7 @@ class LingeringSessions(FakeActivities):
             while not self.remaining.is_set():
                 heartbeat.set_details(
                     r.RemainingSessions(
-                        node=given.node.name,
-                        at=datetime.now(UTC),
-                        connections={Protocol.SSH: 1},
+                        node=given.node.name, at=datetime.now(UTC), connections={Protocol.SSH: 1}
                     )
                 )
                 await asyncio.sleep(0.1)  # the interval between two readings

@@ -11,11 +11,7 @@ from tests.support.clean_readings import NOW, PLAN, changed, clean, findings_in,
 from workflows.model.estate import Estate, Kind, Protocol
 from workflows.model.excluded_tables import SKIPPED, left_out
 from workflows.model.findings import Finding, Severity
-from workflows.model.observations import (
-    Difference,
-    Member,
-    NodeReading,
-)
+from workflows.model.observations import Difference, Member, NodeReading
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 from workflows.planning.plan import plan_switchover

@@ -5,11 +5,7 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from tests.support.commands_load_balancer import (
-    CommandsDriver,
-    CommandsLoadBalancer,
-    Switchboard,
-)
+from tests.support.commands_load_balancer import CommandsDriver, CommandsLoadBalancer, Switchboard
 from tests.support.ssh_machines import SshServer
 from workflows.model.estate import LoadBalancer, Probe
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
