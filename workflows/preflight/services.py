@@ -139,7 +139,7 @@ def target_has_sessions(context: CheckContext) -> Iterator[Finding]:
         if reading.sessions:
             yield target_has_sessions.finding(
                 node.name,
-                seen=f"{reading.sessions} client connections",
+                seen=f"client connections: {reading.sessions}",
                 expected="none on the passive cluster",
                 advice="find the client that bypasses the load balancer, or list its address in "
                 "ignored_peers",
