@@ -141,9 +141,14 @@ class _Link:
         deadline.require()
         with_margin = (deadline.remaining / 2).total_seconds()  # the rest is for sending
         try:
-            async with asyncio.timeout(with_margin):
+            async with asyncio.timeout(with_margin) as limit:
                 await self.driver.require_no_conflicts()
-        except TimeoutError:
+        except TimeoutError as late:
+            if not limit.expired():
+                # The driver could not read: unknown, and no earlier comparison stands in for that.
+                raise OutcomeUnknown(
+                    f"{self.name}: the sides cannot be compared: {late!r}"
+                ) from late
             compared, timeout = self.given.compared_at, self.given.timing.replication_timeout
             if compared is None or datetime.now(UTC) - compared > 2 * timeout:
                 raise NotReady(

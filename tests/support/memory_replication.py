@@ -55,6 +55,8 @@ class MemoryDatabases:
     commands: list[str] = field(default_factory=list)
     compare_time: timedelta = timedelta()
     loses_replies: bool = False
+    comparison_fails: bool = False
+    """A comparison ends in a timeout of the driver's own."""
 
     def write(self, side: str, row: str, link: str) -> None:
         """Let a side write a row, which the link is to deliver."""
@@ -115,6 +117,8 @@ class CommandDriver:
         return f"{rows} rows" if rows else ""
 
     async def require_no_conflicts(self) -> None:
+        if self.databases.comparison_fails:
+            raise TimeoutError("read of the change log timed out")
         await asyncio.sleep(self.databases.compare_time.total_seconds())
         pending = self.databases.pending
         theirs = {row for link in self.given.opposites for row in pending.get(link.name, [])}

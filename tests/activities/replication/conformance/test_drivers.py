@@ -8,7 +8,7 @@ import pytest
 from tests.activities.replication.conformance.rigs import NAMES, MemoryRig, PostgresRig, Rig
 from tests.support.postgres_pair import Pair, replicating_pair
 from tests.support.ssh_machines import Attempt
-from workflows.errors import NotReady, NotYet, Unreachable
+from workflows.errors import NotReady, NotYet, OutcomeUnknown, Unreachable
 from workflows.model import actions
 from workflows.preflight.catalogue import BY_NAME
 
@@ -170,6 +170,16 @@ async def test_an_old_comparison_is_not_believed(slow: MemoryRig, age: timedelta
     given = slow.given(RESUME).model_copy(update={"compared_at": compared})
     with pytest.raises(NotReady, match="too much was written while it was suspended"):
         await slow.run(RESUME, Attempt(limit=timedelta(seconds=3)), given)
+    assert slow.databases.commands == []
+
+
+async def test_a_comparison_that_fails_is_no_long_one(slow: MemoryRig) -> None:
+    """A timeout of the driver's own is unknown, however recent the comparison before it."""
+    report = await slow.run(VERIFY)
+    slow.databases.comparison_fails = True
+    given = slow.given(RESUME).model_copy(update={"compared_at": report.at})
+    with pytest.raises(OutcomeUnknown, match="cannot be compared"):
+        await slow.run(RESUME, given=given)
     assert slow.databases.commands == []
 
 
