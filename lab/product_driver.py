@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
 from lab.checker.verdict import Run
@@ -188,7 +189,7 @@ async def stage_of(client: Client) -> str:
     """Return the current stage; "" without an answer, or before there is a plan."""
     try:
         status = await client.get_workflow_handle(WORKFLOW).query("status")
-    except RPCError:
+    except TemporalError:
         return ""
     return str(status["stage"]) if status else ""
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 import workflows
 from worker.build_id import build_id
+from worker.clock_guard import ClockGuardRunner
 from worker.interceptor import AttemptInterceptor
 from workflows.activity_options import TASK_QUEUE
 from workflows.plan_review import PlanReview
@@ -25,7 +26,7 @@ _CORE = {
     f"{workflows.__name__}.{module.name}" for module in pkgutil.iter_modules(workflows.__path__)
 } - {workflow.__module__ for workflow in WORKFLOWS}
 
-FIREWALL = SandboxedWorkflowRunner(
+FIREWALL = ClockGuardRunner(
     restrictions=replace(
         SandboxRestrictions.default.with_passthrough_modules(*_CORE, "opentelemetry"),
         # A workflow that imports anything else stops the worker at its start, not a run at its end.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.client.connection import RPC_TIMEOUT, Run
@@ -57,10 +57,18 @@ async def read_snapshot(run: Run) -> Snapshot:
     ended = description.status is not WorkflowExecutionStatus.RUNNING
     try:
         with translated(NoWorker):
-            progress = await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
+            progress = await _progress(run)
     except CommandError as error:
         return Snapshot(progress=None, pending=pending, ended=ended, error=str(error))
     return Snapshot(progress=progress, pending=pending, ended=ended)
+
+
+async def _progress(run: Run) -> Progress | None:
+    """Ask the run; once more if its worker refuses (see ``worker.clock_guard``)."""
+    try:
+        return await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
+    except WorkflowQueryFailedError:
+        return await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
 
 
 async def _pending(activity: PendingActivityInfo) -> Pending:

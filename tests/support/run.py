@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
@@ -71,8 +72,10 @@ class Run:
 
     async def reaches(self, condition: Callable[[Progress], bool], *, polls: int = 400) -> Progress:
         """Wait until the run's progress is so; AssertionError where it never is."""
+        progress = None
         for _ in range(polls):
-            progress = await self.status()
+            with suppress(WorkflowQueryFailedError):  # a worker that has just begun may refuse
+                progress = await self.status()
             if progress is not None and condition(progress):
                 return progress
             await asyncio.sleep(0.025)  # between two polls

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
@@ -108,7 +108,8 @@ class House:
         async with asyncio.timeout(within):
             while progress is None or not condition(progress):
                 await asyncio.sleep(0.1)  # between two queries
-                progress = await self.run.query("status", result_type=Progress)
+                with suppress(WorkflowQueryFailedError):  # a worker that has just begun may refuse
+                    progress = await self.run.query("status", result_type=Progress)
         return progress
 
     def effects(self) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
 from lab import records
@@ -97,7 +98,7 @@ class RunObserver:
                     continue
                 stage = waiting["stage"]
                 await self.handle.signal("retry", {"stage": stage, "by": OPERATOR})
-            except RPCError:
+            except TemporalError:
                 continue
             self.decisions.append(OperatorDecision(time.time(), stage))
             if len(self.decisions) >= MAX_DECISIONS:

@@ -1,0 +1,67 @@
+"""Refuse to carry on a workflow while its clock stands still."""
+
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.converter import SerializationContext, StorageDriverStoreContext
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import Info
+
+CommandInfo = Any
+"""The SDK's own, which has no public name."""
+
+REFUSAL = "the run is about to learn something new; ask again"
+"""What the query gets to hear that would have carried on the run."""
+
+_CHANGES_NOTHING = {"query_workflow", "remove_from_cache"}
+
+
+class ClockGuardRunner(SandboxedWorkflowRunner):
+    """Runs workflows in the sandbox, and only by the time of a workflow task.
+
+    A worker that does not have a run in its cache replays it to answer a query. If a timer has
+    fired meanwhile, or an activity has ended, and no workflow task has begun with it, the SDK
+    (1.35) hands that event to the workflow as part of the query: `workflow.now()` is still that
+    of the last workflow task, perhaps of hours ago. What the workflow decides by it differs from
+    what every later replay decides, and a run whose replay differs never continues. The query is
+    refused instead: the run leaves the cache, and the workflow task begins with the whole history.
+    """
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """Return an instance that refuses such activations."""
+        return _Guarded(super().create_instance(det))
+
+
+class _Guarded(WorkflowInstance):
+    """Passes on what has a time of its own."""
+
+    def __init__(self, instance: WorkflowInstance) -> None:
+        self._instance = instance
+        self._time, self._length = Timestamp(), 0
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Carry on the workflow, unless what happened later has the time of what was before."""
+        if all(job.WhichOneof("variant") in _CHANGES_NOTHING for job in act.jobs):
+            return self._instance.activate(act)
+        time, length = self._time, self._length
+        self._time, self._length = act.timestamp, act.history_length
+        if self._time == time and self._length > length:
+            refused = WorkflowActivationCompletion()
+            refused.failed.failure.message = REFUSAL
+            return refused
+        return self._instance.activate(act)
+
+    def get_serialization_context(self, command_info: CommandInfo) -> SerializationContext | None:
+        return self._instance.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: CommandInfo) -> StorageDriverStoreContext:
+        return self._instance.get_external_store_context(command_info)
+
+    def get_info(self) -> Info:
+        return self._instance.get_info()
+
+    def get_thread_id(self) -> int | None:
+        return self._instance.get_thread_id()
