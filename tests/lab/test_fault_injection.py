@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,11 @@ STAGES = (
     (StageName.DRAIN_TRANSACTION_MANAGER, "cluster1-server2"),
     (StageName.STOP_REMAINING_SERVICES, "cluster1-edge2"),
 )
+WAYS = chain(
+    ((*STAGES[4], kind) for kind in KINDS),
+    ((*where, kind) for where, kind in zip(STAGES, cycle(KINDS), strict=False)),
+)
+"""Every kind at one stage and every stage with one kind; ``lab rollback`` has them all."""
 
 
 def is_set(event: asyncio.Event) -> Callable[[], Awaitable[bool]]:
@@ -213,8 +219,7 @@ def effects(lab: Lab) -> list[dict[str, Any]]:
     return list(records.read(lab.layout.effects))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("stage", "place"), STAGES)
+@pytest.mark.parametrize(("stage", "place", "kind"), [*WAYS])
 async def test_a_fault_shows_where_and_when_it_should(
     whole_lab: Lab, proxies: Proxies, stage: StageName, place: str, kind: Kind
 ) -> None:
@@ -270,8 +275,7 @@ async def test_a_fault_is_healed_before_the_next_request(whole_lab: Lab, proxies
 OBSERVED = ("cluster2-server1", BALANCER, "database1")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", OBSERVED)
+@pytest.mark.parametrize(("place", "kind"), [*zip(cycle(OBSERVED), KINDS, strict=False)])
 async def test_a_place_that_is_only_read_is_faulty_from_the_first(
     whole_lab: Lab, proxies: Proxies, place: str, kind: Kind
 ) -> None:

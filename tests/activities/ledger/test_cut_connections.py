@@ -17,7 +17,7 @@ from tests.support.ledger_tasks import task, writing
 from tests.support.ssh_machines import SECRETS, SshServer, make_node
 from workflows.errors import OutcomeUnknown, Unreachable
 
-CUTS = 120
+CUTS = 40
 """In each direction, from the first byte to the last."""
 MAX_PARALLEL_COMMANDS = 8
 LASTS = "sleep 0.2; echo done"

@@ -22,7 +22,10 @@ from lab.layout import Layout
 from lab.product_driver import Product
 from workflows.model.estate import Estate
 
-FAULTS = (*earlier_runs.FAULTS, *temporal.FAULTS)
+FAULTS = [
+    fault for fault in (*earlier_runs.FAULTS, *temporal.FAULTS) if fault.name != "workers_differ"
+]
+"""A server names a worker for more than a minute after its end: `lab readiness` waits for that."""
 RUN = "switchover-lab"
 
 Observation = Callable[[Layout, Client, str], Awaitable[bool]]
@@ -75,20 +78,13 @@ async def an_attribute_is_missing(layout: Layout, client: Client, place: str) ->
     )
 
 
-async def two_builds_ask_for_work(layout: Layout, client: Client, place: str) -> bool:
-    """Whether workers with different code are there."""
-    return len(await temporal.builds(client)) == 2
-
-
 OBSERVED: dict[str, Observation] = {
     "switchover_running": a_run_is_open,
     "cooling_down": there_was_one_lately,
     "search_attributes_missing": an_attribute_is_missing,
-    "workers_differ": two_builds_ask_for_work,
 }
 
 
-@pytest.mark.timeout(240)  # a server names a worker for more than a minute after its end
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 async def test_a_fault_can_be_observed_until_it_is_reverted(
     layout: Layout, fault: InjectedFault
