@@ -14,11 +14,9 @@ import pytest
 from lab.campaigns.crash.points import KINDS
 
 ROOT = Path(__file__).parents[2]
-POINTS = 10
+POINTS = 8
 CASES = (
-    "suspend_replication:database2:unknown",
     "redirect_traffic:loadbalancer1:refused",
-    "stop_scheduling:gate:rejected",
     "drain_protocol_servers:cluster1-edge1:refused:retry",
     "drain_protocol_servers:cluster1-server1:lost:roll-back",
 )
@@ -51,7 +49,7 @@ async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) 
 
 @pytest.mark.timeout(900)
 async def test_whatever_fails_is_rolled_back(tmp_path: Path) -> None:
-    """Every kind of fault, a rejected gate, and both answers after the point of no return."""
+    """A fault before the point of no return, and both answers after it."""
     only = [word for case in CASES for word in ("--only", case)]
     seen = await sampled(tmp_path / "rollback.json", "rollback", *only)
     assert seen["as_expected"] == seen["cases"] == len(CASES)

@@ -13,7 +13,6 @@ FOUND = 6
 SAMPLE = (
     "ssh_access_refused",
     "target_edge_login_fails",
-    "accounts_differ",
     "replication_not_running",
     "sticky_entries",
 )

@@ -116,8 +116,9 @@ async def test_after_the_point_of_no_return_a_fault_asks_and_both_answers_work(
     """No rollback begins by itself; `retry` continues, `roll_back` restores the baseline."""
     # The wait before the first graceful stop is not yet past it.
     cases = [c for c in failures(name) if "await_s" not in c.key]
-    assert cases
-    assert await side_by_side([ended(temporal, case, verb) for case in cases]) == []
+    half = cases[verb == "retry" :: 2]
+    assert half
+    assert await side_by_side([ended(temporal, case, verb) for case in half]) == []
 
 
 @pytest.mark.parametrize("name", [s for s in StageName if s is not StageName.CHECK_PREREQUISITES])
