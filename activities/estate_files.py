@@ -4,21 +4,19 @@ import asyncio
 import os
 import re
 import tempfile
-from collections.abc import Hashable
+from collections.abc import Iterable
 from datetime import UTC
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import ValidationError
 from temporalio import activity
 
 from activities import webhook
 from activities.transport.secrets import Secrets
 from workflows.errors import BadInput
+from workflows.estate_file import EstateMistakes, parse_estate
 from workflows.model.estate import Estate
 from workflows.model.outcome import Outcome
-from workflows.model.request import Request, objections_in
+from workflows.model.request import Request
 from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.ports.planning import PlanningPort
@@ -52,6 +50,7 @@ class EstateFiles(PlanningPort):
 
     def _plan(self, request: Request) -> Plan:
         estate = usable_estate(self._estates, request.estate, self._secrets)
+        _require_acceptable(request.accept)
         plan = plan_switchover(estate, request)
         if request.plan_hash not in (None, plan.hash):
             raise refusal(request.plan_hash, self._reviewed(request.plan_hash), plan)
@@ -101,71 +100,33 @@ def read_estate(directory: Path, name: str) -> Estate:
     """
     file = directory / f"{name}.yaml"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_bytes()
     except FileNotFoundError:
         there = ", ".join(estates_in(directory)) or "none"
         raise BadInput(
             f"there is no estate {name}: {directory} has {there}; "
             f"name one of these or write {file.name}"
         ) from None
-    except (OSError, UnicodeDecodeError) as refusal:
-        why = refusal.strerror if isinstance(refusal, OSError) else "it is not UTF-8 text"
-        raise BadInput(f"{file} cannot be read: {why}") from None
-    given = _parsed(text, file)
+    except OSError as refusal:
+        raise BadInput(f"{file} cannot be read: {refusal.strerror}") from None
     try:
-        estate = Estate.model_validate(given)
-    except ValidationError as mistakes:
-        # The errors hold the input, perhaps secrets in clear: only their messages may leave here.
-        raise BadInput(f"{file} is not a usable estate: {objections_in(mistakes)}") from None
-    for check in estate.checks:
-        if check not in BY_NAME:
+        return parse_estate(text, file)
+    except EstateMistakes as mistakes:
+        raise BadInput(f"{file} is not a usable estate: {mistakes}") from None
+
+
+def _require_acceptable(names: Iterable[str]) -> None:
+    """Refuse the acceptance of what no check finds, or of what cannot be accepted."""
+    for name in names:
+        if name not in BY_NAME:
             raise BadInput(
-                f"{file} is not a usable estate: checks.{check}: there is no such check; "
-                "`switchover check --list` shows all checks"
+                f"accept.{name}: there is no such check; `switchover check --list` shows all checks"
             )
-    if estate.name != name:
-        raise BadInput(
-            f"{file}: name: the estate's name is {estate.name}; "
-            f"a file and its estate share one name, so write name: {name} or rename the file"
-        )
-    return estate
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML in which a key that is given twice is an error, not an override."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        seen: set[str] = set()
-        for key, _ in node.value:
-            # ``<<`` merges other mappings, and may do so twice.
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise _KeyTwiceError(key.value, key.start_mark.line + 1)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-class _KeyTwiceError(Exception):
-    """A mapping contains a key twice: the key, and its line."""
-
-
-def _parsed(text: str, file: Path) -> object:
-    try:
-        given: object = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader, see above
-    except _KeyTwiceError as twice:
-        key, line = twice.args
-        raise BadInput(f"{file}, line {line}: the key {key} is given twice; keep one") from None
-    except (yaml.YAMLError, ValueError) as mistake:
-        # PyYAML's own message repeats the text, which may be a secret.
-        mark = getattr(mistake, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise BadInput(
-            f"{file}{where}: this is not YAML; check the indentation, "
-            "and put quotes around values that begin with a special character"
-        ) from None
-    if not isinstance(given, dict):
-        raise BadInput(f"{file} holds no estate; see docs/estate.example.yaml for one")
-    return given
+        if not BY_NAME[name].acceptable:
+            raise BadInput(
+                f"accept.{name}: what this check finds cannot be accepted; correct it, or give the "
+                f"check another severity in the estate file, under checks.{name}"
+            )
 
 
 def _replace(file: Path, text: str) -> None:

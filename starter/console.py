@@ -16,7 +16,7 @@ from starter.client.snapshot import read_snapshot
 from starter.commands import options
 from starter.commands.check import add_check
 from starter.commands.decisions import add_decisions
-from starter.estate_schema import estate_schema
+from starter.commands.estate_files import add_estate_files
 from starter.terminal import print_json, terminal, with_temporal
 from starter.views.outcome import outcome_view, reports_view
 from starter.views.plan import plan_json, plan_view
@@ -164,12 +164,6 @@ def report(
     _exit(console, outcome)
 
 
-@app.command()
-def schema() -> None:
-    """Print the JSON Schema of estate files."""
-    print_json(estate_schema())
-
-
 def _send(estate: str, verb: Verb, decision: Decision) -> None:
     answer = with_temporal(lambda temporal: operations.decide(temporal, estate, verb, decision))
     terminal().print(answer, markup=False, soft_wrap=True)
@@ -177,6 +171,7 @@ def _send(estate: str, verb: Verb, decision: Decision) -> None:
 
 add_check(app)
 add_decisions(app, _send)
+add_estate_files(app)
 
 
 async def _start(temporal: Temporal, request: Request, *, wait: bool) -> None:

@@ -110,14 +110,11 @@ class SocketFilter:
 
     def ignores(self, peer: str) -> bool:
         """Whether connections from there do not count as sessions."""
-        return any(_covers(ignored, peer) for ignored in self.ignored_peers)
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:  # the admin API may show a name
+            return False
+        return any(address in ipaddress.ip_network(ignored) for ignored in self.ignored_peers)
 
     def _is_own(self, local: Address) -> bool:
         return not self.listen_on or str(local) in self.listen_on
-
-
-def _covers(ignored: str, peer: str) -> bool:
-    try:
-        return ipaddress.ip_address(peer) in ipaddress.ip_network(ignored, strict=False)
-    except ValueError:  # one of them is a name: names are compared as text
-        return peer == ignored

@@ -19,8 +19,8 @@ from tests.support.run import Run, at_work, new_run
 from workflows.errors import NotReady
 from workflows.model import actions
 from workflows.model.estate import Estate
+from workflows.model.objections import objections_in
 from workflows.model.observations import ReplicationReading, TrafficReading
-from workflows.model.request import objections_in
 from workflows.model.results import Report
 from workflows.ports.load_balancer import TrafficInput
 from workflows.ports.replication import ReplicationInput
@@ -198,9 +198,9 @@ def test_an_estate_keeps_every_key_of_the_driver(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"driver": "dns"}, "load_balancer.driver: Input should be 'hosts_file' or 'commands'"),
+        ({"driver": "dns"}, "load_balancer.driver: write 'hosts_file' or 'commands'"),
         ({"switches": []}, "load_balancer.switches: "),
-        ({"colour": "red"}, "load_balancer.colour: Extra inputs"),
+        ({"colour": "red"}, "load_balancer.colour: there is no such key"),
         ({"commands": {"cluster1": []}}, "load_balancer.commands has none for cluster2"),
     ],
 )

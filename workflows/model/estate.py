@@ -10,20 +10,23 @@ from datetime import timedelta
 from itertools import chain
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, StringConstraints, model_validator
 
-from workflows.model.base import FreeText, SecretReference, Value
+from workflows.model.base import FreeText, SecretReference, Value, between
 from workflows.model.findings import Severity
 from workflows.model.load_balancers.base import LoadBalancer, Probe
 from workflows.model.load_balancers.registry import AnyLoadBalancer
 from workflows.model.machines import (
     AbsolutePath,
+    Account,
     AdminAccess,
     Fingerprint,
+    Host,
     Kind,
     Machine,
     MonitorCommands,
     Name,
+    Network,
     Node,
     Port,
     Protocol,
@@ -61,14 +64,24 @@ __all__ = [
 ]
 
 
+NOTHING, INSTANT, SECOND = timedelta(), timedelta(seconds=0.01), timedelta(seconds=1)
+DAY, YEAR = timedelta(days=1), timedelta(days=365)
+
+
+def _whole(span: timedelta) -> timedelta:
+    if span % SECOND:
+        raise ValueError("write whole seconds: a script takes no fractions")
+    return span
+
+
 class Database(Value):
     """One cluster's PostgreSQL database."""
 
     name: Name
-    address: str
+    address: Host
     port: Port = 5432
-    database: str
-    user: str
+    database: Account
+    user: Account
     password: SecretReference
     ca: AbsolutePath | None = None
     """Verify TLS against these CA certificates; without it the connection is not encrypted."""
@@ -117,31 +130,35 @@ class Cluster(Value):
 class Timing(Value):
     """How long things take here. Numbers are seconds; ISO 8601 durations are read too."""
 
-    grace: timedelta = timedelta(seconds=120)
-    """The timeout of a protocol server's graceful stop, once no session remains."""
-    transaction_manager_grace: timedelta = Field(
-        default=timedelta(seconds=120), ge=timedelta(seconds=30)
+    grace: Annotated[timedelta, between(SECOND, DAY), AfterValidator(_whole)] = timedelta(
+        seconds=120
     )
+    """The timeout of a protocol server's graceful stop, once no session remains."""
+    transaction_manager_grace: Annotated[
+        timedelta, between(timedelta(seconds=30), DAY), AfterValidator(_whole)
+    ] = timedelta(seconds=120)
     """Below 30 s the vendor's stop is not graceful (section 5)."""
-    stop_margin: timedelta = timedelta(seconds=30)
+    stop_margin: Annotated[timedelta, between(NOTHING, DAY)] = timedelta(seconds=30)
     """A stop has completed at the latest at its start plus its timeout plus this."""
-    start_timeout: timedelta = timedelta(seconds=600)
+    start_timeout: Annotated[timedelta, between(INSTANT, DAY)] = timedelta(seconds=600)
     """How long admin may take to answer after a start (section 3)."""
-    drain_timeout: timedelta = timedelta(days=1)
+    drain_timeout: Annotated[timedelta, between(INSTANT, 30 * DAY)] = timedelta(days=1)
     """How long sessions and the event queue may take to empty before an operator is asked."""
-    takeover: timedelta = timedelta(seconds=60)
+    takeover: Annotated[timedelta, between(NOTHING, DAY)] = timedelta(seconds=60)
     """``FolderMonitor.heartbeatTimeout``: another Server may take it over until then."""
-    storage_delay: timedelta = timedelta(seconds=30)
+    storage_delay: Annotated[timedelta, between(NOTHING, DAY)] = timedelta(seconds=30)
     """How long a file may take from one cluster's storage to the other's."""
-    replication_timeout: timedelta = timedelta(minutes=10)
+    replication_timeout: Annotated[timedelta, between(INSTANT, DAY)] = timedelta(minutes=10)
     """How long the replication lag may take to reach zero."""
-    unreachable_timeout: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
+    unreachable_timeout: Annotated[timedelta, between(INSTANT, DAY)] = timedelta(minutes=5)
     """How long a place that does not answer is retried before an operator is asked."""
-    reading_interval: timedelta = Field(default=timedelta(seconds=5), gt=timedelta())
+    reading_interval: Annotated[timedelta, between(INSTANT, timedelta(minutes=10))] = timedelta(
+        seconds=5
+    )
     """Between two readings while a run waits for a state."""
-    readings: PositiveInt = 3
+    readings: int = Field(default=3, ge=1, le=100)
     """How many readings in a row must agree: the session list is not stable (section 8)."""
-    cool_down: timedelta = timedelta(hours=1)
+    cool_down: Annotated[timedelta, between(NOTHING, YEAR)] = timedelta(hours=1)
     """How long after a switchover the next one may not begin."""
 
 
@@ -150,13 +167,13 @@ class Limits(Value):
 
     ledger_free: int = Field(default=100 * 1024**2, ge=0)
     """Bytes that must be free on a ledger's disk."""
-    oldest_event: timedelta = timedelta(hours=1)
+    oldest_event: Annotated[timedelta, between(INSTANT, YEAR)] = timedelta(hours=1)
     """An event that has been queued for longer is stuck."""
-    orphan_age: timedelta = timedelta(hours=1)
+    orphan_age: Annotated[timedelta, between(INSTANT, YEAR)] = timedelta(hours=1)
     """An unfinished file that has not changed for longer is an orphan."""
-    clock: timedelta = timedelta(seconds=5)
+    clock: Annotated[timedelta, between(INSTANT, YEAR)] = timedelta(seconds=5)
     """How much a node's clock may differ from the worker's."""
-    storage_sample: PositiveInt = 200
+    storage_sample: int = Field(default=200, ge=1, le=100_000)
     """How many files of each cluster are compared with the other's."""
 
 
@@ -175,7 +192,7 @@ class Estate(Value):
     load_balancer: AnyLoadBalancer
     replication: AnyReplication
     timing: Timing = Timing()
-    ignored_peers: tuple[str, ...] = ()
+    ignored_peers: tuple[Network, ...] = ()
     """Addresses of monitoring and health checks: their connections do not count as sessions."""
     stop_target_monitors: bool = False
     """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""

@@ -1,19 +1,80 @@
 """The machines of an estate that are reached over SSH, and the types of their keys."""
 
+import re
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from workflows.model.base import SecretReference, Value
 
 NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
+HOST_NAME = r"(?![0-9.]*$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?"
+HOST_NAME_LENGTH = 253
+ABSOLUTE_PATH = r"^/[^\x00\n]*$"
+RELATIVE_PATH = r"^[^/\x00\n][^\x00\n]*$"
+FINGERPRINT = r"^[0-9a-f]{64}$"
+WORD = r"^[^\x00\n]+$"
+ACCOUNT = r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$"
+
+
+def _ip_address(text: str) -> str:
+    """Write an address as the sockets of a node are written, so that the two can be compared."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(
+            "write one IP address such as 192.0.2.61 or 2001:db8::61, without a prefix length; "
+            "what a name stands for can change"
+        ) from None
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            raise ValueError("write the IPv6 address without the name of an interface")
+        return str(address.ipv4_mapped or address)
+    return str(address)
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False)) if "/" in text else _ip_address(text)
+    except ValueError:
+        raise ValueError(
+            "write an IP address such as 192.0.2.9, or a network such as 192.0.2.0/24"
+        ) from None
+
+
+def _host_name(text: str) -> str:
+    if not re.fullmatch(HOST_NAME, text) or len(text) > HOST_NAME_LENGTH:
+        raise ValueError("write a host name such as edge1 or edge1.example.com")
+    return text
+
+
+def _host(text: str) -> str:
+    try:
+        return _ip_address(text) if re.fullmatch("[0-9.]+|.*:.*", text) else _host_name(text)
+    except ValueError:
+        raise ValueError(
+            "write a host name such as edge1.example.com, or one IP address; "
+            "a port has a key of its own"
+        ) from None
+
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
+IpAddress = Annotated[str, AfterValidator(_ip_address)]
+Network = Annotated[str, AfterValidator(_network)]
+"""An IP address, or a network of them."""
+HostName = Annotated[str, AfterValidator(_host_name)]
+Host = Annotated[str, AfterValidator(_host)]
+"""A host name or an IP address."""
+Account = Annotated[str, StringConstraints(pattern=ACCOUNT, max_length=256)]
+Word = Annotated[str, StringConstraints(pattern=WORD)]
+Command = Annotated[tuple[Word, ...], Field(min_length=1)]
+"""A program and its arguments, without a shell."""
 Port = Annotated[int, Field(ge=1, le=65535)]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
-RelativePath = Annotated[str, StringConstraints(pattern=r"^[^/\x00\n][^\x00\n]*$")]
-Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH)]
+RelativePath = Annotated[str, StringConstraints(pattern=RELATIVE_PATH)]
+Fingerprint = Annotated[str, StringConstraints(pattern=FINGERPRINT)]
 
 
 class Protocol(StrEnum):
@@ -36,7 +97,7 @@ class Kind(StrEnum):
 class SshAccess(Value):
     """How a machine is reached over SSH, as the operating-system user that owns SecureTransport."""
 
-    user: str
+    user: Account
     key: SecretReference
     port: Port = 22
     known_hosts: AbsolutePath | None = None
@@ -46,7 +107,7 @@ class SshAccess(Value):
 class AdminAccess(Value):
     """How a node's admin REST API is reached."""
 
-    user: str
+    user: Account
     password: SecretReference
     port: Port = 444
     via: Literal["ssh", "direct"] = "ssh"
@@ -66,16 +127,16 @@ class AdminAccess(Value):
 class MonitorCommands(Value):
     """The Monitor Server's scripts; configurable, since 5.4 ran it from cron (section 6)."""
 
-    start: tuple[str, ...] = ("start_monitord",)
-    stop: tuple[str, ...] = ("stop_monitord",)
-    status: tuple[str, ...] = ("status_monitord",)
+    start: Command = ("start_monitord",)
+    stop: Command = ("stop_monitord",)
+    status: Command = ("status_monitord",)
 
 
 class Machine(Value):
     """Anything that is reached over SSH and keeps a ledger."""
 
     name: Name
-    address: str
+    address: Host
     ssh: SshAccess
     host_key: str | None = None
     """The machine's public host key, as one line of OpenSSH."""
@@ -102,12 +163,14 @@ class Node(Machine):
     kind: Kind
     filedrivehome: AbsolutePath = "/opt/axway/SecureTransport"
     admin: AdminAccess
-    protocols: dict[Protocol, tuple[Port, ...]] = Field(min_length=1)
+    protocols: dict[Protocol, Annotated[tuple[Port, ...], Field(min_length=1)]] = Field(
+        min_length=1
+    )
     """The protocol servers that serve clients here, each with the ports it listens on."""
-    listen_on: tuple[str, ...] = ()
+    listen_on: tuple[IpAddress, ...] = ()
     """Local addresses whose connections count as sessions; empty means all of them."""
     alias: str | None = None
     """Aliased installations need ``-A ALIAS`` on every script (section 3)."""
     monitor: MonitorCommands = MonitorCommands()
-    stop_all: tuple[str, ...] = ("stop_all",)
+    stop_all: Command = ("stop_all",)
     """Extra arguments are a site's own: what ``-f`` means is undocumented (section 3)."""

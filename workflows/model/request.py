@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
@@ -10,6 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 from workflows.errors import BadInput
 from workflows.model.base import FreeText, Person, Value
 from workflows.model.estate import Name
+from workflows.model.objections import objections_in
+from workflows.model.site_policy import Expiry
 from workflows.model.stages import StageName
 
 T = TypeVar("T", bound=Value)
@@ -32,7 +33,7 @@ class Request(Value):
     """Who may approve; empty means anyone."""
     approvals_needed: int = Field(default=1, ge=1, le=10)
     """By how many different people."""
-    expires_after: timedelta | None = Field(default=None, gt=timedelta())
+    expires_after: Expiry | None = None
     """How long a gate waits; without it, for ever."""
     on_expiry: Literal["reject", "keep_waiting"] = "keep_waiting"
     on_fault: Literal["ask", "roll_back"] = "ask"
@@ -67,15 +68,6 @@ def parse_request(given: Sequence[Any]) -> Request:
             f"give one JSON object such as {EXAMPLE}"
         )
     return parse_object(Request, given[0], "the input", EXAMPLE)
-
-
-def objections_in(error: ValidationError) -> str:
-    """Name every mistake by its key; never show the value, which may be a secret."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in mistake['loc']) or 'input'}: "
-        f"{mistake['msg'].removeprefix('Value error, ')}"
-        for mistake in error.errors(include_url=False, include_input=False)
-    )
 
 
 def parse_object(kind: type[T], given: Any, subject: str, example: str) -> T:  # noqa: ANN401

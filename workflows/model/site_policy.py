@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from workflows.model.base import Person, SecretReference, Value
+from workflows.model.base import Person, SecretReference, Value, between
 
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 DAYS: tuple[Day, ...] = get_args(Day)
@@ -26,6 +26,7 @@ def _zone(name: str) -> str:
     return name
 
 
+Expiry = Annotated[timedelta, between(timedelta(seconds=1), timedelta(days=365))]
 TimeOfDay = Annotated[time, BeforeValidator(_quoted)]
 
 
@@ -70,7 +71,7 @@ class Approvals(Value):
     """Who may approve; empty means anyone."""
     needed: int = Field(default=1, ge=1, le=10)
     """By how many different people."""
-    expires_after: timedelta | None = Field(default=None, gt=timedelta())
+    expires_after: Expiry | None = None
     """How long a gate waits; without it, for ever."""
     on_expiry: Literal["reject", "keep_waiting"] = "keep_waiting"
 

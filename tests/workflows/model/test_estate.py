@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from tests.support import estates
 from workflows.model.estate import Estate
-from workflows.model.request import objections_in
+from workflows.model.objections import objections_in
 
 
 def refusal(given: Any) -> str:  # noqa: ANN401 - whatever an operator wrote
@@ -35,7 +35,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever
         ("clusters.0.nodes.0.kind", "router", "clusters.0.nodes.0.kind"),
         ("clusters.0.nodes.1.name", "cluster1-server1", "cluster1-server1 is given twice"),
         ("clusters.1.nodes.0.address", "203.0.113.1", "clusters share no node"),
-        ("clusters.0.colour", "red", "clusters.0.colour: Extra inputs"),
+        ("clusters.0.colour", "red", "clusters.0.colour: there is no such key here"),
         ("defaults.admin.password", "hunter2", "clusters.0.nodes.0.admin.password: a secret in"),
         ("defaults.host_key", None, "host keys are always verified"),
         ("load_balancer.names", {"edge1": {"cluster1": "192.0.2.1"}}, "needs one address for each"),

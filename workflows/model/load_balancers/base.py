@@ -8,16 +8,16 @@ from pydantic import Field, model_validator
 
 from workflows.model.base import SecretReference, Value
 from workflows.model.checks import Scope
-from workflows.model.machines import AbsolutePath, Fingerprint, Name, Port, Protocol
+from workflows.model.machines import AbsolutePath, Account, Fingerprint, Host, Name, Port, Protocol
 
 
 class Probe(Value):
     """A login through the load balancer that shows where traffic really goes."""
 
     protocol: Literal[Protocol.SSH, Protocol.HTTP]
-    address: str
+    address: Host
     port: Port
-    user: str
+    user: Account
     password: SecretReference
     host_key: str | None = None
     """For ssh: the public host key clients see, the same on both clusters."""

@@ -7,14 +7,14 @@ from pydantic import Field
 
 from workflows.model.checks import Scope
 from workflows.model.load_balancers.base import LoadBalancer
-from workflows.model.machines import AbsolutePath, Machine, Name
+from workflows.model.machines import AbsolutePath, Command, HostName, IpAddress, Machine, Name
 
 
 class LoadBalancerHost(Machine):
     """One load balancer machine whose hosts file resolves the Edges' names."""
 
     hosts_file: AbsolutePath = "/etc/hosts"
-    reload: tuple[str, ...] = Field(min_length=1)
+    reload: Command
     """The site's command that makes the load balancer read the hosts file again."""
     configuration: AbsolutePath | None = None
     """HAProxy's configuration as the site wrote it; without it the checks of it are not made."""
@@ -25,7 +25,7 @@ class HostsFileLoadBalancer(LoadBalancer):
 
     driver: Literal["hosts_file"] = "hosts_file"
     hosts: tuple[LoadBalancerHost, ...] = Field(min_length=1)
-    names: dict[str, dict[Name, str]] = Field(min_length=1)
+    names: dict[HostName, dict[Name, IpAddress]] = Field(min_length=1)
     """For each name the load balancer uses: the address it has on each cluster."""
 
     @property

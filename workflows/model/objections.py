@@ -1,0 +1,60 @@
+"""Say in plain words what is wrong in the input of people: by its key, and never with its value."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from workflows.model.machines import ABSOLUTE_PATH, ACCOUNT, FINGERPRINT, NAME, RELATIVE_PATH, WORD
+
+Context = Mapping[str, Any]
+
+PATTERNS = {
+    NAME: "write lower-case letters, digits, - and _, at most 63, and begin with a letter or digit",
+    ABSOLUTE_PATH: "write a path that begins with /",
+    RELATIVE_PATH: "write a path that does not begin with /",
+    FINGERPRINT: "write the 64 hexadecimal digits of a SHA-256",
+    ACCOUNT: "write a name without spaces before or behind it",
+    WORD: "write a word that is not empty, on one line",
+}
+BLOCK = "write keys and values, indented below it"
+WORDS: Mapping[str, Callable[[Context], str]] = {
+    "missing": lambda _: "this key is missing",
+    "extra_forbidden": lambda _: "there is no such key here",
+    "string_pattern_mismatch": lambda c: PATTERNS.get(c["pattern"], f"write {c['pattern']}"),
+    "string_too_short": lambda _: "write something",
+    "string_too_long": lambda c: f"write at most {c['max_length']} characters",
+    "too_short": lambda c: f"give at least {c['min_length']}",
+    "too_long": lambda c: f"give at most {c['max_length']}",
+    "greater_than": lambda c: f"write a number greater than {c['gt']}",
+    "greater_than_equal": lambda c: f"write a number of at least {c['ge']}",
+    "less_than_equal": lambda c: f"write a number of at most {c['le']}",
+    "literal_error": lambda c: f"write {c['expected']}",
+    "enum": lambda c: f"write {c['expected']}",
+    "string_type": lambda _: "write a text; put quotes around what looks like a number",
+    "bool_type": lambda _: "write true or false",
+    "bool_parsing": lambda _: "write true or false",
+    "int_type": lambda _: "write a whole number",
+    "int_parsing": lambda _: "write a whole number",
+    "int_from_float": lambda _: "write a whole number",
+    "tuple_type": lambda _: "write a list",
+    "dict_type": lambda _: BLOCK,
+    "model_type": lambda _: BLOCK,
+    "time_delta_type": lambda _: "write a number of seconds, or a duration such as PT10M",
+    "time_delta_parsing": lambda _: "write a number of seconds, or a duration such as PT10M",
+}
+"""What pydantic's types of errors mean to an operator."""
+
+
+def objections_in(error: ValidationError) -> str:
+    """Name every mistake in one line."""
+    return "; ".join(map(objection, error.errors(include_url=False, include_input=False)))
+
+
+def objection(mistake: ErrorDetails) -> str:
+    """Name one mistake."""
+    key = ".".join(str(part) for part in mistake["loc"]) or "input"
+    words = WORDS.get(mistake["type"])
+    text = words(mistake.get("ctx", {})) if words else mistake["msg"]
+    return f"{key}: {text.removeprefix('Value error, ')}"
