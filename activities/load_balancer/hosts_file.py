@@ -1,65 +1,105 @@
-"""Read and change the addresses that a hosts file gives to names; pure."""
+"""Read a hosts file as the C library does, and find what a redirect changes in it; pure.
 
-from collections.abc import Iterator, Mapping
+All of it is bytes: whatever else is in the file, in whatever encoding, stays as it is.
+"""
 
-from workflows.errors import NotReady
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
 
-BEGIN, END = "# BEGIN switchover", "# END switchover"
-
-
-def addresses(text: str, names: Mapping[str, object]) -> dict[str, str]:
-    """Return the address of each name that has one; as for libc, the first line counts."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        for name in _names_on(line):
-            if name in names:
-                found.setdefault(name, line.split()[0])
-    return found
+MANAGERS = (b"manage_etc_hosts", b"cloud-init", b"puppet", b"ansible", b"chef", b"saltstack")
+"""What programs that write hosts files say of themselves in comments."""
 
 
-def pointed_at(text: str, desired: Mapping[str, str], place: str) -> str:
-    """Return the text with these addresses between our markers, otherwise unchanged.
+@dataclass(frozen=True)
+class Edit:
+    """An address that replaces these bytes of the file."""
 
-    Raises:
-        NotReady: a name is outside the markers or beside other names, or the markers are no pair.
+    start: int
+    length: int
+    address: str
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A line that gives names an address."""
+
+    line: int
+    address: str
+    place: Edit
+    """The address where it stands, as an edit that changes nothing."""
+    names: frozenset[str]
+
+
+def addresses(content: bytes, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of each name that has any.
+
+    All lines count, and upper case does not matter: that is how glibc's ``getaddrinfo`` reads it.
     """
-    lines = text.splitlines()
-    begin, end = _block(lines, place)
-    for number, line in enumerate(lines, 1):
-        names = set(_names_on(line))
-        between_markers = begin < number - 1 < end
-        if names & set(desired) and not (between_markers and names <= set(desired)):
-            raise NotReady(
-                f"{place}: line {number} of the hosts file may not be changed: "
-                f"{line.strip()!r}; "
-                f"put {', '.join(sorted(names & set(desired)))} on a line of its own "
-                f"between {BEGIN!r} and {END!r}"
+    entries = list(_entries(content))
+    found = {
+        name: tuple(dict.fromkeys(one.address for one in entries if name.lower() in one.names))
+        for name in names
+    }
+    return {name: given for name, given in found.items() if given}
+
+
+def edits(
+    content: bytes, names: Mapping[str, Mapping[str, str]], cluster: str
+) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+    """Return what points these names at a cluster, and why the file cannot be changed so.
+
+    *names* gives for each name its address on each cluster. A line keeps its other names, which are
+    names of the same machine, and its comment.
+    """
+    objections, found = list[str](), list[Edit]()
+    present = addresses(content, names)
+    for name in names:
+        if name not in present:
+            objections.append(f"no line gives {name} an address")
+    for entry in _entries(content):
+        ours = {name: own for name, own in names.items() if name.lower() in entry.names}
+        listed, wanted = ", ".join(ours), {own[cluster] for own in ours.values()}
+        if any(entry.address not in own.values() for own in ours.values()):
+            objections.append(
+                f"line {entry.line} gives {listed} the address {entry.address}, "
+                "which it has on no cluster"
             )
-    kept = [line for line in lines[begin + 1 : end] if not set(_names_on(line)) & set(desired)]
-    pointed = entries(desired)
-    return "\n".join([*lines[:begin], BEGIN, *kept, *pointed, END, *lines[end + 1 :]]) + "\n"
-
-
-def entries(desired: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the lines that give these names their addresses."""
-    return tuple(f"{address} {name}" for name, address in desired.items())
-
-
-def _block(lines: list[str], place: str) -> tuple[int, int]:
-    """Return the indices of the markers; where there are none, both are the end of the file."""
-    marks = [(i, line.strip()) for i, line in enumerate(lines) if line.strip() in (BEGIN, END)]
-    match marks:
-        case []:
-            return len(lines), len(lines)
-        case [(begin, first), (end, last)] if (first, last) == (BEGIN, END):
-            return begin, end
-        case _:
-            raise NotReady(
-                f"{place}: the markers in the hosts file are no pair; "
-                f"leave one {BEGIN!r} and, after it, one {END!r}"
+        elif len(wanted) > 1:
+            objections.append(
+                f"line {entry.line} gives {listed} one address, and {cluster} has several for them"
             )
+        elif wanted and entry.address not in wanted:
+            [address] = wanted
+            found.append(Edit(entry.place.start, entry.place.length, address))
+    return tuple(found), tuple(objections)
 
 
-def _names_on(line: str) -> Iterator[str]:
-    """Yield the names that a line gives an address, without its comment."""
-    yield from line.partition("#")[0].split()[1:]
+def edited_length(content: bytes, changes: Collection[Edit]) -> int:
+    """Return how many bytes the file has after these edits."""
+    return len(content) + sum(len(one.address) - one.length for one in changes)
+
+
+def manager(content: bytes) -> str | None:
+    """Return the program that a comment names as the one that writes this file."""
+    comments = b"\n".join(line.partition(b"#")[2] for line in content.split(b"\n")).lower()
+    return next((name.decode() for name in MANAGERS if name in comments), None)
+
+
+def _entries(content: bytes) -> Iterator[_Entry]:
+    start = 0
+    for number, line in enumerate(content.split(b"\n"), 1):
+        # A line ends for the C library at a comment, and at a byte that is zero.
+        words = line.partition(b"#")[0].partition(b"\0")[0].split()
+        if len(words) > 1 and (address := _address(words[0])):
+            place = Edit(start + line.index(words[0]), len(words[0]), address)
+            names = frozenset(word.decode("ascii", "replace").lower() for word in words[1:])
+            yield _Entry(number, address, place, names)
+        start += len(line) + 1
+
+
+def _address(word: bytes) -> str | None:
+    try:
+        return str(ip_address(word.decode("ascii")))
+    except ValueError:  # the C library skips such a line
+        return None

@@ -4,28 +4,26 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain
 
 from activities.ledger.ledger import succeeded
-from activities.ledger.store import LedgerCommand
+from activities.ledger.store import LedgerCommand, LedgerRecord
 from activities.load_balancer import haproxy_config, hosts_file, hosts_file_scripts
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
-from workflows.errors import BadInput, NotReady, OutcomeUnknown
+from workflows.errors import BadInput, CommandFailed, NotReady, OutcomeUnknown
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.findings import Finding
 from workflows.model.load_balancers import hosts_file_checks as checks
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer, LoadBalancerHost
 from workflows.model.observations import Destination
 from workflows.model.results import Report, changed, unchanged
-from workflows.model.text import duration, listed
+from workflows.model.text import duration, listed, printable
 from workflows.ports.load_balancer import TrafficInput
 from workflows.preflight import access
-
-MAX_HOSTS_FILE_BYTES = 60_000
-"""The file travels in one command."""
 
 UNREACHABLE = access.load_balancer_unreachable
 RELOAD_TIMEOUT = timedelta(seconds=60)
@@ -34,7 +32,7 @@ RELOAD_TIMEOUT = timedelta(seconds=60)
 @dataclass(frozen=True)
 class _File:
     checksum: str
-    text: str
+    content: bytes
 
 
 class HostsFileDriver(LoadBalancerDriver):
@@ -49,12 +47,17 @@ class HostsFileDriver(LoadBalancerDriver):
         """Read the names' addresses, what a redirect may do, and HAProxy's configuration."""
         host = self._host(given.action.host)
         parts, drain_timeout = PartialReading(host.name), given.timing.drain_timeout
-        destinations, rights, configuration = await asyncio.gather(
-            parts.part(lambda: self._destinations(host), UNREACHABLE, ()),
-            parts.part(lambda: self._missing_rights(host), UNREACHABLE, ()),
+        file, configuration = await asyncio.gather(
+            parts.part(lambda: self._read(host, host.hosts_file), UNREACHABLE, None),
             parts.part(lambda: self._configuration(host, drain_timeout), UNREACHABLE, ()),
         )
-        return PlaceState(destinations, (*parts.failed, *rights, *configuration))
+        rights = await parts.part(lambda: self._missing_rights(host, file), UNREACHABLE, ())
+        if file is None:
+            return PlaceState((), (*parts.failed, *rights, *configuration))
+        contents = self._judge_contents(host, file)
+        return PlaceState(
+            self._destinations(file), (*parts.failed, *contents, *rights, *configuration)
+        )
 
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Rewrite and reload, as one effect.
@@ -70,36 +73,71 @@ class HostsFileDriver(LoadBalancerDriver):
             command = await self._rewrite(host, action.to)
             with effect(given, str(action)):
                 await self._ledger.claim(host, replace(task, command=command))
-        record = succeeded(await self._ledger.wait_ended(host, task), host.name)
+        record = _reloaded(await self._ledger.wait_ended(host, task), host, action.to)
         if record.output.startswith("already"):
             return unchanged(action, f"{host.name} pointed at {action.to} already", record.at)
         return changed(action, f"{host.name} points at {action.to}", record.at)
 
     def preview(self, action: Redirect) -> tuple[str, ...]:
-        """Return the lines that the hosts file gets between our markers, and the reload."""
+        """Return the address that each name gets in the hosts file, and the reload."""
         host = self._host(action.host)
-        lines = hosts_file.entries(self._load_balancer.addresses(action.to))
-        return (*(f"{host.hosts_file}: {line}" for line in lines), str(Command(host.reload)))
+        wanted = self._load_balancer.addresses(action.to)
+        lines = (f"{host.hosts_file}: {address} {name}" for name, address in wanted.items())
+        return (*lines, str(Command(host.reload)))
 
-    async def _destinations(self, host: LoadBalancerHost) -> tuple[Destination, ...]:
+    def _destinations(self, file: _File) -> tuple[Destination, ...]:
         """Return where each name leads now; a name without a line there is unknown."""
         names = self._load_balancer.names
-        found = hosts_file.addresses((await self._read(host, host.hosts_file)).text, names)
+        found = hosts_file.addresses(file.content, names)
         return tuple(
             Destination(
                 item=name,
-                seen=found.get(name),
-                cluster=next((c for c, address in own.items() if address == found.get(name)), None),
+                seen=", ".join(found[name]) if name in found else None,
+                cluster=next((c for c, one in own.items() if found.get(name) == (one,)), None),
             )
             for name, own in names.items()
         )
 
-    async def _missing_rights(self, host: LoadBalancerHost) -> tuple[Finding, ...]:
+    def _judge_contents(self, host: LoadBalancerHost, file: _File) -> Iterator[Finding]:
+        """Yield what keeps a redirect or its undo from changing the file, or makes it vain."""
+        objections = dict.fromkeys(
+            objection
+            for cluster in next(iter(self._load_balancer.names.values()))
+            for objection in hosts_file.edits(file.content, self._load_balancer.names, cluster)[1]
+        )
+        if objections:
+            yield checks.hosts_file_not_changeable.finding(
+                host.name,
+                seen=f"{host.hosts_file}: {'; '.join(objections)}",
+                expected="each name of the estate with its address on one of the clusters",
+                advice="correct these lines, or load_balancer.names in the estate",
+            )
+        if (manager := hosts_file.manager(file.content)) is not None:
+            yield checks.hosts_file_managed.finding(
+                host.name,
+                seen=f"a comment in {host.hosts_file} names {manager}",
+                expected="a file that only people and redirects change",
+                advice=f"keep {manager} from writing the file during the switchover and after it",
+            )
+
+    async def _missing_rights(
+        self, host: LoadBalancerHost, file: _File | None
+    ) -> tuple[Finding, ...]:
         """Say what a redirect needs and may not do on this machine; changes nothing."""
-        command = script(hosts_file_scripts.MAY_REDIRECT, host.hosts_file, *host.reload)
+        content = file.content if file else b""
+        clusters = next(iter(self._load_balancer.names.values()))
+        changes = max(
+            (hosts_file.edits(content, self._load_balancer.names, one)[0] for one in clusters),
+            key=len,
+        )
+        command = _editing(hosts_file_scripts.MAY_REDIRECT, host, content, changes)
         answer = await self._shell.run(host, command)
-        match answer.out.split()[-2:]:
-            case ["writable" | "fixed" as file, "runnable" | "refused" as reload]:
+        match answer.out.split()[-3:]:
+            case [
+                "editable" | "garbled" as edited,
+                "writable" | "fixed" as written,
+                "runnable" | "refused" as reload,
+            ]:
                 pass
             case _:
                 raise OutcomeUnknown(
@@ -117,7 +155,17 @@ class HostsFileDriver(LoadBalancerDriver):
             expected="a hosts file that a redirect may write",
             advice="give the user the right to write it, and its directory",
         )
-        missing = ((not_runnable, reload == "refused"), (not_writable, file == "fixed"))
+        not_editable = checks.hosts_file_not_changeable.finding(
+            host.name,
+            seen=f"an edit of {host.hosts_file} does not give the expected text",
+            expected="the programs head, tail and wc, which count bytes with -c",
+            advice="install them where a command of this user finds them",
+        )
+        missing = (
+            (not_editable, edited == "garbled" and file is not None),
+            (not_runnable, reload == "refused"),
+            (not_writable, written == "fixed"),
+        )
         return tuple(finding for finding, holds in missing if holds)
 
     async def _configuration(
@@ -128,30 +176,31 @@ class HostsFileDriver(LoadBalancerDriver):
             return ()
         configuration = await self._read(host, file)
         try:
-            facts = haproxy_config.read(configuration.text, self._load_balancer.names)
+            text = configuration.content.decode("utf-8", "replace")
+            facts = haproxy_config.read(text, self._load_balancer.names)
         except OutcomeUnknown as unreadable:
             raise OutcomeUnknown(f"{host.name}: {file}: {unreadable}") from unreadable
         return tuple(_judged(facts, host.name, drain_timeout))
 
     async def _rewrite(self, host: LoadBalancerHost, cluster: str) -> Command:
-        desired = self._load_balancer.addresses(cluster)
         file = await self._read(host, host.hosts_file)
-        text = hosts_file.pointed_at(file.text, desired, host.name)
-        if hosts_file.addresses(file.text, desired) == desired:
-            text = ""
-        if len(text.encode()) > MAX_HOSTS_FILE_BYTES:
-            raise NotReady(f"{host.name}: {host.hosts_file} is too long to be rewritten safely")
-        return script(
-            hosts_file_scripts.REWRITE, host.hosts_file, file.checksum, text, *host.reload
+        changes, objections = hosts_file.edits(file.content, self._load_balancer.names, cluster)
+        if objections:
+            raise NotReady(f"{host.name}: {host.hosts_file}: {'; '.join(objections)}")
+        return _editing(
+            hosts_file_scripts.REWRITE, host, file.content, changes, checksum=(file.checksum,)
         )
 
     async def _read(self, host: LoadBalancerHost, path: str) -> _File:
-        answer = await self._shell.run(host, script(hosts_file_scripts.READ, path))
+        command = script(hosts_file_scripts.READ, path)
+        answer = await self._shell.run(host, command, undecodable="surrogateescape")
         _, begun, content = answer.out.partition(hosts_file_scripts.BEGIN_MARK)
         checksum, _, text = content.partition("\n")
         if answer.status != 0 or not begun or not text.endswith(hosts_file_scripts.END_MARK):
-            raise OutcomeUnknown(f"{host.name}: {path} cannot be read: {answer.text}")
-        return _File(checksum, text.removesuffix(hosts_file_scripts.END_MARK))
+            shown = printable(answer.text)
+            raise OutcomeUnknown(f"{host.name}: {path} cannot be read: {shown}")
+        content = text.removesuffix(hosts_file_scripts.END_MARK)
+        return _File(checksum, content.encode("utf-8", "surrogateescape"))
 
     def _host(self, name: str) -> LoadBalancerHost:
         try:
@@ -160,6 +209,33 @@ class HostsFileDriver(LoadBalancerDriver):
             raise BadInput(
                 f"the load balancer has no host {name}; check the plan's estate"
             ) from None
+
+
+def _editing(
+    text: str,
+    host: LoadBalancerHost,
+    content: bytes,
+    changes: tuple[hosts_file.Edit, ...],
+    *,
+    checksum: tuple[str, ...] = (),
+) -> Command:
+    """Return a script that edits the hosts file, with its arguments."""
+    length = hosts_file.edited_length(content, changes)
+    words = chain.from_iterable((one.start, one.length, one.address) for one in changes)
+    arguments = (*checksum, length, *words, "--", *host.reload)
+    return script(text, host.hosts_file, *map(str, arguments))
+
+
+def _reloaded(record: LedgerRecord, host: LoadBalancerHost, cluster: str) -> LedgerRecord:
+    """Return the record of a redirect whose reload succeeded."""
+    state, _, printed = record.output.partition("\n")
+    if record.status and state in {"rewritten", "already"}:
+        raise CommandFailed(
+            f"{host.name}: {host.hosts_file} has the addresses of {cluster}, but the reload "
+            f"{Command(host.reload)} ended with {record.status}: "
+            f"{printed.strip()[-400:] or 'it printed nothing'}"
+        )
+    return succeeded(record, host.name)
 
 
 def _judged(

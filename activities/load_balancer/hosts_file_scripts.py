@@ -5,27 +5,62 @@
 READ = r"""printf 'the %s:\n' file; cksum <"$1" && cat "$1" && printf 'end of file'"""
 BEGIN_MARK, END_MARK = "the file:\n", "end of file"
 
-REWRITE = r"""
-file=$1 sum=$2 text=$3; shift 3
+_EDITED = r"""
+# Prints the file with its edits: START LENGTH ADDRESS for each, then --. Bytes stay bytes.
+edited() {
+  at=1
+  while [ "$1" != -- ]; do
+    tail -c +"$at" "$file" | head -c "$(($1 - at + 1))"
+    printf %s "$3"
+    at=$(($1 + $2 + 1))
+    shift 3
+  done
+  tail -c +"$at" "$file"
+}
+"""
+
+REWRITE = (
+    r"""
+file=$1 sum=$2 length=$3; shift 3
+"""
+    + _EDITED
+    + r"""
 # What was read may be old: another redirect perhaps had to end first.
 if [ "$(cksum <"$file")" != "$sum" ]; then echo "$file was changed meanwhile"; exit 75; fi
-if [ -z "$text" ]; then echo already
+drafted() { edited "$@" >"$new" && [ "$(wc -c <"$new")" -eq "$length" ]; } 2>/dev/null
+if [ "$1" = -- ]; then echo already
 else
   # A new file in one step, with the old one's mode and owner; where the file is mounted by itself,
   # or is a link, it can only be written where it is.
   new=$file.switchover.$$
-  if [ ! -L "$file" ] && cp -p "$file" "$new" 2>/dev/null && printf %s "$text" >"$new" \
+  if [ ! -L "$file" ] && cp -p "$file" "$new" 2>/dev/null && drafted "$@" \
     && mv -f "$new" "$file" 2>/dev/null; then :
-  else rm -f "$new"; printf %s "$text" >"$file" || exit 74
+  else
+    rm -f "$new"
+    new=$(mktemp) || exit 74
+    drafted "$@" && cat "$new" >"$file"; written=$?
+    rm -f "$new"
+    [ "$written" -eq 0 ] || { echo "$file could not be written"; exit 74; }
   fi
   echo rewritten
 fi
+while [ "$1" != -- ]; do shift 3; done
+shift
 "$@"
 """
-"""Replaces the file's text, unless it is empty, then runs the reload command."""
+)
+"""Edits the file, unless there is no edit, then runs the reload command."""
 
-MAY_REDIRECT = r"""
-file=$1; shift
+MAY_REDIRECT = (
+    r"""
+file=$1 length=$2; shift 2
+"""
+    + _EDITED
+    + r"""
+if [ -r "$file" ] && [ "$(edited "$@" 2>/dev/null | wc -c)" -eq "$length" ]; then echo editable
+else echo garbled; fi
+while [ "$1" != -- ]; do shift 3; done
+shift
 folder=$(dirname "$file")
 # What the redirect tries first is a new file in the old one's place; else it writes where it is.
 replaces() {
@@ -55,4 +90,8 @@ allowed() {
 }
 if allowed "$@"; then echo runnable; else echo refused; fi
 """
-"""Prints whether the file could be written, and whether the reload command could be run."""
+)
+"""Prints whether the file could be edited and written, and the reload command run.
+
+It makes the whole edit, and throws the text away.
+"""

@@ -73,8 +73,13 @@ class Shell:
         self._tunnels: Path | None = None
         self._tunnels_made = 0
 
-    async def run(self, machine: Machine, command: Command) -> CommandResult:
+    async def run(
+        self, machine: Machine, command: Command, *, undecodable: str = "replace"
+    ) -> CommandResult:
         """Return the result of a command, whatever its exit status.
+
+        *undecodable* says what becomes of bytes that are no UTF-8; with ``surrogateescape`` the
+        text gives the same bytes again.
 
         Raises:
             Unreachable: nothing was sent.
@@ -89,7 +94,7 @@ class Shell:
                     str(command),
                     stdin=asyncssh.DEVNULL,
                     encoding="utf-8",
-                    errors="replace",
+                    errors=undecodable,
                     timeout=COMMAND_TIMEOUT,
                 )
         if ended.returncode is None or ended.returncode < 0:

@@ -51,10 +51,8 @@ backend {protocol}
 HOSTS = """\
 127.0.0.1 localhost
 {address} loadbalancer1
-# The lines above and below the markers belong to the site.
-# BEGIN switchover
+# The Edges of the cluster that serves
 {names}
-# END switchover
 198.51.100.7 monitoring.example.com
 """
 RELOAD = """\
@@ -269,7 +267,10 @@ class LoadBalancer:
         )
 
     def _hosts(self) -> str:
-        lines = (f"{address['cluster1']} {name}" for name, address in names(self.layout).items())
+        lines = (
+            f"{address['cluster1']} {name}.dmz.example.com {name}  # DMZ"
+            for name, address in names(self.layout).items()
+        )
         return HOSTS.format(address=self.layout.load_balancer, names="\n".join(lines))
 
     def _write(self, name: str, text: str) -> None:

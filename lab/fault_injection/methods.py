@@ -1,8 +1,8 @@
 """Make the actions of a stage fail on one place.
 
 The product is not imported, but some of its protocol is known here: the names of its stages, the
-scripts that a stage runs, the REST path and the SQL statement that it sends, and the marker that it
-writes into a hosts file. They identify the request at which a fault begins.
+scripts that a stage runs, the REST path and the SQL statement that it sends, and the name of the
+operation that redirects. They identify the request at which a fault begins.
 """
 
 from abc import ABC, abstractmethod
@@ -21,8 +21,8 @@ PARTIAL_LOGIN_BYTES = 1500
 """Bytes: in the middle of what a server sends before a login completes."""
 OPERATIONS = "POST /api/v2.0/clusterServices/operations"
 ALTER = "ALTER SUBSCRIPTION"
-MARKER = "# BEGIN switchover"
-"""The product's mark before its lines in a hosts file."""
+REDIRECT = StageName.REDIRECT_TRAFFIC.value
+"""It stands in the name of the operation that edits a hosts file and reloads."""
 SCRIPTS: dict[StageName, tuple[str, tuple[str, ...]]] = {
     StageName.STOP_MONITORS: ("stop", ("monitord",)),
     StageName.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
@@ -122,7 +122,7 @@ class ByReload(Method):
 
     def acts(self, event: RequestEvent) -> bool:
         """A command that contains new lines of the hosts file, and the reload."""
-        brings = MARKER in event.text and str(self.reload) in event.text
+        brings = REDIRECT in event.text and str(self.reload) in event.text
         return event.protocol == "ssh" and brings
 
     def refuse(self) -> None:

@@ -73,7 +73,7 @@ class Actor:
     async def reload(self) -> str:
         """Reload the load balancer, then log in through it."""
         reload = str(LoadBalancer(self.layout).reload_command)
-        marker = "# BEGIN switchover"  # by which the proxy recognizes a redirect
+        marker = "redirect_traffic"  # by which the proxy recognizes a redirect
         result = await self.script(f"{reload} '{marker}'", "echo done", "done")
         return await self._probe() if result == "done" else result
 

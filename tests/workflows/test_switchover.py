@@ -69,10 +69,7 @@ async def test_an_unanswered_gate_can_expire(run: Run) -> None:
         ([{}, {}], "got 2"),
         ([{"estate": "lab"}], "source: this key is missing; target: this key is missing"),
         ([{"estate": "lab", "source": "a", "target": "a"}], "traffic moves between two"),
-        (
-            [{"estate": "lab", "source": "a", "target": "b", "colour": 1}],
-            "colour: there is no",
-        ),
+        ([{"estate": "lab", "source": "a", "target": "b", "colour": 1}], "colour: there is no"),
         ([{"estate": "lab", "approve_before": ["x"]}], "approve_before.0"),
         ([{"estate": "other", "source": "a", "target": "b"}], "is switchover-other, not"),
     ],

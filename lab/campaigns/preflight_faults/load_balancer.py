@@ -76,7 +76,7 @@ async def _point(layout: Layout, before: str, after: str) -> None:
     file = LoadBalancer(layout).hosts_file
     text = file.read_text(encoding="utf-8")
     for name, address in names(layout).items():
-        text = text.replace(f"{address[before]} {name}\n", f"{address[after]} {name}\n")
+        text = text.replace(f"{address[before]} {name}.", f"{address[after]} {name}.")
     file.write_text(text, encoding="utf-8")
     await _reload(layout)
     await _until_served(layout)

@@ -50,6 +50,11 @@ UNIT_TESTS: dict[str, Test] = {
     "unknown_subscription": (_POSTGRES, "test_a_subscription_that_no_link_names_is_found"),
     "commit_timestamps_off": (_POSTGRES, "test_a_server_that_tracks_no_commit_timestamps_is_found"),
     "reload_not_runnable": (_HOSTS_FILE, "test_what_can_be_read_is_known_where_the_rest_cannot"),
+    "hosts_file_not_changeable": (
+        _HOSTS_FILE,
+        "test_a_file_that_a_redirect_could_not_change_is_found",
+    ),
+    "hosts_file_managed": (_HOSTS_FILE, "test_a_file_that_a_redirect_could_not_change_is_found"),
     "hosts_file_not_writable": (
         _HOSTS_FILE,
         "test_what_can_be_read_is_known_where_the_rest_cannot",

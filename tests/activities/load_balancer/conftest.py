@@ -43,7 +43,7 @@ class Inputs:
 def hosts(tmp_path: Path) -> Path:
     """The load balancer host's hosts file."""
     file = tmp_path / "hosts"
-    file.write_text("127.0.0.1 localhost\n# BEGIN switchover\n10.1.0.1 edge1\n# END switchover\n")
+    file.write_text("127.0.0.1 localhost\n10.1.0.1 edge1\n# site\n")
     return file
 
 

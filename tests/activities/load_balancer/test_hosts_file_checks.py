@@ -159,6 +159,39 @@ async def test_a_hosts_file_that_is_none_is_not_writable(host: Host) -> None:
     assert not await host.writable()
 
 
+@pytest.mark.parametrize(
+    ("content", "check", "seen"),
+    [
+        ("10.1.0.1 edge1.dmz EDGE1 # here\n", None, ""),
+        ("10.9.9.9 edge1\n", "hosts_file_not_changeable", "line 1 gives edge1 the address"),
+        ("10.1.0.2 edge2\n", "hosts_file_not_changeable", "no line gives edge1 an address"),
+        ("10.1.0.1 edge1\n# by puppet\n", "hosts_file_managed", "names puppet"),
+    ],
+)
+async def test_a_file_that_a_redirect_could_not_change_is_found(
+    host: Host, content: str, check: str | None, seen: str
+) -> None:
+    """Before anything is changed, by the edit that it would make."""
+    host.hosts.write_text(content, encoding="utf-8")
+    found = await host.findings()
+    assert [one.name for one in found] == ([] if check is None else [check])
+    assert all(seen in one.seen for one in found)
+
+
+async def test_an_edit_that_this_machine_cannot_make_is_found(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a program is missing that it needs."""
+    host.hosts.write_text("127.0.0.1 localhost\n10.1.0.1 edge1\n", encoding="utf-8")
+    head = host.folder / "head"
+    head.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    head.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{host.folder}:{os.environ['PATH']}")
+    [found] = await host.findings()
+    assert found.name == "hosts_file_not_changeable"
+    assert "head, tail and wc" in found.expected
+
+
 async def test_a_reload_command_has_to_be_there(host: Host) -> None:
     """By its path, or somewhere on the user's."""
     assert await host.runnable("/bin/true")

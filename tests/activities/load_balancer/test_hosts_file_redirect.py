@@ -72,6 +72,26 @@ async def test_a_rewrite_keeps_everything_else(
     assert drafts(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"# B\xfcro\n127.0.0.1 localhost\r\n10.1.0.1\tedge1.dmz EDGE1 # here\r\n10.9.9.9 other",
+        b"10.1.0.1 edge1\n" + b"".join(b"0.0.0.0 ads%d\n" % number for number in range(50_000)),
+        b"10.1.0.1 edge1",
+    ],
+    ids=["another encoding, and no newline at the end", "800 kB", "one line"],
+)
+async def test_whatever_else_the_file_holds_stays(
+    redirect: Attempts, hosts: Path, content: bytes
+) -> None:
+    """Byte for byte, there and back."""
+    hosts.write_bytes(content)
+    assert (await redirect(TO_TWO)).outcome == "changed"
+    assert hosts.read_bytes() == content.replace(b"10.1.0.1", b"10.2.0.1")
+    assert (await redirect(TO_ONE, "run-2")).outcome == "changed"
+    assert hosts.read_bytes() == content
+
+
 async def test_a_file_that_is_right_already_is_reloaded_all_the_same(
     redirect: Attempts, hosts: Path, tmp_path: Path
 ) -> None:
@@ -115,16 +135,18 @@ async def test_a_file_that_can_only_be_written_in_place_is(
 
 async def test_a_reload_that_fails_says_why(redirect: Attempts, host: LoadBalancerHost) -> None:
     """The operator reads what the site's command printed."""
-    refusing = host.model_copy(update={"reload": ("sh", "-c", "echo bad configuration; exit 1")})
-    with pytest.raises(CommandFailed, match="bad configuration"):
+    refusing = host.model_copy(update={"reload": ("sh", "-c", "echo bad configuration; exit 3")})
+    with pytest.raises(CommandFailed) as failed:
         await redirect(TO_TWO, hosts=(refusing,))
+    assert "has the addresses of two, but the reload" in str(failed.value)
+    assert str(failed.value).endswith("ended with 3: bad configuration")
 
 
 async def test_an_ambiguous_hosts_file_is_not_changed(redirect: Attempts, hosts: Path) -> None:
     """A second line for the name might take effect instead."""
     add_line(hosts, "10.9.9.9 edge1")
     before = text(hosts)
-    with pytest.raises(NotReady, match="line 5 of the hosts file"):
+    with pytest.raises(NotReady, match=r"line 4 gives edge1 the address 10\.9\.9\.9"):
         await redirect(TO_TWO)
     assert text(hosts) == before
 

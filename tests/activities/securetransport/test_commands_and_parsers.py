@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from activities.load_balancer import hosts_file
 from activities.nodes import linux
 from activities.nodes.linux_facts import parse_digest
 from activities.nodes.operating_system import SocketFilter
@@ -18,7 +17,7 @@ from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_responses import Installed
 from activities.transport.secrets import Secrets
 from tests.support.ssh_machines import SshServer, make_node
-from workflows.errors import AccessRefused, BadInput, NotReady, OutcomeUnknown
+from workflows.errors import AccessRefused, BadInput, OutcomeUnknown
 from workflows.model.actions import StopGracefully, StopMonitor, StopRemaining
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import Service, State
@@ -163,56 +162,6 @@ def test_digests_and_clocks_are_read_or_refused() -> None:
     for parse in (parse_digest, linux.parse_clock):
         with pytest.raises(OutcomeUnknown):
             parse("sha256sum: taeh: No such file or directory")
-
-
-HOSTS = """\
-127.0.0.1 localhost
-# BEGIN switchover
-10.1.0.1 edge1  # comment
-# a site's own remark
-10.1.0.2 edge2
-# END switchover
-198.51.100.7 monitoring
-"""
-WANTED = {"edge1": "10.2.0.1", "edge2": "10.2.0.2"}
-
-
-def test_only_our_lines_are_rewritten() -> None:
-    """Everything outside the markers, and what is none of our names inside, stays as it was."""
-    text = hosts_file.pointed_at(HOSTS, WANTED, "lb1")
-    assert text.splitlines() == [
-        "127.0.0.1 localhost",
-        "# BEGIN switchover",
-        "# a site's own remark",
-        "10.2.0.1 edge1",
-        "10.2.0.2 edge2",
-        "# END switchover",
-        "198.51.100.7 monitoring",
-    ]
-    assert hosts_file.addresses(text, WANTED) == WANTED
-    assert hosts_file.pointed_at(text, WANTED, "lb1") == text
-
-
-def test_a_file_without_markers_gets_them() -> None:
-    """At its end, where no line of the site stands in the way."""
-    text = hosts_file.pointed_at("127.0.0.1 localhost", WANTED, "lb1")
-    assert hosts_file.addresses(text, WANTED) == WANTED
-    assert text.startswith("127.0.0.1 localhost\n# BEGIN switchover\n")
-
-
-@pytest.mark.parametrize(
-    ("text", "refused"),
-    [
-        (f"{HOSTS}10.9.9.9 edge1\n", "line 8 of the hosts file may not be changed"),
-        (HOSTS.replace("edge2", "edge2 printer"), "line 5 .* put edge2 on a line of its own"),
-        (HOSTS.replace("# END switchover\n", ""), "the markers in the hosts file are no pair"),
-        (HOSTS + HOSTS, "no pair"),
-    ],
-)
-def test_a_hosts_file_that_is_not_ours_to_change_is_refused(text: str, refused: str) -> None:
-    """A name that stands elsewhere too would win, or lose, by its line number."""
-    with pytest.raises(NotReady, match=refused):
-        hosts_file.pointed_at(text, WANTED, "lb1")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ sshd is stopping
 end
 """
 HAPROXY = "global\n  hard-stop-after 30s\nbackend b\n  stick-table type ip size 1m expire 30m\n"
-HOSTS = "127.0.0.1 localhost\n# BEGIN switchover\n10.0.0.1 edge1\n# END switchover\n"
+HOSTS = "127.0.0.1 localhost\n10.0.0.1 edge1.dmz edge1 # one\n"
+NAMES = {"edge1": {"one": "10.0.0.1", "two": "10.0.0.2"}}
 _FILE = [b"file", b"k1", b"5 1700000000 whole", b"b" * 64 + b"  -", b"./a"]
 _END = [b"end", b"", b"1700000100", b"", b""]
 
@@ -80,8 +81,8 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
     "haproxy": (lambda text: haproxy.read(text, {"edge1": {}}), HAPROXY),
     "haproxy line": (lambda text: haproxy.parse(f"backend x\n{text}\n"), "server a b:1 check"),
     "span": (haproxy.span, "30s"),
-    "hosts": (lambda text: hosts_file.addresses(text, {"edge1": 1}), HOSTS),
-    "pointed": (lambda text: hosts_file.pointed_at(text, {"edge1": "10.0.0.2"}, PLACE), HOSTS),
+    "hosts": (lambda text: hosts_file.addresses(text.encode(), NAMES), HOSTS),
+    "edits": (lambda text: hosts_file.edits(text.encode(), NAMES, "two"), HOSTS),
 }
 """By what is read: its reader, and an answer that lacks nothing."""
 

@@ -15,6 +15,15 @@ reload_not_runnable = driver_check(
 hosts_file_not_writable = driver_check(
     "hosts_file_not_writable", "The hosts file may be written", Scope.HOSTS
 )
+hosts_file_not_changeable = driver_check(
+    "hosts_file_not_changeable", "The hosts file can be changed as it is", Scope.HOSTS
+)
+hosts_file_managed = driver_check(
+    "hosts_file_managed",
+    "No program writes the hosts file anew",
+    Scope.HOSTS,
+    severity=Severity.WARNS,
+)
 edges_by_address = driver_check(
     "edges_by_address",
     "Edges are reached by name",
