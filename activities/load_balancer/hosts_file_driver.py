@@ -132,7 +132,7 @@ class HostsFileDriver(LoadBalancerDriver):
         )
         command = _editing(hosts_file_scripts.MAY_REDIRECT, host, content, changes)
         answer = await self._shell.run(host, command)
-        match answer.out.split()[-3:]:
+        match answer.out.split():
             case [
                 "editable" | "garbled" as edited,
                 "writable" | "fixed" as written,
@@ -194,12 +194,10 @@ class HostsFileDriver(LoadBalancerDriver):
     async def _read(self, host: LoadBalancerHost, path: str) -> _File:
         command = script(hosts_file_scripts.READ, path)
         answer = await self._shell.run(host, command, undecodable="surrogateescape")
-        _, begun, content = answer.out.partition(hosts_file_scripts.BEGIN_MARK)
-        checksum, _, text = content.partition("\n")
-        if answer.status != 0 or not begun or not text.endswith(hosts_file_scripts.END_MARK):
+        if answer.status != 0:
             shown = printable(answer.text)
             raise OutcomeUnknown(f"{host.name}: {path} cannot be read: {shown}")
-        content = text.removesuffix(hosts_file_scripts.END_MARK)
+        checksum, _, content = answer.out.partition("\n")
         return _File(checksum, content.encode("utf-8", "surrogateescape"))
 
     def _host(self, name: str) -> LoadBalancerHost:

@@ -1,9 +1,7 @@
 """The shell scripts that the hosts file driver runs on a load balancer machine."""
 
-# A login shell may print anything before, and a file that was cut has no mark behind it. The first
-# mark is put together by the machine, so that a shell that echoes its commands prints no mark.
-READ = r"""printf 'the %s:\n' file; cksum <"$1" && cat "$1" && printf 'end of file'"""
-BEGIN_MARK, END_MARK = "the file:\n", "end of file"
+READ = 'cksum <"$1" && cat "$1"'
+"""Prints a line with the file's checksum, then the file."""
 
 _EDITED = r"""
 # Prints the file with its edits: START LENGTH ADDRESS for each, then --. Bytes stay bytes.

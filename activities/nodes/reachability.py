@@ -63,18 +63,16 @@ async def require_unreachable(shell: Shell, node: Node) -> str:
 def _endpoints(node: Node) -> Iterable[tuple[str, int]]:
     """Yield every address and port on which a service of the node could listen."""
     # Its further loopback addresses would be the worker's own.
-    others = (address for address in node.listen_on if not _is_loopback(address))
+    others = (address for address in node.listen_on if not is_loopback(address))
     ports = {port for ports in node.protocols.values() for port in ports}
     for address in dict.fromkeys((node.address, *others)):
         for port in sorted(ports | {node.ssh.port, node.admin.port}):
             yield address, port
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+def is_loopback(address: str) -> bool:
+    """Whether an address is every machine's own."""
+    return ipaddress.ip_address(address).is_loopback
 
 
 async def _probe(node: Node, address: str, port: int) -> PortState:

@@ -12,7 +12,8 @@ from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.partial_reading import reading_or_finding
 from activities.storage import sampling as samples
 from activities.storage.sampling import Copy, Sample
-from activities.transport.ssh import Command, CommandResult, Shell, script
+from activities.transport.framing import CommandResult
+from activities.transport.ssh import Command, Shell, script
 from workflows.errors import CommandFailed, OutcomeUnknown
 from workflows.model.actions import CompareStorage
 from workflows.model.estate import Cluster

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import asyncssh
 
+from activities.transport.framing import CommandResult, Frame
 from activities.transport.secrets import Secrets
 from workflows.errors import AccessRefused, OutcomeUnknown, Unreachable
 from workflows.model.estate import Machine
+from workflows.model.text import printable
 
 CONNECT_TIMEOUT = 10.0
 """Seconds until a machine that does not answer counts as unreachable."""
@@ -36,20 +38,6 @@ class Command:
 def script(text: str, *arguments: str) -> Command:
     """Return a POSIX shell script as one command: on standard input it could be cut mid-line."""
     return Command(("sh", "-c", text, "switchover", *arguments))
-
-
-@dataclass(frozen=True)
-class CommandResult:
-    """Exit status and output of a command that ended on its own."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        """The end of what it printed, for an operator to read."""
-        return "\n".join(filter(None, (self.out.strip(), self.err.strip())))[-400:]
 
 
 @dataclass
@@ -76,22 +64,22 @@ class Shell:
     async def run(
         self, machine: Machine, command: Command, *, undecodable: str = "replace"
     ) -> CommandResult:
-        """Return the result of a command, whatever its exit status.
+        """Return the result of a command, whatever its exit status, and no word of others.
 
         *undecodable* says what becomes of bytes that are no UTF-8; with ``surrogateescape`` the
         text gives the same bytes again.
 
         Raises:
             Unreachable: nothing was sent.
-            OutcomeUnknown: the command was sent, and its end was not received.
+            OutcomeUnknown: the command was sent, and its answer or its end was not received.
             AccessRefused: the key or host key does not match.
         """
-        shared = self._shared(machine)
+        shared, frame = self._shared(machine), Frame()
         async with shared.slots:
             connection = await self._connected(machine, shared)
             with _after_sending(machine):
                 ended = await connection.run(
-                    str(command),
+                    frame.line(str(command)),
                     stdin=asyncssh.DEVNULL,
                     encoding="utf-8",
                     errors=undecodable,
@@ -102,7 +90,14 @@ class Shell:
             raise OutcomeUnknown(
                 f"{machine.name}: the connection was lost before {_name(command)} ended"
             )
-        return CommandResult(ended.returncode, str(ended.stdout or ""), str(ended.stderr or ""))
+        out, err = str(ended.stdout or ""), str(ended.stderr or "")
+        if (result := frame.result(out, err)) is not None:
+            return result
+        printed = printable(f"{out} {err}").strip()[-400:] or "nothing"
+        raise OutcomeUnknown(
+            f"{machine.name}: {_name(command)} gave no whole answer; the login shell of "
+            f"{machine.ssh.user} ended with {ended.returncode} and printed: {printed}"
+        )
 
     async def tunnel(self, machine: Machine, port: int) -> Path:
         """Return a local socket that leads to *port* on the machine's own address.

@@ -11,6 +11,7 @@ answers instead of being run. The first client that is refused by ``unreachable`
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Awaitable
@@ -151,8 +152,14 @@ class _Shell:
     async def _passes(self, when: When, process: asyncssh.SSHServerProcess[bytes]) -> bool:
         context = self._context
         return await passes(
-            context.layout, RequestEvent(when, context.name, "ssh", process.command or "")
+            context.layout,
+            RequestEvent(when, context.name, "ssh", _readable(process.command or "")),
         )
+
+
+def _readable(command: str) -> str:
+    """Return a command without octal numbers for its characters, as ``printf %b`` reads it."""
+    return re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), command)
 
 
 async def _ended(command: subprocess.Popen[bytes]) -> None:

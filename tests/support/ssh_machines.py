@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -48,6 +49,16 @@ QUICK = Timing(
 )
 
 
+FRAMED = re.compile(r"\n\( (.*) \)\nstatus=", re.DOTALL)
+
+
+def unframed(line: str) -> str:
+    """Return the command that a line brings to a POSIX shell."""
+    text = re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), line)
+    found = FRAMED.search(text.encode("latin-1").decode())
+    return found[1] if found else line
+
+
 @dataclass
 class SshServer:
     """A machine's SSH server: it runs what it is asked in a real shell."""
@@ -60,7 +71,7 @@ class SshServer:
 
     async def handle(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one command and pass on what it prints."""
-        self.commands.append(process.command or "")
+        self.commands.append(unframed(process.command or ""))
         child = await asyncio.create_subprocess_exec(
             *(self.sh, "-c", process.command or ""),
             stdin=asyncio.subprocess.DEVNULL,

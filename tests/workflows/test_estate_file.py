@@ -35,6 +35,7 @@ def mistakes(text: str | bytes) -> tuple[str, ...]:
         ("[192.0.2.21]", "[fra.example.com]", "listen_on.0: write one IP address such as"),
         ("[192.0.2.21]", "[192.0.2.21/32]", "listen_on.0: write one IP address such as"),
         ("[192.0.2.21]", '[" 192.0.2.21"]', "listen_on.0: write one IP address such as"),
+        ("[192.0.2.21]", "['::']", "listen_on.0: leave this key out where a node listens on all"),
         ("[192.0.2.21]", '["fe80::1%eth0"]', "without the name of an interface"),
         ("address: 192.0.2.61", "address: 192.0.2.61:22", "address: write a host name such as"),
         ("address: 192.0.2.61", "address: 192.0.2.261", "address: write a host name such as"),

@@ -35,6 +35,13 @@ def _ip_address(text: str) -> str:
     return str(address)
 
 
+def _own_address(text: str) -> str:
+    address = _ip_address(text)
+    if ip_address(address).is_unspecified:
+        raise ValueError("leave this key out where a node listens on all of its addresses")
+    return address
+
+
 def _network(text: str) -> str:
     try:
         return str(ip_network(text, strict=False)) if "/" in text else _ip_address(text)
@@ -62,6 +69,7 @@ def _host(text: str) -> str:
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
+OwnAddress = Annotated[str, AfterValidator(_own_address)]
 Network = Annotated[str, AfterValidator(_network)]
 """An IP address, or a network of them."""
 HostName = Annotated[str, AfterValidator(_host_name)]
@@ -167,7 +175,7 @@ class Node(Machine):
         min_length=1
     )
     """The protocol servers that serve clients here, each with the ports it listens on."""
-    listen_on: tuple[IpAddress, ...] = ()
+    listen_on: tuple[OwnAddress, ...] = ()
     """Local addresses whose connections count as sessions; empty means all of them."""
     alias: str | None = None
     """Aliased installations need ``-A ALIAS`` on every script (section 3)."""
