@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncssh
+from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
 
 from activities.transport.framing import CommandResult, Frame
 from activities.transport.secrets import Secrets
+from activities.transport.slots import Slots
 from workflows.errors import AccessRefused, OutcomeUnknown, Unreachable
 from workflows.model.estate import Machine
 from workflows.model.text import printable
@@ -21,8 +23,12 @@ CONNECT_TIMEOUT = 10.0
 """Seconds until a machine that does not answer counts as unreachable."""
 COMMAND_TIMEOUT = 60.0
 """Seconds; every command is short, since the ledger detaches what takes long."""
-MAX_PARALLEL_COMMANDS = 8
-"""On one connection: OpenSSH's default allows ten."""
+MAX_PARALLEL_COMMANDS = 7
+"""On one connection, until the machine refuses one: OpenSSH's default allows ten."""
+REFUSALS_ALONE = 20
+"""So often the only command is refused before the machine counts as one that runs none."""
+REFUSAL_PAUSE = 0.1
+"""Seconds; a server may still count the command before, which has just ended."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,7 @@ class _SharedConnection:
 
     connection: asyncssh.SSHClientConnection | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    slots: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(MAX_PARALLEL_COMMANDS)
-    )
+    slots: Slots = field(default_factory=lambda: Slots(MAX_PARALLEL_COMMANDS))
     tunnels: dict[int, Path] = field(default_factory=dict)
 
 
@@ -74,17 +78,8 @@ class Shell:
             OutcomeUnknown: the command was sent, and its answer or its end was not received.
             AccessRefused: the key or host key does not match.
         """
-        shared, frame = self._shared(machine), Frame()
-        async with shared.slots:
-            connection = await self._connected(machine, shared)
-            with _after_sending(machine):
-                ended = await connection.run(
-                    frame.line(str(command)),
-                    stdin=asyncssh.DEVNULL,
-                    encoding="utf-8",
-                    errors=undecodable,
-                    timeout=COMMAND_TIMEOUT,
-                )
+        frame = Frame()
+        ended = await self._run(machine, frame.line(str(command)), undecodable)
         if ended.returncode is None or ended.returncode < 0:
             # asyncssh raises nothing when the connection is lost while a command runs.
             raise OutcomeUnknown(
@@ -98,6 +93,30 @@ class Shell:
             f"{machine.name}: {_name(command)} gave no whole answer; the login shell of "
             f"{machine.ssh.user} ended with {ended.returncode} and printed: {printed}"
         )
+
+    async def _run(
+        self, machine: Machine, line: str, undecodable: str
+    ) -> asyncssh.SSHCompletedProcess:
+        """Run it as soon as the machine lets it: a command that is refused was not sent."""
+        shared, alone = self._shared(machine), 0
+        while True:
+            async with shared.slots:
+                connection = await self._connected(machine, shared)
+                try:
+                    with _after_sending(machine):
+                        return await connection.run(
+                            line,
+                            stdin=asyncssh.DEVNULL,
+                            encoding="utf-8",
+                            errors=undecodable,
+                            timeout=COMMAND_TIMEOUT,
+                        )
+                except _NoSession as refusal:
+                    if not shared.slots.learn_of_refusal():
+                        alone += 1
+                    if connection.is_closed() or alone == REFUSALS_ALONE:
+                        raise Unreachable(str(refusal)) from refusal
+            await asyncio.sleep(REFUSAL_PAUSE)
 
     async def tunnel(self, machine: Machine, port: int) -> Path:
         """Return a local socket that leads to *port* on the machine's own address.
@@ -180,6 +199,10 @@ def _name(command: Command) -> str:
     return "a script" if command.argv[:2] == ("sh", "-c") else command.argv[0]
 
 
+class _NoSession(Unreachable):
+    """No channel was opened, so nothing was sent."""
+
+
 _ACCESS = (
     asyncssh.PermissionDenied,
     asyncssh.HostKeyNotVerifiable,
@@ -215,8 +238,14 @@ def _after_sending(machine: Machine) -> Iterator[None]:
     """Translate errors that come when the command may have begun."""
     try:
         yield
-    except asyncssh.ChannelOpenError as full:
-        raise Unreachable(f"{machine.name}: accepts no further command ({full})") from full
+    except asyncssh.ChannelOpenError as refusal:
+        if refusal.code == OPEN_REQUEST_SESSION_FAILED:
+            # Also if the connection is lost while the server perhaps begins the command.
+            raise OutcomeUnknown(f"{machine.name}: it is unknown whether a command began") from None
+        raise _NoSession(
+            f"{machine.name}: its SSH server runs no command ({refusal}); "
+            "check MaxSessions, and what the account may do"
+        ) from refusal
     except _FAILURES as fault:  # asyncssh.TimeoutError among them
         raise OutcomeUnknown(
             f"{machine.name}: the connection broke while a command ran "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
 
 from activities.transport import ssh as module
 from activities.transport.ssh import Command, Shell, script
@@ -134,3 +135,11 @@ def test_every_foreign_error_has_a_meaning(kind: type[Exception], border: str, n
     """No error of the library gets past the border as it is."""
     with pytest.raises(SwitchoverError), getattr(module, border)(node):
         raise _made(kind)
+
+
+def test_a_request_without_an_answer_settles_nothing(node: Node) -> None:
+    """The library reports a lost connection as a refusal; the command may have begun."""
+    refusal = asyncssh.ChannelOpenError(OPEN_REQUEST_SESSION_FAILED, "Session request failed")
+    with pytest.raises(OutcomeUnknown, match="unknown whether a command began"):
+        with module._after_sending(node):
+            raise refusal
