@@ -140,6 +140,8 @@ def test_every_foreign_error_has_a_meaning(kind: type[Exception], border: str, n
 def test_a_request_without_an_answer_settles_nothing(node: Node) -> None:
     """The library reports a lost connection as a refusal; the command may have begun."""
     refusal = asyncssh.ChannelOpenError(OPEN_REQUEST_SESSION_FAILED, "Session request failed")
-    with pytest.raises(OutcomeUnknown, match="unknown whether a command began"):
-        with module._after_sending(node):
-            raise refusal
+    with (
+        pytest.raises(OutcomeUnknown, match="unknown whether a command began"),
+        module._after_sending(node),
+    ):
+        raise refusal
