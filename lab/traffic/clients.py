@@ -25,7 +25,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     *("large", "long", "short", "short", "long"),
     *("large", "short", "long", "short", "caller"),
 )
-"""Clients take them in turn: a fifth of them always has a large transfer in flight."""
+"""Clients take them in turn. A fifth of them has large transfers, and one is always in flight: the
+first one of every second such client is half as long, so that not all pause at the same time."""
 PAUSES: dict[Behaviour, tuple[float, float]] = {
     "short": (1.5, 3.5),
     "long": (0.2, 0.4),
@@ -107,6 +108,8 @@ class Client:
 
     async def _large(self, session: Session) -> None:
         seconds = self._chance.uniform(*SLOW_SECONDS)
+        if not self.sent and self.number % len(BEHAVIOURS):
+            seconds /= 2
         if (own := self._old()) and self.sent % 3 == 0:
             self.sent += 1
             await self._get(session, Operation("get", own[-1].name, own[-1].sha256), seconds)
