@@ -23,7 +23,7 @@ from lab.node import installation, options
 from lab.simulation_options import SimulationOptions
 
 BLOCKS = tuple(f"127.{x}.{y}" for x in range(10, 100) for y in range(1, 10))
-"""Blocks for labs: several run side by side, each on a block of its own. All have one length, so that
+"""Blocks for labs: several run side by side, each on its own. All have one length, so that
 what is sent has the same length in every lab."""
 
 
