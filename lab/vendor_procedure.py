@@ -68,7 +68,7 @@ class VendorProcedure:
         balancer = LoadBalancer(self.layout)
         before, after = self.source.name, self.target.name
         changes = " ".join(
-            f"-e 's/^{re.escape(place[before])} {name}$/{place[after]} {name}/'"
+            f"-e 's/^{re.escape(place[before])} {name}\\./{place[after]} {name}./'"
             for name, place in names(self.layout).items()
         )
         command = f"sed -i {changes} {balancer.hosts_file} && {balancer.reload_command}"

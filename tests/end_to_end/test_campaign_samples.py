@@ -21,10 +21,10 @@ CASES = (
 )
 
 
-async def sampled(result: Path, *arguments: str) -> dict[str, Any]:
+async def sampled(result: Path, labs: str, *arguments: str) -> dict[str, Any]:
     """Run a campaign of the lab that must find nothing wrong; return what it found."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lab", *arguments, "--labs", "2", "--json", str(result)),
+        *(sys.executable, "-m", "lab", *arguments, "--labs", labs, "--json", str(result)),
         cwd=ROOT,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -40,7 +40,7 @@ async def sampled(result: Path, *arguments: str) -> dict[str, Any]:
 @pytest.mark.timeout(900)
 async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) -> None:
     """Worker, server, network and a node, killed at points of every kind during switchovers."""
-    seen = await sampled(tmp_path / "crash.json", "crash", "--points", str(POINTS))
+    seen = await sampled(tmp_path / "crash.json", "1", "crash", "--points", str(POINTS))
     assert sum(seen["points"].values()) >= POINTS
     assert all(seen["points"][kind] for kind in KINDS)
     assert seen["completed"] == seen["runs"]
@@ -50,7 +50,7 @@ async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) 
 async def test_whatever_fails_is_rolled_back(tmp_path: Path) -> None:
     """A fault before the point of no return, and one after it."""
     only = [word for case in CASES for word in ("--only", case)]
-    seen = await sampled(tmp_path / "rollback.json", "rollback", *only)
+    seen = await sampled(tmp_path / "rollback.json", "2", "rollback", *only)
     assert seen["as_expected"] == seen["cases"] == len(CASES)
     assert seen["outcomes"] == {"rolled_back": len(CASES)}
     assert seen["totals"]["traffic.failed"] == 0

@@ -127,12 +127,15 @@ async def test_it_says_what_it_serves(
         plan = await operator.types(*PLAN)
         assert (plan.code, "plan hash" in plan.out) == (0, True)
         broken = await operator.types("plan", "broken", "--from", "cluster1", "--to", "cluster2")
-        assert (broken.code, "broken.yaml, line 1" in broken.err) == (2, True)
+        assert (broken.code, "broken.yaml is not a usable estate: line 1" in broken.err) == (
+            2,
+            True,
+        )
         assert await worker.stops() == 0
     [warned] = [line for line in worker.lines if "WARNING worker:" in line]
-    assert "broken.yaml, line 1, column 11: this is not YAML" in warned
+    assert "broken.yaml is not a usable estate: line 1, column 11: this is not YAML" in warned
     [failed] = [line for line in worker.lines if "Completing activity as failed" in line]
-    assert "broken.yaml, line 1, column 11: this is not YAML" in failed
+    assert "broken.yaml is not a usable estate: line 1, column 11: this is not YAML" in failed
     assert not any("hunter2" in line for line in worker.lines)
     there = await server.client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace="default")

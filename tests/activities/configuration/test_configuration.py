@@ -1,5 +1,7 @@
 """What two clusters do not share is named; what no two clusters can share is no difference."""
 
+import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -77,7 +79,7 @@ class Site:
         )
         return await ActivityEnvironment().run(self.port.compare_configuration, given)
 
-    async def observe(self, storage: Path, **limits: timedelta) -> ClusterReading:
+    async def observe(self, storage: Path) -> ClusterReading:
         """Observe the source."""
         given: ClusterInput[ObserveCluster] = ClusterInput(
             operation=Operation(identity="run-1", stage="check", action="observe"),
@@ -85,7 +87,7 @@ class Site:
             timing=QUICK,
             node=self.one.nodes[0],
             storage=str(storage),
-            limits=Limits(**limits),
+            limits=Limits(),
         )
         return await ActivityEnvironment().run(self.port.observe_cluster, given)
 
@@ -237,7 +239,9 @@ async def test_a_cluster_is_read_whole(site: Site, tmp_path: Path) -> None:
     storage = tmp_path / "storage"
     storage.mkdir()
     (storage / "old.m_inproc").write_text("half")
-    reading = await site.observe(storage, orphan_age=timedelta(seconds=-5))
+    two_hours_ago = time.time() - 7200
+    os.utime(storage / "old.m_inproc", (two_hours_ago, two_hours_ago))
+    reading = await site.observe(storage)
     assert reading.findings == ()
     assert reading.servers == (Member(name="cluster1-server1", address="127.0.0.1"),)
     assert reading.edges == (Member(name="edge", address="192.0.2.1"),)

@@ -68,7 +68,7 @@ def suspects(one: Sample, two: Sample) -> set[str]:
 
 
 RUNS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
