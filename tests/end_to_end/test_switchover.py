@@ -34,22 +34,3 @@ async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -
     assert len(house.counted("disable")) == 2
     assert outcome.record is not None
     assert [(f.name, f.seen) for f in outcome.findings] == [("unfinished_file", str(orphan))]
-
-
-async def test_a_killed_worker_repeats_no_graceful_stop(house: House) -> None:
-    """A kill -9 after the first Transaction Manager's stop was claimed, before its end is known."""
-    house.switch(graceful_stop_ends="at_timeout", transaction_manager_clock=6)
-    house.describe(timing=house.estate["timing"] | {"grace": 2})
-    async with house.worker() as worker:
-        await worker.says("ready")
-        await house.start()
-        await house.sees(lambda: any(stopped == "tm" for _, stopped in house.counted("drain")))
-        worker.process.kill()
-        await worker.process.wait()
-    assert not any(stopped == "tm" for _, stopped in house.counted("stopped"))
-    async with house.worker() as worker:
-        await worker.says("ready")
-        outcome = await house.outcome()
-    assert outcome.outcome == "completed"
-    assert house.counted("drain") == dict.fromkeys(DRAINED, 1)
-    assert house.counted("stopped") == dict.fromkeys(DRAINED, 1)

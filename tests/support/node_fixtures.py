@@ -19,7 +19,7 @@ async def house() -> AsyncIterator[Lab]:
     """Databases and machines of one lab."""
     root = fresh_directory()
     number = os.getpid()
-    layout = Layout(root, f"127.{40 + number // 250 % 50}.{number % 250}")
+    layout = Layout(root, f"127.{40 + number // 250 % 50}.{number % 250}", edges=1)
     lab = Lab(layout, Databases(layout), Machines(layout))
     prepare(layout)
     await lab.databases.start()

@@ -61,7 +61,7 @@ async def test_status_texts_are_the_vendors(lab: Lab) -> None:
     for name, scripts in {
         SERVER: {"tm": "alive", "sshd": "alive", "httpd": "alive", "admin": "alive"},
         EDGE: {"socks": "alive", "db": "alive", "as2d": "down", "pesitd": "down"},
-        "cluster2-edge2": {"ftpd": "disabled", "monitord": "alive"},
+        "cluster2-edge1": {"ftpd": "disabled", "monitord": "alive"},
     }.items():
         for script, state in scripts.items():
             assert await lab.status(name, script) == f"{script} is {state}"
