@@ -17,17 +17,24 @@ case "$*" in
     *--control*) for result; do :; done
                  echo '{{"effects": {{"repeated": '$REPORTED', "misordered": 1}}}}' >"$result"
                  exit 1 ;;
+    *--literal*) for result; do :; done
+                 echo '{{"traffic": {{"failed": '$FAILED'}}}}' >"$result"
+                 exit 1 ;;
     -c*) exec {sys.executable} "$@" ;;
     *"lab rollback"*) exit "$ROLLBACK" ;;
 esac
 """
 """Records its calls, and behaves as the campaigns do."""
+CONTROLS = ["crash", "crash", "demo"]
 
 
-def prove(place: Path, *, rollback: int = 0, reported: int = 1) -> tuple[int, list[str]]:
+def prove(
+    place: Path, *, rollback: int = 0, reported: int = 1, failed: int = 8
+) -> tuple[int, list[str]]:
     """Run the script; return its exit code and the campaigns that it started."""
     (place / "calls").unlink(missing_ok=True)
-    environment = {**os.environ, "ROLLBACK": str(rollback), "REPORTED": str(reported)}
+    given = {"ROLLBACK": rollback, "REPORTED": reported, "FAILED": failed}
+    environment = {**os.environ, **{name: str(number) for name, number in given.items()}}
     ended = subprocess.run(["sh", "scripts/prove"], cwd=place, env=environment, check=False)
     calls = (place / "calls").read_text(encoding="utf-8").splitlines()
     return ended.returncode, [call.split()[2] for call in calls if call.startswith("-m lab ")]
@@ -58,10 +65,10 @@ def commit(place: Path, *first: str) -> None:
 
 def test_an_interrupted_proof_resumes_on_the_same_commit_only(place: Path) -> None:
     """Another commit, or an uncommitted change, is proven anew."""
-    assert prove(place, rollback=130) == (130, ["crash", "crash", "crash", "rollback"])
+    assert prove(place, rollback=130) == (130, [*CONTROLS, "crash", "rollback"])
     assert prove(place) == (0, ["rollback", "readiness"])
 
-    everything = ["crash", "crash", "crash", "rollback", "readiness"]
+    everything = [*CONTROLS, "crash", "rollback", "readiness"]
     (place / "scripts/lint").write_text("changed\n", encoding="utf-8")
     assert prove(place) == (0, everything)
     commit(place)
@@ -71,3 +78,4 @@ def test_an_interrupted_proof_resumes_on_the_same_commit_only(place: Path) -> No
 def test_a_negative_control_that_is_not_reported_ends_the_proof(place: Path) -> None:
     """Without it, no result could be trusted."""
     assert prove(place, reported=0) == (1, ["crash"])
+    assert prove(place, failed=0) == (1, CONTROLS)
