@@ -34,7 +34,7 @@ class _Guarded(WorkflowInstance):
     """Passes on what has a time of its own.
 
     It knows no context of a payload: our data converter needs none, and to ask the sandbox for it
-    costs a quarter of a worker's time.
+    costs a quarter of a worker's time. So both methods ignore their argument.
     """
 
     def __init__(self, instance: WorkflowInstance) -> None:
@@ -53,10 +53,10 @@ class _Guarded(WorkflowInstance):
             return refused
         return self._instance.activate(act)
 
-    def get_serialization_context(self, command_info: object) -> SerializationContext | None:  # noqa: ARG002
+    def get_serialization_context(self, command_info: object) -> SerializationContext | None:  # noqa: ARG002 - see above
         return None
 
-    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:  # noqa: ARG002
+    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:  # noqa: ARG002 - see above
         return StorageDriverStoreContext(target=None)
 
     def get_info(self) -> Info:

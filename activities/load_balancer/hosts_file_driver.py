@@ -101,9 +101,7 @@ class HostsFileDriver(LoadBalancerDriver):
     def _judge_contents(self, host: LoadBalancerHost, file: _File) -> Iterator[Finding]:
         """Yield what keeps a redirect or its undo from changing the file, or makes it vain."""
         objections = dict.fromkeys(
-            objection
-            for cluster in next(iter(self._load_balancer.names.values()))
-            for objection in hosts_file.edits(file.content, self._load_balancer.names, cluster)[1]
+            objection for _, found in self._edits_both_ways(file.content) for objection in found
         )
         if objections:
             yield checks.hosts_file_not_changeable.finding(
@@ -120,16 +118,20 @@ class HostsFileDriver(LoadBalancerDriver):
                 advice=f"keep {manager} from writing the file during the switchover and after it",
             )
 
+    def _edits_both_ways(
+        self, content: bytes
+    ) -> list[tuple[tuple[hosts_file.Edit, ...], tuple[str, ...]]]:
+        """Return the edits, and the objections, of a redirect to each cluster."""
+        names = self._load_balancer.names
+        clusters = next(iter(names.values()))  # every name has an address on each
+        return [hosts_file.edits(content, names, cluster) for cluster in clusters]
+
     async def _missing_rights(
         self, host: LoadBalancerHost, file: _File | None
     ) -> tuple[Finding, ...]:
         """Say what a redirect needs and may not do on this machine; changes nothing."""
         content = file.content if file else b""
-        clusters = next(iter(self._load_balancer.names.values()))
-        changes = max(
-            (hosts_file.edits(content, self._load_balancer.names, one)[0] for one in clusters),
-            key=len,
-        )
+        changes = max((changes for changes, _ in self._edits_both_ways(content)), key=len)
         command = _editing(hosts_file_scripts.MAY_REDIRECT, host, content, changes)
         answer = await self._shell.run(host, command)
         match answer.out.split():

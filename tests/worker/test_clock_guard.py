@@ -55,7 +55,7 @@ async def test_a_query_that_would_carry_on_the_run_is_refused(temporal: Client) 
 
 
 async def test_without_the_guard_no_time_passes(temporal: Client) -> None:
-    """As long as the SDK does so: once this fails, nobody needs the guard."""
+    """The SDK still does so; when this fails, `worker/clock_guard.py` can be deleted."""
     for _ in range(ATTEMPTS):
         seconds, _ = await measure(temporal, SandboxedWorkflowRunner())
         if seconds == 0:
