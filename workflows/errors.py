@@ -9,6 +9,7 @@
     - NotReady         the state of the estate forbids it; change that first
     - CommandFailed    the command ran and failed; read what it printed
     - Lost             it was begun and its end was never recorded; read the state, then decide
+    - Unresolved       its limit has passed, and what became of it cannot be read; look at it there
     - BadInput         the request or the estate file is wrong
 
 Temporal matches exact class names, so ``PERMANENT`` lists every one that must not be retried.
@@ -51,13 +52,18 @@ class Lost(Refused):
     """The command was begun, its process has ended, and its end was never recorded."""
 
 
+class Unresolved(Refused):
+    """The limit of a command or a wait has passed, and its outcome cannot be read."""
+
+
 class BadInput(Refused):
     """The request or the estate file cannot be understood."""
 
 
 PERMANENT = tuple(
-    error.__name__ for error in (Refused, AccessRefused, NotReady, CommandFailed, Lost, BadInput)
+    error.__name__
+    for error in (Refused, AccessRefused, NotReady, CommandFailed, Lost, Unresolved, BadInput)
 )
 
-UNSETTLED = tuple(error.__name__ for error in (Unreachable, NotYet, OutcomeUnknown))
+UNSETTLED = tuple(error.__name__ for error in (Unreachable, NotYet, OutcomeUnknown, Unresolved))
 """After these, a retry keeps its round: it attaches to the command that was begun."""

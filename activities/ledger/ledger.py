@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from activities.ledger.store import LedgerCommand, LedgerRecord, LedgerStore
-from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
+from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unresolved
 from workflows.model.estate import Machine
+from workflows.model.text import duration
 
 ALL_SERVICES = "all"
 """The service of an effect that concerns every service of its machine."""
@@ -53,14 +54,23 @@ class Ledger:
         return True
 
     async def wait_ended(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
-        """Wait until a claimed command has ended, or its process is gone."""
-        interval = FIRST_POLL_INTERVAL
+        """Wait until a claimed command has ended, or its process is gone.
+
+        Raises:
+            Unresolved: it still runs, although its limit has passed.
+        """
+        interval, since = FIRST_POLL_INTERVAL, None
         while True:
             record = await self.read(machine, command)
             if record.claim is None:
                 raise OutcomeUnknown(f"{machine.name}: {command.operation} was not begun")
             if record.status is not None or record.lost:
                 return record
+            # Who attaches late, after `retry` for example, waits for a while too.
+            since = since or record.now
+            again = since + min(command.may_run, OVERDUE_MARGIN)
+            if record.now >= max(record.claim.began + command.may_run, again):
+                raise Unresolved(still_running(record, machine, command))
             await asyncio.sleep(interval)
             interval = min(interval * 1.5, MAX_POLL_INTERVAL)
 
@@ -75,6 +85,32 @@ class Ledger:
         await self._store(machine).settle(machine, command.operation)
 
 
+def still_running(record: LedgerRecord, machine: Machine, command: LedgerCommand) -> str:
+    """Say of a command that its limit has passed, and where to look."""
+    return (
+        f"{machine.name}: `{command.command}` still runs, since {record.at:%H:%M:%S} UTC; its limit "
+        f"of {duration(command.may_run)} has passed; look at its process there, and at "
+        f"{machine.ledger}/{command.operation}; `retry` waits for it again"
+    )
+
+
+def exit_message(record: LedgerRecord) -> str:
+    """Return the exit status that is not 0, and what was printed; else nothing."""
+    if not record.status:
+        return ""
+    words = record.output.strip()[-400:] or "it printed nothing"
+    return f"the command ended with {record.status}: {words}"
+
+
+def lost(record: LedgerRecord, place: str) -> Lost:
+    """Return the error of a command whose end was never recorded."""
+    name = record.claim.operation if record.claim else "the operation"
+    return Lost(
+        f"{place}: {name} was begun at {record.at:%H:%M:%S} UTC and its process is gone; "
+        "check the service there, then decide `retry`"
+    )
+
+
 def succeeded(record: LedgerRecord, place: str) -> LedgerRecord:
     """Return the record of a command that ended well.
 
@@ -83,13 +119,7 @@ def succeeded(record: LedgerRecord, place: str) -> LedgerRecord:
         Lost: its end was never recorded; the caller has read the state before.
     """
     if record.claim is None or record.lost:
-        name = record.claim.operation if record.claim else "the operation"
-        raise Lost(
-            f"{place}: {name} was begun at {record.at:%H:%M:%S} UTC and its process is gone; "
-            "check the service there, then decide `retry`"
-        )
-    if record.status != 0:
-        raise CommandFailed(
-            f"{place}: the command ended with {record.status}: {record.output.strip()[-400:]}"
-        )
+        raise lost(record, place)
+    if message := exit_message(record):
+        raise CommandFailed(f"{place}: {message}")
     return record

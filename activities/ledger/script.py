@@ -22,6 +22,8 @@ A claim is *open*, and keeps others from the same service, until it is resolved:
 * it ended with its process (completes on ``exit``), or its deadline has passed too (completes on
   ``deadline``: a graceful stop runs on the server's own clock)
 * its process is gone without a status, and its deadline passed
+* its deadline passed, whatever its process does (completes on ``limit``: a load balancer's reload
+  that hangs keeps no undo from its own)
 
 ``may-change-until`` is until when the service may still change by itself: the latest deadline of
 any graceful stop that was claimed for it before.
@@ -54,9 +56,10 @@ claim_state() { # reads the c_* variables of one claim
   alive "$c_pid" "$c_boot" "$c_start" && living=yes
   if [ -e "$ledger/$c_op/settled" ] || [ "$c_boot" != "$boot" ]; then state=resolved
   elif [ -e "$ledger/$c_op/status" ]; then
-    if [ "$c_completes" = exit ] || [ "$now" -ge "$c_deadline" ]; then state=resolved
+    if [ "$c_completes" != deadline ] || [ "$now" -ge "$c_deadline" ]; then state=resolved
     else state=open; fi
-  elif [ $living = no ] && [ "$now" -ge "$c_deadline" ]; then state=resolved
+  elif [ "$now" -ge "$c_deadline" ] && { [ $living = no ] || [ "$c_completes" = limit ]; }
+  then state=resolved
   else state=open; fi
 }
 

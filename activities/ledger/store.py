@@ -9,6 +9,10 @@ from activities.transport.ssh import Command
 from workflows.model.estate import Machine
 
 
+LONGER = timedelta(minutes=2)
+"""A script without a limit of its own may run longer: it ends one service after another."""
+
+
 @dataclass(frozen=True)
 class LedgerCommand:
     """A command as the ledger records it: what runs, on which service, and when it is completed."""
@@ -18,10 +22,19 @@ class LedgerCommand:
     command: Command
     timeout: timedelta
     """From its claim; afterwards it counts as completed unless its process still runs."""
-    completes_on: Literal["exit", "deadline"] = "exit"
-    """Completed when its command ends, or perhaps only when *timeout* has passed."""
+    completes_on: Literal["exit", "deadline", "limit"] = "exit"
+    """Completed when its command ends (``exit``); perhaps only when *timeout* has passed
+    (``deadline``); when its command ends or *timeout* has passed, whichever is first (``limit``).
+    """
     note: str = "-"
     """One word to remember with the claim, for later attempts."""
+    limit: timedelta | None = None
+    """How long it may run before an operator is asked, if the site or its kind says so."""
+
+    @property
+    def may_run(self) -> timedelta:
+        """How long it may run before an operator is asked."""
+        return self.timeout + LONGER if self.limit is None else self.limit
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,12 @@ class HostsFileDriver(LoadBalancerDriver):
         """
         action = given.action
         host = self._host(action.host)
-        task = LedgerCommand(given.operation.id, "traffic", Command(()), RELOAD_TIMEOUT)
+        reload = Command(host.reload)
+        task = LedgerCommand(
+            *(given.operation.id, "traffic", reload, RELOAD_TIMEOUT),
+            completes_on="limit",
+            limit=RELOAD_TIMEOUT,
+        )
         if (await self._ledger.read(host, task)).claim is None:
             command = await self._rewrite(host, action.to)
             with effect(given, str(action)):

@@ -23,6 +23,7 @@ from activities.securetransport.service_state import ObservedState
 from activities.transport.ssh import Shell
 from workflows.errors import NotReady
 from workflows.model import actions
+from workflows.model.actions.base import Intent
 from workflows.model.actions.change import GracefulStop
 from workflows.model.estate import Node
 from workflows.model.findings import Finding, Severity
@@ -191,14 +192,17 @@ def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
     """Return an action as the node's ledger records it."""
     action, margin = given.action, given.timing.stop_margin
     graceful = isinstance(action, GracefulStop)
+    timeout = action.grace + margin if graceful else margin
+    limits = {Intent.GRACEFUL_STOP: timeout, Intent.START: given.timing.start_timeout}
     # What stops or starts everything waits for the pending stops of every service.
     everything = isinstance(action, actions.StopRemaining | actions.StartAll)
     return LedgerCommand(
         operation=given.operation.id,
         service=ALL_SERVICES if everything else service_of(action),
         command=securetransport.command(given.node, action),
-        timeout=action.grace + margin if graceful else margin,
+        timeout=timeout,
         completes_on="deadline" if graceful else "exit",
+        limit=limits.get(action.intent),
     )
 
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from activities.ledger.ledger import Ledger, succeeded
+from activities.ledger.ledger import Ledger, exit_message, lost, still_running
 from activities.ledger.store import LedgerCommand, LedgerRecord
-from activities.nodes.desired_state import POLL_INTERVAL, DesiredState, DesiredStates
+from activities.nodes.desired_state import POLL_INTERVAL, DesiredState, DesiredStates, Mismatch
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import sleep
 from activities.runtime.tracing import effect
 from activities.securetransport import scripts as securetransport
-from workflows.errors import CommandFailed, OutcomeUnknown
+from activities.securetransport.service_state import ObservedState
+from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError, Unresolved
 from workflows.model.actions import StopMonitor
 from workflows.model.estate import Node
 from workflows.model.results import Report, Service, State, changed, unchanged
@@ -47,10 +48,8 @@ class Effects:
             with effect(given, str(given.action)):
                 await self._ledger.claim(node, command)
         record = await self._ledger.wait_ended(node, command)
-        if not record.lost:
-            succeeded(record, node.name)
         await _verify(node, record, desired, given.timing.stop_margin)
-        return changed(given.action, desired.done_message, record.at)
+        return changed(given.action, desired.done_message + _although(record), record.at)
 
     async def start(self, given: Input, command: LedgerCommand, desired: DesiredState) -> Report:
         """Start something after every pending stop of it has completed; verify that it stays up."""
@@ -64,7 +63,7 @@ class Effects:
             await _verify(node, record, desired, given.timing.start_timeout)
             await self._verify_stable(given, command, desired)
             monitor = await self._stop_started_monitor(given, command)
-        return changed(given.action, desired.done_message + monitor, record.at)
+        return changed(given.action, desired.done_message + _although(record) + monitor, record.at)
 
     async def stop_gracefully(self, given: Input, command: LedgerCommand, guard: Guard) -> Report:
         """Stop a service gracefully and wait until that has completed (sections 4 and 5).
@@ -80,32 +79,29 @@ class Effects:
             with effect(given, str(given.action)):
                 await self._ledger.claim(node, command)
         record = await self._wait_completed(given, command, service)
-        return changed(given.action, f"{service} stopped gracefully on {node.name}", record.at)
+        message = f"{service} stopped gracefully on {node.name}{_although(record)}"
+        return changed(given.action, message, record.at)
 
     async def _wait_completed(
         self, given: Input, command: LedgerCommand, service: Service
     ) -> LedgerRecord:
-        """Wait until the service reads down twice; exit status 0 alone proves nothing."""
-        node, downs = given.node, 0
+        """Wait until the service reads down twice: the state decides, not the exit status."""
+        node, downs, margin = given.node, 0, given.timing.stop_margin
         while True:
             record = await self._ledger.read(node, command)
             if record.claim is None:
                 raise OutcomeUnknown(f"{node.name}: the ledger has no claim of {command.operation}")
-            if record.status not in (None, 0):
-                succeeded(record, node.name)
             observed = await self._status.state(node, service)
             downs = downs + 1 if observed.down else 0
             if downs > 1 and (record.overdue or not record.living):
                 await self._ledger.settle(node, command)
                 return record
-            if record.overdue and not downs:
-                if record.lost:
-                    succeeded(record, node.name)
-                kind = OutcomeUnknown if observed.state is State.UNKNOWN else CommandFailed
-                raise kind(
-                    f"{node.name}: {service} is still {observed.state} ({observed.text}), "
-                    "past its timeout and margin"
-                )
+            # A script that failed may have begun a stop all the same, or none.
+            limit = record.at + margin if record.status else record.claim.deadline
+            # What cannot be read at this moment is perhaps readable in the next.
+            more = margin if observed.state is State.UNKNOWN else timedelta()
+            if not downs and record.now >= limit + more:
+                raise _not_stopped(node, record, command, observed)
             await sleep(min(POLL_INTERVAL, given.timing.reading_interval))
 
     async def _claim_start(
@@ -134,14 +130,15 @@ class Effects:
         """Run a start again until it is accepted or its timeout expires; return its record."""
         node, turn = given.node, 1
         record = first = await self._ledger.wait_ended(node, command)
-        while record.status not in (None, 0) and await desired.mismatch() is not None:
+        while record.status and (mismatch := await desired.mismatch()) is not None:
             if record.now - first.at > given.timing.start_timeout:
-                return succeeded(record, node.name)  # raises, with what the command printed
+                raise _mismatched(node, record, mismatch)
             await sleep(START_RETRY_INTERVAL)
-            turn += 1
+            if not mismatch.unknown:
+                turn += 1
             with effect(given, f"{given.action}, again"):
                 again = replace(command, operation=f"{command.operation}.again{turn}")
-                record = await self._ledger.run_once(node, again)
+                record = await self._ledger.run_once(node, again if turn > 1 else command)
         return record
 
     async def _verify_stable(
@@ -180,9 +177,36 @@ class Effects:
 async def _verify(
     node: Node, record: LedgerRecord, desired: DesiredState, limit: timedelta
 ) -> None:
-    """Poll the desired state, whatever the exit status says: 0 alone proves nothing."""
-    if (mismatch := await desired.wait(limit)) is None:
-        return
+    """Poll the desired state: it decides, whatever the exit status says."""
+    if (mismatch := await desired.wait(limit)) is not None:
+        raise _mismatched(node, record, mismatch)
+
+
+def _mismatched(node: Node, record: LedgerRecord, mismatch: Mismatch) -> SwitchoverError:
+    """Return why a command that has ended did not bring the desired state about."""
     if record.lost:
-        succeeded(record, node.name)  # raises: the outcome is unknown, and no reading settles it
-    raise mismatch.error(f"{node.name}: the command ended, but {mismatch.message}")
+        return lost(record, node.name)  # no reading settles it
+    ended = exit_message(record) or "the command ended"
+    kind = Unresolved if mismatch.unknown else CommandFailed
+    return kind(f"{node.name}: {ended}, but {mismatch.message}")
+
+
+def _not_stopped(
+    node: Node, record: LedgerRecord, command: LedgerCommand, observed: ObservedState
+) -> SwitchoverError:
+    """Return why a graceful stop has not completed within its limit."""
+    if record.lost:
+        return lost(record, node.name)
+    service = Service(command.service)
+    state = f"{service} is still {observed.state} ({observed.text})"
+    if record.living:
+        return Unresolved(f"{still_running(record, node, command)}; {state}")
+    why = exit_message(record) or "the timeout and margin of the stop have passed"
+    kind = Unresolved if observed.state is State.UNKNOWN else CommandFailed
+    return kind(f"{node.name}: {why}, but {state}")
+
+
+def _although(record: LedgerRecord) -> str:
+    """Return, for a report, that the state is as desired although the command failed."""
+    message = exit_message(record)
+    return f", although {message}" if message else ""

@@ -14,7 +14,7 @@ from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.ssh_machines import SECRETS, Attempt, Executor, Installation, SshServer, watching
-from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
+from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unresolved
 from workflows.model import actions
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.results import Service, State
@@ -111,16 +111,83 @@ async def test_a_stop_that_does_not_complete_is_a_failure(machine: Machine) -> N
     """Past its timeout and margin, a service that still runs was not stopped."""
     machine.installation.clear("monitord")
     machine.installation.set("sshd.never")
-    with pytest.raises(CommandFailed, match=r"still running .*past its timeout and margin"):
+    with pytest.raises(CommandFailed, match=r"timeout and margin .* have passed, but ssh is still"):
         await machine.execute(STOP_SSH)
 
 
 async def test_a_stop_that_says_no_is_a_failure_with_its_words(machine: Machine) -> None:
-    """The operator reads what the vendor's script printed."""
+    """The operator reads what the vendor's script printed, and what was read afterwards."""
     machine.installation.clear("monitord")
     machine.installation.set("stop.sshd.fails", "not while it rains")
-    with pytest.raises(CommandFailed, match="ended with 1: not while it rains"):
+    with pytest.raises(CommandFailed, match="ended with 1: not while it rains, but ssh is still"):
         await machine.execute(STOP_SSH)
+
+
+@pytest.mark.parametrize(
+    ("script", "running", "action"),
+    [
+        ("stop_monitord", True, actions.StopMonitor(node="server1")),
+        ("stop_sshd", True, STOP_SSH),
+        ("start_sshd", False, START_SSH),
+    ],
+)
+async def test_the_state_decides_and_not_the_exit_status(
+    script: str, running: bool, action: actions.Action, machine: Machine
+) -> None:
+    """The vendor documents no exit status: a script that did its work and exits 3 succeeded."""
+    name = script.partition("_")[2]
+    state = machine.installation.state
+    change = "rm -f" if running else "touch"
+    if name != "monitord":
+        machine.installation.clear("monitord")
+    if not running:
+        machine.installation.clear(name)
+    machine.installation.script(
+        script, f"#!/bin/sh\n{change} {state}/{name}; echo odd words; exit 3\n"
+    )
+    report = await machine.execute(action)
+    assert report.outcome == "changed"
+    assert "although the command ended with 3: odd words" in report.message
+    assert machine.installation.runs(name) is not running
+
+
+async def test_a_failed_stop_with_an_unreadable_state_is_unresolved(machine: Machine) -> None:
+    """Neither a success nor a failure is known: an operator has to look, and to say so."""
+    machine.installation.script(
+        "stop_monitord",
+        f"#!/bin/sh\necho 'echo monitord rests' >{machine.installation.home}/bin/status_monitord\nexit 1\n",
+    )
+    with pytest.raises(Unresolved, match="ended with 1: it printed nothing, but monitor is unknown"):
+        await machine.execute(actions.StopMonitor(node="server1"))
+
+
+async def test_a_command_that_hangs_is_named_with_its_age(
+    nodes: SshNodes, node: Node, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its limit an operator is asked; nothing is sent a second time."""
+    monkeypatch.setattr("activities.ledger.store.LONGER", timedelta())
+    installation.script(
+        "stop_monitord", f"#!/bin/sh\necho stop monitord >>{installation.state}/calls; sleep 5\n"
+    )
+    execute = Executor(nodes, node)
+    for _ in range(2):
+        with pytest.raises(Unresolved, match=r"stop_monitord` still runs, since .* limit of 1 s has"):
+            await execute(actions.StopMonitor(node="server1"))
+    assert installation.changes == ["stop monitord"]
+
+
+async def test_a_start_is_not_repeated_while_its_state_is_unknown(machine: Machine) -> None:
+    """What cannot be read may have been done: only a state that is read as down is started again."""
+    machine.installation.clear("sshd")
+    home, state = machine.installation.home, machine.installation.state
+    machine.installation.script(
+        "start_sshd",
+        f"#!/bin/sh\necho start sshd >>{state}/calls\n"
+        f"echo 'echo sshd rests' >{home}/bin/status_sshd\nexit 1\n",
+    )
+    with pytest.raises(Unresolved, match="ended with 1"):
+        await machine.execute(START_SSH)
+    assert machine.installation.changes == ["start sshd"]
 
 
 async def test_a_lost_stop_that_completes_all_the_same_is_settled_by_reading(
