@@ -53,9 +53,9 @@ class ActionExecutor:
             self._tracker.done(stage, action, report)
             return None
 
-    def next_round(self, stage: Stage, action: actions.Action, failure: Failure) -> None:
+    def next_round(self, stage: Stage, action: actions.Action, failure: Failure | None) -> None:
         """Make a retry a new round, but only where the outcome of the last one is known."""
-        if failure.outcome_known:
+        if failure is None or failure.outcome_known:
             self._state.rounds[stage.key, action.key] += 1
 
     async def _attempt(self, stage: Stage, action: actions.Action, round_: int) -> Report:

@@ -12,6 +12,7 @@ from workflows.execution.drain_timeout import DrainTimeout
 from workflows.execution.gates import Aborted, Gates, RollBack, question
 from workflows.execution.prerequisites import Prerequisites
 from workflows.model.actions import WAITS, Action, VerifyUnreachable
+from workflows.model.actions.base import ReadOnly
 from workflows.model.decisions import SKIPPABLE, Decision, Verb
 from workflows.model.progress import Failure
 from workflows.planning.plan import Stage, Wave
@@ -31,7 +32,7 @@ class Waves:
         self._drain_timeout = DrainTimeout(run, gates)
 
     async def execute(self, stage: Stage, wave: Wave) -> None:
-        """Execute every action; a retry concerns only those that failed."""
+        """Execute every action; a retry concerns those that failed, and what they verify."""
         await self._prerequisites.recheck(stage)
         self._gates.exit_if_requested(stage)
         since = workflow.now()
@@ -48,10 +49,22 @@ class Waves:
             answers = await self._ask(stage, failures, notes)
             retries, settled, notes = await self._apply_decisions(stage, failures, answers)
             await self._prerequisites.recheck(stage)
-            for action in retries:
-                self._executor.next_round(stage, action, failures[action])
             rest = {a: f for a, f in failures.items() if a not in (*retries, *settled)}
-            failures = rest | await self._together(stage, retries)
+            failures = rest | await self._again(stage, retries, failures)
+
+    async def _again(self, stage: Stage, retries: Wave, failures: Failures) -> Failures:
+        """Retry actions, after the effects that they found missing; return what fails now."""
+        missing = {
+            action.verifies
+            for action in retries
+            if isinstance(action, ReadOnly) and failures[action].outcome_known
+        }
+        effects = tuple(a for wave in stage.waves for a in wave if type(a) in missing)
+        for action in dict.fromkeys((*effects, *retries)):
+            self._executor.next_round(stage, action, failures.get(action))
+        if failed := await self._together(stage, effects):
+            return failed | {action: failures[action] for action in retries}
+        return await self._together(stage, tuple(a for a in retries if a not in effects))
 
     async def _together(self, stage: Stage, actions: Wave) -> Failures:
         """Let every action end before the failures are judged."""

@@ -7,7 +7,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from tests.support.run import Run, at_work, new_run
-from workflows.errors import CommandFailed, NotReady
+from workflows.errors import CommandFailed, NotReady, Unresolved
 from workflows.model.progress import Progress, RunStatus, Status
 from workflows.model.results import Service
 from workflows.model.stages import StageName
@@ -107,6 +107,61 @@ async def test_a_retry_of_a_resume_compares_both_sides_again(run: Run) -> None:
     assert (await run.outcome()).outcome == "rolled_back"
     assert run.fakes.asked[f"{stage}.verify_no_conflicts.{link}.2"] == 1
     assert run.fakes.asked[f"{stage}.resume_replication.{link}.2"] == 1
+
+
+@pytest.mark.parametrize(
+    ("verification", "effect", "refused"),
+    [
+        ("verify_traffic.cluster2.ssh", "redirect.loadbalancer1.cluster2", NotReady("still lands there")),
+        (
+            f"verify_scheduling_stopped.{SERVER}",
+            f"stop_scheduling.{SERVER}",
+            NotReady("it moved here"),
+        ),
+    ],
+)
+async def test_a_retry_makes_the_effect_again_that_was_found_missing(
+    verification: str, effect: str, refused: Exception, run: Run
+) -> None:
+    """To verify alone, again and again, would never bring the state about."""
+    run.fakes.failures[verification] = [refused]
+    await run.start()
+    await run.waits("decision")
+    progress = await run.status()
+    assert progress is not None
+    assert run.fakes.asked[f"{progress.stage}.{effect}.2"] == 0
+    await run.says("retry", stage=progress.stage, by="ann")
+    await run.ends("completed")
+    for key in (effect, verification):
+        assert run.fakes.asked[f"{progress.stage}.{key}.2"] == 1
+
+
+async def test_an_unreadable_verification_is_made_again_alone(run: Run) -> None:
+    """Where nothing was found missing, an effect that may hold is not made again."""
+    verification = "verify_traffic.cluster2.ssh"
+    run.fakes.failures[verification] = [Unresolved("no session list can be read")]
+    await run.start()
+    await run.waits("decision")
+    await run.says("retry", stage="redirect_traffic", by="ann")
+    await run.ends("completed")
+    assert run.fakes.asked[f"redirect_traffic.{verification}.1"] == 2
+    assert run.fakes.asked["redirect_traffic.redirect.loadbalancer1.cluster2.2"] == 0
+
+
+async def test_a_failed_repetition_is_asked_about_with_what_it_is_for(run: Run) -> None:
+    """Both failures stand in the question, and the next retry makes both again."""
+    verification, effect = "verify_traffic.cluster2.ssh", "redirect.loadbalancer1.cluster2"
+    run.fakes.failures[verification] = [NotReady("still lands there")]
+    await run.start()
+    await run.waits("decision")
+    run.fakes.failures[effect] = [CommandFailed("no reload")]
+    await run.says("retry", stage="redirect_traffic", by="ann")
+    await run.reaches(
+        lambda p: "no reload" in str(p.waiting) and "still lands there" in str(p.waiting)
+    )
+    await run.says("retry", stage="redirect_traffic", by="ann")
+    await run.ends("completed")
+    assert run.fakes.asked[f"redirect_traffic.{effect}.3"] == 1
 
 
 async def test_a_roll_back_ends_a_pause(run: Run) -> None:

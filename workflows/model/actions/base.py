@@ -62,6 +62,8 @@ class ReadOnly(BaseAction):
     """An action that changes nothing, so there is nothing to undo."""
 
     intent = Intent.READ
+    verifies: ClassVar[type[BaseAction] | None] = None
+    """The effect, of the same stage, that a retry makes again where this finds it missing."""
 
     @property
     def undo(self) -> None:

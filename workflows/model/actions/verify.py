@@ -3,6 +3,7 @@
 from typing import Literal
 
 from workflows.model.actions.base import Intent, OnLink, OnNode, OverProtocol, ReadOnly
+from workflows.model.actions.change import Redirect, StopScheduling
 from workflows.model.estate import Name
 
 
@@ -10,6 +11,7 @@ class VerifyTraffic(OverProtocol, ReadOnly):
     """Log in through the load balancer and find that very session on a node of the cluster."""
 
     intent = Intent.VERIFY
+    verifies = Redirect
     kind: Literal["verify_traffic"] = "verify_traffic"
     to: Name
     sentence = "verify that a new {protocol} session reaches {to}"
@@ -23,6 +25,7 @@ class VerifySchedulingStopped(ReadOnly, OnNode):
     """Verify that Scheduler and Folder Monitor are stopped, also after the takeover time."""
 
     intent = Intent.VERIFY
+    verifies = StopScheduling
     kind: Literal["verify_scheduling_stopped"] = "verify_scheduling_stopped"
     sentence = "verify that Scheduler and Folder Monitor stay stopped on {node}"
 
