@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import activity
 
@@ -17,11 +17,14 @@ from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
+from workflows.errors import Unresolved
 from workflows.model import actions
 from workflows.model.estate import Node, Timing
 from workflows.model.results import Remaining, RemainingQueue, RemainingSessions, Report, seen
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import NodeInput, SessionInput
+
+R = TypeVar("R", RemainingSessions, RemainingQueue, Remaining)
 
 MAX_DESCRIBED_EVENTS = 20
 """Events that one reading of the queue describes."""
@@ -38,6 +41,7 @@ class DrainActivities(DrainPort):
     async def await_in_flight_events(self, given: NodeInput[actions.AwaitInFlightEvents]) -> Report:
         node, timing, trend = given.node, given.timing, Trend()
         first: set[str] | None = None
+        readable = _Readable(timing)
 
         async def read() -> RemainingQueue:
             nonlocal first
@@ -47,7 +51,7 @@ class DrainActivities(DrainPort):
 
         async with heartbeating() as heartbeat:
             while True:
-                remaining = await _read_or_report(read, node)
+                remaining = readable.judge(await _read_or_report(read, node))
                 eta = {"eta": _eta(remaining, trend)}
                 heartbeat.set_details(remaining.model_copy(update=eta))
                 if remaining.events == 0:
@@ -128,12 +132,36 @@ class DrainActivities(DrainPort):
         return {str(event.get("id")) for event in events}
 
 
+class _Readable:
+    """Ends a wait that could make no reading for as long as the estate allows.
+
+    It counts in this worker's memory: after a restart, the operator is asked later.
+    """
+
+    def __init__(self, timing: Timing) -> None:
+        self._limit = timing.unreachable_timeout
+        self._since: datetime | None = None
+
+    def judge(self, remaining: R) -> R:
+        """Return the reading; Unresolved where for too long none could be made."""
+        if remaining.error is None:
+            self._since = None
+            return remaining
+        self._since = self._since or remaining.at
+        if remaining.at - self._since >= self._limit:
+            raise Unresolved(
+                f"{remaining.node}: what remains could not be read since "
+                f"{self._since:%H:%M:%S} UTC: {remaining.error}"
+            )
+        return remaining
+
+
 async def _await_none(timing: Timing, read: Callable[[], Awaitable[Remaining]]) -> None:
     """Read until nothing remains in several readings, and heartbeat each of them."""
-    trend, at_zero = Trend(), 0
+    trend, at_zero, readable = Trend(), 0, _Readable(timing)
     async with heartbeating() as heartbeat:
         while at_zero < timing.readings:
-            remaining = await read()
+            remaining = readable.judge(await read())
             at_zero = at_zero + 1 if _is_empty(remaining) else 0
             shown = {"eta": _eta(remaining, trend), "readings_at_zero": at_zero}
             heartbeat.set_details(remaining.model_copy(update=shown))

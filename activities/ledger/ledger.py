@@ -88,8 +88,8 @@ class Ledger:
 def still_running(record: LedgerRecord, machine: Machine, command: LedgerCommand) -> str:
     """Say of a command that its limit has passed, and where to look."""
     return (
-        f"{machine.name}: `{command.command}` still runs, since {record.at:%H:%M:%S} UTC; its limit "
-        f"of {duration(command.may_run)} has passed; look at its process there, and at "
+        f"{machine.name}: `{command.command}` still runs, since {record.at:%H:%M:%S} UTC; its "
+        f"limit of {duration(command.may_run)} has passed; look at its process there, and at "
         f"{machine.ledger}/{command.operation}; `retry` waits for it again"
     )
 

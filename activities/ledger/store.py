@@ -8,7 +8,6 @@ from typing import Literal
 from activities.transport.ssh import Command
 from workflows.model.estate import Machine
 
-
 LONGER = timedelta(minutes=2)
 """A script without a limit of its own may run longer: it ends one service after another."""
 

@@ -233,7 +233,7 @@ def input_for(node: Node, action: Any, attempt_of: str = "run-1") -> NodeInput[A
 
 def watching(node: Node, action: Any, **given: Any) -> SessionInput[Any]:  # noqa: ANN401 - any action
     """Return an action that counts the sessions of a node."""
-    return SessionInput(**dict(input_for(node, action)), **given)
+    return SessionInput(**{**dict(input_for(node, action)), **given})
 
 
 @dataclass

@@ -1,12 +1,13 @@
 """Apply the drain timeout to waits for clients and partners: extend, force or exit."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from workflows.errors import Unresolved
 from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack, question
 from workflows.model.actions import Action, AwaitSessions, ReadQueue, ReadSessions
@@ -16,6 +17,7 @@ from workflows.model.progress import Failure
 from workflows.model.results import Remaining, RemainingSessions, seen
 from workflows.planning.plan import Stage
 
+Execute = Callable[[Stage, Action], Awaitable[Failure | None]]
 Tasks = Mapping[Action, asyncio.Task[Failure | None]]
 
 ANSWERS: tuple[Verb, ...] = ("extend", "force", "roll_back", "abort")
@@ -29,8 +31,38 @@ class DrainTimeout:
     def __init__(self, run: Run, gates: Gates) -> None:
         self._state, self._tracker = run.state, run.tracker
         self._dispatcher = run.dispatcher
-        self._drain_timeout = run.plan.estate.timing.drain_timeout
+        self._timing = run.plan.estate.timing
         self._gates = gates
+        self._unreadable: dict[Action, Failure] = {}
+        """Waits that cannot read what remains, as their last attempt has said."""
+
+    async def wait(self, stage: Stage, action: Action, execute: Execute) -> Failure | None:
+        """Execute a wait until it ends; while it can read nothing, it is tried again and again.
+
+        A new attempt that does not fail within the same time can read.
+        """
+        while True:
+            attempt = asyncio.ensure_future(execute(stage, action))
+            try:
+                if action in self._unreadable:
+                    await self._watch(attempt, action)
+                failure = await attempt
+            finally:
+                attempt.cancel()
+            if failure is None or failure.kind != Unresolved.__name__:
+                self._unreadable.pop(action, None)
+                return failure
+            self._unreadable[action] = failure
+            self._state.version += 1
+
+    async def _watch(self, attempt: asyncio.Future[Failure | None], action: Action) -> None:
+        """Note that the wait can read again, once its attempt has outlasted the limit."""
+        limit = 2 * self._timing.unreachable_timeout
+        summary = f"{action}: whether it can read again"
+        try:
+            await workflow.wait_condition(attempt.done, timeout=limit, timeout_summary=summary)
+        except TimeoutError:
+            self._unreadable.pop(action, None)
 
     async def supervise(self, stage: Stage, tasks: Tasks) -> set[Action]:
         """Return when every wait has ended; the actions that were ended early.
@@ -46,12 +78,7 @@ class DrainTimeout:
                 for action in waiting:
                     if await self._end_if_decided(stage, action, tasks[action]):
                         ended.add(action)
-                due = min(self._allowed(stage, action) for action in waiting) - used
-                if due > timedelta():
-                    used += await self._wait(stage, tasks, ended, due)
-                elif waiting := _open(tasks, ended):
-                    late = [one for one in waiting if self._allowed(stage, one) <= used]
-                    await self._ask(stage, late, tasks, used)
+                used += await self._wait_or_ask(stage, tasks, ended, used)
                 self._gates.exit_if_requested(stage)
         except (RollBack, Aborted):
             for task in tasks.values():
@@ -63,6 +90,22 @@ class DrainTimeout:
                 self._state.drain_waits.pop((stage.name, action.place), None)
         return ended
 
+    async def _wait_or_ask(
+        self, stage: Stage, tasks: Tasks, ended: set[Action], used: timedelta
+    ) -> timedelta:
+        """Wait, or ask where that is due; return how much of the timeout this used."""
+        if not (waiting := _open(tasks, ended)):
+            return timedelta()
+        if unread := [one for one in waiting if one in self._unreadable]:
+            await self._ask_unread(stage, unread, tasks)
+            return timedelta()
+        due = min(self._allowed(stage, action) for action in waiting) - used
+        if due > timedelta():
+            return await self._wait(stage, tasks, ended, due)
+        late = [one for one in waiting if self._allowed(stage, one) <= used]
+        await self._ask(stage, late, tasks, used)
+        return timedelta()
+
     async def _wait(
         self, stage: Stage, tasks: Tasks, ended: set[Action], due: timedelta
     ) -> timedelta:
@@ -71,7 +114,8 @@ class DrainTimeout:
         def happened() -> bool:
             waiting = _open(tasks, ended)
             decided = any(self._decided(stage, action) for action in waiting)
-            return not waiting or decided or self._gates.may_exit(stage)
+            unread = any(action in self._unreadable for action in waiting)
+            return not waiting or decided or unread or self._gates.may_exit(stage)
 
         since, paused = workflow.now(), self._state.paused_for(workflow.now())
         await self._gates.wait(happened, due, f"drain timeout of {stage.key}")
@@ -96,6 +140,23 @@ class DrainTimeout:
         answers = ANSWERS_IN_ROLLBACK if stage.undo else ANSWERS
         asked = question(stage.name, message, *answers, remaining=remaining)
         await self._gates.ask(stage, asked, settled=settled)
+
+    async def _ask_unread(self, stage: Stage, unread: list[Action], tasks: Tasks) -> None:
+        """Ask an operator while nothing can be read; settled once it can, or the wait is over."""
+
+        def settled() -> bool:
+            return all(
+                tasks[action].done()
+                or self._decided(stage, action)
+                or action not in self._unreadable
+                for action in unread
+            )
+
+        message = "; ".join(self._unreadable[action].message for action in unread)
+        answers = ANSWERS_IN_ROLLBACK if stage.undo else ANSWERS
+        await self._gates.ask(stage, question(stage.name, message, *answers), settled=settled)
+        for action in unread:
+            self._unreadable.pop(action, None)
 
     async def _end_if_decided(
         self, stage: Stage, action: Action, task: asyncio.Task[Failure | None]
@@ -144,7 +205,7 @@ class DrainTimeout:
         return (forced or self._state.skipped(stage, action.place)) is not None
 
     def _allowed(self, stage: Stage, action: Action) -> timedelta:
-        return self._drain_timeout + self._state.extension(stage, action.place)
+        return self._timing.drain_timeout + self._state.extension(stage, action.place)
 
 
 def describe_remaining(remaining: Remaining) -> str:

@@ -68,12 +68,17 @@ class Waves:
 
     async def _together(self, stage: Stage, actions: Wave) -> Failures:
         """Let every action end before the failures are judged."""
-        tasks = {a: asyncio.create_task(self._executor.execute(stage, a)) for a in actions}
         waits = bool(actions) and all(isinstance(action, WAITS) for action in actions)
+        tasks = {action: asyncio.create_task(self._execute(stage, action)) for action in actions}
         ended = await self._drain_timeout.supervise(stage, tasks) if waits else set[Action]()
         others = [action for action in actions if action not in ended]
         results = await asyncio.gather(*(tasks[action] for action in others))
         return {a: f for a, f in zip(others, results, strict=True) if f is not None}
+
+    async def _execute(self, stage: Stage, action: Action) -> Failure | None:
+        if isinstance(action, WAITS):
+            return await self._drain_timeout.wait(stage, action, self._executor.execute)
+        return await self._executor.execute(stage, action)
 
     async def _ask(
         self, stage: Stage, failures: Failures, notes: Iterable[str]

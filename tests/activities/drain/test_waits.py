@@ -16,8 +16,8 @@ from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.support.admin_api import Api
 from tests.support.port_listeners import Listener
-from tests.support.ssh_machines import SECRETS, Attempt, Installation, SshServer, watching
-from workflows.errors import AccessRefused
+from tests.support.ssh_machines import QUICK, SECRETS, Attempt, Installation, SshServer, watching
+from workflows.errors import AccessRefused, Unresolved
 from workflows.model import actions
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import RemainingQueue, RemainingSessions, Report, Service, State
@@ -110,6 +110,18 @@ async def test_a_reading_that_cannot_be_made_is_not_zero(
     assert beat.readings_at_zero == 0
     ssh_server.sh = "/bin/sh"
     assert (await wait.ends()).outcome == "seen"
+
+
+@pytest.mark.parametrize("action", [SESSIONS, QUEUE, EVENTS])
+async def test_a_wait_that_can_read_nothing_is_for_an_operator_to_decide(
+    begin: Begin, server: Node, api: Api, ssh_server: SshServer, action: Action
+) -> None:
+    """After the estate's limit, not after the drain timeout, and with the reason."""
+    ssh_server.sh = "/bin/false"
+    api.fails = [500] * 1000
+    limited = QUICK.model_copy(update={"unreachable_timeout": timedelta(seconds=0.3)})
+    with pytest.raises(Unresolved, match=r"what remains could not be read since .* UTC: "):
+        await begin(server, action, timing=limited).ends()
 
 
 async def test_a_refused_login_ends_the_wait(begin: Begin, server: Node, api: Api) -> None:
