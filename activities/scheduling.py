@@ -97,24 +97,43 @@ class RestScheduling(SchedulingPort):
     async def _change(
         self, given: NodeInput[Any], service: Service, verb: ServiceOperation
     ) -> bool:
-        """Send one operation and read it back; a lost reply is resolved by reading."""
-        node, lost = given.node, None
-        within = SendDeadline.of_this_attempt().require()
-        with effect(given, f"{verb} {service} on {node.name}"):
-            try:
-                await self._admin.operate(node, requests.operation(verb, service), within)
-            except OutcomeUnknown as unknown:
-                lost = unknown
+        """Send one operation and read it back: the state decides, whatever the answer was.
+
+        What was refused, and reads as before, is sent once more: a server that is busy for a moment
+        refuses too.
+        """
+        node, deadline = given.node, SendDeadline.of_this_attempt()
+        failure = await self._send(given, service, verb, deadline)
+        if isinstance(failure, CommandFailed):
+            await sleep(POLL_INTERVAL)
+            if not _done(verb, await self._read(node, service)):
+                failure = await self._send(given, service, verb, deadline)
         for _ in range(MAX_READINGS):
             observed = await self._read(node, service)
-            if observed.down if verb == "stop" else observed.state is State.RUNNING:
+            if _done(verb, observed):
                 return True
             await sleep(POLL_INTERVAL)
-        if lost is not None:
-            raise lost
+        if failure is not None:
+            raise failure
         raise CommandFailed(
             f"{node.name}: {verb} of {service} was accepted, but it is still {observed.state}"
         )
+
+    async def _send(
+        self, given: NodeInput[Any], service: Service, verb: ServiceOperation, until: SendDeadline
+    ) -> CommandFailed | OutcomeUnknown | None:
+        """Send one operation; return why its answer does not say that it was accepted."""
+        within = until.require()
+        with effect(given, f"{verb} {service} on {given.node.name}"):
+            try:
+                await self._admin.operate(given.node, requests.operation(verb, service), within)
+            except (CommandFailed, OutcomeUnknown) as failure:
+                return failure
+        return None
+
+
+def _done(verb: ServiceOperation, observed: ObservedState) -> bool:
+    return observed.down if verb == "stop" else observed.state is State.RUNNING
 
 
 def _report(

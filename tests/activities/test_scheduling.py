@@ -67,6 +67,17 @@ async def test_a_200_is_not_success(execute: Executor, api: Api) -> None:
         await execute(STOP)
 
 
+async def test_one_refusal_is_not_the_last_word(execute: Executor, api: Api) -> None:
+    """What reads as before is sent once more, and no third time."""
+    api.refuses_once = True
+    assert (await execute(STOP)).outcome == "changed"
+    assert operations(api) == 3
+    api.refuses = "not tonight"
+    with pytest.raises(CommandFailed, match="not tonight"):
+        await execute(START)
+    assert operations(api) == 5
+
+
 async def test_a_frozen_worker_sends_nothing(execute: Executor, api: Api) -> None:
     """After the first third of its time another attempt could be near: this one only reads."""
     late = Attempt(limit=timedelta(seconds=30), age=timedelta(seconds=11))

@@ -86,6 +86,7 @@ class Api:
     fails: list[int] = field(default_factory=list)
     """Statuses that the next requests are answered with instead."""
     refuses: str = ""
+    refuses_once: bool = False
     """What operations are refused with, in a 200."""
     forgets: bool = False
     """Carry the next operation out and lose the reply."""
@@ -153,8 +154,9 @@ class Api:
         return None
 
     async def _operate(self, request: web.Request) -> web.StreamResponse:
-        if self.refuses:
-            return web.json_response({"message": self.refuses, "isSuccessful": False})
+        if self.refuses or self.refuses_once:
+            self.refuses_once = False
+            return web.json_response({"message": self.refuses or "busy", "isSuccessful": False})
         if not self.stuck:
             verb, name = request.query["operation"], request.query["serviceName"]
             self.scheduling[name] = "Running." if verb == "start" else "Not running."
