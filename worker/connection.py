@@ -63,43 +63,69 @@ async def register_search_attributes(client: Client) -> None:
     """Register the search attributes for estate, stage and state, unless the server has them.
 
     A workflow that sets an attribute the server does not know hangs in task retries, so the worker
-    does not start without them.
+    does not start without them. A server may refuse its operator service to a worker, as Temporal
+    Cloud does: the worker starts if a search shows that the attributes are there.
 
     Raises:
         TemporalUnavailable: it names the command for an administrator.
     """
     try:
-        there = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
-        )
-        known = there.custom_attributes
-        for name in SEARCH_ATTRIBUTES:
-            if known.get(name, KEYWORD) != KEYWORD:
-                raise TemporalUnavailable(
-                    f"search attribute {name} does not have the type Keyword; have an "
-                    "administrator remove it with `temporal operator search-attribute remove "
-                    f"--namespace {client.namespace} --name {name}`"
-                )
-        if missing := [name for name in SEARCH_ATTRIBUTES if name not in known]:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(
-                    namespace=client.namespace, search_attributes=dict.fromkeys(missing, KEYWORD)
-                )
-            )
+        await _register_missing(client)
     except RPCError as refusal:
-        raise TemporalUnavailable(_advice(client.namespace, refusal)) from refusal
+        unusable = [name for name in SEARCH_ATTRIBUTES if not await _is_keyword(client, name)]
+        if unusable:
+            raise TemporalUnavailable(_advice(client.namespace, refusal, unusable)) from refusal
 
 
-def _advice(namespace: str, refusal: RPCError) -> str:
+async def _register_missing(client: Client) -> None:
+    there = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    known = there.custom_attributes
+    for name in SEARCH_ATTRIBUTES:
+        if known.get(name, KEYWORD) != KEYWORD:
+            raise TemporalUnavailable(
+                f"search attribute {name} does not have the type Keyword; have an "
+                "administrator remove it with `temporal operator search-attribute remove "
+                f"--namespace {client.namespace} --name {name}`"
+            )
+    if missing := [name for name in SEARCH_ATTRIBUTES if name not in known]:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=client.namespace, search_attributes=dict.fromkeys(missing, KEYWORD)
+            )
+        )
+
+
+async def _is_keyword(client: Client, name: str) -> bool:
+    """Whether the server accepts a search for a text in this attribute."""
+    try:
+        await client.count_workflows(f"{name} = 'none'")
+    except RPCError:
+        return False
+    return True
+
+
+def _advice(namespace: str, refusal: RPCError, names: Sequence[str]) -> str:
     if refusal.status is RPCStatusCode.NOT_FOUND:
         return (
             f"Temporal has no namespace {namespace}; run "
             f"`temporal operator namespace create --namespace {namespace}`, "
             "or name another with TEMPORAL_NAMESPACE"
         )
-    options = " ".join(f"--name {name} --type Keyword" for name in SEARCH_ATTRIBUTES)
+    options = " ".join(f"--name {name} --type Keyword" for name in names)
+    create = f"`temporal operator search-attribute create --namespace {namespace} {options}`"
+    if refusal.status is RPCStatusCode.INVALID_ARGUMENT:
+        return (
+            f"Temporal cannot register the search attributes {', '.join(names)} "
+            f"({refusal.message}); have an administrator list all with `temporal operator "
+            f"search-attribute list --namespace {namespace}`, remove those that no workflow uses "
+            f"with `temporal operator search-attribute remove`, or name another namespace with "
+            f"TEMPORAL_NAMESPACE; then run {create}, or start the worker again"
+        )
+    cloud = " ".join(f"--search-attribute {name}=Keyword" for name in names)
     return (
-        f"Temporal refused to register search attributes ({refusal.message}); have "
-        f"an administrator run `temporal operator search-attribute create "
-        f"--namespace {namespace} {options}`"
+        f"Temporal refused to register search attributes ({refusal.message}); have an "
+        f"administrator run {create}, or in Temporal Cloud "
+        f"`tcld namespace search-attributes add --namespace {namespace} {cloud}`"
     )

@@ -24,7 +24,7 @@ def task(
     *,
     operation: str = "run.stage.action.1",
     service: str = "ssh",
-    completes_on: Literal["exit", "deadline"] = "exit",
+    completes_on: Literal["exit", "deadline", "limit"] = "exit",
     within: float = 60,
 ) -> LedgerCommand:
     """Make a task of a command."""

@@ -13,6 +13,7 @@ import yaml
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.service import OperatorService, RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -229,16 +230,51 @@ async def test_a_missing_namespace_is_named(server: WorkflowEnvironment, tmp_pat
     assert "temporal operator namespace create --namespace elsewhere" in worker.lines[-1]
 
 
-async def test_refused_search_attributes_stop_the_start(server: WorkflowEnvironment) -> None:
-    """Where they cannot be registered, the refusal holds the command that does it."""
+class WithoutOperatorService(Client):
+    """A client to whom the server refuses its operator service."""
+
+    @property
+    def operator_service(self) -> OperatorService:
+        """Refuse, as a server does without the right."""
+        raise RPCError("Request unauthorized.", RPCStatusCode.PERMISSION_DENIED, b"")
+
+
+async def test_a_full_namespace_stops_the_start(server: WorkflowEnvironment) -> None:
+    """Where no attribute can be added, the refusal says what would help."""
     await register(server.client, *(f"Other{n}" for n in range(10)))
     with pytest.raises(TemporalUnavailable) as refusal:
         await register_search_attributes(server.client)
-    assert (
-        "temporal operator search-attribute create --namespace default "
-        "--name SwitchoverEstate --type Keyword --name SwitchoverStage --type Keyword "
-        "--name SwitchoverState --type Keyword"
-    ) in str(refusal.value)
+    for words in (
+        "cannot have more than 10",
+        "remove those that no workflow uses",
+        (
+            "temporal operator search-attribute create --namespace default "
+            "--name SwitchoverEstate --type Keyword --name SwitchoverStage --type Keyword "
+            "--name SwitchoverState --type Keyword"
+        ),
+    ):
+        assert words in str(refusal.value)
+
+
+async def test_without_the_operator_service_a_search_shows_what_is_registered(
+    server: WorkflowEnvironment,
+) -> None:
+    """A worker may have no such right: it starts as soon as an administrator did it."""
+    client = WithoutOperatorService(server.client.service_client, namespace="default")
+    await register(server.client, "SwitchoverEstate")
+    with pytest.raises(TemporalUnavailable) as refusal:
+        await register_search_attributes(client)
+    for words in (
+        "Request unauthorized.",
+        "create --namespace default --name SwitchoverStage --type Keyword --name SwitchoverState",
+        (
+            "tcld namespace search-attributes add --namespace default "
+            "--search-attribute SwitchoverStage=Keyword --search-attribute SwitchoverState=Keyword"
+        ),
+    ):
+        assert words in str(refusal.value)
+    await register(server.client, "SwitchoverStage", "SwitchoverState")
+    await register_search_attributes(client)
 
 
 async def test_search_attributes_of_another_type_stop_the_start(

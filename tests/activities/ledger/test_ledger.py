@@ -118,6 +118,19 @@ async def test_one_that_does_not_end_is_named(node: Node, ledger: Ledger, tmp_pa
         await ledger.claim(node, task(("true",), operation="next"))
 
 
+async def test_one_with_a_limit_keeps_others_waiting_no_longer(
+    node: Node, ledger: Ledger, ran: Path
+) -> None:
+    """It still runs, but what follows it does not depend on its end."""
+    hanging = task(("sleep", "30"), operation="hanging", completes_on="limit", within=1)
+    await ledger.claim(node, hanging)
+    following = task(writing(ran), operation="following")
+    assert (await ledger.read(node, following)).busy == "hanging"
+    await ledger.run_once(node, following)
+    assert ran.read_text() == "ran\n"
+    assert (await ledger.read(node, hanging)).living
+
+
 async def test_a_ledger_that_cannot_be_written_is_refused_before_any_effect(
     node_maker: NodeMaker, ledger: Ledger, tmp_path: Path, ran: Path
 ) -> None:

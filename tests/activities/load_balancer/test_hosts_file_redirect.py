@@ -16,12 +16,13 @@ from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.activities.load_balancer.conftest import Inputs
 from tests.support.ssh_machines import Attempt
-from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
+from workflows.errors import CommandFailed, NotReady, OutcomeUnknown, Unresolved
 from workflows.model.actions import Redirect
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer, LoadBalancerHost
 from workflows.model.results import Report
 
 TO_TWO = Redirect(host="lb1", to="two", back_to="one")
+SECOND = timedelta(seconds=1)
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")
 
 Attempts = Callable[..., Awaitable[Report]]
@@ -131,6 +132,25 @@ async def test_a_file_that_can_only_be_written_in_place_is(
     assert text(hosts) == text(real)
     assert stat.S_ISLNK(hosts.lstat().st_mode)
     assert "10.2.0.1 edge1" in text(real)
+
+
+async def test_a_reload_that_hangs_is_named_and_keeps_no_undo(
+    redirect: Attempts,
+    host: LoadBalancerHost,
+    hosts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After its limit an operator is asked; the way back waits no longer than that."""
+    monkeypatch.setattr("activities.load_balancer.hosts_file_driver.RELOAD_TIMEOUT", SECOND)
+    hang = f"[ -e {tmp_path}/hung ] || {{ : >{tmp_path}/hung; sleep 30; }}"
+    hanging = host.model_copy(update={"reload": ("sh", "-c", hang)})
+    with pytest.raises(Unresolved, match=r"lb1: `sh -c .*` still runs, since .* limit of 1 s"):
+        await redirect(TO_TWO, hosts=(hanging,))
+    assert "10.2.0.1" in text(hosts)
+    report = await redirect(TO_ONE, hosts=(hanging,))
+    assert report.outcome == "changed"
+    assert "10.1.0.1" in text(hosts)
 
 
 async def test_a_reload_that_fails_says_why(redirect: Attempts, host: LoadBalancerHost) -> None:
