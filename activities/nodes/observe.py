@@ -43,9 +43,10 @@ class Observer:
             parts.part(lambda: self._scheduling(node), ADMIN_API, nothing),
             parts.part(lambda: self._version(node), ADMIN_API, None),
             parts.part(lambda: self._timeouts(node), ADMIN_API, {}),
+            parts.part(lambda: self._awaited(node), ADMIN_API, None),
         )
         services, sessions, taeh, clock, facts = await over_shell
-        scheduling, version, timeouts = await over_api
+        scheduling, version, timeouts, _ = await over_api
         observed = services | scheduling
         return NodeReading(
             place=node.name,
@@ -83,6 +84,13 @@ class Observer:
     async def _version(self, node: Node) -> answers.Installed:
         body = (await self.admin.get(node, "version")).body
         return answers.read(answers.Installed, body, node.name)
+
+    async def _awaited(self, node: Node) -> None:
+        """Read once what later stages wait for: an answer that they could not use is found now."""
+        await self.admin.sessions(node)
+        if node.kind is Kind.SERVER:
+            await self.admin.total(node, "events")
+            await self.admin.total(node, "transfers")
 
     async def _timeouts(self, node: Node) -> dict[str, str]:
         options = await self.admin.options(node)

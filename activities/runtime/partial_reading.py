@@ -69,8 +69,13 @@ class PartialReading:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Return one finding for each check: a silent machine is one, whatever was asked of it."""
-        return tuple({finding.name: finding for finding in self.failed}.values())
+        """Return one finding for each check: a silent machine is one, whatever was asked of it.
+
+        Answers that cannot be used are one each.
+        """
+        unusable = access.reading_unusable.name
+        found = {(f.name, f.seen if f.name == unusable else ""): f for f in self.failed}
+        return tuple(found.values())
 
     @property
     def error(self) -> str | None:

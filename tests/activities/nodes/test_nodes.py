@@ -13,6 +13,7 @@ from activities.nodes.operating_systems import open_ledger
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
+from tests.support.admin_api import Api
 from tests.support.ssh_machines import SECRETS, Attempt, Executor, Installation, SshServer, watching
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unresolved
 from workflows.model import actions
@@ -381,6 +382,18 @@ async def test_observing_never_fails(
     }
     assert reading.clock_ahead is not None
     assert abs(reading.clock_ahead) < timedelta(seconds=2)
+
+
+async def test_what_a_later_wait_reads_is_read_at_once(
+    nodes: SshNodes, server: Node, api: Api
+) -> None:
+    """Sessions, events and transfers that no wait could use are findings before any effect."""
+    given = watching(server, actions.ObserveNode(node="server1"))
+    await Attempt().run(nodes.observe_node, given)
+    assert {"GET /sessions", "GET /events", "GET /transfers"} <= set(api.asked)
+    api.sessions = {"session": []}  # type: ignore[assignment] # as API 1.x answered
+    reading = await Attempt().run(nodes.observe_node, given)
+    assert any("session list is no list" in finding.seen for finding in reading.findings)
 
 
 @pytest.mark.parametrize(
