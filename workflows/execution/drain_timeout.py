@@ -1,14 +1,15 @@
 """Apply the drain timeout to waits for clients and partners: extend, force or exit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows.errors import Unresolved
+from workflows.errors import Unreachable, Unresolved
 from workflows.execution.context import Run
+from workflows.execution.declare_down import declare_down
 from workflows.execution.gates import Aborted, Gates, RollBack, question
 from workflows.model.actions import Action, AwaitSessions, ReadQueue, ReadSessions
 from workflows.model.decisions import Decision, Verb
@@ -18,51 +19,55 @@ from workflows.model.results import Remaining, RemainingSessions, seen
 from workflows.planning.plan import Stage
 
 Execute = Callable[[Stage, Action], Awaitable[Failure | None]]
-Tasks = Mapping[Action, asyncio.Task[Failure | None]]
+Tasks = dict[Action, asyncio.Task[Failure | None]]
 
 ANSWERS: tuple[Verb, ...] = ("extend", "force", "roll_back", "abort")
 ANSWERS_IN_ROLLBACK: tuple[Verb, ...] = ("extend", "force", "abort")
+UNREADABLE = (Unresolved.__name__, Unreachable.__name__)
+"""Kinds of failures after which a wait is tried again, while an operator is asked."""
 NOT_READABLE = "could not be read"
 
 
 class DrainTimeout:
     """Supervises the waits of one wave; they continue while an operator is asked."""
 
-    def __init__(self, run: Run, gates: Gates) -> None:
-        self._state, self._tracker = run.state, run.tracker
-        self._dispatcher = run.dispatcher
+    def __init__(self, run: Run, gates: Gates, execute: Execute) -> None:
+        self._run, self._state, self._tracker = run, run.state, run.tracker
+        self._execute = execute
         self._timing = run.plan.estate.timing
         self._gates = gates
         self._unreadable: dict[Action, Failure] = {}
         """Waits that cannot read what remains, as their last attempt has said."""
 
-    async def wait(self, stage: Stage, action: Action, execute: Execute) -> Failure | None:
+    def begin(self, stage: Stage, action: Action) -> asyncio.Task[Failure | None]:
+        """Begin a wait."""
+        return asyncio.create_task(self._until_read(stage, action))
+
+    async def _until_read(self, stage: Stage, action: Action) -> Failure | None:
         """Execute a wait until it ends; while it can read nothing, it is tried again and again.
 
         A new attempt that does not fail within the same time can read.
         """
         while True:
-            attempt = asyncio.ensure_future(execute(stage, action))
+            again = action in self._unreadable
+            noting = asyncio.create_task(self._note_readable(action)) if again else None
             try:
-                if action in self._unreadable:
-                    await self._watch(attempt, action)
-                failure = await attempt
+                failure = await self._execute(stage, action)
             finally:
-                attempt.cancel()
-            if failure is None or failure.kind != Unresolved.__name__:
+                if noting is not None:
+                    noting.cancel()
+            if failure is None or failure.kind not in UNREADABLE:
                 self._unreadable.pop(action, None)
                 return failure
             self._unreadable[action] = failure
             self._state.version += 1
 
-    async def _watch(self, attempt: asyncio.Future[Failure | None], action: Action) -> None:
+    async def _note_readable(self, action: Action) -> None:
         """Note that the wait can read again, once its attempt has outlasted the limit."""
         limit = 2 * self._timing.unreachable_timeout
-        summary = f"{action}: whether it can read again"
-        try:
-            await workflow.wait_condition(attempt.done, timeout=limit, timeout_summary=summary)
-        except TimeoutError:
-            self._unreadable.pop(action, None)
+        await workflow.sleep(limit, summary=f"{action}: whether it can read again")
+        self._unreadable.pop(action, None)
+        self._state.version += 1
 
     async def supervise(self, stage: Stage, tasks: Tasks) -> set[Action]:
         """Return when every wait has ended; the actions that were ended early.
@@ -76,7 +81,7 @@ class DrainTimeout:
         try:
             while waiting := _open(tasks, ended):
                 for action in waiting:
-                    if await self._end_if_decided(stage, action, tasks[action]):
+                    if await self._end_if_decided(stage, action, tasks):
                         ended.add(action)
                 used += await self._wait_or_ask(stage, tasks, ended, used)
                 self._gates.exit_if_requested(stage)
@@ -154,23 +159,39 @@ class DrainTimeout:
 
         message = "; ".join(self._unreadable[action].message for action in unread)
         answers = ANSWERS_IN_ROLLBACK if stage.undo else ANSWERS
-        await self._gates.ask(stage, question(stage.name, message, *answers), settled=settled)
+        silent = tuple(dict.fromkeys(action.place for action in unread))
+        asked = question(stage.name, message, *answers, silent=silent)
+        await self._gates.ask(stage, asked, settled=settled)
         for action in unread:
-            self._unreadable.pop(action, None)
+            if not self._decided(stage, action):
+                self._unreadable.pop(action, None)  # it is asked again if the next attempt fails
 
-    async def _end_if_decided(
-        self, stage: Stage, action: Action, task: asyncio.Task[Failure | None]
-    ) -> bool:
+    async def _end_if_decided(self, stage: Stage, action: Action, tasks: Tasks) -> bool:
         """End a wait that an operator skips or forces; whether there was such a decision."""
+        task = tasks[action]
         if (skip := self._state.skipped(stage, action.place)) is not None:
             await _cancel(task)
             self._tracker.add_exception(f"{skip.author} skipped {action}: {skip.reason}")
             self._tracker.skip(stage, action)
             return True
         if (force := self._state.forced(stage, action.place)) is not None:
+            if await self._is_down(stage, action, force):
+                # Skipped, or read through another Server.
+                await _cancel(task)
+                tasks[action] = self.begin(stage, action)
+                self._state.drain_waits[stage.name, action.place] = len(self._state.decisions)
+                return False
             await self._force(stage, action, task, force)
             return True
         return False
+
+    async def _is_down(self, stage: Stage, action: Action, decision: Decision) -> bool:
+        """Declare the place of a wait down that can read nothing, if nothing there answers."""
+        if action not in self._unreadable:
+            return False
+        reason = await declare_down(self._run, stage, action.place, decision)
+        self._unreadable.pop(action, None)
+        return reason is None
 
     async def _force(
         self, stage: Stage, action: Action, task: asyncio.Task[Failure | None], decision: Decision
@@ -195,7 +216,7 @@ class DrainTimeout:
         """Read once what remains; None where it cannot be read."""
         kind = ReadSessions if isinstance(action, AwaitSessions) else ReadQueue
         try:
-            return await self._dispatcher.read_remaining(kind(node=action.place), stage.key)
+            return await self._run.dispatcher.read_remaining(kind(node=action.place), stage.key)
         except ActivityError:
             return None
 

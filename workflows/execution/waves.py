@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
-from workflows.execution.action_executor import ActionExecutor, failure_of
+from workflows.execution.action_executor import ActionExecutor
 from workflows.execution.context import Run
+from workflows.execution.declare_down import declare_down
 from workflows.execution.drain_timeout import DrainTimeout
 from workflows.execution.gates import Aborted, Gates, RollBack, question
 from workflows.execution.prerequisites import Prerequisites
-from workflows.model.actions import WAITS, Action, VerifyUnreachable
+from workflows.model.actions import WAITS, Action
 from workflows.model.actions.base import ReadOnly
 from workflows.model.decisions import SKIPPABLE, Decision, Verb
 from workflows.model.progress import Failure
@@ -29,7 +29,7 @@ class Waves:
         self._gates = gates
         self._prerequisites = prerequisites
         self._executor = ActionExecutor(run, gates)
-        self._drain_timeout = DrainTimeout(run, gates)
+        self._drain_timeout = DrainTimeout(run, gates, self._executor.execute)
 
     async def execute(self, stage: Stage, wave: Wave) -> None:
         """Execute every action; a retry concerns those that failed, and what they verify."""
@@ -69,16 +69,15 @@ class Waves:
     async def _together(self, stage: Stage, actions: Wave) -> Failures:
         """Let every action end before the failures are judged."""
         waits = bool(actions) and all(isinstance(action, WAITS) for action in actions)
-        tasks = {action: asyncio.create_task(self._execute(stage, action)) for action in actions}
+        begin = self._drain_timeout.begin if waits else self._begin
+        tasks = {action: begin(stage, action) for action in actions}
         ended = await self._drain_timeout.supervise(stage, tasks) if waits else set[Action]()
         others = [action for action in actions if action not in ended]
         results = await asyncio.gather(*(tasks[action] for action in others))
         return {a: f for a, f in zip(others, results, strict=True) if f is not None}
 
-    async def _execute(self, stage: Stage, action: Action) -> Failure | None:
-        if isinstance(action, WAITS):
-            return await self._drain_timeout.wait(stage, action, self._executor.execute)
-        return await self._executor.execute(stage, action)
+    def _begin(self, stage: Stage, action: Action) -> asyncio.Task[Failure | None]:
+        return asyncio.create_task(self._executor.execute(stage, action))
 
     async def _ask(
         self, stage: Stage, failures: Failures, notes: Iterable[str]
@@ -124,7 +123,8 @@ class Waves:
                 retries += concerned
                 continue
             if verb == "force":
-                reason = await self._declare_down(stage, decision)
+                assert decision.node is not None  # noqa: S101 - see `RunState.answers`
+                reason = await declare_down(self._run, stage, decision.node, decision)
                 if reason is not None:
                     notes.append(reason)
                     continue
@@ -136,20 +136,6 @@ class Waves:
                 self._tracker.skip(stage, action)
             settled += concerned
         return tuple(retries), tuple(settled), notes
-
-    async def _declare_down(self, stage: Stage, decision: Decision) -> str | None:
-        """Treat a node as down if it is confirmed unreachable; else return why it is not."""
-        assert decision.node is not None  # noqa: S101 - `RunState.answers` leaves no other force
-        action = VerifyUnreachable(node=decision.node)
-        self._state.down_checks += 1
-        try:
-            report = await self._run.dispatcher.execute(action, stage.key, self._state.down_checks)
-        except ActivityError as error:
-            return failure_of(action, error).message
-        who = f"{decision.author}: {decision.reason}"
-        self._state.declared_down[decision.node] = who
-        self._tracker.add_exception(f"{decision.node} counts as down ({report.message}), {who}")
-        return None
 
 
 def _placed(failure: Failure) -> str:

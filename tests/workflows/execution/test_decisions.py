@@ -320,6 +320,19 @@ async def test_a_wait_that_cannot_read_can_be_ended(run: Run) -> None:
     assert any("no client is there" in exception for exception in outcome.exceptions)
 
 
+async def test_a_wait_on_a_dead_node_is_forced_by_declaring_it_down(run: Run) -> None:
+    """Nothing there answers: the run goes on without the node, and asks no second time."""
+    cannot_read_at_first(run)
+    await run.start()
+    question = await run.waits("decision")
+    assert question.silent == (EDGE,)
+    run.fakes.world.dies(EDGE)
+    await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its disk is dead")
+    outcome = await run.ends("completed_with_exceptions")
+    assert [words for words in outcome.exceptions if "counts as down" in words]
+    assert not [key for key in run.fakes.asked if f"stop_gracefully.{EDGE}" in key]
+
+
 async def test_a_forced_queue_names_what_is_stranded(run: Run) -> None:
     """Stage 7 goes on although events are queued, and says which."""
     run.fakes.held["await_queue.cluster1-server1"] = asyncio.Event()
