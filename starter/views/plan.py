@@ -67,18 +67,14 @@ class _PlanPrinter:
         for step in self._plan.sequence:
             if isinstance(step, Parallel):
                 for chain in step.chains:
-                    yield from self._chain(chain)
+                    yield from self._chain(chain, [step.chains[n] for n in chain.after])
             else:
                 yield from self._stage(step, self._of_part(step))
 
-    def _chain(self, chain: Chain) -> Iterator[RenderableType]:
-        if chain.after is not None:
-            when = f"once {chain.after.number} is done on every Server"
-            yield from (part for stage in chain.stages for part in self._stage(stage, when))
-            return
-        nodes = dict.fromkeys(action.place for stage in chain.stages for action in stage.actions)
-        title = f"{name_ranges([*nodes])}, independently of the other Servers"
-        yield Text.assemble("\n", (title, "bold"))
+    def _chain(self, chain: Chain, earlier: Sequence[Chain]) -> Iterator[RenderableType]:
+        before = _places(*earlier)
+        when = f"once the above is done on {before}" if before else "independently of the others"
+        yield Text.assemble("\n", (_places(chain), "bold"), (f"   {when}", "dim"))
         for stage in chain.stages:
             for number, wave in enumerate(stage.waves):
                 first, gate = (
@@ -153,6 +149,11 @@ def _commands(steps: Sequence[ReviewedAction]) -> tuple[str, ...]:
 
 def _without_place(step: ReviewedAction) -> tuple[str, ...]:
     return tuple(command.replace(step.place, PLACEHOLDER) for command in step.commands)
+
+
+def _places(*chains: Chain) -> str:
+    actions = (action for chain in chains for stage in chain.stages for action in stage.actions)
+    return name_ranges([*dict.fromkeys(action.place for action in actions)])
 
 
 def _mark(step: ReviewedAction) -> Text:

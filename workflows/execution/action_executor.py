@@ -122,7 +122,7 @@ class ActionExecutor:
         return action if other is None else action.model_copy(update={"node": other})
 
     def _other_server(self, action: actions.Action) -> str | None:
-        """Name another Server for what any of the cluster can tell, if this one is down."""
+        """Name another Server for what any can tell, if this one is down and no other does it."""
         down = {*self._state.declared_down, *self._state.already_down}
         shared = isinstance(
             action, actions.AwaitQueue | actions.AwaitInFlightEvents | actions.FindOrphanedFiles
@@ -131,7 +131,12 @@ class ActionExecutor:
             return None
         nodes = self._plan.estate.cluster_of(action.place).nodes
         servers = (node.name for node in nodes if node.kind is Kind.SERVER)
-        return next((name for name in servers if name not in down), None)
+        other = next((name for name in servers if name not in down), None)
+        planned = any(
+            action.model_copy(update={"node": other}) in stage.actions
+            for stage in self._plan.stages
+        )
+        return None if planned else other
 
 
 def failure_of(action: actions.Action, error: ActivityError) -> Failure:

@@ -1,10 +1,8 @@
 """Execute a plan in its sequence, and roll back where an operator or a rule says so."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from temporalio import workflow
 
 from workflows.execution.context import Run
 from workflows.execution.gates import Aborted, Gates, RollBack
@@ -54,25 +52,17 @@ class Execution:
 
     async def _side_by_side(self, parallel: Parallel) -> None:
         """Run all chains; let every chain end before the first error is raised."""
+        tasks: list[asyncio.Task[None]] = []
         for chain in parallel.chains:
-            # The operator answers a gate that several chains begin with once.
-            await self._gates.wait_for_approval(chain.stages[0])
-        tasks: dict[Chain, asyncio.Task[None]] = {}
-        for chain in parallel.chains:
-            tasks[chain] = asyncio.create_task(self._run_chain(chain, tasks))
-        for result in await asyncio.gather(*tasks.values(), return_exceptions=True):
+            earlier = [tasks[position] for position in chain.after]
+            tasks.append(asyncio.create_task(self._run_chain(chain, earlier)))
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
 
-    async def _run_chain(self, chain: Chain, tasks: Mapping[Chain, asyncio.Task[None]]) -> None:
-        if chain.after is not None:
-            after = chain.after.value
-            others = [task for other, task in tasks.items() if other is not chain]
-            await workflow.wait_condition(
-                lambda: after in self._state.finished or all(task.done() for task in others)
-            )
-            if after not in self._state.finished:
-                return  # another chain ended before its part of that stage did
+    async def _run_chain(self, chain: Chain, earlier: Sequence[asyncio.Task[None]]) -> None:
+        """Run the stages of a chain; an error of an earlier chain ends it before it begins."""
+        await asyncio.gather(*earlier)
         for stage in chain.stages:
             await self._execute(stage)
 

@@ -190,11 +190,12 @@ class Gates:
     ) -> bool:
         """Wait for an approval or a rejection; whether one came in time."""
         approval = question(gate, message, "approve", "reject")
-        # Several chains may wait at one gate: one of them asks.
+        # Several chains may wait at one gate: one of them asks, and counts the wait.
         asked = any(q.kind == "approval" and q.stage is gate for q in self._state.questions)
         if not asked:
             self._tracker.add_wait(stage, approval)
-        in_time = await self.wait_counted(
+        wait = self.wait if asked else self.wait_counted
+        in_time = await wait(
             lambda: (
                 self._state.is_approved(gate)
                 or gate in self._state.rejections

@@ -1,5 +1,6 @@
 """Check the prerequisites in stage 0, and again after a long wait for operators."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from workflows.execution.gates import Gates, question
 from workflows.execution.observe import observe
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
+from workflows.model.progress import Status
 from workflows.model.results import seen
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import find_interrupted_run
@@ -28,6 +30,8 @@ class Prerequisites:
         self._run, self._plan = run, run.plan
         self._state, self._tracker = run.state, run.tracker
         self._gates = gates
+        self._rechecking = asyncio.Lock()
+        """One chain checks for all: no other one acts before the prerequisites hold."""
 
     async def check(self, stage: Stage) -> None:
         """Record the baseline; NotReady with all blocking findings if there are any."""
@@ -48,6 +52,10 @@ class Prerequisites:
 
     async def recheck(self, stage: Stage) -> None:
         """After a long wait for operators, check that the prerequisites still hold."""
+        async with self._rechecking:
+            await self._recheck(stage)
+
+    async def _recheck(self, stage: Stage) -> None:
         while self._state.waited_for_people > activity_options.LONG_WAIT and not stage.undo:
             self._state.waited_for_people = timedelta()
             readings, found = await observe(self._run.dispatcher, self._still_observable())
@@ -65,8 +73,10 @@ class Prerequisites:
     def _still_observable(self) -> tuple[Wave, ...]:
         """Return stage 0's observations without those of nodes that are down."""
         down = {*self._state.declared_down, *self._state.already_down}
-        if self._state.started.get(StageName.STOP_REMAINING_SERVICES):
-            down |= {node.name for node in self._plan.estate.cluster(self._plan.source).nodes}
+        last = StageName.STOP_REMAINING_SERVICES
+        down |= {action.place for action in self._state.started.get(last, ())}
+        progress = self._state.stages[last].actions.values()
+        down |= {action.place for action in progress if action.status is not Status.PENDING}
         return tuple(
             tuple(action for action in wave if action.place not in down)
             for wave in self._plan.stage(StageName.CHECK_PREREQUISITES).waves

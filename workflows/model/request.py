@@ -39,7 +39,7 @@ class Request(Value):
     on_fault: Literal["ask", "roll_back"] = "ask"
     """What follows a failure before the point of no return; after it the run always asks."""
     variant: Literal["by_stage", "by_node"] = "by_stage"
-    """Stage by stage, or stages 4, 6 and 7 as one chain for each source Server (section 2)."""
+    """Stage by stage, or stages 6 to 8 on each source Server at its own pace (section 2)."""
     plan_hash: str | None = None
     """The plan that was reviewed; another one is refused."""
     accept: dict[str, FreeText] = {}

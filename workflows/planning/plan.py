@@ -47,8 +47,8 @@ class Stage(Value):
 class Chain(Value):
     """Stages, or parts of them, that run one after the other beside other chains."""
 
-    after: StageName | None = None
-    """The stage that all other chains must have finished before this chain begins."""
+    after: tuple[int, ...] = ()
+    """Positions of the earlier chains that must have ended before this one begins."""
     stages: tuple[Stage, ...]
 
 
@@ -147,25 +147,29 @@ def plan_switchover(estate: Estate, request: Request) -> Plan:
 
 
 def _by_node(stages: Sequence[Stage], source: Cluster) -> tuple[Stage | Parallel, ...]:
-    """Drain the Edges, then let each source Server pass stages 4, 6 and 7 on its own (section 2).
-
-    Stage 5 still begins after stage 4 has ended on all Servers.
-    """
-    *before, stop, start, drain, managers, remaining, monitors = stages
+    """Move scheduling, then let each source Server drain and stop at its own pace (section 2)."""
+    *before, drain, managers, remaining, monitors = stages
     verify_stop = managers.model_copy(update={"waves": managers.waves[:-1]})
     find_orphans = managers.model_copy(update={"waves": managers.waves[-1:], "gated": False})
     edges = {node.name for node in source.edges}
     verify_edges = _part(verify_stop, edges).model_copy(update={"gated": False})
-    chains = tuple(
-        Chain(stages=tuple(_part(stage, {server.name}) for stage in (stop, drain, verify_stop)))
-        for server in source.servers
-    )
-    return (
-        *before,
-        *((_part(drain, edges), verify_edges) if edges else ()),
-        Parallel(chains=(*chains, Chain(after=stop.name, stages=(start,)))),
-        *(find_orphans, remaining, monitors),
-    )
+    chains: list[Chain] = []
+
+    def add_chain(*parts: Stage, after: Iterable[int] = ()) -> int:
+        chains.append(Chain(after=tuple(after), stages=parts))
+        return len(chains) - 1
+
+    drained = [add_chain(_part(drain, edges), verify_edges)] if edges else []
+    down = []
+    for server in source.servers:
+        own = {server.name}
+        protocols = add_chain(_part(drain, own))
+        rest = _part(verify_stop, own), _part(remaining, own)
+        down.append(add_chain(*rest, after=(*drained, protocols)))
+    if edges:
+        # A Transaction Manager that still works may reach its partners through their proxies.
+        add_chain(_part(remaining, edges), after=down)
+    return (*before, Parallel(chains=tuple(chains)), find_orphans, monitors)
 
 
 def _part(stage: Stage, nodes: set[str]) -> Stage:

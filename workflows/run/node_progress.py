@@ -1,6 +1,6 @@
 """Derive how far each node is, where the plan lets nodes run side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from workflows.model.actions import Action
 from workflows.model.progress import NodeProgress, NodeStage, Status
@@ -13,7 +13,8 @@ def node_progress(
     plan: Plan, status: Callable[[Stage, Action], Status]
 ) -> tuple[NodeProgress, ...]:
     """Return one row for each node in the order in which nodes begin; none without chains."""
-    parts = list(_parts_up_to_chains(plan))
+    steps = [step for step in plan.sequence if isinstance(step, Parallel)]
+    parts = [stage for step in steps for chain in step.chains for stage in chain.stages]
     names = sorted({stage.name for stage in parts}, key=lambda name: name.number)
     nodes: dict[str, dict[StageName, list[Status]]] = {}
     for stage in parts:
@@ -26,18 +27,6 @@ def node_progress(
         )
         for node, statuses in nodes.items()
     )
-
-
-def _parts_up_to_chains(plan: Plan) -> Iterator[Stage]:
-    """Yield all parts of the stages that chains share, up to the end of these chains."""
-    parallel = next((step for step in plan.sequence if isinstance(step, Parallel)), None)
-    if parallel is None:
-        return
-    free = [stage for chain in parallel.chains if chain.after is None for stage in chain.stages]
-    names = {stage.name for stage in free}
-    before = plan.sequence[: plan.sequence.index(parallel)]
-    yield from (step for step in before if isinstance(step, Stage) and step.name in names)
-    yield from free
 
 
 def _node_stage(name: StageName, statuses: Sequence[Status]) -> NodeStage:

@@ -7,11 +7,19 @@ from dataclasses import replace
 import pytest
 
 from lab.checker.evidence import ClientOperation, Evidence, SessionEvent
-from lab.checker.expected import chains, expected_effects, misordered
+from lab.checker.expected import Variant, chains, expected_effects, misordered
 from lab.checker.invariants import Roles
 from lab.checker.verdict import Run, judge
 from tests.support import perfect_records as flawless
-from tests.support.perfect_records import RUN, Change, added, moved, server2_drains_late, without
+from tests.support.perfect_records import (
+    RUN,
+    Change,
+    added,
+    moved,
+    server2_drains_late,
+    time_of,
+    without,
+)
 
 Wrong = Callable[[Evidence], Evidence]
 
@@ -214,3 +222,22 @@ def test_node_by_node_the_sequence_is_each_servers_own(roles: Roles, late: str, 
     assert len(found) >= count
     assert bool(found) is bool(count)
     assert misordered(record, expected)
+
+
+@pytest.mark.parametrize(
+    ("early", "when", "variants"),
+    [
+        ("cluster1-server1 admin stop", "cluster1-server1 tm stopped", ["by_stage"]),
+        ("cluster1-edge1 socks stop", "cluster1-server1 tm stopped", ["by_stage", "by_node"]),
+        ("cluster1-edge1 ssh drain", "cluster1-server1 scheduler stop", ["by_stage", "by_node"]),
+    ],
+)
+def test_node_by_node_only_a_server_stops_before_the_others(
+    roles: Roles, early: str, when: str, variants: list[str]
+) -> None:
+    """An Edge's proxy outlives all Transaction Managers; scheduling moves before any drain."""
+    record = moved(early, time_of(when, 0.5))(flawless.effects(roles))
+    expected = expected_effects(roles.estate, roles.source, roles.target)
+    both: tuple[Variant, ...] = ("by_stage", "by_node")
+    found = {v: misordered(record, expected, concerns=chains(roles.estate, v)) for v in both}
+    assert [variant for variant, early_effects in found.items() if early_effects] == variants

@@ -110,27 +110,30 @@ def test_findings_and_timing_are_part_of_a_review() -> None:
 
 
 def test_a_plan_by_node_is_shown_as_chains() -> None:
-    """Every action once, each Server's actions below its name."""
-    run = Seen(variant="by_node", approve_before=["stop_scheduling"])
+    """Every action once, each chain below its nodes and below what it waits for."""
+    run = Seen(variant="by_node", approve_before=["drain_protocol_servers"])
     text = shown(plan_view(review(run.plan)))
-    edges, first, second, start = (
-        text.index(words)
-        for words in (
-            "(on cluster1-edge1, cluster1-edge2)",
-            "cluster1-server1, independently of the other Servers",
-            "cluster1-server2, independently of the other Servers",
-            "5 start_scheduling",
-        )
-    )
-    gone = text.index("point of no return")
-    assert edges < text.index("wait until no session remains on 2 nodes") < gone < first
-    assert first < second < start
-    for server in ("cluster1-server1", "cluster1-server2"):
-        for words in ("stop Scheduler and Folder Monitor on", "wait until no session remains on"):
-            assert text.count(f"{words} {server}") == 1
-    assert (
-        first < text.index("stop the Transaction Manager gracefully on cluster1-server1") < second
-    )
+    edges, done = "cluster1-edge1, cluster1-edge2", "once the above is done on"
+    shown_in_turn = [
+        "5 start_scheduling",
+        f"{edges}   independently of the others",
+        "wait until no session remains on 2 nodes",
+        "point of no return",
+        "cluster1-server1   independently of the others",
+        "wait until no session remains on cluster1-server1",
+        f"cluster1-server1   {done} {edges}, cluster1-server1",
+        "stop the Transaction Manager gracefully on cluster1-server1",
+        "stop all remaining services on cluster1-server1",
+        "cluster1-server2   independently of the others",
+        f"cluster1-server2   {done} {edges}, cluster1-server2",
+        f"{edges}   {done} cluster1-server1, cluster1-server2",
+        "stop all remaining services on 2 nodes",
+        "find orphaned files",
+        "9 restore_monitors",
+    ]
+    assert [text.count(words) for words in shown_in_turn] == [1] * len(shown_in_turn)
+    places = [text.index(words) for words in shown_in_turn]
+    assert places == sorted(places)
     assert text.count("waits for an approval") == 1
 
 

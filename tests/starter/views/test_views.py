@@ -213,17 +213,18 @@ def test_a_rollback_has_its_own_table() -> None:
 
 
 def test_every_chain_is_shown_in_the_by_node_variant() -> None:
-    """Each Server on its own, the Edges first."""
+    """A row for each node of the source, the Edges first."""
     run = Seen(variant="by_node")
-    stage = run.plan.stage(StageName.STOP_SCHEDULING)
-    first, second, *_ = run.at(stage.name)
-    run.tracker.begin(stage, first, 1)
-    run.tracker.skip(stage, second)
+    stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
+    own = [one for one in run.at(stage.name) if one.place == "cluster1-server1"]
+    run.tracker.begin(stage, own[0], 1)
+    run.tracker.skip(stage, own[1])
     lines = view(run.progress).splitlines()
     rows = [" ".join(line.split()) for line in lines]
-    head = rows.index("node 4 stop_scheduling 6 drain_protocol_servers 7 drain_transaction_manager")
-    assert rows[head + 1] == "cluster1-edge1 · 0/3 · 0/1"
-    assert rows[head + 3] == "cluster1-server1 ▶ 0/2 · 0/3 · 0/3"
+    heads = ("6 drain_protocol_servers", "7 drain_transaction_manager", "8 stop_remaining_services")
+    head = rows.index(f"node {' '.join(heads)}")
+    assert rows[head + 1] == "cluster1-edge1 · 0/3 · 0/1 · 0/1"
+    assert rows[head + 3] == "cluster1-server1 ▶ 0/3 · 0/3 · 0/1"
     assert "skipped" in "\n".join(lines)
     assert "cluster2" not in "\n".join(rows[head + 1 : head + 5])
 

@@ -1,6 +1,7 @@
 """The plan keeps the invariants at every prefix, whatever the sequence within a wave."""
 
 import re
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,9 @@ from tests.support import estates
 from tests.support.estate_model import World
 from workflows.errors import BadInput
 from workflows.model import actions
-from workflows.model.results import Service
+from workflows.model.results import SCHEDULING, Service
 from workflows.model.stages import StageName
-from workflows.planning.plan import Parallel, Plan, plan_switchover
+from workflows.planning.plan import Chain, Parallel, Plan, plan_switchover
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(0, 4))
 
@@ -37,6 +38,46 @@ def test_no_prefix_of_the_plan_breaks_an_invariant(data: st.DataObject) -> None:
             for action in data.draw(st.permutations(wave)):
                 world.execute(action)
                 executed += 1
+    assert world.violations == []
+    assert executed == sum(len(stage.actions) for stage in plan.stages) > 0
+
+
+def interleaved(chains: Sequence[Chain], data: st.DataObject) -> Iterator[actions.Action]:
+    """Yield the actions of chains in any sequence that the chains allow."""
+    waves = [[list(wave) for stage in one.stages for wave in stage.waves] for one in chains]
+    while any(waves):
+        free = [
+            own
+            for own, chain in zip(waves, chains, strict=True)
+            if own and not any(waves[position] for position in chain.after)
+        ]
+        wave, *_ = chosen = free[data.draw(st.integers(0, len(free) - 1))]
+        yield wave.pop(data.draw(st.integers(0, len(wave) - 1)))
+        if not wave:
+            chosen.remove(wave)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_interleaving_by_node_breaks_an_invariant(data: st.DataObject) -> None:
+    """Nothing drains before scheduling has moved, and no proxy stops before the last TM."""
+    servers, edges = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    estate = estates.estate(servers, edges)
+    plan = plan_switchover(estate, estates.request(variant="by_node"))
+    world = World(estate, plan.source, plan.target)
+    world.by_node = True
+    moved = {(s.name, x) for s in estate.cluster(plan.target).servers for x in SCHEDULING}
+    managers = {(s.name, Service.TRANSACTION_MANAGER) for s in estate.cluster(plan.source).servers}
+    executed = 0
+    for step in plan.sequence:
+        chains = step.chains if isinstance(step, Parallel) else (Chain(stages=(step,)),)
+        for action in interleaved(chains, data):
+            if isinstance(action, actions.AwaitSessions | actions.StopGracefully):
+                assert moved <= world.running
+            if isinstance(action, actions.StopRemaining) and "edge" in action.node:
+                assert not managers & world.running
+            world.execute(action)
+            executed += 1
     assert world.violations == []
     assert executed == sum(len(stage.actions) for stage in plan.stages) > 0
 
@@ -144,8 +185,10 @@ def test_by_node_plans_the_same_actions_in_another_sequence() -> None:
         assert {a.key for a in one.actions} <= {a.key for a in other.actions}
         assert more <= {"await_queue.cluster1-server2"}
         assert len({a.key for a in other.actions}) == len(other.actions)
+    scheduled = StageName.DRAIN_PROTOCOL_SERVERS.number
+    assert by_node.sequence[:scheduled] == by_stage.sequence[:scheduled]
     [parallel] = [step for step in by_node.sequence if isinstance(step, Parallel)]
-    assert [chain.after for chain in parallel.chains] == [None, None, StageName.STOP_SCHEDULING]
+    assert [chain.after for chain in parallel.chains] == [(), (), (0, 1), (), (0, 3), (2, 4)]
     assert Plan.model_validate_json(by_node.model_dump_json()) == by_node
 
 

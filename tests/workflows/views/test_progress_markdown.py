@@ -84,11 +84,11 @@ def test_every_stage_has_its_row_and_the_current_one_its_actions() -> None:
 def test_chains_are_shown_node_by_node() -> None:
     """In the by_node variant a stage alone does not say where a Server is."""
     run = Seen(variant="by_node")
-    stage = run.plan.stage(StageName.STOP_SCHEDULING)
+    stage = run.plan.stage(StageName.DRAIN_PROTOCOL_SERVERS)
     run.tracker.begin(stage, run.at(stage.name)[0], 1)
     text = details(run.progress)
-    assert r"| cluster1\-server1 | ▶ 0 of 2 | · 0 of 3 | · 0 of 3 |" in text
-    assert r"| cluster1\-edge1 |  | · 0 of 3 | · 0 of 1 |" in text
+    assert r"| cluster1\-edge1 | ▶ 0 of 3 | · 0 of 1 | · 0 of 1 |" in text
+    assert r"| cluster1\-server1 | · 0 of 3 | · 0 of 3 | · 0 of 1 |" in text
     assert "| node |" not in details(Seen().progress)
 
 
