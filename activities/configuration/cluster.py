@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from activities.configuration.members import parse_edges, parse_members
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import PartialReading
 from activities.securetransport import admin_responses as answers
@@ -24,8 +25,6 @@ MAX_QUEUE_READINGS = 3
 MAINTENANCE = "maintenance"
 """Part of the names of options that switch maintenance on; the options are not documented."""
 
-_NAMES = ("nodeName", "name", "title", "hostName")
-_ADDRESSES = ("nodeIp", "address", "ip", "host", "hostName")
 _CREATED = ("creationTime", "createTime", "created", "eventTime", "timestamp")
 _ON = frozenset({"true", "on", "yes", "enabled", "1"})
 
@@ -41,8 +40,8 @@ class ClusterObserver:
         """Return everything that could be read, and findings about the rest."""
         node, parts = given.node, PartialReading(given.node.name)
         members, edges, (events, oldest_event), maintenance, orphans = await asyncio.gather(
-            parts.part(lambda: self._members(node), API, ()),
-            parts.part(lambda: self._edges(node), API, ()),
+            parts.part(lambda: self._members(node), API, None),
+            parts.part(lambda: self._edges(node), API, None),
             parts.part(lambda: self._queue(node), API, (None, None)),
             parts.part(lambda: self._maintenance(node), API, ()),
             parts.part(lambda: self._orphans(given), STORAGE, ()),
@@ -60,7 +59,7 @@ class ClusterObserver:
 
     async def _members(self, node: Node) -> tuple[Member, ...]:
         reply = await self.admin.get(node, "configurations/clusterManagement")
-        return parse_members(reply.body, node.name)
+        return parse_members(reply.body, node)
 
     async def _edges(self, node: Node) -> tuple[Member, ...]:
         return parse_edges(await self.admin.items(node, "zones"), node.name)
@@ -99,25 +98,6 @@ class ClusterObserver:
         return unchanged_since(found, now - given.limits.orphan_age)
 
 
-def parse_members(body: object, place: str) -> tuple[Member, ...]:
-    """Read the Servers that a cluster knows; OutcomeUnknown without such a list."""
-    nodes = body.get("clusterNodes") if isinstance(body, dict) else None
-    if not isinstance(nodes, list) or not nodes:
-        raise OutcomeUnknown(f"{place}: the admin API lists no nodes of the cluster")
-    return tuple(_member(node, place) for node in nodes)
-
-
-def parse_edges(zones: Iterable[dict[str, Any]], place: str) -> tuple[Member, ...]:
-    """Read the Edges of all zones, each once."""
-    found: dict[Member, None] = {}
-    for zone in zones:
-        edges = zone.get("edges", [])
-        if not isinstance(edges, list):
-            raise OutcomeUnknown(f"{place}: the Edges of a zone are no list")
-        found.update(dict.fromkeys(_member(edge, place) for edge in edges))
-    return tuple(found)
-
-
 def oldest(events: Iterable[dict[str, Any]], now: datetime) -> timedelta | None:
     """Return the age of the oldest event; None if no event has a time."""
     moments = (answers.moment(event.get(key)) for event in events for key in _CREATED)
@@ -145,14 +125,3 @@ def _written(state: str) -> datetime:
         return datetime.fromtimestamp(float(seconds), UTC)
     except (OSError, OverflowError, ValueError) as strange:
         raise OutcomeUnknown(f"not a size and a time: {state[:80]!r}") from strange
-
-
-def _member(item: object, place: str) -> Member:
-    known = item if isinstance(item, dict) else {}
-    name, address = (
-        next((str(known[key]) for key in keys if known.get(key)), "")
-        for keys in (_NAMES, _ADDRESSES)
-    )
-    if not (name or address):
-        raise OutcomeUnknown(f"{place}: a node of the cluster has neither name nor address")
-    return Member(name=name or address, address=address or name)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Command, script
@@ -14,6 +15,9 @@ MAX_CONF_FILES = 500
 """Files under ``conf``: more of them are not configuration."""
 DIGEST_DIGITS = 16
 """Digits of a SHA-256: enough to tell two files apart, and eighty nodes' files fit into history."""
+MAX_ADDRESSES = 200
+"""More of them are unknown: eighty nodes' addresses fit into history."""
+IPV6_DIGITS = 32
 
 _FACTS = r"""
 LC_ALL=C; export LC_ALL
@@ -46,6 +50,11 @@ elif cd "$home/conf" && find . -ignore_readdir_race -type f >/dev/null 2>&1; the
   find . -type f -print0 | sort -z | head -z -n "$most" | xargs -0 -r sha256sum | sed 's/^/conf /'
 else echo "unreadable $home/conf"
 fi
+
+# A program that prints addresses may be missing; the kernel's tables are not.
+ip4=$(awk '/\/32 host LOCAL/ { print last } { last = $2 }' /proc/net/fib_trie 2>/dev/null)
+ip6=$(awk '{ print $1 }' /proc/net/if_inet6 2>/dev/null)
+echo "addresses" $ip4 $ip6
 
 now=$(date +%s)
 read -r boot <"$boot_file" || echo "unreadable $boot_file"
@@ -110,6 +119,7 @@ def parse_facts(text: str) -> MachineFacts:
         ledger_free=1024 * _number(facts, "free"),
         kills_processes=_kills(facts["login"], user, systemd=_yes(facts, "systemd")),
         conf=dict(_files(facts["conf"], _number(facts, "files"))),
+        addresses=_addresses(facts.get("addresses", [])),
         pending=tuple(sorted({*facts["pending"], *map(_service, facts["stopping"])})),
     )
 
@@ -164,6 +174,20 @@ def _files(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
         if not path:
             raise OutcomeUnknown(f"not a file and its SHA-256: {line[:80]!r}")
         yield path, parse_digest(line)[:DIGEST_DIGITS]
+
+
+def _addresses(lines: Sequence[str]) -> tuple[str, ...]:
+    """Read addresses as the kernel's tables write them: of IPv6 only the digits."""
+    try:
+        [line] = lines
+        found = {
+            ip_address(bytes.fromhex(text) if len(text) == IPV6_DIGITS else text)
+            for text in line.split()
+        }
+    except ValueError as strange:
+        raise OutcomeUnknown("the addresses of the machine cannot be read") from strange
+    own = sorted(str(address) for address in found if not address.is_loopback)
+    return tuple(own) if len(own) <= MAX_ADDRESSES else ()
 
 
 def _service(command: str) -> str:

@@ -2,7 +2,7 @@
 
 Basic authentication, an API key, or a session from ``POST /myself``, whose writes need the
 ``csrfToken`` it answered. Every call needs a ``Referer`` (docs/securetransport.md, section 8). The
-resources are in ``lab.node.rest``, ``lab.node.api_records`` and ``lab.node.api_objects``.
+resources are in ``lab.node.rest`` and the modules ``lab.node.api_*``.
 
 Faults (``SimulationOptions.faults``): ``admin_silent`` (any text): every request is broken off;
 ``admin_password``: the password it accepts instead; ``refuse_operations`` (any text): operations
@@ -21,6 +21,7 @@ from aiohttp import web
 from lab.forking import Message
 from lab.keys import api_key
 from lab.layout import ADMIN_PASSWORD, ADMIN_PORT, ADMIN_USER
+from lab.node.api_cluster import ClusterResources
 from lab.node.api_objects import Objects
 from lab.node.api_records import Logs
 from lab.node.request_hook import RequestEvent, When, passes
@@ -56,6 +57,7 @@ class Admin:
         application = web.Application(middlewares=[trusted])
         application.add_routes(Resources(context, line).routes(BASE))
         application.add_routes(Logs(context, line).routes(BASE))
+        application.add_routes(ClusterResources(context).routes(BASE))
         application.add_routes(Objects(context).routes(BASE))
         application.add_routes(
             [web.post(f"{BASE}/myself", self._log_in), web.delete(f"{BASE}/myself", self._log_out)]
@@ -105,7 +107,7 @@ class Admin:
         if not self._known(request):
             return web.Response(
                 status=401,
-                text="Unauthorized",
+                text="Authentication required.",
                 headers={"WWW-Authenticate": 'Basic realm="SecureTransport"'},
             )
         session = self._sessions.get(request.cookies.get("JSESSIONID", ""))

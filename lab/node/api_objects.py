@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from lab.node.database import Database
+from lab.node.paging import missing
 from lab.node.service import Context
 from lab.node.tables import Listing, listed
 
@@ -58,7 +59,7 @@ class Objects:
     def _list(self, listing: Listing) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handler(request: web.Request) -> web.StreamResponse:
             if self._context.node.kind == "edge":
-                raise web.HTTPNotFound
+                raise missing()
             return await listed(request, self._database, listing)
 
         return handler

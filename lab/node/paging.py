@@ -11,9 +11,14 @@ _PAGE = 100
 
 def invalid(*errors: str) -> web.HTTPBadRequest:
     """Return the refusal of a question that makes no sense."""
-    return web.HTTPBadRequest(
-        text=json.dumps({"validationErrors": list(errors)}), content_type="application/json"
-    )
+    body = {"message": "Error validating request", "validationErrors": list(errors) or None}
+    return web.HTTPBadRequest(text=json.dumps(body), content_type="application/json")
+
+
+def missing() -> web.HTTPNotFound:
+    """Return the answer about something that this node or this version does not have."""
+    body = {"message": "The resource does not exist.", "validationErrors": None}
+    return web.HTTPNotFound(text=json.dumps(body), content_type="application/json")
 
 
 def limits(request: web.Request) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from aiohttp import web
 from lab.layout import PROTOCOL_PORTS
 from lab.node import services
 from lab.node.options import grace
-from lab.node.paging import invalid, page
+from lab.node.paging import invalid, missing, page
 from lab.node.service import Context, Line
 
 _RUNNING = "Running"
@@ -41,9 +41,7 @@ class Resources:
             web.post(f"{base}/transactionManager/operations", self._operate_transaction_manager),
             web.get(f"{base}/sessions", self._sessions),
             web.delete(f"{base}/sessions/{{id}}", self._end_session),
-            web.get(f"{base}/configurations/clusterManagement", self._cluster),
             web.get(f"{base}/version", self._version),
-            web.get(f"{base}/zones", self._zones),
             web.get(f"{base}/myself", self._myself),
         ]
 
@@ -85,7 +83,7 @@ class Resources:
 
     async def _transaction_manager(self, _: web.Request) -> web.Response:
         if self._context.node.kind == "edge":
-            raise web.HTTPNotFound
+            raise missing()
         states = await self._line.ask("states")
         if states["tm_pending"]:
             return web.json_response({"status": "Shutdown in progress."})
@@ -94,7 +92,7 @@ class Resources:
 
     async def _operate_transaction_manager(self, request: web.Request) -> web.Response:
         if self._context.node.kind == "edge":
-            raise web.HTTPNotFound
+            raise missing()
         verb = _verb(request)
         if verb == "start":
             raise invalid("operation: 'start' is not supported")
@@ -117,7 +115,7 @@ class Resources:
 
     def _scheduling_name(self, request: web.Request) -> str:
         if self._context.node.kind == "edge":
-            raise web.HTTPNotFound
+            raise missing()
         name = request.query.get("serviceName", "")
         if name not in services.SCHEDULING:
             raise invalid(f"serviceName: {name!r} is unknown")
@@ -147,23 +145,10 @@ class Resources:
             answer = await self._line.ask("end_session", name, id=request.match_info["id"])
             if answer.get("ended"):
                 return web.Response(status=204)
-        raise web.HTTPNotFound
-
-    async def _cluster(self, _: web.Request) -> web.Response:
-        nodes = [
-            {"nodeName": node.name, "nodeIp": node.address, "isLocal": node == self._context.node}
-            for node in self._context.cluster.servers
-        ]
-        return web.json_response({"clusterMode": "active-active", "clusterNodes": nodes})
+        raise missing()
 
     async def _version(self, _: web.Request) -> web.Response:
         return web.json_response({**_VERSION, "installationType": self._context.node.kind})
-
-    async def _zones(self, request: web.Request) -> web.Response:
-        edges = [
-            {"title": edge.name, "address": edge.address} for edge in self._context.cluster.edges
-        ]
-        return page(request, [{"name": "Private", "isDefault": True, "edges": edges}])
 
     async def _myself(self, _: web.Request) -> web.Response:
         return web.json_response({"loginName": "admin", "authenticationType": "Local"})

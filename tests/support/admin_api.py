@@ -100,8 +100,13 @@ class Api:
     """Lists that are there from the next time that one of them was missed."""
     page_size: int = 100
     """How many items a page has at most, whatever the request's limit."""
-    members: list[dict[str, Any]] = field(
-        default_factory=lambda: [{"nodeName": "cluster1-server1", "nodeIp": "127.0.0.1"}]
+    members: list[Any] | None = field(default_factory=lambda: [{"serverAddress": "127.0.0.1"}])
+    """The nodes of the cluster; None where there is no cluster."""
+    zones: list[dict[str, Any]] = field(
+        default_factory=lambda: [
+            {"name": "Private", "edges": [_machine("Host", "198.51.100.7")]},
+            {"name": "Perimeter", "edges": [_machine("Gateway 1", "192.0.2.1", "2001:DB8::1")]},
+        ]
     )
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -121,10 +126,12 @@ class Api:
             "transfers": lambda: _page(request, self.page_size, self.transfers),
             "version": lambda: {"version": "5.5", "updateLevel": "20240328"},
             "configurations/options": lambda: _page(request, self.page_size, self.options),
-            "configurations/clusterManagement": lambda: {"clusterNodes": self.members},
-            "zones": lambda: _page(
-                request, self.page_size, [{"edges": [{"title": "edge", "address": "192.0.2.1"}]}]
-            ),
+            "configurations/clusterManagement": lambda: {
+                "isCluster": self.members is not None,
+                "clusterMode": None,
+                "clusterNodes": self.members,
+            },
+            "zones": lambda: _page(request, self.page_size, self.zones),
             **{
                 resource: partial(_page, request, self.page_size, items)
                 for resource, items in self.lists.items()
@@ -173,6 +180,11 @@ async def serving(certificate: Certificate) -> AsyncIterator[Api]:
     api = Api(certificate)
     async with serving_http(api.answer, certificate.file) as api.port:
         yield api
+
+
+def _machine(title: str, *addresses: str) -> dict[str, Any]:
+    listed = [{"ipAddress": address} for address in addresses]
+    return {"title": title, "notes": None, "deploymentSite": "Prod", "ipAddresses": listed}
 
 
 def _page(request: web.Request, size: int, given: Sequence[str | dict[str, Any]]) -> dict[str, Any]:

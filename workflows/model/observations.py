@@ -37,6 +37,8 @@ class MachineFacts(Value):
     """Whether the end of a session ends its processes; None where that is unknown."""
     conf: dict[str, str] = {}
     """For each file under ``conf``: the first 16 digits of its SHA-256."""
+    addresses: tuple[str, ...] = ()
+    """The machine's own IP addresses, without those of its loopback; empty where unknown."""
     pending: tuple[str, ...] = ()
     """Services with a graceful stop pending, as far as the ledger or the process list knows."""
 
@@ -67,15 +69,25 @@ class Member(Value):
     """A machine that a cluster's own configuration knows."""
 
     name: str
+    """Its title or host name; its address where it has neither."""
     address: str
+    further: tuple[str, ...] = ()
+    """Its other addresses."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return every address and name that the cluster reaches it by."""
+        return (self.address, *self.further)
 
 
 class ClusterReading(BaseReading):
     """What a cluster's nodes share, as one of its Servers reads it; *place* is that Server."""
 
     kind: Literal["cluster"] = "cluster"
-    servers: tuple[Member, ...] = ()
-    edges: tuple[Member, ...] = ()
+    servers: tuple[Member, ...] | None = None
+    """A Server without a cluster is the only one; None where that could not be read."""
+    edges: tuple[Member, ...] | None = None
+    """The Edges of all zones; None where they could not be read."""
     events: int | None = None
     """How many are queued."""
     oldest_event: timedelta | None = None

@@ -1,8 +1,9 @@
 """Checks of what must be equal on both clusters (docs/securetransport.md, section 9)."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from ipaddress import ip_address
 
 from workflows.model.checks import Check, Heading, Scope
 from workflows.model.estate import Kind, Node
@@ -118,24 +119,41 @@ certificates_differ = compared(
 def cluster_nodes_differ(context: CheckContext) -> Iterator[Finding]:
     """The cluster's own list of nodes is the estate's."""
     # A node that the cluster has and the estate does not list would never be drained.
+    own = {node.name: facts.addresses for node, facts in context.machines}
+    names = {node.name: _names(node, own.get(node.name, ())) for node in context.estate.nodes}
     for reading in context.each(ClusterReading):
         cluster = context.estate.cluster_of(reading.place)
         for members, nodes, kind in (
             (reading.servers, cluster.servers, "Server"),
             (reading.edges, cluster.edges, "Edge"),
         ):
-            unlisted = [m for m in members if not any(_same(m, node) for node in nodes)]
-            missing = [n.name for n in nodes if not any(_same(m, n) for m in members)]
-            if members and (unlisted or missing):
-                extra = (f"{kind} {m.name} ({m.address}), not in the estate" for m in unlisted)
-                absent = (f"no {kind} {name}" for name in missing)
+            expected = {node.name: names[node.name] for node in nodes}
+            if members is not None and (found := [*_memberships(members, names, expected, kind)]):
                 yield cluster_nodes_differ.finding(
                     reading.place,
-                    seen=listed([*extra, *absent]),
+                    seen=listed(found),
                     expected=f"the nodes of kind {kind} that the estate lists",
                     advice="list every node of the cluster in the estate, or remove it from the "
                     "cluster",
                 )
+
+
+def _memberships(
+    members: Iterable[Member],
+    names: Mapping[str, set[str]],
+    expected: Mapping[str, set[str]],
+    kind: str,
+) -> Iterator[str]:
+    """Yield each machine that only the cluster knows, and each node that it does not know."""
+    called = {member: _names_of(member) for member in members}
+    for member, own in called.items():
+        # A pair of sites may list the nodes of both, and a zone the Servers beside its Edges.
+        if all(own.isdisjoint(known) for known in names.values()):
+            addresses = ", ".join(member.addresses)
+            yield f"{kind} {member.name} ({addresses}), not in the estate"
+    for name, known in expected.items():
+        if all(known.isdisjoint(own) for own in called.values()):
+            yield f"no {kind} {name}"
 
 
 def _unequal(check_: Check, values: Mapping[str, str | None], advice: str) -> Iterator[Finding]:
@@ -144,7 +162,21 @@ def _unequal(check_: Check, values: Mapping[str, str | None], advice: str) -> It
         yield check_.finding(place, seen=value, expected=common, advice=advice)
 
 
-def _same(member: Member, node: Node) -> bool:
-    """Whether both are one machine: sites name their machines by address or by host name."""
+def _names(node: Node, machine: tuple[str, ...]) -> set[str]:
+    """Return everything that a cluster may call a node, given the addresses of its machine."""
+    # Several nodes may share a machine: where the estate lists a node's addresses, those count.
+    return {node.name, *map(_comparable, (node.address, *(node.listen_on or machine)))}
+
+
+def _names_of(member: Member) -> set[str]:
+    """Return everything that a cluster calls a machine: sites use addresses or host names."""
     host_name = member.name.partition(".")[0].lower()
-    return member.address == node.address or host_name == node.name
+    return {host_name, *map(_comparable, member.addresses)}
+
+
+def _comparable(address: str) -> str:
+    """Write an address in the one way in which the estate and the machines write it."""
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return address.lower().removesuffix(".")

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import os
 import signal
+import socket
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,6 +30,7 @@ systemd yes
 login KillOnlyUsers=
 login KillExcludeUsers=root
 login KillUserProcesses=no
+addresses 192.0.2.61 127.0.0.1 20010db8000000000000000000000061
 files 2
 conf {a}  ./a.xml
 conf {b}  ./deep/b c.xml
@@ -39,6 +41,16 @@ end
 async def read(shell: Shell, node: Node) -> MachineFacts:
     """Ask the machine."""
     return parse_facts((await shell.run(node, linux_facts.facts_command(node))).out)
+
+
+def own_addresses() -> set[str]:
+    """Return the address that this machine would send from; none where it has no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        try:
+            unsent.connect(("198.51.100.1", 9))
+        except OSError:
+            return set()
+        return {unsent.getsockname()[0]}
 
 
 @pytest.fixture
@@ -58,6 +70,7 @@ async def test_a_machine_that_lacks_nothing(
     assert facts.user == facts.owner == getpass.getuser()
     assert facts.system == "Linux"
     assert facts.unusable == ()
+    assert own_addresses() <= set(facts.addresses)
     assert facts.ledger_writable
     assert facts.ledger_free > 0
     assert facts.pending == ()
@@ -163,6 +176,7 @@ def test_the_whole_answer_is_read() -> None:
         ledger_free=2048 * 1024,
         kills_processes=False,
         conf={"a.xml": "a" * 16, "deep/b c.xml": "b" * 16},
+        addresses=("192.0.2.61", "2001:db8::61"),
     )
 
 
@@ -182,7 +196,7 @@ def test_the_whole_answer_is_read() -> None:
 )
 def test_whether_a_session_takes_its_processes_along(lines: str, *, kills: bool | None) -> None:
     """Without an answer of logind it is unknown, unless there is no systemd at all."""
-    head, tail = "user st\nsystem Linux\nledger yes\nfree 1\n", "\nfiles 0\nend\n"
+    head, tail = "user st\nsystem Linux\nledger yes\nfree 1\n", "\naddresses\nfiles 0\nend\n"
     assert parse_facts(f"{head}{lines}{tail}").kills_processes is kills
 
 
@@ -205,3 +219,12 @@ async def until_runs(pid: int, name: str) -> None:
         cmdline = Path(f"/proc/{pid}/cmdline")
         while name not in cmdline.read_text():  # noqa: ASYNC110, ASYNC240 - a process of the test
             await asyncio.sleep(0.01)
+
+
+def test_too_many_addresses_are_unknown() -> None:
+    """And one that cannot be read is no answer."""
+    many = " ".join(f"10.0.{n // 200}.{n % 200 + 1}" for n in range(201))
+    assert parse_facts(WHOLE.replace("127.0.0.1", many)).addresses == ()
+    assert parse_facts(WHOLE.replace("192.0.2.61 127.0.0.1", "")).addresses == ("2001:db8::61",)
+    with pytest.raises(OutcomeUnknown, match="addresses"):
+        parse_facts(WHOLE.replace("127.0.0.1", "127.0"))

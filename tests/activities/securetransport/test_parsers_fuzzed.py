@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from activities.configuration import activities as configurations
 from activities.configuration import cluster as clusters
+from activities.configuration import members
 from activities.ledger.posix import parse_record
 from activities.load_balancer import haproxy_config as haproxy
 from activities.load_balancer import hosts_file
@@ -23,10 +24,12 @@ from activities.securetransport import admin_responses as answers
 from activities.securetransport.scripts import SCRIPTS, parse_status
 from activities.storage import sampling as samples
 from tests.activities.nodes.test_linux_facts import WHOLE as FACTS
+from tests.support import estates
 from workflows.errors import OutcomeUnknown, SwitchoverError
 from workflows.model.results import Service, State
 
 PLACE = "node"
+NODE = estates.estate().node("cluster1-server1")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 SOCKETS = """\
@@ -96,8 +99,8 @@ BODIES: dict[str, Callable[[Any], object]] = {
     "service": lambda body: answers.service_status(body, PLACE),
     "installed": lambda body: answers.read(answers.Installed, body, PLACE),
     "moment": answers.moment,
-    "members": lambda body: clusters.parse_members(body, PLACE),
-    "zones": lambda body: clusters.parse_edges([{"edges": body}], PLACE),
+    "members": lambda body: members.parse_members(body, NODE),
+    "zones": lambda body: members.parse_edges([{"edges": body}], PLACE),
     "events": lambda body: clusters.oldest([{"creationTime": body, "timestamp": body}], NOW),
     "options": lambda body: answers.options([{"name": "a", "values": body}], PLACE),
     "items": lambda body: configurations.named(body if isinstance(body, dict) else {}, PLACE),
@@ -106,7 +109,20 @@ BODIES: dict[str, Callable[[Any], object]] = {
 
 KEYS = st.sampled_from(
     [
-        *("clusterNodes", "nodeName", "nodeIp", "edges", "title", "address", "name", "id"),
+        *(
+            "clusterNodes",
+            "isCluster",
+            "serverAddress",
+            "ipAddresses",
+            "ipAddress",
+            "nodeName",
+            "nodeIp",
+            "edges",
+            "title",
+            "address",
+            "name",
+            "id",
+        ),
         *("resultSet", "totalCount", "result", "status", "version", "updateLevel", "osType"),
         *("userName", "host", "protocol", "sessionCreationTime", "message", "isSuccessful"),
         *("values", "account", "folder", "application"),

@@ -128,10 +128,38 @@ async def test_options_name_the_timeouts_and_hide_nothing_local(lab: Lab) -> Non
     assert options["Scheduler.enable"]["values"] == ["true"]
     assert options["Server.Hostname"]["isLocal"]
     assert options["Db.Password"]["encrypted"]
-    cluster = await lab.ask(SERVER, "configurations/clusterManagement")
-    assert len(cluster["clusterNodes"]) == 2
-    assert (await lab.ask(EDGE, "zones"))["result"][0]["edges"]
     assert (await lab.ask(EDGE, "version"))["updateLevel"]
+
+
+async def test_a_server_knows_its_cluster_and_its_edges_by_address(lab: Lab) -> None:
+    """Nodes of the cluster have an address only, zones a title that is no host name."""
+    management = "configurations/clusterManagement"
+    assert (await lab.ask(SERVER, management)) == {
+        "isCluster": True,
+        "clusterMode": "Active/Active",
+        "clusterNodes": [
+            {"serverAddress": lab.address(name)} for name in (SERVER, "cluster1-server2")
+        ],
+    }
+    assert (await lab.ask(EDGE, management))["clusterNodes"] is None
+    private, perimeter = (await lab.ask(SERVER, "zones"))["result"]
+    assert (private["name"], private["edges"][0]["title"]) == ("Private", "Host")
+    assert private["edges"][0]["ipAddresses"] == [{"ipAddress": lab.address(SERVER)}]
+    assert perimeter["edges"][0]["ipAddresses"] == [{"ipAddress": lab.address(EDGE)}]
+    (only,) = (await lab.ask(EDGE, "zones"))["result"]
+    assert only["name"] == "Private"
+
+
+async def test_a_zero_downtime_update_shows(lab: Lab) -> None:
+    """Disabled by default; an older version has no such resource, and says so in JSON."""
+    mode = "configurations/maintenance"
+    assert await lab.ask(SERVER, mode) == {"zduMaintenanceMode": "disabled"}
+    lab.turn(faults={SERVER: {"zdu_maintenance": "enabled"}})
+    assert await lab.ask(SERVER, mode) == {"zduMaintenanceMode": "enabled"}
+    lab.turn(faults={SERVER: {"zdu_maintenance": "absent"}})
+    async with lab.admin(SERVER) as client:
+        answer = await client.get(mode)
+    assert (answer.status_code, answer.json()["validationErrors"]) == (404, None)
 
 
 async def test_the_session_list_is_unstable(lab: Lab) -> None:

@@ -188,6 +188,52 @@ def test_servers_and_edges_may_have_a_taeh_each() -> None:
     assert [finding.place for finding in findings_in(readings, plan=plan)] == [EDGE]
 
 
+def shared_by_source(**members: tuple[Member, ...]) -> list[str]:
+    """Return what the check of the source's nodes sees, where the cluster knows these machines."""
+    found = findings_in(changed("shared by cluster1", **members))
+    assert {finding.name for finding in found} <= {"cluster_nodes_differ"}
+    return [finding.seen for finding in found]
+
+
+def test_a_clusters_machines_are_compared_by_address() -> None:
+    """Titles are no host names; one of several addresses is enough, in any way of writing it."""
+    first, second = PLAN.estate.cluster("cluster1").edges
+    gateways = (
+        Member(name="Gateway 1", address="2001:DB8::1", further=(first.address,)),
+        Member(name="Gateway 2", address=second.address),
+    )
+    assert shared_by_source(edges=gateways) == []
+    assert shared_by_source(edges=gateways[:1]) == [f"no Edge {second.name}"]
+    [seen] = shared_by_source(edges=(*gateways, Member(name="Gateway 3", address="192.0.2.99")))
+    assert seen == "Edge Gateway 3 (192.0.2.99), not in the estate"
+
+
+def test_a_zone_may_list_servers_and_the_other_site() -> None:
+    """Only a machine that the estate does not list at all would be forgotten."""
+    nodes = [*PLAN.estate.cluster("cluster2").edges, *PLAN.estate.cluster("cluster1").nodes]
+    every = tuple(Member(name=f"entry {n}", address=node.address) for n, node in enumerate(nodes))
+    assert shared_by_source(edges=every) == []
+
+
+def test_a_clusters_machines_are_known_by_their_own_addresses() -> None:
+    """Where the estate reaches a node by a name, the addresses of its machine tell which it is."""
+    first, second = PLAN.estate.cluster("cluster1").edges
+    edges = (
+        Member(name="Gateway 1", address="198.51.100.1"),
+        Member(name="Gateway 2", address=second.address),
+    )
+    readings = changed("shared by cluster1", edges=edges)
+    assert [finding.name for finding in findings_in(readings)] == ["cluster_nodes_differ"]
+    known = changed(first.name, machine={"addresses": ("198.51.100.1",)})[first.name]
+    assert findings_in({**readings, first.name: known}) == ()
+
+
+def test_a_cluster_whose_machines_were_not_read_differs_in_nothing() -> None:
+    """No zone without an Edge is taken for a difference where no zone was read."""
+    assert findings_in({**changed("shared by cluster1", servers=None, edges=None)}) == ()
+    assert shared_by_source(edges=()) == ["no Edge cluster1-edge1, no Edge cluster1-edge2"]
+
+
 def test_a_finding_of_a_reading_counts() -> None:
     """What could not be read is reported beside what was read."""
     trouble = Finding(name="node_unreachable_ssh", place=EDGE, seen="a", expected="b", advice="c")
