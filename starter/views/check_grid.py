@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from workflows.model.checks import Scope
+from workflows.model.checks import CheckStatus, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.preflight.catalogue import by_heading, check_of
-from workflows.preflight.report import CheckResult, CheckStatus, ReadinessReport
+from workflows.preflight.report import CheckResult, ReadinessReport
 from workflows.views.readiness_markdown import NOWHERE, SIGNS
 
-WORST_FIRST = (CheckStatus.FAILED, CheckStatus.UNKNOWN, CheckStatus.ACCEPTED, CheckStatus.PASSED)
+WORST_FIRST = tuple(CheckStatus)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def cards(report: ReadinessReport) -> Iterator[FindingCard]:
 def overall(report: ReadinessReport) -> CheckStatus:
     """Return how the report as a whole is coloured."""
     if not report.findings:
-        return CheckStatus.PASSED
+        return CheckStatus.UNKNOWN if report.score.unknown else CheckStatus.PASSED
     return CheckStatus.ACCEPTED if report.ready else CheckStatus.FAILED
 
 

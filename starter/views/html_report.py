@@ -10,7 +10,7 @@ from starter.client.errors import CommandError, ExitCode
 from starter.views.check_grid import Cell, FindingCard, Grid, Row, by_kind, by_node, cards, overall
 from workflows.model.text import printable
 from workflows.preflight.report import ReadinessReport
-from workflows.views.readiness_markdown import NOWHERE, SIGNS, changes, summary
+from workflows.views.readiness_markdown import NOWHERE, SIGNS, changes, reasons, summary
 
 MAX_COLUMNS = 24
 """With more nodes, a column stands for all nodes of a kind."""
@@ -31,7 +31,8 @@ PAGE = """<!DOCTYPE html>
 {findings}</section>
 <section><h2>Since the last check</h2><ul>
 {changes}</ul></section>
-<section><h2>Checks</h2><p>{legend}</p>
+<section><h2>Checks</h2><p>{legend}</p><ul>
+{reasons}</ul>
 <div class="scroll" tabindex="0" role="region" aria-label="Checks by node"><table>
 <thead><tr><th scope="col">check</th>{columns}<th scope="col">elsewhere</th></tr></thead>
 {rows}</table></div></section>
@@ -55,6 +56,7 @@ def html_report(report: ReadinessReport) -> str:
         findings=_lines(map(_card, cards(report))),
         changes=_lines(f"<li>{_text(line)}</li>" for line in changes(report)),
         legend=_legend(),
+        reasons=_lines(f"<li>{_text(line)}</li>" for line in reasons(report)),
         columns="".join(f'<th scope="col">{_text(column)}</th>' for column in grid.columns),
         rows=_rows(grid),
         plan_hash=_text(report.plan_hash),
@@ -106,12 +108,12 @@ def _row(row: Row) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    kind, title = (cell.status, cell.status) if cell.status else ("none", NOT_CHECKED)
+    kind, title = (cell.status, cell.status.text) if cell.status else ("none", NOT_CHECKED)
     return f'<td class="{kind}" title="{title}">{cell.text}</td>'
 
 
 def _legend() -> str:
-    signs: list[tuple[str, str, str]] = [(status, sign, status) for status, sign in SIGNS.items()]
+    signs: list[tuple[str, str, str]] = [(one, sign, one.text) for one, sign in SIGNS.items()]
     signs.append(("none", NOWHERE, NOT_CHECKED))
     return " ".join(f'<span class="{kind}">{sign} {name}</span>' for kind, sign, name in signs)
 

@@ -11,16 +11,18 @@ from rich.text import Text
 from starter.client.schedules import ScheduledRun, ScheduleStatus
 from starter.views.check_grid import Cell, FindingCard, Grid, Row, by_kind, by_node, cards, overall
 from starter.views.tables import table
+from workflows.model.checks import CheckStatus
 from workflows.model.text import printable
 from workflows.preflight.catalogue import by_heading
-from workflows.preflight.report import CheckStatus, ReadinessReport
-from workflows.views.readiness_markdown import SIGNS, changes, summary
+from workflows.preflight.report import ReadinessReport
+from workflows.views.readiness_markdown import SIGNS, changes, reasons, summary
 
 STYLES = {
     CheckStatus.PASSED: "green",
     CheckStatus.FAILED: "bold red",
     CheckStatus.UNKNOWN: "bold yellow",
     CheckStatus.ACCEPTED: "yellow",
+    CheckStatus.NOT_AVAILABLE: "dim",
     None: "dim",
 }
 
@@ -47,6 +49,7 @@ class ReadinessView:
         for card in cards(self.report):
             yield from _finding(card)
         yield Text()
+        yield from (Text(printable(line)) for line in reasons(self.report))
         yield from (Text(printable(line), style="dim") for line in changes(self.report))
         yield _result(self.report)
 

@@ -10,7 +10,8 @@ from temporalio.exceptions import ApplicationError
 from tests.support import estates
 from tests.support.run import Run, at_work
 from workflows.errors import CommandFailed
-from workflows.preflight.report import CheckStatus, ReadinessReport
+from workflows.model.checks import CheckStatus
+from workflows.preflight.report import ReadinessReport
 from workflows.search_attributes import ESTATE
 
 EDGE = "cluster2-edge2"

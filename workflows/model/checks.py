@@ -53,6 +53,25 @@ class Scope(StrEnum):
     """Any place; shown only where the check fails."""
 
 
+class CheckStatus(StrEnum):
+    """The result of a check at one place, the worst first; a check may apply nowhere, too."""
+
+    FAILED = "failed"
+    """There is a finding."""
+    UNKNOWN = "unknown"
+    """Too little could be read to tell."""
+    ACCEPTED = "accepted"
+    """It fails, and an operator accepted that with a reason."""
+    NOT_AVAILABLE = "not_available"
+    """The place does not have what is checked, such as a list that its version lacks."""
+    PASSED = "passed"
+
+    @property
+    def text(self) -> str:
+        """Return it in words."""
+        return "not available here" if self is CheckStatus.NOT_AVAILABLE else self.value
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing that must hold before traffic is moved.

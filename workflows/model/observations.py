@@ -17,6 +17,10 @@ class BaseReading(Value):
     place: str
     findings: tuple[Finding, ...] = ()
     """Why a part of it is missing, and what the driver found itself; each names a check."""
+    not_available: dict[str, str] = {}
+    """By check: what the place does not have, so that there is nothing to check."""
+    not_read: dict[str, str] = {}
+    """By check: why it cannot be told whether it holds, although the rest could be read."""
 
 
 class MachineFacts(Value):

@@ -1,4 +1,4 @@
-"""The places at which a check is made, and how well each of them could be read; pure.
+"""The places at which a check is made, and what their readings allow to say; pure.
 
 Both follow from the actions of stage 0: what an action reads is what some checks are evaluated on,
 at some places. So no list of places has to be kept beside the plan.
@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import assert_never
 
 from workflows.model import actions
-from workflows.model.checks import AccessCheck, Check, Scope
+from workflows.model.checks import AccessCheck, Check, CheckStatus, Scope
 from workflows.model.estate import Kind
 from workflows.model.findings import Finding
 from workflows.model.observations import LoginReading, Reading
@@ -18,6 +18,8 @@ from workflows.planning.plan import Plan
 from workflows.preflight.catalogue import BY_NAME
 
 Place = tuple[Scope, str]
+Excuse = tuple[CheckStatus, str]
+"""Why a check did not pass at a place where nothing was found wrong."""
 
 
 class ReadingQuality(IntEnum):
@@ -36,6 +38,11 @@ class Coverage:
     def __init__(self, plan: Plan, readings: Iterable[Reading]) -> None:
         self._estate = plan.estate
         by_key = {_key(reading): reading for reading in readings}
+        self._excuses = {
+            (name, reading.place): excuse
+            for reading in by_key.values()
+            for name, excuse in _excuses(reading)
+        }
         self._quality: dict[Scope, dict[str, ReadingQuality]] = {scope: {} for scope in Scope}
         for action in plan.stage(StageName.CHECK_PREREQUISITES).actions:
             if isinstance(action, actions.Observation):
@@ -51,8 +58,20 @@ class Coverage:
             return ()
         return tuple(self._quality[check.scope])
 
-    def is_unknown(self, check: Check, place: str) -> bool:
-        """Return whether too little was read to tell that the check holds at the place."""
+    def status(self, check: Check, place: str) -> CheckStatus:
+        """Return what can be said of a check without a finding at the place."""
+        if self._is_unknown(check, place):
+            return CheckStatus.UNKNOWN
+        status, _ = self._excuses.get((check.name, place), (CheckStatus.PASSED, ""))
+        return status
+
+    def reason(self, check: Check, place: str) -> str:
+        """Return why the check did not pass, where no finding says so."""
+        _, reason = self._excuses.get((check.name, place), (CheckStatus.PASSED, ""))
+        return reason
+
+    def _is_unknown(self, check: Check, place: str) -> bool:
+        """Return whether a part of the place's reading is missing."""
         quality = self._quality[check.scope].get(place, ReadingQuality.COMPLETE)
         # A reading without the finding of an access check is proof that the access works.
         enough = (
@@ -115,6 +134,14 @@ def _link(name: str, plan: Plan) -> Iterator[Place]:
     yield Scope.LINKS, name
     yield Scope.PUBLISHERS, plan.estate.cluster(link.source).database.name
     yield Scope.SUBSCRIBERS, plan.estate.cluster(link.target).database.name
+
+
+def _excuses(reading: Reading) -> Iterator[tuple[str, Excuse]]:
+    """Yield each check that a reading says nothing about, and why."""
+    for name, reason in reading.not_available.items():
+        yield name, (CheckStatus.NOT_AVAILABLE, reason)
+    for name, reason in reading.not_read.items():
+        yield name, (CheckStatus.UNKNOWN, reason)
 
 
 def _expected_key(action: actions.Observation) -> Sequence[str]:

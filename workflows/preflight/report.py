@@ -3,28 +3,16 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import ValidationError
 
 from workflows.model.base import Value
-from workflows.model.checks import Scope
+from workflows.model.checks import CheckStatus, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Reading
 from workflows.planning.plan import Plan
 from workflows.preflight.catalogue import CHECKS, check_of
 from workflows.preflight.coverage import Coverage
-
-
-class CheckStatus(StrEnum):
-    """The result of a check at one place."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    """Too little could be read to tell."""
-    ACCEPTED = "accepted"
-    """It fails, and an operator accepted that with a reason."""
 
 
 class CheckResult(Value):
@@ -37,6 +25,8 @@ class CheckResult(Value):
     adjusted: str = ""
     """The estate file's reason for its own severity."""
     places: dict[str, CheckStatus] = {}
+    reasons: dict[str, str] = {}
+    """By place: why it is unknown or not available, where no finding says so."""
 
     @property
     def is_made(self) -> bool:
@@ -46,10 +36,8 @@ class CheckResult(Value):
     @property
     def worst(self) -> CheckStatus:
         """The worst result of all places."""
-        there = set(self.places.values())
-        return next(
-            (s for s in (CheckStatus.FAILED, CheckStatus.UNKNOWN) if s in there), CheckStatus.PASSED
-        )
+        there = set(self.places.values()) - {CheckStatus.ACCEPTED}
+        return next((status for status in CheckStatus if status in there), CheckStatus.PASSED)
 
 
 class Score(Value):
@@ -61,6 +49,8 @@ class Score(Value):
     """At every place, or accepted there."""
     unknown: int
     """Those that fail nowhere, and are unknown somewhere."""
+    not_available: int = 0
+    """Those that neither fail nor are unknown anywhere, and somewhere have nothing to check."""
 
 
 class FindingKey(Value):
@@ -121,10 +111,8 @@ def results_of(
     for check in CHECKS:
         accepts = check.acceptable and check.name in accepted
         failed = CheckStatus.ACCEPTED if accepts else CheckStatus.FAILED
-        places = {
-            place: CheckStatus.UNKNOWN if coverage.is_unknown(check, place) else CheckStatus.PASSED
-            for place in coverage.places(check)
-        }
+        places = {place: coverage.status(check, place) for place in coverage.places(check)}
+        reasons = {place: why for place in places if (why := coverage.reason(check, place))}
         places |= dict.fromkeys(found.get(check.name, ()), failed)
         adjusted = plan.estate.checks.get(check.name)
         results.append(
@@ -134,6 +122,7 @@ def results_of(
                 severity=adjusted.severity if adjusted else check.severity,
                 adjusted=adjusted.reason if adjusted else "",
                 places=places,
+                reasons=reasons,
             )
         )
     return tuple(results)
@@ -146,6 +135,7 @@ def score_of(results: Iterable[CheckResult]) -> Score:
         checks=len(made),
         passed=made.count(CheckStatus.PASSED),
         unknown=made.count(CheckStatus.UNKNOWN),
+        not_available=made.count(CheckStatus.NOT_AVAILABLE),
     )
 
 

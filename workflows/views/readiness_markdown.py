@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
+from workflows.model.checks import CheckStatus
 from workflows.model.findings import Finding
 from workflows.model.stages import StageName
 from workflows.model.text import listed
 from workflows.planning.plan import Plan
 from workflows.preflight.catalogue import by_heading
-from workflows.preflight.report import CheckResult, CheckStatus, FindingKey, ReadinessReport
+from workflows.preflight.report import CheckResult, FindingKey, ReadinessReport
 from workflows.views.progress_markdown import plain, table
 
 SIGNS = {
@@ -15,6 +16,7 @@ SIGNS = {
     CheckStatus.FAILED: "✖",
     CheckStatus.UNKNOWN: "?",
     CheckStatus.ACCEPTED: "!",
+    CheckStatus.NOT_AVAILABLE: "n/a",
 }
 NOWHERE = "·"
 """The sign of a check that is made nowhere on this estate."""
@@ -36,6 +38,7 @@ def report_details(report: ReadinessReport) -> str:
         [f"**{title}: {summary(report)}**"],
         [f"- {plain(line)}" for line in changes(report)],
         _findings(report.findings),
+        [f"- {plain(line)}" for line in reasons(report)],
         *_checks(report),
     )
     return "\n\n".join("\n".join(section) for section in sections if section)
@@ -46,7 +49,8 @@ def summary(report: ReadinessReport) -> str:
     score = report.score
     ready = "ready" if report.ready else "not ready"
     unknown = f", {score.unknown} unknown" if score.unknown else ""
-    return f"{ready}, {score.passed} of {score.checks} checks passed{unknown}"
+    absent = f", {score.not_available} not available here" if score.not_available else ""
+    return f"{ready}, {score.passed} of {score.checks} checks passed{unknown}{absent}"
 
 
 def sign(one: CheckResult) -> str:
@@ -72,6 +76,16 @@ def changes(report: ReadinessReport) -> Iterator[str]:
         yield f"new {since}: {_listed(changed.new)}"
     if changed.resolved:
         yield f"resolved {since}: {_listed(changed.resolved)}"
+
+
+def reasons(report: ReadinessReport) -> Iterator[str]:
+    """Yield why a check is unknown or not available, where no finding says so, line by line."""
+    for one in report.checks:
+        places: dict[tuple[CheckStatus, str], list[str]] = {}
+        for place, reason in one.reasons.items():
+            places.setdefault((one.places[place], reason), []).append(place)
+        for (status, reason), where in places.items():
+            yield f"{SIGNS[status]} {one.name} on {listed(where, MAX_PLACES)}: {reason}"
 
 
 def _title(estate: str, source: str, target: str) -> str:

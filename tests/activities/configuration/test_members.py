@@ -60,7 +60,8 @@ def edge(title: str, *addresses: str, **more: Any) -> dict[str, Any]:  # noqa: A
 def test_every_address_of_every_zone_is_read() -> None:
     """The title is what an administrator typed; an Edge of two zones is read once."""
     gateway = edge("Frankfurt, rack 7", "192.0.2.61", "2001:db8::61", deploymentSite="Prod")
-    zones: list[dict[str, Any]] = [{"name": "Private", "edges": None}, {"edges": [gateway]}, {"edges": [gateway]}]
+    private: dict[str, Any] = {"name": "Private", "edges": None}
+    zones = [private, {"edges": [gateway]}, {"edges": [gateway]}]
     assert parse_edges(zones, "node") == (
         Member(name="Frankfurt, rack 7", address="192.0.2.61", further=("2001:db8::61",)),
     )

@@ -8,19 +8,19 @@ import pytest
 from tests.support import clean_readings as estate
 from tests.support import estates
 from tests.support.clean_readings import NOW, PLAN
-from workflows.model.checks import Check, Heading, Scope
+from workflows.model.checks import Check, CheckStatus, Heading, Scope
 from workflows.model.estate import Protocol
 from workflows.model.findings import Finding
 from workflows.model.load_balancers.hosts_file_checks import edges_by_address
 from workflows.model.observations import LoginReading, NodeReading, Reading
 from workflows.model.results import Service, State
 from workflows.planning.plan import Plan, plan_switchover
+from workflows.preflight import parity
 from workflows.preflight.catalogue import CHECKS, MODULES, by_heading
 from workflows.preflight.coverage import Coverage
 from workflows.preflight.evaluate import blocking, evaluate
 from workflows.preflight.report import (
     CheckResult,
-    CheckStatus,
     ReadinessDiff,
     ReadinessReport,
     difference,
@@ -205,6 +205,41 @@ def test_a_reading_that_never_came_leaves_everything_unknown() -> None:
     assert checks["load_balancer_unreachable"].worst is CheckStatus.UNKNOWN
     assert checks["reload_not_runnable"].worst is CheckStatus.UNKNOWN
     assert checks["database_unreachable"].worst is CheckStatus.PASSED
+
+
+def test_what_a_version_does_not_have_does_not_count_as_passed() -> None:
+    """Nor as unknown: it is counted apart, and its reason is shown."""
+    reason = "neither admin API has this list"
+    readings = changed("configuration", not_available={"sites_differ": reason})
+    checks = rows(readings)
+    assert checks["sites_differ"].places == {"cluster2": CheckStatus.NOT_AVAILABLE}
+    assert checks["sites_differ"].reasons == {"cluster2": reason}
+    assert checks["accounts_differ"].worst is CheckStatus.PASSED
+    report = verdict(readings)
+    assert (report.ready, report.score.not_available, report.score.unknown) == (True, 1, 0)
+    assert report.score.passed == report.score.checks - 1
+    text = report_details(report)
+    assert "checks passed, 1 not available here" in text
+    assert f"- n/a sites\\_differ on cluster2: {reason}" in text
+    assert "| n/a | Both clusters have the same sites | n/a cluster2 |" in text
+
+
+def test_what_could_not_be_told_does_not_count_as_passed() -> None:
+    """A check may be unknown although the rest of its reading is complete."""
+    readings = changed("shared by cluster1", not_read={"events_stuck": "no time can be read"})
+    checks = rows(readings)
+    assert checks["events_stuck"].places == {SERVER: CheckStatus.UNKNOWN}
+    assert checks["orphaned_files"].places[SERVER] is CheckStatus.PASSED
+    assert "? events\\_stuck on cluster1\\-server1: no time can be read" in report_details(
+        verdict(readings)
+    )
+
+
+def test_a_finding_outweighs_a_reason() -> None:
+    """What was found wrong is never hidden by what could not be told besides."""
+    found = parity.sites_differ.finding("cluster2", seen="a", expected="b", advice="c")
+    one = rows(changed("configuration", findings=(found,), not_read={"sites_differ": "half"}))
+    assert one["sites_differ"].worst is CheckStatus.FAILED
 
 
 def test_a_finding_elsewhere_is_not_lost() -> None:
