@@ -4,18 +4,19 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from temporalio import activity
 
 from activities.configuration.cluster import ClusterObserver
+from activities.configuration.lists import RESOURCES, ListReader, compare
 from activities.nodes.desired_state import POLL_INTERVAL
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
-from workflows.errors import OutcomeUnknown
 from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.checks import Check
 from workflows.model.estate import Cluster, Node
@@ -27,29 +28,19 @@ from workflows.ports.inputs import ClusterPairInput
 from workflows.preflight import access, parity
 
 UNREADABLE = access.configuration_unreadable
-LISTS = {
-    "accounts": parity.accounts_differ,
-    "businessUnits": parity.business_units_differ,
-    "sites": parity.sites_differ,
-    "routes": parity.routes_differ,
-    "subscriptions": parity.subscriptions_differ,
-    "applications": parity.applications_differ,
-    "certificates": parity.certificates_differ,
-}
-"""For each resource of the admin API: the check that its comparison belongs to."""
-
 COMPARISON_TIMEOUT = 18.0
 """Seconds: the lists of both sides, twice where they differ; the attempt itself has 20."""
-MAX_NAMES = 2000
-"""Longer lists are compared by their number alone: a page has a hundred items."""
-
-_NAMES = ("name", "title", "alias", "id")
-_SUBSCRIBED = ("account", "folder", "application")
-
 CheckedDifference = tuple[Check, Difference]
 Options = Mapping[str, str]
-Names = tuple[int, frozenset[str]]
-"""How many items a list has, and their names if they were read one by one."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs, and which checks had nothing to compare or not enough, with the reason."""
+
+    differences: tuple[CheckedDifference, ...] = ()
+    not_available: dict[str, str] = field(default_factory=dict)
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
 class RestConfigurations(ConfigurationPort):
@@ -58,6 +49,7 @@ class RestConfigurations(ConfigurationPort):
     def __init__(self, services: ServiceStatusReader, admin: AdminClient) -> None:
         self._observer = ClusterObserver(services, admin)
         self._admin = admin
+        self._lists = ListReader(admin)
 
     @activity.defn
     async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
@@ -79,59 +71,56 @@ class RestConfigurations(ConfigurationPort):
             )
         if isinstance(found, Finding):
             return ParityReading(place=place, findings=(found,))
-        return ParityReading(place=place, findings=tuple(_findings(found)))
+        return ParityReading(
+            place=place,
+            findings=tuple(_findings(found.differences)),
+            not_available=found.not_available,
+            not_read=found.not_read,
+        )
 
-    async def _compare_twice(
-        self, given: ClusterPairInput[CompareConfiguration]
-    ) -> list[CheckedDifference]:
-        """Compare again if something differs: replication needs some time."""
+    async def _compare_twice(self, given: ClusterPairInput[CompareConfiguration]) -> Comparison:
+        """Compare again if something differs or is incomplete: replication needs some time."""
         first = await self._compare(given)
-        if not first:
+        if not (first.differences or first.not_read):
             return first
         await sleep(POLL_INTERVAL)
         second = await self._compare(given)
-        known = {(check, d.place, d.item) for check, d in first}
-        return [(check, d) for check, d in second if (check, d.place, d.item) in known]
+        known = {(check, d.place, d.item) for check, d in first.differences}
+        lasting = (
+            (check, d)
+            for check, d in second.differences
+            if (check, d.place, d.item) in known or check.name in first.not_read
+        )
+        return replace(second, differences=tuple(lasting))
 
-    async def _compare(
-        self, given: ClusterPairInput[CompareConfiguration]
-    ) -> list[CheckedDifference]:
+    async def _compare(self, given: ClusterPairInput[CompareConfiguration]) -> Comparison:
         source, target = given.source, given.target
         of_source = ((source, node) for node in (source.servers[0], *source.edges))
         of_target = ((target, node) for node in (target.servers[0], *target.edges))
         nodes = [*of_source, *of_target]
-        options, lists = await asyncio.gather(
+        options, pairs = await asyncio.gather(
             asyncio.gather(*(self._options(cluster, node) for cluster, node in nodes)),
-            asyncio.gather(*(self._list(given, resource) for resource in LISTS)),
+            asyncio.gather(*(self._lists.pair(source, target, one) for one in RESOURCES)),
         )
         known = {node.name: found for (_, node), found in zip(nodes, options, strict=True)}
+        compared = [compare(source.name, target.name, pair) for pair in pairs]
         differences = [
             *_options_differ(known, (source.servers[0], target.servers[0])),
             *_options_differ(known, (*source.edges, *target.edges)),
         ]
-        for resource, (here, there) in zip(LISTS, lists, strict=True):
-            found = _lists_differ(given, here, there)
-            differences += [(LISTS[resource], one) for one in found]
-        return differences
+        for resource, one in zip(RESOURCES, compared, strict=True):
+            differences += [(resource.check, difference) for difference in one.differences]
+        named = [
+            (resource.check.name, one) for resource, one in zip(RESOURCES, compared, strict=True)
+        ]
+        return Comparison(
+            differences=tuple(differences),
+            not_available={name: one.not_available for name, one in named if one.not_available},
+            not_read={name: one.not_read for name, one in named if one.not_read},
+        )
 
     async def _options(self, cluster: Cluster, node: Node) -> Options:
         return shared(await self._admin.options(node), cluster, node)
-
-    async def _list(
-        self, given: ClusterPairInput[CompareConfiguration], resource: str
-    ) -> tuple[Names, Names]:
-        here, there = await asyncio.gather(
-            *(self._names(side.servers[0], resource) for side in (given.source, given.target))
-        )
-        return here, there
-
-    async def _names(self, node: Node, resource: str) -> Names:
-        """Return the items of a list; none if this version has no such list."""
-        page = await self._admin.listing(node, resource, MAX_NAMES)
-        if page is None:
-            return 0, frozenset()
-        names = page.result if page.total <= MAX_NAMES else ()
-        return page.total, frozenset(named(item, node.name) for item in names)
 
 
 def shared(options: Iterable[dict[str, Any]], cluster: Cluster, node: Node) -> Options:
@@ -147,16 +136,6 @@ def shared(options: Iterable[dict[str, Any]], cluster: Cluster, node: Node) -> O
         for name, each in values.items()
         if name not in excluded
     }
-
-
-def named(item: Mapping[str, Any], place: str) -> str:
-    """Return the name of an item of a list; ids may differ between both sides."""
-    if any(item.get(key) for key in _SUBSCRIBED[:2]) and not item.get("name"):
-        return " ".join(str(item[key]) for key in _SUBSCRIBED if item.get(key))
-    name = next((str(item[key]) for key in _NAMES if item.get(key)), "")
-    if not name:
-        raise OutcomeUnknown(f"{place}: an item of a list has no name")
-    return name
 
 
 def _own_names(cluster: Cluster) -> re.Pattern[str]:
@@ -184,19 +163,6 @@ def _options_differ(
                     parity.options_differ,
                     Difference(place=node.name, item=name, seen=seen, expected=expected),
                 )
-
-
-def _lists_differ(
-    given: ClusterPairInput[CompareConfiguration], here: Names, there: Names
-) -> Iterator[Difference]:
-    source, target = given.source.name, given.target.name
-    sides = ((source, here[1] - there[1]), (target, there[1] - here[1]))
-    by_name = here[0] == len(here[1]) and there[0] == len(there[1])
-    for side, names in sides if by_name else ():
-        for name in sorted(names):
-            yield Difference(place=target, item=name, seen=f"only on {side}", expected="on both")
-    if here[0] != there[0] and not (by_name and here[1] != there[1]):
-        yield Difference(place=target, item="number", seen=str(there[0]), expected=str(here[0]))
 
 
 def _findings(differences: Iterable[CheckedDifference]) -> Iterator[Finding]:

@@ -9,8 +9,11 @@ CREATE TABLE subscription (
 );
 CREATE TABLE scheduled_task (name text PRIMARY KEY, every_seconds int);
 CREATE TABLE business_unit (name text PRIMARY KEY, base_folder text);
-CREATE TABLE site (name text PRIMARY KEY, account text, protocol text, host text);
-CREATE TABLE route (name text PRIMARY KEY, type text, condition text);
+-- A site's name is its account's own; two simple routes may have one name.
+CREATE TABLE site (
+    account text, name text, protocol text, host text, PRIMARY KEY (account, name)
+);
+CREATE TABLE route (id int PRIMARY KEY, name text, type text, condition text, account text);
 CREATE TABLE application (name text PRIMARY KEY, type text);
 CREATE TABLE certificate (alias text PRIMARY KEY, subject text, usage text, expires timestamptz);
 

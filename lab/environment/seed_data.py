@@ -23,15 +23,16 @@ CONFIGURED: Mapping[str, tuple[Row, ...]] = {
         ("Retail", "/data/retail"),
     ),
     "site": tuple(
-        (f"{name}-{protocol}", name, protocol, f"{protocol}.{name}.example.com")
+        (name, title, protocol, f"{protocol}.{name}.example.com")
         for name in _PARTNERS[:4]
-        for protocol in ("ssh", "as2")
+        for title, protocol in (("SFTP", "ssh"), ("AS2", "as2"))
     ),
     "route": (
-        ("Archive", "TEMPLATE", "always"),
-        ("Invoices", "COMPOSITE", "*.edi"),
-        ("Orders", "COMPOSITE", "*.xml"),
-        ("Virus scan", "SIMPLE", "always"),
+        (1, "Archive", "TEMPLATE", "always", None),
+        (2, "Incoming", "COMPOSITE", "*.edi", account(1)),
+        (3, "Incoming", "COMPOSITE", "*.xml", account(2)),
+        (4, "Virus scan", "SIMPLE", "always", None),
+        (5, "Virus scan", "SIMPLE", "*.exe", None),
     ),
     "application": (
         ("Housekeeping", "AccountTransferRetention"),

@@ -19,14 +19,14 @@ LISTINGS: Mapping[str, Listing] = {
     ),
     "businessUnits": Listing("SELECT name, base_folder FROM business_unit", ("name", "baseFolder")),
     "sites": Listing(
-        "SELECT md5(name), name, account, protocol, host FROM site",
+        "SELECT md5(account || '/' || name), name, account, protocol, host FROM site",
         ("id", "name", "account", "protocol", "host"),
-        sort_by="2",
+        sort_by="3, 2",
     ),
     "routes": Listing(
-        "SELECT md5(name), name, type, condition FROM route",
-        ("id", "name", "type", "condition"),
-        sort_by="2",
+        "SELECT md5(id::text), name, type, condition, account FROM route",
+        ("id", "name", "type", "condition", "account"),
+        sort_by="2, 1",
     ),
     "subscriptions": Listing(
         "SELECT md5(account || '/' || folder), account, folder, application FROM subscription",

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.configuration import activities as configurations
-from activities.configuration.activities import LISTS, RestConfigurations, named, shared
+from activities.configuration import lists
+from activities.configuration.activities import RestConfigurations, shared
 from activities.configuration.cluster import oldest, switched_on, unchanged_since
+from activities.configuration.lists import RESOURCES, UNAVAILABLE, Resource, named
 from activities.nodes.service_status import ServiceStatusReader
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
@@ -101,7 +102,7 @@ async def site(
             nodes[name] = make_node(ssh_server, tmp_path, name, kind=kind, admin=access)
             api.options = options(name)
             if kind is Kind.SERVER:
-                api.lists = {resource: [{"name": f"{resource}1"}] for resource in LISTS}
+                api.lists = {one.path: [{"name": f"{one.path}1"}] for one in RESOURCES}
                 api.lists["subscriptions"] = [{"id": name, "account": "a", "folder": "/in"}]
         one, two = (
             make_cluster(c, *(n for n in nodes.values() if c in n.name))
@@ -141,12 +142,12 @@ async def test_an_option_that_differs_is_named(site: Site) -> None:
     assert found[1].seen.startswith("Ssh.Port: nothing instead of ")
 
 
-@pytest.mark.parametrize("resource", LISTS)
-async def test_a_list_that_differs_is_named(site: Site, resource: str) -> None:
+@pytest.mark.parametrize("resource", RESOURCES, ids=[one.path for one in RESOURCES])
+async def test_a_list_that_differs_is_named(site: Site, resource: Resource) -> None:
     """By what is there on one side only."""
-    site.target.lists[resource].append({"name": "new"})
+    site.target.lists[resource.path].append({"name": "new"})
     [found] = (await site.compare()).findings
-    assert (found.name, found.place) == (LISTS[resource].name, "cluster2")
+    assert (found.name, found.place) == (resource.check.name, "cluster2")
     assert found.seen == "new: only on cluster2 instead of on both"
     assert found.expected
     assert found.advice
@@ -155,13 +156,18 @@ async def test_a_list_that_differs_is_named(site: Site, resource: str) -> None:
 async def test_long_lists_are_compared_by_number(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading a hundred thousand names takes longer than a check may."""
-    monkeypatch.setattr(configurations, "MAX_NAMES", 1)
-    names = [{"name": str(number)} for number in range(3)]
-    for number, node in ((3, "cluster1-server1"), (2, "cluster2-server1")):
+    """Reading a hundred thousand names takes longer than a check may; numbers prove little."""
+    monkeypatch.setattr(lists, "MAX_NAMES", 1)
+    names = [{"name": str(number)} for number in range(150)]
+    for number, node in ((150, "cluster1-server1"), (149, "cluster2-server1")):
         site.apis[node].lists["accounts"] = names[:number]
     [found] = (await site.compare()).findings
-    assert found.seen == "number: 2 instead of 3"
+    assert found.seen == "number: 149 instead of 150"
+    site.target.lists["accounts"] = [{"name": f"other{number}"} for number in range(150)]
+    reading = await site.compare()
+    assert reading.findings == ()
+    assert list(reading.not_read) == ["accounts_differ"]
+    assert reading.not_read["accounts_differ"].startswith("only the numbers were compared, 150 ")
 
 
 async def test_many_differences_are_counted(site: Site) -> None:
@@ -173,11 +179,51 @@ async def test_many_differences_are_counted(site: Site) -> None:
 
 
 async def test_a_list_on_one_side_only_differs(site: Site) -> None:
-    """Where neither version has it, nothing does."""
+    """Where neither version has it, there is nothing to compare: that is no equality."""
     del site.target.lists["routes"]
-    assert [one.name for one in (await site.compare()).findings] == ["routes_differ"]
+    [found] = (await site.compare()).findings
+    assert (found.name, found.seen) == (
+        "routes_differ",
+        "list: only on cluster1 instead of on both",
+    )
     del site.api.lists["routes"]
+    reading = await site.compare()
+    assert reading.findings == ()
+    assert reading.not_available == {"routes_differ": UNAVAILABLE}
+
+
+async def test_sites_are_told_apart_by_their_account(site: Site) -> None:
+    """Two accounts may each have a site of one name; a third that differs is still found."""
+    for api in (site.api, site.target):
+        api.lists["sites"] = [{"account": one, "name": "SFTP"} for one in "ab"]
     assert (await site.compare()).findings == ()
+    site.target.lists["sites"][1] = {"account": "c", "name": "SFTP"}
+    [found] = (await site.compare()).findings
+    assert found.seen == (
+        "SFTP (account b): only on cluster1 instead of on both, "
+        "SFTP (account c): only on cluster2 instead of on both"
+    )
+
+
+async def test_routes_of_one_name_are_counted(site: Site) -> None:
+    """Two simple routes may have one name, and then have ids that differ."""
+    twice = [{"id": n, "type": "SIMPLE", "name": "Virus scan"} for n in (1, 2)]
+    site.api.lists["routes"], site.target.lists["routes"] = twice, twice[:1]
+    [found] = (await site.compare()).findings
+    assert found.seen == "Virus scan (type SIMPLE): 1 of this name instead of 2 of this name"
+
+
+async def test_a_list_that_grows_complete_is_compared(site: Site) -> None:
+    """One that showed less than it counts is read again, and compared then."""
+    for api in (site.api, site.target):
+        api.lists["sites"] = [{"name": str(number)} for number in range(70)]
+    site.target.lists["sites"][3] = {"name": "other"}
+    site.target.lists["sites"][4] = {"name": "5"}
+    reading = await site.compare()
+    assert "sites_differ" in reading.not_read
+    site.target.lists["sites"][4] = {"name": "4"}
+    [found] = (await site.compare()).findings
+    assert "3: only on cluster1" in found.seen
 
 
 async def test_what_differs_once_is_no_difference(site: Site) -> None:
@@ -278,23 +324,31 @@ def test_names_of_machines_are_left_out_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "name"),
+    ("item", "keys", "name"),
     [
-        ({"name": "a", "id": 1}, "a"),
-        ({"alias": "cert"}, "cert"),
-        ({"account": "a", "folder": "/in", "application": "x", "id": "9"}, "a /in x"),
-        ({"id": 7}, "7"),
+        ({"name": "a", "id": 1}, ("name",), "a"),
+        ({"alias": "cert", "usage": "local"}, ("usage", "account", "name"), "cert (usage local)"),
+        (
+            {"account": "a", "folder": "/in", "application": "x", "id": "9"},
+            ("account", "application", "folder"),
+            "/in (application x, account a)",
+        ),
+        ({"accountName": "a", "name": "SFTP"}, ("account", "name"), "SFTP (account a)"),
+        ({"name": "SFTP", "account": None}, ("account", "name"), "SFTP"),
+        ({"title": "one"}, ("account", "folder"), "one"),
     ],
 )
-def test_items_are_told_apart_by_name(item: dict[str, Any], name: str) -> None:
-    """Their ids are only the last resort."""
-    assert named(item, "node") == name
+def test_items_are_told_apart_by_what_is_theirs(
+    item: dict[str, Any], keys: tuple[str, ...], name: str
+) -> None:
+    """Their ids are generated, and differ between both sides."""
+    assert named(item, keys, "node") == name
 
 
 def test_an_item_without_any_name_is_unknown() -> None:
     """Nothing can be held against it."""
     with pytest.raises(OutcomeUnknown):
-        named({"note": "x"}, "node")
+        named({"note": "x", "id": 7}, ("account", "name"), "node")
 
 
 def test_the_oldest_event_says_how_old_it_is() -> None:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.configuration import activities as configurations
 from activities.configuration import cluster as clusters
-from activities.configuration import members
+from activities.configuration import lists, members
 from activities.ledger.posix import parse_record
 from activities.load_balancer import haproxy_config as haproxy
 from activities.load_balancer import hosts_file
@@ -103,7 +102,7 @@ BODIES: dict[str, Callable[[Any], object]] = {
     "zones": lambda body: members.parse_edges([{"edges": body}], PLACE),
     "events": lambda body: clusters.oldest([{"creationTime": body, "timestamp": body}], NOW),
     "options": lambda body: answers.options([{"name": "a", "values": body}], PLACE),
-    "items": lambda body: configurations.named(body if isinstance(body, dict) else {}, PLACE),
+    "items": lambda body: lists.named(body if isinstance(body, dict) else {}, ("name",), PLACE),
     "described": lambda body: answers.described(body if isinstance(body, dict) else {}),
 }
 
