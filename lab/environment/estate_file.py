@@ -84,6 +84,7 @@ def describe(layout: Layout, timing: Mapping[str, float] | None = None) -> Descr
         "load_balancer": _load_balancer(layout),
         "replication": {
             "driver": "postgresql",
+            "local_tables": ["fm_heartbeat"],
             "links": [_link(one.name, two.name), _link(two.name, one.name)],
         },
         "timing": {**TIMING, **(timing or {})},

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,9 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+
+SINCE = {"max_active_replication_origins": 18}
+"""The version from which a setting exists; max_replication_slots limits origins before."""
 
 
 def unprivileged_user() -> int | None:
@@ -145,7 +149,6 @@ class PostgresServer:
                 *(str(self.programs / "initdb"), "-D", str(self.data), "-U", SUPERUSER),
                 *("--no-sync", "--no-locale", "--encoding=UTF8", "--auth=scram-sha-256"),
                 f"--pwfile={secret}",
-                *(f"--set={name}={value}" for name, value in self._settings().items()),
             ],
             user=user,
             group=user,
@@ -155,6 +158,12 @@ class PostgresServer:
             capture_output=True,
         )
         secret.unlink()
+        with (self.data / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+            configuration.writelines(f"{name} = '{value}'\n" for name, value in self._settings())
 
-    def _settings(self) -> dict[str, str]:
-        return SETTINGS | {"port": str(DATABASE_PORT)}
+    def _settings(self) -> Iterator[tuple[str, str]]:
+        """Yield the settings that this version knows: it does not start with any other."""
+        version = int((self.data / "PG_VERSION").read_text(encoding="utf-8"))
+        for name, value in {**SETTINGS, "port": str(DATABASE_PORT)}.items():
+            if version >= SINCE.get(name, 0):
+                yield name, value

@@ -42,6 +42,10 @@ TABLES: tuple[LiteralString, ...] = (
 )
 
 
+OLD_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+"""Where Debian keeps a version that cannot leave out what arrived by replication."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """One server with two databases, each subscribed to the other."""
@@ -100,11 +104,12 @@ class Pair:
 
 
 @asynccontextmanager
-async def replicating_pair() -> AsyncIterator[Pair]:
-    """Run a server whose two databases replicate both ways."""
+async def replicating_pair(programs: Path | None = None) -> AsyncIterator[Pair]:
+    """Run a server whose two databases replicate both ways; with old programs, only there."""
     home = await asyncio.to_thread(_place)
-    programs = await asyncio.to_thread(binaries, home)
-    server = PostgresServer(ADDRESS, home / "data", home / "log", programs)
+    both_ways = programs is None
+    where = programs or await asyncio.to_thread(binaries, home)
+    server = PostgresServer(ADDRESS, home / "data", home / "log", where)
     await server.start()
     pair = Pair(server)
     for side in SIDES:
@@ -112,8 +117,10 @@ async def replicating_pair() -> AsyncIterator[Pair]:
         for table in TABLES:
             await pair.execute(side, table)
         await pair.execute(side, 'CREATE PUBLICATION "the ""pub""" FOR ALL TABLES')
+    options: LiteralString = "origin = none, " if both_ways else ""
     for link in LINKS:
-        await _subscribe(pair, link)
+        enabled: LiteralString = "true" if both_ways or link is THERE else "false"
+        await _subscribe(pair, link, f"{options}enabled = {enabled}")
     try:
         yield pair
     finally:
@@ -121,12 +128,12 @@ async def replicating_pair() -> AsyncIterator[Pair]:
         await asyncio.to_thread(shutil.rmtree, home)
 
 
-async def _subscribe(pair: Pair, link: SubscriptionLink) -> None:
+async def _subscribe(pair: Pair, link: SubscriptionLink, options: LiteralString) -> None:
     slot = sql.SQL("SELECT pg_create_logical_replication_slot({}, 'pgoutput')")
     await pair.execute(link.source, slot.format(sql.Literal(link.subscription)))
     statement = sql.SQL(
         "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} "
-        "WITH (origin = none, create_slot = false, copy_data = false)"
+        "WITH (create_slot = false, copy_data = false, " + options + ")"
     ).format(
         sql.Identifier(link.subscription),
         sql.Literal(psycopg.conninfo.make_conninfo(pair.server.dsn(link.source))),

@@ -45,6 +45,7 @@ class Scope(StrEnum):
     LINKS = "links"
     PUBLISHERS = "publishers"
     SUBSCRIBERS = "subscribers"
+    DATABASES = "databases"
     HOSTS = "hosts"
     CONFIGURED_HOSTS = "configured_hosts"
     """Load balancer hosts whose configuration the estate names."""

@@ -147,6 +147,9 @@ class ReplicationReading(BaseReading):
     """Whether the databases have such a link at all."""
     enabled: bool | None = None
     running: bool | None = None
+    sends_back: bool | None = None
+    """Whether it also sends what its publisher received by replication, so that it must not run
+    beside a link that leads the other way; None where that is unknown."""
     tables: tuple[str, ...] = ()
     """Tables that are replicated, in lower case, as far as the driver can tell."""
 

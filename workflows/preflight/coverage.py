@@ -132,8 +132,12 @@ def _storage(action: actions.CompareStorage, plan: Plan) -> Iterator[Place]:
 def _link(name: str, plan: Plan) -> Iterator[Place]:
     link = plan.estate.link(name)
     yield Scope.LINKS, name
-    yield Scope.PUBLISHERS, plan.estate.cluster(link.source).database.name
-    yield Scope.SUBSCRIBERS, plan.estate.cluster(link.target).database.name
+    publisher, subscriber = (
+        plan.estate.cluster(name).database.name for name in (link.source, link.target)
+    )
+    yield Scope.PUBLISHERS, publisher
+    yield Scope.SUBSCRIBERS, subscriber
+    yield from ((Scope.DATABASES, database) for database in (publisher, subscriber))
 
 
 def _excuses(reading: Reading) -> Iterator[tuple[str, Excuse]]:

@@ -9,6 +9,7 @@ from activities.replication.driver import LinkStatus
 from activities.replication.postgresql.conflicts import Conflicts
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.observe import LinkObserver
+from activities.runtime.partial_reading import PartialReading
 from activities.transport.secrets import Secrets
 from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.estate import Timing
@@ -43,7 +44,8 @@ class PostgreSql:
 
     async def observe(self) -> ReplicationReading:
         """Read everything that can be read."""
-        return await LinkObserver(self.here, self.replication, self.timing).read()
+        parts = PartialReading(self.here.name)
+        return await LinkObserver(self.here, self.replication, self.timing, parts).read()
 
     async def status(self) -> LinkStatus:
         """Read the subscription, and whether its apply worker runs."""

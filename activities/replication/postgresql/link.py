@@ -69,6 +69,8 @@ MAX_PENDING_MESSAGES = 100_000
 """Messages of one slot that are read: the transaction that reaches it is the last one."""
 MESSAGES_PER_FETCH = 1_000
 """Messages that the worker holds at a time."""
+OLDEST_VERSION = 140_000
+"""The server version from which every view, column and right is there that this driver reads."""
 ORIGIN_FILTER_VERSION = 160_000
 """The server version from which changes that arrived by replication can be left out."""
 
@@ -100,6 +102,11 @@ class PostgresLink:
     link: SubscriptionLink
     publisher: Database
     subscriber: Database
+
+    async def version(self, database: Database) -> int:
+        """Return the version of a side's server, such as 160004."""
+        query: LiteralString = "SELECT current_setting('server_version_num')::int"
+        return int((await fetched(self.secrets, database, query))[0][0])
 
     async def find_subscription(self) -> SubscriptionState | None:
         """Read the subscription; None where there is none."""

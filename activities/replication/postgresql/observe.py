@@ -2,10 +2,31 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from typing import TypeVar
 
-from activities.replication.postgresql.link import PostgresLink, SubscriptionState, WalUsage
+from activities.replication.postgresql.definition import (
+    Definition,
+    definition_findings,
+    read_definition,
+)
+from activities.replication.postgresql.link import (
+    OLDEST_VERSION,
+    ORIGIN_FILTER_VERSION,
+    PostgresLink,
+    SubscriptionState,
+    WalUsage,
+)
+from activities.replication.postgresql.tables import (
+    Subscribed,
+    publication_findings,
+    read_publication,
+    read_subscribed,
+    subscription_findings,
+    unreadable_rows,
+)
 from activities.runtime.partial_reading import PartialReading
 from workflows.model.estate import Database, Timing
 from workflows.model.findings import Finding
@@ -21,51 +42,106 @@ D = TypeVar("D")
 
 
 @dataclass(frozen=True)
+class _Received:
+    """What the subscriber says."""
+
+    exists: bool | None = None
+    state: SubscriptionState | None = None
+    sends_back: bool | None = None
+    subscribed: Subscribed | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it may be off for good, because the opposite link runs: nothing is asked of it.
+
+        Whether it may is not known here: it depends on which way the switchover leads.
+        """
+        return self.state is not None and not self.state.enabled and self.sends_back is not False
+
+
+@dataclass(frozen=True)
 class LinkObserver:
     """Reads one link; each answer is of use without the others."""
 
     here: PostgresLink
     replication: PostgresReplication
     timing: Timing
+    parts: PartialReading
 
     async def read(self) -> ReplicationReading:
         """Return everything that could be read, and why the rest could not."""
-        here, parts = self.here, PartialReading(self.here.name)
-
-        async def part(reading: Callable[[], Awaitable[T]], default: D) -> T | D:
-            return await parts.part(reading, access.database_unreachable, default)
-
-        at_subscriber = asyncio.gather(
-            part(self._subscription, None),
-            part(self._without_timestamps, ()),
-            part(self._unlisted, ()),
+        here = self.here
+        publisher, subscriber = await asyncio.gather(
+            self._part(partial(here.version, here.publisher), None),
+            self._part(partial(here.version, here.subscriber), None),
         )
-        at_publisher = asyncio.gather(
-            part(here.tables, ()),
-            part(self._lagging, ()),
-            part(self._wal_headroom, ()),
-            part(self._not_comparable, ()),
-        )
-        subscription, timestamps, unlisted = await at_subscriber
-        tables, lag, wal, not_comparable = await at_publisher
-        known = subscription[0] if subscription else None
+        old = (*too_old(here.publisher, publisher), *too_old(here.subscriber, subscriber))
+        if old:  # other statements would fail there, each with an error of its own
+            return ReplicationReading(place=here.name, findings=(*self.parts.findings, *old))
+        received = await self._received(subscriber, publisher) if subscriber else _Received()
+        tables, sent = await self._sent(received) if publisher else ((), ())
         return ReplicationReading(
             place=here.name,
-            exists=None if subscription is None else bool(subscription),
-            enabled=known.enabled if known else None,
-            running=known.running if known else None,
+            exists=received.exists,
+            enabled=received.state.enabled if received.state else None,
+            running=received.state.running if received.state else None,
+            sends_back=received.sends_back,
             tables=tables,
-            findings=(*parts.findings, *lag, *not_comparable, *unlisted, *timestamps, *wal),
+            findings=(*self.parts.findings, *sent, *received.findings),
         )
+
+    async def _received(self, version: int, publisher: int | None) -> _Received:
+        """Ask the subscriber, whose server has that version."""
+        here = self.here
+        found, definitions, subscribed, unlisted, timestamps = await asyncio.gather(
+            self._part(self._subscription, None),
+            self._part(partial(read_definition, here, version), ()),
+            self._part(partial(read_subscribed, here), None),
+            self._part(self._unlisted, ()),
+            self._part(self._without_timestamps, ()),
+        )
+        received = _Received(
+            exists=None if found is None else bool(found),
+            state=found[0] if found else None,
+            sends_back=sends_back(definitions[0], publisher) if definitions else None,
+            subscribed=subscribed,
+            findings=(*unlisted, *timestamps),
+        )
+        if received.is_off:
+            return received
+        wrong = (definition_findings(defined, here, version) for defined in definitions)
+        return replace(received, findings=(*chain.from_iterable(wrong), *received.findings))
+
+    async def _sent(self, received: _Received) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+        """Ask the publisher; return what is published, and what is wrong with it."""
+        asked = None if received.is_off else received.state
+        tables, published, lag, wal, not_comparable = await asyncio.gather(
+            self._part(self.here.tables, ()),
+            self._part(partial(read_publication, self.here, self.replication), None),
+            self._part(partial(self._lagging, asked), ()),
+            self._part(partial(self._wal_headroom, asked), ()),
+            self._part(self._not_comparable, ()),
+        )
+        findings = [*lag, *not_comparable, *wal]
+        if published is not None:
+            findings += unreadable_rows(published, self.here)
+            if asked is not None:
+                findings += publication_findings(published, self.here)
+            if asked is not None and received.subscribed is not None:
+                findings += subscription_findings(published, received.subscribed, self.here)
+        return tables, tuple(findings)
+
+    async def _part(self, reading: Callable[[], Awaitable[T]], default: D) -> T | D:
+        return await self.parts.part(reading, access.database_unreachable, default)
 
     async def _subscription(self) -> tuple[SubscriptionState, ...]:
         """Return the link's subscription; nothing where there is none."""
         found = await self.here.find_subscription()
         return (found,) if found else ()
 
-    async def _lagging(self) -> tuple[Finding, ...]:
+    async def _lagging(self, found: SubscriptionState | None) -> tuple[Finding, ...]:
         link, limit = self.here.link, self.replication.lag_limit
-        found = await self.here.find_subscription()
         lag = await self.here.lag(found.slot) if found else 0
         if lag <= limit:
             return ()
@@ -78,8 +154,8 @@ class LinkObserver:
             ),
         )
 
-    async def _wal_headroom(self) -> tuple[Finding, ...]:
-        if (found := await self.here.find_subscription()) is None:
+    async def _wal_headroom(self, found: SubscriptionState | None) -> tuple[Finding, ...]:
+        if found is None:
             return ()
         usage = await self.here.wal(found.slot)
         return tuple(wal_headroom(usage, self.here.publisher, self.timing))
@@ -125,6 +201,24 @@ class LinkObserver:
                 advice="set it and restart PostgreSQL, at a time that suits",
             ),
         )
+
+
+def too_old(database: Database, version: int | None) -> Iterator[Finding]:
+    """Earlier versions lack views, columns and rights that this driver reads with."""
+    if version is not None and version < OLDEST_VERSION:
+        yield checks.database_too_old.finding(
+            database.name,
+            seen=f"PostgreSQL {version // 10_000}; nothing else was read there",
+            expected=f"version {OLDEST_VERSION // 10_000} or later",
+            advice="upgrade it, or suspend and resume replication by another driver",
+        )
+
+
+def sends_back(defined: Definition, publisher: int | None) -> bool | None:
+    """Whether a link also sends what arrived by replication; None without a publisher's version."""
+    if not defined.asks_for_own:
+        return True
+    return None if publisher is None else publisher < ORIGIN_FILTER_VERSION
 
 
 def wal_headroom(wal: WalUsage, database: Database, timing: Timing) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ Test = tuple[str, str]
 _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
 _HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
 _POSTGRES = "tests/activities/replication/postgresql/test_observe.py"
+_TABLES = "tests/activities/replication/postgresql/test_tables.py"
+_DEFINITION = "tests/activities/replication/postgresql/test_definition.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
@@ -49,6 +51,12 @@ UNIT_TESTS: dict[str, Test] = {
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
     "unknown_subscription": (_POSTGRES, "test_a_subscription_that_no_link_names_is_found"),
     "commit_timestamps_off": (_POSTGRES, "test_a_server_that_tracks_no_commit_timestamps_is_found"),
+    "database_too_old": (_DEFINITION, "test_a_version_that_is_too_old_is_one_finding"),
+    "replication_not_alterable": (_DEFINITION, "test_a_subscription_of_another_owner_is_found"),
+    "publication_differs": (_TABLES, "test_a_publication_that_is_not_there_is_named"),
+    "tables_not_published": (_TABLES, "test_what_a_publication_leaves_out_is_found"),
+    "tables_published_in_part": (_TABLES, "test_what_a_publication_leaves_out_is_found"),
+    "tables_not_subscribed": (_TABLES, "test_a_table_that_was_published_later_is_found"),
     "reload_not_runnable": (_HOSTS_FILE, "test_what_can_be_read_is_known_where_the_rest_cannot"),
     "hosts_file_not_changeable": (
         _HOSTS_FILE,

@@ -120,6 +120,7 @@ def multiplied(report: ReadinessReport, times: int) -> ReadinessReport:
         (Scope.LINKS, ("cluster1_to_cluster2", "cluster2_to_cluster1")),
         (Scope.PUBLISHERS, ("database1", "database2")),
         (Scope.SUBSCRIBERS, ("database2", "database1")),
+        (Scope.DATABASES, ("database1", "database2")),
         (Scope.HOSTS, ("loadbalancer1",)),
         (Scope.CONFIGURED_HOSTS, ()),
         (Scope.ESTATE, ("lab",)),

@@ -1,9 +1,11 @@
 """PostgreSQL's logical replication between the two databases."""
 
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import Field, PositiveInt
 
+from workflows.model.excluded_tables import left_out
 from workflows.model.replications.base import Replication, ReplicationLink
 
 
@@ -21,3 +23,16 @@ class PostgresReplication(Replication):
     links: tuple[SubscriptionLink, ...] = Field(min_length=1)
     lag_limit: PositiveInt = 64 * 1024**2
     """Bytes that a subscriber may be behind when a switchover begins."""
+    local_tables: tuple[str, ...] = ()
+    """Tables, beside those of the profile, that need not replicate: patterns such as ``audit.*``.
+
+    They are compared without regard to case, with a table's name and with its schema and name.
+    """
+
+    def stays_local(self, table: str) -> bool:
+        """Whether a table, given with its schema, need not replicate."""
+        full = table.lower()
+        names = (full, full.partition(".")[2])
+        patterns = [pattern.lower() for pattern in self.local_tables]
+        matches = any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+        return matches or left_out(table, self.profile)

@@ -2,13 +2,51 @@
 
 from functools import partial
 
-from workflows.model.checks import Check, Heading, Scope
+from workflows.model.checks import AccessCheck, Check, Heading, Scope
 from workflows.model.findings import Severity
 from workflows.model.replications.postgresql import PostgresReplication
 from workflows.model.stages import StageName
 
 driver_check = partial(Check, heading=Heading.REPLICATION, driver=PostgresReplication)
 
+# An access check: where it fails, everything else is unread, and counts as unknown.
+database_too_old = AccessCheck(
+    "database_too_old",
+    "PostgreSQL is version 14 or later",
+    Scope.DATABASES,
+    heading=Heading.REPLICATION,
+    driver=PostgresReplication,
+)
+replication_not_alterable = driver_check(
+    "replication_not_alterable",
+    "The account may suspend and resume replication",
+    Scope.LINKS,
+    until=StageName.SUSPEND_REPLICATION,
+)
+publication_differs = driver_check(
+    "publication_differs",
+    "The subscription receives the publication of the estate",
+    Scope.LINKS,
+    until=StageName.SUSPEND_REPLICATION,
+)
+tables_not_published = driver_check(
+    "tables_not_published",
+    "Every table that has to replicate is published",
+    Scope.LINKS,
+    until=StageName.SUSPEND_REPLICATION,
+)
+tables_published_in_part = driver_check(
+    "tables_published_in_part",
+    "All rows, columns and changes are published",
+    Scope.LINKS,
+    until=StageName.SUSPEND_REPLICATION,
+)
+tables_not_subscribed = driver_check(
+    "tables_not_subscribed",
+    "Every published table is received",
+    Scope.LINKS,
+    until=StageName.SUSPEND_REPLICATION,
+)
 replication_lagging = driver_check(
     "replication_lagging",
     "The subscriber has nearly caught up",

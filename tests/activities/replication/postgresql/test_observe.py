@@ -1,18 +1,17 @@
 """A replication link is read, by every account that may log in, and nothing is changed."""
 
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import pytest
 
-from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql import link as postgres
 from activities.replication.postgresql.link import WalUsage
 from activities.replication.postgresql.observe import wal_headroom
 from lab.environment import postgres as lab_postgres
 from lab.layout import DATABASE_PASSWORD
+from tests.activities.replication.postgresql.observing import observed
 from tests.support import postgres_pair
 from tests.support.postgres_pair import (
-    SECRETS,
     THERE,
     Pair,
     database,
@@ -20,11 +19,9 @@ from tests.support.postgres_pair import (
     postgres_link,
     replicating_pair,
 )
-from tests.support.ssh_machines import Attempt
 from workflows.model.actions import ObserveReplication
 from workflows.model.estate import Timing
 from workflows.model.observations import ReplicationReading
-from workflows.model.replications.postgresql import SubscriptionLink
 
 OBSERVE = ObserveReplication(link=THERE.name)
 TABLES = ("public.account", "public.keyless", 'public.odd "1" table')
@@ -34,13 +31,6 @@ TABLES = ("public.account", "public.keyless", 'public.odd "1" table')
 async def running(pair: Pair) -> None:
     """Both directions run."""
     await pair.run()
-
-
-async def observed(link: SubscriptionLink = THERE, **changes: Any) -> ReplicationReading:  # noqa: ANN401
-    """Observe a link of an estate that limits the WAL itself, so that nothing is found."""
-    limited = {"publisher": database("one", wal_space=2**40), **changes}
-    given = input_for(OBSERVE, link, *([link] if link is not THERE else []), **limited)
-    return await Attempt().run(ReplicationLinks(SECRETS).observe_replication, given)
 
 
 def names(reading: ReplicationReading) -> list[str]:
@@ -154,7 +144,7 @@ async def test_a_subscription_that_no_link_names_is_found(pair: Pair) -> None:
 
 
 async def test_an_account_without_any_right_reads_it_all(pair: Pair) -> None:
-    """A login suffices to read; what it could not compare later is a finding that warns."""
+    """A login suffices to read; what it could not do later is found."""
     await pair.execute("two", f"CREATE ROLE observer LOGIN PASSWORD '{DATABASE_PASSWORD}'")
     reading = await observed(
         publisher=database("one", user="observer", wal_space=2**40),
@@ -162,7 +152,8 @@ async def test_an_account_without_any_right_reads_it_all(pair: Pair) -> None:
     )
     everything = await observed()
     assert reading.model_dump(exclude={"findings"}) == everything.model_dump(exclude={"findings"})
-    assert names(reading) == ["replication_not_comparable"]
+    assert names(reading) == ["replication_not_comparable"] * 2 + ["replication_not_alterable"]
+    assert "keyless" in reading.findings[1].seen
 
 
 async def test_a_server_that_tracks_no_commit_timestamps_is_found(
