@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workflows.model.estate import Cluster, Node
-from workflows.model.observations import Reading, ReplicationReading
+from workflows.model.observations import Reading
 from workflows.model.results import DOWN, SCHEDULING, Service, State
 from workflows.model.stages import StageName
 from workflows.planning.observations import Observations
@@ -33,7 +33,7 @@ def find_interrupted_run(plan: Plan, readings: Sequence[Reading]) -> Interrupted
     traffic on the target, then the rest. Whatever does not fit in there is checked as usual.
     """
     observed = Observations(plan, tuple(readings))
-    suspended = [link.enabled is False for link in observed.each(ReplicationReading)]
+    suspended = [link.enabled is False for link in observed.links]
     if not (any(suspended) and all(_down(observed, node) for node in observed.source.nodes)):
         return InterruptedRun()
     begun = {StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION}

@@ -7,7 +7,13 @@ from itertools import chain
 from typing import TypeVar
 
 from workflows.model.estate import Cluster, Estate, Node
-from workflows.model.observations import MachineFacts, NodeReading, Reading, TrafficReading
+from workflows.model.observations import (
+    MachineFacts,
+    NodeReading,
+    Reading,
+    ReplicationReading,
+    TrafficReading,
+)
 from workflows.model.results import Service, State
 from workflows.planning.plan import Plan
 
@@ -70,6 +76,11 @@ class Observations:
             if reading is not None and reading.machine is not None:
                 yield node, reading.machine
 
+    @property
+    def links(self) -> Iterator[ReplicationReading]:
+        """The reading of each link that should run: not of one that rests."""
+        return (one for one in self.each(ReplicationReading) if not rests(self.plan, one))
+
     def destinations_on(self, cluster: str) -> Iterator[bool]:
         """Yield whether a destination is the cluster, for each that is known at each place."""
         for reading in self.each(TrafficReading):
@@ -78,3 +89,17 @@ class Observations:
     @cached_property
     def _by_place(self) -> dict[tuple[type[object], str], Reading]:
         return {(type(reading), reading.place): reading for reading in self.readings}
+
+
+def rests(plan: Plan, reading: ReplicationReading) -> bool:
+    """Whether a link is off because only one direction can run at a time, the one to the target.
+
+    Two links that send back what they received would send every change in a circle.
+    """
+    links = plan.estate.replication.links
+    return (
+        reading.sends_back is True
+        and reading.enabled is False
+        and plan.estate.link(reading.place).target == plan.source
+        and any(link.target == plan.target for link in links)
+    )

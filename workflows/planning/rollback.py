@@ -14,6 +14,7 @@ from workflows.model.estate import Cluster, Kind
 from workflows.model.observations import NodeReading, Reading, ReplicationReading
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
+from workflows.planning.observations import rests
 from workflows.planning.plan import Plan, Stage, Wave
 
 BACK = (
@@ -65,10 +66,12 @@ class Baseline:
         names: tuple[actions.SchedulingService, ...] = ("scheduler", "folder_monitor")
         return tuple(name for name in names if self._ran(node, Service(name)))
 
-    def replicated(self, link: str) -> bool:
-        """Whether the link's subscription was enabled."""
+    def replicated(self, link: str, plan: Plan) -> bool:
+        """Whether the link was enabled."""
         reading = self.links.get(link)
-        return self.assume_all_ran or (reading is not None and bool(reading.enabled))
+        if self.assume_all_ran:
+            return reading is None or not rests(plan, reading)
+        return reading is not None and bool(reading.enabled)
 
     def _ran(self, node: str, service: Service) -> bool:
         reading = self.nodes.get(node)
@@ -148,7 +151,7 @@ class _Rollback:
         resumed = tuple(
             action
             for action in self._opposites(StageName.SUSPEND_REPLICATION)
-            if self.baseline.replicated(action.place)
+            if self.baseline.replicated(action.place, self.plan)
         )
         # Where both sides wrote the same rows, neither direction is resumed.
         yield tuple(actions.VerifyNoConflicts(link=action.place) for action in resumed)

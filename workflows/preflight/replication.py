@@ -16,7 +16,7 @@ check = partial(declare, heading=Heading.REPLICATION)
 @check(Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
 def replication_not_running(context: CheckContext) -> Iterator[Finding]:
     """Replication runs."""
-    for reading in context.each(ReplicationReading):
+    for reading in context.links:
         if reading.enabled is not None and not (reading.enabled and reading.running):
             link = context.estate.link(reading.place)
             yield replication_not_running.finding(
@@ -29,8 +29,16 @@ def replication_not_running(context: CheckContext) -> Iterator[Finding]:
 
 @check(Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
 def replication_one_way(context: CheckContext) -> Iterator[Finding]:
-    """Both directions exist."""
+    """Every link exists, and one leads to the target."""
     # What each cluster writes reaches the other by a link of its own.
+    links = context.estate.replication.links
+    if all(link.target != context.plan.target for link in links):
+        yield replication_one_way.finding(
+            links[0].name,
+            seen=f"the estate has no link from {context.plan.source} to {context.plan.target}",
+            expected="the target receives what is written on the source",
+            advice="replicate in that direction, and list the link in the estate file",
+        )
     for reading in context.each(ReplicationReading):
         if reading.exists is False:
             link = context.estate.link(reading.place)
@@ -39,6 +47,27 @@ def replication_one_way(context: CheckContext) -> Iterator[Finding]:
                 seen="the databases have no such link",
                 expected=f"one from {link.source} to {link.target}",
                 advice="create it, or correct it in the estate file",
+            )
+
+
+@check(Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
+def replication_loops(context: CheckContext) -> Iterator[Finding]:
+    """Nothing that was replicated is sent back."""
+    # It would be applied a second time where it was written, which overwrites newer values, or
+    # stops replication for good.
+    readings = [one for one in context.each(ReplicationReading) if one.enabled]
+    ends = {
+        (link.source, link.target) for link in (context.estate.link(one.place) for one in readings)
+    }
+    for reading in readings:
+        link = context.estate.link(reading.place)
+        if reading.sends_back and (link.target, link.source) in ends:
+            yield replication_loops.finding(
+                link.name,
+                seen=f"sends back to {link.target} what {link.source} received from there",
+                expected="both directions send only what was written on their own side",
+                advice="on PostgreSQL 16 or later set origin = none on both subscriptions; before "
+                f"16 only one direction can run: disable the one to {context.plan.source}",
             )
 
 

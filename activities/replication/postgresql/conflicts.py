@@ -84,6 +84,8 @@ class Conflicts:
         clock = asyncio.get_running_loop().time
         deadline = clock() + COMPARABLE_TIMEOUT
         while not (subscription := await other.subscription()).enabled:
+            if not subscription.slot:
+                return None  # it receives nothing of what the other side wrote
             try:
                 return await self._compare_rows(other, subscription.slot, overlap)
             except NotYet:

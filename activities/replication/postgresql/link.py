@@ -45,7 +45,7 @@ SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user
 """
 
 _SUBSCRIPTIONS: LiteralString = """
-SELECT subname FROM pg_subscription
+SELECT subname, subenabled FROM pg_subscription
 WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY 1
 """
@@ -80,6 +80,7 @@ class SubscriptionState(LinkStatus):
     """What the subscriber says; it runs while its apply worker is there."""
 
     slot: str
+    """Empty where it has none: then it cannot be enabled, and delivers nothing."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class PostgresLink:
         if not found:
             return None
         enabled, slot, running = found[0]
-        return SubscriptionState(enabled, running, slot or self.link.subscription)
+        return SubscriptionState(enabled, running, slot or "")
 
     async def subscription(self) -> SubscriptionState:
         """Read the subscription; NotReady where there is none."""
@@ -125,10 +126,10 @@ class PostgresLink:
             )
         return found
 
-    async def subscriptions(self) -> tuple[str, ...]:
-        """Return every subscription of the subscriber's database."""
-        found = await fetched(self.secrets, self.subscriber, _SUBSCRIPTIONS)
-        return tuple(str(row[0]) for row in found)
+    async def subscriptions(self, database: Database) -> dict[str, bool]:
+        """Return every subscription of a side's database, and whether it is enabled."""
+        found = await fetched(self.secrets, database, _SUBSCRIPTIONS)
+        return {str(name): bool(enabled) for name, enabled in found}
 
     async def tracks_commit_timestamps(self) -> bool:
         """Whether the subscriber records the time of each commit."""

@@ -1,7 +1,7 @@
 """Read the state of a link and of both its databases; nothing is changed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -116,14 +116,15 @@ class LinkObserver:
     async def _sent(self, received: _Received) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
         """Ask the publisher; return what is published, and what is wrong with it."""
         asked = None if received.is_off else received.state
-        tables, published, lag, wal, not_comparable = await asyncio.gather(
+        tables, published, lag, wal, not_comparable, unlisted = await asyncio.gather(
             self._part(self.here.tables, ()),
             self._part(partial(read_publication, self.here, self.replication), None),
             self._part(partial(self._lagging, asked), ()),
             self._part(partial(self._wal_headroom, asked), ()),
             self._part(self._not_comparable, ()),
+            self._part(self._unlisted_at_publisher, ()),
         )
-        findings = [*lag, *not_comparable, *wal]
+        findings = [*lag, *not_comparable, *wal, *unlisted]
         if published is not None:
             findings += unreadable_rows(published, self.here)
             if asked is not None:
@@ -176,14 +177,25 @@ class LinkObserver:
 
     async def _unlisted(self) -> tuple[Finding, ...]:
         """A subscription that is not suspended would write on while traffic moves."""
-        there = self.here.link.target
-        known = {link.subscription for link in self.replication.links if link.target == there}
-        unknown = [name for name in await self.here.subscriptions() if name not in known]
+        found = await self.here.subscriptions(self.here.subscriber)
+        return self._not_in_estate(self.here.subscriber, self.here.link.target, found)
+
+    async def _unlisted_at_publisher(self) -> tuple[Finding, ...]:
+        """One that is off is no concern there: an estate may replicate in one direction only."""
+        found = await self.here.subscriptions(self.here.publisher)
+        running = (name for name, enabled in found.items() if enabled)
+        return self._not_in_estate(self.here.publisher, self.here.link.source, running)
+
+    def _not_in_estate(
+        self, database: Database, cluster: str, found: Iterable[str]
+    ) -> tuple[Finding, ...]:
+        known = {link.subscription for link in self.replication.links if link.target == cluster}
+        unknown = [name for name in found if name not in known]
         if not unknown:
             return ()
         return (
             checks.unknown_subscription.finding(
-                self.here.subscriber.name,
+                database.name,
                 seen=listed(unknown),
                 expected="only subscriptions that the estate lists",
                 advice="list it among replication.links, or accept it if it is another product's",

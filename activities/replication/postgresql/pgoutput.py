@@ -38,14 +38,20 @@ class Reader:
 
     def __init__(self) -> None:
         self._relations: dict[int, _Relation] = {}
+        self._replicated = False
 
     def changes(self, message: bytes) -> tuple[RowChange, ...]:
-        """Return the rows that one message changes.
+        """Return the rows that one message changes; none of a transaction that was replicated.
+
+        Before version 16, the server sends what its own side did not write too. Right after the
+        transaction's beginning, it names the origin.
 
         Raises:
             OutcomeUnknown: the message is incomplete, or not as documented.
         """
         kind, content = message[:1], _Bytes(message[1:])
+        if kind in (_BEGIN, _ORIGIN):
+            self._replicated = kind == _ORIGIN
         if kind in IGNORED:
             return ()
         match kind:
@@ -62,7 +68,7 @@ class Reader:
             case _:
                 raise _unreadable(f"of an unknown kind {kind!r}")
         content.require_end()
-        return changes
+        return () if self._replicated else changes
 
     def _describe(self, content: _Bytes) -> tuple[RowChange, ...]:
         number = content.integer(4)

@@ -34,6 +34,7 @@ JUDGED = (
     "transaction_manager_timeout_short",
     "maintenance_mode",
     "replication_one_way",
+    "replication_loops",
     "excluded_tables_replicated",
 )
 """Checks that judge what was read; the test has a case for each of them."""

@@ -15,6 +15,7 @@ from tests.support import estates
 from tests.support.run import at_work, new_run
 from workflows.errors import CommandFailed, Lost, NotReady
 from workflows.model import actions
+from workflows.model.observations import ReplicationReading
 from workflows.model.progress import Status
 from workflows.model.results import Service
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
@@ -26,6 +27,7 @@ BEFORE_RETURN = STAGES[1 : POINT_OF_NO_RETURN.number]
 AFTER_RETURN = STAGES[POINT_OF_NO_RETURN.number : -1]
 PLAN = plan_switchover(estates.estate(1, 1), estates.request())
 """Of a small estate: nodes of a kind are alike."""
+FORTH = "cluster1_to_cluster2"
 small_run = partial(new_run, servers=1, edges=1)
 
 
@@ -242,6 +244,25 @@ def test_the_sequence_of_a_rollback() -> None:
     begun = {name: actions for name, actions in begun.items() if name in BEFORE_RETURN}
     near = plan_rollback(PLAN, begun, Baseline(assume_all_ran=True))
     assert [stage.name for stage in near] == list(BACK)
+
+
+def test_a_link_that_rested_is_not_resumed() -> None:
+    """Also where an interrupted run left no baseline: two would send every change in a circle."""
+    suspended = PLAN.stage(StageName.SUSPEND_REPLICATION).actions
+    readings = {
+        place: ReplicationReading(place=place, exists=True, enabled=False, sends_back=True)
+        for place in (action.place for action in suspended)
+    }
+    for baseline in (
+        Baseline(links=readings, assume_all_ran=True),
+        Baseline(links={**readings, FORTH: readings[FORTH].model_copy(update={"enabled": True})}),
+    ):
+        [stage] = plan_rollback(PLAN, {StageName.SUSPEND_REPLICATION: suspended}, baseline)
+        assert [str(action.kind) for action in stage.actions] == [
+            "verify_no_conflicts",
+            "resume_replication",
+        ]
+        assert {action.place for action in stage.actions} == {FORTH}
 
 
 def test_nothing_begun_is_nothing_undone() -> None:

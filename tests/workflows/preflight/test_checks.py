@@ -14,6 +14,7 @@ from workflows.model.findings import Finding, Severity
 from workflows.model.observations import Difference, Member, NodeReading
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
+from workflows.planning.interrupted_run import find_interrupted_run
 from workflows.planning.plan import plan_switchover
 from workflows.preflight import parity
 from workflows.preflight.catalogue import BY_NAME, CHECKS
@@ -95,6 +96,7 @@ CASES: tuple[Case, ...] = (
     case("replication_not_running", LINK, enabled=False, running=False),
     case("replication_not_running", LINK, running=False),
     case("replication_one_way", LINK, exists=False, enabled=None),
+    case("replication_loops", LINK, sends_back=True),
     case("excluded_tables_replicated", LINK, tables=("public.account", "public.event")),
     case("storage_differs", "storage", where="cluster1", differences=(MISSING_FILE,)),
     case("storage_delay_exceeded", "storage", where="cluster1", delays={"cluster1": None}),
@@ -148,6 +150,66 @@ def test_every_check_refuses() -> None:
     evaluated = {check.name for check in CHECKS if isinstance(check, EvaluatedCheck)}
     below = {"source_not_active", "installation_path_differs"}
     assert evaluated <= {case[2] for case in CASES} | below
+
+
+BACK = "cluster2_to_cluster1"
+
+
+def test_one_direction_at_a_time_is_an_estate() -> None:
+    """Where links send back what arrived, only the one to the target may run, and has to."""
+    readings = clean()
+    off = {"sends_back": True, "enabled": False, "running": False}
+    for link, changes in ((LINK, {"sends_back": True}), (BACK, off)):
+        readings[link] = readings[link].model_copy(update=changes)
+    assert findings_in(readings) == ()
+    back = plan_switchover(estates.estate(), estates.request(source="cluster2", target="cluster1"))
+    wrong = [f for f in findings_in(readings, plan=back) if f.name.startswith("replication_")]
+    assert [(finding.name, finding.place) for finding in wrong] == [
+        ("replication_not_running", BACK)
+    ]
+
+
+def test_two_directions_that_send_back_are_found_on_each_link() -> None:
+    """They would send every change in a circle; one that is unread says nothing of the other."""
+    readings = clean()
+    for link in (LINK, BACK):
+        readings[link] = readings[link].model_copy(update={"sends_back": True})
+    found = findings_in(readings)
+    assert [(f.name, f.place) for f in found] == [
+        ("replication_loops", LINK),
+        ("replication_loops", BACK),
+    ]
+
+
+def test_a_link_that_rests_is_no_interrupted_switchover() -> None:
+    """With every Monitor of the source down, it would look like one."""
+    readings = clean()
+    off = {"sends_back": True, "enabled": False, "running": False}
+    readings[BACK] = readings[BACK].model_copy(update=off)
+    readings[LINK] = readings[LINK].model_copy(update={"sends_back": True})
+    for node in PLAN.estate.cluster("cluster1").nodes:
+        reading = readings[node.name]
+        assert isinstance(reading, NodeReading)
+        services = {**reading.services, Service.MONITOR: State.STOPPED}
+        readings[node.name] = reading.model_copy(update={"services": services})
+    begun = find_interrupted_run(PLAN, tuple(readings.values())).begun
+    assert begun == frozenset()
+    readings[LINK] = readings[LINK].model_copy(update={"enabled": False})
+    begun = find_interrupted_run(PLAN, tuple(readings.values())).begun
+    assert begun == {StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION}
+
+
+@pytest.mark.parametrize(("link", "found"), [(LINK, False), (BACK, True)])
+def test_an_estate_may_have_one_link_that_leads_to_the_target(link: str, *, found: bool) -> None:
+    """Without one, the target would not know what was written on the source."""
+    written = estates.written()
+    links = written["replication"]["links"]
+    written["replication"]["links"] = [one for one in links if one["name"] == link]
+    plan = plan_switchover(Estate.model_validate(written), estates.request())
+    readings = {name: reading for name, reading in clean().items() if name not in {LINK, BACK}}
+    readings[link] = clean()[link]
+    names = [(finding.name, finding.place) for finding in findings_in(readings, plan=plan)]
+    assert names == ([("replication_one_way", link)] if found else [])
 
 
 def test_a_source_that_schedules_nowhere_is_not_the_active_one() -> None:

@@ -12,6 +12,7 @@ from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support import postgres_pair
 from tests.support.postgres_pair import (
+    BACK,
     THERE,
     Pair,
     database,
@@ -22,6 +23,7 @@ from tests.support.postgres_pair import (
 from workflows.model.actions import ObserveReplication
 from workflows.model.estate import Timing
 from workflows.model.observations import ReplicationReading
+from workflows.model.replications.postgresql import PostgresReplication
 
 OBSERVE = ObserveReplication(link=THERE.name)
 TABLES = ("public.account", "public.keyless", 'public.odd "1" table')
@@ -141,6 +143,32 @@ async def test_a_subscription_that_no_link_names_is_found(pair: Pair) -> None:
             name: LiteralString = f"SUBSCRIPTION unknown_{side}"
             await pair.execute(side, f"ALTER {name} SET (slot_name = NONE)")
             await pair.execute(side, f"DROP {name}")
+
+
+async def test_a_subscription_that_leads_back_is_found_in_an_estate_of_one_direction(
+    pair: Pair,
+) -> None:
+    """If it is on; the estate's only link does not write to that database."""
+    one_way = PostgresReplication(links=(THERE,))
+    [finding] = (await observed(replication=one_way)).findings
+    assert (finding.name, finding.place, finding.seen) == (
+        "unknown_subscription",
+        "database-one",
+        "two_to_one",
+    )
+    await pair.switch(BACK, "DISABLE")
+    assert (await observed(replication=one_way)).findings == ()
+
+
+async def test_whether_a_link_sends_back_what_arrived_is_read(pair: Pair) -> None:
+    """By its subscription's origin; that it is off then says nothing of it."""
+    assert (await observed()).sends_back is False
+    try:
+        await pair.execute("two", "ALTER SUBSCRIPTION one_to_two SET (origin = any)")
+        assert (await observed()).sends_back is True
+        assert (await observed(BACK)).sends_back is False
+    finally:
+        await pair.execute("two", "ALTER SUBSCRIPTION one_to_two SET (origin = none)")
 
 
 async def test_an_account_without_any_right_reads_it_all(pair: Pair) -> None:

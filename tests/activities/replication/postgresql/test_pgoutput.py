@@ -65,6 +65,13 @@ def test_what_writes_no_row_is_passed_over(reader: Reader, message: bytes) -> No
     assert reader.changes(message) == ()
 
 
+def test_what_a_side_received_is_not_its_own(reader: Reader) -> None:
+    """A transaction that names its origin was written elsewhere; the next one was not."""
+    begin, origin = b"B" + bytes(20), b"O" + bytes(8) + b"pg_16389\0"
+    assert [reader.changes(message) for message in (begin, origin, INSERT)] == [(), (), ()]
+    assert [reader.changes(message) for message in (begin, INSERT)] == [(), WRITES["insert"][1]]
+
+
 def test_a_row_without_a_key_is_known_by_all_it_holds() -> None:
     """As PostgreSQL itself does with REPLICA IDENTITY FULL, whose old row it sends."""
     reader = Reader()
