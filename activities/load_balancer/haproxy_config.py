@@ -1,4 +1,4 @@
-r"""Read what a site's HAProxy configuration does to a redirect; pure.
+r"""Read a site's HAProxy configuration: its sections, and the servers in them; pure.
 
 Quotes, backslashes and comments are those of a shell, as in HAProxy. HAProxy's own escapes for
 characters (``\n``, ``\x41``) are not read: where one could change the answer, it is unknown.
@@ -8,7 +8,7 @@ Both branches of a condition count; values from HAProxy's environment are not kn
 import ipaddress
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -23,15 +23,19 @@ SECTIONS = frozenset(
     }
 )
 PROXIES = ("backend", "frontend", "listen")
-STICK_RULES = ("on", "match", "store-request", "store-response")
 UNITS = {"us": 1, "ms": 1000, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
 MAX_MICROSECONDS = (2**31 - 1) * UNITS["ms"]
 """HAProxy takes no longer time."""
 
 STATEMENTS = frozenset(
-    {"hard-stop-after", "server", "server-template", "stick", "stick-table", "table"}
+    {
+        *("default-server", "hard-stop-after", "load-server-state-from-file"),
+        *("mworker-max-reloads", "server", "server-state-file", "server-template"),
+        *("stick", "stick-table", "table"),
+    }
 )
 """What is read of a section."""
+FAMILY = r"^((stream|dgram)\+)?(ipv[46]|tcp[46]?|udp[46]?|quic[46]|mptcp[46]?)@"
 CHARACTER_ESCAPE = re.compile(r"(?<!\\)(\\\\)*\\[nrtx]")
 
 Words = tuple[str, ...]
@@ -43,6 +47,8 @@ class Section:
 
     kind: str
     name: str
+    defaults: "Section | None" = None
+    """The section whose statements hold here too, where there are no others."""
     statements: list[Words] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -54,37 +60,46 @@ class Section:
             if words[0] == keyword:
                 yield words[1:]
 
+    def in_force(self, keyword: str) -> tuple[Words, ...]:
+        """Return the words after each statement of this kind, or after those of the defaults."""
+        own = tuple(self.of(keyword))
+        return own if own or self.defaults is None else self.defaults.in_force(keyword)
+
 
 @dataclass(frozen=True)
-class RedirectFacts:
-    """What a configuration says that concerns a redirect."""
+class Server:
+    """A line that says where a client's traffic goes."""
 
-    by_address: tuple[str, ...] = ()
-    """Lines that reach an Edge by its address instead of by a name."""
-    unused_names: tuple[str, ...] = ()
-    """Names of the estate that no server is reached by."""
-    sticky_tables: tuple[str, ...] = ()
-    """How long each stick table pins a client: its section, and its expiry."""
-    hard_stop_after: timedelta | None = None
-    """When a reload cuts old connections; None where it never does."""
+    section: Section
+    address: str
+    line: str
+    """Its first words, and its section, as messages name it."""
+    options: Words
+    """Of every ``default-server`` that applies, then its own."""
 
+    @property
+    def host(self) -> str:
+        """Its address without family and port."""
+        return self._parts[0]
 
-def read(text: str, names: Mapping[str, Mapping[str, str]]) -> RedirectFacts:
-    """Read a whole configuration, given the addresses of the estate's names on each cluster.
+    @property
+    def port(self) -> int | None:
+        """Its port; None where it is the client's."""
+        port = self._parts[1]
+        return int(port) if port.isdecimal() else None
 
-    Raises:
-        OutcomeUnknown: it is empty or cut off, or cannot be read as HAProxy would read it.
-    """
-    sections = parse(text)
-    servers = [server for section in sections for server in _servers(section)]
-    addresses = {_normalised(address) for each in names.values() for address in each.values()}
-    reached = {host for _, host in servers}
-    return RedirectFacts(
-        by_address=tuple(line for line, host in servers if host in addresses),
-        unused_names=tuple(name for name in names if _normalised(name) not in reached),
-        sticky_tables=tuple(_sticky(sections)),
-        hard_stop_after=_hard_stop(sections),
-    )
+    def option(self, keyword: str) -> str | None:
+        """Return the word after an option, where it is set last."""
+        return after(self.options, keyword)
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        address = re.sub(FAMILY, "", self.address)
+        port = re.search(r":([-+]?[0-9]{0,5})$", address)
+        if port is None or address.startswith(("/", "unix@", "abns@", "fd@")):
+            return normalised(address.removeprefix("[").removesuffix("]")), ""
+        host = address[: port.start()]
+        return normalised(host.removeprefix("[").removesuffix("]")), port[1]
 
 
 def parse(text: str) -> list[Section]:
@@ -98,7 +113,7 @@ def parse(text: str) -> list[Section]:
             continue
         if words[0] in SECTIONS:
             name = words[1] if len(words) > 1 else ""
-            sections.append(Section(words[0], name))
+            sections.append(Section(words[0], name, _defaults(words, sections)))
         elif not sections:
             raise OutcomeUnknown(f"line {number} of the configuration belongs to no section")
         elif words[0] in STATEMENTS:
@@ -120,27 +135,21 @@ def split(line: str, number: int = 1) -> Words:
         ) from unended
 
 
-def _servers(section: Section) -> Iterator[tuple[str, str]]:
-    """Yield each line that says where traffic goes, and the host in it."""
+def servers(section: Section) -> Iterator[Server]:
+    """Yield each line of a section that says where traffic goes."""
     if section.kind not in ("backend", "listen"):
         return  # the servers of peers and rings get no client's traffic
+    options = _default_options(section.defaults)
     for words in section.statements:
         address = {"server": 2, "server-template": 3}.get(words[0])
-        if address is not None and len(words) > address:
-            yield f"{section}: {' '.join(words[: address + 1])}", _host(words[address])
+        if words[0] == "default-server":
+            options += words[1:]
+        elif address is not None and len(words) > address:
+            line = f"{section}: {' '.join(words[: address + 1])}"
+            yield Server(section, words[address], line, (*options, *words[address + 1 :]))
 
 
-def _host(address: str) -> str:
-    """Return the host of a server's address: without family and port."""
-    host = re.sub(
-        r"^((stream|dgram)\+)?(ipv[46]|tcp[46]?|udp[46]?|quic[46]|mptcp[46]?)@", "", address
-    )
-    if not host.startswith(("/", "unix@", "abns@", "fd@")):
-        host = re.sub(r":[-+]?[0-9]*$", "", host)
-    return _normalised(host.removeprefix("[").removesuffix("]"))
-
-
-def _normalised(host: str) -> str:
+def normalised(host: str) -> str:
     """Return an address or a name in the one form in which it can be compared."""
     try:
         return str(ipaddress.ip_address(host))
@@ -148,41 +157,9 @@ def _normalised(host: str) -> str:
         return host.lower().removesuffix(".")
 
 
-def _sticky(sections: list[Section]) -> Iterator[str]:
-    """Yield every table that pins clients, with the expiry of its entries."""
-    tables = dict(_tables(sections))
-    pinned = dict.fromkeys(
-        _after(words, "table") or section.name
-        for section in sections
-        for words in section.of("stick")
-        if words[:1] and words[0] in STICK_RULES
-    )
-    for name in pinned:
-        where, words = tables.get(name, (f"table {name}", ()))
-        yield f"{where}: {_after(words, 'expire') or 'no expiry'}"
-
-
-def _tables(sections: list[Section]) -> Iterator[tuple[str, tuple[str, Words]]]:
-    for section in sections:
-        for words in section.of("stick-table"):
-            yield section.name, (str(section), words)
-        for words in section.of("table"):  # of a section of peers
-            name = f"{section.name}/{' '.join(words[:1])}"
-            yield name, (f"{section}, table {' '.join(words[:1])}", words)
-
-
-def _after(words: Words, keyword: str) -> str | None:
+def after(words: Words, keyword: str) -> str | None:
+    """Return the word that follows a keyword, where it stands last."""
     return dict(pairwise(words)).get(keyword)
-
-
-def _hard_stop(sections: list[Section]) -> timedelta | None:
-    found = [
-        words
-        for section in sections
-        if section.kind == "global"
-        for words in section.of("hard-stop-after")
-    ]
-    return span(" ".join(found[-1])) if found else None
 
 
 def span(text: str) -> timedelta:
@@ -195,3 +172,20 @@ def span(text: str) -> timedelta:
     if microseconds > MAX_MICROSECONDS:
         raise OutcomeUnknown(f"hard-stop-after {text!r} is longer than HAProxy allows")
     return timedelta(microseconds=microseconds)
+
+
+def _defaults(heading: Words, sections: list[Section]) -> Section | None:
+    """Return the defaults of a new section: those that it names, or the last ones before it."""
+    known = [section for section in sections if section.kind == "defaults"]
+    if name := after(heading[2:], "from"):
+        known = [section for section in known if section.name == name]
+    elif heading[0] == "defaults":
+        return None
+    return known[-1] if known else None
+
+
+def _default_options(defaults: Section | None) -> Words:
+    if defaults is None:
+        return ()
+    own = (word for words in defaults.of("default-server") for word in words)
+    return (*_default_options(defaults.defaults), *own)

@@ -3,6 +3,7 @@
 All of it is bytes: whatever else is in the file, in whatever encoding, stays as it is.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -31,17 +32,38 @@ class _Entry:
     names: frozenset[str]
 
 
-def addresses(content: bytes, names: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Return the addresses of each name that has any.
+def all_addresses(content: bytes) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of each name in the file, in lower case.
 
     All lines count, and upper case does not matter: that is how glibc's ``getaddrinfo`` reads it.
     """
+    found = defaultdict[str, dict[str, None]](dict)
+    for entry in _entries(content):
+        for name in entry.names:
+            found[name][entry.address] = None
+    return {name: tuple(given) for name, given in found.items()}
+
+
+def aliases(content: bytes, names: Collection[str]) -> dict[str, frozenset[str]]:
+    """Return for each name the other names on its lines, which lead where it does.
+
+    One that also stands on a line without any of these names leads elsewhere too.
+    """
+    ours = {name.lower() for name in names}
     entries = list(_entries(content))
-    found = {
-        name: tuple(dict.fromkeys(one.address for one in entries if name.lower() in one.names))
+    elsewhere = {name for one in entries if ours.isdisjoint(one.names) for name in one.names}
+    return {
+        name: frozenset(
+            other for one in entries if name.lower() in one.names for other in one.names - elsewhere
+        )
         for name in names
     }
-    return {name: given for name, given in found.items() if given}
+
+
+def addresses(content: bytes, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of each of these names that has any."""
+    found = all_addresses(content)
+    return {name: found[name.lower()] for name in names if name.lower() in found}
 
 
 def edits(

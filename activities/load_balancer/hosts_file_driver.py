@@ -8,20 +8,22 @@ from itertools import chain
 
 from activities.ledger.ledger import succeeded
 from activities.ledger.store import LedgerCommand, LedgerRecord
-from activities.load_balancer import haproxy_config, hosts_file, hosts_file_scripts
+from activities.load_balancer import haproxy_facts, hosts_file, hosts_file_scripts
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
+from activities.load_balancer.haproxy_findings import judged
 from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import BadInput, CommandFailed, NotReady, OutcomeUnknown
 from workflows.model.actions import ObserveTraffic, Redirect
+from workflows.model.estate import Cluster
 from workflows.model.findings import Finding
 from workflows.model.load_balancers import hosts_file_checks as checks
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer, LoadBalancerHost
 from workflows.model.observations import Destination
 from workflows.model.results import Report, changed, unchanged
-from workflows.model.text import duration, listed, printable
+from workflows.model.text import printable
 from workflows.ports.load_balancer import TrafficInput
 from workflows.preflight import access
 
@@ -47,11 +49,12 @@ class HostsFileDriver(LoadBalancerDriver):
         """Read the names' addresses, what a redirect may do, and HAProxy's configuration."""
         host = self._host(given.action.host)
         parts, drain_timeout = PartialReading(host.name), given.timing.drain_timeout
-        file, configuration = await asyncio.gather(
-            parts.part(lambda: self._read(host, host.hosts_file), UNREACHABLE, None),
-            parts.part(lambda: self._configuration(host, drain_timeout), UNREACHABLE, ()),
+        file = await parts.part(lambda: self._read(host, host.hosts_file), UNREACHABLE, None)
+        names = self._known_names(file, given.clusters)
+        configuration, rights = await asyncio.gather(
+            parts.part(lambda: self._configuration(host, names, drain_timeout), UNREACHABLE, ()),
+            parts.part(lambda: self._missing_rights(host, file), UNREACHABLE, ()),
         )
-        rights = await parts.part(lambda: self._missing_rights(host, file), UNREACHABLE, ())
         if file is None:
             return PlaceState((), (*parts.failed, *rights, *configuration))
         contents = self._judge_contents(host, file)
@@ -175,8 +178,22 @@ class HostsFileDriver(LoadBalancerDriver):
         )
         return tuple(finding for finding, holds in missing if holds)
 
+    def _known_names(
+        self, file: _File | None, clusters: tuple[Cluster, ...]
+    ) -> haproxy_facts.KnownNames:
+        """Return what names in HAProxy's configuration mean on this machine."""
+        content, own = file.content if file else b"", self._load_balancer.names
+        nodes = [node for cluster in clusters for node in cluster.nodes]
+        return haproxy_facts.KnownNames(
+            own,
+            hosts_file.aliases(content, own),
+            hosts_file.all_addresses(content),
+            frozenset(node.address for node in nodes),
+            frozenset(chain.from_iterable(p for n in nodes for p in n.protocols.values())),
+        )
+
     async def _configuration(
-        self, host: LoadBalancerHost, drain_timeout: timedelta
+        self, host: LoadBalancerHost, names: haproxy_facts.KnownNames, drain_timeout: timedelta
     ) -> tuple[Finding, ...]:
         """Judge HAProxy's configuration; nothing where the estate names no file."""
         if (file := host.configuration) is None:
@@ -184,10 +201,10 @@ class HostsFileDriver(LoadBalancerDriver):
         configuration = await self._read(host, file)
         try:
             text = configuration.content.decode("utf-8", "replace")
-            facts = haproxy_config.read(text, self._load_balancer.names)
+            facts = haproxy_facts.read(text, names)
         except OutcomeUnknown as unreadable:
             raise OutcomeUnknown(f"{host.name}: {file}: {unreadable}") from unreadable
-        return tuple(_judged(facts, host.name, drain_timeout))
+        return tuple(judged(facts, host.name, drain_timeout))
 
     async def _rewrite(self, host: LoadBalancerHost, cluster: str) -> Command:
         file = await self._read(host, host.hosts_file)
@@ -241,31 +258,3 @@ def _reloaded(record: LedgerRecord, host: LoadBalancerHost, cluster: str) -> Led
             f"{printed.strip()[-400:] or 'it printed nothing'}"
         )
     return succeeded(record, host.name)
-
-
-def _judged(
-    facts: haproxy_config.RedirectFacts, place: str, drain_timeout: timedelta
-) -> Iterator[Finding]:
-    """Yield what keeps a redirect from moving new connections, and only those."""
-    if facts.by_address or facts.unused_names:
-        unused = (f"no server is reached as {name}" for name in facts.unused_names)
-        yield checks.edges_by_address.finding(
-            place,
-            seen=listed([*facts.by_address, *unused]),
-            expected="servers reached by the names that the estate lists",
-            advice="write names instead of addresses; otherwise a redirect moves nothing",
-        )
-    if facts.sticky_tables:
-        yield checks.sticky_entries.finding(
-            place,
-            seen=listed(facts.sticky_tables),
-            expected="no stick table that outlives the redirect",
-            advice="pinned clients stay on the source until their entry expires; shorten it",
-        )
-    if facts.hard_stop_after is not None and facts.hard_stop_after < drain_timeout:
-        yield checks.hard_stop_after_short.finding(
-            place,
-            seen=f"hard-stop-after {duration(facts.hard_stop_after)}",
-            expected=f"none, or at least the drain timeout of {duration(drain_timeout)}",
-            advice="a reload would cut the transfers that the drain waits for; raise it",
-        )

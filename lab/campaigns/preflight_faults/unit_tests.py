@@ -46,6 +46,13 @@ LISTS = (
     "applications_differ",
     "certificates_differ",
 )
+HAPROXY = (
+    "edges_by_address",
+    "server_not_in_estate",
+    "reload_keeps_addresses",
+    "hard_stop_after_short",
+    "reloads_limited",
+)
 UNIT_TESTS: dict[str, Test] = {
     "options_differ": (_CONFIGURATION, "test_an_option_that_differs_is_named"),
     **dict.fromkeys(LISTS, (_CONFIGURATION, "test_a_list_that_differs_is_named")),
@@ -68,8 +75,9 @@ UNIT_TESTS: dict[str, Test] = {
         _HOSTS_FILE,
         "test_what_can_be_read_is_known_where_the_rest_cannot",
     ),
-    "edges_by_address": (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found"),
-    "hard_stop_after_short": (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found"),
+    **dict.fromkeys(
+        HAPROXY, (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found")
+    ),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
     "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
     "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),

@@ -156,3 +156,13 @@ def test_the_c_library_reads_the_same_addresses(content: bytes, tmp_path: Path) 
     assert {name: set(given) for name, given in ours.items()} == {
         name: set(given) for name, given in theirs.items()
     }
+
+
+def test_other_names_of_a_line_lead_where_ours_do() -> None:
+    """Unless they also stand on a line that a redirect leaves alone."""
+    content = ORDINARY + b"192.0.2.61 Edge1 edges\n192.0.2.62 edge2 edges web\n192.0.2.80 web\n"
+    assert hosts_file.aliases(content, NAMES) == {
+        "edge1": {"edge1", "edge1.dmz.example.com", "edges"},
+        "edge2": {"edge2", "edges"},
+    }
+    assert hosts_file.all_addresses(content)["edges"] == ("192.0.2.61", "192.0.2.62")

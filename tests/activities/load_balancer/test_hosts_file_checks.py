@@ -260,12 +260,40 @@ async def test_a_configuration_is_read_whole_or_not_at_all(
             "hard-stop-after 5 minutes",
         ),
         ("global\n hard-stop-after 2d\nbackend ssh\n server a edge1:22\n", None, ""),
+        (
+            "global\n mworker-max-reloads 0\nbackend ssh\n server a edge1:22\n",
+            "hard_stop_after_short",
+            "mworker-max-reloads 0",
+        ),
+        (
+            "global\n mworker-max-reloads 1\nbackend ssh\n server a edge1:22\n",
+            "reloads_limited",
+            "mworker-max-reloads 1",
+        ),
+        ("global\n mworker-max-reloads 2\nbackend ssh\n server a edge1:22\n", None, ""),
+        (
+            "backend ssh\n server a edge1:22\n server b edge2:22\n",
+            "server_not_in_estate",
+            "backend ssh: server b edge2:22",
+        ),
+        (
+            "backend ssh\n server a edge1:22\nlisten http\n server b old:443\n",
+            "server_not_in_estate",
+            "listen http: server b old:443",
+        ),
+        ("backend ssh\n server a EDGE1.dmz.:22\n", None, ""),
+        (
+            "backend ssh\n server a edge1:22 resolvers dns\n",
+            "reload_keeps_addresses",
+            "backend ssh: server a edge1:22 asks the name servers of resolvers dns",
+        ),
     ],
 )
 async def test_what_a_configuration_does_to_a_redirect_is_found(
     configuration: str, check: str | None, seen: str, host: Host
 ) -> None:
     """Each with its severity, what was expected, and what to do; what is in order is no finding."""
+    host.hosts.write_text("10.1.0.1 edge1.dmz edge1\n10.2.0.1 old\n", encoding="utf-8")
     file = host.folder / "haproxy.cfg"
     file.write_text(configuration, encoding="utf-8")
     found = await host.findings(configuration=str(file))

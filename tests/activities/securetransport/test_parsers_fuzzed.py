@@ -15,7 +15,8 @@ from activities.configuration import cluster as clusters
 from activities.configuration import lists, members
 from activities.ledger.posix import parse_record
 from activities.load_balancer import haproxy_config as haproxy
-from activities.load_balancer import hosts_file
+from activities.load_balancer import haproxy_facts, hosts_file
+from activities.load_balancer.haproxy_facts import KnownNames
 from activities.nodes import linux
 from activities.nodes.linux_facts import parse_digest, parse_facts
 from activities.nodes.operating_system import SocketFilter
@@ -80,7 +81,7 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
         lambda text: parse_status(Service.SSH, text).require_known(PLACE),
         "sshd is alive\n",
     ),
-    "haproxy": (lambda text: haproxy.read(text, {"edge1": {}}), HAPROXY),
+    "haproxy": (lambda text: haproxy_facts.read(text, KnownNames({"edge1": {}})), HAPROXY),
     "haproxy line": (lambda text: haproxy.parse(f"backend x\n{text}\n"), "server a b:1 check"),
     "span": (haproxy.span, "30s"),
     "hosts": (lambda text: hosts_file.addresses(text.encode(), NAMES), HOSTS),

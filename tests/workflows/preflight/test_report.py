@@ -156,7 +156,7 @@ def test_on_a_clean_estate_every_check_passes() -> None:
     checks = tuple(rows(clean()).values())
     assert {one.worst for one in checks} == {CheckStatus.PASSED}
     score = score_of(checks)
-    assert (score.checks, score.passed, score.unknown) == (len(CHECKS) - 4, len(CHECKS) - 4, 0)
+    assert (score.checks, score.passed, score.unknown) == (len(CHECKS) - 7, len(CHECKS) - 7, 0)
 
 
 def test_a_failing_check_fails_at_its_place_alone() -> None:

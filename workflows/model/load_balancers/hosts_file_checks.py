@@ -30,6 +30,20 @@ edges_by_address = driver_check(
     Scope.CONFIGURED_HOSTS,
     until=StageName.REDIRECT_TRAFFIC,
 )
+server_not_in_estate = driver_check(
+    "server_not_in_estate",
+    "The estate lists every server that gets clients",
+    Scope.CONFIGURED_HOSTS,
+    until=StageName.REDIRECT_TRAFFIC,
+    acceptable=True,
+)
+reload_keeps_addresses = driver_check(
+    "reload_keeps_addresses",
+    "A reload takes the addresses of the hosts file",
+    Scope.CONFIGURED_HOSTS,
+    until=StageName.REDIRECT_TRAFFIC,
+    acceptable=True,
+)
 sticky_entries = driver_check(
     "sticky_entries",
     "No client is pinned to a node",
@@ -43,4 +57,11 @@ hard_stop_after_short = driver_check(
     Scope.CONFIGURED_HOSTS,
     until=StageName.REDIRECT_TRAFFIC,
     acceptable=True,
+)
+reloads_limited = driver_check(
+    "reloads_limited",
+    "A redirect and its undo do not close old connections",
+    Scope.CONFIGURED_HOSTS,
+    severity=Severity.WARNS,
+    until=StageName.REDIRECT_TRAFFIC,
 )
