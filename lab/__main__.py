@@ -1,10 +1,11 @@
 """The command line of the lab: ``python -m lab up``, ``demo``, ``crash`` and more."""
 
 import asyncio
+import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +78,10 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     fail: Failing = None,
     answer: Answering = None,
     variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
+    unkind: Annotated[
+        int | None,
+        typer.Option(metavar="[SEED]", help="Machines as sites have them, chosen by the seed."),
+    ] = None,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
@@ -84,7 +89,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     """
     scenario = _scenario(fail, answer, literal=literal)
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
-        options = DemoOptions(place, clients, literal, keep, json, scenario, variant)
+        options = DemoOptions(place, clients, literal, keep, json, scenario, variant, unkind)
         verdict = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         raise typer.Exit(1 if verdict.problems() else EXITS[verdict.outcome])
     raise typer.Exit(128 + signal.SIGTERM)
@@ -137,5 +142,14 @@ def lab_directory(directory: Path | None) -> Iterator[Path]:
         yield Path(made)
 
 
+def with_seed(arguments: Sequence[str]) -> list[str]:
+    """Complete ``--unkind`` without a seed by one that is new each time."""
+    given = list(arguments)
+    for at in [n for n, word in enumerate(given) if word == "--unkind"]:
+        if not given[at + 1 : at + 2] or given[at + 1].startswith("-"):
+            given.insert(at + 1, str(secrets.randbelow(10_000)))
+    return given
+
+
 if __name__ == "__main__":
-    app()
+    app(with_seed(sys.argv[1:]))

@@ -14,7 +14,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from lab import records
+from lab import records, unkind
 from lab.checker.evidence import gather
 from lab.checker.expected import Variant
 from lab.checker.roles import SOURCE, TARGET, roles
@@ -50,6 +50,8 @@ class DemoOptions:
     json: Path | None
     scenario: FaultScenario | None = None
     variant: Variant = "by_stage"
+    unkind: int | None = None
+    """The seed of what its machines bring."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class Demo:
             lab = await stack.enter_async_context(Lab.open(self._options.directory))
             layout = lab.layout
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")
+            if self._options.unkind is not None:
+                unkindness = unkind.choose(lab, self._options.unkind)
+                unkind.apply(lab, unkindness)
+                self._say(f"unkind, seed {unkindness.seed}: {unkindness}")
             begin = self._literal if self._options.literal else self._product
             driver = await begin(layout, stack)
             run = await self._under_traffic(layout, driver, stack)

@@ -59,6 +59,8 @@ RELOAD = """\
 #!/bin/sh
 # Renders the addresses of etc/hosts into HAProxy's configuration and reloads it.
 set -eu
+LC_ALL=C
+export LC_ALL
 umask 022
 cd '{root}'
 new=etc/haproxy.cfg.$$
@@ -209,7 +211,7 @@ class LoadBalancer:
         return [
             f"loadbalancer1: {name} is not the baseline's"
             for name, text in expected.items()
-            if (self._root / name).read_text(encoding="utf-8") != text
+            if (self._root / name).read_bytes() != text.encode()
         ]
 
     async def _run(self) -> None:

@@ -1,10 +1,11 @@
 """A node's cluster, zones and maintenance in the admin API (docs/securetransport.md, section 8).
 
 Fault (``SimulationOptions.faults``): ``zdu_maintenance``: the text of ``zduMaintenanceMode``;
-``absent`` makes it a version that has no such resource.
+``absent`` makes it a version that has no such resource. ``cluster_nodes``: how the nodes
+of a cluster are described: as ``text``, or with the key ``nodeIp``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiohttp import web
@@ -36,7 +37,15 @@ class ClusterResources:
             return web.json_response(
                 {"isCluster": False, "clusterMode": None, "clusterNodes": None}
             )
-        nodes = [{"serverAddress": server.address} for server in servers]
+        described: dict[str, Callable[[NodeLayout], object]] = {
+            "text": lambda server: server.address,
+            "nodeIp": lambda server: {"nodeName": server.name, "nodeIp": server.address},
+        }
+        shape = described.get(
+            self._context.faults.get("cluster_nodes", ""),
+            lambda server: {"serverAddress": server.address},
+        )
+        nodes = list(map(shape, servers))
         return web.json_response(
             {"isCluster": True, "clusterMode": "Active/Active", "clusterNodes": nodes}
         )

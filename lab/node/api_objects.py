@@ -1,6 +1,7 @@
 """Accounts, sites, routes and other objects in the admin API of a Server.
 
 What operators configure is in the cluster's database; an Edge has none and answers 404.
+Fault (``SimulationOptions.faults``): ``without``: the list that this edition does not have.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -53,12 +54,15 @@ class Objects:
     def routes(self, base: str) -> list[web.RouteDef]:
         """Every resource, below *base*."""
         return [
-            web.get(f"{base}/{name}", self._list(listing)) for name, listing in LISTINGS.items()
+            web.get(f"{base}/{name}", self._list(name, listing))
+            for name, listing in LISTINGS.items()
         ]
 
-    def _list(self, listing: Listing) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _list(
+        self, name: str, listing: Listing
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handler(request: web.Request) -> web.StreamResponse:
-            if self._context.node.kind == "edge":
+            if self._context.node.kind == "edge" or self._context.faults.get("without") == name:
                 raise missing()
             return await listed(request, self._database, listing)
 

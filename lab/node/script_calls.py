@@ -8,6 +8,9 @@ Faults (``SimulationOptions.faults``), with SCRIPT such as ``status_sshd``:
 * ``hang_SCRIPT``: the script is killed before it answers: ``before`` doing anything, or ``after``
 * ``completes_late`` (any text): a graceful stop's script answers only once the stop has completed,
   whatever the option is (and ``lab.node.draining`` completes it at its timeout)
+
+What a site may bring, in the same place: ``exit_status``: how scripts that start or stop something
+exit although they did it; no exit status is documented.
 """
 
 import os
@@ -81,6 +84,8 @@ def carry_out(call: ScriptCall, supervisor: Supervisor, layout: Layout, node: No
     def answer(answer: ScriptAnswer) -> None:
         if hang:
             call.kill()
+        elif "exit_status" in faults and not call.script.startswith("status_"):
+            call.answer(replace(answer, code=int(faults["exit_status"])))
         else:
             call.answer(answer)
 

@@ -7,7 +7,13 @@ Faults (``SimulationOptions.faults``): ``unreachable`` (any text): new connectio
 are broken off; ``refuses_login`` (any text): no key is accepted; ``noise``: what every command
 answers instead of being run. The first client that is refused by ``unreachable`` or
 ``refuses_login`` also ends the open connections.
+
+What a site may bring, in the same place: ``banner``: what the profile prints before every command;
+``login_shell``: the shell that runs commands; ``slow_shell``: how many seconds it takes to start;
+``max_sessions``: how many commands run at a time on one connection, further ones are refused.
 """
+
+from __future__ import annotations
 
 import asyncio
 import os
@@ -53,8 +59,12 @@ class Context:
 
 
 class _Visitor(asyncssh.SSHServer):
-    def __init__(self, context: Context, inside: set[asyncssh.SSHServerConnection]) -> None:
+    def __init__(
+        self, context: Context, shell: _Shell, inside: set[asyncssh.SSHServerConnection]
+    ) -> None:
         self._context = context
+        self._shell = shell
+        self._sessions = 0
         self._inside = inside
         """Every connection of the machine."""
 
@@ -91,6 +101,23 @@ class _Visitor(asyncssh.SSHServer):
         return True
 
     @override
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes] | bool:
+        most = self._context.faults.get("max_sessions")
+        if most is not None and self._sessions >= int(most):
+            return False
+        self._sessions += 1
+        return cast(
+            asyncssh.SSHServerSession[bytes],
+            asyncssh.SSHServerProcess(self._run_counted, None, 3, False),  # noqa: FBT003 - no SCP
+        )
+
+    async def _run_counted(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        try:
+            await self._shell.run(process)
+        finally:
+            self._sessions -= 1
+
+    @override
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> Awaitable[asyncssh.SSHTCPSession[bytes]] | bool:
@@ -123,11 +150,15 @@ class _Shell:
         if not (self._context.reachable and await self._passes("before", process)):
             process.channel.get_connection().abort()
             return
-        if noise := self._context.faults.get("noise"):
+        faults = self._context.faults
+        if noise := faults.get("noise"):
             process.stdout.write(noise.encode())
             process.exit(0)
             return
-        argv = ["/bin/sh", "-c", process.command] if process.command else ["/bin/sh"]
+        process.stdout.write(faults.get("banner", "").encode())
+        await asyncio.sleep(float(faults.get("slow_shell", 0)))
+        shell = faults.get("login_shell", "/bin/sh").split()
+        argv = [*shell, "-c", process.command] if process.command else shell
         command = subprocess.Popen(  # noqa: ASYNC220 - it only forks, which takes a millisecond
             argv,
             cwd=self._context.root,
@@ -181,9 +212,8 @@ async def _serve(context: Context) -> None:
         context.address,
         SHELL_PORT,
         config=None,
-        server_factory=lambda: _Visitor(context, inside),
+        server_factory=lambda: _Visitor(context, shell, inside),
         server_host_keys=[context.layout.keys / f"{context.name}_host_key"],
-        process_factory=shell.run,
         encoding=None,
         allow_scp=False,
         reuse_address=True,
