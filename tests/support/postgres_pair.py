@@ -108,7 +108,7 @@ async def replicating_pair(programs: Path | None = None) -> AsyncIterator[Pair]:
     """Run a server whose two databases replicate both ways; with old programs, only there."""
     home = await asyncio.to_thread(_place)
     both_ways = programs is None
-    where = programs or await asyncio.to_thread(binaries, home)
+    where = await asyncio.to_thread(binaries, home) if programs is None else programs
     server = PostgresServer(ADDRESS, home / "data", home / "log", where)
     await server.start()
     pair = Pair(server)
