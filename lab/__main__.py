@@ -15,6 +15,7 @@ import typer
 from lab.campaigns.crash.command import crash
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
+from lab.campaigns.unkind_sites.command import unkind
 from lab.checker.expected import Variant
 from lab.demo import Demo, DemoOptions
 from lab.environment.estate_file import write_estate
@@ -34,6 +35,7 @@ app.command()(crash)
 app.command()(rollback)
 app.command()(inject)
 app.command()(readiness)
+app.command()(unkind)
 
 BAD_INPUT = 2
 EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}
@@ -78,9 +80,11 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     fail: Failing = None,
     answer: Answering = None,
     variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
-    unkind: Annotated[
+    unkind_seed: Annotated[
         int | None,
-        typer.Option(metavar="[SEED]", help="Machines as sites have them, chosen by the seed."),
+        typer.Option(
+            "--unkind", metavar="[SEED]", help="Machines as sites have them, chosen by the seed."
+        ),
     ] = None,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
@@ -89,7 +93,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     """
     scenario = _scenario(fail, answer, literal=literal)
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
-        options = DemoOptions(place, clients, literal, keep, json, scenario, variant, unkind)
+        options = DemoOptions(place, clients, literal, keep, json, scenario, variant, unkind_seed)
         verdict = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         raise typer.Exit(1 if verdict.problems() else EXITS[verdict.outcome])
     raise typer.Exit(128 + signal.SIGTERM)

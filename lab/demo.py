@@ -79,7 +79,7 @@ class Demo:
             layout = lab.layout
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")
             if self._options.unkind is not None:
-                unkindness = unkind.choose(lab, self._options.unkind)
+                unkindness = unkind.choose(layout, self._options.unkind)
                 unkind.apply(lab, unkindness)
                 self._say(f"unkind, seed {unkindness.seed}: {unkindness}")
             begin = self._literal if self._options.literal else self._product

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lab.environment.lab import Lab
+from lab.layout import Layout
 from lab.simulation_options import simulate
 
 BANNER = "\n*** Authorized use only. ***\nstatus=0\nend\n\tsshd is alive\n"
@@ -78,11 +79,11 @@ class Unkindness:
         )
 
 
-def choose(lab: Lab, seed: int) -> Unkindness:
+def choose(layout: Layout, seed: int) -> Unkindness:
     """Choose for each place about half of what it may bring."""
     chance = random.Random(seed)
     shared = dict(_chosen(CLUSTERS, chance))
-    switches = {node.name: {**dict(_chosen(NODE, chance)), **shared} for node in lab.layout.nodes}
+    switches = {node.name: {**dict(_chosen(NODE, chance)), **shared} for node in layout.nodes}
     switches["loadbalancer1"] = dict(_chosen(MACHINE, chance))
     return Unkindness(seed, switches, odd_hosts_file=chance.choice(COIN))
 

@@ -1,7 +1,7 @@
 """Write the results of campaigns into the documentation.
 
 ``python -m lab.campaigns.tables CAMPAIGN RESULT DOCUMENT COMMAND COMMIT``: the tables of ``crash``,
-``rollback`` or ``readiness``, made from the result file of this command on this commit.
+``rollback``, ``readiness`` or ``unkind``, made from the result file of this command on this commit.
 """
 
 import json
@@ -24,6 +24,7 @@ Result = dict[str, Any]
 DIRECTORY = re.compile(r"/\S*?/(?=(?:machines|storage)/)")
 PROCESS = re.compile(r"\d+@[\w.-]+")
 MAX_CELL_LENGTH = 160
+MAX_BROUGHT_LENGTH = 1000
 
 
 def crash(result: Result) -> Iterator[str]:
@@ -49,10 +50,7 @@ def rollback(result: Result) -> Iterator[str]:
     rows = [(f"`{stage}`", *(_count(result, stage, way) for way in WAYS)) for stage in stages]
     yield from table(("stage", *WAYS), rows)
     yield ""
-    sections: dict[str, dict[str, int]] = {}
-    for number, count in result["totals"].items():
-        section, _, name = number.partition(".")
-        sections.setdefault(section, {})[name] = count
+    sections = _sections(result["totals"])
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(result["outcomes"].items()))
     times = result["rollback_seconds"]
     totals = {
@@ -89,10 +87,27 @@ def readiness(result: Result) -> Iterator[str]:
     yield from table(("check", "unit test"), rows)
 
 
+def unkind(result: Result) -> Iterator[str]:
+    """What each seed brought and how it ended, then the totals."""
+    rows = [
+        (str(row["seed"]), _cell(row["brought"], MAX_BROUGHT_LENGTH), row["outcome"])
+        for row in result["rows"]
+    ]
+    yield from table(("seed", "what the machines brought", "outcome"), rows)
+    yield ""
+    sections = _sections(result["totals"])
+    totals = {
+        "seeds": f"{result['seeds']}, of which {result['completed']} without a problem",
+        **_totals(sections),
+    }
+    yield from table(("", ""), totals.items())
+
+
 TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
     "crash": ("crash campaign", crash),
     "rollback": ("rollback matrix", rollback),
     "readiness": ("injected faults", readiness),
+    "unkind": ("unkind estates", unkind),
 }
 """By campaign: the name of the markers, and the lines between them."""
 
@@ -106,6 +121,14 @@ def lines(campaign: str, result: Result, command: str, commit: str) -> Iterator[
     yield f"in {result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores"
     yield f"({platform.machine()}, {memory:.0f} GiB, {platform.system()}, Python"
     yield f"{platform.python_version()}), on {datetime.now(UTC):%d %B %Y}."
+
+
+def _sections(totals: dict[str, int]) -> dict[str, dict[str, int]]:
+    sections: dict[str, dict[str, int]] = {}
+    for number, count in totals.items():
+        section, _, name = number.partition(".")
+        sections.setdefault(section, {})[name] = count
+    return sections
 
 
 def _totals(sections: Result) -> dict[str, str]:
@@ -127,10 +150,10 @@ def _count(result: Result, stage: str, way: str) -> str:
     return f"{sum(not row['problems'] for row in rows)} of {len(rows)}" if rows else ""
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, most: int = MAX_CELL_LENGTH) -> str:
     """Leave out what depends on the machine, and escape what Markdown would interpret."""
     anywhere = PROCESS.sub("PID@HOST", DIRECTORY.sub("LAB/", text))
-    return " ".join(anywhere.split()).replace("|", "\\|").replace("<", "&lt;")[:MAX_CELL_LENGTH]
+    return " ".join(anywhere.split()).replace("|", "\\|").replace("<", "&lt;")[:most]
 
 
 def main() -> None:

@@ -66,9 +66,9 @@ def commit(place: Path, *first: str) -> None:
 def test_an_interrupted_proof_resumes_on_the_same_commit_only(place: Path) -> None:
     """Another commit, or an uncommitted change, is proven anew."""
     assert prove(place, rollback=130) == (130, [*CONTROLS, "crash", "rollback"])
-    assert prove(place) == (0, ["rollback", "readiness"])
+    assert prove(place) == (0, ["rollback", "unkind", "readiness"])
 
-    everything = [*CONTROLS, "crash", "rollback", "readiness"]
+    everything = [*CONTROLS, "crash", "rollback", "unkind", "readiness"]
     (place / "scripts/lint").write_text("changed\n", encoding="utf-8")
     assert prove(place) == (0, everything)
     commit(place)

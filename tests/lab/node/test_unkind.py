@@ -2,15 +2,12 @@
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import asyncssh
 import pytest
 
 from lab import unkind
 from lab.__main__ import with_seed
-from lab.environment.lab import Lab as WholeLab
 from lab.layout import Layout
 from lab.simulation_options import simulate
 from tests.support.node_clients import Lab
@@ -66,7 +63,7 @@ async def test_a_list_may_be_missing_and_nodes_may_be_text(lab: Lab) -> None:
 
 def test_a_seed_means_the_same_each_time(tmp_path: Path) -> None:
     """And most seeds differ."""
-    some = cast(WholeLab, SimpleNamespace(layout=Layout(tmp_path, "127.9.9")))
+    some = Layout(tmp_path, "127.9.9")
     assert unkind.choose(some, 7) == unkind.choose(some, 7)
     assert len({str(unkind.choose(some, seed)) for seed in range(20)}) == 20
     brought = {

@@ -1,0 +1,18 @@
+"""The command ``python -m lab unkind``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.campaigns.runner import run_to_exit
+from lab.campaigns.unkind_sites.campaign import UnkindSites
+
+
+def unkind(
+    json: Annotated[Path | None, typer.Option(help="Write the result to this file.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many, from 1 on.")] = 20,
+    labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
+) -> None:
+    """Switch estates over whose machines are as sites have them; exit 1 if anything went wrong."""
+    run_to_exit(UnkindSites(seeds, labs, json))
