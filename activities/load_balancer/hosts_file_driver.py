@@ -8,10 +8,10 @@ from itertools import chain
 
 from activities.ledger.ledger import succeeded
 from activities.ledger.store import LedgerCommand, LedgerRecord
-from activities.load_balancer import haproxy_facts, hosts_file, hosts_file_scripts
+from activities.load_balancer import haproxy_facts, host_ledger, hosts_file, hosts_file_scripts
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.load_balancer.haproxy_findings import judged
-from activities.nodes.operating_systems import open_ledger
+from activities.nodes.operating_systems import open_ledger, operating_system
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
@@ -51,16 +51,16 @@ class HostsFileDriver(LoadBalancerDriver):
         parts, drain_timeout = PartialReading(host.name), given.timing.drain_timeout
         file = await parts.part(lambda: self._read(host, host.hosts_file), UNREACHABLE, None)
         names = self._known_names(file, given.clusters)
-        configuration, rights = await asyncio.gather(
+        configuration, rights, ledger = await asyncio.gather(
             parts.part(lambda: self._configuration(host, names, drain_timeout), UNREACHABLE, ()),
             parts.part(lambda: self._missing_rights(host, file), UNREACHABLE, ()),
+            parts.part(lambda: self._ledger_findings(host), UNREACHABLE, ()),
         )
+        found = (*parts.failed, *rights, *ledger, *configuration)
         if file is None:
-            return PlaceState((), (*parts.failed, *rights, *configuration))
+            return PlaceState((), found)
         contents = self._judge_contents(host, file)
-        return PlaceState(
-            self._destinations(file), (*parts.failed, *contents, *rights, *configuration)
-        )
+        return PlaceState(self._destinations(file), (*contents, *found))
 
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Rewrite and reload, as one effect.
@@ -191,6 +191,10 @@ class HostsFileDriver(LoadBalancerDriver):
             frozenset(node.address for node in nodes),
             frozenset(chain.from_iterable(p for n in nodes for p in n.protocols.values())),
         )
+
+    async def _ledger_findings(self, host: LoadBalancerHost) -> tuple[Finding, ...]:
+        facts = await operating_system(self._shell, host).ledger_facts(host)
+        return tuple(host_ledger.judged(facts, host))
 
     async def _configuration(
         self, host: LoadBalancerHost, names: haproxy_facts.KnownNames, drain_timeout: timedelta

@@ -7,8 +7,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from activities.ledger.posix import PosixLedger
-from activities.nodes.linux_facts import facts_command, parse_digest, parse_facts
-from activities.nodes.operating_system import Address, OperatingSystem, Socket
+from activities.nodes.linux_facts import (
+    facts_command,
+    ledger_facts_command,
+    parse_digest,
+    parse_facts,
+    parse_ledger_facts,
+)
+from activities.nodes.operating_system import Address, LedgerFacts, OperatingSystem, Socket
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import OutcomeUnknown
@@ -85,6 +91,10 @@ class Linux(OperatingSystem):
     async def orphaned_files(self, machine: Machine, storage: str) -> frozenset[tuple[str, str]]:
         """Run ``find``."""
         return parse_orphans(await self._read(machine, orphans(storage)))
+
+    async def ledger_facts(self, machine: Machine) -> LedgerFacts:
+        """Run the part of that script which concerns the ledger."""
+        return parse_ledger_facts(await self._read(machine, ledger_facts_command(machine)))
 
     async def facts(self, node: Node) -> MachineFacts:
         """Run one script that prints everything."""

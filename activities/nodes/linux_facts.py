@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
+from activities.nodes.operating_system import LedgerFacts
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Command, script
 from workflows.errors import OutcomeUnknown
-from workflows.model.estate import Node
+from workflows.model.estate import Machine, Node
 from workflows.model.observations import MachineFacts
 from workflows.model.results import Service
 
@@ -19,18 +20,10 @@ MAX_ADDRESSES = 200
 """More of them are unknown: eighty nodes' addresses fit into history."""
 IPV6_DIGITS = 32
 
-_FACTS = r"""
+_LEDGER = r"""
 LC_ALL=C; export LC_ALL
-home=$1 ledger=$2 boot_file=$3 most=$4; shift 4
+ledger=$1; shift
 echo "user $(id -un)"
-echo "system $(uname -s)"
-[ -d "$home/bin" ] && echo "owner $(stat -c %U "$home")"
-for name in "$@"; do
-  case $name in /*) path=$name ;; *) path=$home/bin/$name ;; esac
-  # The scripts of a disabled server are renamed.
-  { [ -f "$path" ] && [ -x "$path" ]; } || [ -e "$path.disable" ] || echo "unusable ${path##*/}"
-done
-
 at=$ledger
 while [ ! -e "$at" ]; do at=$(dirname "$at"); done
 if [ -d "$at" ] && [ -w "$at" ] && [ -x "$at" ]; then echo "ledger yes"; else echo "ledger no"; fi
@@ -43,6 +36,19 @@ if command -v loginctl >/dev/null 2>&1; then
   [ $? -eq 124 ] && echo "login KillUserProcesses=unknown"
   printf '%s\n' "$answer" | grep '^Kill' | sed 's/^/login /'
 fi
+"""
+
+_FACTS = (
+    _LEDGER
+    + r"""
+home=$1 boot_file=$2 most=$3; shift 3
+echo "system $(uname -s)"
+[ -d "$home/bin" ] && echo "owner $(stat -c %U "$home")"
+for name in "$@"; do
+  case $name in /*) path=$name ;; *) path=$home/bin/$name ;; esac
+  # The scripts of a disabled server are renamed.
+  { [ -f "$path" ] && [ -x "$path" ]; } || [ -e "$path.disable" ] || echo "unusable ${path##*/}"
+done
 
 if [ ! -e "$home/conf" ]; then echo "files 0"
 elif cd "$home/conf" && find . -ignore_readdir_race -type f >/dev/null 2>&1; then
@@ -76,6 +82,7 @@ for file in $(grep -alF -- "$home/bin/stop_" /proc/[0-9]*/cmdline 2>/dev/null); 
 done
 echo end
 """
+)
 
 
 def needed(node: Node) -> tuple[str, ...]:
@@ -94,12 +101,41 @@ def needed(node: Node) -> tuple[str, ...]:
 
 def facts_command(node: Node) -> Command:
     """Return the command that prints all facts."""
-    fixed = (node.filedrivehome, node.ledger, node.boot_id, str(MAX_CONF_FILES))
+    fixed = (node.ledger, node.filedrivehome, node.boot_id, str(MAX_CONF_FILES))
     return script(_FACTS, *fixed, *needed(node))
+
+
+def ledger_facts_command(machine: Machine) -> Command:
+    """Return the command that prints what a machine's ledger depends on."""
+    return script(f"{_LEDGER}echo end", machine.ledger)
+
+
+def parse_ledger_facts(text: str) -> LedgerFacts:
+    """Read the answer; OutcomeUnknown if it is incomplete or cannot be understood."""
+    return _ledger_facts(_by_key(text))
 
 
 def parse_facts(text: str) -> MachineFacts:
     """Read the answer; OutcomeUnknown if it is incomplete or cannot be understood."""
+    facts = _by_key(text)
+    if "unreadable" in facts:
+        raise OutcomeUnknown(f"{facts['unreadable'][0]} cannot be read; correct its path or rights")
+    ledger = _ledger_facts(facts)
+    return MachineFacts(
+        user=ledger.user,
+        owner=_one(facts, "owner") if "owner" in facts else None,
+        system=_one(facts, "system"),
+        unusable=tuple(facts["unusable"]),
+        ledger_writable=ledger.writable,
+        ledger_free=ledger.free,
+        kills_processes=ledger.kills_processes,
+        conf=dict(_files(facts["conf"], _number(facts, "files"))),
+        addresses=_addresses(facts.get("addresses", [])),
+        pending=tuple(sorted({*facts["pending"], *map(_service, facts["stopping"])})),
+    )
+
+
+def _by_key(text: str) -> dict[str, list[str]]:
     lines = text.splitlines()
     if not lines or lines[-1] != "end":
         raise OutcomeUnknown("the facts about the machine are incomplete")
@@ -107,20 +143,16 @@ def parse_facts(text: str) -> MachineFacts:
     for line in lines[:-1]:
         key, _, value = line.partition(" ")
         facts[key].append(value.strip())
-    if "unreadable" in facts:
-        raise OutcomeUnknown(f"{facts['unreadable'][0]} cannot be read; correct its path or rights")
+    return facts
+
+
+def _ledger_facts(facts: dict[str, list[str]]) -> LedgerFacts:
     user = _one(facts, "user")
-    return MachineFacts(
+    return LedgerFacts(
         user=user,
-        owner=_one(facts, "owner") if "owner" in facts else None,
-        system=_one(facts, "system"),
-        unusable=tuple(facts["unusable"]),
-        ledger_writable=_yes(facts, "ledger"),
-        ledger_free=1024 * _number(facts, "free"),
+        writable=_yes(facts, "ledger"),
+        free=1024 * _number(facts, "free"),
         kills_processes=_kills(facts["login"], user, systemd=_yes(facts, "systemd")),
-        conf=dict(_files(facts["conf"], _number(facts, "files"))),
-        addresses=_addresses(facts.get("addresses", [])),
-        pending=tuple(sorted({*facts["pending"], *map(_service, facts["stopping"])})),
     )
 
 

@@ -23,6 +23,19 @@ class Socket:
     listening: bool
 
 
+@dataclass(frozen=True)
+class LedgerFacts:
+    """What a machine's ledger depends on."""
+
+    user: str
+    """As whom commands run there."""
+    writable: bool
+    free: int
+    """Free bytes on its disk."""
+    kills_processes: bool | None
+    """Whether the end of a session ends its processes; None where that is unknown."""
+
+
 class OperatingSystem(ABC):
     """What is read from one kind of operating system.
 
@@ -67,6 +80,10 @@ class OperatingSystem(ABC):
 
         Each is a path with ``SIZE.SECONDS``, which changes when the file is written to.
         """
+
+    @abstractmethod
+    async def ledger_facts(self, machine: Machine) -> LedgerFacts:
+        """Return whether a ledger can be kept there, and commands outlive their session."""
 
     @abstractmethod
     async def facts(self, node: Node) -> MachineFacts:

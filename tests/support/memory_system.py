@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from activities.ledger.store import Busy, Claim, LedgerCommand, LedgerRecord, LedgerStore
-from activities.nodes.operating_system import OperatingSystem, Socket
+from activities.nodes.operating_system import LedgerFacts, OperatingSystem, Socket
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Machine, Node
 from workflows.model.observations import MachineFacts
@@ -107,6 +107,9 @@ class MemorySystem(OperatingSystem):
             for path, text in found.items()
             if path.endswith(".m_inproc")
         )
+
+    async def ledger_facts(self, machine: Machine) -> LedgerFacts:
+        return LedgerFacts(user="st", writable=True, free=2**30, kills_processes=False)
 
     async def facts(self, node: Node) -> MachineFacts:
         return MachineFacts(

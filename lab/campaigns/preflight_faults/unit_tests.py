@@ -65,6 +65,7 @@ UNIT_TESTS: dict[str, Test] = {
     "tables_not_published": (_TABLES, "test_what_a_publication_leaves_out_is_found"),
     "tables_published_in_part": (_TABLES, "test_what_a_publication_leaves_out_is_found"),
     "tables_not_subscribed": (_TABLES, "test_a_table_that_was_published_later_is_found"),
+    "host_ledger_not_usable": (_HOSTS_FILE, "test_a_ledger_that_cannot_be_kept_is_found"),
     "reload_not_runnable": (_HOSTS_FILE, "test_what_can_be_read_is_known_where_the_rest_cannot"),
     "hosts_file_not_changeable": (
         _HOSTS_FILE,

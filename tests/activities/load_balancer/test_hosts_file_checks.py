@@ -5,12 +5,15 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from activities.load_balancer import host_ledger
 from activities.load_balancer.hosts_file_driver import HostsFileDriver
+from activities.nodes.operating_system import LedgerFacts
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.activities.load_balancer.conftest import Inputs
@@ -79,8 +82,11 @@ def host(shell: Shell, node_maker: NodeMaker, ssh_server: SshServer) -> Iterator
     ssh_server.sh = str(sh)
     folder = root / "etc"
     folder.mkdir()
-    facts = node_maker("lb1").model_dump(include={"address", "ssh", "host_key", "ledger"})
-    host = Host(folder, shell, facts)
+    facts = node_maker("lb1").model_dump(include={"address", "ssh", "host_key"})
+    ledger = root / "ledger"
+    ledger.mkdir()
+    give(ledger, NOBODY)
+    host = Host(folder, shell, {**facts, "ledger": str(ledger)})
     host.hosts.write_text("10.1.0.1 edge1\n", encoding="utf-8")
     give(folder, NOBODY)
     give(host.hosts, NOBODY)
@@ -316,3 +322,31 @@ async def test_what_can_be_read_is_known_where_the_rest_cannot(host: Host) -> No
         "reading_unusable",
         "reload_not_runnable",
     ]
+
+
+async def test_a_ledger_that_cannot_be_kept_is_found(host: Host) -> None:
+    """A redirect would be refused there, with replication off."""
+    found = {one.name: one for one in await host.findings()}
+    assert "host_ledger_not_usable" not in found
+    found = {one.name: one for one in await host.findings(ledger="/proc/switchover")}
+    assert "/proc/switchover cannot be written by" in found["host_ledger_not_usable"].seen
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [
+        ({"free": 2**20}, "1 MiB free for"),
+        ({"kills_processes": True}, "KillUserProcesses applies to lb"),
+        ({"kills_processes": None}, "no readable answer from loginctl"),
+    ],
+)
+def test_a_ledger_needs_room_and_commands_that_last(
+    changes: dict[str, Any], seen: str, node_maker: NodeMaker
+) -> None:
+    """Each reason is named, with what to do."""
+    facts = LedgerFacts(user="lb", writable=True, free=2**30, kills_processes=False)
+    machine = node_maker("lb1")
+    assert list(host_ledger.judged(facts, machine)) == []
+    [finding] = host_ledger.judged(replace(facts, **changes), machine)
+    assert seen in finding.seen
+    assert finding.advice

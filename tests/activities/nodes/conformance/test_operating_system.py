@@ -229,3 +229,11 @@ async def test_previews_name_what_is_read(subject: Subject) -> None:
     """An operator sees the commands before they are sent."""
     assert subject.system.preview_sockets()
     assert subject.storage in subject.system.preview_orphaned_files(subject.storage)
+
+
+async def test_what_a_ledger_depends_on_is_read(subject: Subject) -> None:
+    """Whether it can be written, and its disk has room."""
+    facts = await subject.system.ledger_facts(subject.node)
+    assert facts.user
+    assert facts.writable
+    assert facts.free > 0
