@@ -15,7 +15,7 @@ NUMBERS = {"LB": 11, "S": 8, "A": 3, "V": 7, "R": 5, "T": 2}
 
 
 @cache
-def tests_in(path: str) -> frozenset[str]:
+def functions_of(path: str) -> frozenset[str]:
     """Return the names of a file's tests."""
     tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -34,5 +34,5 @@ def test_a_case_is_shown_by_tests(case: str, brings: str, does: str, shown: str)
     """Each of them exists, in the file that is named."""
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", shown)
     assert named, f"{case}: {brings}: {does}"
-    missing = [f"{path}::{name}" for path, name in named if name not in tests_in(path)]
+    missing = [f"{path}::{name}" for path, name in named if name not in functions_of(path)]
     assert missing == []

@@ -158,6 +158,7 @@ class DrainTimeout:
             )
 
         message = "; ".join(self._unreadable[action].message for action in unread)
+        self._gates.roll_back_by_rule(stage, message)
         answers = ANSWERS_IN_ROLLBACK if stage.undo else ANSWERS
         silent = tuple(dict.fromkeys(action.place for action in unread))
         asked = question(stage.name, message, *answers, silent=silent)

@@ -53,6 +53,7 @@ class Gates:
 
     def __init__(self, run: Run) -> None:
         self._plan, self._state, self._tracker = run.plan, run.state, run.tracker
+        self._on_fault = run.request.on_fault
 
     async def wait_for_approval(self, stage: Stage) -> None:
         """Wait until the stage may begin; RollBack or Aborted where it never may."""
@@ -156,6 +157,11 @@ class Gates:
             self.start_rollback(requested.message)
         undone = "the rollback stops here" if stage.undo else "nothing was rolled back"
         raise Aborted(f"{requested.message}; {stage.key} was not done, and {undone}")
+
+    def roll_back_by_rule(self, stage: Stage, message: str) -> None:
+        """Roll back after a failure before the point of no return, if the request says so."""
+        if self._on_fault == "roll_back" and not (self._state.past_return or stage.undo):
+            self.start_rollback(f"{stage.name} failed: {message}")
 
     def start_rollback(self, message: str) -> NoReturn:
         """Roll the run back: no other chain goes on either."""

@@ -84,9 +84,7 @@ class Waves:
     ) -> Sequence[tuple[Verb, Decision]]:
         """Ask for a decision, unless the request rolls back before the point of no return."""
         message = "; ".join([*dict.fromkeys(map(_placed, failures.values())), *notes])
-        rule = self._run.request.on_fault == "roll_back" and not self._state.past_return
-        if rule and not stage.undo:
-            self._gates.start_rollback(f"{stage.name} failed: {message}")
+        self._gates.roll_back_by_rule(stage, message)
         silent = self._silent(failures.values())
         asked = question(stage.name, message, *self._answers(stage, silent), silent=silent)
         return await self._gates.ask(stage, asked, [one.place for one in failures.values()])
