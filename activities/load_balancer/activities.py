@@ -10,7 +10,7 @@ from temporalio import activity
 from activities.load_balancer.client_login import ClientLogins, LoginTarget
 from activities.load_balancer.driver import LoadBalancerDriver
 from activities.load_balancer.drivers import DRIVERS, Drivers
-from activities.load_balancer.probe import LoginLocation, Probes, preview_login
+from activities.load_balancer.probe import LoginLocation, Probes, preview_logins
 from activities.runtime.heartbeat import heartbeating
 from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
 from activities.securetransport.admin_client import AdminClient
@@ -47,7 +47,8 @@ class LoadBalancerActivities(LoadBalancerPort):
             case Redirect():
                 yield from self._driver(given.load_balancer).preview(given.action)
             case VerifyTraffic(protocol=protocol, to=cluster):
-                yield from preview_login(_probe(given.load_balancer, protocol), cluster)
+                probe, times = _probe(given.load_balancer, protocol), _logins_needed(given)
+                yield from preview_logins(probe, cluster, times)
 
     @activity.defn
     async def observe_traffic(self, given: TrafficInput[ObserveTraffic]) -> TrafficReading:
@@ -91,19 +92,38 @@ class LoadBalancerActivities(LoadBalancerPort):
     @activity.defn
     async def verify_traffic(self, given: TrafficInput[VerifyTraffic]) -> Report:
         action = given.action
-        probe = _probe(given.load_balancer, action.protocol)
-        cluster_of = {node.name: c.name for c in given.clusters for node in c.nodes}
         deadline = datetime.now(UTC) + REDIRECT_TAKES_EFFECT_WITHIN
         async with heartbeating():
             while True:
-                location = await self._probes.locate(probe, given.clusters)
-                node = location.node
-                if node is not None and cluster_of[node] == action.to:
-                    message = f"a new {action.protocol} session lands on {node}, of {action.to}"
+                arrived, elsewhere = await self._log_in_row(given)
+                if elsewhere is None:
+                    message = (
+                        f"{len(arrived)} of {len(arrived)} new {action.protocol} sessions land on "
+                        f"{action.to}: {', '.join(sorted(set(arrived)))}"
+                    )
                     return seen(action, message, datetime.now(UTC))
                 if datetime.now(UTC) >= deadline:
-                    raise _refusal(action, location)
+                    raise _refusal(action, elsewhere, arrived)
                 await asyncio.sleep(LOGIN_INTERVAL.total_seconds())
+
+    async def _log_in_row(
+        self, given: TrafficInput[VerifyTraffic]
+    ) -> tuple[list[str], LoginLocation | None]:
+        """Log in once for each client-facing node of the cluster; stop where a login is elsewhere.
+
+        A load balancer that sends a part of the clients elsewhere shows so in a row of logins.
+        Returns the nodes that were reached, and the location that ended the row, if any.
+        """
+        probe = _probe(given.load_balancer, given.action.protocol)
+        cluster_of = {node.name: c.name for c in given.clusters for node in c.nodes}
+        arrived, earlier = list[str](), frozenset[tuple[str, str]]()
+        for _ in range(_logins_needed(given)):
+            location = await self._probes.locate(probe, given.clusters, earlier)
+            if location.node is None or cluster_of[location.node] != given.action.to:
+                return arrived, location
+            arrived.append(location.node)
+            earlier |= location.sessions
+        return arrived, None
 
     def _driver(self, load_balancer: LoadBalancer) -> LoadBalancerDriver:
         make = self._drivers.get(type(load_balancer))
@@ -150,6 +170,13 @@ def _probe(balancer: LoadBalancer, protocol: Protocol) -> Probe:
     raise BadInput(f"the load balancer has no probe for {protocol}; add one to the estate")
 
 
+def _logins_needed(given: TrafficInput[VerifyTraffic]) -> int:
+    """Return how many logins in a row have to arrive: one for each client-facing node."""
+    [cluster] = [one for one in given.clusters if one.name == given.action.to]
+    serving = [n for n in cluster.client_facing_nodes if given.action.protocol in n.protocols]
+    return max(1, len(serving))
+
+
 def _ports(node: Node, probe: Probe) -> tuple[int, ...]:
     """Return the port that clients use, or every port that it may be."""
     ports = node.protocols.get(probe.protocol, ())
@@ -161,12 +188,15 @@ def _ports(node: Node, probe: Probe) -> tuple[int, ...]:
     return ports if probe.protocol is Protocol.HTTP else ports[:1]
 
 
-def _refusal(action: VerifyTraffic, location: LoginLocation) -> NotReady | OutcomeUnknown:
+def _refusal(
+    action: VerifyTraffic, location: LoginLocation, arrived: list[str]
+) -> NotReady | OutcomeUnknown:
     if location.node is None:
         return OutcomeUnknown(_not_found(action.protocol, location))
+    before = f", after {len(arrived)} that landed on {action.to}" if arrived else ""
     return NotReady(
-        f"a new {action.protocol} session still lands on {location.node}, expected a node of "
-        f"{action.to}; check what the load balancer resolves and pins, then decide `retry`"
+        f"a new {action.protocol} session still lands on {location.node}{before}, expected a node "
+        f"of {action.to}; check what the load balancer resolves and pins, then decide `retry`"
     )
 
 

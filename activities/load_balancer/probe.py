@@ -23,12 +23,17 @@ MIN_READINGS = 6
 READING_INTERVAL = timedelta(seconds=0.3)
 
 
-def preview_login(probe: estate.Probe, cluster: str) -> tuple[str, str]:
-    """Return the login, and the request that finds its session on a node of the cluster."""
+def preview_logins(probe: estate.Probe, cluster: str, times: int) -> tuple[str, str]:
+    """Return the logins, and the request that finds their sessions on nodes of the cluster."""
+    repeated = f", {times} times in a row" if times > 1 else ""
     return (
-        f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}",
+        f"login as {probe.user} over {probe.protocol} at {probe.address}:{probe.port}{repeated}",
         f"on every node that serves {probe.protocol}, until one of {cluster} lists it: {SESSIONS}",
     )
+
+
+SessionKeys = frozenset[tuple[str, str]]
+"""Sessions by the node that lists them, and their id there."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class LoginLocation:
 
     node: str | None = None
     unread: tuple[str, ...] = ()
+    sessions: SessionKeys = frozenset()
+    """Every session that might have been it: none of them is a later login."""
 
 
 class Probes:
@@ -46,8 +53,10 @@ class Probes:
         self._admin = admin
         self._logins = ClientLogins(secrets)
 
-    async def locate(self, probe: estate.Probe, clusters: tuple[Cluster, ...]) -> LoginLocation:
-        """Return the node that a login lands on now.
+    async def locate(
+        self, probe: estate.Probe, clusters: tuple[Cluster, ...], earlier: SessionKeys = frozenset()
+    ) -> LoginLocation:
+        """Return the node that a login lands on now; *earlier* are sessions of earlier logins.
 
         Raises:
             Unreachable: the load balancer does not answer.
@@ -59,24 +68,28 @@ class Probes:
         async with self._logins.session(target):
             deadline, readings = datetime.now(UTC) + SEARCH_TIME, 0
             while True:
-                location, readings = await self._find(probe, nodes, since), readings + 1
+                location, readings = await self._find(probe, nodes, since, earlier), readings + 1
                 # A reading that waits for a silent node is long, and more of them prove no more.
                 enough = readings >= MIN_READINGS or location.unread
                 if location.node is not None or (enough and datetime.now(UTC) >= deadline):
                     return location
                 await asyncio.sleep(READING_INTERVAL.total_seconds())
 
-    async def _find(self, probe: estate.Probe, nodes: list[Node], since: datetime) -> LoginLocation:
+    async def _find(
+        self, probe: estate.Probe, nodes: list[Node], since: datetime, earlier: SessionKeys
+    ) -> LoginLocation:
         lists = await asyncio.gather(*(self._sessions(probe, node, since) for node in nodes))
         unread = tuple(one for one in lists if isinstance(one, str))
         found = [
-            (session.began or since, node.name)
+            (session.began or since, node.name, str(session.id))
             for node, sessions in zip(nodes, lists, strict=True)
             if not isinstance(sessions, str)
             for session in sessions
+            if (node.name, str(session.id)) not in earlier
         ]
+        keys = frozenset((node, key) for _, node, key in found)
         # An earlier probe may still be listed: ours began last.
-        return LoginLocation(max(found)[1] if found else None, unread)
+        return LoginLocation(max(found)[1] if found else None, unread, keys)
 
     async def _sessions(
         self, probe: estate.Probe, node: Node, since: datetime

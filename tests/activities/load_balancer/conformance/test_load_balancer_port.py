@@ -125,7 +125,7 @@ async def test_a_redirect_that_holds_already_is_unchanged(site: Site, subject: S
 async def test_traffic_is_verified_where_it_lands(site: Site, protocol: Protocol) -> None:
     """The settings alone do not count: a login that arrives elsewhere is refused."""
     await site.redirect(TO_TWO)
-    assert "lands on two-server1" in (await site.verify(protocol, "two")).message
+    assert "land on two: two-server1" in (await site.verify(protocol, "two")).message
     site.front.goes_to = "one"
     with pytest.raises(NotReady, match="still lands on one-server1, expected a node of two"):
         await site.verify(protocol, "two")
