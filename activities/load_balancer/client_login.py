@@ -11,6 +11,7 @@ import asyncssh
 import httpx
 
 from activities.securetransport.admin_client import bracketed, translated
+from activities.transport.keys import private_key
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import CONNECT_TIMEOUT
 from activities.transport.tls import trust
@@ -30,7 +31,7 @@ class LoginTarget:
 
 
 class ClientLogins:
-    """Logs in as a partner does, with a password."""
+    """Logs in as a partner does, with a key or a password."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
@@ -61,7 +62,8 @@ class ClientLogins:
 
     @asynccontextmanager
     async def _sftp(self, target: LoginTarget) -> AsyncIterator[asyncssh.SFTPClient]:
-        probe, password = target.probe, self._secrets.read(target.probe.password)
+        probe, keys = target.probe, self._keys(target.probe)
+        password = self._secrets.read(probe.password) if probe.password else None
         with _ssh_translated(target.place):
             host_key = asyncssh.import_public_key(probe.host_key or "")
             connection = await asyncssh.connect(
@@ -70,9 +72,9 @@ class ClientLogins:
                 sock=await _connected_socket(target.socket_path) if target.socket_path else None,
                 username=probe.user,
                 password=password,
-                client_keys=None,
+                client_keys=keys,
                 agent_path=None,
-                preferred_auth="password,keyboard-interactive",
+                preferred_auth="publickey,password,keyboard-interactive",
                 known_hosts=([host_key], [], []),
                 config=None,
                 connect_timeout=CONNECT_TIMEOUT,
@@ -83,13 +85,18 @@ class ClientLogins:
                 files = await connection.start_sftp_client()
             yield files
 
+    def _keys(self, probe: Probe) -> list[asyncssh.SSHKey] | None:
+        if probe.key is None:
+            return None
+        return [private_key(self._secrets, probe.key, probe.passphrase)]
+
     @asynccontextmanager
     async def _https(self, target: LoginTarget) -> AsyncIterator[None]:
         probe = target.probe
         trusted = trust(target.place, probe.ca, probe.fingerprint)
         socket_path = str(target.socket_path) if target.socket_path else None
         async with httpx.AsyncClient(
-            auth=(probe.user, self._secrets.read(probe.password)),
+            auth=(probe.user, self._secrets.read(str(probe.password))),
             transport=httpx.AsyncHTTPTransport(
                 verify=trusted.context, uds=socket_path, trust_env=False
             ),
@@ -129,7 +136,7 @@ def _ssh_translated(place: str) -> Iterator[None]:
     except (asyncssh.PermissionDenied, asyncssh.HostKeyNotVerifiable) as refusal:
         raise AccessRefused(
             f"{place}: the login was not accepted, or the host key differs ({refusal}); "
-            "check account, password and host_key"
+            "check account, key or password, and host_key"
         ) from refusal
     except asyncssh.KeyImportError as mistake:
         raise AccessRefused(f"{place}: host_key is not a public key; correct it") from mistake

@@ -1,6 +1,7 @@
 """Read everything about a node before the run changes anything."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,10 +11,13 @@ from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
+from activities.transport.secrets import readable_by_others
 from workflows.model.actions import ObserveNode
 from workflows.model.estate import Kind, Node
+from workflows.model.findings import Finding
 from workflows.model.observations import NodeReading
 from workflows.model.results import SCHEDULING, Service, State
+from workflows.model.text import listed
 from workflows.ports.inputs import SessionInput
 from workflows.preflight import access
 
@@ -60,7 +64,7 @@ class Observer:
             system=version and version.system,
             database=version and version.database,
             graceful_timeouts=timeouts,
-            findings=parts.findings,
+            findings=(*parts.findings, *_secrets(node)),
         )
 
     async def _services(self, node: Node) -> dict[Service, ObservedState]:
@@ -95,3 +99,14 @@ class Observer:
     async def _timeouts(self, node: Node) -> dict[str, str]:
         options = await self.admin.options(node)
         return answers.option_values(options, GRACEFUL_TIMEOUT)
+
+
+def _secrets(node: Node) -> Iterator[Finding]:
+    exposed = readable_by_others(node.ssh.key, node.ssh.passphrase, node.admin.password)
+    if exposed:
+        yield access.secret_readable_by_others.finding(
+            node.name,
+            seen=f"every user of the worker's machine may read {listed(exposed)}",
+            expected="files that only the worker's user may read",
+            advice=f"chmod 600 {' '.join(exposed)}",
+        )

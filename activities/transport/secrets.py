@@ -1,5 +1,6 @@
 """Resolve the references to secrets that stand in an estate."""
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +30,19 @@ class Secrets:
                 return _from_file(Path(name))
             case _:
                 raise BadInput("a secret reference is neither env:NAME nor file:PATH; correct it")
+
+
+def readable_by_others(*references: str | None) -> tuple[str, ...]:
+    """Return the files among these that every user of the worker's machine may read."""
+    files = (r.removeprefix("file:") for r in references if r and r.startswith("file:"))
+    return tuple(file for file in dict.fromkeys(files) if _is_public(file))
+
+
+def _is_public(file: str) -> bool:
+    try:
+        return bool(Path(file).stat().st_mode & stat.S_IROTH)
+    except OSError:  # reading it says why
+        return False
 
 
 def _from_file(path: Path) -> str:

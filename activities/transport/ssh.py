@@ -13,6 +13,7 @@ import asyncssh
 from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
 
 from activities.transport.framing import CommandResult, Frame
+from activities.transport.keys import known_hosts, private_key
 from activities.transport.secrets import Secrets
 from activities.transport.slots import Slots
 from workflows.errors import AccessRefused, OutcomeUnknown, Unreachable
@@ -160,7 +161,7 @@ class Shell:
 
     async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
         with _before_sending(machine):
-            key = asyncssh.import_private_key(self._secrets.read(machine.ssh.key) + "\n")
+            key = private_key(self._secrets, machine.ssh.key, machine.ssh.passphrase)
             return await asyncssh.connect(
                 machine.address,
                 machine.ssh.port,
@@ -186,13 +187,7 @@ class Shell:
 def _known(machine: Machine) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSHKey], ...]:
     if machine.host_key is not None:
         return [asyncssh.import_public_key(machine.host_key)], [], []
-    try:
-        return asyncssh.read_known_hosts(str(machine.ssh.known_hosts))
-    except (OSError, ValueError) as fault:
-        raise AccessRefused(
-            f"{machine.name}: the worker cannot read {machine.ssh.known_hosts} ({fault}); "
-            "without it no host key can be verified"
-        ) from fault
+    return known_hosts(str(machine.ssh.known_hosts))
 
 
 def _name(command: Command) -> str:
@@ -221,6 +216,8 @@ def _before_sending(machine: Machine) -> Iterator[None]:
     """Translate errors that come before the command is sent."""
     try:
         yield
+    except AccessRefused as refusal:
+        raise AccessRefused(f"{machine.name}: {refusal}") from refusal
     except _ACCESS as refusal:
         raise AccessRefused(
             f"{machine.name}: no shell for {machine.ssh.user}@{machine.address}:{machine.ssh.port} "

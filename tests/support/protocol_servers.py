@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.support.admin_api import Api, Certificate, serving
 from tests.support.http_server import serving_http
-from tests.support.ssh_machines import HOST_KEY
+from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY
 from workflows.model.estate import Protocol
 
 
@@ -25,6 +25,8 @@ class Front:
     ports: dict[Protocol, int] = field(default_factory=dict)
     streams: bool = True
     """Whether a Transaction Manager can be reached: without one there are logins, and no lists."""
+    passwords: bool = True
+    """Whether the account may log in with its password; with the client key it always may."""
     hangs: bool = False
     """Whether a login waits for an answer that never comes."""
 
@@ -56,8 +58,16 @@ class Login(asyncssh.SSHServer):
         self._front = front
 
     def password_auth_supported(self) -> bool:
-        """Accept passwords."""
+        """Accept passwords where the account may use one."""
+        return self._front.passwords
+
+    def public_key_auth_supported(self) -> bool:
+        """Accept keys."""
         return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Know the key of one account."""
+        return username == "probe" and key.public_data == CLIENT_KEY.public_data
 
     async def validate_password(self, username: str, password: str) -> bool:
         """Know one account."""

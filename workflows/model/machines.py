@@ -107,6 +107,8 @@ class SshAccess(Value):
 
     user: Account
     key: SecretReference
+    passphrase: SecretReference | None = None
+    """Of a private key that is encrypted."""
     port: Port = 22
     known_hosts: AbsolutePath | None = None
     """A known_hosts file on the worker; needed for every machine without a ``host_key``."""

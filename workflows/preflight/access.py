@@ -1,6 +1,7 @@
 """Checks that every place can be read; the activities that read make their findings."""
 
-from workflows.model.checks import AccessCheck, Heading, Scope
+from workflows.model.checks import AccessCheck, Check, Heading, Scope
+from workflows.model.findings import Severity
 from workflows.model.stages import StageName
 
 _ACCOUNT = "correct the account, its key or password, or the host key"
@@ -23,6 +24,13 @@ ssh_access_refused = AccessCheck(
     "SSH accepts the configured key, and the host key is the expected one",
     Scope.NODES,
     advice=_ACCOUNT,
+)
+secret_readable_by_others = Check(
+    "secret_readable_by_others",
+    "Only the worker's user may read the files of keys and passwords",
+    Scope.NODES,
+    Heading.ACCESS,
+    severity=Severity.WARNS,
 )
 node_unreachable_admin = AccessCheck(
     "node_unreachable_admin", "The node's admin API answers", Scope.NODES

@@ -104,6 +104,17 @@ async def test_the_server_that_answers_is_verified(login: Login, front: Front) -
     assert front.sessions == 0
 
 
+async def test_an_account_that_may_log_in_by_key_only_is_probed_by_key(
+    login: Login, front: Front
+) -> None:
+    """Its password, if it has one, does not help there; a key helps with and without one."""
+    front.passwords = False
+    assert "Permission denied" in str((await login(Protocol.SSH)).failure)
+    for password in (None, "env:PROBE"):
+        reading = await login(Protocol.SSH, key="env:KEY", password=password)
+        assert reading.failure is None
+
+
 async def test_a_login_that_takes_for_ever_fails(login: Login, front: Front) -> None:
     """A protocol server that does not answer is not an unreachable node."""
     front.hangs = True

@@ -14,10 +14,19 @@ from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Api
-from tests.support.ssh_machines import SECRETS, Attempt, Executor, Installation, SshServer, watching
+from tests.support.ssh_machines import (
+    CLIENT_KEY,
+    SECRETS,
+    Attempt,
+    Executor,
+    Installation,
+    SshServer,
+    watching,
+)
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unresolved
 from workflows.model import actions
 from workflows.model.estate import Kind, Node, Protocol
+from workflows.model.findings import Severity
 from workflows.model.results import Service, State
 
 STOP_SSH = actions.StopGracefully(node="server1", protocol=Protocol.SSH, grace=timedelta(seconds=2))
@@ -411,3 +420,20 @@ async def test_a_node_that_cannot_be_read_is_a_finding(
     reading = await Attempt().run(nodes.observe_node, given)
     assert reading.services == {}
     assert sorted(one.name for one in reading.findings) == ["node_unreachable_admin", found]
+
+
+async def test_a_secret_that_everyone_may_read_is_found(
+    nodes: SshNodes, node_maker: NodeMaker, ssh_server: SshServer, tmp_path: Path
+) -> None:
+    """SSH works all the same; the finding warns, and names the file and the command."""
+    file = tmp_path / "key"
+    file.write_bytes(CLIENT_KEY.export_private_key("openssh"))
+    file.chmod(0o644)
+    node = node_maker(ssh={"user": "st", "key": f"file:{file}", "port": ssh_server.port})
+    reading = await Attempt().run(
+        nodes.observe_node, watching(node, actions.ObserveNode(node="server1"))
+    )
+    assert reading.clock_ahead is not None
+    (found,) = (one for one in reading.findings if one.name == "secret_readable_by_others")
+    assert found.severity is Severity.WARNS
+    assert found.advice == f"chmod 600 {file}"

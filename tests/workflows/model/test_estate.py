@@ -56,6 +56,30 @@ def test_a_wrong_estate_names_its_key(path: str, value: Any, words: str) -> None
     assert words in refusal(given)
 
 
+@pytest.mark.parametrize(
+    ("number", "changes", "words"),
+    [
+        (0, {"password": None}, "a probe over ssh needs key, or password, or both"),
+        (0, {"passphrase": "env:PASS"}, "passphrase is that of its key; write key, too"),
+        (1, {"password": None}, "a probe over http needs password"),
+        (1, {"key": "env:KEY"}, "a probe over http logs in by password"),
+        (0, {"key": "-----BEGIN"}, "a secret in clear does not belong here"),
+        (0, {"password": None, "key": "env:KEY", "passphrase": "file:/run/pass"}, None),
+    ],
+)
+def test_a_probe_has_what_it_logs_in_with(
+    number: int, changes: dict[str, object], words: str | None
+) -> None:
+    """By key or by password over ssh, by password over http."""
+    probes = estates.written()["load_balancer"]["probes"]
+    probes[number] |= changes
+    given = changed("load_balancer.probes", probes)
+    if words is None:
+        assert Estate.model_validate(given).load_balancer.probes[number].password is None
+    else:
+        assert words in refusal(given)
+
+
 def test_a_secret_in_clear_is_not_repeated() -> None:
     """The refusal names the key and keeps the value to itself."""
     given = changed("defaults.admin.password", "hunter2")

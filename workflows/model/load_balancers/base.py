@@ -18,7 +18,11 @@ class Probe(Value):
     address: Host
     port: Port
     user: Account
-    password: SecretReference
+    password: SecretReference | None = None
+    key: SecretReference | None = None
+    """For ssh: a private key, which is offered before the password."""
+    passphrase: SecretReference | None = None
+    """Of a private key that is encrypted."""
     host_key: str | None = None
     """For ssh: the public host key clients see, the same on both clusters."""
     ca: AbsolutePath | None = None
@@ -31,6 +35,18 @@ class Probe(Value):
             raise ValueError("a probe over ssh needs host_key")
         if self.protocol is Protocol.HTTP and (self.ca is None) == (self.fingerprint is None):
             raise ValueError("a probe over http needs either ca or fingerprint")
+        return self
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> Self:
+        if self.protocol is Protocol.HTTP and self.password is None:
+            raise ValueError("a probe over http needs password: HTTPS knows no login by key")
+        if self.protocol is Protocol.HTTP and self.key is not None:
+            raise ValueError("a probe over http logs in by password; key is for a probe over ssh")
+        if self.password is None and self.key is None:
+            raise ValueError("a probe over ssh needs key, or password, or both")
+        if self.passphrase is not None and self.key is None:
+            raise ValueError("a probe's passphrase is that of its key; write key, too")
         return self
 
 

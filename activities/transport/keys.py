@@ -1,0 +1,84 @@
+"""Read the worker's private keys, and the host keys that it knows."""
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+import asyncssh
+
+from activities.transport.secrets import Secrets
+from workflows.errors import AccessRefused
+from workflows.model.text import listed
+
+NEEDS_BCRYPT = "requires bcrypt"
+"""A part of asyncssh's text where OpenSSH's own encryption cannot be undone."""
+REVOKED = b"@revoked"
+
+_LOG = logging.getLogger(__name__)
+
+
+def private_key(secrets: Secrets, reference: str, passphrase: str | None) -> asyncssh.SSHKey:
+    """Return the private key that a reference leads to, decrypted with another one's secret.
+
+    Raises:
+        AccessRefused: it is no private key, or the passphrase is missing or another one.
+        BadInput: a reference leads to no secret.
+    """
+    text = secrets.read(reference) + "\n"
+    secret = None if passphrase is None else secrets.read(passphrase)
+    try:
+        return asyncssh.import_private_key(text, secret)
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as refusal:
+        raise AccessRefused(_unusable(str(refusal), reference, passphrase)) from refusal
+
+
+def _unusable(refusal: str, reference: str, passphrase: str | None) -> str:
+    if "Passphrase must be specified" in refusal:
+        return (
+            f"the private key {reference} is encrypted, and the estate gives no passphrase for it; "
+            "write `passphrase: env:NAME` or `passphrase: file:PATH` beside `key`"
+        )
+    if NEEDS_BCRYPT in refusal:
+        return (
+            f"the private key {reference} is encrypted in OpenSSH's own format, which the worker "
+            "reads only with the Python package bcrypt; install it, or write the key in another "
+            "format: ssh-keygen -p -m PEM -f FILE"
+        )
+    if "decrypt" in refusal or "passphrase" in refusal:
+        return f"the passphrase {passphrase} does not decrypt the private key {reference}"
+    return f"{reference} is no private key that the worker can read ({refusal})"
+
+
+def known_hosts(file: str) -> asyncssh.SSHKnownHosts:
+    """Return what a known_hosts file says, without the lines that cannot be read.
+
+    Raises:
+        AccessRefused: the file, or a line that revokes a key, cannot be read.
+    """
+    try:
+        content = Path(file).read_bytes()
+    except OSError as fault:
+        raise AccessRefused(
+            f"the worker cannot read {file} ({fault.strerror}); "
+            "without it no host key can be verified"
+        ) from fault
+    return _parsed(file, content)
+
+
+@lru_cache(maxsize=64)
+def _parsed(file: str, content: bytes) -> asyncssh.SSHKnownHosts:
+    """Parse one content of a file once, so that what was skipped is said once, too."""
+    known, skipped = asyncssh.import_known_hosts(""), list[str]()
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            # A comment may be in any encoding; host and key are ASCII, and asyncssh takes no more.
+            known.load(line.decode("ascii", errors="backslashreplace"))
+        except ValueError as strange:
+            if line.lstrip().startswith(REVOKED):
+                raise AccessRefused(
+                    f"line {number} of {file} revokes a key, and cannot be read; correct the line"
+                ) from strange
+            skipped.append(str(number))
+    if skipped:
+        _LOG.warning("%s: skipped what cannot be read: line %s", file, listed(skipped))
+    return known
