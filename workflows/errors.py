@@ -6,6 +6,7 @@
   + OutcomeUnknown     read the state before trying again: something was sent, without an answer
   + Refused            trying again by itself cannot help
     - AccessRefused    fix keys, host keys, passwords or rights
+      > ForwardingRefused  let its SSH server forward connections, or reach the place directly
     - NotReady         the state of the estate forbids it; change that first
     - CommandFailed    the command ran and failed; read what it printed
     - Lost             it was begun and its end was never recorded; read the state, then decide
@@ -40,6 +41,10 @@ class AccessRefused(Refused):
     """The place refused the worker, or the worker refused its identity."""
 
 
+class ForwardingRefused(AccessRefused):
+    """The place's SSH server forwards no connection for the worker."""
+
+
 class NotReady(Refused):
     """The state of the estate forbids the action."""
 
@@ -62,7 +67,10 @@ class BadInput(Refused):
 
 PERMANENT = tuple(
     error.__name__
-    for error in (Refused, AccessRefused, NotReady, CommandFailed, Lost, Unresolved, BadInput)
+    for error in (
+        *(Refused, AccessRefused, ForwardingRefused, NotReady),
+        *(CommandFailed, Lost, Unresolved, BadInput),
+    )
 )
 
 UNSETTLED = tuple(error.__name__ for error in (Unreachable, NotYet, OutcomeUnknown, Unresolved))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from temporalio import activity
@@ -16,7 +17,7 @@ from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_findi
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
-from workflows.errors import BadInput, NotReady, OutcomeUnknown, SwitchoverError
+from workflows.errors import BadInput, ForwardingRefused, NotReady, OutcomeUnknown, SwitchoverError
 from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.estate import LoadBalancer, Node, Probe, Protocol
 from workflows.model.findings import Finding
@@ -142,9 +143,18 @@ class LoadBalancerActivities(LoadBalancerPort):
 
     async def _login_targets(self, node: Node, probe: Probe) -> list[LoginTarget]:
         return [
-            LoginTarget(probe, f"port {port}", await self._shell.tunnel(node, port))
+            LoginTarget(probe, f"port {port}", await self._way_to(node, port))
             for port in _ports(node, probe)
         ]
+
+    async def _way_to(self, node: Node, port: int) -> Path | tuple[str, int]:
+        """Return a tunnel, as the worker may not reach what clients reach; or what replaces it."""
+        try:
+            return await self._shell.tunnel(node, port)
+        except ForwardingRefused:
+            if node.admin.via != "direct":
+                raise
+            return node.address, port
 
     async def _failure(self, targets: list[LoginTarget]) -> str | None:
         """Say why every login failed; None where one succeeded."""

@@ -26,8 +26,19 @@ class LoginTarget:
     probe: Probe
     place: str
     """As messages name it."""
-    socket_path: Path | None = None
-    """A Unix socket that is forwarded there; without it, the probe's own address."""
+    to: Path | tuple[str, int] | None = None
+    """A Unix socket that is forwarded there, or an address and a port; without it, the probe's."""
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Return the address and port to connect to, unless it is a socket."""
+        probe = self.probe
+        return self.to if isinstance(self.to, tuple) else (probe.address, probe.port)
+
+    @property
+    def socket_path(self) -> Path | None:
+        """Return the socket to connect to."""
+        return self.to if isinstance(self.to, Path) else None
 
 
 class ClientLogins:
@@ -67,8 +78,7 @@ class ClientLogins:
         with _ssh_translated(target.place):
             host_key = asyncssh.import_public_key(probe.host_key or "")
             connection = await asyncssh.connect(
-                probe.address,
-                probe.port,
+                *target.endpoint,
                 sock=await _connected_socket(target.socket_path) if target.socket_path else None,
                 username=probe.user,
                 password=password,
@@ -103,9 +113,16 @@ class ClientLogins:
             timeout=CONNECT_TIMEOUT,
             trust_env=False,
         ) as client:
-            url = f"https://{bracketed(probe.address)}:{probe.port}/"
+            address, port = target.endpoint
+            # The certificate, and what the server serves, are those of the probe's own address.
+            extensions = {**trusted.extensions, "sni_hostname": probe.address}
+            host = f"{bracketed(probe.address)}:{probe.port}"
             with translated(target.place, Unreachable):
-                response = await client.get(url, extensions=dict(trusted.extensions))
+                response = await client.get(
+                    f"https://{bracketed(address)}:{port}/",
+                    headers={"Host": host},
+                    extensions=extensions,
+                )
             _require_login(target.place, response)
             yield  # the client keeps the connection, and with it the session
 

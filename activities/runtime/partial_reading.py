@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from workflows.errors import AccessRefused, SwitchoverError, Unreachable
+from workflows.errors import AccessRefused, ForwardingRefused, SwitchoverError, Unreachable
 from workflows.model.checks import AccessCheck
 from workflows.model.findings import Finding
 from workflows.preflight import access
@@ -36,6 +36,8 @@ async def reading_or_finding(
         check, seen = unreachable, f"no answer within {give_up_after:.0f} s"
     except Unreachable as failure:
         check, seen = unreachable, str(failure)
+    except ForwardingRefused as refusal:
+        check, seen = access.forwarding_refused, str(refusal)
     except AccessRefused as refusal:
         check, seen = _REFUSED.get(unreachable, access.access_refused), str(refusal)
     except SwitchoverError as failure:

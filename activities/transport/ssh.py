@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncssh
-from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
+from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_REQUEST_SESSION_FAILED
 
 from activities.transport.framing import CommandResult, Frame
 from activities.transport.keys import known_hosts, private_key
 from activities.transport.secrets import Secrets
 from activities.transport.slots import Slots
-from workflows.errors import AccessRefused, OutcomeUnknown, Unreachable
+from workflows.errors import AccessRefused, ForwardingRefused, OutcomeUnknown, Unreachable
 from workflows.model.estate import Machine
 from workflows.model.text import printable
 
@@ -26,6 +26,8 @@ COMMAND_TIMEOUT = 60.0
 """Seconds; every command is short, since the ledger detaches what takes long."""
 MAX_PARALLEL_COMMANDS = 7
 """On one connection, until the machine refuses one: OpenSSH's default allows ten."""
+FORWARDING_TIMEOUT = 2.0
+"""Seconds; a server that refuses to forward says so at once."""
 REFUSALS_ALONE = 20
 """So often the only command is refused before the machine counts as one that runs none."""
 REFUSAL_PAUSE = 0.1
@@ -124,9 +126,16 @@ class Shell:
 
         Its loopback address would not reach services that listen on one address only. The socket is
         in a private directory, so that other users of the worker's machine cannot use it.
+
+        Raises:
+            Unreachable: the machine does not answer.
+            AccessRefused: the key or host key does not match.
+            ForwardingRefused: its SSH server forwards nothing there.
         """
         shared = self._shared(machine)
         connection = await self._connected(machine, shared)
+        if port not in shared.tunnels:
+            await _require_forwarding(connection, machine, port)
         async with shared.opening:
             if port not in shared.tunnels:
                 path = self._new_socket()
@@ -188,6 +197,25 @@ def _known(machine: Machine) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSH
     if machine.host_key is not None:
         return [asyncssh.import_public_key(machine.host_key)], [], []
     return known_hosts(str(machine.ssh.known_hosts))
+
+
+async def _require_forwarding(
+    connection: asyncssh.SSHClientConnection, machine: Machine, port: int
+) -> None:
+    """Refuse where the server does: a tunnel's own client would see only a broken connection."""
+    try:
+        async with asyncio.timeout(FORWARDING_TIMEOUT):
+            _, writer = await connection.open_connection(machine.address, port)
+    except asyncssh.ChannelOpenError as refusal:
+        if refusal.code == OPEN_ADMINISTRATIVELY_PROHIBITED:
+            raise ForwardingRefused(
+                f"{machine.name}: its SSH server refuses to forward connections of "
+                f"{machine.ssh.user} to {machine.address}:{port} ({refusal.reason})"
+            ) from refusal
+    except (asyncssh.Error, OSError):  # TimeoutError is one; who uses the tunnel says what is wrong
+        return
+    else:
+        writer.close()
 
 
 def _name(command: Command) -> str:

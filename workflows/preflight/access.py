@@ -25,6 +25,13 @@ ssh_access_refused = AccessCheck(
     Scope.NODES,
     advice=_ACCOUNT,
 )
+forwarding_refused = AccessCheck(
+    "forwarding_refused",
+    "SSH forwards connections to the admin API, unless it is reached directly",
+    Scope.NODES,
+    advice="allow it for this account in sshd_config (AllowTcpForwarding, PermitOpen), or write "
+    "`via: direct` under `admin` in the estate",
+)
 secret_readable_by_others = Check(
     "secret_readable_by_others",
     "Only the worker's user may read the files of keys and passwords",

@@ -82,6 +82,10 @@ UNIT_TESTS: dict[str, Test] = {
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
     "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
     "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),
+    "forwarding_refused": (
+        "tests/activities/transport/test_openssh.py",
+        "test_a_server_that_forwards_nothing_is_named",
+    ),
     "secret_readable_by_others": (
         "tests/activities/nodes/test_nodes.py",
         "test_a_secret_that_everyone_may_read_is_found",
