@@ -96,11 +96,10 @@ class Effects:
             if downs > 1 and (record.overdue or not record.living):
                 await self._ledger.settle(node, command)
                 return record
-            # A script that failed may have begun a stop all the same, or none.
-            limit = record.at + margin if record.status else record.claim.deadline
+            # A script that failed may have begun a stop all the same: it has its time too.
             # What cannot be read at this moment is perhaps readable in the next.
             more = margin if observed.state is State.UNKNOWN else timedelta()
-            if not downs and record.now >= limit + more:
+            if not downs and record.now >= record.claim.deadline + more:
                 raise _not_stopped(node, record, command, observed)
             await sleep(min(POLL_INTERVAL, given.timing.reading_interval))
 
