@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.time_limits import LIMITS, TimeLimits
 from worker.unreachable_budget import UnreachableBudget
 from workflows.errors import OutcomeUnknown, Unreachable
 from workflows.model import actions
@@ -44,6 +45,8 @@ class _Attempts(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's
         info, given = activity.info(), input.args[0] if input.args else None
+        if isinstance(given, ActionInput):
+            LIMITS.set(TimeLimits.of(given.timing))
         key, started = (info.workflow_run_id or "", info.activity_id), self._budget.now()
         try:
             result = await self._attempt(info.activity_type, input)

@@ -52,7 +52,10 @@ def _heartbeating(attempt: timedelta, altogether: timedelta) -> ActivityConfig:
 
 
 READ = _heartbeating(timedelta(seconds=20), timedelta(seconds=60))
-"""One reading of a place, which reports a place that is silent for 10 s as unreachable."""
+"""One reading of Temporal itself."""
+
+ANSWERS_PER_READING = 4
+"""So many times the estate's ``answer_timeout`` may a reading of a place take."""
 
 PLAN = ActivityConfig(start_to_close_timeout=timedelta(seconds=10), retry_policy=_BACK_OFF)
 """Reading the estate file: without a limit, so that a run waits for its first worker."""
@@ -85,7 +88,7 @@ def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR09
     match action.intent:
         case Intent.COMPARE_STORAGE:
             # Two readings of both storages one delay apart, and a marker that may take three.
-            limit = timedelta(seconds=30) + 3 * timing.storage_delay
+            limit = _reading(timing) + 3 * timing.storage_delay
             return _heartbeating(limit, 3 * limit)
         case Intent.COMPARE_DATABASES:
             # Each side's changes are read, and the other link's comparison may read them first.
@@ -111,7 +114,7 @@ def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR09
             pending = max(timing.grace, timing.transaction_manager_grace) + timing.stop_margin
             return command(timing.start_timeout + 2 * pending, timing)
         case _:
-            return READ.copy()
+            return _heartbeating(_reading(timing), 2 * _reading(timing))
 
 
 def with_summary(options: ActivityConfig, summary: str) -> ActivityConfig:
@@ -119,6 +122,11 @@ def with_summary(options: ActivityConfig, summary: str) -> ActivityConfig:
     options = options.copy()
     options["summary"] = summary
     return options
+
+
+def _reading(timing: Timing) -> timedelta:
+    """One reading of a place, which ends by itself: its activity reports what was too slow."""
+    return (ANSWERS_PER_READING + 1) * timing.answer_timeout
 
 
 def _call(timing: Timing) -> ActivityConfig:

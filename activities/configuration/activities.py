@@ -28,8 +28,6 @@ from workflows.ports.inputs import ClusterPairInput
 from workflows.preflight import access, parity
 
 UNREADABLE = access.configuration_unreadable
-COMPARISON_TIMEOUT = 18.0
-"""Seconds: the lists of both sides, twice where they differ; the attempt itself has 20."""
 CheckedDifference = tuple[Check, Difference]
 Options = Mapping[str, str]
 
@@ -63,11 +61,7 @@ class RestConfigurations(ConfigurationPort):
         place = given.target.name
         async with heartbeating():
             found = await reading_or_finding(
-                lambda: self._compare_twice(given),
-                place,
-                UNREADABLE,
-                unusable=UNREADABLE,
-                give_up_after=COMPARISON_TIMEOUT,
+                lambda: self._compare_twice(given), place, UNREADABLE, unusable=UNREADABLE
             )
         if isinstance(found, Finding):
             return ParityReading(place=place, findings=(found,))

@@ -11,7 +11,7 @@ from activities.drain.eta import Trend
 from activities.drain.session_watch import NO_READING, READING_FAILED, SessionWatch
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
-from activities.runtime.partial_reading import PartialReading
+from activities.runtime.partial_reading import QUICK_READING, PartialReading
 from activities.runtime.preview_text import seconds
 from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
@@ -91,7 +91,8 @@ class DrainActivities(DrainPort):
 
     @activity.defn
     async def read_queue(self, given: NodeInput[actions.ReadQueue]) -> RemainingQueue:
-        node, admin, parts = given.node, self._admin, PartialReading(given.node.name)
+        node, admin = given.node, self._admin
+        parts = PartialReading(node.name, QUICK_READING)
         async with heartbeating():
             page, active = await asyncio.gather(
                 parts.part(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from activities.nodes.operating_system import SocketFilter
 from activities.nodes.service_status import ServiceStatusReader
-from activities.runtime.partial_reading import PartialReading
+from activities.runtime.partial_reading import QUICK_READING, PartialReading
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_responses import CLOCK_TOLERANCE, Session
 from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
@@ -60,7 +60,7 @@ class SessionWatch:
     async def read_quickly(self) -> RemainingSessions:
         """Read once within seconds, both parts side by side; report a part that takes longer."""
         node, ignored = self._input.node, self._input.ignored_peers
-        parts = PartialReading(node.name)
+        parts = PartialReading(node.name, QUICK_READING)
         connections, (listed, _) = await asyncio.gather(
             parts.part(lambda: self._status.connections(node, ignored), NO_READING, {}),
             parts.part(lambda: self._admin.sessions(node), NO_READING, ((), None)),

@@ -13,8 +13,9 @@ from activities.load_balancer.driver import LoadBalancerDriver
 from activities.load_balancer.drivers import DRIVERS, Drivers
 from activities.load_balancer.probe import LoginLocation, Probes, preview_logins
 from activities.runtime.heartbeat import heartbeating
-from activities.runtime.partial_reading import READING_TIMEOUT, reading_or_finding
+from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport.admin_client import AdminClient
+from activities.time_limits import LIMITS
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from workflows.errors import BadInput, ForwardingRefused, NotReady, OutcomeUnknown, SwitchoverError
@@ -160,7 +161,7 @@ class LoadBalancerActivities(LoadBalancerPort):
         """Say why every login failed; None where one succeeded."""
         failures = []
         try:
-            async with asyncio.timeout(READING_TIMEOUT):
+            async with asyncio.timeout(limit := LIMITS.get().answer):
                 for target in targets:
                     try:
                         await self._logins.list_root(target)
@@ -169,7 +170,7 @@ class LoadBalancerActivities(LoadBalancerPort):
                     else:
                         return None
         except TimeoutError:
-            failures.append(f"no answer within {READING_TIMEOUT:.0f} s")
+            failures.append(f"no answer within {limit:.0f} s")
         return "; ".join(failures)
 
 

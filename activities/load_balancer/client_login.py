@@ -11,9 +11,9 @@ import asyncssh
 import httpx
 
 from activities.securetransport.admin_client import bracketed, translated
+from activities.time_limits import LIMITS, Stopwatch
 from activities.transport.keys import private_key
 from activities.transport.secrets import Secrets
-from activities.transport.ssh import CONNECT_TIMEOUT
 from activities.transport.tls import trust
 from workflows.errors import AccessRefused, CommandFailed, Unreachable
 from workflows.model.estate import Probe, Protocol
@@ -77,7 +77,7 @@ class ClientLogins:
         password = self._secrets.read(probe.password) if probe.password else None
         with _ssh_translated(target.place):
             host_key = asyncssh.import_public_key(probe.host_key or "")
-            connection = await asyncssh.connect(
+            connecting = asyncssh.connect(
                 *target.endpoint,
                 sock=await _connected_socket(target.socket_path) if target.socket_path else None,
                 username=probe.user,
@@ -87,9 +87,9 @@ class ClientLogins:
                 preferred_auth="publickey,password,keyboard-interactive",
                 known_hosts=([host_key], [], []),
                 config=None,
-                connect_timeout=CONNECT_TIMEOUT,
-                login_timeout=CONNECT_TIMEOUT,
+                login_timeout=0,
             )
+            connection = await Stopwatch().time(connecting, LIMITS.get().contact)
         async with connection:
             with _ssh_translated(target.place):
                 files = await connection.start_sftp_client()
@@ -110,7 +110,7 @@ class ClientLogins:
             transport=httpx.AsyncHTTPTransport(
                 verify=trusted.context, uds=socket_path, trust_env=False
             ),
-            timeout=CONNECT_TIMEOUT,
+            timeout=LIMITS.get().contact,
             trust_env=False,
         ) as client:
             address, port = target.endpoint

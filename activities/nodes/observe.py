@@ -64,6 +64,7 @@ class Observer:
             system=version and version.system,
             database=version and version.database,
             graceful_timeouts=timeouts,
+            slowest_answer=self.services.slowest_answer(node),
             findings=(*parts.findings, *_secrets(node)),
         )
 

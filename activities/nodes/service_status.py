@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from activities.nodes.operating_system import OperatingSystem, SocketFilter
 from activities.nodes.operating_systems import operating_system
@@ -42,6 +43,10 @@ class ServiceStatusReader:
     def system(self, node: Node) -> OperatingSystem:
         """Return the driver for the node's operating system."""
         return operating_system(self._shell, node)
+
+    def slowest_answer(self, node: Node) -> timedelta | None:
+        """Return how long the node's slowest command took since this was last asked."""
+        return self._shell.slowest_answer(node)
 
     async def state(self, node: Node, service: Service) -> ObservedState:
         """Return the state of one service."""

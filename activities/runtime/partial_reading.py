@@ -1,9 +1,9 @@
 """Turn a reading that could not be made into a finding."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from activities.time_limits import LIMITS, Stopwatch
 from workflows.errors import AccessRefused, ForwardingRefused, SwitchoverError, Unreachable
 from workflows.model.checks import AccessCheck
 from workflows.model.findings import Finding
@@ -12,8 +12,8 @@ from workflows.preflight import access
 T = TypeVar("T")
 D = TypeVar("D")
 
-READING_TIMEOUT = 9.0
-"""Seconds: an observation ends within ten, so that a silent machine keeps no operator waiting."""
+QUICK_READING = 9.0
+"""Seconds for a reading that an operator waits for."""
 
 
 async def reading_or_finding(
@@ -22,18 +22,19 @@ async def reading_or_finding(
     unreachable: AccessCheck,
     *,
     unusable: AccessCheck = access.reading_unusable,
-    give_up_after: float = READING_TIMEOUT,
+    give_up_after: float | None = None,
 ) -> T | Finding:
     """Return the reading, or the finding that says why there is none.
 
-    The check *unreachable* fails where the place does not answer within *give_up_after* seconds,
-    *unusable* where its answer cannot be used.
+    The check *unreachable* fails where the place is silent, *unusable* where its answer cannot be
+    used, ``answers_too_slow`` where it takes too long: *give_up_after* seconds, or several times
+    what the estate allows for an answer.
     """
+    limit = LIMITS.get().reading if give_up_after is None else give_up_after
     try:
-        async with asyncio.timeout(give_up_after):
-            return await reading()
+        return await Stopwatch().time(reading(), limit)
     except TimeoutError:
-        check, seen = unreachable, f"no answer within {give_up_after:.0f} s"
+        check, seen = _slow(unusable), f"no whole answer within {limit:.0f} s"
     except Unreachable as failure:
         check, seen = unreachable, str(failure)
     except ForwardingRefused as refusal:
@@ -45,11 +46,17 @@ async def reading_or_finding(
     return check.unread(place, seen.removeprefix(f"{place}: "))
 
 
+def _slow(unusable: AccessCheck) -> AccessCheck:
+    """Return the check for a slow answer: a reading may have one check for all of its trouble."""
+    return access.answers_too_slow if unusable is access.reading_unusable else unusable
+
+
 class PartialReading:
     """Reads the parts of one place, side by side; what cannot be read becomes a finding."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, give_up_after: float | None = None) -> None:
         self._place = place
+        self._give_up_after = give_up_after
         self._failed: list[Finding | None] = []
 
     async def part(
@@ -58,7 +65,9 @@ class PartialReading:
         """Return one part, or the default if it cannot be read."""
         number = len(self._failed)
         self._failed.append(None)  # so that findings keep the sequence of the calls
-        result = await reading_or_finding(reading, self._place, unreachable)
+        result = await reading_or_finding(
+            reading, self._place, unreachable, give_up_after=self._give_up_after
+        )
         if isinstance(result, Finding):
             self._failed[number] = result
             return default

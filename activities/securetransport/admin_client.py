@@ -15,6 +15,7 @@ from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_requests import SESSIONS, Call, Query
 from activities.securetransport.admin_responses import OperationResult, Page, Session
 from activities.securetransport.service_state import ObservedState
+from activities.time_limits import LIMITS, Stopwatch
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from activities.transport.tls import trust
@@ -28,8 +29,6 @@ from workflows.errors import (
 from workflows.model.estate import Node
 from workflows.model.results import Service
 
-READ_TIMEOUT = 5.0
-"""Seconds for one read."""
 DROPOUT_RETRY_DELAYS = (0.2, 0.4, 0.8, 1.6)
 """The admin API drops out briefly while services start or stop (section 4): reads are repeated."""
 NOT_FOUND = 404
@@ -150,20 +149,30 @@ class AdminClient:
 
     async def _read(self, node: Node, call: Call) -> httpx.Response:
         """Read in spite of dropouts; a missing resource is an answer, too."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + LIMITS.get().reach
         for seconds in DROPOUT_RETRY_DELAYS:
             try:
                 return await self._read_once(node, call)
             except Unreachable:
+                if clock() >= until:  # it was no dropout
+                    raise
                 await asyncio.sleep(seconds)
         return await self._read_once(node, call)
 
     async def _read_once(self, node: Node, call: Call) -> httpx.Response:
-        response = await self._send(node, call, READ_TIMEOUT)
+        limit = LIMITS.get().contact
+        try:
+            response = await Stopwatch().time(self._send(node, call, None), limit)
+        except TimeoutError as silence:
+            raise Unreachable(
+                f"{node.name}: HTTPS does not answer (nothing within {limit:.0f} s)"
+            ) from silence
         if response.status_code != NOT_FOUND:
             _require_success(node, response, Unreachable)
         return response
 
-    async def _send(self, node: Node, call: Call, limit: float) -> httpx.Response:
+    async def _send(self, node: Node, call: Call, limit: float | None) -> httpx.Response:
         access = node.admin
         trusted = trust(node.name, access.ca, access.fingerprint)
         tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None

@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_REQUEST_SESSION_FAILED
 
+from activities.time_limits import LIMITS, Stopwatch
 from activities.transport.framing import CommandResult, Frame
 from activities.transport.keys import known_hosts, private_key
 from activities.transport.secrets import Secrets
@@ -20,10 +22,8 @@ from workflows.errors import AccessRefused, ForwardingRefused, OutcomeUnknown, U
 from workflows.model.estate import Machine
 from workflows.model.text import printable
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds until a machine that does not answer counts as unreachable."""
-COMMAND_TIMEOUT = 60.0
-"""Seconds; every command is short, since the ledger detaches what takes long."""
+KEEPALIVES = 4
+"""So many messages are sent in the time that a machine may be silent; the last is not awaited."""
 MAX_PARALLEL_COMMANDS = 7
 """On one connection, until the machine refuses one: OpenSSH's default allows ten."""
 FORWARDING_TIMEOUT = 2.0
@@ -54,9 +54,13 @@ class _SharedConnection:
     """The one shared connection to a machine."""
 
     connection: asyncssh.SSHClientConnection | None = None
+    connecting: asyncio.Future[asyncssh.SSHClientConnection] | None = None
+    """The attempt that all share: a silent machine is waited for once."""
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     slots: Slots = field(default_factory=lambda: Slots(MAX_PARALLEL_COMMANDS))
     tunnels: dict[int, Path] = field(default_factory=dict)
+    slowest: float = 0.0
+    """Seconds that the slowest command took since this was last asked for."""
 
 
 class Shell:
@@ -105,15 +109,19 @@ class Shell:
         while True:
             async with shared.slots:
                 connection = await self._connected(machine, shared)
+                clock = asyncio.get_running_loop().time
+                began = clock()
                 try:
                     with _after_sending(machine):
-                        return await connection.run(
+                        ended = await connection.run(
                             line,
                             stdin=asyncssh.DEVNULL,
                             encoding="utf-8",
                             errors=undecodable,
-                            timeout=COMMAND_TIMEOUT,
+                            timeout=LIMITS.get().answer,
                         )
+                    shared.slowest = max(shared.slowest, clock() - began)
+                    return ended
                 except _NoSession as refusal:
                     if not shared.slots.learn_of_refusal():
                         alone += 1
@@ -144,6 +152,12 @@ class Shell:
                 shared.tunnels[port] = path
             return shared.tunnels[port]
 
+    def slowest_answer(self, machine: Machine) -> timedelta | None:
+        """Return how long the slowest command took since the last call; None where none ended."""
+        shared = self._shared(machine)
+        slowest, shared.slowest = shared.slowest, 0.0
+        return timedelta(seconds=slowest) if slowest else None
+
     async def close(self) -> None:
         """Close every connection."""
         for shared in self._connections.values():
@@ -163,15 +177,22 @@ class Shell:
     async def _connected(
         self, machine: Machine, shared: _SharedConnection
     ) -> asyncssh.SSHClientConnection:
-        async with shared.opening:
-            if shared.connection is None or shared.connection.is_closed():
-                shared.connection, shared.tunnels = await self._connect(machine), {}
+        if shared.connection is not None and not shared.connection.is_closed():
             return shared.connection
+        if shared.connecting is None or shared.connecting.done():
+            shared.connecting = asyncio.ensure_future(self._connect(machine))
+            shared.connecting.add_done_callback(_retrieve)
+        connecting = shared.connecting
+        connection = await asyncio.shield(connecting)
+        if shared.connection is not connection:
+            shared.connection, shared.tunnels = connection, {}
+        return connection
 
     async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
         with _before_sending(machine):
             key = private_key(self._secrets, machine.ssh.key, machine.ssh.passphrase)
-            return await asyncssh.connect(
+            limits = LIMITS.get()
+            connecting = asyncssh.connect(
                 machine.address,
                 machine.ssh.port,
                 username=machine.ssh.user,
@@ -180,17 +201,23 @@ class Shell:
                 preferred_auth="publickey",
                 known_hosts=_known(machine),
                 config=None,  # only the estate counts; no file of the worker's user adds to it
-                connect_timeout=CONNECT_TIMEOUT,
-                login_timeout=CONNECT_TIMEOUT,
-                keepalive_interval=5,
-                keepalive_count_max=3,
+                login_timeout=0,
+                keepalive_interval=limits.reach / KEEPALIVES,
+                keepalive_count_max=KEEPALIVES - 1,
             )
+            return await Stopwatch().time(connecting, limits.contact)
 
     def _new_socket(self) -> Path:
         if self._tunnels is None:
             self._tunnels = Path(tempfile.mkdtemp(prefix="switchover-"))
         self._tunnels_made += 1
         return self._tunnels / str(self._tunnels_made)
+
+
+def _retrieve(attempt: asyncio.Future[asyncssh.SSHClientConnection]) -> None:
+    """Take the result, also where every waiter has gone."""
+    if not attempt.cancelled():
+        attempt.exception()
 
 
 def _known(machine: Machine) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSHKey], ...]:

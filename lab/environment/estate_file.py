@@ -89,6 +89,8 @@ def describe(layout: Layout, timing: Mapping[str, float] | None = None) -> Descr
         },
         "timing": {**TIMING, **(timing or {})},
         "ignored_peers": [layout.monitoring],
+        # Many labs may share few cores.
+        "limits": {"slow_answer": 60},
     }
 
 

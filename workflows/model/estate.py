@@ -152,6 +152,14 @@ class Timing(Value):
     """How long the replication lag may take to reach zero."""
     unreachable_timeout: Annotated[timedelta, between(INSTANT, DAY)] = timedelta(minutes=5)
     """How long a place that does not answer is retried before an operator is asked."""
+    reach_timeout: Annotated[timedelta, between(SECOND, timedelta(minutes=10))] = timedelta(
+        seconds=10
+    )
+    """How long a place may be silent before a reading counts it as unreachable."""
+    answer_timeout: Annotated[timedelta, between(SECOND, timedelta(hours=1))] = timedelta(
+        seconds=60
+    )
+    """How long one command or request may take at a place that is not silent."""
     reading_interval: Annotated[timedelta, between(INSTANT, timedelta(minutes=10))] = timedelta(
         seconds=5
     )
@@ -173,6 +181,8 @@ class Limits(Value):
     """An unfinished file that has not changed for longer is an orphan."""
     clock: Annotated[timedelta, between(INSTANT, YEAR)] = timedelta(seconds=5)
     """How much a node's clock may differ from the worker's."""
+    slow_answer: Annotated[timedelta, between(INSTANT, YEAR)] = timedelta(seconds=2)
+    """A node whose slowest command takes longer is slow."""
     storage_sample: int = Field(default=200, ge=1, le=100_000)
     """How many files of each cluster are compared with the other's."""
 

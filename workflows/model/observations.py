@@ -67,6 +67,8 @@ class NodeReading(BaseReading):
     """The configured defaults, by option name, as the node writes them."""
     clock_ahead: timedelta | None = None
     """The node's clock less the worker's."""
+    slowest_answer: timedelta | None = None
+    """How long the slowest command took; None where none ended."""
 
 
 class Member(Value):

@@ -18,6 +18,13 @@ reading_unusable = AccessCheck(
     Scope.EVERYWHERE,
     advice="run the query by hand; if the text is the vendor's, report it",
 )
+answers_too_slow = AccessCheck(
+    "answers_too_slow",
+    "Every answer comes in time",
+    Scope.EVERYWHERE,
+    advice="find out what keeps the place busy; if it is always so slow, raise "
+    "timing.answer_timeout in the estate",
+)
 node_unreachable_ssh = AccessCheck("node_unreachable_ssh", "The node answers over SSH", Scope.NODES)
 ssh_access_refused = AccessCheck(
     "ssh_access_refused",

@@ -114,6 +114,23 @@ def clock_out_of_step(context: CheckContext) -> Iterator[Finding]:
             )
 
 
+@check(Scope.NODES, severity=Severity.WARNS)
+def node_slow(context: CheckContext) -> Iterator[Finding]:
+    """Commands end quickly."""
+    # Every step takes several commands on each node.
+    limit = context.estate.limits.slow_answer
+    for node, reading in context.nodes:
+        slowest = reading.slowest_answer
+        if slowest is not None and slowest > limit:
+            yield node_slow.finding(
+                node.name,
+                seen=f"the slowest command took {slowest.total_seconds():.1f} s",
+                expected=f"at most {limit.total_seconds():g} s",
+                advice="find out what slows it down: its load, the start of the login shell, or "
+                "SecureTransport's scripts; every stage takes longer",
+            )
+
+
 @check(Scope.NODES, until=StageName.REDIRECT_TRAFFIC)
 def graceful_stop_pending(context: CheckContext) -> Iterator[Finding]:
     """No graceful stop is pending."""

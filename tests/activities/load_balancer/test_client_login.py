@@ -1,12 +1,14 @@
 """A login straight to a node: in, a listing, out; a failure is a reading, never an error."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 import asyncssh
 import pytest
 
 from activities.load_balancer import activities
 from activities.load_balancer.activities import LoadBalancerActivities
+from activities.time_limits import TimeLimits
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
@@ -29,7 +31,8 @@ def edge(node_maker: NodeMaker, front: Front) -> Node:
 @pytest.fixture(autouse=True)
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on a login soon."""
-    monkeypatch.setattr(activities, "READING_TIMEOUT", 2.0)
+    limits = ContextVar("limits", default=TimeLimits(reach=10, answer=2))
+    monkeypatch.setattr(activities, "LIMITS", limits)
 
 
 Login = Callable[..., Awaitable[LoginReading]]

@@ -3,12 +3,14 @@
 import asyncio
 import inspect
 import time
+from contextvars import ContextVar
 from pathlib import Path
 
 import asyncssh
 import pytest
 from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
 
+from activities.time_limits import TimeLimits
 from activities.transport import ssh as module
 from activities.transport.ssh import Command, Shell, script
 from tests.activities.conftest import NodeMaker
@@ -100,7 +102,8 @@ async def test_a_command_that_never_ends_is_given_up(
     node: Node, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A silent machine does not hold an attempt for ever."""
-    monkeypatch.setattr(module, "COMMAND_TIMEOUT", 0.3)
+    limits = ContextVar("limits", default=TimeLimits(reach=10, answer=0.3))
+    monkeypatch.setattr(module, "LIMITS", limits)
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="connection broke while a command ran"):
         await shell.run(node, Command(("sleep", "3")))
