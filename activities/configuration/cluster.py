@@ -1,7 +1,7 @@
 """Read what the nodes of a cluster share: members, event queue, orphaned files."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,15 +18,26 @@ from workflows.model.estate import Node
 from workflows.model.observations import ClusterReading, Member
 from workflows.ports.configuration import ClusterInput
 from workflows.preflight import access
+from workflows.preflight.cluster import events_stuck, maintenance_mode
 
 API = access.node_unreachable_admin
 STORAGE = access.storage_unreadable
 MAX_QUEUE_READINGS = 3
-MAINTENANCE = "maintenance"
-"""Part of the names of options that switch maintenance on; the options are not documented."""
+MAINTENANCE, NO_MAINTENANCE = "zduMaintenanceMode", "disabled"
+NO_MAINTENANCE_MODE = "this version of SecureTransport has no maintenance mode (404)"
 
-_CREATED = ("creationTime", "createTime", "created", "eventTime", "timestamp")
-_ON = frozenset({"true", "on", "yes", "enabled", "1"})
+_ARRIVED = ("arrivalTime", "creationTime", "created")
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The event queue, by the node's own clock."""
+
+    events: int
+    oldest: timedelta | None = None
+    """Of the events whose age can be read."""
+    ageless: int = 0
+    """How many events have a time that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +50,24 @@ class ClusterObserver:
     async def read(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
         """Return everything that could be read, and findings about the rest."""
         node, parts = given.node, PartialReading(given.node.name)
-        members, edges, (events, oldest_event), maintenance, orphans = await asyncio.gather(
+        members, edges, queue, maintenance, orphans = await asyncio.gather(
             parts.part(lambda: self._members(node), API, None),
             parts.part(lambda: self._edges(node), API, None),
-            parts.part(lambda: self._queue(node), API, (None, None)),
-            parts.part(lambda: self._maintenance(node), API, ()),
+            parts.part(lambda: self._queue(node), API, None),
+            parts.part(lambda: self._maintenance(node), API, NO_MAINTENANCE),
             parts.part(lambda: self._orphans(given), STORAGE, ()),
         )
         return ClusterReading(
             place=node.name,
             servers=members,
             edges=edges,
-            events=events,
-            oldest_event=oldest_event,
+            events=queue and queue.events,
+            oldest_event=queue and queue.oldest,
             orphans=orphans,
-            maintenance=maintenance,
+            maintenance=() if maintenance in (None, NO_MAINTENANCE) else (maintenance,),
             findings=parts.findings,
+            not_available={} if maintenance else {maintenance_mode.name: NO_MAINTENANCE_MODE},
+            not_read=_ageless(queue),
         )
 
     async def _members(self, node: Node) -> tuple[Member, ...]:
@@ -64,7 +77,7 @@ class ClusterObserver:
     async def _edges(self, node: Node) -> tuple[Member, ...]:
         return parse_edges(await self.admin.items(node, "zones"), node.name)
 
-    async def _queue(self, node: Node) -> tuple[int, timedelta | None]:
+    async def _queue(self, node: Node) -> Queue:
         """Return how many events are queued, and the age of the oldest by the node's own clock.
 
         A queue that empties between counting and listing is read again.
@@ -72,7 +85,7 @@ class ClusterObserver:
         for _ in range(MAX_QUEUE_READINGS):
             total, events, now = await self._events(node)
             if events or not total:
-                return total, oldest(events, now)
+                return aged(total, events, now)
         raise OutcomeUnknown(f"{node.name}: the admin API shows none of {total} events")
 
     async def _events(self, node: Node) -> tuple[int, list[dict[str, Any]], datetime]:
@@ -87,9 +100,10 @@ class ClusterObserver:
             events.extend(answers.read(answers.Page, rest.body, node.name).result)
         return page.total, events, reply.at
 
-    async def _maintenance(self, node: Node) -> tuple[str, ...]:
-        options = await self.admin.options(node)
-        return switched_on(options, MAINTENANCE, node.name)
+    async def _maintenance(self, node: Node) -> str | None:
+        """Return the mode of the node's zero downtime update; None if its version has none."""
+        reply = await self.admin.find(node, "configurations/maintenance")
+        return None if reply is None else parse_maintenance(reply.body, node.name)
 
     async def _orphans(self, given: ClusterInput[ObserveCluster]) -> tuple[str, ...]:
         node, system = given.node, self.services.system(given.node)
@@ -98,20 +112,32 @@ class ClusterObserver:
         return unchanged_since(found, now - given.limits.orphan_age)
 
 
-def oldest(events: Iterable[dict[str, Any]], now: datetime) -> timedelta | None:
-    """Return the age of the oldest event; None if no event has a time."""
-    moments = (answers.moment(event.get(key)) for event in events for key in _CREATED)
-    return max((now - moment for moment in moments if moment is not None), default=None)
+def aged(total: int, events: Iterable[dict[str, Any]], now: datetime) -> Queue:
+    """Return the queue with the age of its oldest event, as far as ages can be read."""
+    times = [_arrived(event) for event in events]
+    ages = [now - time for time in times if time is not None]
+    return Queue(total, max(ages, default=None), len(times) - len(ages))
 
 
-def switched_on(options: Iterable[dict[str, Any]], part: str, place: str) -> tuple[str, ...]:
-    """Return the names of options that contain *part* and are on."""
-    known = answers.options(options, place)
-    return tuple(
-        name
-        for name, values in known.items()
-        if part in name.lower() and any(value.strip().lower() in _ON for value in values)
-    )
+def parse_maintenance(body: object, place: str) -> str:
+    """Read whether an update is under way; any text but ``disabled`` means that."""
+    mode = body.get(MAINTENANCE) if isinstance(body, dict) else None
+    if not isinstance(mode, str) or not mode.strip():
+        raise OutcomeUnknown(f"{place}: the admin API does not say its {MAINTENANCE}")
+    return mode.strip()
+
+
+def _arrived(event: Mapping[str, Any]) -> datetime | None:
+    times = (answers.moment(event.get(key)) for key in _ARRIVED)
+    return next((time for time in times if time is not None), None)
+
+
+def _ageless(queue: Queue | None) -> dict[str, str]:
+    if queue is None or not queue.ageless:
+        return {}
+    return {
+        events_stuck.name: f"{queue.events} queued, and the age of {queue.ageless} cannot be read"
+    }
 
 
 def unchanged_since(files: Iterable[tuple[str, str]], at: datetime) -> tuple[str, ...]:

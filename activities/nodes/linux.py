@@ -23,13 +23,16 @@ from workflows.model.observations import MachineFacts
 
 TABLES = "/proc/net/tcp /proc/net/tcp6"
 ESTABLISHED = "01"
+CLOSE_WAIT = "08"
+"""The client has sent all it has, and may still be sent something."""
 LISTENING = "0A"
+CONNECTED = (ESTABLISHED, CLOSE_WAIT)
 
 _SOCKETS = f"""
 for table in {TABLES}; do
   if [ "$table" = /proc/net/tcp ] || [ -e "$table" ]; then
     # Most rows of a busy machine are connections that are over.
-    awk 'FNR == 1 || $4 == "{ESTABLISHED}" || $4 == "{LISTENING}"' "$table" || exit 1
+    awk 'FNR == 1 || $4 ~ /^({"|".join((*CONNECTED, LISTENING))})$/' "$table" || exit 1
   fi
 done
 echo end
@@ -127,7 +130,7 @@ def parse_sockets(text: str) -> tuple[Socket, ...]:
         raise OutcomeUnknown("the kernel's TCP tables are incomplete")
     rows = [line.split() for line in lines[:-1] if "local_address" not in line]
     try:
-        return tuple(_socket(row) for row in rows if row[3] in (ESTABLISHED, LISTENING))
+        return tuple(_socket(row) for row in rows if row[3] in (*CONNECTED, LISTENING))
     except (IndexError, ValueError) as strange:
         raise OutcomeUnknown("a line of the kernel's TCP tables cannot be read") from strange
 

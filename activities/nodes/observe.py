@@ -19,7 +19,7 @@ from workflows.model.observations import NodeReading
 from workflows.model.results import SCHEDULING, Service, State
 from workflows.model.text import listed
 from workflows.ports.inputs import SessionInput
-from workflows.preflight import access
+from workflows.preflight import access, parity
 
 SHELL, ADMIN_API = access.node_unreachable_ssh, access.node_unreachable_admin
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
@@ -42,15 +42,17 @@ class Observer:
             parts.part(lambda: system.digest(node, f"{node.filedrivehome}/bin/taeh"), SHELL, None),
             parts.part(lambda: self._clock(node), SHELL, None),
             parts.part(lambda: system.facts(node), SHELL, None),
+            parts.part(lambda: self.services.silent_ports(node), SHELL, ()),
         )
         over_api = asyncio.gather(
             parts.part(lambda: self._scheduling(node), ADMIN_API, nothing),
             parts.part(lambda: self._version(node), ADMIN_API, None),
+            parts.part(lambda: self._database(node), ADMIN_API, None),
             parts.part(lambda: self._timeouts(node), ADMIN_API, {}),
             parts.part(lambda: self._awaited(node), ADMIN_API, None),
         )
-        services, sessions, taeh, clock, facts = await over_shell
-        scheduling, version, timeouts, _ = await over_api
+        services, sessions, taeh, clock, facts, silent = await over_shell
+        scheduling, version, database, timeouts, _ = await over_api
         observed = services | scheduling
         return NodeReading(
             place=node.name,
@@ -62,10 +64,12 @@ class Observer:
             clock_ahead=clock,
             version=version and version.level,
             system=version and version.system,
-            database=version and version.database,
+            database=database or (version and version.database),
             graceful_timeouts=timeouts,
+            silent_ports=silent,
             slowest_answer=self.services.slowest_answer(node),
             findings=(*parts.findings, *_secrets(node)),
+            not_read=_not_said(node, version, database),
         )
 
     async def _services(self, node: Node) -> dict[Service, ObservedState]:
@@ -97,6 +101,15 @@ class Observer:
             await self.admin.total(node, "events")
             await self.admin.total(node, "transfers")
 
+    async def _database(self, node: Node) -> str | None:
+        """Return the type of a Server's database; None where its version does not say it."""
+        if node.kind is Kind.EDGE:
+            return None
+        reply = await self.admin.find(node, "configurations/database")
+        if reply is None:
+            return None
+        return answers.read(answers.Database, reply.body, node.name).type
+
     async def _timeouts(self, node: Node) -> dict[str, str]:
         options = await self.admin.options(node)
         return answers.option_values(options, GRACEFUL_TIMEOUT)
@@ -111,3 +124,17 @@ def _secrets(node: Node) -> Iterator[Finding]:
             expected="files that only the worker's user may read",
             advice=f"chmod 600 {' '.join(exposed)}",
         )
+
+
+def _not_said(
+    node: Node, version: answers.Installed | None, database: str | None
+) -> dict[str, str]:
+    """Return the comparisons that a node takes no part in, since it does not say what it has."""
+    if version is None:
+        return {}
+    unsaid = {}
+    if version.system is None:
+        unsaid[parity.operating_system_differs.name] = "the admin API names no operating system"
+    if node.kind is Kind.SERVER and not (database or version.database):
+        unsaid[parity.database_type_differs.name] = "the admin API names no type of database"
+    return unsaid

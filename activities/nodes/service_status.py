@@ -79,10 +79,17 @@ class ServiceStatusReader:
         )
         return ProcessEvidence(alive, SocketFilter(node.listen_on).listening(sockets))
 
+    async def silent_ports(self, node: Node) -> tuple[str, ...]:
+        """Return the ports that the estate lists, and on which the node does not listen."""
+        sockets = await self.system(node).sockets(node)
+        listening = SocketFilter(node.listen_on).listening(sockets)
+        listed = ((protocol, port) for protocol, ports in node.protocols.items() for port in ports)
+        return tuple(f"{protocol} {port}" for protocol, port in listed if port not in listening)
+
     async def connections(
         self, node: Node, ignored_peers: tuple[str, ...] = ()
     ) -> dict[Protocol, int]:
-        """Count the established connections of each protocol that the node serves."""
+        """Count the open connections of each protocol that the node serves."""
         sockets = await self.system(node).sockets(node)
         counted = SocketFilter(node.listen_on, ignored_peers)
         return {

@@ -65,6 +65,13 @@ class AdminClient:
         _require_success(node, response, Unreachable)
         return Reply(_json(node, response), _clock(response))
 
+    async def find(self, node: Node, path: str) -> Reply | None:
+        """Read one resource; None if this version of the API does not have it."""
+        response = await self._read(node, Call("GET", path))
+        if response.status_code == NOT_FOUND:
+            return None
+        return Reply(_json(node, response), _clock(response))
+
     async def operate(self, node: Node, call: Call, limit: float) -> None:
         """Send an operation once, with *limit* seconds for its answer.
 

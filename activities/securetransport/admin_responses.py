@@ -1,11 +1,12 @@
 """Pure parsers of the admin REST API's answers (docs/securetransport.md, section 8)."""
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import OutcomeUnknown
@@ -41,13 +42,19 @@ class Installed(_Response):
 
     version: str = Field(min_length=1)
     update_level: str | None = Field(default=None, alias="updateLevel")
-    system: str | None = Field(default=None, alias="osType")
+    system: str | None = Field(default=None, validation_alias=AliasChoices("os", "osType"))
     database: str | None = Field(default=None, alias="databaseType")
 
     @property
     def level(self) -> str:
         """Return version and update level in one text."""
         return " ".join(filter(None, (self.version, self.update_level)))
+
+
+class Database(_Response):
+    """Which database a Server uses."""
+
+    type: str | None = Field(default=None, alias="databaseType")
 
 
 class _ResultSet(_Response):
@@ -93,6 +100,8 @@ class Session(_Response):
 
 PROTOCOL_NAMES = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
 
+_MILLISECONDS = re.compile("[0-9]{12,13}")
+"""From 1973 to 2286; no shorter number of digits is a time since the epoch."""
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """A Date header counts whole seconds."""
 MAX_DESCRIPTION_LENGTH = 200
@@ -157,6 +166,8 @@ def _short(text: str) -> str:
 
 def moment(given: object) -> datetime | None:
     """Read a time as RFC 2822, ISO 8601 or milliseconds since the epoch, or return None."""
+    if isinstance(given, str) and _MILLISECONDS.fullmatch(given):
+        given = int(given)
     if isinstance(given, int | float) and not isinstance(given, bool):
         return _parsed(_since_epoch, given)
     if not isinstance(given, str):

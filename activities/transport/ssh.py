@@ -60,7 +60,7 @@ class _SharedConnection:
     slots: Slots = field(default_factory=lambda: Slots(MAX_PARALLEL_COMMANDS))
     tunnels: dict[int, Path] = field(default_factory=dict)
     slowest: float = 0.0
-    """Seconds that the slowest command took since this was last asked for."""
+    """Seconds that the slowest command took, or lasted so far, since this was last asked for."""
 
 
 class Shell:
@@ -113,20 +113,20 @@ class Shell:
                 began = clock()
                 try:
                     with _after_sending(machine):
-                        ended = await connection.run(
+                        return await connection.run(
                             line,
                             stdin=asyncssh.DEVNULL,
                             encoding="utf-8",
                             errors=undecodable,
                             timeout=LIMITS.get().answer,
                         )
-                    shared.slowest = max(shared.slowest, clock() - began)
-                    return ended
                 except _NoSession as refusal:
                     if not shared.slots.learn_of_refusal():
                         alone += 1
                     if connection.is_closed() or alone == REFUSALS_ALONE:
                         raise Unreachable(str(refusal)) from refusal
+                finally:
+                    shared.slowest = max(shared.slowest, clock() - began)
             await asyncio.sleep(REFUSAL_PAUSE)
 
     async def tunnel(self, machine: Machine, port: int) -> Path:
@@ -153,7 +153,7 @@ class Shell:
             return shared.tunnels[port]
 
     def slowest_answer(self, machine: Machine) -> timedelta | None:
-        """Return how long the slowest command took since the last call; None where none ended."""
+        """Return how long the slowest command took since the last call; None where there was none."""
         shared = self._shared(machine)
         slowest, shared.slowest = shared.slowest, 0.0
         return timedelta(seconds=slowest) if slowest else None

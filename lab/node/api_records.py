@@ -23,9 +23,14 @@ _TRANSFER_FIELDS = (
     *("filesize", "startTime", "endTime"),
 )
 _EVENTS = Listing(
-    "SELECT id, kind, account, path, node, created FROM event",
-    ("id", "eventType", "account", "path", "nodeName", "creationTime"),
-    sort_by="6, 1",  # the oldest first
+    "SELECT '0x' || replace(id::text, '-', ''), CASE WHEN attempts > 0 THEN 'active' ELSE 'ready' "
+    "END, account, path, 'advancedRouting', 'ADVANCED_ROUTING', attempts, "
+    "(extract(epoch FROM created) * 1000)::bigint, NULL FROM event",
+    (
+        *("id", "status", "accountName", "fullTarget", "agentType", "processorType", "retryCount"),
+        *("arrivalTime", "lastHeartbeat"),
+    ),
+    sort_by="8, 1",  # the oldest first
 )
 _TRANSFERS = Listing(
     "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "

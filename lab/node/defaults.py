@@ -57,5 +57,5 @@ def _further() -> Iterator[tuple[str, str]]:
             yield f"{name}.{kind}", value
 
 
-FURTHER: Mapping[str, str] = {**dict(_further()), "Server.MaintenanceMode.enabled": "false"}
+FURTHER: Mapping[str, str] = dict(_further())
 """Their values, by name."""

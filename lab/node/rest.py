@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lab.layout import PROTOCOL_PORTS
+from lab.layout import DATABASE, DATABASE_PORT, PROTOCOL_PORTS
 from lab.node import services
 from lab.node.options import grace
 from lab.node.paging import invalid, missing, page
@@ -14,12 +14,6 @@ from lab.node.service import Context, Line
 _RUNNING = "Running"
 _NOT_RUNNING = "Not running"
 _BLIND_TO = ("as2", "pesit")
-_VERSION = {
-    "version": "5.5",
-    "updateLevel": "5.5-20240328",
-    "osType": "Linux",
-    "databaseType": "PostgreSQL",
-}
 
 
 class Resources:
@@ -41,6 +35,7 @@ class Resources:
             web.post(f"{base}/transactionManager/operations", self._operate_transaction_manager),
             web.get(f"{base}/sessions", self._sessions),
             web.delete(f"{base}/sessions/{{id}}", self._end_session),
+            web.get(f"{base}/configurations/database", self._configured_database),
             web.get(f"{base}/version", self._version),
             web.get(f"{base}/myself", self._myself),
         ]
@@ -148,7 +143,22 @@ class Resources:
         raise missing()
 
     async def _version(self, _: web.Request) -> web.Response:
-        return web.json_response({**_VERSION, "installationType": self._context.node.kind})
+        kind = "Server" if self._context.node.kind == "server" else "Edge"
+        return web.json_response({"version": "5.5-20240328", "serverType": kind, "os": "Linux"})
+
+    async def _configured_database(self, _: web.Request) -> web.Response:
+        if self._context.node.kind == "edge":
+            raise missing()
+        return web.json_response(
+            {
+                "databaseType": "PostgreSQL",
+                "host": self._context.cluster.database_address,
+                "port": str(DATABASE_PORT),
+                "databaseName": DATABASE,
+                "isInternalDB": False,
+                "databaseRunning": True,
+            }
+        )
 
     async def _myself(self, _: web.Request) -> web.Response:
         return web.json_response({"loginName": "admin", "authenticationType": "Local"})

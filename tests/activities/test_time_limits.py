@@ -78,7 +78,7 @@ async def test_a_machine_that_accepts_and_says_nothing_is_waited_for_once(
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     silent = node_maker(ssh={"user": "st", "key": "env:KEY", "port": port})
-    limits = ContextVar("limits", default=TimeLimits(reach=0.2, answer=5))
+    limits = ContextVar("limits", default=TimeLimits(reach=0.2, answer=5))  # noqa: B039 - it is frozen
     monkeypatch.setattr("activities.transport.ssh.LIMITS", limits)
     results = await asyncio.gather(
         *(shell.run(silent, Command(("true",))) for _ in range(3)), return_exceptions=True

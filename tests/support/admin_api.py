@@ -109,6 +109,9 @@ class Api:
         ]
     )
 
+    maintenance: str | None = "disabled"
+    """None where the version has no such resource."""
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         self.asked.append(f"{request.method} {request.path.removeprefix(BASE)}")
@@ -124,7 +127,8 @@ class Api:
             "sessions": lambda: self.sessions,
             "events": lambda: self._events(request),
             "transfers": lambda: _page(request, self.page_size, self.transfers),
-            "version": lambda: {"version": "5.5", "updateLevel": "20240328"},
+            "version": lambda: {"version": "5.5-20240328", "serverType": "Server", "os": "Linux"},
+            "configurations/database": lambda: {"databaseType": "PostgreSQL", "port": "5432"},
             "configurations/options": lambda: _page(request, self.page_size, self.options),
             "configurations/clusterManagement": lambda: {
                 "isCluster": self.members is not None,
@@ -137,6 +141,9 @@ class Api:
                 for resource, items in self.lists.items()
             },
         }
+        if self.maintenance is not None:
+            mode = {"zduMaintenanceMode": self.maintenance}
+            answers["configurations/maintenance"] = lambda: mode
         if path not in answers:
             self.lists.update(self.lists_later)
             return web.Response(status=404, text="there is none")

@@ -67,6 +67,8 @@ class NodeReading(BaseReading):
     """The configured defaults, by option name, as the node writes them."""
     clock_ahead: timedelta | None = None
     """The node's clock less the worker's."""
+    silent_ports: tuple[str, ...] = ()
+    """Ports of the estate on which nothing listens, with their protocol."""
     slowest_answer: timedelta | None = None
     """How long the slowest command took; None where none ended."""
 
@@ -97,11 +99,11 @@ class ClusterReading(BaseReading):
     events: int | None = None
     """How many are queued."""
     oldest_event: timedelta | None = None
-    """How long the oldest has been queued; None where there is none, or that is unknown."""
+    """How long the oldest of those with a readable age has been queued; None without any."""
     orphans: tuple[str, ...] = ()
     """``*.m_inproc`` files on the shared storage that have not changed for long."""
     maintenance: tuple[str, ...] = ()
-    """Options by which the cluster is under maintenance."""
+    """The mode of its zero downtime update, where that is not ``disabled``."""
 
 
 class Difference(Value):

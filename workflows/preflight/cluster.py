@@ -49,7 +49,7 @@ def maintenance_mode(context: CheckContext) -> Iterator[Finding]:
         if reading.maintenance:
             yield maintenance_mode.finding(
                 reading.place,
-                seen=listed(reading.maintenance),
-                expected="no maintenance",
-                advice="finish the maintenance, then switch the option off",
+                seen=f"zduMaintenanceMode is {listed(reading.maintenance)}: an update is under way",
+                expected="zduMaintenanceMode disabled",
+                advice="finish the update of the whole cluster and end its maintenance mode",
             )

@@ -9,6 +9,7 @@ from workflows.model.findings import Finding, Severity
 from workflows.model.observations import LoginReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
 from workflows.model.stages import StageName
+from workflows.model.text import listed
 from workflows.preflight.context import CheckContext, declare
 
 check = partial(declare, heading=Heading.SERVICES)
@@ -55,14 +56,29 @@ def protocol_server_not_running(context: CheckContext) -> Iterator[Finding]:
                     )
 
 
+@check(Scope.TARGET_NODES)
+def port_not_listening(context: CheckContext) -> Iterator[Finding]:
+    """The target listens on every port that the estate lists."""
+    # A status script says "alive" as soon as one listener of several works.
+    for node, reading in context.nodes_of(context.target):
+        if reading.silent_ports:
+            yield port_not_listening.finding(
+                node.name,
+                seen=f"nothing listens on {listed(reading.silent_ports)}"
+                + (f" at {listed(node.listen_on)}" if node.listen_on else ""),
+                expected="a listener on every port and address that clients use",
+                advice="start the listener, or correct protocols and listen_on in the estate",
+            )
+
+
 @check(Scope.SOURCE_NODES, until=StageName.DRAIN_PROTOCOL_SERVERS)
 def protocol_server_not_in_estate(context: CheckContext) -> Iterator[Finding]:
     """Every protocol server that runs is in the estate."""
     # A protocol server that the estate does not list would never be drained.
     for node, reading in context.nodes_of(context.source):
         for service in PROTOCOL_SERVERS:
-            listed = Protocol(service.value) in node.protocols
-            if not listed and reading.services.get(service) is State.RUNNING:
+            known = Protocol(service.value) in node.protocols
+            if not known and reading.services.get(service) is State.RUNNING:
                 yield protocol_server_not_in_estate.finding(
                     node.name,
                     seen=f"{service} running",

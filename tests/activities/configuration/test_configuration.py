@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.configuration import lists
 from activities.configuration.activities import RestConfigurations, shared
-from activities.configuration.cluster import oldest, switched_on, unchanged_since
+from activities.configuration.cluster import Queue, aged, parse_maintenance, unchanged_since
 from activities.configuration.lists import RESOURCES, UNAVAILABLE, Resource, named
 from activities.nodes.service_status import ServiceStatusReader
 from activities.securetransport.admin_client import AdminClient
@@ -272,10 +272,10 @@ async def test_a_cluster_is_read_whole(site: Site, tmp_path: Path) -> None:
     """Members, Edges, queue, maintenance and what lies on the storage."""
     api = site.api
     api.events = [
-        {"id": str(n), "creationTime": format_datetime(datetime.now(UTC) - timedelta(hours=n))}
+        {"id": str(n), "arrivalTime": (time.time() - n * 3600) * 1000, "lastHeartbeat": None}
         for n in (1, 3, 2)
     ]
-    api.options.append({"name": "Server.MaintenanceMode.enabled", "values": ["True"]})
+    api.maintenance = "enabled"
     storage = tmp_path / "storage"
     storage.mkdir()
     (storage / "old.m_inproc").write_text("half")
@@ -289,7 +289,8 @@ async def test_a_cluster_is_read_whole(site: Site, tmp_path: Path) -> None:
     assert reading.events == 3
     assert reading.oldest_event is not None
     assert timedelta(hours=3) - timedelta(minutes=1) < reading.oldest_event < timedelta(hours=4)
-    assert reading.maintenance == ("Server.MaintenanceMode.enabled",)
+    assert reading.maintenance == ("enabled",)
+    assert reading.not_read == reading.not_available == {}
     assert reading.orphans == (str(storage / "old.m_inproc"),)
 
 
@@ -351,30 +352,38 @@ def test_an_item_without_any_name_is_unknown() -> None:
         named({"note": "x", "id": 7}, ("account", "name"), "node")
 
 
+async def test_what_a_queue_and_a_version_do_not_tell_is_said(site: Site, tmp_path: Path) -> None:
+    """An age that cannot be read is unknown, and a missing maintenance mode is none."""
+    site.api.events = [{"id": "0x1", "arrivalTime": "yesterday", "retryCount": 5}, "0x2"]
+    site.api.maintenance = None
+    reading = await site.observe(tmp_path)
+    assert (reading.findings, reading.events, reading.oldest_event) == ((), 2, None)
+    assert reading.not_read == {"events_stuck": "2 queued, and the age of 2 cannot be read"}
+    assert list(reading.not_available) == ["maintenance_mode"]
+
+
 def test_the_oldest_event_says_how_old_it_is() -> None:
-    """In any format of a time; if none can be read, the age is unknown."""
+    """In any format of a time; what cannot be read is counted, never taken for young."""
+    milliseconds = round((NOW - timedelta(hours=3)).timestamp() * 1000)
     events: list[dict[str, Any]] = [
         {"creationTime": format_datetime(NOW - timedelta(hours=1))},
         {"created": (NOW - timedelta(hours=5)).isoformat()},
-        {"timestamp": (NOW - timedelta(hours=3)).timestamp() * 1000},
-        {"creationTime": "yesterday"},
+        {"arrivalTime": milliseconds},
+        {"arrivalTime": str(milliseconds)},
+        {"arrivalTime": "yesterday"},
+        {"arrivalTime": None},
     ]
-    assert oldest(events, NOW) == timedelta(hours=5)
-    assert oldest(events[3:], NOW) is None
+    assert aged(6, events, NOW) == Queue(6, timedelta(hours=5), ageless=2)
+    assert aged(6, events[2:4], NOW) == Queue(6, timedelta(hours=3))
+    assert aged(0, [], NOW) == Queue(0)
 
 
-def test_maintenance_is_on_in_any_format() -> None:
-    """Where it is off, or another option is on, it is not named."""
-    found = switched_on(
-        [
-            {"name": "MAINTENANCE.a", "values": ["ON"]},
-            {"name": "x.maintenance", "values": ["false"]},
-            {"name": "Other", "values": ["true"]},
-        ],
-        "maintenance",
-        "node",
-    )
-    assert found == ("MAINTENANCE.a",)
+@pytest.mark.parametrize("body", [None, [], {}, {"zduMaintenanceMode": None}, {"mode": "disabled"}])
+def test_a_mode_that_is_not_said_is_unknown(body: object) -> None:
+    """It is never taken for disabled."""
+    assert parse_maintenance({"zduMaintenanceMode": "disabled"}, "node") == "disabled"
+    with pytest.raises(OutcomeUnknown):
+        parse_maintenance(body, "node")
 
 
 def test_files_that_are_still_written_are_no_orphans() -> None:

@@ -213,6 +213,6 @@ async def test_a_node_is_read_whole(
         "Http.GracefulShutdownTimeout": "30",
         "Ssh.GracefulShutdownTimeout": "86400",
     }
-    assert (reading.version, reading.sessions) == ("5.5 20240328", 0)
+    assert (reading.version, reading.sessions) == ("5.5-20240328", 0)
     assert reading.taeh is not None
     assert not any("secret of all keys" in command for command in ssh_server.commands)

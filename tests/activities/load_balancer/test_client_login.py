@@ -31,7 +31,7 @@ def edge(node_maker: NodeMaker, front: Front) -> Node:
 @pytest.fixture(autouse=True)
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on a login soon."""
-    limits = ContextVar("limits", default=TimeLimits(reach=10, answer=2))
+    limits = ContextVar("limits", default=TimeLimits(reach=10, answer=2))  # noqa: B039 - it is frozen
     monkeypatch.setattr(activities, "LIMITS", limits)
 
 

@@ -101,7 +101,7 @@ BODIES: dict[str, Callable[[Any], object]] = {
     "moment": answers.moment,
     "members": lambda body: members.parse_members(body, NODE),
     "zones": lambda body: members.parse_edges([{"edges": body}], PLACE),
-    "events": lambda body: clusters.oldest([{"creationTime": body, "timestamp": body}], NOW),
+    "events": lambda body: clusters.aged(1, [{"arrivalTime": body, "created": body}], NOW),
     "options": lambda body: answers.options([{"name": "a", "values": body}], PLACE),
     "items": lambda body: lists.named(body if isinstance(body, dict) else {}, ("name",), PLACE),
     "described": lambda body: answers.described(body if isinstance(body, dict) else {}),

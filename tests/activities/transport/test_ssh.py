@@ -102,7 +102,7 @@ async def test_a_command_that_never_ends_is_given_up(
     node: Node, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A silent machine does not hold an attempt for ever."""
-    limits = ContextVar("limits", default=TimeLimits(reach=10, answer=0.3))
+    limits = ContextVar("limits", default=TimeLimits(reach=10, answer=0.3))  # noqa: B039 - it is frozen
     monkeypatch.setattr(module, "LIMITS", limits)
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="connection broke while a command ran"):

@@ -128,7 +128,8 @@ async def test_options_name_the_timeouts_and_hide_nothing_local(lab: Lab) -> Non
     assert options["Scheduler.enable"]["values"] == ["true"]
     assert options["Server.Hostname"]["isLocal"]
     assert options["Db.Password"]["encrypted"]
-    assert (await lab.ask(EDGE, "version"))["updateLevel"]
+    assert (await lab.ask(EDGE, "version"))["os"] == "Linux"
+    assert (await lab.ask(SERVER, "configurations/database"))["databaseType"] == "PostgreSQL"
 
 
 async def test_a_server_knows_its_cluster_and_its_edges_by_address(lab: Lab) -> None:
