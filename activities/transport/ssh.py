@@ -153,7 +153,7 @@ class Shell:
             return shared.tunnels[port]
 
     def slowest_answer(self, machine: Machine) -> timedelta | None:
-        """Return how long the slowest command took since the last call; None where there was none."""
+        """Return how long the slowest command took since the last call; None without any."""
         shared = self._shared(machine)
         slowest, shared.slowest = shared.slowest, 0.0
         return timedelta(seconds=slowest) if slowest else None

@@ -18,6 +18,8 @@ JUDGED = (
     "ledger_disk_low",
     "kills_user_processes",
     "clock_out_of_step",
+    "node_slow",
+    "port_not_listening",
     "version_differs",
     "operating_system_differs",
     "database_type_differs",
@@ -80,6 +82,10 @@ UNIT_TESTS: dict[str, Test] = {
         HAPROXY, (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found")
     ),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
+    "answers_too_slow": (
+        "tests/activities/test_time_limits.py",
+        "test_an_answer_that_takes_too_long_is_slow_and_not_silent",
+    ),
     "half_switched": (_INTERRUPTED, "test_the_same_roles_go_on_from_where_it_was"),
     "already_switched_over": (_INTERRUPTED, "test_a_switchover_that_was_done_is_not_done_again"),
     "forwarding_refused": (

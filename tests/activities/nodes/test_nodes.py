@@ -1,6 +1,7 @@
 """Actions on a node's shell: a state that holds is not changed, and a change is verified."""
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from activities.ledger.store import LedgerCommand
 from activities.nodes.activities import SshNodes
 from activities.nodes.operating_systems import open_ledger
+from activities.nodes.service_status import ServiceStatusReader
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
@@ -391,6 +393,37 @@ async def test_observing_never_fails(
     }
     assert reading.clock_ahead is not None
     assert abs(reading.clock_ahead) < timedelta(seconds=2)
+
+
+async def test_half_closed_connections_are_sessions_too(
+    shell: Shell, node_maker: NodeMaker
+) -> None:
+    """A client that has sent all it has may still wait for an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        node = node_maker(protocols={Protocol.SSH: (port,)})
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = listener.accept()
+            client.shutdown(socket.SHUT_WR)
+            with accepted:
+                assert accepted.recv(1) == b""
+                counted = await ServiceStatusReader(shell).connections(node)
+    assert counted == {Protocol.SSH: 1}
+
+
+async def test_a_listed_port_on_which_nothing_listens_is_read(
+    shell: Shell, node_maker: NodeMaker
+) -> None:
+    """Also where another address of the machine has a listener on it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        reader = ServiceStatusReader(shell)
+        here = node_maker(protocols={Protocol.SSH: (port, 1)}, listen_on=("127.0.0.1",))
+        assert await reader.silent_ports(here) == ("ssh 1",)
+        elsewhere = node_maker(
+            "server2", protocols={Protocol.SSH: (port,)}, listen_on=("127.0.0.2",)
+        )
+        assert await reader.silent_ports(elsewhere) == (f"ssh {port}",)
 
 
 async def test_what_a_later_wait_reads_is_read_at_once(
