@@ -23,7 +23,7 @@ CHANGES = (
 )
 """Kinds of actions whose desired state does not hold on an estate in its baseline."""
 
-UNWRITABLE = {"ledger_not_writable", "hosts_file_not_writable"}
+UNWRITABLE = {"ledger_not_writable", "hosts_file_not_writable", "host_ledger_not_usable"}
 
 
 @pytest.fixture

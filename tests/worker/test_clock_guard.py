@@ -15,7 +15,7 @@ from worker.clock_guard import REFUSAL, ClockGuardRunner
 
 QUERIES = 1
 """Sent while no worker runs, so that the next worker probably hears one of them first."""
-ATTEMPTS = 10
+ATTEMPTS = 40
 
 
 async def measure(client: Client, runner: WorkflowRunner) -> tuple[float, list[BaseException]]:
