@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,55 +11,18 @@ from activities.ledger.store import LedgerCommand
 from activities.nodes.activities import SshNodes
 from activities.nodes.operating_systems import open_ledger
 from activities.nodes.service_status import ServiceStatusReader
-from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
+from tests.activities.nodes.conftest import START_SSH, STOP_SSH, Machine
 from tests.support.admin_api import Api
-from tests.support.ssh_machines import (
-    CLIENT_KEY,
-    SECRETS,
-    Attempt,
-    Executor,
-    Installation,
-    SshServer,
-    watching,
-)
-from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unresolved
+from tests.support.ssh_machines import CLIENT_KEY, Attempt, Installation, SshServer, watching
+from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.model import actions
 from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.findings import Severity
 from workflows.model.results import Service, State
 
-STOP_SSH = actions.StopGracefully(node="server1", protocol=Protocol.SSH, grace=timedelta(seconds=2))
-START_SSH = actions.StartProtocolServer(node="server1", protocol=Protocol.SSH)
 STOP_TM = actions.StopTransactionManager(node="server1", grace=timedelta(seconds=30))
-
-
-@pytest.fixture
-def nodes(shell: Shell) -> SshNodes:
-    """The activities."""
-    return SshNodes(shell, AdminClient(shell, SECRETS))
-
-
-@pytest.fixture
-def installation(node: Node) -> Installation:
-    """SecureTransport on the node, all of it running."""
-    return Installation(node, "monitord", "sshd", "tm")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A node with its installation, and actions executed on it."""
-
-    node: Node
-    installation: Installation
-    execute: Executor
-
-
-@pytest.fixture
-def machine(nodes: SshNodes, node: Node, installation: Installation) -> Machine:
-    """The node with its installation."""
-    return Machine(node, installation, Executor(nodes, node))
 
 
 async def test_what_holds_already_is_left_alone(machine: Machine) -> None:
@@ -133,67 +95,6 @@ async def test_a_stop_that_says_no_is_a_failure_with_its_words(machine: Machine)
     machine.installation.set("stop.sshd.fails", "not while it rains")
     with pytest.raises(CommandFailed, match="ended with 1: not while it rains, but ssh is still"):
         await machine.execute(STOP_SSH)
-
-
-@pytest.mark.parametrize(
-    ("script", "runs_before", "action"),
-    [
-        ("stop_monitord", ("monitord",), actions.StopMonitor(node="server1")),
-        ("stop_sshd", ("sshd",), STOP_SSH),
-        ("start_sshd", (), START_SSH),
-    ],
-)
-async def test_the_state_decides_and_not_the_exit_status(
-    script: str, runs_before: tuple[str, ...], action: actions.Action, machine: Machine
-) -> None:
-    """The vendor documents no exit status: a script that did its work and exits 3 succeeded."""
-    verb, _, name = script.partition("_")
-    machine.installation.clear(*{"monitord", "sshd"}.difference(runs_before))
-    change = f"{'rm' if verb == 'stop' else 'touch'} {machine.installation.state}/{name}"
-    machine.installation.script(script, f"#!/bin/sh\n{change}; echo odd words; exit 3\n")
-    report = await machine.execute(action)
-    assert report.outcome == "changed"
-    assert "although the command ended with 3: odd words" in report.message
-    assert machine.installation.runs(name) is (verb == "start")
-
-
-async def test_a_failed_stop_with_an_unreadable_state_is_unresolved(machine: Machine) -> None:
-    """Neither a success nor a failure is known: an operator has to look, and to say so."""
-    status = machine.installation.home / "bin/status_monitord"
-    machine.installation.script(
-        "stop_monitord", f"#!/bin/sh\necho 'echo monitord rests' >{status}\nexit 1\n"
-    )
-    with pytest.raises(Unresolved, match="1: it printed nothing, but monitor is unknown"):
-        await machine.execute(actions.StopMonitor(node="server1"))
-
-
-async def test_a_command_that_hangs_is_named_with_its_age(
-    nodes: SshNodes, node: Node, installation: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After its limit an operator is asked; nothing is sent a second time."""
-    monkeypatch.setattr("activities.ledger.store.LONGER", timedelta())
-    installation.script(
-        "stop_monitord", f"#!/bin/sh\necho stop monitord >>{installation.state}/calls; sleep 5\n"
-    )
-    execute = Executor(nodes, node)
-    for _ in range(2):
-        with pytest.raises(Unresolved, match=r"stop_monitord` still runs, since .* of 1 s has"):
-            await execute(actions.StopMonitor(node="server1"))
-    assert installation.changes == ["stop monitord"]
-
-
-async def test_a_start_is_not_repeated_while_its_state_is_unknown(machine: Machine) -> None:
-    """What cannot be read may have been done: only what reads as down is started again."""
-    machine.installation.clear("sshd")
-    home, state = machine.installation.home, machine.installation.state
-    machine.installation.script(
-        "start_sshd",
-        f"#!/bin/sh\necho start sshd >>{state}/calls\n"
-        f"echo 'echo sshd rests' >{home}/bin/status_sshd\nexit 1\n",
-    )
-    with pytest.raises(Unresolved, match="ended with 1"):
-        await machine.execute(START_SSH)
-    assert machine.installation.changes == ["start sshd"]
 
 
 async def test_a_lost_stop_that_completes_all_the_same_is_settled_by_reading(

@@ -1,0 +1,72 @@
+"""A wait that can read nothing asks an operator, and goes on meanwhile."""
+
+import asyncio
+
+from temporalio.client import Client
+
+from tests.support.run import Run, at_work, new_run
+from workflows.errors import Unresolved
+from workflows.model.stages import StageName
+
+EDGE = "cluster1-edge1"
+DRAIN = StageName.DRAIN_PROTOCOL_SERVERS
+SESSIONS = f"await_sessions.{EDGE}"
+
+
+def cannot_read_at_first(run: Run) -> asyncio.Event:
+    """Let the first attempt at a wait fail, and hold the second until the event is set."""
+    ended, first = asyncio.Event(), f"{DRAIN}.{SESSIONS}.1"
+    run.fakes.failures[SESSIONS] = [Unresolved("what remains could not be read")]
+
+    async def hold(key: str) -> None:
+        if key == SESSIONS and run.fakes.asked[first] > 1:
+            run.fakes.held[SESSIONS] = ended
+
+    run.fakes.when_met = hold
+    return ended
+
+
+async def test_a_wait_that_cannot_read_asks_and_goes_on(run: Run) -> None:
+    """Its question needs no answer where the sessions end meanwhile."""
+    readable = cannot_read_at_first(run)
+    await run.start()
+    question = await run.waits("decision")
+    assert "could not be read" in question.message
+    assert question.answers == ("extend", "force", "roll_back", "abort")
+    readable.set()
+    await run.ends("completed")
+    assert run.fakes.asked[f"{DRAIN}.{SESSIONS}.1"] == 2
+
+
+async def test_a_wait_that_can_read_again_asks_no_longer(temporal: Client) -> None:
+    """An attempt that outlasts the limit has read: its question closes, and the wait goes on."""
+    async with at_work(run := new_run(temporal, timing={"unreachable_timeout": 0.2})):
+        readable = cannot_read_at_first(run)
+        await run.start()
+        await run.waits("decision")
+        await run.reaches(lambda p: p.waiting is None and p.stage is DRAIN)
+        readable.set()
+        await run.ends("completed")
+
+
+async def test_a_wait_that_cannot_read_can_be_ended(run: Run) -> None:
+    """Who knows that no client is there may say so; the outcome records it."""
+    cannot_read_at_first(run)
+    await run.start()
+    await run.waits("decision")
+    await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="no client is there")
+    outcome = await run.ends("completed_with_exceptions")
+    assert any("no client is there" in exception for exception in outcome.exceptions)
+
+
+async def test_a_wait_on_a_dead_node_is_forced_by_declaring_it_down(run: Run) -> None:
+    """Nothing there answers: the run goes on without the node, and asks no second time."""
+    cannot_read_at_first(run)
+    await run.start()
+    question = await run.waits("decision")
+    assert question.silent == (EDGE,)
+    run.fakes.world.dies(EDGE)
+    await run.says("force", stage=DRAIN, node=EDGE, by="ann", reason="its disk is dead")
+    outcome = await run.ends("completed_with_exceptions")
+    assert [words for words in outcome.exceptions if "counts as down" in words]
+    assert not [key for key in run.fakes.asked if f"stop_gracefully.{EDGE}" in key]
