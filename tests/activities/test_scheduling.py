@@ -27,6 +27,12 @@ def execute(shell: Shell, server: Node) -> Executor:
     return Executor(RestScheduling(AdminClient(shell, SECRETS)), server)
 
 
+@pytest.fixture(autouse=True)
+def few_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count a change as failed soon."""
+    monkeypatch.setattr("activities.scheduling.MAX_READINGS", 2)
+
+
 def operations(api: Api) -> int:
     """Count what was asked to change."""
     return sum(1 for asked in api.asked if asked.startswith("POST"))
