@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable
 from enum import StrEnum
 
+from activities.time_limits import Stopwatch
 from activities.transport.ssh import Command, Shell
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
 from workflows.model.estate import Node
@@ -77,8 +78,8 @@ def is_loopback(address: str) -> bool:
 
 async def _probe(node: Node, address: str, port: int) -> PortState:
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT):
-            _, writer = await asyncio.open_connection(address, port)
+        # A worker that stands still must not find a port filtered that has answered.
+        _, writer = await Stopwatch().time(asyncio.open_connection(address, port), PROBE_TIMEOUT)
     except ConnectionRefusedError:
         return PortState.CLOSED
     except socket.gaierror as nameless:
@@ -100,8 +101,7 @@ async def _probe(node: Node, address: str, port: int) -> PortState:
 async def _require_no_shell(shell: Shell, node: Node) -> None:
     """Refuse if a command still runs: an old connection may work when no new one does."""
     try:
-        async with asyncio.timeout(SHELL_TIMEOUT):
-            await shell.run(node, Command(("true",)))
+        await Stopwatch().time(shell.run(node, Command(("true",))), SHELL_TIMEOUT)
     except (Unreachable, OutcomeUnknown, TimeoutError):
         return
     raise NotReady(f"{node.name} still runs commands over SSH, so it is not down; {_ADVICE}")
