@@ -127,17 +127,19 @@ class Effects:
         self, given: Input, command: LedgerCommand, desired: DesiredState
     ) -> LedgerRecord:
         """Run a start again until it is accepted or its timeout expires; return its record."""
-        node, turn = given.node, 1
+        node, turn, last = given.node, 1, command
         record = first = await self._ledger.wait_ended(node, command)
         while record.status and (mismatch := await desired.mismatch()) is not None:
             if record.now - first.at > given.timing.start_timeout:
                 raise _mismatched(node, record, mismatch)
             await sleep(START_RETRY_INTERVAL)
-            if not mismatch.unknown:
-                turn += 1
+            if mismatch.unknown:  # it may run: only what reads as down is started again
+                record = await self._ledger.read(node, last)
+                continue
+            turn += 1
+            last = replace(command, operation=f"{command.operation}.again{turn}")
             with effect(given, f"{given.action}, again"):
-                again = replace(command, operation=f"{command.operation}.again{turn}")
-                record = await self._ledger.run_once(node, again if turn > 1 else command)
+                record = await self._ledger.run_once(node, last)
         return record
 
     async def _verify_stable(

@@ -40,7 +40,8 @@ class DrainTimeout:
         """Waits that cannot read what remains, as their last attempt has said."""
 
     def begin(self, stage: Stage, action: Action) -> asyncio.Task[Failure | None]:
-        """Begin a wait."""
+        """Begin a wait; what an earlier one could not read is past."""
+        self._unreadable.pop(action, None)
         return asyncio.create_task(self._until_read(stage, action))
 
     async def _until_read(self, stage: Stage, action: Action) -> Failure | None:
