@@ -1,10 +1,10 @@
 """Make each effect on a machine once, however often it is attempted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 
-from activities.ledger.store import LedgerCommand, LedgerRecord, LedgerStore
+from activities.ledger.store import Busy, LedgerCommand, LedgerRecord, LedgerStore
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown, Unresolved
 from workflows.model.estate import Machine
 from workflows.model.text import duration
@@ -28,30 +28,23 @@ class Ledger:
         """Read what is recorded about this command; change nothing."""
         return await self._store(machine).read(machine, command)
 
-    async def claim(
-        self,
-        machine: Machine,
-        command: LedgerCommand,
-        unneeded: Callable[[], Awaitable[bool]] | None = None,
-    ) -> bool:
-        """Begin the command unless an attempt has, after open ones of its service.
+    async def wait_free(self, machine: Machine, command: LedgerCommand) -> None:
+        """Wait until no other operation is open on the service of the command.
 
-        *unneeded* is called after such a wait: the open command may have done it already. Returns
-        whether the command was begun.
+        Raises:
+            NotReady: another operation does not end.
+        """
+        while (busy := (await self.read(machine, command)).busy) is not None:
+            await _wait_for(busy, machine, command)
+
+    async def claim(self, machine: Machine, command: LedgerCommand) -> None:
+        """Begin the command unless an attempt has, after open ones of its service.
 
         Raises:
             NotReady: the ledger cannot be written, or another operation does not end.
         """
         while (busy := await self._store(machine).begin(machine, command)) is not None:
-            if busy.now > busy.until + OVERDUE_MARGIN:
-                raise NotReady(
-                    f"{machine.name}: {busy.operation} still runs on {command.service}; "
-                    f"check it on the machine, in {machine.ledger}/{busy.operation}"
-                )
-            await asyncio.sleep(1)
-            if unneeded is not None and await unneeded():
-                return False
-        return True
+            await _wait_for(busy, machine, command)
 
     async def wait_ended(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
         """Wait until a claimed command has ended, or its process is gone.
@@ -83,6 +76,15 @@ class Ledger:
     async def settle(self, machine: Machine, command: LedgerCommand) -> None:
         """Record that the desired state was read: later commands need not wait for the deadline."""
         await self._store(machine).settle(machine, command.operation)
+
+
+async def _wait_for(busy: Busy, machine: Machine, command: LedgerCommand) -> None:
+    if busy.now > busy.until + OVERDUE_MARGIN:
+        raise NotReady(
+            f"{machine.name}: {busy.operation} still runs on {command.service}; "
+            f"check it on the machine, in {machine.ledger}/{busy.operation}"
+        )
+    await asyncio.sleep(1)
 
 
 def still_running(record: LedgerRecord, machine: Machine, command: LedgerCommand) -> str:

@@ -52,11 +52,12 @@ def parse_record(text: str, place: str) -> LedgerRecord:
     head, _, output = body.partition("\noutput\n")
     lines = dict(line.split(" ", 1) for line in head.splitlines() if " " in line)
     try:
+        now = _time(lines["now"])
         status = lines["status"].split() if "status" in lines else None
         return LedgerRecord(
-            now=_time(lines["now"]),
+            now=now,
             may_change_until=_time(lines["may_change_until"]),
-            busy=lines["busy"].split()[0] if "busy" in lines else None,
+            busy=_busy(lines["busy"], now) if "busy" in lines else None,
             claim=_claim(lines["claim"]) if "claim" in lines else None,
             living=lines.get("living") == "yes",
             status=int(status[0]) if status else None,
@@ -70,6 +71,11 @@ def parse_record(text: str, place: str) -> LedgerRecord:
 def _claim(line: str) -> Claim:
     operation, service, _pid, _boot, _start, began, deadline, _on, changes, note = line.split()
     return Claim(operation, service, _time(began), _time(deadline), _time(changes), note)
+
+
+def _busy(line: str, now: datetime) -> Busy:
+    operation, until = line.split()
+    return Busy(operation, _time(until), now)
 
 
 def _time(seconds: str) -> datetime:

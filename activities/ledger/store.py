@@ -50,13 +50,23 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Busy:
+    """Why a command cannot begin yet: another one is open on its service."""
+
+    operation: str
+    until: datetime
+    now: datetime
+    """By the machine's own clock, as *until*."""
+
+
+@dataclass(frozen=True)
 class LedgerRecord:
     """What the ledger says of one command, by the machine's own clock."""
 
     now: datetime
     may_change_until: datetime
     """As of a claim, for one that would be made now."""
-    busy: str | None = None
+    busy: Busy | None = None
     """Another operation that is open on this service."""
     claim: Claim | None = None
     living: bool = False
@@ -78,16 +88,6 @@ class LedgerRecord:
     def at(self) -> datetime:
         """The one time that every attempt reports."""
         return self.ended or (self.claim.began if self.claim else self.now)
-
-
-@dataclass(frozen=True)
-class Busy:
-    """Why a command cannot begin yet: another one is open on its service."""
-
-    operation: str
-    until: datetime
-    now: datetime
-    """By the machine's own clock, as *until*."""
 
 
 class LedgerStore(ABC):

@@ -106,22 +106,18 @@ class Effects:
     async def _claim_start(
         self, given: Input, command: LedgerCommand, desired: DesiredState
     ) -> bool:
-        """Claim a start unless it is needless; a pending stop may turn out to change nothing."""
+        """Claim a start unless it is needless, once no pending stop may still change that."""
         node = given.node
-
-        async def needless() -> bool:
-            """It runs, and no pending stop is about to end that."""
-            busy = (await self._ledger.read(node, command)).busy
-            return busy is None and await desired.mismatch() is None
-
-        if await needless():
+        await self._ledger.wait_free(node, command)
+        if await desired.mismatch() is None:
             return False
         # Noted with the claim, since a later attempt cannot read whether the Monitor ran before.
         monitor = await self._status.state(node, Service.MONITOR)
         ran = monitor.require_known(f"{node.name}: Monitor").running
         noted = replace(command, note=MONITOR_RAN if ran else MONITOR_WAS_DOWN)
         with effect(given, str(given.action)):
-            return await self._ledger.claim(node, noted, needless)
+            await self._ledger.claim(node, noted)
+        return True
 
     async def _retry_refused_start(
         self, given: Input, command: LedgerCommand, desired: DesiredState

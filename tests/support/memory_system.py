@@ -29,8 +29,7 @@ class MemoryLedger(LedgerStore):
 
     async def read(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
         _, record = self.records.get(command.operation, (command, LedgerRecord(now(), now())))
-        busy = self._open(command)
-        return replace(record, now=now(), busy=busy.operation if busy else None)
+        return replace(record, now=now(), busy=self._open(command))
 
     async def begin(self, machine: Machine, command: LedgerCommand) -> Busy | None:
         if command.operation in self.records:

@@ -215,7 +215,9 @@ async def test_a_command_that_completes_at_its_deadline_keeps_others_out(subject
     assert busy is not None
     assert (busy.operation, subject.runs()) == (stop.operation, 1)
     assert busy.until > busy.now
-    assert (await ledger.read(node, start)).busy == stop.operation
+    seen = (await ledger.read(node, start)).busy
+    assert seen is not None
+    assert (seen.operation, seen.until) == (stop.operation, busy.until)
     assert await ledger.begin(node, subject.command("other", service="http")) is None
     await ledger.settle(node, stop.operation)
     assert await ledger.begin(node, start) is None
