@@ -1,5 +1,7 @@
 """A real Temporal server for every test, and how many examples hypothesis tries."""
 
+import os
+import random
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +20,20 @@ from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 # ``pytest --hypothesis-profile prove`` tries ten times as much.
 settings.register_profile("prove", max_examples=1000, print_blob=True)
+
+
+UNKIND_SEED = "UNKIND_SEED"
+"""The environment variable that repeats a run's sample of unkind estates."""
+
+
+def pytest_configure() -> None:
+    """Draw the seed, before the processes start that share it."""
+    os.environ.setdefault(UNKIND_SEED, str(random.randrange(100_000)))  # noqa: S311 - a sample
+
+
+def pytest_report_header() -> str:
+    """Name the seed."""
+    return f"unkind estate: {UNKIND_SEED}={os.environ[UNKIND_SEED]} repeats it"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

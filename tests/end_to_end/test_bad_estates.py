@@ -1,7 +1,6 @@
 """Stage 0 reports what is wrong with an estate, and changes nothing."""
 
 from tests.support.whole_lab import House
-from workflows.model.stages import StageName
 
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ0zYpVdd5uQ1nVYmZ0mGJv1V6h1cVJ9m2n3o4p5q6r"
 
@@ -33,18 +32,3 @@ async def test_what_is_wrong_is_found_at_once(house: House) -> None:
     assert "Host key is not trusted" in reason
     assert reason.count(": admin_access_refused") >= 6, reason
     assert "hunter2" not in reason
-
-
-async def test_a_success_that_is_none_is_a_fault(house: House) -> None:
-    """HTTP 200 with isSuccessful false leaves the run waiting, and names the node."""
-    house.switch(faults={"cluster1-server1": {"refuse_operations": "true"}})
-    async with house.worker() as worker:
-        await worker.says("ready")
-        await house.start()
-        progress = await house.reaches(lambda p: p.waiting is not None)
-        assert progress.waiting is not None
-        assert progress.waiting.kind == "decision"
-        assert "cluster1-server1" in progress.waiting.message
-        house.switch(faults={})
-        await house.signal("retry", stage="stop_scheduling", by="ann")
-        await house.reaches(lambda p: p.stage is StageName.START_SCHEDULING)

@@ -1,20 +1,31 @@
-"""A sample of what `scripts/prove` does exhaustively: crashes and rollbacks.
+"""A sample of what `scripts/prove` does exhaustively: crashes, rollbacks and unkind estates.
 
 One file, so that these do not run side by side: each has several estates of its own.
 """
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.campaigns.crash.points import KINDS
+from tests.conftest import UNKIND_SEED
 
 ROOT = Path(__file__).parents[2]
-POINTS = 8
+POINTS = {
+    "before_effect": "any.1",
+    "network": "any.30",
+    "after_effect": "any.60",
+    "history_event": "260",
+    "freeze": "any.100",
+    "reset": "any.140",
+    "server": "any.180",
+    "reboot": "cluster1-server1",
+}
+"""One of each kind, all in one run: the first request after it, if another attack is under way."""
 CASE = "drain_protocol_servers:cluster1-server1:lost:roll-back"
 
 
@@ -36,11 +47,11 @@ async def sampled(result: Path, labs: str, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(900)
 async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) -> None:
-    """Worker, server, network and a node, killed at points of every kind during switchovers."""
-    seen = await sampled(tmp_path / "crash.json", "1", "crash", "--points", str(POINTS))
-    assert sum(seen["points"].values()) >= POINTS
-    assert all(seen["points"][kind] for kind in KINDS)
-    assert seen["completed"] == seen["runs"]
+    """Worker, server, network and a node, killed at a point of every kind during a switchover."""
+    points = "+".join(f"{kind}@{trigger}" for kind, trigger in POINTS.items())
+    seen = await sampled(tmp_path / "crash.json", "1", "crash", "--replay", f"1:{points}")
+    assert seen["points"] == dict.fromkeys(POINTS, 1)
+    assert seen["completed"] == seen["runs"] == 1
 
 
 @pytest.mark.timeout(900)
@@ -51,3 +62,12 @@ async def test_whatever_fails_is_rolled_back(tmp_path: Path) -> None:
     assert seen["outcomes"] == {"rolled_back": 1}
     assert seen["totals"]["traffic.failed"] == 0
     assert seen["totals"]["traffic.straddling"] > 0
+
+
+@pytest.mark.timeout(900)
+async def test_an_estate_is_switched_over_as_a_site_has_it(tmp_path: Path) -> None:
+    """Another one in every run of the tests: shells, banners, limits, scripts and answers."""
+    seed = os.environ[UNKIND_SEED]
+    seen = await sampled(tmp_path / "unkind.json", "1", "unkind", "--seeds", "1", "--first", seed)
+    assert [str(row["seed"]) for row in seen["rows"]] == [seed]
+    assert seen["completed"] == 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.campaigns.crash.negative_controls import Control, let_ledgers_vanish, start_while_pending
-from lab.campaigns.crash.points import Point
+from lab.campaigns.crash.points import ANY, Point
 from lab.campaigns.crash.run_observer import RunObserver
 from lab.campaigns.testbed import TestBed
 from lab.checker.expected import Variant
@@ -102,6 +102,7 @@ class Nemesis:
 
     async def _on_request(self, event: RequestEvent, request: Request) -> bool:
         self._occurrences[request.key, event.when] += 1
+        self._occurrences[ANY, event.when] += self._observer.changed
         if self._pending_kill and event.when == self._pending_kill.when:
             self._pending_kill.caught.add((request, event.when))
             await self._pending_kill.done.wait()
@@ -156,11 +157,11 @@ class Nemesis:
 
     def _due(self, event: RequestEvent, request: Request) -> Point | None:
         for point in self._remaining:
+            if _WHEN.get(point.kind) != event.when:
+                continue
             key, _, number = point.trigger.partition(".")
-            at = (key, _WHEN.get(point.kind))
-            if at == (request.key, event.when) and self._occurrences[key, event.when] >= int(
-                number
-            ):
+            times = self._occurrences[key, event.when]
+            if key in {request.key, ANY} and times >= int(number):
                 return point
         return None
 

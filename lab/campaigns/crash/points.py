@@ -16,6 +16,8 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 KILLS: tuple[Kind, ...] = ("before_effect", "after_effect", "history_event")
 """Kinds that end with another worker's start."""
+ANY = "any"
+"""The key of every request that comes once the estate was first changed."""
 
 
 @dataclass(frozen=True, order=True)
@@ -23,7 +25,8 @@ class Point:
     """One attack: its kind, and what it waits for.
 
     Written ``KIND@TRIGGER``. The trigger is ``KEY.N``: the N-th time that a request comes, by its
-    key; of a ``history_event`` the event's number; of a ``reboot`` a node, once it drains.
+    key, or by ``any``; of a ``history_event`` the event's number; of a ``reboot`` a node, once it
+    drains.
     """
 
     kind: Kind

@@ -57,6 +57,11 @@ class RunObserver:
     on_drain: Callable[[str, str], None] = lambda _, __: None
     _effects: int = 0
 
+    @property
+    def changed(self) -> bool:
+        """Whether the run has changed the estate."""
+        return self._effects > 0
+
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """Everything that has to run meanwhile, each until it is cancelled."""
         return [self._follow_history(), self._follow_effects(), self._decide()]

@@ -26,12 +26,12 @@ class SitesState(CampaignState):
 
 
 class UnkindSites(Campaign[TestBed, int, SitesState]):
-    """Seeds from 1 on."""
+    """One case for each seed."""
 
-    def __init__(self, seeds: int, labs: int, json: Path | None) -> None:
+    def __init__(self, seeds: range, labs: int, json: Path | None) -> None:
         super().__init__(SitesState(), json, seeds)
         done = {row.seed for row in self.state.rows}
-        self._remaining = [seed for seed in range(1, seeds + 1) if seed not in done]
+        self._remaining = [seed for seed in seeds if seed not in done]
         self._labs = labs
 
     @property

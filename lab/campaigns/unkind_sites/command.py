@@ -11,8 +11,9 @@ from lab.campaigns.unkind_sites.campaign import UnkindSites
 
 def unkind(
     json: Annotated[Path | None, typer.Option(help="Write the result to this file.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many, from 1 on.")] = 20,
+    seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
 ) -> None:
     """Switch estates over whose machines are as sites have them; exit 1 if anything went wrong."""
-    run_to_exit(UnkindSites(seeds, labs, json))
+    run_to_exit(UnkindSites(range(first, first + seeds), labs, json))
