@@ -1,6 +1,15 @@
 """A switchover of the whole lab, started and answered with the temporal CLI."""
 
+import shutil
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from tests.support.openssh import OpenSsh, openssh
 from tests.support.whole_lab import House
+from workflows.model.outcome import Outcome
 from workflows.model.progress import Status
 from workflows.model.stages import StageName
 
@@ -10,6 +19,36 @@ DRAINED = {
     for service in ("ssh", "http")
 } | {("cluster1-server1", "tm"), ("cluster1-server2", "tm")}
 """What the vendor's manual has us stop gracefully on the lab's source."""
+
+
+HARDENED = (
+    "MaxSessions 1",
+    "AllowTcpForwarding no",
+    "HostKeyAlgorithms ssh-rsa",
+    "PubkeyAcceptedAlgorithms ssh-rsa",
+    "KexAlgorithms diffie-hellman-group14-sha1",
+    "Ciphers aes128-ctr",
+    "MACs hmac-sha1",
+    "MaxStartups 100",
+)
+"""What an old server can, and what a hardened one allows."""
+PROFILE = """\
+#!/bin/sh
+echo 'Welcome. Everything is recorded.'
+echo 'status=0 end'
+exec tcsh -c "$SSH_ORIGINAL_COMMAND"
+"""
+
+
+def did_it_all_once(house: House, outcome: Outcome) -> None:
+    """Every stage, and each effect of the manual once."""
+    assert outcome.outcome == "completed"
+    assert all(stage.status is Status.DONE for stage in outcome.stages)
+    assert house.counted("drain") == dict.fromkeys(DRAINED, 1)
+    assert house.counted("stopped") == dict.fromkeys(DRAINED, 1)
+    assert house.counted("redirect") == {("loadbalancer1", "traffic"): 1}
+    assert set(house.counted("disable").values()) == {1}
+    assert len(house.counted("disable")) == 2
 
 
 async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -> None:
@@ -25,12 +64,44 @@ async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -
         assert all(entry["service"] == "monitor" for entry in house.effects())
         await house.signal("approve", stage="redirect_traffic", by="ann")
         outcome = await house.outcome()
-    assert outcome.outcome == "completed"
-    assert all(stage.status is Status.DONE for stage in outcome.stages)
-    assert house.counted("drain") == dict.fromkeys(DRAINED, 1)
-    assert house.counted("stopped") == dict.fromkeys(DRAINED, 1)
-    assert house.counted("redirect") == {("loadbalancer1", "traffic"): 1}
-    assert set(house.counted("disable").values()) == {1}
-    assert len(house.counted("disable")) == 2
+    did_it_all_once(house, outcome)
     assert outcome.record is not None
     assert [(f.name, f.seen) for f in outcome.findings] == [("unfinished_file", str(orphan))]
+
+
+async def test_a_run_over_old_and_hardened_openssh_completes(house: House, tmp_path: Path) -> None:
+    """One session at a time, no forwarding, SHA-1 only, tcsh, and a profile that prints."""
+    if shutil.which("tcsh") is None:
+        pytest.skip("tcsh is not installed; scripts/debian brings it")
+    profile, key = tmp_path / "profile", asyncssh.generate_private_key("ssh-rsa")
+    profile.write_text(PROFILE, encoding="ascii")
+    profile.chmod(0o755)
+    key.write_private_key(tmp_path / "key")
+    (tmp_path / "key").chmod(0o600)
+    layout = house.lab.layout
+    machines = [node.address for cluster in layout.clusters for node in cluster.nodes]
+    async with openssh(
+        tmp_path,
+        *HARDENED,
+        f"ForceCommand {profile}",
+        addresses=(*machines, layout.load_balancer),
+        client_key=key,
+        host_key="ssh-rsa",
+    ) as server:
+        house.describe(**reached_by(server, house.estate, f"file:{tmp_path / 'key'}"))
+        async with house.worker() as worker:
+            await worker.says("ready: worker on task queue switchover")
+            await house.start(reason="a test")
+            outcome = await house.outcome()
+    did_it_all_once(house, outcome)
+
+
+def reached_by(server: OpenSsh, estate: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the estate, whose machines are all reached by this server, and their APIs directly."""
+    estate["defaults"]["ssh"] = server.user(key)
+    estate["defaults"]["admin"]["via"] = "direct"
+    for node in (node for cluster in estate["clusters"] for node in cluster["nodes"]):
+        node["host_key"] = server.host_key
+    [host] = estate["load_balancer"]["hosts"]
+    host |= {"ssh": server.user(key), "host_key": server.host_key}
+    return estate

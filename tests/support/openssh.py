@@ -5,7 +5,7 @@ import getpass
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ from tests.support.ssh_machines import CLIENT_KEY
 
 CONFIG = """\
 Port {port}
-ListenAddress 127.0.0.1
 HostKey {root}/host_key
 PidFile none
 AuthorizedKeysFile {root}/authorized_keys
@@ -38,10 +37,13 @@ class OpenSsh:
     port: int
     host_key: str
 
+    def user(self, key: str = "env:KEY") -> dict[str, object]:
+        """The account of an estate that may log in, with the reference of its key."""
+        return {"user": getpass.getuser(), "key": key, "port": self.port}
+
     def access(self) -> dict[str, object]:
         """The keys of a machine in an estate that reach it."""
-        user = {"user": getpass.getuser(), "key": "env:KEY", "port": self.port}
-        return {"address": "127.0.0.1", "ssh": user, "host_key": self.host_key}
+        return {"address": "127.0.0.1", "ssh": self.user(), "host_key": self.host_key}
 
 
 def needs_openssh() -> str:
@@ -53,15 +55,22 @@ def needs_openssh() -> str:
 
 
 @asynccontextmanager
-async def openssh(root: Path, *more: str) -> AsyncIterator[OpenSsh]:
-    """Run a server with these further lines of configuration."""
+async def openssh(
+    root: Path,
+    *more: str,
+    addresses: Sequence[str] = ("127.0.0.1",),
+    client_key: asyncssh.SSHKey = CLIENT_KEY,
+    host_key: str = "ssh-ed25519",
+) -> AsyncIterator[OpenSsh]:
+    """Run a server with these further lines of configuration, on all of these addresses."""
     program = needs_openssh()
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # noqa: ASYNC240 - where it separates privileges
-    key = asyncssh.generate_private_key("ssh-ed25519")
+    key = asyncssh.generate_private_key(host_key)
     key.write_private_key(root / "host_key")
     (root / "host_key").chmod(0o600)
-    CLIENT_KEY.write_public_key(root / "authorized_keys")
-    port = _free_port()
+    client_key.write_public_key(root / "authorized_keys")
+    port = _free_port(addresses)
+    more = (*more, *(f"ListenAddress {address}" for address in addresses))
     config = root / "sshd_config"
     config.write_text(CONFIG.format(port=port, root=root, more="\n".join(more)), encoding="ascii")
     with (root / "sshd.log").open("wb") as log:
@@ -69,19 +78,19 @@ async def openssh(root: Path, *more: str) -> AsyncIterator[OpenSsh]:
             *(program, "-D", "-e", "-f", str(config)), stdin=asyncio.subprocess.DEVNULL, stderr=log
         )
     try:
-        await eventually(lambda: _answers(port))
+        await eventually(lambda: all(_answers(address, port) for address in addresses))
         yield OpenSsh(port, key.export_public_key("openssh").decode().strip())
     finally:
         server.terminate()
         await server.wait()
 
 
-def _free_port() -> int:
+def _free_port(addresses: Sequence[str]) -> int:
     with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
+        one.bind((addresses[0], 0))
         return int(one.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def _answers(address: str, port: int) -> bool:
     with closing(socket.socket()) as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+        return one.connect_ex((address, port)) == 0
