@@ -22,6 +22,9 @@ LOCAL = (
     *("event", "transferdata", "auditlog", "logging_event"),
     *("clusternode", "dmz_zone", "dmz_edge", "fm_heartbeat"),
 )
+BOTH_WAYS_SINCE = 16
+"""The version from which a subscription can leave out what came by replication. Before it there is
+one link, and only a superuser may own a subscription."""
 ALWAYS_WRITTEN = ("logging_event", "fm_heartbeat")
 """Tables that running services write to, whatever happens."""
 SETTLE_TIMEOUT = 10.0
@@ -49,6 +52,7 @@ SELECT format('a prepared transaction %%s holds locks', gid) FROM pg_prepared_xa
 
 Connection = psycopg.AsyncConnection[Row]
 Step = Callable[[ClusterLayout], Awaitable[None]]
+LinkStep = Callable[[ClusterLayout, ClusterLayout], Awaitable[None]]
 
 
 def subscription(source: str, target: str) -> str:
@@ -57,10 +61,14 @@ def subscription(source: str, target: str) -> str:
 
 
 class Databases:
-    """Two PostgreSQL servers that replicate the configuration to each other."""
+    """Two PostgreSQL servers that replicate the configuration to each other.
 
-    def __init__(self, layout: Layout) -> None:
+    With *programs*, a directory of PostgreSQL's programs, in place of the wheel's.
+    """
+
+    def __init__(self, layout: Layout, programs: Path | None = None) -> None:
         self.layout = layout
+        self._programs = programs
         self._home = layout.root
         self._servers: dict[str, PostgresServer] = {}
         self._watchers: list[asyncio.Task[None]] = []
@@ -68,18 +76,27 @@ class Databases:
     async def start(self) -> None:
         """Make and start both servers, their tables, rows and replication."""
         self._home = database_directory(self.layout.root, self.layout.block)
-        programs = await asyncio.to_thread(binaries, self._home)
+        programs = self._programs
+        if programs is None:
+            programs = await asyncio.to_thread(binaries, self._home)
         for cluster in self.layout.clusters:
             self._servers[cluster.name] = self._server(cluster, programs)
         await asyncio.gather(*(server.start() for server in self._servers.values()))
         await self._each(self._create)
-        for cluster in self.layout.clusters:  # each waits for the other's transactions to end
-            await self._subscribe(cluster)
+        for link in self.links:  # each waits for the other's transactions to end
+            await self._subscribe(*link)
         await self._until_replicating()
         for cluster in self.layout.clusters:
             listener = await self._connect(cluster)
             await listener.execute("LISTEN lab_effect")
             self._watchers.append(asyncio.create_task(self._record(cluster, listener)))
+
+    @property
+    def links(self) -> tuple[tuple[ClusterLayout, ClusterLayout], ...]:
+        """Source and target of each link, once the servers have been started."""
+        one, two = self.layout.clusters
+        both = ((one, two), (two, one))
+        return both if self._servers[one.name].version >= BOTH_WAYS_SINCE else both[:1]
 
     async def stop(self) -> None:
         """End both servers and remove what stood outside the lab's directory."""
@@ -92,10 +109,10 @@ class Databases:
 
     async def reset(self) -> None:
         """Put the baseline's rows back, forget what was not replicated yet, and replicate."""
-        await self._each(self._suspend)
+        await self._each_link(self._suspend)
         await self._each(self._fill)
-        await self._each(self._skip_pending_changes)
-        await self._each(self._resume)
+        await self._each_link(self._skip_pending_changes)
+        await self._each_link(self._resume)
         await self._until_replicating()
 
     async def differences(self) -> list[str]:
@@ -143,11 +160,13 @@ class Databases:
             server.dsn("postgres"), autocommit=True
         ) as connection:
             # Owner of the tables and subscriptions, but no superuser: as a site would have it.
+            rights = sql.SQL("IN ROLE pg_monitor, pg_create_subscription")
+            if server.version < BOTH_WAYS_SINCE:
+                rights = sql.SQL("SUPERUSER")
             await connection.execute(
-                sql.SQL(
-                    "CREATE ROLE {} LOGIN REPLICATION PASSWORD {} "
-                    "IN ROLE pg_monitor, pg_create_subscription"
-                ).format(user, sql.Literal(DATABASE_PASSWORD))
+                sql.SQL("CREATE ROLE {} LOGIN REPLICATION PASSWORD {} {}").format(
+                    user, sql.Literal(DATABASE_PASSWORD), rights
+                )
             )
             await connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(base, user))
         async with await psycopg.AsyncConnection.connect(cluster.dsn) as owner:
@@ -179,47 +198,50 @@ class Databases:
             "dmz_edge": [(node.name, "private", node.address) for node in cluster.edges],
         }
 
-    async def _subscribe(self, cluster: ClusterLayout) -> None:
-        other = self._other(cluster)
-        async with await psycopg.AsyncConnection.connect(cluster.dsn, autocommit=True) as owner:
-            # origin = none: what came by replication is not sent back.
+    async def _subscribe(self, source: ClusterLayout, target: ClusterLayout) -> None:
+        # origin = none: what came by replication is not sent back.
+        origin = "origin = none, " if len(self.links) > 1 else ""
+        async with await psycopg.AsyncConnection.connect(target.dsn, autocommit=True) as owner:
             await owner.execute(
                 sql.SQL(
-                    "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} "
-                    "WITH (origin = none, copy_data = false)"
+                    f"CREATE SUBSCRIPTION {{}} CONNECTION {{}} PUBLICATION {{}} "
+                    f"WITH ({origin}copy_data = false)"
                 ).format(
-                    sql.Identifier(subscription(other.name, cluster.name)),
-                    sql.Literal(other.dsn),
+                    sql.Identifier(subscription(source.name, target.name)),
+                    sql.Literal(source.dsn),
                     sql.Identifier(PUBLICATION),
                 )
             )
 
-    async def _suspend(self, cluster: ClusterLayout) -> None:
-        await self._alter(cluster, "ALTER SUBSCRIPTION {} DISABLE")
+    async def _suspend(self, source: ClusterLayout, target: ClusterLayout) -> None:
+        await self._alter(source, target, "ALTER SUBSCRIPTION {} DISABLE")
 
-    async def _resume(self, cluster: ClusterLayout) -> None:
-        await self._alter(cluster, "ALTER SUBSCRIPTION {} ENABLE")
+    async def _resume(self, source: ClusterLayout, target: ClusterLayout) -> None:
+        await self._alter(source, target, "ALTER SUBSCRIPTION {} ENABLE")
 
-    async def _alter(self, cluster: ClusterLayout, statement: LiteralString) -> None:
-        name = subscription(self._other(cluster).name, cluster.name)
-        async with await self._connect(cluster) as connection:
-            await connection.execute("SET event_triggers = off")  # a reset is no effect
+    async def _alter(
+        self, source: ClusterLayout, target: ClusterLayout, statement: LiteralString
+    ) -> None:
+        name = subscription(source.name, target.name)
+        async with await self._connect(target) as connection:
+            # A reset is no effect: no event trigger fires.
+            await connection.execute("SET session_replication_role = replica")
             await connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
-    async def _skip_pending_changes(self, cluster: ClusterLayout) -> None:
-        """Let the other side never see what this side changed until now."""
-        slot = subscription(cluster.name, self._other(cluster).name)
-        async with await self._connect(cluster) as connection:
+    async def _skip_pending_changes(self, source: ClusterLayout, target: ClusterLayout) -> None:
+        """Let the target never see what the source changed until now."""
+        slot = subscription(source.name, target.name)
+        async with await self._connect(source) as connection:
             await _until(connection, "SELECT NOT active FROM pg_replication_slots")
             await connection.execute(
                 "SELECT pg_replication_slot_advance(%s, pg_current_wal_lsn())", (slot,)
             )
 
     async def _until_replicating(self) -> None:
-        await self._each(self._replicates)
+        await self._each_link(self._replicates)
 
-    async def _replicates(self, cluster: ClusterLayout) -> None:
-        async with await self._connect(cluster) as connection:
+    async def _replicates(self, source: ClusterLayout, _: ClusterLayout) -> None:
+        async with await self._connect(source) as connection:
             await _until(connection, "SELECT bool_and(active) FROM pg_replication_slots")
 
     async def _record(self, cluster: ClusterLayout, listener: Connection) -> None:
@@ -236,6 +258,9 @@ class Databases:
 
     async def _each(self, act: Step) -> None:
         await asyncio.gather(*map(act, self.layout.clusters))
+
+    async def _each_link(self, act: LinkStep) -> None:
+        await asyncio.gather(*(act(*link) for link in self.links))
 
     def _other(self, cluster: ClusterLayout) -> ClusterLayout:
         first, second = self.layout.clusters

@@ -1,6 +1,6 @@
 """Write the estate file of a lab, as an operator would."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +47,23 @@ MEASURED: Mapping[str, float] = {"storage_delay": 4}
 
 
 def write_estate(
-    layout: Layout, timing: Mapping[str, float] | None = None, *, markers: bool = False
+    layout: Layout,
+    timing: Mapping[str, float] | None = None,
+    *,
+    markers: bool = False,
+    links: Sequence[tuple[ClusterLayout, ClusterLayout]] | None = None,
 ) -> Estate:
     """Write the estate file, and return its content; keys and hosts must have been made.
 
     *timing* holds what is to differ from ``TIMING``, in seconds. With *markers* the storages'
-    delay may be measured, and has a limit that a busy machine does not exceed by itself.
+    delay may be measured, and has a limit that a busy machine does not exceed by itself. *links*
+    are source and target of each link, where not both clusters send changes to the other.
     """
     described = describe(layout, {**(timing or {}), **(MEASURED if markers else {})})
     for cluster in described["clusters"] if markers else ():
         cluster["storage_markers"] = MARKERS
+    if links is not None:
+        described["replication"]["links"] = [_link(a.name, b.name) for a, b in links]
     estate = Estate.model_validate(described)
     layout.estate_file.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(described, sort_keys=False, width=100)

@@ -30,19 +30,24 @@ what is sent has the same length in every lab."""
 class Lab:
     """A simulated estate that runs."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, postgresql: Path | None = None) -> None:
         self.layout = layout
-        self.databases = Databases(layout)
+        self.databases = Databases(layout, postgresql)
         self.load_balancer = LoadBalancer(layout)
         self.storage = Storage(layout)
         self.machines = Machines(layout)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, directory: Path, servers: int = 2, edges: int = 2) -> AsyncIterator[Self]:
-        """Start a lab in its baseline; the content of *directory* is replaced."""
+    async def open(
+        cls, directory: Path, servers: int = 2, edges: int = 2, postgresql: Path | None = None
+    ) -> AsyncIterator[Self]:
+        """Start a lab in its baseline; the content of *directory* is replaced.
+
+        *postgresql* is a directory of PostgreSQL's programs, in place of the wheel's.
+        """
         with claimed_block() as block:
-            lab = cls(Layout(_absolute(directory), block, servers, edges))
+            lab = cls(Layout(_absolute(directory), block, servers, edges), postgresql)
             try:
                 await lab._start()
                 yield lab
@@ -87,7 +92,7 @@ class Lab:
         _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
         self.storage.start()
         await self.load_balancer.start()
-        write_estate(layout)
+        write_estate(layout, links=self.databases.links)
         await asyncio.to_thread(self.machines.start)
         await self.load_balancer.until_serving()
 

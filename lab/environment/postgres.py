@@ -108,6 +108,11 @@ class PostgresServer:
     programs: Path
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
+    @property
+    def version(self) -> int:
+        """Its major version, once it has been started."""
+        return int((self.data / "PG_VERSION").read_text(encoding="utf-8"))
+
     def dsn(self, database: str) -> str:
         """How its superuser reaches a database."""
         return superuser_dsn(self.address, database)
@@ -163,7 +168,6 @@ class PostgresServer:
 
     def _settings(self) -> Iterator[tuple[str, str]]:
         """Yield the settings that this version knows: it does not start with any other."""
-        version = int((self.data / "PG_VERSION").read_text(encoding="utf-8"))
         for name, value in {**SETTINGS, "port": str(DATABASE_PORT)}.items():
-            if version >= SINCE.get(name, 0):
+            if self.version >= SINCE.get(name, 0):
                 yield name, value
