@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-TIMEOUT = 15.0
+TIMEOUT = 45.0
 
 
 async def eventually(condition: Callable[[], Awaitable[bool] | bool]) -> None:

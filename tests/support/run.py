@@ -49,7 +49,7 @@ class Run:
 
     async def outcome(self) -> Outcome:
         """Wait for the end."""
-        return await asyncio.wait_for(self.handle.result(), 20)
+        return await asyncio.wait_for(self.handle.result(), 60)
 
     async def ends(self, outcome: str) -> Outcome:
         """Wait for the end, which must have this outcome, and return it."""
@@ -60,7 +60,7 @@ class Run:
     async def failure(self) -> str:
         """Wait for a failed end and return its reason."""
         with pytest.raises(WorkflowFailureError) as failed:
-            await asyncio.wait_for(self.handle.result(), 20)
+            await asyncio.wait_for(self.handle.result(), 60)
         cause = failed.value.cause
         assert isinstance(cause, ApplicationError)
         return cause.message
@@ -70,7 +70,7 @@ class Run:
         progress: Progress | None = await self.handle.query("status", result_type=Progress)
         return progress
 
-    async def reaches(self, condition: Callable[[Progress], bool], *, polls: int = 400) -> Progress:
+    async def reaches(self, condition: Callable[[Progress], bool], *, polls: int = 1200) -> Progress:
         """Wait until the run's progress is so; AssertionError where it never is."""
         progress = None
         for _ in range(polls):
@@ -87,11 +87,11 @@ class Run:
 
     async def acts_no_more(self, key: str) -> None:
         """Wait until what a terminated run had under way has ended, with or without effect."""
-        await asyncio.wait_for(self.fakes.ended[key].wait(), 10)
+        await asyncio.wait_for(self.fakes.ended[key].wait(), 30)
 
     async def engine_is_idle(self) -> None:
         """Wait until Temporal has nothing more to do for the run."""
-        for _ in range(400):
+        for _ in range(1200):
             if not (await self.handle.describe()).raw_description.pending_activities:
                 return
             await asyncio.sleep(0.025)  # between two polls

@@ -36,7 +36,7 @@ async def check(run: Run, *given: Any, **changes: Any) -> ReadinessReport:  # no
             result_type=ReadinessReport,
         )
         run.handle = handle
-        return await asyncio.wait_for(handle.result(), 20)
+        return await asyncio.wait_for(handle.result(), 60)
 
 
 async def test_an_estate_that_is_ready(run: Run) -> None:

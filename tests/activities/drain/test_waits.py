@@ -49,7 +49,7 @@ class Wait:
 
     async def ends(self) -> Report:
         """Return the report, soon."""
-        report: Report = await asyncio.wait_for(self._task, 10)
+        report: Report = await asyncio.wait_for(self._task, 30)
         return report
 
 
