@@ -70,7 +70,9 @@ class Run:
         progress: Progress | None = await self.handle.query("status", result_type=Progress)
         return progress
 
-    async def reaches(self, condition: Callable[[Progress], bool], *, polls: int = 1200) -> Progress:
+    async def reaches(
+        self, condition: Callable[[Progress], bool], *, polls: int = 1200
+    ) -> Progress:
         """Wait until the run's progress is so; AssertionError where it never is."""
         progress = None
         for _ in range(polls):
@@ -104,9 +106,9 @@ class Run:
         return progress.waiting
 
 
-def new_run(client: Client, *size: int, **changes: Any) -> Run:  # noqa: ANN401 - keys of an estate
-    """Return a run on an estate of its own."""
-    return Run(client, estates.estate(*size, name=f"lab-{uuid4().hex[:8]}", **changes))
+def new_run(client: Client, servers: int = 1, edges: int = 2, **changes: Any) -> Run:  # noqa: ANN401 - keys of an estate
+    """Return a run on an estate of its own, no larger than most tests need."""
+    return Run(client, estates.estate(servers, edges, name=f"lab-{uuid4().hex[:8]}", **changes))
 
 
 def at_work(run: Run) -> Worker:
