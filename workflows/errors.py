@@ -11,6 +11,7 @@
     - CommandFailed    the command ran and failed; read what it printed
     - Lost             it was begun and its end was never recorded; read the state, then decide
     - Unresolved       its limit has passed, and what became of it cannot be read; look at it there
+    - Stuck            what a wait is for does not change any more; end it there, or end the wait
     - BadInput         the request or the estate file is wrong
 
 Temporal matches exact class names, so ``PERMANENT`` lists every one that must not be retried.
@@ -61,6 +62,10 @@ class Unresolved(Refused):
     """The limit of a command or a wait has passed, and its outcome cannot be read."""
 
 
+class Stuck(Refused):
+    """What a wait is for does not change any more."""
+
+
 class BadInput(Refused):
     """The request or the estate file cannot be understood."""
 
@@ -69,9 +74,11 @@ PERMANENT = tuple(
     error.__name__
     for error in (
         *(Refused, AccessRefused, ForwardingRefused, NotReady),
-        *(CommandFailed, Lost, Unresolved, BadInput),
+        *(CommandFailed, Lost, Unresolved, Stuck, BadInput),
     )
 )
 
-UNSETTLED = tuple(error.__name__ for error in (Unreachable, NotYet, OutcomeUnknown, Unresolved))
-"""After these, a retry keeps its round: it attaches to the command that was begun."""
+UNSETTLED = tuple(
+    error.__name__ for error in (Unreachable, NotYet, OutcomeUnknown, Unresolved, Stuck)
+)
+"""After these, a retry keeps its round: it attaches to the command or the wait that was begun."""

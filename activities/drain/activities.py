@@ -9,6 +9,7 @@ from temporalio import activity
 
 from activities.drain.eta import Trend
 from activities.drain.session_watch import NO_READING, READING_FAILED, SessionWatch
+from activities.drain.stuck_events import FIELDS, StuckEvents
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.partial_reading import QUICK_READING, PartialReading
@@ -26,6 +27,7 @@ from workflows.ports.inputs import NodeInput, SessionInput
 
 R = TypeVar("R", RemainingSessions, RemainingQueue, Remaining)
 
+_IN_FLIGHT = {"fields": ",".join((*FIELDS, "accountName", "fullTarget"))}
 MAX_DESCRIBED_EVENTS = 20
 """Events that one reading of the queue describes."""
 
@@ -41,13 +43,14 @@ class DrainActivities(DrainPort):
     async def await_in_flight_events(self, given: NodeInput[actions.AwaitInFlightEvents]) -> Report:
         node, timing, trend = given.node, given.timing, Trend()
         first: set[str] | None = None
-        readable = _Readable(timing)
+        readable, stuck = _Readable(timing), StuckEvents(node, timing)
 
         async def read() -> RemainingQueue:
             nonlocal first
-            queued = await self._queued(node)
-            first = queued if first is None else first & queued
-            return RemainingQueue(node=node.name, at=datetime.now(UTC), events=len(first))
+            queued, at = await self._queued(node), datetime.now(UTC)
+            first = set(queued) if first is None else first & set(queued)
+            stuck.judge([queued[one] for one in sorted(first)], at)
+            return RemainingQueue(node=node.name, at=at, events=len(first))
 
         async with heartbeating() as heartbeat:
             while True:
@@ -64,14 +67,14 @@ class DrainActivities(DrainPort):
 
     @activity.defn
     async def await_queue(self, given: NodeInput[actions.AwaitQueue]) -> Report:
-        node = given.node
+        node, stuck = given.node, StuckEvents(given.node, given.timing)
 
         async def read() -> RemainingQueue:
-            events = await self._admin.total(node, "events")
-            active = await self._admin.total(node, "transfers")
-            return RemainingQueue(
-                node=node.name, at=datetime.now(UTC), events=events, active=active
-            )
+            page = await self._admin.first(node, "events", requests.PAGE_SIZE)
+            active, at = await self._admin.total(node, "transfers"), datetime.now(UTC)
+            alone = active == 0 and page.total == len(page.result)
+            stuck.judge(page.result if alone else (), at)
+            return RemainingQueue(node=node.name, at=at, events=page.total, active=active)
 
         await _await_none(given.timing, lambda: _read_or_report(read, node))
         message = f"the event queue is empty and nothing is active, as {node.name} sees it"
@@ -121,16 +124,16 @@ class DrainActivities(DrainPort):
                 yield f"until no client is connected to {ports} {stable}: {tables}"
                 yield f"until no session is listed {stable}: {requests.SESSIONS}"
             case actions.AwaitQueue():
-                for path in ("events", "transfers"):
-                    yield f"until totalCount is 0 {stable}: {requests.counting(path)}"
+                for reading in (requests.first("events"), requests.counting("transfers")):
+                    yield f"until totalCount is 0 {stable}: {reading}"
             case actions.AwaitInFlightEvents():
-                listing = requests.page("events", {"fields": "id"})
+                listing = requests.page("events", _IN_FLIGHT)
                 yield f"until every event listed first has ended: {listing}"
                 yield f"then {seconds(timing.storage_delay)} more"
 
-    async def _queued(self, node: Node) -> set[str]:
-        events = await self._admin.items(node, "events", {"fields": "id"})
-        return {str(event.get("id")) for event in events}
+    async def _queued(self, node: Node) -> dict[str, dict[str, Any]]:
+        events = await self._admin.items(node, "events", _IN_FLIGHT)
+        return {str(event.get("id")): event for event in events}
 
 
 class _Readable:

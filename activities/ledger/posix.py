@@ -58,6 +58,7 @@ def parse_record(text: str, place: str) -> LedgerRecord:
             now=now,
             may_change_until=_time(lines["may_change_until"]),
             busy=_busy(lines["busy"], now) if "busy" in lines else None,
+            earlier=lines.get("earlier"),
             claim=_claim(lines["claim"]) if "claim" in lines else None,
             living=lines.get("living") == "yes",
             status=int(status[0]) if status else None,

@@ -88,9 +88,10 @@ read_claim() { # number; sets the c_* variables, or fails if it is not there
 }
 
 # Walks every claim: sets mine (the operation's own, if any), busy and until (an open one of the
-# same service), changes and next (the first free number).
+# same service), earlier (another one of the same service and run), changes, and next (the first
+# free number).
 walk() {
-  mine= busy= until=0 changes=0
+  mine= busy= earlier= until=0 changes=0
   bounds
   next=$((first > 0 ? first : 1))
   # Beyond what the directory's listing has shown there may be claims made since.
@@ -100,6 +101,7 @@ walk() {
       claim_state; mine=$next mine_living=$living
     elif touches "$c_service" "$service"; then
       claim_state
+      [ "${c_op%%.*}" = "${op%%.*}" ] && earlier=$c_op
       if [ "$state" = open ]; then
         busy=$c_op
         [ "$c_deadline" -gt "$until" ] && until=$c_deadline
@@ -197,6 +199,7 @@ READ = (
 walk
 echo "now $now"
 [ -n "$busy" ] && echo "busy $busy $until"
+[ -n "$earlier" ] && echo "earlier $earlier"
 echo "may_change_until $changes"
 if [ -n "$mine" ]; then
   echo "claim $(cat "$ledger/claims/$mine")"

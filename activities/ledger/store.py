@@ -68,6 +68,8 @@ class LedgerRecord:
     """As of a claim, for one that would be made now."""
     busy: Busy | None = None
     """Another operation that is open on this service."""
+    earlier: str | None = None
+    """Another operation of the same run on this service, open or not."""
     claim: Claim | None = None
     living: bool = False
     status: int | None = None

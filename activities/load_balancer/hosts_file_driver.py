@@ -68,6 +68,7 @@ class HostsFileDriver(LoadBalancerDriver):
         The file alone proves nothing: whoever wrote it may never have reloaded. So a reload always
         belongs to this operation, also where the file is right already; ``unchanged`` means that
         the file was, when this operation was claimed. The ledger remembers which of both it was.
+        Only an undo of what this run never did here leaves the machine alone: it needs no right.
         """
         action = given.action
         host = self._host(action.host)
@@ -77,8 +78,13 @@ class HostsFileDriver(LoadBalancerDriver):
             completes_on="limit",
             limit=RELOAD_TIMEOUT,
         )
-        if (await self._ledger.read(host, task)).claim is None:
-            command = await self._rewrite(host, action.to)
+        record = await self._ledger.read(host, task)
+        if record.claim is None:
+            file = await self._read(host, host.hosts_file)
+            if given.operation.undoes and not record.earlier and self._leads_to(file, action.to):
+                message = f"{host.name} points at {action.to}; this run has not redirected it"
+                return unchanged(action, message, record.at)
+            command = self._rewriting(host, file, action.to)
             with effect(given, str(action)):
                 await self._ledger.claim(host, replace(task, command=command))
         record = _reloaded(await self._ledger.wait_ended(host, task), host, action.to)
@@ -210,8 +216,10 @@ class HostsFileDriver(LoadBalancerDriver):
             raise OutcomeUnknown(f"{host.name}: {file}: {unreadable}") from unreadable
         return tuple(judged(facts, host.name, drain_timeout))
 
-    async def _rewrite(self, host: LoadBalancerHost, cluster: str) -> Command:
-        file = await self._read(host, host.hosts_file)
+    def _leads_to(self, file: _File, cluster: str) -> bool:
+        return all(one.cluster == cluster for one in self._destinations(file))
+
+    def _rewriting(self, host: LoadBalancerHost, file: _File, cluster: str) -> Command:
         changes, objections = hosts_file.edits(file.content, self._load_balancer.names, cluster)
         if objections:
             raise NotReady(f"{host.name}: {host.hosts_file}: {'; '.join(objections)}")

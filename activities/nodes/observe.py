@@ -10,6 +10,7 @@ from activities.runtime.partial_reading import PartialReading
 from activities.securetransport import admin_responses as answers
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.admin_client import AdminClient
+from activities.securetransport.admin_requests import PAGE_SIZE
 from activities.securetransport.service_state import ObservedState
 from activities.transport.secrets import readable_by_others
 from workflows.model.actions import ObserveNode
@@ -98,7 +99,7 @@ class Observer:
         """Read once what later stages wait for: an answer that they could not use is found now."""
         await self.admin.sessions(node)
         if node.kind is Kind.SERVER:
-            await self.admin.total(node, "events")
+            await self.admin.first(node, "events", PAGE_SIZE)
             await self.admin.total(node, "transfers")
 
     async def _database(self, node: Node) -> str | None:

@@ -118,7 +118,7 @@ class AdminClient:
 
         An API that ignores the limit answers with more.
         """
-        page = await self._page(node, Call("GET", path, {"limit": limit}))
+        page = await self._page(node, requests.first(path, limit))
         return page.model_copy(update={"result": page.result[:limit]})
 
     async def items(

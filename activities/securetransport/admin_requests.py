@@ -58,6 +58,11 @@ def counting(path: str, query: Query | None = None) -> Call:
     return Call("GET", path, {**(query or {}), "limit": 1, "fields": "id"})
 
 
+def first(path: str, limit: int = PAGE_SIZE) -> Call:
+    """Return the request for the first items of a list, with all of their fields."""
+    return Call("GET", path, {"limit": limit})
+
+
 def page(path: str, query: Query | None = None, offset: int = 0) -> Call:
     """Return the request for one page of a list."""
     return Call("GET", path, {**(query or {}), "limit": PAGE_SIZE, "offset": offset})

@@ -29,7 +29,16 @@ class MemoryLedger(LedgerStore):
 
     async def read(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
         _, record = self.records.get(command.operation, (command, LedgerRecord(now(), now())))
-        return replace(record, now=now(), busy=self._open(command))
+        of_run = f"{command.operation.split('.')[0]}."
+        earlier = [
+            operation
+            for operation, (other, _) in self.records.items()
+            if operation.startswith(of_run) and other.service == command.service
+        ]
+        others = [operation for operation in earlier if operation != command.operation]
+        return replace(
+            record, now=now(), busy=self._open(command), earlier=others[-1] if others else None
+        )
 
     async def begin(self, machine: Machine, command: LedgerCommand) -> Busy | None:
         if command.operation in self.records:

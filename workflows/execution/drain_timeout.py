@@ -7,7 +7,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows.errors import Unreachable, Unresolved
+from workflows.errors import Stuck, Unreachable, Unresolved
 from workflows.execution.context import Run
 from workflows.execution.declare_down import declare_down
 from workflows.execution.gates import Aborted, Gates, RollBack, question
@@ -24,7 +24,9 @@ Tasks = dict[Action, asyncio.Task[Failure | None]]
 ANSWERS: tuple[Verb, ...] = ("extend", "force", "roll_back", "abort")
 ANSWERS_IN_ROLLBACK: tuple[Verb, ...] = ("extend", "force", "abort")
 UNREADABLE = (Unresolved.__name__, Unreachable.__name__)
-"""Kinds of failures after which a wait is tried again, while an operator is asked."""
+"""Kinds of failures of a wait that can read nothing."""
+UNENDED = (*UNREADABLE, Stuck.__name__)
+"""Kinds of failures after which a wait goes on, while an operator is asked."""
 NOT_READABLE = "could not be read"
 
 
@@ -36,38 +38,38 @@ class DrainTimeout:
         self._execute = execute
         self._timing = run.plan.estate.timing
         self._gates = gates
-        self._unreadable: dict[Action, Failure] = {}
-        """Waits that cannot read what remains, as their last attempt has said."""
+        self._unended: dict[Action, Failure] = {}
+        """Waits that make no progress, as their last attempt has said."""
 
     def begin(self, stage: Stage, action: Action) -> asyncio.Task[Failure | None]:
-        """Begin a wait; what an earlier one could not read is past."""
-        self._unreadable.pop(action, None)
-        return asyncio.create_task(self._until_read(stage, action))
+        """Begin a wait; what kept an earlier one is past."""
+        self._unended.pop(action, None)
+        return asyncio.create_task(self._until_ended(stage, action))
 
-    async def _until_read(self, stage: Stage, action: Action) -> Failure | None:
-        """Execute a wait until it ends; while it can read nothing, it is tried again and again.
+    async def _until_ended(self, stage: Stage, action: Action) -> Failure | None:
+        """Execute a wait until it ends; while it makes no progress, it is tried again and again.
 
-        A new attempt that does not fail within the same time can read.
+        A new attempt that does not fail within the same time makes progress.
         """
         while True:
-            again = action in self._unreadable
-            noting = asyncio.create_task(self._note_readable(action)) if again else None
+            again = action in self._unended
+            noting = asyncio.create_task(self._note_progress(action)) if again else None
             try:
                 failure = await self._execute(stage, action)
             finally:
                 if noting is not None:
                     noting.cancel()
-            if failure is None or failure.kind not in UNREADABLE:
-                self._unreadable.pop(action, None)
+            if failure is None or failure.kind not in UNENDED:
+                self._unended.pop(action, None)
                 return failure
-            self._unreadable[action] = failure
+            self._unended[action] = failure
             self._state.version += 1
 
-    async def _note_readable(self, action: Action) -> None:
-        """Note that the wait can read again, once its attempt has outlasted the limit."""
+    async def _note_progress(self, action: Action) -> None:
+        """Note that the wait makes progress, once its attempt has outlasted the limit."""
         limit = 2 * self._timing.unreachable_timeout
-        await workflow.sleep(limit, summary=f"{action}: whether it can read again")
-        self._unreadable.pop(action, None)
+        await workflow.sleep(limit, summary=f"{action}: whether it makes progress")
+        self._unended.pop(action, None)
         self._state.version += 1
 
     async def supervise(self, stage: Stage, tasks: Tasks) -> set[Action]:
@@ -102,8 +104,8 @@ class DrainTimeout:
         """Wait, or ask where that is due; return how much of the timeout this used."""
         if not (waiting := _open(tasks, ended)):
             return timedelta()
-        if unread := [one for one in waiting if one in self._unreadable]:
-            await self._ask_unread(stage, unread, tasks)
+        if unended := [one for one in waiting if one in self._unended]:
+            await self._ask_unended(stage, unended, tasks)
             return timedelta()
         due = min(self._allowed(stage, action) for action in waiting) - used
         if due > timedelta():
@@ -120,8 +122,8 @@ class DrainTimeout:
         def happened() -> bool:
             waiting = _open(tasks, ended)
             decided = any(self._decided(stage, action) for action in waiting)
-            unread = any(action in self._unreadable for action in waiting)
-            return not waiting or decided or unread or self._gates.may_exit(stage)
+            unended = any(action in self._unended for action in waiting)
+            return not waiting or decided or unended or self._gates.may_exit(stage)
 
         since, paused = workflow.now(), self._state.paused_for(workflow.now())
         await self._gates.wait(happened, due, f"drain timeout of {stage.key}")
@@ -147,26 +149,28 @@ class DrainTimeout:
         asked = question(stage.name, message, *answers, remaining=remaining)
         await self._gates.ask(stage, asked, settled=settled)
 
-    async def _ask_unread(self, stage: Stage, unread: list[Action], tasks: Tasks) -> None:
-        """Ask an operator while nothing can be read; settled once it can, or the wait is over."""
+    async def _ask_unended(self, stage: Stage, unended: list[Action], tasks: Tasks) -> None:
+        """Ask an operator while waits make no progress; settled once they do, or are over."""
 
         def settled() -> bool:
             return all(
-                tasks[action].done()
-                or self._decided(stage, action)
-                or action not in self._unreadable
-                for action in unread
+                tasks[action].done() or self._decided(stage, action) or action not in self._unended
+                for action in unended
             )
 
-        message = "; ".join(self._unreadable[action].message for action in unread)
-        self._gates.roll_back_by_rule(stage, message)
+        message = "; ".join(self._unended[action].message for action in unended)
+        if any(map(self._is_unreadable, unended)):
+            self._gates.roll_back_by_rule(stage, message)
         answers = ANSWERS_IN_ROLLBACK if stage.undo else ANSWERS
-        silent = tuple(dict.fromkeys(action.place for action in unread))
-        asked = question(stage.name, message, *answers, silent=silent)
+        places = tuple(dict.fromkeys(action.place for action in unended))
+        asked = question(stage.name, message, *answers, silent=places)
         await self._gates.ask(stage, asked, settled=settled)
-        for action in unread:
+        for action in unended:
             if not self._decided(stage, action):
-                self._unreadable.pop(action, None)  # it is asked again if the next attempt fails
+                self._unended.pop(action, None)  # it is asked again if the next attempt fails
+
+    def _is_unreadable(self, action: Action) -> bool:
+        return action in self._unended and self._unended[action].kind in UNREADABLE
 
     async def _end_if_decided(self, stage: Stage, action: Action, tasks: Tasks) -> bool:
         """End a wait that an operator skips or forces; whether there was such a decision."""
@@ -189,10 +193,10 @@ class DrainTimeout:
 
     async def _is_down(self, stage: Stage, action: Action, decision: Decision) -> bool:
         """Declare the place of a wait down that can read nothing, if nothing there answers."""
-        if action not in self._unreadable:
+        if not self._is_unreadable(action):
             return False
         reason = await declare_down(self._run, stage, action.place, decision)
-        self._unreadable.pop(action, None)
+        self._unended.pop(action, None)
         return reason is None
 
     async def _force(

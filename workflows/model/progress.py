@@ -104,7 +104,8 @@ class PendingQuestion(Value):
     remaining: tuple[Remaining, ...] = ()
     """The sessions or events that `extend` and `force` concern, as read when the run asked."""
     silent: tuple[str, ...] = ()
-    """Nodes that did not answer: `force` treats one of them as down once it is confirmed so."""
+    """Nodes that did not answer, or whose wait makes no progress; `force` has to name one of them,
+    which counts as down once it is confirmed so, or else waits no longer."""
 
 
 class OperatorMessage(Value):

@@ -95,6 +95,10 @@ class RemainingQueue(Value):
 Remaining = RemainingSessions | RemainingQueue
 
 
+UNDO = ".undo"
+"""How the key of a stage ends that rolls another one back."""
+
+
 class Operation(Value):
     """The identity of one effect, shared by every attempt at it."""
 
@@ -104,6 +108,11 @@ class Operation(Value):
     action: str
     round: int = 1
     """Rises only when an operator decides ``retry`` after the last outcome is known."""
+
+    @property
+    def undoes(self) -> bool:
+        """Whether it belongs to a rollback."""
+        return self.stage.endswith(UNDO)
 
     @property
     def id(self) -> str:

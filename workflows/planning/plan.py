@@ -11,6 +11,7 @@ from workflows.model import actions
 from workflows.model.base import Value
 from workflows.model.estate import Cluster, Estate, Node, Protocol
 from workflows.model.request import Request
+from workflows.model.results import UNDO
 from workflows.model.site_policy import Approvals
 from workflows.model.stages import TITLES, StageName
 
@@ -31,7 +32,7 @@ class Stage(Value):
     @property
     def key(self) -> str:
         """The stage's id within a run; part of the ids of its operations."""
-        return f"{self.name}.undo" if self.undo else self.name.value
+        return f"{self.name}{UNDO}" if self.undo else self.name.value
 
     @property
     def title(self) -> str:

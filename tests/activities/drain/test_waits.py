@@ -17,7 +17,7 @@ from activities.transport.ssh import Shell
 from tests.support.admin_api import Api
 from tests.support.port_listeners import Listener
 from tests.support.ssh_machines import QUICK, SECRETS, Attempt, Installation, SshServer, watching
-from workflows.errors import AccessRefused, Unresolved
+from workflows.errors import AccessRefused, Stuck, Unresolved
 from workflows.model import actions
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import RemainingQueue, RemainingSessions, Report, Service, State
@@ -26,6 +26,9 @@ SESSIONS = actions.AwaitSessions(node="server1")
 QUEUE = actions.AwaitQueue(node="server1")
 EVENTS = actions.AwaitInFlightEvents(node="server1")
 Action = actions.AwaitSessions | actions.AwaitQueue | actions.AwaitInFlightEvents
+STUCK = {"id": "0x1", "status": "active", "accountName": "acme", "lastHeartbeat": 1000}
+LIMIT = timedelta(seconds=0.3)
+AT_ONCE = QUICK.model_copy(update={"unreachable_timeout": LIMIT})
 
 
 class Wait:
@@ -119,9 +122,55 @@ async def test_a_wait_that_can_read_nothing_is_for_an_operator_to_decide(
     """After the estate's limit, not after the drain timeout, and with the reason."""
     ssh_server.sh = "/bin/false"
     api.fails = [500] * 1000
-    limited = QUICK.model_copy(update={"unreachable_timeout": timedelta(seconds=0.3)})
     with pytest.raises(Unresolved, match=r"what remains could not be read since .* UTC: "):
-        await begin(server, action, timing=limited).ends()
+        await begin(server, action, timing=AT_ONCE).ends()
+
+
+@pytest.mark.parametrize("action", [QUEUE, EVENTS])
+async def test_events_that_stay_active_for_ever_are_for_an_operator_to_decide(
+    begin: Begin, server: Node, api: Api, action: Action
+) -> None:
+    """Once nothing else remains; they are named."""
+    api.events = [STUCK, {"id": "0x2", "status": "ready"}]
+    wait = begin(server, action, timing=AT_ONCE)
+    began = (await wait.beat(lambda beat: beat.events == 2)).at
+    await wait.beat(lambda beat: beat.at - began > 3 * LIMIT)
+    api.events = [STUCK]
+    with pytest.raises(Stuck, match=r"server1: nothing remains but .* 0x1 \(.*accountName acme"):
+        await wait.ends()
+
+
+@pytest.mark.parametrize("change", [{"lastHeartbeat": 2000}, {"retryCount": 1}])
+async def test_an_event_in_work_is_waited_for(
+    begin: Begin, server: Node, api: Api, change: dict[str, int]
+) -> None:
+    """It shows a new heartbeat, or another try."""
+    api.events = [STUCK]
+    wait = begin(server, QUEUE, timing=AT_ONCE)
+    began = (await wait.beat(lambda beat: beat.events == 1)).at
+    [key] = change
+    while datetime.now(UTC) - began < 3 * LIMIT:
+        api.events = [STUCK | {key: change[key] + len(wait.beats)}]
+        await wait.beat(lambda beat: beat.events == 1)
+    api.events = []
+    assert (await wait.ends()).outcome == "seen"
+
+
+@pytest.mark.parametrize("other", ["a transfer", "hidden events"])
+async def test_an_event_that_is_not_alone_is_waited_for(
+    begin: Begin, server: Node, api: Api, other: str
+) -> None:
+    """Whatever else remains may still take long; hidden events are not known to be active."""
+    api.events = [STUCK]
+    if other == "a transfer":
+        api.transfers = ["transfer1"]
+    else:
+        api.hides_events = 10_000
+    wait = begin(server, QUEUE, timing=AT_ONCE)
+    began = (await wait.beat(lambda beat: beat.events == 1)).at
+    await wait.beat(lambda beat: beat.at - began > 3 * LIMIT)
+    api.events, api.transfers = [], []
+    assert (await wait.ends()).outcome == "seen"
 
 
 async def test_a_refused_login_ends_the_wait(begin: Begin, server: Node, api: Api) -> None:

@@ -17,7 +17,7 @@ from tests.support.protocol_servers import Front
 from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, admin_access, make_cluster
 from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
-from workflows.model.results import Operation
+from workflows.model.results import UNDO, Operation
 from workflows.ports.load_balancer import TrafficInput
 
 
@@ -28,10 +28,18 @@ class Inputs:
     balancer: LoadBalancer
     clusters: tuple[Cluster, ...]
 
-    def of(self, action: Any, identity: str = "run-1", **changes: object) -> TrafficInput[Any]:  # noqa: ANN401 - any action
+    def of(
+        self,
+        action: Any,  # noqa: ANN401 - any action
+        identity: str = "run-1",
+        *,
+        undo: bool = False,
+        **changes: object,
+    ) -> TrafficInput[Any]:
         """Return the action's input, as a switchover would send it."""
+        stage = f"stage{UNDO}" if undo else "stage"
         return TrafficInput(
-            operation=Operation(identity=identity, stage="stage", action=action.key),
+            operation=Operation(identity=identity, stage=stage, action=action.key),
             action=action,
             timing=QUICK,
             load_balancer=self.balancer.model_copy(update=changes),

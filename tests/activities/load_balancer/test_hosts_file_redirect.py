@@ -38,8 +38,10 @@ def host(hosts_file_balancer: HostsFileLoadBalancer) -> LoadBalancerHost:
 def redirect(load_balancers: LoadBalancerActivities, inputs: Inputs) -> Attempts:
     """Make one attempt at a redirect."""
 
-    async def run(action: Redirect, identity: str = "run-1", **changes: object) -> Report:
-        given = inputs.of(action, identity, **changes)
+    async def run(
+        action: Redirect, identity: str = "run-1", *, undo: bool = False, **changes: object
+    ) -> Report:
+        given = inputs.of(action, identity, undo=undo, **changes)
         return await Attempt().run(load_balancers.redirect, given)
 
     return run
@@ -102,6 +104,42 @@ async def test_a_file_that_is_right_already_is_reloaded_all_the_same(
     assert report.outcome == "unchanged"
     assert text(hosts) == before
     assert text(tmp_path / "reloads") == f"{tmp_path}/reload --now\n"
+
+
+async def test_an_undo_of_what_never_began_needs_no_right(
+    redirect: Attempts, hosts: Path, tmp_path: Path
+) -> None:
+    """Whatever else is wrong there: the reload command is gone, and the file may not be edited."""
+    add_line(hosts, "10.9.9.9 edge2")
+    (tmp_path / "reload").unlink()
+    hosts.chmod(0o444)
+    before = hosts.stat()
+    report = await redirect(TO_ONE, undo=True)
+    assert (report.outcome, report.message) == (
+        "unchanged",
+        "lb1 points at one; this run has not redirected it",
+    )
+    assert hosts.stat() == before
+
+
+async def test_an_undo_of_what_began_reloads_also_where_the_file_is_right(
+    redirect: Attempts, hosts: Path, tmp_path: Path
+) -> None:
+    """Somebody put the file right meanwhile, and perhaps did not reload."""
+    before = text(hosts)
+    await redirect(TO_TWO)
+    hosts.write_text(before)
+    assert (await redirect(TO_ONE, undo=True)).outcome == "unchanged"
+    assert len(text(tmp_path / "reloads").splitlines()) == 2
+    assert text(tmp_path / "loaded") == before
+
+
+async def test_an_undo_of_another_run_s_redirect_is_made(redirect: Attempts, hosts: Path) -> None:
+    """The baseline is what counts, whoever left it."""
+    before = text(hosts)
+    await redirect(TO_TWO, "run-0")
+    assert (await redirect(TO_ONE, undo=True)).outcome == "changed"
+    assert text(hosts) == before
 
 
 async def test_a_redirect_that_others_overtook_changes_nothing(

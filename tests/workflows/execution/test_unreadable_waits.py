@@ -1,16 +1,19 @@
-"""A wait that can read nothing asks an operator, and goes on meanwhile."""
+"""A wait that makes no progress asks an operator, and goes on meanwhile."""
 
 import asyncio
 
 from temporalio.client import Client
 
 from tests.support.run import Run, at_work, new_run
-from workflows.errors import Unresolved
+from workflows.errors import Stuck, Unresolved
 from workflows.model.stages import StageName
 
 EDGE = "cluster1-edge1"
 DRAIN = StageName.DRAIN_PROTOCOL_SERVERS
 SESSIONS = f"await_sessions.{EDGE}"
+TM = StageName.DRAIN_TRANSACTION_MANAGER
+SERVERS = ("cluster1-server1", "cluster1-server2")
+QUEUE = f"await_queue.{SERVERS[0]}"
 
 
 def cannot_read_at_first(run: Run) -> asyncio.Event:
@@ -70,3 +73,25 @@ async def test_a_wait_on_a_dead_node_is_forced_by_declaring_it_down(run: Run) ->
     outcome = await run.ends("completed_with_exceptions")
     assert [words for words in outcome.exceptions if "counts as down" in words]
     assert not [key for key in run.fakes.asked if f"stop_gracefully.{EDGE}" in key]
+
+
+async def test_a_wait_for_stuck_events_can_be_ended_alone(run: Run) -> None:
+    """The node answers, so it is not declared down; the other waits are not ended."""
+    run.fakes.failures[QUEUE] = [Stuck("nothing remains but active events")] * 2
+    run.fakes.held[other := f"await_queue.{SERVERS[1]}"] = asyncio.Event()
+    await run.start()
+    question = await run.waits("decision")
+    assert "nothing remains" in question.message
+    await run.says("force", stage=TM, node=SERVERS[0], by="ann", reason="its transfer failed")
+    await run.reaches(lambda p: p.waiting is None)
+    run.fakes.held[other].set()
+    outcome = await run.ends("completed_with_exceptions")
+    [ended] = [words for words in outcome.exceptions if "ann" in words]
+    assert ended.startswith(f"ann ended the wait at {SERVERS[0]}: its transfer failed")
+
+
+async def test_a_wait_whose_stuck_events_were_deleted_asks_no_longer(run: Run) -> None:
+    """Whoever deletes them need not answer."""
+    run.fakes.failures[QUEUE] = [Stuck("nothing remains but active events")]
+    await run.start(on_fault="roll_back")
+    await run.ends("completed")

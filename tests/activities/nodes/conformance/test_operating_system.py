@@ -227,6 +227,21 @@ async def test_a_command_that_completes_at_its_deadline_keeps_others_out(subject
     assert claim.may_change_until == busy.until
 
 
+async def test_a_ledger_knows_what_the_same_run_did_before(subject: Subject) -> None:
+    """To the same service; another run's operations do not count."""
+    ledger, node = subject.system.ledger, subject.node
+    first, undo = subject.command("run.stage.a.1"), subject.command("run.stage.undo.a.1")
+    other, elsewhere = subject.command("run2.stage.a.1"), subject.command("x.1", service="http")
+    for command in (other, elsewhere):
+        await ledger.begin(node, command)
+        await subject.ended(command)
+    assert (await ledger.read(node, undo)).earlier is None
+    await ledger.begin(node, first)
+    await subject.ended(first)
+    assert (await ledger.read(node, undo)).earlier == first.operation
+    assert (await ledger.read(node, first)).earlier is None
+
+
 async def test_previews_name_what_is_read(subject: Subject) -> None:
     """An operator sees the commands before they are sent."""
     assert subject.system.preview_sockets()
