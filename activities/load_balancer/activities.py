@@ -70,6 +70,7 @@ class LoadBalancerActivities(LoadBalancerPort):
                 if isinstance(location, str)
             },
             findings=tuple(dict.fromkeys((*state.findings, *unread))),
+            not_read=state.not_read,
         )
 
     @activity.defn

@@ -1,7 +1,7 @@
 """The port that every load balancer driver implements."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.findings import Finding
@@ -17,6 +17,8 @@ class PlaceState:
     destinations: tuple[Destination, ...] = ()
     findings: tuple[Finding, ...] = ()
     """What could not be read, and what the driver's own checks found."""
+    not_read: dict[str, str] = field(default_factory=dict)
+    """By check of the driver: why it cannot be told whether it holds."""
 
 
 class LoadBalancerDriver(ABC):

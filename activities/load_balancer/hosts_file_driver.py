@@ -8,7 +8,13 @@ from itertools import chain
 
 from activities.ledger.ledger import succeeded
 from activities.ledger.store import LedgerCommand, LedgerRecord
-from activities.load_balancer import haproxy_facts, host_ledger, hosts_file, hosts_file_scripts
+from activities.load_balancer import (
+    haproxy_facts,
+    host_ledger,
+    hosts_file,
+    hosts_file_mounts,
+    hosts_file_scripts,
+)
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.load_balancer.haproxy_findings import judged
 from activities.nodes.operating_systems import open_ledger, operating_system
@@ -51,16 +57,17 @@ class HostsFileDriver(LoadBalancerDriver):
         parts, drain_timeout = PartialReading(host.name), given.timing.drain_timeout
         file = await parts.part(lambda: self._read(host, host.hosts_file), UNREACHABLE, None)
         names = self._known_names(file, given.clusters)
-        configuration, rights, ledger = await asyncio.gather(
+        configuration, rights, ledger, (mounts, not_read) = await asyncio.gather(
             parts.part(lambda: self._configuration(host, names, drain_timeout), UNREACHABLE, ()),
             parts.part(lambda: self._missing_rights(host, file), UNREACHABLE, ()),
             parts.part(lambda: self._ledger_findings(host), UNREACHABLE, ()),
+            parts.part(lambda: self._mounts(host), UNREACHABLE, ((), {})),
         )
-        found = (*parts.failed, *rights, *ledger, *configuration)
+        found = (*parts.failed, *rights, *ledger, *mounts, *configuration)
         if file is None:
-            return PlaceState((), found)
+            return PlaceState((), found, not_read)
         contents = self._judge_contents(host, file)
-        return PlaceState(self._destinations(file), (*contents, *found))
+        return PlaceState(self._destinations(file), (*contents, *found), not_read)
 
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
         """Rewrite and reload, as one effect.
@@ -167,9 +174,10 @@ class HostsFileDriver(LoadBalancerDriver):
         )
         not_writable = checks.hosts_file_not_writable.finding(
             host.name,
-            seen=f"{host.hosts_file} cannot be replaced by {host.ssh.user}",
+            seen=f"{host.hosts_file} cannot be written by {host.ssh.user}",
             expected="a hosts file that a redirect may write",
-            advice="give the user the right to write it, and its directory",
+            advice="give the user the right to write it"
+            + (", and its directory" if host.write == "replace" else ""),
         )
         not_editable = checks.hosts_file_not_changeable.finding(
             host.name,
@@ -201,6 +209,15 @@ class HostsFileDriver(LoadBalancerDriver):
     async def _ledger_findings(self, host: LoadBalancerHost) -> tuple[Finding, ...]:
         facts = await operating_system(self._shell, host).ledger_facts(host)
         return tuple(host_ledger.judged(facts, host))
+
+    async def _mounts(self, host: LoadBalancerHost) -> tuple[tuple[Finding, ...], dict[str, str]]:
+        """Find who would not see what a redirect writes, or say why that cannot be told."""
+        command = script(hosts_file_scripts.MOUNTED, host.hosts_file, host.write)
+        answer = await self._shell.run(host, command)
+        failed = f"{printable(answer.text)} (status {answer.status})" if answer.status else None
+        reason = failed or hosts_file_mounts.denied(answer.out)
+        findings = hosts_file_mounts.judged(hosts_file_mounts.mounts(answer.out), host)
+        return tuple(findings), {checks.hosts_file_mounted_elsewhere.name: reason} if reason else {}
 
     async def _configuration(
         self, host: LoadBalancerHost, names: haproxy_facts.KnownNames, drain_timeout: timedelta
@@ -257,7 +274,7 @@ def _editing(
     length = hosts_file.edited_length(content, changes)
     words = chain.from_iterable((one.start, one.length, one.address) for one in changes)
     arguments = (*checksum, length, *words, "--", *host.reload)
-    return script(text, host.hosts_file, *map(str, arguments))
+    return script(text, host.hosts_file, host.write, *map(str, arguments))
 
 
 def _reloaded(record: LedgerRecord, host: LoadBalancerHost, cluster: str) -> LedgerRecord:

@@ -19,27 +19,45 @@ edited() {
 
 REWRITE = (
     r"""
-file=$1 sum=$2 length=$3; shift 3
+file=$1 write=$2 sum=$3 length=$4; shift 4
 """
     + _EDITED
     + r"""
-# What was read may be old: another redirect perhaps had to end first.
-if [ "$(cksum <"$file")" != "$sum" ]; then echo "$file was changed meanwhile"; exit 75; fi
+holds() { [ "$(cksum <"$1")" = "$2" ]; }
 drafted() { edited "$@" >"$new" && [ "$(wc -c <"$new")" -eq "$length" ]; } 2>/dev/null
+# A new file in one step, with the old one's mode and owner.
+replaced() {
+  new=$file.switchover.$$
+  [ ! -L "$file" ] && cp -p "$file" "$new" && drafted "$@" && mv -f "$new" "$file" && return
+  rm -f "$new"
+  return 1
+} 2>/dev/null
+# Gives the file the text of another one. It is never empty, as whoever has it mounted reads it at
+# any time, and it needs no more room than the longer text.
+filled() {
+  dd if="$1" of="$file" bs=65536 conv=notrunc,fsync &&
+    dd if=/dev/null of="$file" bs=1 seek="$(($(wc -c <"$1")))" &&
+    holds "$file" "$(cksum <"$1")"
+} 2>/dev/null
+written_in_place() {
+  new=$(mktemp) && old=$(mktemp) && cat "$file" >"$old" && holds "$old" "$sum" && drafted "$@" || {
+    rm -f "$new" "$old"
+    echo "$file was not touched: a draft and a copy of it could not be made"; exit 74
+  }
+  filled "$new"; failed=$?
+  rm -f "$new"
+  if [ "$failed" -ne 0 ] && ! holds "$file" "$sum" && ! filled "$old"; then
+    echo "$file could not be written, nor its old text put back; $old has the old text"; exit 74
+  fi
+  rm -f "$old"
+  [ "$failed" -eq 0 ] || { echo "$file could not be written and has its old text"; exit 74; }
+}
+# What was read may be old: another redirect perhaps had to end first.
+if ! holds "$file" "$sum"; then echo "$file was changed meanwhile"; exit 75; fi
 if [ "$1" = -- ]; then echo already
 else
-  # A new file in one step, with the old one's mode and owner; where the file is mounted by itself,
-  # or is a link, it can only be written where it is.
-  new=$file.switchover.$$
-  if [ ! -L "$file" ] && cp -p "$file" "$new" 2>/dev/null && drafted "$@" \
-    && mv -f "$new" "$file" 2>/dev/null; then :
-  else
-    rm -f "$new"
-    new=$(mktemp) || exit 74
-    drafted "$@" && cat "$new" >"$file"; written=$?
-    rm -f "$new"
-    [ "$written" -eq 0 ] || { echo "$file could not be written"; exit 74; }
-  fi
+  # Where the file is mounted by itself, or is a link, it can only be written where it is.
+  [ "$write" = replace ] && replaced "$@" || written_in_place "$@"
   echo rewritten
 fi
 while [ "$1" != -- ]; do shift 3; done
@@ -49,24 +67,29 @@ shift
 )
 """Edits the file, unless there is no edit, then runs the reload command."""
 
+_REPLACES = r"""
+# A redirect puts a new file into the old one's place where it can and may; else it writes in place.
+replaces() {
+  folder=$(dirname "$file")
+  [ "$write" = replace ] &&
+    [ -f "$file" ] && [ -r "$file" ] && [ ! -L "$file" ] && [ -w "$folder" ] && [ -x "$folder" ] &&
+    { [ ! -k "$folder" ] || [ -O "$folder" ] || [ -O "$file" ]; } &&
+    ! cut -d ' ' -f 5 /proc/self/mountinfo 2>/dev/null | grep -Fqx "$file" &&
+    case $(stat -c %A "$file") in ??w*) true ;; *) false ;; esac
+}
+"""
+
 MAY_REDIRECT = (
     r"""
-file=$1 length=$2; shift 2
+file=$1 write=$2 length=$3; shift 3
 """
     + _EDITED
+    + _REPLACES
     + r"""
 if [ -r "$file" ] && [ "$(edited "$@" 2>/dev/null | wc -c)" -eq "$length" ]; then echo editable
 else echo garbled; fi
 while [ "$1" != -- ]; do shift 3; done
 shift
-folder=$(dirname "$file")
-# What the redirect tries first is a new file in the old one's place; else it writes where it is.
-replaces() {
-  [ -f "$file" ] && [ -r "$file" ] && [ ! -L "$file" ] && [ -w "$folder" ] && [ -x "$folder" ] &&
-    { [ ! -k "$folder" ] || [ -O "$folder" ] || [ -O "$file" ]; } &&
-    ! grep -Fqs " $file " /proc/self/mountinfo &&
-    case $(stat -c %A "$file") in ??w*) true ;; *) false ;; esac
-}
 # An immutable file, or one that only grows, cannot be replaced either, whoever owns the folder.
 frozen() {
   flags=$(lsattr -d "$file" 2>/dev/null)
@@ -92,4 +115,45 @@ if allowed "$@"; then echo runnable; else echo refused; fi
 """Prints whether the file could be edited and written, and the reload command run.
 
 It makes the whole edit, and throws the text away.
+"""
+
+MOUNTED = (
+    r"""
+file=$1 write=$2
+"""
+    + _REPLACES
+    + r"""
+# Where other users' processes are hidden, process 1 is.
+cat /proc/1/mountinfo >/dev/null 2>&1 || { echo "processes of other users are hidden"; exit 1; }
+LC_ALL=C; export LC_ALL
+tab=$(printf '\t')
+path=$(readlink /proc/self/fd/0 <"$file" |
+  sed 's/\\/\\134/g; s/ /\\040/g; s/'"$tab"'/\\011/g') &&
+  id=$(sed -n 's/^mnt_id:[^0-9]*//p' /proc/self/fdinfo/0 <"$file") &&
+  mount=$(grep "^$id " /proc/self/mountinfo) || exit
+set -f
+set -- $mount
+set +f
+device=$3 root=${4%/} point=${5%/}
+[ "$path" != "$point" ] || exit 0
+inside=$root${path#"$point"}
+set -- -e " $device $inside//deleted "
+! replaces || set -- "$@" -e " $device $inside "
+found=$(grep -F "$@" /dev/null /proc/[0-9]*/mountinfo 2>&1)
+[ $? -le 2 ] || { echo "$found"; exit 1; }
+printf '%s\n' "$found" | while IFS= read -r line; do
+  case $line in
+    /proc/*/mountinfo:*)
+      name=$(cat "${line%%/mountinfo:*}/comm" 2>/dev/null) && printf '%s\t%s\n' "$line" "$name" ;;
+    *denied*) printf '%s\n' "$line" ;;
+  esac
+done
+"""
+)
+"""Prints who has the hosts file mounted by itself and does not see what a redirect writes.
+
+That is whoever has a file that was replaced before; where a redirect replaces the file, whoever has
+this one too. It is found by its file system and its path there, which are the same in every mount
+namespace. A line for each process and mount: what ``grep`` found in ``mountinfo``, a tab, and the
+name of the process. What may not be read is said in a line of ``grep``'s.
 """

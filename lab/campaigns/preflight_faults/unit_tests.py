@@ -78,6 +78,10 @@ UNIT_TESTS: dict[str, Test] = {
         _HOSTS_FILE,
         "test_what_can_be_read_is_known_where_the_rest_cannot",
     ),
+    "hosts_file_mounted_elsewhere": (
+        "tests/activities/load_balancer/test_hosts_file_mounts.py",
+        "test_a_file_that_a_container_has_mounted_is_found",
+    ),
     **dict.fromkeys(
         HAPROXY, (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found")
     ),

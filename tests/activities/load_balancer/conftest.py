@@ -1,5 +1,9 @@
 """A load balancer of each driver before two clusters, with real logins behind it."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,17 +12,34 @@ import pytest
 
 from activities.load_balancer import activities, probe
 from activities.load_balancer.activities import LoadBalancerActivities
+from activities.load_balancer.driver import PlaceState
 from activities.load_balancer.drivers import DRIVERS, Maker
+from activities.load_balancer.hosts_file_driver import HostsFileDriver
 from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
-from tests.support.ssh_machines import HOST_KEY_LINE, QUICK, SECRETS, admin_access, make_cluster
+from tests.support.ssh_machines import (
+    HOST_KEY_LINE,
+    QUICK,
+    SECRETS,
+    SshServer,
+    admin_access,
+    make_cluster,
+)
+from workflows.model.actions import ObserveTraffic
 from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
+from workflows.model.findings import Finding
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.results import UNDO, Operation
 from workflows.ports.load_balancer import TrafficInput
+
+NOBODY = 65534
+AS_NOBODY = """#!/bin/sh
+[ "$(id -u)" = 0 ] || exec /bin/sh "$@"
+exec setpriv --reuid=65534 --regid=65534 --clear-groups /bin/sh "$@"
+"""
 
 
 @dataclass
@@ -45,6 +66,80 @@ class Inputs:
             load_balancer=self.balancer.model_copy(update=changes),
             clusters=self.clusters,
         )
+
+
+@dataclass
+class Host:
+    """A load balancer host whose user is not root."""
+
+    folder: Path
+    shell: Shell
+    facts: dict[str, object]
+
+    @property
+    def hosts(self) -> Path:
+        """Its hosts file."""
+        return self.folder / "hosts"
+
+    async def state(self, **changes: object) -> PlaceState:
+        """Observe it; *changes* are keys of the host in the estate."""
+        balancer = self._balancer(**{"reload": ("true",), **changes})
+        given = Inputs(balancer, ()).of(ObserveTraffic(host="lb1"))
+        return await HostsFileDriver(self.shell, balancer).observe(given)
+
+    async def findings(self, **changes: object) -> tuple[Finding, ...]:
+        """Return what is found; *changes* are keys of the host in the estate."""
+        return (await self.state(**changes)).findings
+
+    async def writable(self, **changes: object) -> bool:
+        """Whether a redirect may write the hosts file."""
+        found = await self.findings(**changes)
+        return "hosts_file_not_writable" not in {one.name for one in found}
+
+    async def runnable(self, *reload: str) -> bool:
+        """Whether a redirect may run this command."""
+        found = await self.findings(reload=reload)
+        return "reload_not_runnable" not in {one.name for one in found}
+
+    def _balancer(self, **changes: object) -> HostsFileLoadBalancer:
+        probe = {"protocol": "http", "address": "127.0.0.1", "port": 1, "user": "probe"}
+        probe |= {"password": "env:PROBE", "fingerprint": "0" * 64}
+        host = {**self.facts, "name": "lb1", "hosts_file": str(self.hosts), **changes}
+        names = {"edge1": {"one": "10.1.0.1", "two": "10.2.0.1"}}
+        return HostsFileLoadBalancer.model_validate(
+            {"hosts": [host], "names": names, "probes": [probe]}
+        )
+
+
+@pytest.fixture
+def host(shell: Shell, node_maker: NodeMaker, ssh_server: SshServer) -> Iterator[Host]:
+    """A host with a hosts file of its user's in a folder of its user's."""
+    root = Path(tempfile.mkdtemp(prefix="switchover-test-"))
+    root.chmod(0o755)  # the host's user walks into it
+    sh = root / "sh"
+    sh.write_text(AS_NOBODY, encoding="utf-8")
+    sh.chmod(0o755)
+    ssh_server.sh = str(sh)
+    folder = root / "etc"
+    folder.mkdir()
+    facts = node_maker("lb1").model_dump(include={"address", "ssh", "host_key"})
+    ledger = root / "ledger"
+    ledger.mkdir()
+    give(ledger, NOBODY)
+    host = Host(folder, shell, {**facts, "ledger": str(ledger)})
+    host.hosts.write_text("10.1.0.1 edge1\n", encoding="utf-8")
+    give(folder, NOBODY)
+    give(host.hosts, NOBODY)
+    yield host
+    shutil.rmtree(root)
+
+
+def give(path: Path, user: int, mode: int | None = None) -> None:
+    """Set a file's owner, and its mode."""
+    if os.geteuid() == 0:
+        os.chown(path, user, user)
+    if mode is not None:
+        path.chmod(mode)
 
 
 @pytest.fixture

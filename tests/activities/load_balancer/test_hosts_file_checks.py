@@ -1,105 +1,23 @@
 """What a redirect needs of a load balancer host is checked beforehand; nothing is changed."""
 
 import os
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from activities.load_balancer import host_ledger
-from activities.load_balancer.hosts_file_driver import HostsFileDriver
 from activities.nodes.operating_system import LedgerFacts
-from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
-from tests.activities.load_balancer.conftest import Inputs
+from tests.activities.load_balancer.conftest import NOBODY, Host, give
 from tests.support.ssh_machines import SshServer
-from workflows.model.actions import ObserveTraffic
-from workflows.model.findings import Finding
-from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.preflight.catalogue import BY_NAME
 
-NOBODY = 65534
-AS_NOBODY = """#!/bin/sh
-[ "$(id -u)" = 0 ] || exec /bin/sh "$@"
-exec setpriv --reuid=65534 --regid=65534 --clear-groups /bin/sh "$@"
-"""
 SUDO = """#!/bin/sh
 [ "$1 $2" = "-n -l" ] && shift 2 && [ "$*" = "-u lb /sbin/reload now" ]
 """
-
-
-@dataclass
-class Host:
-    """A load balancer host whose user is not root."""
-
-    folder: Path
-    shell: Shell
-    facts: dict[str, object]
-
-    @property
-    def hosts(self) -> Path:
-        """Its hosts file."""
-        return self.folder / "hosts"
-
-    async def findings(self, **changes: object) -> tuple[Finding, ...]:
-        """Observe it; *changes* are keys of the host in the estate."""
-        balancer = self._balancer(**{"reload": ("true",), **changes})
-        given = Inputs(balancer, ()).of(ObserveTraffic(host="lb1"))
-        return (await HostsFileDriver(self.shell, balancer).observe(given)).findings
-
-    async def writable(self) -> bool:
-        """Whether a redirect may write the hosts file."""
-        return "hosts_file_not_writable" not in {one.name for one in await self.findings()}
-
-    async def runnable(self, *reload: str) -> bool:
-        """Whether a redirect may run this command."""
-        found = await self.findings(reload=reload)
-        return "reload_not_runnable" not in {one.name for one in found}
-
-    def _balancer(self, **changes: object) -> HostsFileLoadBalancer:
-        probe = {"protocol": "http", "address": "127.0.0.1", "port": 1, "user": "probe"}
-        probe |= {"password": "env:PROBE", "fingerprint": "0" * 64}
-        host = {**self.facts, "name": "lb1", "hosts_file": str(self.hosts), **changes}
-        names = {"edge1": {"one": "10.1.0.1", "two": "10.2.0.1"}}
-        return HostsFileLoadBalancer.model_validate(
-            {"hosts": [host], "names": names, "probes": [probe]}
-        )
-
-
-@pytest.fixture
-def host(shell: Shell, node_maker: NodeMaker, ssh_server: SshServer) -> Iterator[Host]:
-    """A host with a hosts file of its user's in a folder of its user's."""
-    root = Path(tempfile.mkdtemp(prefix="switchover-test-"))
-    root.chmod(0o755)  # the host's user walks into it
-    sh = root / "sh"
-    sh.write_text(AS_NOBODY, encoding="utf-8")
-    sh.chmod(0o755)
-    ssh_server.sh = str(sh)
-    folder = root / "etc"
-    folder.mkdir()
-    facts = node_maker("lb1").model_dump(include={"address", "ssh", "host_key"})
-    ledger = root / "ledger"
-    ledger.mkdir()
-    give(ledger, NOBODY)
-    host = Host(folder, shell, {**facts, "ledger": str(ledger)})
-    host.hosts.write_text("10.1.0.1 edge1\n", encoding="utf-8")
-    give(folder, NOBODY)
-    give(host.hosts, NOBODY)
-    yield host
-    shutil.rmtree(root)
-
-
-def give(path: Path, user: int, mode: int | None = None) -> None:
-    """Set a file's owner, and its mode."""
-    if os.geteuid() == 0:
-        os.chown(path, user, user)
-    if mode is not None:
-        path.chmod(mode)
 
 
 def metadata(file: Path) -> tuple[int, ...]:
@@ -138,6 +56,19 @@ async def test_a_hosts_file_is_writable_as_the_redirect_writes_it(
     assert await host.writable() is writable
     assert metadata(host.hosts) == before
     assert [path.name for path in host.folder.iterdir()] == ["hosts"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of others are made by root only")
+@pytest.mark.parametrize("write", ["replace", "in_place"])
+async def test_a_file_that_is_written_in_place_has_to_be_writable_itself(
+    write: str, host: Host
+) -> None:
+    """A folder in which a new file could be made does not help; nor does it need one."""
+    give(host.hosts, 0, 0o644)
+    assert await host.writable(write=write) is (write == "replace")
+    give(host.hosts, NOBODY, 0o600)
+    give(host.folder, 0, 0o755)
+    assert await host.writable(write=write)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a file immutable")

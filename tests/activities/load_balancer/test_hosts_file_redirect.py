@@ -2,8 +2,10 @@
 
 # ruff: noqa: ASYNC240 - the files are small, and nothing else runs
 
+import os
 import stat
-from collections.abc import Awaitable, Callable
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from activities.load_balancer.activities import LoadBalancerActivities
 from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.activities.load_balancer.conftest import Inputs
+from tests.support.mount_namespace import NEEDS_ROOT, mounted
 from tests.support.ssh_machines import Attempt
 from workflows.errors import CommandFailed, NotReady, OutcomeUnknown, Unresolved
 from workflows.model.actions import Redirect
@@ -32,6 +35,12 @@ Attempts = Callable[..., Awaitable[Report]]
 def host(hosts_file_balancer: HostsFileLoadBalancer) -> LoadBalancerHost:
     """The one host."""
     return hosts_file_balancer.host("lb1")
+
+
+@pytest.fixture
+def in_place(host: LoadBalancerHost) -> tuple[LoadBalancerHost, ...]:
+    """The host, whose estate says that its file is written where it is."""
+    return (host.model_copy(update={"write": "in_place"}),)
 
 
 @pytest.fixture
@@ -170,6 +179,108 @@ async def test_a_file_that_can_only_be_written_in_place_is(
     assert text(hosts) == text(real)
     assert stat.S_ISLNK(hosts.lstat().st_mode)
     assert "10.2.0.1 edge1" in text(real)
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("address", ["10.2.0.1", "10.222.0.111", "9.9.9.9"])
+async def test_a_container_sees_what_is_written_in_place(
+    address: str,
+    redirect: Attempts,
+    in_place: tuple[LoadBalancerHost, ...],
+    hosts: Path,
+    tmp_path: Path,
+) -> None:
+    """Of the same length, longer or shorter, there and back; a file in its place is another one."""
+    before, inode = text(hosts), hosts.stat().st_ino
+    names = {"edge1": {"one": "10.1.0.1", "two": address}}
+    with mounted(hosts, tmp_path / "inside") as container:
+        assert (await redirect(TO_TWO, hosts=in_place, names=names)).outcome == "changed"
+        wanted = before.replace("10.1.0.1", address)
+        assert (text(hosts), text(tmp_path / "loaded")) == (wanted, wanted)
+        assert text(container.file) == wanted
+        assert (await redirect(TO_ONE, hosts=in_place, names=names)).outcome == "changed"
+        assert text(container.file) == before
+        assert hosts.stat().st_ino == inode
+        await redirect(TO_TWO, "run-2", names=names)
+        assert hosts.stat().st_ino != inode
+        assert (text(hosts), text(container.file)) == (wanted, before)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of two pages."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@NEEDS_ROOT
+async def test_a_file_that_is_half_written_gets_its_old_text_back(
+    redirect: Attempts, host: LoadBalancerHost, small_disk: Path, tmp_path: Path
+) -> None:
+    """A disk that is full in the middle of it costs no byte; nothing is reloaded."""
+    file = small_disk / "hosts"
+    before = b"10.1.0.1 edge1\n".ljust(8191, b"#") + b"\n"
+    file.write_bytes(before)
+    here = host.model_copy(update={"write": "in_place", "hosts_file": str(file)})
+    names = {"edge1": {"one": "10.1.0.1", "two": "10.222.0.111"}}
+    with pytest.raises(CommandFailed, match=f"{file} could not be written and has its old text"):
+        await redirect(TO_TWO, hosts=(here,), names=names)
+    assert file.read_bytes() == before
+    assert not (tmp_path / "reloads").exists()
+
+
+async def test_a_text_that_cannot_be_put_back_is_kept(
+    redirect: Attempts,
+    in_place: tuple[LoadBalancerHost, ...],
+    hosts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What stands in the file is compared, whatever the program says that wrote it."""
+    before = text(hosts)
+    broken = 'for word; do case $word in of=*) echo x >"${word#of=}" ;; esac; done'
+    shadowed(
+        tmp_path, monkeypatch, dd=f'case $* in *{hosts}*) {broken} ;; *) exec /bin/dd "$@" ;; esac'
+    )
+    with pytest.raises(CommandFailed, match="nor its old text put back") as failed:
+        await redirect(TO_TWO, hosts=in_place)
+    [kept] = (tmp_path / "kept").iterdir()
+    assert f"{kept} has the old text" in str(failed.value)
+    assert text(kept) == before
+    assert not (tmp_path / "reloads").exists()
+
+
+async def test_without_a_whole_draft_nothing_is_written_in_place(
+    redirect: Attempts,
+    in_place: tuple[LoadBalancerHost, ...],
+    hosts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither without a place for it, nor without a program that the edit needs."""
+    before = hosts.stat().st_mtime_ns
+    for number, program in enumerate(("mktemp", "head")):
+        with monkeypatch.context() as alone:
+            shadowed(tmp_path / program, alone, **{program: "exit 1"})
+            with pytest.raises(CommandFailed, match=f"{hosts} was not touched"):
+                await redirect(TO_TWO, f"run-{number}", hosts=in_place)
+        assert hosts.stat().st_mtime_ns == before
+        assert list((tmp_path / program / "kept").iterdir()) == []
+
+
+def shadowed(folder: Path, monkeypatch: pytest.MonkeyPatch, **programs: str) -> None:
+    """Let the machine find these programs first, and make temporary files in a folder."""
+    for name, program in programs.items():
+        file = folder / "bin" / name
+        file.parent.mkdir(parents=True)
+        file.write_text(f"#!/bin/sh\n{program}\n")
+        file.chmod(0o755)
+    (folder / "kept").mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder / "kept"))
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
 
 
 async def test_a_reload_that_hangs_is_named_and_keeps_no_undo(

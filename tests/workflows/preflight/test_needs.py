@@ -33,7 +33,7 @@ NEEDS: dict[type, set[str]] = {
     actions.VerifyNoConflicts: DATABASE | {"replication_not_comparable"},
     actions.Redirect: {
         *("load_balancer_unreachable", "access_refused", "reload_not_runnable"),
-        *("hosts_file_not_writable", "hosts_file_not_changeable"),
+        *("hosts_file_not_writable", "hosts_file_not_changeable", "hosts_file_mounted_elsewhere"),
         *("host_ledger_not_usable", "server_not_in_estate", "reload_keeps_addresses"),
     },
     actions.VerifyTraffic: PROBE | API,

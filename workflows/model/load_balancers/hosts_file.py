@@ -14,6 +14,8 @@ class LoadBalancerHost(Machine):
     """One load balancer machine whose hosts file resolves the Edges' names."""
 
     hosts_file: AbsolutePath = "/etc/hosts"
+    write: Literal["replace", "in_place"] = "replace"
+    """In one step by a new file of its name, or in place, for a container that has it mounted."""
     reload: Command
     """The site's command that makes the load balancer read the hosts file again."""
     configuration: AbsolutePath | None = None
