@@ -11,7 +11,8 @@ On a node, services ``monitor ssh http ftp as2 pesit tm admin socks db``:
 * ``stopped``: the pending stop completed (``cut``: how many transfers it ended)
 * ``died``: ended without a command
 
-On a node, services ``scheduler folder_monitor``: ``start``, ``stop``.
+On a node, services ``scheduler folder_monitor``: ``start``, ``stop``; also a server's name, such as
+``Ssh Default``, where the admin API started or stopped what listens for a daemon.
 On ``loadbalancer1``, service ``traffic``: ``redirect`` (``to``: a cluster).
 On ``database1`` and ``database2``, the subscription's name as service: ``disable``, ``enable``.
 

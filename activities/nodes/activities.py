@@ -10,6 +10,7 @@ from activities.ledger.ledger import ALL_SERVICES
 from activities.ledger.store import LedgerCommand
 from activities.nodes.desired_state import DesiredState, DesiredStates
 from activities.nodes.ensure import Effects
+from activities.nodes.inactive_servers import InactiveServers
 from activities.nodes.observe import Observer
 from activities.nodes.operating_systems import open_ledger
 from activities.nodes.reachability import require_unreachable
@@ -29,6 +30,7 @@ from workflows.model.estate import Node
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import NodeReading
 from workflows.model.results import PROTOCOL_SERVERS, Report, Service, State, seen
+from workflows.model.text import listed
 from workflows.ports.inputs import NodeInput, SessionInput, StorageInput
 from workflows.ports.nodes import NodesPort
 
@@ -43,7 +45,8 @@ class SshNodes(NodesPort):
     def __init__(self, shell: Shell, admin: AdminClient) -> None:
         self._shell = shell
         self._status = ServiceStatusReader(shell)
-        self._effects = Effects(open_ledger(shell), self._status)
+        servers = InactiveServers(admin, self._status)
+        self._effects = Effects(open_ledger(shell), self._status, servers)
         self._observer = Observer(self._status, admin)
 
     @activity.defn
@@ -135,7 +138,9 @@ class SshNodes(NodesPort):
             case actions.VerifyStopped():
                 yield from twice(_status_commands(node, BELOW_TRANSACTION_MANAGER), interval)
             case actions.VerifyServing():
-                yield from twice(_status_commands(node, securetransport.serving(node)), interval)
+                commands = _status_commands(node, securetransport.serving(node))
+                ports = (self._status.system(node).preview_sockets(),) if node.protocols else ()
+                yield from twice((*commands, *ports), interval)
             case actions.FindOrphanedFiles() if isinstance(given, StorageInput):
                 search = self._status.system(node).preview_orphaned_files(given.storage)
                 yield from twice((search,), interval)
@@ -186,6 +191,11 @@ class SshNodes(NodesPort):
                 "start these services, then decide `retry`"
             )
         _require_known(node, states)
+        if silent := await self._status.silent_ports(node):
+            raise NotReady(
+                f"{node.name}: nothing listens on {listed(map(str, silent))}; "
+                "start the servers that clients use there, then decide `retry`"
+            )
 
 
 def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:

@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from activities.nodes.service_status import ServiceStatusReader
+from activities.nodes.service_status import ListedPort, ServiceStatusReader
 from activities.runtime.heartbeat import sleep
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError
 from workflows.model.estate import Node
 from workflows.model.results import Service, State
+from workflows.model.text import listed
 
 POLL_INTERVAL = timedelta(seconds=0.5)
 """Between two readings of a state that is expected soon."""
@@ -23,6 +24,8 @@ class Mismatch:
 
     message: str
     unknown: bool = False
+    silent: tuple[ListedPort, ...] = ()
+    """Where all that is wanted runs: the listed ports on which nothing listens all the same."""
 
     def error(self, message: str) -> SwitchoverError:
         """Return the error to raise when nothing more precise is known."""
@@ -57,12 +60,12 @@ class DesiredStates:
     node: Node
 
     def running(self, service: Service) -> DesiredState:
-        """One service runs."""
+        """One service runs, and listens on every port that the estate lists for it."""
         messages = f"{service} runs", f"{service} started"
         return self._services((service,), lambda observed: observed.running, *messages)
 
     def all_running(self) -> DesiredState:
-        """Everything runs that the estate expects there; the Monitor is handled separately."""
+        """Everything runs and listens as the estate expects; the Monitor is handled separately."""
 
         def as_it_should_be(observed: ObservedState) -> bool:
             return observed.running or observed.state is State.DISABLED  # by an administrator
@@ -96,9 +99,20 @@ class DesiredStates:
         done: str,
     ) -> DesiredState:
         async def mismatch() -> Mismatch | None:
-            return _first(await self.status.states(self.node, services), holds)
+            states = await self.status.states(self.node, services)
+            return _first(states, holds) or await self._silent(states)
 
         return self._state(mismatch, already, done)
+
+    async def _silent(self, states: Mapping[Service, ObservedState]) -> Mismatch | None:
+        """Return the mismatch of services that run without listening: a daemon, not its servers."""
+        running = {service for service, observed in states.items() if observed.running}
+        silent = await self.status.silent_ports(self.node, running)
+        if not silent:
+            return None
+        daemons = listed(sorted({str(port.protocol) for port in silent}))
+        message = f"{daemons} runs, and nothing listens on {listed(map(str, silent))}"
+        return Mismatch(message, silent=silent)
 
     def _state(
         self, mismatch: Callable[[], Awaitable[Mismatch | None]], already: str, done: str

@@ -10,12 +10,19 @@ from typing import Any
 from activities.ledger.ledger import Ledger, exit_message, lost, still_running
 from activities.ledger.store import LedgerCommand, LedgerRecord
 from activities.nodes.desired_state import POLL_INTERVAL, DesiredState, DesiredStates, Mismatch
+from activities.nodes.inactive_servers import InactiveServers
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import sleep
 from activities.runtime.tracing import effect
 from activities.securetransport import scripts as securetransport
 from activities.securetransport.service_state import ObservedState
-from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError, Unresolved
+from workflows.errors import (
+    AccessRefused,
+    CommandFailed,
+    OutcomeUnknown,
+    SwitchoverError,
+    Unresolved,
+)
 from workflows.model.actions import StopMonitor
 from workflows.model.estate import Node
 from workflows.model.results import Report, Service, State, changed, unchanged
@@ -27,15 +34,21 @@ Guard = Callable[[], Awaitable[None]]
 START_RETRY_INTERVAL = timedelta(seconds=2)
 """Before a refused start is tried again (section 4: ports in use, daemons starting or stopping)."""
 
+LISTENS_WITHIN = timedelta(seconds=5)
+"""After this, what still does not listen is started over REST, and again every such interval."""
+
 MONITOR_RAN, MONITOR_WAS_DOWN = "monitor-ran", "monitor-was-down"
 
 
 class Effects:
     """Runs commands through ledgers until the desired state holds."""
 
-    def __init__(self, ledger: Ledger, status: ServiceStatusReader) -> None:
+    def __init__(
+        self, ledger: Ledger, status: ServiceStatusReader, servers: InactiveServers
+    ) -> None:
         self._ledger = ledger
         self._status = status
+        self._servers = servers
         # Starts on one node take turns: each also starts the Monitor, and records whether it ran.
         self._starts: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -60,7 +73,7 @@ class Effects:
                 await self._verify_stable(given, command, desired)
                 return unchanged(given.action, desired.already_message, datetime.now(UTC))
             record = await self._retry_refused_start(given, command, desired)
-            await _verify(node, record, desired, given.timing.start_timeout)
+            await self._verify_started(given, record, desired)
             await self._verify_stable(given, command, desired)
             monitor = await self._stop_started_monitor(given, command)
         return changed(given.action, desired.done_message + _although(record) + monitor, record.at)
@@ -126,6 +139,8 @@ class Effects:
         node, turn, last = given.node, 1, command
         record = first = await self._ledger.wait_ended(node, command)
         while record.status and (mismatch := await desired.mismatch()) is not None:
+            if mismatch.silent:  # it runs: another start does not make it listen
+                break
             if record.now - first.at > given.timing.start_timeout:
                 raise _mismatched(node, record, mismatch)
             await sleep(START_RETRY_INTERVAL)
@@ -137,6 +152,23 @@ class Effects:
             with effect(given, f"{given.action}, again"):
                 record = await self._ledger.run_once(node, last)
         return record
+
+    async def _verify_started(
+        self, given: Input, record: LedgerRecord, desired: DesiredState
+    ) -> None:
+        """Poll the desired state; start servers that a daemon left inactive (section 4).
+
+        Each attempt may do so again: to start a server that is active changes nothing.
+        """
+        node, clock, limit = given.node, asyncio.get_running_loop().time, given.timing.start_timeout
+        deadline, failed = clock() + limit.total_seconds(), ""
+        while (mismatch := await desired.wait(min(LISTENS_WITHIN, limit / 4))) is not None:
+            if clock() >= deadline:
+                raise _mismatched(node, record, mismatch, failed)
+            try:
+                failed = await self._servers.start(given, mismatch.silent)
+            except AccessRefused as refusal:  # asking again could lock the account
+                raise _mismatched(node, record, mismatch, str(refusal)) from refusal
 
     async def _verify_stable(
         self, given: Input, command: LedgerCommand, desired: DesiredState
@@ -179,13 +211,22 @@ async def _verify(
         raise _mismatched(node, record, mismatch)
 
 
-def _mismatched(node: Node, record: LedgerRecord, mismatch: Mismatch) -> SwitchoverError:
-    """Return why a command that has ended did not bring the desired state about."""
+def _mismatched(
+    node: Node, record: LedgerRecord, mismatch: Mismatch, failed: str = ""
+) -> SwitchoverError:
+    """Return why a command that has ended did not bring the desired state about.
+
+    *failed* says why servers could not be started.
+    """
     if record.lost:
         return lost(record, node.name)  # no reading settles it
     ended = exit_message(record) or "the command ended"
     kind = Unresolved if mismatch.unknown else CommandFailed
-    return kind(f"{node.name}: {ended}, but {mismatch.message}")
+    message = f"{node.name}: {ended}, but {mismatch.message}"
+    if not mismatch.silent:
+        return kind(message)
+    advice = "start the servers that clients use there, then decide `retry`"
+    return kind("; ".join(filter(None, (message, failed, advice))))
 
 
 def _not_stopped(

@@ -67,7 +67,7 @@ class Observer:
             system=version and version.system,
             database=database or (version and version.database),
             graceful_timeouts=timeouts,
-            silent_ports=silent,
+            silent_ports=tuple(map(str, silent)),
             slowest_answer=self.services.slowest_answer(node),
             findings=(*parts.findings, *_secrets(node)),
             not_read=_not_said(node, version, database),

@@ -1,7 +1,7 @@
 """Read the state of each service of a node, from its scripts or its operating system."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -32,6 +32,18 @@ class ProcessEvidence:
         """Return every process and port of SecureTransport on the node."""
         services = securetransport.SERVICES[node.kind]
         return tuple(found for service in services for found in self.of(node, service))
+
+
+@dataclass(frozen=True)
+class ListedPort:
+    """A port that the estate lists for a protocol."""
+
+    protocol: Protocol
+    number: int
+
+    def __str__(self) -> str:
+        """Return it as findings name it: "ssh 8022"."""
+        return f"{self.protocol} {self.number}"
 
 
 class ServiceStatusReader:
@@ -79,12 +91,24 @@ class ServiceStatusReader:
         )
         return ProcessEvidence(alive, SocketFilter(node.listen_on).listening(sockets))
 
-    async def silent_ports(self, node: Node) -> tuple[str, ...]:
-        """Return the ports that the estate lists, and on which the node does not listen."""
+    async def silent_ports(
+        self, node: Node, services: Container[Service] = PROTOCOL_SERVERS
+    ) -> tuple[ListedPort, ...]:
+        """Return the ports that the estate lists, and on which the node does not listen.
+
+        Of these services only; where the estate lists none of theirs, nothing is read.
+        """
+        listed = [
+            ListedPort(protocol, number)
+            for protocol, numbers in node.protocols.items()
+            for number in numbers
+            if Service(protocol.value) in services
+        ]
+        if not listed:
+            return ()
         sockets = await self.system(node).sockets(node)
         listening = SocketFilter(node.listen_on).listening(sockets)
-        listed = ((protocol, port) for protocol, ports in node.protocols.items() for port in ports)
-        return tuple(f"{protocol} {port}" for protocol, port in listed if port not in listening)
+        return tuple(port for port in listed if port.number not in listening)
 
     async def connections(
         self, node: Node, ignored_peers: tuple[str, ...] = ()

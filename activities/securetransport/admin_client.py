@@ -26,7 +26,7 @@ from workflows.errors import (
     SwitchoverError,
     Unreachable,
 )
-from workflows.model.estate import Node
+from workflows.model.estate import Node, Protocol
 from workflows.model.results import Service
 
 DROPOUT_RETRY_DELAYS = (0.2, 0.4, 0.8, 1.6)
@@ -95,6 +95,11 @@ class AdminClient:
         """Read the client sessions that the node lists now, and its clock."""
         reply = await self.read(node, SESSIONS)
         return answers.sessions(reply.body, node.name), reply.at
+
+    async def inactive_servers(self, node: Node, protocol: Protocol) -> tuple[str, ...]:
+        """Read the names of a protocol's servers that are not active now."""
+        listed = await self.items(node, "servers", {"protocol": protocol.value})
+        return answers.inactive_servers(listed, protocol, node.name)
 
     async def listing(self, node: Node, path: str, max_items: int) -> Page | None:
         """Read a list with all of its items, or its first page if there are more than *max_items*.
@@ -267,7 +272,7 @@ def _results(node: Node, response: httpx.Response) -> Iterator[OperationResult]:
     if not response.content.strip():
         return
     body = _json(node, response)
-    results = body.get("daemonOperationResults", [body]) if isinstance(body, dict) else []
+    results = body.get("serverStatuses", [body]) if isinstance(body, dict) else []
     for result in results:
         yield answers.read(OperationResult, result, node.name)
 

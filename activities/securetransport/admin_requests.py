@@ -48,6 +48,11 @@ def operation(verb: ServiceOperation, service: Service) -> Call:
     return Call("POST", "clusterServices/operations", query)
 
 
+def start_server(name: str) -> Call:
+    """Return the request to start one of the servers that listen for a daemon."""
+    return Call("POST", "servers/operations", {"operation": "start", "serverName": name})
+
+
 def state(service: Service) -> Call:
     """Return the request for the state of a Server's Scheduler or Folder Monitor."""
     return Call("GET", "clusterServices", {"serviceName": CLUSTER_SERVICES[service]})

@@ -37,6 +37,14 @@ class OperationResult(_Response):
     succeeded: bool = Field(default=True, alias="isSuccessful")
 
 
+class ProtocolServer(_Response):
+    """One of the servers that listen for a daemon."""
+
+    protocol: str
+    name: str = Field(alias="serverName", min_length=1)
+    active: bool = Field(alias="isActive")
+
+
 class Installed(_Response):
     """Which SecureTransport is installed, and on what, as far as the API says."""
 
@@ -133,6 +141,15 @@ def sessions(body: object, place: str) -> tuple[Session, ...]:
     if not isinstance(body, list):
         raise OutcomeUnknown(f"{place}: the admin API's session list is no list")
     return tuple(read(Session, item, place) for item in body)
+
+
+def inactive_servers(
+    items: Iterable[dict[str, Any]], protocol: Protocol, place: str
+) -> tuple[str, ...]:
+    """Read the names of a protocol's servers that are not active, each once."""
+    servers = [read(ProtocolServer, item, place) for item in items]
+    own = (server for server in servers if server.protocol.lower() == protocol.value)
+    return tuple(dict.fromkeys(server.name for server in own if not server.active))
 
 
 def service_status(body: object, place: str) -> ObservedState:

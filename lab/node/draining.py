@@ -40,10 +40,15 @@ class Draining(ABC):
     async def open(self) -> None:
         """Listen."""
 
+    async def come_up(self) -> None:
+        """Listen, as far as a start brings that about."""
+        await self.open()
+
     def close(self) -> None:
         """Listen no more; what is connected stays."""
         if self.listener:
             self.listener.close()
+            self.listener = None
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -55,7 +60,7 @@ class Draining(ABC):
         loop.add_signal_handler(signal.SIGTERM, self._end)
         await asyncio.sleep(self.context.delay)
         if self.admits:  # a stop may have come before the first client could
-            await self.open()
+            await self.come_up()
         self.line.send("ready")
         await asyncio.Event().wait()
 
@@ -109,4 +114,4 @@ class Draining(ABC):
         """Accept clients again until the stop completes all the same."""
         if not self.admits:
             self.admits = True
-            self._opening = asyncio.get_running_loop().create_task(self.open())
+            self._opening = asyncio.get_running_loop().create_task(self.come_up())

@@ -14,6 +14,8 @@ from lab.node.service import Context, Line
 _RUNNING = "Running"
 _NOT_RUNNING = "Not running"
 _BLIND_TO = ("as2", "pesit")
+_OPERATIONS = ("start", "stop")
+_SERVER_FILTERS = ("protocol", "serverName", "isActive")
 
 
 class Resources:
@@ -29,6 +31,7 @@ class Resources:
             web.get(f"{base}/daemons", self._daemons),
             web.post(f"{base}/daemons/operations", self._operate_daemons),
             web.get(f"{base}/servers", self._servers),
+            web.post(f"{base}/servers/operations", self._operate_servers),
             web.get(f"{base}/clusterServices", self._cluster_service),
             web.post(f"{base}/clusterServices/operations", self._operate_cluster_service),
             web.get(f"{base}/transactionManager", self._transaction_manager),
@@ -50,18 +53,50 @@ class Resources:
         )
 
     async def _servers(self, request: web.Request) -> web.Response:
+        wanted = {key: value for key, value in request.query.items() if key in _SERVER_FILTERS}
+        servers = [await self._server(name) for name in services.PROTOCOLS]
         return page(
             request,
             [
-                {
-                    "protocol": name,
-                    "serverName": f"{name.capitalize()} Default",
-                    "isActive": name not in services.DISABLED,
-                    "port": PROTOCOL_PORTS[name],
-                }
-                for name in services.PROTOCOLS
+                server
+                for server in servers
+                if all(str(server[key]).lower() == wanted[key].lower() for key in wanted)
             ],
         )
+
+    async def _server(self, protocol: str) -> dict[str, Any]:
+        """A server is active while it listens: it falls with its daemon."""
+        return {
+            "protocol": protocol,
+            "serverName": services.server_of(protocol),
+            "isActive": (await self._line.ask("active", protocol)).get("active", False),
+            "port": PROTOCOL_PORTS[protocol],
+        }
+
+    async def _operate_servers(self, request: web.Request) -> web.Response:
+        verb = request.query.get("operation", "").lower()
+        if verb not in _OPERATIONS:
+            raise _unknown_operation(verb)
+        names = request.query.getall("serverName", [])
+        if not names:
+            raise invalid("serverName: it is missing")
+        statuses = [
+            {"serverName": name, **await self._operate_server(request, verb, name)}
+            for name in names
+        ]
+        return web.json_response({"serverStatuses": statuses})
+
+    async def _operate_server(self, request: web.Request, verb: str, name: str) -> dict[str, Any]:
+        owners = [daemon for daemon in services.PROTOCOLS if services.server_of(daemon) == name]
+        if not owners:
+            return _failed(f"Server with name {name} does not exist.")
+        if "refuse_operations" in self._context.faults:
+            return _failed(f"The operation on {name} failed.")
+        by = _actor(request)
+        answer = await self._line.ask("operate_server", owners[0], verb=verb, by=by)
+        if not answer.get("accepted"):
+            return _failed(f"the {owners[0]} daemon is not started")
+        return {"message": f"{verb} {name} was successful", "isSuccessful": True}
 
     async def _operate_daemons(self, request: web.Request) -> web.Response:
         verb = _verb(request)
@@ -118,8 +153,8 @@ class Resources:
 
     async def _operate(self, request: web.Request, verb: str, name: str) -> dict[str, Any]:
         if "refuse_operations" in self._context.faults:
-            return {"message": f"The operation on {name} failed.", "isSuccessful": False}
-        by = f"{request.method} {request.path.partition('/api/v2.0')[2]}"
+            return _failed(f"The operation on {name} failed.")
+        by = _actor(request)
         timeout = _timeout(request, name)
         answer = await self._line.ask("operation", verb=verb, service=name, by=by, timeout=timeout)
         accepted = answer["accepted"]
@@ -164,10 +199,22 @@ class Resources:
         return web.json_response({"loginName": "admin", "authenticationType": "Local"})
 
 
+def _actor(request: web.Request) -> str:
+    return f"{request.method} {request.path.partition('/api/v2.0')[2]}"
+
+
+def _failed(message: str) -> dict[str, Any]:
+    return {"message": message, "isSuccessful": False}
+
+
+def _unknown_operation(operation: str) -> web.HTTPBadRequest:
+    return invalid(f"operation: {operation!r} is not one of start, stop")
+
+
 def _verb(request: web.Request) -> str:
     operation = request.query.get("operation", "")
-    if operation not in ("start", "stop"):
-        raise invalid(f"operation: {operation!r} is not one of start, stop")
+    if operation not in _OPERATIONS:
+        raise _unknown_operation(operation)
     graceful = request.query.get("graceful", "false") == "true"  # at once is the default
     return "drain" if operation == "stop" and graceful else operation
 

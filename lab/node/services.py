@@ -48,6 +48,11 @@ SCHEDULING = {"Scheduler": "scheduler", "FolderMonitor": "folder_monitor"}
 """By their names in the REST API."""
 
 
+def server_of(protocol: str) -> str:
+    """The name of what listens for a daemon; the vendor's daemons may have several."""
+    return f"{protocol.capitalize()} Default"
+
+
 def of(kind: Kind) -> tuple[Service, ...]:
     """Every service a node of that kind has."""
     return tuple(service for service in ALL if kind in service.on)

@@ -1,7 +1,11 @@
 """The client sessions of a protocol server, and the record of them.
 
+The vendor calls such a service a *daemon*, and what listens for it its *servers*. In the lab each
+daemon has one: "Ssh Default" of ssh.
+
 Faults (``SimulationOptions.faults``): ``refuses_account``: the account that protocol servers do not
-accept; ``unrecorded`` (any text): sessions leave no record.
+accept; ``unrecorded`` (any text): sessions leave no record; ``servers_stay_inactive`` (any text): a
+daemon that is started runs, and its server does not listen before it is started over REST.
 """
 
 import asyncio
@@ -15,6 +19,7 @@ from typing import Any
 
 from lab import records
 from lab.forking import Message
+from lab.node import services
 from lab.node.draining import Draining
 from lab.node.service import Context, Line
 from lab.node.streaming import Stream
@@ -43,14 +48,24 @@ class ProtocolServer(Draining):
         super().__init__(context, line)
         self.sessions: dict[str, Session] = {}
         self._logging: asyncio.Task[None] | None = None
+        self._started = False
+        self._opens = asyncio.Lock()
         line.on("drain", self._drain_logged)
         line.on("sessions", self._list)
         line.on("end_session", self._end_one)
+        line.on("active", self._answer_active)
+        line.on("operate_server", self._operate_server)
 
     @property
     @abstractmethod
     def protocol(self) -> str:
         """Its name in the REST API."""
+
+    async def come_up(self) -> None:
+        """Listen, unless a fault leaves that to the admin API."""
+        self._started = True
+        if "servers_stay_inactive" not in self.context.faults:
+            await self._activate()
 
     def stream(self) -> Stream:
         """A new stream to a Transaction Manager this node may use."""
@@ -80,6 +95,39 @@ class ProtocolServer(Draining):
     def refuses(self, account: str) -> bool:
         """Whether a fault refuses this account."""
         return self.context.faults.get("refuses_account") == account
+
+    async def _activate(self) -> bool:
+        """Listen; return whether that changed something."""
+        async with self._opens:
+            changed = self.listener is None
+            if changed:
+                await self.open()
+            return changed
+
+    def _answer_active(self, question: Message) -> None:
+        self.line.answer(question, active=self.listener is not None)
+
+    def _operate_server(self, question: Message) -> None:
+        self._operating = asyncio.get_running_loop().create_task(self._operate(question))
+
+    async def _operate(self, question: Message) -> None:
+        """Start or stop what listens; a daemon that is starting or draining refuses."""
+        accepted = self._started and self.admits
+        if accepted:
+            verb, changed = question.body["verb"], self.listener is not None
+            if verb == "start":
+                changed = await self._activate()
+            else:
+                self.close()
+            records.append(
+                self.context.layout.effects,
+                place=self.context.node.name,
+                service=services.server_of(self.protocol),
+                effect=verb,
+                by=question.body["by"],
+                changed=changed,
+            )
+        self.line.answer(question, accepted=accepted)
 
     def _drain_logged(self, message: Message) -> None:
         self._logging = self._logging or asyncio.get_running_loop().create_task(

@@ -20,6 +20,7 @@ from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support import estates
 from tests.support.admin_api import Api
+from tests.support.port_listeners import Listener
 from tests.support.ssh_machines import (
     SECRETS,
     Attempt,
@@ -82,10 +83,13 @@ STOP_TM = actions.StopTransactionManager(node=NAME, grace=TM_GRACE)
     ids=str,
 )
 async def test_commands_are_those_of_the_ledger(
-    action: actions.Action, running: str, node_maker: NodeMaker, shell: Shell
+    action: actions.Action, running: str, node_maker: NodeMaker, shell: Shell, listener: Listener
 ) -> None:
     """Whatever runs on a node is in its ledger, word for word, including a site's own commands."""
-    node = node_maker(NAME, alias="the alias", stop_all=("stop_all", "-f"))
+    # What starts a service waits until its port listens; what stops everything, until none does.
+    port = 1 if isinstance(action, actions.StopRemaining) else listener.port
+    site = {"alias": "the alias", "stop_all": ("stop_all", "-f")}
+    node = node_maker(NAME, protocols={Protocol.SSH: (port,)}, **site)
     installation = Installation(node, *running.split())
     state, pids = installation.state, installation.home / "var/run"
     installation.script("stop_all", f"#!/bin/sh\nkill $(cat {pids}/tm.pid)\n")
@@ -170,17 +174,25 @@ async def test_waits_read_what_they_show(  # noqa: PLR0913, PLR0917 - fixtures
     ],
     ids=str,
 )
-async def test_verifications_run_what_they_show(
-    action: actions.Action, node: Node, ssh_server: SshServer, shell: Shell, tmp_path: Path
+async def test_verifications_run_what_they_show(  # noqa: PLR0913, PLR0917 - fixtures
+    action: actions.Action,
+    node_maker: NodeMaker,
+    listener: Listener,
+    ssh_server: SshServer,
+    shell: Shell,
+    tmp_path: Path,
 ) -> None:
-    """Every status script by its path and the search on the shared storage, each twice."""
+    """Status scripts by their paths, sockets and the search on the shared storage, each twice."""
+    node = node_maker(NAME, protocols={Protocol.SSH: (listener.port,)})
     Installation(node, *(("sshd", "tm") if isinstance(action, actions.VerifyServing) else ()))
     nodes = SshNodes(shell, AdminClient(shell, SECRETS))
     given: StorageInput[Any] = StorageInput(**dict(input_for(node, action)), storage=str(tmp_path))
     await Attempt().run(getattr(nodes, action.kind), given)
     *readings, again = nodes.preview(given)
     assert again == "and once more, 0.05 s later"
-    assert sorted(ssh_server.commands) == sorted([*readings, *readings])
+    sockets = f"cat {TABLES}"
+    sent = [sockets if TABLES in command else command for command in ssh_server.commands]
+    assert sorted(sent) == sorted([*readings, *readings])
 
 
 def test_every_planned_action_has_a_preview(previews: CommandPreviews) -> None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.support.http_server import serving_http
+from tests.support.port_listeners import Listener
 
 BASE = "/api/v2.0"
 LOGIN = f"Basic {base64.b64encode(b'admin:admin-secret').decode()}"
@@ -109,6 +110,8 @@ class Api:
         ]
     )
 
+    servers: dict[str, Listener] = field(default_factory=dict)
+    """What listens for the daemons, by names such as "Ssh Default"; active while it does."""
     maintenance: str | None = "disabled"
     """None where the version has no such resource."""
 
@@ -122,6 +125,8 @@ class Api:
         path = request.path.removeprefix(f"{BASE}/")
         if path == "clusterServices/operations":
             return await self._operate(request)
+        if path == "servers/operations":
+            return await self._operate_server(request)
         answers: dict[str, Callable[[], object]] = {
             "clusterServices": lambda: {"status": self.scheduling[request.query["serviceName"]]},
             "sessions": lambda: self.sessions,
@@ -135,6 +140,7 @@ class Api:
                 "clusterMode": None,
                 "clusterNodes": self.members,
             },
+            "servers": lambda: _page(request, self.page_size, self._listed_servers()),
             "zones": lambda: _page(request, self.page_size, self.zones),
             **{
                 resource: partial(_page, request, self.page_size, items)
@@ -158,6 +164,12 @@ class Api:
             return {**page, "result": []}
         return page
 
+    def _listed_servers(self) -> list[dict[str, Any]]:
+        return [
+            {"protocol": name.split()[0].lower(), "serverName": name, "isActive": server.listens}
+            for name, server in self.servers.items()
+        ]
+
     def _refusal(self, request: web.Request) -> web.Response | None:
         if self.fails:
             return web.Response(status=self.fails.pop(0), text="not now")
@@ -179,6 +191,20 @@ class Api:
             assert request.transport is not None
             request.transport.close()
         return web.json_response({"message": "done", "isSuccessful": True})
+
+    async def _operate_server(self, request: web.Request) -> web.StreamResponse:
+        name = request.query["serverName"]
+        refused = bool(self.refuses or self.refuses_once)
+        if not refused and not self.stuck and not self.servers[name].listens:
+            await self.servers[name].open(self.servers[name].port)
+        message = (self.refuses or "busy") if refused else "done"
+        self.refuses_once = False
+        if self.forgets:
+            self.forgets = False
+            assert request.transport is not None
+            request.transport.close()
+        status = {"serverName": name, "message": message, "isSuccessful": not refused}
+        return web.json_response({"serverStatuses": [status]})
 
 
 @asynccontextmanager

@@ -18,6 +18,11 @@ class Listener:
         self.port = self._server.sockets[0].getsockname()[1]
         return self.port
 
+    @property
+    def listens(self) -> bool:
+        """Whether it accepts connections."""
+        return self._server is not None and self._server.is_serving()
+
     async def connect(self, port: int) -> None:
         """Have one more client."""
         _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from workflows.model.checks import Check, Heading, Scope
-from workflows.model.estate import Kind, Protocol
+from workflows.model.estate import Cluster, Kind, Protocol
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import LoginReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
@@ -38,11 +38,7 @@ def service_unreadable(context: CheckContext) -> Iterator[Finding]:
 @check(Scope.NODES)
 def protocol_server_not_running(context: CheckContext) -> Iterator[Finding]:
     """Every protocol server that the estate lists runs."""
-    # The source serves until it drains; the target serves from the first connection on.
-    sides = [(context.source, "source"), (context.target, "target")]
-    if StageName.DRAIN_PROTOCOL_SERVERS in context.begun:
-        sides = sides[1:]
-    for cluster, role in sides:
+    for cluster, role in _serving(context):
         for node, reading in context.nodes_of(cluster):
             for protocol in node.protocols:
                 state = reading.services.get(Service(protocol.value), State.UNKNOWN)
@@ -56,19 +52,29 @@ def protocol_server_not_running(context: CheckContext) -> Iterator[Finding]:
                     )
 
 
-@check(Scope.TARGET_NODES)
+@check(Scope.NODES)
 def port_not_listening(context: CheckContext) -> Iterator[Finding]:
-    """The target listens on every port that the estate lists."""
-    # A status script says "alive" as soon as one listener of several works.
-    for node, reading in context.nodes_of(context.target):
-        if reading.silent_ports:
-            yield port_not_listening.finding(
-                node.name,
-                seen=f"nothing listens on {listed(reading.silent_ports)}"
-                + (f" at {listed(node.listen_on)}" if node.listen_on else ""),
-                expected="a listener on every port and address that clients use",
-                advice="start the listener, or correct protocols and listen_on in the estate",
-            )
+    """Every port that the estate lists has a listener."""
+    # A status script says "alive" as soon as one listener of several works. An undo waits until the
+    # source listens on all of its ports again.
+    for cluster, _ in _serving(context):
+        for node, reading in context.nodes_of(cluster):
+            if reading.silent_ports:
+                yield port_not_listening.finding(
+                    node.name,
+                    seen=f"nothing listens on {listed(reading.silent_ports)}"
+                    + (f" at {listed(node.listen_on)}" if node.listen_on else ""),
+                    expected="a listener on every port and address that clients use",
+                    advice="start the listener, or correct protocols and listen_on in the estate",
+                )
+
+
+def _serving(context: CheckContext) -> Iterator[tuple[Cluster, str]]:
+    """Yield the clusters that serve clients now, or are to, each with its role."""
+    # The source serves until it drains; the target serves from the first connection on.
+    if StageName.DRAIN_PROTOCOL_SERVERS not in context.begun:
+        yield context.source, "source"
+    yield context.target, "target"
 
 
 @check(Scope.SOURCE_NODES, until=StageName.DRAIN_PROTOCOL_SERVERS)

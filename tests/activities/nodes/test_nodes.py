@@ -10,11 +10,12 @@ import pytest
 from activities.ledger.store import LedgerCommand
 from activities.nodes.activities import SshNodes
 from activities.nodes.operating_systems import open_ledger
-from activities.nodes.service_status import ServiceStatusReader
+from activities.nodes.service_status import ListedPort, ServiceStatusReader
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
 from tests.activities.nodes.conftest import START_SSH, STOP_SSH, Machine
 from tests.support.admin_api import Api
+from tests.support.port_listeners import Listener
 from tests.support.ssh_machines import CLIENT_KEY, Attempt, Installation, SshServer, watching
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.model import actions
@@ -207,8 +208,9 @@ async def test_a_start_that_is_always_refused_fails_with_its_words(machine: Mach
 
 
 @pytest.fixture
-def stop_all(node: Node, installation: Installation) -> Path:
-    """A tm.pid with a living process, and a stop_all that ends it."""
+async def stop_all(installation: Installation, listener: Listener) -> Path:
+    """A tm.pid with a living process, and a stop_all that ends it; no port listens."""
+    await listener.close()
     run = installation.home / "var/run"
     installation.script(
         "stop_all",
@@ -320,11 +322,12 @@ async def test_a_listed_port_on_which_nothing_listens_is_read(
         port = listener.getsockname()[1]
         reader = ServiceStatusReader(shell)
         here = node_maker(protocols={Protocol.SSH: (port, 1)}, listen_on=("127.0.0.1",))
-        assert await reader.silent_ports(here) == ("ssh 1",)
+        assert await reader.silent_ports(here) == (ListedPort(Protocol.SSH, 1),)
         elsewhere = node_maker(
             "server2", protocols={Protocol.SSH: (port,)}, listen_on=("127.0.0.2",)
         )
-        assert await reader.silent_ports(elsewhere) == (f"ssh {port}",)
+        (silent,) = await reader.silent_ports(elsewhere)
+        assert str(silent) == f"ssh {port}"
 
 
 async def test_what_a_later_wait_reads_is_read_at_once(

@@ -51,10 +51,10 @@ async def test_a_node_serves_when_all_that_clients_need_runs(execute: Executor, 
 
 
 async def test_an_edge_serves_without_a_transaction_manager(
-    execute: Executor, node_maker: NodeMaker
+    execute: Executor, node_maker: NodeMaker, listener: Listener
 ) -> None:
     """Everything that is down is named at once."""
-    protocols = {Protocol.SSH: (8022,), Protocol.HTTP: (8443,)}
+    protocols = {Protocol.SSH: (listener.port,), Protocol.HTTP: (listener.port,)}
     edge = node_maker("edge1", kind=Kind.EDGE, protocols=protocols)
     installation = Installation(edge, "sshd", "httpd")
     action = VerifyServing(node="edge1")
@@ -62,6 +62,21 @@ async def test_an_edge_serves_without_a_transaction_manager(
     installation.clear("sshd", "httpd")
     with pytest.raises(NotReady, match=r"http is stopped .*, ssh is stopped"):
         await execute(action, node=edge)
+
+
+async def test_a_node_that_does_not_listen_does_not_serve(
+    execute: Executor, node: Node, listener: Listener
+) -> None:
+    """A daemon may run without what listens for it: clients would be sent to a silent port."""
+    installation = Installation(node, "sshd", "tm")
+    await listener.close()
+    with pytest.raises(NotReady) as refusal:
+        await execute(SERVES)
+    assert str(refusal.value) == (
+        f"server1: nothing listens on ssh {listener.port}; "
+        "start the servers that clients use there, then decide `retry`"
+    )
+    assert installation.changes == []
 
 
 async def test_what_runs_only_for_a_moment_does_not_serve(execute: Executor, node: Node) -> None:

@@ -205,6 +205,18 @@ def test_a_session_list_is_a_list() -> None:
         answers.sessions({"result": []}, "edge1")
 
 
+def test_inactive_servers_are_those_of_one_protocol() -> None:
+    """Whatever the API's filter did, in capitals or not, on two pages or one."""
+    ssh = {"protocol": "SSH", "serverName": "Ssh Default", "isActive": False}
+    http = {"protocol": "http", "serverName": "Http Default", "isActive": False}
+    active = {"protocol": "ssh", "serverName": "Ssh Partner", "isActive": True}
+    found = answers.inactive_servers([ssh, http, active, ssh], Protocol.SSH, "edge1")
+    assert found == ("Ssh Default",)
+    for strange in ({**ssh, "isActive": None}, {"protocol": "ssh", "isActive": False}):
+        with pytest.raises(OutcomeUnknown, match="edge1"):
+            answers.inactive_servers([strange], Protocol.SSH, "edge1")
+
+
 def test_versions_are_compared_with_their_update_level() -> None:
     """5.5 is not one version."""
     body = {"version": "5.5", "updateLevel": "20240328", "osType": "Linux"}

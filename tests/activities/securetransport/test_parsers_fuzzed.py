@@ -26,6 +26,7 @@ from activities.storage import sampling as samples
 from tests.activities.nodes.test_linux_facts import WHOLE as FACTS
 from tests.support import estates
 from workflows.errors import OutcomeUnknown, SwitchoverError
+from workflows.model.estate import Protocol
 from workflows.model.results import Service, State
 
 PLACE = "node"
@@ -97,6 +98,7 @@ BODIES: dict[str, Callable[[Any], object]] = {
     "operated": lambda body: answers.read(answers.OperationResult, body, PLACE),
     "sessions": lambda body: [(s.began, str(s)) for s in answers.sessions(body, PLACE)],
     "service": lambda body: answers.service_status(body, PLACE),
+    "servers": lambda body: answers.inactive_servers([body], Protocol.SSH, PLACE),
     "installed": lambda body: answers.read(answers.Installed, body, PLACE),
     "moment": answers.moment,
     "members": lambda body: members.parse_members(body, NODE),
@@ -125,7 +127,7 @@ KEYS = st.sampled_from(
         ),
         *("resultSet", "totalCount", "result", "status", "version", "updateLevel", "osType"),
         *("userName", "host", "protocol", "sessionCreationTime", "message", "isSuccessful"),
-        *("values", "account", "folder", "application"),
+        *("values", "account", "folder", "application", "serverName", "isActive"),
     ]
 )
 SCALARS = st.one_of(

@@ -6,6 +6,7 @@ import asyncssh
 import httpx
 import pytest
 
+from lab import records
 from lab.keys import api_key
 from lab.layout import ADMIN_PASSWORD, ADMIN_USER
 from tests.support.node_clients import PARTNER, Lab
@@ -88,6 +89,76 @@ async def test_rest_stops_and_starts_protocol_servers(lab: Lab) -> None:
     every = await lab.ask(EDGE, "daemons/operations?operation=stop", "POST")
     assert len(every["daemonOperationResults"]) == 5
     await eventually(lambda: lab.effects(EDGE, "http") == ["stop"])
+
+
+START_SERVER = "servers/operations?serverName=Ssh%20Default&operation=Start"
+
+
+async def servers(lab: Lab, query: str = "protocol=ssh") -> dict[str, bool]:
+    """By name: which of these servers of the Edge are active."""
+    listed = (await lab.ask(EDGE, f"servers?{query}"))["result"]
+    return {server["serverName"]: server["isActive"] for server in listed}
+
+
+async def test_a_server_is_active_while_its_daemon_listens(lab: Lab) -> None:
+    """It falls with its daemon and, unless a fault says otherwise, comes back with it."""
+    lab.turn(protocol_start_delay=0.3)
+    assert await servers(lab) == {"Ssh Default": True}
+    assert set(await servers(lab, "isActive=true")) == {"Ssh Default", "Http Default"}
+    await lab.script(EDGE, "stop_sshd")
+    assert await servers(lab) == {"Ssh Default": False}
+    await lab.script(EDGE, "start_sshd")
+    assert await lab.status(EDGE, "sshd") == "sshd is alive"
+    assert await servers(lab) == {"Ssh Default": False}
+    await eventually(lambda: lab.serves(EDGE))
+    assert await servers(lab) == {"Ssh Default": True}
+
+
+async def test_a_daemon_may_run_without_its_server(lab: Lab) -> None:
+    """With that fault nothing listens until the server itself is started."""
+    lab.turn(protocol_start_delay=0.0, faults={EDGE: {"servers_stay_inactive": "true"}})
+    assert await lab.serves(EDGE)
+    await lab.script(EDGE, "stop_sshd")
+    await lab.script(EDGE, "start_sshd")
+    assert await lab.status(EDGE, "sshd") == "sshd is alive"
+    assert (await lab.ask(EDGE, "daemons"))["sshStatus"] == "Running"
+    assert await servers(lab) == {"Ssh Default": False}
+    assert not await lab.serves(EDGE)
+    for _ in range(2):  # an active server may be started again
+        [status] = (await lab.ask(EDGE, START_SERVER, "POST"))["serverStatuses"]
+        assert (status["serverName"], status["isSuccessful"]) == ("Ssh Default", True)
+    assert await servers(lab) == {"Ssh Default": True}
+    assert await lab.serves(EDGE)
+    recorded = [e for e in records.read(lab.layout.effects) if e["service"] == "Ssh Default"]
+    assert [(e["effect"], e["changed"]) for e in recorded] == [("start", True), ("start", False)]
+
+
+async def test_a_server_is_stopped_alone(lab: Lab) -> None:
+    """Its daemon runs on, and the server can be started again."""
+    await lab.ask(EDGE, START_SERVER.replace("Start", "stop"), "POST")
+    assert (await lab.ask(EDGE, "daemons"))["sshStatus"] == "Running"
+    assert not await lab.serves(EDGE)
+    await lab.ask(EDGE, START_SERVER, "POST")
+    assert await lab.serves(EDGE)
+
+
+async def test_an_operation_on_a_server_may_be_refused(lab: Lab) -> None:
+    """A name that does not exist and a daemon that is down are 200; a missing name is 400."""
+
+    async def refusal(query: str) -> str:
+        [status] = (await lab.ask(EDGE, f"servers/operations?{query}", "POST"))["serverStatuses"]
+        assert status["isSuccessful"] is False
+        return str(status["message"])
+
+    assert await refusal("serverName=X&operation=start") == "Server with name X does not exist."
+    as2 = await refusal("serverName=As2%20Default&operation=start")
+    assert as2 == "the as2 daemon is not started"
+    lab.turn(faults={EDGE: {"refuse_operations": "true"}})
+    assert "failed" in await refusal("serverName=Ssh%20Default&operation=stop")
+    assert await lab.serves(EDGE)
+    async with lab.admin(EDGE) as client:
+        for query in ("operation=start", "serverName=Ssh%20Default&operation=restart"):
+            assert (await client.post(f"servers/operations?{query}")).status_code == 400
 
 
 async def test_the_transaction_manager_cannot_be_started_over_rest(lab: Lab) -> None:

@@ -81,6 +81,7 @@ CASES: tuple[Case, ...] = (
     case("clock_out_of_step", EDGE, clock_ahead=timedelta(seconds=-90)),
     case("node_slow", EDGE, slowest_answer=timedelta(seconds=3)),
     case("port_not_listening", "cluster2-edge1", silent_ports=("ssh 9022",)),
+    case("port_not_listening", EDGE, silent_ports=("ssh 9022",)),
     case("taeh_differs", EDGE, taeh="b" * 64),
     case("version_differs", PASSIVE, version="5.4"),
     case("operating_system_differs", PASSIVE, system="AIX"),
@@ -320,10 +321,11 @@ def test_a_prerequisite_ends_with_the_stage_that_ends_it(
 
 
 def test_the_sources_protocol_servers_may_be_down_once_they_drain() -> None:
-    """The target's still have to run."""
+    """The target's still have to run, and to listen."""
     for node, expected in (("cluster1-edge1", 0), ("cluster2-edge1", 1)):
-        readings = changed(node, services={Service.SSH: State.STOPPED})
-        assert len(findings_in(readings, StageName.DRAIN_PROTOCOL_SERVERS)) == expected
+        stopped = changed(node, services={Service.SSH: State.STOPPED})
+        for readings in (stopped, changed(node, silent_ports=("ssh 8022",))):
+            assert len(findings_in(readings, StageName.DRAIN_PROTOCOL_SERVERS)) == expected
 
 
 def test_only_what_blocks_and_is_not_accepted_stops_a_run() -> None:
