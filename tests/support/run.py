@@ -106,9 +106,11 @@ class Run:
         return progress.waiting
 
 
-def new_run(client: Client, servers: int = 1, edges: int = 2, **changes: Any) -> Run:  # noqa: ANN401 - keys of an estate
-    """Return a run on an estate of its own, no larger than most tests need."""
-    return Run(client, estates.estate(servers, edges, name=f"lab-{uuid4().hex[:8]}", **changes))
+def new_run(client: Client, *size: int, **changes: Any) -> Run:  # noqa: ANN401 - keys of an estate
+    """Return a run on an estate of its own: a Server and two Edges a cluster, unless said."""
+    sizes = dict(zip(("servers", "edges"), size or (1, 2), strict=True))
+    keys: dict[str, Any] = {"name": f"lab-{uuid4().hex[:8]}", **sizes, **changes}
+    return Run(client, estates.estate(**keys))
 
 
 def at_work(run: Run) -> Worker:

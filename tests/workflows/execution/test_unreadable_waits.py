@@ -75,17 +75,18 @@ async def test_a_wait_on_a_dead_node_is_forced_by_declaring_it_down(run: Run) ->
     assert not [key for key in run.fakes.asked if f"stop_gracefully.{EDGE}" in key]
 
 
-async def test_a_wait_for_stuck_events_can_be_ended_alone(run: Run) -> None:
+async def test_a_wait_for_stuck_events_can_be_ended_alone(temporal: Client) -> None:
     """The node answers, so it is not declared down; the other waits are not ended."""
-    run.fakes.failures[QUEUE] = [Stuck("nothing remains but active events")] * 2
-    run.fakes.held[other := f"await_queue.{SERVERS[1]}"] = asyncio.Event()
-    await run.start()
-    question = await run.waits("decision")
-    assert "nothing remains" in question.message
-    await run.says("force", stage=TM, node=SERVERS[0], by="ann", reason="its transfer failed")
-    await run.reaches(lambda p: p.waiting is None)
-    run.fakes.held[other].set()
-    outcome = await run.ends("completed_with_exceptions")
+    async with at_work(run := new_run(temporal, 2, 1)):
+        run.fakes.failures[QUEUE] = [Stuck("nothing remains but active events")] * 2
+        run.fakes.held[other := f"await_queue.{SERVERS[1]}"] = asyncio.Event()
+        await run.start()
+        question = await run.waits("decision")
+        assert "nothing remains" in question.message
+        await run.says("force", stage=TM, node=SERVERS[0], by="ann", reason="its transfer failed")
+        await run.reaches(lambda p: p.waiting is None)
+        run.fakes.held[other].set()
+        outcome = await run.ends("completed_with_exceptions")
     [ended] = [words for words in outcome.exceptions if "ann" in words]
     assert ended.startswith(f"ann ended the wait at {SERVERS[0]}: its transfer failed")
 
