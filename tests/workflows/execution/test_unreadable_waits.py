@@ -16,17 +16,22 @@ SERVERS = ("cluster1-server1", "cluster1-server2")
 QUEUE = f"await_queue.{SERVERS[0]}"
 
 
-def cannot_read_at_first(run: Run) -> asyncio.Event:
+def fails_at_first(run: Run, stage: StageName, key: str, error: Exception) -> asyncio.Event:
     """Let the first attempt at a wait fail, and hold the second until the event is set."""
-    ended, first = asyncio.Event(), f"{DRAIN}.{SESSIONS}.1"
-    run.fakes.failures[SESSIONS] = [Unresolved("what remains could not be read")]
+    ended, first = asyncio.Event(), f"{stage}.{key}.1"
+    run.fakes.failures[key] = [error]
 
-    async def hold(key: str) -> None:
-        if key == SESSIONS and run.fakes.asked[first] > 1:
-            run.fakes.held[SESSIONS] = ended
+    async def hold(met: str) -> None:
+        if met == key and run.fakes.asked[first] > 1:
+            run.fakes.held[key] = ended
 
     run.fakes.when_met = hold
     return ended
+
+
+def cannot_read_at_first(run: Run) -> asyncio.Event:
+    """Let the first attempt at a wait for sessions read nothing."""
+    return fails_at_first(run, DRAIN, SESSIONS, Unresolved("what remains could not be read"))
 
 
 async def test_a_wait_that_cannot_read_asks_and_goes_on(run: Run) -> None:
@@ -78,7 +83,7 @@ async def test_a_wait_on_a_dead_node_is_forced_by_declaring_it_down(run: Run) ->
 async def test_a_wait_for_stuck_events_can_be_ended_alone(temporal: Client) -> None:
     """The node answers, so it is not declared down; the other waits are not ended."""
     async with at_work(run := new_run(temporal, 2, 1)):
-        run.fakes.failures[QUEUE] = [Stuck("nothing remains but active events")] * 2
+        fails_at_first(run, TM, QUEUE, Stuck("nothing remains but active events"))
         run.fakes.held[other := f"await_queue.{SERVERS[1]}"] = asyncio.Event()
         await run.start()
         question = await run.waits("decision")
