@@ -24,6 +24,8 @@ FULL_CAMPAIGN_POINTS = 300
 """A campaign of this many points of all kinds must cover every request."""
 MAX_EXTRA_RUNS = 12
 """How many runs a full campaign may add until every request is covered."""
+MAX_EXTRA_POINTS = 2
+"""Of each side, in one such run: more would disturb one another while stage 0 only reads."""
 SETTINGS = Settings(
     # Stops end at their timeout, so that a stop is pending when the worker is back.
     simulation=SimulationOptions(
@@ -145,7 +147,8 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         if not self._options.full or self.state.results.runs >= most or self._coverage().complete:
             return ()
         schedule = self.state.schedule
-        schedule.kinds = [kind for kind, when in SIDES.items() if schedule.uncovered(when)]
+        for kind, when in SIDES.items():
+            schedule.kinds += [kind] * min(MAX_EXTRA_POINTS, len(schedule.uncovered(when)))
         return schedule.next_points()
 
     def _plan(
