@@ -81,10 +81,12 @@ async def test_a_file_may_be_mounted_on_the_host_itself(
     place: str, found: list[str], host: Host, ssh_server: SshServer
 ) -> None:
     """In its own place it is written in place; in another, such as a jail, it is one more."""
-    point = host.folder / place
+    point, folder = host.folder / place, host.folder.parent / "link"
     point.touch()
+    folder.symlink_to(host.folder)
     _each_command_first(ssh_server, host.folder, f"mount --bind {host.hosts} {point}")
     assert await names(host) == found
+    assert await names(host, hosts_file=str(folder / "hosts")) == found
 
 
 @NEEDS_ROOT
