@@ -19,6 +19,14 @@ async def run(temporal: Client) -> AsyncIterator[Run]:
         yield run
 
 
+@pytest.fixture
+async def wide_run(temporal: Client) -> AsyncIterator[Run]:
+    """A run as :func:`run`, with two Servers and two Edges in each cluster."""
+    run = new_run(temporal, 2, 2)
+    async with at_work(run):
+        yield run
+
+
 @pytest.fixture(scope="session")
 async def clockwork() -> AsyncIterator[WorkflowEnvironment]:
     """Time passes as ever, until a test moves it."""

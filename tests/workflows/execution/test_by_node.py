@@ -29,9 +29,9 @@ def by_node(run: Run) -> Run:
 
 
 @pytest.fixture
-def run(run: Run) -> Run:
+def run(wide_run: Run) -> Run:
     """A run that has not started yet."""
-    return by_node(run)
+    return by_node(wide_run)
 
 
 def without_edges(client: Client) -> Run:
@@ -244,7 +244,7 @@ async def test_after_a_long_wait_no_chain_acts_before_the_checks_have_passed(
     clockwork: WorkflowEnvironment,
 ) -> None:
     """One chain checks again for all."""
-    run = by_node(new_run(clockwork.client))
+    run = by_node(new_run(clockwork.client, 2, 2))
     async with at_work(run):
         await run.start(variant="by_node", approve_before=[DRAIN])
         await run.waits("approval")
@@ -265,7 +265,7 @@ async def test_after_a_long_wait_the_nodes_that_still_run_are_checked_again(
     clockwork: WorkflowEnvironment,
 ) -> None:
     """A Server that was stopped cannot be read any more, the others can."""
-    run = by_node(new_run(clockwork.client))
+    run = by_node(new_run(clockwork.client, 2, 2))
     run.fakes.failures[f"stop_gracefully.{SLOW}.ssh"] = [CommandFailed("no")]
     async with at_work(run):
         await run.start(variant="by_node")

@@ -58,5 +58,6 @@ def test_permanent_errors_are_the_refusals() -> None:
     tree = {e.__name__: e for _, e in inspect.getmembers(errors, inspect.isclass)}
     refusals = {name for name, error in tree.items() if issubclass(error, errors.Refused)}
     assert set(errors.PERMANENT) == refusals
-    assert set(errors.UNSETTLED) == {"Unreachable", "NotYet", "OutcomeUnknown", "Unresolved"}
+    unsettled = {"Unreachable", "NotYet", "OutcomeUnknown", "Stuck", "Unresolved"}
+    assert set(errors.UNSETTLED) == unsettled
     assert set(tree) == {*refusals, *errors.UNSETTLED, "SwitchoverError"}

@@ -192,7 +192,7 @@ class Performance:
 
 
 @settings(
-    max_examples=100 if settings().max_examples == 1000 else 4,  # each is ten runs
+    max_examples=100 if settings().max_examples == 1000 else 3,  # each is ten runs
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -19,6 +19,12 @@ NAMES = {
 """An action of each stage, during which a run is terminated."""
 
 
+@pytest.fixture
+def run(wide_run: Run) -> Run:
+    """Two nodes of a kind: one of them may be further than the other."""
+    return wide_run
+
+
 async def interrupt(run: Run, key: str) -> None:
     """Start a run, and terminate it during this action, which has no effect then."""
     run.fakes.held[key] = asyncio.Event()

@@ -55,12 +55,15 @@ class Case:
 
 
 def failures(name: StageName) -> Iterator[Case]:
-    """Yield the first action of each type with every kind of failure, the others with one."""
-    types = set[type[actions.Action]]()
+    """Yield the first action of each type with two kinds of failures, the others with one.
+
+    The kinds take turns; `scripts/prove` lets every action fail in every way.
+    """
+    types, kinds = set[type[actions.Action]](), tuple(FAILURES)
     for number, action in enumerate(PLAN.stage(name).actions):
-        first, one = type(action) not in types, tuple(FAILURES)[number % len(FAILURES)]
+        turns = (number, number + 2) if type(action) not in types else (number,)
         types.add(type(action))
-        for kind in FAILURES if first else (one,):
+        for kind in (kinds[turn % len(kinds)] for turn in turns):
             yield Case(name, action.key, kind)
             if action.undo is not None and kind in ("unknown", "lost"):
                 yield Case(name, action.key, kind, late=True)
