@@ -1,6 +1,6 @@
 """Notice that only events remain on which nothing works any more.
 
-An event can stay active after its transfer has failed, until somebody deletes it
+An event can stay active after its transfer has failed, until an administrator deletes it
 (docs/securetransport.md, section 5). An event in work shows a new heartbeat or another try from
 time to time. A partner that accepts and never answers may look the same, so nothing is ended here.
 """
@@ -36,7 +36,8 @@ class StuckEvents:
         Raises:
             Stuck: these events have been active, and have not changed, for `unreachable_timeout`.
         """
-        now = [tuple(event.get(name) for name in FIELDS) for event in events]
+        # The list has no sequence of its own.
+        now = sorted((tuple(event.get(name) for name in FIELDS) for event in events), key=str)
         active = all(str(event.get("status")).lower() == "active" for event in events)
         if not now or not active or now != self._last or self._since is None:
             self._last, self._since = now, at

@@ -135,7 +135,7 @@ async def test_an_undo_of_what_never_began_needs_no_right(
 async def test_an_undo_of_what_began_reloads_also_where_the_file_is_right(
     redirect: Attempts, hosts: Path, tmp_path: Path
 ) -> None:
-    """Somebody put the file right meanwhile, and perhaps did not reload."""
+    """An administrator corrected the file meanwhile, and perhaps did not reload."""
     before = text(hosts)
     await redirect(TO_TWO)
     hosts.write_text(before)
