@@ -1,12 +1,10 @@
 """An operator at a console: real processes against a real server."""
 
 import asyncio
-import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support import preloaded
+from tests.support.preloaded import Preloaded
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,8 @@ class Operator:
         assert "Traceback" not in answer.message, answer.message
         return answer
 
-    async def begins(self, *words: str) -> asyncio.subprocess.Process:
+    async def begins(self, *words: str) -> Preloaded:
         """Run one console command, and leave it running."""
-        environment = {**os.environ, "TEMPORAL_ADDRESS": self.address, "COLUMNS": "150"}
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "starter", *words),
-            cwd=ROOT,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        return await preloaded.start(
+            "starter", *words, TEMPORAL_ADDRESS=self.address, COLUMNS="150"
         )

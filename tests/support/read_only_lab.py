@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.keys import machine_names
 from lab.layout import Layout
-from tests.support.console import ROOT
+from tests.support.preloaded import ROOT
 
 READY_TIMEOUT = 60
 OWN = ("run", "var/log", "opt/axway/SecureTransport/var/logs", "accounts")

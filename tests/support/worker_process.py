@@ -1,21 +1,20 @@
 """The worker as a real process."""
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.support.console import ROOT
+from tests.support import preloaded
+from tests.support.preloaded import Preloaded
 
 
 @dataclass
 class WorkerProcess:
     """One worker, and every line it has printed."""
 
-    process: asyncio.subprocess.Process
+    process: Preloaded
     lines: list[str] = field(default_factory=list)
 
     async def says(self, text: str) -> str:
@@ -26,7 +25,6 @@ class WorkerProcess:
 
     async def ends(self) -> int:
         """Wait for the end and return the exit code; it may not be a traceback."""
-        assert self.process.stdout is not None
         rest = await asyncio.wait_for(self.process.stdout.read(), 20)
         self.lines += rest.decode().splitlines()
         assert not any("Traceback" in line for line in self.lines), self.lines
@@ -38,7 +36,6 @@ class WorkerProcess:
         return await self.ends()
 
     async def _next(self, text: str) -> None:
-        assert self.process.stdout is not None
         line = await asyncio.wait_for(self.process.stdout.readline(), 20)
         assert line, f"ended without {text!r}: {self.lines}"
         self.lines.append(line.decode().rstrip("\n"))
@@ -47,14 +44,7 @@ class WorkerProcess:
 @asynccontextmanager
 async def worker_process(*arguments: str, **environment: str) -> AsyncIterator[WorkerProcess]:
     """Start ``python -m worker`` with these arguments; never leave it behind."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker", *arguments),
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    process = await preloaded.start("worker", *arguments, one_stream=True, **environment)
     try:
         yield WorkerProcess(process)
     finally:
