@@ -12,9 +12,9 @@ from tests.support.directories import fresh_directory
 from tests.support.whole_lab import House
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def alive() -> AsyncIterator[Lab]:
-    """A lab that runs as long as the end-to-end tests."""
+    """A lab that runs as long as the end-to-end tests: idle, it would slow down the others."""
     root = fresh_directory()
     async with Lab.open(root) as lab:
         yield lab

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from temporalio.client import Client
@@ -77,16 +76,25 @@ async def begun(ui: WebUi, run: Run) -> None:
     await ui.sees("stop_monitors needs 1 approval")
 
 
-async def test_a_run_is_started_and_approved(ui: WebUi, run: Run, tmp_path: Path) -> None:
-    """The details show the signal, and its input, that lets it continue."""
+async def test_a_run_is_started_paused_and_approved(ui: WebUi, run: Run) -> None:
+    """The details show the signals, and their inputs, that let it continue, and who paused it."""
     await begun(ui, run)
     await ui.sees('--name approve --input \'{"stage": "stop_monitors", "by": "..."}\'')
     await ui.sees("# patch night, see https://example.org")
     assert await ui.links() == set()
+    await ui.signals("pause", {"by": "ann", "reason": "<b>lunch</b>"})
+    await run.reaches(lambda progress: progress.state is RunStatus.PAUSED)
+    await ui.opens()
+    await ui.sees("Paused at ")
+    await ui.sees("by ann (<b>lunch</b>)")
+    await ui.sees('--name resume --input \'{"by": "..."}\'')
     await ui.signals("approve", GATE)
+    await ui.signals("resume", {"by": "bob"})
     outcome = await run.ends("completed")
     assert [(one.verb, one.by, one.way) for one in outcome.decisions] == [
-        ("approve", "ann", "signal")
+        ("pause", "ann", "signal"),
+        ("approve", "ann", "signal"),
+        ("resume", "bob", "signal"),
     ]
     await ui.opens("Search Attributes")
     await ui.sees("SwitchoverState")
@@ -100,20 +108,6 @@ async def test_a_rejected_run_shows_that_it_was_rolled_back(ui: WebUi, run: Run)
     assert "not tonight" in outcome.message
     await ui.opens()
     await ui.sees("cluster1 → cluster2, rolled_back")
-
-
-async def test_a_paused_run_says_who_paused_it(ui: WebUi, run: Run) -> None:
-    """And the message that ends the pause."""
-    await begun(ui, run)
-    await ui.signals("pause", {"by": "ann", "reason": "<b>lunch</b>"})
-    await run.reaches(lambda progress: progress.state is RunStatus.PAUSED)
-    await ui.opens()
-    await ui.sees("Paused at ")
-    await ui.sees("by ann (<b>lunch</b>)")
-    await ui.sees('--name resume --input \'{"by": "..."}\'')
-    await ui.signals("approve", GATE)
-    await ui.signals("resume", {"by": "bob"})
-    await run.ends("completed")
 
 
 async def test_a_run_that_must_not_begin_says_why(ui: WebUi, run: Run) -> None:

@@ -8,6 +8,7 @@ import asyncssh
 import pytest
 from temporalio.client import Client
 
+from lab.environment.baseline import node_differences
 from lab.environment.lab import Lab
 from tests.support.directories import fresh_directory
 from tests.support.openssh import OpenSsh, openssh
@@ -70,6 +71,28 @@ async def test_a_run_started_and_approved_with_the_cli_completes(house: House) -
     did_it_all_once(house, outcome)
     assert outcome.record is not None
     assert [(f.name, f.seen) for f in outcome.findings] == [("unfinished_file", str(orphan))]
+
+
+async def differences(lab: Lab) -> list[str]:
+    """What does not run, is not scheduled, or is not replicated as before a switchover."""
+    nodes = [found for node in lab.layout.nodes for found in node_differences(node)]
+    return nodes + lab.load_balancer.differences() + await lab.databases.differences()
+
+
+async def test_a_run_rejected_with_the_cli_is_rolled_back(house: House) -> None:
+    """Traffic and scheduling had moved already; the estate is in its baseline again."""
+    gate = "drain_protocol_servers"
+    async with house.worker() as worker:
+        await worker.says("ready: worker on task queue switchover")
+        await house.start(approve_before=[gate])
+        await house.reaches(lambda p: p.waiting is not None)
+        assert await differences(house.lab)
+        await house.signal("reject", stage=gate, by="ann", reason="not tonight")
+        outcome = await house.outcome()
+    assert (outcome.outcome, "not tonight" in outcome.message) == ("rolled_back", True)
+    assert house.counted("redirect") == {("loadbalancer1", "traffic"): 2}
+    assert not house.counted("drain")
+    assert await differences(house.lab) == []
 
 
 async def test_a_run_on_debian_s_programs_completes(temporal: Client, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from lab.keys import make_keys
 from lab.layout import Layout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def shared_lab() -> AsyncIterator[Lab]:
     """A complete lab, in the state in which the last test ended."""
     with tempfile.TemporaryDirectory(prefix="lab-whole-") as directory:

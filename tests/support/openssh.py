@@ -26,6 +26,8 @@ KbdInteractiveAuthentication no
 StrictModes no
 UsePAM no
 PermitRootLogin yes
+# Else bash reads the account's .bashrc before every command: here it is not part of the test.
+SetEnv SHLVL=1
 {more}
 """
 

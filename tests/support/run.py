@@ -70,9 +70,7 @@ class Run:
         progress: Progress | None = await self.handle.query("status", result_type=Progress)
         return progress
 
-    async def reaches(
-        self, condition: Callable[[Progress], bool], *, polls: int = 1200
-    ) -> Progress:
+    async def reaches(self, condition: Callable[[Progress], bool], *, polls: int = 300) -> Progress:
         """Wait until the run's progress is so; AssertionError where it never is."""
         progress = None
         for _ in range(polls):
@@ -80,7 +78,7 @@ class Run:
                 progress = await self.status()
             if progress is not None and condition(progress):
                 return progress
-            await asyncio.sleep(0.025)  # between two polls
+            await asyncio.sleep(0.1)  # between two polls
         raise AssertionError(progress)
 
     async def says(self, verb: str, **decision: object) -> str:
@@ -93,10 +91,10 @@ class Run:
 
     async def engine_is_idle(self) -> None:
         """Wait until Temporal has nothing more to do for the run."""
-        for _ in range(1200):
+        for _ in range(300):
             if not (await self.handle.describe()).raw_description.pending_activities:
                 return
-            await asyncio.sleep(0.025)  # between two polls
+            await asyncio.sleep(0.1)  # between two polls
         raise AssertionError("an activity is still pending")
 
     async def waits(self, kind: str) -> PendingQuestion:

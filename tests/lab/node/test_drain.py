@@ -11,8 +11,6 @@ from lab import records
 from tests.support.node_clients import PARTNER, Lab
 from tests.support.polling import eventually
 
-pytest_plugins = ("tests.support.node_fixtures",)
-
 EDGE = "cluster1-edge1"
 SERVER = "cluster1-server1"
 

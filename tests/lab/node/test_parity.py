@@ -12,8 +12,6 @@ from lab.layout import SFTP_PORT
 from lab.node.api_objects import LISTINGS
 from tests.support.node_clients import PARTNER, Lab
 
-pytest_plugins = ("tests.support.node_fixtures",)
-
 EDGE = "cluster1-edge1"
 SERVERS = ("cluster1-server1", "cluster2-server2")
 

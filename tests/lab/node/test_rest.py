@@ -12,8 +12,6 @@ from lab.layout import ADMIN_PASSWORD, ADMIN_USER
 from tests.support.node_clients import PARTNER, Lab
 from tests.support.polling import eventually
 
-pytest_plugins = ("tests.support.node_fixtures",)
-
 EDGE = "cluster1-edge1"
 SERVER = "cluster1-server1"
 OPERATIONS = "daemons/operations?operation=stop&daemon=ssh&graceful=true&timeout=600"

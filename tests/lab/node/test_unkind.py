@@ -12,8 +12,6 @@ from lab.layout import Layout
 from lab.simulation_options import simulate
 from tests.support.node_clients import Lab
 
-pytest_plugins = ("tests.support.node_fixtures",)
-
 NODE = "cluster1-edge1"
 
 

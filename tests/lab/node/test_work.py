@@ -10,8 +10,6 @@ import pytest
 from tests.support.node_clients import PARTNER, Lab
 from tests.support.polling import eventually
 
-pytest_plugins = ("tests.support.node_fixtures",)
-
 EDGE = "cluster1-edge1"
 SERVERS = ("cluster1-server1", "cluster1-server2")
 SCHEDULER = "clusterServices?serviceName=Scheduler"

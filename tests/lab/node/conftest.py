@@ -14,7 +14,7 @@ from tests.support.directories import fresh_directory
 from tests.support.node_clients import Lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def house() -> AsyncIterator[Lab]:
     """Databases and machines of one lab."""
     root = fresh_directory()
