@@ -38,7 +38,7 @@ async def interrupt(run: Run, key: str) -> None:
 
 
 @pytest.mark.parametrize("stage", NAMES)
-async def test_only_the_same_roles_go_on_from_where_it_was(run: Run, stage: str) -> None:
+async def test_the_same_roles_go_on_from_where_it_was(run: Run, stage: str) -> None:
     """The next run reads the estate, and completes what the terminated one has not done.
 
     The opposite direction does not undo it: it is refused with what was found.
