@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ from temporalio.worker import Worker
 
 from tests.support import estates
 from tests.support.fake_activities import FakeActivities
+from worker.clock_guard import REFUSAL
 from worker.interceptor import AttemptInterceptor
 from worker.worker import FIREWALL, WORKFLOWS
 from workflows.model.estate import Estate
@@ -66,16 +66,21 @@ class Run:
         return cause.message
 
     async def status(self) -> Progress | None:
-        """Ask the run where it is."""
-        progress: Progress | None = await self.handle.query("status", result_type=Progress)
-        return progress
+        """Ask the run where it is, again where its worker refuses (``worker.clock_guard``)."""
+        while True:
+            try:
+                progress: Progress | None = await self.handle.query("status", result_type=Progress)
+            except WorkflowQueryFailedError as refusal:
+                if refusal.message != REFUSAL:
+                    raise
+            else:
+                return progress
 
     async def reaches(self, condition: Callable[[Progress], bool], *, polls: int = 300) -> Progress:
         """Wait until the run's progress is so; AssertionError where it never is."""
         progress = None
         for _ in range(polls):
-            with suppress(WorkflowQueryFailedError):  # a worker that has just begun may refuse
-                progress = await self.status()
+            progress = await self.status()
             if progress is not None and condition(progress):
                 return progress
             await asyncio.sleep(0.1)  # between two polls
