@@ -1,7 +1,7 @@
 """Start our programs in real processes that have imported them already.
 
-An import takes longer than most commands do. The campaigns' samples and one test of each program
-start them with `python -m`, as an operator does.
+An import takes longer than most commands do. The samples of the campaigns start both programs with
+`python -m`, as an operator does.
 """
 
 import asyncio

@@ -48,7 +48,7 @@ async def test_after_a_pause_nothing_new_begins(run: Run) -> None:
     assert progress.state is RunStatus.PAUSED
     asked = set(run.fakes.asked)
     with pytest.raises(AssertionError):
-        await run.reaches(lambda p: p.stages[2].status is Status.DONE, polls=40)
+        await run.reaches(lambda p: p.stages[2].status is Status.DONE, polls=10)
     assert set(run.fakes.asked) == asked
     await run.says("resume", by="ann")
     await run.ends("completed")

@@ -57,7 +57,7 @@ class Case:
 def failures(name: StageName) -> Iterator[Case]:
     """Yield the first action of each type with two kinds of failures, the others with one.
 
-    The kinds take turns; `scripts/prove` lets every action fail in every way.
+    The kinds take turns; `scripts/prove` lets every stage of a lab fail in every way.
     """
     types, kinds = set[type[actions.Action]](), tuple(FAILURES)
     for number, action in enumerate(PLAN.stage(name).actions):
