@@ -8,6 +8,8 @@ from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
+from worker.senders import hand_over
+
 REFUSAL = "the run is about to learn something new; ask again"
 """What the query gets to hear that would have carried on the run."""
 
@@ -43,6 +45,7 @@ class _Guarded(WorkflowInstance):
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         """Carry on the workflow, unless what happened later has the time of what was before."""
+        hand_over(act)
         if all(job.WhichOneof("variant") in _CHANGES_NOTHING for job in act.jobs):
             return self._instance.activate(act)
         time, length = self._time, self._length

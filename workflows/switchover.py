@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -28,6 +29,8 @@ from workflows.run.state import RunState
 from workflows.search_attributes import ESTATE, STAGE, STATE
 from workflows.views.progress_markdown import details
 
+NEXT_TASK = timedelta(milliseconds=1)
+
 
 @workflow.defn(name="Switchover", failure_exception_types=[SwitchoverError])
 class Switchover:
@@ -49,7 +52,8 @@ class Switchover:
         """Run the switchover that one JSON object requests (see ``workflows.model.request``)."""
         request = parse_request(given)
         _require_own_id(request)
-        showing = asyncio.create_task(self._keep_shown())
+        beside = [asyncio.create_task(self._keep_shown())]
+        beside.append(asyncio.create_task(self._work_off_signals()))
         work = asyncio.create_task(self._switch_over(request))
         while not work.done():
             try:
@@ -59,7 +63,8 @@ class Switchover:
                 self._inbox.cancel()
             except SwitchoverError:
                 break  # raised below
-        showing.cancel()
+        for task in beside:
+            task.cancel()
         self._show()
         return work.result()
 
@@ -92,6 +97,7 @@ class Switchover:
 
     async def _close(self, conclusion: Conclusion) -> Outcome:
         ending, message = conclusion.outcome, conclusion.message
+        self._inbox.close()
         self._tracker.close(ending)
         outcome = outcome_of(self._state, ending, message, workflow.now())
         _, record = await asyncio.gather(
@@ -102,36 +108,38 @@ class Switchover:
     def _set_handlers(self) -> None:
         """Receive every verb as a signal and as an update of the same name."""
         for verb in VERBS:
-            self._set_handlers_of(verb)
+            # By name only so that the Web UI lists them: `worker.senders` sends a batch to any.
+            workflow.set_signal_handler(verb, self._inbox.receive_signals)
+            self._set_update_handler(verb)
 
-        def unknown(name: str, _: Sequence[RawValue]) -> None:
-            self._inbox.record_unknown(name)
+        def receive(_: str, batch: Sequence[RawValue]) -> None:
+            [signals] = workflow.payload_converter().from_payloads([one.payload for one in batch])
+            self._inbox.receive_signals(signals)
 
-        workflow.set_dynamic_signal_handler(unknown)
+        workflow.set_dynamic_signal_handler(receive)
 
-    def _set_handlers_of(self, verb: Verb) -> None:
-        def signal(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
-            try:
-                decision = parse_decision(given)
-            except BadInput as error:
-                self._inbox.record_refused(verb, str(error))
-            else:
-                self._inbox.receive(verb, decision, "signal")
-
+    def _set_update_handler(self, verb: Verb) -> None:
         def update(*given: Any) -> str:  # noqa: ANN401 - whatever was sent
-            return self._inbox.receive(verb, parse_decision(given), "update")
+            *inputs, sender = given
+            return self._inbox.receive(verb, parse_decision(inputs), "update", sender)
 
         def validate(*given: Any) -> None:  # noqa: ANN401 - whatever was sent
             try:
-                objection = self._inbox.objection(verb, parse_decision(given))
+                objection = self._inbox.objection(verb, parse_decision(given[:-1]))
             except BadInput as error:
                 objection = str(error)
             if objection is not None:
                 # A retry by the client itself cannot help.
                 raise ApplicationError(objection, type=BadInput.__name__, non_retryable=True)
 
-        workflow.set_signal_handler(verb, signal)
         workflow.set_update_handler(verb, update, validator=validate)
+
+    async def _work_off_signals(self) -> None:
+        """Work off in tasks of their own what one workflow task could not."""
+        while True:
+            await workflow.wait_condition(lambda: self._inbox.is_behind)
+            await workflow.sleep(NEXT_TASK)
+            self._inbox.work_off()
 
     async def _keep_shown(self) -> None:
         """Show the state and notify of new questions whenever the state has changed."""

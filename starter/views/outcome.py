@@ -11,6 +11,7 @@ from starter.views.tables import exceptions_view, findings_view, messages_view, 
 from starter.views.text import clock
 from workflows.model.outcome import Outcome, StageOutcome
 from workflows.model.text import printable
+from workflows.views.suggested_answers import ignored
 
 EFFECTS = {"changed": "changed", "unchanged": "unchanged", "seen": "read"}
 """What a report's outcome is called in a table."""
@@ -35,7 +36,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
     parts += _failures(outcome)
     parts += exceptions_view(outcome.exceptions)
     parts += findings_view(outcome.findings)
-    parts += messages_view(outcome.decisions)
+    parts += messages_view(outcome.decisions, ignored(outcome))
     parts.append(Text(f"plan hash {outcome.plan_hash}"))
     if outcome.record is not None:
         parts.append(Text(f"saved on the worker as {outcome.record}"))

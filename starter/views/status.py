@@ -14,7 +14,7 @@ from starter.views.text import clock, command, commands, paused_line, wrapped
 from workflows.model.progress import PendingQuestion, Progress, RunStatus
 from workflows.model.text import printable
 from workflows.views.progress_markdown import at_work
-from workflows.views.suggested_answers import waits
+from workflows.views.suggested_answers import ignored, waits
 
 MAX_SHOWN_ACTIONS = 16
 """A stage of 2 x 40 nodes must not push the rest off the screen."""
@@ -63,7 +63,7 @@ class RunView:
         )
         yield from tables.exceptions_view(progress.exceptions)
         yield from tables.findings_view(progress.findings)
-        yield from tables.messages_view(progress.messages[-MAX_MESSAGES:])
+        yield from tables.messages_view(progress.messages[-MAX_MESSAGES:], ignored(progress))
         yield from _anytime(progress)
 
 

@@ -117,9 +117,10 @@ def exceptions_view(exceptions: Iterable[str]) -> Iterator[Text]:
     return (Text(f"exception: {printable(one)}", style="yellow") for one in exceptions)
 
 
-def messages_view(messages: Iterable[OperatorMessage]) -> Iterator[Text]:
-    """Show what operators decided, and when."""
-    return (Text(f"{clock(one.at)} {message_line(one)}", style="dim") for one in messages)
+def messages_view(messages: Iterable[OperatorMessage], ignored: str) -> Iterator[Text]:
+    """Show what operators decided, and when, and how many messages are only counted."""
+    lines = [f"{clock(one.at)} {message_line(one)}" for one in messages]
+    return (Text(line, style="dim") for line in filter(None, (*lines, ignored)))
 
 
 def _stages(groups: Iterable[Sequence[StageProgress]]) -> Table:

@@ -6,6 +6,7 @@ from starter.views.text import command, commands, message_line, paused_line
 from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
     ActionProgress,
+    OperatorMessage,
     PendingQuestion,
     Progress,
     RunStatus,
@@ -19,6 +20,7 @@ from workflows.views.suggested_answers import waits
 NOTHING_YET = {
     "state": RunStatus.RUNNING,
     "waiting": None,
+    "ignored_messages": 0,
     **dict.fromkeys(("stages", "undo", "also_waiting", "exceptions", "findings", "messages"), ()),
 }
 
@@ -26,7 +28,7 @@ NOTHING_YET = {
 def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
     """Yield everything new once: messages, stages, failures, exceptions, findings, questions."""
     old = before or after.model_copy(update=NOTHING_YET)
-    yield from map(message_line, after.messages[len(old.messages) :])
+    yield from map(message_line, _new_messages(old, after))
     yield from _stages(old.stages, after.stages)
     if after.undo and not old.undo:
         yield "the run is being rolled back, stage by stage"
@@ -79,3 +81,10 @@ def _actions(progress: Progress) -> Iterator[tuple[tuple[bool, str], ActionProgr
     for undo, stages in ((False, progress.stages), (True, progress.undo)):
         for stage in stages:
             yield from (((undo, action.key), action) for action in stage.actions)
+
+
+def _new_messages(old: Progress, after: Progress) -> tuple[OperatorMessage, ...]:
+    """Return the newest messages; of those without effect the older ones are only counted."""
+    new = len(after.messages) + after.ignored_messages
+    new -= len(old.messages) + old.ignored_messages
+    return after.messages[max(0, len(after.messages) - new) :]

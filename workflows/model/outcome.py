@@ -46,6 +46,8 @@ class Outcome(Value):
     exceptions: tuple[str, ...] = ()
     """Guarantees that operators waived."""
     decisions: tuple[OperatorMessage, ...] = ()
+    ignored_messages: int = 0
+    """Older messages without effect, which are only counted."""
     findings: tuple[Finding, ...] = ()
     record: str | None = None
     """Where this outcome was written as a file, on the worker that ended the run."""

@@ -117,6 +117,9 @@ class OperatorMessage(Value):
     stage: StageName | None = None
     node: str | None = None
     by: str = ""
+    """Who decided, as the message says."""
+    sender: str = ""
+    """Who sent it, as Temporal knows it: the identity of the client."""
     reason: str = ""
     effect: str
     """What it did, or why it changed nothing."""
@@ -149,4 +152,6 @@ class Progress(Value):
     """Guarantees that operators waived."""
     findings: tuple[Finding, ...] = ()
     messages: tuple[OperatorMessage, ...] = ()
+    ignored_messages: int = 0
+    """Older messages without effect, which are only counted."""
     outcome: str | None = None

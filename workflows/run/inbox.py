@@ -1,16 +1,38 @@
 """Receive the decisions of operators, and record each with its effect."""
 
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, NamedTuple, get_args
 
+from workflows.errors import BadInput
 from workflows.model.decisions import VERBS, Decision, Verb, Way, missing
 from workflows.model.progress import OperatorMessage
+from workflows.run.signal_batch import Signal, read
 from workflows.run.state import ExitRequest, RunState
 from workflows.run.validation import objection
 
-MAX_MESSAGES = 500
-"""Further messages are in Temporal's history only."""
+PORTION = 500
+"""Signals that one workflow task works off: it has ten seconds, on a busy machine, too."""
+MAX_EARLY = 100
+"""Messages that wait for the plan."""
+MAX_WITHOUT_EFFECT = 50
+"""So many of the messages without effect are recorded, the newest; the others are counted."""
+MAX_CHARACTERS = 100_000
+"""Of all decisions in the record: a message of Temporal holds no more than 256 KiB."""
+MAX_EFFECT = 500
+EARLY = ("approve", "reject", "skip", "extend")
+"""Verbs that can be judged only by the plan."""
+Exit = Literal["roll_back", "abort"]
+
+
+class Message(NamedTuple):
+    """What was sent, and by whom as Temporal knows it."""
+
+    verb: str
+    decision: Decision
+    way: Way
+    sender: str
 
 
 class Inbox:
@@ -19,35 +41,69 @@ class Inbox:
     def __init__(self, state: RunState, now: Callable[[], datetime]) -> None:
         self._state = state
         self._now = now
+        self._unread = deque[Signal]()
+        self._characters = self._without_effect = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether signals wait for the next workflow task."""
+        return bool(self._unread)
+
+    def receive_signals(self, batch: list[list[Any]]) -> None:
+        """Take all signals of one workflow task, and work off what one task can."""
+        self._unread.extend(read(batch))
+        self.work_off()
+
+    def work_off(self) -> None:
+        """Judge the next portion of the signals, in the order of their arrival."""
+        for _ in range(min(PORTION, len(self._unread))):
+            self._receive_signal(self._unread.popleft())
+
+    def close(self) -> None:
+        """Count what came too late to be judged."""
+        self._state.ignored += len(self._unread)
+        self._unread.clear()
 
     def activate(self) -> None:
         """Receive the messages that came before the plan."""
         early, self._state.early = self._state.early, []
-        for verb, decision, way in early:
-            self.receive(verb, decision, way)
+        for message in early:
+            self.receive(*message)
 
     def objection(self, verb: Verb, decision: Decision) -> str | None:
         """Return why this decision cannot apply now; None where it can."""
+        if self._characters >= MAX_CHARACTERS and verb not in get_args(Exit):
+            return (
+                f"this run has recorded {MAX_CHARACTERS} characters of decisions, and takes only "
+                "`roll_back` and `abort` now"
+            )
         return missing(verb, decision) or objection(self._state, verb, decision)
 
-    def receive(self, verb: Verb, decision: Decision, way: Way) -> str:
+    def receive(self, verb: Verb, decision: Decision, way: Way, sender: str = "") -> str:
         """Apply the decision, or record why it cannot apply; answer in one sentence."""
         refusal = self.objection(verb, decision)
-        if refusal is not None:
-            return self._record(verb, decision, way, refusal, counted=False)
-        if self._state.plan is None and verb in ("approve", "reject", "skip", "extend"):
-            self._state.early.append((verb, decision, way))
-            return "noted; it counts as soon as the run has a plan"
-        effect, counted = self._apply(verb, decision)
-        return self._record(verb, decision, way, effect, counted=counted)
+        if refusal is None and self._state.plan is None and verb in EARLY:
+            if len(self._state.early) < MAX_EARLY:
+                self._state.early.append((verb, decision, way, sender))
+                return "noted; it counts as soon as the run has a plan"
+            refusal = f"{MAX_EARLY} messages wait for the plan already; send it again later"
+        effect, counted = (refusal, False) if refusal else self._apply(verb, decision)
+        self._record(Message(verb, decision, way, sender), effect, counted=counted)
+        return effect
 
-    def record_refused(self, verb: str, reason: str) -> None:
-        """Record a signal that is unknown or unreadable."""
-        self._record(verb[:100], Decision(), "signal", reason, counted=False)
-
-    def record_unknown(self, name: str) -> None:
-        """Record a signal of an unknown name."""
-        self.record_refused(name, f"unknown signal; known are {', '.join(VERBS)}")
+    def _receive_signal(self, signal: Signal) -> None:
+        verb = next((verb for verb in VERBS if verb == signal.name), None)
+        try:
+            decision = signal.decision() if verb else Decision()
+        except BadInput as error:
+            problem = str(error)
+        else:
+            if verb:
+                self.receive(verb, decision, "signal", signal.sender)
+                return
+            problem = f"unknown signal; known are {', '.join(VERBS)}"
+        message = Message(signal.name, Decision(), "signal", signal.sender)
+        self._record(message, problem, counted=False)
 
     def cancel(self) -> None:
         """Record that Temporal was asked to cancel the run; it does not say by whom."""
@@ -119,7 +175,7 @@ class Inbox:
         self._state.paused_since = None
         self._state.version += 1
 
-    def _exit(self, kind: Literal["roll_back", "abort"], decision: Decision) -> tuple[str, bool]:
+    def _exit(self, kind: Exit, decision: Decision) -> tuple[str, bool]:
         requested = self._state.exit_request
         if requested is not None and requested.kind == kind:
             return "that is being done already; nothing changes", False
@@ -129,14 +185,23 @@ class Inbox:
             return "the run rolls back at the next boundary between actions", True
         return "the run ends at the next boundary between actions; nothing is rolled back", True
 
-    def _record(
-        self, verb: str, decision: Decision, way: Way, effect: str, *, counted: bool
-    ) -> str:
-        about = decision.model_dump(exclude={"minutes"})
-        message = OperatorMessage(
-            at=self._now(), verb=verb, way=way, **about, effect=effect, counted=counted
+    def _record(self, message: Message, effect: str, *, counted: bool) -> None:
+        recorded = OperatorMessage(
+            at=self._now(),
+            verb=message.verb,
+            way=message.way,
+            sender=message.sender,
+            **message.decision.model_dump(exclude={"minutes"}),
+            effect=effect[:MAX_EFFECT],
+            counted=counted,
         )
-        if len(self._state.messages) < MAX_MESSAGES:
-            self._state.messages.append(message)
+        messages = self._state.messages
+        messages.append(recorded)
+        if counted:
+            self._characters += len(recorded.model_dump_json())
+        elif self._without_effect < MAX_WITHOUT_EFFECT:
+            self._without_effect += 1
+        else:
+            messages.remove(next(one for one in messages if not one.counted))
+            self._state.ignored += 1
         self._state.version += 1
-        return effect

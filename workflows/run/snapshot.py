@@ -36,6 +36,7 @@ def progress_of(state: RunState) -> Progress | None:
         exceptions=tuple(state.exceptions),
         findings=tuple(state.findings),
         messages=tuple(state.messages),
+        ignored_messages=state.ignored,
         outcome=state.outcome,
     )
 
@@ -61,6 +62,7 @@ def outcome_of(state: RunState, ending: Ending, message: str, now: datetime) -> 
         rolled_back_stages=tuple(_outcome(one) for one in state.stages.values() if one.stage.undo),
         exceptions=tuple(state.exceptions),
         decisions=tuple(state.messages),
+        ignored_messages=state.ignored,
         findings=tuple(state.findings),
     )
 

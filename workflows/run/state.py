@@ -91,8 +91,10 @@ class RunState:
 
     # What operators decided, and what the run asks them.
     messages: list[OperatorMessage] = field(default_factory=list)
-    early: list[tuple[Verb, Decision, Way]] = field(default_factory=list)
-    """Messages that came before the plan."""
+    ignored: int = 0
+    """Older messages without effect that `messages` no longer has."""
+    early: list[tuple[Verb, Decision, Way, str]] = field(default_factory=list)
+    """Messages that came before the plan, and their senders."""
     approvals: dict[StageName, list[str]] = field(default_factory=dict)
     rejections: dict[StageName, Decision] = field(default_factory=dict)
     decisions: list[tuple[Verb, Decision]] = field(default_factory=list)

@@ -15,7 +15,15 @@ from workflows.model.progress import (
     Status,
 )
 from workflows.model.text import printable
-from workflows.views.suggested_answers import Answer, answers, author, decision_text, pause, waits
+from workflows.views.suggested_answers import (
+    Answer,
+    answers,
+    author,
+    decision_text,
+    ignored,
+    pause,
+    waits,
+)
 
 SIGNS = {
     Status.PENDING: "·",
@@ -142,6 +150,8 @@ def _messages(progress: Progress, *, counted: bool) -> Iterator[str]:
     messages = [one for one in progress.messages if one.counted is counted]
     for one in messages[-MAX_MESSAGES:]:
         yield plain(f"{decision_text(one)}: {one.effect}")
+    if not counted and (older := ignored(progress)):
+        yield older
 
 
 def _listed(title: str, items: Iterable[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """What every view says of questions, the messages that answer them, and operators' messages."""
 
 from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE
+from workflows.model.outcome import Outcome
 from workflows.model.progress import OperatorMessage, PendingQuestion, Progress, RunStatus
 
 Answer = tuple[str, dict[str, str | int]]
@@ -62,3 +63,8 @@ def author(message: OperatorMessage) -> str:
     """Return who sent a message, and why, as an addition to a sentence."""
     by = f" by {message.by}" if message.by else ""
     return f"{by} ({message.reason})" if message.reason else by
+
+
+def ignored(of: Progress | Outcome) -> str:
+    """Return how many messages without effect are only counted; "" if none are."""
+    return f"{of.ignored_messages} more were ignored" if of.ignored_messages else ""

@@ -1,0 +1,92 @@
+"""Thousands of signals keep no run from its operators, and push no decision out of the record."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from temporalio.client import Client
+
+from tests.support.run import Run, at_work, new_run
+from tests.support.temporal_cli import no_task_failed
+
+GATE = {"approve_before": ["stop_monitors"]}
+FLOOD = int(os.environ.get("FLOOD", "2000"))
+"""`scripts/prove` sends 9,900: the server takes 10,000 signals for a run."""
+DECIDED_WITHIN = 10.0
+BUSY = 6
+JUNK: tuple[tuple[str, object], ...] = (
+    ("approve", "stop_monitors"),
+    ("approve", {"stage": "redirect_traffic", "by": "mallory"}),
+    ("retry", {"stage": "stop_monitors", "by": "mallory"}),
+    ("aprove", {"stage": "stop_monitors"}),
+    ("pause", {"mood": "x" * 3000}),
+)
+
+
+async def flood(run: Run) -> None:
+    """Send so many signals that decide nothing, a hundred at a time."""
+    room = asyncio.Semaphore(100)
+
+    async def one(number: int) -> None:
+        async with room:
+            name, payload = JUNK[number % len(JUNK)]
+            await run.handle.signal(name, payload)
+
+    await asyncio.gather(*map(one, range(FLOOD)))
+
+
+@contextmanager
+def loaded() -> Iterator[None]:
+    """Let other processes compute on this machine."""
+    begun = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)]
+    try:
+        yield
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
+
+
+async def approved_in_time(run: Run) -> None:
+    """Approve by signal; the run goes on within the limit, and the record is complete."""
+    began = time.monotonic()
+    await run.handle.signal("approve", {"stage": "stop_monitors", "by": "ann"})
+    await run.reaches(lambda progress: progress.waiting is None)
+    assert time.monotonic() - began < DECIDED_WITHIN
+    outcome = await run.ends("completed")
+    [approval] = [one for one in outcome.decisions if one.counted]
+    assert (approval.by, approval.sender) == ("ann", run.client.identity)
+    assert len(outcome.decisions) + outcome.ignored_messages == FLOOD + 1
+    assert len(outcome.model_dump_json()) < 256 * 1024
+    assert await no_task_failed(run)
+
+
+@pytest.mark.timeout(300)
+async def test_a_flood_while_no_worker_runs(temporal: Client) -> None:
+    """The first worker finds all of it in one workflow task."""
+    run = new_run(temporal)
+    async with at_work(run):
+        await run.start(**GATE)
+        await run.waits("approval")
+    await flood(run)
+    async with at_work(run):
+        await approved_in_time(run)
+
+
+@pytest.mark.timeout(300)
+async def test_a_flood_on_a_busy_machine(temporal: Client) -> None:
+    """It arrives in many workflow tasks; another worker reads them all again."""
+    run = new_run(temporal)
+    async with at_work(run):
+        await run.start(**GATE)
+        await run.waits("approval")
+        with loaded():
+            await flood(run)
+            await run.status()
+    async with at_work(run):
+        await approved_in_time(run)
