@@ -4,6 +4,7 @@
   + NoAnswer            the run is not affected; the same command may work later
     - NoServer          Temporal does not answer
     - NoWorker          Temporal answers, but no worker does
+    - TaskFails         a worker tries to continue the run, and fails each time
 """
 
 from collections.abc import Iterator
@@ -65,6 +66,16 @@ class NoWorker(NoAnswer):
 
     def __init__(self) -> None:
         super().__init__(NO_WORKER)
+
+
+class TaskFails(NoAnswer):
+    """A worker cannot continue the run: a bug, or code that does not fit the run's history."""
+
+    def __init__(self, failure: str) -> None:
+        super().__init__(
+            f"a worker runs, and cannot continue the run: {failure}; commands on nodes go on, and "
+            "nothing new begins; the worker's log says more, and docs/operating.md what helps"
+        )
 
 
 def exit_code(outcome: Outcome) -> ExitCode:

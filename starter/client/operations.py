@@ -15,8 +15,8 @@ from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.service import RPCError
 
 from starter.client.connection import RPC_TIMEOUT, Run, Temporal, workflow_id
-from starter.client.errors import NO_WORKER, CommandError, NoWorker, translated
-from starter.client.snapshot import Snapshot, read_snapshot
+from starter.client.errors import CommandError, NoWorker, translated
+from starter.client.snapshot import Snapshot, read_snapshot, why_silent
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.decisions import Decision
 from workflows.model.outcome import Outcome
@@ -102,14 +102,15 @@ async def decide(temporal: Temporal, estate: str, verb: str, decision: Decision)
             answer: str = await temporal.run(estate).execute_update(
                 verb, payload, result_type=str, rpc_timeout=RPC_TIMEOUT
             )
-    except NoWorker as error:
+    except NoWorker as silence:
+        reason = await why_silent(temporal.run(estate), silence)
         argv = ["temporal", "workflow", "signal", "--workflow-id", workflow_id(estate)]
         signal = shlex.join([*argv, "--name", verb, "--input", json.dumps(payload)])
         raise CommandError(
-            f"{NO_WORKER}; this {verb} may still take effect once a worker runs, so check "
+            f"{reason}; this {verb} may still take effect once a worker runs, so check "
             f"`switchover status {estate}` before you send it again; a signal is kept "
             f"until then: {signal}"
-        ) from error
+        ) from silence
     return answer
 
 

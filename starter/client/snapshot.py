@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.client.connection import RPC_TIMEOUT, Run
-from starter.client.errors import CommandError, NoWorker, translated
+from starter.client.errors import CommandError, NoAnswer, NoWorker, TaskFails, translated
 from workflows.model.progress import Progress
 from workflows.model.results import Remaining, RemainingQueue, RemainingSessions
 from workflows.ports.drain import DrainPort
@@ -18,6 +20,14 @@ HEARTBEATS: dict[str, type[Remaining]] = {
     DrainPort.await_queue.__name__: RemainingQueue,
     DrainPort.await_in_flight_events.__name__: RemainingQueue,
 }
+
+TASK_ENDS = (
+    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+)
+FAILED_ONCE = 2
+"""The attempt of a workflow task after one that failed, or in which its worker died."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,7 @@ async def read_snapshot(run: Run) -> Snapshot:
     pending = tuple([await _pending(activity) for activity in raw])
     ended = description.status is not WorkflowExecutionStatus.RUNNING
     try:
-        with translated(NoWorker):
-            progress = await _progress(run)
+        progress = await _progress(run)
     except CommandError as error:
         return Snapshot(progress=None, pending=pending, ended=ended, error=str(error))
     return Snapshot(progress=progress, pending=pending, ended=ended)
@@ -66,9 +75,27 @@ async def read_snapshot(run: Run) -> Snapshot:
 async def _progress(run: Run) -> Progress | None:
     """Ask the run; once more if its worker refuses (see ``worker.clock_guard``)."""
     try:
-        return await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
-    except WorkflowQueryFailedError:
-        return await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
+        with translated(NoWorker):
+            try:
+                return await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
+            except WorkflowQueryFailedError:
+                return await run.query(Switchover.status, rpc_timeout=RPC_TIMEOUT)
+    except NoWorker as silence:
+        raise await why_silent(run, silence) from silence
+
+
+async def why_silent(run: Run, silence: NoWorker) -> NoAnswer:
+    """Return why no worker answers for a run: none is there, or its workflow task fails."""
+    with translated():
+        description = await run.describe(rpc_timeout=RPC_TIMEOUT)
+        if description.raw_description.pending_workflow_task.attempt < FAILED_ONCE:
+            return silence
+        ended: HistoryEvent | None = None  # how the newest workflow task has ended
+        async for event in run.fetch_history_events(rpc_timeout=RPC_TIMEOUT):
+            ended = event if event.event_type in TASK_ENDS else ended
+    if ended is None or ended.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+        return silence
+    return TaskFails(ended.workflow_task_failed_event_attributes.failure.message)
 
 
 async def _pending(activity: PendingActivityInfo) -> Pending:

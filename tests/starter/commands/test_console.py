@@ -6,7 +6,7 @@ import shlex
 from datetime import UTC, datetime
 
 import pytest
-from temporalio import activity
+from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -16,6 +16,7 @@ from tests.support.console import Operator
 from tests.support.fake_activities import FakeActivities
 from tests.support.polling import eventually
 from worker.worker import build_worker
+from workflows.activity_options import TASK_QUEUE
 from workflows.errors import CommandFailed
 from workflows.model import actions
 from workflows.model import results as r
@@ -327,6 +328,35 @@ async def test_without_a_worker_no_command_hangs(operator: Operator, name: str) 
     for said in (await planning, status, approve):
         assert (said.code, silence in said.message) == (1, True)
     assert f"temporal workflow signal --workflow-id switchover-{name}" in approve.err
+
+
+@workflow.defn(name="Switchover", sandboxed=False)
+class Broken:
+    """A run whose code fails: Temporal tries it again and again."""
+
+    @workflow.run
+    async def run(self, given: dict[str, str]) -> None:
+        """Fail as a bug does."""
+        raise RuntimeError(f"a bug met {given['estate']}")
+
+
+async def test_a_run_that_cannot_continue_is_no_missing_worker(
+    temporal: Client, operator: Operator, name: str
+) -> None:
+    """The console shows what the worker ran into."""
+    async with Worker(temporal, task_queue=TASK_QUEUE, workflows=[Broken]):
+        assert (await operator.types("start", name, *MOVE)).code == 0
+        status, approve = await asyncio.gather(
+            operator.types("status", name),
+            operator.types("approve", name, "--stage", "redirect_traffic"),
+        )
+        for said in (status, approve):
+            assert (said.code, f"cannot continue the run: a bug met {name}" in said.message) == (
+                1,
+                True,
+            )
+            assert "no worker" not in said.message
+        await temporal.get_workflow_handle(f"switchover-{name}").terminate()
 
 
 async def test_without_a_server_there_is_one_sentence() -> None:
