@@ -21,7 +21,10 @@ def hand_over(act: WorkflowActivation) -> None:
         others = [job for job in act.jobs if not job.HasField("signal_workflow")]
         batch = written(_signal(job.signal_workflow) for job in signals)
         # The run has one handler for all names.
-        one = SignalWorkflow(signal_name=signals[0].signal_workflow.signal_name)
+        first = signals[0].signal_workflow
+        one = SignalWorkflow(
+            signal_name=first.signal_name, originating_event_id=first.originating_event_id
+        )
         one.input.append(_payload(batch))
         del act.jobs[:]
         act.jobs.extend([WorkflowActivationJob(signal_workflow=one), *others])

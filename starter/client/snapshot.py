@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError
@@ -26,6 +26,8 @@ TASK_ENDS = (
     EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
     EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
 )
+BY_SERVER = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND
+"""So many messages came during the task that the server ended it; the next one has them."""
 FAILED_ONCE = 2
 """The attempt of a workflow task after one that failed, or in which its worker died."""
 
@@ -95,7 +97,8 @@ async def why_silent(run: Run, silence: NoWorker) -> NoAnswer:
             ended = event if event.event_type in TASK_ENDS else ended
     if ended is None or ended.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
         return silence
-    return TaskFails(ended.workflow_task_failed_event_attributes.failure.message)
+    failed = ended.workflow_task_failed_event_attributes
+    return silence if failed.cause == BY_SERVER else TaskFails(failed.failure.message)
 
 
 async def _pending(activity: PendingActivityInfo) -> Pending:
