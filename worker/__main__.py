@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import AsyncExitStack
 
 from temporalio.client import Interceptor
@@ -14,6 +15,7 @@ from activities.estate_files import estates_in, usable_estate
 from activities.transport.secrets import Secrets
 from worker.activities import open_activities
 from worker.connection import connect, register_search_attributes
+from worker.failing_runs import FailingRuns
 from worker.settings import Settings, read_settings
 from worker.startup_errors import StartupError, TemporalUnavailable
 from worker.telemetry import configure_logging, tracing
@@ -22,6 +24,9 @@ from workflows.activity_options import TASK_QUEUE
 from workflows.errors import BadInput
 
 logger = logging.getLogger("worker")
+
+LEAVE_WITHIN = 8.0
+"""Seconds after a signal; service managers kill after ten."""
 
 
 def main() -> int:
@@ -53,6 +58,9 @@ async def serve(settings: Settings) -> None:
         await register_search_attributes(client)
         activities = await stack.enter_async_context(open_activities(settings, client))
         worker = build_worker(client, activities)
+        failing = FailingRuns(client, settings.estates, Secrets(settings.secrets))
+        watching = asyncio.create_task(failing.watch())
+        stack.callback(watching.cancel)
         try:
             await _run_until_signalled(worker, _ready(settings, names))
         except RuntimeError as fault:
@@ -60,7 +68,11 @@ async def serve(settings: Settings) -> None:
 
 
 async def _run_until_signalled(worker: Worker, ready: str) -> None:
-    """Shut down on the first signal; a second one ends the process at once."""
+    """Shut down on the first signal; a second one ends the process at once.
+
+    A workflow task that never ends cannot be interrupted, and the SDK waits for it: the process
+    leaves without it.
+    """
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
@@ -70,6 +82,14 @@ async def _run_until_signalled(worker: Worker, ready: str) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         logger.info("stopping: commands on nodes go on, and waits resume with the next worker")
+        leave = threading.Timer(LEAVE_WITHIN, _leave)
+        leave.daemon = True
+        leave.start()
+
+
+def _leave() -> None:
+    logger.warning("something does not end; the worker leaves without it")
+    os._exit(0)
 
 
 def _ready(settings: Settings, estates: list[str]) -> str:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
-from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -14,6 +12,7 @@ from workflows.model.progress import Progress
 from workflows.model.results import Remaining, RemainingQueue, RemainingSessions
 from workflows.ports.drain import DrainPort
 from workflows.switchover import Switchover
+from workflows.task_failure import attempts, task_failure
 
 HEARTBEATS: dict[str, type[Remaining]] = {
     DrainPort.await_sessions.__name__: RemainingSessions,
@@ -21,13 +20,6 @@ HEARTBEATS: dict[str, type[Remaining]] = {
     DrainPort.await_in_flight_events.__name__: RemainingQueue,
 }
 
-TASK_ENDS = (
-    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
-    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
-    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
-)
-BY_SERVER = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND
-"""So many messages came during the task that the server ended it; the next one has them."""
 FAILED_ONCE = 2
 """The attempt of a workflow task after one that failed, or in which its worker died."""
 
@@ -89,16 +81,11 @@ async def _progress(run: Run) -> Progress | None:
 async def why_silent(run: Run, silence: NoWorker) -> NoAnswer:
     """Return why no worker answers for a run: none is there, or its workflow task fails."""
     with translated():
-        description = await run.describe(rpc_timeout=RPC_TIMEOUT)
-        if description.raw_description.pending_workflow_task.attempt < FAILED_ONCE:
+        if attempts(await run.describe(rpc_timeout=RPC_TIMEOUT)) < FAILED_ONCE:
             return silence
-        ended: HistoryEvent | None = None  # how the newest workflow task has ended
-        async for event in run.fetch_history_events(rpc_timeout=RPC_TIMEOUT):
-            ended = event if event.event_type in TASK_ENDS else ended
-    if ended is None or ended.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-        return silence
-    failed = ended.workflow_task_failed_event_attributes
-    return silence if failed.cause == BY_SERVER else TaskFails(failed.failure.message)
+        events = [event async for event in run.fetch_history_events(rpc_timeout=RPC_TIMEOUT)]
+    failure = task_failure(events)
+    return silence if failure is None else TaskFails(failure)
 
 
 async def _pending(activity: PendingActivityInfo) -> Pending:

@@ -51,11 +51,13 @@ class Receiver:
     hangs: float = 0
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         """Take one notice."""
         self.bodies.append(await request.read())
         self.headers.append(dict(request.headers))
+        self.taken.set()
         await asyncio.sleep(self.hangs)
         return web.Response(status=self.answers, headers={"Location": self.url}, text="x" * 9999)
 

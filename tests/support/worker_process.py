@@ -42,9 +42,11 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def worker_process(*arguments: str, **environment: str) -> AsyncIterator[WorkerProcess]:
+async def worker_process(
+    *arguments: str, module: str = "worker", **environment: str
+) -> AsyncIterator[WorkerProcess]:
     """Start ``python -m worker`` with these arguments; never leave it behind."""
-    process = await preloaded.start("worker", *arguments, one_stream=True, **environment)
+    process = await preloaded.start(module, *arguments, one_stream=True, **environment)
     try:
         yield WorkerProcess(process)
     finally:

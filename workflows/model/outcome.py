@@ -54,16 +54,17 @@ class Outcome(Value):
 
 
 class Notice(Value):
-    """What a webhook receives: a new question, or how a run ended."""
+    """What a webhook receives: a new question, how a run ended, or that it cannot continue."""
 
-    kind: Literal["waiting", "ended"]
+    kind: Literal["waiting", "ended", "failing"]
     at: datetime
     estate: str
     source: str
     target: str
     workflow_id: str
     run_id: str
-    stage: StageName
+    stage: StageName | None
+    """None where a run cannot continue that has not begun a stage."""
     message: str
     """Why it waits, or what happened, in one sentence."""
     answers: tuple[str, ...] = ()

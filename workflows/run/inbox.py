@@ -13,8 +13,10 @@ from workflows.run.state import ExitRequest, RunState
 from workflows.run.validation import objection
 
 PORTION = 2500
-"""Signals that one workflow task works off: the SDK gives it two seconds, on a busy machine, too. The
-next task begins a second later: that is how exactly the server keeps a timer."""
+"""Signals that one workflow task works off: the SDK gives it two seconds, on a busy machine, too.
+
+The next task begins a second later: that is how exactly the server keeps a timer.
+"""
 MAX_EARLY = 100
 """Messages that wait for the plan."""
 MAX_WITHOUT_EFFECT = 50

@@ -1,0 +1,24 @@
+"""The worker with a bug in its workflow: ``python -m tests.support.buggy_worker raises ...``."""
+
+import sys
+
+from worker import __main__ as program
+from worker import failing_runs
+from workflows.run.progress_tracker import ProgressTracker
+
+
+def raises(*_: object) -> None:
+    """Fail as a bug does."""
+    raise ZeroDivisionError("a bug of ours")
+
+
+def hangs(*_: object) -> None:
+    """Never end."""
+    while True:
+        pass
+
+
+if __name__ == "__main__":
+    ProgressTracker.begin_run = {"raises": raises, "hangs": hangs}[sys.argv.pop(1)]  # type: ignore[method-assign]
+    failing_runs.INTERVAL = 0.5
+    sys.exit(program.main())
