@@ -74,7 +74,8 @@ class TaskFails(NoAnswer):
     def __init__(self, failure: str) -> None:
         super().__init__(
             f"a worker runs, and cannot continue the run: {failure}; commands on nodes go on, and "
-            "nothing new begins; the worker's log says more, and docs/operating.md what helps"
+            "nothing new begins; the worker's log says more, and the section 'A run that cannot "
+            "continue' of docs/operating.md what helps"
         )
 
 

@@ -13,7 +13,7 @@ from lab.environment.lab import Lab
 from tests.support.directories import fresh_directory
 from tests.support.openssh import OpenSsh, openssh
 from tests.support.postgres_pair import OLD_PROGRAMS
-from tests.support.whole_lab import House
+from tests.support.whole_lab import ID, House
 from workflows.model.outcome import Outcome
 from workflows.model.progress import Status
 from workflows.model.stages import StageName
@@ -93,6 +93,25 @@ async def test_a_run_rejected_with_the_cli_is_rolled_back(house: House) -> None:
     assert house.counted("redirect") == {("loadbalancer1", "traffic"): 2}
     assert not house.counted("drain")
     assert await differences(house.lab) == []
+
+
+async def test_a_run_that_was_reset_repeats_nothing(house: House) -> None:
+    """The drill for a run that cannot continue: docs/operating.md. The messages to it are gone."""
+    gate = "drain_protocol_servers"
+    async with house.worker() as worker:
+        await worker.says("ready: worker on task queue switchover")
+        await house.start(approve_before=[gate])
+        await house.signal("junk")
+        await house.reaches(lambda p: p.waiting is not None)
+        await house.cli(
+            *("workflow", "reset", "--workflow-id", ID, "--type", "FirstWorkflowTask"),
+            *("--reapply-exclude", "All", "--reason", "it takes no more signals"),
+        )
+        await house.reaches(lambda p: p.waiting is not None and p.waiting.stage == gate)
+        await house.signal("approve", stage=gate, by="ann")
+        outcome = await house.outcome()
+    did_it_all_once(house, outcome)
+    assert [decision.verb for decision in outcome.decisions] == ["approve"]
 
 
 async def test_a_run_on_debian_s_programs_completes(temporal: Client, tmp_path: Path) -> None:
