@@ -16,6 +16,7 @@ from activities.transport.secrets import Secrets
 from worker.activities import open_activities
 from worker.connection import connect, register_search_attributes
 from worker.failing_runs import FailingRuns
+from worker.seal_keys import read_seal_keys
 from worker.settings import Settings, read_settings
 from worker.startup_errors import StartupError, TemporalUnavailable
 from worker.telemetry import configure_logging, tracing
@@ -48,8 +49,9 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         TemporalUnavailable: the Temporal server does not answer, or refuses the worker.
+        StartupError: the seal keys cannot be used.
     """
-    names = _usable_estates(settings)
+    names, keys = _usable_estates(settings), read_seal_keys(settings.seal_keys)
     async with AsyncExitStack() as stack:
         interceptors: list[Interceptor] = []
         if settings.traces:
@@ -57,7 +59,7 @@ async def serve(settings: Settings) -> None:
         client = await connect(settings, interceptors)
         await register_search_attributes(client)
         activities = await stack.enter_async_context(open_activities(settings, client))
-        worker = build_worker(client, activities)
+        worker = build_worker(client, activities, keys)
         failing = FailingRuns(client, settings.estates, Secrets(settings.secrets))
         watching = asyncio.create_task(failing.watch())
         stack.callback(watching.cancel)

@@ -5,9 +5,11 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
+from worker.result_seals import ResultGuard, unknown_key
+from worker.seal_keys import SealKeys, UnknownKey
 from worker.senders import hand_over
 
 REFUSAL = "the run is about to learn something new; ask again"
@@ -27,9 +29,18 @@ class ClockGuardRunner(SandboxedWorkflowRunner):
     refused instead: the run leaves the cache, and the workflow task begins with the whole history.
     """
 
+    def __init__(
+        self,
+        restrictions: SandboxRestrictions = SandboxRestrictions.default,
+        keys: SealKeys | None = None,
+    ) -> None:
+        super().__init__(restrictions=restrictions)
+        self._keys = keys
+
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """Return an instance that refuses such activations."""
-        return _Guarded(super().create_instance(det))
+        results = None if self._keys is None else ResultGuard(self._keys)
+        return _Guarded(super().create_instance(det), results)
 
 
 class _Guarded(WorkflowInstance):
@@ -39,8 +50,8 @@ class _Guarded(WorkflowInstance):
     costs a quarter of a worker's time. So both methods ignore their argument.
     """
 
-    def __init__(self, instance: WorkflowInstance) -> None:
-        self._instance = instance
+    def __init__(self, instance: WorkflowInstance, results: ResultGuard | None) -> None:
+        self._instance, self._results = instance, results
         self._time, self._length = Timestamp(), 0
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
@@ -51,10 +62,16 @@ class _Guarded(WorkflowInstance):
         time, length = self._time, self._length
         self._time, self._length = act.timestamp, act.history_length
         if self._time == time and self._length > length:
-            refused = WorkflowActivationCompletion()
-            refused.failed.failure.message = REFUSAL
-            return refused
-        return self._instance.activate(act)
+            return _refused(REFUSAL)
+        if self._results is None:
+            return self._instance.activate(act)
+        try:
+            self._results.judge(act)
+        except UnknownKey as unknown:
+            return _refused(unknown_key(unknown))
+        completion = self._instance.activate(act)
+        self._results.remember(completion)
+        return completion
 
     def get_serialization_context(self, command_info: object) -> SerializationContext | None:  # noqa: ARG002 - see above
         return None
@@ -67,3 +84,9 @@ class _Guarded(WorkflowInstance):
 
     def get_thread_id(self) -> int | None:
         return self._instance.get_thread_id()
+
+
+def _refused(message: str) -> WorkflowActivationCompletion:
+    refused = WorkflowActivationCompletion()
+    refused.failed.failure.message = message
+    return refused

@@ -9,6 +9,7 @@ from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 
 from worker.failure_converter import OperatorFailureConverter
+from worker.result_seals import seal
 
 
 class LenientPayloadConverter(PydanticPayloadConverter):
@@ -24,6 +25,13 @@ class LenientPayloadConverter(PydanticPayloadConverter):
         if type_hints:
             return super().from_payloads(payloads, type_hints)
         return [self._read(payload) for payload in payloads]
+
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        """Write every value, with a seal where it is what an activity returns."""
+        payloads = super().to_payloads(values)
+        for payload in payloads:
+            seal(payload)
+        return payloads
 
     def _read(self, payload: Payload) -> Any:  # noqa: ANN401 - whatever was sent
         try:

@@ -20,6 +20,8 @@ class Settings:
 
     estates: Path
     records: Path
+    seal_keys: Path
+    """The file with the keys that all workers of the queue share."""
     log_level: str
     temporal: ClientConnectConfig
     """With an address and a namespace."""
@@ -65,6 +67,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     return Settings(
         estates=estates,
         records=records,
+        seal_keys=Path(given.seal_keys or records / "seal-keys").absolute(),
         log_level=given.log_level,
         temporal=_temporal(),
         traces=bool(
@@ -93,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         default=os.environ.get("SWITCHOVER_RECORDS", "records"),
         help="directory that outcomes are written to (SWITCHOVER_RECORDS; default: records)",
+    )
+    parser.add_argument(
+        "--seal-keys",
+        metavar="FILE",
+        default=os.environ.get("SWITCHOVER_SEAL_KEYS", ""),
+        help="file of the keys by which workers of a queue believe each other; made at the first "
+        "start, the same for all workers (SWITCHOVER_SEAL_KEYS; default: seal-keys in --records)",
     )
     parser.add_argument(
         "--log-level",

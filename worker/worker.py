@@ -12,9 +12,11 @@ from temporalio.worker.workflow_sandbox import SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 import workflows
+from worker.authority import AuthorityInterceptor
 from worker.build_id import build_id
 from worker.clock_guard import ClockGuardRunner
 from worker.interceptor import AttemptInterceptor
+from worker.seal_keys import SealKeys
 from workflows.activity_options import TASK_QUEUE
 from workflows.plan_review import PlanReview
 from workflows.readiness import Readiness
@@ -26,16 +28,15 @@ _CORE = {
     f"{workflows.__name__}.{module.name}" for module in pkgutil.iter_modules(workflows.__path__)
 } - {workflow.__module__ for workflow in WORKFLOWS}
 
-FIREWALL = ClockGuardRunner(
-    restrictions=replace(
-        SandboxRestrictions.default.with_passthrough_modules(*_CORE, "opentelemetry"),
-        # A workflow that imports anything else stops the worker at its start, not a run at its end.
-        import_notification_policy=(
-            SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
-            | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
-        ),
-    )
+_RESTRICTIONS = replace(
+    SandboxRestrictions.default.with_passthrough_modules(*_CORE, "opentelemetry"),
+    # A workflow that imports anything else stops the worker at its start, not a run at its end.
+    import_notification_policy=(
+        SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
+        | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+    ),
 )
+FIREWALL = ClockGuardRunner(_RESTRICTIONS)
 
 MAX_CONCURRENT_ACTIVITIES = 200
 """Actions and waits side by side: a wave of 2 x 40 nodes fits twice."""
@@ -44,18 +45,20 @@ GRACE = timedelta(seconds=2)
 """Commands go on without the worker and waits resume elsewhere, so a worker stops at once."""
 
 
-def build_worker(client: Client, activities: Sequence[Callable[..., Any]]) -> Worker:
-    """Return a worker that runs the workflows and these activities."""
+def build_worker(
+    client: Client, activities: Sequence[Callable[..., Any]], keys: SealKeys
+) -> Worker:
+    """Return a worker that runs the workflows and these activities, and believes only its like."""
     return Worker(
         client,
         task_queue=TASK_QUEUE,
         workflows=WORKFLOWS,
         activities=activities,
-        workflow_runner=FIREWALL,
-        # Only names the code (check `workers_differ`): without a worker deployment it does not
-        # change which worker gets a task.
-        build_id=build_id(),
-        interceptors=[AttemptInterceptor(GRACE)],
+        workflow_runner=ClockGuardRunner(_RESTRICTIONS, keys),
+        # Only names the code and the seal key (check `workers_differ`): without a worker deployment
+        # it does not change which worker gets a task.
+        build_id=f"{build_id()}-{keys.current}",
+        interceptors=[AuthorityInterceptor(client, keys), AttemptInterceptor(GRACE)],
         max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
         graceful_shutdown_timeout=GRACE,
         # With the default of a minute, what an operator sees of a wait would be a minute old.

@@ -33,9 +33,9 @@ class PlanReview:
         A place that cannot be read is a finding, and what depends on it stays unknown.
         """
         plan = await make_plan(parse_request(given))
-        quiet = _without_markers(plan)
+        quiet = plan.model_copy(update={"estate": plan.estate.without_markers()})
         info = workflow.info()
-        dispatcher = Dispatcher(quiet, RunState(info.run_id, info.start_time))
+        dispatcher = Dispatcher(quiet, RunState(info.first_execution_run_id, info.start_time))
         (readings, found), preview, unsaved = await asyncio.gather(
             observe(dispatcher, plan.stage(StageName.CHECK_PREREQUISITES).waves),
             _preview(plan),
@@ -44,13 +44,6 @@ class PlanReview:
         # The same findings that stage 0 would judge now.
         _, findings = evaluate_first(quiet, readings, workflow.now(), found)
         return review(plan, readings, preview, unsaved + findings)
-
-
-def _without_markers(plan: Plan) -> Plan:
-    """Return the plan without the marker files by which stage 0 may measure a storage's delay."""
-    clusters = (c.model_copy(update={"storage_markers": None}) for c in plan.estate.clusters)
-    estate = plan.estate.model_copy(update={"clusters": tuple(clusters)})
-    return plan.model_copy(update={"estate": estate})
 
 
 async def _preview(plan: Plan) -> tuple[CommandPreview, ...]:

@@ -9,6 +9,7 @@ from temporalio.worker import Worker
 from tests.support import estates
 from tests.support.console import Operator
 from tests.support.fake_activities import FakeActivities
+from tests.support.seal_keys import KEYS
 from worker.worker import build_worker
 
 
@@ -35,5 +36,5 @@ def fakes(name: str) -> FakeActivities:
 @pytest.fixture
 async def worker(temporal: Client, fakes: FakeActivities) -> AsyncIterator[Worker]:
     """A worker on the queue that the console uses."""
-    async with build_worker(temporal, fakes.activities) as worker:
+    async with build_worker(temporal, fakes.activities, KEYS) as worker:
         yield worker

@@ -78,6 +78,7 @@ def settings(tmp_path: Path, address: str) -> Settings:
     return Settings(
         estates=tmp_path,
         records=tmp_path,
+        seal_keys=tmp_path / "seal-keys",
         log_level="INFO",
         temporal={"target_host": address, "namespace": "default"},
         traces=False,

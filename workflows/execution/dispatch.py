@@ -17,7 +17,7 @@ class Dispatcher:
     """Runs activities on the places that the plan's snapshot of the estate names."""
 
     def __init__(self, plan: Plan, state: RunState) -> None:
-        self._estate, self._state = plan.estate, state
+        self._estate, self._seals, self._state = plan.estate, plan.seals, state
 
     async def observe(self, action: Action, stage: str) -> Reading:
         """Return the reading of an observation; ActivityError where there is none."""
@@ -43,6 +43,7 @@ class Dispatcher:
             Operation(identity=state.identity, stage=stage, action=action.key, round=round_),
             action,
             self._estate,
+            self._seals,
             redirected_at=state.redirected_at,
             compared_at=state.compared_at.get(action.place),
         )

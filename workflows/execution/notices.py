@@ -67,7 +67,8 @@ class Notices:
             answers=answers,
             outcome=outcome,
         )
-        return NoticeInput(webhook=plan.estate.webhook, notice=notice)
+        seals = plan.seals.of(["webhook"])
+        return NoticeInput(webhook=plan.estate.webhook, notice=notice, seals=seals)
 
 
 async def _send(given: NoticeInput | None, options: ActivityConfig, summary: str) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from workflows.model.base import Value
+from workflows.model.estate import Name
 from workflows.model.findings import Finding
 from workflows.model.progress import Failure, OperatorMessage, Status
 from workflows.model.results import Report
@@ -29,7 +30,7 @@ class Outcome(Value):
     outcome: Ending
     message: str
     """One sentence: what happened, and what remains to be done."""
-    estate: str
+    estate: Name
     source: str
     target: str
     reason: str

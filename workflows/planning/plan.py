@@ -12,6 +12,7 @@ from workflows.model.base import Value
 from workflows.model.estate import Cluster, Estate, Node, Protocol
 from workflows.model.request import Request
 from workflows.model.results import UNDO
+from workflows.model.seals import Seals
 from workflows.model.site_policy import Approvals
 from workflows.model.stages import TITLES, StageName
 
@@ -76,11 +77,13 @@ class Plan(Value):
     """The stricter of the estate's and the request's."""
     sequence: tuple[Stage | Parallel, ...]
     """What is executed, step by step."""
+    seals: Seals = Seals()
+    """Of the estate's parts, for the run that the plan was made for; no part of what is planned."""
 
     @property
     def hash(self) -> str:
         """SHA-256 over the whole plan: equal hashes mean the same actions on the same estate."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude={"seals"}).encode()).hexdigest()
 
     @property
     def stages(self) -> tuple[Stage, ...]:

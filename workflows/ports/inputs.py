@@ -1,34 +1,90 @@
 """What activities are given: an action with the part of the plan's estate that it needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from workflows.model.actions.base import BaseAction
 from workflows.model.actions.observe import OnBothClusters
 from workflows.model.base import Value
-from workflows.model.estate import AbsolutePath, Cluster, Estate, Limits, Node, Timing
+from workflows.model.estate import AbsolutePath, Cluster, Estate, Limits, Node, Protocol, Timing
 from workflows.model.results import Operation
+from workflows.model.seals import Seals
 
 A = TypeVar("A", bound=BaseAction)
 B = TypeVar("B", bound=OnBothClusters)
 
-_FROM_ESTATE: Mapping[str, Callable[[Estate, Any], object]] = {
-    "timing": lambda estate, _: estate.timing,
-    "limits": lambda estate, _: estate.limits,
-    "ignored_peers": lambda estate, _: estate.ignored_peers,
-    "clusters": lambda estate, _: estate.clusters,
-    "load_balancer": lambda estate, _: estate.load_balancer,
-    "replication": lambda estate, _: estate.replication,
-    "node": lambda estate, action: estate.node(action.place),
-    "storage": lambda estate, action: estate.cluster_of(action.place).storage,
-    "probe": lambda estate, action: estate.probe(action.protocol),
-    "source": lambda estate, action: estate.cluster(action.source),
-    "target": lambda estate, action: estate.cluster(action.target),
-    "publisher": lambda estate, action: estate.publisher(action.place),
-    "subscriber": lambda estate, action: estate.subscriber(action.place),
+
+class _Part(NamedTuple):
+    """A part of an estate, which an input holds in the field of its kind."""
+
+    of: Callable[[Estate, str], object]
+    """The part of that name; of nothing, where an estate has only one."""
+    names: Callable[[Estate], Iterable[str]] = lambda _: ("",)
+    """The names of all such parts of an estate."""
+    named_by: Callable[[Any], str] = lambda _: ""
+    """Which of them an action needs."""
+
+
+def _place(action: BaseAction) -> str:
+    return action.place
+
+
+def _nodes(estate: Estate) -> Iterable[str]:
+    return (node.name for node in estate.nodes)
+
+
+def _clusters(estate: Estate) -> Iterable[str]:
+    return (cluster.name for cluster in estate.clusters)
+
+
+def _links(estate: Estate) -> Iterable[str]:
+    return (link.name for link in estate.replication.links)
+
+
+def _probes(estate: Estate) -> Iterable[str]:
+    return (probe.protocol for probe in estate.load_balancer.probes)
+
+
+_PARTS: Mapping[str, _Part] = {
+    "timing": _Part(lambda estate, _: estate.timing),
+    "limits": _Part(lambda estate, _: estate.limits),
+    "ignored_peers": _Part(lambda estate, _: estate.ignored_peers),
+    "clusters": _Part(lambda estate, _: estate.clusters),
+    "load_balancer": _Part(lambda estate, _: estate.load_balancer),
+    "replication": _Part(lambda estate, _: estate.replication),
+    "webhook": _Part(lambda estate, _: estate.webhook),
+    "node": _Part(lambda estate, name: estate.node(name), _nodes, _place),
+    "storage": _Part(lambda estate, name: estate.cluster_of(name).storage, _nodes, _place),
+    "probe": _Part(
+        lambda estate, name: estate.probe(Protocol(name)), _probes, lambda action: action.protocol
+    ),
+    "source": _Part(
+        lambda estate, name: estate.cluster(name), _clusters, lambda action: action.source
+    ),
+    "target": _Part(
+        lambda estate, name: estate.cluster(name), _clusters, lambda action: action.target
+    ),
+    "publisher": _Part(lambda estate, name: estate.publisher(name), _links, _place),
+    "subscriber": _Part(lambda estate, name: estate.subscriber(name), _links, _place),
 }
 """By field of an input: the part of the estate that an action needs."""
+
+
+def parts_of(estate: Estate) -> dict[str, object]:
+    """Return every part of an estate that an input may hold, by its name."""
+    return {
+        _name(field, name): part.of(estate, name)
+        for field, part in _PARTS.items()
+        for name in part.names(estate)
+    }
+
+
+def _name(field: str, name: str) -> str:
+    return f"{field}:{name}" if name else field
+
+
+UNSEALED = Seals()
 
 
 class ActionInput(Value, Generic[A]):
@@ -37,14 +93,37 @@ class ActionInput(Value, Generic[A]):
     operation: Operation
     action: A
     timing: Timing
+    seals: Seals = UNSEALED
+    """Of everything in it that is of the estate."""
 
     @classmethod
-    def of(cls, operation: Operation, action: A, estate: Estate, **known: datetime | None) -> Self:
+    def of(
+        cls,
+        operation: Operation,
+        action: A,
+        estate: Estate,
+        seals: Seals = UNSEALED,
+        **known: datetime | None,
+    ) -> Self:
         """Take each field from the plan's snapshot of the estate, or from what the run knows."""
         fields = cls.model_fields.keys()
-        taken = {name: of(estate, action) for name, of in _FROM_ESTATE.items() if name in fields}
+        taken = {
+            field: part.of(estate, part.named_by(action))
+            for field, part in _PARTS.items()
+            if field in fields
+        }
         remembered = {name: value for name, value in known.items() if name in fields}
-        return cls(operation=operation, action=action, **taken, **remembered)
+        whole = cls(operation=operation, action=action, **taken, **remembered)
+        return whole.model_copy(update={"seals": seals.of(whole.parts)})
+
+    @property
+    def parts(self) -> dict[str, object]:
+        """What it holds of the estate, each part by the name under which it must be sealed."""
+        return {
+            _name(field, part.named_by(self.action)): getattr(self, field)
+            for field, part in _PARTS.items()
+            if field in type(self).model_fields
+        }
 
 
 class NodeInput(ActionInput[A], Generic[A]):

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from workflows.model.base import Value
 from workflows.model.outcome import Notice
+from workflows.model.seals import Seals
 from workflows.model.site_policy import Webhook
 
 
@@ -14,6 +15,13 @@ class NoticeInput(Value):
 
     webhook: Webhook
     notice: Notice
+    seals: Seals = Seals()
+    """Of the webhook."""
+
+    @property
+    def parts(self) -> dict[str, object]:
+        """What it holds of the estate, each part by the name under which it must be sealed."""
+        return {"webhook": self.webhook}
 
 
 class NotificationPort(ABC):

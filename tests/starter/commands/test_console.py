@@ -15,6 +15,7 @@ from tests.support import estates
 from tests.support.console import Operator
 from tests.support.fake_activities import FakeActivities
 from tests.support.polling import eventually
+from tests.support.seal_keys import KEYS
 from worker.worker import build_worker
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import CommandFailed
@@ -135,7 +136,7 @@ async def test_wrong_input(
 ) -> None:
     """Whatever is mistyped, or unknown, is answered with a sentence and exit code 2."""
     fakes = FakeActivities(estates.estate(name="bad_words"))
-    async with build_worker(temporal, fakes.activities):
+    async with build_worker(temporal, fakes.activities, KEYS):
         said = await operator.types(*words)
     assert answer in said.message
     assert said.code == 2
@@ -261,7 +262,7 @@ async def test_the_commands_that_are_shown_work(
     fakes.estate = estates.estate(name=name, timing={"drain_timeout": 1})
     for node in ("server1", "server2", "edge1", "edge2"):
         fakes.held[f"await_sessions.cluster1-{node}"] = asyncio.Event()
-    async with build_worker(temporal, fakes.activities):
+    async with build_worker(temporal, fakes.activities, KEYS):
         await operator.types("start", name, *MOVE)
         await _until_waiting(temporal, name)
         shown = await operator.types("status", name)
