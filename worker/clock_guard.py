@@ -1,11 +1,13 @@
 """Refuse to carry on a workflow while its clock stands still."""
 
+from dataclasses import dataclass
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
 from worker.result_seals import ResultGuard, unknown_key
@@ -18,6 +20,7 @@ REFUSAL = "the run is about to learn something new; ask again"
 _CHANGES_NOTHING = {"query_workflow", "remove_from_cache"}
 
 
+@dataclass(frozen=True)
 class ClockGuardRunner(SandboxedWorkflowRunner):
     """Runs workflows in the sandbox, and only by the time of a workflow task.
 
@@ -29,17 +32,12 @@ class ClockGuardRunner(SandboxedWorkflowRunner):
     refused instead: the run leaves the cache, and the workflow task begins with the whole history.
     """
 
-    def __init__(
-        self,
-        restrictions: SandboxRestrictions = SandboxRestrictions.default,
-        keys: SealKeys | None = None,
-    ) -> None:
-        super().__init__(restrictions=restrictions)
-        self._keys = keys
+    keys: SealKeys | None = None
+    """By which a run knows the results of its activities; without them it takes any."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """Return an instance that refuses such activations."""
-        results = None if self._keys is None else ResultGuard(self._keys)
+        results = None if self.keys is None else ResultGuard(self.keys)
         return _Guarded(super().create_instance(det), results)
 
 

@@ -36,7 +36,7 @@ _RESTRICTIONS = replace(
         | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
     ),
 )
-FIREWALL = ClockGuardRunner(_RESTRICTIONS)
+FIREWALL = ClockGuardRunner(restrictions=_RESTRICTIONS)
 
 MAX_CONCURRENT_ACTIVITIES = 200
 """Actions and waits side by side: a wave of 2 x 40 nodes fits twice."""
@@ -54,7 +54,7 @@ def build_worker(
         task_queue=TASK_QUEUE,
         workflows=WORKFLOWS,
         activities=activities,
-        workflow_runner=ClockGuardRunner(_RESTRICTIONS, keys),
+        workflow_runner=ClockGuardRunner(restrictions=_RESTRICTIONS, keys=keys),
         # Only names the code and the seal key (check `workers_differ`): without a worker deployment
         # it does not change which worker gets a task.
         build_id=f"{build_id()}-{keys.current}",
