@@ -44,7 +44,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         TemporalUnavailable: the Temporal server does not answer, or refuses the worker.
     """
-    names = _usable_estates(settings)
+    names = await _usable_estates(settings)
     async with AsyncExitStack() as stack:
         interceptors: list[Interceptor] = []
         if settings.traces:
@@ -79,12 +79,12 @@ def _ready(settings: Settings, estates: list[str]) -> str:
     )
 
 
-def _usable_estates(settings: Settings) -> list[str]:
+async def _usable_estates(settings: Settings) -> list[str]:
     """Return the estates that can be used, and warn about the other files."""
-    usable, secrets = [], Secrets(settings.secrets)
+    usable, secrets = [], Secrets(settings.secrets, settings.secret_directories)
     for name in estates_in(settings.estates):
         try:
-            usable_estate(settings.estates, name, secrets)
+            await usable_estate(settings.estates, name, secrets)
         except BadInput as mistake:
             logger.warning("%s", mistake)
         else:

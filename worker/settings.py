@@ -9,6 +9,7 @@ from pathlib import Path
 
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from worker.secret_sources import DIRECTORY, PREFIXES, secret_directories, secret_variables
 from worker.startup_errors import StartupError
 
 LOCAL_SERVER: ClientConnectConfig = {"target_host": "localhost:7233", "namespace": "default"}
@@ -27,6 +28,8 @@ class Settings:
     """Whether OpenTelemetry's environment says where to send them."""
     secrets: Mapping[str, str]
     """What ``env:NAME`` in an estate file refers to."""
+    secret_directories: tuple[Path, ...] = ()
+    """Below these lies what ``file:PATH`` in an estate file refers to."""
 
     @property
     def address(self) -> str:
@@ -71,7 +74,8 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
             os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
             or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         ),
-        secrets=os.environ,
+        secrets=secret_variables(os.environ, given.secret_variables),
+        secret_directories=secret_directories(os.environ, given.secrets),
     )
 
 
@@ -93,6 +97,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         default=os.environ.get("SWITCHOVER_RECORDS", "records"),
         help="directory that outcomes are written to (SWITCHOVER_RECORDS; default: records)",
+    )
+    parser.add_argument(
+        "--secrets",
+        metavar="DIR",
+        action="append",
+        help="directory of the files that estates may refer to as secrets, again for another one "
+        f"(SWITCHOVER_SECRETS, separated by `:`; default: {DIRECTORY})",
+    )
+    parser.add_argument(
+        "--secret-variables",
+        metavar="PREFIX",
+        action="append",
+        help="how variables begin that estates may refer to as secrets, again for another one "
+        f"(SWITCHOVER_SECRET_VARIABLES, separated by `:`; default: {PREFIXES})",
     )
     parser.add_argument(
         "--log-level",
