@@ -14,6 +14,7 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 import workflows
 from worker.build_id import build_id
 from worker.clock_guard import ClockGuardRunner
+from worker.history_bounds import HistoryBounds
 from worker.interceptor import AttemptInterceptor
 from workflows.activity_options import TASK_QUEUE
 from workflows.plan_review import PlanReview
@@ -55,7 +56,7 @@ def build_worker(client: Client, activities: Sequence[Callable[..., Any]]) -> Wo
         # Only names the code (check `workers_differ`): without a worker deployment it does not
         # change which worker gets a task.
         build_id=build_id(),
-        interceptors=[AttemptInterceptor(GRACE)],
+        interceptors=[AttemptInterceptor(GRACE), HistoryBounds()],
         max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
         graceful_shutdown_timeout=GRACE,
         # With the default of a minute, what an operator sees of a wait would be a minute old.

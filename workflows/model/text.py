@@ -8,7 +8,14 @@ MAX_LISTED = 5
 
 def printable(text: str, instead: str = " ") -> str:
     """Replace every character that a terminal would obey instead of showing it."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else instead for character in text)
+
+
+def printable_lines(text: str) -> str:
+    """Replace as :func:`printable` does; the ends of lines remain."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def listed(items: Iterable[str], most: int = MAX_LISTED) -> str:

@@ -200,17 +200,17 @@ def connecting(database: Database, wire: Wire | None = None) -> Iterator[None]:
     """Translate errors of a connection over which no statement was sent yet."""
     try:
         yield
+    except ssl.SSLCertVerificationError as refusal:  # a ValueError, too
+        raise AccessRefused(
+            f"{database.name}: its certificate cannot be verified ({_said(refusal)}); "
+            "check ca, and which server answers there"
+        ) from refusal
     except (psycopg.Error, ValueError) as fault:
         _require_no_fault(wire, fault)
         message = f"{database.name}: {_said(fault)}"
         if any(refusal in message for refusal in _REFUSALS):
             raise AccessRefused(f"{message}; check its account, password, ca and rights") from fault
         raise Unreachable(message) from fault
-    except ssl.SSLCertVerificationError as refusal:
-        raise AccessRefused(
-            f"{database.name}: its certificate cannot be verified ({_said(refusal)}); "
-            "check ca, and which server answers there"
-        ) from refusal
     except OSError as fault:
         where = f"{database.name}: {database.address}:{database.port}"
         raise Unreachable(f"{where} does not answer ({_said(fault)})") from fault

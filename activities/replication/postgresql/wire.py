@@ -32,7 +32,8 @@ MAX_LOGIN_ROUNDS = 100_000
 """How often a server may have the password hashed; 4,096 is PostgreSQL's default."""
 
 _SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
-_AUTHENTICATION, _ACCEPTED, _SCRAM = b"R", 0, 11
+_AUTHENTICATION, _ACCEPTED, _MECHANISMS, _SCRAM = b"R", 0, 10, 11
+_BOUND_TO_TLS = b"SCRAM-SHA-256-PLUS\0"
 _ROUNDS = re.compile(rb",i=(\d+)")
 
 
@@ -124,9 +125,13 @@ class Wire:
             if head[:1] == _AUTHENTICATION:
                 kind = int.from_bytes(content[:4], "big")
                 accepted = kind == _ACCEPTED
+                if kind == _MECHANISMS:
+                    # libpq has no TLS on its side; whom it talks to was verified here.
+                    content = content.replace(_BOUND_TO_TLS, b"", 1)
                 if kind == _SCRAM:
                     self._require_few_rounds(content)
-            await asyncio.get_running_loop().sock_sendall(near, head + content)
+            message = head[:1] + (len(content) + 4).to_bytes(4, "big") + content
+            await asyncio.get_running_loop().sock_sendall(near, message)
 
     def _require_few_rounds(self, challenge: bytes) -> None:
         found = _ROUNDS.search(challenge)
