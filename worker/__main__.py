@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from temporalio.client import Interceptor
@@ -17,7 +18,7 @@ from worker.connection import connect, register_search_attributes
 from worker.settings import Settings, read_settings
 from worker.startup_errors import StartupError, TemporalUnavailable
 from worker.telemetry import configure_logging, tracing
-from worker.worker import build_worker
+from worker.worker import MAX_CONCURRENT_ACTIVITIES, build_worker
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import BadInput
 
@@ -44,6 +45,10 @@ async def serve(settings: Settings) -> None:
     Raises:
         TemporalUnavailable: the Temporal server does not answer, or refuses the worker.
     """
+    # A name server that is away holds a thread for each name that is asked for; with asyncio's few
+    # threads, all other names and files would wait for it, too.
+    threads = ThreadPoolExecutor(MAX_CONCURRENT_ACTIVITIES, thread_name_prefix="worker")
+    asyncio.get_running_loop().set_default_executor(threads)
     names = await _usable_estates(settings)
     async with AsyncExitStack() as stack:
         interceptors: list[Interceptor] = []

@@ -25,6 +25,13 @@ def listed(items: Iterable[str], most: int = MAX_LISTED) -> str:
     return ", ".join(everything[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def first(items: Iterable[str], most: int) -> tuple[str, ...]:
+    """Return the first items as they are, and as the last one how many more there are."""
+    everything = tuple(items)
+    more = len(everything) - most
+    return (*everything[:most], f"and {more} more") if more > 0 else everything
+
+
 def duration(span: timedelta) -> str:
     """Return a time span in words."""
     seconds = span.total_seconds()
