@@ -123,7 +123,7 @@ LOGINS: dict[str, tuple[Sends, str]] = {
     "wants Kerberos": (lambda: iter((message(b"R", b"\0\0\0\7"),)), "GSS|require_auth"),
     "wants its password hashed for an hour": (
         lambda: iter((message(b"R", b"\0\0\0\nSCRAM-SHA-256\0\0"), b"?")),
-        "asks for the password to be hashed more than 100000 times",
+        "asks for the password to be hashed more than 40000 times",
     ),
     "sends notices without end": (
         lambda: repeat(message(b"N", b"SNOTICE\0Mhear!\0\0") * 500),
