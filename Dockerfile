@@ -16,5 +16,5 @@ RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
 RUN useradd --uid 10001 --create-home switchover && install -d -o switchover /estates /records
 USER switchover
 WORKDIR /home/switchover
-ENV SWITCHOVER_ESTATES=/estates SWITCHOVER_RECORDS=/records PYTHONUNBUFFERED=1
+ENV SWITCHOVER_ESTATES=/estates SWITCHOVER_RECORDS=/records SWITCHOVER_SECRETS=/secrets PYTHONUNBUFFERED=1
 CMD ["python", "-m", "worker"]

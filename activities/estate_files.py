@@ -11,16 +11,21 @@ from pathlib import Path
 from temporalio import activity
 
 from activities import webhook
+from activities.transport.files import FILE_BYTES, read_file
 from activities.transport.secrets import Secrets
 from workflows.errors import BadInput
 from workflows.estate_file import EstateMistakes, parse_estate
 from workflows.model.estate import Estate
 from workflows.model.outcome import Outcome
 from workflows.model.request import Request
+from workflows.model.text import listed
 from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan, plan_switchover
 from workflows.ports.planning import PlanningPort
 from workflows.preflight.catalogue import BY_NAME
+
+MAX_NAMED = 20
+"""Estates that a refusal names."""
 
 
 class EstateFiles(PlanningPort):
@@ -33,7 +38,12 @@ class EstateFiles(PlanningPort):
 
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
-        return await asyncio.to_thread(self._plan, request)
+        estate = await usable_estate(self._estates, request.estate, self._secrets)
+        _require_acceptable(request.accept)
+        plan = await asyncio.to_thread(plan_switchover, estate, request)
+        if request.plan_hash not in (None, plan.hash):
+            raise refusal(request.plan_hash, await self._reviewed(request.plan_hash), plan)
+        return plan
 
     @activity.defn
     async def save_plan(self, plan: Plan) -> str:
@@ -48,24 +58,16 @@ class EstateFiles(PlanningPort):
         await asyncio.to_thread(_replace, file, outcome.model_dump_json(indent=2) + "\n")
         return str(file)
 
-    def _plan(self, request: Request) -> Plan:
-        estate = usable_estate(self._estates, request.estate, self._secrets)
-        _require_acceptable(request.accept)
-        plan = plan_switchover(estate, request)
-        if request.plan_hash not in (None, plan.hash):
-            raise refusal(request.plan_hash, self._reviewed(request.plan_hash), plan)
-        return plan
-
     def _plan_file(self, plan_hash: str) -> Path:
         return self._records / "plans" / f"{plan_hash}.json"
 
-    def _reviewed(self, plan_hash: str) -> Plan | None:
+    async def _reviewed(self, plan_hash: str) -> Plan | None:
         """Return the plan that was reviewed under a hash, if this worker still has it."""
         if not re.fullmatch(r"[0-9a-f]{64}", plan_hash):
             return None  # no hash, so no path is made of it
         try:
-            text = self._plan_file(plan_hash).read_text(encoding="utf-8")
-            return Plan.model_validate_json(text)
+            text = await read_file(self._plan_file(plan_hash), FILE_BYTES)
+            return await asyncio.to_thread(Plan.model_validate_json, text)
         except (OSError, ValueError):
             return None  # another or an older worker made it; the refusal says so
 
@@ -75,23 +77,23 @@ def estates_in(directory: Path) -> list[str]:
     return sorted(file.stem for file in directory.glob("*.yaml") if file.is_file())
 
 
-def usable_estate(directory: Path, name: str, secrets: Secrets) -> Estate:
+async def usable_estate(directory: Path, name: str, secrets: Secrets) -> Estate:
     """Read one estate, and resolve its webhook if it has one.
 
     Raises:
         BadInput: as of :func:`read_estate`, or the webhook's references lead nowhere, which would
             otherwise be found only when the first notice is due.
     """
-    estate = read_estate(directory, name)
+    estate = await read_estate(directory, name)
     if estate.webhook is not None:
         try:
-            webhook.resolved(secrets, estate.webhook)
+            await webhook.resolved(secrets, estate.webhook)
         except BadInput as mistake:
             raise BadInput(f"{directory / name}.yaml: {mistake}") from None
     return estate
 
 
-def read_estate(directory: Path, name: str) -> Estate:
+async def read_estate(directory: Path, name: str) -> Estate:
     """Read one estate.
 
     Raises:
@@ -100,9 +102,9 @@ def read_estate(directory: Path, name: str) -> Estate:
     """
     file = directory / f"{name}.yaml"
     try:
-        text = file.read_bytes()
+        text = await read_file(file, FILE_BYTES)
     except FileNotFoundError:
-        there = ", ".join(estates_in(directory)) or "none"
+        there = listed(await asyncio.to_thread(estates_in, directory), MAX_NAMED) or "none"
         raise BadInput(
             f"there is no estate {name}: {directory} has {there}; "
             f"name one of these or write {file.name}"
@@ -110,7 +112,7 @@ def read_estate(directory: Path, name: str) -> Estate:
     except OSError as refusal:
         raise BadInput(f"{file} cannot be read: {refusal.strerror}") from None
     try:
-        return parse_estate(text, file)
+        return await asyncio.to_thread(parse_estate, text, file)
     except EstateMistakes as mistakes:
         raise BadInput(f"{file} is not a usable estate: {mistakes}") from None
 

@@ -35,12 +35,12 @@ class WebhookAccess:
     """What an operator may see of it: the reference in the estate file."""
 
 
-def resolved(secrets: Secrets, webhook: Webhook) -> WebhookAccess:
+async def resolved(secrets: Secrets, webhook: Webhook) -> WebhookAccess:
     """Resolve the references of an estate's webhook; BadInput if it cannot be used."""
     found = {}
     for key, reference in (("secret", webhook.secret), ("url", webhook.url)):
         try:
-            found[key] = secrets.read(reference)
+            found[key] = await secrets.read(reference)
         except (BadInput, AccessRefused) as missing:
             raise BadInput(f"webhook.{key}: {missing}") from None
     if not found["secret"]:
@@ -72,7 +72,7 @@ class SignedWebhook(NotificationPort):
 
     @activity.defn
     async def notify(self, given: NoticeInput) -> None:
-        hook = resolved(self._secrets, given.webhook)
+        hook = await resolved(self._secrets, given.webhook)
         status = await _post(hook, given.notice)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return
@@ -98,7 +98,7 @@ async def _post(hook: WebhookAccess, notice: Notice) -> int:
         SIGNATURE: signature(hook.secret, timestamp, body),
     }
     client = httpx.AsyncClient(
-        verify=trust(hook.name, None, None).context,
+        verify=(await trust(hook.name, None, None)).context,
         timeout=ANSWER_TIMEOUT,
         follow_redirects=False,
         trust_env=False,

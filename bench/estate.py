@@ -34,7 +34,7 @@ class MeasuredEstate:
             server = KillableServer(lab.layout)
             stack.push_async_callback(server.stop)
             client = await server.start()
-            workers = Workers(server.address, directory / "product")
+            workers = Workers(server.address, directory / "product", lab.layout.keys)
             stack.push_async_callback(workers.kill)
             shutil.copytree(lab.layout.estate_file.parent, workers.estates)
             yield cls(lab.layout, server, client, workers)

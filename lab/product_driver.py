@@ -67,10 +67,10 @@ class Worker:
     started_at: float
 
     @classmethod
-    def start(cls, address: str, estates: Path, records: Path, log: Path) -> Self:
-        """Start one, without waiting until it is ready."""
+    def start(cls, address: str, records: Path, log: Path, *argv: str) -> Self:
+        """Start one with these arguments, without waiting until it is ready."""
         started_at = time.time()
-        return cls(run(address, records, log, "worker", "--estates", str(estates)), log, started_at)
+        return cls(run(address, records, log, "worker", *argv), log, started_at)
 
     async def ready(self) -> None:
         """Wait until it polls for work."""
@@ -123,8 +123,9 @@ class Product:
 
     async def start_worker(self) -> None:
         """Start a worker; returns when it is ready."""
-        estates, log = self._layout.estate_file.parent, self._layout.root / "worker.log"
-        self._worker = Worker.start(self._address, estates, self._records, log)
+        layout, log = self._layout, self._layout.root / "worker.log"
+        argv = ("--estates", str(layout.estate_file.parent), "--secrets", str(layout.keys))
+        self._worker = Worker.start(self._address, self._records, log, *argv)
         await self._worker.ready()
 
     async def switch_over(self, source: str, target: str, client: Client, *more: str) -> Run:

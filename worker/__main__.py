@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from temporalio.client import Interceptor
@@ -20,7 +21,7 @@ from worker.seal_keys import read_seal_keys
 from worker.settings import Settings, read_settings
 from worker.startup_errors import StartupError, TemporalUnavailable
 from worker.telemetry import configure_logging, tracing
-from worker.worker import build_worker
+from worker.worker import MAX_CONCURRENT_ACTIVITIES, build_worker
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import BadInput
 
@@ -51,7 +52,11 @@ async def serve(settings: Settings) -> None:
         TemporalUnavailable: the Temporal server does not answer, or refuses the worker.
         StartupError: the seal keys cannot be used.
     """
-    names, keys = _usable_estates(settings), read_seal_keys(settings.seal_keys)
+    # A name server that is away holds a thread for each name that is asked for; with asyncio's few
+    # threads, all other names and files would wait for it, too.
+    threads = ThreadPoolExecutor(MAX_CONCURRENT_ACTIVITIES, thread_name_prefix="worker")
+    asyncio.get_running_loop().set_default_executor(threads)
+    names, keys = await _usable_estates(settings), read_seal_keys(settings.seal_keys)
     async with AsyncExitStack() as stack:
         interceptors: list[Interceptor] = []
         if settings.traces:
@@ -60,7 +65,9 @@ async def serve(settings: Settings) -> None:
         await register_search_attributes(client)
         activities = await stack.enter_async_context(open_activities(settings, client))
         worker = build_worker(client, activities, keys)
-        failing = FailingRuns(client, settings.estates, Secrets(settings.secrets))
+        failing = FailingRuns(
+            client, settings.estates, Secrets(settings.secrets, settings.secret_directories)
+        )
         watching = asyncio.create_task(failing.watch())
         stack.callback(watching.cancel)
         try:
@@ -101,12 +108,12 @@ def _ready(settings: Settings, estates: list[str]) -> str:
     )
 
 
-def _usable_estates(settings: Settings) -> list[str]:
+async def _usable_estates(settings: Settings) -> list[str]:
     """Return the estates that can be used, and warn about the other files."""
-    usable, secrets = [], Secrets(settings.secrets)
+    usable, secrets = [], Secrets(settings.secrets, settings.secret_directories)
     for name in estates_in(settings.estates):
         try:
-            usable_estate(settings.estates, name, secrets)
+            await usable_estate(settings.estates, name, secrets)
         except BadInput as mistake:
             logger.warning("%s", mistake)
         else:

@@ -30,7 +30,7 @@ async def open_activities(
     settings: Settings, client: Client
 ) -> AsyncIterator[list[Callable[..., Any]]]:
     """Build every activity around one shell, whose connections are closed at the end."""
-    secrets = Secrets(settings.secrets)
+    secrets = Secrets(settings.secrets, settings.secret_directories)
     shell = Shell(secrets)
     admin = AdminClient(shell, secrets)
     ports = (

@@ -79,7 +79,7 @@ class FailingRuns:
         logger.error("%s: %s", run.id, message)
         try:
             request = await self._request(events)
-            webhook = read_estate(self._estates, request.estate).webhook
+            webhook = (await read_estate(self._estates, request.estate)).webhook
             if webhook is None:
                 return
             notice = Notice(

@@ -6,6 +6,10 @@ from temporalio.exceptions import ApplicationError
 
 from worker.unreachable_budget import UnreachableTimeout
 from workflows.errors import Refused, SwitchoverError
+from workflows.model.text import printable_lines
+
+MAX_MESSAGE = 64_000
+"""Characters: the longest message of ours names every finding of a large estate."""
 
 
 class NotOurs(ApplicationError):
@@ -25,7 +29,29 @@ class OperatorFailureConverter(DefaultFailureConverter):
         self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
     ) -> None:
         """Convert an exception, wherever it was raised."""
-        super().to_failure(exception, payload_converter, failure)
+        shown = exception
+        if not str(exception).isprintable():  # half a character cannot even be encoded
+            shown = _printable(exception)
+        super().to_failure(shown, payload_converter, failure)
+        _bound(failure)
         if isinstance(exception, SwitchoverError | UnreachableTimeout | NotOurs):
             failure.stack_trace = ""
             failure.ClearField("cause")
+
+
+def _printable(exception: BaseException) -> BaseException:
+    """Return an error of the same kind with a text that can be shown."""
+    if not isinstance(exception, SwitchoverError):
+        return exception
+    return type(exception)(printable_lines(str(exception)))
+
+
+def _bound(failure: Failure) -> None:
+    """Leave no character that a terminal would obey, and no text without end, in it or a cause."""
+    while True:
+        failure.message = printable_lines(failure.message)
+        if (more := len(failure.message) - MAX_MESSAGE) > 0:
+            failure.message = f"{failure.message[:MAX_MESSAGE]}... and {more} more characters"
+        if not failure.HasField("cause"):
+            return
+        failure = failure.cause

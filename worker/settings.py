@@ -9,6 +9,7 @@ from pathlib import Path
 
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from worker.secret_sources import DIRECTORY, PREFIXES, secret_directories, secret_variables
 from worker.startup_errors import StartupError
 
 LOCAL_SERVER: ClientConnectConfig = {"target_host": "localhost:7233", "namespace": "default"}
@@ -29,6 +30,8 @@ class Settings:
     """Whether OpenTelemetry's environment says where to send them."""
     secrets: Mapping[str, str]
     """What ``env:NAME`` in an estate file refers to."""
+    secret_directories: tuple[Path, ...] = ()
+    """Below these lies what ``file:PATH`` in an estate file refers to."""
 
     @property
     def address(self) -> str:
@@ -64,17 +67,19 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         raise StartupError(f"{refusal.filename}: {refusal.strerror}") from refusal
     if not os.access(records, os.W_OK | os.X_OK):
         raise StartupError(f"--records: {records} cannot be written; outcomes are kept there")
+    seal_keys = Path(given.seal_keys or records / "seal-keys").absolute()
     return Settings(
         estates=estates,
         records=records,
-        seal_keys=Path(given.seal_keys or records / "seal-keys").absolute(),
+        seal_keys=seal_keys,
         log_level=given.log_level,
         temporal=_temporal(),
         traces=bool(
             os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
             or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         ),
-        secrets=os.environ,
+        secrets=secret_variables(os.environ, given.secret_variables),
+        secret_directories=secret_directories(os.environ, given.secrets, seal_keys),
     )
 
 
@@ -103,6 +108,20 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("SWITCHOVER_SEAL_KEYS", ""),
         help="file of the keys by which workers of a queue believe each other; made at the first "
         "start, the same for all workers (SWITCHOVER_SEAL_KEYS; default: seal-keys in --records)",
+    )
+    parser.add_argument(
+        "--secrets",
+        metavar="DIR",
+        action="append",
+        help="directory of the files that estates may refer to as secrets, again for another one "
+        f"(SWITCHOVER_SECRETS, separated by `:`; default: {DIRECTORY})",
+    )
+    parser.add_argument(
+        "--secret-variables",
+        metavar="PREFIX",
+        action="append",
+        help="how variables begin that estates may refer to as secrets, again for another one "
+        f"(SWITCHOVER_SECRET_VARIABLES, separated by `:`; default: {PREFIXES})",
     )
     parser.add_argument(
         "--log-level",

@@ -15,6 +15,7 @@ import workflows
 from worker.authority import AuthorityInterceptor
 from worker.build_id import build_id
 from worker.clock_guard import ClockGuardRunner
+from worker.history_bounds import HistoryBounds
 from worker.interceptor import AttemptInterceptor
 from worker.seal_keys import SealKeys
 from workflows.activity_options import TASK_QUEUE
@@ -58,7 +59,11 @@ def build_worker(
         # Only names the code and the seal key (check `workers_differ`): without a worker deployment
         # it does not change which worker gets a task.
         build_id=f"{build_id()}-{keys.current}",
-        interceptors=[AuthorityInterceptor(client, keys), AttemptInterceptor(GRACE)],
+        interceptors=[
+            AuthorityInterceptor(client, keys),
+            AttemptInterceptor(GRACE),
+            HistoryBounds(),
+        ],
         max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
         graceful_shutdown_timeout=GRACE,
         # With the default of a minute, what an operator sees of a wait would be a minute old.

@@ -16,6 +16,7 @@ from workflows.errors import OutcomeUnknown
 from workflows.model.actions import ObserveCluster
 from workflows.model.estate import Node
 from workflows.model.observations import ClusterReading, Member
+from workflows.model.text import MAX_LISTED, first
 from workflows.ports.configuration import ClusterInput
 from workflows.preflight import access
 from workflows.preflight.cluster import events_stuck, maintenance_mode
@@ -109,7 +110,7 @@ class ClusterObserver:
         node, system = given.node, self.services.system(given.node)
         found = await system.orphaned_files(node, given.storage)
         now = await system.now(node)
-        return unchanged_since(found, now - given.limits.orphan_age)
+        return first(unchanged_since(found, now - given.limits.orphan_age), MAX_LISTED)
 
 
 def aged(total: int, events: Iterable[dict[str, Any]], now: datetime) -> Queue:

@@ -13,6 +13,7 @@ from workflows.errors import CommandFailed, OutcomeUnknown, Unreachable
 from workflows.model.actions import AwaitSessions, ReadSessions
 from workflows.model.findings import Finding, Severity
 from workflows.model.results import RemainingSessions
+from workflows.model.text import first
 from workflows.ports.inputs import SessionInput
 from workflows.preflight import access
 
@@ -20,6 +21,12 @@ READING_FAILED = (Unreachable, OutcomeUnknown, CommandFailed)
 """Errors of one reading, which the wait reports and outlasts."""
 
 NO_READING = access.no_reading
+
+MAX_ACCOUNTS = 100
+"""That one reading names: it is a heartbeat, and goes into history."""
+MAX_LATE_SESSIONS = 100
+"""That are each a finding; a wait may take weeks."""
+MAX_NAME = 100
 
 
 class SessionWatch:
@@ -36,11 +43,16 @@ class SessionWatch:
         self._input = given
         self._filter = SocketFilter(given.node.listen_on, given.ignored_peers)
         self._late: dict[str, Finding] = {}
+        self._unnamed = False
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Sessions that began here after the redirect, each once."""
-        return tuple(self._late.values())
+        late = tuple(self._late.values())
+        if not self._unnamed:
+            return late
+        more = f"sessions besides these {MAX_LATE_SESSIONS}, which are not counted"
+        return (*late, late[0].model_copy(update={"seen": more}))
 
     async def read(self) -> RemainingSessions:
         """Read once; why a part could not be read is in ``error``."""
@@ -85,12 +97,16 @@ class SessionWatch:
             began = session.began
             # One that began soon after the redirect may have been on its way.
             if began is not None and began - ahead > redirected + CLOCK_TOLERANCE:
-                user = session.user or "unknown user"
-                name = f"{user} from {session.host or 'an unknown address'}"
-                self._late[str(session.id)] = Finding(
+                key = str(session.id)[:MAX_NAME]
+                if key not in self._late and len(self._late) == MAX_LATE_SESSIONS:
+                    self._unnamed = True
+                    return
+                user = session.user[:MAX_NAME] or "unknown user"
+                name = f"{user} from {session.host[:MAX_NAME] or 'an unknown address'}"
+                self._late[key] = Finding(
                     name="session_after_redirect",
                     place=self._input.node.name,
-                    seen=f"{name} over {session.protocol}, since {began:%H:%M:%S} UTC",
+                    seen=f"{name} over {session.protocol[:MAX_NAME]}, since {began:%H:%M:%S} UTC",
                     expected=f"no session on the source after {redirected:%H:%M:%S} UTC",
                     advice="find out which client bypasses the load balancer, or is pinned to it",
                     severity=Severity.WARNS,
@@ -98,4 +114,4 @@ class SessionWatch:
 
 
 def _accounts(sessions: Iterable[Session]) -> tuple[str, ...]:
-    return tuple(sorted({str(session) for session in sessions}))
+    return first(sorted({str(session) for session in sessions}), MAX_ACCOUNTS)

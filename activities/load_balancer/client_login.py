@@ -73,8 +73,8 @@ class ClientLogins:
 
     @asynccontextmanager
     async def _sftp(self, target: LoginTarget) -> AsyncIterator[asyncssh.SFTPClient]:
-        probe, keys = target.probe, self._keys(target.probe)
-        password = self._secrets.read(probe.password) if probe.password else None
+        probe, keys = target.probe, await self._keys(target.probe)
+        password = await self._secrets.read(probe.password) if probe.password else None
         with _ssh_translated(target.place):
             host_key = asyncssh.import_public_key(probe.host_key or "")
             connecting = asyncssh.connect(
@@ -95,18 +95,18 @@ class ClientLogins:
                 files = await connection.start_sftp_client()
             yield files
 
-    def _keys(self, probe: Probe) -> list[asyncssh.SSHKey] | None:
+    async def _keys(self, probe: Probe) -> list[asyncssh.SSHKey] | None:
         if probe.key is None:
             return None
-        return [private_key(self._secrets, probe.key, probe.passphrase)]
+        return [await private_key(self._secrets, probe.key, probe.passphrase)]
 
     @asynccontextmanager
     async def _https(self, target: LoginTarget) -> AsyncIterator[None]:
         probe = target.probe
-        trusted = trust(target.place, probe.ca, probe.fingerprint)
+        trusted = await trust(target.place, probe.ca, probe.fingerprint)
         socket_path = str(target.socket_path) if target.socket_path else None
         async with httpx.AsyncClient(
-            auth=(probe.user, self._secrets.read(str(probe.password))),
+            auth=(probe.user, await self._secrets.read(str(probe.password))),
             transport=httpx.AsyncHTTPTransport(
                 verify=trusted.context, uds=socket_path, trust_env=False
             ),

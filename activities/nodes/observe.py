@@ -1,7 +1,6 @@
 """Read everything about a node before the run changes anything."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -69,7 +68,7 @@ class Observer:
             graceful_timeouts=timeouts,
             silent_ports=tuple(map(str, silent)),
             slowest_answer=self.services.slowest_answer(node),
-            findings=(*parts.findings, *_secrets(node)),
+            findings=(*parts.findings, *await _secrets(node)),
             not_read=_not_said(node, version, database),
         )
 
@@ -116,15 +115,18 @@ class Observer:
         return answers.option_values(options, GRACEFUL_TIMEOUT)
 
 
-def _secrets(node: Node) -> Iterator[Finding]:
-    exposed = readable_by_others(node.ssh.key, node.ssh.passphrase, node.admin.password)
-    if exposed:
-        yield access.secret_readable_by_others.finding(
+async def _secrets(node: Node) -> tuple[Finding, ...]:
+    exposed = await readable_by_others(node.ssh.key, node.ssh.passphrase, node.admin.password)
+    if not exposed:
+        return ()
+    return (
+        access.secret_readable_by_others.finding(
             node.name,
             seen=f"every user of the worker's machine may read {listed(exposed)}",
             expected="files that only the worker's user may read",
             advice=f"chmod 600 {' '.join(exposed)}",
-        )
+        ),
+    )
 
 
 def _not_said(

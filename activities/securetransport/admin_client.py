@@ -186,14 +186,14 @@ class AdminClient:
 
     async def _send(self, node: Node, call: Call, limit: float | None) -> httpx.Response:
         access = node.admin
-        trusted = trust(node.name, access.ca, access.fingerprint)
+        trusted = await trust(node.name, access.ca, access.fingerprint)
         tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None
         origin = f"https://{bracketed(node.address)}:{access.port}"
         transport = httpx.AsyncHTTPTransport(
             verify=trusted.context, uds=str(tunnel) if tunnel else None, trust_env=False
         )
         async with httpx.AsyncClient(
-            auth=(access.user, self._secrets.read(access.password)),
+            auth=(access.user, await self._secrets.read(access.password)),
             headers={"Referer": f"{origin}/", "Accept": "application/json"},
             transport=transport,
             trust_env=False,

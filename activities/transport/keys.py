@@ -1,11 +1,13 @@
 """Read the worker's private keys, and the host keys that it knows."""
 
+import asyncio
 import logging
 from functools import lru_cache
 from pathlib import Path
 
 import asyncssh
 
+from activities.transport.files import FILE_BYTES, read_file
 from activities.transport.secrets import Secrets
 from workflows.errors import AccessRefused
 from workflows.model.text import listed
@@ -17,17 +19,18 @@ REVOKED = b"@revoked"
 _LOG = logging.getLogger(__name__)
 
 
-def private_key(secrets: Secrets, reference: str, passphrase: str | None) -> asyncssh.SSHKey:
+async def private_key(secrets: Secrets, reference: str, passphrase: str | None) -> asyncssh.SSHKey:
     """Return the private key that a reference leads to, decrypted with another one's secret.
 
     Raises:
         AccessRefused: it is no private key, or the passphrase is missing or another one.
         BadInput: a reference leads to no secret.
     """
-    text = secrets.read(reference) + "\n"
-    secret = None if passphrase is None else secrets.read(passphrase)
+    text = await secrets.read(reference) + "\n"
+    secret = None if passphrase is None else await secrets.read(passphrase)
     try:
-        return asyncssh.import_private_key(text, secret)
+        # OpenSSH's encryption is slow on purpose.
+        return await asyncio.to_thread(asyncssh.import_private_key, text, secret)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as refusal:
         raise AccessRefused(_unusable(str(refusal), reference, passphrase)) from refusal
 
@@ -49,23 +52,23 @@ def _unusable(refusal: str, reference: str, passphrase: str | None) -> str:
     return f"{reference} is no private key that the worker can read ({refusal})"
 
 
-def known_hosts(file: str) -> asyncssh.SSHKnownHosts:
+async def known_hosts(file: str) -> asyncssh.SSHKnownHosts:
     """Return what a known_hosts file says, without the lines that cannot be read.
 
     Raises:
         AccessRefused: the file, or a line that revokes a key, cannot be read.
     """
     try:
-        content = Path(file).read_bytes()
+        content = await read_file(Path(file), FILE_BYTES)
     except OSError as fault:
         raise AccessRefused(
             f"the worker cannot read {file} ({fault.strerror}); "
             "without it no host key can be verified"
         ) from fault
-    return _parsed(file, content)
+    return await asyncio.to_thread(_parsed, file, content)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _parsed(file: str, content: bytes) -> asyncssh.SSHKnownHosts:
     """Parse one content of a file once, so that what was skipped is said once, too."""
     known, skipped = asyncssh.import_known_hosts(""), list[str]()

@@ -1,58 +1,86 @@
 """Resolve the references to secrets that stand in an estate."""
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from activities.transport.files import SECRET_BYTES, Outside, in_time, read_file
 from workflows.errors import AccessRefused, BadInput
+from workflows.model.text import listed
+
+VARIABLES_SETTING = "--secret-variables (SWITCHOVER_SECRET_VARIABLES)"
+DIRECTORIES_SETTING = "--secrets (SWITCHOVER_SECRETS)"
 
 
 class Secrets:
-    """Resolves ``env:NAME`` and ``file:PATH`` at each use; stores nothing."""
+    """Resolves ``env:NAME`` and ``file:PATH`` at each use; stores nothing.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+    Whoever writes an estate chooses its references. So they lead to these variables, and to files
+    below these directories, and nowhere else.
+    """
 
-    def read(self, reference: str) -> str:
+    def __init__(self, variables: Mapping[str, str], directories: Sequence[Path] = ()) -> None:
+        self._variables = variables
+        self._directories = tuple(directories)
+
+    async def read(self, reference: str) -> str:
         """Return the secret without one trailing newline.
 
         Raises:
             BadInput: the reference leads to no secret.
-            AccessRefused: the worker's user may not read the file.
+            AccessRefused: the worker may not read the file.
         """
         kind, _, name = reference.partition(":")
         match kind:
             case "env":
-                if name not in self._environment:
-                    raise BadInput(f"env:{name}: the worker's environment has no {name}; set it")
-                return self._environment[name].removesuffix("\n")
+                if name not in self._variables:
+                    raise BadInput(
+                        f"env:{name}: the worker's environment has no {name} that estates may use; "
+                        f"set it, under a name that begins as {VARIABLES_SETTING} allows"
+                    )
+                return self._variables[name].removesuffix("\n")
             case "file":
-                return _from_file(Path(name))
+                return await self._from_file(Path(name))
             case _:
                 raise BadInput("a secret reference is neither env:NAME nor file:PATH; correct it")
 
+    async def _from_file(self, path: Path) -> str:
+        try:
+            content = await read_file(path, SECRET_BYTES, self._directories)
+            return content.decode().removesuffix("\n")
+        except FileNotFoundError:
+            raise BadInput(f"file:{path}: the worker has no such file; create it") from None
+        except Outside:
+            allowed = listed(map(str, self._directories)) or "none"
+            raise AccessRefused(
+                f"file:{path}: it does not lead below a directory of secrets ({allowed}); move it "
+                f"there, or allow its directory with {DIRECTORIES_SETTING}"
+            ) from None
+        except OSError as refusal:
+            raise AccessRefused(
+                f"file:{path}: the worker may not read it ({refusal.strerror}); "
+                "allow it, or name another file"
+            ) from None
+        except UnicodeDecodeError:
+            raise BadInput(f"file:{path}: it is not UTF-8 text; check its content") from None
 
-def readable_by_others(*references: str | None) -> tuple[str, ...]:
+
+async def readable_by_others(*references: str | None) -> tuple[str, ...]:
     """Return the files among these that every user of the worker's machine may read."""
-    files = (r.removeprefix("file:") for r in references if r and r.startswith("file:"))
-    return tuple(file for file in dict.fromkeys(files) if _is_public(file))
+    files = dict.fromkeys(
+        r.removeprefix("file:") for r in references if r and r.startswith("file:")
+    )
+    return tuple([file for file in files if await _is_public(file)])
 
 
-def _is_public(file: str) -> bool:
+async def _is_public(file: str) -> bool:
     try:
-        return bool(Path(file).stat().st_mode & stat.S_IROTH)
+        mode = await in_time(("mode", file), partial(_mode, file))
     except OSError:  # reading it says why
         return False
+    return bool(mode & stat.S_IROTH)
 
 
-def _from_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").removesuffix("\n")
-    except FileNotFoundError:
-        raise BadInput(f"file:{path}: the worker has no such file; create it") from None
-    except OSError as refusal:
-        raise AccessRefused(
-            f"file:{path}: the worker may not read it ({refusal.strerror}); allow it"
-        ) from None
-    except UnicodeDecodeError:
-        raise BadInput(f"file:{path}: it is not UTF-8 text; check its content") from None
+def _mode(file: str) -> int:
+    return Path(file).stat().st_mode

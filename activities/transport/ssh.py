@@ -190,7 +190,7 @@ class Shell:
 
     async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
         with _before_sending(machine):
-            key = private_key(self._secrets, machine.ssh.key, machine.ssh.passphrase)
+            key = await private_key(self._secrets, machine.ssh.key, machine.ssh.passphrase)
             limits = LIMITS.get()
             connecting = asyncssh.connect(
                 machine.address,
@@ -199,7 +199,7 @@ class Shell:
                 client_keys=[key],
                 agent_path=None,
                 preferred_auth="publickey",
-                known_hosts=_known(machine),
+                known_hosts=await _known(machine),
                 config=None,  # only the estate counts; no file of the worker's user adds to it
                 login_timeout=0,
                 keepalive_interval=limits.reach / KEEPALIVES,
@@ -220,10 +220,10 @@ def _retrieve(attempt: asyncio.Future[asyncssh.SSHClientConnection]) -> None:
         attempt.exception()
 
 
-def _known(machine: Machine) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSHKey], ...]:
+async def _known(machine: Machine) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSHKey], ...]:
     if machine.host_key is not None:
         return [asyncssh.import_public_key(machine.host_key)], [], []
-    return known_hosts(str(machine.ssh.known_hosts))
+    return await known_hosts(str(machine.ssh.known_hosts))
 
 
 async def _require_forwarding(

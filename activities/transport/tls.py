@@ -1,11 +1,14 @@
 """Verify the certificate of an HTTPS server, by CA or by fingerprint."""
 
+import asyncio
 import hashlib
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from activities.transport.files import FILE_BYTES, read_file
 from workflows.errors import AccessRefused
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
@@ -19,20 +22,36 @@ class Trust:
     extensions: dict[str, Trace] = field(default_factory=dict)
 
 
-def trust(place: str, ca: str | None, fingerprint: str | None) -> Trust:
+async def trust(place: str, ca: str | None, fingerprint: str | None) -> Trust:
     """Trust a file of CA certificates, or exactly one certificate; AccessRefused if unreadable."""
     if fingerprint is None:
-        try:
-            return Trust(ssl.create_default_context(cafile=ca))
-        except OSError as fault:  # ssl.SSLError is one
-            raise AccessRefused(
-                f"{place}: the worker cannot use the CA file {ca} ({fault}); check the file"
-            ) from fault
+        return Trust(await verifying(place, ca))
     # Not the default one: reading the system's CAs takes longer than the whole request.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the pin below is the verification
     return Trust(context, {"trace": _pinned(place, fingerprint)})
+
+
+async def verifying(place: str, ca: str | None) -> ssl.SSLContext:
+    """Verify against a file of CA certificates, or without one against those of the system.
+
+    Raises:
+        AccessRefused: the file cannot be read, or holds no certificate.
+    """
+    if ca is None:
+        # Reading the system's certificates takes longer than a whole request.
+        return await asyncio.to_thread(ssl.create_default_context)
+    try:
+        # What stands between certificates may be a comment in any encoding.
+        text = (await read_file(Path(ca), FILE_BYTES)).decode("ascii", errors="backslashreplace")
+        # Never an empty text: the certificates of the system would be trusted instead.
+        return await asyncio.to_thread(ssl.create_default_context, cadata=f"{text}\n")
+    except OSError as fault:  # ssl.SSLError is one
+        raise AccessRefused(
+            f"{place}: the worker cannot use the CA file {ca} "
+            f"({getattr(fault, 'strerror', None) or fault}); check the file"
+        ) from fault
 
 
 def _pinned(place: str, fingerprint: str) -> Trace:

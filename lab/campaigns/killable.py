@@ -27,6 +27,7 @@ class Workers:
 
     address: str
     directory: Path
+    secrets: Path
     running: list[Worker] = field(default_factory=list)
     started: int = 0
 
@@ -39,7 +40,8 @@ class Workers:
         """Start one more, without waiting until it is ready."""
         self.started += 1
         log = self.directory / f"worker-{self.started}.log"
-        worker = Worker.start(self.address, self.estates, self.directory, log)
+        argv = ("--estates", str(self.estates), "--secrets", str(self.secrets))
+        worker = Worker.start(self.address, self.directory, log, *argv)
         self.running.append(worker)
         return worker
 

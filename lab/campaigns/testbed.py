@@ -58,7 +58,7 @@ class TestBed:
             server = KillableServer(layout)
             stack.push_async_callback(server.stop)
             client = await server.start()
-            workers = Workers(server.address, directory / "product")
+            workers = Workers(server.address, directory / "product", layout.keys)
             stack.push_async_callback(workers.kill)
             write_proxied_estate(layout, workers.estates, settings.timing)
             proxies = await stack.enter_async_context(Proxies.open(layout))

@@ -74,32 +74,32 @@ async def test_a_webhook_that_leads_nowhere_is_refused_before_anything_happens(
     assert "token" not in plan.model_dump_json()
 
 
-def test_an_unknown_estate_is_answered_with_those_there_are(tmp_path: Path) -> None:
+async def test_an_unknown_estate_is_answered_with_those_there_are(tmp_path: Path) -> None:
     """A typing mistake is answered by the right names."""
     write(tmp_path, estates.written())
     with pytest.raises(BadInput, match=r"no estate lap: .* has lab; name one of these"):
-        read_estate(tmp_path, "lap")
+        await read_estate(tmp_path, "lap")
 
 
-def test_an_empty_directory_says_so(tmp_path: Path) -> None:
+async def test_an_empty_directory_says_so(tmp_path: Path) -> None:
     """Nothing there is an answer, too."""
     assert estates_in(tmp_path) == []
     with pytest.raises(BadInput, match="has none"):
-        read_estate(tmp_path, "lab")
+        await read_estate(tmp_path, "lab")
 
 
-def test_a_file_and_its_estate_share_one_name(tmp_path: Path) -> None:
+async def test_a_file_and_its_estate_share_one_name(tmp_path: Path) -> None:
     """A copied file cannot switch the estate it was copied from."""
     write(tmp_path, estates.written(), "copy")
     with pytest.raises(BadInput, match="name is lab"):
-        read_estate(tmp_path, "copy")
+        await read_estate(tmp_path, "copy")
 
 
-def test_only_a_check_that_exists_can_be_adjusted(tmp_path: Path) -> None:
+async def test_only_a_check_that_exists_can_be_adjusted(tmp_path: Path) -> None:
     """A typing mistake in its name would leave the check as it is."""
     write(tmp_path, estates.written(checks={"sun_is_up": {"severity": "warns", "reason": "so"}}))
     with pytest.raises(BadInput, match=r"checks.sun_is_up: there is no such check; .* --list"):
-        read_estate(tmp_path, "lab")
+        await read_estate(tmp_path, "lab")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_only_a_check_that_exists_can_be_adjusted(tmp_path: Path) -> None:
         ("clusters.0.nodes.0.kind", "hunter2", "clusters.0.nodes.0.kind: "),
     ],
 )
-def test_a_mistake_is_named_by_its_key(
+async def test_a_mistake_is_named_by_its_key(
     tmp_path: Path, path: str, value: object, sentence: str
 ) -> None:
     """One sentence names the file and the key, and never repeats a value."""
@@ -123,7 +123,7 @@ def test_a_mistake_is_named_by_its_key(
     reduce(getitem, parents, given)[last] = value
     file = write(tmp_path, given)
     with pytest.raises(BadInput) as refusal:
-        read_estate(tmp_path, "lab")
+        await read_estate(tmp_path, "lab")
     message = str(refusal.value)
     assert str(file) in message
     assert sentence in message
@@ -148,28 +148,28 @@ def test_a_mistake_is_named_by_its_key(
         ("", "holds no estate"),
     ],
 )
-def test_what_is_no_yaml_is_refused_by_line(tmp_path: Path, text: str, sentence: str) -> None:
+async def test_what_is_no_yaml_is_refused_by_line(tmp_path: Path, text: str, sentence: str) -> None:
     """PyYAML's own message may repeat a secret: only the place is shown."""
     (tmp_path / "lab.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(BadInput) as refusal:
-        read_estate(tmp_path, "lab")
+        await read_estate(tmp_path, "lab")
     assert sentence in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
 
 
-def test_merged_mappings_may_be_overridden(tmp_path: Path) -> None:
+async def test_merged_mappings_may_be_overridden(tmp_path: Path) -> None:
     """YAML's own way to say a thing once is no duplicate key."""
     text = "base: &base {a: 1}\nother: &other {b: 2}\nboth: {<<: *base, <<: *other, a: 3}\n"
     (tmp_path / "lab.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(BadInput, match="not a usable estate"):
-        read_estate(tmp_path, "lab")
+        await read_estate(tmp_path, "lab")
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+async def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     """A file in another encoding, or no text at all, is one sentence."""
     (tmp_path / "lab.yaml").write_bytes(b"name: \xff\xfe")
     with pytest.raises(BadInput, match="not UTF-8"):
-        read_estate(tmp_path, "lab")
+        await read_estate(tmp_path, "lab")
 
 
 async def test_an_outcome_is_kept_as_one_file(files: EstateFiles, tmp_path: Path) -> None:

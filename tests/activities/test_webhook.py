@@ -195,8 +195,8 @@ async def test_a_hook_that_was_taken_away_meanwhile_is_bad_input(receiver: Recei
         await Attempt().run(notices.notify, GIVEN)
 
 
-def test_a_hook_does_not_show_what_it_holds() -> None:
+async def test_a_hook_does_not_show_what_it_holds() -> None:
     """Not in a debugger or a log either."""
     secrets = Secrets({"HOOK": "https://hook.example.com/token-0815", "SECRET": SECRET})
-    shown = repr(webhook.resolved(secrets, GIVEN.webhook))
+    shown = repr(await webhook.resolved(secrets, GIVEN.webhook))
     assert shown == "WebhookAccess(name='webhook env:HOOK')"

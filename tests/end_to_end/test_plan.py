@@ -38,7 +38,8 @@ async def apart() -> AsyncIterator[Apart]:
 async def reviewed(apart: Apart, address: str, place: Path) -> dict[str, Any]:
     """Have a worker and the console, both real processes, make a review."""
     estates = str(apart.layout.estate_file.parent)
-    words = ("--estates", estates, "--records", str(place / "records"))
+    keys = str(apart.layout.keys)
+    words = ("--estates", estates, "--records", str(place / "records"), "--secrets", keys)
     async with worker_process(*words, TEMPORAL_ADDRESS=address) as worker:
         await worker.says("ready")
         answer = await Operator(address).types("plan", "lab", *MOVE, "--json")

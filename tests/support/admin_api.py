@@ -42,12 +42,12 @@ class Certificate:
     fingerprint: str
 
     @classmethod
-    def make(cls, file: Path) -> Certificate:
+    def make(cls, file: Path, address: str = "127.0.0.1") -> Certificate:
         """Write certificate and key into one file."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
         now = datetime.now(UTC)
-        addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
         certificate = (
             x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))

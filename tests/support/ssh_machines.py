@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import re
 import stat
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ SECRETS = Secrets(
         "ADMIN": "admin-secret",
         "PROBE": "probe-secret",
         "DATABASE": "database-secret",
-    }
+    },
+    [Path(tempfile.gettempdir())],
 )
 
 QUICK = Timing(

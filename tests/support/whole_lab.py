@@ -61,6 +61,7 @@ class House:
         """Start the unmodified worker as a process."""
         return worker_process(
             *("--estates", str(self.estates), "--records", str(self.place / "records")),
+            *("--secrets", f"{self.lab.layout.keys}:{self.place}"),
             TEMPORAL_ADDRESS=self.address,
         )
 

@@ -101,7 +101,8 @@ class ClusterReading(BaseReading):
     oldest_event: timedelta | None = None
     """How long the oldest of those with a readable age has been queued; None without any."""
     orphans: tuple[str, ...] = ()
-    """``*.m_inproc`` files on the shared storage that have not changed for long."""
+    """The first ``*.m_inproc`` files on the shared storage that have not changed for long; the last
+    item says how many more there are."""
     maintenance: tuple[str, ...] = ()
     """The mode of its zero downtime update, where that is not ``disabled``."""
 

@@ -8,7 +8,14 @@ MAX_LISTED = 5
 
 def printable(text: str, instead: str = " ") -> str:
     """Replace every character that a terminal would obey instead of showing it."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else instead for character in text)
+
+
+def printable_lines(text: str) -> str:
+    """Replace as :func:`printable` does; the ends of lines remain."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def listed(items: Iterable[str], most: int = MAX_LISTED) -> str:
@@ -16,6 +23,13 @@ def listed(items: Iterable[str], most: int = MAX_LISTED) -> str:
     everything = list(items)
     more = len(everything) - most
     return ", ".join(everything[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def first(items: Iterable[str], most: int) -> tuple[str, ...]:
+    """Return the first items as they are, and as the last one how many more there are."""
+    everything = tuple(items)
+    more = len(everything) - most
+    return (*everything[:most], f"and {more} more") if more > 0 else everything
 
 
 def duration(span: timedelta) -> str:

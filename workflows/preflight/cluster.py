@@ -36,7 +36,7 @@ def orphaned_files(context: CheckContext) -> Iterator[Finding]:
         if reading.orphans:
             yield orphaned_files.finding(
                 reading.place,
-                seen=listed(reading.orphans),
+                seen=", ".join(reading.orphans),
                 expected="no *.m_inproc file without a transfer that writes it",
                 advice="find the transfer that each file belongs to, then remove it by hand",
             )

@@ -13,11 +13,14 @@ from datetime import timedelta
 
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.row_changes import Row, Values
+from activities.replication.postgresql.wire import MEBIBYTE
 from activities.runtime.heartbeat import sleep
 from workflows.errors import NotReady, NotYet
 
 MAX_ROWS_LOOKED_UP = 1_000
 """Rows that are read one by one, at most, where the other direction runs already."""
+MAX_BYTES_LOOKED_UP = 16 * MEBIBYTE
+"""Of the values of these rows together: they are held until all are known."""
 MAX_SHOWN_ROWS = 20
 POLL_INTERVAL = timedelta(seconds=0.2)
 COMPARABLE_TIMEOUT = 2.0
@@ -128,15 +131,20 @@ class Conflicts:
     async def _last_values(self, other: PostgresLink) -> dict[Row, Values | None]:
         """Return the last values that each row was given by its own side."""
         last: dict[Row, Values | None] = {}
+        held = 0
         async with aclosing(self.here.pending(self.slot, self.within)) as pending:
             async for change in pending:
+                if change.row in last:
+                    held -= _length(change.row, last[change.row])
+                held += _length(change.row, change.values)
                 last[change.row] = change.values
-                if len(last) > MAX_ROWS_LOOKED_UP:
+                if len(last) > MAX_ROWS_LOOKED_UP or held > MAX_BYTES_LOOKED_UP:
                     raise NotReady(
                         f"{self.here.name}: {other.name} runs already, and more than "
-                        f"{MAX_ROWS_LOOKED_UP} rows were written here meanwhile, too many to find "
-                        "out whether the other side wrote them too; compare the databases by hand, "
-                        "enable the subscription yourself, then decide `retry`"
+                        f"{MAX_ROWS_LOOKED_UP} rows, or {MAX_BYTES_LOOKED_UP // MEBIBYTE} MiB of "
+                        "them, were written here meanwhile, too many to find out whether the other "
+                        "side wrote them too; compare the databases by hand, enable the "
+                        "subscription yourself, then decide `retry`"
                     )
         return last
 
@@ -152,6 +160,11 @@ class Conflicts:
             f"its changes with pg_replication_slot_advance (slots: {slots}), repeat its other "
             "changes once replication runs, and decide `retry`"
         )
+
+
+def _length(row: Row, values: Values | None) -> int:
+    cells = (*(value for _, value in row.key), *(values or {}).values())
+    return sum(len(cell or "") for cell in cells)
 
 
 def _stands(values: Values | None, current: Values | None) -> bool:

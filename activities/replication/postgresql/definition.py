@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import sql
+from pydantic import Json, TypeAdapter
 
-from activities.replication.postgresql.connection import fetched
+from activities.replication.postgresql.connection import Name, fetched
 from activities.replication.postgresql.link import ORIGIN_FILTER_VERSION, PostgresLink
 from workflows.model.findings import Finding
 from workflows.model.replications import postgresql_checks as checks
 from workflows.model.text import listed
 
 _COMMON: LiteralString = """
-SELECT subpublications::text[], pg_get_userbyid(subowner)::text, pg_has_role(subowner, 'USAGE'),
-       rolsuper, current_setting('transaction_read_only')::boolean, """
+SELECT to_json(subpublications::text[]), pg_get_userbyid(subowner)::text,
+       pg_has_role(subowner, 'USAGE'), rolsuper,
+       current_setting('transaction_read_only')::boolean, """
 _FROM: LiteralString = """
 FROM pg_subscription JOIN pg_roles ON rolname = current_user
 WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -22,6 +24,9 @@ WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = cu
 # No earlier version has these columns: it sends everything, and lets every owner alter.
 _SINCE_16: LiteralString = _COMMON + "suborigin = 'none', subpasswordrequired" + _FROM
 _BEFORE_16: LiteralString = _COMMON + "false, true" + _FROM
+
+
+_ROWS = TypeAdapter(list[tuple[Json[tuple[Name, ...]], Name, bool, bool, bool, bool, bool]])
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,10 @@ class Definition:
 async def read_definition(link: PostgresLink, version: int) -> tuple[Definition, ...]:
     """Read the link's subscription on a server of that version; nothing where there is none."""
     query = _SINCE_16 if version >= ORIGIN_FILTER_VERSION else _BEFORE_16
-    found = await fetched(link.secrets, link.subscriber, query, link.link.subscription)
-    return tuple(Definition(tuple(names), *others) for names, *others in found)
+    name = link.link.subscription
+    return tuple(
+        Definition(*row) for row in await fetched(link.secrets, link.subscriber, _ROWS, query, name)
+    )
 
 
 def definition_findings(defined: Definition, link: PostgresLink, version: int) -> Iterator[Finding]:

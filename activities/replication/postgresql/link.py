@@ -3,20 +3,33 @@
 Connections are opened for one question each: none is kept that could be dead when it matters.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, Literal, LiteralString
+from typing import Literal, LiteralString
 
-import psycopg
 from psycopg import sql
+from pydantic import FiniteFloat, TypeAdapter
 
 from activities.replication.driver import LinkStatus
-from activities.replication.postgresql.connection import connected, fetched, translated
+from activities.replication.postgresql.connection import (
+    ANSWER_TIMEOUT,
+    FLAGS,
+    MARGIN,
+    NAMES,
+    NUMBERS,
+    Name,
+    Session,
+    connected,
+    fetched,
+    fetched_one,
+    texts,
+)
 from activities.replication.postgresql.pgoutput import Reader, decoded
 from activities.replication.postgresql.row_changes import Row, RowChange, Values
+from activities.replication.postgresql.wire import MEBIBYTE
 from activities.transport.secrets import Secrets
-from workflows.errors import NotReady, OutcomeUnknown, Unreachable
+from workflows.errors import NotReady, OutcomeUnknown
 from workflows.model.estate import Database
 from workflows.model.replications.postgresql import SubscriptionLink
 
@@ -37,6 +50,7 @@ ORDER BY 1
 """
 
 _PENDING: LiteralString = """
+DECLARE pending NO SCROLL CURSOR FOR
 SELECT data FROM pg_logical_slot_peek_binary_changes(%s, NULL, %s, VARIADIC %s::text[])
 """
 
@@ -62,13 +76,21 @@ _WRITTEN: LiteralString = """
 SELECT wal_bytes::float8, extract(epoch FROM now() - stats_reset)::float8 FROM pg_stat_wal
 """
 
+_STATES = TypeAdapter(list[tuple[bool, Name | None, bool]])
+_LISTED = TypeAdapter(list[tuple[Name, bool]])
+_BEHIND = TypeAdapter(list[tuple[int | None]])
+_RETAINING = TypeAdapter(list[tuple[int | None, bool | None, int | None]])
+_WRITING = TypeAdapter(list[tuple[FiniteFloat, FiniteFloat | None]])
+
 MIN_STATISTICS_SECONDS = 60.0
 """Statistics have to cover this time before an average says anything."""
 
 MAX_PENDING_MESSAGES = 100_000
 """Messages of one slot that are read: the transaction that reaches it is the last one."""
-MESSAGES_PER_FETCH = 1_000
+MESSAGES_PER_FETCH = 500
 """Messages that the worker holds at a time."""
+MAX_MESSAGES_BYTES = 16 * MEBIBYTE
+"""Bytes of these together, and of one row that is read."""
 OLDEST_VERSION = 140_000
 """The server version from which every view, column and right is there that this driver reads."""
 ORIGIN_FILTER_VERSION = 160_000
@@ -107,11 +129,12 @@ class PostgresLink:
     async def version(self, database: Database) -> int:
         """Return the version of a side's server, such as 160004."""
         query: LiteralString = "SELECT current_setting('server_version_num')::int"
-        return int((await fetched(self.secrets, database, query))[0][0])
+        return (await fetched_one(self.secrets, database, NUMBERS, query))[0]
 
     async def find_subscription(self) -> SubscriptionState | None:
         """Read the subscription; None where there is none."""
-        found = await fetched(self.secrets, self.subscriber, _SUBSCRIPTION, self.link.subscription)
+        name = self.link.subscription
+        found = await fetched(self.secrets, self.subscriber, _STATES, _SUBSCRIPTION, name)
         if not found:
             return None
         enabled, slot, running = found[0]
@@ -128,45 +151,48 @@ class PostgresLink:
 
     async def subscriptions(self, database: Database) -> dict[str, bool]:
         """Return every subscription of a side's database, and whether it is enabled."""
-        found = await fetched(self.secrets, database, _SUBSCRIPTIONS)
-        return {str(name): bool(enabled) for name, enabled in found}
+        return dict(await fetched(self.secrets, database, _LISTED, _SUBSCRIPTIONS))
 
     async def tracks_commit_timestamps(self) -> bool:
         """Whether the subscriber records the time of each commit."""
-        return bool((await fetched(self.secrets, self.subscriber, _COMMIT_TIMESTAMPS))[0][0])
+        asked = fetched_one(self.secrets, self.subscriber, FLAGS, _COMMIT_TIMESTAMPS)
+        return (await asked)[0]
 
     async def wal(self, slot: str) -> WalUsage:
         """Return what the publisher retains for a slot, and may retain."""
-        found = await fetched(self.secrets, self.publisher, _RETAINED, slot)
+        secrets, publisher = self.secrets, self.publisher
+        found = await fetched(secrets, publisher, _RETAINING, _RETAINED, slot)
         if not found:
-            raise OutcomeUnknown(f"{self.link.name}: {self.publisher.name} has no slot {slot}")
+            raise OutcomeUnknown(f"{self.link.name}: {publisher.name} has no slot {slot}")
         retained, invalidated, safe = found[0]
-        written, seconds = (await fetched(self.secrets, self.publisher, _WRITTEN))[0]
+        written, seconds = await fetched_one(secrets, publisher, _WRITING, _WRITTEN)
         measured = seconds is not None and seconds >= MIN_STATISTICS_SECONDS
         return WalUsage(
             retained=retained,
             # WAL of an invalidated slot goes away at the next checkpoint, or is gone.
             headroom=0 if invalidated else safe if safe is None else max(0, safe),
-            rate=written / seconds if measured else None,
+            rate=written / seconds if seconds and measured else None,
         )
 
     async def written(self) -> str:
         """Return the position up to which the publisher has written by now."""
-        found = await fetched(self.secrets, self.publisher, "SELECT pg_current_wal_lsn()::text")
-        return str(found[0][0])
+        query: LiteralString = "SELECT pg_current_wal_lsn()::text"
+        return (await fetched_one(self.secrets, self.publisher, NAMES, query))[0]
 
     async def lag(self, slot: str, written: str | None = None) -> int:
         """Return how many bytes, up to a position, the subscriber has not confirmed yet."""
         position = written or await self.written()
-        found = await fetched(self.secrets, self.publisher, _LAG, position, slot)
-        if not found or found[0][0] is None:
+        found = await fetched(self.secrets, self.publisher, _BEHIND, _LAG, position, slot)
+        behind = found[0][0] if found else None
+        if behind is None:
             raise OutcomeUnknown(f"{self.link.name}: {self.publisher.name} has no slot {slot}")
-        return max(0, int(found[0][0]))
+        return max(0, behind)
 
     async def tables(self) -> tuple[str, ...]:
         """Return what the publication carries."""
-        found = await fetched(self.secrets, self.publisher, _TABLES, self.link.publication)
-        return tuple(str(row[0]) for row in found)
+        name = self.link.publication
+        found = await fetched(self.secrets, self.publisher, NAMES, _TABLES, name)
+        return tuple(table for (table,) in found)
 
     @property
     def name(self) -> str:
@@ -175,8 +201,8 @@ class PostgresLink:
 
     async def may_compare(self) -> bool:
         """Whether our account may read what a slot has yet to deliver."""
-        found = await fetched(self.secrets, self.publisher, _MAY_COMPARE)
-        return bool(found and found[0][0])
+        found = await fetched(self.secrets, self.publisher, FLAGS, _MAY_COMPARE)
+        return any(may for (may,) in found)
 
     async def pending(self, slot: str, within: float) -> AsyncGenerator[RowChange]:
         """Yield what the publisher itself has written and not delivered; takes nothing away.
@@ -187,11 +213,17 @@ class PostgresLink:
             OutcomeUnknown: it takes longer than so many seconds, or cannot be understood.
         """
         reader, count = Reader(), 0
-        async with self._peeking(slot, within) as messages:
-            async for (message,) in messages:
-                count += 1
-                for change in reader.changes(message):
-                    yield change
+        async with connected(self.secrets, self.publisher) as session:
+            clock = asyncio.get_running_loop().time
+            until = clock() + within
+            await self._open_pending(session, slot, within)
+            while messages := await _next_messages(session, until - clock()):
+                count += len(messages)
+                for message in messages:
+                    for change in reader.changes(message):
+                        yield change
+                if count >= MAX_PENDING_MESSAGES:
+                    break
         if count >= MAX_PENDING_MESSAGES:
             raise NotReady(
                 f"{self.name}: more than {MAX_PENDING_MESSAGES} changes wait at "
@@ -213,10 +245,16 @@ class PostgresLink:
             sql.Identifier(schema, table), sql.SQL(" AND ").join(conditions)
         )
         keys = [value for _, value in row.key if value is not None]
-        async with connected(self.secrets, self.publisher) as connection:
-            with translated(self.publisher.name, Unreachable):
-                await connection.execute("SET statement_timeout = 10000")
-                return _as_sent(await connection.execute(query, keys))
+        async with connected(self.secrets, self.publisher) as session:
+            await session.limit(ANSWER_TIMEOUT)
+            found = await session.ask(
+                query, *keys, within=ANSWER_TIMEOUT + MARGIN, most=MAX_MESSAGES_BYTES
+            )
+        rows = texts(found)
+        if found is None or not rows:
+            return None
+        names = (decoded(found.fname(n) or b"") for n in range(found.nfields))
+        return dict(zip(names, rows[0], strict=True))
 
     def altering(self, change: Literal["DISABLE", "ENABLE"]) -> sql.Composed:
         """Return the statement that suspends or resumes the link."""
@@ -225,42 +263,39 @@ class PostgresLink:
 
     async def alter(self, statement: sql.Composed, within: float) -> None:
         """Send a statement to the subscriber; OutcomeUnknown without an answer in *within* s."""
-        async with connected(self.secrets, self.subscriber) as connection:
-            with translated(self.subscriber.name, OutcomeUnknown):
-                # The server itself ends what takes too long, so that it has no effect later.
-                limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
-                await connection.execute(limit)
-                await connection.execute(statement)
+        async with connected(self.secrets, self.subscriber) as session:
+            await session.limit(within)
+            await session.ask(statement, within=within + MARGIN, lost=OutcomeUnknown)
 
-    @asynccontextmanager
-    async def _peeking(
-        self, slot: str, within: float
-    ) -> AsyncIterator[AsyncIterator[tuple[Any, ...]]]:
-        """Open the messages of a slot, without moving it."""
-        async with connected(self.secrets, self.publisher) as connection:
-            with translated(self.publisher.name, OutcomeUnknown):
-                options = ["proto_version", "1", "publication_names"]
-                options.append(_quoted(self.link.publication))
-                if connection.info.server_version >= ORIGIN_FILTER_VERSION:
-                    options += ["origin", "none"]
-                limit = sql.SQL("SET statement_timeout = {}").format(round(within * 1000))
-                await connection.execute(limit)
-                # The server keeps what it has found, the worker holds a part of it at a time.
-                async with connection.transaction(), connection.cursor("pending") as cursor:
-                    cursor.itersize = MESSAGES_PER_FETCH
-                    parameters = (slot, MAX_PENDING_MESSAGES, options)
-                    await cursor.execute(_PENDING, parameters, binary=True)
-                    yield cursor
+    async def _open_pending(self, session: Session, slot: str, within: float) -> None:
+        """Have the server find the messages of a slot, and keep them; the slot does not move."""
+        options = ["proto_version", "1", "publication_names", _quoted(self.link.publication)]
+        if session.connection.info.server_version >= ORIGIN_FILTER_VERSION:
+            options += ["origin", "none"]
+        await session.limit(within)
+        await session.ask("BEGIN", lost=OutcomeUnknown)
+        parameters = (slot, MAX_PENDING_MESSAGES, options)
+        await session.ask(_PENDING, *parameters, within=within + MARGIN, lost=OutcomeUnknown)
 
 
-def _as_sent(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Values | None:
-    """Read one row in exactly the text that replication would send."""
-    result = cursor.pgresult
-    if result is None or not result.ntuples:
-        return None
-    columns = enumerate(cursor.description or ())
-    values = ((column.name, result.get_value(0, n)) for n, column in columns)
-    return {name: None if value is None else decoded(value) for name, value in values}
+async def _next_messages(session: Session, within: float) -> list[bytes]:
+    """Return the next messages that the server has found; none at the end."""
+    found = await session.ask(
+        sql.SQL("FETCH {} FROM pending").format(MESSAGES_PER_FETCH),
+        within=max(0, within) + MARGIN,
+        most=MAX_MESSAGES_BYTES,
+        lost=OutcomeUnknown,
+        binary=True,
+    )
+    if found is not None and found.nfields == 1 and found.ntuples <= MESSAGES_PER_FETCH:
+        cells = [found.get_value(row, 0) for row in range(found.ntuples)]
+        messages = [cell for cell in cells if cell is not None]
+        if len(messages) == len(cells):
+            return messages
+    raise OutcomeUnknown(
+        f"{session.place}: its answer is not the changes of a slot that were asked for; "
+        "find out which server answers there"
+    )
 
 
 def _quoted(name: str) -> str:

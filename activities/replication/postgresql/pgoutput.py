@@ -15,6 +15,9 @@ from workflows.errors import OutcomeUnknown
 _BEGIN, _COMMIT, _ORIGIN, _TYPE, _MESSAGE = b"B", b"C", b"O", b"Y", b"M"
 IGNORED = (_BEGIN, _COMMIT, _ORIGIN, _TYPE, _MESSAGE)
 """Messages that change no row."""
+MAX_COLUMNS = 100_000
+"""Of all tables together that one stream describes: each is remembered."""
+MAX_NAME_BYTES = 255
 
 
 class _Unchanged:
@@ -38,6 +41,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._relations: dict[int, _Relation] = {}
+        self._columns = 0
         self._replicated = False
 
     def changes(self, message: bytes) -> tuple[RowChange, ...]:
@@ -80,6 +84,10 @@ class Reader:
             marks.append(content.integer(1))
             columns.append(content.text())
             content.take(8)  # type and modifier
+        before = self._relations.get(number)
+        self._columns += len(columns) - (len(before.columns) if before else 0)
+        if self._columns > MAX_COLUMNS:
+            raise _unreadable(f"that describes more than {MAX_COLUMNS} columns with those before")
         keys = tuple(n for n, mark in enumerate(marks) if mark & 1)
         self._relations[number] = _Relation(
             f"{schema or 'pg_catalog'}.{name}", tuple(columns), keys or tuple(range(len(columns)))
@@ -146,6 +154,8 @@ class _Bytes:
         end = self._message.find(b"\0", self._at)
         if end < 0:
             raise _unreadable("that ends too early")
+        if end - self._at > MAX_NAME_BYTES:
+            raise _unreadable(f"with a name of {end - self._at} bytes")
         encoded = self.take(end - self._at)
         self.take(1)
         return decoded(encoded)

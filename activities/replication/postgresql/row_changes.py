@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from workflows.model.text import printable
+from workflows.model.text import listed, printable
 
 MAX_SHOWN_VALUE_LENGTH = 60
 
@@ -33,8 +33,9 @@ class Row:
 
     def __str__(self) -> str:
         if not self.key:
-            return f"{self.table} (all rows)"
-        return f"{self.table} ({', '.join(f'{name}={_shown(value)}' for name, value in self.key)})"
+            return f"{printable(self.table)} (all rows)"
+        key = listed(f"{printable(name)}={_shown(value)}" for name, value in self.key)
+        return f"{printable(self.table)} ({key})"
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import sql
+from pydantic import Json, TypeAdapter
 
-from activities.replication.postgresql.connection import fetched
+from activities.replication.postgresql.connection import Name, fetched
 from activities.replication.postgresql.link import PostgresLink
 from workflows.model.findings import Finding
 from workflows.model.replications import postgresql_checks as checks
@@ -21,9 +22,9 @@ from workflows.model.text import listed
 MAX_NAMED_TABLES = 20
 
 _LEFT_OUT_CHANGES: LiteralString = """
-SELECT array_remove(ARRAY[CASE WHEN NOT pubinsert THEN 'insert' END,
+SELECT to_json(array_remove(ARRAY[CASE WHEN NOT pubinsert THEN 'insert' END,
                           CASE WHEN NOT pubupdate THEN 'update' END,
-                          CASE WHEN NOT pubdelete THEN 'delete' END], NULL)
+                          CASE WHEN NOT pubdelete THEN 'delete' END], NULL))
 FROM pg_publication WHERE pubname = %s
 """
 
@@ -68,6 +69,10 @@ WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = cu
 """
 _READY = "r"
 
+_CHANGES = TypeAdapter(list[tuple[Json[tuple[Name, ...]]]])
+_TABLE_ROWS = TypeAdapter(list[tuple[Name, Name | None, bool, bool, bool]])
+_STATES = TypeAdapter(list[tuple[Name, Name]])
+
 
 @dataclass(frozen=True)
 class Table:
@@ -101,16 +106,17 @@ Subscribed = Mapping[str, str]
 async def read_publication(link: PostgresLink, replication: PostgresReplication) -> Publication:
     """Read which of the publisher's tables the publication carries, and how."""
     name, secrets = link.link.publication, link.secrets
-    changes = await fetched(secrets, link.publisher, _LEFT_OUT_CHANGES, name)
-    found = [Table(*row) for row in await fetched(secrets, link.publisher, _TABLES, name)]
-    tables = tuple(table for table in found if not replication.stays_local(table.name))
-    return Publication(bool(changes), tuple(changes[0][0]) if changes else (), tables)
+    changes = await fetched(secrets, link.publisher, _CHANGES, _LEFT_OUT_CHANGES, name)
+    found = await fetched(secrets, link.publisher, _TABLE_ROWS, _TABLES, name)
+    tables = (Table(*row) for row in found)
+    carried = tuple(table for table in tables if not replication.stays_local(table.name))
+    return Publication(bool(changes), changes[0][0] if changes else (), carried)
 
 
 async def read_subscribed(link: PostgresLink) -> Subscribed:
     """Read the tables that the subscriber receives."""
-    found = await fetched(link.secrets, link.subscriber, _SUBSCRIBED, link.link.subscription)
-    return {str(name): str(state) for name, state in found}
+    name = link.link.subscription
+    return dict(await fetched(link.secrets, link.subscriber, _STATES, _SUBSCRIBED, name))
 
 
 def publication_findings(published: Publication, link: PostgresLink) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """A second worker of the product, with other code than the first.
 
-Run it as ``python -m lab.campaigns.preflight_faults.second_worker ADDRESS DIRECTORY ESTATES``. It
-copies the product's code there, adds a module that is not imported, and runs a worker of that code
-until it is stopped or Temporal ends.
+Run it as ``python -m lab.campaigns.preflight_faults.second_worker ADDRESS DIRECTORY ESTATES
+SECRETS``. It copies the product's code there, adds a module that is not imported, and runs a worker
+of that code until it is stopped or Temporal ends.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ async def start(layout: Layout, address: str) -> None:
     directory = _directory(layout)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "log").unlink(missing_ok=True)
-    await detached.start(__name__, address, directory, layout.estate_file.parent)
+    await detached.start(__name__, address, directory, layout.estate_file.parent, layout.keys)
 
 
 def stop(layout: Layout) -> None:
@@ -53,7 +53,7 @@ def _directory(layout: Layout) -> Path:
     return layout.root / "second_worker"
 
 
-async def _work(address: str, directory: Path, estates: str) -> None:
+async def _work(address: str, directory: Path, estates: str, secrets: str) -> None:
     code = directory / "code"
     shutil.rmtree(code, ignore_errors=True)
     for package in CODE:
@@ -63,7 +63,7 @@ async def _work(address: str, directory: Path, estates: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     records = f"SWITCHOVER_RECORDS={directory / 'records'}"
     argv = ["env", f"TEMPORAL_ADDRESS={address}", records, f"PYTHONPATH={code}"]
-    argv += [sys.executable, "-m", "worker", "--estates", estates]
+    argv += [sys.executable, "-m", "worker", "--estates", estates, "--secrets", secrets]
     worker = spawn(argv, directory / "log", cwd=code)
     host, _, port = address.rpartition(":")
     try:
@@ -76,9 +76,9 @@ async def _work(address: str, directory: Path, estates: str) -> None:
 
 def main() -> None:
     """Run the worker."""
-    address, directory, estates = sys.argv[1:]
+    address, directory, estates, secrets = sys.argv[1:]
     (Path(directory) / "pid").write_text(str(os.getpid()), encoding="ascii")
-    asyncio.run(_work(address, Path(directory), estates))
+    asyncio.run(_work(address, Path(directory), estates, secrets))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,17 @@ async def test_connected_users_are_named_with_protocol(
     assert remaining.error is None
 
 
+async def test_ten_thousand_users_are_named_in_little_space(
+    sessions: Sessions, server: Node, api: Api
+) -> None:
+    """Of accounts with names of a thousand letters, the first hundred; and how many more."""
+    api.sessions = [{"id": n, "userName": f"{n:05}{'x' * 995}"} for n in range(2_000)]
+    remaining = await sessions(server)
+    assert remaining.accounts[-1] == "and 1900 more"
+    assert len(remaining.accounts) == 101
+    assert len(remaining.model_dump_json()) < 64 * 1024
+
+
 async def test_what_is_queued_is_described_by_whatever_fields_it_has(
     queue: Queue, server: Node, api: Api
 ) -> None:

@@ -180,6 +180,23 @@ async def test_a_refused_login_ends_the_wait(begin: Begin, server: Node, api: Ap
         await begin(server, SESSIONS).ends()
 
 
+async def test_thousands_of_sessions_after_the_redirect_are_findings_of_bounded_number(
+    begin: Begin, server: Node, api: Api
+) -> None:
+    """A hundred, each short, and one that says that there were more."""
+    api.sessions = [
+        {"id": n, "userName": "u" * 1000, "sessionCreationTime": datetime.now(UTC).isoformat()}
+        for n in range(1000)
+    ]
+    wait = begin(server, SESSIONS, redirected_at=datetime.now(UTC) - timedelta(seconds=60))
+    await wait.beat(lambda beat: bool(beat.accounts))
+    api.sessions = []
+    findings = (await wait.ends()).findings
+    assert len(findings) == 101
+    assert findings[-1].seen == "sessions besides these 100, which are not counted"
+    assert max(len(str(finding)) for finding in findings) < 500
+
+
 async def test_sessions_that_begin_after_the_redirect_are_named(
     begin: Begin, server: Node, api: Api
 ) -> None:

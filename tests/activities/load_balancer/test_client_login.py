@@ -103,7 +103,8 @@ async def test_the_server_that_answers_is_verified(login: Login, front: Front) -
     for protocol, changes in wrong:
         reading = await login(protocol, **changes)
         assert reading.failure
-        assert "secret" not in reading.failure
+        assert "admin-secret" not in reading.failure
+        assert "probe-secret" not in reading.failure
     assert front.sessions == 0
 
 

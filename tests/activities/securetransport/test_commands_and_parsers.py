@@ -232,17 +232,17 @@ def test_versions_are_compared_with_their_update_level() -> None:
             answers.read(Installed, strange, "node1")
 
 
-def test_secrets_are_found_by_reference_and_never_shown(tmp_path: Path) -> None:
+async def test_secrets_are_found_by_reference_and_never_shown(tmp_path: Path) -> None:
     """A missing secret is named by its reference; no value is ever in a message."""
     file = tmp_path / "password"
     file.write_text("hidden\n")
-    secrets = Secrets({"PASSWORD": "hidden"})
-    assert secrets.read("env:PASSWORD") == secrets.read(f"file:{file}") == "hidden"
+    secrets = Secrets({"PASSWORD": "hidden"}, [tmp_path])
+    assert await secrets.read("env:PASSWORD") == await secrets.read(f"file:{file}") == "hidden"
     for reference in ("env:OTHER", f"file:{tmp_path}/other"):
         with pytest.raises(BadInput, match=reference.rpartition("/")[2]) as refusal:
-            secrets.read(reference)
+            await secrets.read(reference)
         assert "hidden" not in str(refusal.value)
     with pytest.raises(AccessRefused, match="may not read it"):
-        secrets.read(f"file:{tmp_path}")
+        await secrets.read(f"file:{tmp_path}")
     with pytest.raises(BadInput):
-        secrets.read("hidden")
+        await secrets.read("hidden")

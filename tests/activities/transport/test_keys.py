@@ -17,7 +17,8 @@ from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY, HOST_KEY_LINE, SshS
 from workflows.errors import AccessRefused
 
 ENCRYPTED = CLIENT_KEY.export_private_key("pkcs8-pem", passphrase="open sesame").decode()
-SECRETS = Secrets({"LOCKED": ENCRYPTED, "PASS": "open sesame", "WRONG": "open barley"})
+VARIABLES = {"LOCKED": ENCRYPTED, "PASS": "open sesame", "WRONG": "open barley"}
+SECRETS = Secrets(VARIABLES)
 
 
 async def test_an_encrypted_key_is_opened_with_its_passphrase(
@@ -59,16 +60,17 @@ async def test_a_key_in_openssh_format_is_opened_or_the_missing_package_is_named
     options = ("-q", "-t", "ed25519", "-a", "1", "-N", "open sesame", "-f", str(file))
     made = await asyncio.create_subprocess_exec(program, *options)
     assert await made.wait() == 0
+    secrets = Secrets(VARIABLES, [tmp_path])
     if find_spec("bcrypt") is None:
         with pytest.raises(AccessRefused, match=r"the Python package bcrypt; install it, or"):
-            private_key(SECRETS, f"file:{file}", "env:PASS")
+            await private_key(secrets, f"file:{file}", "env:PASS")
     else:
-        private_key(SECRETS, f"file:{file}", "env:PASS")
+        await private_key(secrets, f"file:{file}", "env:PASS")
         with pytest.raises(AccessRefused, match="does not decrypt"):
-            private_key(SECRETS, f"file:{file}", "env:WRONG")
+            await private_key(secrets, f"file:{file}", "env:WRONG")
 
 
-def test_lines_of_known_hosts_that_cannot_be_read_are_skipped_and_said_once(
+async def test_lines_of_known_hosts_that_cannot_be_read_are_skipped_and_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another encoding, half a line, an unknown marker, a damaged hash: the rest still counts."""
@@ -78,34 +80,34 @@ def test_lines_of_known_hosts_that_cannot_be_read_are_skipped_and_said_once(
     file.write_bytes(b"\n".join((*strange, own + b" Z\xfcrich", b"")))
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            keys = known_hosts(str(file)).match("server1", "127.0.0.1", None)[0]
+            keys = (await known_hosts(str(file))).match("server1", "127.0.0.1", None)[0]
             assert [key.public_data for key in keys] == [HOST_KEY.public_data]
     assert [record.message for record in caplog.records] == [
         f"{file}: skipped what cannot be read: line 2, 3, 4, 5"
     ]
 
 
-def test_a_line_that_revokes_is_never_skipped(tmp_path: Path) -> None:
+async def test_a_line_that_revokes_is_never_skipped(tmp_path: Path) -> None:
     """The key that it is about must not be trusted by mistake."""
     file = tmp_path / "known_hosts"
     file.write_text(f"127.0.0.1 {HOST_KEY_LINE}\n@revoked half\n")
     with pytest.raises(AccessRefused, match=r"line 2 of .* revokes a key, and cannot be read"):
-        known_hosts(str(file))
+        await known_hosts(str(file))
 
 
-def test_a_secret_file_that_everyone_may_read_is_known(tmp_path: Path) -> None:
+async def test_a_secret_file_that_everyone_may_read_is_known(tmp_path: Path) -> None:
     """The group may: a site gives its worker a key that way."""
     public, group = tmp_path / "public", tmp_path / "group"
     for file, mode in ((public, 0o644), (group, 0o640)):
         file.write_text("secret")
         file.chmod(mode)
     references = (f"file:{public}", f"file:{group}", "env:KEY", f"file:{tmp_path}/none", None)
-    assert readable_by_others(*references) == (str(public),)
+    assert await readable_by_others(*references) == (str(public),)
 
 
-def test_what_is_no_key_at_all_is_refused() -> None:
+async def test_what_is_no_key_at_all_is_refused() -> None:
     """A public key, for example."""
     secrets = Secrets({"PUBLIC": HOST_KEY_LINE})
     with pytest.raises(AccessRefused, match="env:PUBLIC is no private key"):
-        private_key(secrets, "env:PUBLIC", None)
+        await private_key(secrets, "env:PUBLIC", None)
     assert isinstance(asyncssh.import_public_key(HOST_KEY_LINE), asyncssh.SSHKey)
