@@ -72,6 +72,12 @@ async def register_search_attributes(
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def seal_keys(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All workers of one server have the same keys; without that, they differ."""
+    os.environ["SWITCHOVER_SEAL_KEYS"] = str(tmp_path_factory.mktemp("worker") / "seal-keys")
+
+
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[Client]:
     """A client of a real Temporal server with our search attributes."""

@@ -11,22 +11,28 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from temporalio.contrib.opentelemetry import TracingInterceptor
 
+from workflows.model.text import printable, printable_lines
 
-class _OneLine(logging.Formatter):
-    """Adds an exception to its log line; the stack is only for --log-level DEBUG."""
+
+class OneLine(logging.Formatter):
+    """Adds an exception to its log line; the stack is only for --log-level DEBUG.
+
+    What others made it say moves no cursor and begins no line.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        if logging.getLogger().isEnabledFor(logging.DEBUG) or not record.exc_info:
-            return super().format(record)
-        error = record.exc_info[1]
+        """Return the line, without any character that a terminal would obey."""
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            return printable_lines(super().format(record))
         plain = logging.makeLogRecord({**vars(record), "exc_info": None, "exc_text": None})
-        return f"{super().format(plain)}: {type(error).__name__}: {error}".replace("\n", " ")
+        line, error = super().format(plain), record.exc_info[1] if record.exc_info else None
+        return printable(line if error is None else f"{line}: {type(error).__name__}: {error}")
 
 
 def configure_logging(level: str) -> None:
     """Send one line per event to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
     # Polling would log every few seconds, and addresses of webhooks carry tokens.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,5 +1,6 @@
 """No text of others that a terminal would obey, and no payload without end, reaches history."""
 
+import logging
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from tests.support.activity_runner import ActionExecutor
 from tests.worker.test_interceptor import input_for
 from worker.history_bounds import MAX_HEARTBEAT_BYTES, HistoryBounds, cleaned
 from worker.payload_converter import DATA_CONVERTER
+from worker.telemetry import OneLine
 from workflows.errors import OutcomeUnknown, Refused
 from workflows.model.estate import Protocol
 from workflows.model.findings import Finding
@@ -122,8 +124,18 @@ def test_a_heartbeat_that_is_too_large_says_how_much_is_missing() -> None:
     assert beaten({str(n): "x" for n in range(100_000)}) == ()
 
 
-async def test_errors_and_results_arrive_clean(temporal: Client) -> None:
+def test_a_log_line_is_one_line() -> None:
+    """Neither a message nor an error can forge another line, or move the cursor."""
+    refusal = Refused(HOSTILE + "\nforged")
+    record = logging.makeLogRecord({"msg": HOSTILE, "exc_info": (Refused, refusal, None)})
+    assert OneLine().format(record) == f"{SHOWN}: Refused: {SHOWN} forged"
+
+
+async def test_errors_and_results_arrive_clean(
+    temporal: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     """Over a real server, as a terminal, a page and the Web UI get them."""
+    caplog.set_level(logging.CRITICAL, "temporalio.activity")  # pytest cannot pass on the text
     client = await Client.connect(
         temporal.service_client.config.target_host, data_converter=DATA_CONVERTER
     )
