@@ -20,6 +20,10 @@ READING_FAILED = (Unreachable, OutcomeUnknown, CommandFailed)
 """Errors of one reading, which the wait reports and outlasts."""
 
 NO_READING = access.no_reading
+MAX_LATE = 50
+"""Sessions after the redirect that are reported one by one."""
+MAX_ACCOUNTS = 200
+"""Accounts that a reading names: they travel in every heartbeat."""
 
 
 class SessionWatch:
@@ -82,6 +86,8 @@ class SessionWatch:
             return
         ahead = clock - datetime.now(UTC)
         for session in sessions:
+            if len(self._late) >= MAX_LATE:
+                return
             began = session.began
             # One that began soon after the redirect may have been on its way.
             if began is not None and began - ahead > redirected + CLOCK_TOLERANCE:
@@ -98,4 +104,6 @@ class SessionWatch:
 
 
 def _accounts(sessions: Iterable[Session]) -> tuple[str, ...]:
-    return tuple(sorted({str(session) for session in sessions}))
+    found = sorted({str(session) for session in sessions})
+    more = len(found) - MAX_ACCOUNTS
+    return (*found[:MAX_ACCOUNTS], *([f"and {more} more"] if more > 0 else []))

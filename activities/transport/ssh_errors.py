@@ -36,7 +36,7 @@ _ACCESS = (
 _BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """What the library hands on where a message breaks the protocol in a way that it does not expect.
 """
-_FAILURES = (
+FAILURES = (
     asyncssh.Error,
     asyncssh.ChannelListenError,
     asyncssh.PasswordChangeRequired,
@@ -57,7 +57,7 @@ def before_sending(machine: Machine) -> Iterator[None]:
             f"{machine.name}: no shell for {machine.ssh.user}@{machine.address}:{machine.ssh.port} "
             f"({reason(refusal)}); check key, host_key and the account"
         ) from refusal
-    except _FAILURES as fault:
+    except FAILURES as fault:
         raise Unreachable(
             f"{machine.name}: {machine.address}:{machine.ssh.port} does not answer "
             f"({reason(fault)})"
@@ -77,7 +77,7 @@ def after_sending(machine: Machine) -> Iterator[None]:
             f"{machine.name}: its SSH server runs no command ({reason(refusal)}); "
             "check MaxSessions, and what the account may do"
         ) from refusal
-    except _FAILURES as fault:  # asyncssh.TimeoutError among them
+    except FAILURES as fault:  # asyncssh.TimeoutError among them
         raise OutcomeUnknown(
             f"{machine.name}: the connection broke while a command ran ({reason(fault)})"
         ) from fault
