@@ -1,5 +1,6 @@
 """Log in as a client does, through the load balancer or straight to a node."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -65,18 +66,30 @@ class ClientLogins:
         if target.probe.protocol is not Protocol.SSH:
             async with self._https(target):
                 return  # its login is a request for the listing
-        async with self._sftp(target) as files:
+        async with self._sftp(target) as (connection, files):
+            limit = LIMITS.get().contact
+            # A request that is cancelled waits for its answer; one without a connection does not.
+            end = asyncio.get_running_loop().call_later(limit, connection.abort)
             with _ssh_translated(target.place):
                 try:
-                    await Stopwatch().time(_list(files), LIMITS.get().contact)
+                    await _list(files)
+                except asyncssh.SFTPConnectionLost as silence:
+                    raise Unreachable(
+                        f"{target.place}: the login was accepted, and its listing did not come "
+                        f"within {limit:g} s, or the connection was lost"
+                    ) from silence
                 except asyncssh.SFTPError as refusal:
                     raise CommandFailed(
                         f"{target.place}: the login was accepted, its listing failed "
                         f"({reason(refusal)})"
                     ) from refusal
+                finally:
+                    end.cancel()
 
     @asynccontextmanager
-    async def _sftp(self, target: LoginTarget) -> AsyncIterator[asyncssh.SFTPClient]:
+    async def _sftp(
+        self, target: LoginTarget
+    ) -> AsyncIterator[tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]]:
         probe, keys = target.probe, self._keys(target.probe)
         password = self._secrets.read(probe.password) if probe.password else None
         with _ssh_translated(target.place):
@@ -99,7 +112,7 @@ class ClientLogins:
             with _ssh_translated(target.place):
                 starting = connection.start_sftp_client()
                 files = await Stopwatch().time(starting, LIMITS.get().contact)
-            yield files
+            yield connection, files
 
     def _keys(self, probe: Probe) -> list[asyncssh.SSHKey] | None:
         if probe.key is None:

@@ -96,19 +96,19 @@ CASES = (
     api(
         "answers with a byte now and then",
         after(CHUNKED, b"1\r\n[\r\n", 0.05),
-        "Unreachable: server1: HTTPS does not answer .nothing whole within 2 s",
+        "Unreachable: server1: HTTPS does not answer .nothing whole within 1 s",
     ),
     api(
         "answers in parts of one byte",
         after(CHUNKED, b"1\r\n[\r\n" * 9000),
-        "Unreachable: server1: .*nothing whole within 2 s",
+        "Unreachable: server1: .*nothing whole within 1 s",
     ),
-    api("says nothing", silent, "Unreachable: server1: .*nothing whole within 2 s"),
+    api("says nothing", silent, "Unreachable: server1: .*nothing whole within 1 s"),
     api("sends headers without an end", after(OK, b"A: b\r\n" * 900), "Unreachable: server1: "),
     api(
         "says without an end that it will answer soon",
         after(b"HTTP/1.1 100 \r\n\r\n", b"HTTP/1.1 100 \r\n\r\n" * 900),
-        "Unreachable: server1: .*nothing whole within 2 s",
+        "Unreachable: server1: .*nothing whole within 1 s",
     ),
     api("speaks another protocol", after(b"SSH-2.0-x\r\n", b"", 0.1), "Unreachable: server1: "),
     api(
@@ -131,7 +131,7 @@ CASES = (
     api(
         "shows the same page of a list without an end",
         says(b'{"resultSet":{"totalCount":999999999},"result":[' + b'{"id":1},' * 99 + b"{}]}"),
-        "OutcomeUnknown: .* did not show all events within 8 s",
+        "OutcomeUnknown: .* did not show all events within 4 s",
         _events,
     ),
     api(

@@ -157,13 +157,13 @@ CASES = (
         "SSH: prints a byte now and then, for ever",
         _over(printing(b".", 0.05)),
         _command,
-        "OutcomeUnknown: server1: true did not end within 2 s",
+        "OutcomeUnknown: server1: true did not end within 1 s",
     ),
     Case(
         "SSH: ends a command, and never its channel",
         _over(_forgetful),
         _command,
-        "OutcomeUnknown: server1: true did not end within 2 s",
+        "OutcomeUnknown: server1: true did not end within 1 s",
     ),
     Case("SSH: opens no channel", _mute, _command, "OutcomeUnknown: server1: true did not end"),
     Case(

@@ -17,7 +17,7 @@ from activities.transport.secrets import Secrets
 from tests.support.admin_api import Certificate
 from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY, HOST_KEY_LINE
 
-QUICK = TimeLimits(reach=1, answer=2)
+QUICK = TimeLimits(reach=0.5, answer=1)
 """What the estates of all cases allow."""
 
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
