@@ -14,17 +14,8 @@ MAX_SHARE = 0.2
 ALLOWANCE = 1.5
 """Seconds of it that a peer may take at once: a list of 16 MiB takes less."""
 
-KEX_ALGORITHMS = (
-    "-diffie-hellman-group-exchange-*,diffie-hellman-group15-*,diffie-hellman-group16-*,"
-    "diffie-hellman-group17-*,diffie-hellman-group18-*,rsa2048-*"
-)
-"""Without those in which the peer chooses a number that takes seconds, or hours, to compute with.
-
-Every server has one on an elliptic curve, or ``diffie-hellman-group14``.
-"""
-BOUNDED: dict[str, Any] = {"kex_algs": KEX_ALGORITHMS, "compression_algs": None}
-"""Options of every connection: what comes is as long as it says, and is computed in milliseconds.
-"""
+BOUNDED: dict[str, Any] = {"compression_algs": None}
+"""Options of every connection: what comes is as long as it says."""
 
 
 class Wire:

@@ -111,8 +111,8 @@ async def over_tls(speak: Speak) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def over_ssh(handle: Handle, **options: object) -> AsyncIterator[str]:
-    """Serve SSH, and handle every command."""
+async def over_ssh(handle: Handle | None, **options: object) -> AsyncIterator[str]:
+    """Serve SSH, and handle every command; without a handler, as a ``server_factory`` says."""
     sessions: set[asyncio.Task[None]] = set()
 
     async def handled(process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -120,7 +120,8 @@ async def over_ssh(handle: Handle, **options: object) -> AsyncIterator[str]:
         assert task is not None  # noqa: S101 - this is one
         sessions.add(task)
         with suppress(OSError, asyncssh.Error, asyncio.CancelledError):
-            await handle(process)
+            if handle is not None:
+                await handle(process)
         sessions.discard(task)
 
     acceptor = await asyncssh.listen(
@@ -130,7 +131,8 @@ async def over_ssh(handle: Handle, **options: object) -> AsyncIterator[str]:
         authorized_client_keys=asyncssh.import_authorized_keys(
             CLIENT_KEY.export_public_key("openssh").decode()
         ),
-        process_factory=handled,
+        # The library asks a server for its sessions only where there is no factory of processes.
+        process_factory=handled if handle is not None else None,
         encoding=None,
         config=None,
         **options,
