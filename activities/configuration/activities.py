@@ -114,7 +114,8 @@ class RestConfigurations(ConfigurationPort):
         )
 
     async def _options(self, cluster: Cluster, node: Node) -> Options:
-        return shared(await self._admin.options(node), cluster, node)
+        options = await self._admin.options(node)
+        return await asyncio.to_thread(shared, options, cluster, node)
 
 
 def shared(options: Iterable[dict[str, Any]], cluster: Cluster, node: Node) -> Options:

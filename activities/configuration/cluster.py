@@ -73,10 +73,11 @@ class ClusterObserver:
 
     async def _members(self, node: Node) -> tuple[Member, ...]:
         reply = await self.admin.get(node, "configurations/clusterManagement")
-        return parse_members(reply.body, node)
+        return await asyncio.to_thread(parse_members, reply.body, node)
 
     async def _edges(self, node: Node) -> tuple[Member, ...]:
-        return parse_edges(await self.admin.items(node, "zones"), node.name)
+        zones = await self.admin.items(node, "zones")
+        return await asyncio.to_thread(parse_edges, zones, node.name)
 
     async def _queue(self, node: Node) -> Queue:
         """Return how many events are queued, and the age of the oldest by the node's own clock.
@@ -125,7 +126,7 @@ def parse_maintenance(body: object, place: str) -> str:
     mode = body.get(MAINTENANCE) if isinstance(body, dict) else None
     if not isinstance(mode, str) or not mode.strip():
         raise OutcomeUnknown(f"{place}: the admin API does not say its {MAINTENANCE}")
-    return mode.strip()
+    return answers.short(mode)
 
 
 def _arrived(event: Mapping[str, Any]) -> datetime | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from activities.securetransport.admin_client import AdminClient
+from activities.securetransport.admin_responses import short
 from workflows.errors import OutcomeUnknown
 from workflows.model.checks import Check
 from workflows.model.estate import Cluster, Node
@@ -142,7 +143,8 @@ def _unequal(
 
 def _text(item: Mapping[str, Any], *keys: str | None) -> str:
     values = (item.get(key) for key in keys if key)
-    return next((str(v) for v in values if isinstance(v, str | int) and str(v)), "")
+    texts = (short(str(value)) for value in values if isinstance(value, str | int))
+    return next(filter(None, texts), "")
 
 
 def _described(parts: Iterable[tuple[str, str]]) -> str:

@@ -6,14 +6,19 @@ Public examples show only ``serverAddress`` of a cluster's nodes, so other keys 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
+from activities.securetransport.admin_responses import short
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Node
 from workflows.model.observations import Member
 
 PRIVATE_ZONE, OWN_MACHINE = "Private", "Host"
 """On a Server this entry of this zone is the Server itself."""
+MAX_MEMBERS = 500
+MAX_ADDRESSES = 50
+"""Of one of them."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _NAMES = ("nodeName", "name", "title", "hostName")
@@ -33,7 +38,7 @@ def parse_members(body: object, node: Node) -> tuple[Member, ...]:
         return (Member(name=node.name, address=node.address),)
     if not isinstance(nodes, list) or not nodes:
         raise OutcomeUnknown(f"{node.name}: the admin API lists no nodes of the cluster")
-    return tuple(_member(item, node.name) for item in nodes)
+    return _few((_member(item, node.name) for item in nodes), node.name)
 
 
 def parse_edges(zones: Sequence[Mapping[str, Any]], place: str) -> tuple[Member, ...]:
@@ -44,7 +49,19 @@ def parse_edges(zones: Sequence[Mapping[str, Any]], place: str) -> tuple[Member,
     """
     if not zones:
         raise OutcomeUnknown(f"{place}: the admin API lists no zones")
-    return tuple(dict.fromkeys(edge for zone in zones for edge in _edges_of(zone, place)))
+    return _few((edge for zone in zones for edge in _edges_of(zone, place)), place)
+
+
+def _few(members: Iterable[Member], place: str) -> tuple[Member, ...]:
+    """Return each once; OutcomeUnknown where there are more than a cluster can have."""
+    found: dict[Member, None] = {}
+    for member in members:
+        found[member] = None
+        if len(found) > MAX_MEMBERS:
+            raise OutcomeUnknown(
+                f"{place}: the admin API lists more than {MAX_MEMBERS} nodes of the cluster"
+            )
+    return tuple(found)
 
 
 def _edges_of(zone: Mapping[str, Any], place: str) -> Iterator[Member]:
@@ -61,7 +78,7 @@ def _edges_of(zone: Mapping[str, Any], place: str) -> Iterator[Member]:
 def _member(item: object, place: str) -> Member:
     known = item if isinstance(item, dict) else {"address": item}
     name = next(_texts(known.get(key) for key in _NAMES), "")
-    addresses = [_without_port(address) for address in _addresses(known)]
+    addresses = [_without_port(one) for one in islice(_addresses(known), MAX_ADDRESSES)]
     if not (name or addresses):
         raise OutcomeUnknown(f"{place}: a node of the cluster has neither name nor address")
     first, *further = dict.fromkeys(addresses or [name])
@@ -76,8 +93,9 @@ def _addresses(known: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:
-    """Yield what is a text, and not an empty one."""
-    return (value.strip() for value in values if isinstance(value, str) and value.strip())
+    """Return what is a text, and not an empty one."""
+    texts = (short(value) for value in values if isinstance(value, str))
+    return filter(None, texts)
 
 
 def _without_port(address: str) -> str:

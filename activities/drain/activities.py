@@ -133,7 +133,7 @@ class DrainActivities(DrainPort):
 
     async def _queued(self, node: Node) -> dict[str, dict[str, Any]]:
         events = await self._admin.items(node, "events", _IN_FLIGHT)
-        return {str(event.get("id")): event for event in events}
+        return {answers.identifier(event): event for event in events}
 
 
 class _Readable:

@@ -21,7 +21,6 @@ READING_FAILED = (Unreachable, OutcomeUnknown, CommandFailed)
 """Errors of one reading, which the wait reports and outlasts."""
 
 NO_READING = access.no_reading
-
 MAX_ACCOUNTS = 100
 """That one reading names: it is a heartbeat, and goes into history."""
 MAX_LATE_SESSIONS = 100

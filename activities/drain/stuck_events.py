@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from activities.securetransport.admin_responses import described
+from activities.securetransport.admin_responses import described, identifier
 from workflows.errors import Stuck
 from workflows.model.estate import Node, Timing
 
@@ -47,7 +47,7 @@ class StuckEvents:
 
     def _message(self, events: Sequence[dict[str, Any]], since: datetime) -> str:
         named = "; ".join(
-            f"{event.get('id')} ({described(event)})" for event in events[:MAX_DESCRIBED]
+            f"{identifier(event)} ({described(event)})" for event in events[:MAX_DESCRIBED]
         )
         rest = len(events) - MAX_DESCRIBED
         more = f"; and {rest} more" if rest > 0 else ""

@@ -1,22 +1,26 @@
 """Log in as a client does, through the load balancer or straight to a node."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 import httpx
 
-from activities.securetransport.admin_client import bracketed, translated
 from activities.time_limits import LIMITS, Stopwatch
+from activities.transport.http import PLAIN, bracketed, translated
 from activities.transport.keys import private_key
 from activities.transport.secrets import Secrets
+from activities.transport.ssh_errors import FAILURES, reason
 from activities.transport.tls import trust
+from activities.transport.wire import BOUNDED, Wire
 from workflows.errors import AccessRefused, CommandFailed, Unreachable
 from workflows.model.estate import Probe, Protocol
+
+MAX_ENTRIES = 1000
+"""Of a root directory: a listing that has come so far works."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +66,38 @@ class ClientLogins:
         if target.probe.protocol is not Protocol.SSH:
             async with self._https(target):
                 return  # its login is a request for the listing
-        async with self._sftp(target) as files:
+        async with self._sftp(target) as (connection, files):
+            limit = LIMITS.get().contact
+            # A request that is cancelled waits for its answer; one without a connection does not.
+            end = asyncio.get_running_loop().call_later(limit, connection.abort)
             with _ssh_translated(target.place):
                 try:
-                    await files.listdir(".")
+                    await _list(files)
+                except asyncssh.SFTPConnectionLost as silence:
+                    raise Unreachable(
+                        f"{target.place}: the login was accepted, and its listing did not come "
+                        f"within {limit:g} s, or the connection was lost"
+                    ) from silence
                 except asyncssh.SFTPError as refusal:
                     raise CommandFailed(
-                        f"{target.place}: the login was accepted, its listing failed ({refusal})"
+                        f"{target.place}: the login was accepted, its listing failed "
+                        f"({reason(refusal)})"
                     ) from refusal
+                finally:
+                    end.cancel()
 
     @asynccontextmanager
-    async def _sftp(self, target: LoginTarget) -> AsyncIterator[asyncssh.SFTPClient]:
+    async def _sftp(
+        self, target: LoginTarget
+    ) -> AsyncIterator[tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]]:
         probe, keys = target.probe, await self._keys(target.probe)
         password = await self._secrets.read(probe.password) if probe.password else None
         with _ssh_translated(target.place):
             host_key = asyncssh.import_public_key(probe.host_key or "")
             connecting = asyncssh.connect(
                 *target.endpoint,
-                sock=await _connected_socket(target.socket_path) if target.socket_path else None,
+                tunnel=Wire(target.socket_path),
+                **BOUNDED,
                 username=probe.user,
                 password=password,
                 client_keys=keys,
@@ -92,8 +110,9 @@ class ClientLogins:
             connection = await Stopwatch().time(connecting, LIMITS.get().contact)
         async with connection:
             with _ssh_translated(target.place):
-                files = await connection.start_sftp_client()
-            yield files
+                starting = connection.start_sftp_client()
+                files = await Stopwatch().time(starting, LIMITS.get().contact)
+            yield connection, files
 
     async def _keys(self, probe: Probe) -> list[asyncssh.SSHKey] | None:
         if probe.key is None:
@@ -117,25 +136,29 @@ class ClientLogins:
             # The certificate, and what the server serves, are those of the probe's own address.
             extensions = {**trusted.extensions, "sni_hostname": probe.address}
             host = f"{bracketed(probe.address)}:{probe.port}"
+            request = client.build_request(
+                "GET",
+                f"https://{bracketed(address)}:{port}/",
+                headers={"Host": host, **PLAIN},
+                extensions=extensions,
+            )
             with translated(target.place, Unreachable):
-                response = await client.get(
-                    f"https://{bracketed(address)}:{port}/",
-                    headers={"Host": host},
-                    extensions=extensions,
-                )
-            _require_login(target.place, response)
-            yield  # the client keeps the connection, and with it the session
+                # The client's limits hold for each part of a request, this one for all of it.
+                asking = client.send(request, stream=True)
+                response = await Stopwatch().time(asking, LIMITS.get().contact)
+            # What is listed is not read: however long it is, the status says all.
+            async with aclosing(response):
+                _require_login(target.place, response)
+                yield  # the client keeps the connection, and with it the session
 
 
-async def _connected_socket(path: Path) -> socket.socket:
-    ours = socket.socket(socket.AF_UNIX)
-    ours.setblocking(False)  # noqa: FBT003 - the library's signature
-    try:
-        await asyncio.get_running_loop().sock_connect(ours, str(path))
-    except BaseException:
-        ours.close()
-        raise
-    return ours
+async def _list(files: asyncssh.SFTPClient) -> None:
+    """Ask for the entries of the root, and keep none; some are enough."""
+    seen = 0
+    async for _ in files.scandir("."):
+        seen += 1
+        if seen == MAX_ENTRIES:
+            return
 
 
 def _require_login(place: str, response: httpx.Response) -> None:
@@ -152,10 +175,10 @@ def _ssh_translated(place: str) -> Iterator[None]:
         yield
     except (asyncssh.PermissionDenied, asyncssh.HostKeyNotVerifiable) as refusal:
         raise AccessRefused(
-            f"{place}: the login was not accepted, or the host key differs ({refusal}); "
+            f"{place}: the login was not accepted, or the host key differs ({reason(refusal)}); "
             "check account, key or password, and host_key"
         ) from refusal
     except asyncssh.KeyImportError as mistake:
         raise AccessRefused(f"{place}: host_key is not a public key; correct it") from mistake
-    except (asyncssh.Error, OSError) as fault:
-        raise Unreachable(f"{place}: no login ({str(fault) or type(fault).__name__})") from fault
+    except FAILURES as fault:
+        raise Unreachable(f"{place}: no login ({reason(fault)})") from fault

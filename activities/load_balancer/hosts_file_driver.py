@@ -35,6 +35,8 @@ from workflows.preflight import access
 
 UNREACHABLE = access.load_balancer_unreachable
 RELOAD_TIMEOUT = timedelta(seconds=60)
+MAX_FILE = 2 << 20
+"""Bytes of a hosts file, or of HAProxy's configuration."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ class HostsFileDriver(LoadBalancerDriver):
 
     async def _read(self, host: LoadBalancerHost, path: str) -> _File:
         command = script(hosts_file_scripts.READ, path)
-        answer = await self._shell.run(host, command, undecodable="surrogateescape")
+        answer = await self._shell.run(host, command, undecodable="surrogateescape", limit=MAX_FILE)
         if answer.status != 0:
             shown = printable(answer.text)
             raise OutcomeUnknown(f"{host.name}: {path} cannot be read: {shown}")

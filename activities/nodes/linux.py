@@ -1,5 +1,6 @@
 """The Linux driver of the operating-system port: commands, and pure parsers of their output."""
 
+import asyncio
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from activities.nodes.linux_facts import (
 )
 from activities.nodes.operating_system import Address, LedgerFacts, OperatingSystem, Socket
 from activities.securetransport import scripts as securetransport
+from activities.transport.answer import MAX_ANSWER, MAX_LIST
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Machine, Node
@@ -26,6 +28,8 @@ ESTABLISHED = "01"
 CLOSE_WAIT = "08"
 """The client has sent all it has, and may still be sent something."""
 LISTENING = "0A"
+MAX_DIGITS = 32
+"""Of an address."""
 CONNECTED = (ESTABLISHED, CLOSE_WAIT)
 
 _SOCKETS = f"""
@@ -81,7 +85,8 @@ class Linux(OperatingSystem):
 
     async def sockets(self, machine: Machine) -> tuple[Socket, ...]:
         """Read the kernel's TCP tables."""
-        return parse_sockets(await self._read(machine, sockets()))
+        text = await self._read(machine, sockets(), MAX_LIST)
+        return await asyncio.to_thread(parse_sockets, text)
 
     async def digest(self, machine: Machine, path: str) -> str:
         """Run ``sha256sum``."""
@@ -93,7 +98,8 @@ class Linux(OperatingSystem):
 
     async def orphaned_files(self, machine: Machine, storage: str) -> frozenset[tuple[str, str]]:
         """Run ``find``."""
-        return parse_orphans(await self._read(machine, orphans(storage)))
+        text = await self._read(machine, orphans(storage), MAX_LIST)
+        return await asyncio.to_thread(parse_orphans, text)
 
     async def ledger_facts(self, machine: Machine) -> LedgerFacts:
         """Run the part of that script which concerns the ledger."""
@@ -111,8 +117,8 @@ class Linux(OperatingSystem):
         """Return the search as it is sent."""
         return str(orphans(storage))
 
-    async def _read(self, machine: Machine, command: Command) -> str:
-        answer = await self._shell.run(machine, command)
+    async def _read(self, machine: Machine, command: Command, limit: int = MAX_ANSWER) -> str:
+        answer = await self._shell.run(machine, command, limit=limit)
         if answer.status != 0:
             raise OutcomeUnknown(f"{machine.name}: cannot be read: {answer.text}")
         return answer.out
@@ -128,7 +134,7 @@ def parse_sockets(text: str) -> tuple[Socket, ...]:
     lines = text.splitlines()
     if not lines or lines[-1] != "end" or "local_address" not in lines[0]:
         raise OutcomeUnknown("the kernel's TCP tables are incomplete")
-    rows = [line.split() for line in lines[:-1] if "local_address" not in line]
+    rows = (line.split(maxsplit=4) for line in lines[:-1] if "local_address" not in line)
     try:
         return tuple(_socket(row) for row in rows if row[3] in (*CONNECTED, LISTENING))
     except (IndexError, ValueError) as strange:
@@ -138,7 +144,9 @@ def parse_sockets(text: str) -> tuple[Socket, ...]:
 def _socket(row: list[str]) -> Socket:
     local, _, port = row[1].partition(":")
     peer = row[2].partition(":")[0]
-    return Socket(_address(local), int(port, 16), _address(peer), row[3] == LISTENING)
+    if max(len(local), len(peer)) > MAX_DIGITS:
+        raise ValueError(local)
+    return Socket(_address(local), int(port[:MAX_DIGITS], 16), _address(peer), row[3] == LISTENING)
 
 
 @lru_cache(maxsize=4096)

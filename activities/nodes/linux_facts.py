@@ -19,6 +19,8 @@ DIGEST_DIGITS = 16
 MAX_ADDRESSES = 200
 """More of them are unknown: eighty nodes' addresses fit into history."""
 IPV6_DIGITS = 32
+MAX_DIGITS = 18
+"""Of a number."""
 
 _LEDGER = r"""
 LC_ALL=C; export LC_ALL
@@ -159,21 +161,21 @@ def _ledger_facts(facts: dict[str, list[str]]) -> LedgerFacts:
 def _one(facts: Mapping[str, Sequence[str]], key: str) -> str:
     values = facts.get(key, [])
     if len(values) != 1 or not values[0]:
-        raise OutcomeUnknown(f"the facts do not contain one {key}: {list(values)!r}")
+        raise OutcomeUnknown(f"the facts do not contain one {key}: {list(values)[:2]!r:.200}")
     return values[0]
 
 
 def _yes(facts: Mapping[str, Sequence[str]], key: str) -> bool:
     answers = {"yes": True, "no": False}
     if (text := _one(facts, key)) not in answers:
-        raise OutcomeUnknown(f"{key} is neither yes nor no: {text!r}")
+        raise OutcomeUnknown(f"{key} is neither yes nor no: {text[:80]!r}")
     return answers[text]
 
 
 def _number(facts: Mapping[str, Sequence[str]], key: str) -> int:
     digits = _one(facts, key)
-    if not (digits.isascii() and digits.isdigit()):
-        raise OutcomeUnknown(f"{key} is no number: {digits!r}")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
+        raise OutcomeUnknown(f"{key} is no number: {digits[:80]!r}")
     return int(digits)
 
 

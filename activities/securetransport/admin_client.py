@@ -1,9 +1,6 @@
 """Send requests to a node's admin REST API, and translate their errors."""
 
 import asyncio
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +9,13 @@ import httpx
 
 from activities.securetransport import admin_requests as requests
 from activities.securetransport import admin_responses as answers
-from activities.securetransport.admin_requests import SESSIONS, Call, Query
+from activities.securetransport import json_text
+from activities.securetransport.admin_requests import BASE, SESSIONS, Call, Query
 from activities.securetransport.admin_responses import OperationResult, Page, Session
 from activities.securetransport.service_state import ObservedState
 from activities.time_limits import LIMITS, Stopwatch
+from activities.transport.answer import MAX_ANSWER, MAX_LIST
+from activities.transport.http import PLAIN, HttpAnswer, bracketed, receive, translated
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from activities.transport.tls import trust
@@ -28,6 +28,7 @@ from workflows.errors import (
 )
 from workflows.model.estate import Node, Protocol
 from workflows.model.results import Service
+from workflows.model.text import printable
 
 DROPOUT_RETRY_DELAYS = (0.2, 0.4, 0.8, 1.6)
 """The admin API drops out briefly while services start or stop (section 4): reads are repeated."""
@@ -40,6 +41,23 @@ class Reply:
 
     body: Any
     at: datetime
+    size: "Size"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much one or more answers are."""
+
+    bytes: int = 0
+    values: int = 0
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size(self.bytes + other.bytes, self.values + other.values)
+
+    @property
+    def excessive(self) -> bool:
+        """Whether it is more than a list may be."""
+        return self.bytes > MAX_LIST or self.values > json_text.MAX_VALUES
 
 
 class AdminClient:
@@ -61,16 +79,14 @@ class AdminClient:
 
     async def read(self, node: Node, call: Call) -> Reply:
         """Send one reading request; Unreachable after some seconds without an answer."""
-        response = await self._read(node, call)
-        _require_success(node, response, Unreachable)
-        return Reply(_json(node, response), _clock(response))
+        answer = await self._read(node, call)
+        _require_success(node, call, answer, Unreachable)
+        return await _reply(node, answer)
 
-    async def find(self, node: Node, path: str) -> Reply | None:
+    async def find(self, node: Node, path: str, query: Query | None = None) -> Reply | None:
         """Read one resource; None if this version of the API does not have it."""
-        response = await self._read(node, Call("GET", path))
-        if response.status_code == NOT_FOUND:
-            return None
-        return Reply(_json(node, response), _clock(response))
+        answer = await self._read(node, Call("GET", path, query or {}))
+        return None if answer.status == NOT_FOUND else await _reply(node, answer)
 
     async def operate(self, node: Node, call: Call, limit: float) -> None:
         """Send an operation once, with *limit* seconds for its answer.
@@ -80,9 +96,9 @@ class AdminClient:
             OutcomeUnknown: it was sent, and no answer was received.
             CommandFailed: the API refused it, perhaps with HTTP status 200.
         """
-        response = await self._send(node, call, limit)
-        _require_success(node, response, OutcomeUnknown)
-        for result in _results(node, response):
+        answer = await self._send(node, call, limit)
+        _require_success(node, call, answer, OutcomeUnknown)
+        for result in await _results(node, answer):
             if not result.succeeded:
                 raise CommandFailed(f"{node.name}: the admin API refused: {result.message}")
 
@@ -94,22 +110,23 @@ class AdminClient:
     async def sessions(self, node: Node) -> tuple[tuple[Session, ...], datetime]:
         """Read the client sessions that the node lists now, and its clock."""
         reply = await self.read(node, SESSIONS)
-        return answers.sessions(reply.body, node.name), reply.at
+        # A list of thousands is read beside everything else that the worker does.
+        return await asyncio.to_thread(answers.sessions, reply.body, node.name), reply.at
 
     async def inactive_servers(self, node: Node, protocol: Protocol) -> tuple[str, ...]:
         """Read the names of a protocol's servers that are not active now."""
         listed = await self.items(node, "servers", {"protocol": protocol.value})
-        return answers.inactive_servers(listed, protocol, node.name)
+        return await asyncio.to_thread(answers.inactive_servers, listed, protocol, node.name)
 
     async def listing(self, node: Node, path: str, max_items: int) -> Page | None:
         """Read a list with all of its items, or its first page if there are more than *max_items*.
 
         None if this version of the API has no such list.
         """
-        response = await self._read(node, requests.page(path))
-        if response.status_code == NOT_FOUND:
+        reply = await self.find(node, path, requests.page(path).query)
+        if reply is None:
             return None
-        page = answers.read(Page, _json(node, response), node.name)
+        page = answers.read(Page, reply.body, node.name)
         if len(page.result) < page.total <= max_items:
             return page.model_copy(update={"result": await self.items(node, path)})
         return page
@@ -129,14 +146,33 @@ class AdminClient:
     async def items(
         self, node: Node, path: str, query: Query | None = None, readings_per_item: int = 2
     ) -> tuple[dict[str, Any], ...]:
-        """Read all pages of a list, most items twice.
+        """Read all pages of a list, most items twice, within the time that a reading may take.
 
         Pages overlap by half: an item that ends meanwhile moves the rest to an earlier page.
         """
+        limit = LIMITS.get().reading
+        try:
+            return await Stopwatch().time(self._items(node, path, query, readings_per_item), limit)
+        except TimeoutError as slow:
+            raise OutcomeUnknown(
+                f"{node.name}: the admin API did not show all {path} within {limit:.0f} s; "
+                "see how many there are, and how fast it answers"
+            ) from slow
+
+    async def _items(
+        self, node: Node, path: str, query: Query | None, readings_per_item: int
+    ) -> tuple[dict[str, Any], ...]:
         found: list[dict[str, Any]] = []
-        offset = 0
+        offset, size = 0, Size()
         while True:
-            page = await self._page(node, requests.page(path, query, offset))
+            reply = await self.read(node, requests.page(path, query, offset))
+            page = answers.read(Page, reply.body, node.name)
+            size += reply.size
+            if size.excessive:
+                raise OutcomeUnknown(
+                    f"{node.name}: the admin API shows more {path} than can be read, {page.total} "
+                    f"as it says; {offset} were read"
+                )
             found.extend(page.result)
             if offset + len(page.result) >= page.total:
                 return tuple(found)
@@ -159,7 +195,7 @@ class AdminClient:
     async def _page(self, node: Node, call: Call) -> Page:
         return answers.read(Page, (await self.read(node, call)).body, node.name)
 
-    async def _read(self, node: Node, call: Call) -> httpx.Response:
+    async def _read(self, node: Node, call: Call) -> HttpAnswer:
         """Read in spite of dropouts; a missing resource is an answer, too."""
         clock = asyncio.get_running_loop().time
         until = clock() + LIMITS.get().reach
@@ -172,19 +208,19 @@ class AdminClient:
                 await asyncio.sleep(seconds)
         return await self._read_once(node, call)
 
-    async def _read_once(self, node: Node, call: Call) -> httpx.Response:
+    async def _read_once(self, node: Node, call: Call) -> HttpAnswer:
         limit = LIMITS.get().contact
         try:
-            response = await Stopwatch().time(self._send(node, call, None), limit)
+            answer = await Stopwatch().time(self._send(node, call, None), limit)
         except TimeoutError as silence:
             raise Unreachable(
-                f"{node.name}: HTTPS does not answer (nothing within {limit:.0f} s)"
+                f"{node.name}: HTTPS does not answer (nothing whole within {limit:.0f} s)"
             ) from silence
-        if response.status_code != NOT_FOUND:
-            _require_success(node, response, Unreachable)
-        return response
+        if answer.status != NOT_FOUND:
+            _require_success(node, call, answer, Unreachable)
+        return answer
 
-    async def _send(self, node: Node, call: Call, limit: float | None) -> httpx.Response:
+    async def _send(self, node: Node, call: Call, limit: float | None) -> HttpAnswer:
         access = node.admin
         trusted = await trust(node.name, access.ca, access.fingerprint)
         tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None
@@ -194,55 +230,30 @@ class AdminClient:
         )
         async with httpx.AsyncClient(
             auth=(access.user, await self._secrets.read(access.password)),
-            headers={"Referer": f"{origin}/", "Accept": "application/json"},
+            headers={"Referer": f"{origin}/", "Accept": "application/json", **PLAIN},
             transport=transport,
             trust_env=False,
         ) as client:
             with translated(node.name, OutcomeUnknown if call.changes else Unreachable):
                 # The client's limits hold for each part of a request, this one for all of it.
-                async with asyncio.timeout(limit):
-                    return await client.request(
+                async with (
+                    asyncio.timeout(limit),
+                    client.stream(
                         call.method,
                         f"{origin}{call.target}",
                         timeout=limit,
                         extensions=dict(trusted.extensions),
+                    ) as response,
+                ):
+                    return await receive(
+                        response, node.name, MAX_ANSWER if call.changes else MAX_LIST
                     )
 
 
-def bracketed(address: str) -> str:
-    """Return an address as a URL needs it."""
-    return f"[{address}]" if ":" in address else address
-
-
-@contextmanager
-def translated(place: str, lost: type[SwitchoverError]) -> Iterator[None]:
-    """Translate httpx's errors; *lost* is raised if the request may have arrived."""
-    try:
-        yield
-    except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
-        if isinstance(_root(fault), ssl.SSLCertVerificationError):
-            raise AccessRefused(
-                f"{place}: its certificate cannot be verified ({_root(fault)}); "
-                "check ca or fingerprint, and which server answers there"
-            ) from fault
-        raise Unreachable(
-            f"{place}: HTTPS does not answer ({str(fault) or 'no answer'})"
-        ) from fault
-    except (httpx.HTTPError, TimeoutError) as fault:
-        raise lost(
-            f"{place}: the HTTPS connection broke ({str(fault) or type(fault).__name__})"
-        ) from fault
-
-
-def _root(fault: BaseException) -> BaseException:
-    """Return the first cause: httpx wraps the TLS library's error twice."""
-    while (inner := fault.__cause__ or fault.__context__) is not None:
-        fault = inner
-    return fault
-
-
-def _require_success(node: Node, response: httpx.Response, lost: type[SwitchoverError]) -> None:
-    status = response.status_code
+def _require_success(
+    node: Node, call: Call, answer: HttpAnswer, lost: type[SwitchoverError]
+) -> None:
+    status = answer.status
     if status in (401, 403):
         raise AccessRefused(
             f"{node.name}: the admin API refused {node.admin.user} ({status}); "
@@ -252,31 +263,29 @@ def _require_success(node: Node, response: httpx.Response, lost: type[Switchover
         raise lost(f"{node.name}: the admin API answered {status}")
     if status >= 300:  # noqa: PLR2004 - anything but success
         raise CommandFailed(
-            f"{node.name}: the admin API answered {status} to {response.request.method} "
-            f"{response.request.url.path}: {response.text[:400]}"
+            f"{node.name}: the admin API answered {status} to {call.method} "
+            f"{BASE}/{call.path}: {answer.text}"
         )
 
 
-def _json(node: Node, response: httpx.Response) -> object:
+async def _reply(node: Node, answer: HttpAnswer) -> Reply:
+    size = Size(len(answer.body), json_text.count(answer.body))
+    return Reply(await _json(node, answer), answers.moment(answer.date) or datetime.now(UTC), size)
+
+
+async def _json(node: Node, answer: HttpAnswer) -> object:
     try:
-        body: object = response.json()
+        return await json_text.parse(answer.body)
     except ValueError as strange:
         raise OutcomeUnknown(
-            f"{node.name}: the admin API's answer is no JSON: {response.text[:100]!r}"
+            f"{node.name}: the admin API's answer cannot be read as JSON: "
+            f"{printable(str(strange)[:200])}; it begins with: {answer.text[:100]}"
         ) from strange
-    return body
 
 
-def _results(node: Node, response: httpx.Response) -> Iterator[OperationResult]:
+async def _results(node: Node, answer: HttpAnswer) -> tuple[OperationResult, ...]:
     """Read the one result, or the list of them; an operation may also answer nothing."""
-    if not response.content.strip():
-        return
-    body = _json(node, response)
-    results = body.get("serverStatuses", [body]) if isinstance(body, dict) else []
-    for result in results:
-        yield answers.read(OperationResult, result, node.name)
-
-
-def _clock(response: httpx.Response) -> datetime:
-    """Return the sender's time: the Date header of its answer, or now without one."""
-    return answers.moment(response.headers.get("Date")) or datetime.now(UTC)
+    if not answer.body.strip():
+        return ()
+    body = await _json(node, answer)
+    return answers.operation_results(body, node.name)

@@ -1,12 +1,21 @@
 """Pure parsers of the admin REST API's answers (docs/securetransport.md, section 8)."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+)
 
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import OutcomeUnknown
@@ -24,34 +33,58 @@ class _Response(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
+MAX_TEXT = 200
+"""Characters of a text of one field, or of the description of one item, that are kept."""
+
+
+MAX_TIME = 64
+"""Characters of a time."""
+MAX_TOTAL = 10**9
+"""Items of a list: more are not counted, but invented."""
+MAX_OPTION = 1 << 16
+"""Characters of an option with all of its values."""
+MAX_OPTIONS_SHOWN = 50
+MAX_FIELDS = 20
+"""Of an item that is described."""
+
+
+def short(text: str) -> str:
+    """Return the start of a text, without control characters."""
+    return printable(text[: 2 * MAX_TEXT], "").strip()[:MAX_TEXT]
+
+
+Text = Annotated[str, AfterValidator(short)]
+"""Is compared and shown, and never longer: whatever an API says, it fits into history."""
+
+
 class ServiceStatus(_Response):
     """The status of a cluster service or the Transaction Manager."""
 
-    status: str
+    status: Text
 
 
 class OperationResult(_Response):
     """The result of an operation; HTTP status 200 is no proof of success."""
 
-    message: str = ""
+    message: Text = ""
     succeeded: bool = Field(default=True, alias="isSuccessful")
 
 
 class ProtocolServer(_Response):
     """One of the servers that listen for a daemon."""
 
-    protocol: str
-    name: str = Field(alias="serverName", min_length=1)
+    protocol: Text
+    name: Text = Field(alias="serverName", min_length=1)
     active: bool = Field(alias="isActive")
 
 
 class Installed(_Response):
     """Which SecureTransport is installed, and on what, as far as the API says."""
 
-    version: str = Field(min_length=1)
-    update_level: str | None = Field(default=None, alias="updateLevel")
-    system: str | None = Field(default=None, validation_alias=AliasChoices("os", "osType"))
-    database: str | None = Field(default=None, alias="databaseType")
+    version: Text = Field(min_length=1)
+    update_level: Text | None = Field(default=None, alias="updateLevel")
+    system: Text | None = Field(default=None, validation_alias=AliasChoices("os", "osType"))
+    database: Text | None = Field(default=None, alias="databaseType")
 
     @property
     def level(self) -> str:
@@ -62,18 +95,18 @@ class Installed(_Response):
 class Database(_Response):
     """Which database a Server uses."""
 
-    type: str | None = Field(default=None, alias="databaseType")
+    type: Text | None = Field(default=None, alias="databaseType")
 
 
 class _ResultSet(_Response):
-    total: int = Field(alias="totalCount", ge=0)
+    total: int = Field(alias="totalCount", ge=0, le=MAX_TOTAL)
 
 
 class Page(_Response):
     """One page of a list."""
 
     result_set: _ResultSet = Field(alias="resultSet")
-    result: tuple[dict[str, Any], ...] = ()
+    result: Annotated[tuple[dict[str, Any], ...], FailFast()] = ()
 
     @property
     def total(self) -> int:
@@ -84,10 +117,10 @@ class Page(_Response):
 class Session(_Response):
     """A client's session, as the list shows it; the list may change between two calls."""
 
-    id: str | int
-    user: str = Field(default="", alias="userName")
-    host: str = ""
-    protocol: str = ""
+    id: Text | int
+    user: Text = Field(default="", alias="userName")
+    host: Text = ""
+    protocol: Text = ""
     created: Any = Field(default=None, alias="sessionCreationTime")
 
     @property
@@ -103,7 +136,7 @@ class Session(_Response):
         """Return user and protocol, in the estate's words: "partner001 over ssh"."""
         known = (protocol.value for protocol in Protocol if self.uses(protocol))
         spoken = next(known, self.protocol.lower() or "an unknown protocol")
-        return f"{_short(self.user) or 'an unknown user'} over {_short(spoken)}"
+        return f"{short(self.user) or 'an unknown user'} over {short(spoken)}"
 
 
 PROTOCOL_NAMES = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
@@ -112,9 +145,6 @@ _MILLISECONDS = re.compile("[0-9]{12,13}")
 """From 1973 to 2286; no shorter number of digits is a time since the epoch."""
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """A Date header counts whole seconds."""
-MAX_DESCRIPTION_LENGTH = 200
-"""Characters of the description of one item."""
-
 _STATUSES = {
     "running": State.RUNNING,
     "stopped": State.STOPPED,
@@ -134,6 +164,14 @@ def read(kind: type[T], body: object, place: str) -> T:
             f"{place}: the admin API's answer cannot be read: "
             f"{', '.join(sorted(where)) or 'it'} is not as documented"
         ) from strange
+
+
+def operation_results(body: object, place: str) -> tuple[OperationResult, ...]:
+    """Read the one result of an operation, or the list of them."""
+    results = body.get("serverStatuses", [body]) if isinstance(body, dict) else []
+    if not isinstance(results, list):
+        raise OutcomeUnknown(f"{place}: the admin API's answer to an operation is no list")
+    return tuple(read(OperationResult, result, place) for result in results)
 
 
 def sessions(body: object, place: str) -> tuple[Session, ...]:
@@ -164,21 +202,20 @@ def described(item: dict[str, Any]) -> str:
 
     The fields of an event are not documented, so none is relied on.
     """
-    plain = {
-        key: text
+    plain = (
+        f"{short(key)} {text}"
         for key, value in item.items()
         if key != "id" and isinstance(value, str | int | float)
-        if (text := _short(str(value)))
-    }
-    fields = [f"{_short(key)} {text}" for key, text in plain.items()]
-    return (
-        ", ".join(fields)[:MAX_DESCRIPTION_LENGTH] or f"id {_short(str(item.get('id', 'unknown')))}"
+        if (text := short(str(value)))
     )
+    fields = list(islice(plain, MAX_FIELDS))
+    return ", ".join(fields)[:MAX_TEXT] or f"id {identifier(item)}"
 
 
-def _short(text: str) -> str:
-    """Return the start of a text, without control characters."""
-    return printable(text, "").strip()[:MAX_DESCRIPTION_LENGTH]
+def identifier(item: Mapping[str, Any]) -> str:
+    """Return the id of one item of a list as text."""
+    given = item.get("id")
+    return (short(str(given)) if isinstance(given, str | int) else "") or "unknown"
 
 
 def moment(given: object) -> datetime | None:
@@ -187,7 +224,7 @@ def moment(given: object) -> datetime | None:
         given = int(given)
     if isinstance(given, int | float) and not isinstance(given, bool):
         return _parsed(_since_epoch, given)
-    if not isinstance(given, str):
+    if not isinstance(given, str) or len(given) > MAX_TIME:
         return None
     return _parsed(datetime.fromisoformat, given) or _parsed(parsedate_to_datetime, given)
 
@@ -212,8 +249,12 @@ def options(items: Iterable[dict[str, Any]], place: str) -> dict[str, tuple[str,
         if not isinstance(name, str) or not name:
             raise OutcomeUnknown(f"{place}: an option has no name")
         if not isinstance(values, list):
-            raise OutcomeUnknown(f"{place}: option {name} has no list of values")
-        found[name] = tuple(str(value) for value in values)
+            raise OutcomeUnknown(f"{place}: option {short(name)} has no list of values")
+        found[short(name)] = texts = tuple(str(value) for value in values)
+        if sum(map(len, texts)) > MAX_OPTION:
+            raise OutcomeUnknown(
+                f"{place}: option {short(name)} has more than {MAX_OPTION} characters"
+            )
     if not found:
         raise OutcomeUnknown(f"{place}: the admin API lists no options")
     return found
@@ -222,8 +263,9 @@ def options(items: Iterable[dict[str, Any]], place: str) -> dict[str, tuple[str,
 def option_values(options: tuple[dict[str, Any], ...], ending: str) -> dict[str, str]:
     """Read the options whose names have this ending, with values as the node prints them."""
     named = ((str(option.get("name", "")), option.get("values")) for option in options)
-    return {
-        name: ", ".join(str(value) for value in values)
+    found = (
+        (short(name), short(", ".join(str(value) for value in values[:MAX_OPTIONS_SHOWN])))
         for name, values in named
         if name.endswith(ending) and isinstance(values, list)
-    }
+    )
+    return dict(islice(found, MAX_OPTIONS_SHOWN))

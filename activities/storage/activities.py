@@ -12,6 +12,7 @@ from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.partial_reading import reading_or_finding
 from activities.storage import sampling as samples
 from activities.storage.sampling import Copy, Sample
+from activities.transport.answer import MAX_LIST
 from activities.transport.framing import CommandResult
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import CommandFailed, OutcomeUnknown
@@ -174,7 +175,7 @@ class SshStorages(StoragePort):
         return answer.status == 0
 
     async def _run(self, cluster: Cluster, command: Command) -> CommandResult:
-        return await self._shell.run(cluster.servers[0], command)
+        return await self._shell.run(cluster.servers[0], command, limit=MAX_LIST)
 
 
 async def _reading_or_finding(reading: Callable[[], Awaitable[T]], cluster: Cluster) -> T | Finding:

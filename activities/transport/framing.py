@@ -10,6 +10,8 @@ import re
 import secrets
 from dataclasses import dataclass
 
+from workflows.model.text import printable
+
 CRITICAL = re.compile(rb"[^A-Za-z0-9_./,:=+@-]")
 """These bytes travel as octal numbers."""
 PROGRAM = """\
@@ -19,6 +21,11 @@ status=$?
 printf '{word} %s>' $status; printf '{word}>' >&2
 exit $status
 """
+MAX_SHOWN = 400
+"""Characters of what a machine printed that an operator is shown."""
+_SHOWN = 2 * MAX_SHOWN
+"""Characters from which they are taken, with spaces around them."""
+_STATUS = re.compile(rb"([0-9]{1,3})>")
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,9 @@ class CommandResult:
     @property
     def text(self) -> str:
         """The end of what it printed, for an operator to read."""
-        return "\n".join(filter(None, (self.out.strip(), self.err.strip())))[-400:]
+        ends = (self.out[-_SHOWN:].strip(), self.err[-_SHOWN:].strip())
+        shown = "\n".join(filter(None, ends))[-MAX_SHOWN:]
+        return "\n".join(map(printable, shown.splitlines()))
 
 
 class Frame:
@@ -47,12 +56,16 @@ class Frame:
         harmless = CRITICAL.sub(lambda found: b"\\0%03o" % found[0][0], program).decode()
         return f"""exec sh -c 'eval "$(printf %b "$0")"' '{harmless}'"""
 
-    def result(self, out: str, err: str) -> CommandResult | None:
+    def result(self, out: bytes, err: bytes, undecodable: str = "replace") -> CommandResult | None:
         """Return what the command printed; None where a mark is missing."""
-        _, begun, rest = out.partition(f"<{self._word}\n")
-        printed, ended, status = rest.rpartition(f"{self._word} ")
-        number = re.match(r"(\d+)>", status)
+        word = self._word.encode()
+        begin = b"<%b\n" % word
+        _, begun, rest = out.partition(begin)
+        printed, ended, status = rest.rpartition(b"%b " % word)
+        number = _STATUS.match(status)
         if not begun or not ended or number is None:
             return None
-        errors = err.rpartition(f"<{self._word}\n")[2].partition(f"{self._word}>")[0]
-        return CommandResult(int(number[1]), printed, errors)
+        errors = err.rpartition(begin)[2].partition(b"%b>" % word)[0]
+        return CommandResult(
+            int(number[1]), *(text.decode("utf-8", undecodable) for text in (printed, errors))
+        )

@@ -4,21 +4,22 @@ import asyncio
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 import asyncssh
-from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_REQUEST_SESSION_FAILED
+from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
 from activities.time_limits import LIMITS, Stopwatch
-from activities.transport.framing import CommandResult, Frame
+from activities.transport.answer import MAX_ANSWER, WINDOW, Answer, Held
+from activities.transport.framing import MAX_SHOWN, CommandResult, Frame
 from activities.transport.keys import known_hosts, private_key
 from activities.transport.secrets import Secrets
 from activities.transport.slots import Slots
-from workflows.errors import AccessRefused, ForwardingRefused, OutcomeUnknown, Unreachable
+from activities.transport.ssh_errors import NoSession, after_sending, before_sending, reason
+from activities.transport.wire import BOUNDED, Wire
+from workflows.errors import ForwardingRefused, OutcomeUnknown, Unreachable
 from workflows.model.estate import Machine
 from workflows.model.text import printable
 
@@ -30,6 +31,9 @@ FORWARDING_TIMEOUT = 2.0
 """Seconds; a server that refuses to forward says so at once."""
 REFUSALS_ALONE = 20
 """So often the only command is refused before the machine counts as one that runs none."""
+MAX_ABANDONED = 10
+"""So many commands may be given up on one connection before the machine has closed their channels.
+"""
 REFUSAL_PAUSE = 0.1
 """Seconds; a server may still count the command before, which has just ended."""
 
@@ -59,6 +63,9 @@ class _SharedConnection:
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     slots: Slots = field(default_factory=lambda: Slots(MAX_PARALLEL_COMMANDS))
     tunnels: dict[int, Path] = field(default_factory=dict)
+    held: Held = field(default_factory=Held)
+    abandoned: list[Answer] = field(default_factory=list)
+    """Those whose channels the machine has not closed yet."""
     slowest: float = 0.0
     """Seconds that the slowest command took, or lasted so far, since this was last asked for."""
 
@@ -73,60 +80,70 @@ class Shell:
         self._tunnels_made = 0
 
     async def run(
-        self, machine: Machine, command: Command, *, undecodable: str = "replace"
+        self,
+        machine: Machine,
+        command: Command,
+        *,
+        undecodable: str = "replace",
+        limit: int = MAX_ANSWER,
     ) -> CommandResult:
         """Return the result of a command, whatever its exit status, and no word of others.
 
         *undecodable* says what becomes of bytes that are no UTF-8; with ``surrogateescape`` the
-        text gives the same bytes again.
+        text gives the same bytes again. *limit* is how many bytes there may be of everything that
+        is printed.
 
         Raises:
             Unreachable: nothing was sent.
-            OutcomeUnknown: the command was sent, and its answer or its end was not received.
+            OutcomeUnknown: the command was sent, and its answer or its end was not received, or
+                there was too much of it.
             AccessRefused: the key or host key does not match.
         """
-        frame = Frame()
-        ended = await self._run(machine, frame.line(str(command)), undecodable)
-        if ended.returncode is None or ended.returncode < 0:
-            # asyncssh raises nothing when the connection is lost while a command runs.
+        frame, name = Frame(), _name(command)
+        answer = await self._run(machine, command, frame, limit)
+        if answer.excess:
             raise OutcomeUnknown(
-                f"{machine.name}: the connection was lost before {_name(command)} ended"
+                f"{machine.name}: {name} printed {answer.excess}, and the rest was not read; "
+                f"find out on {machine.name} what prints so much"
             )
-        out, err = str(ended.stdout or ""), str(ended.stderr or "")
-        if (result := frame.result(out, err)) is not None:
+        if answer.status is None:
+            # The library raises nothing when the connection is lost while a command runs.
+            raise OutcomeUnknown(f"{machine.name}: the connection was lost before {name} ended")
+        if (result := frame.result(answer.out, answer.err, undecodable)) is not None:
             return result
-        printed = printable(f"{out} {err}").strip()[-400:] or "nothing"
+        ends = (text[-MAX_SHOWN:].decode("utf-8", "replace") for text in (answer.out, answer.err))
+        printed = printable(" ".join(ends)).strip()[-MAX_SHOWN:] or "nothing"
         raise OutcomeUnknown(
-            f"{machine.name}: {_name(command)} gave no whole answer; the login shell of "
-            f"{machine.ssh.user} ended with {ended.returncode} and printed: {printed}"
+            f"{machine.name}: {name} gave no whole answer; the login shell of "
+            f"{machine.ssh.user} ended with {answer.status} and printed: {printed}"
         )
 
-    async def _run(
-        self, machine: Machine, line: str, undecodable: str
-    ) -> asyncssh.SSHCompletedProcess:
+    async def _run(self, machine: Machine, command: Command, frame: Frame, limit: int) -> Answer:
         """Run it as soon as the machine lets it: a command that is refused was not sent."""
-        shared, alone = self._shared(machine), 0
+        shared, alone, line = self._shared(machine), 0, frame.line(str(command))
         while True:
             async with shared.slots:
                 connection = await self._connected(machine, shared)
+                answer = Answer(limit, shared.held)
                 clock = asyncio.get_running_loop().time
                 began = clock()
                 try:
-                    with _after_sending(machine):
-                        return await connection.run(
-                            line,
-                            stdin=asyncssh.DEVNULL,
-                            encoding="utf-8",
-                            errors=undecodable,
-                            timeout=LIMITS.get().answer,
-                        )
-                except _NoSession as refusal:
+                    return await _answered(machine, connection, answer, line)
+                except TimeoutError as silence:
+                    raise OutcomeUnknown(
+                        f"{machine.name}: {_name(command)} did not end within "
+                        f"{LIMITS.get().answer:g} s; find out on {machine.name} what it waits for"
+                    ) from silence
+                except NoSession as refusal:
+                    answer.closed = True
                     if not shared.slots.learn_of_refusal():
                         alone += 1
                     if connection.is_closed() or alone == REFUSALS_ALONE:
                         raise Unreachable(str(refusal)) from refusal
                 finally:
+                    answer.leave()
                     shared.slowest = max(shared.slowest, clock() - began)
+                    _abandon(shared, answer)
             await asyncio.sleep(REFUSAL_PAUSE)
 
     async def tunnel(self, machine: Machine, port: int) -> Path:
@@ -147,7 +164,7 @@ class Shell:
         async with shared.opening:
             if port not in shared.tunnels:
                 path = self._new_socket()
-                with _before_sending(machine):
+                with before_sending(machine):
                     await connection.forward_local_path_to_port(str(path), machine.address, port)
                 shared.tunnels[port] = path
             return shared.tunnels[port]
@@ -185,11 +202,11 @@ class Shell:
         connecting = shared.connecting
         connection = await asyncio.shield(connecting)
         if shared.connection is not connection:
-            shared.connection, shared.tunnels = connection, {}
+            shared.connection, shared.tunnels, shared.abandoned = connection, {}, []
         return connection
 
     async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
-        with _before_sending(machine):
+        with before_sending(machine):
             key = await private_key(self._secrets, machine.ssh.key, machine.ssh.passphrase)
             limits = LIMITS.get()
             connecting = asyncssh.connect(
@@ -200,6 +217,8 @@ class Shell:
                 agent_path=None,
                 preferred_auth="publickey",
                 known_hosts=await _known(machine),
+                tunnel=Wire(),
+                **BOUNDED,
                 config=None,  # only the estate counts; no file of the worker's user adds to it
                 login_timeout=0,
                 keepalive_interval=limits.reach / KEEPALIVES,
@@ -212,6 +231,30 @@ class Shell:
             self._tunnels = Path(tempfile.mkdtemp(prefix="switchover-"))
         self._tunnels_made += 1
         return self._tunnels / str(self._tunnels_made)
+
+
+async def _answered(
+    machine: Machine, connection: asyncssh.SSHClientConnection, answer: Answer, line: str
+) -> Answer:
+    """Send a command, and wait for the end of its answer; TimeoutError if there is none in time."""
+    try:
+        async with asyncio.timeout(LIMITS.get().answer):
+            with after_sending(machine):
+                await connection.create_session(lambda: answer, line, encoding=None, window=WINDOW)
+                await answer.ended
+    except TimeoutError:
+        if not answer.opened:
+            # A channel that is opened from now on could be filled without anyone who closes it.
+            connection.abort()
+        raise
+    return answer
+
+
+def _abandon(shared: _SharedConnection, answer: Answer) -> None:
+    """Remember a channel that the machine has not closed; the connection ends with too many."""
+    shared.abandoned = [one for one in (*shared.abandoned, answer) if not one.closed]
+    if len(shared.abandoned) > MAX_ABANDONED and shared.connection is not None:
+        shared.connection.abort()
 
 
 def _retrieve(attempt: asyncio.Future[asyncssh.SSHClientConnection]) -> None:
@@ -237,7 +280,7 @@ async def _require_forwarding(
         if refusal.code == OPEN_ADMINISTRATIVELY_PROHIBITED:
             raise ForwardingRefused(
                 f"{machine.name}: its SSH server refuses to forward connections of "
-                f"{machine.ssh.user} to {machine.address}:{port} ({refusal.reason})"
+                f"{machine.ssh.user} to {machine.address}:{port} ({reason(refusal)})"
             ) from refusal
     except (asyncssh.Error, OSError):  # TimeoutError is one; who uses the tunnel says what is wrong
         return
@@ -247,59 +290,3 @@ async def _require_forwarding(
 
 def _name(command: Command) -> str:
     return "a script" if command.argv[:2] == ("sh", "-c") else command.argv[0]
-
-
-class _NoSession(Unreachable):
-    """No channel was opened, so nothing was sent."""
-
-
-_ACCESS = (
-    asyncssh.PermissionDenied,
-    asyncssh.HostKeyNotVerifiable,
-    asyncssh.KeyImportError,
-    asyncssh.KeyEncryptionError,
-    asyncssh.IllegalUserName,
-    asyncssh.KeyExchangeFailed,
-    asyncssh.ProtocolNotSupported,
-    asyncssh.PasswordChangeRequired,
-)
-_FAILURES = (asyncssh.Error, asyncssh.ChannelListenError, asyncssh.PasswordChangeRequired, OSError)
-
-
-@contextmanager
-def _before_sending(machine: Machine) -> Iterator[None]:
-    """Translate errors that come before the command is sent."""
-    try:
-        yield
-    except AccessRefused as refusal:
-        raise AccessRefused(f"{machine.name}: {refusal}") from refusal
-    except _ACCESS as refusal:
-        raise AccessRefused(
-            f"{machine.name}: no shell for {machine.ssh.user}@{machine.address}:{machine.ssh.port} "
-            f"({refusal}); check key, host_key and the account"
-        ) from refusal
-    except (*_FAILURES, ValueError) as fault:
-        raise Unreachable(
-            f"{machine.name}: {machine.address}:{machine.ssh.port} does not answer "
-            f"({str(fault) or type(fault).__name__})"
-        ) from fault
-
-
-@contextmanager
-def _after_sending(machine: Machine) -> Iterator[None]:
-    """Translate errors that come when the command may have begun."""
-    try:
-        yield
-    except asyncssh.ChannelOpenError as refusal:
-        if refusal.code == OPEN_REQUEST_SESSION_FAILED:
-            # Also if the connection is lost while the server perhaps begins the command.
-            raise OutcomeUnknown(f"{machine.name}: it is unknown whether a command began") from None
-        raise _NoSession(
-            f"{machine.name}: its SSH server runs no command ({refusal}); "
-            "check MaxSessions, and what the account may do"
-        ) from refusal
-    except _FAILURES as fault:  # asyncssh.TimeoutError among them
-        raise OutcomeUnknown(
-            f"{machine.name}: the connection broke while a command ran "
-            f"({str(fault) or type(fault).__name__})"
-        ) from fault

@@ -1,0 +1,53 @@
+"""Nothing that a peer sends takes the worker's memory, its time, or an attempt without an answer.
+
+The peers are those of ``python -m bench.hostile_peers``, which measures each in a process of its
+own.
+"""
+
+import re
+
+import pytest
+
+from bench import hostile_peers
+from bench.hostile import Case, cases
+from bench.hostile.child import Pulse
+from workflows.errors import SwitchoverError
+
+CASES = {case.name: case for case in cases()}
+HEAVY = (
+    "SSH: prints without an end to seven commands",
+    "SSH: lists 15 MiB of empty lines as sockets",
+    "admin API: answers without an end",
+    "admin API: lists 400,000 items that are none (4 MB)",
+)
+MAX_BLOCKED = 1.0
+"""Seconds: here the peer uses the same event loop, and the machine is busy."""
+
+
+# The library warns of itself where a peer wants a key exchange that is going out of use.
+@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
+@pytest.mark.timeout(40)
+@pytest.mark.parametrize("name", CASES)
+async def test_a_hostile_peer_gets_one_sentence_in_time(name: str) -> None:
+    """It says where, and what; nothing of the peer's that a terminal would obey."""
+    case, pulse = CASES[name], Pulse()
+    async with case.peer() as peer:
+        with pulse.measured():
+            said = await _said(case, peer)
+    assert re.search(case.says, said)
+    assert said.isprintable()
+    assert pulse.longest < MAX_BLOCKED
+
+
+@pytest.mark.parametrize("name", HEAVY)
+async def test_a_hostile_peer_does_not_take_the_memory(name: str) -> None:
+    """What has come is counted while it comes."""
+    measured = await hostile_peers.measure(CASES[name])
+    assert hostile_peers.good(CASES[name], measured), measured
+
+
+async def _said(case: Case, peer: str) -> str:
+    try:
+        return str(await case.run(peer))
+    except SwitchoverError as error:
+        return f"{type(error).__name__}: {error}"
