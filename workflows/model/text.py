@@ -11,11 +11,11 @@ def printable(text: str, instead: str = " ") -> str:
     return "".join(character if character.isprintable() else instead for character in text)
 
 
-def listed(items: Iterable[str], most: int = MAX_LISTED) -> str:
+def listed(items: Iterable[str], most: int = MAX_LISTED, between: str = ", ") -> str:
     """Name the first few items, and state how many more there are."""
     everything = list(items)
     more = len(everything) - most
-    return ", ".join(everything[:most]) + (f" and {more} more" if more > 0 else "")
+    return between.join(everything[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def duration(span: timedelta) -> str:

@@ -1,19 +1,25 @@
 """PostgreSQL's logical replication between the two databases."""
 
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, StringConstraints
 
 from workflows.model.excluded_tables import left_out
 from workflows.model.replications.base import Replication, ReplicationLink
+
+SQL_NAME = r"^[A-Za-z_][A-Za-z0-9_$.-]{0,62}$"
+TABLE_PATTERN = r"^[A-Za-z0-9_$.*?\[\]!-]{1,200}$"
+
+SqlName = Annotated[str, StringConstraints(pattern=SQL_NAME)]
+TablePattern = Annotated[str, StringConstraints(pattern=TABLE_PATTERN)]
 
 
 class SubscriptionLink(ReplicationLink):
     """One direction: a publication and its subscription."""
 
-    publication: str
-    subscription: str
+    publication: SqlName
+    subscription: SqlName
 
 
 class PostgresReplication(Replication):
@@ -23,7 +29,7 @@ class PostgresReplication(Replication):
     links: tuple[SubscriptionLink, ...] = Field(min_length=1)
     lag_limit: PositiveInt = 64 * 1024**2
     """Bytes that a subscriber may be behind when a switchover begins."""
-    local_tables: tuple[str, ...] = ()
+    local_tables: tuple[TablePattern, ...] = ()
     """Tables, beside those of the profile, that need not replicate: patterns such as ``audit.*``.
 
     They are compared without regard to case, with a table's name and with its schema and name.
