@@ -48,11 +48,14 @@ def _content(file: Path) -> bytes:
     Raises:
         EstateMistakes: it is no regular file.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise EstateMistakes(["it is no file that holds text, but a directory or a device"])
+    with open(file, "rb", opener=_without_waiting) as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise EstateMistakes(["it is no file that holds text, but a pipe or a device"])
         return opened.read(MAX_BYTES + 1)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _summary(estate: Estate) -> str:

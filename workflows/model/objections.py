@@ -17,7 +17,6 @@ from workflows.model.machines import (
     RELATIVE_PATH,
     WORD,
 )
-from workflows.model.replications.postgresql import SQL_NAME, TABLE_PATTERN
 from workflows.model.site_policy import TIME_ZONE
 from workflows.model.text import listed, printable
 
@@ -33,8 +32,6 @@ PATTERNS = {
     CHECK_NAME: "write the name of a check; `switchover check --list` shows all checks",
     PUBLIC_KEY: "write one line such as ssh-ed25519 AAAA..., as in a file .pub",
     ALIAS: "write letters, digits, -, _ and dots, and begin with none of - and dot",
-    SQL_NAME: "write letters, digits, _, $, - and dots, at most 63, and begin with a letter or _",
-    TABLE_PATTERN: "write the name of a table, perhaps with * and ? in it",
     TIME_ZONE: "write a time zone such as Europe/Berlin",
 }
 MAX_NAMED = 20

@@ -1,5 +1,7 @@
 """`switchover validate` reads estate files without Temporal."""
 
+# ruff: noqa: ASYNC240 - the files are small, and nothing else runs
+
 import os
 from pathlib import Path
 
@@ -46,6 +48,6 @@ async def test_what_holds_no_text_is_refused_at_once(tmp_path: Path) -> None:
     lines = answer.out.splitlines()
     assert len(lines) == len(files) + 1
     assert all(line.isprintable() for line in lines)
-    assert sum("it is no file that holds text" in line for line in lines) == 4
+    assert sum("it is no file that holds text" in line for line in lines) == 3
     assert sum("it is larger than 256 KiB" in line for line in lines) == 1
-    assert sum("it cannot be read" in line for line in lines) == 2
+    assert sum("it cannot be read" in line for line in lines) == 3

@@ -5,14 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, StringConstraints
 
+from workflows.model.base import OneLine
 from workflows.model.excluded_tables import left_out
 from workflows.model.replications.base import Replication, ReplicationLink
 
-SQL_NAME = r"^[A-Za-z_][A-Za-z0-9_$.-]{0,62}$"
-TABLE_PATTERN = r"^[A-Za-z0-9_$.*?\[\]!-]{1,200}$"
-
-SqlName = Annotated[str, StringConstraints(pattern=SQL_NAME)]
-TablePattern = Annotated[str, StringConstraints(pattern=TABLE_PATTERN)]
+SqlName = Annotated[str, StringConstraints(min_length=1, max_length=63), OneLine]
+"""What PostgreSQL takes as a name, whatever it holds: it is quoted wherever it is sent."""
+TablePattern = Annotated[str, StringConstraints(min_length=1, max_length=200), OneLine]
 
 
 class SubscriptionLink(ReplicationLink):
