@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from datetime import UTC
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from temporalio import activity
 
@@ -16,6 +16,7 @@ from activities.transport.secrets import Secrets
 from workflows.errors import BadInput
 from workflows.estate_file import EstateMistakes, parse_estate
 from workflows.model.estate import Estate
+from workflows.model.machines import NAME
 from workflows.model.outcome import Outcome
 from workflows.model.request import Request
 from workflows.model.text import listed
@@ -26,6 +27,7 @@ from workflows.preflight.catalogue import BY_NAME
 
 MAX_NAMED = 20
 """Estates that a refusal names."""
+ESTATE = NAME.removeprefix("^").removesuffix("$")
 
 
 class EstateFiles(PlanningPort):
@@ -73,8 +75,27 @@ class EstateFiles(PlanningPort):
 
 
 def estates_in(directory: Path) -> list[str]:
-    """Return the names of the estates that have a file here, sorted."""
-    return sorted(file.stem for file in directory.glob("*.yaml") if file.is_file())
+    """Return the names of the estates that have a file here, sorted.
+
+    Raises:
+        BadInput: the directory cannot be read.
+    """
+    try:
+        with os.scandir(directory) as entries:
+            files = [PurePath(entry.name) for entry in entries if _is_file(entry)]
+    except FileNotFoundError:
+        return []
+    except OSError as refusal:
+        raise BadInput(f"{directory} cannot be read: {refusal.strerror}") from None
+    # What is no name of an estate is nobody's estate, whatever it is.
+    return sorted(f.stem for f in files if f.suffix == ".yaml" and re.fullmatch(ESTATE, f.stem))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself, or where this user may not look
+        return False
 
 
 async def usable_estate(directory: Path, name: str, secrets: Secrets) -> Estate:

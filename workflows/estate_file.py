@@ -4,23 +4,21 @@ Worker and console share it, so that ``switchover validate`` says what a run wou
 imports it: a run gets its estate from an activity.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from workflows.estate_yaml import YamlMistake, read_yaml
 from workflows.model.estate import Estate
 from workflows.model.objections import objection
 from workflows.preflight.catalogue import BY_NAME
 
 Location = Sequence[int | str]
 
-NOT_YAML = (
-    "this is not YAML; check the indentation, "
-    "and put quotes around values that begin with a special character"
-)
+MAX_SHOWN_MISTAKES = 20
 
 
 class EstateMistakes(Exception):
@@ -44,55 +42,27 @@ def parse_estate(text: bytes, file: PurePath) -> Estate:
     except ValidationError as error:
         # The errors hold the input, perhaps secrets in clear: only their messages may leave here.
         found = error.errors(include_url=False, include_input=False)
-        mistakes = [f"line {_line(root, one['loc'])}: {objection(one)}" for one in found]
-        raise EstateMistakes(mistakes) from None
-    mistakes = list(_unknown(root, estate, file.stem))
-    if mistakes:
-        raise EstateMistakes(mistakes)
+        shown = found[:MAX_SHOWN_MISTAKES]
+        mistakes = [f"line {_line(root, one['loc'])}: {objection(one)}" for one in shown]
+        raise EstateMistakes(_and_more(mistakes, len(found))) from None
+    unknown = list(_unknown(root, estate, file.stem))
+    if unknown:
+        raise EstateMistakes(_and_more(unknown[:MAX_SHOWN_MISTAKES], len(unknown)))
     return estate
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML in which a key that is given twice is an error, not an override."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        seen: set[str] = set()
-        for key, _ in node.value:
-            # ``<<`` merges other mappings, and may do so twice.
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise _KeyTwiceError(key.value, key.start_mark.line + 1)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+def _and_more(mistakes: Sequence[str], found: int) -> Sequence[str]:
+    more = found - len(mistakes)
+    return (*mistakes, f"and {more} more mistakes") if more > 0 else mistakes
 
 
-class _KeyTwiceError(Exception):
-    """A mapping contains a key twice: the key, and its line."""
-
-
-def _parsed(text: bytes) -> tuple[yaml.Node, dict[Hashable, Any]]:
+def _parsed(text: bytes) -> tuple[yaml.Node, dict[str, Any]]:
     """Return the tree of a text, which knows its lines, and what it stands for."""
     try:
-        loader = _StrictLoader(text.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise EstateMistakes(["it is not UTF-8 text"]) from None
-    except yaml.reader.ReaderError as mistake:
-        line = text[: mistake.position].count(b"\n") + 1
-        raise EstateMistakes([f"line {line}: it has a character that no text has"]) from None
-    try:
-        root = loader.get_single_node()
-        given = loader.construct_document(root) if root is not None else None
-    except _KeyTwiceError as twice:
-        key, line = twice.args
-        raise EstateMistakes([f"line {line}: the key {key} is given twice; keep one"]) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as mistake:
-        # PyYAML's own message repeats the text, which may be a secret.
-        mark = getattr(mistake, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise EstateMistakes([f"{where}{NOT_YAML}"]) from None
-    finally:
-        loader.dispose()
-    if root is None or not isinstance(given, dict):
+        root, given = read_yaml(text)
+    except YamlMistake as mistake:
+        raise EstateMistakes([str(mistake)]) from None
+    if not isinstance(given, dict):
         raise EstateMistakes(["it holds no estate; see docs/estate.example.yaml for one"])
     return root, given
 

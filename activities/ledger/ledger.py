@@ -75,7 +75,7 @@ class Ledger:
 
     async def settle(self, machine: Machine, command: LedgerCommand) -> None:
         """Record that the desired state was read: later commands need not wait for the deadline."""
-        await self._store(machine).settle(machine, command.operation)
+        await self._store(machine).settle(machine, command)
 
 
 async def _wait_for(busy: Busy, machine: Machine, command: LedgerCommand) -> None:

@@ -1,5 +1,6 @@
 """The ledger of a POSIX system: runs the shell scripts, and reads what they print."""
 
+import secrets
 from datetime import UTC, datetime
 
 from activities.ledger.script import CLAIM, DETACHED, READ, SETTLE
@@ -8,7 +9,7 @@ from activities.transport.ssh import Shell, script
 from workflows.errors import NotReady, OutcomeUnknown
 from workflows.model.estate import Machine
 
-REFUSALS = ("busy ", "refused ")
+BUSY, REFUSED = "busy ", "refused "
 
 
 class PosixLedger(LedgerStore):
@@ -20,28 +21,41 @@ class PosixLedger(LedgerStore):
     async def read(self, machine: Machine, command: LedgerCommand) -> LedgerRecord:
         """Read what is recorded about this command."""
         answer = await self._shell.run(machine, script(READ, *_place(machine, command)))
+        _require_believable(answer.out, machine.name)
         return parse_record(answer.out, machine.name)
 
     async def begin(self, machine: Machine, command: LedgerCommand) -> Busy | None:
         """Claim the command and run it."""
         place, seconds = _place(machine, command), str(int(command.timeout.total_seconds()))
-        arguments = (*place, seconds, command.completes_on, command.note, *command.command.argv)
+        # Nobody could have prepared an outcome under a word that is made now.
+        claim = (seconds, command.completes_on, command.note, secrets.token_hex(8))
+        arguments = (*place, *claim, *command.command.argv)
         answer = await self._shell.run(machine, script(CLAIM, DETACHED, *arguments))
         if answer.status != 0:
             raise OutcomeUnknown(f"{machine.name}: the ledger answered {answer.text!r}")
-        # A login shell may print what it likes before.
-        refusals = (line for line in answer.out.splitlines() if line.startswith(REFUSALS))
-        refusal = next(refusals, None)
-        match (refusal or "").split():
+        refusal = _line(answer.out, (BUSY, REFUSED))
+        match refusal.split():
             case []:
                 return None
             case ["busy", operation, until, now]:
                 return Busy(operation, _time(until), _time(now))
-        raise NotReady(f"{machine.name}: {str(refusal).removeprefix('refused ')}")
+        raise NotReady(f"{machine.name}: {refusal.removeprefix(REFUSED)}")
 
-    async def settle(self, machine: Machine, operation: str) -> None:
+    async def settle(self, machine: Machine, command: LedgerCommand) -> None:
         """Record that the operation is completed."""
-        await self._shell.run(machine, script(SETTLE, machine.ledger, operation))
+        answer = await self._shell.run(machine, script(SETTLE, *_place(machine, command)))
+        _require_believable(answer.out, machine.name)
+
+
+def _line(text: str, beginnings: tuple[str, ...]) -> str:
+    """Return the first line that begins so; a login shell may print what it likes before."""
+    return next((line for line in text.splitlines() if line.startswith(beginnings)), "")
+
+
+def _require_believable(text: str, place: str) -> None:
+    """Raise OutcomeUnknown where the script says why it believes nothing there."""
+    if refusal := _line(text.partition("\noutput\n")[0], (REFUSED,)):
+        raise OutcomeUnknown(f"{place}: {refusal.removeprefix(REFUSED)}")
 
 
 def parse_record(text: str, place: str) -> LedgerRecord:

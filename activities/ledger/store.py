@@ -114,5 +114,5 @@ class LedgerStore(ABC):
         """
 
     @abstractmethod
-    async def settle(self, machine: Machine, operation: str) -> None:
+    async def settle(self, machine: Machine, command: LedgerCommand) -> None:
         """Record that the operation is completed, although its deadline has not passed."""

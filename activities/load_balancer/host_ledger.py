@@ -6,6 +6,7 @@ from activities.nodes.operating_system import LedgerFacts
 from workflows.model.estate import Machine
 from workflows.model.findings import Finding
 from workflows.model.load_balancers import hosts_file_checks as checks
+from workflows.preflight.nodes import ledger_advice
 
 MEBIBYTE = 1024**2
 LEAST_FREE = 16 * MEBIBYTE
@@ -18,9 +19,10 @@ def judged(facts: LedgerFacts, host: Machine) -> Iterator[Finding]:
     Such a redirect would be refused, or lost, with replication off.
     """
     advice = {
+        str(facts.exposed): (facts.exposed is not None, ledger_advice(host, facts.user)),
         f"{host.ledger} cannot be written by {facts.user}": (
             not facts.writable,
-            f"create it: install -d -o {facts.user} -m 700 {host.ledger}",
+            ledger_advice(host, facts.user),
         ),
         f"{facts.free // MEBIBYTE} MiB free for {host.ledger}": (
             facts.free < LEAST_FREE,
@@ -40,6 +42,7 @@ def judged(facts: LedgerFacts, host: Machine) -> Iterator[Finding]:
         yield checks.host_ledger_not_usable.finding(
             host.name,
             seen="; ".join(wrong),
-            expected="a ledger that can be written, and commands that outlive their session",
-            advice="; ".join(wrong.values()),
+            expected="a ledger that this user alone can write, and commands that outlive their "
+            "session",
+            advice="; ".join(dict.fromkeys(wrong.values())),
         )

@@ -28,7 +28,9 @@ drafted() { edited "$@" >"$new" && [ "$(wc -c <"$new")" -eq "$length" ]; } 2>/de
 # A new file in one step, with the old one's mode and owner.
 replaced() {
   new=$file.switchover.$$
-  [ ! -L "$file" ] && cp -p "$file" "$new" && drafted "$@" && mv -f "$new" "$file" && return
+  # Others may write to its directory: what has this name already is not ours, and perhaps a link.
+  [ ! -L "$file" ] && (umask 077; set -C; : >"$new") || return 1
+  cp -p "$file" "$new" && drafted "$@" && mv -f "$new" "$file" && return
   rm -f "$new"
   return 1
 } 2>/dev/null

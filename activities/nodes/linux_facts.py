@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
+from activities.ledger.private import PRIVATE
+from activities.ledger.script import CLAIMS
 from activities.nodes.operating_system import LedgerFacts
 from activities.securetransport import scripts as securetransport
 from activities.transport.ssh import Command, script
@@ -22,10 +24,14 @@ IPV6_DIGITS = 32
 MAX_DIGITS = 18
 """Of a number."""
 
-_LEDGER = r"""
+_LEDGER = (
+    PRIVATE
+    + r"""
 LC_ALL=C; export LC_ALL
 ledger=$1; shift
 echo "user $(id -un)"
+exposed=$(exposed "$ledger" "$ledger/claims")
+[ -z "$exposed" ] || echo "exposed $exposed"
 at=$ledger
 while [ ! -e "$at" ]; do at=$(dirname "$at"); done
 if [ -d "$at" ] && [ -w "$at" ] && [ -x "$at" ]; then echo "ledger yes"; else echo "ledger no"; fi
@@ -39,9 +45,11 @@ if command -v loginctl >/dev/null 2>&1; then
   printf '%s\n' "$answer" | grep '^Kill' | sed 's/^/login /'
 fi
 """
+)
 
 _FACTS = (
     _LEDGER
+    + CLAIMS
     + r"""
 home=$1 boot_file=$2 most=$3; shift 3
 echo "system $(uname -s)"
@@ -65,14 +73,17 @@ ip6=$(awk '{ print $1 }' /proc/net/if_inet6 2>/dev/null)
 echo "addresses" $ip4 $ip6
 
 now=$(date +%s)
-read -r boot <"$boot_file" || echo "unreadable $boot_file"
-for file in "$ledger"/claims/[0-9]*; do
-  [ -e "$file" ] || continue
-  { read -r op service _ c_boot _ _ deadline completes _ <"$file"; } 2>/dev/null ||
-    { [ ! -e "$file" ] || echo "unreadable $file"; continue; }
-  [ "$completes" = deadline ] && [ "$c_boot" = "$boot" ] && [ "$now" -lt "$deadline" ] &&
-    [ ! -e "$ledger/$op/settled" ] && echo "pending $service"
-done
+{ [ -f "$boot_file" ] && read -r boot <"$boot_file"; } 2>/dev/null && is_word "$boot" ||
+  echo "unreadable $boot_file"
+# What others can write says nothing.
+[ -n "$exposed" ] || (
+  bounds
+  while [ "$first" -gt 0 ] && [ "$first" -le "$last" ]; do
+    read_claim "$first" && [ "$c_completes" = deadline ] && [ "$c_boot" = "$boot" ] &&
+      [ "$now" -lt "$c_deadline" ] && [ ! -e "$c_place/settled" ] && echo "pending $c_service"
+    first=$((first + 1))
+  done
+)
 if [ -e "$ledger/claims" ] && ! ls "$ledger/claims" >/dev/null 2>&1; then
   echo "unreadable $ledger/claims"
 fi
@@ -122,6 +133,8 @@ def parse_facts(text: str) -> MachineFacts:
     facts = _by_key(text)
     if "unreadable" in facts:
         raise OutcomeUnknown(f"{facts['unreadable'][0]} cannot be read; correct its path or rights")
+    if "refused" in facts:
+        raise OutcomeUnknown(facts["refused"][0])
     ledger = _ledger_facts(facts)
     return MachineFacts(
         user=ledger.user,
@@ -129,6 +142,7 @@ def parse_facts(text: str) -> MachineFacts:
         system=_one(facts, "system"),
         unusable=tuple(facts["unusable"]),
         ledger_writable=ledger.writable,
+        ledger_exposed=ledger.exposed,
         ledger_free=ledger.free,
         kills_processes=ledger.kills_processes,
         conf=dict(_files(facts["conf"], _number(facts, "files"))),
@@ -153,6 +167,7 @@ def _ledger_facts(facts: dict[str, list[str]]) -> LedgerFacts:
     return LedgerFacts(
         user=user,
         writable=_yes(facts, "ledger"),
+        exposed=_one(facts, "exposed") if "exposed" in facts else None,
         free=1024 * _number(facts, "free"),
         kills_processes=_kills(facts["login"], user, systemd=_yes(facts, "systemd")),
     )

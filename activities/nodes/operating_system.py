@@ -34,6 +34,8 @@ class LedgerFacts:
     """Free bytes on its disk."""
     kills_processes: bool | None
     """Whether the end of a session ends its processes; None where that is unknown."""
+    exposed: str | None = None
+    """Why others could change what it says; None where only this user can."""
 
 
 class OperatingSystem(ABC):

@@ -84,6 +84,8 @@ class Lab:
 
     async def _start(self) -> None:
         layout = self.layout
+        # As on a server: a ledger is refused below a directory that a group may write to.
+        os.umask(os.umask(0) | 0o022)
         layout.root.mkdir(parents=True, exist_ok=True)
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)

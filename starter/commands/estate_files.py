@@ -1,5 +1,7 @@
 """The commands about estate files, which need no Temporal server: `validate` and `schema`."""
 
+import os
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +11,9 @@ from starter.client.errors import ExitCode
 from starter.estate_schema import estate_schema
 from starter.terminal import print_json, terminal
 from workflows.estate_file import EstateMistakes, parse_estate
+from workflows.estate_yaml import MAX_BYTES
 from workflows.model.estate import Cluster, Estate
+from workflows.model.text import printable
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="estate files")]
 
@@ -23,12 +27,12 @@ def add_estate_files(app: typer.Typer) -> None:
         console, code = terminal(), ExitCode.COMPLETED
         for file in files:
             try:
-                message = f"{file}: {_summary(parse_estate(file.read_bytes(), file))}"
+                said = [_summary(parse_estate(_content(file), file))]
             except OSError as refusal:
-                message, code = f"{file}: it cannot be read: {refusal.strerror}", ExitCode.BAD_INPUT
+                said, code = [f"it cannot be read: {refusal.strerror}"], ExitCode.BAD_INPUT
             except EstateMistakes as found:
-                message = "\n".join(f"{file}: {mistake}" for mistake in found.mistakes)
-                code = ExitCode.BAD_INPUT
+                said, code = [*found.mistakes], ExitCode.BAD_INPUT
+            message = "\n".join(printable(f"{file}: {sentence}") for sentence in said)
             console.print(message, markup=False, soft_wrap=True)
         raise typer.Exit(code)
 
@@ -36,6 +40,22 @@ def add_estate_files(app: typer.Typer) -> None:
     def schema() -> None:
         """Print the JSON Schema of estate files."""
         print_json(estate_schema())
+
+
+def _content(file: Path) -> bytes:
+    """Return what a regular file holds, as far as an estate may be long; a pipe is not waited for.
+
+    Raises:
+        EstateMistakes: it is no regular file.
+    """
+    with open(file, "rb", opener=_without_waiting) as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise EstateMistakes(["it is no file that holds text, but a pipe or a device"])
+        return opened.read(MAX_BYTES + 1)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _summary(estate: Estate) -> str:

@@ -1,5 +1,6 @@
 """Estate files are read strictly, and outcomes are kept whole."""
 
+import os
 from datetime import UTC, datetime
 from functools import reduce
 from operator import getitem
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from activities.estate_files import EstateFiles, estates_in, read_estate
 from activities.transport.secrets import Secrets
@@ -140,10 +142,10 @@ async def test_a_mistake_is_named_by_its_key(
         ("name: lab\nname: other\n", "line 2: the key name is given twice"),
         ("name: lab\ntiming: {grace: 1, grace: 2}\n", "line 2: the key grace is given twice"),
         ("password: *hunter2\n", "line 1, column 11: this is not YAML"),
-        ("password: !hunter2 x\n", "line 1, column 11: this is not YAML"),
+        ("password: !hunter2 x\n", "line 1: a tag, which begins with !"),
         ("name: [hunter2\n", "this is not YAML"),
         ("name: 2026-13-45\n", "this is not YAML"),
-        ("? [hunter2]\n: x\n", "line 1, column 3: this is not YAML"),
+        ("? [hunter2]\n: x\n", "line 1: a key is a text"),
         ("hunter2\n", "holds no estate"),
         ("", "holds no estate"),
     ],
@@ -232,5 +234,28 @@ async def test_a_hash_that_is_none_is_no_file_name(files: EstateFiles, tmp_path:
     elsewhere.write_text(plan.model_dump_json())
     (tmp_path / "records/plans").mkdir(parents=True)
     for name in ("../../elsewhere", str(elsewhere.with_suffix(""))):
+        with pytest.raises(ValidationError, match="plan_hash"):
+            estates.request(plan_hash=name)
+        asked = estates.request().model_copy(update={"plan_hash": name})
         with pytest.raises(BadInput, match="does not have the reviewed plan"):
-            await files.make_plan(estates.request(plan_hash=name))
+            await files.make_plan(asked)
+
+
+def test_what_is_no_file_of_an_estate_is_not_listed(tmp_path: Path) -> None:
+    """Whatever lies in the directory, the other estates can be used."""
+    write(tmp_path, estates.written())
+    (tmp_path / "folder.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / "gone.yaml").symlink_to("nowhere")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    for name in (b"a\nb.yaml", b"\x1b[2J.yaml", b"\xff\xfe.yaml", b"A.yaml", b".yaml"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
+    assert estates_in(tmp_path) == ["lab"]
+
+
+def test_a_directory_that_is_none_is_said(tmp_path: Path) -> None:
+    """In a sentence, at the worker's start and to whoever asks for an estate."""
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="file cannot be read"):
+        estates_in(tmp_path / "file")

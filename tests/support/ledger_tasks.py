@@ -1,6 +1,7 @@
 """Tasks for the ledger, and the shells that its scripts have to run under."""
 
 import asyncio
+import secrets
 import shutil
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,13 +11,18 @@ from typing import Literal
 from activities.ledger.store import LedgerCommand
 from activities.transport.ssh import Command
 
-SHELLS = [sh for sh in ("dash", "bash", "busybox") if shutil.which(sh)]
+SHELLS = [sh for sh in ("dash", "bash", "busybox", "ksh", "mksh") if shutil.which(sh)]
 BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 def shell_words(sh: str) -> tuple[str, ...]:
     """Return how a shell is called."""
     return (sh, "sh") if sh == "busybox" else (sh,)
+
+
+def word() -> str:
+    """Return a random word, as each attempt at a claim has one."""
+    return secrets.token_hex(8)
 
 
 def task(

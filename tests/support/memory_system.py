@@ -59,8 +59,8 @@ class MemoryLedger(LedgerStore):
         self.records[command.operation] = command, record
         return None
 
-    async def settle(self, machine: Machine, operation: str) -> None:
-        self.settled.add(operation)
+    async def settle(self, machine: Machine, command: LedgerCommand) -> None:
+        self.settled.add(command.operation)
 
     def _open(self, command: LedgerCommand) -> Busy | None:
         for operation, (other, record) in self.records.items():

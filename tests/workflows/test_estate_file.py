@@ -100,7 +100,7 @@ def test_addresses_are_written_as_a_node_shows_them() -> None:
         (b"- name\n", "it holds no estate"),
         (b"name: \xff\xfe", "it is not UTF-8 text"),
         (b"name: lab\nreason: \x07\n", "line 2: it has a character that no text has"),
-        (b"[" * 20000, "this is not YAML"),
+        (b"[" * 20000, "line 1: there are more than 30 levels"),
     ],
 )
 def test_what_is_no_text_of_an_estate_is_one_mistake(text: bytes, sentence: str) -> None:

@@ -6,10 +6,32 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-from workflows.model.text import duration
+from workflows.model.text import duration, printable
 
-FreeText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
-Person = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
+CHECK_NAME = r"^[a-z][a-z0-9_]{0,63}$"
+
+
+def _shown(text: str) -> str:
+    """Put a blank for each character that a reader would not see, or see as others."""
+    return printable(text).strip()
+
+
+def _one_line(text: str) -> str:
+    if printable(text, "") != text or text.strip() != text:
+        raise ValueError(
+            "write characters that can be seen, on one line, without blanks before or behind them"
+        )
+    return text
+
+
+OneLine = AfterValidator(_one_line)
+"""Refuse control characters, newlines, marks that turn the direction of text, and outer blanks."""
+FreeText = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=1000), AfterValidator(_shown)
+]
+"""What people write for people; a reason with a newline is a reason all the same."""
+Person = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), OneLine]
+CheckName = Annotated[str, StringConstraints(pattern=CHECK_NAME)]
 
 
 class Value(BaseModel):
@@ -38,4 +60,6 @@ def between(low: timedelta, high: timedelta) -> AfterValidator:
     return AfterValidator(check)
 
 
-SecretReference = Annotated[str, AfterValidator(_reference)]
+SecretReference = Annotated[
+    str, StringConstraints(max_length=1000), AfterValidator(_reference), OneLine
+]

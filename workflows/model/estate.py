@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, StringConstraints, model_validator
 
-from workflows.model.base import FreeText, SecretReference, Value, between
+from workflows.model.base import CheckName, FreeText, SecretReference, Value, between
 from workflows.model.findings import Severity
 from workflows.model.load_balancers.base import LoadBalancer, Probe
 from workflows.model.load_balancers.registry import AnyLoadBalancer
@@ -64,6 +64,10 @@ __all__ = [
 ]
 
 
+MAX_NODES = 100
+"""Of one cluster."""
+MAX_DEFAULTS = 100
+"""Keys under ``defaults`` and below them: a node has 40."""
 NOTHING, INSTANT, SECOND = timedelta(), timedelta(seconds=0.01), timedelta(seconds=1)
 DAY, YEAR = timedelta(days=1), timedelta(days=365)
 
@@ -93,7 +97,7 @@ class Cluster(Value):
     """Servers that share a database and a file system, and the Edges before them."""
 
     name: Name
-    nodes: tuple[Node, ...] = Field(min_length=1)
+    nodes: tuple[Node, ...] = Field(min_length=1, max_length=MAX_NODES)
     database: Database
     storage: AbsolutePath
     """Where the shared file system is mounted on the Servers."""
@@ -215,7 +219,7 @@ class Estate(Value):
     limits: Limits = Limits()
     taeh: Literal["everywhere", "by_kind"] = "everywhere"
     """Whether all nodes share one ``taeh`` file, or Servers one and Edges one (section 9)."""
-    checks: dict[str, Adjusted] = {}
+    checks: dict[CheckName, Adjusted] = {}
     """Checks with another severity at this site, by name."""
 
     @model_validator(mode="before")
@@ -227,12 +231,14 @@ class Estate(Value):
         defaults = given["defaults"]
         if not isinstance(defaults, dict):
             raise ValueError("defaults: expected the keys of a node")  # noqa: TRY004 - pydantic's
+        if _keys(defaults) > MAX_DEFAULTS:
+            raise ValueError(f"defaults: there are more than {MAX_DEFAULTS} keys")
         clusters = given.get("clusters")
         if not isinstance(clusters, list | tuple):
             return given
         spread = [
-            {**c, "nodes": [_under(defaults, n) for n in c.get("nodes") or ()]}
-            if isinstance(c, dict)
+            {**c, "nodes": [_under(defaults, n) for n in c["nodes"]]}
+            if isinstance(c, dict) and _is_spread(c.get("nodes"))
             else c
             for c in clusters
         ]
@@ -323,6 +329,15 @@ class Estate(Value):
 
 def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _keys(given: dict[str, Any]) -> int:
+    return len(given) + sum(len(below) for below in given.values() if isinstance(below, dict))
+
+
+def _is_spread(nodes: Any) -> bool:  # noqa: ANN401 - raw input, whatever it is
+    """Whether defaults are laid under each: so many nodes times so many keys have room."""
+    return isinstance(nodes, list | tuple) and len(nodes) <= MAX_NODES
 
 
 def _under(defaults: dict[str, Any], given: Any) -> Any:  # noqa: ANN401 - raw input, whatever it is

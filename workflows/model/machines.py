@@ -7,16 +7,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from workflows.model.base import SecretReference, Value
+from workflows.model.base import OneLine, SecretReference, Value
 
 NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 HOST_NAME = r"(?![0-9.]*$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?"
 HOST_NAME_LENGTH = 253
-ABSOLUTE_PATH = r"^/[^\x00\n]*$"
-RELATIVE_PATH = r"^[^/\x00\n][^\x00\n]*$"
+MAX_WORD = 4096
+ABSOLUTE_PATH = r"^/"
+RELATIVE_PATH = r"^[^/]"
 FINGERPRINT = r"^[0-9a-f]{64}$"
-WORD = r"^[^\x00\n]+$"
-ACCOUNT = r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$"
+WORD = r"^."
+ACCOUNT = r"^\S(.*\S)?$"
+PUBLIC_KEY = r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( .*)?$"
+ALIAS = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 
 
 def _ip_address(text: str) -> str:
@@ -67,6 +70,13 @@ def _host(text: str) -> str:
         ) from None
 
 
+def _directory(text: str) -> str:
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    if not parts or ".." in parts:
+        raise ValueError("write the path of a directory below /, without ..")
+    return "/" + "/".join(parts)
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
 OwnAddress = Annotated[str, AfterValidator(_own_address)]
@@ -75,13 +85,18 @@ Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 Host = Annotated[str, AfterValidator(_host)]
 """A host name or an IP address."""
-Account = Annotated[str, StringConstraints(pattern=ACCOUNT, max_length=256)]
-Word = Annotated[str, StringConstraints(pattern=WORD)]
+Account = Annotated[str, StringConstraints(pattern=ACCOUNT, max_length=256), OneLine]
+Word = Annotated[str, StringConstraints(pattern=WORD, max_length=MAX_WORD), OneLine]
 Command = Annotated[tuple[Word, ...], Field(min_length=1)]
 """A program and its arguments, without a shell."""
 Port = Annotated[int, Field(ge=1, le=65535)]
-AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH)]
-RelativePath = Annotated[str, StringConstraints(pattern=RELATIVE_PATH)]
+AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH, max_length=1000), OneLine]
+RelativePath = Annotated[str, StringConstraints(pattern=RELATIVE_PATH, max_length=1000), OneLine]
+Directory = Annotated[AbsolutePath, AfterValidator(_directory)]
+"""A path to a directory, written in one way."""
+PublicKey = Annotated[str, StringConstraints(pattern=PUBLIC_KEY, max_length=MAX_WORD), OneLine]
+"""A public key, as one line of OpenSSH."""
+Alias = Annotated[str, StringConstraints(pattern=ALIAS)]
 Fingerprint = Annotated[str, StringConstraints(pattern=FINGERPRINT)]
 
 
@@ -148,11 +163,11 @@ class Machine(Value):
     name: Name
     address: Host
     ssh: SshAccess
-    host_key: str | None = None
+    host_key: PublicKey | None = None
     """The machine's public host key, as one line of OpenSSH."""
     system: Literal["linux"] = "linux"
     """Which driver of the operating-system port reads it."""
-    ledger: AbsolutePath = "/var/lib/switchover"
+    ledger: Directory = "/var/lib/switchover"
     """On a local persistent disk; survives a reboot."""
     boot_id: AbsolutePath = "/proc/sys/kernel/random/boot_id"
     """The file that changes with every boot (a container shares its kernel's: name another)."""
@@ -179,7 +194,7 @@ class Node(Machine):
     """The protocol servers that serve clients here, each with the ports it listens on."""
     listen_on: tuple[OwnAddress, ...] = ()
     """Local addresses whose connections count as sessions; empty means all of them."""
-    alias: str | None = None
+    alias: Alias | None = None
     """Aliased installations need ``-A ALIAS`` on every script (section 3)."""
     monitor: MonitorCommands = MonitorCommands()
     stop_all: Command = ("stop_all",)

@@ -6,7 +6,19 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from workflows.model.machines import ABSOLUTE_PATH, ACCOUNT, FINGERPRINT, NAME, RELATIVE_PATH, WORD
+from workflows.model.base import CHECK_NAME
+from workflows.model.machines import (
+    ABSOLUTE_PATH,
+    ACCOUNT,
+    ALIAS,
+    FINGERPRINT,
+    NAME,
+    PUBLIC_KEY,
+    RELATIVE_PATH,
+    WORD,
+)
+from workflows.model.site_policy import TIME_ZONE
+from workflows.model.text import listed, printable
 
 Context = Mapping[str, Any]
 
@@ -17,7 +29,15 @@ PATTERNS = {
     FINGERPRINT: "write the 64 hexadecimal digits of a SHA-256",
     ACCOUNT: "write a name without spaces before or behind it",
     WORD: "write a word that is not empty, on one line",
+    CHECK_NAME: "write the name of a check; `switchover check --list` shows all checks",
+    PUBLIC_KEY: "write one line such as ssh-ed25519 AAAA..., as in a file .pub",
+    ALIAS: "write letters, digits, -, _ and dots, and begin with none of - and dot",
+    TIME_ZONE: "write a time zone such as Europe/Berlin",
 }
+MAX_NAMED = 20
+"""Mistakes in one message."""
+MAX_SHOWN, MAX_SHOWN_PARTS = 64, 12
+"""Characters of one part of a key, and parts of it: people may have written it."""
 BLOCK = "write keys and values, indented below it"
 WORDS: Mapping[str, Callable[[Context], str]] = {
     "missing": lambda _: "this key is missing",
@@ -49,12 +69,14 @@ WORDS: Mapping[str, Callable[[Context], str]] = {
 
 def objections_in(error: ValidationError) -> str:
     """Name every mistake in one line."""
-    return "; ".join(map(objection, error.errors(include_url=False, include_input=False)))
+    found = error.errors(include_url=False, include_input=False)
+    return listed(map(objection, found), MAX_NAMED, "; ")
 
 
 def objection(mistake: ErrorDetails) -> str:
     """Name one mistake."""
-    key = ".".join(str(part) for part in mistake["loc"]) or "input"
+    parts = [str(part)[:MAX_SHOWN] for part in mistake["loc"]]
+    key = ".".join(parts[:MAX_SHOWN_PARTS]) or "input"
     words = WORDS.get(mistake["type"])
     text = words(mistake.get("ctx", {})) if words else mistake["msg"]
-    return f"{key}: {text.removeprefix('Value error, ')}"
+    return printable(f"{key}: {text.removeprefix('Value error, ')}")

@@ -35,6 +35,8 @@ class MachineFacts(Value):
     unusable: tuple[str, ...] = ()
     """Scripts of FILEDRIVEHOME/bin that are needed, and missing or not executable."""
     ledger_writable: bool
+    ledger_exposed: str | None = None
+    """Why others could change what the ledger says; None where only this user can."""
     ledger_free: int
     """Free bytes on the ledger's disk."""
     kills_processes: bool | None

@@ -7,8 +7,8 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from workflows.errors import BadInput
-from workflows.model.base import FreeText, Person, Value
-from workflows.model.estate import Name
+from workflows.model.base import CheckName, FreeText, Person, Value
+from workflows.model.estate import Fingerprint, Name
 from workflows.model.objections import objections_in
 from workflows.model.site_policy import Expiry
 from workflows.model.stages import StageName
@@ -40,9 +40,9 @@ class Request(Value):
     """What follows a failure before the point of no return; after it the run always asks."""
     variant: Literal["by_stage", "by_node"] = "by_stage"
     """Stage by stage, or stages 6 to 8 on each source Server at its own pace (section 2)."""
-    plan_hash: str | None = None
+    plan_hash: Fingerprint | None = None
     """The plan that was reviewed; another one is refused."""
-    accept: dict[str, FreeText] = {}
+    accept: dict[CheckName, FreeText] = {}
     """Findings that may stand, each with the reason why."""
 
     @model_validator(mode="after")

@@ -4,12 +4,15 @@ from datetime import datetime, time, timedelta
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from workflows.model.base import Person, SecretReference, Value, between
 
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 DAYS: tuple[Day, ...] = get_args(Day)
+
+
+TIME_ZONE = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"
 
 
 def _quoted(given: object) -> object:
@@ -21,7 +24,7 @@ def _quoted(given: object) -> object:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as unknown:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:  # Europe is a directory
         raise ValueError(f"{name} is no time zone; write one such as Europe/Berlin") from unknown
     return name
 
@@ -37,7 +40,9 @@ class ChangeWindow(Value):
     """On which days it begins."""
     begins: TimeOfDay
     ends: TimeOfDay
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    timezone: Annotated[
+        str, StringConstraints(pattern=TIME_ZONE, max_length=64), AfterValidator(_zone)
+    ] = "UTC"
 
     def is_open(self, at: datetime) -> bool:
         """Whether changes may be made at this moment."""

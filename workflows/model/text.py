@@ -18,11 +18,11 @@ def printable_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
-def listed(items: Iterable[str], most: int = MAX_LISTED) -> str:
+def listed(items: Iterable[str], most: int = MAX_LISTED, between: str = ", ") -> str:
     """Name the first few items, and state how many more there are."""
     everything = list(items)
     more = len(everything) - most
-    return ", ".join(everything[:most]) + (f" and {more} more" if more > 0 else "")
+    return between.join(everything[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def first(items: Iterable[str], most: int) -> tuple[str, ...]:

@@ -4,12 +4,21 @@ from collections.abc import Iterator
 from functools import partial
 
 from workflows.model.checks import Heading, Scope
+from workflows.model.estate import Machine
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
 from workflows.model.text import listed
 from workflows.preflight.context import MEBIBYTE, CheckContext, declare
 
 check = partial(declare, heading=Heading.MACHINE)
+
+
+def ledger_advice(machine: Machine, user: str) -> str:
+    """Say how a machine gets a ledger that only this user can write."""
+    return (
+        f"create it: install -d -o {user} -m 700 {machine.ledger}; let only root, or {user}, write "
+        "to the directories above it"
+    )
 
 
 @check(Scope.NODES, acceptable=True)
@@ -54,15 +63,15 @@ def script_missing(context: CheckContext) -> Iterator[Finding]:
 
 @check(Scope.NODES)
 def ledger_not_writable(context: CheckContext) -> Iterator[Finding]:
-    """The ledger can be written."""
-    # Every command that a node is sent is recorded in its ledger.
+    """The ledger can be written, by its own user alone."""
+    # Every command that a node is sent is recorded in its ledger, and believed to have run.
     for node, facts in context.machines:
-        if not facts.ledger_writable:
+        if facts.ledger_exposed or not facts.ledger_writable:
             yield ledger_not_writable.finding(
                 node.name,
-                seen=f"{node.ledger} cannot be written by {facts.user}",
-                expected="a directory that this user may write or create",
-                advice=f"create it: install -d -o {facts.user} -m 700 {node.ledger}",
+                seen=facts.ledger_exposed or f"{node.ledger} cannot be written by {facts.user}",
+                expected=f"a directory that {facts.user} may write or create, and nobody else",
+                advice=ledger_advice(node, facts.user),
             )
 
 

@@ -12,11 +12,11 @@ import pytest
 from activities.ledger.ledger import Ledger, succeeded
 from activities.ledger.script import KEPT_CLAIMS, detached
 from tests.activities.conftest import NodeMaker
-from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
+from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, word, writing
 from workflows.errors import Lost, NotReady, OutcomeUnknown
 from workflows.model.estate import Node
 
-ENDED, LASTING = "1000 2000", "1000 9999999999"
+ENDED, LASTING = "1000 2000", f"1000 {int(time.time()) + 3600}"
 """When a claim was made, and until when it may be pending."""
 
 
@@ -30,7 +30,19 @@ class Book:
     async def claim(self, operation: str, service: str = "ssh", command: str = "true") -> str:
         """Make a claim, wait until its process has gone, and return what it printed."""
         process = await asyncio.create_subprocess_exec(
-            *(*self._words, operation, service, BOOT, "0", "exit", "-", "sh", "-c", command),
+            *(
+                *self._words,
+                operation,
+                service,
+                BOOT,
+                "0",
+                "exit",
+                "-",
+                word(),
+                "sh",
+                "-c",
+                command,
+            ),
             stdout=asyncio.subprocess.PIPE,
         )
         return (await process.communicate())[0].decode()
@@ -133,7 +145,7 @@ async def test_a_walk_that_is_too_old_begins_anew(tmp_path: Path) -> None:
             "ssh",
             BOOT,
         ),
-        *("60", "exit", "-", *writing(ran)),
+        *("60", "exit", "-", word(), *writing(ran)),
         env={"PATH": f"{tools}:/usr/bin:/bin"},
     )
     await until(Path(f"{gate}.reached"))

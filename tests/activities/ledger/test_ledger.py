@@ -17,7 +17,7 @@ from activities.ledger.posix import parse_record
 from activities.ledger.script import CLAIM, DETACHED
 from activities.ledger.store import LedgerRecord
 from tests.activities.conftest import NodeMaker
-from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, writing
+from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, word, writing
 from tests.support.ssh_machines import SshServer
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.model.estate import Node
@@ -38,16 +38,19 @@ async def test_real_processes_race_for_one_claim(sh: str, tmp_path: Path, ran: P
     """Under every POSIX shell here, eight processes that claim at once are one execution."""
     ledger = tmp_path / "ledger"
     arguments = [str(ledger), "op.1", "ssh", BOOT, "60", "exit", "-"]
-    detached = [*shell_words(sh), "-c", DETACHED, "switchover", *arguments, *writing(ran)]
+    detached = [*shell_words(sh), "-c", DETACHED, "switchover", *arguments]
     racing = [
-        await asyncio.create_subprocess_exec(*detached, stdout=asyncio.subprocess.PIPE)
+        await asyncio.create_subprocess_exec(
+            *detached, word(), *writing(ran), stdout=asyncio.subprocess.PIPE
+        )
         for _ in range(8)
     ]
     printed = [(await process.communicate())[0] for process in racing]
     assert printed == [b""] * 8
     assert ran.read_text() == "ran\n"
     assert sorted(p.name for p in (ledger / "claims").iterdir()) == ["1"]
-    assert (ledger / "op.1" / "status").read_text().startswith("0 ")
+    [status] = (ledger / "op.1").glob("*/status")
+    assert status.read_text().startswith("0 ")
 
 
 @pytest.mark.parametrize("sh", SHELLS)
@@ -59,7 +62,7 @@ async def test_different_operations_on_one_service_never_overlap(
     racing = [
         await asyncio.create_subprocess_exec(
             *(*shell_words(sh), "-c", DETACHED, "switchover", str(ledger), f"op.{number}", service),
-            *(BOOT, "60", "exit", "-", *writing(ran, "sleep 1")),
+            *(BOOT, "60", "exit", "-", word(), *writing(ran, "sleep 1")),
             stdout=asyncio.subprocess.PIPE,
         )
         for number, service in enumerate(("ssh", "all", "ssh", "all", "ssh", "ssh"))
@@ -175,18 +178,31 @@ async def test_without_setsid_it_detaches_all_the_same(tmp_path: Path) -> None:
     """A machine without setsid uses nohup; the caller gets no output and need not wait."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("sh", "cat", "date", "mkdir", "dd", "rm", "ln", "mv", "nohup", "sleep"):
+    for name in (
+        "sh",
+        "cat",
+        "date",
+        "dd",
+        "id",
+        "ls",
+        "ln",
+        "mkdir",
+        "mv",
+        "nohup",
+        "rm",
+        "sleep",
+    ):
         (tools / name).symlink_to(shutil.which(name) or name)
     ledger, ran = tmp_path / "ledger", tmp_path / "ran"
     process = await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, str(ledger), "op", "ssh", BOOT),
-        *("60", "exit", "-", *writing(ran, "sleep 1")),
+        *("60", "exit", "-", "word", *writing(ran, "sleep 1")),
         env={"PATH": str(tools)},
         stdout=asyncio.subprocess.PIPE,
     )
     assert (await process.communicate())[0] == b""
-    assert not (ledger / "op/status").exists()
-    await until(ledger / "op/status")
+    assert not (ledger / "op/word/status").exists()
+    await until(ledger / "op/word/status")
     assert ran.read_text() == "ran\n"
 
 
@@ -196,7 +212,8 @@ async def test_killed_anywhere_it_is_never_claimed_without_having_run(
 ) -> None:
     """Kill the caller's processes at any instant: the effect happened once, or can still happen."""
     wanted = task(writing(ran))
-    arguments = (node.ledger, wanted.operation, wanted.service, node.boot_id, "60", "exit", "-")
+    place = (node.ledger, wanted.operation, wanted.service, node.boot_id)
+    arguments = (*place, "60", "exit", "-", word())
     caller = await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", CLAIM, "switchover", DETACHED, *arguments, *wanted.command.argv),
         stdout=asyncio.subprocess.DEVNULL,

@@ -267,6 +267,7 @@ async def test_a_ledger_that_cannot_be_kept_is_found(host: Host) -> None:
     ("changes", "seen"),
     [
         ({"free": 2**20}, "1 MiB free for"),
+        ({"exposed": "others may write to /"}, "others may write to /"),
         ({"kills_processes": True}, "KillUserProcesses applies to lb"),
         ({"kills_processes": None}, "no readable answer from loginctl"),
     ],

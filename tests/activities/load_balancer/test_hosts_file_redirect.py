@@ -14,9 +14,11 @@ import pytest
 
 from activities.ledger.store import LedgerCommand
 from activities.load_balancer.activities import LoadBalancerActivities
+from activities.load_balancer.hosts_file_scripts import REWRITE
 from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.activities.load_balancer.conftest import Inputs
+from tests.support.ledger_tasks import SHELLS, shell_words
 from tests.support.mount_namespace import NEEDS_ROOT, mounted
 from tests.support.ssh_machines import Attempt
 from workflows.errors import CommandFailed, NotReady, OutcomeUnknown, Unresolved
@@ -252,6 +254,28 @@ async def test_a_text_that_cannot_be_put_back_is_kept(
     assert f"{kept} has the old text" in str(failed.value)
     assert text(kept) == before
     assert not (tmp_path / "reloads").exists()
+
+
+@pytest.mark.parametrize("sh", SHELLS)
+def test_a_draft_is_never_written_through_a_link(sh: str, hosts: Path, tmp_path: Path) -> None:
+    """Whoever may write beside the hosts file can guess what a draft of it is called."""
+    victim, words = tmp_path / "victim", (*shell_words(sh), "-c", REWRITE, "switchover")
+    victim.write_text("untouched")
+    hosts.write_text("old\n")
+    # The process that makes the link becomes the one that redirects.
+    prepared = f'ln -s {victim} {hosts}.switchover.$$ && exec "$@"'
+    edit = (str(hosts), "replace", cksum(hosts), "4", "0", "3", "new", "--", "true")
+    done = subprocess.run(
+        ("sh", "-c", prepared, "sh", *words, *edit), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "rewritten\n")
+    assert (text(hosts), text(victim)) == ("new\n", "untouched")
+
+
+def cksum(file: Path) -> str:
+    """Return what ``cksum`` prints of the file's content."""
+    with file.open() as content:
+        return subprocess.check_output(("cksum",), stdin=content, text=True).strip()
 
 
 async def test_without_a_whole_draft_nothing_is_written_in_place(

@@ -103,6 +103,24 @@ async def test_a_ledger_that_cannot_be_written_is_known(
     assert not (await read(shell, server)).ledger_writable
 
 
+@pytest.mark.parametrize("way", ["link", "writable", "moved"])
+async def test_a_ledger_that_others_can_change_is_known(
+    server: Node, shell: Shell, installed: Installation, tmp_path: Path, way: str
+) -> None:
+    """Before a run, since each of its commands would be refused there."""
+    ledger = tmp_path / "place/ledger"
+    ledger.mkdir(parents=True, mode=0o700)
+    exposed = server.model_copy(update={"ledger": str(ledger)})
+    assert (await read(shell, exposed)).ledger_exposed is None
+    if way == "link":
+        ledger.rename(tmp_path / "real")
+        ledger.symlink_to(tmp_path / "real")
+    else:
+        (ledger if way == "writable" else ledger.parent).chmod(0o777)
+    words = f"{ledger} is a link" if way == "link" else "others may write to"
+    assert words in ((await read(shell, exposed)).ledger_exposed or "")
+
+
 async def test_conf_files_are_told_apart(
     server: Node, shell: Shell, installed: Installation
 ) -> None:

@@ -114,7 +114,8 @@ async def test_a_plan_that_has_changed_since_is_refused_with_what_has_changed(
         (("plan", "bad_words", *MOVE, "--approve-before", "lunch"), "'lunch' is not one of"),
         (("start", "bad_words", *MOVE, "--accept", "clock"), "write FINDING=REASON"),
         (("start", "bad_words", *MOVE, "--accept", "clock="), "accept.clock needs a reason"),
-        (("start", "bad_words", *MOVE, "--plan-hash", "0"), "0 was reviewed, but the plan is now"),
+        (("start", "bad_words", *MOVE, "--plan-hash", "0"), "plan_hash: write the 64 hexadecimal"),
+        (("start", "bad_words", *MOVE, "--plan-hash", "0" * 64), "0 was reviewed, but the plan"),
         (("start", "bad_words", *MOVE, "--expires-after", "soon"), "write a time such as 30m"),
         (("start", "bad_words", *MOVE, "--approvals-needed", "0"), "approvals_needed: "),
         (

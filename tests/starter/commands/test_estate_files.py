@@ -1,5 +1,8 @@
 """`switchover validate` reads estate files without Temporal."""
 
+# ruff: noqa: ASYNC240 - the files are small, and nothing else runs
+
+import os
 from pathlib import Path
 
 from tests.support.console import Operator
@@ -28,3 +31,23 @@ async def test_mistakes_are_listed_by_line(tmp_path: Path) -> None:
     assert ": timing.grace: " in grace
     assert ": timing.transaction_manager_grace: " in other
     assert missing == f"{tmp_path / 'none.yaml'}: it cannot be read: No such file or directory"
+
+
+async def test_what_holds_no_text_is_refused_at_once(tmp_path: Path) -> None:
+    """A pipe is not waited for, a device without an end is not read, a huge file not kept."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    (tmp_path / "full.yaml").symlink_to("/dev/full")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    with (tmp_path / "huge.yaml").open("wb") as huge:
+        huge.truncate(10 * 1024**3)
+    files = sorted(map(str, tmp_path.iterdir()))
+    answer = await OPERATOR.types("validate", *files, str(tmp_path / "\x1b[2J\n.yaml"))
+    assert answer.code == 2
+    lines = answer.out.splitlines()
+    assert len(lines) == len(files) + 1
+    assert all(line.isprintable() for line in lines)
+    assert sum("it is no file that holds text" in line for line in lines) == 3
+    assert sum("it is larger than 256 KiB" in line for line in lines) == 1
+    assert sum("it cannot be read" in line for line in lines) == 3

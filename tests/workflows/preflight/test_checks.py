@@ -72,6 +72,7 @@ CASES: tuple[Case, ...] = (
     case("script_missing", EDGE, machine={"unusable": ("stop_sshd",)}),
     case("ssh_user_not_owner", SERVER, machine={"owner": "root"}),
     case("ledger_not_writable", SERVER, machine={"ledger_writable": False}),
+    case("ledger_not_writable", SERVER, machine={"ledger_exposed": "/ledger is a link"}),
     case("ledger_disk_low", SERVER, machine={"ledger_free": 1024**2}),
     case("kills_user_processes", EDGE, machine={"kills_processes": True}),
     case("kills_user_processes", EDGE, machine={"kills_processes": None}),

@@ -8,7 +8,16 @@ from pydantic import Field, model_validator
 
 from workflows.model.base import SecretReference, Value
 from workflows.model.checks import Scope
-from workflows.model.machines import AbsolutePath, Account, Fingerprint, Host, Name, Port, Protocol
+from workflows.model.machines import (
+    AbsolutePath,
+    Account,
+    Fingerprint,
+    Host,
+    Name,
+    Port,
+    Protocol,
+    PublicKey,
+)
 
 
 class Probe(Value):
@@ -23,7 +32,7 @@ class Probe(Value):
     """For ssh: a private key, which is offered before the password."""
     passphrase: SecretReference | None = None
     """Of a private key that is encrypted."""
-    host_key: str | None = None
+    host_key: PublicKey | None = None
     """For ssh: the public host key clients see, the same on both clusters."""
     ca: AbsolutePath | None = None
     fingerprint: Fingerprint | None = None

@@ -1,19 +1,24 @@
 """PostgreSQL's logical replication between the two databases."""
 
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, StringConstraints
 
+from workflows.model.base import OneLine
 from workflows.model.excluded_tables import left_out
 from workflows.model.replications.base import Replication, ReplicationLink
+
+SqlName = Annotated[str, StringConstraints(min_length=1, max_length=63), OneLine]
+"""What PostgreSQL takes as a name, whatever it holds: it is quoted wherever it is sent."""
+TablePattern = Annotated[str, StringConstraints(min_length=1, max_length=200), OneLine]
 
 
 class SubscriptionLink(ReplicationLink):
     """One direction: a publication and its subscription."""
 
-    publication: str
-    subscription: str
+    publication: SqlName
+    subscription: SqlName
 
 
 class PostgresReplication(Replication):
@@ -23,7 +28,7 @@ class PostgresReplication(Replication):
     links: tuple[SubscriptionLink, ...] = Field(min_length=1)
     lag_limit: PositiveInt = 64 * 1024**2
     """Bytes that a subscriber may be behind when a switchover begins."""
-    local_tables: tuple[str, ...] = ()
+    local_tables: tuple[TablePattern, ...] = ()
     """Tables, beside those of the profile, that need not replicate: patterns such as ``audit.*``.
 
     They are compared without regard to case, with a table's name and with its schema and name.

@@ -219,7 +219,7 @@ async def test_a_command_that_completes_at_its_deadline_keeps_others_out(subject
     assert seen is not None
     assert (seen.operation, seen.until) == (stop.operation, busy.until)
     assert await ledger.begin(node, subject.command("other", service="http")) is None
-    await ledger.settle(node, stop.operation)
+    await ledger.settle(node, stop)
     assert await ledger.begin(node, start) is None
     await subject.ended(start)
     claim = (await ledger.read(node, start)).claim
