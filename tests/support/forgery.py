@@ -1,0 +1,54 @@
+"""A workflow as somebody with access to Temporal can write it: it bears the name of ours."""
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+
+
+@workflow.defn(name="Switchover", sandboxed=False)
+class Forgery:
+    """Has the product's own workers make a plan, then orders what it likes."""
+
+    def __init__(self) -> None:
+        self._plan: Any = None
+        self._orders: list[tuple[str, Any]] = []
+        self._done: list[Any] = []
+
+    @workflow.run
+    async def run(self, queue: str, request: dict[str, Any]) -> None:
+        """Execute what it is told, until it is terminated."""
+        self._queue = queue
+        self._plan = await self._execute("make_plan", request)
+        while True:
+            await workflow.wait_condition(lambda: len(self._orders) > len(self._done))
+            kind, given = self._orders[len(self._done)]
+            try:
+                self._done.append(await self._execute(kind, given))
+            except ActivityError as refusal:
+                self._done.append(str(refusal.cause))
+
+    @workflow.update
+    async def order(self, kind: str, given: Any) -> Any:  # noqa: ANN401 - any JSON
+        """Have an activity of the product's workers carried out; return what it says."""
+        number = len(self._orders)
+        self._orders.append((kind, given))
+        await workflow.wait_condition(lambda: len(self._done) > number)
+        return self._done[number]
+
+    @workflow.update
+    async def plan(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the plan, with its seals."""
+        await workflow.wait_condition(lambda: self._plan is not None)
+        return self._plan
+
+    async def _execute(self, kind: str, given: Any) -> Any:  # noqa: ANN401 - any JSON
+        return await workflow.execute_activity(
+            kind,
+            given,
+            task_queue=self._queue,
+            start_to_close_timeout=timedelta(seconds=30),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )

@@ -1,0 +1,248 @@
+"""Nobody has a worker act on what no estate of it names, or a run believe what no worker has made.
+
+A server stands where a machine of the estate would be, and counts who connects.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncssh
+import pytest
+import yaml
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from tests.support import estates
+from tests.support.forgery import Forgery
+from tests.support.run import Run, new_run
+from tests.support.seal_keys import KEYS
+from tests.support.temporal_cli import Cli
+from worker.activities import open_activities
+from worker.seal_keys import SealKeys
+from worker.settings import Settings
+from worker.worker import build_worker
+from workflows.activity_options import TASK_QUEUE
+from workflows.model import actions
+from workflows.model.results import Operation
+from workflows.model.seals import Seals
+from workflows.planning.plan import Plan
+from workflows.ports.inputs import SessionInput
+
+NODE, OTHER = "cluster1-server1", "cluster1-server2"
+ADDRESSES = {NODE: "127.0.77.11", OTHER: "127.0.77.12"}
+INVENTED = "127.0.77.13"
+OLDER = SealKeys({"older": b"a key of another queue"})
+
+
+@dataclass
+class Site:
+    """An estate file, and the machines of the estate, which answer nothing."""
+
+    settings: Settings
+    name: str
+    connections: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def request(self) -> dict[str, str]:
+        """What moves it from one cluster to the other."""
+        return {"estate": self.name, "source": "cluster1", "target": "cluster2"}
+
+    async def connected(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Count whom a connection is for, and end it."""
+        self.connections[writer.get_extra_info("sockname")[0]] += 1
+        writer.close()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, temporal: Client) -> AsyncIterator[Site]:
+    """An estate whose Servers are on this machine."""
+    key, name = tmp_path / "key", f"site-{uuid4().hex[:8]}"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(key))
+    key.chmod(0o600)
+    settings = Settings(
+        estates=tmp_path,
+        records=tmp_path,
+        seal_keys=tmp_path / "seal-keys",
+        log_level="INFO",
+        temporal={"target_host": temporal.service_client.config.target_host},
+        traces=False,
+        secrets={"ADMIN": "secret"},
+        secret_directories=(tmp_path,),
+    )
+    there = Site(settings, name)
+    hosts = [*ADDRESSES.values(), INVENTED]
+    server = await asyncio.start_server(there.connected, hosts[0], 0)
+    port = server.sockets[0].getsockname()[1]
+    others = [await asyncio.start_server(there.connected, host, port) for host in hosts[1:]]
+    written = estates.written(name=name)
+    written["defaults"]["ssh"] |= {"key": f"file:{key}", "port": port}
+    for node in written["clusters"][0]["nodes"]:
+        node["address"] = ADDRESSES.get(node["name"], node["address"])
+    (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
+    try:
+        yield there
+    finally:
+        for one in (server, *others):
+            one.close()
+
+
+@asynccontextmanager
+async def working(site: Site, client: Client, keys: SealKeys = KEYS) -> AsyncIterator[None]:
+    """Let the product's own worker run."""
+    async with (
+        open_activities(site.settings, client) as activities,
+        build_worker(client, activities, keys),
+    ):
+        yield
+
+
+class Forger:
+    """Somebody who may write to the namespace, with a workflow and a worker of his own."""
+
+    def __init__(self, handle: WorkflowHandle[Any, Any], plan: Plan, identity: str) -> None:
+        self.handle, self.plan, self.identity = handle, plan, identity
+
+    async def says(self, given: SessionInput[Any], kind: str = "read_sessions") -> str:
+        """Order an activity; return what it said, as text."""
+        order = [kind, given.model_dump(mode="json")]
+        return str(await self.handle.execute_update("order", args=order))
+
+    def input(self, node: str = NODE) -> SessionInput[Any]:
+        """Return an input as the product's own workflow would make it."""
+        action = actions.ReadSessions(node=node)
+        operation = Operation(identity=self.identity, stage="any", action=action.key)
+        return SessionInput[actions.ReadSessions].of(
+            operation, action, self.plan.estate, self.plan.seals
+        )
+
+
+@asynccontextmanager
+async def forger(site: Site, client: Client) -> AsyncIterator[Forger]:
+    """Start a forgery under the id that a switchover has."""
+    queue = f"forgery-{uuid4().hex[:8]}"
+    async with Worker(client, task_queue=queue, workflows=[Forgery]):
+        handle = await client.start_workflow(
+            Forgery.run,
+            args=[TASK_QUEUE, site.request],
+            id=f"switchover-{site.name}-{uuid4().hex[:4]}",
+            task_queue=queue,
+        )
+        try:
+            plan = Plan.model_validate(await handle.execute_update("plan"))
+            yield Forger(handle, plan, handle.first_execution_run_id or "")
+        finally:
+            await handle.terminate()
+
+
+async def test_the_estate_of_one_s_own_run_is_reached(site: Site, temporal: Client) -> None:
+    """What is refused below is refused for its reason alone."""
+    async with working(site, temporal), forger(site, temporal) as run:
+        said = await run.says(run.input())
+    assert "Refused" not in said
+    assert site.connections[ADDRESSES[NODE]] > 0
+    assert set(site.connections) == {ADDRESSES[NODE]}
+
+
+async def test_what_no_estate_names_is_refused(site: Site, temporal: Client) -> None:
+    """An invented machine, another place, another run's plan, another secret, a missing seal."""
+    async with working(site, temporal), forger(site, temporal) as run:
+        good, other = run.input(), run.input(OTHER)
+        async with forger(site, temporal) as older:
+            of_another_run = older.input()
+        node = good.node
+        elsewhere = node.model_copy(update={"address": INVENTED})
+        ssh = node.ssh.model_copy(update={"key": "env:ADMIN"})
+        forged: dict[str, dict[str, Any]] = {
+            "an invented machine": {"node": elsewhere},
+            "another secret": {"node": node.model_copy(update={"ssh": ssh})},
+            "another place's seal": {
+                "node": other.node.model_copy(update={"name": NODE}),
+                "seals": other.seals,
+            },
+            "another place": {"node": other.node, "seals": other.seals},
+            "no seal": {"seals": Seals()},
+            "another run's seals": {"seals": of_another_run.seals},
+            "longer limits": {
+                "timing": good.timing.model_copy(update={"grace": 2 * good.timing.grace})
+            },
+        }
+        for attack, change in forged.items():
+            said = await run.says(good.model_copy(update=change))
+            assert said.startswith("Refused: "), (attack, said)
+        said = await run.says(of_another_run)
+        assert said == "Refused: the input is that of another run; nothing was carried out"
+    assert not site.connections
+
+
+async def test_an_activity_of_no_run_is_refused(site: Site, temporal: Client) -> None:
+    """`temporal activity execute` has no seal, and belongs to no run."""
+    async with working(site, temporal):
+        async with forger(site, temporal) as run:
+            given = run.input()
+        action = actions.StopRemaining(node=NODE)
+        known = given.model_dump(mode="json", exclude={"ignored_peers", "redirected_at"})
+        stop = {**known, "action": action.model_dump(mode="json")}
+        for kind, sent in (("stop_remaining", stop), ("make_plan", site.request)):
+            answer = await Cli(temporal).types(
+                *("activity", "execute", "--activity-id", f"x-{uuid4()}", "--type", kind),
+                *("--task-queue", TASK_QUEUE, "--start-to-close-timeout", "20s"),
+                *("--input", json.dumps(sent)),
+            )
+            assert answer.code != 0
+            assert f"{kind} was asked for by no run" in answer.text, answer.text
+    assert not site.connections
+
+
+async def test_workers_with_different_keys_say_so(site: Site, temporal: Client) -> None:
+    """A worker that was given no copy of the keys refuses what the others have planned."""
+    async with working(site, temporal), forger(site, temporal) as run:
+        given = run.input()
+        code = OLDER.code("any")
+        seals = Seals(key=OLDER.current, codes=dict.fromkeys(given.seals.codes, code))
+        said = await run.says(given.model_copy(update={"seals": seals}))
+    assert "this worker has no seal key older of the worker that made the plan" in said
+    assert not site.connections
+
+
+@pytest.fixture
+async def at_drain(temporal: Client) -> AsyncIterator[Run]:
+    """A run whose wait for sessions does not end, with workers that seal."""
+    run = new_run(temporal)
+    key = f"await_sessions.{NODE}"
+    run.queue = TASK_QUEUE
+    run.fakes.held[key] = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def met(action: str) -> None:
+        if action == key:
+            begun.set()
+
+    run.fakes.when_met = met
+    async with build_worker(temporal, run.fakes.activities, KEYS):
+        await run.start()
+        await asyncio.wait_for(begun.wait(), 30)
+        yield run
+        run.fakes.held[key].set()
+        await run.handle.terminate()
+
+
+async def test_a_result_that_no_worker_made_is_not_believed(
+    at_drain: Run, temporal: Client
+) -> None:
+    """The graceful stop that would follow does not begin: the run asks."""
+    report = {"at": "2026-01-01T00:00:00Z", "change": "made", "message": "no sessions"}
+    answer = await Cli(temporal).types(
+        *("activity", "complete", "--workflow-id", at_drain.handle.id),
+        *("--activity-id", f"await_sessions.{NODE}.1", "--result", json.dumps(report)),
+    )
+    assert answer.code == 0, answer.text
+    asked = await at_drain.waits("decision")
+    assert "the result of await_sessions was made by no worker of this queue" in asked.message
+    assert not [one for one in at_drain.fakes.effects if f"stop_gracefully.{NODE}" in one]
