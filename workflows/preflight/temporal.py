@@ -56,7 +56,7 @@ def search_attributes_missing(context: CheckContext) -> Iterator[Finding]:
 
 @check(Scope.ESTATE, severity=Severity.WARNS)
 def workers_differ(context: CheckContext) -> Iterator[Finding]:
-    """All workers run the same build."""
+    """All workers run the same build, with the same seal key."""
     # One run is driven by one version of the code.
     for reading in context.each(TemporalReading):
         if len(set(reading.builds.values())) > 1:
@@ -64,6 +64,7 @@ def workers_differ(context: CheckContext) -> Iterator[Finding]:
             yield workers_differ.finding(
                 reading.place,
                 seen=listed(f"{worker} runs {build}" for worker, build in builds),
-                expected="one build on every worker",
-                advice="stop the workers of the other version before a run begins",
+                expected="one build and one seal key on every worker",
+                advice="stop the workers of the other version before a run begins; where only the "
+                "last part differs, give all workers the same file of --seal-keys",
             )
