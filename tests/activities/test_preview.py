@@ -60,7 +60,7 @@ def node(node_maker: NodeMaker, api: Api) -> Node:
 
 def recorded(node: Node) -> list[str]:
     """The command of every claim in a node's ledger, without quotes."""
-    return [file.read_text().strip() for file in Path(node.ledger).glob("*/argv")]
+    return [file.read_text().strip() for file in Path(node.ledger).glob("*/*/argv")]
 
 
 STOP_SSH = actions.StopGracefully(node=NAME, protocol=Protocol.SSH, grace=GRACE)

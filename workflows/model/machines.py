@@ -19,7 +19,7 @@ FINGERPRINT = r"^[0-9a-f]{64}$"
 WORD = r"^."
 ACCOUNT = r"^\S(.*\S)?$"
 PUBLIC_KEY = r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( .*)?$"
-ALIAS = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
+ALIAS = r"^[A-Za-z0-9_]"
 
 
 def _ip_address(text: str) -> str:
@@ -94,9 +94,11 @@ AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH, max_lengt
 RelativePath = Annotated[str, StringConstraints(pattern=RELATIVE_PATH, max_length=1000), OneLine]
 Directory = Annotated[AbsolutePath, AfterValidator(_directory)]
 """A path to a directory, written in one way."""
-PublicKey = Annotated[str, StringConstraints(pattern=PUBLIC_KEY, max_length=MAX_WORD), OneLine]
+PublicKey = Annotated[
+    str, StringConstraints(strip_whitespace=True, pattern=PUBLIC_KEY, max_length=MAX_WORD), OneLine
+]
 """A public key, as one line of OpenSSH."""
-Alias = Annotated[str, StringConstraints(pattern=ALIAS)]
+Alias = Annotated[str, StringConstraints(pattern=ALIAS, max_length=100), OneLine]
 Fingerprint = Annotated[str, StringConstraints(pattern=FINGERPRINT)]
 
 

@@ -31,7 +31,7 @@ PATTERNS = {
     WORD: "write a word that is not empty, on one line",
     CHECK_NAME: "write the name of a check; `switchover check --list` shows all checks",
     PUBLIC_KEY: "write one line such as ssh-ed25519 AAAA..., as in a file .pub",
-    ALIAS: "write letters, digits, -, _ and dots, and begin with none of - and dot",
+    ALIAS: "begin with a letter, a digit or _: it is an argument of every script",
     TIME_ZONE: "write a time zone such as Europe/Berlin",
 }
 MAX_NAMED = 20

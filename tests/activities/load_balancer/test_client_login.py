@@ -95,7 +95,7 @@ async def test_the_server_that_answers_is_verified(login: Login, front: Front) -
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
     wrong: list[tuple[Protocol, dict[str, object]]] = [
         (Protocol.SSH, {"host_key": other}),
-        (Protocol.SSH, {"host_key": "nonsense"}),
+        (Protocol.SSH, {"host_key": "ssh-ed25519 nonsense"}),
         (Protocol.SSH, {"password": "env:ADMIN"}),
         (Protocol.SSH, {"password": "env:NOWHERE"}),
         (Protocol.HTTP, {"fingerprint": "0" * 64}),
