@@ -50,7 +50,7 @@ class EstateFiles(PlanningPort):
     @activity.defn
     async def save_plan(self, plan: Plan) -> str:
         file = self._plan_file(plan.hash)
-        await asyncio.to_thread(_replace, file, plan.model_dump_json() + "\n")
+        await asyncio.to_thread(_replace, file, plan.model_dump_json(exclude={"seals"}) + "\n")
         return str(file)
 
     @activity.defn

@@ -38,7 +38,7 @@ def changes(reviewed: Plan, now: Plan) -> list[str]:
 
 def lines(plan: Plan) -> Iterator[str]:
     """Yield a line for each scalar under its full path, so that a line is clear by itself."""
-    fields = plan.model_dump(mode="json", exclude={"sequence"})
+    fields = plan.model_dump(mode="json", exclude={"sequence", "seals"})
     estate = fields.pop("estate")
     yield from _scalars("", fields)
     yield from _scalars("estate", estate)

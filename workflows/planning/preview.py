@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from workflows.model.base import Value
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
+from workflows.model.seals import Seals
 from workflows.model.stages import StageName
 from workflows.planning.already_satisfied import holds
 from workflows.planning.observations import Observations
@@ -54,7 +55,7 @@ def review(
     observed = Observations(plan, tuple(readings))
     message = {(one.stage, one.action): one.commands for one in preview}
     return Review(
-        plan=plan,
+        plan=plan.model_copy(update={"seals": Seals()}),
         hash=plan.hash,
         steps=tuple(
             ReviewedAction(

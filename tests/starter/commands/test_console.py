@@ -74,8 +74,7 @@ async def test_plan(operator: Operator, name: str, fakes: FakeActivities, worker
     read = json.loads(given.out)
     request = estates.request(estate=name, approve_before=["redirect_traffic"])
     plan = plan_switchover(fakes.estate, request)
-    shown_plan = Plan.model_validate({key: read[key] for key in Plan.model_fields})
-    assert shown_plan.model_copy(update={"seals": plan.seals}) == plan
+    assert Plan.model_validate({key: read[key] for key in Plan.model_fields}) == plan
     assert read["hash"] == plan.hash
     assert plan.hash in shown.out
     assert [(step["stage"], step["action"]) for step in read["steps"]] == [
