@@ -18,6 +18,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from worker.failure_converter import NotOurs
 from worker.result_seals import SEAL_RESULT
 from worker.seal_keys import SealKeys, UnknownKey
+from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.outcome import Outcome
 from workflows.model.request import Request
@@ -70,6 +71,8 @@ class AuthorityInterceptor(Interceptor):
                 if refusal.status is RPCStatusCode.NOT_FOUND:
                     raise NotOurs(f"Temporal has no run {run}; nothing was carried out") from None
                 raise Unreachable(f"Temporal: {refusal.message}") from refusal
+            if there.task_queue != TASK_QUEUE:
+                raise NotOurs(f"the run's task queue is {there.task_queue}, not {TASK_QUEUE}")
             if len(self._first_runs) >= MAX_RUNS:
                 self._first_runs.clear()
             self._first_runs[run] = there.raw_info.first_run_id
@@ -125,7 +128,11 @@ class _Guarded(ActivityInboundInterceptor):
             case Outcome():
                 _require_own(given.identity == identity, "another run")
                 _require_own(info.workflow_id == f"switchover-{given.estate}", "another estate")
-            case Request() | Direction():
+            case Request():
+                locked = info.workflow_type == Switchover.__name__
+                own = info.workflow_id == f"switchover-{given.estate}"
+                _require_own(own or not locked, "another estate")
+            case Direction():
                 pass  # names of an estate and its clusters, which the worker looks up
             case _:
                 raise NotOurs(f"{info.activity_type} was given something else than it takes")

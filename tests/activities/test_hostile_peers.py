@@ -4,12 +4,15 @@ The peers are those of ``python -m bench.hostile_peers``, which measures each in
 own.
 """
 
+import asyncio
 import re
 
 import pytest
 
+from activities.time_limits import TimeLimits
+from activities.transport import wire
 from bench import hostile_peers
-from bench.hostile import Case, cases
+from bench.hostile import Case, cases, wires
 from bench.hostile.child import Pulse
 from workflows.errors import SwitchoverError
 
@@ -51,3 +54,12 @@ async def _said(case: Case, peer: str) -> str:
         return str(await case.run(peer))
     except SwitchoverError as error:
         return f"{type(error).__name__}: {error}"
+
+
+async def test_who_takes_the_worker_s_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection ends long before the attempt would: other estates have the time."""
+    monkeypatch.setattr(wire, "ALLOWANCE", 0.01)
+    monkeypatch.setattr(wires, "QUICK", TimeLimits(reach=10, answer=30))
+    case = CASES["SSH: floods with messages that say nothing"]
+    async with case.peer() as peer, asyncio.timeout(10):
+        assert "the connection was lost before true" in await _said(case, peer)

@@ -18,9 +18,8 @@ class Forgery:
         self._done: list[Any] = []
 
     @workflow.run
-    async def run(self, queue: str, request: dict[str, Any]) -> None:
+    async def run(self, request: dict[str, Any]) -> None:
         """Execute what it is told, until it is terminated."""
-        self._queue = queue
         self._plan = await self._execute("make_plan", request)
         while True:
             await workflow.wait_condition(lambda: len(self._orders) > len(self._done))
@@ -38,6 +37,11 @@ class Forgery:
         await workflow.wait_condition(lambda: len(self._done) > number)
         return self._done[number]
 
+    @workflow.query
+    def is_mine(self) -> bool:
+        """Answer only where this code runs."""
+        return True
+
     @workflow.update
     async def plan(self) -> Any:  # noqa: ANN401 - JSON
         """Return the plan, with its seals."""
@@ -48,7 +52,7 @@ class Forgery:
         return await workflow.execute_activity(
             kind,
             given,
-            task_queue=self._queue,
+            task_queue="switchover",
             start_to_close_timeout=timedelta(seconds=30),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )

@@ -16,7 +16,8 @@ from uuid import uuid4
 import asyncssh
 import pytest
 import yaml
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ActivityError
 from temporalio.worker import Worker
 
 from tests.support import estates
@@ -94,11 +95,11 @@ async def site(tmp_path: Path, temporal: Client) -> AsyncIterator[Site]:
 
 
 @asynccontextmanager
-async def working(site: Site, client: Client, keys: SealKeys = KEYS) -> AsyncIterator[None]:
+async def working(site: Site, client: Client) -> AsyncIterator[None]:
     """Let the product's own worker run."""
     async with (
         open_activities(site.settings, client) as activities,
-        build_worker(client, activities, keys),
+        build_worker(client, activities, KEYS),
     ):
         yield
 
@@ -125,25 +126,27 @@ class Forger:
 
 @asynccontextmanager
 async def forger(site: Site, client: Client) -> AsyncIterator[Forger]:
-    """Start a forgery under the id that a switchover has."""
-    queue = f"forgery-{uuid4().hex[:8]}"
-    async with Worker(client, task_queue=queue, workflows=[Forgery]):
-        handle = await client.start_workflow(
-            Forgery.run,
-            args=[TASK_QUEUE, site.request],
-            id=f"switchover-{site.name}-{uuid4().hex[:4]}",
-            task_queue=queue,
+    """Let a forgery run under the id and on the queue of a switchover, beside a real worker.
+
+    Its own worker takes the first workflow task, and keeps the run.
+    """
+    forgers = await Client.connect(client.service_client.config.target_host)
+    async with Worker(forgers, task_queue=TASK_QUEUE, workflows=[Forgery]):
+        handle = await forgers.start_workflow(
+            Forgery.run, site.request, id=f"switchover-{site.name}", task_queue=TASK_QUEUE
         )
         try:
-            plan = Plan.model_validate(await handle.execute_update("plan"))
-            yield Forger(handle, plan, handle.first_execution_run_id or "")
+            await handle.query("is_mine")
+            async with working(site, client):
+                plan = Plan.model_validate(await handle.execute_update("plan"))
+                yield Forger(handle, plan, handle.first_execution_run_id or "")
         finally:
             await handle.terminate()
 
 
 async def test_the_estate_of_one_s_own_run_is_reached(site: Site, temporal: Client) -> None:
     """What is refused below is refused for its reason alone."""
-    async with working(site, temporal), forger(site, temporal) as run:
+    async with forger(site, temporal) as run:
         said = await run.says(run.input())
     assert "Refused" not in said
     assert site.connections[ADDRESSES[NODE]] > 0
@@ -152,10 +155,10 @@ async def test_the_estate_of_one_s_own_run_is_reached(site: Site, temporal: Clie
 
 async def test_what_no_estate_names_is_refused(site: Site, temporal: Client) -> None:
     """An invented machine, another place, another run's plan, another secret, a missing seal."""
-    async with working(site, temporal), forger(site, temporal) as run:
+    async with forger(site, temporal) as older:
+        of_another_run = older.input()
+    async with forger(site, temporal) as run:
         good, other = run.input(), run.input(OTHER)
-        async with forger(site, temporal) as older:
-            of_another_run = older.input()
         node = good.node
         elsewhere = node.model_copy(update={"address": INVENTED})
         ssh = node.ssh.model_copy(update={"key": "env:ADMIN"})
@@ -183,9 +186,8 @@ async def test_what_no_estate_names_is_refused(site: Site, temporal: Client) -> 
 
 async def test_an_activity_of_no_run_is_refused(site: Site, temporal: Client) -> None:
     """`temporal activity execute` has no seal, and belongs to no run."""
-    async with working(site, temporal):
-        async with forger(site, temporal) as run:
-            given = run.input()
+    async with forger(site, temporal) as run:
+        given = run.input()
         action = actions.StopRemaining(node=NODE)
         known = given.model_dump(mode="json", exclude={"ignored_peers", "redirected_at"})
         stop = {**known, "action": action.model_dump(mode="json")}
@@ -202,13 +204,37 @@ async def test_an_activity_of_no_run_is_refused(site: Site, temporal: Client) ->
 
 async def test_workers_with_different_keys_say_so(site: Site, temporal: Client) -> None:
     """A worker that was given no copy of the keys refuses what the others have planned."""
-    async with working(site, temporal), forger(site, temporal) as run:
+    async with forger(site, temporal) as run:
         given = run.input()
         code = OLDER.code("any")
         seals = Seals(key=OLDER.current, codes=dict.fromkeys(given.seals.codes, code))
         said = await run.says(given.model_copy(update={"seals": seals}))
     assert "this worker has no seal key older of the worker that made the plan" in said
     assert not site.connections
+
+
+@pytest.mark.parametrize(
+    ("id_", "queue", "refusal"),
+    [
+        ("switchover-{}", "own", "the run's task queue is own, not switchover"),
+        ("rescue-{}", TASK_QUEUE, "the input is that of another estate"),
+    ],
+)
+async def test_a_forgery_elsewhere_gets_no_plan(
+    id_: str, queue: str, refusal: str, site: Site, temporal: Client
+) -> None:
+    """So it gets no seals: neither on a queue of its own, nor beside the estate's lock."""
+    forgers = await Client.connect(temporal.service_client.config.target_host)
+    async with Worker(forgers, task_queue=queue, workflows=[Forgery]):
+        handle = await forgers.start_workflow(
+            Forgery.run, site.request, id=id_.format(site.name), task_queue=queue
+        )
+        await handle.query("is_mine")
+        async with working(site, temporal):
+            with pytest.raises(WorkflowFailureError) as failed:
+                await handle.result()
+    assert isinstance(failed.value.cause, ActivityError)
+    assert refusal in str(failed.value.cause.cause)
 
 
 @pytest.fixture
