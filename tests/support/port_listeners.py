@@ -1,6 +1,10 @@
 """Ports that only accept connections."""
 
 import asyncio
+import random
+
+NEVER_GIVEN_OUT = 20_000, 32_000
+"""Below the range of which Linux takes a port where none is named."""
 
 
 class Listener:
@@ -13,8 +17,18 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def open(self, port: int = 0) -> int:
-        """Listen on this port or on a free one, and return it."""
-        self._server = await asyncio.start_server(self._hold, "127.0.0.1", port)
+        """Listen on this port or on a free one, and return it.
+
+        It stays free when the listener is closed: no kernel gives out ports of this range.
+        """
+        while True:
+            tried = port or random.randrange(*NEVER_GIVEN_OUT)  # noqa: S311 - a port
+            try:
+                self._server = await asyncio.start_server(self._hold, "127.0.0.1", tried)
+                break
+            except OSError:
+                if port:
+                    raise
         self.port = self._server.sockets[0].getsockname()[1]
         return self.port
 
