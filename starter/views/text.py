@@ -45,7 +45,8 @@ def wrapped(line: str, width: int) -> list[str]:
 
 def message_line(message: OperatorMessage) -> str:
     """Return what an operator decided, how it was sent, and its effect."""
-    return printable(f"{decision_text(message)}, {message.way}: {message.effect}")
+    way = f"{message.way} from {message.sender}" if message.sender else message.way
+    return printable(f"{decision_text(message)}, {way}: {message.effect}")
 
 
 def paused_line(progress: Progress) -> str:

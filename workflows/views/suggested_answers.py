@@ -60,8 +60,12 @@ def decision_text(message: OperatorMessage) -> str:
 
 
 def author(message: OperatorMessage) -> str:
-    """Return who sent a message, and why, as an addition to a sentence."""
-    by = f" by {message.by}" if message.by else ""
+    """Return who sent a message, and why, as an addition to a sentence.
+
+    Who does not say a name has the identity that Temporal knows.
+    """
+    name = message.by or message.sender
+    by = f" by {name}" if name else ""
     return f"{by} ({message.reason})" if message.reason else by
 
 
