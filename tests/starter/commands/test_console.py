@@ -197,8 +197,8 @@ async def test_a_whole_switchover(
 
     report = await operator.types("report", name)
     assert report.code == 0
-    approved = r"approve redirect_traffic by ann, update from \S+: redirect_traffic is approved"
-    assert re.search(approved, report.message)
+    pattern = r"approve redirect_traffic by ann, update from \S+: redirect_traffic is approved"
+    assert re.search(pattern, report.message)
     assert "failures: 1" in report.message
     outcome = Outcome.model_validate_json((await operator.types("report", name, "--json")).out)
     assert outcome.outcome == "completed"
