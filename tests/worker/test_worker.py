@@ -1,6 +1,7 @@
 """The worker starts with one readable line or one readable refusal, and stops cleanly."""
 
 import asyncio
+import os
 import signal
 import socket
 import threading
@@ -45,11 +46,16 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A directory with one good estate and one broken file."""
+    """A directory with one good estate, one broken file, and much that is no file."""
     there = tmp_path / "estates"
     there.mkdir()
     (there / "lab.yaml").write_text(yaml.safe_dump(estates.written()), encoding="utf-8")
     (there / "broken.yaml").write_text("password: *hunter2\n", encoding="utf-8")
+    os.mkfifo(there / "pipe.yaml")
+    (there / "endless.yaml").symlink_to("/dev/zero")
+    (there / "itself.yaml").symlink_to("itself.yaml")
+    (there / "a\nb\x1b[2J.yaml").touch()
+    (there / "directory.yaml").mkdir()
     return there
 
 
@@ -133,10 +139,13 @@ async def test_it_says_what_it_serves(
             2,
             True,
         )
+        for name in ("pipe", "endless", "itself", "directory"):
+            said = await operator.types("plan", name, "--from", "cluster1", "--to", "cluster2")
+            assert (said.code, f"{name}.yaml cannot be read: " in said.err) == (2, True), said
         assert await worker.stops() == 0
     [warned] = [line for line in worker.lines if "WARNING worker:" in line]
     assert "broken.yaml is not a usable estate: line 1, column 11: this is not YAML" in warned
-    [failed] = [line for line in worker.lines if "Completing activity as failed" in line]
+    failed, *_ = [line for line in worker.lines if "Completing activity as failed" in line]
     assert "broken.yaml is not a usable estate: line 1, column 11: this is not YAML" in failed
     assert not any("hunter2" in line for line in worker.lines)
     there = await server.client.operator_service.list_search_attributes(
