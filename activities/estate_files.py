@@ -87,7 +87,7 @@ def estates_in(directory: Path) -> list[str]:
         return []
     except OSError as refusal:
         raise BadInput(f"{directory} cannot be read: {refusal.strerror}") from None
-    # What is no name of an estate is nobody's estate, whatever it is.
+    # A file whose name no estate can have is not listed.
     return sorted(f.stem for f in files if f.suffix == ".yaml" and re.fullmatch(ESTATE, f.stem))
 
 

@@ -48,12 +48,16 @@ class FailingRuns:
         """By the id of a run: what was said of it."""
 
     async def watch(self) -> None:
-        """Look again and again, until cancelled."""
+        """Look again and again, until cancelled; what keeps it from looking is in the log, once."""
+        kept_from = ""
         while True:
             try:
                 await self.look()
+                kept_from = ""
             except RPCError as refusal:
-                logger.debug("open runs cannot be listed: %s", refusal.message)
+                if refusal.message != kept_from:
+                    logger.warning("failing runs cannot be looked for: %s", refusal.message)
+                kept_from = refusal.message
             await asyncio.sleep(INTERVAL)
 
     async def look(self) -> None:

@@ -26,8 +26,13 @@ def seal(payload: Payload) -> None:
     if (sealing := SEAL_RESULT.get()) is not None:
         keys, identity, activity_id = sealing
         payload.metadata[KEY] = keys.current.encode()
-        code = keys.code(identity, activity_id, payload.data.hex())
+        code = keys.code(identity, activity_id, *_text(payload))
         payload.metadata[CODE] = code.encode()
+
+
+def _text(payload: Payload) -> tuple[str, str]:
+    """Return what is sealed: also how the data is to be read."""
+    return payload.metadata.get("encoding", b"").hex(), payload.data.hex()
 
 
 class ResultGuard:
@@ -66,7 +71,7 @@ class ResultGuard:
         key, code = (
             result.metadata.get(name, b"").decode("ascii", "replace") for name in (KEY, CODE)
         )
-        if key and self._keys.made(code, self._identity, activity_id, result.data.hex(), key=key):
+        if key and self._keys.made(code, self._identity, activity_id, *_text(result), key=key):
             return
         failure = resolved.result.failed.failure
         failure.message = "its result was not made by a worker"

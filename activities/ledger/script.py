@@ -9,7 +9,7 @@ The ledger's layout, under its directory:
   ``mkdir``, but never without its content, and the numbers put all claims of the machine in
   sequence.
 * ``OPERATION/WORD/argv``, ``output``, ``status`` (``exit-status time``, moved into place),
-  ``settled``. The word is the attempt's own, is random, and stands in its claim: nobody knows it
+  ``settled``. The word is the attempt's own, is random, and stands in its claim: it is not known
   before. So an outcome that lay ready under the operation's name counts for nothing; and the
   directory is made by ``mkdir`` alone, which fails where anything has its name, in directories that
   nobody else may write to (see ``private``): no file in it can be a link that was put there.

@@ -49,7 +49,7 @@ async def in_time(key: Hashable, work: Callable[[], T]) -> T:
     running = _RUNNING.get(key)
     if running is None:
         running = _RUNNING[key] = Future()
-        running.set_running_or_notify_cancel()  # nobody who gives up may cancel it for the others
+        running.set_running_or_notify_cancel()  # a caller that gives up cancels it for no other
         Thread(target=_run, args=(key, work, running), daemon=True).start()
     limit = Stopwatch()
     try:
@@ -78,7 +78,7 @@ def _content(path: Path, most: int, below: Sequence[Path] | None) -> bytes:
         real = path.resolve()
         if not any(real.is_relative_to(directory.resolve()) for directory in below):
             raise Outside(errno.EACCES, "outside of the directories that are allowed")
-    # Without waiting: the open of a pipe that nobody writes to would never end.
+    # Without waiting: to open a pipe without a writer would never end.
     descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -10,7 +10,7 @@ import asyncssh
 READ_SIZE = 16 << 10
 """Bytes that are processed without a break for others: hundreds of the smallest messages."""
 MAX_SHARE = 0.2
-"""Of the worker's time: who takes more for long sends what nobody has asked for."""
+"""Of the worker's time: a peer that takes more for long sends what was not asked for."""
 ALLOWANCE = 1.5
 """Seconds of it that a peer may take at once: a list of 16 MiB takes less."""
 

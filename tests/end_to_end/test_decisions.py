@@ -206,7 +206,7 @@ async def test_what_cannot_be_read_is_recorded(run: Run, cli: Cli) -> None:
 
 
 async def test_text_is_shown_and_never_interpreted(run: Run, cli: Cli) -> None:
-    """Markdown and HTML in a reason stay as they were written; what nobody sees does not."""
+    """Markdown and HTML in a reason stay as they were written; invisible characters do not."""
     evil = "# [x](http://e) <b>bold</b> \x1b[2J\u202e `rm -rf`"
     shown = evil.replace("\x1b", " ").replace("\u202e", " ")
     await run.start(**GATE, reason=evil)

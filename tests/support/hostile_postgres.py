@@ -111,14 +111,14 @@ ANSWERS: dict[str, tuple[Sends, str]] = {
 """By what a server does after the login: what it sends, and what the worker says."""
 
 LOGINS: dict[str, tuple[Sends, str]] = {
-    "is silent": (lambda: repeat(b""), "let nobody in within"),
+    "is silent": (lambda: repeat(b""), "did not accept the login within"),
     "drips": (
         lambda: chain.from_iterable((b"N", b"") for _ in count()),
-        "let nobody in within|sent",
+        "did not accept the login within|sent",
     ),
     "is a web server": (
         lambda: iter((b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",)),
-        "sent more than 64 KiB|let nobody in within",
+        "sent more than 64 KiB|did not accept the login within",
     ),
     "wants Kerberos": (lambda: iter((message(b"R", b"\0\0\0\7"),)), "GSS|require_auth"),
     "wants its password hashed for an hour": (
@@ -133,7 +133,10 @@ LOGINS: dict[str, tuple[Sends, str]] = {
         lambda: chain((OK,), (message(b"S", b"p%d\0v\0" % n) * 500 for n in count())),
         "sent more than 64 KiB in one answer",
     ),
-    "accepts every connection, and nothing else": (lambda: iter(()), "let nobody in within"),
+    "accepts every connection, and nothing else": (
+        lambda: iter(()),
+        "did not accept the login within",
+    ),
 }
 """By what a server does instead of a login."""
 

@@ -163,7 +163,9 @@ async def connected(secrets: Secrets, database: Database) -> AsyncIterator[Sessi
         session = await Stopwatch().time(_open(database, password, context), CONNECT_TIMEOUT)
     except TimeoutError as silence:
         where = f"{database.name}: {database.address}:{database.port}"
-        raise Unreachable(f"{where} let nobody in within {CONNECT_TIMEOUT:.0f} s") from silence
+        raise Unreachable(
+            f"{where} did not accept the login within {CONNECT_TIMEOUT:.0f} s"
+        ) from silence
     try:
         yield session
     finally:

@@ -31,6 +31,9 @@ MAX_LOGIN_BYTES = 64 * 1024
 MAX_LOGIN_ROUNDS = 40_000
 """How often a server may have the password hashed, which takes 50 ms; usual are 4,096."""
 
+MAX_DIGITS = 9
+"""Of a number that is read: one of many digits takes long."""
+
 _SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 _AUTHENTICATION, _ACCEPTED, _MECHANISMS, _SCRAM = b"R", 0, 10, 11
 _BOUND_TO_TLS = b"SCRAM-SHA-256-PLUS\0"
@@ -135,8 +138,7 @@ class Wire:
 
     def _require_few_rounds(self, challenge: bytes) -> None:
         found = _ROUNDS.search(challenge)
-        # A number of many digits takes long to read, too.
-        if found is not None and (len(found[1]) > 9 or int(found[1]) > MAX_LOGIN_ROUNDS):  # noqa: PLR2004
+        if found is not None and (len(found[1]) > MAX_DIGITS or int(found[1]) > MAX_LOGIN_ROUNDS):
             raise OutcomeUnknown(
                 f"{self.place}: asks for the password to be hashed more than {MAX_LOGIN_ROUNDS} "
                 "times; find out which server answers there, or lower scram_iterations"

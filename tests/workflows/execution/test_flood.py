@@ -2,15 +2,13 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 
 import pytest
 from temporalio.client import Client
 
+from bench.readiness import busy
 from tests.support.run import Run, at_work, new_run
 from tests.support.temporal_cli import no_task_failed
 
@@ -39,18 +37,6 @@ async def flood(run: Run, signals: int) -> None:
             await run.handle.signal(name, payload)
 
     await asyncio.gather(*map(one, range(signals)))
-
-
-@contextmanager
-def loaded() -> Iterator[None]:
-    """Let other processes compute on this machine."""
-    begun = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)]
-    try:
-        yield
-    finally:
-        for process in begun:
-            process.kill()
-            process.wait()
 
 
 async def goes_on_in_time(run: Run, approval: Awaitable[object]) -> None:
@@ -94,7 +80,7 @@ async def test_a_flood_on_a_busy_machine(temporal: Client) -> None:
     async with at_work(run):
         await run.start(**GATE)
         await run.waits("approval")
-        with loaded():
+        with busy(BUSY):
             await flood(run, FLOOD)
             await run.status()
             await goes_on_in_time(run, run.handle.execute_update("approve", APPROVAL))
