@@ -10,6 +10,7 @@ from http import HTTPStatus
 import httpx
 from temporalio import activity
 
+from activities.transport.http import transport
 from activities.transport.secrets import Secrets
 from activities.transport.tls import trust
 from workflows.errors import AccessRefused, BadInput, Refused, Unreachable
@@ -98,7 +99,7 @@ async def _post(hook: WebhookAccess, notice: Notice) -> int:
         SIGNATURE: signature(hook.secret, timestamp, body),
     }
     client = httpx.AsyncClient(
-        verify=(await trust(hook.name, None, None)).context,
+        transport=transport((await trust(hook.name, None, None)).context),
         timeout=ANSWER_TIMEOUT,
         follow_redirects=False,
         trust_env=False,

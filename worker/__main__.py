@@ -17,6 +17,7 @@ from activities.transport.secrets import Secrets
 from worker.activities import open_activities
 from worker.connection import connect, register_search_attributes
 from worker.failing_runs import FailingRuns
+from worker.pauses import prepare
 from worker.seal_keys import read_seal_keys
 from worker.settings import Settings, read_settings
 from worker.startup_errors import StartupError, TemporalUnavailable
@@ -70,6 +71,7 @@ async def serve(settings: Settings) -> None:
         )
         watching = asyncio.create_task(failing.watch())
         stack.callback(watching.cancel)
+        await prepare()
         try:
             await _run_until_signalled(worker, _ready(settings, names))
         except RuntimeError as fault:

@@ -10,7 +10,7 @@ import asyncssh
 import httpx
 
 from activities.time_limits import LIMITS, Stopwatch
-from activities.transport.http import PLAIN, bracketed, translated
+from activities.transport.http import PLAIN, bracketed, translated, transport
 from activities.transport.keys import private_key
 from activities.transport.secrets import Secrets
 from activities.transport.ssh_errors import FAILURES, reason
@@ -123,12 +123,9 @@ class ClientLogins:
     async def _https(self, target: LoginTarget) -> AsyncIterator[None]:
         probe = target.probe
         trusted = await trust(target.place, probe.ca, probe.fingerprint)
-        socket_path = str(target.socket_path) if target.socket_path else None
         async with httpx.AsyncClient(
             auth=(probe.user, await self._secrets.read(str(probe.password))),
-            transport=httpx.AsyncHTTPTransport(
-                verify=trusted.context, uds=socket_path, trust_env=False
-            ),
+            transport=transport(trusted.context, target.socket_path),
             timeout=LIMITS.get().contact,
             trust_env=False,
         ) as client:

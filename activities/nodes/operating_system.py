@@ -13,7 +13,7 @@ from workflows.model.observations import MachineFacts
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Socket:
     """A TCP socket that listens or is connected."""
 

@@ -1,7 +1,10 @@
 """Send requests to a node's admin REST API, and translate their errors."""
 
 import asyncio
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +18,7 @@ from activities.securetransport.admin_responses import OperationResult, Page, Se
 from activities.securetransport.service_state import ObservedState
 from activities.time_limits import LIMITS, Stopwatch
 from activities.transport.answer import MAX_ANSWER, MAX_LIST
-from activities.transport.http import PLAIN, HttpAnswer, bracketed, receive, translated
+from activities.transport.http import PLAIN, HttpAnswer, bracketed, receive, translated, transport
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from activities.transport.tls import trust
@@ -33,6 +36,13 @@ from workflows.model.text import printable
 DROPOUT_RETRY_DELAYS = (0.2, 0.4, 0.8, 1.6)
 """The admin API drops out briefly while services start or stop (section 4): reads are repeated."""
 NOT_FOUND = 404
+MAX_HELD = 64 << 20
+"""Bytes of memory that all answers of one node may take together, until they are taken apart."""
+VALUE_BYTES = 128
+"""Of memory that a value of JSON takes, about."""
+
+Hold = Callable[[int], None]
+"""Is told how many more bytes of an answer are in memory; OutcomeUnknown if they are too many."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +65,23 @@ class Size:
         return Size(self.bytes + other.bytes, self.values + other.values)
 
     @property
+    def memory(self) -> int:
+        """Bytes of memory that it takes, about."""
+        return self.bytes + VALUE_BYTES * self.values
+
+    @property
     def excessive(self) -> bool:
         """Whether it is more than a list may be."""
         return self.bytes > MAX_LIST or self.values > json_text.MAX_VALUES
+
+
+@dataclass
+class _Held:
+    """What of one node's answers is in memory."""
+
+    bytes: int = 0
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One answer after the other: several long ones at once would stop the loop."""
 
 
 class AdminClient:
@@ -72,6 +96,8 @@ class AdminClient:
         self._secrets = secrets
         self._options: dict[tuple[str, str], asyncio.Future[tuple[dict[str, Any], ...]]] = {}
         """For each access: the reading of a node's options that is in progress."""
+        self._held: defaultdict[tuple[str, int], _Held] = defaultdict(_Held)
+        """For each address and port."""
 
     async def get(self, node: Node, path: str, query: Query | None = None) -> Reply:
         """Read one resource; Unreachable after some seconds without an answer."""
@@ -79,14 +105,16 @@ class AdminClient:
 
     async def read(self, node: Node, call: Call) -> Reply:
         """Send one reading request; Unreachable after some seconds without an answer."""
-        answer = await self._read(node, call)
-        _require_success(node, call, answer, Unreachable)
-        return await _reply(node, answer)
+        with self._holding(node) as hold:
+            answer = await self._read(node, call, hold)
+            _require_success(node, call, answer, Unreachable)
+            return await self._reply(node, answer, hold)
 
     async def find(self, node: Node, path: str, query: Query | None = None) -> Reply | None:
         """Read one resource; None if this version of the API does not have it."""
-        answer = await self._read(node, Call("GET", path, query or {}))
-        return None if answer.status == NOT_FOUND else await _reply(node, answer)
+        with self._holding(node) as hold:
+            answer = await self._read(node, Call("GET", path, query or {}), hold)
+            return None if answer.status == NOT_FOUND else await self._reply(node, answer, hold)
 
     async def operate(self, node: Node, call: Call, limit: float) -> None:
         """Send an operation once, with *limit* seconds for its answer.
@@ -96,7 +124,8 @@ class AdminClient:
             OutcomeUnknown: it was sent, and no answer was received.
             CommandFailed: the API refused it, perhaps with HTTP status 200.
         """
-        answer = await self._send(node, call, limit)
+        with self._holding(node) as hold:
+            answer = await self._send(node, call, limit, hold)
         _require_success(node, call, answer, OutcomeUnknown)
         for result in await _results(node, answer):
             if not result.succeeded:
@@ -109,9 +138,11 @@ class AdminClient:
 
     async def sessions(self, node: Node) -> tuple[tuple[Session, ...], datetime]:
         """Read the client sessions that the node lists now, and its clock."""
-        reply = await self.read(node, SESSIONS)
-        # A list of thousands is read beside everything else that the worker does.
-        return await asyncio.to_thread(answers.sessions, reply.body, node.name), reply.at
+        with self._holding(node) as hold:
+            reply = await self.read(node, SESSIONS)
+            hold(reply.size.memory)
+            # A list of thousands is read beside everything else that the worker does.
+            return await asyncio.to_thread(answers.sessions, reply.body, node.name), reply.at
 
     async def inactive_servers(self, node: Node, protocol: Protocol) -> tuple[str, ...]:
         """Read the names of a protocol's servers that are not active now."""
@@ -151,16 +182,18 @@ class AdminClient:
         Pages overlap by half: an item that ends meanwhile moves the rest to an earlier page.
         """
         limit = LIMITS.get().reading
-        try:
-            return await Stopwatch().time(self._items(node, path, query, readings_per_item), limit)
-        except TimeoutError as slow:
-            raise OutcomeUnknown(
-                f"{node.name}: the admin API did not show all {path} within {limit:.0f} s; "
-                "see how many there are, and how fast it answers"
-            ) from slow
+        with self._holding(node) as hold:
+            reading = self._items(node, path, query, readings_per_item, hold)
+            try:
+                return await Stopwatch().time(reading, limit)
+            except TimeoutError as slow:
+                raise OutcomeUnknown(
+                    f"{node.name}: the admin API did not show all {path} within {limit:.0f} s; "
+                    "see how many there are, and how fast it answers"
+                ) from slow
 
     async def _items(
-        self, node: Node, path: str, query: Query | None, readings_per_item: int
+        self, node: Node, path: str, query: Query | None, readings_per_item: int, hold: Hold
     ) -> tuple[dict[str, Any], ...]:
         found: list[dict[str, Any]] = []
         offset, size = 0, Size()
@@ -173,6 +206,7 @@ class AdminClient:
                     f"{node.name}: the admin API shows more {path} than can be read, {page.total} "
                     f"as it says; {offset} were read"
                 )
+            hold(reply.size.memory)
             found.extend(page.result)
             if offset + len(page.result) >= page.total:
                 return tuple(found)
@@ -195,23 +229,23 @@ class AdminClient:
     async def _page(self, node: Node, call: Call) -> Page:
         return answers.read(Page, (await self.read(node, call)).body, node.name)
 
-    async def _read(self, node: Node, call: Call) -> HttpAnswer:
+    async def _read(self, node: Node, call: Call, hold: Hold) -> HttpAnswer:
         """Read in spite of dropouts; a missing resource is an answer, too."""
         clock = asyncio.get_running_loop().time
         until = clock() + LIMITS.get().reach
         for seconds in DROPOUT_RETRY_DELAYS:
             try:
-                return await self._read_once(node, call)
+                return await self._read_once(node, call, hold)
             except Unreachable:
                 if clock() >= until:  # it was no dropout
                     raise
                 await asyncio.sleep(seconds)
-        return await self._read_once(node, call)
+        return await self._read_once(node, call, hold)
 
-    async def _read_once(self, node: Node, call: Call) -> HttpAnswer:
+    async def _read_once(self, node: Node, call: Call, hold: Hold) -> HttpAnswer:
         limit = LIMITS.get().contact
         try:
-            answer = await Stopwatch().time(self._send(node, call, None), limit)
+            answer = await Stopwatch().time(self._send(node, call, None, hold), limit)
         except TimeoutError as silence:
             raise Unreachable(
                 f"{node.name}: HTTPS does not answer (nothing whole within {limit:.0f} s)"
@@ -220,18 +254,46 @@ class AdminClient:
             _require_success(node, call, answer, Unreachable)
         return answer
 
-    async def _send(self, node: Node, call: Call, limit: float | None) -> HttpAnswer:
+    @contextmanager
+    def _holding(self, node: Node) -> Iterator[Hold]:
+        """Count what answers of a node take of the memory until the block ends."""
+        held, own = self._held_of(node), 0
+
+        def hold(size: int) -> None:
+            nonlocal own
+            own += size
+            held.bytes += size
+            if held.bytes > MAX_HELD:
+                raise OutcomeUnknown(
+                    f"{node.name}: the admin API answers with more than {MAX_HELD >> 20} MiB at "
+                    "once, in several lists; find out what answers there"
+                )
+
+        try:
+            yield hold
+        finally:
+            held.bytes -= own
+
+    def _held_of(self, node: Node) -> _Held:
+        return self._held[node.address, node.admin.port]
+
+    async def _reply(self, node: Node, answer: HttpAnswer, hold: Hold) -> Reply:
+        async with self._held_of(node).parsing:
+            size = Size(len(answer.body), json_text.count(answer.body))
+            if size.values <= json_text.MAX_VALUES:  # others are not parsed
+                hold(size.memory - size.bytes)
+            body = await _json(node, answer)
+        return Reply(body, answers.moment(answer.date) or datetime.now(UTC), size)
+
+    async def _send(self, node: Node, call: Call, limit: float | None, hold: Hold) -> HttpAnswer:
         access = node.admin
         trusted = await trust(node.name, access.ca, access.fingerprint)
         tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None
         origin = f"https://{bracketed(node.address)}:{access.port}"
-        transport = httpx.AsyncHTTPTransport(
-            verify=trusted.context, uds=str(tunnel) if tunnel else None, trust_env=False
-        )
         async with httpx.AsyncClient(
             auth=(access.user, await self._secrets.read(access.password)),
             headers={"Referer": f"{origin}/", "Accept": "application/json", **PLAIN},
-            transport=transport,
+            transport=transport(trusted.context, tunnel),
             trust_env=False,
         ) as client:
             with translated(node.name, OutcomeUnknown if call.changes else Unreachable):
@@ -245,9 +307,8 @@ class AdminClient:
                         extensions=dict(trusted.extensions),
                     ) as response,
                 ):
-                    return await receive(
-                        response, node.name, MAX_ANSWER if call.changes else MAX_LIST
-                    )
+                    most = MAX_ANSWER if call.changes else MAX_LIST
+                    return await receive(response, node.name, most, hold)
 
 
 def _require_success(
@@ -266,11 +327,6 @@ def _require_success(
             f"{node.name}: the admin API answered {status} to {call.method} "
             f"{BASE}/{call.path}: {answer.text}"
         )
-
-
-async def _reply(node: Node, answer: HttpAnswer) -> Reply:
-    size = Size(len(answer.body), json_text.count(answer.body))
-    return Reply(await _json(node, answer), answers.moment(answer.date) or datetime.now(UTC), size)
 
 
 async def _json(node: Node, answer: HttpAnswer) -> object:

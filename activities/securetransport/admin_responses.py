@@ -1,7 +1,8 @@
 """Pure parsers of the admin REST API's answers (docs/securetransport.md, section 8)."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -14,8 +15,10 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
+    TypeAdapter,
     ValidationError,
 )
+from pydantic.dataclasses import dataclass
 
 from activities.securetransport.service_state import ObservedState
 from workflows.errors import OutcomeUnknown
@@ -114,8 +117,12 @@ class Page(_Response):
         return self.result_set.total
 
 
-class Session(_Response):
-    """A client's session, as the list shows it; the list may change between two calls."""
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore", hide_input_in_errors=True))
+class Session:
+    """A client's session, as the list shows it; the list may change between two calls.
+
+    There may be a hundred thousand, so each is as small as can be.
+    """
 
     id: Text | int
     user: Text = Field(default="", alias="userName")
@@ -139,6 +146,7 @@ class Session(_Response):
         return f"{short(self.user) or 'an unknown user'} over {short(spoken)}"
 
 
+_SESSION = TypeAdapter(Session)
 PROTOCOL_NAMES = {Protocol.SSH: ("ssh", "sftp", "scp"), Protocol.HTTP: ("http", "https")}
 
 _MILLISECONDS = re.compile("[0-9]{12,13}")
@@ -156,8 +164,14 @@ _STATUSES = {
 
 def read(kind: type[T], body: object, place: str) -> T:
     """Read one answer; OutcomeUnknown if it is not as the vendor documents."""
-    try:
+    with _documented(place):
         return kind.model_validate(body)
+
+
+@contextmanager
+def _documented(place: str) -> Iterator[None]:
+    try:
+        yield
     except ValidationError as strange:
         where = {".".join(str(part) for part in error["loc"]) for error in strange.errors()}
         raise OutcomeUnknown(
@@ -175,10 +189,13 @@ def operation_results(body: object, place: str) -> tuple[OperationResult, ...]:
 
 
 def sessions(body: object, place: str) -> tuple[Session, ...]:
-    """Read the session list, a plain array."""
+    """Read the session list, a plain array; *body* is used up, since both would be too large."""
     if not isinstance(body, list):
         raise OutcomeUnknown(f"{place}: the admin API's session list is no list")
-    return tuple(read(Session, item, place) for item in body)
+    with _documented(place):
+        for at, item in enumerate(body):
+            body[at] = _SESSION.validate_python(item)
+    return tuple(body)
 
 
 def inactive_servers(

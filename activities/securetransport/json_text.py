@@ -5,7 +5,7 @@ import json
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
-MAX_VALUES = 500_000
+MAX_VALUES = 300_000
 """Of one answer: each takes up to a hundred bytes of memory, however short it is written."""
 MAX_NUMBER = 2**63
 MAX_DIGITS = 20

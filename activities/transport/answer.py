@@ -9,7 +9,7 @@ MAX_ANSWER = 1 << 20
 """Bytes of an answer, with everything that a login shell prints besides."""
 MAX_LIST = 16 << 20
 """Bytes of an answer that lists or quotes what a site has: sockets, files, a configuration."""
-MAX_LINES = 250_000
+MAX_LINES = 150_000
 """Of any answer: each costs a hundred bytes or more where lines are told apart."""
 MAX_HELD = 32 << 20
 """Bytes that all answers of one machine may have in memory together, while they come."""

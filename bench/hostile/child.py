@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.hostile import Case, cases
+from worker.pauses import prepare
 from workflows.errors import SwitchoverError
 
 ADDRESS_SPACE = 4 << 30
@@ -58,7 +59,8 @@ class Pulse:
 
 
 async def measure(case: Case, peer: str) -> Measured:
-    """Run the case."""
+    """Run the case as a worker would."""
+    await prepare()
     pulse, began = Pulse(), time.monotonic()
     with pulse.measured():
         await asyncio.sleep(0)  # the pulse begins before the case
