@@ -11,6 +11,7 @@ from workflows.errors import SwitchoverError
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
 from workflows.execution.observe import observe
+from workflows.model.bounds import fitted
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading, TemporalReading
 from workflows.model.request import Request, parse_request
@@ -47,7 +48,8 @@ class Readiness:
         readings, found = await _observe(plan, dispatcher)
         report = _report(plan, request, readings, found)
         last = await _last_report(report.direction)
-        report = report.model_copy(update={"changed": difference(report.findings, last)})
+        changed = difference(report.findings, last)
+        report = fitted(report.model_copy(update={"changed": changed}))
         workflow.set_current_details(report_details(report))
         return report
 

@@ -166,7 +166,11 @@ class _Portioned(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the library's signature
     ) -> httpcore.AsyncNetworkStream:
-        return _Portioned(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        try:
+            return _Portioned(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        except BaseException:  # the library leaves the connection open if it is cancelled
+            await self.aclose()
+            raise
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the library's signature
         return self._stream.get_extra_info(info)

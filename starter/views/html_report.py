@@ -52,7 +52,7 @@ def html_report(report: ReadinessReport) -> str:
         summary=_text(summary(report)),
         at=f"{report.at:%Y-%m-%d %H:%M:%S} UTC",
         seconds=report.seconds,
-        count=len(report.findings) or "none",
+        count=len(report.findings) + report.more_findings or "none",
         findings=_lines(map(_card, cards(report))),
         changes=_lines(f"<li>{_text(line)}</li>" for line in changes(report)),
         legend=_legend(),

@@ -35,7 +35,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
         parts.append(_times("rollback", outcome.rolled_back_stages))
     parts += _failures(outcome)
     parts += exceptions_view(outcome.exceptions)
-    parts += findings_view(outcome.findings)
+    parts += findings_view(outcome.findings, outcome.more_findings)
     parts += messages_view(outcome.decisions, ignored(outcome))
     parts.append(Text(f"plan hash {outcome.plan_hash}"))
     if outcome.record is not None:

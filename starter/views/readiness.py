@@ -131,7 +131,7 @@ def _finding(card: FindingCard) -> Iterator[Text]:
 
 def _result(report: ReadinessReport) -> Text:
     title = f"{report.estate}: {report.source} → {report.target}"
-    counted = _counted(len(report.findings))
+    counted = _counted(len(report.findings) + report.more_findings)
     line = f"{title}   {summary(report)}{counted}, in {report.seconds:.1f} s"
     return Text(printable(line), style=f"bold {STYLES[overall(report)]}")
 

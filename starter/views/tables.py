@@ -20,7 +20,7 @@ from workflows.model.progress import (
     Status,
 )
 from workflows.model.results import Remaining, RemainingSessions
-from workflows.model.text import listed, printable
+from workflows.model.text import left_out, listed, printable
 from workflows.views.progress_markdown import SIGNS
 
 STYLES = {
@@ -104,12 +104,13 @@ def remaining_table(remaining: Sequence[Remaining]) -> Iterator[Table]:
     yield shown
 
 
-def findings_view(findings: Iterable[Finding]) -> Iterator[Text]:
-    """Show findings, those that block first."""
+def findings_view(findings: Iterable[Finding], more: int = 0) -> Iterator[Text]:
+    """Show findings, those that block first, and how many more there were."""
     for severity, style in ((Severity.BLOCKS, "red"), (Severity.WARNS, "yellow")):
         for finding in findings:
             if finding.severity is severity:
                 yield Text(f"{severity}: {printable(str(finding))}", style=style)
+    yield from map(Text, left_out(more))
 
 
 def exceptions_view(exceptions: Iterable[str]) -> Iterator[Text]:

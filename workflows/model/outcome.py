@@ -50,6 +50,8 @@ class Outcome(Value):
     ignored_messages: int = 0
     """Older messages without effect, which are only counted."""
     findings: tuple[Finding, ...] = ()
+    more_findings: int = 0
+    """How many are missing, because all of them would be too long to keep."""
     record: str | None = None
     """Where this outcome was written as a file, on the worker that ended the run."""
 

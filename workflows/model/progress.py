@@ -151,6 +151,8 @@ class Progress(Value):
     exceptions: tuple[str, ...] = ()
     """Guarantees that operators waived."""
     findings: tuple[Finding, ...] = ()
+    more_findings: int = 0
+    """How many are missing, because all of them would be too long to keep."""
     messages: tuple[OperatorMessage, ...] = ()
     ignored_messages: int = 0
     """Older messages without effect, which are only counted."""

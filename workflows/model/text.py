@@ -32,6 +32,13 @@ def first(items: Iterable[str], most: int) -> tuple[str, ...]:
     return (*everything[:most], f"and {more} more") if more > 0 else everything
 
 
+def left_out(findings: int) -> tuple[str, ...]:
+    """Say how many findings a list lacks; nothing where it lacks none."""
+    return (f"{findings} more findings were left out: all would be too long to keep",) * bool(
+        findings
+    )
+
+
 def duration(span: timedelta) -> str:
     """Return a time span in words."""
     seconds = span.total_seconds()

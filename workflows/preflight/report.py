@@ -85,6 +85,8 @@ class ReadinessReport(Direction):
     score: Score
     checks: tuple[CheckResult, ...]
     findings: tuple[Finding, ...]
+    more_findings: int = 0
+    """How many are missing, because all of them would be too long to keep."""
     accepted: dict[str, str] = {}
     """Names of accepted findings, each with the operator's reason."""
     changed: ReadinessDiff = ReadinessDiff()

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from workflows.model.bounds import fitted
 from workflows.model.outcome import Ending, Outcome, StageOutcome
 from workflows.model.progress import PendingQuestion, Progress, RunStatus, StageProgress, Status
 from workflows.run.node_progress import node_progress
@@ -15,7 +16,7 @@ def progress_of(state: RunState) -> Progress | None:
         return None
     questions = [_current(state, question) for question in state.questions]
     stages = state.stages
-    return Progress(
+    progress = Progress(
         estate=plan.estate.name,
         source=plan.source,
         target=plan.target,
@@ -39,13 +40,14 @@ def progress_of(state: RunState) -> Progress | None:
         ignored_messages=state.ignored,
         outcome=state.outcome,
     )
+    return fitted(progress)
 
 
 def outcome_of(state: RunState, ending: Ending, message: str, now: datetime) -> Outcome:
     """Return how the run ended."""
     plan = state.plan
     assert plan is not None  # noqa: S101 - a run without a plan fails
-    return Outcome(
+    outcome = Outcome(
         outcome=ending,
         message=message,
         estate=plan.estate.name,
@@ -65,6 +67,7 @@ def outcome_of(state: RunState, ending: Ending, message: str, now: datetime) -> 
         ignored_messages=state.ignored,
         findings=tuple(state.findings),
     )
+    return fitted(outcome)
 
 
 def _current(state: RunState, question: PendingQuestion) -> PendingQuestion:

@@ -14,7 +14,7 @@ from workflows.model.progress import (
     StageProgress,
     Status,
 )
-from workflows.model.text import printable
+from workflows.model.text import left_out, printable
 from workflows.views.suggested_answers import (
     Answer,
     answers,
@@ -54,11 +54,15 @@ def details(progress: Progress) -> str:
         _nodes(progress.nodes),
         *map(_actions, at_work(progress)),
         _listed("Exceptions", map(plain, progress.exceptions)),
-        _listed("Findings", (plain(str(finding)) for finding in progress.findings)),
+        _listed("Findings", map(plain, _findings(progress))),
         _listed("Decisions", _messages(progress, counted=True)),
         _listed("Messages that changed nothing", _messages(progress, counted=False)),
     )
     return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def _findings(progress: Progress) -> tuple[str, ...]:
+    return (*map(str, progress.findings), *left_out(progress.more_findings))
 
 
 def at_work(progress: Progress) -> tuple[StageProgress, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from workflows.model.checks import CheckStatus
 from workflows.model.findings import Finding
 from workflows.model.stages import StageName
-from workflows.model.text import listed
+from workflows.model.text import left_out, listed
 from workflows.planning.plan import Plan
 from workflows.preflight.catalogue import by_heading
 from workflows.preflight.report import CheckResult, FindingKey, ReadinessReport
@@ -79,7 +79,8 @@ def changes(report: ReadinessReport) -> Iterator[str]:
 
 
 def reasons(report: ReadinessReport) -> Iterator[str]:
-    """Yield why a check is unknown or not available, where no finding says so, line by line."""
+    """Yield what the findings do not say: how many are left out, and why a check has no result."""
+    yield from left_out(report.more_findings)
     for one in report.checks:
         places: dict[tuple[CheckStatus, str], list[str]] = {}
         for place, reason in one.reasons.items():
