@@ -1,6 +1,6 @@
-"""Run one case in a process of its own: ``python -m bench.hostile.child NAME PEER``.
+"""Run one case in a process of its own: ``python -m bench.hostile.child NAME PEER OTHER``.
 
-It prints its :class:`Measured` as JSON.
+*OTHER* is an honest machine of another estate. It prints its :class:`Measured` as JSON.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.hostile import Case, cases
+from bench.hostile.honest import Neighbour
 from worker.pauses import prepare
 from workflows.errors import SwitchoverError
 
@@ -34,6 +35,8 @@ class Measured:
     """MiB, at the peak."""
     blocked: float
     """Milliseconds that the event loop did not run, at the longest."""
+    beside: float
+    """Milliseconds that a command took on the other estate's machine, at the longest."""
 
 
 class Pulse:
@@ -58,19 +61,27 @@ class Pulse:
             self.longest = max(self.longest, time.monotonic() - began - TICK)
 
 
-async def measure(case: Case, peer: str) -> Measured:
+async def measure(case: Case, peer: str, other: str) -> Measured:
     """Run the case as a worker would."""
     await prepare()
-    pulse, began = Pulse(), time.monotonic()
-    with pulse.measured():
-        await asyncio.sleep(0)  # the pulse begins before the case
-        try:
-            result = f"{await case.run(peer)}"
-        except SwitchoverError as error:
-            result = f"{type(error).__name__}: {error}"
-        await asyncio.sleep(0)  # it notices a block at the very end
+    pulse, neighbour = Pulse(), Neighbour(other)
+    async with neighbour.measured():
+        began = time.monotonic()
+        with pulse.measured():
+            result = await _result(case, peer)
         seconds = time.monotonic() - began
-    return Measured(result, round(seconds, 2), _peak(), round(1000 * pulse.longest))
+    longest = (round(1000 * one.longest) for one in (pulse, neighbour))
+    return Measured(result, round(seconds, 2), _peak(), *longest)
+
+
+async def _result(case: Case, peer: str) -> str:
+    await asyncio.sleep(0)  # the pulse begins before the case
+    try:
+        result = f"{await case.run(peer)}"
+    except SwitchoverError as error:
+        result = f"{type(error).__name__}: {error}"
+    await asyncio.sleep(0)  # it notices a block at the very end
+    return result
 
 
 def _peak() -> float:
@@ -79,11 +90,11 @@ def _peak() -> float:
     return round(int(kilobytes) / 1024, 1)
 
 
-def main(name: str, peer: str) -> None:
+def main(name: str, peer: str, other: str) -> None:
     """Run the case of this name, and print what it took."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     [case] = (case for case in cases() if case.name == name)
-    sys.stdout.write(json.dumps(asdict(asyncio.run(measure(case, peer)))))
+    sys.stdout.write(json.dumps(asdict(asyncio.run(measure(case, peer, other)))))
 
 
 if __name__ == "__main__":

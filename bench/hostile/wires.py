@@ -19,6 +19,8 @@ from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY, HOST_KEY_LINE
 
 QUICK = TimeLimits(reach=0.5, answer=1)
 """What the estates of all cases allow."""
+CLOSED_WITHIN = 10.0
+"""Seconds after a case within which its connections must have ended."""
 
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Handle = Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]]
@@ -73,26 +75,31 @@ def _tls() -> ssl.SSLContext:
 
 @asynccontextmanager
 async def tcp(speak: Speak, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serve every connection; one that breaks, or is left at the end, has ended."""
+    """Serve every connection, until the worker has closed it.
+
+    Raises:
+        TimeoutError: the worker has left one open.
+    """
     speaking: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is one
         speaking.add(task)
-        with suppress(OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if tls is not None:
+                await writer.start_tls(tls)
             await speak(reader, writer)
         writer.transport.abort()
         speaking.discard(task)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for task in speaking:
-            task.cancel()
-        await asyncio.gather(*speaking)
+        async with asyncio.timeout(CLOSED_WITHIN):
+            await asyncio.gather(*speaking)
 
 
 @asynccontextmanager
