@@ -48,6 +48,7 @@ async def measure(case: Case, other: str) -> Measured:
     """Run one case; its end is the result where it did not end by itself as it should."""
     async with case.peer() as peer:
         child = await asyncio.create_subprocess_exec(
+            *case.before(peer),
             *(sys.executable, "-m", "bench.hostile.child", case.name, peer, other),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

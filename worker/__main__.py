@@ -16,8 +16,8 @@ from activities.estate_files import estates_in, usable_estate
 from activities.transport.secrets import Secrets
 from worker.activities import open_activities
 from worker.connection import connect, register_search_attributes
+from worker.event_loop import WorkerLoop, prepare
 from worker.failing_runs import FailingRuns
-from worker.pauses import prepare
 from worker.seal_keys import read_seal_keys
 from worker.settings import Settings, read_settings
 from worker.startup_errors import StartupError, TemporalUnavailable
@@ -37,7 +37,8 @@ def main() -> int:
     try:
         settings = read_settings()
         configure_logging(settings.log_level)
-        asyncio.run(serve(settings))
+        with asyncio.Runner(loop_factory=WorkerLoop) as runner:
+            runner.run(serve(settings))
     except StartupError as refusal:
         print(refusal, file=sys.stderr)  # noqa: T201 - the operator's terminal
         return refusal.exit_code
@@ -53,8 +54,7 @@ async def serve(settings: Settings) -> None:
         TemporalUnavailable: the Temporal server does not answer, or refuses the worker.
         StartupError: the seal keys cannot be used.
     """
-    # A name server that is away holds a thread for each name that is asked for; with asyncio's few
-    # threads, all other names and files would wait for it, too.
+    # As many as activities: with asyncio's few, one estate's files would wait for another's.
     threads = ThreadPoolExecutor(MAX_CONCURRENT_ACTIVITIES, thread_name_prefix="worker")
     asyncio.get_running_loop().set_default_executor(threads)
     names, keys = await _usable_estates(settings), read_seal_keys(settings.seal_keys)

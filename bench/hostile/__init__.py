@@ -22,6 +22,8 @@ class Case:
     """Calls the activities' own code, in another process than the peer."""
     says: str
     """A regular expression for the error, or for the result where the peer cannot prevent one."""
+    before: Callable[[str], tuple[str, ...]] = lambda _: ()
+    """For what *peer* gives, the words before the command that runs the process with *run*."""
     limit: float = 10.0
     """Seconds after which *run* must have ended, however slow the machine is."""
 

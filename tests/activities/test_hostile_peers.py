@@ -15,12 +15,15 @@ from activities.transport import wire
 from bench import hostile_peers
 from bench.hostile import Case, cases, honest, wires
 from bench.hostile.child import Pulse
+from tests.support.mount_namespace import NEEDS_ROOT
 from workflows.errors import SwitchoverError
 
 CASES = {case.name: case for case in cases()}
-HERE = [name for name in CASES if not name.startswith("SQL")]
-"""All but those with long limits of their own: `test_hostile_servers` has them with short ones."""
+HERE = [name for name, case in CASES.items() if not (name.startswith("SQL") or case.before("."))]
+"""Without those that have long limits, for which `test_hostile_servers` has short ones, and those
+that need a process of their own."""
 HEAVY = (
+    pytest.param("DNS: sends a byte now and then", marks=NEEDS_ROOT),
     "SSH: prints without an end to seven commands",
     "SSH: lists 15 MiB of empty lines as sockets",
     "admin API: answers without an end",
