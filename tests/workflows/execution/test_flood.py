@@ -14,7 +14,7 @@ from tests.support.temporal_cli import no_task_failed
 
 GATE = {"approve_before": ["stop_monitors"]}
 APPROVAL = {"stage": "stop_monitors", "by": "ann"}
-FLOOD = int(os.environ.get("FLOOD", "2000"))
+FLOOD = int(os.environ.get("FLOOD", "600"))
 """`scripts/prove` sends 10,000, which is all that the server takes for a run."""
 DECIDED_WITHIN = 10.0
 BUSY = 6
