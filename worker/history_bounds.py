@@ -14,7 +14,8 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from workflows.errors import OutcomeUnknown
+from activities.concealment import concealed
+from workflows.errors import OutcomeUnknown, SwitchoverError
 from workflows.model.bounds import MAX_PAYLOAD, changed, shortened
 from workflows.model.text import printable_lines
 
@@ -44,7 +45,12 @@ class _Results(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's
         """Return the result of an activity, clean; OutcomeUnknown where it is too large."""
-        result = cleaned(await self.next.execute_activity(input))
+        try:
+            result = cleaned(await self.next.execute_activity(input))
+        except SwitchoverError as error:
+            if (clean := cleaned(str(error))) == str(error):
+                raise
+            raise type(error)(clean) from None
         if (size := _size(result)) > MAX_PAYLOAD:
             raise OutcomeUnknown(
                 f"what {activity.info().activity_type} read is {size // 1024} KiB, more than the "
@@ -63,8 +69,11 @@ class _Heartbeats(ActivityOutboundInterceptor):
 
 
 def cleaned(value: T) -> T:
-    """Return a value without any character that a terminal would obey; the same if it has none."""
-    return changed(value, printable_lines)
+    """Return a value without any character that a terminal would obey, and without passwords.
+
+    It is the same value if it has none.
+    """
+    return changed(value, lambda text: printable_lines(concealed(text)))
 
 
 def _size(value: object) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities import concealment
 from activities.time_limits import LIMITS, TimeLimits
 from worker.unreachable_budget import UnreachableBudget
 from workflows.errors import OutcomeUnknown, Unreachable
@@ -44,6 +45,7 @@ class _Attempts(ActivityInboundInterceptor):
         self._budget = budget
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's
+        concealment.begin_attempt()
         info, given = activity.info(), input.args[0] if input.args else None
         if isinstance(given, ActionInput):
             LIMITS.set(TimeLimits.of(given.timing))

@@ -11,22 +11,24 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from temporalio.contrib.opentelemetry import TracingInterceptor
 
+from activities.concealment import concealed
 from workflows.model.text import printable, printable_lines
 
 
 class OneLine(logging.Formatter):
     """Adds an exception to its log line; the stack is only for --log-level DEBUG.
 
-    What others made it say moves no cursor and begins no line.
+    What others made it say moves no cursor, begins no line, and shows no password.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without any character that a terminal would obey."""
         if logging.getLogger().isEnabledFor(logging.DEBUG):
-            return printable_lines(super().format(record))
+            return printable_lines(concealed(super().format(record)))
         plain = logging.makeLogRecord({**vars(record), "exc_info": None, "exc_text": None})
         line, error = super().format(plain), record.exc_info[1] if record.exc_info else None
-        return printable(line if error is None else f"{line}: {type(error).__name__}: {error}")
+        whole = line if error is None else f"{line}: {type(error).__name__}: {error}"
+        return printable(concealed(whole))
 
 
 def configure_logging(level: str) -> None:

@@ -91,7 +91,7 @@ class ClientLogins:
         self, target: LoginTarget
     ) -> AsyncIterator[tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]]:
         probe, keys = target.probe, await self._keys(target.probe)
-        password = await self._secrets.read(probe.password) if probe.password else None
+        password = await self._secrets.password(probe.password) if probe.password else None
         with _ssh_translated(target.place):
             host_key = asyncssh.import_public_key(probe.host_key or "")
             connecting = asyncssh.connect(
@@ -124,7 +124,7 @@ class ClientLogins:
         probe = target.probe
         trusted = await trust(target.place, probe.ca, probe.fingerprint)
         async with httpx.AsyncClient(
-            auth=(probe.user, await self._secrets.read(str(probe.password))),
+            auth=(probe.user, await self._secrets.password(str(probe.password))),
             transport=transport(trusted.context, target.socket_path),
             timeout=LIMITS.get().contact,
             trust_env=False,

@@ -5,7 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.trace import StatusCode
 
+from activities.concealment import concealed
+from workflows.errors import SwitchoverError
+from workflows.model.text import printable
 from workflows.ports.inputs import ActionInput
 
 _TRACER = trace.get_tracer("switchover.activities")
@@ -22,5 +26,12 @@ def effect(given: ActionInput[Any], what: str) -> Iterator[None]:
         "round": operation.round,
         "node": given.action.place,
     }
-    with _TRACER.start_as_current_span(what, attributes=attributes):
-        yield
+    with _TRACER.start_as_current_span(
+        what, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield
+        except SwitchoverError as error:
+            # A place may have said anything: only what is clean is exported.
+            span.set_status(StatusCode.ERROR, printable(concealed(str(error))))
+            raise

@@ -291,7 +291,7 @@ class AdminClient:
         tunnel = await self._shell.tunnel(node, access.port) if access.via == "ssh" else None
         origin = f"https://{bracketed(node.address)}:{access.port}"
         async with httpx.AsyncClient(
-            auth=(access.user, await self._secrets.read(access.password)),
+            auth=(access.user, await self._secrets.password(access.password)),
             headers={"Referer": f"{origin}/", "Accept": "application/json", **PLAIN},
             transport=transport(trusted.context, tunnel),
             trust_env=False,

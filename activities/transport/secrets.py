@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from activities.concealment import remember
 from activities.transport.files import SECRET_BYTES, Outside, in_time, read_file
 from workflows.errors import AccessRefused, BadInput
 from workflows.model.text import listed
@@ -44,6 +45,12 @@ class Secrets:
                 return await self._from_file(Path(name))
             case _:
                 raise BadInput("a secret reference is neither env:NAME nor file:PATH; correct it")
+
+    async def password(self, reference: str) -> str:
+        """Return a secret that is sent to a place, and concealed where that shows it again."""
+        password = await self.read(reference)
+        remember(password)
+        return password
 
     async def _from_file(self, path: Path) -> str:
         try:

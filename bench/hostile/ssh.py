@@ -53,6 +53,12 @@ def answering(make: Callable[[str], bytes], status: str = "0") -> Handle:
     return handle
 
 
+async def _echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    process.stdout.write((process.command or "").encode())
+    await process.stdout.drain()
+    process.exit(0)
+
+
 async def _flood(process: asyncssh.SSHServerProcess[bytes]) -> None:
     connection = process.get_extra_info("connection")
     transport = connection._transport  # noqa: SLF001 - asyncssh has no hostile server
@@ -175,6 +181,12 @@ CASES = (
     Case(
         "SSH: prints escape sequences",
         _over(answering(lambda _: b"\x1b]0;owned\x07\x1b[2J\x9b31m\r\n" * 9, status="x")),
+        _command,
+        f"^OutcomeUnknown: server1: true gave no whole answer{SHOWN}",
+    ),
+    Case(
+        "SSH: echoes the command, and ends as if it had run",
+        _over(_echo),
         _command,
         f"^OutcomeUnknown: server1: true gave no whole answer{SHOWN}",
     ),

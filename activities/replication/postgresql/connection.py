@@ -157,7 +157,7 @@ def texts(result: pq.abc.PGresult | None) -> list[tuple[str | None, ...]]:
 @asynccontextmanager
 async def connected(secrets: Secrets, database: Database) -> AsyncIterator[Session]:
     """Connect for one question; no connection is kept that could be dead when it matters."""
-    password = await secrets.read(database.password)
+    password = await secrets.password(database.password)
     context = await verifying(database.name, database.ca) if database.ca else None
     try:
         session = await Stopwatch().time(_open(database, password, context), CONNECT_TIMEOUT)
