@@ -13,9 +13,9 @@ from lab.node.request_hook import RequestEvent
 RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 VARIABLE_TEXT = re.compile(
     r"\b\d{6,}\b|\d{4}-\d\d-\d\d[ T][0-9:.+%A]*|[0-9A-F]+/[0-9A-F]+"
-    r"|answer-[0-9a-f]{16}|127(\.\d+){3}"
+    r"|\b(answer-)?[0-9a-f]{16}\b|127(\.\d+){3}"
 )
-"""Times, positions, marks and addresses, which are others in every run or lab."""
+"""Times, positions, marks, random words and addresses: they are others in every run or lab."""
 MAX_WORD_LENGTH = 80
 
 

@@ -9,6 +9,10 @@ from random import Random
 
 import pytest
 
+from activities.ledger.posix import PosixLedger
+from activities.transport.framing import CommandResult
+from activities.transport.secrets import Secrets
+from activities.transport.ssh import Command, Shell
 from lab.campaigns.crash.points import KINDS, Point
 from lab.campaigns.crash.schedule import (
     AT_MOST_ONE,
@@ -24,6 +28,9 @@ from lab.proxy.request_id import Request
 from lab.proxy.request_monitor import RequestMonitor
 from lab.proxy.tcp_proxy import SHELL_PROXY_PORT, TcpProxy
 from lab.recorder.effects import Effect, RecordedEffect, overtaken
+from tests.support.ledger_tasks import task
+from tests.support.ssh_machines import SshServer, make_node
+from workflows.model.estate import Machine
 
 RUN = "0b6b6f0e-8f1c-4a53-9a57-2f6f0f6d1a01"
 ANOTHER_RUN = "5cf8b1de-30a5-4d0f-8c42-9a3f8f3f2b02"
@@ -40,6 +47,37 @@ def test_a_request_is_known_again_in_another_run_of_another_lab() -> None:
     two = request(f"sh -c 'walk' x /srv/b/ledger {ANOTHER_RUN}.stop.1 1795419999", "/srv/b")
     assert one.key == two.key
     assert one.key != request(f"sh -c 'walk' x /srv/a/ledger {RUN}.start.1 1795411452").key
+
+
+class Sends(Shell):
+    """Keeps what is sent, and answers nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Secrets({}))
+        self.sent: list[str] = []
+
+    async def run(
+        self,
+        machine: Machine,  # noqa: ARG002 - see Shell
+        command: Command,
+        *,
+        undecodable: str = "replace",  # noqa: ARG002 - see Shell
+        limit: int = 0,  # noqa: ARG002 - see Shell
+    ) -> CommandResult:
+        """Keep it."""
+        self.sent.append(str(command))
+        return CommandResult(0, "", "")
+
+
+async def test_a_claim_is_known_again_in_another_run(tmp_path: Path) -> None:
+    """What has effects is what a campaign attacks: a random word must not hide it."""
+    shell, machine = Sends(), make_node(SshServer(port=1), tmp_path)
+    for run in (RUN, ANOTHER_RUN):
+        claim = task(("stop_sshd", "-g"), operation=f"{run}.stage.stop_gracefully.server1.1")
+        await PosixLedger(shell).begin(machine, claim)
+    one, two = shell.sent
+    assert one.replace(RUN, ANOTHER_RUN) != two
+    assert request(one).key == request(two).key
 
 
 @pytest.mark.parametrize("text", ["", "after_effect", "after_effect@", "nonsense@1"])
