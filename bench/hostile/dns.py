@@ -15,6 +15,7 @@ from activities.transport.ssh import Command, Shell
 from activities.transport.tls import verifying
 from bench.hostile import Case
 from bench.hostile.wires import QUICK, known
+from tests.support.mount_namespace import may_mount
 from tests.support.ssh_machines import SshServer, make_node
 
 ADDRESS, PORT = "127.0.53.53", 53
@@ -108,8 +109,11 @@ def _case(name: str, questions: type[_Silent], parts: Callable[[], Iterator[byte
     )
 
 
-CASES = (
+PEERS = (
     _case("says nothing", _Silent, lambda: iter(())),
     _case("sends a byte now and then", _Truncating, lambda: chain((b"\xff\xff",), repeat(b"x"))),
     _case("sends an answer that is none", _Truncating, lambda: iter((b"\xff\xff" + b"x" * 65535,))),
 )
+
+CASES = PEERS if may_mount() else ()
+"""The C library reads which server it asks from one file, which is another one only by a mount."""

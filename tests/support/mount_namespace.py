@@ -14,13 +14,13 @@ MOUNT = 'mount --bind "$1" "$2" && echo mounted && exec cat'
 
 
 @cache
-def _may_mount() -> bool:
-    """Whether this user may make a namespace and mount there."""
+def may_mount() -> bool:
+    """Return whether this user may make a namespace and mount there."""
     command = ["unshare", "--mount", "mount", "--bind", "/tmp", "/tmp"]  # noqa: S108 - only there
     return os.geteuid() == 0 and subprocess.run(command, check=False).returncode == 0
 
 
-NEEDS_ROOT = pytest.mark.skipif(not _may_mount(), reason="only root mounts, where it may at all")
+NEEDS_ROOT = pytest.mark.skipif(not may_mount(), reason="only root mounts, where it may at all")
 
 
 @dataclass(frozen=True)
