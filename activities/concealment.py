@@ -2,6 +2,8 @@
 
 Some servers quote a request in their refusal. What this attempt sent is known, so it is replaced in
 whatever reaches history, logs and spans; a place that disguises a password is not stopped.
+
+What the attempt was given says nothing secret, so its names stay readable, whatever a password is.
 """
 
 import base64
@@ -17,13 +19,15 @@ SHORTEST = 8
 Shorter passwords are words, and are recognised only as HTTP sends them."""
 
 _SENT: ContextVar[set[str] | None] = ContextVar("passwords of this attempt", default=None)
+_GIVEN: ContextVar[str] = ContextVar("what this attempt was given", default="")
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 """What may be ``user:password`` as HTTP sends it."""
 
 
-def begin_attempt() -> None:
-    """Forget what other attempts have sent."""
+def begin_attempt(given: str = "") -> None:
+    """Forget what other attempts have sent; *given* is this one's input as text."""
     _SENT.set(set())
+    _GIVEN.set(given)
 
 
 def remember(password: str) -> None:
@@ -45,7 +49,10 @@ def concealed(text: str) -> str:
 
 
 def _without(text: str, password: str) -> str:
-    begin = password[:SHORTEST]
+    given = _GIVEN.get()
+    begin = password if password[:SHORTEST] in given else password[:SHORTEST]
+    if begin in given:
+        return text
     at = text.find(begin)
     while at >= 0:
         shown = sum(1 for _ in takewhile(bool, map(eq, text[at : at + len(password)], password)))

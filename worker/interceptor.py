@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
+from pydantic import BaseModel
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
@@ -45,8 +46,8 @@ class _Attempts(ActivityInboundInterceptor):
         self._budget = budget
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's
-        concealment.begin_attempt()
         info, given = activity.info(), input.args[0] if input.args else None
+        concealment.begin_attempt(given.model_dump_json() if isinstance(given, BaseModel) else "")
         if isinstance(given, ActionInput):
             LIMITS.set(TimeLimits.of(given.timing))
         key, started = (info.workflow_run_id or "", info.activity_id), self._budget.now()

@@ -178,7 +178,7 @@ def after(head: bytes, part: bytes, pause: float = 0) -> Speak:
         if head:
             await reader.read(1)
         writer.write(head)
-        while True:
+        while not writer.is_closing():
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(pause)

@@ -162,6 +162,21 @@ def test_passwords_are_found_whole_and_cut(text: str, shown: str) -> None:
     assert concealed(text) == shown
 
 
+@pytest.mark.parametrize(
+    ("password", "text", "shown"),
+    [
+        ("cluster1-is-secret", "cluster1-server1: ", "cluster1-server1: "),
+        ("cluster1-is-secret", "cluster1-is-secret: ", f"{HIDDEN}: "),
+        ("cluster1", "cluster1-server1: ", "cluster1-server1: "),
+    ],
+)
+def test_the_names_of_the_estate_stay_readable(password: str, text: str, shown: str) -> None:
+    """A reading whose place was changed would be one of no place."""
+    concealment.begin_attempt('{"place": "cluster1-server1"}')
+    concealment.remember(password)
+    assert concealed(text) == shown
+
+
 def test_short_passwords_are_words() -> None:
     """Only as HTTP sends them can they be told from the text."""
     concealment.begin_attempt()
