@@ -98,7 +98,7 @@ def busy(record: LedgerRecord) -> str:
 
 async def test_a_pending_stop_is_waited_for(node: Node, ledger: Ledger, tmp_path: Path) -> None:
     """The next operation on a service begins after its pending graceful stop has completed."""
-    stop = task(("true",), operation="stop", completes_on="deadline", within=2)
+    stop = task(("true",), operation="stop", completes_on="deadline", within=5)
     start = task(("true",), operation="start")
     await ledger.run_once(node, stop)
     assert busy(await ledger.read(node, start)) == "stop"
@@ -131,7 +131,7 @@ async def test_one_with_a_limit_keeps_others_waiting_no_longer(
     node: Node, ledger: Ledger, ran: Path
 ) -> None:
     """It still runs, but what follows it does not depend on its end."""
-    hanging = task(("sleep", "30"), operation="hanging", completes_on="limit", within=1)
+    hanging = task(("sleep", "30"), operation="hanging", completes_on="limit", within=5)
     await ledger.claim(node, hanging)
     following = task(writing(ran), operation="following")
     assert busy(await ledger.read(node, following)) == "hanging"
