@@ -10,6 +10,7 @@ from activities.configuration.activities import RestConfigurations
 from activities.drain.activities import DrainActivities
 from activities.estate_files import EstateFiles
 from activities.load_balancer.activities import LoadBalancerActivities
+from activities.logs.activities import LogActivities
 from activities.nodes.activities import SshNodes
 from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
@@ -42,6 +43,7 @@ async def open_activities(
         ReplicationLinks(secrets),
         RestConfigurations(ServiceStatusReader(shell), admin),
         SshStorages(shell),
+        LogActivities(admin, settings.estates),
         TemporalReader(client),
         SignedWebhook(secrets),
     )

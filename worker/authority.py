@@ -20,6 +20,8 @@ from worker.result_seals import SEAL_RESULT
 from worker.seal_keys import SealKeys, UnknownKey
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
+from workflows.logs import Logs
+from workflows.model.logs import LogQuery
 from workflows.model.outcome import Outcome
 from workflows.model.request import Request
 from workflows.model.seals import Seals
@@ -31,7 +33,7 @@ from workflows.preflight.report import Direction
 from workflows.readiness import Readiness
 from workflows.switchover import Switchover
 
-WORKFLOWS = tuple(one.__name__ for one in (Switchover, Readiness, PlanReview))
+WORKFLOWS = tuple(one.__name__ for one in (Switchover, Readiness, PlanReview, Logs))
 WHOLE = "estate"
 """The name of the seal over a whole estate."""
 MAX_RUNS = 1000
@@ -132,7 +134,7 @@ class _Guarded(ActivityInboundInterceptor):
                 locked = info.workflow_type == Switchover.__name__
                 own = info.workflow_id == f"switchover-{given.estate}"
                 _require_own(own or not locked, "another estate")
-            case Direction():
+            case Direction() | LogQuery():
                 pass  # names of an estate and its clusters, which the worker looks up
             case _:
                 raise NotOurs(f"{info.activity_type} was given something else than it takes")

@@ -57,6 +57,9 @@ READ = _heartbeating(timedelta(seconds=20), timedelta(seconds=60))
 ANSWERS_PER_READING = 4
 """So many times the estate's ``answer_timeout`` may a reading of a place take."""
 
+RECORDS = _heartbeating(timedelta(minutes=3), timedelta(minutes=10))
+"""One page of a cluster's records, from the first of its Servers that answers."""
+
 PLAN = ActivityConfig(start_to_close_timeout=timedelta(seconds=10), retry_policy=_BACK_OFF)
 """Reading the estate file: without a limit, so that a run waits for its first worker."""
 

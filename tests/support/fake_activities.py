@@ -17,6 +17,7 @@ from workflows.model import actions
 from workflows.model import observations as rd
 from workflows.model import results as r
 from workflows.model.estate import Estate, Kind, Protocol
+from workflows.model.logs import LogPage, LogPlace, LogQuery, LogRecord
 from workflows.model.outcome import Notice, Outcome
 from workflows.model.request import Request
 from workflows.planning.diff import refusal
@@ -26,6 +27,7 @@ from workflows.ports.configuration import ClusterInput, ConfigurationPort
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import ActionInput, ClusterPairInput, NodeInput, SessionInput
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
+from workflows.ports.logs import LogsPort, RecordsInput
 from workflows.ports.nodes import NodesPort
 from workflows.ports.notifications import NoticeInput, NotificationPort
 from workflows.ports.planning import PlanningPort
@@ -63,6 +65,7 @@ class FakeActivities(
     StoragePort,
     TemporalPort,
     NotificationPort,
+    LogsPort,
 ):
     """Every action succeeds at once, unless a test plants a failure or holds the action."""
 
@@ -98,6 +101,12 @@ class FakeActivities(
         self.forgetful = False
         """Whether no reviewed plan can be kept."""
         self.notices: list[Notice] = []
+        self.records: list[LogRecord] = []
+        """What both clusters have recorded, by time."""
+        self.records_per_page = 2
+        self.unread: dict[str, str] = {}
+        """By cluster: why the rest of its records cannot be read."""
+        self.queries: list[LogQuery] = []
 
     @activity.defn
     async def make_plan(self, request: Request) -> Plan:
@@ -233,6 +242,7 @@ class FakeActivities(
     verify_serving = executing(NodesPort.verify_serving)
     stop_transaction_manager = executing(NodesPort.stop_transaction_manager)
     find_orphaned_files = executing(NodesPort.find_orphaned_files)
+    find_unfinished_work = executing(LogsPort.find_unfinished_work)
     start_transaction_manager = executing(NodesPort.start_transaction_manager)
     stop_remaining = executing(NodesPort.stop_remaining)
     start_all = executing(NodesPort.start_all)
@@ -257,6 +267,24 @@ class FakeActivities(
     async def await_sessions(self, given: SessionInput[actions.AwaitSessions]) -> r.Report:
         assert given.redirected_at is not None
         return await self._execute(given)
+
+    @activity.defn
+    async def count_records(self, given: RecordsInput[actions.CountRecords]) -> r.Report:
+        assert given.redirected_at is not None
+        return await self._execute(given)
+
+    @activity.defn
+    async def read_records(self, query: LogQuery) -> LogPage:
+        if query.estate != self.estate.name:
+            raise BadInput(f"there is no estate {query.estate}; there is {self.estate.name}")
+        self.queries.append(query)
+        side = self.estate.clusters[query.side - 1].name
+        kept = [one for one in self.records if (one.side, one.kind) == (side, query.kind)]
+        begin = query.after.position
+        end = begin + self.records_per_page
+        if end >= len(kept):
+            return LogPage(side=side, records=tuple(kept[begin:]), unread=self.unread.get(side))
+        return LogPage(side=side, records=tuple(kept[begin:end]), next=LogPlace(position=end))
 
     @activity.defn
     async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> r.RemainingSessions:
