@@ -91,14 +91,14 @@ class LogActivities(LogsPort):
             transfers = await _or_finding(
                 unfinished.open_transfers(admin, node), node, "open transfers"
             )
-        parts = {"queued events": events, "open transfers": transfers}
+        parts = {"queued event": events, "open transfer": transfers}
         counts, findings = list[str](), list[Finding]()
         for what, found in parts.items():
             if isinstance(found, Left):
-                counts.append(f"{found.total or 'no'} {what}")
+                counts.append(f"{found.total or 'no'} {what}{'s' * (found.total != 1)}")
                 findings += found.findings
             else:
-                counts.append(f"an unknown number of {what}")
+                counts.append(f"an unknown number of {what}s")
                 findings.append(found)
         message = f"{' and '.join(counts)}, as {node.name} sees it"
         return seen(given.action, message, datetime.now(UTC), tuple(findings))

@@ -84,9 +84,9 @@ async def read_page(admin: AdminClient, node: Node, side: str, wanted: LogSelect
         return LogPage(side=side, records=tuple(found))
     if end == begin:
         raise reader.unknown(f"shows {reached} of {window.total}")
-    place = LogPlace(
-        position=reached, tail=tuple(keys[max(0, end - MAX_TAIL) : end]), server=node.name
-    )
+    # Where the API shows few at a time, at least half of them must be new.
+    last = keys[max(0, end - max(1, min(MAX_TAIL, len(keys) // 2))) : end]
+    place = LogPlace(position=reached, tail=tuple(last), server=node.name)
     return LogPage(side=side, records=tuple(found), next=place)
 
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.admin_logs import AdminLogs
 from tests.support.http_server import serving_http
 from tests.support.port_listeners import Listener
 
@@ -110,6 +111,7 @@ class Api:
         ]
     )
 
+    logs: AdminLogs = field(default_factory=AdminLogs)
     servers: dict[str, Listener] = field(default_factory=dict)
     """What listens for the daemons, by names such as "Ssh Default"; active while it does."""
     maintenance: str | None = "disabled"
@@ -141,6 +143,10 @@ class Api:
                 "clusterNodes": self.members,
             },
             "servers": lambda: _page(request, self.page_size, self._listed_servers()),
+            "logs/transfers": lambda: _page(
+                request, self.page_size, self.logs.listed_transfers(request)
+            ),
+            "logs/audit": lambda: _page(request, self.page_size, self.logs.listed_audit(request)),
             "zones": lambda: _page(request, self.page_size, self.zones),
             **{
                 resource: partial(_page, request, self.page_size, items)
