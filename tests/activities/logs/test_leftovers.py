@@ -40,7 +40,9 @@ async def counted(
     activities: LogActivities, node: Node, redirected_at: datetime | None = REDIRECT
 ) -> Report:
     """Count what was recorded since the redirect."""
-    given = RecordsInput(**dict(input_for(node, COUNT)), redirected_at=redirected_at)
+    given: RecordsInput[actions.CountRecords] = RecordsInput(
+        **dict(input_for(node, COUNT)), redirected_at=redirected_at
+    )
     return await Attempt().run(activities.count_records, given)
 
 
