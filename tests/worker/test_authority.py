@@ -184,6 +184,33 @@ async def test_what_no_estate_names_is_refused(site: Site, temporal: Client) -> 
     assert not site.connections
 
 
+def records_of(site: Site) -> dict[str, Any]:
+    """Return a query for records of the estate's first cluster."""
+    span = {"since": "2026-11-27T02:00:00Z", "until": "2026-11-27T03:00:00Z"}
+    return {"estate": site.name, "side": 1, "kind": "transfer", **span}
+
+
+async def test_records_are_read_where_the_estate_file_says_and_nowhere_else(
+    site: Site, temporal: Client
+) -> None:
+    """A query names an estate that this worker has; whatever names a machine is no query."""
+    machine = {"name": NODE, "kind": "server", "address": INVENTED}
+    async with forger(site, temporal) as run:
+        for forged in ({"node": machine}, {"estate": "elsewhere"}, {"address": INVENTED}):
+            said = await run.handle.execute_update(
+                "order", args=["read_records", records_of(site) | forged]
+            )
+            assert isinstance(said, str), said
+        assert not site.connections
+        after = {"position": 1, "tail": ["x"], "server": INVENTED}
+        page = await run.handle.execute_update(
+            "order", args=["read_records", records_of(site) | {"after": after}]
+        )
+    assert page["side"] == "cluster1"
+    assert page["unread"]
+    assert set(site.connections) == set(ADDRESSES.values())
+
+
 async def test_an_activity_of_no_run_is_refused(site: Site, temporal: Client) -> None:
     """`temporal activity execute` has no seal, and belongs to no run."""
     async with forger(site, temporal) as run:
@@ -191,7 +218,12 @@ async def test_an_activity_of_no_run_is_refused(site: Site, temporal: Client) ->
         action = actions.StopRemaining(node=NODE)
         known = given.model_dump(mode="json", exclude={"ignored_peers", "redirected_at"})
         stop = {**known, "action": action.model_dump(mode="json")}
-        for kind, sent in (("stop_remaining", stop), ("make_plan", site.request)):
+        orders = (
+            ("stop_remaining", stop),
+            ("make_plan", site.request),
+            ("read_records", records_of(site)),
+        )
+        for kind, sent in orders:
             answer = await Cli(temporal).types(
                 *("activity", "execute", "--activity-id", f"x-{uuid4()}", "--type", kind),
                 *("--task-queue", TASK_QUEUE, "--start-to-close-timeout", "20s"),
