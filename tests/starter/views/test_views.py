@@ -224,7 +224,7 @@ def test_every_chain_is_shown_in_the_by_node_variant() -> None:
     heads = ("6 drain_protocol_servers", "7 drain_transaction_manager", "8 stop_remaining_services")
     head = rows.index(f"node {' '.join(heads)}")
     assert rows[head + 1] == "cluster1-edge1 · 0/3 · 0/1 · 0/1"
-    assert rows[head + 3] == "cluster1-server1 ▶ 0/3 · 0/3 · 0/1"
+    assert rows[head + 3] == "cluster1-server1 ▶ 0/3 · 0/6 · 0/1"
     assert "skipped" in "\n".join(lines)
     assert "cluster2" not in "\n".join(rows[head + 1 : head + 5])
 
