@@ -63,31 +63,36 @@ async def read_page(admin: AdminClient, node: Node, side: str, wanted: LogSelect
     window = await reader.window(position - known, known + PAGE_SIZE)
     keys = [records.key_of(item) for item in window.items]
     begin = reader.behind(keys, tail)
-    times = reader.times(window.items)
+    found, end = _select(window.items[begin:], reader.times(window.items)[begin:], wanted, side)
+    if end is None or (reached := position - known + begin + end) >= window.total:
+        return LogPage(side=side, records=found)
+    if end == 0:
+        raise reader.unknown(f"shows {reached} of {window.total}")
+    # Where the API shows few at a time, at least half of them must be new.
+    last = keys[: begin + end][-max(1, min(MAX_TAIL, len(keys) // 2)) :]
+    place = LogPlace(position=reached, tail=tuple(last), server=node.name)
+    return LogPage(side=side, records=found, next=place)
+
+
+def _select(
+    items: Sequence[Item], times: Sequence[datetime], wanted: LogSelection, side: str
+) -> tuple[tuple[LogRecord, ...], int | None]:
+    """Return the wanted records of a page, and how many items were looked at.
+
+    None instead where the list has nothing more that is wanted.
+    """
     found: list[LogRecord] = []
     size = 0
-    for number in range(begin, len(keys)):
-        at, item = times[number], window.items[number]
+    for number, (at, item) in enumerate(zip(times, items, strict=True)):
         if at > wanted.until and wanted.kind is RecordKind.TRANSFER:
-            return LogPage(side=side, records=tuple(found))
+            return tuple(found), None
         if wanted.since <= at <= wanted.until and records.concerns(wanted, item):
             one = records.record(wanted.kind, item, at, side)
             size += len(one.model_dump_json().encode())
             if size > MAX_PAGE_BYTES and found:
-                end = number
-                break
+                return tuple(found), number
             found.append(one)
-    else:
-        end = len(keys)
-    reached = position - known + end
-    if reached >= window.total:
-        return LogPage(side=side, records=tuple(found))
-    if end == begin:
-        raise reader.unknown(f"shows {reached} of {window.total}")
-    # Where the API shows few at a time, at least half of them must be new.
-    last = keys[max(0, end - max(1, min(MAX_TAIL, len(keys) // 2))) : end]
-    place = LogPlace(position=reached, tail=tuple(last), server=node.name)
-    return LogPage(side=side, records=tuple(found), next=place)
+    return tuple(found), len(items)
 
 
 class _Reader:

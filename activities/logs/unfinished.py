@@ -40,8 +40,8 @@ async def events_left(admin: AdminClient, node: Node) -> Left:
             "event_left",
             node,
             seen,
-            "no event queued once the Transaction Managers are down",
-            "it waits until a Transaction Manager of this cluster runs again; find out whether "
+            "no queued event",
+            "a Transaction Manager of this cluster works on it once one runs; find out whether "
             "its file must be processed before, by hand or on the other side",
         )
         for seen in _named(page.result, page.total, "events")
@@ -69,9 +69,9 @@ async def open_transfers(admin: AdminClient, node: Node) -> Left:
             "transfer_open",
             node,
             seen,
-            "no transfer in progress once the Transaction Managers are down",
-            "it stays so for ever: find out with the partner whether the file has arrived, and "
-            "have it sent again if not",
+            "no transfer in progress",
+            "where no Transaction Manager runs, it stays so for ever: find out with the partner "
+            "whether the file has arrived, and have it sent again if not",
         )
         for seen in _named(list(found.values()), total, "transfers")
     )
