@@ -64,7 +64,7 @@ class Lab:
             self.storage.reset(),
             self.load_balancer.reset(situation.active),
         )
-        self._forget()
+        self.forget_records()
         await asyncio.to_thread(prepare, self.layout, situation)
         await asyncio.to_thread(self.machines.boot, situation)
         await self.load_balancer.until_serving()
@@ -93,7 +93,7 @@ class Lab:
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
         layout.simulation.unlink(missing_ok=True)
-        self._forget()
+        self.forget_records()
         _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
         self.storage.start()
         await self.load_balancer.start()
@@ -110,7 +110,8 @@ class Lab:
         layout = self.layout
         return layout.effects, layout.sessions, layout.traffic, layout.samples
 
-    def _forget(self) -> None:
+    def forget_records(self) -> None:
+        """Remove everything that the lab has recorded."""
         for file in (*self._records(), self.layout.work, self.layout.injected_faults):
             file.unlink(missing_ok=True)
 

@@ -7,11 +7,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import TemporalError
 
+from lab.campaigns.outcome import outcome_of
 from lab.campaigns.results import numbers_of
 from lab.campaigns.rollback_matrix.cases import Case
 from lab.campaigns.testbed import Settings, TestBed
@@ -31,7 +30,6 @@ SETTINGS = Settings(
     ),
     timing={"grace": 4, "storage_delay": 0.5, "replication_timeout": 3, "unreachable_timeout": 4},
 )
-END_TIMEOUT = 240.0
 POLL_SECONDS = 0.2
 OPERATOR = "operator of the rollback matrix"
 
@@ -119,7 +117,7 @@ async def _driven(testbed: TestBed, case: Case) -> tuple[Run, _Progress]:
 
     progress = _Progress(handle, Operator(handle, case.answer, decide))
     async with _fault_or_rejection(testbed, case, progress):
-        outcome = await _outcome(handle)
+        outcome = await outcome_of(handle)
     run = Run(outcome, began, time.time(), expected_outcome=case.expected_outcome)
     outcome = checked_outcome(run, progress.operator, began=progress.fault_began)
     expected = case.rollback_point
@@ -162,17 +160,6 @@ async def _reject(case: Case, progress: _Progress) -> None:
                 break
     progress.rollback_at = time.time()
     await _send(progress.handle, "reject", case.stage.value)
-
-
-async def _outcome(handle: Handle) -> str:
-    try:
-        result: dict[str, Any] = await asyncio.wait_for(handle.result(), END_TIMEOUT)
-    except TimeoutError:
-        await handle.terminate("the case is over")
-        return f"none after {END_TIMEOUT:.0f} s"
-    except WorkflowFailureError as failure:
-        return f"failed: {failure.cause}"
-    return str(result["outcome"])
 
 
 async def _send(handle: Handle, verb: str, stage: str | None) -> None:
