@@ -17,6 +17,7 @@ from rich.table import Table
 from lab import records, unkind
 from lab.checker.evidence import gather
 from lab.checker.expected import Variant
+from lab.checker.legs import LEGS
 from lab.checker.roles import SOURCE, TARGET, roles
 from lab.checker.verdict import Run, Verdict, judge
 from lab.environment.lab import Lab
@@ -129,7 +130,7 @@ class Demo:
         product = Product(layout, server.address)
         stack.push_async_callback(product.stop)
         variant = ("--variant", self._options.variant)
-        drive = lambda: product.switch_over(SOURCE, TARGET, client, *variant)  # noqa: E731
+        drive = lambda: product.run(LEGS["switchover"], client, *variant)  # noqa: E731
         if scenario := self._options.scenario:
             proxies = await stack.enter_async_context(Proxies.open(layout))
             write_proxied_estate(layout, layout.estate_file.parent, TIMING)

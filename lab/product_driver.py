@@ -14,12 +14,12 @@ from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
-from lab.checker.expected import Procedure
 from lab.checker.legs import Leg
 from lab.checker.verdict import Run
 from lab.layout import ESTATE, Layout
 from lab.polling import holds_within
 from lab.subprocesses import REPOSITORY, end, ended, spawn
+from workflows.model.stages import Procedure
 
 READY_TIMEOUT = 60.0
 END_TIMEOUT = 900.0
@@ -143,7 +143,7 @@ class Product:
     async def run(self, leg: Leg, client: Client, *more: str) -> Run:
         """Start this run by the console, with *more* options, and wait for its outcome."""
         began = time.time()
-        argv = ("start", ESTATE, "--from", leg.source, "--to", leg.target)
+        argv: tuple[str, ...] = ("start", ESTATE, "--from", leg.source, "--to", leg.target)
         if leg.procedure == "rejoin":
             argv = ("rejoin", ESTATE, "--cluster", leg.target)
         self._console = self._start(self.console_log, *argv, "--wait", *more)

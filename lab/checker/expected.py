@@ -14,8 +14,6 @@ from workflows.model.replications.postgresql import SubscriptionLink
 
 Variant = Literal["by_stage", "by_node"]
 """The manual's steps one after the other, or each Server shut down at its own pace."""
-Procedure = Literal["switchover", "rejoin"]
-"""Traffic moves to the other cluster, or a drained cluster comes back."""
 
 BEFORE: Mapping[int, tuple[int, ...]] = {
     1: (),

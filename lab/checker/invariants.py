@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from lab.checker.expected import Procedure, Variant
+from lab.checker.expected import Variant
 from lab.node import services
 from lab.recorder.effects import Effect, RecordedEffect
 from lab.recorder.samples import Sample
 from workflows.model.estate import Cluster, Estate, Node
 from workflows.model.replications.postgresql import SubscriptionLink
+from workflows.model.stages import Procedure
 
 SCHEDULING = tuple(services.SCHEDULING.values())
 

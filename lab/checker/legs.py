@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from lab.checker.expected import Procedure
 from lab.environment.situation import Situation
 from lab.layout import ClusterName
+from workflows.model.stages import Procedure
 
 
 @dataclass(frozen=True)

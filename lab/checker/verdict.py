@@ -14,12 +14,13 @@ from lab.checker.counts import (
     redirect,
 )
 from lab.checker.evidence import Evidence
-from lab.checker.expected import Procedure, chains, expected_effects, misordered
+from lab.checker.expected import chains, expected_effects, misordered
 from lab.checker.invariants import Roles, in_intervals, in_samples
 from lab.checker.rejoin import judge_rejoin, judge_rejoin_rollback
 from lab.checker.rollback import REDIRECT, EffectJudgement, RollbackPoint, judge_rollback
 from lab.node import services
 from lab.recorder.effects import RecordedEffect, overtaken, repeated
+from workflows.model.stages import Procedure
 
 MUST_BE_ZERO = (
     *("traffic.failed", "files.missing", "files.corrupt", "files.duplicated"),

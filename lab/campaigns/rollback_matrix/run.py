@@ -1,4 +1,4 @@
-"""Run one case: a switchover under traffic that fails, or is rejected, and is judged."""
+"""Run one case: a run under traffic that fails, or is rejected, and is judged."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lab.campaigns.results import numbers_of
 from lab.campaigns.rollback_matrix.cases import Case
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.evidence import gather
+from lab.checker.legs import Leg
 from lab.checker.roles import roles
 from lab.checker.verdict import Run, Verdict, judge
 from lab.fault_injection.operator import Answer, Operator, checked_outcome, rollback_point
@@ -88,23 +89,25 @@ class _Progress:
 
 
 async def run_case(testbed: TestBed, case: Case) -> CaseResult:
-    """Switch the estate over from its baseline with this fault, and judge the run."""
-    async with testbed.under_traffic():
+    """Start the run in the situation before it, with this fault, and judge it."""
+    async with testbed.under_traffic(case.leg.before):
         run, progress = await _driven(testbed, case)
     # In a thread: the proxies of other estates are in this process and must not be blocked.
-    verdict = await asyncio.to_thread(_judged, testbed.lab.layout, run)
+    verdict = await asyncio.to_thread(_judged, testbed.lab.layout, case.leg, run)
     started = progress.rollback_at if run.rollback_point else None
     took = None if started is None else round(run.ended - started, 1)
     return CaseResult.of(case, verdict, took, progress.operator.questions)
 
 
-def _judged(layout: Layout, run: Run) -> Verdict:
-    return judge(roles(layout), run, asyncio.run(gather(layout)))
+def _judged(layout: Layout, leg: Leg, run: Run) -> Verdict:
+    end = leg.before if run.rollback_point else leg.after
+    return judge(roles(layout, leg=leg), run, asyncio.run(gather(layout, end)))
 
 
 async def _driven(testbed: TestBed, case: Case) -> tuple[Run, _Progress]:
     began = time.time()
-    handle = await testbed.start_switchover(
+    handle = await testbed.start(
+        case.leg,
         reason=str(case),
         on_fault="roll_back" if case.answer is None else "ask",
         approve_before=[] if case.fault else [case.stage.value],
