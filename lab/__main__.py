@@ -15,6 +15,7 @@ import typer
 from lab.campaigns.crash.command import crash
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
+from lab.campaigns.round_trips.command import round_trips
 from lab.campaigns.unkind_sites.command import unkind
 from lab.checker.expected import Variant
 from lab.demo import Demo, DemoOptions
@@ -36,6 +37,7 @@ app.command()(rollback)
 app.command()(inject)
 app.command()(readiness)
 app.command()(unkind)
+app.command()(round_trips)
 
 BAD_INPUT = 2
 EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}

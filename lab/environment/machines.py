@@ -63,6 +63,12 @@ class Machines:
         self._fork_server: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process from which all machines are forked."""
+        assert self._fork_server, "start the machines first"
+        return self._fork_server.pid
+
     def start(self) -> None:
         """Start every machine in its baseline; return when all of them serve."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
