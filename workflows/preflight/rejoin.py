@@ -8,6 +8,7 @@ from workflows.model.findings import Finding, Severity
 from workflows.model.observations import ReplicationReading, TrafficReading
 from workflows.model.results import SCHEDULING, State
 from workflows.model.stages import StageName
+from workflows.model.text import listed
 from workflows.planning.interrupted_run import InterruptedRun
 from workflows.planning.plan import Plan
 from workflows.preflight.context import CheckContext, declare
@@ -45,10 +46,10 @@ def traffic_not_on_active(context: CheckContext) -> Iterator[Finding]:
             for protocol, node in reading.lands_on.items()
             if context.estate.cluster_of(node).name != active
         ]
-        for seen in elsewhere:
+        if elsewhere:
             yield traffic_not_on_active.finding(
                 reading.place,
-                seen=seen,
+                seen=listed(elsewhere),
                 expected=f"{active}, the cluster that serves while {returning} comes back",
                 advice=f"check whether {returning} is the cluster that was drained",
             )
