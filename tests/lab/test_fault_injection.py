@@ -36,7 +36,7 @@ from lab.proxy.estate_file import PROBE_PROXY_PORTS
 from lab.proxy.postgres_proxy import DATABASE_PROXY_PORT
 from lab.proxy.proxies import BALANCER, Proxies
 from lab.proxy.tcp_proxy import SHELL_PROXY_PORT
-from workflows.model.stages import STAGES, StageName
+from workflows.model.stages import StageName
 
 OPERATIONS = "clusterServices/operations"
 BROKEN = (OSError, asyncssh.Error, httpx.TransportError, psycopg.OperationalError)
@@ -307,7 +307,7 @@ def layout(tmp_path: Path) -> Layout:
 
 def test_a_fault_reads_as_it_is_written(layout: Layout) -> None:
     """Every stage, place and kind there is."""
-    for stage in STAGES["switchover"]:
+    for stage in StageName:
         for place in places(layout, stage):
             for kind in KINDS:
                 fault = Fault(stage, place, kind)
