@@ -171,6 +171,8 @@ class World:
         ]
         self._expect(not running, f"3: the TM of {node} is stopped while {running} run")
         self._stop_gracefully(node, Service.TRANSACTION_MANAGER)
+        # What it hosts ends with it (docs/securetransport.md, section 7).
+        self.running -= {(node, service) for service in SCHEDULING}
 
     def _expect(self, holds: bool, violation: str) -> None:  # noqa: FBT001 - it is the sentence's truth
         if not holds:

@@ -9,15 +9,18 @@ from workflows.model import actions
 from workflows.model.observations import NodeReading, ReplicationReading, TrafficReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
 from workflows.planning.observations import Observations
+from workflows.planning.plan import Plan
 
 
 def holds(observed: Observations, action: actions.Action) -> bool | None:  # noqa: PLR0911 - a case each
     """Return whether the desired state of an action was read, or another one."""
     match action:
+        case actions.StartMonitor() | actions.StartScheduling() if _is_stopped_first(
+            observed.plan, action
+        ):
+            return None  # its state now says nothing
         case actions.StartMonitor():
-            # Where the plan stops it first, its state now says nothing.
-            stopped = any(action.undo in stage.actions for stage in observed.plan.stages)
-            return None if stopped else _up(observed, action.node, (Service.MONITOR,))
+            return _up(observed, action.node, (Service.MONITOR,))
         case actions.SuspendReplication():
             return _not(_enabled(observed, action.link))
         case actions.ResumeReplication():
@@ -31,6 +34,10 @@ def holds(observed: Observations, action: actions.Action) -> bool | None:  # noq
             return _no_sessions(observed, action.node) if _traffic_moved(observed) else None
         case _:
             return _of_services(observed, action)
+
+
+def _is_stopped_first(plan: Plan, action: actions.Change) -> bool:
+    return any(action.undo in stage.actions for stage in plan.stages)
 
 
 def _of_services(observed: Observations, action: actions.Action) -> bool | None:  # noqa: C901, PLR0911 - a case each

@@ -17,6 +17,8 @@ def find_interrupted_rejoin(plan: Plan, readings: Sequence[Reading]) -> Interrup
     """Return how far the returning cluster is back, by what runs there."""
     observed = Observations(plan, tuple(readings))
     returning = observed.target
+    if any(observed.destinations_on(returning.name)):
+        return InterruptedRun()  # it serves: nothing of it is a rejoin's
     down = {n.name for n in returning.nodes if observed.state(n.name, Service.ADMIN) in DOWN}
     begun = frozenset(_begun(observed)) if _any_runs(observed, returning.nodes) else frozenset()
     return InterruptedRun(begun, frozenset(down), complete=_is_complete(observed))

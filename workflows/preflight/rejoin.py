@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope
-from workflows.model.estate import Kind
+from workflows.model.estate import Cluster, Kind
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import ReplicationReading, TrafficReading
-from workflows.model.results import SCHEDULING, State
+from workflows.model.results import SCHEDULING, Service, State
 from workflows.model.stages import StageName
+from workflows.model.text import listed
 from workflows.planning.interrupted_run import InterruptedRun
 from workflows.planning.plan import Plan
 from workflows.preflight.context import CheckContext, declare
@@ -45,10 +46,10 @@ def traffic_not_on_active(context: CheckContext) -> Iterator[Finding]:
             for protocol, node in reading.lands_on.items()
             if context.estate.cluster_of(node).name != active
         ]
-        for seen in elsewhere:
+        if elsewhere:
             yield traffic_not_on_active.finding(
                 reading.place,
-                seen=seen,
+                seen=listed(elsewhere),
                 expected=f"{active}, the cluster that serves while {returning} comes back",
                 advice=f"check whether {returning} is the cluster that was drained",
             )
@@ -73,20 +74,29 @@ def active_not_scheduling(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@declare(
-    Scope.TARGET_NODES, Heading.SERVICES, until=StageName.START_TRANSACTION_MANAGERS, only="rejoin"
-)
+@declare(Scope.TARGET_NODES, Heading.SERVICES, only="rejoin")
 def returning_schedules(context: CheckContext) -> Iterator[Finding]:
     """Scheduler and Folder Monitor do not run on the returning cluster."""
-    for node, reading in context.nodes_of(context.target):
+    # A started Transaction Manager may have brought them along: the run stops them next, while
+    # scheduling is paused on the active cluster.
+    started = StageName.START_TRANSACTION_MANAGERS in context.begun
+    if started and not any(_scheduling(context, context.source)):
+        return
+    for node, service in _scheduling(context, context.target):
+        yield returning_schedules.finding(
+            node,
+            seen=f"{service} running",
+            expected="Scheduler and Folder Monitor stopped on the passive cluster",
+            advice="scheduling may run on both clusters at this moment: stop it there",
+        )
+
+
+def _scheduling(context: CheckContext, cluster: Cluster) -> Iterator[tuple[str, Service]]:
+    """Yield each service of scheduling that runs on the cluster, with its Server."""
+    for node, reading in context.nodes_of(cluster):
         for service in SCHEDULING:
             if reading.services.get(service) is State.RUNNING:
-                yield returning_schedules.finding(
-                    node.name,
-                    seen=f"{service} running",
-                    expected="Scheduler and Folder Monitor stopped on the passive cluster",
-                    advice="scheduling may run on both clusters at this moment: stop it there",
-                )
+                yield node.name, service
 
 
 @declare(Scope.LINKS, Heading.REPLICATION, until=StageName.RESUME_REPLICATION, only="rejoin")
