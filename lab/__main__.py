@@ -88,16 +88,26 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
             "--unkind", metavar="[SEED]", help="Machines as sites have them, chosen by the seed."
         ),
     ] = None,
+    round_trip: Annotated[
+        bool, typer.Option(help="Rejoin, switch back and rejoin again, too.")
+    ] = False,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
     With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """
     scenario = _scenario(fail, answer, literal=literal)
+    _require(
+        not round_trip or not (literal or fail),
+        "--round-trip goes with neither --literal nor --fail",
+    )
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
-        options = DemoOptions(place, clients, literal, keep, json, scenario, variant, unkind_seed)
-        verdict = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
-        raise typer.Exit(1 if verdict.problems() else EXITS[verdict.outcome])
+        options = DemoOptions(
+            place, clients, literal, keep, json, scenario, variant, unkind_seed, round_trip
+        )
+        verdicts = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
+        failed = any(verdict.problems() for verdict in verdicts)
+        raise typer.Exit(1 if failed else EXITS[verdicts[-1].outcome])
     raise typer.Exit(128 + signal.SIGTERM)
 
 
