@@ -98,7 +98,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     """
     scenario = _scenario(fail, answer, literal=literal)
     _require(
-        not round_trip or not (literal or fail),
+        not (round_trip and (literal or fail)),
         "--round-trip goes with neither --literal nor --fail",
     )
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
