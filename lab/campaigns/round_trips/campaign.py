@@ -80,11 +80,12 @@ class RoundTrips(Campaign[TripBed, int, TripsState]):
 
     async def run_case(self, bed: TripBed, case: int) -> None:
         """Make one round trip, and explain it if something was wrong."""
-        trip = await make_trip(bed.bed, bed.start, case)
+
+        def report(leg: LegResult) -> None:
+            self.say(f"round trip {case}, {leg.leg}: {leg.outcome}, {leg.seconds} s")
+
+        trip = await make_trip(bed.bed, bed.start, case, report)
         self.state.trips.append(trip)
-        seconds = round(sum(leg.seconds for leg in trip.legs), 1)
-        outcomes = ", ".join(leg.outcome for leg in trip.legs)
-        self.say(f"round trip {case}: {outcomes}; {seconds} s in its runs")
         problems = trip.problems()
         if not problems:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lab.campaigns.outcome import outcome_of
@@ -83,7 +84,9 @@ class TripResult:
         return found
 
 
-async def make_trip(bed: TestBed, start: Footprint, number: int) -> TripResult:
+async def make_trip(
+    bed: TestBed, start: Footprint, number: int, report: Callable[[LegResult], None]
+) -> TripResult:
     """Switch over, rejoin, switch back and rejoin; *start*: the lab before any run."""
     result = TripResult(number)
     await bed.workers.start().ready()
@@ -93,6 +96,7 @@ async def make_trip(bed: TestBed, start: Footprint, number: int) -> TripResult:
             result.written += await writes.write(bed.lab.layout.cluster(leg.source), series)
         made = await _make(bed, leg, series)
         result.legs.append(made)
+        report(made)
         if made.outcome != COMPLETED:
             break  # what follows could only fail, too
         if leg.procedure == "rejoin":
