@@ -50,9 +50,14 @@ def plan_json(review: Review) -> dict[str, Any]:
         "steps": shown["steps"],
         "findings": shown["findings"],
         "gates": [stage.name.value for stage in review.plan.stages if stage.gated],
-        "point_of_no_return": POINT_OF_NO_RETURN.value,
+        "point_of_no_return": _point_of_no_return(review.plan),
         **timing.model_dump(mode="json", include={*named}),
     }
+
+
+def _point_of_no_return(plan: Plan) -> str | None:
+    """Return the stage from which on a rollback needs a decision; a rejoin has none."""
+    return POINT_OF_NO_RETURN.value if plan.procedure == "switchover" else None
 
 
 class _PlanPrinter:

@@ -40,10 +40,11 @@ def drained() -> dict[str, rd.Reading]:
 def dark(reading: rd.NodeReading) -> rd.NodeReading:
     """Return what is read of a node on which nothing runs."""
     unread = node_unreachable_admin.unread(reading.place, "connection refused")
-    return changed(
-        reading,
-        services={one: State.STOPPED for one in reading.services if one not in SCHEDULING},
-        version=None,
+    stopped = {one: State.STOPPED for one in reading.services if one not in SCHEDULING}
+    return rd.NodeReading(
+        place=reading.place,
+        services=stopped,
+        machine=reading.machine,
         silent_ports=("ssh 9022",),
         findings=(unread,),
     )
