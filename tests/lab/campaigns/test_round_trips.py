@@ -77,7 +77,7 @@ def test_what_is_wrong_with_a_round_trip_is_a_problem(problem: str) -> None:
 def test_an_interrupted_campaign_makes_the_round_trips_that_remain(tmp_path: Path) -> None:
     """Those of another option begin anew; one that was not made is a problem."""
     result = tmp_path / "r.json"
-    StateFile[TripsState](result, (3, "if_started")).save(TripsState(20.0, [trip(1)]))
+    StateFile[TripsState](result, (3, "if_started", False)).save(TripsState(20.0, [trip(1)]))
 
     resumed = RoundTrips(3, 2, result)
     assert resumed.labs == 2
@@ -85,6 +85,7 @@ def test_an_interrupted_campaign_makes_the_round_trips_that_remain(tmp_path: Pat
     assert list(resumed.problems()) == ["1 of 3 round trips were made"]
     assert resumed.as_json()["completed"] == 4
     assert RoundTrips(3, 2, result, "always").next_case() == 1
+    assert RoundTrips(3, 2, result, proven=True).next_case() == 1
 
 
 async def test_a_baseline_is_equal_on_both_sides_and_a_difference_is_found(whole_lab: Lab) -> None:
