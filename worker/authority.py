@@ -25,6 +25,7 @@ from workflows.model.request import Request
 from workflows.model.seals import Seals
 from workflows.plan_review import PlanReview
 from workflows.planning.plan import Plan
+from workflows.ports.configuration import WatchInput
 from workflows.ports.inputs import ActionInput, parts_of
 from workflows.ports.notifications import NoticeInput
 from workflows.preflight.report import Direction
@@ -121,7 +122,7 @@ class _Guarded(ActivityInboundInterceptor):
             case ActionInput():
                 _require_own(given.operation.identity == identity, "another run")
                 authority.require(given.parts, given.seals, identity)
-            case NoticeInput():
+            case NoticeInput() | WatchInput():
                 authority.require(given.parts, given.seals, identity)
             case Plan():
                 authority.require({WHOLE: given.estate}, given.seals, identity)
