@@ -71,9 +71,7 @@ class AuditReading:
     mark: AuditMark
 
 
-async def read_audit(
-    admin: AdminClient, node: Node, mark: AuditMark | None
-) -> AuditReading | None:
+async def read_audit(admin: AdminClient, node: Node, mark: AuditMark | None) -> AuditReading | None:
     """Read what is new since *mark*, or only up to where the log is; None where there is none.
 
     The list is read at both ends: its sort direction is not relied on. More than two pages of

@@ -63,9 +63,7 @@ class _Parts:
         self._room = asyncio.Semaphore(MAX_AT_ONCE)
         self._work: list[Coroutine[Any, Any, None]] = []
 
-    def items(
-        self, place: str, kind: str, reading: Callable[[], Awaitable[Items | None]]
-    ) -> None:
+    def items(self, place: str, kind: str, reading: Callable[[], Awaitable[Items | None]]) -> None:
         """Add the items of one kind at one place."""
         self._work.append(self._read(place, reading, self._result.parts, f"{place} {kind}"))
 
@@ -136,9 +134,7 @@ class ConfigurationReader:
         everything = distinct(page.result)
         if len(everything) != page.total:
             return {"(their number)": str(page.total)}
-        return await asyncio.to_thread(
-            lambda: dict(_listed(everything, resource.keys, node.name))
-        )
+        return await asyncio.to_thread(lambda: dict(_listed(everything, resource.keys, node.name)))
 
     async def _files(self, node: Node) -> Items:
         facts = await self._services.system(node).facts(node)

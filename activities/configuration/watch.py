@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from activities.configuration.audit import AuditEntry
-from activities.configuration.digests import Items, ItemMemory, bucket_count, digested
+from activities.configuration.digests import ItemMemory, Items, bucket_count, digested
 from activities.configuration.state import ConfigurationReader, ConfigurationReading, part_count
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.time_limits import LIMITS, TimeLimits
@@ -29,9 +29,7 @@ UNREAD_READINGS = 3
 class ConfigurationWatch:
     """Reads the configuration of one estate, and reports what is news."""
 
-    def __init__(
-        self, reader: ConfigurationReader, memory: ItemMemory, given: WatchInput
-    ) -> None:
+    def __init__(self, reader: ConfigurationReader, memory: ItemMemory, given: WatchInput) -> None:
         self._reader, self._memory, self._given = reader, memory, given
         self._clusters = [one for one in given.clusters if one.name not in given.dark]
         self._buckets = bucket_count(part_count(given.clusters))
@@ -109,9 +107,7 @@ class ConfigurationWatch:
             entries = (one for one in reversed(self._entries[place]) if one.is_about(item))
             entry = next(entries, None)
             by, at = (entry.by, entry.at) if entry else ("", None)
-            yield ConfigurationChange(
-                place=place, item=item, what=what, seen_at=now, by=by, at=at
-            )
+            yield ConfigurationChange(place=place, item=item, what=what, seen_at=now, by=by, at=at)
 
     def _by_audit(
         self, reading: ConfigurationReading, now: datetime

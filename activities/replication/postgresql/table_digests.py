@@ -6,11 +6,12 @@ moved, which they also do late, or for a row that is written as it was. Rows of 
 large for that, or that our account may not read, are represented by the counters.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import sql
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from activities.replication.postgresql.connection import (
     ANSWER_TIMEOUT,
@@ -64,13 +65,14 @@ _ROWS: LiteralString = (
     "FROM {} AS row_of"
 )
 
-_TABLES = TypeAdapter(list[tuple[Name, Name, Name, str, bool, int]])
+_Table = tuple[Name, Name, Name, str, bool, int]
+_TABLES = TypeAdapter(list[_Table])
 
 
 @dataclass(frozen=True)
 class _Digest:
     trigger: str
-    """The counters, and the files that hold the rows: TRUNCATE counts nothing, and changes these."""
+    """The counters, and the files of the rows: TRUNCATE counts nothing, and changes these."""
     rows: str
 
 
@@ -97,9 +99,7 @@ class PostgresTables:
             asked = await session.ask(
                 _COUNTERS, published, received, within=ANSWER_TIMEOUT + MARGIN
             )
-            for schema, table, counters, files, readable, size in _TABLES.validate_python(
-                texts(asked)
-            ):
+            for schema, table, counters, files, readable, size in _tables(session, texts(asked)):
                 name = f"{schema}.{table}"
                 if replication.stays_local(name):
                     continue
@@ -122,10 +122,21 @@ class PostgresTables:
         statement = sql.SQL(_ROWS).format(table)
         answer = texts(await session.ask(statement, within=ANSWER_TIMEOUT + MARGIN))
         if len(answer) != 1 or len(answer[0]) != 1 or not answer[0][0]:
-            raise OutcomeUnknown(
-                f"{session.place}: its answer is not what was asked for; find out which server "
-                "answers there"
-            )
+            raise _not_asked_for(session)
         [[rows]] = answer
         self._known[key] = _Digest(trigger, rows)
         return rows
+
+
+def _tables(session: Session, rows: Sequence[tuple[str | None, ...]]) -> list[_Table]:
+    try:
+        return _TABLES.validate_python(rows)
+    except ValidationError as strange:
+        raise _not_asked_for(session) from strange
+
+
+def _not_asked_for(session: Session) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"{session.place}: its answer is not what was asked for; find out which server answers "
+        "there"
+    )
