@@ -20,6 +20,8 @@ from worker.result_seals import SEAL_RESULT
 from worker.seal_keys import SealKeys, UnknownKey
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
+from workflows.freeze import Freeze
+from workflows.model.freeze import freeze_id
 from workflows.model.outcome import Outcome
 from workflows.model.request import Request
 from workflows.model.seals import Seals
@@ -32,7 +34,7 @@ from workflows.preflight.report import Direction
 from workflows.readiness import Readiness
 from workflows.switchover import Switchover
 
-WORKFLOWS = tuple(one.__name__ for one in (Switchover, Readiness, PlanReview))
+WORKFLOWS = tuple(one.__name__ for one in (Switchover, Readiness, PlanReview, Freeze))
 WHOLE = "estate"
 """The name of the seal over a whole estate."""
 MAX_RUNS = 1000
@@ -130,9 +132,12 @@ class _Guarded(ActivityInboundInterceptor):
                 _require_own(given.identity == identity, "another run")
                 _require_own(info.workflow_id == f"switchover-{given.estate}", "another estate")
             case Request():
-                locked = info.workflow_type == Switchover.__name__
-                own = info.workflow_id == f"switchover-{given.estate}"
-                _require_own(own or not locked, "another estate")
+                locks = {
+                    Switchover.__name__: f"switchover-{given.estate}",
+                    Freeze.__name__: freeze_id(given.estate),
+                }
+                wanted = locks.get(info.workflow_type or "", info.workflow_id)
+                _require_own(info.workflow_id == wanted, "another estate")
             case Direction():
                 pass  # names of an estate and its clusters, which the worker looks up
             case _:

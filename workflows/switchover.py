@@ -11,10 +11,12 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows import activity_options
 from workflows.errors import BadInput, SwitchoverError
+from workflows.execution.configuration_watch import SuspensionWatch, dark_clusters
 from workflows.execution.context import Run
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Conclusion, Execution
 from workflows.execution.fetch_plan import make_plan
+from workflows.execution.handover import leave_to_freeze
 from workflows.execution.notices import Notices
 from workflows.model.decisions import VERBS, Verb, parse_decision
 from workflows.model.outcome import Outcome
@@ -84,12 +86,20 @@ class Switchover:
         self._inbox.activate()
         dispatcher = Dispatcher(plan, self._state)
         run = Run(plan, request, self._state, self._tracker, dispatcher)
+        watch = SuspensionWatch(plan, self._state, self._tracker, self._inbox, self._notices)
+        watching = asyncio.create_task(watch.keep())
         try:
             conclusion = await self._execution(run).run()
         except SwitchoverError as refusal:
+            watching.cancel()
             self._tracker.close("failed")
             await self._notices.notify_of_end("failed", str(refusal))
             raise
+        watching.cancel()
+        if self._state.replication_suspended:
+            dark = dark_clusters(plan, self._state)
+            unwatched = await leave_to_freeze(plan, self._state.configuration, dark)
+            self._tracker.add_findings(unwatched)
         return await self._close(conclusion)
 
     def _execution(self, run: Run) -> Execution:

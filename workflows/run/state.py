@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from workflows.model.actions import Action
+from workflows.model.actions import Action, ResumeReplication
+from workflows.model.configuration import ConfigurationRecord
 from workflows.model.decisions import Decision, Verb, Way
 from workflows.model.findings import Finding
 from workflows.model.progress import (
@@ -18,10 +19,13 @@ from workflows.model.progress import (
     PendingQuestion,
     Status,
 )
+from workflows.model.results import UNDO
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.planning.plan import Plan, Stage
 from workflows.planning.rollback import Baseline
 
+RESUMES = (f"{StageName.SUSPEND_REPLICATION}{UNDO}", "resume_replication")
+"""Keys of the stages that resume replication."""
 OVER = (Status.DONE, Status.SKIPPED)
 
 
@@ -126,6 +130,8 @@ class RunState:
     """Why the run is rolled back, from the moment that this is decided."""
     redirected_at: datetime | None = None
     """When the last load balancer host began to send new sessions to the target."""
+    configuration: ConfigurationRecord = field(default_factory=ConfigurationRecord)
+    """What the configuration was when replication was suspended, and what has changed since."""
     compared_at: dict[str, datetime] = field(default_factory=dict)
     """By replication link: when the run last began to compare what both sides wrote."""
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -221,6 +227,23 @@ class RunState:
         """Whether any of these stages has begun, and not all of them are finished."""
         return any(self.started.get(name) for name in stages) and not all(
             name.value in self.finished for name in stages
+        )
+
+    @property
+    def replication_suspended(self) -> bool:
+        """Whether replication is off, wholly or in part, by what this run has done."""
+        resumed = any(key in self.finished for key in RESUMES)
+        return bool(self.started.get(StageName.SUSPEND_REPLICATION)) and not resumed
+
+    @property
+    def replication_resumes(self) -> bool:
+        """Whether replication has begun to carry changes again: they show on the other side."""
+        return any(
+            isinstance(action, ResumeReplication)
+            and one.actions[action.key].status is not Status.PENDING
+            for key in RESUMES
+            if (one := self.stages.get(key)) is not None
+            for action in one.stage.actions
         )
 
     @property
