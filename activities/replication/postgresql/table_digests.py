@@ -121,9 +121,8 @@ class PostgresTables:
             return known.rows
         statement = sql.SQL(_ROWS).format(table)
         answer = texts(await session.ask(statement, within=ANSWER_TIMEOUT + MARGIN))
-        if len(answer) != 1 or len(answer[0]) != 1 or not answer[0][0]:
+        if len(answer) != 1 or len(answer[0]) != 1 or (rows := answer[0][0]) is None:
             raise _not_asked_for(session)
-        [[rows]] = answer
         self._known[key] = _Digest(trigger, rows)
         return rows
 

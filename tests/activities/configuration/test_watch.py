@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -131,24 +132,18 @@ def planted(site: Site) -> dict[tuple[str, str], Callable[[], object]]:
         for node in (server, edge):
             options = site.apis[node].options
             for at in range(4, 8):
-                name = options[at]["name"]
-                plants[node, f"option {name}"] = lambda at=at, name=name, options=options: (
-                    options.__setitem__(at, {"name": name, "values": ["planted"]})
-                )
-        for path, called in _LISTS.items():
-            changed, new, items = _item(path, 3), _item(path, 20), api.lists[path]
-            plants[server, f"{called} {_called(changed)}"] = lambda items=items, changed=changed: (
-                items[3].update(changed, note="planted")
-            )
-            plants[server, f"{called} {_called(new)}"] = lambda items=items, new=new: items.append(
-                new
-            )
-        for node in (server, edge):
+                new = {"name": options[at]["name"], "values": ["planted"]}
+                plants[node, f"option {new['name']}"] = partial(options.__setitem__, at, new)
             file = Path(site.node(node).filedrivehome) / "conf/3.xml"
-            plants[node, "file conf/3.xml"] = lambda file=file: file.write_text("planted")
+            plants[node, "file conf/3.xml"] = partial(file.write_text, "planted")
+        for path, called in _LISTS.items():
+            items, new = api.lists[path], _item(path, 20)
+            changed = partial(items[3].update, note="planted")
+            plants[server, f"{called} {_called(items[3])}"] = changed
+            plants[server, f"{called} {_called(new)}"] = partial(items.append, new)
         tables = site.tables.digests[cluster]
-        plants[f"database-{cluster}", "table public.t3"] = lambda tables=tables: tables.update(
-            {"public.t3": "2"}
+        plants[f"database-{cluster}", "table public.t3"] = partial(
+            tables.update, {"public.t3": "2"}
         )
     return plants
 
@@ -235,9 +230,9 @@ async def test_what_a_login_changes_is_no_change(watching: Watch) -> None:
     await watching.stays_quiet()
 
 
-async def test_local_and_encrypted_options_are_left_out() -> None:
+def test_local_and_encrypted_options_are_left_out() -> None:
     """Local ones differ by design, and one secret may be encrypted anew."""
-    given = [
+    given: list[dict[str, Any]] = [
         {"name": "a", "values": ["1"]},
         {"name": "own", "values": ["1"], "isLocal": True},
         {"name": "secret", "values": ["1"], "encrypted": True},
