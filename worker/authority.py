@@ -23,7 +23,7 @@ from workflows.errors import Unreachable
 from workflows.freeze import Freeze
 from workflows.model.freeze import freeze_id
 from workflows.model.outcome import Outcome
-from workflows.model.request import Request
+from workflows.model.request import BaseRequest
 from workflows.model.seals import Seals
 from workflows.plan_review import PlanReview
 from workflows.planning.plan import Plan
@@ -32,9 +32,10 @@ from workflows.ports.inputs import ActionInput, parts_of
 from workflows.ports.notifications import NoticeInput
 from workflows.preflight.report import Direction
 from workflows.readiness import Readiness
+from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
 
-WORKFLOWS = tuple(one.__name__ for one in (Switchover, Readiness, PlanReview, Freeze))
+WORKFLOWS = tuple(one.__name__ for one in (Switchover, Rejoin, Readiness, PlanReview, Freeze))
 WHOLE = "estate"
 """The name of the seal over a whole estate."""
 MAX_RUNS = 1000
@@ -131,9 +132,11 @@ class _Guarded(ActivityInboundInterceptor):
             case Outcome():
                 _require_own(given.identity == identity, "another run")
                 _require_own(info.workflow_id == f"switchover-{given.estate}", "another estate")
-            case Request():
+            case BaseRequest():
+                own = f"switchover-{given.estate}"
                 locks = {
-                    Switchover.__name__: f"switchover-{given.estate}",
+                    Switchover.__name__: own,
+                    Rejoin.__name__: own,
                     Freeze.__name__: freeze_id(given.estate),
                 }
                 wanted = locks.get(info.workflow_type or "", info.workflow_id)

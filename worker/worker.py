@@ -22,9 +22,10 @@ from workflows.activity_options import TASK_QUEUE
 from workflows.freeze import Freeze
 from workflows.plan_review import PlanReview
 from workflows.readiness import Readiness
+from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
 
-WORKFLOWS = [Switchover, PlanReview, Readiness, Freeze]
+WORKFLOWS = [Switchover, Rejoin, PlanReview, Readiness, Freeze]
 
 _CORE = {
     f"{workflows.__name__}.{module.name}" for module in pkgutil.iter_modules(workflows.__path__)

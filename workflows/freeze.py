@@ -59,9 +59,13 @@ class Freeze:
         """Watch until cancelled, or until the history has become long."""
         self._state.plan = plan = await make_plan(request.switchover)
         await ConfigurationWatch(
-            plan, request.record, self._tell, self._may_begin_anew, lambda: request.dark
+            plan, self._record, self._tell, self._may_begin_anew, lambda: request.dark
         ).keep()
         workflow.continue_as_new(self._request)
+
+    def _record(self) -> ConfigurationRecord:
+        assert self._request is not None  # noqa: S101 - it watches by its request
+        return self._request.record
 
     def _may_begin_anew(self) -> bool:
         return workflow.info().is_continue_as_new_suggested() and not self._notices.is_sending

@@ -7,7 +7,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows import activity_options
-from workflows.execution.handover import take_over
+from workflows.execution.handover import leave_to_freeze, take_over
 from workflows.execution.notices import Notices
 from workflows.model.configuration import (
     ConfigurationChange,
@@ -44,7 +44,8 @@ class ConfigurationWatch:
     """Runs the watch's activity again after each report, and after it failed."""
 
     plan: Plan
-    record: ConfigurationRecord
+    record: Callable[[], ConfigurationRecord]
+    """What is known now: also others may add to it."""
     tell: Callable[[News], None]
     is_over: Callable[[], bool]
     dark: Callable[[], tuple[str, ...]]
@@ -68,7 +69,7 @@ class ConfigurationWatch:
         dark = self.dark()
         watching = workflow.start_activity_method(
             ConfigurationPort.watch_configuration,
-            WatchInput.of(self.plan, self.record, dark),
+            WatchInput.of(self.plan, self.record(), dark),
             **activity_options.with_summary(
                 activity_options.WAIT, "watch the configuration while replication is suspended"
             ),
@@ -84,15 +85,15 @@ class ConfigurationWatch:
             watching.cancel()
 
     def _take(self, report: ConfigurationReport) -> None:
-        before, self.record = self.record, self.record.after(report)
+        before, after = self.record(), self.record().after(report)
         known = {change.key for change in before.changes}
         unread = {p: why for p, why in report.unread.items() if p not in before.unread}
-        changes = tuple(one for one in self.record.changes if one.key not in known)
-        self.tell(News(self.record, changes, unread_findings(unread)))
+        changes = tuple(one for one in after.changes if one.key not in known)
+        self.tell(News(after, changes, unread_findings(unread)))
 
     async def _fail(self, error: ActivityError) -> None:
         trouble = unread_findings({self.plan.estate.name: f"{error.cause or error}"})
-        self.tell(News(self.record, findings=trouble))
+        self.tell(News(self.record(), findings=trouble))
         try:
             await workflow.wait_condition(
                 self.is_over,
@@ -104,7 +105,10 @@ class ConfigurationWatch:
 
 
 class SuspensionWatch:
-    """Watches for one run, from the suspension until replication carries changes again."""
+    """Watches for one run, from the suspension until replication carries changes again.
+
+    A rejoin begins with replication suspended, and a switchover suspends it.
+    """
 
     def __init__(
         self, plan: Plan, state: RunState, tracker: ProgressTracker, inbox: Inbox, notices: Notices
@@ -113,25 +117,30 @@ class SuspensionWatch:
         self._inbox, self._notices = inbox, notices
 
     async def keep(self) -> None:
-        """Wait for the suspension, then watch; end with a rollback that resumes replication."""
-        state = self._state
-        await workflow.wait_condition(lambda: StageName.SUSPEND_REPLICATION.value in state.finished)
+        """Take over what was recorded, and go on; end once replication carries changes again."""
+        state, rejoins = self._state, self._plan.procedure == "rejoin"
+        suspended = StageName.SUSPEND_REPLICATION.value
+        await workflow.wait_condition(lambda: rejoins or suspended in state.finished)
         handover = await take_over(self._plan)
-        self._tracker.add_findings(handover.findings)
         # Replication ran until now: what an earlier watch has seen concerns the time before.
-        ran = any(link.enabled for link in state.baseline.links.values())
-        state.configuration = ConfigurationRecord() if ran else handover.record
-        await self.go_on()
-
-    async def go_on(self) -> None:
-        """Watch from what the run's state has recorded."""
+        ran = not rejoins and any(link.enabled for link in state.baseline.links.values())
+        if not ran:
+            state.configuration = handover.record
+            self._tracker.add_findings(handover.findings)
+        state.watch_taken_over = True
         await ConfigurationWatch(
             self._plan,
-            self._state.configuration,
+            lambda: state.configuration,
             self._tell,
-            lambda: self._state.replication_resumes,
-            lambda: dark_clusters(self._plan, self._state),
+            lambda: state.replication_resumes,
+            lambda: state.dark_clusters,
         ).keep()
+
+    async def leave(self) -> None:
+        """Let a Freeze go on where this run ends with replication suspended."""
+        if self._state.replication_suspended:
+            record, dark = self._state.configuration, self._state.dark_clusters
+            self._tracker.add_findings(await leave_to_freeze(self._plan, record, dark))
 
     def _tell(self, news: News) -> None:
         state = self._state
@@ -145,10 +154,3 @@ class SuspensionWatch:
             reason = listed(map(str, news.changes), between="; ")[:MAX_REASON]
             decision = Decision(by="configuration watch", reason=reason)
             self._inbox.receive("pause", decision, "watch")
-
-
-def dark_clusters(plan: Plan, state: RunState) -> tuple[str, ...]:
-    """Return the source once it is being shut down, until a rollback has started it again."""
-    last = StageName.STOP_REMAINING_SERVICES
-    down = bool(state.started.get(last)) and f"{last}.undo" not in state.finished
-    return (plan.source,) if down else ()

@@ -220,6 +220,10 @@ class Estate(Value):
     ignored_changes: tuple[ItemPattern, ...] = ()
     """Items whose change nobody reports, such as a table that records logins: patterns with ``*``
     and ``?`` for the item as a change names it (``table public.login*``)."""
+    scheduling_returns_with_tm: bool = True
+    """Whether Scheduler or Folder Monitor may start by themselves when their Transaction Manager
+    starts (section 7); false only where this site has proven that they stay stopped: then a rejoin
+    does not pause scheduling on the active cluster."""
     stop_target_monitors: bool = False
     """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""
     approve_before: tuple[StageName, ...] = ()

@@ -20,8 +20,8 @@ class FreezeRequest(Value):
 
     estate: Name
     source: Name
-    """The cluster that traffic left."""
     target: Name
+    """The clusters of the run that left the watch to it; both are watched."""
     dark: tuple[Name, ...] = ()
     """Clusters that are shut down, so that nothing is read there."""
     record: ConfigurationRecord = ConfigurationRecord()

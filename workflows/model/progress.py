@@ -8,7 +8,7 @@ from workflows.model.base import Value
 from workflows.model.configuration import ConfigurationChange
 from workflows.model.findings import Finding
 from workflows.model.results import Remaining, Report
-from workflows.model.stages import StageName
+from workflows.model.stages import Procedure, StageName
 
 
 class RunStatus(StrEnum):
@@ -131,6 +131,7 @@ class OperatorMessage(Value):
 class Progress(Value):
     """Where a run is: the answer to the query ``status``."""
 
+    procedure: Procedure = "switchover"
     estate: str
     source: str
     target: str

@@ -12,10 +12,12 @@ from workflows.model.replications import postgresql_checks
 from workflows.preflight import (
     access,
     cluster,
+    configuration,
     interrupted_run,
     load_balancer,
     nodes,
     parity,
+    rejoin,
     replication,
     services,
     storage,
@@ -35,6 +37,8 @@ MODULES = (
     hosts_file_checks,
     temporal,
     interrupted_run,
+    configuration,
+    rejoin,
 )
 """A driver's checks stand beside its estate type: add that module."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from workflows.model.actions import Action, ResumeReplication
+from workflows.model.actions import Action, Change, ResumeReplication
 from workflows.model.configuration import ConfigurationRecord
 from workflows.model.decisions import Decision, Verb, Way
 from workflows.model.findings import Finding
@@ -20,11 +20,12 @@ from workflows.model.progress import (
     Status,
 )
 from workflows.model.results import UNDO
-from workflows.model.stages import POINT_OF_NO_RETURN, StageName
+from workflows.model.stages import POINT_OF_NO_RETURN, WITHOUT_SCHEDULING, StageName
+from workflows.planning.observations import rests
 from workflows.planning.plan import Plan, Stage
 from workflows.planning.rollback import Baseline
 
-RESUMES = (f"{StageName.SUSPEND_REPLICATION}{UNDO}", "resume_replication")
+RESUMES = (f"{StageName.SUSPEND_REPLICATION}{UNDO}", StageName.RESUME_REPLICATION.value)
 """Keys of the stages that resume replication."""
 OVER = (Status.DONE, Status.SKIPPED)
 
@@ -132,6 +133,8 @@ class RunState:
     """When the last load balancer host began to send new sessions to the target."""
     configuration: ConfigurationRecord = field(default_factory=ConfigurationRecord)
     """What the configuration was when replication was suspended, and what has changed since."""
+    watch_taken_over: bool = False
+    """Whether `configuration` has what an earlier watch has recorded."""
     compared_at: dict[str, datetime] = field(default_factory=dict)
     """By replication link: when the run last began to compare what both sides wrote."""
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -215,13 +218,13 @@ class RunState:
         """Record a change before it acts: a rollback concerns it from now on."""
         if stage.undo:
             self.undoing.add(stage.name)
-        elif action.undo is not None and action not in self.started.setdefault(stage.name, []):
+        elif isinstance(action, Change) and action not in self.started.setdefault(stage.name, []):
             self.started[stage.name].append(action)
 
     def adopt(self, plan: Plan, stages: Iterable[StageName]) -> None:
         """Treat what an interrupted run began as begun by this run."""
         for name in stages:
-            self.started[name] = [a for a in plan.stage(name).actions if a.undo is not None]
+            self.started[name] = [a for a in plan.stage(name).actions if isinstance(a, Change)]
 
     def is_under_way(self, *stages: StageName) -> bool:
         """Whether any of these stages has begun, and not all of them are finished."""
@@ -231,9 +234,17 @@ class RunState:
 
     @property
     def replication_suspended(self) -> bool:
-        """Whether replication is off, wholly or in part, by what this run has done."""
-        resumed = any(key in self.finished for key in RESUMES)
-        return bool(self.started.get(StageName.SUSPEND_REPLICATION)) and not resumed
+        """Whether replication is off, wholly or in part, where this run is now."""
+        if self.plan is None:
+            return False
+        if self.plan.procedure == "switchover":
+            begun = bool(self.started.get(StageName.SUSPEND_REPLICATION))
+            return begun and f"{StageName.SUSPEND_REPLICATION}{UNDO}" not in self.finished
+        stage = StageName.RESUME_REPLICATION
+        if stage.value in self.finished and stage not in self.undoing:
+            return False
+        links = self.baseline.links.values()
+        return any(one.enabled is False and not rests(self.plan, one) for one in links)
 
     @property
     def replication_resumes(self) -> bool:
@@ -247,6 +258,19 @@ class RunState:
         )
 
     @property
+    def dark_clusters(self) -> tuple[str, ...]:
+        """The cluster that is shut down, or is being shut down, where this run is now."""
+        if self.plan is None:
+            return ()
+        if self.plan.procedure == "rejoin":
+            first = StageName.START_ADMIN
+            up = first.value in self.finished and first not in self.undoing
+            return () if up else (self.plan.target,)
+        last = StageName.STOP_REMAINING_SERVICES
+        down = bool(self.started.get(last)) and f"{last}{UNDO}" not in self.finished
+        return (self.plan.source,) if down else ()
+
+    @property
     def past_return(self) -> bool:
         """Whether the first graceful stop may have been sent."""
         return bool(self.started.get(POINT_OF_NO_RETURN))
@@ -254,9 +278,9 @@ class RunState:
     @property
     def scheduled_somewhere(self) -> bool:
         """Whether scheduling runs on one of the clusters, during a rollback."""
-        if not self.started.get(StageName.STOP_SCHEDULING):
+        return all(self._scheduled(stages[0], stages[-1]) for stages in WITHOUT_SCHEDULING)
+
+    def _scheduled(self, stop: StageName, start: StageName) -> bool:
+        if not self.started.get(stop) or f"{stop}{UNDO}" in self.finished:
             return True
-        if f"{StageName.STOP_SCHEDULING}.undo" in self.finished:
-            return True
-        started = StageName.START_SCHEDULING.value in self.finished
-        return started and StageName.START_SCHEDULING not in self.undoing
+        return start.value in self.finished and start not in self.undoing
