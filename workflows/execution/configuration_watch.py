@@ -7,7 +7,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows import activity_options
-from workflows.execution.handover import leave_to_freeze, take_over
+from workflows.execution.handover import Handover, leave_to_freeze, take_over, unwatched
 from workflows.execution.notices import Notices
 from workflows.model.configuration import (
     ConfigurationChange,
@@ -126,7 +126,7 @@ class SuspensionWatch:
         ran = not rejoins and any(link.enabled for link in state.baseline.links.values())
         if not ran:
             state.configuration = handover.record
-            self._tracker.add_findings(handover.findings)
+            self._tracker.add_findings(handover.findings or _unrecorded(self._plan, handover))
         state.watch_taken_over = True
         await ConfigurationWatch(
             self._plan,
@@ -154,3 +154,10 @@ class SuspensionWatch:
             reason = listed(map(str, news.changes), between="; ")[:MAX_REASON]
             decision = Decision(by="configuration watch", reason=reason)
             self._inbox.receive("pause", decision, "watch")
+
+
+def _unrecorded(plan: Plan, handover: Handover) -> tuple[Finding, ...]:
+    """Return what an operator should know where an estate is found without any record."""
+    if handover.record.since is not None:
+        return ()
+    return (unwatched(plan, "nobody has recorded what the configuration was at the suspension"),)

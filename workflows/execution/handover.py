@@ -45,11 +45,11 @@ async def take_over(plan: Plan) -> Handover:
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        found = _unwatched(plan, f"what an earlier watch has seen is not known: {error.cause}")
+        found = unwatched(plan, f"what an earlier watch has seen is not known: {error.cause}")
         return Handover(ConfigurationRecord(), (found,))
     if record is None:
         return Handover(ConfigurationRecord())
-    return Handover(record, tuple(_unwatched(plan, gap) for gap in record.gaps))
+    return Handover(record, tuple(unwatched(plan, gap) for gap in record.gaps))
 
 
 async def compare_with_record(
@@ -89,11 +89,12 @@ async def leave_to_freeze(
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         )
     except (WorkflowAlreadyStartedError, ChildWorkflowError, ApplicationError) as refusal:
-        return (_unwatched(plan, f"no Freeze could be started: {refusal}"),)
+        return (unwatched(plan, f"no Freeze could be started: {refusal}"),)
     return ()
 
 
-def _unwatched(plan: Plan, why: str) -> Finding:
+def unwatched(plan: Plan, why: str) -> Finding:
+    """Return the finding that a time is not known in which something may have been changed."""
     return Finding(
         name="configuration_not_watched",
         place=plan.estate.name,
