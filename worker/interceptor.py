@@ -20,7 +20,7 @@ from workflows.ports.routes import ROUTES
 
 WAITS = frozenset(
     (
-        *(ROUTES[wait].activity.__name__ for wait in actions.WAITS),
+        *(ROUTES[wait].activity.__name__ for wait in (*actions.WAITS, actions.AwaitDelivery)),
         ConfigurationPort.watch_configuration.__name__,
     )
 )

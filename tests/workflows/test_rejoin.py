@@ -212,6 +212,17 @@ async def test_no_abort_while_scheduling_is_paused(drained: Run) -> None:
     assert (f"{DRAINED}", Service.SSH) not in drained.fakes.world.running
 
 
+@pytest.mark.parametrize(("verb", "outcome"), [("roll_back", "rolled_back"), ("abort", "aborted")])
+async def test_a_long_delivery_ends_with_the_run(drained: Run, verb: str, outcome: str) -> None:
+    """What the active side wrote for days may take hours: nobody has to wait for it."""
+    drained.fakes.held["await_delivery.cluster2_to_cluster1"] = asyncio.Event()
+    await drained.rejoin()
+    await drained.reaches(lambda p: p.stage is StageName.RESUME_REPLICATION)
+    await drained.says(verb, by="ann", reason="another night")
+    await drained.ends(outcome)
+    assert len(drained.fakes.world.replicating) == (outcome == "aborted")
+
+
 async def test_conflicts_are_asked_about_before_anything_is_resumed(drained: Run) -> None:
     """A side that wrote rows of its own meanwhile overwrites nothing."""
     key = "verify_no_conflicts.cluster1_to_cluster2"

@@ -68,6 +68,8 @@ class ActionExecutor:
         after the pause.
         """
         execution = self._execute_round(stage, self._reassigned(action), round_)
+        if isinstance(action, actions.AwaitDelivery):
+            return await self._unless_ended(stage, asyncio.create_task(execution))
         if not isinstance(action, actions.Change):
             return await execution
         work = asyncio.create_task(execution)
@@ -82,6 +84,15 @@ class ActionExecutor:
             if cancelled or not failure_of(action, error).outcome_known:
                 raise _PausedError from error
             raise
+
+    async def _unless_ended(self, stage: Stage, wait: asyncio.Task[Report]) -> Report:
+        """Wait for what may take hours, unless an operator ends the run meanwhile."""
+        await workflow.wait_condition(lambda: wait.done() or self._gates.may_exit(stage))
+        if not wait.done():
+            wait.cancel()
+            await asyncio.gather(wait, return_exceptions=True)
+            self._gates.exit_if_requested(stage)
+        return await wait
 
     async def _execute_round(self, stage: Stage, action: actions.Action, round_: int) -> Report:
         if isinstance(action, actions.ResumeReplication) and round_ > 1:

@@ -56,8 +56,11 @@ class _Rollback:
                     if isinstance(action, actions.ResumeReplication)
                 )
             case StageName.START_SERVICES:
+                # A start whose outcome is unknown may have revived it, and it would interfere.
+                yield on(self._returning.servers, actions.StopMonitor)
                 yield self._stopped(self._returning.servers)
             case StageName.START_TRANSACTION_MANAGERS:
+                yield on(self._returning.nodes, actions.StopMonitor)
                 # Never stopped while a protocol server of its cluster runs.
                 yield self._stopped(self._returning.edges)
                 yield on(self._returning.nodes, actions.VerifyStopped)
