@@ -56,7 +56,7 @@ async def test_changes_during_and_after_a_run_are_reported(house: House) -> None
         assert {one.key for one in progress.configuration_changes} == planted
         [author] = [one.by for one in progress.configuration_changes if one.place == SERVER]
         assert author == "admin"
-        await house.signal("approve", stage="drain_protocol_servers", by="ann")
+        await house.signal("abort", by="ann", reason="only the freeze is of interest")
         outcome = await house.outcome()
         assert outcome.configuration_changes == progress.configuration_changes
         await changes_an_option(house, TARGET)
@@ -67,7 +67,6 @@ async def test_changes_during_and_after_a_run_are_reported(house: House) -> None
             while found is None or later not in {one.key for one in found.record.changes}:
                 await asyncio.sleep(0.1)  # between two queries
                 found = await freeze.query("status", result_type=FreezeRequest)
-        assert found.dark == ("cluster1",)
         record = await WatchRecords(house.client).take_over("lab")
     assert record is not None
     assert record.gaps == ()
