@@ -15,6 +15,7 @@ from activities.nodes.activities import SshNodes
 from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
+from activities.replication.postgresql.table_digests import PostgresTables
 from activities.scheduling import RestScheduling
 from activities.securetransport.admin_client import AdminClient
 from activities.storage.activities import SshStorages
@@ -41,7 +42,7 @@ async def open_activities(
         DrainActivities(shell, admin),
         LoadBalancerActivities(shell, admin, secrets),
         ReplicationLinks(secrets),
-        RestConfigurations(ServiceStatusReader(shell), admin),
+        RestConfigurations(ServiceStatusReader(shell), admin, PostgresTables(secrets)),
         SshStorages(shell),
         LogActivities(admin, settings.estates),
         TemporalReader(client),

@@ -77,6 +77,15 @@ WAIT = ActivityConfig(
 )
 """A wait for clients and partners."""
 
+WATCH_AGAIN = timedelta(minutes=1)
+"""Until a watch over the configuration that failed is tried again."""
+
+COMPARE_ONCE = _heartbeating(timedelta(minutes=2), timedelta(minutes=5))
+"""One reading of the whole configuration: each part has a limit of its own."""
+
+TAKE_OVER = _heartbeating(timedelta(seconds=40), timedelta(minutes=2))
+"""Ending a Freeze, and reading what it has recorded."""
+
 NOTIFY = _limited(timedelta(seconds=10), timedelta(minutes=15))
 """A notice; the run does not wait for it."""
 

@@ -100,6 +100,8 @@ class Api:
     """Accounts, sites and the like, by resource; others are not there."""
     lists_later: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Lists that are there from the next time that one of them was missed."""
+    audit: list[dict[str, Any]] | None = field(default_factory=list)
+    """Entries of the audit log, the newest first; None where there is no such resource."""
     page_size: int = 100
     """How many items a page has at most, whatever the request's limit."""
     members: list[Any] | None = field(default_factory=lambda: [{"serverAddress": "127.0.0.1"}])
@@ -153,6 +155,9 @@ class Api:
                 for resource, items in self.lists.items()
             },
         }
+        if self.audit is not None:
+            entries = self.audit
+            answers["logs/audit"] = lambda: _page(request, self.page_size, entries)
         if self.maintenance is not None:
             mode = {"zduMaintenanceMode": self.maintenance}
             answers["configurations/maintenance"] = lambda: mode

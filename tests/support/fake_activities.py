@@ -16,6 +16,12 @@ from workflows.errors import BadInput, NotReady, Refused, Unreachable
 from workflows.model import actions
 from workflows.model import observations as rd
 from workflows.model import results as r
+from workflows.model.configuration import (
+    ConfigurationChange,
+    ConfigurationRecord,
+    ConfigurationReport,
+    PartDigest,
+)
 from workflows.model.estate import Estate, Kind, Protocol
 from workflows.model.logs import LogPage, LogPlace, LogQuery, LogRecord
 from workflows.model.outcome import Notice, Outcome
@@ -24,7 +30,7 @@ from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview
 from workflows.planning.procedures import plan_for
-from workflows.ports.configuration import ClusterInput, ConfigurationPort
+from workflows.ports.configuration import ClusterInput, ConfigurationPort, WatchInput
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import ActionInput, ClusterPairInput, NodeInput, SessionInput
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
@@ -40,6 +46,7 @@ from workflows.ports.storage import StoragePort
 from workflows.ports.temporal import TemporalPort
 from workflows.preflight.report import Direction, ReadinessReport
 
+BASELINE = {"cluster1-server1 option": PartDigest(items=1, digest="0", buckets="0000")}
 R = TypeVar("R", bound=rd.BaseReading)
 F = TypeVar("F", bound=Callable[..., Awaitable[r.Report]])
 
@@ -108,6 +115,17 @@ class FakeActivities(
         self.unread: dict[str, str] = {}
         """By cluster: why the rest of its records cannot be read."""
         self.queries: list[LogQuery] = []
+        self.planted: list[ConfigurationChange] = []
+        """What was changed of the configuration, for the watch to see."""
+        self.unwatched: dict[str, str] = {}
+        """By place: why the watch cannot read it."""
+        self.watched: list[WatchInput] = []
+        self.watch_failures: list[Exception] = []
+        """Raised by the next attempts at a watch, one each."""
+        self.left: ConfigurationRecord | None = None
+        """What an earlier watch has left."""
+        self.taken_over = 0
+        self.take_over_failure: Exception | None = None
 
     @activity.defn
     async def make_plan(self, request: AnyRequest) -> Plan:
@@ -205,6 +223,33 @@ class FakeActivities(
     ) -> rd.ParityReading:
         await self._meet(given)
         return self._changed(given.action.key, rd.ParityReading(place=given.target.name))
+
+    @activity.defn
+    async def watch_configuration(self, given: WatchInput) -> ConfigurationReport:
+        self.watched.append(given)
+        if self.watch_failures:
+            raise self.watch_failures.pop(0)
+        if not given.record.parts:
+            return ConfigurationReport(at=datetime.now(UTC), parts=BASELINE)
+        while True:
+            report = self._seen_by(given)
+            if report.changes or report.unread.keys() - given.record.unread.keys():
+                return report
+            activity.heartbeat()
+            await asyncio.sleep(0.05)
+
+    @activity.defn
+    async def read_configuration_changes(self, given: WatchInput) -> ConfigurationReport:
+        self.watched.append(given)
+        return self._seen_by(given)
+
+    @activity.defn
+    async def take_over_watch(self, direction: Direction) -> ConfigurationRecord | None:
+        assert direction.estate == self.estate.name
+        self.taken_over += 1
+        if self.take_over_failure is not None:
+            raise self.take_over_failure
+        return self.left
 
     @activity.defn
     async def compare_storage(
@@ -312,6 +357,18 @@ class FakeActivities(
         if self.refuses_notices:
             raise Refused("no receiver takes it")
         self.notices.append(given.notice)
+
+    def _seen_by(self, given: WatchInput) -> ConfigurationReport:
+        """Return what a watch over the model would report."""
+        known = {change.key for change in given.record.changes}
+        dark = {n.name for c in given.clusters if c.name in given.dark for n in c.nodes}
+        return ConfigurationReport(
+            at=datetime.now(UTC),
+            changes=tuple(
+                one for one in self.planted if one.key not in known and one.place not in dark
+            ),
+            unread=dict(self.unwatched),
+        )
 
     def services(self, name: str) -> dict[r.Service, r.State]:
         """Return what runs on a node of the model now."""

@@ -38,8 +38,7 @@ async def test_ready(operator: Operator, name: str, fakes: FakeActivities, worke
     said = await operator.types("check", name, *MOVE)
     assert said.code == 0, said.message
     assert f"{name}: cluster1 → cluster2 ready, 85 of 85 checks passed" in said.message
-    own = [check.name for check in CHECKS if check.only != "rejoin"]
-    assert all(name in said.out for name in own)
+    assert all(check.name in said.out for check in CHECKS if check.only != "rejoin")
     assert "Temporal has no earlier report" in said.out
     assert not fakes.effects
     told = await operator.types("check", name, *MOVE, "--json")
@@ -132,7 +131,7 @@ async def test_all_checks_are_listed(operator: Operator) -> None:
     """Without an estate and without a server."""
     said = await Operator("127.0.0.1:1").types("check", "--list")
     assert said.code == 0
-    assert all(check.name in said.out for check in CHECKS)
+    assert all(check.name in said.out for check in CHECKS if check.only != "rejoin")
     told = await Operator("127.0.0.1:1").types("check", "--list", "--json")
     assert [one["name"] for one in json.loads(told.out)] == [check.name for check in CHECKS]
 

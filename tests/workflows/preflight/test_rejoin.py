@@ -119,6 +119,7 @@ def test_every_check_of_a_rejoin_has_a_case() -> None:
         "returning_schedules",
         "replication_not_suspended",
         "half_returned",
+        "configuration_changed",
     }
 
 
