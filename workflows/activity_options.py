@@ -74,6 +74,9 @@ WAIT = ActivityConfig(
 )
 """A wait for clients and partners."""
 
+COPY_LIMIT = timedelta(days=1)
+"""One copy of all replicated tables; a dead worker is noticed within seconds all the same."""
+
 NOTIFY = _limited(timedelta(seconds=10), timedelta(minutes=15))
 """A notice; the run does not wait for it."""
 
@@ -94,6 +97,10 @@ def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR09
             # Each side's changes are read, and the other link's comparison may read them first.
             limit = 3 * timing.replication_timeout
             return _heartbeating(limit, limit + timing.unreachable_timeout)
+        case Intent.COPY_DATABASES:
+            options = _heartbeating(COPY_LIMIT, COPY_LIMIT + timing.unreachable_timeout)
+            options["cancellation_type"] = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+            return options
         case Intent.VERIFY:
             limit = timedelta(minutes=10)  # such as for the Folder Monitor's takeover time
             return _heartbeating(limit, limit + timing.unreachable_timeout)

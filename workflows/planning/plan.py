@@ -15,6 +15,7 @@ from workflows.model.results import UNDO
 from workflows.model.seals import Seals
 from workflows.model.site_policy import Approvals
 from workflows.model.stages import TITLES, StageName
+from workflows.planning.replication_slots import begin_slots
 
 Wave = tuple[actions.Action, ...]
 """Actions that run side by side; all of them finish before they are judged together."""
@@ -216,6 +217,7 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName,
         StageName.STOP_MONITORS: (_on(monitored, actions.StopMonitor),),
         StageName.SUSPEND_REPLICATION: (
             tuple(actions.SuspendReplication(link=link.name) for link in estate.replication.links),
+            begin_slots(estate, target.name),
         ),
         StageName.REDIRECT_TRAFFIC: _redirect(estate, source, target),
         StageName.STOP_SCHEDULING: (

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, LiteralString, TypeVar
+from typing import Annotated, Any, Literal, LiteralString, TypeVar
 
 import psycopg
 from psycopg import pq, sql, waiting
@@ -155,12 +155,18 @@ def texts(result: pq.abc.PGresult | None) -> list[tuple[str | None, ...]]:
 
 
 @asynccontextmanager
-async def connected(secrets: Secrets, database: Database) -> AsyncIterator[Session]:
-    """Connect for one question; no connection is kept that could be dead when it matters."""
+async def connected(
+    secrets: Secrets, database: Database, replication: Literal["database"] | None = None
+) -> AsyncIterator[Session]:
+    """Connect for one question; no connection is kept that could be dead when it matters.
+
+    With *replication*, the server takes commands of its replication protocol, too.
+    """
     password = await secrets.password(database.password)
     context = await verifying(database.name, database.ca) if database.ca else None
     try:
-        session = await Stopwatch().time(_open(database, password, context), CONNECT_TIMEOUT)
+        opening = _open(database, password, context, replication)
+        session = await Stopwatch().time(opening, CONNECT_TIMEOUT)
     except TimeoutError as silence:
         where = f"{database.name}: {database.address}:{database.port}"
         raise Unreachable(
@@ -173,7 +179,12 @@ async def connected(secrets: Secrets, database: Database) -> AsyncIterator[Sessi
         await session.wire.close()
 
 
-async def _open(database: Database, password: str, context: ssl.SSLContext | None) -> Session:
+async def _open(
+    database: Database,
+    password: str,
+    context: ssl.SSLContext | None,
+    replication: Literal["database"] | None,
+) -> Session:
     with connecting(database):
         wire = await Wire.open(database, context)
     try:
@@ -189,6 +200,7 @@ async def _open(database: Database, password: str, context: ssl.SSLContext | Non
                 client_encoding="UTF8",
                 require_auth="none,password,md5,scram-sha-256",
                 gssencmode="disable",
+                replication=replication,
                 autocommit=True,
             )
     except BaseException:

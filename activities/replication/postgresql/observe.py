@@ -10,7 +10,9 @@ from typing import TypeVar
 from activities.replication.postgresql.definition import (
     Definition,
     definition_findings,
+    not_alterable,
     read_definition,
+    sends_back,
 )
 from activities.replication.postgresql.link import (
     OLDEST_VERSION,
@@ -224,13 +226,6 @@ def too_old(database: Database, version: int | None) -> Iterator[Finding]:
             expected=f"version {OLDEST_VERSION // 10_000} or later",
             advice="upgrade it, or suspend and resume replication by another driver",
         )
-
-
-def sends_back(defined: Definition, publisher: int | None) -> bool | None:
-    """Whether a link also sends what arrived by replication; None without a publisher's version."""
-    if not defined.asks_for_own:
-        return True
-    return None if publisher is None else publisher < ORIGIN_FILTER_VERSION
 
 
 def wal_headroom(wal: WalUsage, database: Database, timing: Timing) -> Iterator[Finding]:
