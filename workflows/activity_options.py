@@ -84,7 +84,7 @@ NOTIFY_END = _limited(timedelta(seconds=10), timedelta(seconds=30))
 """The last notice: the run waits for it this long at most before it ends."""
 
 
-def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
+def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: C901, PLR0911 - one per intent
     """Return the options of the action's intent."""
     if isinstance(action, GracefulStop):
         return command(action.grace + 2 * timing.stop_margin, timing)

@@ -19,7 +19,6 @@ from workflows.model.actions import (
 )
 from workflows.model.observations import ReplicationReading
 
-
 Send = Callable[[], float]
 """Called before each statement: returns its seconds, or refuses because it is too late."""
 

@@ -241,7 +241,7 @@ def translated(
         raise AccessRefused(
             f"{place}: {_said(refusal)}; grant the right to the account"
         ) from refusal
-    except psycopg.errors.ObjectInUse as busy:
+    except (psycopg.errors.ObjectInUse, psycopg.errors.LockNotAvailable) as busy:
         raise NotYet(f"{place}: {_said(busy)}; try again") from busy
     except psycopg.errors.QueryCanceled as late:
         raise lost(f"{place}: took too long; the server ended it") from late

@@ -146,15 +146,18 @@ async def stored_rows(session: Session, table: Table, within: float) -> AsyncGen
 def _rows_query(table: Table, *, timestamps: bool) -> sql.Composed:
     written = "extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8"
     keys = (sql.SQL("{}::text").format(sql.Identifier(column)) for column in table.key)
+    key, content = _digest(table.key), _digest(table.columns)
     return sql.SQL(
         "DECLARE stored NO SCROLL CURSOR FOR SELECT {}, {}, {}, {} FROM {} "
-        'ORDER BY 1 COLLATE "C", 2 COLLATE "C"'
+        'ORDER BY {} COLLATE "C", {} COLLATE "C"'
     ).format(
-        _digest(table.key),
-        _digest(table.columns),
+        key,
+        content,
         sql.SQL(written if timestamps else "NULL"),
         sql.SQL(", ").join(keys),
         table.source,
+        key,
+        content,
     )
 
 

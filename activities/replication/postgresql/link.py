@@ -79,6 +79,14 @@ SELECT coalesce(wal_status = 'lost', false), active,
 FROM pg_replication_slots WHERE slot_name = %s
 """
 
+_ROOM: LiteralString = """
+SELECT (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user),
+       (SELECT count(*) FROM pg_replication_slots) <
+           current_setting('max_replication_slots')::int,
+       (SELECT CASE WHEN setting::bigint >= 0 THEN setting::bigint * 1024 * 1024 END
+        FROM pg_settings WHERE name = 'max_slot_wal_keep_size')
+"""
+
 _WRITTEN: LiteralString = """
 SELECT wal_bytes::float8, extract(epoch FROM now() - stats_reset)::float8 FROM pg_stat_wal
 """
@@ -86,6 +94,7 @@ SELECT wal_bytes::float8, extract(epoch FROM now() - stats_reset)::float8 FROM p
 _STATES = TypeAdapter(list[tuple[bool, Name | None, bool]])
 _SLOTS = TypeAdapter(list[tuple[bool, bool, bool]])
 _LISTED = TypeAdapter(list[tuple[Name, bool]])
+_ROOMS = TypeAdapter(list[tuple[bool, bool, int | None]])
 _BEHIND = TypeAdapter(list[tuple[int | None]])
 _RETAINING = TypeAdapter(list[tuple[int | None, bool | None, int | None]])
 _WRITING = TypeAdapter(list[tuple[FiniteFloat, FiniteFloat | None]])
@@ -123,6 +132,18 @@ class Slot:
     """Whether a connection uses it."""
     ours: bool
     """Whether it can be that of our subscription: of this database, and of its plugin."""
+
+
+@dataclass(frozen=True)
+class SlotRoom:
+    """What the publisher's server says of slots that it does not have yet."""
+
+    allowed: bool
+    """Whether our account may make one."""
+    free: bool
+    """Whether the server takes one more."""
+    limit: int | None
+    """Bytes of WAL that one may retain; None where nothing limits it."""
 
 
 @dataclass(frozen=True)
@@ -195,14 +216,23 @@ class PostgresLink:
         if not found:
             raise OutcomeUnknown(f"{self.link.name}: {publisher.name} has no slot {slot}")
         retained, invalidated, safe = found[0]
-        written, seconds = await fetched_one(secrets, publisher, _WRITING, _WRITTEN)
-        measured = seconds is not None and seconds >= MIN_STATISTICS_SECONDS
         return WalUsage(
             retained=retained,
             # WAL of an invalidated slot goes away at the next checkpoint, or is gone.
             headroom=0 if invalidated else safe if safe is None else max(0, safe),
-            rate=written / seconds if seconds and measured else None,
+            rate=await self.write_rate(),
         )
+
+    async def write_rate(self) -> float | None:
+        """Return how many bytes of WAL the publisher writes each second, on average."""
+        asked = fetched_one(self.secrets, self.publisher, _WRITING, _WRITTEN)
+        written, seconds = await asked
+        measured = seconds is not None and seconds >= MIN_STATISTICS_SECONDS
+        return written / seconds if seconds and measured else None
+
+    async def slot_room(self) -> SlotRoom:
+        """Read whether the publisher can have one more slot."""
+        return SlotRoom(*await fetched_one(self.secrets, self.publisher, _ROOMS, _ROOM))
 
     async def find_slot(self, name: str) -> Slot | None:
         """Read a slot of the publisher; None where there is none."""

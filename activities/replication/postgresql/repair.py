@@ -55,14 +55,13 @@ _PATIENCE: Final = {
     "tcp_keepalives_count": "3",
 }
 _EXPORTING: LiteralString = "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput EXPORT_SNAPSHOT"
-_AS_REPLICATED: Final[tuple[LiteralString, ...]] = (
-    # Neither triggers nor foreign keys act, as with what arrives by replication.
-    "SET LOCAL session_replication_role = replica",
-    # And as with that, a link that leads back does not send it.
-    "SELECT pg_replication_origin_session_setup('pg_' || oid) FROM pg_subscription "
-    "WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database "
-    "WHERE datname = current_database())",
-)
+# Neither triggers nor foreign keys act, as with what arrives by replication.
+_AS_REPLICATED: LiteralString = "SET LOCAL session_replication_role = replica"
+# And as with that, a link that leads back does not send it.
+_WITH_ORIGIN: LiteralString = """
+SELECT pg_replication_origin_session_setup('pg_' || oid) FROM pg_subscription
+WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _ORIGIN_AT: LiteralString = "SELECT pg_replication_origin_xact_setup(%s::pg_lsn, clock_timestamp())"
 _CREATED = TypeAdapter(list[tuple[Name, Name, Name, Name]])
 
@@ -225,9 +224,8 @@ class Repair:
             await settle(active, STATEMENT_LIMIT)
             await active.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             await active.ask(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(new.snapshot))
-            role, origin = _AS_REPLICATED
-            await passive.ask(role)
-            await passive.ask(origin, here.link.subscription)
+            await passive.ask(_AS_REPLICATED)
+            await passive.ask(_WITH_ORIGIN, here.link.subscription)
             await passive.ask(_ORIGIN_AT, new.position)
             for table in tables:
                 removing = sql.SQL("DELETE FROM {}").format(table.source)
