@@ -37,7 +37,9 @@ ACCOUNTS: LiteralString = "SELECT name, note FROM account ORDER BY name"
 ALL_SLOTS: LiteralString = "FROM pg_replication_slots"
 SLOTS: LiteralString = f"SELECT slot_name {ALL_SLOTS} ORDER BY 1"
 MAKE_SLOT: LiteralString = "SELECT pg_create_logical_replication_slot({}, 'pgoutput')"
-AT: LiteralString = "timestamp '2026-01-01'"
+EQUAL: LiteralString = """
+INSERT INTO account VALUES ('p1', 'old', '2026-01-01'), ('p2', 'old', '2026-01-01')
+"""
 EXTRA: tuple[LiteralString, ...] = (
     "CREATE TABLE event (id int PRIMARY KEY, note text)",
     "CREATE TABLE event_20260101 (id int PRIMARY KEY)",
@@ -75,9 +77,7 @@ async def suspended(pair: Pair) -> None:
     await pair.execute("one", f"SELECT pg_drop_replication_slot(slot_name) {ALL_SLOTS}")
     for side in SIDES:
         await pair.execute(side, 'TRUNCATE account, "Odd ""1"" table", keyless, event, site, owner')
-        await pair.execute(
-            side, f"INSERT INTO account VALUES ('p1', 'old', {AT}), ('p2', 'old', {AT})"
-        )
+        await pair.execute(side, EQUAL)
         await pair.execute(side, "INSERT INTO keyless VALUES ('twice', 1.50), ('twice', 1.50)")
     for link in LINKS:
         await begin(pair, link)
