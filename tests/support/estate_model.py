@@ -16,6 +16,8 @@ class World:
         self.target = target
         self.running: set[Place] = set()
         self.replicating = {link.name for link in estate.replication.links}
+        self.slots: set[str] = set()
+        """Links that rest, and keep what their source writes."""
         self.traffic = dict.fromkeys(estate.load_balancer.places, source)
         self.stopped_gracefully: list[Place] = []
         self.violations: list[str] = []
@@ -32,11 +34,14 @@ class World:
             self.running |= {(node.name, service) for service in services}
 
     @property
-    def picture(self) -> tuple[frozenset[Place], frozenset[str], tuple[tuple[str, str], ...]]:
+    def picture(
+        self,
+    ) -> tuple[frozenset[Place], frozenset[str], frozenset[str], tuple[tuple[str, str], ...]]:
         """Everything that can be compared with a baseline."""
         return (
             frozenset(self.running),
             frozenset(self.replicating),
+            frozenset(self.slots),
             tuple(sorted(self.traffic.items())),
         )
 
@@ -69,8 +74,24 @@ class World:
                 self.replicating.discard(action.link)
             case actions.ResumeReplication():
                 self.replicating.add(action.link)
+            case actions.BeginSlot():
+                writer = self.estate.link(action.link).source
+                began = action.link in self.slots or writer not in self.traffic.values()
+                self._expect(began, f"a slot begins after traffic reached {writer}")
+                self.slots.add(action.link)
+            case actions.DropSlot():
+                self.slots.discard(action.link)
             case actions.Redirect():
                 self._expect(not self.replicating, "4: traffic moves while replication runs")
+                if action.to == self.target:
+                    kept = all(
+                        link.name in self.slots
+                        for link in self.estate.replication.links
+                        if link.source == self.target
+                    )
+                    self._expect(
+                        kept, f"traffic moves before anything keeps what {action.to} writes"
+                    )
                 self.traffic[action.host] = action.to
             case actions.StopScheduling():
                 for service in SCHEDULING:

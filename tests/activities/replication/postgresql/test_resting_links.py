@@ -7,11 +7,13 @@ slot. It gets one when replication is suspended, and the other one loses its own
 from collections.abc import AsyncIterator
 from typing import Any, LiteralString
 
+import psycopg
 import pytest
 from psycopg import sql
 
 from activities.replication.activities import ReplicationLinks
-from activities.replication.postgresql import link
+from activities.replication.postgresql import link, slots
+from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support import postgres_pair
 from tests.support.postgres_pair import (
@@ -23,11 +25,13 @@ from tests.support.postgres_pair import (
     Pair,
     database,
     input_for,
+    postgres_link,
     replicating_pair,
 )
 from tests.support.ssh_machines import Attempt
 from workflows.errors import NotReady, NotYet, Unreachable
 from workflows.model import actions
+from workflows.model.estate import Database
 from workflows.model.replications.postgresql import SubscriptionLink
 from workflows.model.results import Report
 
@@ -272,16 +276,23 @@ async def test_what_an_attempt_left_half_done_is_finished(pair: Pair) -> None:
     assert await pair.value("one", POINTS_AT) is None
 
 
-async def test_a_slot_that_something_uses_is_not_dropped(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slot_that_something_uses_is_not_dropped(pair: Pair) -> None:
     """Whoever uses it would lose it; the engine tries again."""
     await switch_over(THERE, BACK)
-    statement: LiteralString = "SELECT pg_drop_replication_slot(%s) WHERE false"
-    monkeypatch.setattr("activities.replication.postgresql.slots.DROP_IDLE", statement)
-    with pytest.raises(NotYet, match="another connection uses slot two_to_one"):
-        await run(DROP, BACK)
-    assert await pair.value("one", POINTS_AT) == "two_to_one"
+    active: LiteralString = "SELECT active FROM pg_replication_slots WHERE slot_name = 'two_to_one'"
+    dsn = psycopg.conninfo.make_conninfo(pair.server.dsn("two"), replication="database")
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as reader:
+        reader.pgconn.send_query(
+            b"START_REPLICATION SLOT two_to_one LOGICAL 0/0 "
+            b'(proto_version \'1\', publication_names \'"the ""pub"""\')'
+        )
+        await pair.settles("two", active, value=True)
+        with pytest.raises(NotYet, match='slot "two_to_one" is active'):
+            await run(DROP, BACK)
+        await postgres_link(BACK).alter_slot(slots.DROP_IDLE, "two_to_one")
+        reader.pgconn.finish()
+    await pair.settles("two", active, value=False)
+    assert (await run(DROP, BACK)).outcome == "changed"
 
 
 async def test_a_link_that_runs_keeps_its_slot(pair: Pair) -> None:
@@ -294,14 +305,30 @@ async def test_a_link_that_runs_keeps_its_slot(pair: Pair) -> None:
 
 async def test_what_keeps_a_slot_from_being_made_is_found(pair: Pair) -> None:
     """Before replication is off: a right, room among the slots, and room for WAL."""
-    await pair.execute("two", f"CREATE ROLE plain LOGIN PASSWORD '{database('two').user}'")
     most: LiteralString = "SELECT count(pg_create_physical_replication_slot('s' || n)) "
     await pair.execute("one", most + "FROM generate_series(1, 7) n")
-    finding = (await observed(BACK)).findings[0]
-    assert (finding.name, finding.seen) == (
-        "slot_not_creatable",
-        "on database-two: max_replication_slots is reached",
+    rights: LiteralString = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain"
+    await pair.execute("two", f"CREATE ROLE plain LOGIN PASSWORD '{DATABASE_PASSWORD}'; {rights}")
+    await pair.settles("two", "SELECT count(*) FROM pg_replication_slots", 8)
+    found = {one.name: one for one in (await observed(BACK, publisher=plain())).findings}
+    assert set(found) == {"slot_not_creatable", "replication_not_comparable"}
+    assert found["slot_not_creatable"].seen == (
+        "on database-two: plain may not make one, max_replication_slots is reached"
     )
+    await pair.execute("two", "ALTER SYSTEM SET max_slot_wal_keep_size = -1")
+    await pair.execute("two", "SELECT pg_reload_conf()")
+    await pair.settles("two", "SHOW max_slot_wal_keep_size", "-1")
+    try:
+        unlimited = (await observed(BACK, publisher=database("two"))).findings
+    finally:
+        await pair.execute("two", "ALTER SYSTEM SET max_slot_wal_keep_size = '1TB'")
+        await pair.execute("two", "SELECT pg_reload_conf()")
+    assert [one.name for one in unlimited] == ["slot_not_creatable", "wal_headroom_low"]
+
+
+def plain() -> Database:
+    """Return the side that becomes active, with an account that may make no slot."""
+    return database("two", user="plain", wal_space=2**40)
 
 
 async def test_a_side_that_wrote_nothing_meets_any_number_of_changes(
