@@ -83,15 +83,8 @@ class World:
                 self.slots.discard(action.link)
             case actions.Redirect():
                 self._expect(not self.replicating, "4: traffic moves while replication runs")
-                if action.to == self.target:
-                    kept = all(
-                        link.name in self.slots
-                        for link in self.estate.replication.links
-                        if link.source == self.target
-                    )
-                    self._expect(
-                        kept, f"traffic moves before anything keeps what {action.to} writes"
-                    )
+                kept = action.to != self.target or self._resting() <= self.slots
+                self._expect(kept, f"nothing keeps what {action.to} writes when traffic moves")
                 self.traffic[action.host] = action.to
             case actions.StopScheduling():
                 for service in SCHEDULING:
@@ -119,6 +112,12 @@ class World:
             case _:
                 assert action.undo is None, action
         self.check()
+
+    def _resting(self) -> set[str]:
+        """Links that have no slot as long as replication runs: those that lead to the source."""
+        replication = self.estate.replication
+        links = replication.links if replication.has_slots else ()
+        return {link.name for link in links if link.source == self.target}
 
     def _all_of(self, name: str) -> set[Service]:
         node = self.estate.node(name)

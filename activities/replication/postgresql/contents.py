@@ -128,15 +128,15 @@ async def stored_rows(session: Session, table: Table, within: float) -> AsyncGen
     while True:
         statement = sql.SQL("FETCH {} FROM stored").format(ROWS_PER_FETCH)
         found = texts(await session.ask(statement, within=within, most=MAX_FETCH))
-        for head, *key in ((row[:3], *row[3:]) for row in found):
+        for answer in found:
             try:
-                digest, content, written = _HEAD.validate_python(head)
+                digest, content, written = _HEAD.validate_python(answer[:3])
             except ValidationError as strange:
                 raise OutcomeUnknown(
                     f"{session.place}: its answer is not the rows that were asked for; "
                     "find out which server answers there"
                 ) from strange
-            row = Row(table.full_name, tuple(zip(table.key, key, strict=True)))
+            row = Row(table.full_name, tuple(zip(table.key, answer[3:], strict=True)))
             yield StoredRow(digest, content, written, row)
         if len(found) < ROWS_PER_FETCH:
             break

@@ -129,17 +129,17 @@ class LinkObserver:
         kept = await self._part(partial(self._kept, received.state), None)
         asked = None if received.is_off else received.state
         whole = asked if kept else None  # a slot that is not there has neither lag nor WAL
-        begins = received.is_off and kept is False
-        tables, published, lag, wal, not_comparable, unlisted, room = await asyncio.gather(
+        tables, published, lag, wal, not_comparable, unlisted = await asyncio.gather(
             self._part(self.here.tables, ()),
             self._part(partial(read_publication, self.here, self.replication), None),
             self._part(partial(self._lagging, whole), ()),
             self._part(partial(self._wal_headroom, whole), ()),
             self._part(self._not_comparable, ()),
             self._part(self._unlisted_at_publisher, ()),
-            self._part(self._room_for_slot, ()) if begins else _nothing(),
         )
-        findings = [*lag, *not_comparable, *wal, *unlisted, *room]
+        findings = [*lag, *not_comparable, *wal, *unlisted]
+        if received.is_off and kept is False:
+            findings += await self._part(self._room_for_slot, ())
         if published is not None:
             findings += unreadable_rows(published, self.here)
             if asked is not None:
@@ -246,10 +246,6 @@ class LinkObserver:
                 advice="set it and restart PostgreSQL, at a time that suits",
             ),
         )
-
-
-async def _nothing() -> tuple[Finding, ...]:
-    return ()
 
 
 def too_old(database: Database, version: int | None) -> Iterator[Finding]:
