@@ -122,11 +122,16 @@ async def fetched(
     async with connected(secrets, database) as session:
         await session.limit(ANSWER_TIMEOUT)
         found = await session.ask(query, *values, within=ANSWER_TIMEOUT + MARGIN)
+    return parsed(database.name, rows, found)
+
+
+def parsed(place: str, rows: TypeAdapter[list[T]], result: pq.abc.PGresult | None) -> list[T]:
+    """Return an answer as such rows; OutcomeUnknown where it is none."""
     try:
-        return rows.validate_python(texts(found))
+        return rows.validate_python(texts(result))
     except ValidationError as strange:
         raise OutcomeUnknown(
-            f"{database.name}: its answer is not what was asked for "
+            f"{place}: its answer is not what was asked for "
             f"({strange.error_count()} values cannot be read); find out which server answers there"
         ) from strange
 

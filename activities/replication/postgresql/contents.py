@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from psycopg import sql
-from pydantic import FiniteFloat, Json, TypeAdapter, ValidationError
+from pydantic import FiniteFloat, Json, TypeAdapter
 
-from activities.replication.postgresql.connection import FLAGS, Name, Session, fetched, texts
+from activities.replication.postgresql.connection import FLAGS, Name, Session, fetched, parsed
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.row_changes import Row
 from activities.replication.postgresql.wire import MEBIBYTE
@@ -44,7 +44,7 @@ _SETTINGS: Final[tuple[LiteralString, ...]] = (
 )
 ROWS_PER_FETCH = 500
 MAX_FETCH = 16 * MEBIBYTE
-_HEAD = TypeAdapter(tuple[str, str, FiniteFloat | None])
+_STORED = TypeAdapter(list[tuple[str, str, FiniteFloat | None, Json[tuple[str | None, ...]]]])
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,10 @@ async def settle(session: Session, seconds: float) -> None:
     await session.limit(seconds)
 
 
-async def tracks_commits(session: Session) -> bool:
+async def tracks_commits(session: Session, within: float) -> bool:
     """Whether the server tells when a row was written."""
-    return any(tracked for (tracked,) in FLAGS.validate_python(texts(await session.ask(_TRACKS))))
+    answer = await session.ask(_TRACKS, within=within)
+    return any(tracked for (tracked,) in parsed(session.place, FLAGS, answer))
 
 
 async def stored_rows(session: Session, table: Table, within: float) -> AsyncGenerator[StoredRow]:
@@ -123,38 +124,37 @@ async def stored_rows(session: Session, table: Table, within: float) -> AsyncGen
     Raises:
         OutcomeUnknown: the answer is not what was asked for, or more than it may be.
     """
-    query = _rows_query(table, timestamps=await tracks_commits(session))
+    query = _rows_query(table, timestamps=await tracks_commits(session, within))
     await session.ask(query, within=within)
     while True:
         statement = sql.SQL("FETCH {} FROM stored").format(ROWS_PER_FETCH)
-        found = texts(await session.ask(statement, within=within, most=MAX_FETCH))
-        for answer in found:
-            try:
-                digest, content, written = _HEAD.validate_python(answer[:3])
-            except ValidationError as strange:
+        answer = await session.ask(statement, within=within, most=MAX_FETCH)
+        found = parsed(session.place, _STORED, answer)
+        for key, content, written, cells in found:
+            if len(cells) != len(table.key):
                 raise OutcomeUnknown(
-                    f"{session.place}: its answer is not the rows that were asked for; "
+                    f"{session.place}: its rows have other keys than were asked for; "
                     "find out which server answers there"
-                ) from strange
-            row = Row(table.full_name, tuple(zip(table.key, answer[3:], strict=True)))
-            yield StoredRow(digest, content, written, row)
+                )
+            row = Row(table.full_name, tuple(zip(table.key, cells, strict=True)))
+            yield StoredRow(key, content, written, row)
         if len(found) < ROWS_PER_FETCH:
             break
-    await session.ask("CLOSE stored")
+    await session.ask("CLOSE stored", within=within)
 
 
 def _rows_query(table: Table, *, timestamps: bool) -> sql.Composed:
     written = "extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8"
-    keys = (sql.SQL("{}::text").format(sql.Identifier(column)) for column in table.key)
+    cells = (sql.SQL("{}::text").format(sql.Identifier(column)) for column in table.key)
     key, content = _digest(table.key), _digest(table.columns)
     return sql.SQL(
-        "DECLARE stored NO SCROLL CURSOR FOR SELECT {}, {}, {}, {} FROM {} "
+        "DECLARE stored NO SCROLL CURSOR FOR SELECT {}, {}, {}, to_json(ARRAY[{}]) FROM {} "
         'ORDER BY {} COLLATE "C", {} COLLATE "C"'
     ).format(
         key,
         content,
         sql.SQL(written if timestamps else "NULL"),
-        sql.SQL(", ").join(keys),
+        sql.SQL(", ").join(cells),
         table.source,
         key,
         content,

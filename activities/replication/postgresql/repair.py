@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from psycopg import sql
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from activities.replication.postgresql.connection import (
     ANSWER_TIMEOUT,
@@ -16,7 +16,7 @@ from activities.replication.postgresql.connection import (
     Name,
     Session,
     connected,
-    texts,
+    parsed,
 )
 from activities.replication.postgresql.contents import Table, carried_tables, settle
 from activities.replication.postgresql.copy_rows import copy_rows
@@ -121,6 +121,12 @@ class Repair:
         resting = await rests(self.here, state)
         if await self._is_whole(state) or (resting and not state.slot):
             return False
+        if not self.opposites:
+            raise NotReady(
+                f"{self.here.name}: its slot was lost, and the estate has no link that leads the "
+                "other way, so the sides cannot be compared; make it anew by hand, then decide "
+                "`retry`"
+            )
         async with AsyncExitStack() as stack:
             for ahead in self.opposites:
                 tables = await carried_tables(ahead, self.profile)
@@ -239,14 +245,14 @@ class Repair:
         session = await stack.enter_async_context(connecting)
         statement = sql.SQL(_EXPORTING).format(sql.Identifier(name))
         # It waits for transactions of the publisher that have written something.
-        answer = texts(await session.ask(statement, within=ANSWER_TIMEOUT))
-        try:
-            [(_, position, snapshot, _)] = _CREATED.validate_python(answer)
-        except (ValidationError, ValueError) as strange:
+        answer = await session.ask(statement, within=ANSWER_TIMEOUT)
+        created = parsed(session.place, _CREATED, answer)
+        if len(created) != 1:
             raise OutcomeUnknown(
                 f"{session.place}: its answer tells no snapshot; "
                 "find out which server answers there"
-            ) from strange
+            )
+        _, position, snapshot, _ = created[0]
         return _NewSlot(position, snapshot)
 
     async def _begin_anew(self, state: SubscriptionState, *, resting: bool) -> None:

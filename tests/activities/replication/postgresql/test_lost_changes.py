@@ -13,6 +13,7 @@ from psycopg import sql
 from activities.replication.activities import ReplicationLinks
 from activities.replication.driver import SlotAction
 from activities.replication.postgresql import copy_rows, own_rows, repair
+from activities.replication.postgresql.slots import slot_names
 from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support.postgres_pair import (
@@ -28,7 +29,7 @@ from tests.support.postgres_pair import (
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, NotYet, Unreachable
 from workflows.model import actions
-from workflows.model.replications.postgresql import SubscriptionLink
+from workflows.model.replications.postgresql import PostgresReplication, SubscriptionLink
 from workflows.model.results import Report
 
 REPLICATION = ReplicationLinks(SECRETS)
@@ -303,6 +304,51 @@ async def test_what_the_active_side_wrote_explains_a_difference(pair: Pair) -> N
     await pair.execute("two", "INSERT INTO account VALUES ('of two', 'mine')")
     await both_run(pair)
     assert await pair.value("one", "SELECT note FROM account WHERE name = 'of two'") == "mine"
+
+
+async def test_without_any_slot_nothing_is_resumed(pair: Pair) -> None:
+    """What the other side wrote cannot be told, and unknown is not "nothing"."""
+    await lose(pair, BACK)
+    await pair.execute("one", "UPDATE account SET note = 'new'")
+    for kind in (actions.VerifyNoConflicts, actions.ResumeReplication):
+        with pytest.raises(NotReady, match="slot two_to_one on database-two was lost"):
+            await run(kind(link=THERE.name))
+    assert not await pair.value("two", "SELECT bool_or(subenabled) FROM pg_subscription")
+
+
+async def test_a_link_without_an_opposite_is_not_renewed(pair: Pair) -> None:
+    """There is nothing to compare its publisher with."""
+    await lose(pair, BACK)
+    with pytest.raises(NotReady, match="no link that leads the other way"):
+        await run(RENEW, replication=PostgresReplication(links=(BACK,)))
+    assert await pair.execute("one", SLOTS) == [(THERE.subscription,)]
+
+
+async def test_an_account_without_the_rights_copies_nothing(pair: Pair) -> None:
+    """To write as replication does takes a right of its own."""
+    await lose(pair, THERE)
+    await pair.execute("one", "UPDATE account SET note = 'new'")
+    await pair.execute("two", f"CREATE ROLE writing LOGIN PASSWORD '{DATABASE_PASSWORD}'")
+    tables: LiteralString = "ALL TABLES IN SCHEMA public"
+    await pair.execute("two", f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO writing")
+    before = await contents(pair, "two")
+    with pytest.raises(AccessRefused, match="permission denied"):
+        await run(COPY, subscriber=database("two", user="writing"))
+    assert await contents(pair, "two") == before
+    assert await pair.execute("one", SLOTS) == [(BACK.subscription,)]
+
+
+@pytest.mark.parametrize(
+    ("subscription", "names"),
+    [
+        ("one_to_two", ("one_to_two", "one_to_two_copy")),
+        ('To "C1", Ä', ("to__c1____", "to__c1_____copy")),
+        ("x" * 63, ("x" * 58, "x" * 58 + "_copy")),
+    ],
+)
+def test_a_slot_has_a_name_that_the_server_takes(subscription: str, names: tuple[str, str]) -> None:
+    """Small letters, digits and underscores, at most 63 of them, whatever the subscription's is."""
+    assert slot_names(subscription) == names
 
 
 async def test_too_many_differences_are_not_looked_up(
