@@ -338,6 +338,35 @@ async def test_an_account_without_the_rights_copies_nothing(pair: Pair) -> None:
     assert await pair.execute("one", SLOTS) == [(BACK.subscription,)]
 
 
+async def test_the_documented_rights_suffice(pair: Pair) -> None:
+    """Nobody has to be a superuser, on either side."""
+    await lose(pair, THERE)
+    await pair.execute("one", "UPDATE account SET note = 'new'")
+    tables: LiteralString = "ALL TABLES IN SCHEMA public TO copier"
+    origin: LiteralString = "EXECUTE ON FUNCTION pg_replication_origin"
+    await pair.execute(
+        "one", f"CREATE ROLE copier LOGIN REPLICATION PASSWORD '{DATABASE_PASSWORD}'"
+    )
+    await pair.execute("one", f"GRANT SELECT ON {tables}")
+    for right in (
+        "pg_create_subscription TO copier",
+        "CREATE ON DATABASE two TO copier",
+        f"SELECT, INSERT, UPDATE, DELETE ON {tables}",
+        f"{origin}_session_setup TO copier",
+        f"{origin}_xact_setup TO copier",
+        "SET ON PARAMETER session_replication_role TO copier",
+    ):
+        await pair.execute("two", f"GRANT {right}")
+    await pair.switch(THERE, "OWNER TO copier")
+    try:
+        sides = {"publisher": database("one", user="copier")}
+        sides["subscriber"] = database("two", user="copier")
+        assert (await run(COPY, **sides)).outcome == "changed"
+    finally:
+        await pair.switch(THERE, "OWNER TO postgres")
+    assert await pair.execute("one", ACCOUNTS) == await pair.execute("two", ACCOUNTS)
+
+
 @pytest.mark.parametrize(
     ("subscription", "names"),
     [
