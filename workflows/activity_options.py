@@ -86,6 +86,9 @@ COMPARE_ONCE = _heartbeating(timedelta(minutes=2), timedelta(minutes=5))
 TAKE_OVER = _heartbeating(timedelta(seconds=40), timedelta(minutes=2))
 """Ending a Freeze, and reading what it has recorded."""
 
+COPY_LIMIT = timedelta(days=1)
+"""One copy of all replicated tables; a dead worker is noticed within seconds all the same."""
+
 NOTIFY = _limited(timedelta(seconds=10), timedelta(minutes=15))
 """A notice; the run does not wait for it."""
 
@@ -93,7 +96,7 @@ NOTIFY_END = _limited(timedelta(seconds=10), timedelta(seconds=30))
 """The last notice: the run waits for it this long at most before it ends."""
 
 
-def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR0911 - one per intent
+def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: C901, PLR0911 - one per intent
     """Return the options of the action's intent."""
     if isinstance(action, GracefulStop):
         return command(action.grace + 2 * timing.stop_margin, timing)
@@ -106,6 +109,10 @@ def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: PLR09
             # Each side's changes are read, and the other link's comparison may read them first.
             limit = 3 * timing.replication_timeout
             return _heartbeating(limit, limit + timing.unreachable_timeout)
+        case Intent.COPY_DATABASES:
+            options = _heartbeating(COPY_LIMIT, COPY_LIMIT + timing.unreachable_timeout)
+            options["cancellation_type"] = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+            return options
         case Intent.VERIFY:
             limit = timedelta(minutes=10)  # such as for the Folder Monitor's takeover time
             return _heartbeating(limit, limit + timing.unreachable_timeout)

@@ -15,7 +15,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.nodes.desired_state import POLL_INTERVAL
-from activities.replication.driver import ReplicationDriver
+from activities.replication.driver import ReplicationDriver, SlotDriver
 from activities.replication.drivers import DRIVERS, Drivers
 from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
@@ -38,6 +38,8 @@ from workflows.ports.replication import ReplicationInput, ReplicationPort
 MAX_READS_AFTER_CHANGE = 8
 """How often a link is read after a statement was sent, one poll interval apart."""
 
+SLOT_ACTIONS = (actions.BeginSlot, actions.DropSlot, actions.CopyTables, actions.RenewSlot)
+
 
 class ReplicationLinks(ReplicationPort):
     """Replication links, each by its driver."""
@@ -54,8 +56,11 @@ class ReplicationLinks(ReplicationPort):
             return
         if isinstance(given.action, actions.SuspendReplication | actions.AwaitDelivery):
             yield f"until {there} has confirmed everything that {here} has written"
-        if not isinstance(given.action, actions.AwaitDelivery):
-            yield self._link(given).driver.preview(given.action)
+        link = self._link(given)
+        if isinstance(given.action, SLOT_ACTIONS):
+            yield link.slots.preview_slot(given.action)
+        elif not isinstance(given.action, actions.AwaitDelivery):
+            yield link.driver.preview(given.action)
 
     @activity.defn
     async def observe_replication(
@@ -109,6 +114,32 @@ class ReplicationLinks(ReplicationPort):
         await link.send(link.driver.resume, deadline, enables=True)
         return changed(given.action, f"{link.name} runs again", datetime.now(UTC))
 
+    @activity.defn
+    async def begin_slot(self, given: ReplicationInput[actions.BeginSlot]) -> Report:
+        link, deadline = self._link(given), SendDeadline.of_this_attempt()
+        done = f"{link.name} keeps from now on what {given.publisher.name} writes"
+        return await link.report(link.slots.begin_slot(deadline.require), done)
+
+    @activity.defn
+    async def drop_slot(self, given: ReplicationInput[actions.DropSlot]) -> Report:
+        link, deadline = self._link(given), SendDeadline.of_this_attempt()
+        done = f"{link.name} rests, and keeps nothing any more"
+        return await link.report(link.slots.drop_slot(deadline.require), done)
+
+    @activity.defn
+    async def copy_tables(self, given: ReplicationInput[actions.CopyTables]) -> Report:
+        link = self._link(given)
+        done = f"{link.name}: {given.subscriber.name} has all rows of {given.publisher.name} again"
+        async with heartbeating():
+            return await link.report(link.slots.copy_tables(), done)
+
+    @activity.defn
+    async def renew_slot(self, given: ReplicationInput[actions.RenewSlot]) -> Report:
+        link = self._link(given)
+        done = f"{link.name} delivers what {given.publisher.name} writes from now on"
+        async with heartbeating():
+            return await link.report(link.slots.renew_slot(), done)
+
     def _link(self, given: ReplicationInput[Any]) -> _Link:
         make = self._drivers.get(type(given.replication))
         if make is None:
@@ -126,6 +157,22 @@ class _Link:
     @property
     def name(self) -> str:
         return self.given.link.name
+
+    @property
+    def slots(self) -> SlotDriver:
+        """The driver, where its links have slots; a plan asks no other one for them."""
+        if not isinstance(self.driver, SlotDriver):
+            raise BadInput(f"replication driver {self.given.replication.driver} has no slots")
+        return self.driver
+
+    async def report(self, change: Awaitable[bool], done: str) -> Report:
+        """Report what changes something only if that is necessary."""
+        with effect(self.given, str(self.given.action)):
+            changes = await change
+        if changes:
+            return changed(self.given.action, done, datetime.now(UTC))
+        message = f"{self.name} needs none of it"
+        return unchanged(self.given.action, message, datetime.now(UTC))
 
     async def await_delivery(self, deadline: SendDeadline) -> None:
         """Wait until everything that was written by now has been delivered.

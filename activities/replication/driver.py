@@ -5,11 +5,24 @@ only reads, sends one statement, and says what it would send. When a statement m
 often, and what a lost reply means is decided once for all drivers, in ``activities``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from workflows.model.actions import ResumeReplication, SuspendReplication
+from workflows.model.actions import (
+    BeginSlot,
+    CopyTables,
+    DropSlot,
+    RenewSlot,
+    ResumeReplication,
+    SuspendReplication,
+)
 from workflows.model.observations import ReplicationReading
+
+Send = Callable[[], float]
+"""Called before each statement: returns its seconds, or refuses because it is too late."""
+
+SlotAction = BeginSlot | DropSlot | CopyTables | RenewSlot
 
 
 @dataclass(frozen=True)
@@ -53,3 +66,36 @@ class ReplicationDriver(Protocol):
 
     def preview(self, action: SuspendReplication | ResumeReplication) -> str:
         """Return the very statement that carries the action out, and where; asks no server."""
+
+
+@runtime_checkable
+class SlotDriver(ReplicationDriver, Protocol):
+    """A driver whose links have slots, which keep what a link has yet to deliver.
+
+    Each method reads first, returns whether anything had to be changed, and may be repeated.
+    """
+
+    async def begin_slot(self, send: Send) -> bool:
+        """Where the link rests, keep what its publisher writes from now on."""
+
+    async def drop_slot(self, send: Send) -> bool:
+        """Where the link rests, keep nothing; NotReady where its publisher's own rows are kept."""
+
+    async def copy_tables(self) -> bool:
+        """Where changes were lost, make the subscriber equal to the publisher; may take hours.
+
+        Raises:
+            NotReady: the subscriber wrote rows itself that the publisher lacks.
+            NotYet: somebody writes to the subscriber's tables.
+        """
+
+    async def renew_slot(self) -> bool:
+        """Where the slot was lost, make it anew; may take hours.
+
+        Raises:
+            NotReady: the publisher has rows that the subscriber lacks.
+            NotYet: somebody writes to the publisher's tables.
+        """
+
+    def preview_slot(self, action: SlotAction) -> str:
+        """Return what the action may send, and where; asks no server."""

@@ -16,6 +16,8 @@ class World:
         self.target = target
         self.running: set[Place] = set()
         self.replicating = {link.name for link in estate.replication.links}
+        self.slots: set[str] = set()
+        """Links that rest, and keep what their source writes."""
         self.traffic = dict.fromkeys(estate.load_balancer.places, source)
         self.stopped_gracefully: list[Place] = []
         self.violations: list[str] = []
@@ -41,11 +43,14 @@ class World:
         self.traffic = dict.fromkeys(self.traffic, self.target)
 
     @property
-    def picture(self) -> tuple[frozenset[Place], frozenset[str], tuple[tuple[str, str], ...]]:
+    def picture(
+        self,
+    ) -> tuple[frozenset[Place], frozenset[str], frozenset[str], tuple[tuple[str, str], ...]]:
         """Everything that can be compared with a baseline."""
         return (
             frozenset(self.running),
             frozenset(self.replicating),
+            frozenset(self.slots),
             tuple(sorted(self.traffic.items())),
         )
 
@@ -78,8 +83,17 @@ class World:
                 self.replicating.discard(action.link)
             case actions.ResumeReplication():
                 self.replicating.add(action.link)
+            case actions.BeginSlot():
+                writer = self.estate.link(action.link).source
+                began = action.link in self.slots or writer not in self.traffic.values()
+                self._expect(began, f"a slot begins after traffic reached {writer}")
+                self.slots.add(action.link)
+            case actions.DropSlot():
+                self.slots.discard(action.link)
             case actions.Redirect():
                 self._expect(not self.replicating, "4: traffic moves while replication runs")
+                kept = action.to != self.target or self._resting() <= self.slots
+                self._expect(kept, f"nothing keeps what {action.to} writes when traffic moves")
                 self.traffic[action.host] = action.to
             case actions.StopScheduling():
                 for service in SCHEDULING:
@@ -109,6 +123,12 @@ class World:
             case _:
                 assert action.undo is None, action
         self.check()
+
+    def _resting(self) -> set[str]:
+        """Links that have no slot as long as replication runs: those that lead to the source."""
+        replication = self.estate.replication
+        links = replication.links if replication.has_slots else ()
+        return {link.name for link in links if link.source == self.target}
 
     def _all_of(self, name: str) -> set[Service]:
         node = self.estate.node(name)

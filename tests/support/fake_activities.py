@@ -305,6 +305,10 @@ class FakeActivities(
     verify_no_conflicts = executing(ReplicationPort.verify_no_conflicts)
     resume_replication = executing(ReplicationPort.resume_replication)
     await_delivery = executing(ReplicationPort.await_delivery)
+    begin_slot = executing(ReplicationPort.begin_slot)
+    drop_slot = executing(ReplicationPort.drop_slot)
+    copy_tables = executing(ReplicationPort.copy_tables)
+    renew_slot = executing(ReplicationPort.renew_slot)
 
     @activity.defn
     async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> r.Report:

@@ -157,6 +157,9 @@ class ReplicationReading(BaseReading):
     sends_back: bool | None = None
     """Whether it also sends what its publisher received by replication, so that it must not run
     beside a link that leads the other way; None where that is unknown."""
+    changes_kept: bool | None = None
+    """Whether everything that it has yet to deliver is still there to be delivered; False where
+    it was lost, or nothing keeps it; None where that is unknown."""
     tables: tuple[str, ...] = ()
     """Tables that are replicated, in lower case, as far as the driver can tell."""
 

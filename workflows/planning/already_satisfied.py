@@ -25,6 +25,8 @@ def holds(observed: Observations, action: actions.Action) -> bool | None:  # noq
             return _not(_enabled(observed, action.link))
         case actions.ResumeReplication():
             return _enabled(observed, action.link)
+        case actions.BeginSlot() | actions.DropSlot() | actions.CopyTables() | actions.RenewSlot():
+            return _of_slot(observed, action)
         case actions.Redirect():
             return _redirected(observed, action.host, action.to)
         case actions.VerifyTraffic():
@@ -89,6 +91,22 @@ def _no_sessions(observed: Observations, node: str) -> bool | None:
 def _enabled(observed: Observations, link: str) -> bool | None:
     reading = observed.of(ReplicationReading, link)
     return None if reading is None else reading.enabled
+
+
+def _of_slot(observed: Observations, action: actions.Action) -> bool | None:
+    """A link that runs, or that may run beside the other one, has its slot for good."""
+    reading = observed.of(ReplicationReading, action.place)
+    if reading is None or reading.enabled is None or reading.sends_back is None:
+        return None
+    kept = reading.changes_kept
+    may_rest = reading.sends_back and not reading.enabled
+    match action:
+        case actions.BeginSlot():
+            return kept if may_rest else True
+        case actions.DropSlot():
+            return _not(kept) if may_rest else True
+        case _:
+            return kept
 
 
 def _traffic_moved(observed: Observations) -> bool | None:

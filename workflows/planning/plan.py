@@ -16,6 +16,7 @@ from workflows.model.seals import Seals
 from workflows.model.site_policy import Approvals
 from workflows.model.stages import TITLES, Procedure, StageName
 from workflows.planning.approvals import gates_of, stricter
+from workflows.planning.replication_slots import begin_slots
 
 Wave = tuple[actions.Action, ...]
 """Actions that run side by side; all of them finish before they are judged together."""
@@ -195,6 +196,7 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName,
         StageName.STOP_MONITORS: (on(monitored, actions.StopMonitor),),
         StageName.SUSPEND_REPLICATION: (
             tuple(actions.SuspendReplication(link=link.name) for link in estate.replication.links),
+            begin_slots(estate, target.name),
         ),
         StageName.REDIRECT_TRAFFIC: _redirect(estate, source, target),
         StageName.STOP_SCHEDULING: (

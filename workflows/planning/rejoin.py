@@ -15,6 +15,7 @@ from workflows.model.request import RejoinRequest
 from workflows.model.stages import StageName
 from workflows.planning.approvals import gates_of, stricter
 from workflows.planning.plan import Plan, Stage, Wave, observations_of_links_and_traffic, on
+from workflows.planning.replication_slots import drop_resting_slots, repair_lost_changes
 
 
 def plan_rejoin(estate: Estate, request: RejoinRequest) -> Plan:
@@ -62,6 +63,11 @@ def _stages(
         # An Edge has no scheduling, so the vendor's own script may start it at once.
         StageName.START_ADMIN: (
             (*on(returning.servers, actions.StartAdmin), *on(returning.edges, actions.StartAll)),
+            # Events that are queued there start as soon as a Transaction Manager does.
+            (
+                *on(returning.servers[:1], actions.FindUnfinishedWork),
+                *on(returning.servers[:1], actions.FindOrphanedFiles),
+            ),
         ),
         StageName.CHECK_RETURNED: (
             (
@@ -94,11 +100,13 @@ def _stages(
             on(returning.nodes, actions.VerifyIdle),
         ),
         StageName.RESUME_REPLICATION: (
+            *repair_lost_changes(estate, active.name),
             # Compared before the first is resumed: as long as both are off, each shows all that
             # its side wrote.
             tuple(actions.VerifyNoConflicts(link=link.name) for link in estate.replication.links),
             *_resumed(link for link in estate.replication.links if link.target == returning.name),
             *_resumed(link for link in estate.replication.links if link.target == active.name),
+            drop_resting_slots(estate, active.name),
         ),
         StageName.START_MONITORS: (on((*returning.nodes, *active.nodes), actions.StartMonitor),),
     }

@@ -150,14 +150,18 @@ class _Rollback:
         )
 
     def _resume_replication(self) -> Iterator[Wave]:
+        opposites = self._opposites(StageName.SUSPEND_REPLICATION)
         resumed = tuple(
             action
-            for action in self._opposites(StageName.SUSPEND_REPLICATION)
-            if self.baseline.replicated(action.place, self.plan)
+            for action in opposites
+            if isinstance(action, actions.ResumeReplication)
+            and self.baseline.replicated(action.place, self.plan)
         )
         # Where both sides wrote the same rows, neither direction is resumed.
         yield tuple(actions.VerifyNoConflicts(link=action.place) for action in resumed)
         yield resumed
+        # A slot is still compared with until replication runs, and keeps WAL for ever afterwards.
+        yield tuple(action for action in opposites if isinstance(action, actions.DropSlot))
 
     def _source_scheduling(self) -> Iterator[actions.Action]:
         for action in self._opposites(StageName.STOP_SCHEDULING):

@@ -8,7 +8,11 @@ from temporalio import activity
 
 from workflows.model.actions import (
     AwaitDelivery,
+    BeginSlot,
+    CopyTables,
+    DropSlot,
     ObserveReplication,
+    RenewSlot,
     ResumeReplication,
     SuspendReplication,
     VerifyNoConflicts,
@@ -80,4 +84,40 @@ class ReplicationPort(ABC):
 
         Compares again, as far as the attempt has time; NotReady where both sides wrote the same
         rows, or where there is no time and the last comparison is too old.
+        """
+
+    @activity.defn
+    @abstractmethod
+    async def begin_slot(self, given: ReplicationInput[BeginSlot]) -> Report:
+        """Have a link that rests keep what its source writes from now on, and nothing older.
+
+        What the source wrote itself since an earlier beginning stays kept. A link that does not
+        rest is left as it is.
+        """
+
+    @activity.defn
+    @abstractmethod
+    async def drop_slot(self, given: ReplicationInput[DropSlot]) -> Report:
+        """Have a link that rests keep nothing; a link that does not rest is left as it is.
+
+        NotReady with a list where its source wrote rows itself that are still to be delivered.
+        """
+
+    @activity.defn
+    @abstractmethod
+    async def copy_tables(self, given: ReplicationInput[CopyTables]) -> Report:
+        """Make the subscriber equal to the publisher where changes between them were lost.
+
+        Everything happens in one transaction of the subscriber; nothing of the publisher's rows
+        changes, and nothing that is copied travels back. May take hours. NotReady with a list
+        where the subscriber wrote rows itself that the publisher lacks: they would be lost.
+        """
+
+    @activity.defn
+    @abstractmethod
+    async def renew_slot(self, given: ReplicationInput[RenewSlot]) -> Report:
+        """Make a lost slot anew, so that the link delivers what is written from now on.
+
+        May take hours. NotReady with a list where the publisher has rows that the subscriber
+        lacks. A link that rests needs no slot and is left as it is.
         """

@@ -5,7 +5,7 @@ from functools import partial
 
 from workflows.model.checks import Heading, Scope
 from workflows.model.excluded_tables import left_out
-from workflows.model.findings import Finding
+from workflows.model.findings import Finding, Severity
 from workflows.model.observations import ReplicationReading
 from workflows.model.stages import StageName
 from workflows.preflight.context import CheckContext, declare
@@ -84,4 +84,19 @@ def excluded_tables_replicated(context: CheckContext) -> Iterator[Finding]:
                 seen=f"replicated: {', '.join(carried)}",
                 expected=f"none of profile {profile}",
                 advice="exclude them from replication first",
+            )
+
+
+@check(Scope.LINKS, severity=Severity.WARNS, only="rejoin")
+def changes_lost(context: CheckContext) -> Iterator[Finding]:
+    """What was written since the suspension can be delivered."""
+    for reading in context.each(ReplicationReading):
+        link = context.estate.link(reading.place)
+        suspended = reading.enabled is False and link.target == context.plan.target
+        if suspended and reading.changes_kept is False:
+            yield changes_lost.finding(
+                link.name,
+                seen=f"nothing keeps what {link.target} has not received yet",
+                expected=f"everything that {link.source} wrote since replication was suspended",
+                advice="the rejoin copies the tables instead; until then leave the link disabled",
             )

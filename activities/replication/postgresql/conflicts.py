@@ -11,7 +11,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from activities.replication.postgresql.link import PostgresLink
+from activities.replication.postgresql.definition import rests
+from activities.replication.postgresql.link import PostgresLink, SubscriptionState
 from activities.replication.postgresql.row_changes import Row, Values
 from activities.replication.postgresql.wire import MEBIBYTE
 from activities.runtime.heartbeat import sleep
@@ -87,8 +88,8 @@ class Conflicts:
         clock = asyncio.get_running_loop().time
         deadline = clock() + COMPARABLE_TIMEOUT
         while not (subscription := await other.subscription()).enabled:
-            if not subscription.slot:
-                return None  # it receives nothing of what the other side wrote
+            if not await _tells(other, subscription):
+                return None  # nothing tells what the other side wrote, and it delivers nothing
             try:
                 return await self._compare_rows(other, subscription.slot, overlap)
             except NotYet:
@@ -103,6 +104,8 @@ class Conflicts:
         async for change in other.pending(slot, self.within):
             rows.add(change.row.digest)
             tables.add(change.row.table)
+        if not rows:
+            return  # whatever waits here, and however much, meets nothing
         async for change in self.here.pending(self.slot, self.within):
             row = change.row
             # A table that one side emptied meets whatever the other side wrote to it.
@@ -160,6 +163,19 @@ class Conflicts:
             f"its changes with pg_replication_slot_advance (slots: {slots}), repeat its other "
             "changes once replication runs, and decide `retry`"
         )
+
+
+async def _tells(other: PostgresLink, subscription: SubscriptionState) -> bool:
+    """Whether a slot tells what the other side wrote; NotReady where it should, and was lost."""
+    if not subscription.slot or await other.keeps_changes(subscription):
+        return bool(subscription.slot)
+    if await other.find_slot(subscription.slot) is None and await rests(other, subscription):
+        return False  # where one direction runs at a time, the other one may have none
+    raise NotReady(
+        f"{other.name}: slot {subscription.slot} on {other.publisher.name} was lost, so nothing "
+        "tells what was written there while replication was suspended; compare the databases by "
+        "hand, make the slot anew, then decide `retry`"
+    )
 
 
 def _length(row: Row, values: Values | None) -> int:

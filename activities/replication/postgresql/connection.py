@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, LiteralString, TypeVar
+from typing import Annotated, Any, Literal, LiteralString, TypeVar
 
 import psycopg
 from psycopg import pq, sql, waiting
@@ -122,11 +122,16 @@ async def fetched(
     async with connected(secrets, database) as session:
         await session.limit(ANSWER_TIMEOUT)
         found = await session.ask(query, *values, within=ANSWER_TIMEOUT + MARGIN)
+    return parsed(database.name, rows, found)
+
+
+def parsed(place: str, rows: TypeAdapter[list[T]], result: pq.abc.PGresult | None) -> list[T]:
+    """Return an answer as such rows; OutcomeUnknown where it is none."""
     try:
-        return rows.validate_python(texts(found))
+        return rows.validate_python(texts(result))
     except ValidationError as strange:
         raise OutcomeUnknown(
-            f"{database.name}: its answer is not what was asked for "
+            f"{place}: its answer is not what was asked for "
             f"({strange.error_count()} values cannot be read); find out which server answers there"
         ) from strange
 
@@ -155,12 +160,18 @@ def texts(result: pq.abc.PGresult | None) -> list[tuple[str | None, ...]]:
 
 
 @asynccontextmanager
-async def connected(secrets: Secrets, database: Database) -> AsyncIterator[Session]:
-    """Connect for one question; no connection is kept that could be dead when it matters."""
+async def connected(
+    secrets: Secrets, database: Database, replication: Literal["database"] | None = None
+) -> AsyncIterator[Session]:
+    """Connect for one question; no connection is kept that could be dead when it matters.
+
+    With *replication*, the server takes commands of its replication protocol, too.
+    """
     password = await secrets.password(database.password)
     context = await verifying(database.name, database.ca) if database.ca else None
     try:
-        session = await Stopwatch().time(_open(database, password, context), CONNECT_TIMEOUT)
+        opening = _open(database, password, context, replication)
+        session = await Stopwatch().time(opening, CONNECT_TIMEOUT)
     except TimeoutError as silence:
         where = f"{database.name}: {database.address}:{database.port}"
         raise Unreachable(
@@ -173,7 +184,12 @@ async def connected(secrets: Secrets, database: Database) -> AsyncIterator[Sessi
         await session.wire.close()
 
 
-async def _open(database: Database, password: str, context: ssl.SSLContext | None) -> Session:
+async def _open(
+    database: Database,
+    password: str,
+    context: ssl.SSLContext | None,
+    replication: Literal["database"] | None,
+) -> Session:
     with connecting(database):
         wire = await Wire.open(database, context)
     try:
@@ -189,6 +205,7 @@ async def _open(database: Database, password: str, context: ssl.SSLContext | Non
                 client_encoding="UTF8",
                 require_auth="none,password,md5,scram-sha-256",
                 gssencmode="disable",
+                replication=replication,
                 autocommit=True,
             )
     except BaseException:
@@ -229,7 +246,7 @@ def translated(
         raise AccessRefused(
             f"{place}: {_said(refusal)}; grant the right to the account"
         ) from refusal
-    except psycopg.errors.ObjectInUse as busy:
+    except (psycopg.errors.ObjectInUse, psycopg.errors.LockNotAvailable) as busy:
         raise NotYet(f"{place}: {_said(busy)}; try again") from busy
     except psycopg.errors.QueryCanceled as late:
         raise lost(f"{place}: took too long; the server ended it") from late

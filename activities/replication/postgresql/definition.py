@@ -1,5 +1,6 @@
 """Read how a subscription is defined, and find what keeps our account from altering it."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import LiteralString
@@ -8,7 +9,11 @@ from psycopg import sql
 from pydantic import Json, TypeAdapter
 
 from activities.replication.postgresql.connection import Name, fetched
-from activities.replication.postgresql.link import ORIGIN_FILTER_VERSION, PostgresLink
+from activities.replication.postgresql.link import (
+    ORIGIN_FILTER_VERSION,
+    PostgresLink,
+    SubscriptionState,
+)
 from workflows.model.findings import Finding
 from workflows.model.replications import postgresql_checks as checks
 from workflows.model.text import listed
@@ -56,10 +61,28 @@ async def read_definition(link: PostgresLink, version: int) -> tuple[Definition,
     )
 
 
+def sends_back(defined: Definition, publisher: int | None) -> bool | None:
+    """Whether a link also sends what arrived by replication; None without a publisher's version."""
+    if not defined.asks_for_own:
+        return True
+    return None if publisher is None else publisher < ORIGIN_FILTER_VERSION
+
+
+async def rests(link: PostgresLink, state: SubscriptionState) -> bool:
+    """Whether a link is off because only one direction can run: it sends back what it received."""
+    if state.enabled:
+        return False
+    publisher, subscriber = await asyncio.gather(
+        link.version(link.publisher), link.version(link.subscriber)
+    )
+    definitions = await read_definition(link, subscriber)
+    return any(sends_back(defined, publisher) for defined in definitions)
+
+
 def definition_findings(defined: Definition, link: PostgresLink, version: int) -> Iterator[Finding]:
     """Yield why the subscription could not be suspended and resumed as the estate describes it."""
     yield from _other_publications(defined, link)
-    yield from _not_alterable(defined, link, version)
+    yield from not_alterable(defined, link, version)
 
 
 def _other_publications(defined: Definition, link: PostgresLink) -> Iterator[Finding]:
@@ -75,7 +98,8 @@ def _other_publications(defined: Definition, link: PostgresLink) -> Iterator[Fin
         )
 
 
-def _not_alterable(defined: Definition, link: PostgresLink, version: int) -> Iterator[Finding]:
+def not_alterable(defined: Definition, link: PostgresLink, version: int) -> Iterator[Finding]:
+    """Yield what keeps our account from altering the subscription."""
     user, place = link.subscriber.user, link.subscriber.name
     name = link.link.subscription
     wrong = checks.replication_not_alterable

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from activities.replication.driver import LinkStatus
+from activities.replication.driver import LinkStatus, Send, SlotAction
 from activities.replication.postgresql.conflicts import Conflicts
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.observe import LinkObserver
+from activities.replication.postgresql.repair import Repair
+from activities.replication.postgresql.slots import RestingSlot, slot_names
 from activities.runtime.partial_reading import PartialReading
 from activities.transport.secrets import Secrets
-from workflows.model.actions import ResumeReplication, SuspendReplication
+from workflows.model.actions import (
+    BeginSlot,
+    CopyTables,
+    DropSlot,
+    ResumeReplication,
+    SuspendReplication,
+)
 from workflows.model.estate import Timing
 from workflows.model.observations import ReplicationReading
 from workflows.model.replications.postgresql import PostgresReplication
@@ -79,3 +87,52 @@ class PostgreSql:
         suspends = isinstance(action, SuspendReplication)
         statement = self.here.altering("DISABLE" if suspends else "ENABLE")
         return f"{self.here.subscriber.name}: {statement.as_string()}"
+
+    async def begin_slot(self, send: Send) -> bool:
+        """Make the slot of a link that rests, or let it begin now."""
+        return await RestingSlot(self.here, send()).begin(send)
+
+    async def drop_slot(self, send: Send) -> bool:
+        """Drop the slot of a link that rests."""
+        return await RestingSlot(self.here, send()).drop(send)
+
+    async def copy_tables(self) -> bool:
+        """Copy every table from a snapshot with which a new slot begins."""
+        return await self._repair.copy_tables()
+
+    async def renew_slot(self) -> bool:
+        """Compare both sides, then make the slot anew."""
+        return await self._repair.renew_slot()
+
+    def preview_slot(self, action: SlotAction) -> str:
+        """Return what is done where, in the words of PostgreSQL."""
+        here, there = self.here.publisher.name, self.here.subscriber.name
+        slot, spare = slot_names(self.here.link.subscription)
+        subscription = self.here.link.subscription
+        match action:
+            case BeginSlot():
+                return (
+                    f"{here}: make slot {slot}, or advance it, if subscription {subscription} on "
+                    f"{there} rests"
+                )
+            case DropSlot():
+                return (
+                    f"{here}: drop the slot of subscription {subscription} on {there} if it rests; "
+                    f"{there}: {self.here.pointing_at(None).as_string()}"
+                )
+            case CopyTables():
+                return (
+                    f"if the slot of subscription {subscription} was lost: make slot {spare} on "
+                    f"{here}, and in one transaction on {there} DELETE and COPY each published "
+                    f"table, then {self.here.pointing_at(spare).as_string()}"
+                )
+            case _:
+                return (
+                    f"{here}: make slot {slot} anew if it was lost, and {here} has no row that "
+                    f"{there} lacks"
+                )
+
+    @property
+    def _repair(self) -> Repair:
+        within = self.timing.replication_timeout.total_seconds()
+        return Repair(self.here, self.opposites, self.replication.profile, within)

@@ -5,6 +5,7 @@ Connections are opened for one question each: none is kept that could be dead wh
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, LiteralString
 
@@ -72,12 +73,28 @@ SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint,
 FROM pg_replication_slots WHERE slot_name = %s
 """
 
+_SLOT: LiteralString = """
+SELECT coalesce(wal_status = 'lost', false), active,
+       coalesce(database = current_database() AND plugin = 'pgoutput', false)
+FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+_ROOM: LiteralString = """
+SELECT (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user),
+       (SELECT count(*) FROM pg_replication_slots) <
+           current_setting('max_replication_slots')::int,
+       (SELECT CASE WHEN setting::bigint >= 0 THEN setting::bigint * 1024 * 1024 END
+        FROM pg_settings WHERE name = 'max_slot_wal_keep_size')
+"""
+
 _WRITTEN: LiteralString = """
 SELECT wal_bytes::float8, extract(epoch FROM now() - stats_reset)::float8 FROM pg_stat_wal
 """
 
 _STATES = TypeAdapter(list[tuple[bool, Name | None, bool]])
+_SLOTS = TypeAdapter(list[tuple[bool, bool, bool]])
 _LISTED = TypeAdapter(list[tuple[Name, bool]])
+_ROOMS = TypeAdapter(list[tuple[bool, bool, int | None]])
 _BEHIND = TypeAdapter(list[tuple[int | None]])
 _RETAINING = TypeAdapter(list[tuple[int | None, bool | None, int | None]])
 _WRITING = TypeAdapter(list[tuple[FiniteFloat, FiniteFloat | None]])
@@ -103,6 +120,40 @@ class SubscriptionState(LinkStatus):
 
     slot: str
     """Empty where it has none: then it cannot be enabled, and delivers nothing."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What the publisher says of a slot that exists."""
+
+    lost: bool
+    """Whether the server has removed WAL that it was to keep: it delivers nothing any more."""
+    active: bool
+    """Whether a connection uses it."""
+    ours: bool
+    """Whether it can be that of our subscription: of this database, and of its plugin."""
+
+
+@dataclass(frozen=True)
+class SlotRoom:
+    """What the publisher's server says of slots that it does not have yet."""
+
+    allowed: bool
+    """Whether our account may make one."""
+    free: bool
+    """Whether the server takes one more."""
+    limit: int | None
+    """Bytes of WAL that one may retain; None where nothing limits it."""
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """What a slot has yet to deliver, as far as it had to be read."""
+
+    own: tuple[Row, ...]
+    """Rows that its side wrote itself: the first of them."""
+    received: bool
+    """Whether changes that had arrived there by replication come before the first own one."""
 
 
 @dataclass(frozen=True)
@@ -165,14 +216,33 @@ class PostgresLink:
         if not found:
             raise OutcomeUnknown(f"{self.link.name}: {publisher.name} has no slot {slot}")
         retained, invalidated, safe = found[0]
-        written, seconds = await fetched_one(secrets, publisher, _WRITING, _WRITTEN)
-        measured = seconds is not None and seconds >= MIN_STATISTICS_SECONDS
         return WalUsage(
             retained=retained,
             # WAL of an invalidated slot goes away at the next checkpoint, or is gone.
             headroom=0 if invalidated else safe if safe is None else max(0, safe),
-            rate=written / seconds if seconds and measured else None,
+            rate=await self.write_rate(),
         )
+
+    async def write_rate(self) -> float | None:
+        """Return how many bytes of WAL the publisher writes each second, on average."""
+        asked = fetched_one(self.secrets, self.publisher, _WRITING, _WRITTEN)
+        written, seconds = await asked
+        measured = seconds is not None and seconds >= MIN_STATISTICS_SECONDS
+        return written / seconds if seconds and measured else None
+
+    async def slot_room(self) -> SlotRoom:
+        """Read whether the publisher can have one more slot."""
+        return SlotRoom(*await fetched_one(self.secrets, self.publisher, _ROOMS, _ROOM))
+
+    async def find_slot(self, name: str) -> Slot | None:
+        """Read a slot of the publisher; None where there is none."""
+        found = await fetched(self.secrets, self.publisher, _SLOTS, _SLOT, name)
+        return Slot(*found[0]) if found else None
+
+    async def keeps_changes(self, state: SubscriptionState) -> bool:
+        """Whether a slot still holds everything that the link has yet to deliver."""
+        slot = await self.find_slot(state.slot) if state.slot else None
+        return slot is not None and not slot.lost
 
     async def written(self) -> str:
         """Return the position up to which the publisher has written by now."""
@@ -212,7 +282,26 @@ class PostgresLink:
             NotReady: there is too much to read.
             OutcomeUnknown: it takes longer than so many seconds, or cannot be understood.
         """
-        reader, count = Reader(), 0
+        reader = Reader()
+        async with aclosing(self._messages(slot, within)) as messages:
+            async for message in messages:
+                for change in reader.changes(message):
+                    yield change
+
+    async def undelivered(self, slot: str, within: float, most: int) -> Undelivered:
+        """Return at most so many rows that the publisher wrote itself; errors as ``pending``."""
+        reader, own, received = Reader(), dict[bytes, Row](), False
+        async with aclosing(self._messages(slot, within)) as messages:
+            async for message in messages:
+                changes = reader.changes(message)
+                received = received or (not own and reader.received)
+                own |= {change.row.digest: change.row for change in changes}
+                if len(own) >= most:
+                    break
+        return Undelivered(tuple(own.values())[:most], received)
+
+    async def _messages(self, slot: str, within: float) -> AsyncGenerator[bytes]:
+        count = 0
         async with connected(self.secrets, self.publisher) as session:
             clock = asyncio.get_running_loop().time
             until = clock() + within
@@ -220,8 +309,7 @@ class PostgresLink:
             while messages := await _next_messages(session, until - clock()):
                 count += len(messages)
                 for message in messages:
-                    for change in reader.changes(message):
-                        yield change
+                    yield message
                 if count >= MAX_PENDING_MESSAGES:
                     break
         if count >= MAX_PENDING_MESSAGES:
@@ -260,6 +348,21 @@ class PostgresLink:
         """Return the statement that suspends or resumes the link."""
         name = sql.Identifier(self.link.subscription)
         return sql.SQL("ALTER SUBSCRIPTION {} {}").format(name, sql.SQL(change))
+
+    def pointing_at(self, slot: str | None) -> sql.Composed:
+        """Return the statement that has the subscription use a slot, or none."""
+        name = sql.SQL("NONE") if slot is None else sql.Literal(slot)
+        subscription = sql.Identifier(self.link.subscription)
+        statement = sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = {})")
+        return statement.format(subscription, name)
+
+    async def alter_slot(
+        self, statement: LiteralString, *values: object, within: float = ANSWER_TIMEOUT
+    ) -> None:
+        """Send a statement about a slot to the publisher; OutcomeUnknown without an answer."""
+        async with connected(self.secrets, self.publisher) as session:
+            await session.limit(within)
+            await session.ask(statement, *values, within=within + MARGIN, lost=OutcomeUnknown)
 
     async def alter(self, statement: sql.Composed, within: float) -> None:
         """Send a statement to the subscriber; OutcomeUnknown without an answer in *within* s."""

@@ -8,13 +8,13 @@ from itertools import chain
 from typing import TypeVar
 
 from activities.replication.postgresql.definition import (
-    Definition,
     definition_findings,
+    not_alterable,
     read_definition,
+    sends_back,
 )
 from activities.replication.postgresql.link import (
     OLDEST_VERSION,
-    ORIGIN_FILTER_VERSION,
     PostgresLink,
     SubscriptionState,
     WalUsage,
@@ -61,6 +61,15 @@ class _Received:
 
 
 @dataclass(frozen=True)
+class _Sent:
+    """What the publisher says."""
+
+    changes_kept: bool | None = None
+    tables: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
 class LinkObserver:
     """Reads one link; each answer is of use without the others."""
 
@@ -80,15 +89,16 @@ class LinkObserver:
         if old:  # other statements would fail there, each with an error of its own
             return ReplicationReading(place=here.name, findings=(*self.parts.findings, *old))
         received = await self._received(subscriber, publisher) if subscriber else _Received()
-        tables, sent = await self._sent(received) if publisher else ((), ())
+        sent = await self._sent(received) if publisher else _Sent()
         return ReplicationReading(
             place=here.name,
             exists=received.exists,
             enabled=received.state.enabled if received.state else None,
             running=received.state.running if received.state else None,
             sends_back=received.sends_back,
-            tables=tables,
-            findings=(*self.parts.findings, *sent, *received.findings),
+            changes_kept=sent.changes_kept,
+            tables=sent.tables,
+            findings=(*self.parts.findings, *sent.findings, *received.findings),
         )
 
     async def _received(self, version: int, publisher: int | None) -> _Received:
@@ -108,30 +118,53 @@ class LinkObserver:
             subscribed=subscribed,
             findings=(*unlisted, *timestamps),
         )
-        if received.is_off:
-            return received
-        wrong = (definition_findings(defined, here, version) for defined in definitions)
+        if received.is_off:  # all that is done to it is to point it at a slot
+            wrong = (not_alterable(defined, here, version) for defined in definitions)
+        else:
+            wrong = (definition_findings(defined, here, version) for defined in definitions)
         return replace(received, findings=(*chain.from_iterable(wrong), *received.findings))
 
-    async def _sent(self, received: _Received) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
-        """Ask the publisher; return what is published, and what is wrong with it."""
+    async def _sent(self, received: _Received) -> _Sent:
+        """Ask the publisher."""
+        kept = await self._part(partial(self._kept, received.state), None)
         asked = None if received.is_off else received.state
+        whole = asked if kept else None  # a slot that is not there has neither lag nor WAL
         tables, published, lag, wal, not_comparable, unlisted = await asyncio.gather(
             self._part(self.here.tables, ()),
             self._part(partial(read_publication, self.here, self.replication), None),
-            self._part(partial(self._lagging, asked), ()),
-            self._part(partial(self._wal_headroom, asked), ()),
+            self._part(partial(self._lagging, whole), ()),
+            self._part(partial(self._wal_headroom, whole), ()),
             self._part(self._not_comparable, ()),
             self._part(self._unlisted_at_publisher, ()),
         )
         findings = [*lag, *not_comparable, *wal, *unlisted]
+        if received.is_off and kept is False:
+            findings += await self._part(self._room_for_slot, ())
         if published is not None:
             findings += unreadable_rows(published, self.here)
             if asked is not None:
                 findings += publication_findings(published, self.here)
             if asked is not None and received.subscribed is not None:
                 findings += subscription_findings(published, received.subscribed, self.here)
-        return tables, tuple(findings)
+        return _Sent(kept, tables, tuple(findings))
+
+    async def _kept(self, found: SubscriptionState | None) -> bool | None:
+        return None if found is None else await self.here.keeps_changes(found)
+
+    async def _room_for_slot(self) -> tuple[Finding, ...]:
+        """A link that rests gets a slot when its publisher becomes active."""
+        room, publisher = await self.here.slot_room(), self.here.publisher
+        usage = WalUsage(0, room.limit, await self.here.write_rate())
+        seen = [] if room.allowed else [f"{publisher.user} may not make one"]
+        seen += [] if room.free else ["max_replication_slots is reached"]
+        finding = checks.slot_not_creatable.finding(
+            self.here.name,
+            seen=f"on {publisher.name}: {listed(seen)}",
+            expected="a slot can be made there, which keeps what is written until the way back",
+            advice=f"ALTER ROLE {publisher.user} REPLICATION there, raise max_replication_slots, "
+            "or drop slots that nobody uses",
+        )
+        return (*((finding,) if seen else ()), *wal_headroom(usage, publisher, self.timing))
 
     async def _part(self, reading: Callable[[], Awaitable[T]], default: D) -> T | D:
         return await self.parts.part(reading, access.database_unreachable, default)
@@ -224,13 +257,6 @@ def too_old(database: Database, version: int | None) -> Iterator[Finding]:
             expected=f"version {OLDEST_VERSION // 10_000} or later",
             advice="upgrade it, or suspend and resume replication by another driver",
         )
-
-
-def sends_back(defined: Definition, publisher: int | None) -> bool | None:
-    """Whether a link also sends what arrived by replication; None without a publisher's version."""
-    if not defined.asks_for_own:
-        return True
-    return None if publisher is None else publisher < ORIGIN_FILTER_VERSION
 
 
 def wal_headroom(wal: WalUsage, database: Database, timing: Timing) -> Iterator[Finding]:

@@ -43,6 +43,8 @@ class Reader:
         self._relations: dict[int, _Relation] = {}
         self._columns = 0
         self._replicated = False
+        self.received = False
+        """Whether a row was changed by a transaction that was replicated."""
 
     def changes(self, message: bytes) -> tuple[RowChange, ...]:
         """Return the rows that one message changes; none of a transaction that was replicated.
@@ -72,7 +74,10 @@ class Reader:
             case _:
                 raise _unreadable(f"of an unknown kind {kind!r}")
         content.require_end()
-        return () if self._replicated else changes
+        if self._replicated:
+            self.received = self.received or bool(changes)
+            return ()
+        return changes
 
     def _describe(self, content: _Bytes) -> tuple[RowChange, ...]:
         number = content.integer(4)

@@ -8,6 +8,7 @@ _HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
 _POSTGRES = "tests/activities/replication/postgresql/test_observe.py"
 _TABLES = "tests/activities/replication/postgresql/test_tables.py"
 _DEFINITION = "tests/activities/replication/postgresql/test_definition.py"
+_RESTING = "tests/activities/replication/postgresql/test_resting_links.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _REJOIN = "tests/workflows/preflight/test_rejoin.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
@@ -61,6 +62,7 @@ REJOIN = (
     "returning_schedules",
     "replication_not_suspended",
     "half_returned",
+    "changes_lost",
 )
 """Checks that only a rejoin makes; the test has a case for each of them."""
 UNIT_TESTS: dict[str, Test] = {
@@ -72,6 +74,7 @@ UNIT_TESTS: dict[str, Test] = {
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
     "unknown_subscription": (_POSTGRES, "test_a_subscription_that_no_link_names_is_found"),
     "commit_timestamps_off": (_POSTGRES, "test_a_server_that_tracks_no_commit_timestamps_is_found"),
+    "slot_not_creatable": (_RESTING, "test_what_keeps_a_slot_from_being_made_is_found"),
     "database_too_old": (_DEFINITION, "test_a_version_that_is_too_old_is_one_finding"),
     "replication_not_alterable": (_DEFINITION, "test_a_subscription_of_another_owner_is_found"),
     "publication_differs": (_TABLES, "test_a_publication_that_is_not_there_is_named"),

@@ -129,6 +129,23 @@ def test_replication(enabled: bool | None) -> None:  # noqa: FBT001 - a case
     assert suspended is (None if enabled is None else not enabled)
 
 
+@pytest.mark.parametrize("kept", [True, False, None])
+def test_slots(kept: bool | None) -> None:  # noqa: FBT001 - a case
+    """A link that rests has a slot only while it is needed; any other link has its own."""
+    link = "cluster2_to_cluster1"
+    kinds = (actions.BeginSlot, actions.DropSlot, actions.CopyTables, actions.RenewSlot)
+
+    def read(**facts: bool | None) -> list[bool | None]:
+        reading = rd.ReplicationReading(place=link, changes_kept=kept, **facts)
+        return [held(PLAN, kind(link=link), [reading]) for kind in kinds]
+
+    lacks = None if kept is None else not kept
+    assert read(enabled=False, sends_back=True) == [kept, lacks, kept, kept]
+    assert read(enabled=False, sends_back=False) == [True, True, kept, kept]
+    assert read(enabled=True, sends_back=True) == [True, True, kept, kept]
+    assert read(enabled=None, sends_back=True) == read(enabled=False) == [None] * 4
+
+
 def test_traffic_is_where_every_name_and_every_login_is() -> None:
     """One name or one login on the other cluster is enough for "no"."""
     there = leads_to("cluster2", "edge1")

@@ -261,11 +261,14 @@ def test_a_link_that_rested_is_not_resumed() -> None:
         Baseline(links={**readings, FORTH: readings[FORTH].model_copy(update={"enabled": True})}),
     ):
         [stage] = plan_rollback(PLAN, {StageName.SUSPEND_REPLICATION: suspended}, baseline)
-        assert [str(action.kind) for action in stage.actions] == [
+        *resumed, dropped = stage.actions
+        assert [str(action.kind) for action in resumed] == [
             "verify_no_conflicts",
             "resume_replication",
         ]
-        assert {action.place for action in stage.actions} == {FORTH}
+        assert {action.place for action in resumed} == {FORTH}
+        # What it kept from the suspension on, it keeps no longer.
+        assert dropped == actions.DropSlot(link="cluster2_to_cluster1")
 
 
 def test_nothing_begun_is_nothing_undone() -> None:

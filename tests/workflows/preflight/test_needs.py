@@ -30,6 +30,8 @@ NEEDS: dict[type, set[str]] = {
     actions.StartMonitor: SCRIPT,
     actions.SuspendReplication: LINK,
     actions.ResumeReplication: LINK | {"wal_headroom_low"},
+    actions.BeginSlot: DATABASE | {"slot_not_creatable", "replication_not_alterable"},
+    actions.DropSlot: DATABASE | {"slot_not_creatable", "replication_not_alterable"},
     actions.VerifyNoConflicts: DATABASE | {"replication_not_comparable"},
     actions.Redirect: {
         *("load_balancer_unreachable", "access_refused", "reload_not_runnable"),

@@ -13,6 +13,8 @@ class Intent(StrEnum):
     READ = "read"
     COMPARE_STORAGE = "compare_storage"
     COMPARE_DATABASES = "compare_databases"
+    COPY_DATABASES = "copy_databases"
+    """An effect over SQL that takes as long as the tables are large, in one transaction."""
     VERIFY = "verify"
     WAIT = "wait"
     """For clients and partners; a drain timeout applies."""

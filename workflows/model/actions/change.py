@@ -66,6 +66,41 @@ class ResumeReplication(BaseChange, OnLink):
     sentence = "resume replication on {link}"
 
 
+class BeginSlot(BaseChange, OnLink):
+    """Keep from now on what the source of a resting link writes, so that nothing of it is lost.
+
+    A link rests where only one direction can run at a time. Any other link has its slot already.
+    """
+
+    intent = Intent.STATEMENT
+    kind: Literal["begin_slot"] = "begin_slot"
+    sentence = "keep from now on what {link} has to deliver later"
+
+
+class DropSlot(BaseChange, OnLink):
+    """Drop the slot of a link that rests, so that it keeps no WAL; refuse where it is owed."""
+
+    intent = Intent.STATEMENT
+    kind: Literal["drop_slot"] = "drop_slot"
+    sentence = "keep nothing any more for {link} if it rests"
+
+
+class CopyTables(BaseChange, OnLink):
+    """Copy every published table to the subscriber, if changes since the suspension were lost."""
+
+    intent = Intent.COPY_DATABASES
+    kind: Literal["copy_tables"] = "copy_tables"
+    sentence = "copy the tables of {link} if changes were lost"
+
+
+class RenewSlot(BaseChange, OnLink):
+    """Make a lost slot anew, once its publisher has nothing that the subscriber lacks."""
+
+    intent = Intent.COPY_DATABASES
+    kind: Literal["renew_slot"] = "renew_slot"
+    sentence = "make the slot of {link} anew if it was lost"
+
+
 class Redirect(BaseChange, OnHost):
     """Make a load balancer host send new connections to a cluster."""
 
@@ -164,6 +199,10 @@ Change = (
     | StartMonitor
     | SuspendReplication
     | ResumeReplication
+    | BeginSlot
+    | DropSlot
+    | CopyTables
+    | RenewSlot
     | Redirect
     | StopScheduling
     | StartScheduling
@@ -182,6 +221,11 @@ _OPPOSITES: Mapping[type[BaseChange], type[Change] | None] = {
     StartMonitor: StopMonitor,
     SuspendReplication: ResumeReplication,
     ResumeReplication: SuspendReplication,
+    BeginSlot: DropSlot,
+    DropSlot: BeginSlot,
+    # What was lost stays lost, and the passive side is no worse off with it.
+    CopyTables: None,
+    RenewSlot: None,
     StopScheduling: StartScheduling,
     StartScheduling: StopScheduling,
     StopGracefully: StartProtocolServer,

@@ -1,6 +1,6 @@
 """What the core knows of database replication, whichever driver controls it."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,9 @@ class Replication(Value):
 
     A driver adds a subclass with the keys of its own and registers it (see ``registry``).
     """
+
+    has_slots: ClassVar[bool] = False
+    """Whether slots keep what links have yet to deliver: they may be missing, full or lost."""
 
     driver: str
     profile: Literal["5.4", "5.5"] = "5.5"

@@ -1,7 +1,7 @@
 """PostgreSQL's logical replication between the two databases."""
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, StringConstraints
 
@@ -23,6 +23,8 @@ class SubscriptionLink(ReplicationLink):
 
 class PostgresReplication(Replication):
     """Logical replication, in both directions."""
+
+    has_slots: ClassVar[bool] = True
 
     driver: Literal["postgresql"] = "postgresql"
     links: tuple[SubscriptionLink, ...] = Field(min_length=1)

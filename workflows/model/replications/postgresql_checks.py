@@ -23,6 +23,12 @@ replication_not_alterable = driver_check(
     Scope.LINKS,
     until=StageName.SUSPEND_REPLICATION,
 )
+slot_not_creatable = driver_check(
+    "slot_not_creatable",
+    "A link that rests can get a slot",
+    Scope.LINKS,
+    until=StageName.SUSPEND_REPLICATION,
+)
 publication_differs = driver_check(
     "publication_differs",
     "The subscription receives the publication of the estate",

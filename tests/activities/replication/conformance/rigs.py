@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from activities.replication.activities import ReplicationLinks
+from activities.replication.driver import SlotAction
 from activities.replication.postgresql.link import PostgresLink
 from tests.support import postgres_pair
 from tests.support.memory_replication import CommandLink, CommandReplication, MemoryDatabases
@@ -28,6 +29,7 @@ LinkAction = (
     | actions.SuspendReplication
     | actions.VerifyNoConflicts
     | actions.ResumeReplication
+    | SlotAction
 )
 
 NAMES = ("one-to-two", "two-to-one")
@@ -101,7 +103,7 @@ class Rig(ABC):
             while not await self.holds(side, row):  # noqa: ASYNC110 - a database sends no events
                 await asyncio.sleep(0.05)
 
-    def preview(self, action: actions.SuspendReplication | actions.ResumeReplication) -> list[str]:
+    def preview(self, action: LinkAction) -> list[str]:
         """Return what a reviewed plan shows for an action."""
         return list(self.links.preview(self.given(action)))
 

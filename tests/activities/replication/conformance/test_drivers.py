@@ -5,10 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.activities.replication.conformance.rigs import NAMES, MemoryRig, PostgresRig, Rig
+from tests.activities.replication.conformance.rigs import (
+    NAMES,
+    LinkAction,
+    MemoryRig,
+    PostgresRig,
+    Rig,
+)
 from tests.support.postgres_pair import Pair, replicating_pair
 from tests.support.ssh_machines import Attempt
-from workflows.errors import NotReady, NotYet, OutcomeUnknown, Unreachable
+from workflows.errors import BadInput, NotReady, NotYet, OutcomeUnknown, Unreachable
 from workflows.model import actions
 from workflows.preflight.catalogue import BY_NAME
 
@@ -143,6 +149,33 @@ async def test_a_link_that_is_not_there_is_named(rig: Rig) -> None:
     assert {finding.name for finding in reading.findings} <= set(BY_NAME)
     with pytest.raises(NotReady, match=THERE):
         await rig.run(SUSPEND, given=rig.missing_link(SUSPEND))
+
+
+SLOTS = (actions.BeginSlot, actions.DropSlot, actions.CopyTables, actions.RenewSlot)
+
+
+@pytest.mark.parametrize("kind", SLOTS)
+async def test_links_that_run_have_the_slots_they_need(
+    rig: Rig, kind: type[actions.BeginSlot]
+) -> None:
+    """Nothing is done to them; a driver without slots says that it has none."""
+    action = kind(link=THERE)
+    if isinstance(rig, MemoryRig):
+        for attempt in (lambda: rig.run(action), lambda: _previewed(rig, action)):
+            with pytest.raises(BadInput, match="replication driver commands has no slots"):
+                await attempt()
+        return
+    assert (await rig.run(action)).outcome == "unchanged"
+    [shown] = rig.preview(action)
+    assert "one_to_two" in shown
+    with pytest.raises(Unreachable):
+        await rig.run(action, given=rig.silent(action))
+    with pytest.raises(NotReady, match=THERE):
+        await rig.run(action, given=rig.missing_link(action))
+
+
+async def _previewed(rig: Rig, action: LinkAction) -> None:
+    rig.preview(action)
 
 
 @pytest.fixture

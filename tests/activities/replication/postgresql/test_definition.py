@@ -6,8 +6,8 @@ from typing import LiteralString
 import pytest
 
 from activities.replication.activities import ReplicationLinks
-from activities.replication.postgresql.definition import Definition, definition_findings
-from activities.replication.postgresql.observe import sends_back, too_old
+from activities.replication.postgresql.definition import Definition, definition_findings, sends_back
+from activities.replication.postgresql.observe import too_old
 from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support.postgres_pair import SECRETS, THERE, Pair, database, input_for, postgres_link

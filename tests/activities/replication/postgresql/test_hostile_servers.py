@@ -4,7 +4,8 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import LiteralString
 
@@ -12,7 +13,9 @@ import pytest
 from psycopg import sql
 
 from activities.replication.postgresql import connection
-from activities.replication.postgresql.connection import FLAGS, fetched_one
+from activities.replication.postgresql.connection import FLAGS, connected, fetched_one
+from activities.replication.postgresql.contents import Table, stored_rows
+from activities.replication.postgresql.copy_rows import copy_rows
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.pgoutput import Reader
 from tests.support.admin_api import Certificate
@@ -24,6 +27,7 @@ from tests.support.hostile_postgres import (
     Sends,
     described,
     hostile,
+    message,
     row,
 )
 from tests.support.postgres_pair import (
@@ -216,3 +220,48 @@ async def test_a_real_server_is_verified_by_its_certificate(tmp_path: Path) -> N
             else:
                 with pytest.raises(AccessRefused, match="certificate cannot be verified"):
                     await asked
+
+
+async def _compared(one: PostgresLink) -> None:
+    table = Table("public", "account", partitioned=False, columns=("name",), key=("name",))
+    async with connected(SECRETS, one.publisher) as session:
+        async for _ in stored_rows(session, table, within=0.5):
+            pass
+
+
+async def _copied(one: PostgresLink) -> None:
+    table = Table("public", "account", partitioned=False, columns=("name",), key=("name",))
+    async with (
+        connected(SECRETS, one.publisher) as source,
+        connected(SECRETS, one.subscriber) as target,
+    ):
+        await copy_rows(source, target, table, within=0.5)
+
+
+@pytest.mark.parametrize("does", ANSWERS)
+@pytest.mark.parametrize("asked", [_compared, _copied])
+async def test_rows_of_a_table_are_bounded(
+    does: str, asked: Callable[[PostgresLink], Awaitable[object]]
+) -> None:
+    """Neither a comparison nor a copy takes whatever comes for rows."""
+    await refused(ANSWERS[does][0], asked, login=True)
+
+
+COPYING = message(b"H", b"\0\0\1\0\0")
+TAKING = message(b"G", b"\0\0\1\0\0")
+
+
+async def test_a_row_that_is_too_long_is_not_copied() -> None:
+    """Libpq would hold it as a whole."""
+    takes = iter([TAKING])  # the side that writes is asked first
+
+    def one_each() -> Iterator[bytes]:
+        if (first := next(takes, None)) is not None:
+            yield first
+            return
+        yield COPYING
+        yield b"d\x3f\xff\xff\xff"
+        yield from repeat(b"x" * 65536)
+
+    said = await refused(one_each, _copied, login=True)
+    assert "sent more than 16 MiB in one answer" in said
