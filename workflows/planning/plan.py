@@ -1,6 +1,7 @@
 """The plan of a run: which actions, in which stages and waves, for which estate."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, zip_longest
 from operator import add
@@ -63,8 +64,21 @@ class Parallel(Value):
 
     @property
     def stages(self) -> Iterable[Stage]:
-        """What all chains together do of each stage, wave by wave."""
-        parts = chain.from_iterable(one.stages for one in self.chains)
+        """What all chains together do of each stage, wave by wave.
+
+        What waits for another chain comes in a later wave than that chain's part of the stage.
+        """
+        ends: list[Counter[StageName]] = []
+        parts = []
+        for one in self.chains:
+            end = Counter[StageName]()
+            for earlier in one.after:
+                end |= ends[earlier]
+            for stage in one.stages:
+                waves = ((),) * end[stage.name] + stage.waves
+                parts.append(stage.model_copy(update={"waves": waves}))
+                end[stage.name] = len(waves)
+            ends.append(end)
         return _joined(parts, _wave_by_wave)
 
 

@@ -187,9 +187,15 @@ def test_by_node_plans_the_same_actions_in_another_sequence() -> None:
         assert more <= {"await_queue.cluster1-server2"}
         assert len({a.key for a in other.actions}) == len(other.actions)
     scheduled = StageName.DRAIN_PROTOCOL_SERVERS.number
+    managers = StageName.DRAIN_TRANSACTION_MANAGER.number
     assert by_node.sequence[:scheduled] == by_stage.sequence[:scheduled]
     [parallel] = [step for step in by_node.sequence if isinstance(step, Parallel)]
     assert [chain.after for chain in parallel.chains] == [(), (), (0, 1), (), (0, 3), (2, 4)]
+    kinds = [{a.kind for a in wave} for wave in by_node.stages[managers].waves]
+    assert kinds == [
+        {"verify_stopped"},  # of the Edges, which come first
+        *({a.kind for a in wave} for wave in by_stage.stages[managers].waves),
+    ]
     assert Plan.model_validate_json(by_node.model_dump_json()) == by_node
 
 
