@@ -18,10 +18,12 @@ from workflows.estate_file import EstateMistakes, parse_estate
 from workflows.model.estate import Estate
 from workflows.model.machines import NAME
 from workflows.model.outcome import Outcome
-from workflows.model.request import Request
+from workflows.model.request import AnyRequest
+from workflows.model.stages import Procedure
 from workflows.model.text import listed
 from workflows.planning.diff import refusal
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
+from workflows.planning.procedures import plan_for
 from workflows.ports.planning import PlanningPort
 from workflows.preflight.catalogue import BY_NAME
 
@@ -39,10 +41,10 @@ class EstateFiles(PlanningPort):
         self._secrets = secrets
 
     @activity.defn
-    async def make_plan(self, request: Request) -> Plan:
+    async def make_plan(self, request: AnyRequest) -> Plan:
         estate = await usable_estate(self._estates, request.estate, self._secrets)
-        _require_acceptable(request.accept)
-        plan = await asyncio.to_thread(plan_switchover, estate, request)
+        plan = await asyncio.to_thread(plan_for, estate, request)
+        _require_acceptable(request.accept, plan.procedure)
         if request.plan_hash not in (None, plan.hash):
             raise refusal(request.plan_hash, await self._reviewed(request.plan_hash), plan)
         return plan
@@ -138,14 +140,14 @@ async def read_estate(directory: Path, name: str) -> Estate:
         raise BadInput(f"{file} is not a usable estate: {mistakes}") from None
 
 
-def _require_acceptable(names: Iterable[str]) -> None:
+def _require_acceptable(names: Iterable[str], procedure: Procedure) -> None:
     """Refuse the acceptance of what no check finds, or of what cannot be accepted."""
     for name in names:
         if name not in BY_NAME:
             raise BadInput(
                 f"accept.{name}: there is no such check; `switchover check --list` shows all checks"
             )
-        if not BY_NAME[name].acceptable:
+        if not BY_NAME[name].may_be_accepted(procedure):
             raise BadInput(
                 f"accept.{name}: what this check finds cannot be accepted; correct it, or give the "
                 f"check another severity in the estate file, under checks.{name}"

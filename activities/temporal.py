@@ -97,7 +97,10 @@ class TemporalReader(TemporalPort):
 
     async def _completed(self, estate: str) -> datetime | None:
         """Return when traffic last moved to the other cluster; rolled-back runs do not count."""
-        query = f"WorkflowId = 'switchover-{estate}' AND ExecutionStatus = 'Completed'"
+        query = (
+            f"WorkflowId = 'switchover-{estate}' AND WorkflowType = 'Switchover' "
+            "AND ExecutionStatus = 'Completed'"
+        )
         async for run in self._runs(query):
             result = await self._result(run)
             if isinstance(result, dict) and result.get("outcome") in COMPLETED:

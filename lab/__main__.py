@@ -15,6 +15,7 @@ import typer
 from lab.campaigns.crash.command import crash
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
+from lab.campaigns.round_trips.command import round_trips
 from lab.campaigns.unkind_sites.command import unkind
 from lab.checker.expected import Variant
 from lab.demo import Demo, DemoOptions
@@ -36,6 +37,7 @@ app.command()(rollback)
 app.command()(inject)
 app.command()(readiness)
 app.command()(unkind)
+app.command()(round_trips)
 
 BAD_INPUT = 2
 EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}
@@ -86,16 +88,26 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
             "--unkind", metavar="[SEED]", help="Machines as sites have them, chosen by the seed."
         ),
     ] = None,
+    round_trip: Annotated[
+        bool, typer.Option(help="Rejoin, switch back and rejoin again, too.")
+    ] = False,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
     With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """
     scenario = _scenario(fail, answer, literal=literal)
+    _require(
+        not (round_trip and (literal or fail)),
+        "--round-trip goes with neither --literal nor --fail",
+    )
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
-        options = DemoOptions(place, clients, literal, keep, json, scenario, variant, unkind_seed)
-        verdict = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
-        raise typer.Exit(1 if verdict.problems() else EXITS[verdict.outcome])
+        options = DemoOptions(
+            place, clients, literal, keep, json, scenario, variant, unkind_seed, round_trip
+        )
+        verdicts = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
+        failed = any(verdict.problems() for verdict in verdicts)
+        raise typer.Exit(1 if failed else EXITS[verdicts[-1].outcome])
     raise typer.Exit(128 + signal.SIGTERM)
 
 

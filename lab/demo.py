@@ -1,4 +1,4 @@
-"""Run one measured switchover of a lab, unattended, and show the verdict."""
+"""Run one measured switchover of a lab, or a round trip, unattended, and show the verdicts."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from rich.table import Table
 from lab import records, unkind
 from lab.checker.evidence import gather
 from lab.checker.expected import Variant
+from lab.checker.legs import ROUND_TRIP, Leg
 from lab.checker.roles import SOURCE, TARGET, roles
 from lab.checker.verdict import Run, Verdict, judge
 from lab.environment.lab import Lab
@@ -52,13 +53,20 @@ class DemoOptions:
     variant: Variant = "by_stage"
     unkind: int | None = None
     """The seed of what its machines bring."""
+    round_trip: bool = False
+    """Whether the drained cluster comes back, and traffic as well."""
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """The runs, one after the other."""
+        return ROUND_TRIP if self.round_trip else ROUND_TRIP[:1]
 
 
 @dataclass(frozen=True)
 class Driver:
-    """What carries the switchover out: the product or the vendor's procedure."""
+    """What carries the runs out: the product or the vendor's procedure."""
 
-    drive: Callable[[], Awaitable[Run]]
+    drive: Callable[[Leg], Awaitable[Run]]
     stage: Callable[[], Awaitable[str]]
     ui: str = ""
     """Where it can be watched."""
@@ -72,8 +80,9 @@ class Demo:
         self._console = Console(soft_wrap=True, highlight=False)
         self._began = time.monotonic()
 
-    async def run(self) -> Verdict:
-        """Run it, and judge it."""
+    async def run(self) -> list[Verdict]:
+        """Run it, and judge each run; what follows one that did not complete is left out."""
+        verdicts: list[Verdict] = []
         async with AsyncExitStack() as stack:
             lab = await stack.enter_async_context(Lab.open(self._options.directory))
             layout = lab.layout
@@ -84,26 +93,34 @@ class Demo:
                 self._say(f"unkind, seed {unkindness.seed}: {unkindness}")
             begin = self._literal if self._options.literal else self._product
             driver = await begin(layout, stack)
-            run = await self._under_traffic(layout, driver, stack)
-            verdict = await _judged(layout, self._options.variant, run)
-            self._show(verdict)
+            for number, leg in enumerate(self._options.legs, start=1):
+                if verdicts:
+                    lab.forget_records()
+                run = await self._under_traffic(layout, driver, stack, leg, f"{number}-")
+                verdicts.append(await _judged(layout, self._options.variant, leg, run))
+                self._show(verdicts[-1])
+                if run.outcome != "completed":
+                    break
+            self._write(verdicts)
             if self._options.keep:
                 self._say(f"everything stays up until Ctrl-C {driver.ui}")
                 await _until_interrupted()
-        return verdict
+        return verdicts
 
-    async def _under_traffic(self, layout: Layout, driver: Driver, stack: AsyncExitStack) -> Run:
-        samples, traffic = Samples(layout), Traffic(layout, self._options.clients)
+    async def _under_traffic(
+        self, layout: Layout, driver: Driver, stack: AsyncExitStack, leg: Leg, series: str
+    ) -> Run:
+        samples, traffic = Samples(layout), Traffic(layout, self._options.clients, series)
         stack.push_async_callback(samples.stop)
         stack.push_async_callback(traffic.stop)
         samples.start()
         traffic.start()
         self._say(f"{self._options.clients} clients begin to transfer")
         await asyncio.sleep(WARM_UP_SECONDS)
-        self._say(f"the switchover from {SOURCE} to {TARGET} begins")
+        self._say(f"the {leg} begins")
         async with self._progress_shown(layout, driver):
-            run = await driver.drive()
-        self._say(f"the switchover is over: {run.outcome}")
+            run = await driver.drive(leg)
+        self._say(f"the {leg} is over: {run.outcome}")
         if run.outcome != run.expected_outcome:
             self._say(f"the console's output ends with: {console_output(layout)}")
         self._say(f"everything together uses {_megabytes()} MiB of memory")
@@ -119,7 +136,7 @@ class Demo:
         async def stage() -> str:
             return procedure.stage
 
-        return Driver(procedure.run, stage)
+        return Driver(lambda _: procedure.run(), stage)
 
     async def _product(self, layout: Layout, stack: AsyncExitStack) -> Driver:
         server = TemporalServer(layout)
@@ -128,15 +145,22 @@ class Demo:
         self._say(f"Temporal's Web UI: {server.ui}")
         product = Product(layout, server.address)
         stack.push_async_callback(product.stop)
-        variant = ("--variant", self._options.variant)
-        drive = lambda: product.switch_over(SOURCE, TARGET, client, *variant)  # noqa: E731
-        if scenario := self._options.scenario:
+
+        scenario = self._options.scenario
+        proxies = None
+        if scenario:
             proxies = await stack.enter_async_context(Proxies.open(layout))
             write_proxied_estate(layout, layout.estate_file.parent, TIMING)
-            drive = lambda: scenario.run(product, client, proxies)  # noqa: E731
             self._say(
                 f"{scenario.fault} begins when the run acts there, and lasts until it has noticed"
             )
+
+        async def drive(leg: Leg) -> Run:
+            if scenario and proxies:
+                return await scenario.run(product, client, proxies)
+            variant = ("--variant", self._options.variant) if leg.procedure == "switchover" else ()
+            return await product.run(leg, client, *variant)
+
         await product.start_worker()
         self._say("a worker is ready")
         return Driver(drive, lambda: stage_of(client), server.ui)
@@ -174,10 +198,14 @@ class Demo:
             self._console.print(f"problem: {problem}", style="red", markup=False)
         for kind, details in verdict.details.items():
             self._console.print(f"{kind}: {'; '.join(details[:5])}", style="dim", markup=False)
-        if self._options.json:
-            text = json.dumps(verdict.as_json(), indent=1) + "\n"
-            self._options.json.write_text(text, encoding="utf-8")
-            self._say(f"the verdict is in {self._options.json}")
+
+    def _write(self, verdicts: list[Verdict]) -> None:
+        if not self._options.json:
+            return
+        shown = [verdict.as_json() for verdict in verdicts]
+        content = {"runs": shown} if self._options.round_trip else shown[0]
+        self._options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        self._say(f"the verdict is in {self._options.json}")
 
 
 def table(verdict: Verdict) -> Table:
@@ -199,8 +227,12 @@ def table(verdict: Verdict) -> Table:
         "seconds": f"{seconds.total} in all: {seconds.drain} until all sessions had ended, "
         f"{seconds.orchestration} for the tool itself",
     }
+    if verdict.stages:
+        rows["stages"] = ", ".join(f"{s['stage']} {s['seconds']} s" for s in verdict.stages)
     if verdict.baseline:
-        rows["baseline"] = f"{verdict.baseline.differences} differences from it, in the end"
+        rows["estate"] = (
+            f"{verdict.baseline.differences} differences from how it should be in the end"
+        )
     shown = Table("", f"outcome: {verdict.outcome}", show_lines=False)
     for name, row in rows.items():
         shown.add_row(name, row)
@@ -223,8 +255,9 @@ def _megabytes() -> int:
     return int(sum(sizes) / 2**20)
 
 
-async def _judged(layout: Layout, variant: Variant, run: Run) -> Verdict:
-    return judge(roles(layout, variant), run, await gather(layout))
+async def _judged(layout: Layout, variant: Variant, leg: Leg, run: Run) -> Verdict:
+    end = leg.after if leg.procedure == "rejoin" else leg.before
+    return judge(roles(layout, variant, leg), run, await gather(layout, end))
 
 
 async def _until_interrupted() -> None:

@@ -14,10 +14,12 @@ from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
+from lab.checker.legs import Leg
 from lab.checker.verdict import Run
 from lab.layout import ESTATE, Layout
 from lab.polling import holds_within
 from lab.subprocesses import REPOSITORY, end, ended, spawn
+from workflows.model.stages import Procedure
 
 READY_TIMEOUT = 60.0
 END_TIMEOUT = 900.0
@@ -32,6 +34,9 @@ FINDINGS = "findings"
 """The outcome of a run whose prerequisites did not hold."""
 EXITS = {0: "completed", 4: "rolled_back", 6: FINDINGS}
 """The outcome by exit code of the console."""
+
+WORKFLOWS: dict[Procedure, str] = {"switchover": "Switchover", "rejoin": "Rejoin"}
+"""The workflow type by procedure; both have one id, so that an estate has one open run."""
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -102,6 +107,13 @@ def run(address: str, records: Path, log: Path, *argv: str) -> subprocess.Popen[
     return spawn(["env", *environment, sys.executable, "-m", *argv], log, cwd=REPOSITORY)
 
 
+def request_for(leg: Leg, **options: object) -> dict[str, object]:
+    """The workflow input that asks for this run."""
+    if leg.procedure == "rejoin":
+        return {"estate": ESTATE, "cluster": leg.target, **options}
+    return {"estate": ESTATE, "source": leg.source, "target": leg.target, **options}
+
+
 class DecisionRefused(Exception):
     """A run refused a decision."""
 
@@ -128,11 +140,13 @@ class Product:
         self._worker = Worker.start(self._address, self._records, log, *argv)
         await self._worker.ready()
 
-    async def switch_over(self, source: str, target: str, client: Client, *more: str) -> Run:
-        """Start a switchover by the console, with *more* options, and wait for its outcome."""
+    async def run(self, leg: Leg, client: Client, *more: str) -> Run:
+        """Start this run by the console, with *more* options, and wait for its outcome."""
         began = time.time()
-        argv = ("start", ESTATE, "--from", source, "--to", target, "--wait", *more)
-        self._console = self._start(self.console_log, *argv)
+        argv: tuple[str, ...] = ("start", ESTATE, "--from", leg.source, "--to", leg.target)
+        if leg.procedure == "rejoin":
+            argv = ("rejoin", ESTATE, "--cluster", leg.target)
+        self._console = self._start(self.console_log, *argv, "--wait", *more)
         if not await ended(self._console, END_TIMEOUT):
             return Run(f"none after {END_TIMEOUT:.0f} s", began, time.time())
         finished = time.time()

@@ -14,6 +14,8 @@ from typing import Literal
 from lab.atomic import replace_file
 from lab.layout import Layout
 
+SchedulingReturns = Literal["never", "if_started", "always"]
+
 
 @dataclass(frozen=True)
 class SimulationOptions:
@@ -26,8 +28,9 @@ class SimulationOptions:
     transaction_manager_clock: float = 1.0
     """How many seconds pass for a stopping Transaction Manager in one real second: its timeout is
     at least 30 s (docs/securetransport.md, section 5), too long for many runs."""
-    started_scheduling_returns_with_tm: bool = True
-    """Whether Scheduler and Folder Monitor come back when their TM is started."""
+    scheduling_returns: SchedulingReturns = "if_started"
+    """Which of Scheduler and Folder Monitor run when their TM is started: none, those that were not
+    stopped, or both of them, although they were stopped."""
     scheduling_option: dict[str, bool] = field(default_factory=dict)
     """``{"cluster2": False}`` makes that cluster's services "Disabled"."""
     monitor_interval: float = 1.0

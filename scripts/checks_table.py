@@ -8,7 +8,7 @@ from lab.campaigns import markdown
 from workflows.model.checks import Check
 from workflows.preflight.catalogue import by_heading
 
-HEADS = ("check", "what holds", "made at", "", "until stage", "may be accepted")
+HEADS = ("check", "what holds", "made at", "", "until stage", "only in a", "may be accepted")
 
 
 def renewed(document: str) -> str:
@@ -24,8 +24,8 @@ def _lines() -> Iterator[str]:
 def _row(check: Check) -> tuple[str, ...]:
     until = f"{check.until.number} `{check.until}`" if check.until else ""
     where = check.scope.replace("_", " ")
-    accept = "yes" if check.acceptable else ""
-    return f"`{check.name}`", check.title, where, check.severity, until, accept
+    accept = "yes" if check.acceptable else "in a rejoin" if check.acceptable_in_rejoin else ""
+    return f"`{check.name}`", check.title, where, check.severity, until, check.only or "", accept
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from starter.views.status import RunView
 from starter.views.watch import watch
 from workflows.model.decisions import Decision, Verb
 from workflows.model.outcome import Outcome
-from workflows.model.request import Request
+from workflows.model.request import AnyRequest
+from workflows.views.direction import subject
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, by the shells' convention."""
@@ -82,11 +83,7 @@ def plan(  # noqa: PLR0913 - each is an option of the command line
         expires_after=options.expiry(expires_after),
         on_expiry=on_expiry,
     )
-    reviewed = with_temporal(lambda temporal: operations.review(temporal, request))
-    if as_json:
-        print_json(plan_json(reviewed))
-    else:
-        terminal().print(plan_view(reviewed))
+    _review(request, as_json=as_json)
 
 
 @app.command()
@@ -124,6 +121,44 @@ def start(  # noqa: PLR0913 - each is an option of the command line
         accept=options.accepted(accept),
     )
     with_temporal(lambda temporal: _start(temporal, request, wait=wait))
+
+
+@app.command()
+def rejoin(  # noqa: PLR0913 - each is an option of the command line
+    estate: options.EstateName,
+    cluster: options.Returning,
+    *,
+    preview: options.Preview = False,
+    approve_before: options.Gates = None,
+    approver: options.Approvers = None,
+    approvals_needed: options.Needed = None,
+    expires_after: options.Expires = None,
+    on_expiry: options.OnExpiry = None,
+    on_fault: options.OnFault = None,
+    plan_hash: options.PlanHash = None,
+    reason: options.Reason = "",
+    accept: options.Accepted = None,
+    wait: options.Wait = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Bring the drained cluster back as the passive one."""
+    request = options.rejoin_request(
+        estate=estate,
+        cluster=cluster,
+        approve_before=approve_before,
+        approvers=approver,
+        approvals_needed=approvals_needed,
+        expires_after=options.expiry(expires_after),
+        on_expiry=on_expiry,
+        on_fault=on_fault,
+        plan_hash=plan_hash,
+        reason=reason,
+        accept=options.accepted(accept),
+    )
+    if preview:
+        _review(request, as_json=as_json)
+    else:
+        with_temporal(lambda temporal: _start(temporal, request, wait=wait))
 
 
 @app.command()
@@ -174,11 +209,11 @@ add_decisions(app, _send)
 add_estate_files(app)
 
 
-async def _start(temporal: Temporal, request: Request, *, wait: bool) -> None:
-    run = await operations.start_switchover(temporal, request)
+async def _start(temporal: Temporal, request: AnyRequest, *, wait: bool) -> None:
+    run = await operations.start_run(temporal, request)
     console = terminal()
     console.print(
-        f"started {request.estate}: {request.source} → {request.target}; workflow id {run.id}, "
+        f"started {subject(request)}; workflow id {run.id}, "
         f"run id {run.run_id}\n"
         f"watch it with `switchover watch {request.estate}`, or in the Web UI under "
         f"/namespaces/{temporal.client.namespace}/workflows/{run.id}/{run.run_id}",
@@ -192,6 +227,14 @@ async def _start(temporal: Temporal, request: Request, *, wait: bool) -> None:
         _exit(console, await operations.outcome_of(run))
     elif snapshot.error:
         console.print(snapshot.error, style="yellow", soft_wrap=True)
+
+
+def _review(request: AnyRequest, *, as_json: bool) -> None:
+    reviewed = with_temporal(lambda temporal: operations.review(temporal, request))
+    if as_json:
+        print_json(plan_json(reviewed))
+    else:
+        terminal().print(plan_view(reviewed))
 
 
 def _print_error(message: object, code: int) -> int:

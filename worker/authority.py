@@ -21,7 +21,7 @@ from worker.seal_keys import SealKeys, UnknownKey
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.outcome import Outcome
-from workflows.model.request import Request
+from workflows.model.request import BaseRequest
 from workflows.model.seals import Seals
 from workflows.plan_review import PlanReview
 from workflows.planning.plan import Plan
@@ -29,9 +29,10 @@ from workflows.ports.inputs import ActionInput, parts_of
 from workflows.ports.notifications import NoticeInput
 from workflows.preflight.report import Direction
 from workflows.readiness import Readiness
+from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
 
-WORKFLOWS = tuple(one.__name__ for one in (Switchover, Readiness, PlanReview))
+WORKFLOWS = tuple(one.__name__ for one in (Switchover, Rejoin, Readiness, PlanReview))
 WHOLE = "estate"
 """The name of the seal over a whole estate."""
 MAX_RUNS = 1000
@@ -128,8 +129,8 @@ class _Guarded(ActivityInboundInterceptor):
             case Outcome():
                 _require_own(given.identity == identity, "another run")
                 _require_own(info.workflow_id == f"switchover-{given.estate}", "another estate")
-            case Request():
-                locked = info.workflow_type == Switchover.__name__
+            case BaseRequest():
+                locked = info.workflow_type in (Switchover.__name__, Rejoin.__name__)
                 own = info.workflow_id == f"switchover-{given.estate}"
                 _require_own(own or not locked, "another estate")
             case Direction():

@@ -20,8 +20,9 @@ from activities.webhook import SignedWebhook
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import SwitchoverError
 from workflows.model.outcome import Notice
-from workflows.model.request import Request, parse_request
+from workflows.model.request import AnyRequest, parse_any
 from workflows.model.stages import StageName
+from workflows.planning.procedures import plan_for
 from workflows.ports.notifications import NoticeInput
 from workflows.search_attributes import STAGE
 from workflows.task_failure import attempts, task_failure
@@ -34,7 +35,8 @@ FAILS = 3
 """The attempt of a workflow task that is no second try after a worker has died."""
 MAX_RUNS = 200
 OPEN_RUNS = (
-    f"WorkflowType = 'Switchover' AND ExecutionStatus = 'Running' AND TaskQueue = '{TASK_QUEUE}'"
+    "WorkflowType IN ('Switchover', 'Rejoin') AND ExecutionStatus = 'Running' "
+    f"AND TaskQueue = '{TASK_QUEUE}'"
 )
 
 
@@ -83,15 +85,17 @@ class FailingRuns:
         logger.error("%s: %s", run.id, message)
         try:
             request = await self._request(events)
-            webhook = (await read_estate(self._estates, request.estate)).webhook
+            estate = await read_estate(self._estates, request.estate)
+            plan, webhook = plan_for(estate, request), estate.webhook
             if webhook is None:
                 return
             notice = Notice(
                 kind="failing",
                 at=datetime.now(UTC),
+                procedure=plan.procedure,
                 estate=request.estate,
-                source=request.source,
-                target=request.target,
+                source=plan.source,
+                target=plan.target,
                 workflow_id=run.id,
                 run_id=run.run_id,
                 stage=_stage(run),
@@ -101,11 +105,11 @@ class FailingRuns:
         except SwitchoverError as refusal:
             logger.warning("%s: no notice was sent: %s", run.id, refusal)
 
-    async def _request(self, events: list[HistoryEvent]) -> Request:
+    async def _request(self, events: list[HistoryEvent]) -> AnyRequest:
         started = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
         [first] = [event for event in events if event.event_type == started]
         given = first.workflow_execution_started_event_attributes.input.payloads
-        return parse_request(await self._client.data_converter.decode(given))
+        return parse_any(await self._client.data_converter.decode(given))
 
 
 def _stage(run: WorkflowExecution) -> StageName | None:

@@ -17,7 +17,9 @@ from workflows.model import actions
 from workflows.ports.inputs import ActionInput
 from workflows.ports.routes import ROUTES
 
-WAITS = frozenset(ROUTES[wait].activity.__name__ for wait in actions.WAITS)
+WAITS = frozenset(
+    ROUTES[wait].activity.__name__ for wait in (*actions.WAITS, actions.AwaitDelivery)
+)
 """Activities that end at once when cancelled: they change nothing."""
 
 

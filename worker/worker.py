@@ -21,9 +21,10 @@ from worker.seal_keys import SealKeys
 from workflows.activity_options import TASK_QUEUE
 from workflows.plan_review import PlanReview
 from workflows.readiness import Readiness
+from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
 
-WORKFLOWS = [Switchover, PlanReview, Readiness]
+WORKFLOWS = [Switchover, Rejoin, PlanReview, Readiness]
 
 _CORE = {
     f"{workflows.__name__}.{module.name}" for module in pkgutil.iter_modules(workflows.__path__)

@@ -12,7 +12,7 @@ from workflows.execution.dispatch import Dispatcher
 from workflows.execution.fetch_plan import make_plan
 from workflows.execution.observe import observe
 from workflows.model.findings import Finding, Severity
-from workflows.model.request import parse_request
+from workflows.model.request import parse_any
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview, Review, review
@@ -24,15 +24,15 @@ from workflows.run.state import RunState
 
 @workflow.defn(name="PlanReview", failure_exception_types=[SwitchoverError])
 class PlanReview:
-    """Makes the plan of a switchover for an operator's review."""
+    """Makes the plan of a switchover or of a rejoin for an operator's review."""
 
     @workflow.run
     async def run(self, *given: Any) -> Review:  # noqa: ANN401 - whatever was sent
-        """Return the review of the same JSON object that starts a switchover.
+        """Return the review of the same JSON object that starts the run.
 
         A place that cannot be read is a finding, and what depends on it stays unknown.
         """
-        plan = await make_plan(parse_request(given))
+        plan = await make_plan(parse_any(given))
         quiet = plan.model_copy(update={"estate": plan.estate.without_markers()})
         info = workflow.info()
         dispatcher = Dispatcher(quiet, RunState(info.first_execution_run_id, info.start_time))

@@ -20,6 +20,9 @@ SEARCH_TIME = timedelta(seconds=4)
 """How long a login is searched for: the session list is not stable between calls (section 8)."""
 MIN_READINGS = 6
 """Fewer prove nothing, however long they took: each list may omit the login."""
+LONGER = 3
+"""How many times as long it is searched for beside nodes that do not answer. A drained cluster's
+refuse at once; a reading that waits for a silent node is long, and more of them prove no more."""
 READING_INTERVAL = timedelta(seconds=0.3)
 
 
@@ -66,12 +69,13 @@ class Probes:
         since = datetime.now(UTC)
         target = LoginTarget(probe, f"{probe.protocol} probe at {probe.address}:{probe.port}")
         async with self._logins.session(target):
-            deadline, readings = datetime.now(UTC) + SEARCH_TIME, 0
+            began, readings = datetime.now(UTC), 0
             while True:
                 location, readings = await self._find(probe, nodes, since, earlier), readings + 1
-                # A reading that waits for a silent node is long, and more of them prove no more.
-                enough = readings >= MIN_READINGS or location.unread
-                if location.node is not None or (enough and datetime.now(UTC) >= deadline):
+                searched = datetime.now(UTC) - began
+                enough = readings >= MIN_READINGS and searched >= SEARCH_TIME
+                silent = location.unread and searched >= LONGER * SEARCH_TIME
+                if location.node is not None or enough or silent:
                     return location
                 await asyncio.sleep(READING_INTERVAL.total_seconds())
 

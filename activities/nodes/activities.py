@@ -43,7 +43,7 @@ class SshNodes(NodesPort):
     """SecureTransport machines, over SSH."""
 
     def __init__(self, shell: Shell, admin: AdminClient) -> None:
-        self._shell = shell
+        self._shell, self._admin = shell, admin
         self._status = ServiceStatusReader(shell)
         servers = InactiveServers(admin, self._status)
         self._effects = Effects(open_ledger(shell), self._status, servers)
@@ -93,6 +93,16 @@ class SshNodes(NodesPort):
         return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
+    async def verify_idle(self, given: SessionInput[actions.VerifyIdle]) -> Report:
+        node = given.node
+        async with heartbeating():
+            await self._require_idle(given)
+            # Twice: a client that tries again is seen at its next attempt.
+            await sleep(given.timing.reading_interval)
+            await self._require_idle(given)
+        return seen(given.action, f"no client is connected to {node.name}", datetime.now(UTC))
+
+    @activity.defn
     async def verify_unreachable(self, given: NodeInput[actions.VerifyUnreachable]) -> Report:
         async with heartbeating():
             message = await require_unreachable(self._shell, given.node)
@@ -128,6 +138,10 @@ class SshNodes(NodesPort):
         return await self._ensure(given, self._states(given).nothing_running())
 
     @activity.defn
+    async def start_admin(self, given: NodeInput[actions.StartAdmin]) -> Report:
+        return await self._start(given, self._states(given).admin_answering(self._admin))
+
+    @activity.defn
     async def start_all(self, given: NodeInput[actions.StartAll]) -> Report:
         return await self._start(given, self._states(given).all_running())
 
@@ -141,6 +155,8 @@ class SshNodes(NodesPort):
                 commands = _status_commands(node, securetransport.serving(node))
                 ports = (self._status.system(node).preview_sockets(),) if node.protocols else ()
                 yield from twice((*commands, *ports), interval)
+            case actions.VerifyIdle():
+                yield from twice((self._status.system(node).preview_sockets(),), interval)
             case actions.FindOrphanedFiles() if isinstance(given, StorageInput):
                 search = self._status.system(node).preview_orphaned_files(given.storage)
                 yield from twice((search,), interval)
@@ -177,6 +193,18 @@ class SshNodes(NodesPort):
                 "stop these services, then decide `retry`"
             )
         _require_known(node, states)
+
+    async def _require_idle(self, given: SessionInput[actions.VerifyIdle]) -> None:
+        node = given.node
+        counted = await self._status.connections(node, given.ignored_peers)
+        connected = {protocol: count for protocol, count in counted.items() if count}
+        if connected:
+            raise NotReady(
+                f"{node.name}: client connections: "
+                f"{listed(f'{count} to {protocol}' for protocol, count in connected.items())}, "
+                "expected none on the passive cluster; find the client that bypasses the load "
+                "balancer, or list its address in ignored_peers, then decide `retry`"
+            )
 
     async def _require_serving(self, node: Node) -> None:
         states = await self._status.states(node, securetransport.serving(node))

@@ -8,8 +8,9 @@ from datetime import timedelta
 from activities.nodes.service_status import ListedPort, ServiceStatusReader
 from activities.runtime.heartbeat import sleep
 from activities.securetransport import scripts as securetransport
+from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.service_state import ObservedState
-from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError
+from workflows.errors import CommandFailed, OutcomeUnknown, SwitchoverError, Unreachable
 from workflows.model.estate import Node
 from workflows.model.results import Service, State
 from workflows.model.text import listed
@@ -63,6 +64,21 @@ class DesiredStates:
         """One service runs, and listens on every port that the estate lists for it."""
         messages = f"{service} runs", f"{service} started"
         return self._services((service,), lambda observed: observed.running, *messages)
+
+    def admin_answering(self, admin: AdminClient) -> DesiredState:
+        """The admin service runs, and its API answers: that may take much longer (section 3)."""
+        runs = self.running(Service.ADMIN)
+
+        async def mismatch() -> Mismatch | None:
+            if (down := await runs.mismatch()) is not None:
+                return down
+            try:
+                await admin.get(self.node, "version")
+            except (Unreachable, OutcomeUnknown) as silence:
+                return Mismatch(f"its API does not answer ({silence})", unknown=True)
+            return None
+
+        return self._state(mismatch, "the admin API answers", "the admin service started")
 
     def all_running(self) -> DesiredState:
         """Everything runs and listens as the estate expects; the Monitor is handled separately."""

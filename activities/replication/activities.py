@@ -21,7 +21,15 @@ from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
-from workflows.errors import BadInput, NotReady, NotYet, OutcomeUnknown
+from workflows.errors import (
+    BadInput,
+    NotReady,
+    NotYet,
+    OutcomeUnknown,
+    Stuck,
+    Unreachable,
+    Unresolved,
+)
 from workflows.model import actions
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report, changed, seen, unchanged
@@ -46,12 +54,12 @@ class ReplicationLinks(ReplicationPort):
         if isinstance(given.action, actions.VerifyNoConflicts):
             yield f"compare what {here} and {there} wrote while replication was suspended"
             return
-        if isinstance(given.action, actions.SuspendReplication):
+        if isinstance(given.action, actions.SuspendReplication | actions.AwaitDelivery):
             yield f"until {there} has confirmed everything that {here} has written"
         link = self._link(given)
         if isinstance(given.action, SLOT_ACTIONS):
             yield link.slots.preview_slot(given.action)
-        else:
+        elif not isinstance(given.action, actions.AwaitDelivery):
             yield link.driver.preview(given.action)
 
     @activity.defn
@@ -85,6 +93,14 @@ class ReplicationLinks(ReplicationPort):
             await link.driver.require_no_conflicts()
         # The report bears the time at which the comparison began: later rows are not in it.
         return seen(given.action, f"{link.name}: no row was written on both sides", begun)
+
+    @activity.defn
+    async def await_delivery(self, given: ReplicationInput[actions.AwaitDelivery]) -> Report:
+        link = self._link(given)
+        async with heartbeating():
+            await link.await_delivery_of_all()
+        message = f"{link.name} has delivered everything that was written by then"
+        return seen(given.action, message, datetime.now(UTC))
 
     @activity.defn
     async def resume_replication(
@@ -175,6 +191,39 @@ class _Link:
                     "then decide `retry`"
                 )
             await sleep(POLL_INTERVAL)
+
+    async def await_delivery_of_all(self) -> None:
+        """Wait until everything that was written by now has been delivered, however long it takes.
+
+        Raises:
+            Stuck: nothing was delivered for as long as the estate allows.
+            Unresolved: nothing could be read for as long as the estate allows.
+        """
+        timing, clock = self.given.timing, asyncio.get_running_loop().time
+        position, last, progressed, read = "", "", clock(), clock()
+        while True:
+            try:
+                position = position or await self.driver.position()
+                missing = await self.driver.missing(position)
+                read = clock()
+            except (Unreachable, OutcomeUnknown) as silence:
+                if clock() - read >= timing.unreachable_timeout.total_seconds():
+                    raise Unresolved(
+                        f"{self.name}: what is missing cannot be read: {silence}"
+                    ) from silence
+                await sleep(timing.reading_interval)
+                continue
+            if not missing:
+                return
+            if missing != last:
+                last, progressed = missing, clock()
+            if clock() - progressed >= timing.replication_timeout.total_seconds():
+                raise Stuck(
+                    f"{self.name}: {self.given.subscriber.name} is still {missing} behind "
+                    f"{self.given.publisher.name}, and received nothing for "
+                    f"{timing.replication_timeout}; read the subscriber's log, then decide `retry`"
+                )
+            await sleep(timing.reading_interval)
 
     async def require_no_conflicts(self, deadline: SendDeadline) -> None:
         """Compare once more, as far as the attempt's first third allows it.

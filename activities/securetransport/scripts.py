@@ -72,6 +72,8 @@ def service_of(action: actions.Change) -> Service:
         return Service(action.protocol.value)
     if isinstance(action, actions.StopTransactionManager | actions.StartTransactionManager):
         return Service.TRANSACTION_MANAGER
+    if isinstance(action, actions.StartAdmin):
+        return Service.ADMIN
     return Service.MONITOR
 
 
@@ -86,7 +88,9 @@ def command(node: Node, action: actions.Change) -> Command:
             # The timeout is explicit, since HTTP's default is 30 s.
             timeout = ("-timeout", str(int(action.grace.total_seconds())))
             return _command(node, f"stop_{SCRIPTS[service_of(action)]}", "-g", *timeout)
-        case actions.StartProtocolServer() | actions.StartTransactionManager():
+        case (
+            actions.StartProtocolServer() | actions.StartTransactionManager() | actions.StartAdmin()
+        ):
             return _command(node, f"start_{SCRIPTS[service_of(action)]}")
         case actions.StopRemaining():
             return _command(node, *node.stop_all)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from lab.checker.verdict import MUST_BE_ZERO, Verdict
+from workflows.model.stages import Procedure
 
 MUST_NOT_BE_ZERO = (
     *("effects.expected", "effects.recorded", "traffic.attempted", "traffic.straddling"),
@@ -13,6 +14,12 @@ NUMBERS = (*MUST_NOT_BE_ZERO, *MUST_BE_ZERO)
 
 Numbers = Counter[str]
 """By ``SECTION.NAME`` as in a verdict."""
+
+
+def must_not_be_zero(procedure: Procedure) -> tuple[str, ...]:
+    """Return the denominators of runs of this procedure: a rejoin redirects no traffic."""
+    redirects = procedure == "switchover"
+    return tuple(n for n in MUST_NOT_BE_ZERO if redirects or n != "traffic.straddling")
 
 
 def numbers_of(verdict: Verdict) -> Numbers:

@@ -1,7 +1,7 @@
 """Write the results of campaigns into the documentation.
 
-``python -m lab.campaigns.tables CAMPAIGN RESULT DOCUMENT COMMAND COMMIT``: the tables of ``crash``,
-``rollback``, ``readiness`` or ``unkind``, made from the result file of this command on this commit.
+``python -m lab.campaigns.tables CAMPAIGN RESULT DOCUMENT COMMAND COMMIT``: the tables of a campaign
+(``TABLES``), made from the result file of this command on this commit.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any
 from lab.campaigns.markdown import table, update
 from lab.campaigns.preflight_faults.unit_tests import UNIT_TESTS
 from lab.campaigns.rollback_matrix.cases import WAYS
+from lab.checker.legs import ROUND_TRIP
 from workflows.model.stages import StageName
 
 Result = dict[str, Any]
@@ -33,11 +34,11 @@ def crash(result: Result) -> Iterator[str]:
     points = ", ".join(f"{count} {kind}" for kind, count in result["points"].items())
     rows = {
         "points": f"{sum(result['points'].values())}: {points}",
-        "switchovers": f"{result['runs']}, of which {result['completed']} completed",
+        f"{result['procedure']}s": f"{result['runs']}, of which {result['completed']} completed",
         "decisions by an operator": f"{result['operator_acts']}, and "
         f"{len(result['operator_acts_after_reboots'])} after a node was rebooted in its drain",
         **_totals(result),
-        "requests of a switchover": f"{requests['requests']}; a worker died before "
+        f"requests of a {result['procedure']}": f"{requests['requests']}; a worker died before "
         f"{requests['before']} and after {requests['after']} of them",
         "resumed after a restart": f"p50 {resume['p50']} s, p99 {resume['p99']} s",
     }
@@ -103,11 +104,44 @@ def unkind(result: Result) -> Iterator[str]:
     yield from table(("", ""), totals.items())
 
 
+def round_trips(result: Result) -> Iterator[str]:
+    """Each round trip, then the totals."""
+    rows = [
+        (str(trip["trip"]), *(f"{leg['outcome']}, {leg['seconds']} s" for leg in trip["legs"]))
+        for trip in result["trips"]
+    ]
+    yield from table(("round trip", *map(str, ROUND_TRIP)), rows)
+    yield ""
+    last = result["trips"][-1]
+    compared, growth = last["comparison"], last["growth"]
+    totals = {
+        "runs": f"{result['runs']}: {result['switchovers']} switchovers and "
+        f"{result['rejoins']} rejoins completed",
+        "scheduling returns with its Transaction Manager": result["scheduling_returns"],
+        **_totals(result),
+        "rows written while replication was off": f"{result['rows_written']}, "
+        f"{result['rows_brought_over']} brought over",
+        "compared after the last round trip": f"{compared['rows']} rows in {compared['tables']} "
+        f"tables, {len(compared['different_rows'])} differ; {compared['files']} files, "
+        f"{len(compared['different_files'])} differ",
+        "left behind": f"{len(growth['slots'])} replication slots, "
+        f"{max(0, growth['processes'])} processes, {len(growth['files'])} files",
+        "grown": f"ledgers by {growth['ledger_files']} files of "
+        f"{growth['ledger_bytes'] // 1024} KiB together; the whole lab, with its clients' files, "
+        f"by {growth['disk_bytes'] // 2**20} MiB",
+    }
+    yield from table(("", ""), totals.items())
+
+
 TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
     "crash": ("crash campaign", crash),
     "rollback": ("rollback matrix", rollback),
     "readiness": ("injected faults", readiness),
     "unkind": ("unkind estates", unkind),
+    "round-trips": ("round trips", round_trips),
+    "round-trips-always": ("round trips where scheduling always returns", round_trips),
+    "rejoin-crash": ("crash campaign of rejoins", crash),
+    "rejoin-rollback": ("rollback matrix of rejoins", rollback),
 }
 """By campaign: the name of the markers, and the lines between them."""
 

@@ -11,11 +11,11 @@ from typing import Self
 from temporalio.client import Client
 
 from lab.campaigns.killable import KillableServer, Workers
-from lab.checker.roles import SOURCE, TARGET
+from lab.checker.legs import Leg
 from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
-from lab.layout import ESTATE
-from lab.product_driver import WORKFLOW, Handle
+from lab.environment.situation import BASELINE, Situation
+from lab.product_driver import WORKFLOW, WORKFLOWS, Handle, request_for
 from lab.proxy.estate_file import write_proxied_estate
 from lab.proxy.proxies import Proxies
 from lab.recorder.samples import Samples
@@ -64,24 +64,30 @@ class TestBed:
             proxies = await stack.enter_async_context(Proxies.open(layout))
             yield cls(lab, server, client, workers, proxies, settings)
 
-    async def reset(self) -> None:
-        """Restore the baseline."""
+    async def reset(self, situation: Situation = BASELINE) -> None:
+        """Restore the baseline, or another situation."""
         await self.workers.kill()
-        await self.lab.reset()
+        await self.lab.reset(situation)
         self.settings.simulation.write(self.lab.layout.simulation)
         self.proxies.request_monitor.forget()
         self.proxies.heal()
 
     @asynccontextmanager
-    async def under_traffic(self) -> AsyncIterator[None]:
-        """Start a worker and clients on the baseline; in the end, let all transfers finish."""
-        await self.reset()
-        samples, traffic = Samples(self.lab.layout), Traffic(self.lab.layout, CLIENTS)
+    async def under_traffic(self, situation: Situation = BASELINE) -> AsyncIterator[None]:
+        """Start a worker and clients in this situation; in the end, let all transfers finish."""
+        await self.reset(situation)
         worker = self.workers.start()
+        async with self.traffic():
+            await worker.ready()
+            yield
+
+    @asynccontextmanager
+    async def traffic(self, series: str = "") -> AsyncIterator[None]:
+        """Let clients transfer files, with *series* in their names; they all finish in the end."""
+        samples, traffic = Samples(self.lab.layout), Traffic(self.lab.layout, CLIENTS, series)
         samples.start()
         traffic.start()
         try:
-            await worker.ready()
             await asyncio.sleep(WARM_UP_SECONDS)
             yield
             await asyncio.sleep(AFTER_SECONDS)
@@ -91,11 +97,13 @@ class TestBed:
             await samples.stop()
             await traffic.stop()
 
-    async def start_switchover(self, **options: object) -> Handle:
+    async def start(self, leg: Leg, **options: object) -> Handle:
         """Start a run and return its handle, which names this run and no earlier one."""
-        request = {"estate": ESTATE, "source": SOURCE, "target": TARGET, **options}
         started = await self.client.start_workflow(
-            "Switchover", request, id=WORKFLOW, task_queue="switchover"
+            WORKFLOWS[leg.procedure],
+            request_for(leg, **options),
+            id=WORKFLOW,
+            task_queue="switchover",
         )
         return self.client.get_workflow_handle(WORKFLOW, run_id=started.first_execution_run_id)
 

@@ -1,4 +1,4 @@
-"""Read everything that the lab recorded of one switchover."""
+"""Read everything that the lab recorded of one run."""
 
 import hashlib
 from collections import Counter
@@ -10,6 +10,7 @@ import psycopg
 
 from lab import records
 from lab.environment.baseline import differences
+from lab.environment.situation import BASELINE, Situation
 from lab.layout import PROBE_ACCOUNT, ClusterLayout, Layout
 from lab.recorder.effects import RecordedEffect, read_effects
 from lab.recorder.samples import Sample, read_samples
@@ -62,11 +63,11 @@ class Evidence:
     orphans: int = 0
     """Files named ``*.m_inproc`` that are never finished."""
     differences: list[str] = field(default_factory=list)
-    """In what the estate differs from its baseline."""
+    """In what the estate differs from how it should be in the end."""
 
 
-async def gather(layout: Layout) -> Evidence:
-    """Read every record of the lab, its databases and its storages."""
+async def gather(layout: Layout, end: Situation = BASELINE) -> Evidence:
+    """Read every record of the lab, its databases and its storages; *end*: how it should be."""
     uploads: dict[str, str] = {}
     in_progress = 0
     for cluster in layout.clusters:
@@ -89,7 +90,7 @@ async def gather(layout: Layout) -> Evidence:
         stored={cluster.name: _digests(cluster) for cluster in layout.clusters},
         in_progress=in_progress,
         orphans=sum(len(list(c.storage.rglob("*.m_inproc"))) for c in layout.clusters),
-        differences=await differences(layout),
+        differences=await differences(layout, end),
     )
 
 

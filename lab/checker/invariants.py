@@ -4,7 +4,8 @@
 2. Traffic goes to a cluster that serves every protocol.
 3. A Transaction Manager stops only after the protocol servers that use it.
 4. Traffic is not redirected while databases replicate; file replication always runs.
-5. Nothing on the target is stopped, except Monitors and what this run started.
+5. Nothing is stopped on the cluster that serves in the end: on a switchover's target except
+   Monitors and what this run started, on a rejoin's active cluster except scheduling.
 6. A graceful stop begins only while the node's Monitor is down, which then stays down.
 7. A pending graceful stop is neither repeated nor overtaken by a start.
 """
@@ -20,6 +21,7 @@ from lab.recorder.effects import Effect, RecordedEffect
 from lab.recorder.samples import Sample
 from workflows.model.estate import Cluster, Estate, Node
 from workflows.model.replications.postgresql import SubscriptionLink
+from workflows.model.stages import Procedure
 
 SCHEDULING = tuple(services.SCHEDULING.values())
 
@@ -38,12 +40,16 @@ class Violation:
 
 @dataclass(frozen=True)
 class Roles:
-    """An estate and which of its clusters traffic leaves and reaches."""
+    """An estate and which of its clusters traffic leaves and reaches.
+
+    In a rejoin the source is the active cluster, and the target the one that comes back.
+    """
 
     estate: Estate
     source: str
     target: str
     variant: Variant = "by_stage"
+    procedure: Procedure = "switchover"
 
     def before_manager(self, server: str) -> set[str]:
         """The nodes whose protocol servers end before this Server's Transaction Manager."""
@@ -61,9 +67,14 @@ class Roles:
         return cluster.edges or cluster.servers
 
     @property
-    def target_nodes(self) -> set[str]:
-        """The names of the target's nodes."""
-        return {node.name for node in self.estate.cluster(self.target).nodes}
+    def kept(self) -> Cluster:
+        """The cluster that serves in the end: nothing of it is stopped."""
+        return self.estate.cluster(self.source if self.procedure == "rejoin" else self.target)
+
+    @property
+    def kept_nodes(self) -> set[str]:
+        """The names of its nodes."""
+        return {node.name for node in self.kept.nodes}
 
 
 @dataclass
@@ -76,15 +87,17 @@ class EstateState:
     replicating: set[str] = field(default_factory=set)
     traffic: str = ""
     started: set[tuple[str, str]] = field(default_factory=set)
-    """What this run has started on the target."""
+    """What this run has started on the cluster that serves in the end."""
 
     @classmethod
-    def baseline(cls, roles: Roles) -> EstateState:
-        """Everything runs, and the source is active."""
+    def before(cls, roles: Roles) -> EstateState:
+        """The source is active; the target runs as well, or it is drained and comes back."""
         estate, source = roles.estate, roles.estate.cluster(roles.source)
-        running = {(n.name, s) for n in estate.nodes for s in services.baseline(n.kind.value)}
+        drained = roles.procedure == "rejoin"
+        up = source.nodes if drained else estate.nodes
+        running = {(n.name, s) for n in up for s in services.baseline(n.kind.value)}
         running |= {(server.name, s) for server in source.servers for s in SCHEDULING}
-        every = estate.replication.links
+        every = () if drained else estate.replication.links
         links = {link.subscription for link in every if isinstance(link, SubscriptionLink)}
         return cls(roles, running, set(), links, roles.source)
 
@@ -94,7 +107,7 @@ class EstateState:
         match effect.effect:
             case "start":
                 self.running.add(service)
-                if effect.place in self.roles.target_nodes:
+                if effect.place in self.roles.kept_nodes:
                     self.started.add(service)
             case "stop" | "stopped" | "died":
                 self.running.discard(service)
@@ -138,14 +151,17 @@ def _traffic_while_replicating(state: EstateState, recorded: RecordedEffect) -> 
     return f"{recorded.effect} while {', '.join(sorted(state.replicating))} replicated"
 
 
-def _target_stopped(state: EstateState, recorded: RecordedEffect) -> str | None:
+def _kept_stopped(state: EstateState, recorded: RecordedEffect) -> str | None:
     effect = recorded.effect
-    ours = (effect.place, effect.service) in state.started and effect.service in SCHEDULING
     stops = effect.effect in ("stop", "drain", "stopped") and recorded.changed
-    allowed = effect.service == "monitor" or ours
-    if not stops or allowed or effect.place not in state.roles.target_nodes:
+    if not stops or effect.place not in state.roles.kept_nodes:
         return None
-    return f"{recorded} on the target"
+    ours = (effect.place, effect.service) in state.started
+    if state.roles.procedure == "rejoin":
+        allowed = effect.service in SCHEDULING
+    else:
+        allowed = effect.service == "monitor" or (ours and effect.service in SCHEDULING)
+    return None if allowed else f"{recorded} on {state.roles.kept.name}"
 
 
 def _drain_under_monitor(state: EstateState, recorded: RecordedEffect) -> str | None:
@@ -170,7 +186,7 @@ def _pending_stop_disturbed(state: EstateState, recorded: RecordedEffect) -> str
 ON_EFFECT: tuple[tuple[int, Rule], ...] = (
     (3, _manager_before_protocols),
     (4, _traffic_while_replicating),
-    (5, _target_stopped),
+    (5, _kept_stopped),
     (6, _drain_under_monitor),
     (7, _pending_stop_disturbed),
 )
@@ -178,7 +194,7 @@ ON_EFFECT: tuple[tuple[int, Rule], ...] = (
 
 def in_intervals(roles: Roles, record: Iterable[RecordedEffect]) -> tuple[int, list[Violation]]:
     """Judge every effect and what held after it; return how many judgements, and the bad ones."""
-    state = EstateState.baseline(roles)
+    state = EstateState.before(roles)
     judged, found, lasting = 0, [], set(_between(state))
     for recorded in record:
         for number, judge in ON_EFFECT:
@@ -241,7 +257,7 @@ def _seen(roles: Roles, sample: Sample, before: Sample) -> Iterator[tuple[int, s
                 yield 3, f"{server} was seen to lose its Transaction Manager under protocol servers"
     if not sample.synced:
         yield 4, "the file replication was seen not to run"
-    for node in roles.estate.cluster(roles.target).nodes:
+    for node in roles.kept.nodes:
         missing = {*services.baseline(node.kind.value)} - {"monitor", *sample.running[node.name]}
         if missing:
             yield 5, f"{node.name} was seen without {', '.join(sorted(missing))}"

@@ -1,4 +1,4 @@
-"""The lab's verdict on a switchover, from its own records alone."""
+"""The lab's verdict on a run, from its own records alone."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -16,9 +16,11 @@ from lab.checker.counts import (
 from lab.checker.evidence import Evidence
 from lab.checker.expected import chains, expected_effects, misordered
 from lab.checker.invariants import Roles, in_intervals, in_samples
+from lab.checker.rejoin import judge_rejoin, judge_rejoin_rollback
 from lab.checker.rollback import REDIRECT, EffectJudgement, RollbackPoint, judge_rollback
 from lab.node import services
-from lab.recorder.effects import overtaken, repeated
+from lab.recorder.effects import RecordedEffect, overtaken, repeated
+from workflows.model.stages import Procedure
 
 MUST_BE_ZERO = (
     *("traffic.failed", "files.missing", "files.corrupt", "files.duplicated"),
@@ -70,7 +72,7 @@ class InvariantCounts:
 
 @dataclass(frozen=True)
 class BaselineCounts:
-    """Whether the estate is in its baseline again."""
+    """Whether the estate is as it should be in the end."""
 
     differences: int
 
@@ -87,7 +89,7 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Everything that is known of one switchover."""
+    """Everything that is known of one run."""
 
     outcome: str
     traffic: TrafficCounts
@@ -102,9 +104,10 @@ class Verdict:
     orphans: int
     """Their unfinished files on the storages."""
     baseline: BaselineCounts | None = None
-    """Of a run that rolled back."""
+    """Of a rejoin, and of a run that rolled back."""
     expected_outcome: str = "completed"
     rollback_point: RollbackPoint | None = None
+    procedure: Procedure = "switchover"
     details: dict[str, list[str]] = field(default_factory=dict)
     """What the bad numbers above consist of."""
 
@@ -146,7 +149,7 @@ class Verdict:
     @property
     def _redirects(self) -> bool:
         """Whether traffic moved: not where a rollback began before that step had its effect."""
-        return (
+        return self.procedure == "switchover" and (
             self.rollback_point is None
             or self.rollback_point.step > REDIRECT
             or self.traffic.redirected
@@ -160,8 +163,9 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
     sampled, seen = in_samples(roles, evidence.samples)
     if not evidence.samples or (acts(run.rollback_point) and not evidence.effects):
         judged = sampled = 0  # one kind of evidence does not replace the other
+    compared = run.rollback_point is not None or roles.procedure == "rejoin"
     details = effect_details | {
-        "differences": evidence.differences if run.rollback_point else [],
+        "differences": evidence.differences if compared else [],
         "failed": [
             f"{one.client} {one.operation}: {one.message}"
             for one in evidence.operations
@@ -178,9 +182,10 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
         effects=effects,
         invariants=InvariantCounts(judged + sampled, len(broken) + len(seen)),
         seconds=_seconds(roles, run, evidence),
-        baseline=BaselineCounts(len(evidence.differences)) if run.rollback_point else None,
+        baseline=BaselineCounts(len(evidence.differences)) if compared else None,
         expected_outcome=run.expected_outcome,
         rollback_point=run.rollback_point,
+        procedure=roles.procedure,
         stages=run.stages,
         unfinished_transfers=evidence.in_progress,
         orphans=evidence.orphans,
@@ -200,11 +205,7 @@ def acts(rollback_point: RollbackPoint | None) -> bool:
 def _effects(
     roles: Roles, rollback_point: RollbackPoint | None, evidence: Evidence
 ) -> tuple[EffectCounts, dict[str, list[str]]]:
-    judgement = (
-        _forward(roles, evidence)
-        if rollback_point is None
-        else judge_rollback(roles, rollback_point, evidence.effects)
-    )
+    judgement = _judgement(roles, rollback_point, evidence.effects)
     again = repeated(evidence.effects)
     early = [f"{recorded}, overtaking a stop" for recorded in overtaken(evidence.effects)]
     details = {
@@ -217,21 +218,31 @@ def _effects(
     return EffectCounts(len(judgement.expected), len(judgement.done), **counts), details
 
 
-def _forward(roles: Roles, evidence: Evidence) -> EffectJudgement:
-    """Judge the record of a run that went all the way."""
+def _judgement(
+    roles: Roles, rollback_point: RollbackPoint | None, record: list[RecordedEffect]
+) -> EffectJudgement:
+    if roles.procedure == "rejoin":
+        if rollback_point is None:
+            return judge_rejoin(roles, record)
+        return judge_rejoin_rollback(roles, rollback_point, record)
+    if rollback_point is None:
+        return _forward(roles, record)
+    return judge_rollback(roles, rollback_point, record)
+
+
+def _forward(roles: Roles, record: list[RecordedEffect]) -> EffectJudgement:
+    """Judge the record of a switchover that went all the way."""
     expected = expected_effects(roles.estate, roles.source, roles.target)
     effects = frozenset(one.effect for one in expected)
     concerns = chains(roles.estate, roles.variant)
-    done = frozenset(recorded.effect for recorded in evidence.effects if recorded.changed)
+    done = frozenset(recorded.effect for recorded in record if recorded.changed)
     return EffectJudgement(
         expected=effects,
         done=effects & done,
         skipped=sorted(str(effect) for effect in effects - done),
-        misordered=misordered(evidence.effects, expected, concerns=concerns),
+        misordered=misordered(record, expected, concerns=concerns),
         unexpected=[
-            recorded
-            for recorded in evidence.effects
-            if not (recorded.changed and recorded.effect in effects)
+            recorded for recorded in record if not (recorded.changed and recorded.effect in effects)
         ],
     )
 
@@ -251,7 +262,7 @@ def _seconds(roles: Roles, run: Run, evidence: Evidence) -> Seconds:
     ends = [v.at for v in evidence.sessions if v.node in source and v.what == "end"]
     total = run.ended - run.began
     # Where traffic came back, its clients' last end is no end of a drain.
-    went = run.rollback_point is None and begins and ends
+    went = run.rollback_point is None and begins and ends and roles.procedure == "switchover"
     drain = max(0.0, max(ends) - max(begins)) if went else 0.0
     return Seconds(round(total, 2), round(drain, 2), round(total - drain, 2))
 

@@ -1,10 +1,11 @@
-"""Compare the estate with its baseline."""
+"""Compare the estate with the situation in which it should be."""
 
 import psycopg
 
 from lab.environment.loadbalancer import LoadBalancer
 from lab.environment.process_state import read_node
 from lab.environment.quiesce import files
+from lab.environment.situation import BASELINE, Situation
 from lab.environment.storage import runs
 from lab.layout import ClusterLayout, Layout, NodeLayout
 from lab.node import services
@@ -17,40 +18,42 @@ FROM pg_subscription
 """
 
 
-async def differences(layout: Layout) -> list[str]:
+async def differences(layout: Layout, situation: Situation = BASELINE) -> list[str]:
     """Everything in which it differs; what clients have written meanwhile is no difference."""
-    found = [message for node in layout.nodes for message in node_differences(node)]
-    found += LoadBalancer(layout).differences()
+    found = [message for node in layout.nodes for message in node_differences(node, situation)]
+    found += LoadBalancer(layout).differences(situation.active)
     for cluster in layout.clusters:
-        found += await _replication(cluster)
+        found += await _replication(cluster, replicates=not situation.drained)
     return found + _storages(layout)
 
 
-def node_differences(node: NodeLayout) -> list[str]:
+def node_differences(node: NodeLayout, situation: Situation = BASELINE) -> list[str]:
     """What runs and is scheduled on a node, and should not, or is not, and should."""
     seen = read_node(node)
     found = []
-    if seen.running != set(services.baseline(node.kind)):
-        found.append(f"{node.name}: runs {', '.join(sorted(seen.running))}")
-    expected = set(services.SCHEDULING.values()) if _schedules(node) else set()
+    if seen.running != set(situation.running(node)):
+        found.append(f"{node.name}: runs {', '.join(sorted(seen.running)) or 'nothing'}")
+    expected = set(services.SCHEDULING.values()) if situation.schedules(node) else set()
     if seen.scheduling != expected:
         found.append(f"{node.name}: schedules {', '.join(sorted(seen.scheduling)) or 'nothing'}")
     return found
 
 
-def _schedules(node: NodeLayout) -> bool:
-    return node.kind == "server" and node.cluster == "cluster1"
-
-
-async def _replication(cluster: ClusterLayout) -> list[str]:
+async def _replication(cluster: ClusterLayout, *, replicates: bool) -> list[str]:
     async with await psycopg.AsyncConnection.connect(cluster.dsn) as connection:
         seen = await (await connection.execute(SUBSCRIPTIONS)).fetchall()
     found = [
-        f"{cluster.database_name}: {name} is {'not running' if enabled else 'disabled'}"
+        f"{cluster.database_name}: {name} is {_state(enabled=enabled, running=running)}"
         for name, enabled, running in seen
-        if not (enabled and running)
+        if (enabled, running) != (replicates, replicates)
     ]
     return found if seen else [f"{cluster.database_name}: has no subscription"]
+
+
+def _state(*, enabled: bool, running: bool) -> str:
+    if not enabled:
+        return "disabled, and still running" if running else "disabled"
+    return "enabled" if running else "enabled, and not running"
 
 
 def _storages(layout: Layout) -> list[str]:

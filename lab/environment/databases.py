@@ -107,13 +107,14 @@ class Databases:
         if self._home != self.layout.root:
             shutil.rmtree(self._home, ignore_errors=True)
 
-    async def reset(self) -> None:
-        """Put the baseline's rows back, forget what was not replicated yet, and replicate."""
+    async def reset(self, *, replicates: bool = True) -> None:
+        """Put the baseline's rows back, forget pending changes, and replicate again or not."""
         await self._each_link(self._suspend)
         await self._each(self._fill)
         await self._each_link(self._skip_pending_changes)
-        await self._each_link(self._resume)
-        await self._until_replicating()
+        if replicates:
+            await self._each_link(self._resume)
+            await self._until_replicating()
 
     async def differences(self) -> list[str]:
         """Everything in which the databases differ from the baseline."""

@@ -17,6 +17,7 @@ from lab.environment.databases import Databases
 from lab.environment.estate_file import write_estate
 from lab.environment.loadbalancer import LoadBalancer
 from lab.environment.machines import Machines, prepare
+from lab.environment.situation import BASELINE, Situation
 from lab.environment.storage import Storage
 from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout
 from lab.node import installation, options
@@ -54,16 +55,18 @@ class Lab:
             finally:
                 await lab._stop()
 
-    async def reset(self) -> None:
-        """Put everything back to the baseline, in place."""
+    async def reset(self, situation: Situation = BASELINE) -> None:
+        """Put everything back to the baseline, or into another situation, in place."""
         await asyncio.to_thread(self.machines.halt)
         self.layout.simulation.unlink(missing_ok=True)
         await asyncio.gather(
-            self.databases.reset(), self.storage.reset(), self.load_balancer.reset()
+            self.databases.reset(replicates=not situation.drained),
+            self.storage.reset(),
+            self.load_balancer.reset(situation.active),
         )
-        self._forget()
-        await asyncio.to_thread(prepare, self.layout)
-        await asyncio.to_thread(self.machines.boot)
+        self.forget_records()
+        await asyncio.to_thread(prepare, self.layout, situation)
+        await asyncio.to_thread(self.machines.boot, situation)
         await self.load_balancer.until_serving()
 
     async def at_baseline(self) -> list[str]:
@@ -90,7 +93,7 @@ class Lab:
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
         layout.simulation.unlink(missing_ok=True)
-        self._forget()
+        self.forget_records()
         _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
         self.storage.start()
         await self.load_balancer.start()
@@ -107,7 +110,8 @@ class Lab:
         layout = self.layout
         return layout.effects, layout.sessions, layout.traffic, layout.samples
 
-    def _forget(self) -> None:
+    def forget_records(self) -> None:
+        """Remove everything that the lab has recorded."""
         for file in (*self._records(), self.layout.work, self.layout.injected_faults):
             file.unlink(missing_ok=True)
 

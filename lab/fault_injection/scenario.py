@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from temporalio.client import Client
 
-from lab.checker.roles import SOURCE, TARGET
+from lab.checker.legs import LEGS
 from lab.checker.verdict import Run
 from lab.fault_injection.fault import Fault
 from lab.fault_injection.operator import (
@@ -43,7 +43,7 @@ class FaultScenario:
         rule = "roll_back" if self.fault.before_no_return else "ask"
         async with injected(self.fault, proxies, operator) as trigger:
             options = ("--on-fault", rule, "--reason", f"a demonstration of {self.fault}")
-            run = await product.switch_over(SOURCE, TARGET, client, *options)
+            run = await product.run(LEGS["switchover"], client, *options)
         outcome = checked_outcome(run, operator, began=trigger.began_at is not None)
         return replace(
             run,

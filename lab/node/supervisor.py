@@ -98,8 +98,9 @@ class Supervisor:
         simulation = SimulationOptions.read(self._layout.simulation)
         delay = simulation.protocol_start_delay if name in services.PROTOCOLS else 0.0
         delay = simulation.admin_start_delay if name == "admin" else delay
-        if name == "tm" and by != BASELINE and not simulation.started_scheduling_returns_with_tm:
-            self._save_scheduling(dict.fromkeys(self.scheduled, False))
+        if name == "tm" and by != BASELINE and simulation.scheduling_returns != "if_started":
+            returns = simulation.scheduling_returns == "always"
+            self._save_scheduling(dict.fromkeys(self.scheduled, returns))
         self._fork(services.BY_NAME[name], 0.0 if by == BASELINE else delay)
         self._died.discard(name)
         self._record(name, "start", by)

@@ -1,6 +1,6 @@
 """Run the traffic as a process of its own.
 
-``python -m lab.traffic ROOT CLIENTS``; on SIGTERM all clients finish.
+``python -m lab.traffic ROOT CLIENTS SERIES``; on SIGTERM all clients finish.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from lab.traffic.sessions import Gateway
 
 async def main() -> None:
     """Keep transferring until SIGTERM."""
-    root, clients = sys.argv[1:]
+    root, clients, series = sys.argv[1:]
     layout = Layout.read(Path(root))
     finishing = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, finishing.set)
     gateway = Gateway(layout)
     await asyncio.gather(
-        drop_files(layout, finishing),
+        drop_files(layout, finishing, series),
         watch_ports(layout, finishing),
-        *(Client(number, gateway, finishing).run() for number in range(int(clients))),
+        *(Client(number, gateway, finishing, series).run() for number in range(int(clients))),
     )
 
 

@@ -57,6 +57,8 @@ class Client:
     gateway: Gateway
     finishing: asyncio.Event
     """Set when every client shall end its session quickly and begin no other."""
+    series: str = ""
+    """A part of every file's name."""
     uploads: list[Uploaded] = field(default_factory=list)
     sent: int = 0
 
@@ -123,7 +125,7 @@ class Client:
                 raise Unexpected(f"{len(missing)} files are not listed, {min(missing)} for one")
 
     async def _put(self, session: Session, content: bytes, seconds: float = 0) -> None:
-        name = f"{self.account}-{self.sent:04d}.dat"
+        name = f"{self.account}-{self.series}{self.sent:04d}.dat"
         self.sent += 1
         async with self._meter.measured(Operation("put", name, digest(content))):
             await session.put(name, self._paced(content, seconds))

@@ -14,7 +14,7 @@ MONITORING_SECONDS = 5.0
 """Seconds that monitoring keeps a connection open, before it opens the next."""
 
 
-async def drop_files(layout: Layout, finishing: asyncio.Event) -> None:
+async def drop_files(layout: Layout, finishing: asyncio.Event, series: str) -> None:
     """Leave work for the Folder Monitor, on cluster1's storage whichever cluster is active.
 
     An application knows no clusters; the storages are in sync both ways.
@@ -22,7 +22,7 @@ async def drop_files(layout: Layout, finishing: asyncio.Event) -> None:
     inbox, number = layout.cluster("cluster1").storage / "inbox", 0
     while not await _happens(finishing, DROP_SECONDS):
         number += 1
-        name, content = f"drop{number:04d}.dat", f"file {number}\n".encode() * 100
+        name, content = f"drop{series}{number:04d}.dat", f"file {number}\n".encode() * 100
         hidden = inbox / f".{name}"
         begin = time.time()
         hidden.write_bytes(content)

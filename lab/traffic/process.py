@@ -14,15 +14,17 @@ FINISH_TIMEOUT = 60.0
 class Traffic:
     """The process of all clients."""
 
-    def __init__(self, layout: Layout, clients: int = CLIENTS) -> None:
+    def __init__(self, layout: Layout, clients: int = CLIENTS, series: str = "") -> None:
         self.layout = layout
         self.clients = clients
+        self.series = series
+        """A part of every file's name, so that no file of an earlier series has the same."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Let the clients begin."""
         root = self.layout.root
-        argv = [sys.executable, "-m", "lab.traffic", str(root), str(self.clients)]
+        argv = [sys.executable, "-m", "lab.traffic", str(root), str(self.clients), self.series]
         self._process = spawn(argv, root / "traffic.log", cwd=REPOSITORY)
 
     async def finish(self) -> None:

@@ -20,10 +20,12 @@ from starter.client.snapshot import Snapshot, read_snapshot, why_silent
 from workflows.activity_options import TASK_QUEUE
 from workflows.model.decisions import Decision
 from workflows.model.outcome import Outcome
-from workflows.model.request import Request
+from workflows.model.request import AnyRequest, BaseRequest, RejoinRequest
 from workflows.plan_review import PlanReview
 from workflows.planning.preview import Review
+from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
+from workflows.views.direction import subject
 
 PICKUP_TIMEOUT = timedelta(seconds=10)
 """A running worker picks up a new workflow much sooner."""
@@ -35,7 +37,7 @@ EVENTS_BEFORE_PICKUP = 2
 """History length of a workflow that no worker has picked up."""
 
 
-async def review(temporal: Temporal, request: Request) -> Review:
+async def review(temporal: Temporal, request: BaseRequest) -> Review:
     """Have a worker plan and read the estate's state; nothing is changed."""
     with translated():
         run = await temporal.client.start_workflow(
@@ -64,22 +66,23 @@ async def _terminate_if_not_picked_up(run: WorkflowHandle[PlanReview, Review]) -
             await run.terminate("no worker picked it up")
 
 
-async def start_switchover(temporal: Temporal, request: Request) -> Run:
-    """Start a switchover; CommandError if one of this estate is under way."""
+async def start_run(temporal: Temporal, request: AnyRequest) -> Run:
+    """Start a switchover or a rejoin; CommandError if a run of this estate is under way."""
+    workflow = Rejoin if isinstance(request, RejoinRequest) else Switchover
     with translated():
         try:
             started = await temporal.client.start_workflow(
-                Switchover.run,
+                workflow.run,
                 workflow_input(request),
                 id=workflow_id(request.estate),
                 task_queue=TASK_QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{request.estate}: {request.source} → {request.target}",
+                static_summary=subject(request),
             )
         except WorkflowAlreadyStartedError as running:
             raise CommandError(
-                f"a switchover of {request.estate} is under way already (run {running.run_id}); "
+                f"a run of {request.estate} is under way already (run {running.run_id}); "
                 f"`switchover watch {request.estate}` shows it"
             ) from running
     return temporal.run(request.estate, started.result_run_id)
@@ -119,9 +122,7 @@ async def finished_outcome(run: Run, estate: str) -> Outcome:
     with translated():
         description = await run.describe(rpc_timeout=RPC_TIMEOUT)
     if description.status is WorkflowExecutionStatus.RUNNING:
-        raise CommandError(
-            f"the switchover is still under way; `switchover watch {estate}` shows it"
-        )
+        raise CommandError(f"the run is still under way; `switchover watch {estate}` shows it")
     return await outcome_of(run)
 
 
@@ -131,6 +132,6 @@ async def outcome_of(run: Run) -> Outcome:
         return await run.result()
 
 
-def workflow_input(request: Request) -> dict[str, object]:
+def workflow_input(request: BaseRequest) -> dict[str, object]:
     """Return the JSON object that the Web UI's form would send."""
     return request.model_dump(mode="json", exclude_defaults=True)

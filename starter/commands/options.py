@@ -3,16 +3,19 @@
 import getpass
 import os
 import re
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from starter.client.errors import CommandError, ExitCode
 from workflows.errors import BadInput
-from workflows.model.request import Request, parse_request
+from workflows.model.request import RejoinRequest, Request, parse_rejoin, parse_request
 from workflows.model.stages import StageName
+
+R = TypeVar("R")
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -24,6 +27,12 @@ TO = typer.Option("--to", metavar="C2", help="the cluster traffic reaches")
 EstateName = Annotated[str, ESTATE]
 Source = Annotated[str, FROM]
 Target = Annotated[str, TO]
+Returning = Annotated[
+    str, typer.Option("--cluster", metavar="C1", help="the drained cluster that comes back")
+]
+Preview = Annotated[
+    bool, typer.Option("--preview", help="show actions, commands and plan hash; change nothing")
+]
 Gates = Annotated[
     list[StageName] | None,
     typer.Option("--approve-before", metavar="STAGE", help="wait for an approval; repeatable"),
@@ -81,11 +90,17 @@ Minutes = Annotated[
 
 
 def request(**given: object) -> Request:
-    """Return the request that the options of a command make; CommandError if they are wrong."""
-    try:
-        return parse_request([{key: value for key, value in given.items() if value is not None}])
-    except BadInput as mistake:
-        raise CommandError(str(mistake), ExitCode.BAD_INPUT) from mistake
+    """Return the switchover that the options of a command ask for.
+
+    Raises:
+        CommandError: they are wrong.
+    """
+    return _parsed(parse_request, given)
+
+
+def rejoin_request(**given: object) -> RejoinRequest:
+    """Return the rejoin that the options of a command ask for; CommandError as above."""
+    return _parsed(parse_rejoin, given)
 
 
 def accepted(values: list[str] | None) -> dict[str, str]:
@@ -96,6 +111,13 @@ def accepted(values: list[str] | None) -> dict[str, str]:
             message = f"--accept {value}: write FINDING=REASON"
             raise CommandError(message, ExitCode.BAD_INPUT)
     return {finding: reason for _, finding, _, reason in pairs}
+
+
+def _parsed(parse: Callable[[Sequence[Any]], R], given: dict[str, object]) -> R:
+    try:
+        return parse([{key: value for key, value in given.items() if value is not None}])
+    except BadInput as mistake:
+        raise CommandError(str(mistake), ExitCode.BAD_INPUT) from mistake
 
 
 def expiry(text: str | None) -> str | None:

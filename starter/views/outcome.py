@@ -11,6 +11,7 @@ from starter.views.tables import exceptions_view, findings_view, messages_view, 
 from starter.views.text import clock
 from workflows.model.outcome import Outcome, StageOutcome
 from workflows.model.text import printable
+from workflows.views.direction import direction
 from workflows.views.suggested_answers import ignored
 
 EFFECTS = {"changed": "changed", "unchanged": "unchanged", "seen": "read"}
@@ -20,10 +21,11 @@ COLOURS = {"completed": "green", "aborted": "red"}
 
 
 def outcome_view(outcome: Outcome) -> RenderableType:
-    """Show how a switchover ended: times, failures, exceptions, findings and decisions."""
+    """Show how a run ended: times, failures, exceptions, findings and decisions."""
+    way = direction(outcome.procedure, outcome.source, outcome.target)
     parts: list[RenderableType] = [
         Text.assemble(
-            (f"{outcome.estate}: {outcome.source} → {outcome.target}", "bold"),
+            (f"{outcome.estate}: {way}", "bold"),
             (f"   {outcome.outcome}", COLOURS.get(outcome.outcome, "yellow")),
             f"   {outcome.started.astimezone():%Y-%m-%d %H:%M:%S} to {clock(outcome.ended)}"
             f", {outcome.seconds:.1f} s, of which {outcome.drain_seconds:.1f} s draining",

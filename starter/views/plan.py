@@ -15,6 +15,7 @@ from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.model.text import printable
 from workflows.planning.plan import Chain, Parallel, Plan, Stage, Wave
 from workflows.planning.preview import Review, ReviewedAction
+from workflows.views.direction import direction
 
 PLACEHOLDER = "NODE"
 """Stands for the place's name in a command that several places share."""
@@ -23,9 +24,10 @@ PLACEHOLDER = "NODE"
 def plan_view(review: Review) -> RenderableType:
     """Show the stages with their gates, actions and commands, and what holds already."""
     plan, printer = review.plan, _PlanPrinter(review)
+    way = direction(plan.procedure, plan.source, plan.target)
     return Group(
         Text.assemble(
-            (f"{plan.estate.name}: {plan.source} → {plan.target}", "bold"),
+            (f"{plan.estate.name}: {way}", "bold"),
             f"   {plan.variant}   ",
             ("✔ holds already", "green"),
         ),
@@ -48,9 +50,14 @@ def plan_json(review: Review) -> dict[str, Any]:
         "steps": shown["steps"],
         "findings": shown["findings"],
         "gates": [stage.name.value for stage in review.plan.stages if stage.gated],
-        "point_of_no_return": POINT_OF_NO_RETURN.value,
+        "point_of_no_return": _point_of_no_return(review.plan),
         **timing.model_dump(mode="json", include={*named}),
     }
+
+
+def _point_of_no_return(plan: Plan) -> str | None:
+    """Return the stage from which on a rollback needs a decision; a rejoin has none."""
+    return POINT_OF_NO_RETURN.value if plan.procedure == "switchover" else None
 
 
 class _PlanPrinter:

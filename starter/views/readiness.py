@@ -56,12 +56,13 @@ class ReadinessView:
 
 def checks_view() -> Table:
     """Show all checks by name."""
-    shown = table("check", "", "what holds", "may be accepted")
+    shown = table("check", "", "what holds", "may be accepted", "")
     for heading, checks in by_heading():
         shown.add_row(Text(heading, style="bold"))
         for check in checks:
-            accept = "yes" if check.acceptable else ""
-            shown.add_row(f"  {check.name}", check.severity, check.title, accept)
+            accept = "yes" if check.acceptable else "in a rejoin" * check.acceptable_in_rejoin
+            only = f"only in a {check.only}" if check.only == "rejoin" else ""
+            shown.add_row(f"  {check.name}", check.severity, check.title, accept, only)
     return shown
 
 

@@ -13,6 +13,7 @@ from starter.views import tables
 from starter.views.text import clock, command, commands, paused_line, wrapped
 from workflows.model.progress import PendingQuestion, Progress, RunStatus
 from workflows.model.text import printable
+from workflows.views.direction import direction
 from workflows.views.progress_markdown import at_work
 from workflows.views.suggested_answers import ignored, waits
 
@@ -70,9 +71,10 @@ class RunView:
 def _header(progress: Progress, now: datetime) -> Text:
     elapsed = timedelta(seconds=int((now - progress.started).total_seconds()))
     state = progress.outcome or progress.state.value
+    way = direction(progress.procedure, progress.source, progress.target)
     since = "" if progress.outcome else f"   {elapsed}"
     return Text.assemble(
-        (f"{progress.estate}: {progress.source} → {progress.target}", "bold"),
+        (f"{progress.estate}: {way}", "bold"),
         (f"   {state}", _colour(progress)),
         since,
         (f"   {printable(progress.reason)}", "dim") if progress.reason else "",

@@ -11,11 +11,14 @@ from workflows import errors
 from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE, VERBS
 from workflows.model.outcome import Outcome
 from workflows.model.progress import Progress, RunStatus
+from workflows.model.request import RejoinRequest
 from workflows.planning.plan import plan_switchover
 from workflows.planning.preview import ReviewedAction, review
+from workflows.planning.rejoin import plan_rejoin
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LIFECYCLE = (ROOT / "docs/lifecycle.md").read_text(encoding="utf-8")
 OPERATING = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
 STATUS = (ROOT / "docs/status.md").read_text(encoding="utf-8")
 
@@ -24,6 +27,14 @@ def test_the_readme_lists_the_stages_we_run() -> None:
     """The manual an operator reads is the plan the worker executes."""
     plan = plan_switchover(estates.estate(), estates.request())
     rows = re.findall(r"^\| (\d) \| `(\w+)` \| (.+) \|$", README, re.MULTILINE)
+    assert rows == [(str(s.name.number), s.name.value, s.title) for s in plan.stages]
+
+
+def test_the_life_of_a_pair_lists_the_stages_of_a_rejoin() -> None:
+    """Their numbers, names and titles, as the plan has them."""
+    request = RejoinRequest(estate="lab", cluster="cluster1")
+    plan = plan_rejoin(estates.estate(), request)
+    rows = re.findall(r"^\| (\d) \| `(\w+)` \| ([^|]+) \| [^|]*\|$", LIFECYCLE, re.MULTILINE)
     assert rows == [(str(s.name.number), s.name.value, s.title) for s in plan.stages]
 
 

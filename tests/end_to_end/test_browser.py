@@ -100,6 +100,25 @@ async def test_a_run_is_started_paused_and_approved(ui: WebUi, run: Run) -> None
     await ui.sees("SwitchoverState")
 
 
+async def test_a_rejoin_is_started_and_approved(ui: WebUi, run: Run) -> None:
+    """With the form of its own type, and the same signals."""
+    run.fakes.world.drain()
+    gate = {"stage": "start_admin", "by": "ann"}
+    request = {"estate": "lab", "cluster": "cluster1", "approve_before": ["start_admin"]}
+    await ui.starts(request, "Rejoin")
+    await ui.sees("Workflow started successfully")
+    await run.waits("approval")
+    await ui.opens()
+    await ui.sees("lab: cluster1 rejoins cluster2")
+    await ui.sees('--name approve --input \'{"stage": "start_admin", "by": "..."}\'')
+    await ui.signals("approve", gate)
+    outcome = await run.ends("completed")
+    assert outcome.procedure == "rejoin"
+    assert run.fakes.world.violations == []
+    await ui.opens()
+    await ui.sees("8 start_monitors")
+
+
 async def test_a_rejected_run_shows_that_it_was_rolled_back(ui: WebUi, run: Run) -> None:
     """And why, by whom."""
     await begun(ui, run)

@@ -1,4 +1,4 @@
-"""A sample of what `scripts/prove` does exhaustively: crashes and unkind estates.
+"""A sample of what `scripts/prove` does exhaustively: crashes of both procedures, unkind estates.
 
 One file, so that these do not run side by side: each has several estates of its own.
 """
@@ -26,6 +26,7 @@ POINTS = {
     "reboot": "cluster1-server1",
 }
 """One of each kind, all in one run: the first request after it, if another attack is under way."""
+REJOIN_POINTS = {"before_effect": "any.1", "after_effect": "any.60", "reboot": "cluster1-server1"}
 
 
 async def sampled(result: Path, labs: str, *arguments: str) -> dict[str, Any]:
@@ -50,6 +51,17 @@ async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) 
     points = "+".join(f"{kind}@{trigger}" for kind, trigger in POINTS.items())
     seen = await sampled(tmp_path / "crash.json", "1", "crash", "--replay", f"1:{points}")
     assert seen["points"] == dict.fromkeys(POINTS, 1)
+    assert seen["completed"] == seen["runs"] == 1
+
+
+@pytest.mark.timeout(900)
+async def test_whatever_is_killed_a_drained_cluster_comes_back(tmp_path: Path) -> None:
+    """A worker that dies before and after a request, and a node that reboots as it starts."""
+    points = "+".join(f"{kind}@{trigger}" for kind, trigger in REJOIN_POINTS.items())
+    argv = ("crash", "--procedure", "rejoin", "--replay", f"1:{points}")
+    seen = await sampled(tmp_path / "rejoin.json", "1", *argv)
+    assert seen["procedure"] == "rejoin"
+    assert {kind: seen["points"][kind] for kind in REJOIN_POINTS} == dict.fromkeys(REJOIN_POINTS, 1)
     assert seen["completed"] == seen["runs"] == 1
 
 

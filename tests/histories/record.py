@@ -2,7 +2,7 @@
 
 ``python -m tests.histories.record [NAME ...]``
 
-Each is one switchover of a small estate, carried out by the fakes on a real Temporal server. What
+Each is one run on a small estate, carried out by the fakes on a real Temporal server. What
 would tell of the machine it was recorded on is replaced, so that it can be committed. Record anew,
 all or those whose names are given, only where a change of the workflow shall not be replayed on
 runs that are open: then say so in its commit.
@@ -126,9 +126,31 @@ async def forced(run: Run) -> None:
         await run.handle.result()
 
 
+async def rejoined(run: Run) -> None:
+    """A drained cluster comes back; a Transaction Manager is asked about, and retried."""
+    run.fakes.world.drain()
+    start = "start_transaction_manager.cluster1-server1"
+    run.fakes.failures[start] = [CommandFailed("it said no")]
+    async with at_work(run):
+        await run.rejoin()
+        await run.waits("decision")
+        await run.says("retry", stage="start_transaction_managers", by="ann")
+        await run.handle.result()
+
+
 STORIES: dict[str, Callable[[Run], Awaitable[None]]] = {
     story.__name__: story
-    for story in (completed, approved, retried, aborted, restarted, failed, rolled_back, forced)
+    for story in (
+        completed,
+        approved,
+        retried,
+        aborted,
+        restarted,
+        failed,
+        rolled_back,
+        forced,
+        rejoined,
+    )
 }
 
 
@@ -183,6 +205,7 @@ async def server() -> AsyncIterator[Client]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program(),
         dev_server_log_level="error",
+        identity=IDENTITY,
         data_converter=DATA_CONVERTER,
         ui=False,
     ) as environment:

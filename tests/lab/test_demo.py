@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
             "rolls back by itself",
         ),
         (("--literal", "--fail", "redirect_traffic:loadbalancer1:lost"), "--literal drives"),
+        (("--round-trip", "--literal"), "--round-trip goes with neither"),
     ],
 )
 def test_what_cannot_be_demonstrated_is_refused(

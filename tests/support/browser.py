@@ -18,8 +18,8 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
-START = "start-workflow?workflowType=Switchover&taskQueue=switchover&workflowId=switchover-lab"
-"""The link of the README."""
+START = "start-workflow?workflowType={}&taskQueue=switchover&workflowId=switchover-lab"
+"""The link of the README, with the type of the workflow."""
 
 TIMEOUT = 15_000
 """Milliseconds until something that should be on a page counts as missing."""
@@ -33,9 +33,9 @@ class WebUi:
     namespace: str
     """The address that all pages of the namespace begin with."""
 
-    async def starts(self, request: dict[str, Any]) -> None:
+    async def starts(self, request: dict[str, Any], workflow: str = "Switchover") -> None:
         """Open the prefilled form, type the input and press the button."""
-        await self.page.goto(f"{self.namespace}/workflows/{START}")
+        await self.page.goto(f"{self.namespace}/workflows/{START.format(workflow)}")
         await self._types(self.page.get_by_label("Data", exact=True), request)
         await self.page.get_by_test_id("start-workflow-button").click()
 

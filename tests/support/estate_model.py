@@ -33,6 +33,16 @@ class World:
                     services.update(SCHEDULING)
             self.running |= {(node.name, service) for service in services}
 
+    def drain(self) -> None:
+        """Make it what a completed switchover leaves: the source is down."""
+        serving = {node.name for node in self.estate.cluster(self.target).nodes}
+        servers = self.estate.cluster(self.target).servers
+        self.started = {(server.name, service) for server in servers for service in SCHEDULING}
+        self.running = {place for place in self.running if place[0] in serving} | self.started
+        self.replicating.clear()
+        self.slots = {link.name for link in self.estate.replication.links}
+        self.traffic = dict.fromkeys(self.traffic, self.target)
+
     @property
     def picture(
         self,
@@ -102,6 +112,8 @@ class World:
                 self._start(action.node, Service.TRANSACTION_MANAGER, *SCHEDULING)
             case actions.StopRemaining():
                 self.running = {place for place in self.running if place[0] != action.node}
+            case actions.StartAdmin():
+                self._start(action.node, Service.ADMIN)
             case actions.StartAll():
                 self._start(action.node, *self._all_of(action.node))
             case actions.VerifyServing():
@@ -180,6 +192,8 @@ class World:
         ]
         self._expect(not running, f"3: the TM of {node} is stopped while {running} run")
         self._stop_gracefully(node, Service.TRANSACTION_MANAGER)
+        # What it hosts ends with it (docs/securetransport.md, section 7).
+        self.running -= {(node, service) for service in SCHEDULING}
 
     def _expect(self, holds: bool, violation: str) -> None:  # noqa: FBT001 - it is the sentence's truth
         if not holds:

@@ -18,10 +18,11 @@ from workflows.model import observations as rd
 from workflows.model import results as r
 from workflows.model.estate import Estate, Kind, Protocol
 from workflows.model.outcome import Notice, Outcome
-from workflows.model.request import Request
+from workflows.model.request import AnyRequest
 from workflows.planning.diff import refusal
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview
+from workflows.planning.procedures import plan_for
 from workflows.ports.configuration import ClusterInput, ConfigurationPort
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import ActionInput, ClusterPairInput, NodeInput, SessionInput
@@ -100,10 +101,10 @@ class FakeActivities(
         self.notices: list[Notice] = []
 
     @activity.defn
-    async def make_plan(self, request: Request) -> Plan:
+    async def make_plan(self, request: AnyRequest) -> Plan:
         if request.estate != self.estate.name:
             raise BadInput(f"there is no estate {request.estate}; there is {self.estate.name}")
-        plan = plan_switchover(self.estate, request)
+        plan = plan_for(self.estate, request)
         if request.plan_hash not in (None, plan.hash):
             raise refusal(request.plan_hash, self.reviewed.get(request.plan_hash), plan)
         return plan
@@ -236,6 +237,8 @@ class FakeActivities(
     start_transaction_manager = executing(NodesPort.start_transaction_manager)
     stop_remaining = executing(NodesPort.stop_remaining)
     start_all = executing(NodesPort.start_all)
+    start_admin = executing(NodesPort.start_admin)
+    verify_idle = executing(NodesPort.verify_idle)
     stop_scheduling = executing(SchedulingPort.stop_scheduling)
     verify_scheduling_stopped = executing(SchedulingPort.verify_scheduling_stopped)
     start_scheduling = executing(SchedulingPort.start_scheduling)
@@ -246,6 +249,7 @@ class FakeActivities(
     suspend_replication = executing(ReplicationPort.suspend_replication)
     verify_no_conflicts = executing(ReplicationPort.verify_no_conflicts)
     resume_replication = executing(ReplicationPort.resume_replication)
+    await_delivery = executing(ReplicationPort.await_delivery)
     begin_slot = executing(ReplicationPort.begin_slot)
     drop_slot = executing(ReplicationPort.drop_slot)
     copy_tables = executing(ReplicationPort.copy_tables)
@@ -315,12 +319,12 @@ class FakeActivities(
             return r.unchanged(action, f"was so: {action}", datetime.now(UTC))
         if given.operation.id in self.effects:  # as a ledger does: attach, and report the same
             return r.changed(action, f"did: {action}", datetime.now(UTC))
-        if action.undo is not None:
+        if isinstance(action, actions.Change):
             self.effects[given.operation.id] += 1
         self.world.execute(action)
         if self.late.get(action.key):
             raise self.late[action.key].pop(0)
-        report = r.seen if action.undo is None else r.changed
+        report = r.changed if isinstance(action, actions.Change) else r.seen
         return report(action, f"did: {action}", datetime.now(UTC))
 
     async def _meet(self, given: ActionInput[Any]) -> None:

@@ -38,9 +38,17 @@ class Run:
             "target": "cluster2",
             **changes,
         }
+        return await self._start("Switchover", list(given) or [usual])
+
+    async def rejoin(self, *given: Any, **changes: Any) -> WorkflowHandle[Any, Outcome]:  # noqa: ANN401
+        """Start the rejoin of cluster1 with *changes*, or with just what is given."""
+        usual = {"estate": self.fakes.estate.name, "cluster": "cluster1", **changes}
+        return await self._start("Rejoin", list(given) or [usual])
+
+    async def _start(self, workflow: str, given: list[Any]) -> WorkflowHandle[Any, Outcome]:
         self.handle = await self.client.start_workflow(
-            "Switchover",
-            args=list(given) if given else [usual],
+            workflow,
+            args=given,
             id=f"switchover-{self.fakes.estate.name}",
             task_queue=self.queue,
             result_type=Outcome,

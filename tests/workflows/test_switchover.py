@@ -12,7 +12,7 @@ from workflows.model.findings import Finding
 from workflows.model.outcome import Outcome
 from workflows.model.progress import Status
 from workflows.model.results import Service, State
-from workflows.model.stages import StageName
+from workflows.model.stages import STAGES, StageName
 
 GATED = {"approve_before": ["redirect_traffic"]}
 
@@ -21,7 +21,7 @@ async def test_a_switchover_does_all_of_the_plan_once(run: Run) -> None:
     """Every action of every stage is executed exactly once, and no invariant breaks."""
     await run.start(reason="the first one")
     outcome = await run.ends("completed")
-    assert [stage.stage for stage in outcome.stages] == list(StageName)
+    assert tuple(stage.stage for stage in outcome.stages) == STAGES["switchover"]
     assert all(stage.status is Status.DONE for stage in outcome.stages)
     assert run.fakes.world.violations == []
     assert run.fakes.asked

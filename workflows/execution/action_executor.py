@@ -12,6 +12,8 @@ from workflows.model import actions
 from workflows.model.estate import Kind
 from workflows.model.progress import Failure
 from workflows.model.results import Report, unchanged
+from workflows.model.stages import StageName
+from workflows.planning.observations import rests
 from workflows.planning.plan import Stage
 
 
@@ -66,6 +68,8 @@ class ActionExecutor:
         after the pause.
         """
         execution = self._execute_round(stage, self._reassigned(action), round_)
+        if isinstance(action, actions.AwaitDelivery):
+            return await self._unless_ended(stage, asyncio.create_task(execution))
         if not isinstance(action, actions.Change):
             return await execution
         work = asyncio.create_task(execution)
@@ -80,6 +84,15 @@ class ActionExecutor:
             if cancelled or not failure_of(action, error).outcome_known:
                 raise _PausedError from error
             raise
+
+    async def _unless_ended(self, stage: Stage, wait: asyncio.Task[Report]) -> Report:
+        """Wait for what may take hours, unless an operator ends the run meanwhile."""
+        await workflow.wait_condition(lambda: wait.done() or self._gates.may_exit(stage))
+        if not wait.done():
+            wait.cancel()
+            await asyncio.gather(wait, return_exceptions=True)
+            self._gates.exit_if_requested(stage)
+        return await wait
 
     async def _execute_round(self, stage: Stage, action: actions.Action, round_: int) -> Report:
         if isinstance(action, actions.ResumeReplication) and round_ > 1:
@@ -102,11 +115,25 @@ class ActionExecutor:
     def _already_holds(self, stage: Stage, action: actions.Action) -> Report | None:
         """Return a report if the desired state is known to hold without asking the node."""
         now = workflow.now()
-        if isinstance(action, actions.StartMonitor) and not self._state.baseline.monitor_ran(
-            action.node
-        ):
-            message = f"the Monitor of {action.node} did not run at the baseline and stays stopped"
-            return unchanged(action, message, now)
+        restores = stage.undo or self._plan.procedure == "switchover"
+        match action:
+            case actions.StartMonitor(node=node) if restores:
+                if not self._state.baseline.monitor_ran(node):
+                    message = f"the Monitor of {node} did not run at the baseline and stays stopped"
+                    return unchanged(action, message, now)
+            case actions.StartScheduling(node=node) if stage.name is StageName.RESUME_SCHEDULING:
+                if not self._state.baseline.scheduling(node):
+                    message = f"no scheduling ran on {node} at the baseline, and it stays stopped"
+                    return unchanged(action, message, now)
+            case (
+                actions.VerifyNoConflicts() | actions.ResumeReplication() | actions.AwaitDelivery()
+            ):
+                if not stage.undo and self._rests(action.link):
+                    return unchanged(
+                        action, f"{action.link} rests: only one direction runs at a time", now
+                    )
+            case _:
+                pass
         down = action.place in self._state.already_down and not stage.undo
         if (
             down
@@ -117,9 +144,17 @@ class ActionExecutor:
         return None
 
     def _reassigned(self, action: actions.Action) -> actions.Action:
-        """Return the action for the Server that has to execute it."""
+        """Return the action for the Server that has to execute it, with what it restores."""
+        if isinstance(action, actions.StartScheduling) and self._plan.procedure == "rejoin":
+            services = self._state.baseline.scheduling(action.node)
+            return action.model_copy(update={"services": services})
         other = self._other_server(action)
         return action if other is None else action.model_copy(update={"node": other})
+
+    def _rests(self, link: str) -> bool:
+        """Whether a link stays off, because only the one to the passive cluster can run."""
+        reading = self._state.baseline.links.get(link)
+        return reading is not None and rests(self._plan, reading)
 
     def _other_server(self, action: actions.Action) -> str | None:
         """Name another Server for what any can tell, if this one is down and no other does it."""

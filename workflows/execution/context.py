@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from workflows.execution.dispatch import Dispatcher
-from workflows.model.request import Request
+from workflows.model.request import BaseRequest
 from workflows.planning.plan import Plan
 from workflows.run.progress_tracker import ProgressTracker
 from workflows.run.state import RunState
@@ -11,10 +11,10 @@ from workflows.run.state import RunState
 
 @dataclass(frozen=True)
 class Run:
-    """One switchover under way, handed to everything that executes it."""
+    """One run under way, handed to everything that executes it."""
 
     plan: Plan
-    request: Request
+    request: BaseRequest
     state: RunState
     tracker: ProgressTracker
     dispatcher: Dispatcher

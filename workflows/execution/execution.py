@@ -10,8 +10,8 @@ from workflows.execution.prerequisites import Prerequisites
 from workflows.execution.waves import Waves
 from workflows.model.outcome import Ending
 from workflows.model.stages import StageName
-from workflows.planning.plan import Chain, Parallel, Stage
-from workflows.planning.rollback import plan_rollback
+from workflows.planning.plan import Chain, Parallel, Plan, Stage
+from workflows.planning.procedures import rollback_of
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ class Execution:
             return Conclusion("aborted", str(end))
         except RollBack as end:
             return await self._roll_back(str(end))
-        source, target = self._plan.source, self._plan.target
-        message = f"traffic is on {target}; {source} has drained and is down"
+        message = _done(self._plan)
         if self._state.exceptions:
             message = f"{message}; but: {'; '.join(self._state.exceptions)}"
             return Conclusion("completed_with_exceptions", message)
@@ -69,14 +68,14 @@ class Execution:
     async def _roll_back(self, message: str) -> Conclusion:
         """Roll back what was started, to the baseline and no further."""
         self._state.exit_request = None  # from now on only a new `abort` ends the run
-        stages = plan_rollback(self._plan, self._state.started, self._state.baseline)
+        stages = rollback_of(self._plan, self._state.started, self._state.baseline)
         self._tracker.start_rollback(stages)
         try:
             for stage in stages:
                 await self._execute(stage)
         except Aborted as end:
             return Conclusion("aborted", f"{message}; {end}")
-        return Conclusion("rolled_back", f"{message}; {self._plan.source} serves as before")
+        return Conclusion("rolled_back", f"{message}; {_as_before(self._plan)}")
 
     async def _execute(self, stage: Stage) -> None:
         self._tracker.enter_stage(stage)
@@ -85,8 +84,21 @@ class Execution:
         self._tracker.resume_clock(stage)
         if stage.name is StageName.CHECK_PREREQUISITES:
             await self._prerequisites.check(stage)
+        elif stage.name is StageName.CHECK_RETURNED:
+            await self._prerequisites.check_returned(stage)
         else:
             for wave in stage.waves:
                 await self._waves.execute(stage, wave)
         self._tracker.finish_stage(stage)
         self._tracker.exit_stage(stage)
+
+
+def _done(plan: Plan) -> str:
+    if plan.procedure == "rejoin":
+        return f"{plan.target} is back as the passive cluster; {plan.source} serves"
+    return f"traffic is on {plan.target}; {plan.source} has drained and is down"
+
+
+def _as_before(plan: Plan) -> str:
+    down = f" and {plan.target} is down" if plan.procedure == "rejoin" else ""
+    return f"{plan.source} serves{down} as before"

@@ -10,15 +10,12 @@ from workflows.execution.context import Run
 from workflows.model.decisions import Decision, Verb
 from workflows.model.progress import PendingQuestion
 from workflows.model.results import Remaining
-from workflows.model.stages import DECIDED_TOGETHER, StageName
+from workflows.model.stages import DECIDED_TOGETHER, WITHOUT_SCHEDULING, StageName
 from workflows.planning.change_window import closed_for
 from workflows.planning.plan import Stage
 
 TIMER = timedelta(days=30)
 """The Web UI's timeline shows a wait only if it has a timer: this one starts again."""
-
-WITHOUT_SCHEDULING = (StageName.STOP_SCHEDULING, StageName.START_SCHEDULING)
-"""No exit between the first effect of the one and the end of the other."""
 
 
 class Aborted(Exception):
@@ -142,8 +139,10 @@ class Gates:
             return False
         if self._wants_rollback():
             return True  # the rollback starts scheduling again
-        unscheduled = self._state.is_under_way(*WITHOUT_SCHEDULING)
-        return not (stage.name in WITHOUT_SCHEDULING and unscheduled)
+        return not any(
+            stage.name in stages and self._state.is_under_way(*stages)
+            for stages in WITHOUT_SCHEDULING
+        )
 
     def exit_if_requested(self, stage: Stage) -> None:
         """End the run here if that was requested and is possible."""

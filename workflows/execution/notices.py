@@ -57,6 +57,7 @@ class Notices:
         notice = Notice(
             kind=kind,
             at=workflow.now(),
+            procedure=plan.procedure,
             estate=plan.estate.name,
             source=plan.source,
             target=plan.target,

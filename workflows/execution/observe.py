@@ -19,7 +19,7 @@ MAX_CONCURRENT_READINGS = 8
 
 
 async def observe(
-    dispatcher: Dispatcher, waves: Sequence[Wave]
+    dispatcher: Dispatcher, waves: Sequence[Wave], stage: StageName = StageName.CHECK_PREREQUISITES
 ) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
     """Return every reading, and a finding for each that could not be made."""
     readings: list[Reading] = []
@@ -28,7 +28,7 @@ async def observe(
 
     async def one(action: Action) -> Reading:
         async with room:
-            return await dispatcher.observe(action, StageName.CHECK_PREREQUISITES)
+            return await dispatcher.observe(action, stage)
 
     for wave in waves:
         results = await asyncio.gather(*map(one, wave), return_exceptions=True)

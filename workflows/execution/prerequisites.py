@@ -16,10 +16,10 @@ from workflows.model.observations import Reading
 from workflows.model.progress import Status
 from workflows.model.results import seen
 from workflows.model.stages import StageName
-from workflows.planning.interrupted_run import find_interrupted_run
 from workflows.planning.plan import Stage, Wave
+from workflows.planning.procedures import find_earlier_run
 from workflows.planning.rollback import Baseline
-from workflows.preflight.evaluate import blocking, evaluate
+from workflows.preflight.evaluate import blocking, evaluate, without_down
 from workflows.preflight.interrupted_run import findings_of
 
 
@@ -38,17 +38,32 @@ class Prerequisites:
         for action in stage.actions:
             self._tracker.begin(stage, action, 1)
         readings, found = await observe(self._run.dispatcher, stage.waves)
-        interrupted = find_interrupted_run(self._plan, readings)
+        interrupted = find_earlier_run(self._plan, readings)
         self._state.baseline = Baseline.of(readings, assume_all_ran=bool(interrupted.begun))
         self._state.adopt(self._plan, interrupted.begun)
-        self._state.already_down = interrupted.stopped_nodes
+        if self._plan.procedure == "switchover":
+            self._state.already_down = interrupted.stopped_nodes
         now = workflow.now()
         for action in stage.actions:
             self._tracker.done(stage, action, seen(action, f"read {action.place}", now))
-        remaining = [r for r in readings if r.place not in interrupted.stopped_nodes]
-        blockers = self._judge(remaining, found + findings_of(interrupted, self._plan))
+        readings = without_down(self._plan, readings, interrupted.stopped_nodes)
+        blockers = self._judge(readings, found + findings_of(interrupted, self._plan))
         if blockers:
             raise NotReady("; ".join(map(str, blockers)))
+
+    async def check_returned(self, stage: Stage) -> None:
+        """Read a rejoin's clusters again, now that every admin API answers; ask what blocks."""
+        while True:
+            for action in stage.actions:
+                self._tracker.begin(stage, action, 1)
+            readings, found = await observe(self._run.dispatcher, stage.waves, stage.name)
+            blockers = self._judge(readings, found)
+            if not blockers:
+                break
+            await self._ask(stage, "; ".join(map(str, blockers)))
+        now = workflow.now()
+        for action in stage.actions:
+            self._tracker.done(stage, action, seen(action, f"read {action.place}", now))
 
     async def recheck(self, stage: Stage) -> None:
         """After a long wait for operators, check that the prerequisites still hold."""
@@ -59,28 +74,39 @@ class Prerequisites:
         while self._state.waited_for_people > activity_options.LONG_WAIT and not stage.undo:
             self._state.waited_for_people = timedelta()
             readings, found = await observe(self._run.dispatcher, self._still_observable())
+            if self._plan.procedure == "rejoin" and not self._returned:
+                down = find_earlier_run(self._plan, readings).stopped_nodes
+                readings = without_down(self._plan, readings, down)
             blockers = self._judge(readings, found)
             if not blockers:
                 return
-            message = f"after the wait for operators: {'; '.join(map(str, blockers))}"
-            if self._run.request.on_fault == "roll_back" and not self._state.past_return:
-                self._gates.start_rollback(message)
-            asked = question(stage.name, message, "retry", "roll_back", "abort")
-            await self._gates.ask(stage, asked)
+            await self._ask(stage, f"after the wait for operators: {'; '.join(map(str, blockers))}")
             # A retry checks again, however fast the operator answered.
             self._state.waited_for_people = 2 * activity_options.LONG_WAIT
 
+    async def _ask(self, stage: Stage, message: str) -> None:
+        """Ask what to do about findings that block; RollBack where the request says so."""
+        if self._run.request.on_fault == "roll_back" and not self._state.past_return:
+            self._gates.start_rollback(message)
+        asked = question(stage.name, message, "retry", "roll_back", "abort")
+        await self._gates.ask(stage, asked)
+
     def _still_observable(self) -> tuple[Wave, ...]:
         """Return stage 0's observations without those of nodes that are down."""
+        if self._plan.procedure == "rejoin":
+            name = StageName.CHECK_RETURNED if self._returned else StageName.CHECK_PREREQUISITES
+            return _without_places(self._plan.stage(name).waves, {*self._state.declared_down})
         down = {*self._state.declared_down, *self._state.already_down}
         last = StageName.STOP_REMAINING_SERVICES
         down |= {action.place for action in self._state.started.get(last, ())}
         progress = self._state.stages[last].actions.values()
         down |= {action.place for action in progress if action.status is not Status.PENDING}
-        return tuple(
-            tuple(action for action in wave if action.place not in down)
-            for wave in self._plan.stage(StageName.CHECK_PREREQUISITES).waves
-        )
+        return _without_places(self._plan.stage(StageName.CHECK_PREREQUISITES).waves, down)
+
+    @property
+    def _returned(self) -> bool:
+        """Whether a rejoin has started every node."""
+        return StageName.START_ADMIN.value in self._state.finished
 
     def _judge(
         self, readings: Sequence[Reading], found: tuple[Finding, ...]
@@ -90,10 +116,14 @@ class Prerequisites:
         findings = evaluate(self._plan, readings, workflow.now(), started, found)
         self._tracker.add_findings(findings)
         accept = self._run.request.accept
-        blockers = blocking(findings, accept)
+        blockers = blocking(findings, accept, self._plan.procedure)
         for finding in blocking(findings):
             if finding not in blockers:
                 self._tracker.add_exception(
                     f"{finding.name} on {finding.place} was accepted: {accept[finding.name]}"
                 )
         return blockers
+
+
+def _without_places(waves: Sequence[Wave], places: set[str]) -> tuple[Wave, ...]:
+    return tuple(tuple(action for action in wave if action.place not in places) for wave in waves)

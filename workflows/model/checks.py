@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from workflows.model.base import Value
 from workflows.model.findings import Finding, Severity
-from workflows.model.stages import StageName
+from workflows.model.stages import Procedure, StageName
 
 
 class Heading(StrEnum):
@@ -92,8 +92,17 @@ class Check:
     """The stage whose work ends it; None where it must hold all the way."""
     acceptable: bool = False
     """Whether an operator may accept its finding; accepting the others would break the promise."""
+    acceptable_in_rejoin: bool = False
+    """Whether it may be accepted in a rejoin, where an accepted one breaks no promise yet: no
+    client is sent to the cluster before the next switchover, which checks again."""
+    only: Procedure | None = None
+    """The procedure that alone it is made for; None where it is made for each."""
     driver: type[Value] | None = None
     """The estate type of the driver that makes this check; None where every estate has it."""
+
+    def may_be_accepted(self, procedure: Procedure) -> bool:
+        """Whether an operator may accept its finding in a run of this procedure."""
+        return self.acceptable or (self.acceptable_in_rejoin and procedure == "rejoin")
 
     def finding(self, place: str, *, seen: str, expected: str, advice: str) -> Finding:
         """Return the finding that this check does not hold at a place."""

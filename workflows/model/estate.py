@@ -208,6 +208,10 @@ class Estate(Value):
     timing: Timing = Timing()
     ignored_peers: tuple[Network, ...] = ()
     """Addresses of monitoring and health checks: their connections do not count as sessions."""
+    scheduling_returns_with_tm: bool = True
+    """Whether Scheduler or Folder Monitor may start by themselves when their Transaction Manager
+    starts (section 7); false only where this site has proven that they stay stopped: then a rejoin
+    does not pause scheduling on the active cluster."""
     stop_target_monitors: bool = False
     """Whether stage 1 stops the target's Monitors too ("if applicable", section 2)."""
     approve_before: tuple[StageName, ...] = ()

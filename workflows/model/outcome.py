@@ -8,7 +8,7 @@ from workflows.model.estate import Name
 from workflows.model.findings import Finding
 from workflows.model.progress import Failure, OperatorMessage, Status
 from workflows.model.results import Report
-from workflows.model.stages import StageName
+from workflows.model.stages import Procedure, StageName
 
 Ending = Literal["completed", "completed_with_exceptions", "rolled_back", "aborted"]
 
@@ -30,9 +30,12 @@ class Outcome(Value):
     outcome: Ending
     message: str
     """One sentence: what happened, and what remains to be done."""
+    procedure: Procedure = "switchover"
     estate: Name
     source: str
+    """The cluster that traffic left; of a rejoin, the active one."""
     target: str
+    """The cluster that traffic reached; of a rejoin, the one that came back."""
     reason: str
     identity: str
     plan_hash: str
@@ -61,6 +64,7 @@ class Notice(Value):
 
     kind: Literal["waiting", "ended", "failing"]
     at: datetime
+    procedure: Procedure = "switchover"
     estate: str
     source: str
     target: str

@@ -7,7 +7,7 @@ from typing import Literal
 from workflows.model.base import Value
 from workflows.model.findings import Finding
 from workflows.model.results import Remaining, Report
-from workflows.model.stages import StageName
+from workflows.model.stages import Procedure, StageName
 
 
 class RunStatus(StrEnum):
@@ -129,6 +129,7 @@ class OperatorMessage(Value):
 class Progress(Value):
     """Where a run is: the answer to the query ``status``."""
 
+    procedure: Procedure = "switchover"
     estate: str
     source: str
     target: str

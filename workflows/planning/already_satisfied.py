@@ -8,17 +8,19 @@ from collections.abc import Iterable
 from workflows.model import actions
 from workflows.model.observations import NodeReading, ReplicationReading, TrafficReading
 from workflows.model.results import DOWN, PROTOCOL_SERVERS, SCHEDULING, Service, State
-from workflows.model.stages import StageName
 from workflows.planning.observations import Observations
+from workflows.planning.plan import Plan
 
 
 def holds(observed: Observations, action: actions.Action) -> bool | None:  # noqa: PLR0911 - a case each
     """Return whether the desired state of an action was read, or another one."""
     match action:
+        case actions.StartMonitor() | actions.StartScheduling() if _is_stopped_first(
+            observed.plan, action
+        ):
+            return None  # its state now says nothing
         case actions.StartMonitor():
-            # Where the plan stops it first, its state now says nothing.
-            stopped = action.undo in observed.plan.stage(StageName.STOP_MONITORS).actions
-            return None if stopped else _up(observed, action.node, (Service.MONITOR,))
+            return _up(observed, action.node, (Service.MONITOR,))
         case actions.SuspendReplication():
             return _not(_enabled(observed, action.link))
         case actions.ResumeReplication():
@@ -36,7 +38,11 @@ def holds(observed: Observations, action: actions.Action) -> bool | None:  # noq
             return _of_services(observed, action)
 
 
-def _of_services(observed: Observations, action: actions.Action) -> bool | None:  # noqa: PLR0911 - a case each
+def _is_stopped_first(plan: Plan, action: actions.Change) -> bool:
+    return any(action.undo in stage.actions for stage in plan.stages)
+
+
+def _of_services(observed: Observations, action: actions.Action) -> bool | None:  # noqa: C901, PLR0911 - a case each
     match action:
         case actions.StopMonitor():
             return _down(observed, action.node, (Service.MONITOR,))
@@ -46,6 +52,8 @@ def _of_services(observed: Observations, action: actions.Action) -> bool | None:
             return _up(observed, action.node, map(Service, action.services))
         case actions.StopGracefully():
             return _down(observed, action.node, (Service(action.protocol.value),))
+        case actions.StartAdmin():
+            return _up(observed, action.node, (Service.ADMIN,))
         case actions.StartProtocolServer():
             return _up(observed, action.node, (Service(action.protocol.value),))
         case actions.VerifyStopped():

@@ -5,8 +5,13 @@ from datetime import datetime, timedelta
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan
 
-WINDOWED = (StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION, StageName.REDIRECT_TRAFFIC)
-"""Until traffic has moved, waiting costs nothing."""
+WINDOWED = (
+    StageName.STOP_MONITORS,
+    StageName.SUSPEND_REPLICATION,
+    StageName.REDIRECT_TRAFFIC,
+    StageName.START_ADMIN,
+)
+"""Until traffic has moved, or a rejoin has started anything, waiting costs nothing."""
 
 DECIDED_BY = {StageName.REDIRECT_TRAFFIC: StageName.SUSPEND_REPLICATION}
 """No run waits with replication off: the approval that starts stage 2 early starts stage 3, too."""

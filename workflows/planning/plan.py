@@ -1,4 +1,4 @@
-"""The plan of a switchover: which actions, in which stages and waves, for which estate."""
+"""The plan of a run: which actions, in which stages and waves, for which estate."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,8 @@ from workflows.model.request import Request
 from workflows.model.results import UNDO
 from workflows.model.seals import Seals
 from workflows.model.site_policy import Approvals
-from workflows.model.stages import TITLES, StageName
+from workflows.model.stages import TITLES, Procedure, StageName
+from workflows.planning.approvals import gates_of, stricter
 from workflows.planning.replication_slots import begin_slots
 
 Wave = tuple[actions.Action, ...]
@@ -68,11 +69,14 @@ class Parallel(Value):
 
 
 class Plan(Value):
-    """A switchover as it is executed: a snapshot of the estate, and its actions."""
+    """A run as it is executed: a snapshot of the estate, and its actions."""
 
+    procedure: Procedure = "switchover"
     estate: Estate
     source: str
+    """The cluster that traffic leaves; of a rejoin, the active one."""
     target: str
+    """The cluster that traffic reaches; of a rejoin, the one that comes back."""
     variant: Literal["by_stage", "by_node"] = "by_stage"
     approvals: Approvals = Approvals()
     """The stricter of the estate's and the request's."""
@@ -129,13 +133,13 @@ def plan_switchover(estate: Estate, request: Request) -> Plan:
             raise BadInput(
                 f"{role}: estate {estate.name} has no cluster {name}; it has {' and '.join(names)}"
             )
-    gates = _gates(estate, request)
+    gates = gates_of("switchover", estate, request)
     source, target = estate.cluster(request.source), estate.cluster(request.target)
     stages = _stages(estate, source, target)
     if request.variant == "by_node":
         # Each Server's chain waits for the queue by itself.
         verify, _, *rest = stages[StageName.DRAIN_TRANSACTION_MANAGER]
-        queues = _on(source.servers, actions.AwaitQueue)
+        queues = on(source.servers, actions.AwaitQueue)
         stages[StageName.DRAIN_TRANSACTION_MANAGER] = (verify, queues, *rest)
     whole = tuple(
         Stage(name=name, gated=name in gates, waves=tuple(filter(None, waves)))
@@ -146,7 +150,7 @@ def plan_switchover(estate: Estate, request: Request) -> Plan:
         source=request.source,
         target=request.target,
         variant=request.variant,
-        approvals=_approvals(estate.approvals, request),
+        approvals=stricter(estate.approvals, request),
         sequence=_by_node(whole, source) if request.variant == "by_node" else whole,
     )
 
@@ -183,55 +187,29 @@ def _part(stage: Stage, nodes: set[str]) -> Stage:
     return stage.model_copy(update={"waves": tuple(filter(None, waves))})
 
 
-def _gates(estate: Estate, request: Request) -> set[StageName]:
-    gates = {*estate.approve_before, *request.approve_before}
-    if StageName.CHECK_PREREQUISITES in gates:
-        raise BadInput("approve_before: check_prerequisites only reads; gate a later stage")
-    return gates
-
-
-def _approvals(policy: Approvals, request: Request) -> Approvals:
-    """Return the stricter of the rules of the estate and of the request."""
-    lists = [names for names in (policy.approvers, request.approvers) if names]
-    approvers = tuple(name for name in (lists or [()])[0] if all(name in names for names in lists))
-    needed = max(policy.needed, request.approvals_needed)
-    if lists and len(set(approvers)) < needed:
-        raise BadInput(
-            f"approvals: {needed} people must approve here, but the estate and the request allow "
-            f"only {len(set(approvers))} in common: {', '.join(approvers) or 'none'}"
-        )
-    limits = [limit for limit in (policy.expires_after, request.expires_after) if limit]
-    return Approvals(
-        approvers=approvers,
-        needed=needed,
-        expires_after=min(limits, default=None),
-        on_expiry="reject" if "reject" in (policy.on_expiry, request.on_expiry) else "keep_waiting",
-    )
-
-
 def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName, tuple[Wave, ...]]:
     timing, first = estate.timing, source.servers[:1]
     monitored = source.nodes + (target.nodes if estate.stop_target_monitors else ())
     return {
         StageName.CHECK_PREREQUISITES: _observations(estate, source, target),
-        StageName.STOP_MONITORS: (_on(monitored, actions.StopMonitor),),
+        StageName.STOP_MONITORS: (on(monitored, actions.StopMonitor),),
         StageName.SUSPEND_REPLICATION: (
             tuple(actions.SuspendReplication(link=link.name) for link in estate.replication.links),
             begin_slots(estate, target.name),
         ),
         StageName.REDIRECT_TRAFFIC: _redirect(estate, source, target),
         StageName.STOP_SCHEDULING: (
-            _on(source.servers, actions.StopScheduling),
+            on(source.servers, actions.StopScheduling),
             # A Folder Monitor that was stopped on one Server may have moved to another.
-            _on(source.servers, actions.VerifySchedulingStopped),
+            on(source.servers, actions.VerifySchedulingStopped),
         ),
         StageName.START_SCHEDULING: (
             # The queue is the cluster's: one Server sees all of it.
-            _on(first, actions.AwaitInFlightEvents),
-            _on(target.servers, actions.StartScheduling),
+            on(first, actions.AwaitInFlightEvents),
+            on(target.servers, actions.StartScheduling),
         ),
         StageName.DRAIN_PROTOCOL_SERVERS: (
-            _on(source.nodes, actions.AwaitSessions),
+            on(source.nodes, actions.AwaitSessions),
             tuple(
                 actions.StopGracefully(node=node.name, protocol=protocol, grace=timing.grace)
                 for node in source.nodes
@@ -240,8 +218,8 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName,
             ),
         ),
         StageName.DRAIN_TRANSACTION_MANAGER: (
-            _on(source.nodes, actions.VerifyStopped),
-            _on(first, actions.AwaitQueue),
+            on(source.nodes, actions.VerifyStopped),
+            on(first, actions.AwaitQueue),
             tuple(
                 actions.StopTransactionManager(
                     node=node.name, grace=timing.transaction_manager_grace
@@ -249,30 +227,37 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName,
                 for node in source.servers
             ),
             # Now admin is still up, and no node of this cluster writes any more.
-            _on(first, actions.FindOrphanedFiles),
+            on(first, actions.FindOrphanedFiles),
         ),
-        StageName.STOP_REMAINING_SERVICES: (_on(source.nodes, actions.StopRemaining),),
+        StageName.STOP_REMAINING_SERVICES: (on(source.nodes, actions.StopRemaining),),
         StageName.RESTORE_MONITORS: (
-            _on((node for node in monitored if node in target.nodes), actions.StartMonitor),
+            on((node for node in monitored if node in target.nodes), actions.StartMonitor),
         ),
     }
 
 
-def _on(nodes: Iterable[Node], kind: Callable[..., actions.Action]) -> Wave:
+def on(nodes: Iterable[Node], kind: Callable[..., actions.Action]) -> Wave:
+    """Return an action of that kind on each of the nodes."""
     return tuple(kind(node=node.name) for node in nodes)
 
 
+def observations_of_links_and_traffic(estate: Estate) -> Wave:
+    """Return the observations of what leads from one cluster to the other."""
+    return (
+        *(actions.ObserveReplication(link=link.name) for link in estate.replication.links),
+        *(actions.ObserveTraffic(host=place) for place in estate.load_balancer.places),
+    )
+
+
 def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
-    links, places = estate.replication.links, estate.load_balancer.places
     probed = [probe.protocol for probe in estate.load_balancer.probes]
     return (
         (
-            *_on(estate.nodes, actions.ObserveNode),
-            *_on((source.servers[0], target.servers[0]), actions.ObserveCluster),
+            *on(estate.nodes, actions.ObserveNode),
+            *on((source.servers[0], target.servers[0]), actions.ObserveCluster),
             actions.CompareConfiguration(source=source.name, target=target.name),
             actions.CompareStorage(source=source.name, target=target.name),
-            *(actions.ObserveReplication(link=link.name) for link in links),
-            *(actions.ObserveTraffic(host=place) for place in places),
+            *observations_of_links_and_traffic(estate),
             actions.ObserveTemporal(estate=estate.name),
         ),
         # Afterwards, or the probe's logins would be counted among the target's sessions.

@@ -10,6 +10,7 @@ from workflows.model.stages import StageName
 from workflows.planning.already_satisfied import holds
 from workflows.planning.observations import Observations
 from workflows.planning.plan import Plan
+from workflows.planning.procedures import undo_of
 
 
 class CommandPreview(Value):
@@ -65,7 +66,7 @@ def review(
                 message=str(action),
                 commands=message.get((stage.name, action.key), ()),
                 holds=holds(observed, action),
-                undo=None if action.undo is None else str(action.undo),
+                undo=", then ".join(map(str, undo_of(plan, stage, action))) or None,
             )
             for stage in plan.stages
             for action in stage.actions

@@ -75,8 +75,10 @@ class Baseline:
 
     def _ran(self, node: str, service: Service) -> bool:
         reading = self.nodes.get(node)
-        running = reading is not None and reading.services.get(service) is State.RUNNING
-        return self.assume_all_ran or running
+        state = State.UNKNOWN if reading is None else reading.services.get(service, State.UNKNOWN)
+        if self.assume_all_ran:
+            return state not in (State.DISABLED, State.ABSENT)
+        return state is State.RUNNING
 
 
 def plan_rollback(

@@ -79,5 +79,15 @@ class NodesPort(ABC):
 
     @activity.defn
     @abstractmethod
+    async def verify_idle(self, given: SessionInput[actions.VerifyIdle]) -> Report:
+        """Verify twice that no client is connected; NotReady with the number of connections."""
+
+    @activity.defn
+    @abstractmethod
+    async def start_admin(self, given: NodeInput[actions.StartAdmin]) -> Report:
+        """Leave the admin service running, its API answering."""
+
+    @activity.defn
+    @abstractmethod
     async def start_all(self, given: NodeInput[actions.StartAll]) -> Report:
         """Leave the node started, admin answering."""

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from workflows.model.outcome import Outcome
-from workflows.model.request import Request
+from workflows.model.request import AnyRequest
 from workflows.planning.plan import Plan
 
 
@@ -14,7 +14,7 @@ class PlanningPort(ABC):
 
     @activity.defn
     @abstractmethod
-    async def make_plan(self, request: Request) -> Plan:
+    async def make_plan(self, request: AnyRequest) -> Plan:
         """Read the estate file and plan; BadInput where either is wrong."""
 
     @activity.defn

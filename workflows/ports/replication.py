@@ -7,6 +7,7 @@ from typing import Generic
 from temporalio import activity
 
 from workflows.model.actions import (
+    AwaitDelivery,
     BeginSlot,
     CopyTables,
     DropSlot,
@@ -66,6 +67,14 @@ class ReplicationPort(ABC):
 
         NotReady with a list where both wrote the same rows: resumed then, their values would
         silently swap, or replication stop for good. The report's time is that of its beginning.
+        """
+
+    @activity.defn
+    @abstractmethod
+    async def await_delivery(self, given: ReplicationInput[AwaitDelivery]) -> Report:
+        """Return once everything that was written by its beginning has been delivered.
+
+        Stuck where nothing was delivered for the estate's ``replication_timeout``.
         """
 
     @activity.defn

@@ -16,6 +16,7 @@ from workflows.preflight import (
     load_balancer,
     nodes,
     parity,
+    rejoin,
     replication,
     services,
     storage,
@@ -35,6 +36,7 @@ MODULES = (
     hosts_file_checks,
     temporal,
     interrupted_run,
+    rejoin,
 )
 """A driver's checks stand beside its estate type: add that module."""
 

@@ -13,7 +13,12 @@ from workflows.preflight.context import CheckContext, declare
 check = partial(declare, heading=Heading.SERVICES)
 
 
-@check(Scope.SOURCE_SERVER, severity=Severity.WARNS, until=StageName.REDIRECT_TRAFFIC)
+@check(
+    Scope.SOURCE_SERVER,
+    severity=Severity.WARNS,
+    until=StageName.REDIRECT_TRAFFIC,
+    only="switchover",
+)
 def events_stuck(context: CheckContext) -> Iterator[Finding]:
     """No event has been queued for long."""
     # A queue that does not move now will not become empty in stage 7 (section 5).

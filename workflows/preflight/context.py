@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from workflows.model.checks import Check, Heading, Scope
 from workflows.model.findings import Finding, Severity
-from workflows.model.stages import StageName
+from workflows.model.stages import Procedure, StageName
 from workflows.planning.observations import Observations
 
 H = TypeVar("H", bound=Hashable)
@@ -34,13 +34,15 @@ class EvaluatedCheck(Check):
     evaluate: Evaluate
 
 
-def declare(
+def declare(  # noqa: PLR0913 - each is a property of the check
     scope: Scope,
     heading: Heading,
     *,
     severity: Severity = Severity.BLOCKS,
     until: StageName | None = None,
     acceptable: bool = False,
+    acceptable_in_rejoin: bool = False,
+    only: Procedure | None = None,
 ) -> Callable[[Evaluate], EvaluatedCheck]:
     """Make a check of the function that evaluates it.
 
@@ -57,6 +59,8 @@ def declare(
             severity=severity,
             until=until,
             acceptable=acceptable,
+            acceptable_in_rejoin=acceptable_in_rejoin,
+            only=only,
             evaluate=evaluate,
         )
 

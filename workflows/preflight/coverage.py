@@ -36,7 +36,7 @@ class Coverage:
     """The places that stage 0 reads, and how well it could."""
 
     def __init__(self, plan: Plan, readings: Iterable[Reading]) -> None:
-        self._estate = plan.estate
+        self._estate, self._procedure = plan.estate, plan.procedure
         by_key = {_key(reading): reading for reading in readings}
         self._excuses = {
             (name, reading.place): excuse
@@ -53,6 +53,8 @@ class Coverage:
 
     def places(self, check: Check) -> tuple[str, ...]:
         """Return where the check is made; nowhere, if it is only shown where it fails."""
+        if check.only not in (None, self._procedure):
+            return ()
         drivers = (self._estate.load_balancer, self._estate.replication)
         if check.driver is not None and not any(isinstance(one, check.driver) for one in drivers):
             return ()

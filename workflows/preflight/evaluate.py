@@ -1,15 +1,17 @@
 """Evaluate all checks on what was read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 
+from workflows.model.checks import Check
 from workflows.model.estate import Estate
 from workflows.model.findings import Finding, Severity
-from workflows.model.observations import Reading
-from workflows.model.stages import StageName
-from workflows.planning.interrupted_run import find_interrupted_run
+from workflows.model.observations import NodeReading, Reading
+from workflows.model.stages import Procedure, StageName
 from workflows.planning.plan import Plan
+from workflows.planning.procedures import find_earlier_run
+from workflows.preflight.access import node_unreachable_admin
 from workflows.preflight.catalogue import CHECKS, check_of
 from workflows.preflight.context import CheckContext, EvaluatedCheck
 from workflows.preflight.interrupted_run import findings_of
@@ -32,7 +34,7 @@ def evaluate(
         chain.from_iterable(reading.findings for reading in readings),
         *(check.evaluate(context) for check in CHECKS if isinstance(check, EvaluatedCheck)),
     )
-    current = (finding for finding in found if check_of(finding.name).until not in begun)
+    current = (finding for finding in found if _applies(check_of(finding.name), plan, begun))
     return tuple(dict.fromkeys(_with_site_severity(plan.estate, current)))
 
 
@@ -41,21 +43,54 @@ def evaluate_first(
 ) -> tuple[tuple[Reading, ...], tuple[Finding, ...]]:
     """Evaluate as stage 0 does; return the readings of nodes that are up, and the findings.
 
-    What an interrupted switchover has stopped is no finding.
+    What an interrupted switchover has stopped is no finding, nor that a returning node is down.
     """
-    run = find_interrupted_run(plan, readings)
-    up = tuple(reading for reading in readings if reading.place not in run.stopped_nodes)
+    run = find_earlier_run(plan, readings)
+    up = without_down(plan, readings, run.stopped_nodes)
     return up, evaluate(plan, up, now, run.begun, also + findings_of(run, plan))
 
 
-def blocking(findings: Iterable[Finding], accepted: Iterable[str] = ()) -> tuple[Finding, ...]:
+def without_down(
+    plan: Plan, readings: Sequence[Reading], down: Collection[str]
+) -> tuple[Reading, ...]:
+    """Return the readings without what nodes that are down cannot say.
+
+    A switchover needs nothing of them any more; a rejoin starts them, so what their machines say
+    counts.
+    """
+    if plan.procedure == "switchover":
+        return tuple(reading for reading in readings if reading.place not in down)
+    return tuple(_of_machine(reading) if reading.place in down else reading for reading in readings)
+
+
+def _of_machine(reading: Reading) -> Reading:
+    if not isinstance(reading, NodeReading):
+        return reading
+    silent: dict[str, object] = {
+        "services": {},
+        "texts": {},
+        "not_read": {},
+        "sessions": None,
+        "silent_ports": (),
+    }
+    found = tuple(one for one in reading.findings if one.name != node_unreachable_admin.name)
+    return reading.model_copy(update={**silent, "findings": found})
+
+
+def _applies(check: Check, plan: Plan, begun: Collection[StageName]) -> bool:
+    return check.only in (None, plan.procedure) and check.until not in begun
+
+
+def blocking(
+    findings: Iterable[Finding], accepted: Iterable[str] = (), procedure: Procedure = "switchover"
+) -> tuple[Finding, ...]:
     """Return the findings that stop a run, without those that an operator accepted."""
     names = set(accepted)
     return tuple(
         finding
         for finding in findings
         if finding.severity is Severity.BLOCKS
-        and not (finding.name in names and check_of(finding.name).acceptable)
+        and not (finding.name in names and check_of(finding.name).may_be_accepted(procedure))
     )
 
 

@@ -1,10 +1,11 @@
-"""Checks for a switchover that was interrupted; made in stage 0 only."""
+"""Checks for a run that was interrupted; made in stage 0 only."""
 
 from workflows.model.checks import Check, Heading, Scope
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import InterruptedRun
 from workflows.planning.plan import Plan
+from workflows.preflight.rejoin import findings_of_rejoin
 
 half_switched = Check(
     name="half_switched",
@@ -12,17 +13,21 @@ half_switched = Check(
     heading=Heading.EARLIER_RUN,
     scope=Scope.SOURCE,
     severity=Severity.WARNS,
+    only="switchover",
 )
 already_switched_over = Check(
     name="already_switched_over",
     title="The switchover has not been done already",
     heading=Heading.EARLIER_RUN,
     scope=Scope.SOURCE,
+    only="switchover",
 )
 
 
 def findings_of(run: InterruptedRun, plan: Plan) -> tuple[Finding, ...]:
     """Return what an interrupted run means for this one."""
+    if plan.procedure == "rejoin":
+        return findings_of_rejoin(run, plan)
     source = plan.source
     if not run.begun:
         return ()

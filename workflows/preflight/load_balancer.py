@@ -9,7 +9,7 @@ from workflows.model.stages import StageName
 from workflows.preflight.context import CheckContext, declare
 
 
-@declare(Scope.HOSTS, heading=Heading.TRAFFIC, until=StageName.REDIRECT_TRAFFIC)
+@declare(Scope.HOSTS, heading=Heading.TRAFFIC, until=StageName.REDIRECT_TRAFFIC, only="switchover")
 def traffic_not_on_source(context: CheckContext) -> Iterator[Finding]:
     """Traffic goes to the source."""
     # By the load balancer's settings, and by a real login.

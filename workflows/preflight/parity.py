@@ -16,7 +16,7 @@ from workflows.preflight.context import CheckContext, declare, outliers
 check = partial(declare, heading=Heading.EQUALITY)
 
 
-@check(Scope.NODES)
+@check(Scope.NODES, acceptable_in_rejoin=True)
 def version_differs(context: CheckContext) -> Iterator[Finding]:
     """Version and update level are equal everywhere."""
     versions = {node.name: reading.version for node, reading in context.nodes}
@@ -92,7 +92,13 @@ def conf_differs(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-compared = partial(Check, heading=Heading.EQUALITY, until=StageName.REDIRECT_TRAFFIC)
+compared = partial(
+    Check,
+    heading=Heading.EQUALITY,
+    until=StageName.REDIRECT_TRAFFIC,
+    # Replication may carry over what was created on the active side meanwhile.
+    acceptable_in_rejoin=True,
+)
 """A check that is decided where the configurations of both clusters are compared."""
 
 options_differ = compared(
@@ -115,7 +121,7 @@ certificates_differ = compared(
 )
 
 
-@check(Scope.FIRST_SERVERS, until=StageName.REDIRECT_TRAFFIC)
+@check(Scope.FIRST_SERVERS, until=StageName.REDIRECT_TRAFFIC, acceptable_in_rejoin=True)
 def cluster_nodes_differ(context: CheckContext) -> Iterator[Finding]:
     """The cluster's own list of nodes is the estate's."""
     # A node that the cluster has and the estate does not list would never be drained.

@@ -13,7 +13,7 @@ from workflows.preflight.context import CheckContext, declare
 check = partial(declare, heading=Heading.REPLICATION)
 
 
-@check(Scope.LINKS, until=StageName.SUSPEND_REPLICATION)
+@check(Scope.LINKS, until=StageName.SUSPEND_REPLICATION, only="switchover")
 def replication_not_running(context: CheckContext) -> Iterator[Finding]:
     """Replication runs."""
     for reading in context.links:

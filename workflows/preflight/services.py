@@ -71,13 +71,16 @@ def port_not_listening(context: CheckContext) -> Iterator[Finding]:
 
 def _serving(context: CheckContext) -> Iterator[tuple[Cluster, str]]:
     """Yield the clusters that serve clients now, or are to, each with its role."""
+    if context.plan.procedure == "rejoin":
+        yield context.source, "active cluster"
+        return
     # The source serves until it drains; the target serves from the first connection on.
     if StageName.DRAIN_PROTOCOL_SERVERS not in context.begun:
         yield context.source, "source"
     yield context.target, "target"
 
 
-@check(Scope.SOURCE_NODES, until=StageName.DRAIN_PROTOCOL_SERVERS)
+@check(Scope.SOURCE_NODES, until=StageName.DRAIN_PROTOCOL_SERVERS, only="switchover")
 def protocol_server_not_in_estate(context: CheckContext) -> Iterator[Finding]:
     """Every protocol server that runs is in the estate."""
     # A protocol server that the estate does not list would never be drained.
@@ -96,18 +99,21 @@ def protocol_server_not_in_estate(context: CheckContext) -> Iterator[Finding]:
 @check(Scope.SERVERS, until=StageName.DRAIN_TRANSACTION_MANAGER)
 def transaction_manager_not_running(context: CheckContext) -> Iterator[Finding]:
     """Every Transaction Manager runs."""
-    for node, reading in context.nodes:
+    needed = context.nodes
+    if context.plan.procedure == "rejoin":
+        needed = context.nodes_of(context.source)
+    for node, reading in needed:
         state = reading.services.get(Service.TRANSACTION_MANAGER, State.UNKNOWN)
         if node.kind is Kind.SERVER and state not in (State.RUNNING, State.UNKNOWN):
             yield transaction_manager_not_running.finding(
                 node.name,
                 seen=f"the Transaction Manager {state}",
-                expected="running on every Server of both clusters",
+                expected="running on every Server of a cluster that serves, or is to",
                 advice="start it with start_tm and check again",
             )
 
 
-@check(Scope.SOURCE, until=StageName.STOP_SCHEDULING)
+@check(Scope.SOURCE, until=StageName.STOP_SCHEDULING, only="switchover")
 def source_not_active(context: CheckContext) -> Iterator[Finding]:
     """Scheduler and Folder Monitor run on the source."""
     for service in SCHEDULING:
@@ -125,7 +131,7 @@ def source_not_active(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(Scope.TARGET_NODES, until=StageName.START_SCHEDULING)
+@check(Scope.TARGET_NODES, until=StageName.START_SCHEDULING, only="switchover")
 def target_not_idle(context: CheckContext) -> Iterator[Finding]:
     """Scheduler and Folder Monitor do not run on the target."""
     # Scheduling never runs on both clusters.
@@ -140,7 +146,7 @@ def target_not_idle(context: CheckContext) -> Iterator[Finding]:
                 )
 
 
-@check(Scope.TARGET_NODES, until=StageName.START_SCHEDULING)
+@check(Scope.TARGET_NODES, until=StageName.START_SCHEDULING, only="switchover")
 def scheduling_disabled(context: CheckContext) -> Iterator[Finding]:
     """Scheduler and Folder Monitor can be started on the target."""
     for node, reading in context.nodes_of(context.target):
@@ -168,7 +174,7 @@ def target_has_sessions(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(Scope.TARGET_FRONT)
+@check(Scope.TARGET_FRONT, only="switchover")
 def target_edge_login_fails(context: CheckContext) -> Iterator[Finding]:
     """A login and a listing on the target's client-facing nodes succeed."""
     # A listing shows that the Edge reaches a Transaction Manager.
@@ -182,7 +188,9 @@ def target_edge_login_fails(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(Scope.SOURCE_NODES, severity=Severity.WARNS, until=StageName.STOP_MONITORS)
+@check(
+    Scope.SOURCE_NODES, severity=Severity.WARNS, until=StageName.STOP_MONITORS, only="switchover"
+)
 def monitor_not_running(context: CheckContext) -> Iterator[Finding]:
     """The Monitor runs."""
     # One that does not run before a switchover stays down after it.
@@ -197,7 +205,7 @@ def monitor_not_running(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(Scope.SOURCE_NODES, severity=Severity.WARNS)
+@check(Scope.SOURCE_NODES, severity=Severity.WARNS, only="switchover")
 def graceful_timeout_short(context: CheckContext) -> Iterator[Finding]:
     """Graceful timeouts are at least a minute."""
     # A configured timeout below a minute cuts transfers when an operator stops the service.
@@ -207,7 +215,7 @@ def graceful_timeout_short(context: CheckContext) -> Iterator[Finding]:
                 yield from _short(graceful_timeout_short, node.name, option, value)
 
 
-@check(Scope.SOURCE_NODES, severity=Severity.WARNS)
+@check(Scope.SOURCE_NODES, severity=Severity.WARNS, only="switchover")
 def transaction_manager_timeout_short(context: CheckContext) -> Iterator[Finding]:
     """The Transaction Manager's graceful timeout is at least 30 s."""
     # Below 30 seconds the Transaction Manager's stop is not graceful (section 5).

@@ -26,7 +26,7 @@ def switchover_running(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(Scope.ESTATE, until=StageName.STOP_MONITORS, acceptable=True)
+@check(Scope.ESTATE, until=StageName.STOP_MONITORS, acceptable=True, only="switchover")
 def cooling_down(context: CheckContext) -> Iterator[Finding]:
     """The last switchover was long enough ago."""
     limit = context.estate.timing.cool_down

@@ -17,6 +17,7 @@ def progress_of(state: RunState) -> Progress | None:
     questions = [_current(state, question) for question in state.questions]
     stages = state.stages
     progress = Progress(
+        procedure=plan.procedure,
         estate=plan.estate.name,
         source=plan.source,
         target=plan.target,
@@ -50,6 +51,7 @@ def outcome_of(state: RunState, ending: Ending, message: str, now: datetime) -> 
     outcome = Outcome(
         outcome=ending,
         message=message,
+        procedure=plan.procedure,
         estate=plan.estate.name,
         source=plan.source,
         target=plan.target,

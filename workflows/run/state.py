@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from workflows.model.actions import Action
+from workflows.model.actions import Action, Change
 from workflows.model.decisions import Decision, Verb, Way
 from workflows.model.findings import Finding
 from workflows.model.progress import (
@@ -18,7 +18,8 @@ from workflows.model.progress import (
     PendingQuestion,
     Status,
 )
-from workflows.model.stages import POINT_OF_NO_RETURN, StageName
+from workflows.model.results import UNDO
+from workflows.model.stages import POINT_OF_NO_RETURN, WITHOUT_SCHEDULING, StageName
 from workflows.planning.plan import Plan, Stage
 from workflows.planning.rollback import Baseline
 
@@ -209,13 +210,13 @@ class RunState:
         """Record a change before it acts: a rollback concerns it from now on."""
         if stage.undo:
             self.undoing.add(stage.name)
-        elif action.undo is not None and action not in self.started.setdefault(stage.name, []):
+        elif isinstance(action, Change) and action not in self.started.setdefault(stage.name, []):
             self.started[stage.name].append(action)
 
     def adopt(self, plan: Plan, stages: Iterable[StageName]) -> None:
         """Treat what an interrupted run began as begun by this run."""
         for name in stages:
-            self.started[name] = [a for a in plan.stage(name).actions if a.undo is not None]
+            self.started[name] = [a for a in plan.stage(name).actions if isinstance(a, Change)]
 
     def is_under_way(self, *stages: StageName) -> bool:
         """Whether any of these stages has begun, and not all of them are finished."""
@@ -231,9 +232,9 @@ class RunState:
     @property
     def scheduled_somewhere(self) -> bool:
         """Whether scheduling runs on one of the clusters, during a rollback."""
-        if not self.started.get(StageName.STOP_SCHEDULING):
+        return all(self._scheduled(stages[0], stages[-1]) for stages in WITHOUT_SCHEDULING)
+
+    def _scheduled(self, stop: StageName, start: StageName) -> bool:
+        if not self.started.get(stop) or f"{stop}{UNDO}" in self.finished:
             return True
-        if f"{StageName.STOP_SCHEDULING}.undo" in self.finished:
-            return True
-        started = StageName.START_SCHEDULING.value in self.finished
-        return started and StageName.START_SCHEDULING not in self.undoing
+        return start.value in self.finished and start not in self.undoing

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from workflows.model.decisions import DRAINING, SKIPPABLE, Decision, Verb
 from workflows.model.progress import PendingQuestion, Status
-from workflows.model.stages import StageName
+from workflows.model.stages import STAGES, StageName
 from workflows.planning.change_window import WINDOWED
 from workflows.planning.plan import Plan
 from workflows.run.state import OVER, RunState
@@ -15,10 +15,19 @@ UNREACHABLE_KINDS = ("Unreachable", "OutcomeUnknown", "Lost")
 
 def objection(state: RunState, verb: Verb, decision: Decision) -> str | None:
     """Return why this decision changes nothing at this moment; None where it counts."""
-    unknown = _unknown_place(state, decision)
+    unknown = _foreign_stage(state, decision) or _unknown_place(state, decision)
     if unknown is None and verb in _OBJECTIONS:
         return _OBJECTIONS[verb](state, decision)
     return unknown
+
+
+def _foreign_stage(state: RunState, decision: Decision) -> str | None:
+    if state.plan is None or decision.stage is None:
+        return None
+    own = STAGES[state.plan.procedure]
+    if decision.stage in own:
+        return None
+    return f"a {state.plan.procedure} has no {decision.stage}; its stages are {', '.join(own)}"
 
 
 def _unknown_place(state: RunState, decision: Decision) -> str | None:

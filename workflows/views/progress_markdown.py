@@ -15,6 +15,7 @@ from workflows.model.progress import (
     Status,
 )
 from workflows.model.text import left_out, printable
+from workflows.views.direction import direction
 from workflows.views.suggested_answers import (
     Answer,
     answers,
@@ -41,7 +42,8 @@ MAX_MESSAGES = 5
 def details(progress: Progress) -> str:
     """Return the current details of a run: what it waits for, then where everything is."""
     state = progress.outcome or progress.state.value.replace("_", " ")
-    title = f"**{progress.estate}: {progress.source} → {progress.target}, {state}**"
+    way = direction(progress.procedure, progress.source, progress.target)
+    title = f"**{progress.estate}: {way}, {state}**"
     if progress.reason:
         title += plain(f" ({progress.reason})")
     sections = (

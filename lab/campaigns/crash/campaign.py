@@ -1,4 +1,4 @@
-"""The crash campaign: attack switchovers until every request was covered."""
+"""The crash campaign: attack runs until every request was covered."""
 
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
@@ -11,7 +11,7 @@ from rich.table import Table
 from lab import records
 from lab.campaigns.crash.negative_controls import Control
 from lab.campaigns.crash.nemesis import AttackPlan
-from lab.campaigns.crash.points import Kind, Point
+from lab.campaigns.crash.points import Kind, Point, is_turn
 from lab.campaigns.crash.results import Coverage, CrashResults
 from lab.campaigns.crash.run import AttackResult, attack
 from lab.campaigns.crash.schedule import SIDES, Catalogue, KnownRequest, Schedule, shares
@@ -19,8 +19,9 @@ from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.expected import Variant
 from lab.simulation_options import SimulationOptions
+from workflows.model.stages import Procedure
 
-FULL_CAMPAIGN_POINTS = 300
+FULL_CAMPAIGN_POINTS: dict[Procedure, int] = {"switchover": 300, "rejoin": 100}
 """A campaign of this many points of all kinds must cover every request."""
 MAX_EXTRA_RUNS = 12
 """How many runs a full campaign may add until every request is covered."""
@@ -50,6 +51,7 @@ class CrashOptions:
     labs: int = 2
     only: Kind | None = None
     variant: Variant = "by_stage"
+    procedure: Procedure = "switchover"
     control: Control | None = None
     replay: AttackPlan | None = None
     json: Path | None = None
@@ -59,13 +61,13 @@ class CrashOptions:
         """What an interrupted campaign must have in common with the one that resumes it."""
         if self.control or self.replay:
             return None
-        return self.points, self.seed, self.only, self.variant
+        return self.points, self.seed, self.only, self.variant, self.procedure
 
     @property
     def full(self) -> bool:
         """Whether the campaign has to cover every request."""
         single = self.only or self.control or self.replay
-        return self.points >= FULL_CAMPAIGN_POINTS and not single
+        return self.points >= FULL_CAMPAIGN_POINTS[self.procedure] and not single
 
 
 @dataclass
@@ -101,10 +103,10 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         """Learn from one run without attacks which requests a switchover consists of."""
         if self._options.replay or self.state.schedule.catalogue.requests:
             return
-        self.say("one switchover without attacks, to learn its requests")
+        self.say(f"one {self._options.procedure} without attacks, to learn its requests")
         run = await self._attack(bed, self._plan(0, ()))
-        found = catalogue(bed, run.events)
-        if not found.draining:
+        found = catalogue(bed, run.events, self._options.procedure)
+        if not found.turning:
             self.say("it did not complete, so there is nothing to attack")
             return
         self.state.schedule = Schedule.of(found, self._options.seed, self._wanted)
@@ -135,11 +137,13 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         """Everything that must not be."""
         for decision in self.state.results.after_reboots:
             self.say(f"an operator decided after a reboot: {decision}")
-        return list(self.state.results.problems(self._coverage() if self._options.full else None))
+        coverage = self._coverage() if self._options.full else None
+        return list(self.state.results.problems(self._options.procedure, coverage))
 
     def as_json(self) -> dict[str, Any]:
         """The result as ``lab crash --json`` writes it."""
-        return self.state.results.as_json(self._coverage()) | {"seed": self._options.seed}
+        options = {"seed": self._options.seed, "procedure": self._options.procedure}
+        return self.state.results.as_json(self._coverage()) | options
 
     def _extra_points(self) -> tuple[Point, ...]:
         """Return points for requests that the scheduled points have not covered."""
@@ -155,11 +159,12 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         self, number: int, points: tuple[Point, ...], control: Control | None = None
     ) -> AttackPlan:
         seed = self._options.seed * 1000 + number
-        return AttackPlan(seed, points, control, self._options.variant)
+        options = self._options
+        return AttackPlan(seed, points, control, options.variant, options.procedure)
 
     def _controlled(self, control: Control, found: Catalogue) -> AttackPlan:
         """Kill a worker right after a graceful stop began; an early start needs no kill."""
-        kill = Point("after_effect", found.draining[0])
+        kill = Point("after_effect", found.turning[0])
         return self._plan(1, (kill,) if control == "ledger_vanishes" else (), control)
 
     async def _attack(self, bed: TestBed, plan: AttackPlan) -> AttackResult:
@@ -184,11 +189,16 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         for kind, details in run.verdict.details.items():
             self.say(f"  {kind}: {'; '.join(details[:5])}")
         if run.plan.points and not run.plan.control:
-            self.say(f"  repeat it: python -m lab crash --replay '{run.plan.token}'")
+            self.say(f"  repeat it: {self._command} --replay '{run.plan.token}'")
         if self.json is not None:
             attacks = [f"{one.at:.2f} {one.point} {one.description}" for one in run.attacks]
             directory = self.json.with_suffix(".failures") / str(run.plan.seed)
             await bed.save_evidence(directory, "\n".join([run.plan.token, *attacks]))
+
+    @property
+    def _command(self) -> str:
+        rejoin = " --procedure rejoin" if self._options.procedure == "rejoin" else ""
+        return f"python -m lab crash{rejoin}"
 
     def _coverage(self) -> Coverage:
         schedule = self.state.schedule
@@ -197,7 +207,7 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         return Coverage(known, before, after)
 
 
-def catalogue(bed: TestBed, events: int) -> Catalogue:
+def catalogue(bed: TestBed, events: int, procedure: Procedure) -> Catalogue:
     """Return the requests of the run that has just ended without attacks."""
     effects = list(records.read(bed.lab.layout.effects))
     changed = min((entry["at"] for entry in effects), default=0.0)
@@ -206,5 +216,7 @@ def catalogue(bed: TestBed, events: int) -> Catalogue:
     return Catalogue(
         requests=tuple(KnownRequest(r, s.times, observing=s.first < changed) for r, s in seen),
         events=events,
-        draining=tuple(sorted({one["place"] for one in effects if one["effect"] == "drain"})),
+        turning=tuple(
+            sorted({e["place"] for e in effects if is_turn(procedure, e["effect"], e["service"])})
+        ),
     )

@@ -11,6 +11,7 @@ from lab.campaigns.crash.nemesis import AttackPlan
 from lab.campaigns.crash.points import Kind, Point
 from lab.campaigns.runner import run_to_exit
 from lab.checker.expected import Variant
+from workflows.model.stages import Procedure
 
 Json = Annotated[Path | None, typer.Option(help="Write the result to this file.")]
 Only = Annotated[Kind | None, typer.Option(help="Points of one kind.")]
@@ -32,8 +33,11 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     control: NegativeControl = None,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
     variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
+    procedure: Annotated[Procedure, typer.Option(help="What is attacked.")] = "switchover",
 ) -> None:
-    """Attack switchovers at many points; exit 1 if anything was wrong."""
+    """Attack switchovers, or rejoins, at many points; exit 1 if anything was wrong."""
+    if control and procedure == "rejoin":
+        raise typer.BadParameter("--control needs a graceful stop, and a rejoin has none")
     options = CrashOptions(
         points=points,
         seed=seed,
@@ -41,17 +45,18 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         only=only,
         variant=variant,
         control=control,
-        replay=_plan(replay, variant) if replay else None,
+        procedure=procedure,
+        replay=_plan(replay, variant, procedure) if replay else None,
         json=json,
     )
     run_to_exit(CrashCampaign(options))
 
 
-def _plan(text: str, variant: Variant) -> AttackPlan:
+def _plan(text: str, variant: Variant, procedure: Procedure) -> AttackPlan:
     """Read what a campaign printed after ``--replay``."""
     seed, _, points = text.partition(":")
     try:
         read = tuple(Point.read(point) for point in points.split("+"))
-        return AttackPlan(int(seed), read, variant=variant)
+        return AttackPlan(int(seed), read, variant=variant, procedure=procedure)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not SEED:POINT[+POINT...]: {error}") from error

@@ -16,9 +16,11 @@ from lab.campaigns.crash.points import ANY, Point
 from lab.campaigns.crash.run_observer import RunObserver
 from lab.campaigns.testbed import TestBed
 from lab.checker.expected import Variant
+from lab.checker.legs import LEGS, Leg
 from lab.node.request_hook import RequestEvent, When
 from lab.proxy.request_id import Request
 from lab.proxy.tcp_proxy import TcpProxy
+from workflows.model.stages import Procedure
 
 CATCH_SECONDS = 0.3
 """Seconds in which everything else on its way is held, too, before the worker is killed."""
@@ -40,6 +42,12 @@ class AttackPlan:
     points: tuple[Point, ...]
     control: Control | None = None
     variant: Variant = "by_stage"
+    procedure: Procedure = "switchover"
+
+    @property
+    def leg(self) -> Leg:
+        """The run that is attacked."""
+        return LEGS[self.procedure]
 
     @property
     def token(self) -> str:
@@ -85,7 +93,7 @@ class Nemesis:
         self.attacks: list[Attack] = []
         testbed.proxies.request_monitor.hook = self._on_request
         observer.on_event = self._on_event
-        observer.on_drain = self._on_drain
+        observer.on_turn = self._on_turn
         self._overtakes = plan.control == "start_overtakes"
 
     @property
@@ -97,7 +105,7 @@ class Nemesis:
         """Attack no more; raise the error of an attack that failed."""
         self._testbed.proxies.request_monitor.hook = None
         self._observer.on_event = lambda _: None
-        self._observer.on_drain = lambda _, __: None
+        self._observer.on_turn = lambda _, __: None
         await asyncio.gather(*self._work)
 
     async def _on_request(self, event: RequestEvent, request: Request) -> bool:
@@ -145,13 +153,13 @@ class Nemesis:
             attack = self._begin(due[0], f"after event {number}")
             self._start(self._kill_worker(attack))
 
-    def _on_drain(self, place: str, service: str) -> None:
+    def _on_turn(self, place: str, service: str) -> None:
         if self._overtakes:
             self._overtakes = False
             self._start(start_while_pending(self._testbed.lab.layout, place, service))
         due = [p for p in self._remaining if p.trigger == place]
         if due and not self._busy:
-            attack = self._begin(due[0], f"{place} drains {service}")
+            attack = self._begin(due[0], f"{place} at its turn: {service}")
             reboots = attack.point.kind == "reboot"
             self._start(self._reboot(attack, place) if reboots else self._kill_worker(attack))
 

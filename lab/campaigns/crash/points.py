@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
+from workflows.model.stages import Procedure
+
 Kind = Literal[
     "before_effect",
     "after_effect",
@@ -20,13 +22,20 @@ ANY = "any"
 """The key of every request that comes once the estate was first changed."""
 
 
+def is_turn(procedure: Procedure, effect: str, service: str) -> bool:
+    """Whether this effect is a node's turn: it drains, or in a rejoin it starts to serve."""
+    if procedure == "rejoin":
+        return effect == "start" and service in {"tm", "ssh"}
+    return effect == "drain"
+
+
 @dataclass(frozen=True, order=True)
 class Point:
     """One attack: its kind, and what it waits for.
 
     Written ``KIND@TRIGGER``. The trigger is ``KEY.N``: the N-th time that a request comes, by its
-    key, or by ``any``; of a ``history_event`` the event's number; of a ``reboot`` a node, once it
-    drains.
+    key, or by ``any``; of a ``history_event`` the event's number; of a ``reboot`` a node, at its
+    turn.
     """
 
     kind: Kind

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from lab.campaigns.crash.points import KINDS, Kind
 from lab.campaigns.crash.run import AttackResult
-from lab.campaigns.results import MUST_NOT_BE_ZERO, Numbers, by_section, numbers_of, summary
+from lab.campaigns.results import Numbers, by_section, must_not_be_zero, numbers_of, summary
 from lab.checker.verdict import MUST_BE_ZERO
+from workflows.model.stages import Procedure
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class CrashResults:
             self.failures.append((run.plan.token, problems))
         return problems
 
-    def problems(self, coverage: Coverage | None) -> Iterator[str]:
+    def problems(self, procedure: Procedure, coverage: Coverage | None) -> Iterator[str]:
         """Everything that must not be; *coverage* where it has to be complete."""
         for token, found in self.failures:
             yield f"{token}: {'; '.join(found)}"
@@ -68,7 +69,7 @@ class CrashResults:
         for name in MUST_BE_ZERO:
             if self.numbers[name]:
                 yield f"{name} is {self.numbers[name]}"
-        for name in MUST_NOT_BE_ZERO:
+        for name in must_not_be_zero(procedure):
             if not self.numbers[name]:
                 yield f"{name} is zero, so nothing was proved"
         if not self.points:

@@ -1,4 +1,4 @@
-"""Attack one switchover under traffic, and judge it."""
+"""Attack one run under traffic, and judge it."""
 
 import asyncio
 import time
@@ -57,11 +57,15 @@ class AttackResult:
 
 
 async def attack(testbed: TestBed, plan: AttackPlan) -> AttackResult:
-    """Switch the estate over from its baseline, attack it meanwhile, and judge it."""
-    async with testbed.under_traffic():
-        handle = await testbed.start_switchover(reason="a crash run", variant=plan.variant)
+    """Start the run in the situation before it, attack it meanwhile, and judge it."""
+    leg = plan.leg
+    async with testbed.under_traffic(leg.before):
+        variant = {"variant": plan.variant} if leg.procedure == "switchover" else {}
+        handle = await testbed.start(leg, reason="a crash run", **variant)
         requests = testbed.proxies.request_monitor.request_times
-        observer = RunObserver(testbed.lab.layout, handle, requests=requests)
+        observer = RunObserver(
+            testbed.lab.layout, handle, requests=requests, procedure=plan.procedure
+        )
         nemesis = Nemesis(testbed, observer, plan)
         run = await _observed(handle, observer)
         await nemesis.stop()
@@ -108,8 +112,11 @@ async def _judged(
     testbed: TestBed, plan: AttackPlan, run: Run, attacks: tuple[Attack, ...]
 ) -> Verdict:
     layout = testbed.lab.layout
-    evidence = _without_reboots(await gather(layout), attacks)
-    verdict = judge(roles(layout, plan.variant), run, evidence)
+    evidence = _without_reboots(await gather(layout, plan.leg.after), attacks)
+    if plan.procedure == "rejoin":  # what ran when a node was rebooted runs again: no effect
+        kept = [r for r in evidence.effects if r.by not in REBOOT_ACTORS]
+        evidence = replace(evidence, effects=kept)
+    verdict = judge(roles(layout, plan.variant, plan.leg), run, evidence)
     booted = sum(recorded.by in REBOOT_ACTORS for recorded in evidence.effects)
     effects = replace(verdict.effects, unexpected=verdict.effects.unexpected - booted)
     return replace(verdict, effects=effects)

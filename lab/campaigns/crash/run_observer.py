@@ -11,9 +11,11 @@ from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
 from lab import records
+from lab.campaigns.crash.points import is_turn
 from lab.layout import Layout
 from lab.polling import holds_within
 from lab.product_driver import STATE, Handle
+from workflows.model.stages import Procedure
 
 POLL_SECONDS = 0.05
 QUESTION_POLL_SECONDS = 0.5
@@ -54,7 +56,8 @@ class RunObserver:
     )
     """The outcome; the error of an attack that failed, so that the wait for the run ends."""
     on_event: Callable[[int], None] = lambda _: None
-    on_drain: Callable[[str, str], None] = lambda _, __: None
+    procedure: Procedure = "switchover"
+    on_turn: Callable[[str, str], None] = lambda _, __: None
     _effects: int = 0
 
     @property
@@ -85,8 +88,8 @@ class RunObserver:
             effects = list(records.read(self.layout.effects))
             for entry in effects[self._effects :]:
                 self.progress.append(entry["at"])
-                if entry["effect"] == "drain":
-                    self.on_drain(entry["place"], entry["service"])
+                if is_turn(self.procedure, entry["effect"], entry["service"]):
+                    self.on_turn(entry["place"], entry["service"])
             self._effects = len(effects)
             await asyncio.sleep(POLL_SECONDS)
 

@@ -47,8 +47,8 @@ class Catalogue:
 
     requests: tuple[KnownRequest, ...] = ()
     events: int = 0
-    draining: tuple[str, ...] = ()
-    """Nodes whose services were stopped gracefully."""
+    turning: tuple[str, ...] = ()
+    """Nodes that drained, or started to serve in a rejoin."""
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Schedule:
                 case "history_event":
                     yield Point(kind, str(max(4, math.floor(share * self.catalogue.events))))
                 case "reboot":
-                    yield Point(kind, self.random.choice(self.catalogue.draining))
+                    yield Point(kind, self.random.choice(self.catalogue.turning))
                 case _:
                     known = self._request(kind, may_observe=observing < MAX_OBSERVING_POINTS)
                     observing += known.observing

@@ -15,6 +15,7 @@ from lab.campaigns.rollback_matrix.run import SETTINGS, CaseResult, run_case
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import TestBed
 from lab.layout import Layout
+from workflows.model.stages import Procedure
 
 
 @dataclass
@@ -82,9 +83,15 @@ class MatrixState(CampaignState):
 class RollbackMatrix(Campaign[TestBed, Case, MatrixState]):
     """All cases, or a selection of them."""
 
-    def __init__(self, parts: tuple[Selection, ...], labs: int, json: Path | None) -> None:
-        super().__init__(MatrixState(), json, parts)
-        self._wanted = selected(parts)
+    def __init__(
+        self,
+        parts: tuple[Selection, ...],
+        labs: int,
+        json: Path | None,
+        procedure: Procedure = "switchover",
+    ) -> None:
+        super().__init__(MatrixState(), json, (procedure, parts))
+        self._wanted = selected(parts, procedure)
         self._remaining = self.state.remaining(self._wanted)
         self._labs = labs
 
@@ -131,7 +138,7 @@ class RollbackMatrix(Campaign[TestBed, Case, MatrixState]):
         return self.state.as_json()
 
 
-def selected(parts: tuple[Selection, ...]) -> list[Case]:
+def selected(parts: tuple[Selection, ...], procedure: Procedure = "switchover") -> list[Case]:
     """Return the selected cases; all of them where nothing is selected."""
-    every = cases(Layout(Path("/"), "127.0.0"))
+    every = cases(Layout(Path("/"), "127.0.0"), procedure)
     return [case for case in every if not parts or any(part.has(case) for part in parts)]

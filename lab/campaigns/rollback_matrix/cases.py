@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
+from lab.checker import rejoin
+from lab.checker.legs import Leg
 from lab.checker.rollback import RollbackPoint
-from lab.fault_injection.fault import KINDS, Fault, Kind, places
+from lab.fault_injection.fault import KINDS, Fault, Kind, before_no_return, leg_of, places
 from lab.fault_injection.operator import Answer
 from lab.layout import Layout
-from workflows.model.stages import POINT_OF_NO_RETURN, StageName
+from workflows.model.stages import POINT_OF_NO_RETURN, STAGES, Procedure, StageName
 
 GATE = "gate"
 Way = Kind | Literal["rejected"]
@@ -25,8 +27,24 @@ ROLLBACK_STEPS = {
     # ... nor with scheduling on neither cluster.
     StageName.START_SCHEDULING: 4,
     POINT_OF_NO_RETURN: 6,
+    StageName.START_ADMIN: rejoin.ADMIN,
+    StageName.CHECK_RETURNED: rejoin.PAUSE,
+    StageName.PAUSE_SCHEDULING: rejoin.PAUSE,
+    StageName.START_TRANSACTION_MANAGERS: rejoin.PAUSE,
+    StageName.RESUME_SCHEDULING: rejoin.PAUSE,
+    StageName.START_SERVICES: rejoin.SERVICES,
+    StageName.RESUME_REPLICATION: rejoin.OVER,
+    StageName.START_MONITORS: rejoin.MONITORS,
 }
-"""The step of the manual before which a run waits for a stage's approval."""
+"""The step, of the manual or of a rejoin, before which a run waits for a stage's approval."""
+REJOIN_STEPS = {
+    StageName.START_ADMIN: rejoin.ADMIN,
+    StageName.PAUSE_SCHEDULING: rejoin.PAUSE,
+    StageName.START_TRANSACTION_MANAGERS: rejoin.MANAGERS,
+    StageName.RESUME_SCHEDULING: rejoin.RESUME,
+    StageName.START_SERVICES: rejoin.SERVICES,
+}
+"""The step of a rejoin in which a stage fails; of a resumption it depends on the database."""
 
 
 @dataclass(frozen=True, order=True)
@@ -55,21 +73,29 @@ class Case:
         return "completed" if self.answer == "retry" else "rolled_back"
 
     @property
+    def leg(self) -> Leg:
+        """The run in which it fails."""
+        return leg_of(self.stage)
+
+    @property
     def rollback_point(self) -> RollbackPoint:
         """Where a run begins its rollback, if it does."""
         if self.fault is None:
             return RollbackPoint(ROLLBACK_STEPS[self.stage], begun=False)
-        return RollbackPoint(self.stage.number)
+        if self.stage is StageName.RESUME_REPLICATION:
+            first = self.place == f"database{self.leg.target.removeprefix('cluster')}"
+            return RollbackPoint(rejoin.OVER if first else rejoin.BACK)
+        return RollbackPoint(REJOIN_STEPS.get(self.stage, self.stage.number))
 
 
-def cases(layout: Layout) -> Iterator[Case]:
+def cases(layout: Layout, procedure: Procedure = "switchover") -> Iterator[Case]:
     """Every case of this lab, stage by stage."""
-    for stage in StageName:
+    for stage in STAGES[procedure]:
         if not stage.number:
             continue  # it changes nothing, so there is nothing to roll back
         if stage in ROLLBACK_STEPS:
             yield Case(stage, GATE, REJECTED)
-        before = stage.number < POINT_OF_NO_RETURN.number
+        before = before_no_return(stage)
         for place in _one_of_each_kind(places(layout, stage)):
             for kind in KINDS:
                 for answer in (None,) if before else ANSWERS:
@@ -83,10 +109,10 @@ class Selection:
     parts: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, text: str, layout: Layout) -> Self:
+    def read(cls, text: str, layout: Layout, procedure: Procedure = "switchover") -> Self:
         """Read one; ValueError where there is no such case."""
         selection = cls(tuple(text.split(":")))
-        if not any(selection.has(case) for case in cases(layout)):
+        if not any(selection.has(case) for case in cases(layout, procedure)):
             raise ValueError(f"{text!r} is no part of the matrix: write STAGE[:PLACE[:KIND]]")
         return selection
 

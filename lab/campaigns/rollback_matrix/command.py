@@ -9,6 +9,7 @@ from lab.campaigns.rollback_matrix.campaign import RollbackMatrix
 from lab.campaigns.rollback_matrix.cases import Selection
 from lab.campaigns.runner import run_to_exit
 from lab.layout import Layout
+from workflows.model.stages import Procedure
 
 Json = Annotated[Path | None, typer.Option(help="Write the result to this file.")]
 Only = Annotated[
@@ -21,11 +22,12 @@ def rollback(
     json: Json = None,
     only: Only = None,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
+    procedure: Annotated[Procedure, typer.Option(help="What fails.")] = "switchover",
 ) -> None:
     """Fail every stage in every way; exit 1 if a run did not end as it must."""
     layout = Layout(Path("/"), "127.0.0")
     try:
-        parts = tuple(Selection.read(text, layout) for text in only or ())
+        parts = tuple(Selection.read(text, layout, procedure) for text in only or ())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    run_to_exit(RollbackMatrix(parts, labs, json))
+    run_to_exit(RollbackMatrix(parts, labs, json, procedure))

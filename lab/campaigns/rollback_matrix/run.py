@@ -1,4 +1,4 @@
-"""Run one case: a switchover under traffic that fails, or is rejected, and is judged."""
+"""Run one case: a run under traffic that fails, or is rejected, and is judged."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import TemporalError
 
+from lab.campaigns.outcome import outcome_of
 from lab.campaigns.results import numbers_of
 from lab.campaigns.rollback_matrix.cases import Case
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.evidence import gather
+from lab.checker.legs import Leg
 from lab.checker.roles import roles
 from lab.checker.verdict import Run, Verdict, judge
 from lab.fault_injection.operator import Answer, Operator, checked_outcome, rollback_point
@@ -31,7 +31,6 @@ SETTINGS = Settings(
     ),
     timing={"grace": 4, "storage_delay": 0.5, "replication_timeout": 3, "unreachable_timeout": 4},
 )
-END_TIMEOUT = 240.0
 POLL_SECONDS = 0.2
 OPERATOR = "operator of the rollback matrix"
 
@@ -90,23 +89,25 @@ class _Progress:
 
 
 async def run_case(testbed: TestBed, case: Case) -> CaseResult:
-    """Switch the estate over from its baseline with this fault, and judge the run."""
-    async with testbed.under_traffic():
+    """Start the run in the situation before it, with this fault, and judge it."""
+    async with testbed.under_traffic(case.leg.before):
         run, progress = await _driven(testbed, case)
     # In a thread: the proxies of other estates are in this process and must not be blocked.
-    verdict = await asyncio.to_thread(_judged, testbed.lab.layout, run)
+    verdict = await asyncio.to_thread(_judged, testbed.lab.layout, case.leg, run)
     started = progress.rollback_at if run.rollback_point else None
     took = None if started is None else round(run.ended - started, 1)
     return CaseResult.of(case, verdict, took, progress.operator.questions)
 
 
-def _judged(layout: Layout, run: Run) -> Verdict:
-    return judge(roles(layout), run, asyncio.run(gather(layout)))
+def _judged(layout: Layout, leg: Leg, run: Run) -> Verdict:
+    end = leg.before if run.rollback_point else leg.after
+    return judge(roles(layout, leg=leg), run, asyncio.run(gather(layout, end)))
 
 
 async def _driven(testbed: TestBed, case: Case) -> tuple[Run, _Progress]:
     began = time.time()
-    handle = await testbed.start_switchover(
+    handle = await testbed.start(
+        case.leg,
         reason=str(case),
         on_fault="roll_back" if case.answer is None else "ask",
         approve_before=[] if case.fault else [case.stage.value],
@@ -119,7 +120,7 @@ async def _driven(testbed: TestBed, case: Case) -> tuple[Run, _Progress]:
 
     progress = _Progress(handle, Operator(handle, case.answer, decide))
     async with _fault_or_rejection(testbed, case, progress):
-        outcome = await _outcome(handle)
+        outcome = await outcome_of(handle)
     run = Run(outcome, began, time.time(), expected_outcome=case.expected_outcome)
     outcome = checked_outcome(run, progress.operator, began=progress.fault_began)
     expected = case.rollback_point
@@ -162,17 +163,6 @@ async def _reject(case: Case, progress: _Progress) -> None:
                 break
     progress.rollback_at = time.time()
     await _send(progress.handle, "reject", case.stage.value)
-
-
-async def _outcome(handle: Handle) -> str:
-    try:
-        result: dict[str, Any] = await asyncio.wait_for(handle.result(), END_TIMEOUT)
-    except TimeoutError:
-        await handle.terminate("the case is over")
-        return f"none after {END_TIMEOUT:.0f} s"
-    except WorkflowFailureError as failure:
-        return f"failed: {failure.cause}"
-    return str(result["outcome"])
 
 
 async def _send(handle: Handle, verb: str, stage: str | None) -> None:

@@ -6,19 +6,17 @@ import asyncio
 import time
 from dataclasses import dataclass, field, replace
 
-from temporalio.client import WorkflowFailureError
-
 from lab import unkind
+from lab.campaigns.outcome import outcome_of
 from lab.campaigns.results import numbers_of
 from lab.campaigns.rollback_matrix.run import SETTINGS as QUICK
 from lab.campaigns.testbed import TestBed
 from lab.checker.evidence import gather
+from lab.checker.legs import LEGS
 from lab.checker.roles import roles
 from lab.checker.verdict import Run, Verdict, judge
-from lab.product_driver import Handle
 
 SETTINGS = replace(QUICK, timing={**QUICK.timing, "unreachable_timeout": 30})
-END_TIMEOUT = 240.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ async def run_site(bed: TestBed, seed: int) -> SiteResult:
     async with bed.under_traffic():
         unkind.apply(bed.lab, unkindness)
         began = time.time()
-        handle = await bed.start_switchover(reason=f"unkind, seed {seed}")
-        run = Run(await _outcome(handle), began, time.time())
+        handle = await bed.start(LEGS["switchover"], reason=f"unkind, seed {seed}")
+        run = Run(await outcome_of(handle), began, time.time())
     # In a thread: the proxies of other estates are in this process and must not be blocked.
     verdict = await asyncio.to_thread(_judged, bed, run)
     problems = verdict.problems()
@@ -61,14 +59,3 @@ async def run_site(bed: TestBed, seed: int) -> SiteResult:
 def _judged(bed: TestBed, run: Run) -> Verdict:
     layout = bed.lab.layout
     return judge(roles(layout), run, asyncio.run(gather(layout)))
-
-
-async def _outcome(handle: Handle) -> str:
-    try:
-        result = await asyncio.wait_for(handle.result(), END_TIMEOUT)
-    except TimeoutError:
-        await handle.terminate("its time is over")
-        return f"none after {END_TIMEOUT:.0f} s"
-    except WorkflowFailureError as failure:
-        return f"failed: {failure.cause}"
-    return str(result["outcome"])

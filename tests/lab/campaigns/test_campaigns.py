@@ -95,6 +95,7 @@ def crash_result() -> dict[str, Any]:
     """The result of a small crash campaign."""
     effects = ("expected", "recorded", "repeated", "skipped", "misordered", "unexpected")
     return {
+        "procedure": "switchover",
         "points": {"before_effect": 2, "reboot": 1},
         "runs": 1,
         "completed": 1,

@@ -25,7 +25,11 @@ case "$*" in
 esac
 """
 """Records its calls, and behaves as the campaigns do."""
-CAMPAIGNS = ["rollback", "crash", "unkind", "readiness"]
+CAMPAIGNS = [
+    *("rollback", "crash"),
+    *("rollback", "crash", "round-trips", "round-trips"),  # of rejoins, and there and back
+    *("unkind", "readiness"),
+]
 CONTROLS = ["crash", "crash", "demo"]
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from lab.environment.baseline import differences
 from lab.environment.lab import Lab, claimed_block
+from lab.environment.situation import SWITCHED_OUT
 from lab.simulation_options import SimulationOptions
 from tests.support.polling import eventually
 
@@ -92,6 +93,26 @@ async def test_a_reset_mends_everything_in_place(whole_lab: Lab) -> None:
 
     assert await whole_lab.at_baseline() == []
     assert took < 6  # two seconds on a machine that has nothing else to do
+
+
+async def test_a_reset_can_leave_one_cluster_drained(whole_lab: Lab) -> None:
+    """Within seconds it is as a switchover leaves it, and a reset brings the baseline back."""
+    began = time.monotonic()
+    await whole_lab.reset(SWITCHED_OUT)
+    took = time.monotonic() - began
+
+    assert await differences(whole_lab.layout, SWITCHED_OUT) == []
+    different = "\n".join(await differences(whole_lab.layout))
+    for sign in (
+        "cluster1-server1: runs nothing",
+        "cluster2-server2: schedules folder_monitor, scheduler",
+        "database1: cluster2_to_cluster1 is disabled",
+        "loadbalancer1: etc/hosts is not the one for traffic to cluster1",
+    ):
+        assert sign in different
+    assert took < 6  # two seconds on a machine that has nothing else to do
+    await whole_lab.reset()
+    assert await whole_lab.at_baseline() == []
 
 
 async def test_a_killed_lab_leaves_no_process(whole_lab: Lab) -> None:

@@ -38,18 +38,26 @@ async def test_scheduling_needs_option_start_and_transaction_manager(lab: Lab) -
     assert lab.effects(server, "scheduler") == ["stop", "start", "stop"]
 
 
-@pytest.mark.parametrize("returns", [True, False])
-async def test_started_scheduling_returns_with_its_tm_or_not(lab: Lab, *, returns: bool) -> None:
-    """An option decides; what was stopped never returns by itself."""
-    lab.turn(started_scheduling_returns_with_tm=returns)
+@pytest.mark.parametrize(
+    ("returns", "started", "stopped"),
+    [
+        ("if_started", "Running.", "Not running."),
+        ("never", "Not running.", "Not running."),
+        ("always", "Running.", "Running."),
+    ],
+)
+async def test_scheduling_returns_with_its_tm_or_not(
+    lab: Lab, returns: str, started: str, stopped: str
+) -> None:
+    """An option decides: in the worst case even what was stopped returns."""
+    lab.turn(scheduling_returns=returns)
     server = SERVERS[0]
     await lab.schedule(server, "stop", "FolderMonitor")
     await lab.script(server, "stop_tm")
     await lab.script(server, "start_tm")
-    expected = "Running." if returns else "Not running."
-    assert await lab.ask(server, SCHEDULER) == {"status": expected}
+    assert await lab.ask(server, SCHEDULER) == {"status": started}
     monitor = "clusterServices?serviceName=FolderMonitor"
-    assert await lab.ask(server, monitor) == {"status": "Not running."}
+    assert await lab.ask(server, monitor) == {"status": stopped}
 
 
 async def test_each_slot_of_the_schedule_runs_once(lab: Lab) -> None:

@@ -38,7 +38,8 @@ async def test_ready(operator: Operator, name: str, fakes: FakeActivities, worke
     said = await operator.types("check", name, *MOVE)
     assert said.code == 0, said.message
     assert f"{name}: cluster1 → cluster2 ready, 87 of 87 checks passed" in said.message
-    assert all(check.name in said.out for check in CHECKS)
+    own = [check.name for check in CHECKS if check.only != "rejoin"]
+    assert all(name in said.out for name in own)
     assert "Temporal has no earlier report" in said.out
     assert not fakes.effects
     told = await operator.types("check", name, *MOVE, "--json")

@@ -8,10 +8,12 @@ from pydantic import ValidationError
 
 from tests.support import estates
 from workflows.errors import BadInput
+from workflows.model.request import RejoinRequest
 from workflows.model.site_policy import Approvals, ChangeWindow
-from workflows.model.stages import StageName
+from workflows.model.stages import STAGES, StageName
 from workflows.planning.change_window import closed_for
 from workflows.planning.plan import plan_switchover
+from workflows.planning.rejoin import plan_rejoin
 
 
 def window(**keys: Any) -> ChangeWindow:  # noqa: ANN401 - as an estate file has it
@@ -65,9 +67,17 @@ def test_a_window_holds_back_what_comes_before_the_redirect() -> None:
     """Stages 1 and 2 wait; 3 was decided with 2, and no later stage waits."""
     estate = estates.estate(change_window={"begins": "02:00", "ends": "05:00"})
     plan = plan_switchover(estate, estates.request())
-    closed = {name for name in StageName if closed_for(plan, name, at("24T06:00"))}
+    closed = {name for name in STAGES["switchover"] if closed_for(plan, name, at("24T06:00"))}
     assert closed == {StageName.STOP_MONITORS, StageName.SUSPEND_REPLICATION}
     assert not any(closed_for(plan, name, at("24T03:00")) for name in StageName)
+
+
+def test_a_window_holds_back_the_first_start_of_a_rejoin() -> None:
+    """What was begun is not held back: the cluster is half up by then."""
+    estate = estates.estate(change_window={"begins": "02:00", "ends": "05:00"})
+    plan = plan_rejoin(estate, RejoinRequest(estate="lab", cluster="cluster1"))
+    closed = {name for name in STAGES["rejoin"] if closed_for(plan, name, at("24T06:00"))}
+    assert closed == {StageName.START_ADMIN}
 
 
 @pytest.mark.parametrize(

@@ -12,23 +12,25 @@ from workflows.model import actions
 from workflows.model import observations as rd
 from workflows.model import results as r
 from workflows.model.estate import Protocol
+from workflows.model.request import RejoinRequest
 from workflows.model.results import Service, State
 from workflows.planning.already_satisfied import holds
 from workflows.planning.observations import Observations
 from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.rejoin import plan_rejoin
 
 PLAN = plan_switchover(estates.estate(), estates.request())
-SERVER = "cluster1-server1"
+SERVER, TARGET = "cluster1-server1", "cluster2-server1"
 GRACE = timedelta(seconds=60)
 EVERYTHING = dict.fromkeys(Service, State.RUNNING)
 
 OF_SERVICES: list[tuple[actions.Action, bool, tuple[Service, ...]]] = [
     (actions.StopMonitor(node=SERVER), False, (Service.MONITOR,)),
-    (actions.StartMonitor(node="cluster2-server1"), True, (Service.MONITOR,)),
+    (actions.StartMonitor(node=TARGET), True, (Service.MONITOR,)),
     (actions.StopScheduling(node=SERVER), False, r.SCHEDULING),
     (actions.VerifySchedulingStopped(node=SERVER), False, r.SCHEDULING),
-    (actions.StartScheduling(node=SERVER), True, r.SCHEDULING),
-    (actions.StartScheduling(node=SERVER, services=("scheduler",)), True, (Service.SCHEDULER,)),
+    (actions.StartScheduling(node=TARGET), True, r.SCHEDULING),
+    (actions.StartScheduling(node=TARGET, services=("scheduler",)), True, (Service.SCHEDULER,)),
     (
         actions.StopGracefully(node=SERVER, protocol=Protocol.SSH, grace=GRACE),
         False,
@@ -86,6 +88,14 @@ def test_what_was_not_read_is_unknown(action: actions.Action) -> None:
     )
     elsewhere = rd.NodeReading(place="cluster2-edge1", services=EVERYTHING)
     assert held(PLAN, action, [elsewhere]) is None
+
+
+def test_scheduling_that_the_plan_pauses_first_says_nothing() -> None:
+    """A rejoin stops it on the active cluster, and starts it again."""
+    plan = plan_rejoin(PLAN.estate, RejoinRequest(estate="lab", cluster="cluster1"))
+    reading = rd.NodeReading(place=TARGET, services=dict.fromkeys(r.SCHEDULING, State.RUNNING))
+    assert held(plan, actions.StartScheduling(node=TARGET), [reading]) is None
+    assert held(plan, actions.StopScheduling(node=TARGET), [reading]) is False
 
 
 def test_a_monitor_that_the_plan_stops_first_says_nothing() -> None:

@@ -178,6 +178,14 @@ class StopRemaining(BaseChange, OnNode):
     sentence = "stop all remaining services on {node}"
 
 
+class StartAdmin(BaseChange, OnNode):
+    """Start the admin service of a node on which nothing runs, and wait for its API."""
+
+    intent = Intent.START
+    kind: Literal["start_admin"] = "start_admin"
+    sentence = "start the admin service on {node}"
+
+
 class StartAll(BaseChange, OnNode):
     """Start everything on a node with the vendor's ``start_all``."""
 
@@ -203,6 +211,7 @@ Change = (
     | StopTransactionManager
     | StartTransactionManager
     | StopRemaining
+    | StartAdmin
     | StartAll
 )
 """Actions that may change something."""
@@ -222,8 +231,9 @@ _OPPOSITES: Mapping[type[BaseChange], type[Change] | None] = {
     StopGracefully: StartProtocolServer,
     StopTransactionManager: StartTransactionManager,
     StopRemaining: StartAll,
-    # Only a rollback starts these, and a rollback is not rolled back.
+    # A rollback starts these, and is not rolled back; a rejoin's rollback stops the whole node.
     StartProtocolServer: None,
     StartTransactionManager: None,
+    StartAdmin: None,
     StartAll: None,
 }

@@ -54,6 +54,14 @@ class VerifyNoConflicts(ReadOnly, OnLink):
     sentence = "verify that no row was written on both sides of {link}"
 
 
+class AwaitDelivery(ReadOnly, OnLink):
+    """Wait until the subscriber has everything that its publisher has written by now."""
+
+    intent = Intent.WAIT
+    kind: Literal["await_delivery"] = "await_delivery"
+    sentence = "wait until {link} has delivered everything"
+
+
 class ReadSessions(ReadOnly, OnNode):
     """Read once which sessions remain on a node, to name those that a decision concerns."""
 
@@ -75,6 +83,14 @@ class VerifyServing(ReadOnly, OnNode):
     intent = Intent.VERIFY
     kind: Literal["verify_serving"] = "verify_serving"
     sentence = "verify that clients are served on {node}"
+
+
+class VerifyIdle(ReadOnly, OnNode):
+    """Verify that no client is connected to a node of the passive cluster."""
+
+    intent = Intent.VERIFY
+    kind: Literal["verify_idle"] = "verify_idle"
+    sentence = "verify that no client is connected to {node}"
 
 
 class VerifyUnreachable(ReadOnly, OnNode):
@@ -113,9 +129,11 @@ Verification = (
     | VerifySchedulingStopped
     | AwaitInFlightEvents
     | AwaitSessions
+    | AwaitDelivery
     | ReadSessions
     | VerifyStopped
     | VerifyServing
+    | VerifyIdle
     | VerifyUnreachable
     | VerifyNoConflicts
     | AwaitQueue

@@ -7,7 +7,13 @@ from workflows.model.findings import Severity
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.stages import StageName
 
-driver_check = partial(Check, heading=Heading.TRAFFIC, driver=HostsFileLoadBalancer)
+driver_check = partial(
+    # A rejoin redirects nothing.
+    Check,
+    heading=Heading.TRAFFIC,
+    driver=HostsFileLoadBalancer,
+    only="switchover",
+)
 
 reload_not_runnable = driver_check(
     "reload_not_runnable", "The reload command may be run", Scope.HOSTS

@@ -59,6 +59,7 @@ replication_lagging = driver_check(
     Scope.LINKS,
     until=StageName.SUSPEND_REPLICATION,
     acceptable=True,
+    only="switchover",
 )
 replication_not_comparable = driver_check(
     "replication_not_comparable",
@@ -85,4 +86,5 @@ wal_headroom_low = driver_check(
     Scope.PUBLISHERS,
     until=StageName.SUSPEND_REPLICATION,
     acceptable=True,
+    only="switchover",
 )

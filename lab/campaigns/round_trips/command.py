@@ -1,0 +1,25 @@
+"""The command ``python -m lab round-trips``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.campaigns.round_trips.campaign import RoundTrips
+from lab.campaigns.runner import run_to_exit
+from lab.simulation_options import SchedulingReturns
+
+Returns = Annotated[
+    SchedulingReturns,
+    typer.Option(help="Which scheduling runs when its Transaction Manager is started."),
+]
+
+
+def round_trips(
+    count: Annotated[int, typer.Argument(min=1, metavar="N", help="How many.")] = 10,
+    json: Annotated[Path | None, typer.Option(help="Write the result to this file.")] = None,
+    labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 1,
+    scheduling_returns: Returns = "if_started",
+) -> None:
+    """Switch over, rejoin, switch back and rejoin, N times; exit 1 if anything went wrong."""
+    run_to_exit(RoundTrips(count, labs, json, scheduling_returns))
