@@ -40,6 +40,7 @@ class World:
         self.started = {(server.name, service) for server in servers for service in SCHEDULING}
         self.running = {place for place in self.running if place[0] in serving} | self.started
         self.replicating.clear()
+        self.slots = {link.name for link in self.estate.replication.links}
         self.traffic = dict.fromkeys(self.traffic, self.target)
 
     @property

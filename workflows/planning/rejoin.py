@@ -104,6 +104,7 @@ def _stages(
             # Compared before the first is resumed: as long as both are off, each shows all that
             # its side wrote.
             tuple(actions.VerifyNoConflicts(link=link.name) for link in estate.replication.links),
+            drop_resting_slots(estate, active.name),
             *_resumed(link for link in estate.replication.links if link.target == returning.name),
             *_resumed(link for link in estate.replication.links if link.target == active.name),
             drop_resting_slots(estate, active.name),

@@ -55,6 +55,12 @@ class _Rollback:
                     for action in started
                     if isinstance(action, actions.ResumeReplication)
                 )
+                # What the returning cluster writes is compared by the next rejoin.
+                yield tuple(
+                    actions.BeginSlot(link=action.place)
+                    for action in started
+                    if isinstance(action, actions.DropSlot)
+                )
             case StageName.START_SERVICES:
                 # A start whose outcome is unknown may have revived it, and it would interfere.
                 yield on(self._returning.servers, actions.StopMonitor)

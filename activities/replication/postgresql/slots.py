@@ -11,7 +11,7 @@ from typing import Final, LiteralString
 
 from activities.replication.driver import Send
 from activities.replication.postgresql.definition import rests
-from activities.replication.postgresql.link import PostgresLink, Slot, SubscriptionState
+from activities.replication.postgresql.link import PostgresLink, Slot
 from activities.replication.postgresql.row_changes import Row
 from workflows.errors import NotReady, NotYet
 
@@ -122,18 +122,20 @@ class RestingSlot:
         state = await self.here.subscription()
         if not state.slot or not await rests(self.here, state):
             return False
-        await self._require_nothing_owed(state)
-        await self.here.alter_slot(DROP_IDLE, state.slot, within=send())
-        if await self.here.find_slot(state.slot) is not None:
-            raise NotYet(f"{self.here.name}: another connection uses slot {state.slot}; try again")
+        if (slot := await self.here.find_slot(state.slot)) is not None:
+            await self._require_nothing_owed(state.slot, slot)
+            await self.here.alter_slot(DROP_IDLE, state.slot, within=send())
+            if await self.here.find_slot(state.slot) is not None:
+                raise NotYet(
+                    f"{self.here.name}: another connection uses slot {state.slot}; try again"
+                )
         await self.here.alter(self.here.pointing_at(None), send())
         return True
 
-    async def _require_nothing_owed(self, state: SubscriptionState) -> None:
-        slot = await self.here.find_slot(state.slot)
-        if slot is None or slot.lost:
+    async def _require_nothing_owed(self, name: str, slot: Slot) -> None:
+        require_ours(self.here, name, slot)
+        if slot.lost:
             return
-        require_ours(self.here, state.slot, slot)
-        kept = await self.here.undelivered(state.slot, self.within, MAX_SHOWN_ROWS + 1)
+        kept = await self.here.undelivered(name, self.within, MAX_SHOWN_ROWS + 1)
         if kept.own:
-            raise owed(self.here, state.slot, kept.own)
+            raise owed(self.here, name, kept.own)

@@ -11,6 +11,7 @@ _DEFINITION = "tests/activities/replication/postgresql/test_definition.py"
 _RESTING = "tests/activities/replication/postgresql/test_resting_links.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _REJOIN = "tests/workflows/preflight/test_rejoin.py"
+_WATCH = "tests/workflows/execution/test_configuration_watch.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
     "ssh_user_not_owner",
@@ -69,6 +70,7 @@ UNIT_TESTS: dict[str, Test] = {
     **dict.fromkeys(REJOIN, (_REJOIN, "test_a_check_refuses")),
     "active_not_scheduling": (_REJOIN, "test_a_prerequisite_ends_with_the_stage_that_ends_it"),
     "already_returned": (_REJOIN, "test_a_passive_cluster_has_returned_already"),
+    "configuration_changed": (_WATCH, "test_a_rejoin_lists_what_was_changed_before_it_begins"),
     "options_differ": (_CONFIGURATION, "test_an_option_that_differs_is_named"),
     **dict.fromkeys(LISTS, (_CONFIGURATION, "test_a_list_that_differs_is_named")),
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),

@@ -34,7 +34,7 @@ def test_a_gate_is_shown_with_the_messages_that_answer_it() -> None:
     ) in text
     assert [verb for verb, _ in offered(text)] == ["approve", "reject"]
     assert "Approved so far by ann" in text
-    assert "| ⏸ | 2 `suspend_replication` | 0 of 2 |" in text
+    assert "| ⏸ | 2 `suspend_replication` | 0 of 3 |" in text
     assert "| · | 3 `redirect_traffic`, gated | 0 of 3 |" in text
 
 

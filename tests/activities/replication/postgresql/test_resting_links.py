@@ -4,7 +4,7 @@ Before each switchover the link to its target runs, and the one that leads back 
 slot. It gets one when replication is suspended, and the other one loses its own at the rejoin.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, LiteralString
 
 import psycopg
@@ -13,6 +13,7 @@ from psycopg import sql
 
 from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql import link, slots
+from activities.replication.postgresql.link import PostgresLink
 from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support import postgres_pair
@@ -29,7 +30,7 @@ from tests.support.postgres_pair import (
     replicating_pair,
 )
 from tests.support.ssh_machines import Attempt
-from workflows.errors import NotReady, NotYet, Unreachable
+from workflows.errors import NotReady, NotYet, OutcomeUnknown, Unreachable
 from workflows.model import actions
 from workflows.model.estate import Database
 from workflows.model.replications.postgresql import SubscriptionLink
@@ -274,6 +275,35 @@ async def test_what_an_attempt_left_half_done_is_finished(pair: Pair) -> None:
     await pair.execute("two", "SELECT pg_drop_replication_slot('two_to_one')")
     assert (await run(DROP, BACK)).outcome == "changed"
     assert await pair.value("one", POINTS_AT) is None
+
+
+@pytest.mark.parametrize("kind", [BEGIN, DROP])
+async def test_a_lost_reply_is_resolved_by_reading(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, kind: type[Any]
+) -> None:
+    """Each statement was carried out and its answer lost: attempts go on from what they read."""
+    await run(SUSPEND, THERE)
+    if kind is DROP:
+        await run(BEGIN, BACK)
+    for name in ("alter", "alter_slot"):
+        monkeypatch.setattr(PostgresLink, name, _and_lose(getattr(PostgresLink, name)))
+    lost = 0
+    for _ in range(4):
+        try:
+            await run(kind, BACK)
+        except OutcomeUnknown:
+            lost += 1
+    assert lost >= 2
+    assert (await observed(BACK)).changes_kept is (kind is BEGIN)
+    assert len(await pair.execute("one", SLOTS)) == (2 if kind is BEGIN else 1)
+
+
+def _and_lose(statement: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def lose(*given: Any, **within: float) -> None:  # noqa: ANN401 - those of the original
+        await statement(*given, **within)
+        raise OutcomeUnknown("the connection broke")
+
+    return lose
 
 
 async def test_a_slot_that_something_uses_is_not_dropped(pair: Pair) -> None:
