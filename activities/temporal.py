@@ -15,9 +15,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.runtime.heartbeat import heartbeating
 from activities.runtime.partial_reading import PartialReading
+from activities.watch_records import WatchRecords
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTemporal
+from workflows.model.configuration import ConfigurationRecord
 from workflows.model.observations import TemporalReading
 from workflows.ports.inputs import ActionInput
 from workflows.ports.temporal import TemporalPort
@@ -83,6 +85,11 @@ class TemporalReader(TemporalPort):
             except RPCError as refusal:
                 activity.logger.warning("Temporal lists no readiness reports: %s", refusal.message)
         return None
+
+    @activity.defn
+    async def take_over_watch(self, direction: Direction) -> ConfigurationRecord | None:
+        async with heartbeating():
+            return await _translated(WatchRecords(self._client).take_over(direction.estate))
 
     async def _open_run(self, estate: str, asks: str) -> str | None:
         """Return the run that holds the estate's lock, unless it is the one that asks."""

@@ -213,9 +213,11 @@ def table(verdict: Verdict) -> Table:
     traffic, files, events = verdict.traffic, verdict.files, verdict.events
     effects, invariants, seconds = verdict.effects, verdict.invariants, verdict.seconds
     moved = f"gap {traffic.redirect_gap_seconds} s" if traffic.redirected else "no redirect"
+    if verdict.procedure == "switchover":
+        moved = f"{traffic.straddling} transfers straddled the redirect, {moved}"
     rows = {
         "traffic": f"{traffic.attempted} operations by {traffic.clients} clients, "
-        f"{traffic.failed} failed, {traffic.straddling} transfers straddled the redirect, {moved}",
+        f"{traffic.failed} failed, {moved}",
         "files": f"{files.expected} uploaded, {files.missing} missing, {files.corrupt} corrupt, "
         f"{files.duplicated} processed twice",
         "events": f"{events.expected} expected, {events.missing} missing, "
@@ -227,8 +229,6 @@ def table(verdict: Verdict) -> Table:
         "seconds": f"{seconds.total} in all: {seconds.drain} until all sessions had ended, "
         f"{seconds.orchestration} for the tool itself",
     }
-    if verdict.stages:
-        rows["stages"] = ", ".join(f"{s['stage']} {s['seconds']} s" for s in verdict.stages)
     if verdict.baseline:
         rows["estate"] = (
             f"{verdict.baseline.differences} differences from how it should be in the end"

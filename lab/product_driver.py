@@ -201,9 +201,12 @@ class Product:
 
 
 async def stage_of(client: Client) -> str:
-    """Return the current stage; "" without an answer, or before there is a plan."""
+    """Return the current stage; "" without an answer, without a plan, or between two runs."""
+    handle = client.get_workflow_handle(WORKFLOW)
     try:
-        status = await client.get_workflow_handle(WORKFLOW).query("status")
+        if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+            return ""
+        status = await handle.query("status")
     except TemporalError:
         return ""
     return str(status["stage"]) if status else ""

@@ -17,6 +17,7 @@ from starter.commands import options
 from starter.commands.check import add_check
 from starter.commands.decisions import add_decisions
 from starter.commands.estate_files import add_estate_files
+from starter.commands.logs import add_logs
 from starter.terminal import print_json, terminal, with_temporal
 from starter.views.outcome import outcome_view, reports_view
 from starter.views.plan import plan_json, plan_view
@@ -207,6 +208,7 @@ def _send(estate: str, verb: Verb, decision: Decision) -> None:
 add_check(app)
 add_decisions(app, _send)
 add_estate_files(app)
+add_logs(app)
 
 
 async def _start(temporal: Temporal, request: AnyRequest, *, wait: bool) -> None:

@@ -10,10 +10,12 @@ from activities.configuration.activities import RestConfigurations
 from activities.drain.activities import DrainActivities
 from activities.estate_files import EstateFiles
 from activities.load_balancer.activities import LoadBalancerActivities
+from activities.logs.activities import LogActivities
 from activities.nodes.activities import SshNodes
 from activities.nodes.service_status import ServiceStatusReader
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
+from activities.replication.postgresql.table_digests import PostgresTables
 from activities.scheduling import RestScheduling
 from activities.securetransport.admin_client import AdminClient
 from activities.storage.activities import SshStorages
@@ -40,8 +42,9 @@ async def open_activities(
         DrainActivities(shell, admin),
         LoadBalancerActivities(shell, admin, secrets),
         ReplicationLinks(secrets),
-        RestConfigurations(ServiceStatusReader(shell), admin),
+        RestConfigurations(ServiceStatusReader(shell), admin, PostgresTables(secrets)),
         SshStorages(shell),
+        LogActivities(admin, settings.estates),
         TemporalReader(client),
         SignedWebhook(secrets),
     )

@@ -20,11 +20,16 @@ from worker.result_seals import SEAL_RESULT
 from worker.seal_keys import SealKeys, UnknownKey
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
+from workflows.freeze import Freeze
+from workflows.logs import Logs
+from workflows.model.freeze import freeze_id
+from workflows.model.logs import LogQuery
 from workflows.model.outcome import Outcome
 from workflows.model.request import BaseRequest
 from workflows.model.seals import Seals
 from workflows.plan_review import PlanReview
 from workflows.planning.plan import Plan
+from workflows.ports.configuration import WatchInput
 from workflows.ports.inputs import ActionInput, parts_of
 from workflows.ports.notifications import NoticeInput
 from workflows.preflight.report import Direction
@@ -32,7 +37,7 @@ from workflows.readiness import Readiness
 from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
 
-WORKFLOWS = tuple(one.__name__ for one in (Switchover, Rejoin, Readiness, PlanReview))
+WORKFLOWS = tuple(one.__name__ for one in (Switchover, Rejoin, Readiness, PlanReview, Freeze, Logs))
 WHOLE = "estate"
 """The name of the seal over a whole estate."""
 MAX_RUNS = 1000
@@ -122,7 +127,7 @@ class _Guarded(ActivityInboundInterceptor):
             case ActionInput():
                 _require_own(given.operation.identity == identity, "another run")
                 authority.require(given.parts, given.seals, identity)
-            case NoticeInput():
+            case NoticeInput() | WatchInput():
                 authority.require(given.parts, given.seals, identity)
             case Plan():
                 authority.require({WHOLE: given.estate}, given.seals, identity)
@@ -130,10 +135,15 @@ class _Guarded(ActivityInboundInterceptor):
                 _require_own(given.identity == identity, "another run")
                 _require_own(info.workflow_id == f"switchover-{given.estate}", "another estate")
             case BaseRequest():
-                locked = info.workflow_type in (Switchover.__name__, Rejoin.__name__)
-                own = info.workflow_id == f"switchover-{given.estate}"
-                _require_own(own or not locked, "another estate")
-            case Direction():
+                own = f"switchover-{given.estate}"
+                locks = {
+                    Switchover.__name__: own,
+                    Rejoin.__name__: own,
+                    Freeze.__name__: freeze_id(given.estate),
+                }
+                wanted = locks.get(info.workflow_type or "", info.workflow_id)
+                _require_own(info.workflow_id == wanted, "another estate")
+            case Direction() | LogQuery():
                 pass  # names of an estate and its clusters, which the worker looks up
             case _:
                 raise NotOurs(f"{info.activity_type} was given something else than it takes")

@@ -14,11 +14,15 @@ from activities.time_limits import LIMITS, TimeLimits
 from worker.unreachable_budget import UnreachableBudget
 from workflows.errors import OutcomeUnknown, Unreachable
 from workflows.model import actions
+from workflows.ports.configuration import ConfigurationPort
 from workflows.ports.inputs import ActionInput
 from workflows.ports.routes import ROUTES
 
 WAITS = frozenset(
-    ROUTES[wait].activity.__name__ for wait in (*actions.WAITS, actions.AwaitDelivery)
+    (
+        *(ROUTES[wait].activity.__name__ for wait in (*actions.WAITS, actions.AwaitDelivery)),
+        ConfigurationPort.watch_configuration.__name__,
+    )
 )
 """Activities that end at once when cancelled: they change nothing."""
 

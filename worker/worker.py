@@ -19,12 +19,14 @@ from worker.history_bounds import HistoryBounds
 from worker.interceptor import AttemptInterceptor
 from worker.seal_keys import SealKeys
 from workflows.activity_options import TASK_QUEUE
+from workflows.freeze import Freeze
+from workflows.logs import Logs
 from workflows.plan_review import PlanReview
 from workflows.readiness import Readiness
 from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
 
-WORKFLOWS = [Switchover, Rejoin, PlanReview, Readiness]
+WORKFLOWS = [Switchover, Rejoin, PlanReview, Readiness, Freeze, Logs]
 
 _CORE = {
     f"{workflows.__name__}.{module.name}" for module in pkgutil.iter_modules(workflows.__path__)

@@ -57,6 +57,9 @@ READ = _heartbeating(timedelta(seconds=20), timedelta(seconds=60))
 ANSWERS_PER_READING = 4
 """So many times the estate's ``answer_timeout`` may a reading of a place take."""
 
+RECORDS = _heartbeating(timedelta(minutes=3), timedelta(minutes=10))
+"""One page of a cluster's records, from the first of its Servers that answers."""
+
 PLAN = ActivityConfig(start_to_close_timeout=timedelta(seconds=10), retry_policy=_BACK_OFF)
 """Reading the estate file: without a limit, so that a run waits for its first worker."""
 
@@ -73,6 +76,15 @@ WAIT = ActivityConfig(
     retry_policy=_EVERY_SECOND,
 )
 """A wait for clients and partners."""
+
+WATCH_AGAIN = timedelta(minutes=1)
+"""Until a watch over the configuration that failed is tried again."""
+
+COMPARE_ONCE = _heartbeating(timedelta(minutes=2), timedelta(minutes=5))
+"""One reading of the whole configuration: each part has a limit of its own."""
+
+TAKE_OVER = _heartbeating(timedelta(seconds=40), timedelta(minutes=2))
+"""Ending a Freeze, and reading what it has recorded."""
 
 COPY_LIMIT = timedelta(days=1)
 """One copy of all replicated tables; a dead worker is noticed within seconds all the same."""

@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows import activity_options
 from workflows.errors import BadInput, SwitchoverError
+from workflows.execution.configuration_watch import SuspensionWatch
 from workflows.execution.context import Run
 from workflows.execution.dispatch import Dispatcher
 from workflows.execution.execution import Conclusion, Execution
@@ -80,12 +81,18 @@ class BaseRun:
         self._inbox.activate()
         dispatcher = Dispatcher(plan, self._state)
         run = Run(plan, request, self._state, self._tracker, dispatcher)
+        watch = SuspensionWatch(plan, self._state, self._tracker, self._inbox, self._notices)
+        watching = asyncio.create_task(watch.keep())
         try:
             conclusion = await self._execution(run).run()
         except SwitchoverError as refusal:
+            watching.cancel()
+            await watch.leave()
             self._tracker.close("failed")
             await self._notices.notify_of_end("failed", str(refusal))
             raise
+        watching.cancel()
+        await watch.leave()
         return await self._close(conclusion)
 
     def _execution(self, run: Run) -> Execution:

@@ -1,4 +1,4 @@
-"""Compare the configuration that both clusters must share, and report what differs."""
+"""Compare the configuration that both clusters must share, and watch it for changes."""
 
 import asyncio
 import re
@@ -10,7 +10,10 @@ from typing import Any
 from temporalio import activity
 
 from activities.configuration.cluster import ClusterObserver
+from activities.configuration.digests import ItemMemory
 from activities.configuration.lists import RESOURCES, ListReader, compare
+from activities.configuration.state import ConfigurationReader, TableDigests
+from activities.configuration.watch import ConfigurationWatch
 from activities.nodes.desired_state import POLL_INTERVAL
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.heartbeat import heartbeating, sleep
@@ -19,11 +22,12 @@ from activities.securetransport import admin_responses as answers
 from activities.securetransport.admin_client import AdminClient
 from workflows.model.actions import CompareConfiguration, ObserveCluster
 from workflows.model.checks import Check
+from workflows.model.configuration import ConfigurationReport
 from workflows.model.estate import Cluster, Node
 from workflows.model.findings import Finding
 from workflows.model.observations import ClusterReading, Difference, ParityReading
 from workflows.model.text import listed
-from workflows.ports.configuration import ClusterInput, ConfigurationPort
+from workflows.ports.configuration import ClusterInput, ConfigurationPort, WatchInput
 from workflows.ports.inputs import ClusterPairInput
 from workflows.preflight import access, parity
 
@@ -44,10 +48,14 @@ class Comparison:
 class RestConfigurations(ConfigurationPort):
     """Both clusters' configuration, over the admin REST APIs."""
 
-    def __init__(self, services: ServiceStatusReader, admin: AdminClient) -> None:
+    def __init__(
+        self, services: ServiceStatusReader, admin: AdminClient, tables: TableDigests
+    ) -> None:
         self._observer = ClusterObserver(services, admin)
         self._admin = admin
         self._lists = ListReader(admin)
+        self._reader = ConfigurationReader(services, admin, tables)
+        self._memory = ItemMemory()
 
     @activity.defn
     async def observe_cluster(self, given: ClusterInput[ObserveCluster]) -> ClusterReading:
@@ -71,6 +79,14 @@ class RestConfigurations(ConfigurationPort):
             not_available=found.not_available,
             not_read=found.not_read,
         )
+
+    @activity.defn
+    async def watch_configuration(self, given: WatchInput) -> ConfigurationReport:
+        return await ConfigurationWatch(self._reader, self._memory, given).until_news()
+
+    @activity.defn
+    async def read_configuration_changes(self, given: WatchInput) -> ConfigurationReport:
+        return await ConfigurationWatch(self._reader, self._memory, given).read()
 
     async def _compare_twice(self, given: ClusterPairInput[CompareConfiguration]) -> Comparison:
         """Compare again if something differs or is incomplete: replication needs some time."""

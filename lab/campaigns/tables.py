@@ -117,7 +117,8 @@ def round_trips(result: Result) -> Iterator[str]:
     totals = {
         "runs": f"{result['runs']}: {result['switchovers']} switchovers and "
         f"{result['rejoins']} rejoins completed",
-        "scheduling returns with its Transaction Manager": result["scheduling_returns"],
+        "scheduling returns with its Transaction Manager": f"{result['scheduling_returns']}; the "
+        f"active cluster's {'pauses' if result['pauses'] else 'does not pause'} meanwhile",
         **_totals(result),
         "rows written while replication was off": f"{result['rows_written']}, "
         f"{result['rows_brought_over']} brought over",

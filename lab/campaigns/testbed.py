@@ -2,9 +2,9 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from lab.campaigns.killable import KillableServer, Workers
 from lab.checker.legs import Leg
+from lab.environment.estate_file import add_keys
 from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
 from lab.environment.situation import BASELINE, Situation
@@ -31,10 +32,12 @@ AFTER_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """The behaviour of the estate, and the times in the product's estate file."""
+    """The behaviour of the estate, and what its file says."""
 
     simulation: SimulationOptions
     timing: dict[str, float]
+    estate: Mapping[str, object] = field(default_factory=dict)
+    """More keys of the estate file."""
 
 
 @dataclass
@@ -61,6 +64,8 @@ class TestBed:
             workers = Workers(server.address, directory / "product", layout.keys)
             stack.push_async_callback(workers.kill)
             write_proxied_estate(layout, workers.estates, settings.timing)
+            for estates in (layout.estate_file.parent, workers.estates):
+                add_keys(estates / layout.estate_file.name, settings.estate)
             proxies = await stack.enter_async_context(Proxies.open(layout))
             yield cls(lab, server, client, workers, proxies, settings)
 

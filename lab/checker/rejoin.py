@@ -44,6 +44,7 @@ UNDONE_BEFORE: Mapping[int, tuple[int, ...]] = {
 """For each step's opposite: the steps whose opposites come earlier, as in the manual: replication
 is off before anything stops, protocol servers stop before Transaction Managers, and what is left
 stops last."""
+STOP_ALL = "stop_all"
 UNDOES = {
     "stop": "start",
     "drain": "start",
@@ -154,8 +155,9 @@ def _undo_steps(
             continue
         if undone not in allowed:
             continue
-        # An Edge's protocol servers start with the Edge, and stop with all others.
+        # An Edge's protocol servers start with the Edge, and stop with all others, or with it.
         step = SERVICES if effect.service in services.PROTOCOLS else allowed[undone]
+        step = ADMIN if recorded.by == STOP_ALL else step
         if step in UNDONE_BEFORE:
             yield Expected(step, effect)
 

@@ -71,6 +71,13 @@ def write_estate(
     return estate
 
 
+def add_keys(file: Path, keys: Mapping[str, object]) -> None:
+    """Write these keys into an estate file that was written before."""
+    described: Described = yaml.safe_load(file.read_text(encoding="utf-8"))
+    text = yaml.safe_dump({**described, **keys}, sort_keys=False, width=100)
+    file.write_text(text, encoding="utf-8")
+
+
 def describe(layout: Layout, timing: Mapping[str, float] | None = None) -> Described:
     """The content of the estate file; *timing* as for ``write_estate``."""
     one, two = layout.clusters

@@ -158,11 +158,16 @@ class ByReload(Method):
 
 
 class ByApi(Method):
-    """By operations of a node's admin API on Scheduler and Folder Monitor."""
+    """By operations of a node's admin API that start, or stop, Scheduler and Folder Monitor."""
+
+    def __init__(self, proxies: Proxies, place: str, verb: str) -> None:
+        super().__init__(proxies, place)
+        self.operation = f"operation={verb}"
 
     def acts(self, event: RequestEvent) -> bool:
-        """An operation."""
-        return event.protocol == "rest" and event.text.startswith(OPERATIONS)
+        """Such an operation."""
+        operates = event.protocol == "rest" and event.text.startswith(OPERATIONS)
+        return operates and self.operation in event.text
 
     def refuse(self) -> None:
         """It answers 200, and that it was not successful."""
@@ -231,13 +236,10 @@ def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noq
             return ByStatement(proxies, place, ALTER)
         case StageName.REDIRECT_TRAFFIC:
             return ByReload(proxies)
-        case (
-            StageName.STOP_SCHEDULING
-            | StageName.START_SCHEDULING
-            | StageName.PAUSE_SCHEDULING
-            | StageName.RESUME_SCHEDULING
-        ):
-            return ByApi(proxies, place)
+        case StageName.STOP_SCHEDULING | StageName.PAUSE_SCHEDULING:
+            return ByApi(proxies, place, "stop")
+        case StageName.START_SCHEDULING | StageName.RESUME_SCHEDULING:
+            return ByApi(proxies, place, "start")
         case StageName.STOP_REMAINING_SERVICES:
             return ByStopAll(proxies, proxies.layout.node(place))
         case StageName.START_ADMIN:

@@ -6,6 +6,8 @@ none. The server log is the node's own.
 
 import json
 import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -18,10 +20,6 @@ from lab.node.paging import invalid, limits, page, result
 from lab.node.service import Context, Line
 from lab.node.tables import Listing, listed
 
-_TRANSFER_FIELDS = (
-    *("id", "account", "filename", "protocol", "direction", "serverName", "status", "checksum"),
-    *("filesize", "startTime", "endTime"),
-)
 _EVENTS = Listing(
     "SELECT '0x' || replace(id::text, '-', ''), CASE WHEN attempts > 0 THEN 'active' ELSE 'ready' "
     "END, account, path, 'advancedRouting', 'ADVANCED_ROUTING', attempts, "
@@ -33,20 +31,39 @@ _EVENTS = Listing(
     sort_by="8, 1",  # the oldest first
 )
 _TRANSFERS = Listing(
-    "SELECT id, account, path, protocol, direction, node, status, sha256, bytes, started, ended "
-    "FROM transferdata",
-    _TRANSFER_FIELDS,
+    "SELECT json_build_object('mTransferStatusId', id::text, 'urlrepresentation', "
+    "encode(convert_to(id::text, 'UTF8'), 'base64')), path, direction = 'upload', upper(protocol), "
+    "false, NULL, false, started, account, status FROM transferdata "
+    "WHERE (%s::text IS NULL OR lower(account) LIKE %s) AND (%s::text IS NULL OR status = %s) "
+    "AND (%s::timestamptz IS NULL OR started >= %s) "
+    "AND (%s::timestamptz IS NULL OR ended >= %s) AND (%s::timestamptz IS NULL OR ended <= %s)",
+    (
+        *("id", "filename", "incoming", "protocol", "serverInitiated", "operationIndex"),
+        *("isCancellable", "startTime", "account", "status"),
+    ),
+    sort_by="id",  # which is random: without being asked, the list has no sequence
 )
-_TRANSFERS_OF = Listing(f"{_TRANSFERS.select} WHERE account = %s", _TRANSFER_FIELDS)
+_ASCENDING = replace(_TRANSFERS, sort_by="started, id")
+_DESCENDING = replace(_TRANSFERS, sort_by="started DESC, id")
 _ACTIVE = Listing(
     "SELECT id, account, path, protocol, direction, node, status, started "
     "FROM transferdata WHERE status = 'In Progress'",
-    (*_TRANSFER_FIELDS[:7], "startTime"),
+    (*("id", "account", "filename", "protocol", "direction", "serverName", "status"), "startTime"),
 )
 _AUDIT = Listing(
-    "SELECT id, operation_type, object_type, object_name, user_name, at FROM auditlog",
-    ("id", "operationType", "objectType", "objectName", "userName", "timestamp"),
+    "SELECT id, at, upper(operation_type), object_type, object_name, user_name, NULL, NULL "
+    "FROM auditlog WHERE (%s::timestamptz IS NULL OR at >= %s) "
+    "AND (%s::timestamptz IS NULL OR at <= %s) "
+    "AND (%s::text IS NULL OR upper(operation_type) = %s) "
+    "AND (%s::text IS NULL OR object_type = %s) AND (%s::text IS NULL OR object_name = %s) "
+    "AND (%s::text IS NULL OR position(%s IN user_name) > 0)",
+    (
+        *("id", "dateModified", "operationType", "objectType", "objectName", "userName"),
+        *("remoteAddress", "description"),
+    ),
+    sort_by="at DESC, id",
 )
+_AUDIT_OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CREATE_OR_UPDATE")
 
 
 class Logs:
@@ -69,7 +86,7 @@ class Logs:
             web.patch(f"{base}/configurations/options/{{name}}", self._change_option),
         ]
 
-    async def _rows(self, request: web.Request, listing: Listing, *values: str) -> web.Response:
+    async def _rows(self, request: web.Request, listing: Listing, *values: object) -> web.Response:
         if self._context.node.kind == "edge":
             limits(request)  # a bad question is refused all the same
             return result(request, [], 0)
@@ -84,12 +101,29 @@ class Logs:
         return await self._rows(request, _ACTIVE)
 
     async def _transfers(self, request: web.Request) -> web.Response:
-        if account := request.query.get("account"):  # accountName is silently ignored
-            return await self._rows(request, _TRANSFERS_OF, account)
-        return await self._rows(request, _TRANSFERS)
+        """File tracking; other parameters, such as accountName, are silently ignored."""
+        account = request.query.get("account")
+        sequence = request.query.get("sortByStartTime")
+        sorted_by = _ASCENDING if sequence == "ascending" else _DESCENDING
+        values = (
+            None if account is None else _like(account.lower()),
+            request.query.get("status"),
+            *(_moment(request, name) for name in _TRANSFER_DATES),
+        )
+        listing = _TRANSFERS if sequence is None else sorted_by
+        return await self._rows(request, listing, *_twice(values))
 
     async def _audit(self, request: web.Request) -> web.Response:
-        return await self._rows(request, _AUDIT)
+        """The audit log, the newest entry first."""
+        operation = request.query.get("operationType")
+        if operation not in (None, *_AUDIT_OPERATIONS):
+            raise invalid(f"Unknown name value {operation} for enum class")
+        values = (
+            *(_moment(request, name) for name in ("fromDate", "endDate")),
+            operation,
+            *(request.query.get(name) for name in ("objectType", "objectName", "userName")),
+        )
+        return await self._rows(request, _AUDIT, *_twice(values))
 
     async def _server_log(self, request: web.Request) -> web.Response:
         since = _date(request.query.get("fromDate"))
@@ -135,7 +169,7 @@ class Logs:
         if self._context.node.kind == "server":
             await self._database.run(
                 "INSERT INTO auditlog (id, operation_type, object_type, object_name, user_name) "
-                "VALUES (%s, 'Update', 'ConfigurationOption', %s, %s)",
+                "VALUES (%s, 'UPDATE', 'ServerConfigurationParameter', %s, %s)",
                 uuid.uuid4(),
                 name,
                 ADMIN_USER,
@@ -145,10 +179,30 @@ class Logs:
         return web.Response(status=204)
 
 
-def _date(text: str | None) -> float:
+_TRANSFER_DATES = ("startTimeAfter", "endTimeAfter", "endTimeBefore")
+
+
+def _twice(values: Iterable[object]) -> Iterator[object]:
+    """Each is asked whether it is there, and then for what it is."""
+    for value in values:
+        yield from (value, value)
+
+
+def _like(pattern: str) -> str:
+    """Return the pattern of an account as SQL has it: only * stands for others."""
+    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%")
+
+
+def _moment(request: web.Request, name: str) -> datetime | None:
+    text = request.query.get(name)
+    return None if text is None else datetime.fromtimestamp(_date(text, name), UTC)
+
+
+def _date(text: str | None, name: str = "fromDate") -> float:
     if text is None:
         return 0.0
     try:
         return parsedate_to_datetime(text).timestamp()
     except ValueError as unreadable:
-        raise invalid(f"fromDate: {text!r} is no RFC 2822 date") from unreadable
+        raise invalid(f"{name}: {text!r} is no RFC 2822 date") from unreadable

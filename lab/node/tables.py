@@ -23,7 +23,7 @@ class Listing:
 
 
 async def listed(
-    request: web.Request, database: Database, listing: Listing, *values: str
+    request: web.Request, database: Database, listing: Listing, *values: object
 ) -> web.Response:
     """Answer with the asked part of the rows."""
     limit, offset = limits(request)

@@ -4,8 +4,10 @@ import asyncio
 import json
 import shlex
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
@@ -27,6 +29,8 @@ from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
 from workflows.views.direction import subject
 
+R = TypeVar("R")
+
 PICKUP_TIMEOUT = timedelta(seconds=10)
 """A running worker picks up a new workflow much sooner."""
 
@@ -39,14 +43,21 @@ EVENTS_BEFORE_PICKUP = 2
 
 async def review(temporal: Temporal, request: BaseRequest) -> Review:
     """Have a worker plan and read the estate's state; nothing is changed."""
-    with translated():
-        run = await temporal.client.start_workflow(
+    return await result_of_short_run(
+        lambda: temporal.client.start_workflow(
             PlanReview.run,
             workflow_input(request),
             id=f"plan-{request.estate}-{uuid4().hex[:8]}",
             task_queue=TASK_QUEUE,
             execution_timeout=REVIEW_TIMEOUT,
         )
+    )
+
+
+async def result_of_short_run(start: Callable[[], Awaitable[WorkflowHandle[Any, R]]]) -> R:
+    """Start a workflow that only reads, and return its result; NoWorker where none takes it up."""
+    with translated():
+        run = await start()
         guard = asyncio.create_task(_terminate_if_not_picked_up(run))
         try:
             return await run.result()
@@ -58,7 +69,7 @@ async def review(temporal: Temporal, request: BaseRequest) -> Review:
             guard.cancel()
 
 
-async def _terminate_if_not_picked_up(run: WorkflowHandle[PlanReview, Review]) -> None:
+async def _terminate_if_not_picked_up(run: WorkflowHandle[Any, Any]) -> None:
     """Leave no workflow behind that a later worker would carry out for nothing."""
     await asyncio.sleep(PICKUP_TIMEOUT.total_seconds())
     with suppress(RPCError):

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from starter.views.tables import exceptions_view, findings_view, messages_view, table
+from starter.views.tables import changes_view, exceptions_view, findings_view, messages_view, table
 from starter.views.text import clock
 from workflows.model.outcome import Outcome, StageOutcome
 from workflows.model.text import printable
@@ -21,7 +21,7 @@ COLOURS = {"completed": "green", "aborted": "red"}
 
 
 def outcome_view(outcome: Outcome) -> RenderableType:
-    """Show how a run ended: times, failures, exceptions, findings and decisions."""
+    """Show how a run ended: times, failures, exceptions, changes, findings and decisions."""
     way = direction(outcome.procedure, outcome.source, outcome.target)
     parts: list[RenderableType] = [
         Text.assemble(
@@ -37,6 +37,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
         parts.append(_times("rollback", outcome.rolled_back_stages))
     parts += _failures(outcome)
     parts += exceptions_view(outcome.exceptions)
+    parts += changes_view(outcome.configuration_changes)
     parts += findings_view(outcome.findings, outcome.more_findings)
     parts += messages_view(outcome.decisions, ignored(outcome))
     parts.append(Text(f"plan hash {outcome.plan_hash}"))

@@ -63,6 +63,7 @@ class RunView:
             tables.action_table(at_work(progress), self.snapshot.pending, self.now, most)
         )
         yield from tables.exceptions_view(progress.exceptions)
+        yield from tables.changes_view(progress.configuration_changes)
         yield from tables.findings_view(progress.findings, progress.more_findings)
         yield from tables.messages_view(progress.messages[-MAX_MESSAGES:], ignored(progress))
         yield from _anytime(progress)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from starter.client.snapshot import Pending
 from starter.views.text import clock, counts, message_line, remaining_line
+from workflows.model.configuration import ConfigurationChange
 from workflows.model.findings import Finding, Severity
 from workflows.model.progress import (
     ActionProgress,
@@ -111,6 +112,16 @@ def findings_view(findings: Iterable[Finding], more: int = 0) -> Iterator[Text]:
             if finding.severity is severity:
                 yield Text(f"{severity}: {printable(str(finding))}", style=style)
     yield from map(Text, left_out(more))
+
+
+def changes_view(changes: Iterable[ConfigurationChange]) -> Iterator[Text]:
+    """Show what was changed while replication was suspended."""
+    return (Text(change_line(one), style="yellow") for one in changes)
+
+
+def change_line(change: ConfigurationChange) -> str:
+    """Return what was changed, where, and by whom."""
+    return f"configuration change: {printable(str(change))}"
 
 
 def exceptions_view(exceptions: Iterable[str]) -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from starter.views.tables import change_line
 from starter.views.text import command, commands, message_line, paused_line
 from workflows.execution.drain_timeout import describe_remaining
 from workflows.model.progress import (
@@ -21,12 +22,13 @@ NOTHING_YET = {
     "state": RunStatus.RUNNING,
     "waiting": None,
     "ignored_messages": 0,
+    "configuration_changes": (),
     **dict.fromkeys(("stages", "undo", "also_waiting", "exceptions", "findings", "messages"), ()),
 }
 
 
 def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
-    """Yield everything new once: messages, stages, failures, exceptions, findings, questions."""
+    """Yield everything new once: messages, stages, failures, exceptions, changes, questions."""
     old = before or after.model_copy(update=NOTHING_YET)
     yield from map(message_line, _new_messages(old, after))
     yield from _stages(old.stages, after.stages)
@@ -36,6 +38,7 @@ def transitions(before: Progress | None, after: Progress) -> Iterator[str]:
     yield from _failures(old, after)
     for exception in after.exceptions[len(old.exceptions) :]:
         yield f"exception: {printable(exception)}"
+    yield from map(change_line, after.configuration_changes[len(old.configuration_changes) :])
     for finding in after.findings[len(old.findings) :]:
         yield f"{finding.severity}: {printable(str(finding))}"
     paused = paused_line(after)

@@ -10,6 +10,7 @@ import pytest
 
 from activities.drain.activities import DrainActivities
 from activities.load_balancer.activities import LoadBalancerActivities
+from activities.logs.activities import LogActivities
 from activities.nodes.activities import SshNodes
 from activities.nodes.linux import TABLES
 from activities.preview import CommandPreviews
@@ -48,7 +49,7 @@ def previews(shell: Shell) -> CommandPreviews:
     admin = AdminClient(shell, SECRETS)
     ports = (SshNodes(shell, admin), RestScheduling(admin), DrainActivities(shell, admin))
     others = (LoadBalancerActivities(shell, admin, SECRETS), ReplicationLinks(SECRETS))
-    return CommandPreviews((*ports, *others))
+    return CommandPreviews((*ports, *others, LogActivities(admin, Path("unused"))))
 
 
 @pytest.fixture
@@ -211,6 +212,7 @@ def test_every_planned_action_has_a_preview(previews: CommandPreviews) -> None:
     for kind in set(ROUTES) - silent:
         needed = {name for name, field in kind.model_fields.items() if field.is_required()}
         facts = {**places, "to": "cluster2", "back_to": "cluster1", "protocol": "ssh", "grace": 60}
+        facts["cluster"] = "cluster1"
         action = kind.model_validate({name: facts[name] for name in needed})
         assert previews.commands(estate, action), action
 

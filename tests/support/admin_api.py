@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.admin_logs import AdminLogs
 from tests.support.http_server import serving_http
 from tests.support.port_listeners import Listener
 
@@ -99,6 +100,8 @@ class Api:
     """Accounts, sites and the like, by resource; others are not there."""
     lists_later: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Lists that are there from the next time that one of them was missed."""
+    audit: list[dict[str, Any]] | None = field(default_factory=list)
+    """Entries of the audit log, the newest first; None where there is no such resource."""
     page_size: int = 100
     """How many items a page has at most, whatever the request's limit."""
     members: list[Any] | None = field(default_factory=lambda: [{"serverAddress": "127.0.0.1"}])
@@ -110,6 +113,7 @@ class Api:
         ]
     )
 
+    logs: AdminLogs = field(default_factory=AdminLogs)
     servers: dict[str, Listener] = field(default_factory=dict)
     """What listens for the daemons, by names such as "Ssh Default"; active while it does."""
     maintenance: str | None = "disabled"
@@ -141,12 +145,19 @@ class Api:
                 "clusterNodes": self.members,
             },
             "servers": lambda: _page(request, self.page_size, self._listed_servers()),
+            "logs/transfers": lambda: _page(
+                request, self.page_size, self.logs.listed_transfers(request)
+            ),
+            "logs/audit": lambda: _page(request, self.page_size, self.logs.listed_audit(request)),
             "zones": lambda: _page(request, self.page_size, self.zones),
             **{
                 resource: partial(_page, request, self.page_size, items)
                 for resource, items in self.lists.items()
             },
         }
+        if self.audit is not None:
+            entries = self.audit
+            answers["logs/audit"] = lambda: _page(request, self.page_size, entries)
         if self.maintenance is not None:
             mode = {"zduMaintenanceMode": self.maintenance}
             answers["configurations/maintenance"] = lambda: mode

@@ -16,17 +16,25 @@ from workflows.errors import BadInput, NotReady, Refused, Unreachable
 from workflows.model import actions
 from workflows.model import observations as rd
 from workflows.model import results as r
+from workflows.model.configuration import (
+    ConfigurationChange,
+    ConfigurationRecord,
+    ConfigurationReport,
+    PartDigest,
+)
 from workflows.model.estate import Estate, Kind, Protocol
+from workflows.model.logs import LogPage, LogPlace, LogQuery, LogRecord
 from workflows.model.outcome import Notice, Outcome
 from workflows.model.request import AnyRequest
 from workflows.planning.diff import refusal
 from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview
 from workflows.planning.procedures import plan_for
-from workflows.ports.configuration import ClusterInput, ConfigurationPort
+from workflows.ports.configuration import ClusterInput, ConfigurationPort, WatchInput
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import ActionInput, ClusterPairInput, NodeInput, SessionInput
 from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficInput
+from workflows.ports.logs import LogsPort, RecordsInput
 from workflows.ports.nodes import NodesPort
 from workflows.ports.notifications import NoticeInput, NotificationPort
 from workflows.ports.planning import PlanningPort
@@ -38,6 +46,7 @@ from workflows.ports.storage import StoragePort
 from workflows.ports.temporal import TemporalPort
 from workflows.preflight.report import Direction, ReadinessReport
 
+BASELINE = {"cluster1-server1 option": PartDigest(items=1, digest="0", buckets="0000")}
 R = TypeVar("R", bound=rd.BaseReading)
 F = TypeVar("F", bound=Callable[..., Awaitable[r.Report]])
 
@@ -64,6 +73,7 @@ class FakeActivities(
     StoragePort,
     TemporalPort,
     NotificationPort,
+    LogsPort,
 ):
     """Every action succeeds at once, unless a test plants a failure or holds the action."""
 
@@ -99,6 +109,23 @@ class FakeActivities(
         self.forgetful = False
         """Whether no reviewed plan can be kept."""
         self.notices: list[Notice] = []
+        self.records: list[LogRecord] = []
+        """What both clusters have recorded, by time."""
+        self.records_per_page = 2
+        self.unread: dict[str, str] = {}
+        """By cluster: why the rest of its records cannot be read."""
+        self.queries: list[LogQuery] = []
+        self.planted: list[ConfigurationChange] = []
+        """What was changed of the configuration, for the watch to see."""
+        self.unwatched: dict[str, str] = {}
+        """By place: why the watch cannot read it."""
+        self.watched: list[WatchInput] = []
+        self.watch_failures: list[Exception] = []
+        """Raised by the next attempts at a watch, one each."""
+        self.left: ConfigurationRecord | None = None
+        """What an earlier watch has left."""
+        self.taken_over = 0
+        self.take_over_failure: Exception | None = None
 
     @activity.defn
     async def make_plan(self, request: AnyRequest) -> Plan:
@@ -198,6 +225,33 @@ class FakeActivities(
         return self._changed(given.action.key, rd.ParityReading(place=given.target.name))
 
     @activity.defn
+    async def watch_configuration(self, given: WatchInput) -> ConfigurationReport:
+        self.watched.append(given)
+        if self.watch_failures:
+            raise self.watch_failures.pop(0)
+        if not given.record.parts:
+            return ConfigurationReport(at=datetime.now(UTC), parts=BASELINE)
+        while True:
+            report = self._seen_by(given)
+            if report.changes or report.unread.keys() - given.record.unread.keys():
+                return report
+            activity.heartbeat()
+            await asyncio.sleep(0.05)
+
+    @activity.defn
+    async def read_configuration_changes(self, given: WatchInput) -> ConfigurationReport:
+        self.watched.append(given)
+        return self._seen_by(given)
+
+    @activity.defn
+    async def take_over_watch(self, direction: Direction) -> ConfigurationRecord | None:
+        assert direction.estate == self.estate.name
+        self.taken_over += 1
+        if self.take_over_failure is not None:
+            raise self.take_over_failure
+        return self.left
+
+    @activity.defn
     async def compare_storage(
         self, given: ClusterPairInput[actions.CompareStorage]
     ) -> rd.StorageReading:
@@ -234,6 +288,7 @@ class FakeActivities(
     verify_serving = executing(NodesPort.verify_serving)
     stop_transaction_manager = executing(NodesPort.stop_transaction_manager)
     find_orphaned_files = executing(NodesPort.find_orphaned_files)
+    find_unfinished_work = executing(LogsPort.find_unfinished_work)
     start_transaction_manager = executing(NodesPort.start_transaction_manager)
     stop_remaining = executing(NodesPort.stop_remaining)
     start_all = executing(NodesPort.start_all)
@@ -267,6 +322,24 @@ class FakeActivities(
         return await self._execute(given)
 
     @activity.defn
+    async def count_records(self, given: RecordsInput[actions.CountRecords]) -> r.Report:
+        assert given.redirected_at is not None
+        return await self._execute(given)
+
+    @activity.defn
+    async def read_records(self, query: LogQuery) -> LogPage:
+        if query.estate != self.estate.name:
+            raise BadInput(f"there is no estate {query.estate}; there is {self.estate.name}")
+        self.queries.append(query)
+        side = self.estate.clusters[query.side - 1].name
+        kept = [one for one in self.records if (one.side, one.kind) == (side, query.kind)]
+        begin = query.after.position
+        end = begin + self.records_per_page
+        if end >= len(kept):
+            return LogPage(side=side, records=tuple(kept[begin:]), unread=self.unread.get(side))
+        return LogPage(side=side, records=tuple(kept[begin:end]), next=LogPlace(position=end))
+
+    @activity.defn
     async def read_sessions(self, given: SessionInput[actions.ReadSessions]) -> r.RemainingSessions:
         await self._meet(given)
         return r.RemainingSessions(
@@ -288,6 +361,18 @@ class FakeActivities(
         if self.refuses_notices:
             raise Refused("no receiver takes it")
         self.notices.append(given.notice)
+
+    def _seen_by(self, given: WatchInput) -> ConfigurationReport:
+        """Return what a watch over the model would report."""
+        known = {change.key for change in given.record.changes}
+        dark = {n.name for c in given.clusters if c.name in given.dark for n in c.nodes}
+        return ConfigurationReport(
+            at=datetime.now(UTC),
+            changes=tuple(
+                one for one in self.planted if one.key not in known and one.place not in dark
+            ),
+            unread=dict(self.unwatched),
+        )
 
     def services(self, name: str) -> dict[r.Service, r.State]:
         """Return what runs on a node of the model now."""

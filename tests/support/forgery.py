@@ -56,3 +56,24 @@ class Forgery:
             start_to_close_timeout=timedelta(seconds=30),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
+
+
+@workflow.defn(name="Freeze", sandboxed=False)
+class ForgedFreeze:
+    """Has the product's own workers make a plan of whatever estate it is told."""
+
+    @workflow.run
+    async def run(self, request: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """Return the plan."""
+        return await workflow.execute_activity(
+            "make_plan",
+            request,
+            task_queue="switchover",
+            start_to_close_timeout=timedelta(seconds=30),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )
+
+    @workflow.query
+    def is_mine(self) -> bool:
+        """Answer only where this code runs."""
+        return True

@@ -103,12 +103,17 @@ class Run:
         await asyncio.wait_for(self.fakes.ended[key].wait(), 30)
 
     async def engine_is_idle(self) -> None:
-        """Wait until Temporal has nothing more to do for the run."""
+        """Wait until Temporal has nothing more to do for the run, but to watch beside it."""
+        await self.engine_has_only("watch_configuration")
+
+    async def engine_has_only(self, *kinds: str) -> None:
+        """Wait until Temporal has nothing more to do for the run than activities of these kinds."""
         for _ in range(300):
-            if not (await self.handle.describe()).raw_description.pending_activities:
+            pending = (await self.handle.describe()).raw_description.pending_activities
+            if all(one.activity_type.name in kinds for one in pending):
                 return
             await asyncio.sleep(0.1)  # between two polls
-        raise AssertionError("an activity is still pending")
+        raise AssertionError(f"more than {kinds} is still pending")
 
     async def waits(self, kind: str) -> PendingQuestion:
         """Wait until the run asks a question of this kind, and return it."""

@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 
 from tests.support import estates
 from workflows.model.actions import Action
+from workflows.model.configuration import ConfigurationChange
 from workflows.model.progress import Failure, OperatorMessage, PendingQuestion, Progress
 from workflows.model.stages import StageName
 from workflows.planning.plan import Plan, Stage, plan_switchover
@@ -87,6 +88,19 @@ def question(*answers: str, **changes: object) -> PendingQuestion:
 def operator_message(verb: str, **changes: object) -> OperatorMessage:
     """A message that counted."""
     usual = OperatorMessage(at=NOW, verb=verb, way="update", by="ann", effect="noted", counted=True)
+    return usual.model_copy(update=changes)
+
+
+def configuration_change(**changes: object) -> ConfigurationChange:
+    """A change that the audit log knows."""
+    usual = ConfigurationChange(
+        place="cluster1-server1",
+        item="option Ssh.Port",
+        what="changed",
+        seen_at=NOW,
+        by="eve",
+        at=NOW,
+    )
     return usual.model_copy(update=changes)
 
 

@@ -133,5 +133,6 @@ class House:
 
     async def clear(self) -> None:
         """Leave no run behind for the next test."""
-        with suppress(RPCError):
-            await self.run.terminate("the test is over")
+        for run in (self.run, self.client.get_workflow_handle("freeze-lab")):
+            with suppress(RPCError):
+                await run.terminate("the test is over")

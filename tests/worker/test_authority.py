@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,7 @@ from temporalio.exceptions import ActivityError
 from temporalio.worker import Worker
 
 from tests.support import estates
-from tests.support.forgery import Forgery
+from tests.support.forgery import ForgedFreeze, Forgery
 from tests.support.run import Run, new_run
 from tests.support.seal_keys import KEYS
 from tests.support.temporal_cli import Cli
@@ -31,9 +32,11 @@ from worker.settings import Settings
 from worker.worker import build_worker
 from workflows.activity_options import TASK_QUEUE
 from workflows.model import actions
+from workflows.model.configuration import ConfigurationRecord
 from workflows.model.results import Operation
 from workflows.model.seals import Seals
 from workflows.planning.plan import Plan
+from workflows.ports.configuration import WatchInput
 from workflows.ports.inputs import SessionInput
 
 NODE, OTHER = "cluster1-server1", "cluster1-server2"
@@ -184,6 +187,84 @@ async def test_what_no_estate_names_is_refused(site: Site, temporal: Client) -> 
     assert not site.connections
 
 
+def records_of(site: Site) -> dict[str, Any]:
+    """Return a query for records of the estate's first cluster."""
+    span = {"since": "2026-11-27T02:00:00Z", "until": "2026-11-27T03:00:00Z"}
+    return {"estate": site.name, "side": 1, "kind": "transfer", **span}
+
+
+async def test_records_are_read_where_the_estate_file_says_and_nowhere_else(
+    site: Site, temporal: Client
+) -> None:
+    """A query names an estate that this worker has; whatever names a machine is no query."""
+    machine = {"name": NODE, "kind": "server", "address": INVENTED}
+    async with forger(site, temporal) as run:
+        for forged in ({"node": machine}, {"estate": "elsewhere"}, {"address": INVENTED}):
+            said = await run.handle.execute_update(
+                "order", args=["read_records", records_of(site) | forged]
+            )
+            assert isinstance(said, str), said
+        assert not site.connections
+        after = {"position": 1, "tail": ["x"], "server": INVENTED}
+        page = await run.handle.execute_update(
+            "order", args=["read_records", records_of(site) | {"after": after}]
+        )
+    assert page["side"] == "cluster1"
+    assert page["unread"]
+    assert set(site.connections) == set(ADDRESSES.values())
+
+
+async def test_a_watch_over_what_no_estate_names_is_refused(site: Site, temporal: Client) -> None:
+    """An invented machine, shorter intervals, a missing seal: nothing is read."""
+    async with forger(site, temporal) as run:
+        good = WatchInput.of(run.plan, ConfigurationRecord())
+        one, two = good.clusters
+        invented = one.nodes[0].model_copy(update={"address": INVENTED})
+        timing = good.timing.model_copy(update={"configuration_interval": timedelta(seconds=1)})
+        forged: dict[str, dict[str, Any]] = {
+            "an invented machine": {
+                "clusters": (one.model_copy(update={"nodes": (invented,)}), two)
+            },
+            "shorter intervals": {"timing": timing},
+            "less to see": {"ignored_changes": ("*",)},
+            "no seal": {"seals": Seals()},
+        }
+        for attack, change in forged.items():
+            for kind in ("watch_configuration", "read_configuration_changes"):
+                order = [kind, good.model_copy(update=change).model_dump(mode="json")]
+                said = str(await run.handle.execute_update("order", args=order))
+                assert said.startswith("Refused: "), (attack, said)
+    assert not site.connections
+
+
+async def test_a_freeze_watches_the_estate_of_its_id_alone(site: Site, temporal: Client) -> None:
+    """It gets no plan, and so no seals, of another estate."""
+    async with working(site, temporal):
+        for id_ in ("freeze-another", f"switchover-{site.name}"):
+            handle = await temporal.start_workflow(
+                "Freeze", site.request, id=id_, task_queue=TASK_QUEUE
+            )
+            with pytest.raises(WorkflowFailureError) as failed:
+                await handle.result()
+            assert f"is freeze-{site.name}, not {id_}" in str(failed.value.cause)
+    assert not site.connections
+
+
+async def test_a_forged_freeze_gets_no_plan_of_another_estate(site: Site, temporal: Client) -> None:
+    """Whatever code runs under the name of ours."""
+    forgers = await Client.connect(temporal.service_client.config.target_host)
+    async with Worker(forgers, task_queue=TASK_QUEUE, workflows=[ForgedFreeze]):
+        handle = await forgers.start_workflow(
+            "Freeze", site.request, id=f"freeze-of-{site.name}", task_queue=TASK_QUEUE
+        )
+        await handle.query("is_mine")
+        async with working(site, temporal):
+            with pytest.raises(WorkflowFailureError) as failed:
+                await handle.result()
+    assert isinstance(failed.value.cause, ActivityError)
+    assert "the input is that of another estate" in str(failed.value.cause.cause)
+
+
 async def test_an_activity_of_no_run_is_refused(site: Site, temporal: Client) -> None:
     """`temporal activity execute` has no seal, and belongs to no run."""
     async with forger(site, temporal) as run:
@@ -191,7 +272,12 @@ async def test_an_activity_of_no_run_is_refused(site: Site, temporal: Client) ->
         action = actions.StopRemaining(node=NODE)
         known = given.model_dump(mode="json", exclude={"ignored_peers", "redirected_at"})
         stop = {**known, "action": action.model_dump(mode="json")}
-        for kind, sent in (("stop_remaining", stop), ("make_plan", site.request)):
+        orders = (
+            ("stop_remaining", stop),
+            ("make_plan", site.request),
+            ("read_records", records_of(site)),
+        )
+        for kind, sent in orders:
             answer = await Cli(temporal).types(
                 *("activity", "execute", "--activity-id", f"x-{uuid4()}", "--type", kind),
                 *("--task-queue", TASK_QUEUE, "--start-to-close-timeout", "20s"),

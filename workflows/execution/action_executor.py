@@ -16,6 +16,12 @@ from workflows.model.stages import StageName
 from workflows.planning.observations import rests
 from workflows.planning.plan import Stage
 
+_ANY_SERVER_CAN = (
+    *(actions.AwaitQueue, actions.AwaitInFlightEvents, actions.FindOrphanedFiles),
+    *(actions.FindUnfinishedWork, actions.CountRecords),
+)
+"""Actions that read what is the cluster's, so that any of its Servers can tell."""
+
 
 class _PausedError(Exception):
     """A pause kept an action from ending."""
@@ -159,10 +165,7 @@ class ActionExecutor:
     def _other_server(self, action: actions.Action) -> str | None:
         """Name another Server for what any can tell, if this one is down and no other does it."""
         down = {*self._state.declared_down, *self._state.already_down}
-        shared = isinstance(
-            action, actions.AwaitQueue | actions.AwaitInFlightEvents | actions.FindOrphanedFiles
-        )
-        if not shared or action.place not in down:
+        if not isinstance(action, _ANY_SERVER_CAN) or action.place not in down:
             return None
         nodes = self._plan.estate.cluster_of(action.place).nodes
         servers = (node.name for node in nodes if node.kind is Kind.SERVER)

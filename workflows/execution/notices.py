@@ -1,6 +1,7 @@
-"""Notify the estate's webhook of new questions and of the end of a run."""
+"""Notify the estate's webhook of questions, of configuration changes, and of a run's end."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Literal
 
 from temporalio import workflow
@@ -8,15 +9,20 @@ from temporalio.exceptions import ActivityError
 from temporalio.workflow import ActivityConfig
 
 from workflows.activity_options import NOTIFY, NOTIFY_END, with_summary
+from workflows.model.configuration import ConfigurationChange
 from workflows.model.outcome import Notice
 from workflows.model.progress import PendingQuestion
 from workflows.model.stages import StageName
+from workflows.model.text import listed
 from workflows.ports.notifications import NoticeInput, NotificationPort
 from workflows.run.state import RunState
 
+MAX_CHANGES_SAID = 20
+"""Configuration changes that one notice names."""
+
 
 class Notices:
-    """Sends notices; the run does not wait for those of its questions."""
+    """Sends notices; the run does not wait for those of its questions and of changes."""
 
     def __init__(self, state: RunState) -> None:
         self._state = state
@@ -35,6 +41,21 @@ class Notices:
                 self._sending.append(asyncio.create_task(sending))
         self._questions = [*self._state.questions]
 
+    def notify_of_changes(
+        self, changes: Sequence[ConfigurationChange], stage: StageName | None
+    ) -> None:
+        """Send a notice of what was changed while replication is suspended."""
+        found = listed(map(str, changes), MAX_CHANGES_SAID, "; ")
+        message = f"the configuration was changed while replication is suspended: {found}"
+        sending = _send(self._notice("changed", stage, message), NOTIFY, "notify of changes")
+        self._sending = [task for task in self._sending if not task.done()]
+        self._sending.append(asyncio.create_task(sending))
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a notice is not delivered yet."""
+        return not all(task.done() for task in self._sending)
+
     async def notify_of_end(self, outcome: str, message: str) -> None:
         """Cancel the notices that are not sent yet, and send one of the outcome."""
         for task in self._sending:
@@ -45,8 +66,8 @@ class Notices:
 
     def _notice(
         self,
-        kind: Literal["waiting", "ended"],
-        stage: StageName,
+        kind: Literal["waiting", "ended", "changed"],
+        stage: StageName | None,
         message: str,
         answers: tuple[str, ...] = (),
         outcome: str | None = None,

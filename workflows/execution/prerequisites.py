@@ -10,6 +10,7 @@ from workflows import activity_options
 from workflows.errors import NotReady
 from workflows.execution.context import Run
 from workflows.execution.gates import Gates, question
+from workflows.execution.handover import compare_with_record
 from workflows.execution.observe import observe
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
@@ -19,6 +20,7 @@ from workflows.model.stages import StageName
 from workflows.planning.plan import Stage, Wave
 from workflows.planning.procedures import find_earlier_run
 from workflows.planning.rollback import Baseline
+from workflows.preflight.configuration import configuration_findings
 from workflows.preflight.evaluate import blocking, evaluate, without_down
 from workflows.preflight.interrupted_run import findings_of
 
@@ -38,6 +40,9 @@ class Prerequisites:
         for action in stage.actions:
             self._tracker.begin(stage, action, 1)
         readings, found = await observe(self._run.dispatcher, stage.waves)
+        if self._plan.procedure == "rejoin":
+            # What was changed while nobody else looked stands in the record of an earlier watch.
+            await workflow.wait_condition(lambda: self._state.watch_taken_over)
         interrupted = find_earlier_run(self._plan, readings)
         self._state.baseline = Baseline.of(readings, assume_all_ran=bool(interrupted.begun))
         self._state.adopt(self._plan, interrupted.begun)
@@ -57,6 +62,7 @@ class Prerequisites:
             for action in stage.actions:
                 self._tracker.begin(stage, action, 1)
             readings, found = await observe(self._run.dispatcher, stage.waves, stage.name)
+            await self._compare_with_record()
             blockers = self._judge(readings, found)
             if not blockers:
                 break
@@ -83,6 +89,13 @@ class Prerequisites:
             await self._ask(stage, f"after the wait for operators: {'; '.join(map(str, blockers))}")
             # A retry checks again, however fast the operator answered.
             self._state.waited_for_people = 2 * activity_options.LONG_WAIT
+
+    async def _compare_with_record(self) -> None:
+        """Record what is not as it was at the suspension, on both sides: both are up now."""
+        compared = await compare_with_record(self._plan, self._state.configuration)
+        self._state.configuration = compared.record
+        self._state.version += 1
+        self._tracker.add_findings(compared.findings)
 
     async def _ask(self, stage: Stage, message: str) -> None:
         """Ask what to do about findings that block; RollBack where the request says so."""
@@ -113,7 +126,8 @@ class Prerequisites:
     ) -> tuple[Finding, ...]:
         """Record every finding; return those that stop the run."""
         started = frozenset(name for name, actions in self._state.started.items() if actions)
-        findings = evaluate(self._plan, readings, workflow.now(), started, found)
+        changed = configuration_findings(self._state.configuration)
+        findings = evaluate(self._plan, readings, workflow.now(), started, found + changed)
         self._tracker.add_findings(findings)
         accept = self._run.request.accept
         blockers = blocking(findings, accept, self._plan.procedure)

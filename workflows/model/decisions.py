@@ -16,7 +16,7 @@ EXAMPLE = '{"stage": "redirect_traffic", "by": "...", "reason": "..."}'
 Verb = Literal[
     "approve", "reject", "pause", "resume", "retry", "skip", "extend", "force", "roll_back", "abort"
 ]
-Way = Literal["signal", "update"]
+Way = Literal["signal", "update", "watch"]
 
 VERBS: tuple[Verb, ...] = get_args(Verb)
 NEED_STAGE = ("approve", "reject", "retry", "skip", "extend", "force")

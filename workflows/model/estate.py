@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, StringConstraints, model_validator
 
-from workflows.model.base import CheckName, FreeText, SecretReference, Value, between
+from workflows.model.base import CheckName, FreeText, OneLine, SecretReference, Value, between
 from workflows.model.findings import Severity
 from workflows.model.load_balancers.base import LoadBalancer, Probe
 from workflows.model.load_balancers.registry import AnyLoadBalancer
@@ -76,6 +76,9 @@ def _whole(span: timedelta) -> timedelta:
     if span % SECOND:
         raise ValueError("write whole seconds: a script takes no fractions")
     return span
+
+
+ItemPattern = Annotated[str, StringConstraints(min_length=1, max_length=200), OneLine]
 
 
 class Database(Value):
@@ -172,6 +175,10 @@ class Timing(Value):
     """How many readings in a row must agree: the session list is not stable (section 8)."""
     cool_down: Annotated[timedelta, between(NOTHING, YEAR)] = timedelta(hours=1)
     """How long after a switchover the next one may not begin."""
+    configuration_interval: Annotated[timedelta, between(INSTANT, timedelta(hours=1))] = timedelta(
+        seconds=20
+    )
+    """Between two readings of the configuration while replication is suspended."""
 
 
 class Limits(Value):
@@ -208,6 +215,11 @@ class Estate(Value):
     timing: Timing = Timing()
     ignored_peers: tuple[Network, ...] = ()
     """Addresses of monitoring and health checks: their connections do not count as sessions."""
+    on_configuration_change: Literal["warn", "pause"] = "warn"
+    """What a run does where the configuration is changed while replication is suspended."""
+    ignored_changes: tuple[ItemPattern, ...] = ()
+    """Items whose change nobody reports, such as a table that records logins: patterns with ``*``
+    and ``?`` for the item as a change names it (``table public.login*``)."""
     scheduling_returns_with_tm: bool = True
     """Whether Scheduler or Folder Monitor may start by themselves when their Transaction Manager
     starts (section 7); false only where this site has proven that they stay stopped: then a rejoin

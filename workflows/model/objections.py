@@ -63,6 +63,10 @@ WORDS: Mapping[str, Callable[[Context], str]] = {
     "model_type": lambda _: BLOCK,
     "time_delta_type": lambda _: "write a number of seconds, or a duration such as PT10M",
     "time_delta_parsing": lambda _: "write a number of seconds, or a duration such as PT10M",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "timezone_aware"),
+        lambda _: "write a time with its zone, such as 2026-11-27T02:00:00Z",
+    ),
 }
 """What pydantic's types of errors mean to an operator."""
 

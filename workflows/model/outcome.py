@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from workflows.model.base import Value
+from workflows.model.configuration import ConfigurationChange
 from workflows.model.estate import Name
 from workflows.model.findings import Finding
 from workflows.model.progress import Failure, OperatorMessage, Status
@@ -55,14 +56,16 @@ class Outcome(Value):
     findings: tuple[Finding, ...] = ()
     more_findings: int = 0
     """How many are missing, because all of them would be too long to keep."""
+    configuration_changes: tuple[ConfigurationChange, ...] = ()
+    """What was changed while replication was suspended."""
     record: str | None = None
     """Where this outcome was written as a file, on the worker that ended the run."""
 
 
 class Notice(Value):
-    """What a webhook receives: a new question, how a run ended, or that it cannot continue."""
+    """What a webhook receives: a question, changes of the configuration, an end, a failure."""
 
-    kind: Literal["waiting", "ended", "failing"]
+    kind: Literal["waiting", "ended", "failing", "changed"]
     at: datetime
     procedure: Procedure = "switchover"
     estate: str
@@ -71,7 +74,7 @@ class Notice(Value):
     workflow_id: str
     run_id: str
     stage: StageName | None
-    """None where a run cannot continue that has not begun a stage."""
+    """None where a run cannot continue that has not begun a stage, and of a Freeze."""
     message: str
     """Why it waits, or what happened, in one sentence."""
     answers: tuple[str, ...] = ()

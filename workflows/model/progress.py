@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal
 
 from workflows.model.base import Value
+from workflows.model.configuration import ConfigurationChange
 from workflows.model.findings import Finding
 from workflows.model.results import Remaining, Report
 from workflows.model.stages import Procedure, StageName
@@ -113,7 +114,8 @@ class OperatorMessage(Value):
 
     at: datetime
     verb: str
-    way: Literal["signal", "update"]
+    way: Literal["signal", "update", "watch"]
+    """`watch`: the watch over the configuration, where the estate lets it pause a run."""
     stage: StageName | None = None
     node: str | None = None
     by: str = ""
@@ -154,6 +156,8 @@ class Progress(Value):
     findings: tuple[Finding, ...] = ()
     more_findings: int = 0
     """How many are missing, because all of them would be too long to keep."""
+    configuration_changes: tuple[ConfigurationChange, ...] = ()
+    """What was changed while replication was suspended."""
     messages: tuple[OperatorMessage, ...] = ()
     ignored_messages: int = 0
     """Older messages without effect, which are only counted."""

@@ -1,6 +1,7 @@
 """The plan of a run: which actions, in which stages and waves, for which estate."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, zip_longest
 from operator import add
@@ -63,8 +64,21 @@ class Parallel(Value):
 
     @property
     def stages(self) -> Iterable[Stage]:
-        """What all chains together do of each stage, wave by wave."""
-        parts = chain.from_iterable(one.stages for one in self.chains)
+        """What all chains together do of each stage, wave by wave.
+
+        What waits for another chain comes in a later wave than that chain's part of the stage.
+        """
+        ends: list[Counter[StageName]] = []
+        parts = []
+        for one in self.chains:
+            end = Counter[StageName]()
+            for earlier in one.after:
+                end |= ends[earlier]
+            for stage in one.stages:
+                waves = ((),) * end[stage.name] + stage.waves
+                parts.append(stage.model_copy(update={"waves": waves}))
+                end[stage.name] = len(waves)
+            ends.append(end)
         return _joined(parts, _wave_by_wave)
 
 
@@ -159,8 +173,9 @@ def _by_node(stages: Sequence[Stage], source: Cluster) -> tuple[Stage | Parallel
     """Move scheduling, then let each source Server drain and stop at its own pace (section 2)."""
     *before, drain, managers, remaining, monitors = stages
     verify_stop = managers.model_copy(update={"waves": managers.waves[:-1]})
-    find_orphans = managers.model_copy(update={"waves": managers.waves[-1:], "gated": False})
+    last_readings = managers.model_copy(update={"waves": managers.waves[-1:], "gated": False})
     edges = {node.name for node in source.edges}
+    reader = source.servers[0].name
     verify_edges = _part(verify_stop, edges).model_copy(update={"gated": False})
     chains: list[Chain] = []
 
@@ -173,12 +188,12 @@ def _by_node(stages: Sequence[Stage], source: Cluster) -> tuple[Stage | Parallel
     for server in source.servers:
         own = {server.name}
         protocols = add_chain(_part(drain, own))
-        rest = _part(verify_stop, own), _part(remaining, own)
-        down.append(add_chain(*rest, after=(*drained, protocols)))
-    if edges:
-        # A Transaction Manager that still works may reach its partners through their proxies.
-        add_chain(_part(remaining, edges), after=down)
-    return (*before, Parallel(chains=tuple(chains)), find_orphans, monitors)
+        stop = () if server.name == reader else (_part(remaining, own),)
+        down.append(add_chain(_part(verify_stop, own), *stop, after=(*drained, protocols)))
+    # What is left behind is read at the end, and over an admin API. A Transaction Manager that
+    # still works may reach its partners through the Edges' proxies.
+    add_chain(last_readings, _part(remaining, {reader, *edges}), after=down)
+    return (*before, Parallel(chains=tuple(chains)), monitors)
 
 
 def _part(stage: Stage, nodes: set[str]) -> Stage:
@@ -227,7 +242,11 @@ def _stages(estate: Estate, source: Cluster, target: Cluster) -> dict[StageName,
                 for node in source.servers
             ),
             # Now admin is still up, and no node of this cluster writes any more.
-            on(first, actions.FindOrphanedFiles),
+            (
+                *on(first, actions.FindOrphanedFiles),
+                *on(first, actions.FindUnfinishedWork),
+                *(actions.CountRecords(node=node.name, cluster=source.name) for node in first),
+            ),
         ),
         StageName.STOP_REMAINING_SERVICES: (on(source.nodes, actions.StopRemaining),),
         StageName.RESTORE_MONITORS: (

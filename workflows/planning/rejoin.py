@@ -63,6 +63,11 @@ def _stages(
         # An Edge has no scheduling, so the vendor's own script may start it at once.
         StageName.START_ADMIN: (
             (*on(returning.servers, actions.StartAdmin), *on(returning.edges, actions.StartAll)),
+            # Events that are queued there start as soon as a Transaction Manager does.
+            (
+                *on(returning.servers[:1], actions.FindUnfinishedWork),
+                *on(returning.servers[:1], actions.FindOrphanedFiles),
+            ),
         ),
         StageName.CHECK_RETURNED: (
             (
@@ -102,6 +107,7 @@ def _stages(
             drop_resting_slots(estate, active.name),
             *_resumed(link for link in estate.replication.links if link.target == returning.name),
             *_resumed(link for link in estate.replication.links if link.target == active.name),
+            drop_resting_slots(estate, active.name),
         ),
         StageName.START_MONITORS: (on((*returning.nodes, *active.nodes), actions.StartMonitor),),
     }

@@ -50,6 +50,7 @@ _PARTS: Mapping[str, _Part] = {
     "timing": _Part(lambda estate, _: estate.timing),
     "limits": _Part(lambda estate, _: estate.limits),
     "ignored_peers": _Part(lambda estate, _: estate.ignored_peers),
+    "ignored_changes": _Part(lambda estate, _: estate.ignored_changes),
     "clusters": _Part(lambda estate, _: estate.clusters),
     "load_balancer": _Part(lambda estate, _: estate.load_balancer),
     "replication": _Part(lambda estate, _: estate.replication),

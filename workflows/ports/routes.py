@@ -9,6 +9,7 @@ from workflows.ports.configuration import ConfigurationPort
 from workflows.ports.drain import DrainPort
 from workflows.ports.inputs import ActionInput
 from workflows.ports.load_balancer import LoadBalancerPort
+from workflows.ports.logs import LogsPort
 from workflows.ports.nodes import NodesPort
 from workflows.ports.notifications import NotificationPort
 from workflows.ports.planning import PlanningPort
@@ -28,6 +29,7 @@ PORTS = (
     ReplicationPort,
     ConfigurationPort,
     StoragePort,
+    LogsPort,
     TemporalPort,
     NotificationPort,
 )

@@ -12,6 +12,7 @@ from workflows.model.replications import postgresql_checks
 from workflows.preflight import (
     access,
     cluster,
+    configuration,
     interrupted_run,
     load_balancer,
     nodes,
@@ -36,6 +37,7 @@ MODULES = (
     hosts_file_checks,
     temporal,
     interrupted_run,
+    configuration,
     rejoin,
 )
 """A driver's checks stand beside its estate type: add that module."""

@@ -87,7 +87,7 @@ def excluded_tables_replicated(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-@check(Scope.LINKS, severity=Severity.WARNS)
+@check(Scope.LINKS, severity=Severity.WARNS, only="rejoin")
 def changes_lost(context: CheckContext) -> Iterator[Finding]:
     """What was written since the suspension can be delivered."""
     for reading in context.each(ReplicationReading):
@@ -98,5 +98,5 @@ def changes_lost(context: CheckContext) -> Iterator[Finding]:
                 link.name,
                 seen=f"nothing keeps what {link.target} has not received yet",
                 expected=f"everything that {link.source} wrote since replication was suspended",
-                advice="a rejoin copies the tables instead; until it does, leave the link disabled",
+                advice="the rejoin copies the tables instead; until then leave the link disabled",
             )

@@ -37,6 +37,7 @@ def progress_of(state: RunState) -> Progress | None:
         also_waiting=tuple(questions[1:]),
         exceptions=tuple(state.exceptions),
         findings=tuple(state.findings),
+        configuration_changes=state.configuration.changes,
         messages=tuple(state.messages),
         ignored_messages=state.ignored,
         outcome=state.outcome,
@@ -68,6 +69,7 @@ def outcome_of(state: RunState, ending: Ending, message: str, now: datetime) -> 
         decisions=tuple(state.messages),
         ignored_messages=state.ignored,
         findings=tuple(state.findings),
+        configuration_changes=state.configuration.changes,
     )
     return fitted(outcome)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from workflows.model.actions import Action, Change
+from workflows.model.actions import Action, Change, ResumeReplication
+from workflows.model.configuration import ConfigurationRecord
 from workflows.model.decisions import Decision, Verb, Way
 from workflows.model.findings import Finding
 from workflows.model.progress import (
@@ -20,9 +21,12 @@ from workflows.model.progress import (
 )
 from workflows.model.results import UNDO
 from workflows.model.stages import POINT_OF_NO_RETURN, WITHOUT_SCHEDULING, StageName
+from workflows.planning.observations import rests
 from workflows.planning.plan import Plan, Stage
 from workflows.planning.rollback import Baseline
 
+RESUMES = (f"{StageName.SUSPEND_REPLICATION}{UNDO}", StageName.RESUME_REPLICATION.value)
+"""Keys of the stages that resume replication."""
 OVER = (Status.DONE, Status.SKIPPED)
 
 
@@ -127,6 +131,10 @@ class RunState:
     """Why the run is rolled back, from the moment that this is decided."""
     redirected_at: datetime | None = None
     """When the last load balancer host began to send new sessions to the target."""
+    configuration: ConfigurationRecord = field(default_factory=ConfigurationRecord)
+    """What the configuration was when replication was suspended, and what has changed since."""
+    watch_taken_over: bool = False
+    """Whether `configuration` has what an earlier watch has recorded."""
     compared_at: dict[str, datetime] = field(default_factory=dict)
     """By replication link: when the run last began to compare what both sides wrote."""
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -223,6 +231,44 @@ class RunState:
         return any(self.started.get(name) for name in stages) and not all(
             name.value in self.finished for name in stages
         )
+
+    @property
+    def replication_suspended(self) -> bool:
+        """Whether replication is off, wholly or in part, where this run is now."""
+        if self.plan is None:
+            return False
+        if self.plan.procedure == "switchover":
+            begun = bool(self.started.get(StageName.SUSPEND_REPLICATION))
+            return begun and f"{StageName.SUSPEND_REPLICATION}{UNDO}" not in self.finished
+        stage = StageName.RESUME_REPLICATION
+        if stage.value in self.finished and stage not in self.undoing:
+            return False
+        links = self.baseline.links.values()
+        return any(one.enabled is False and not rests(self.plan, one) for one in links)
+
+    @property
+    def replication_resumes(self) -> bool:
+        """Whether replication has begun to carry changes again: they show on the other side."""
+        return any(
+            isinstance(action, ResumeReplication)
+            and one.actions[action.key].status is not Status.PENDING
+            for key in RESUMES
+            if (one := self.stages.get(key)) is not None
+            for action in one.stage.actions
+        )
+
+    @property
+    def dark_clusters(self) -> tuple[str, ...]:
+        """The cluster that is shut down, or is being shut down, where this run is now."""
+        if self.plan is None:
+            return ()
+        if self.plan.procedure == "rejoin":
+            first = StageName.START_ADMIN
+            up = first.value in self.finished and first not in self.undoing
+            return () if up else (self.plan.target,)
+        last = StageName.STOP_REMAINING_SERVICES
+        down = bool(self.started.get(last)) and f"{last}{UNDO}" not in self.finished
+        return (self.plan.source,) if down else ()
 
     @property
     def past_return(self) -> bool:

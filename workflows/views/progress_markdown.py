@@ -55,10 +55,11 @@ def details(progress: Progress) -> str:
         _stages(progress.stages),
         _nodes(progress.nodes),
         *map(_actions, at_work(progress)),
-        _listed("Exceptions", map(plain, progress.exceptions)),
-        _listed("Findings", map(plain, _findings(progress))),
-        _listed("Decisions", _messages(progress, counted=True)),
-        _listed("Messages that changed nothing", _messages(progress, counted=False)),
+        bulleted("Exceptions", map(plain, progress.exceptions)),
+        bulleted("Configuration changes", map(plain, map(str, progress.configuration_changes))),
+        bulleted("Findings", map(plain, _findings(progress))),
+        bulleted("Decisions", _messages(progress, counted=True)),
+        bulleted("Messages that changed nothing", _messages(progress, counted=False)),
     )
     return "\n\n".join("\n".join(section) for section in sections if section)
 
@@ -160,6 +161,7 @@ def _messages(progress: Progress, *, counted: bool) -> Iterator[str]:
         yield older
 
 
-def _listed(title: str, items: Iterable[str]) -> list[str]:
+def bulleted(title: str, items: Iterable[str]) -> list[str]:
+    """Return a titled list; nothing without an item."""
     lines = [f"- {item}" for item in items]
     return [f"**{title}**", "", *lines] if lines else []

@@ -23,7 +23,7 @@ from workflows.model.stages import Procedure
 
 FULL_CAMPAIGN_POINTS: dict[Procedure, int] = {"switchover": 300, "rejoin": 100}
 """A campaign of this many points of all kinds must cover every request."""
-MAX_EXTRA_RUNS = 12
+MAX_EXTRA_RUNS = 30
 """How many runs a full campaign may add until every request is covered."""
 MAX_EXTRA_POINTS = 2
 """Of each side, in one such run: more would disturb one another while stage 0 only reads."""

@@ -11,6 +11,7 @@ _DEFINITION = "tests/activities/replication/postgresql/test_definition.py"
 _RESTING = "tests/activities/replication/postgresql/test_resting_links.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _REJOIN = "tests/workflows/preflight/test_rejoin.py"
+_WATCH = "tests/workflows/execution/test_configuration_watch.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
     "ssh_user_not_owner",
@@ -62,18 +63,19 @@ REJOIN = (
     "returning_schedules",
     "replication_not_suspended",
     "half_returned",
+    "changes_lost",
 )
 """Checks that only a rejoin makes; the test has a case for each of them."""
 UNIT_TESTS: dict[str, Test] = {
     **dict.fromkeys(REJOIN, (_REJOIN, "test_a_check_refuses")),
     "active_not_scheduling": (_REJOIN, "test_a_prerequisite_ends_with_the_stage_that_ends_it"),
     "already_returned": (_REJOIN, "test_a_passive_cluster_has_returned_already"),
+    "configuration_changed": (_WATCH, "test_a_rejoin_lists_what_was_changed_before_it_begins"),
     "options_differ": (_CONFIGURATION, "test_an_option_that_differs_is_named"),
     **dict.fromkeys(LISTS, (_CONFIGURATION, "test_a_list_that_differs_is_named")),
     **dict.fromkeys(JUDGED, (_CHECKS, "test_a_prerequisite_that_does_not_hold_is_found")),
     "unknown_subscription": (_POSTGRES, "test_a_subscription_that_no_link_names_is_found"),
     "commit_timestamps_off": (_POSTGRES, "test_a_server_that_tracks_no_commit_timestamps_is_found"),
-    "changes_lost": (_CHECKS, "test_changes_that_nothing_keeps_are_found"),
     "slot_not_creatable": (_RESTING, "test_what_keeps_a_slot_from_being_made_is_found"),
     "database_too_old": (_DEFINITION, "test_a_version_that_is_too_old_is_one_finding"),
     "replication_not_alterable": (_DEFINITION, "test_a_subscription_of_another_owner_is_found"),

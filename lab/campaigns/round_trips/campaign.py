@@ -52,9 +52,15 @@ class RoundTrips(Campaign[TripBed, int, TripsState]):
     """One case for each round trip."""
 
     def __init__(
-        self, count: int, labs: int, json: Path | None, returns: SchedulingReturns = "if_started"
+        self,
+        count: int,
+        labs: int,
+        json: Path | None,
+        returns: SchedulingReturns = "if_started",
+        *,
+        proven: bool = False,
     ) -> None:
-        super().__init__(TripsState(), json, (count, returns))
+        super().__init__(TripsState(), json, (count, returns, proven))
         done = {trip.trip for trip in self.state.trips}
         self._count = count
         self._remaining = [number for number in range(1, count + 1) if number not in done]
@@ -63,7 +69,8 @@ class RoundTrips(Campaign[TripBed, int, TripsState]):
         options = SimulationOptions(
             transaction_manager_clock=10.0, storage_delay=0.2, scheduling_returns=returns
         )
-        self._settings = Settings(options, TIMING)
+        self._settings = Settings(options, TIMING, {"scheduling_returns_with_tm": not proven})
+        self._proven = proven
 
     @property
     def labs(self) -> int:
@@ -127,6 +134,7 @@ class RoundTrips(Campaign[TripBed, int, TripsState]):
         return {
             "round_trips": len(trips),
             "scheduling_returns": self._returns,
+            "pauses": not self._proven,
             "runs": len(self.state.legs),
             "completed": sum(leg.outcome == COMPLETED for leg in self.state.legs),
             "switchovers": self.state.completed("switchover"),

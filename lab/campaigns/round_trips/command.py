@@ -20,6 +20,10 @@ def round_trips(
     json: Annotated[Path | None, typer.Option(help="Write the result to this file.")] = None,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 1,
     scheduling_returns: Returns = "if_started",
+    *,
+    proven: Annotated[
+        bool, typer.Option(help="The estate says that scheduling stays stopped: nothing pauses.")
+    ] = False,
 ) -> None:
     """Switch over, rejoin, switch back and rejoin, N times; exit 1 if anything went wrong."""
-    run_to_exit(RoundTrips(count, labs, json, scheduling_returns))
+    run_to_exit(RoundTrips(count, labs, json, scheduling_returns, proven=proven))

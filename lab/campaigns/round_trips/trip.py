@@ -91,9 +91,11 @@ async def make_trip(
     result = TripResult(number)
     await bed.workers.start().ready()
     for place, leg in enumerate(ROUND_TRIP, start=1):
-        series, since = f"{number:02d}{place}-", time.time()
+        series = f"{number:02d}{place}-"
+        rows: writes.Written = ()
         if leg.procedure == "rejoin":
-            result.written += await writes.write(bed.lab.layout.cluster(leg.source), series)
+            rows = await writes.write(bed.lab.layout.cluster(leg.source), series)
+            result.written += len(rows)
         made = await _make(bed, leg, series)
         result.legs.append(made)
         report(made)
@@ -101,7 +103,7 @@ async def make_trip(
             break  # what follows could only fail, too
         if leg.procedure == "rejoin":
             other = bed.lab.layout.cluster(leg.target)
-            result.brought_over += await writes.brought_over(other, series, since)
+            result.brought_over += await writes.brought_over(other, rows)
     await bed.workers.kill()
     result.comparison = await compare(bed.lab.layout)
     result.differences = await differences(bed.lab.layout)

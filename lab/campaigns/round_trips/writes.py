@@ -1,41 +1,40 @@
 """Write rows on the active side while replication is off, and find them on the other side.
 
-What the application itself keeps in a replicated table: no object that an administrator sees.
+In the table of scheduled tasks, as one that the application itself writes: no object that an
+administrator sees changes.
 """
 
 import psycopg
 
 from lab.layout import ClusterLayout
 
-ACCOUNTS = 5
-"""How many accounts are updated each time."""
+TABLE = "scheduled_task"
+INSERTED = 5
+"""How many rows are inserted each time; all others are updated."""
+
+Written = tuple[tuple[str, int], ...]
+"""Each row: its key and its value."""
 
 
-async def write(active: ClusterLayout, series: str) -> int:
-    """Insert a row and update some; return how many rows were written."""
+async def write(active: ClusterLayout, series: str) -> Written:
+    """Update every row and insert some; return them."""
+    names = [f"housekeeping {series}{number}" for number in range(INSERTED)]
     async with await psycopg.AsyncConnection.connect(active.dsn, autocommit=True) as connection:
-        inserted = await connection.execute(
-            "INSERT INTO scheduled_task (name, every_seconds) VALUES (%s, 60)", (_name(series),)
-        )
         updated = await connection.execute(
-            "UPDATE account SET updated = clock_timestamp() WHERE name IN "
-            "(SELECT name FROM account ORDER BY random() LIMIT %s)",
-            (ACCOUNTS,),
+            "UPDATE scheduled_task SET every_seconds = every_seconds + 1 "
+            "RETURNING name, every_seconds"
         )
-        return inserted.rowcount + updated.rowcount
+        rows = await updated.fetchall()
+        inserted = await connection.execute(
+            "INSERT INTO scheduled_task (name, every_seconds) SELECT unnest(%s::text[]), 60 "
+            "RETURNING name, every_seconds",
+            (names,),
+        )
+        return tuple(rows + await inserted.fetchall())
 
 
-async def brought_over(other: ClusterLayout, series: str, since: float) -> int:
-    """Count those that the other side has; *since*: seconds since the epoch before the write."""
+async def brought_over(other: ClusterLayout, written: Written) -> int:
+    """Count those of them that the other side has."""
     async with await psycopg.AsyncConnection.connect(other.dsn) as connection:
-        found = await connection.execute(
-            "SELECT (SELECT count(*) FROM scheduled_task WHERE name = %s) + "
-            "(SELECT count(*) FROM account WHERE updated >= to_timestamp(%s))",
-            (_name(series), since),
-        )
-        row = await found.fetchone()
-    return int(row[0]) if row else 0
-
-
-def _name(series: str) -> str:
-    return f"housekeeping {series}"
+        found = await connection.execute("SELECT name, every_seconds FROM scheduled_task")
+        return len(set(await found.fetchall()) & set(written))

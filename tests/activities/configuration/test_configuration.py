@@ -2,125 +2,24 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
 from activities.configuration import lists
-from activities.configuration.activities import RestConfigurations, shared
+from activities.configuration.activities import shared
 from activities.configuration.cluster import Queue, aged, parse_maintenance, unchanged_since
 from activities.configuration.lists import RESOURCES, UNAVAILABLE, Resource, named
-from activities.nodes.service_status import ServiceStatusReader
-from activities.securetransport.admin_client import AdminClient
-from activities.transport.ssh import Shell
 from tests.support import estates
-from tests.support.admin_api import Api, Certificate, serving
-from tests.support.ssh_machines import (
-    QUICK,
-    SECRETS,
-    SshServer,
-    admin_access,
-    make_cluster,
-    make_node,
-)
+from tests.support.configuration_site import Site
+from tests.support.ssh_machines import make_cluster
 from workflows.errors import OutcomeUnknown
-from workflows.model.actions import CompareConfiguration, ObserveCluster
-from workflows.model.estate import Cluster, Kind, Limits, Node
-from workflows.model.observations import ClusterReading, Member, ParityReading
-from workflows.model.results import Operation
-from workflows.ports.configuration import ClusterInput
-from workflows.ports.inputs import ClusterPairInput
+from workflows.model.observations import Member
 
-COMPARE = CompareConfiguration(source="cluster1", target="cluster2")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class Site:
-    """Two clusters of one Server and one Edge each, and their APIs by node."""
-
-    one: Cluster
-    two: Cluster
-    apis: dict[str, Api]
-    admin: AdminClient
-    port: RestConfigurations
-
-    @property
-    def api(self) -> Api:
-        """The API of the source's Server."""
-        return self.apis["cluster1-server1"]
-
-    @property
-    def target(self) -> Api:
-        """The API of the target's Server."""
-        return self.apis["cluster2-server1"]
-
-    async def compare(self) -> ParityReading:
-        """Compare both clusters."""
-        given: ClusterPairInput[CompareConfiguration] = ClusterPairInput(
-            operation=Operation(identity="run-1", stage="check", action=COMPARE.key),
-            action=COMPARE,
-            timing=QUICK,
-            source=self.one,
-            target=self.two,
-            limits=Limits(),
-        )
-        return await ActivityEnvironment().run(self.port.compare_configuration, given)
-
-    async def observe(self, storage: Path) -> ClusterReading:
-        """Observe the source."""
-        given: ClusterInput[ObserveCluster] = ClusterInput(
-            operation=Operation(identity="run-1", stage="check", action="observe"),
-            action=ObserveCluster(node="cluster1-server1"),
-            timing=QUICK,
-            node=self.one.nodes[0],
-            storage=str(storage),
-            limits=Limits(),
-        )
-        return await ActivityEnvironment().run(self.port.observe_cluster, given)
-
-
-@pytest.fixture
-async def site(
-    ssh_server: SshServer, certificate: Certificate, tmp_path: Path, shell: Shell
-) -> AsyncIterator[Site]:
-    """Two clusters that are alike."""
-    apis: dict[str, Api] = {}
-    nodes: dict[str, Node] = {}
-    async with AsyncExitStack() as stack:
-        for name in ("cluster1-server1", "cluster1-edge1", "cluster2-server1", "cluster2-edge1"):
-            apis[name] = api = await stack.enter_async_context(serving(certificate))
-            access = admin_access(api.port, fingerprint=certificate.fingerprint)
-            kind = Kind.SERVER if "server" in name else Kind.EDGE
-            nodes[name] = make_node(ssh_server, tmp_path, name, kind=kind, admin=access)
-            api.options = options(name)
-            if kind is Kind.SERVER:
-                api.lists = {one.path: [{"name": f"{one.path}1"}] for one in RESOURCES}
-                api.lists["subscriptions"] = [{"id": name, "account": "a", "folder": "/in"}]
-        one, two = (
-            make_cluster(c, *(n for n in nodes.values() if c in n.name))
-            for c in ("cluster1", "cluster2")
-        )
-        admin = AdminClient(shell, SECRETS)
-        yield Site(one, two, apis, admin, RestConfigurations(ServiceStatusReader(shell), admin))
-
-
-def options(name: str) -> list[dict[str, Any]]:
-    """Return what a node of that name has set, as all do."""
-    return [
-        {"name": "Ssh.Port", "values": ["8022"]},
-        {"name": "Url", "values": [f"https://{name}:8443/"]},
-        {"name": "Own", "values": [name + "!"], "isLocal": True},
-        {"name": "Secret", "values": [name * 2], "encrypted": True},
-        *({"name": f"Other.{number}", "values": [str(number)]} for number in range(150)),
-    ]
 
 
 async def test_two_sides_that_are_alike(site: Site) -> None:

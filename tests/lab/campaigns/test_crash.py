@@ -13,7 +13,8 @@ from activities.ledger.posix import PosixLedger
 from activities.transport.framing import CommandResult
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Command, Shell
-from lab.campaigns.crash.points import KINDS, Point
+from lab.campaigns.crash.campaign import CrashOptions
+from lab.campaigns.crash.points import KINDS, Point, is_turn
 from lab.campaigns.crash.schedule import (
     AT_MOST_ONE,
     MAX_POINTS_PER_RUN,
@@ -31,6 +32,7 @@ from lab.recorder.effects import Effect, RecordedEffect, overtaken
 from tests.support.ledger_tasks import task
 from tests.support.ssh_machines import SshServer, make_node
 from workflows.model.estate import Machine
+from workflows.model.stages import Procedure
 
 RUN = "0b6b6f0e-8f1c-4a53-9a57-2f6f0f6d1a01"
 ANOTHER_RUN = "5cf8b1de-30a5-4d0f-8c42-9a3f8f3f2b02"
@@ -130,6 +132,33 @@ def test_an_interrupted_campaign_schedules_what_remains() -> None:
     schedule.next_points()
     schedule.reschedule(wanted)
     assert Counter(schedule.kinds) + schedule.done == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "full"),
+    [
+        (CrashOptions(points=300), True),
+        (CrashOptions(points=299), False),
+        (CrashOptions(points=100, procedure="rejoin"), True),
+        (CrashOptions(points=99, procedure="rejoin"), False),
+        (CrashOptions(points=300, procedure="rejoin", only="freeze"), False),
+    ],
+)
+def test_a_campaign_of_enough_points_has_to_meet_every_request(
+    options: CrashOptions, *, full: bool
+) -> None:
+    """A smaller one, or one of a single kind of attack, only says how many it met."""
+    assert options.full is full
+
+
+@pytest.mark.parametrize(
+    ("procedure", "turns"), [("switchover", ["ssh drain"]), ("rejoin", ["tm start", "ssh start"])]
+)
+def test_a_node_is_rebooted_at_its_turn(procedure: Procedure, turns: list[str]) -> None:
+    """While it drains; in a rejoin, as it starts to serve."""
+    effects = ("admin start", "tm start", "ssh start", "scheduler stop", "ssh drain", "ssh stopped")
+    found = [e for e in effects if is_turn(procedure, e.split()[1], e.split()[0])]
+    assert found == turns
 
 
 def test_requests_without_a_crash_come_first() -> None:

@@ -20,6 +20,9 @@ case "$*" in
     *--literal*) for result; do :; done
                  echo '{{"traffic": {{"failed": '$FAILED'}}}}' >"$result"
                  exit 1 ;;
+    *"always --proven"*) for result; do :; done
+                 echo '{{"invariants": {{"violations": '$OVERLAP'}}}}' >"$result"
+                 exit 1 ;;
     -c*) exec {sys.executable} "$@" ;;
     *"lab readiness"*) exit "$READINESS" ;;
 esac
@@ -27,18 +30,19 @@ esac
 """Records its calls, and behaves as the campaigns do."""
 CAMPAIGNS = [
     *("rollback", "crash"),
-    *("rollback", "crash", "round-trips", "round-trips"),  # of rejoins, and there and back
+    *("rollback", "crash"),  # of rejoins
+    *("round-trips", "round-trips", "round-trips"),
     *("unkind", "readiness"),
 ]
-CONTROLS = ["crash", "crash", "demo"]
+CONTROLS = ["crash", "crash", "demo", "round-trips"]
 
 
 def prove(
-    place: Path, *, readiness: int = 0, reported: int = 1, failed: int = 8
+    place: Path, *, readiness: int = 0, reported: int = 1, failed: int = 8, overlap: int = 2
 ) -> tuple[int, list[str]]:
     """Run the script; return its exit code and the campaigns that it started."""
     (place / "calls").unlink(missing_ok=True)
-    given = {"READINESS": readiness, "REPORTED": reported, "FAILED": failed}
+    given = {"READINESS": readiness, "REPORTED": reported, "FAILED": failed, "OVERLAP": overlap}
     environment = {**os.environ, **{name: str(number) for name, number in given.items()}}
     ended = subprocess.run(["sh", "scripts/prove"], cwd=place, env=environment, check=False)
     calls = (place / "calls").read_text(encoding="utf-8").splitlines()
@@ -83,4 +87,5 @@ def test_an_interrupted_proof_resumes_on_the_same_commit_only(place: Path) -> No
 def test_a_negative_control_that_is_not_reported_ends_the_proof(place: Path) -> None:
     """Without it, no result could be trusted; what has passed is kept."""
     assert prove(place, reported=0) == (1, [*CAMPAIGNS, "crash"])
-    assert prove(place, failed=0) == (1, CONTROLS)
+    assert prove(place, failed=0) == (1, CONTROLS[:-1])
+    assert prove(place, overlap=0) == (1, ["demo", "round-trips"])

@@ -14,6 +14,7 @@ from lab.campaigns.rollback_matrix.campaign import MatrixState, RollbackMatrix, 
 from lab.campaigns.rollback_matrix.cases import GATE, REJECTED, Case, Selection, cases
 from lab.campaigns.rollback_matrix.run import CaseResult
 from lab.campaigns.state import StateFile
+from lab.checker import rejoin
 from lab.checker.rollback import RollbackPoint
 from lab.checker.verdict import Run
 from lab.fault_injection.fault import KINDS, Fault
@@ -26,7 +27,7 @@ from lab.fault_injection.operator import (
 )
 from lab.layout import Layout
 from lab.product_driver import FINDINGS, STATE, DecisionRefused, Handle
-from workflows.model.stages import POINT_OF_NO_RETURN, StageName
+from workflows.model.stages import POINT_OF_NO_RETURN, STAGES, StageName
 
 LAYOUT = Layout(Path("/"), "127.0.0")
 
@@ -45,6 +46,24 @@ def test_every_stage_fails_in_every_way_at_every_kind_of_place() -> None:
         assert kinds[stage, REJECTED] == (stage.number <= POINT_OF_NO_RETURN.number)
     places = {case.place for case in every if case.stage is StageName.STOP_MONITORS}
     assert places == {GATE, "cluster1-server1", "cluster1-edge1"}
+
+
+def test_every_stage_of_a_rejoin_fails_in_every_way() -> None:
+    """Where it changes something in this lab; whatever fails, it rolls back by itself."""
+    every = list(cases(LAYOUT, "rejoin"))
+    idle = (StageName.CHECK_RETURNED, StageName.START_MONITORS)
+
+    assert len(set(every)) == len(every)
+    assert {case.answer for case in every} == {None}
+    for stage in STAGES["rejoin"][1:]:
+        ways = {case.way for case in every if case.stage is stage}
+        assert ways == ({REJECTED} if stage in idle else {*KINDS, REJECTED})
+    places = {case.place for case in every if case.stage is StageName.START_ADMIN}
+    assert places == {GATE, "cluster1-server1", "cluster1-edge1"}
+    turns = {(case.stage, case.place): case.rollback_point for case in every}
+    assert turns[StageName.RESUME_REPLICATION, "database1"] == RollbackPoint(rejoin.OVER)
+    assert turns[StageName.RESUME_REPLICATION, "database2"] == RollbackPoint(rejoin.BACK)
+    assert turns[StageName.RESUME_SCHEDULING, GATE] == RollbackPoint(rejoin.PAUSE, begun=False)
 
 
 def test_a_rejected_gate_rolls_a_run_back_before_its_stage() -> None:
@@ -69,6 +88,14 @@ def test_a_rejected_gate_rolls_a_run_back_before_its_stage() -> None:
 def test_a_part_of_the_matrix_can_be_selected(text: str, number: int) -> None:
     """By what its cases have in common."""
     assert len(selected((Selection.read(text, LAYOUT),))) == number
+
+
+def test_a_part_belongs_to_one_procedure() -> None:
+    """A stage of a rejoin is selected among rejoins only."""
+    part = Selection.read("start_services", LAYOUT, "rejoin")
+    assert len(selected((part,), "rejoin")) == 5
+    with pytest.raises(ValueError, match="no part of the matrix"):
+        Selection.read("start_services", LAYOUT)
 
 
 @pytest.mark.parametrize(

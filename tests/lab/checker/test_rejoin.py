@@ -9,6 +9,7 @@ from lab.checker.evidence import Evidence
 from lab.checker.invariants import Roles, in_intervals, in_samples
 from lab.checker.rejoin import ADMIN, BACK, MANAGERS, OVER, PAUSE, RESUME, SERVICES
 from lab.checker.rollback import RollbackPoint
+from lab.recorder.effects import RecordedEffect
 from tests.support import perfect_rejoin as flawless
 from tests.support.perfect_records import Change, added, both, moved, time_of, without
 
@@ -185,6 +186,21 @@ def test_a_rejoin_that_rolled_everything_back_has_no_problem(back: Roles, step: 
     turn = RollbackPoint(step + 1, begun=False)
     assert flawless.verdict(back, found, turn).problems() == []
     assert flawless.verdict(back, found, turn).effects.expected > 0
+
+
+def test_what_is_left_may_stop_in_any_sequence(back: Roles) -> None:
+    """One script stops a node, and several nodes stop side by side; no TM is up by then."""
+    record = flawless.there_and_back(back, ADMIN)
+    stops = [r for r in record if r.effect.effect in ("stop", "drain", "stopped")]
+    services = {r.effect for r in stops if r.effect.service != "monitor"}
+    left = sorted({replace(e, effect="stop") for e in services})
+    kept = [r for r in record if r.effect not in services]
+    at = record[-1].at
+    by_script = [RecordedEffect(at + n, e, by="stop_all") for n, e in enumerate(left)]
+
+    found = flawless.evidence(back, [*kept, *by_script])
+    assert len(by_script) == 2 + 2 * 5
+    assert flawless.verdict(back, found, RollbackPoint(ADMIN)).problems() == []
 
 
 ROLLED_BACK_WRONGLY: dict[str, dict[str, tuple[int, Change]]] = {

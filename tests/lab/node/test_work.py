@@ -2,7 +2,11 @@
 
 import asyncio
 import hashlib
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
 
 import asyncssh
 import pytest
@@ -231,12 +235,80 @@ async def test_records_are_written_to_the_local_database_only(lab: Lab) -> None:
         path = "configurations/options/Some.Option"
         assert (await client.patch(path, json={"values": ["1"]})).status_code == 204
     (entry,) = (await lab.ask(SERVERS[1], "logs/audit"))["result"]
-    assert (entry["operationType"], entry["objectName"]) == ("Update", "Some.Option")
+    assert (entry["operationType"], entry["objectName"]) == ("UPDATE", "Some.Option")
     assert await lab.sql("cluster2", question) == []
     assert (await lab.ask("cluster2-server1", "logs/audit"))["result"] == []
     own = await lab.ask(SERVERS[0], f"logs/transfers?account={PARTNER}&accountName=ignored")
     assert own["resultSet"]["totalCount"] == 1
     assert (await lab.ask(EDGE, "logs/transfers"))["resultSet"]["totalCount"] == 0
+
+
+async def test_transfers_are_filtered_and_sorted_as_asked(lab: Lab) -> None:
+    """By account, status and time; an unknown parameter is ignored, another date is refused."""
+    begun = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    for number in range(12):
+        status = "In Progress" if number == 3 else "Processed"
+        values = uuid4(), f"partner_{number % 2}", f"{number}.dat", status
+        at = begun + timedelta(seconds=number)
+        await lab.sql(
+            "cluster1",
+            "INSERT INTO transferdata (id, account, path, protocol, direction, status, started) "
+            "VALUES (%s, %s, %s, 'ssh', 'upload', %s, %s)",
+            *values,
+            at,
+        )
+
+    async def listed(query: str) -> list[str]:
+        found = await lab.ask(SERVERS[0], f"logs/transfers?{query}")
+        return [item["filename"] for item in found["result"]]
+
+    names = [f"{number}.dat" for number in range(12)]
+    assert sorted(await listed("")) == sorted(names)
+    assert await listed("") != names
+    assert await listed("sortByStartTime=ascending&limit=5&offset=4") == names[4:9]
+    assert await listed("sortByStartTime=descending&limit=3") == names[:-4:-1]
+    assert await listed("account=PARTNER_1&sortByStartTime=ascending") == names[1::2]
+    assert len(await listed("account=partner*")) == len(names)
+    assert await listed("account=partner*1&status=In%20Progress") == ["3.dat"]
+    assert await listed("account=p_rtner_1") == []
+    since = quote(format_datetime(begun + timedelta(seconds=9)))
+    assert await listed(f"startTimeAfter={since}&sortByStartTime=ascending") == names[9:]
+    assert len(await listed("accountName=nobody")) == len(names)
+    [item] = (await lab.ask(SERVERS[0], "logs/transfers?status=In%20Progress"))["result"]
+    assert (item["incoming"], item["protocol"]) == (True, "SSH")
+    assert item["startTime"] == format_datetime(begun + timedelta(seconds=3))
+    assert item["id"]["urlrepresentation"]
+    async with lab.admin(SERVERS[0]) as client:
+        for wrong in ("transfers?startTimeAfter", "audit?fromDate"):
+            assert (await client.get(f"logs/{wrong}=2026-11-27T12:00:00Z")).status_code == 400
+
+
+async def test_the_audit_log_shows_the_newest_first(lab: Lab) -> None:
+    """From and until a date; an operation that does not exist is refused."""
+    begun = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    for number in range(4):
+        await lab.sql(
+            "cluster1",
+            "INSERT INTO auditlog (id, operation_type, object_type, object_name, user_name, at) "
+            "VALUES (%s, %s, 'Account', %s, 'admin1', %s)",
+            uuid4(),
+            "CREATE" if number == 0 else "UPDATE",
+            f"object{number}",
+            begun + timedelta(seconds=number),
+        )
+
+    async def listed(query: str) -> list[str]:
+        found = await lab.ask(SERVERS[0], f"logs/audit?{query}")
+        return [item["objectName"] for item in found["result"]]
+
+    assert await listed("limit=3") == ["object3", "object2", "object1"]
+    since, until = (quote(format_datetime(begun + timedelta(seconds=s))) for s in (1, 2))
+    assert await listed(f"fromDate={since}&endDate={until}") == ["object2", "object1"]
+    assert await listed("operationType=CREATE") == ["object0"]
+    assert await listed("userName=min1&objectName=object2&objectType=Account") == ["object2"]
+    assert await listed("objectType=account") == []
+    async with lab.admin(SERVERS[0]) as client:
+        assert (await client.get("logs/audit?operationType=RENAME")).status_code == 400
 
 
 async def test_a_lost_client_leaves_no_file_and_a_failed_record(lab: Lab) -> None:

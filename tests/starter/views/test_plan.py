@@ -70,7 +70,7 @@ def test_a_large_plan_fits_on_a_few_screens() -> None:
     plan = Seen(20, 20).plan
     lines = shown(plan_view(review(plan, (), preview(plan))), width=120).splitlines()
     assert sum(len(stage.actions) for stage in plan.stages) > 300
-    assert len(lines) < 100
+    assert len(lines) <= 100
     assert "         cluster1-server1 … cluster1-server20, cluster1-edge1 … cluster1-edge20" in [
         line.rstrip() for line in lines
     ]
@@ -123,12 +123,14 @@ def test_a_plan_by_node_is_shown_as_chains() -> None:
         "wait until no session remains on cluster1-server1",
         f"cluster1-server1   {done} {edges}, cluster1-server1",
         "stop the Transaction Manager gracefully on cluster1-server1",
-        "stop all remaining services on cluster1-server1",
         "cluster1-server2   independently of the others",
         f"cluster1-server2   {done} {edges}, cluster1-server2",
-        f"{edges}   {done} cluster1-server1, cluster1-server2",
-        "stop all remaining services on 2 nodes",
+        "stop all remaining services on cluster1-server2",
+        f"cluster1-server1, {edges}   {done} cluster1-server1, cluster1-server2",
         "find orphaned files",
+        "find queued events and open transfers",
+        "count what cluster1 has recorded",
+        "stop all remaining services on 3 nodes",
         "9 restore_monitors",
     ]
     assert [text.count(words) for words in shown_in_turn] == [1] * len(shown_in_turn)

@@ -3,7 +3,14 @@
 from itertools import pairwise
 
 from starter.views.transitions import transitions
-from tests.support.sample_runs import NOW, Seen, gate, operator_message, question
+from tests.support.sample_runs import (
+    NOW,
+    Seen,
+    configuration_change,
+    gate,
+    operator_message,
+    question,
+)
 from workflows.model.progress import RunStatus
 from workflows.model.results import RemainingSessions
 from workflows.model.stages import StageName
@@ -75,14 +82,16 @@ def test_pauses_exceptions_and_further_questions_are_shown() -> None:
             "messages": (operator_message("pause", by="", way="signal"),),
             "also_waiting": (question("extend", remaining=(remaining,)),),
             "exceptions": ("ann skipped it",),
+            "configuration_changes": (configuration_change(at=None),),
         }
     )
     lines = list(transitions(before, after))
     assert lines[0] == "pause, signal: noted"
     assert lines[1] == "exception: ann skipped it"
-    assert lines[2].startswith("paused since ")
-    assert lines[2].endswith("; continue with: switchover resume lab")
-    assert lines[3:] == [
+    assert lines[2] == ("configuration change: cluster1-server1: option Ssh.Port changed by eve")
+    assert lines[3].startswith("paused since ")
+    assert lines[3].endswith("; continue with: switchover resume lab")
+    assert lines[4:] == [
         "waiting: cluster1-edge1: gone",
         "  remaining: cluster1-edge1: partner001 over ssh",
         "  answer: switchover extend lab --stage drain_protocol_servers --minutes 60",

@@ -10,7 +10,15 @@ from starter.estate_schema import estate_schema
 from starter.views.status import MAX_SHOWN_ACTIONS, RunView
 from starter.views.text import commands, eta_text, remaining_line, wrapped
 from tests.support import estates
-from tests.support.sample_runs import NOW, Seen, gate, operator_message, question, shown
+from tests.support.sample_runs import (
+    NOW,
+    Seen,
+    configuration_change,
+    gate,
+    operator_message,
+    question,
+    shown,
+)
 from workflows.model.estate import Protocol
 from workflows.model.progress import Progress, RunStatus
 from workflows.model.results import RemainingQueue, RemainingSessions
@@ -224,7 +232,7 @@ def test_every_chain_is_shown_in_the_by_node_variant() -> None:
     heads = ("6 drain_protocol_servers", "7 drain_transaction_manager", "8 stop_remaining_services")
     head = rows.index(f"node {' '.join(heads)}")
     assert rows[head + 1] == "cluster1-edge1 · 0/3 · 0/1 · 0/1"
-    assert rows[head + 3] == "cluster1-server1 ▶ 0/3 · 0/3 · 0/1"
+    assert rows[head + 3] == "cluster1-server1 ▶ 0/3 · 0/6 · 0/1"
     assert "skipped" in "\n".join(lines)
     assert "cluster2" not in "\n".join(rows[head + 1 : head + 5])
 
@@ -279,3 +287,15 @@ def test_the_schema_refuses_what_the_worker_refuses(key: str) -> None:
         jsonschema.validate(given, estate_schema())
     with pytest.raises(jsonschema.ValidationError, match="typo"):
         jsonschema.validate(estates.written(typo=1), estate_schema())
+
+
+def test_configuration_changes_are_shown() -> None:
+    """What was changed, where, by whom and when; as text only."""
+    evil = configuration_change(item="account \x1b[2Jx", by="", at=None)
+    changes = (configuration_change(), evil)
+    text = view(Seen().progress.model_copy(update={"configuration_changes": changes}))
+    assert (
+        "configuration change: cluster1-server1: option Ssh.Port changed by eve "
+        "at 2026-01-02 03:04:05 UTC"
+    ) in text
+    assert "account  [2Jx changed\n" in text

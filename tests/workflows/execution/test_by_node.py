@@ -228,7 +228,7 @@ async def test_a_server_that_is_down_waits_for_no_queue(run: Run) -> None:
     await run.reaches(lambda _: any(f"await_queue.{QUICK}" in key for key in run.fakes.asked))
     run.fakes.world.dies(SLOW)
     await run.says("force", stage=DRAIN, node=SLOW, by="ann", reason="its power is off")
-    skipped = f"stop_remaining.{SLOW}"
+    skipped = f"stop_transaction_manager.{SLOW}"
     await run.reaches(
         lambda p: any(
             o.status is Status.SKIPPED for s in p.stages for o in s.actions if o.key == skipped
@@ -238,6 +238,8 @@ async def test_a_server_that_is_down_waits_for_no_queue(run: Run) -> None:
     await run.ends("completed_with_exceptions")
     assert run.fakes.asked[f"drain_transaction_manager.await_queue.{QUICK}.1"] == 1
     assert run.fakes.asked[f"drain_transaction_manager.find_orphaned_files.{QUICK}.1"] == 1
+    assert run.fakes.asked[f"drain_transaction_manager.find_unfinished_work.{QUICK}.1"] == 1
+    assert run.fakes.asked[f"drain_transaction_manager.count_records.{QUICK}.1"] == 1
 
 
 async def test_after_a_long_wait_no_chain_acts_before_the_checks_have_passed(

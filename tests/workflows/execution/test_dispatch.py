@@ -15,6 +15,7 @@ KINDS = typing.get_args(typing.get_args(actions.Action)[0])
 WAIT_CANCELLATION_COMPLETED = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
 FIELDS = {
     "node": "server1",
+    "cluster": "cluster1",
     "link": "cluster1_to_cluster2",
     "host": "loadbalancer1",
     "estate": "lab",

@@ -1,5 +1,6 @@
 """The plan keeps the invariants at every prefix, whatever the sequence within a wave."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -149,7 +150,7 @@ def test_the_reverse_is_the_same_procedure() -> None:
 
 def test_every_effect_knows_its_undo() -> None:
     """An action either only reads, or names the action that undoes it."""
-    reading = ("observe_", "compare_", "try_", "verify_", "await_", "find_")
+    reading = ("observe_", "compare_", "try_", "verify_", "await_", "find_", "count_")
     actions = [action for stage in plan_for().stages for action in stage.actions]
     assert actions
     for action in actions:
@@ -186,10 +187,49 @@ def test_by_node_plans_the_same_actions_in_another_sequence() -> None:
         assert more <= {"await_queue.cluster1-server2"}
         assert len({a.key for a in other.actions}) == len(other.actions)
     scheduled = StageName.DRAIN_PROTOCOL_SERVERS.number
+    managers = StageName.DRAIN_TRANSACTION_MANAGER.number
     assert by_node.sequence[:scheduled] == by_stage.sequence[:scheduled]
     [parallel] = [step for step in by_node.sequence if isinstance(step, Parallel)]
     assert [chain.after for chain in parallel.chains] == [(), (), (0, 1), (), (0, 3), (2, 4)]
+    kinds = [{a.kind for a in wave} for wave in by_node.stages[managers].waves]
+    assert kinds == [
+        {"verify_stopped"},  # of the Edges, which come first
+        *({a.kind for a in wave} for wave in by_stage.stages[managers].waves),
+    ]
     assert Plan.model_validate_json(by_node.model_dump_json()) == by_node
+
+
+@pytest.mark.parametrize("variant", ["by_stage", "by_node"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 1)])
+def test_what_is_left_is_read_at_the_end_through_a_server_that_is_still_up(
+    variant: str, size: tuple[int, int]
+) -> None:
+    """After every Transaction Manager has stopped, before that Server's admin API stops."""
+    plan = plan_switchover(estates.estate(*size), estates.request(variant=variant))
+    steps = [
+        action
+        for step in plan.sequence
+        for stage in (
+            itertools.chain.from_iterable(chain.stages for chain in step.chains)
+            if isinstance(step, Parallel)
+            else (step,)
+        )
+        for action in stage.actions
+    ]
+    kinds = (actions.FindOrphanedFiles, actions.FindUnfinishedWork, actions.CountRecords)
+    readings = [number for number, one in enumerate(steps) if isinstance(one, kinds)]
+    [reader] = {steps[number].place for number in readings}
+    managers = [n for n, one in enumerate(steps) if isinstance(one, actions.StopTransactionManager)]
+    [down] = [
+        number
+        for number, one in enumerate(steps)
+        if isinstance(one, actions.StopRemaining) and one.place == reader
+    ]
+    assert len(readings) == len(kinds)
+    assert max(managers) < min(readings) < max(readings) < down
+    for step in plan.sequence:
+        if isinstance(step, Parallel):  # the last chain waits for the chain of every Server
+            assert len(step.chains[-1].after) == size[0]
 
 
 def test_gates_come_from_the_request_and_from_the_estate() -> None:

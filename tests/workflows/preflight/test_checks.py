@@ -150,13 +150,13 @@ def test_a_prerequisite_that_does_not_hold_is_found(
 
 
 def test_every_check_refuses() -> None:
-    """The cases are complete, apart from three tests below and from checks that readings decide."""
+    """The cases are complete, apart from two tests below and from checks that readings decide."""
     evaluated = {
         check.name
         for check in CHECKS
         if isinstance(check, EvaluatedCheck) and check.only != "rejoin"
     }
-    below = {"source_not_active", "installation_path_differs", "changes_lost"}
+    below = {"source_not_active", "installation_path_differs"}
     assert evaluated <= {case[2] for case in CASES} | below
 
 
@@ -175,20 +175,6 @@ def test_one_direction_at_a_time_is_an_estate() -> None:
     assert [(finding.name, finding.place) for finding in wrong] == [
         ("replication_not_running", BACK)
     ]
-
-
-@pytest.mark.parametrize("link", [LINK, BACK])
-@pytest.mark.parametrize("kept", [True, False, None])
-def test_changes_that_nothing_keeps_are_found(link: str, kept: bool | None) -> None:  # noqa: FBT001 - a case
-    """On a suspended link to the target: a link that runs or rests has nothing to keep."""
-    readings = clean()
-    off = {"enabled": False, "running": False, "changes_kept": kept}
-    readings[link] = readings[link].model_copy(update=off)
-    found = [finding for finding in findings_in(readings) if finding.name == "changes_lost"]
-    assert [finding.place for finding in found] == ([LINK] if (link, kept) == (LINK, False) else [])
-    assert all(finding.severity is Severity.WARNS and finding.advice for finding in found)
-    readings[link] = readings[link].model_copy(update={"enabled": True, "running": True})
-    assert findings_in(readings) == ()
 
 
 def test_two_directions_that_send_back_are_found_on_each_link() -> None:

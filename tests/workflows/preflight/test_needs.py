@@ -52,6 +52,8 @@ NEEDS: dict[type, set[str]] = {
     actions.StopTransactionManager: SCRIPT,
     actions.StartTransactionManager: SCRIPT,
     actions.FindOrphanedFiles: SHELL | {"storage_unreadable"},
+    actions.FindUnfinishedWork: API,
+    actions.CountRecords: API,
     actions.StopRemaining: SCRIPT,
     actions.StartAll: SCRIPT,
 }

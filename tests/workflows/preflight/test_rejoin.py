@@ -15,7 +15,6 @@ from workflows.planning.interrupted_rejoin import find_interrupted_rejoin
 from workflows.planning.plan import Plan
 from workflows.planning.rejoin import plan_rejoin
 from workflows.preflight.access import node_unreachable_admin, node_unreachable_ssh
-from workflows.preflight.catalogue import CHECKS
 from workflows.preflight.evaluate import blocking, evaluate, evaluate_first
 from workflows.preflight.report import results_of
 
@@ -94,6 +93,7 @@ STOPPED = dict.fromkeys(SCHEDULING, State.STOPPED)
         ("traffic_not_on_active", "loadbalancer1", {"destinations": (leads_to(None, "e"),)}, ""),
         ("returning_schedules", RETURNING, {"services": SCHEDULES, "findings": ()}, ""),
         ("replication_not_suspended", LINK, {"enabled": True}, ""),
+        ("changes_lost", LINK, {"changes_kept": False}, ""),
         ("half_returned", RETURNING, up(), "cluster2"),
         ("protocol_server_not_running", ACTIVE, {"services": {Service.SSH: State.STOPPED}}, ""),
         ("port_not_listening", ACTIVE, {"silent_ports": ("ssh 9022",)}, ""),
@@ -110,16 +110,10 @@ def test_a_check_refuses(name: str, subject: str, changes: dict[str, Any], place
     assert found.get(name) == (place or subject)
 
 
-def test_every_check_of_a_rejoin_has_a_case() -> None:
-    """Those that only a rejoin makes."""
-    own = {check.name for check in CHECKS if check.only == "rejoin"}
-    assert own - {"already_returned"} == {
-        "traffic_not_on_active",
-        "active_not_scheduling",
-        "returning_schedules",
-        "replication_not_suspended",
-        "half_returned",
-    }
+def test_what_a_way_back_has_to_deliver_is_nothing_lost() -> None:
+    """The returning side owes nothing: a link that nothing keeps for it can be made anew."""
+    found = findings("cluster2_to_cluster1", changes_kept=False)
+    assert found == findings(LINK, changes_kept=None) == ()
 
 
 def test_a_node_that_cannot_be_reached_blocks() -> None:

@@ -88,7 +88,7 @@ def test_chains_are_shown_node_by_node() -> None:
     run.tracker.begin(stage, run.at(stage.name)[0], 1)
     text = details(run.progress)
     assert r"| cluster1\-edge1 | ▶ 0 of 3 | · 0 of 1 | · 0 of 1 |" in text
-    assert r"| cluster1\-server1 | · 0 of 3 | · 0 of 3 | · 0 of 1 |" in text
+    assert r"| cluster1\-server1 | · 0 of 3 | · 0 of 6 | · 0 of 1 |" in text
     assert "| node |" not in details(Seen().progress)
 
 

@@ -124,6 +124,23 @@ class FindOrphanedFiles(ReadOnly, OnNode):
     sentence = "find orphaned files on the shared storage through {node}"
 
 
+class FindUnfinishedWork(ReadOnly, OnNode):
+    """List queued events and transfers in progress of a cluster, read through this Server."""
+
+    intent = Intent.VERIFY
+    kind: Literal["find_unfinished_work"] = "find_unfinished_work"
+    sentence = "find queued events and open transfers through {node}"
+
+
+class CountRecords(ReadOnly, OnNode):
+    """Count what a cluster has recorded since the redirect, read through this Server."""
+
+    intent = Intent.VERIFY
+    kind: Literal["count_records"] = "count_records"
+    cluster: Name
+    sentence = "count what {cluster} has recorded since the redirect, read through {node}"
+
+
 Verification = (
     VerifyTraffic
     | VerifySchedulingStopped
@@ -139,6 +156,8 @@ Verification = (
     | AwaitQueue
     | ReadQueue
     | FindOrphanedFiles
+    | FindUnfinishedWork
+    | CountRecords
 )
 """Actions that read and report, and change nothing."""
 

@@ -98,7 +98,7 @@ async def lose(pair: Pair, link: SubscriptionLink) -> None:
 
 
 async def run(
-    action: SlotAction | actions.ResumeReplication,
+    action: SlotAction | actions.ResumeReplication | actions.VerifyNoConflicts,
     attempt: Attempt | None = None,
     **changes: object,
 ) -> Report:
@@ -310,9 +310,12 @@ async def test_without_any_slot_nothing_is_resumed(pair: Pair) -> None:
     """What the other side wrote cannot be told, and unknown is not "nothing"."""
     await lose(pair, BACK)
     await pair.execute("one", "UPDATE account SET note = 'new'")
-    for kind in (actions.VerifyNoConflicts, actions.ResumeReplication):
+    for action in (
+        actions.VerifyNoConflicts(link=THERE.name),
+        actions.ResumeReplication(link=THERE.name),
+    ):
         with pytest.raises(NotReady, match="slot two_to_one on database-two was lost"):
-            await run(kind(link=THERE.name))
+            await run(action)
     assert not await pair.value("two", "SELECT bool_or(subenabled) FROM pg_subscription")
 
 
@@ -359,9 +362,8 @@ async def test_the_documented_rights_suffice(pair: Pair) -> None:
         await pair.execute("two", f"GRANT {right}")
     await pair.switch(THERE, "OWNER TO copier")
     try:
-        sides = {"publisher": database("one", user="copier")}
-        sides["subscriber"] = database("two", user="copier")
-        assert (await run(COPY, **sides)).outcome == "changed"
+        one, two = (database(side, user="copier") for side in SIDES)
+        assert (await run(COPY, publisher=one, subscriber=two)).outcome == "changed"
     finally:
         await pair.switch(THERE, "OWNER TO postgres")
     assert await pair.execute("one", ACCOUNTS) == await pair.execute("two", ACCOUNTS)

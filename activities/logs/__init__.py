@@ -1,0 +1,1 @@
+"""What the clusters have recorded, and what they leave unfinished."""
