@@ -78,7 +78,9 @@ WAIT = ActivityConfig(
 """A wait for clients and partners."""
 
 WATCH_AGAIN = timedelta(minutes=1)
-"""Until a watch over the configuration that failed is tried again."""
+"""Until a watch over the configuration that failed is tried again; twice as long after each."""
+WATCH_AGAIN_AT_MOST = timedelta(hours=1)
+"""So that a watch that never works fills no history, however long a run waits for people."""
 
 COMPARE_ONCE = _heartbeating(timedelta(minutes=2), timedelta(minutes=5))
 """One reading of the whole configuration: each part has a limit of its own."""

@@ -120,6 +120,8 @@ class FakeActivities(
         self.unwatched: dict[str, str] = {}
         """By place: why the watch cannot read it."""
         self.watched: list[WatchInput] = []
+        self.blind = False
+        """Whether every watch fails: the clock of a test moves only while no activity is pending."""
         self.watch_failures: list[Exception] = []
         """Raised by the next attempts at a watch, one each."""
         self.left: ConfigurationRecord | None = None
@@ -227,6 +229,8 @@ class FakeActivities(
     @activity.defn
     async def watch_configuration(self, given: WatchInput) -> ConfigurationReport:
         self.watched.append(given)
+        if self.blind:
+            raise Refused("nothing can be watched")
         if self.watch_failures:
             raise self.watch_failures.pop(0)
         if not given.record.parts:

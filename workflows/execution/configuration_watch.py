@@ -25,6 +25,7 @@ from workflows.run.inbox import Inbox
 from workflows.run.progress_tracker import ProgressTracker
 from workflows.run.state import RunState
 
+MAX_DOUBLINGS = 10
 MAX_REASON = 900
 """Characters of the reason of a pause."""
 
@@ -50,6 +51,8 @@ class ConfigurationWatch:
     is_over: Callable[[], bool]
     dark: Callable[[], tuple[str, ...]]
     """Clusters that are shut down now."""
+    failures: int = 0
+    """How often in a row the watch has failed."""
 
     async def keep(self) -> None:
         """Watch until it is over; a watch that cannot be kept is said, and tried again."""
@@ -61,6 +64,7 @@ class ConfigurationWatch:
                     raise
                 await self._fail(error)
             else:
+                self.failures = 0
                 if report is not None:
                     self._take(report)
 
@@ -94,10 +98,12 @@ class ConfigurationWatch:
     async def _fail(self, error: ActivityError) -> None:
         trouble = unread_findings({self.plan.estate.name: f"{error.cause or error}"})
         self.tell(News(self.record(), findings=trouble))
+        again = activity_options.WATCH_AGAIN * 2 ** min(self.failures, MAX_DOUBLINGS)
+        self.failures += 1
         try:
             await workflow.wait_condition(
                 self.is_over,
-                timeout=activity_options.WATCH_AGAIN,
+                timeout=min(again, activity_options.WATCH_AGAIN_AT_MOST),
                 timeout_summary="until the configuration is watched again",
             )
         except TimeoutError:

@@ -112,7 +112,7 @@ class Performance:
             (fakes.late if late else fakes.failures).setdefault(key, []).append(KINDS[kind]())
         for key, verb, payload in self.story.messages:
             self.messages[key].append((verb, payload))
-        fakes.when_met = self._send_messages
+        fakes.when_met, fakes.blind = self._send_messages, True
         async with at_work(self.run):
             await self.run.start(**self.story.request)
             outcome = await self._see_through()
