@@ -102,12 +102,17 @@ class Repair:
             return False
         tables = await carried_tables(self.here, self.profile)
         await self._require_subscribed(tables)
-        async with self._locked(self.here, tables) as passive:
-            state = await self.here.subscription()
-            if await self._is_whole(state):
-                return False  # by an attempt that ended while we waited
-            await self._require_nothing_owed(tables, passive)
-            await self._copy(tables, passive, state)
+        try:
+            async with self._locked(self.here, tables) as passive:
+                state = await self.here.subscription()
+                if await self._is_whole(state):
+                    return False  # by an attempt that ended while we waited
+                await self._require_nothing_owed(tables, passive)
+                await self._copy(tables, passive, state)
+        except SwitchoverError:
+            with suppress(SwitchoverError):  # then the next attempt finds it
+                await self._clear(tables)
+            raise
         return True
 
     async def renew_slot(self) -> bool:
@@ -212,13 +217,13 @@ class Repair:
         await self._drop_idle(name)
         if state.slot:
             await self.here.alter_slot(DROP_LOST, state.slot)
-        try:
-            await self._copy_from_snapshot(tables, passive, name)
-        except SwitchoverError:
-            with suppress(SwitchoverError):  # what is left is dropped by the next attempt
-                await self._drop_idle(name)
-            raise
+        await self._copy_from_snapshot(tables, passive, name)
         await passive.ask("COMMIT", within=STATEMENT_LIMIT, lost=OutcomeUnknown)
+
+    async def _clear(self, tables: Sequence[Table]) -> None:
+        """Drop the slot of a copy that was not committed, and of no attempt that goes on."""
+        async with self._locked(self.here, tables):
+            await self._drop_idle(self._spare(await self.here.subscription()))
 
     async def _copy_from_snapshot(
         self, tables: Sequence[Table], passive: Session, name: str
@@ -245,7 +250,7 @@ class Repair:
         session = await stack.enter_async_context(connecting)
         statement = sql.SQL(_EXPORTING).format(sql.Identifier(name))
         # It waits for transactions of the publisher that have written something.
-        answer = await session.ask(statement, within=ANSWER_TIMEOUT)
+        answer = await session.ask(statement, within=self.within)
         created = parsed(session.place, _CREATED, answer)
         if len(created) != 1:
             raise OutcomeUnknown(
