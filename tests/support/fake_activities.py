@@ -121,7 +121,7 @@ class FakeActivities(
         """By place: why the watch cannot read it."""
         self.watched: list[WatchInput] = []
         self.blind = False
-        """Whether every watch fails: the clock of a test moves only while no activity is pending."""
+        """Whether every watch fails: a test's clock moves only while no activity is pending."""
         self.watch_failures: list[Exception] = []
         """Raised by the next attempts at a watch, one each."""
         self.left: ConfigurationRecord | None = None
