@@ -26,6 +26,8 @@ END_TIMEOUT = 900.0
 ANSWER_TIMEOUT = 30.0
 CHECK_TIMEOUT = 60.0
 WORKFLOW = f"switchover-{ESTATE}"
+FREEZE = f"freeze-{ESTATE}"
+"""What watches the configuration between a switchover and its rejoin."""
 STATE = SearchAttributeKey.for_keyword("SwitchoverState")
 STAGE = SearchAttributeKey.for_keyword("SwitchoverStage")
 ENDED = "ended"

@@ -1,6 +1,7 @@
 """Read everything about a node before the run changes anything."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -49,10 +50,11 @@ class Observer:
             parts.part(lambda: self._version(node), ADMIN_API, None),
             parts.part(lambda: self._database(node), ADMIN_API, None),
             parts.part(lambda: self._timeouts(node), ADMIN_API, {}),
-            parts.part(lambda: self._awaited(node), ADMIN_API, None),
         )
         services, sessions, taeh, clock, facts, silent = await over_shell
-        scheduling, version, database, timeouts, _ = await over_api
+        scheduling, version, database, timeouts = await over_api
+        if version is not None:  # or the API does not answer at all
+            await parts.part(lambda: self._awaited(node, services), ADMIN_API, None)
         observed = services | scheduling
         return NodeReading(
             place=node.name,
@@ -94,10 +96,14 @@ class Observer:
         body = (await self.admin.get(node, "version")).body
         return answers.read(answers.Installed, body, node.name)
 
-    async def _awaited(self, node: Node) -> None:
-        """Read once what later stages wait for: an answer that they could not use is found now."""
+    async def _awaited(self, node: Node, services: Mapping[Service, ObservedState]) -> None:
+        """Read once what later stages wait for: an answer that they could not use is found now.
+
+        No stage waits where no Transaction Manager runs, and its transfers may be refused there.
+        """
         await self.admin.sessions(node)
-        if node.kind is Kind.SERVER:
+        manager = services.get(Service.TRANSACTION_MANAGER)
+        if node.kind is Kind.SERVER and not (manager is not None and manager.down):
             await self.admin.first(node, "events", PAGE_SIZE)
             await self.admin.total(node, "transfers")
 

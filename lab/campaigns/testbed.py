@@ -3,12 +3,13 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from lab.campaigns.killable import KillableServer, Workers
 from lab.checker.legs import Leg
@@ -16,7 +17,7 @@ from lab.environment.estate_file import add_keys
 from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
 from lab.environment.situation import BASELINE, Situation
-from lab.product_driver import WORKFLOW, WORKFLOWS, Handle, request_for
+from lab.product_driver import FREEZE, WORKFLOW, WORKFLOWS, Handle, request_for
 from lab.proxy.estate_file import write_proxied_estate
 from lab.proxy.proxies import Proxies
 from lab.recorder.samples import Samples
@@ -70,8 +71,10 @@ class TestBed:
             yield cls(lab, server, client, workers, proxies, settings)
 
     async def reset(self, situation: Situation = BASELINE) -> None:
-        """Restore the baseline, or another situation."""
+        """Restore the baseline, or another situation; no earlier run goes on watching it."""
         await self.workers.kill()
+        with suppress(RPCError):  # there is none
+            await self.client.get_workflow_handle(FREEZE).terminate("the lab was reset")
         await self.lab.reset(situation)
         self.settings.simulation.write(self.lab.layout.simulation)
         self.proxies.request_monitor.forget()

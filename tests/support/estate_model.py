@@ -17,7 +17,7 @@ class World:
         self.running: set[Place] = set()
         self.replicating = {link.name for link in estate.replication.links}
         self.slots: set[str] = set()
-        """Links that rest, and keep what their source writes."""
+        """Links that are off, and keep what their source writes."""
         self.traffic = dict.fromkeys(estate.load_balancer.places, source)
         self.stopped_gracefully: list[Place] = []
         self.violations: list[str] = []
@@ -82,8 +82,12 @@ class World:
                 self.running.add((action.node, Service.MONITOR))
             case actions.SuspendReplication():
                 self.replicating.discard(action.link)
+                # The slot of a link from the passive side is not taken for granted: it may rest.
+                if self.estate.link(action.link).source in self.traffic.values():
+                    self.slots.add(action.link)
             case actions.ResumeReplication():
                 self.replicating.add(action.link)
+                self.slots.discard(action.link)
             case actions.BeginSlot():
                 writer = self.estate.link(action.link).source
                 began = action.link in self.slots or writer not in self.traffic.values()
@@ -126,7 +130,7 @@ class World:
         self.check()
 
     def _resting(self) -> set[str]:
-        """Links that have no slot as long as replication runs: those that lead to the source."""
+        """Links that may have no slot as long as replication runs: those to the source."""
         replication = self.estate.replication
         links = replication.links if replication.has_slots else ()
         return {link.name for link in links if link.source == self.target}

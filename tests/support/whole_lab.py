@@ -73,10 +73,17 @@ class House:
 
     async def start(self, **changes: Any) -> None:  # noqa: ANN401 - keys of the request
         """Start a switchover with the command of the README."""
+        await self._start("Switchover", REQUEST | changes)
+
+    async def rejoin(self, cluster: str, **changes: Any) -> None:  # noqa: ANN401 - keys of the request
+        """Start a rejoin likewise."""
+        await self._start("Rejoin", {"estate": "lab", "cluster": cluster, **changes})
+
+    async def _start(self, workflow: str, request: dict[str, Any]) -> None:
         await self.cli(
-            *("workflow", "start", "--fail-existing", "--type", "Switchover"),
+            *("workflow", "start", "--fail-existing", "--type", workflow),
             *("--task-queue", "switchover", "--workflow-id", ID),
-            *("--input", json.dumps(REQUEST | changes)),
+            *("--input", json.dumps(request)),
         )
 
     async def signal(self, verb: str, **decision: str) -> None:

@@ -217,7 +217,7 @@ async def test_a_long_delivery_ends_with_the_run(drained: Run, verb: str, outcom
     """What the active side wrote for days may take hours: nobody has to wait for it."""
     drained.fakes.held["await_delivery.cluster2_to_cluster1"] = asyncio.Event()
     await drained.rejoin()
-    await drained.reaches(lambda p: p.stage is StageName.RESUME_REPLICATION)
+    await drained.fakes.ended["resume_replication.cluster2_to_cluster1"].wait()
     await drained.says(verb, by="ann", reason="another night")
     await drained.ends(outcome)
     assert len(drained.fakes.world.replicating) == (outcome == "aborted")

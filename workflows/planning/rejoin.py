@@ -104,10 +104,10 @@ def _stages(
             # Compared before the first is resumed: as long as both are off, each shows all that
             # its side wrote.
             tuple(actions.VerifyNoConflicts(link=link.name) for link in estate.replication.links),
+            # Before anything arrives there: it would have to be read to find what is owed.
             drop_resting_slots(estate, active.name),
             *_resumed(link for link in estate.replication.links if link.target == returning.name),
             *_resumed(link for link in estate.replication.links if link.target == active.name),
-            drop_resting_slots(estate, active.name),
         ),
         StageName.START_MONITORS: (on((*returning.nodes, *active.nodes), actions.StartMonitor),),
     }

@@ -25,8 +25,10 @@ TRANSACTION_MANAGER_TIMEOUT = "TransactionManager.GracefulShutdownTimeout"
 def service_unreadable(context: CheckContext) -> Iterator[Finding]:
     """Every service's state is known."""
     for node, reading in context.nodes:
+        # Scheduling is not asked about where its Transaction Manager is down: it cannot run.
+        managed = reading.services.get(Service.TRANSACTION_MANAGER) not in DOWN
         for service, state in reading.services.items():
-            if state is State.UNKNOWN:
+            if state is State.UNKNOWN and (managed or service not in SCHEDULING):
                 yield service_unreadable.finding(
                     node.name,
                     seen=f"{service}: {reading.texts.get(service, 'no answer')!r}",

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from temporalio.client import Client
+
 from lab.campaigns.outcome import outcome_of
 from lab.campaigns.results import numbers_of
 from lab.campaigns.round_trips import writes
@@ -18,9 +20,11 @@ from lab.checker.legs import ROUND_TRIP, Leg
 from lab.checker.roles import roles
 from lab.checker.verdict import Run, Verdict, judge
 from lab.environment.baseline import differences
+from lab.polling import holds_within
 from workflows.model.stages import Procedure
 
 COMPLETED = "completed"
+CLOSED_WITHIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class TripResult:
     """How many of them the other side had when it was back."""
     differences: list[str] = field(default_factory=list)
     """In what the estate differs from its baseline."""
+    open_runs: list[str] = field(default_factory=list)
+    """Workflows that go on although nothing is left to do."""
     comparison: Comparison | None = None
     growth: Growth | None = None
 
@@ -79,6 +85,7 @@ class TripResult:
         if not self.written:
             found.append("no row was written while replication was off, so nothing was proved")
         found += self.differences
+        found += [f"{run} is still open" for run in self.open_runs]
         for part in (self.comparison, self.growth):
             found += ["the estate was not compared"] if part is None else part.problems()
         return found
@@ -104,11 +111,25 @@ async def make_trip(
         if leg.procedure == "rejoin":
             other = bed.lab.layout.cluster(leg.target)
             result.brought_over += await writes.brought_over(other, rows)
+    result.open_runs = await _open_runs(bed.client)
     await bed.workers.kill()
     result.comparison = await compare(bed.lab.layout)
     result.differences = await differences(bed.lab.layout)
     result.growth = Growth.between(start, await measure(bed.lab, start.processes))
     return result
+
+
+async def _open_runs(client: Client) -> list[str]:
+    """Return the workflows that stay open; the server's list is late by moments."""
+    seen: list[str] = []
+
+    async def none() -> bool:
+        query = "ExecutionStatus = 'Running'"
+        seen[:] = [f"{run.workflow_type} {run.id}" async for run in client.list_workflows(query)]
+        return not seen
+
+    await holds_within(CLOSED_WITHIN, none, 0.5)
+    return seen
 
 
 async def _make(bed: TestBed, leg: Leg, series: str) -> LegResult:

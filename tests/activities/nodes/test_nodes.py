@@ -342,6 +342,21 @@ async def test_what_a_later_wait_reads_is_read_at_once(
     assert any("session list is no list" in finding.seen for finding in reading.findings)
 
 
+async def test_what_waits_for_a_transaction_manager_is_read_only_where_one_runs(
+    nodes: SshNodes, server: Node, api: Api
+) -> None:
+    """A rejoin reads Servers whose Transaction Manager is still down: it may refuse transfers."""
+    installation, asked = Installation(server), "GET /transfers"
+    given = watching(server, actions.ObserveNode(node="server1"))
+    reading = await Attempt().run(nodes.observe_node, given)
+    assert reading.services[Service.TRANSACTION_MANAGER] is State.STOPPED
+    assert asked not in api.asked
+    assert "GET /sessions" in api.asked
+    installation.set("tm")
+    await Attempt().run(nodes.observe_node, given)
+    assert asked in api.asked
+
+
 @pytest.mark.parametrize(
     ("ssh", "found"),
     [

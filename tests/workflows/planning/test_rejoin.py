@@ -140,6 +140,22 @@ def test_replication_comes_to_the_returning_cluster_first() -> None:
     assert links.index(("resume_replication", back)) > links.index(("await_delivery", forth))
 
 
+def test_lost_changes_are_repaired_before_both_sides_are_compared() -> None:
+    """And a slot that serves no direction any more is dropped after it was compared with."""
+    back, forth = "cluster1_to_cluster2", "cluster2_to_cluster1"
+    waves = plan_for().stage(StageName.RESUME_REPLICATION).waves
+    links = [link for wave in waves for link in _links(wave)]
+    sequence = [
+        ("copy_tables", forth),
+        ("renew_slot", back),
+        ("verify_no_conflicts", forth),
+        ("drop_slot", back),
+        ("resume_replication", forth),
+    ]
+    positions = [links.index(one) for one in sequence]
+    assert positions == sorted(positions)
+
+
 def _links(wave: Sequence[actions.Action]) -> list[tuple[str, str]]:
     return [(action.kind, action.place) for action in wave]
 

@@ -110,6 +110,15 @@ def test_a_check_refuses(name: str, subject: str, changes: dict[str, Any], place
     assert found.get(name) == (place or subject)
 
 
+def test_scheduling_is_unread_only_where_it_could_run() -> None:
+    """Nobody knows what the admin API says of it while its Transaction Manager is down."""
+    unknown = dict.fromkeys(SCHEDULING, State.UNKNOWN)
+    for manager, found in ((State.STOPPED, False), (State.RUNNING, True)):
+        services = {**up()["services"], **unknown, Service.TRANSACTION_MANAGER: manager}
+        names = {one.name for one in findings(RETURNING, services=services, findings=())}
+        assert ("service_unreadable" in names) is found
+
+
 def test_what_a_way_back_has_to_deliver_is_nothing_lost() -> None:
     """The returning side owes nothing: a link that nothing keeps for it can be made anew."""
     found = findings("cluster2_to_cluster1", changes_kept=False)
