@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
 
 from activities.watch_records import WatchRecords
 from tests.support.run import Run, at_work, new_run
@@ -171,6 +172,22 @@ async def test_a_watch_that_cannot_be_kept_is_said_and_delays_nothing(run: Run) 
     [finding] = outcome.findings
     assert finding.name == "configuration_not_watched"
     assert "this worker may not" in finding.seen
+
+
+async def test_a_watch_that_never_works_fills_no_history(clockwork: WorkflowEnvironment) -> None:
+    """It is tried again ever more rarely: five hours at a gate are a few events."""
+    async with at_work(run := new_run(clockwork.client)):
+        run.fakes.blind = True
+        await run.start(approve_before=["drain_protocol_servers"])
+        await run.waits("approval")
+        await run.reaches(lambda _: bool(run.fakes.watched))
+        before = (await run.handle.describe()).history_length
+        await clockwork.fast_forward(run.handle, timedelta(hours=5))
+        assert (await run.handle.describe()).history_length - before < 200
+        assert len(run.fakes.watched) > 5
+        await run.handle.signal("approve", {"stage": "drain_protocol_servers"})
+        outcome = await run.ends("completed")
+        assert [one.name for one in outcome.findings] == ["configuration_not_watched"]
 
 
 async def test_a_place_that_cannot_be_read_is_a_finding(run: Run) -> None:
