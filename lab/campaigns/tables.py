@@ -36,7 +36,8 @@ def crash(result: Result) -> Iterator[str]:
         "points": f"{sum(result['points'].values())}: {points}",
         f"{result['procedure']}s": f"{result['runs']}, of which {result['completed']} completed",
         "decisions by an operator": f"{result['operator_acts']}, and "
-        f"{len(result['operator_acts_after_reboots'])} after a node was rebooted in its drain",
+        f"{len(result['operator_acts_after_reboots'])} after a node was rebooted"
+        f"{' in its drain' if result['procedure'] == 'switchover' else ''}",
         **_totals(result),
         f"requests of a {result['procedure']}": f"{requests['requests']}; a worker died before "
         f"{requests['before']} and after {requests['after']} of them",
@@ -168,13 +169,13 @@ def _sections(totals: dict[str, int]) -> dict[str, dict[str, int]]:
 
 def _totals(sections: Result) -> dict[str, str]:
     effects, traffic = sections["effects"], sections["traffic"]
-    invariants = sections["invariants"]
+    invariants, straddling = sections["invariants"], traffic["straddling"]
+    moved = f"; {straddling} transfers straddled a redirect" if straddling else ""
     return {
         "effects": f"{effects['recorded']} of {effects['expected']} expected; "
         f"{effects['repeated']} repeated, {effects['skipped']} skipped, "
         f"{effects['misordered']} misordered, {effects['unexpected']} unexpected",
-        "client operations": f"{traffic['attempted']}, {traffic['failed']} failed; "
-        f"{traffic['straddling']} transfers straddled a redirect",
+        "client operations": f"{traffic['attempted']}, {traffic['failed']} failed{moved}",
         "invariants": f"{invariants['violations']} violations "
         f"in {invariants['samples']} judgements",
     }
