@@ -101,7 +101,8 @@ class Api:
     lists_later: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Lists that are there from the next time that one of them was missed."""
     audit: list[dict[str, Any]] | None = field(default_factory=list)
-    """Entries of the audit log, the newest first; None where there is no such resource."""
+    """Entries of the audit log, the newest first, in place of those of ``logs``; None where there is
+    no such resource."""
     page_size: int = 100
     """How many items a page has at most, whatever the request's limit."""
     members: list[Any] | None = field(default_factory=lambda: [{"serverAddress": "127.0.0.1"}])
@@ -155,8 +156,9 @@ class Api:
                 for resource, items in self.lists.items()
             },
         }
-        if self.audit is not None:
-            entries = self.audit
+        if self.audit is None:
+            del answers["logs/audit"]
+        elif entries := self.audit:
             answers["logs/audit"] = lambda: _page(request, self.page_size, entries)
         if self.maintenance is not None:
             mode = {"zduMaintenanceMode": self.maintenance}

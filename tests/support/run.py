@@ -139,4 +139,5 @@ def at_work(run: Run) -> Worker:
         workflow_runner=FIREWALL,
         interceptors=[AttemptInterceptor()],
         max_heartbeat_throttle_interval=timedelta(seconds=1),
+        disable_eager_activity_execution=True,
     )

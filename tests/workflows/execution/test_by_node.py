@@ -247,6 +247,7 @@ async def test_after_a_long_wait_no_chain_acts_before_the_checks_have_passed(
 ) -> None:
     """One chain checks again for all."""
     run = by_node(new_run(clockwork.client, 2, 2))
+    run.fakes.blind = True  # the clock moves only while no activity is pending
     async with at_work(run):
         await run.start(variant="by_node", approve_before=[DRAIN])
         await run.waits("approval")
@@ -268,6 +269,7 @@ async def test_after_a_long_wait_the_nodes_that_still_run_are_checked_again(
 ) -> None:
     """A Server that was stopped cannot be read any more, the others can."""
     run = by_node(new_run(clockwork.client, 2, 2))
+    run.fakes.blind = True  # the clock moves only while no activity is pending
     run.fakes.failures[f"stop_gracefully.{SLOW}.ssh"] = [CommandFailed("no")]
     async with at_work(run):
         await run.start(variant="by_node")
