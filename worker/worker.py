@@ -69,7 +69,7 @@ def build_worker(
         ],
         max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
         graceful_shutdown_timeout=GRACE,
-        # An activity that comes with the answer to a workflow task, while the worker stops, is never
+        # An activity that comes with the answer to a workflow task while the worker stops is never
         # begun, and the worker waits for it for ever.
         disable_eager_activity_execution=True,
         # With the default of a minute, what an operator sees of a wait would be a minute old.

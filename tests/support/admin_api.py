@@ -101,8 +101,8 @@ class Api:
     lists_later: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Lists that are there from the next time that one of them was missed."""
     audit: list[dict[str, Any]] | None = field(default_factory=list)
-    """Entries of the audit log, the newest first, in place of those of ``logs``; None where there is
-    no such resource."""
+    """Entries of the audit log, the newest first, in place of those of ``logs``; None where there
+    is no such resource."""
     page_size: int = 100
     """How many items a page has at most, whatever the request's limit."""
     members: list[Any] | None = field(default_factory=lambda: [{"serverAddress": "127.0.0.1"}])
