@@ -28,7 +28,7 @@ class ActionExecutor:
         timing = Timing(unreachable_timeout=timedelta(seconds=unreachable_timeout))
         wait = kind == "await_sessions"
         config = (
-            activity_options.WAIT
+            activity_options.WAIT.copy()
             if wait
             else activity_options.command(timedelta(minutes=1), Timing())
         )
