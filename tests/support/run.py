@@ -98,6 +98,13 @@ class Run:
         """Send an update and return its answer."""
         return str(await self.handle.execute_update(verb, decision, result_type=str))
 
+    async def is_terminated_at(self, key: str) -> None:
+        """Terminate it once a held action is under way, and wait until that has ended, too."""
+        await self.reaches(lambda _: any(key in operation for operation in self.fakes.asked))
+        await self.handle.terminate("the operator pressed the wrong button")
+        self.fakes.held[key].set()
+        await self.acts_no_more(key)
+
     async def acts_no_more(self, key: str) -> None:
         """Wait until what a terminated run had under way has ended, with or without effect."""
         await asyncio.wait_for(self.fakes.ended[key].wait(), 30)

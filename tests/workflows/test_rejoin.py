@@ -249,14 +249,7 @@ async def test_an_interrupted_rejoin_is_continued(drained: Run, key: str) -> Non
     """A new start reads how far the terminated run came, says so, and goes on from there."""
     drained.fakes.held[key] = asyncio.Event()
     await drained.rejoin()
-    await drained.reaches(
-        lambda p: any(
-            a.key == key and a.status is Status.RUNNING for s in p.stages for a in s.actions
-        )
-    )
-    await drained.handle.terminate("lost")
-    drained.fakes.held[key].set()
-    await drained.acts_no_more(key)
+    await drained.is_terminated_at(key)
     await drained.rejoin()
     outcome = await drained.ends("completed")
     names = [finding.name for finding in outcome.findings]

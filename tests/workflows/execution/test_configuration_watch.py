@@ -285,9 +285,7 @@ async def test_what_a_terminated_run_knew_is_kept(run: Run) -> None:
 async def test_a_run_that_continues_another_goes_on_from_what_was_recorded(run: Run) -> None:
     """Replication was off already: what was changed since is what this run is told of."""
     await draining(run)
-    await run.handle.terminate()
-    run.fakes.held[DRAIN].set()
-    await run.acts_no_more(DRAIN)
+    await run.is_terminated_at(DRAIN)
     run.fakes.left = LEFT.with_gap("nobody watched from then to now")
     await run.start()
     outcome = await run.outcome()
