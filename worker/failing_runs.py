@@ -1,7 +1,7 @@
 """Watch for runs whose workflow task fails, and notify their estates' webhooks.
 
-Such a run cannot notify anybody itself, whatever is the reason: a bug, code that does not fit its
-history, a worker whose thread is stuck. So each worker asks Temporal about all open runs.
+Such a run, or a Freeze, cannot notify anybody itself, whatever is the reason: a bug, code that does
+not fit its history, a worker whose thread is stuck. So each worker asks Temporal about all of them.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from activities.transport.secrets import Secrets
 from activities.webhook import SignedWebhook
 from workflows.activity_options import TASK_QUEUE
 from workflows.errors import SwitchoverError
+from workflows.model.freeze import parse_freeze
 from workflows.model.outcome import Notice
 from workflows.model.request import AnyRequest, parse_any
 from workflows.model.stages import StageName
@@ -35,9 +36,14 @@ FAILS = 3
 """The attempt of a workflow task that is no second try after a worker has died."""
 MAX_RUNS = 200
 OPEN_RUNS = (
-    "WorkflowType IN ('Switchover', 'Rejoin') AND ExecutionStatus = 'Running' "
+    "WorkflowType IN ('Switchover', 'Rejoin', 'Freeze') AND ExecutionStatus = 'Running' "
     f"AND TaskQueue = '{TASK_QUEUE}'"
 )
+CONSEQUENCES = {
+    "Freeze": "the Freeze cannot continue: {}; nothing watches the configuration until it does",
+}
+"""By the type of the workflow: what its failure means to an operator."""
+OF_A_RUN = "the run cannot continue: {}; commands on nodes go on, and nothing new begins"
 
 
 class FailingRuns:
@@ -78,13 +84,14 @@ class FailingRuns:
         self._said = failing
 
     async def _say(self, run: WorkflowExecution, events: list[HistoryEvent], failure: str) -> None:
+        consequence = CONSEQUENCES.get(run.workflow_type, OF_A_RUN).format(failure)
         message = (
-            f"the run cannot continue: {failure}; commands on nodes go on, and nothing new "
-            "begins; the section 'A run that cannot continue' of docs/operating.md says what helps"
+            f"{consequence}; the section 'A run that cannot continue' of docs/operating.md says "
+            "what helps"
         )
         logger.error("%s: %s", run.id, message)
         try:
-            request = await self._request(events)
+            request = await self._request(run, events)
             estate = await read_estate(self._estates, request.estate)
             plan, webhook = plan_for(estate, request), estate.webhook
             if webhook is None:
@@ -105,11 +112,12 @@ class FailingRuns:
         except SwitchoverError as refusal:
             logger.warning("%s: no notice was sent: %s", run.id, refusal)
 
-    async def _request(self, events: list[HistoryEvent]) -> AnyRequest:
+    async def _request(self, run: WorkflowExecution, events: list[HistoryEvent]) -> AnyRequest:
         started = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
         [first] = [event for event in events if event.event_type == started]
-        given = first.workflow_execution_started_event_attributes.input.payloads
-        return parse_any(await self._client.data_converter.decode(given))
+        payloads = first.workflow_execution_started_event_attributes.input.payloads
+        given = await self._client.data_converter.decode(payloads)
+        return parse_freeze(given).switchover if run.workflow_type == "Freeze" else parse_any(given)
 
 
 def _stage(run: WorkflowExecution) -> StageName | None:

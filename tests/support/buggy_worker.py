@@ -1,9 +1,10 @@
-"""The worker with a bug in its workflow: ``python -m tests.support.buggy_worker raises ...``."""
+"""The worker with a bug in its workflows: ``python -m tests.support.buggy_worker raises ...``."""
 
 import sys
 
 from worker import __main__ as program
 from worker import failing_runs
+from workflows.execution.configuration_watch import ConfigurationWatch
 from workflows.run.progress_tracker import ProgressTracker
 
 
@@ -21,5 +22,6 @@ def hangs(*_: object) -> None:
 if __name__ == "__main__":
     bug = {"raises": raises, "hangs": hangs}[sys.argv.pop(1)]
     setattr(ProgressTracker, ProgressTracker.begin_run.__name__, bug)
+    setattr(ConfigurationWatch, ConfigurationWatch.keep.__name__, bug)
     failing_runs.INTERVAL = 0.5
     sys.exit(program.main())

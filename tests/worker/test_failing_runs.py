@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.conftest import dev_server, register_search_attributes
 from tests.support import estates
 from tests.support.console import Operator
 from tests.support.worker_process import WorkerProcess, worker_process
+from workflows.activity_options import TASK_QUEUE
 
 HOOK = {"url": "env:SWITCHOVER_HOOK", "secret": "env:SWITCHOVER_HOOK_SECRET"}
 START = ("start", "lab", "--from", "cluster1", "--to", "cluster2")
@@ -35,6 +37,24 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield receiver
 
 
+@asynccontextmanager
+async def buggy(
+    bug: str, address: str, receiver: Receiver, directory: Path
+) -> AsyncIterator[WorkerProcess]:
+    """Run a worker with a bug, for an estate with a webhook."""
+    (directory / "lab.yaml").write_text(yaml.safe_dump({**estates.written(), "webhook": HOOK}))
+    environment = {
+        "TEMPORAL_ADDRESS": address,
+        "SWITCHOVER_HOOK": receiver.url,
+        "SWITCHOVER_HOOK_SECRET": SECRET,
+    }
+    arguments = (bug, "--estates", str(directory), "--records", str(directory / "records"))
+    module = "tests.support.buggy_worker"
+    async with worker_process(*arguments, module=module, **environment) as worker:
+        await worker.says("ready: ")
+        yield worker
+
+
 @pytest.mark.parametrize(
     ("bug", "failure"), [("raises", "a bug of ours"), ("hangs", "Potential deadlock detected")]
 )
@@ -43,20 +63,11 @@ async def test_a_run_that_cannot_continue_is_seen(
 ) -> None:
     """Log, console and webhook say why; SIGTERM ends the worker all the same."""
     address = client.service_client.config.target_host
-    (tmp_path / "lab.yaml").write_text(yaml.safe_dump({**estates.written(), "webhook": HOOK}))
-    environment = {
-        "TEMPORAL_ADDRESS": address,
-        "SWITCHOVER_HOOK": receiver.url,
-        "SWITCHOVER_HOOK_SECRET": SECRET,
-    }
-    arguments = (bug, "--estates", str(tmp_path), "--records", str(tmp_path / "records"))
-    async with worker_process(
-        *arguments, module="tests.support.buggy_worker", **environment
-    ) as worker:
-        await worker.says("ready: ")
+    async with buggy(bug, address, receiver, tmp_path) as worker:
         operator = Operator(address)
         await operator.types(*START)
-        await _notified(worker, receiver)
+        await worker.says("the run cannot continue: ")
+        await receiver.taken.wait()
         said = await operator.types("status", "lab")
         assert (said.code, "cannot continue the run: " in said.message) == (1, True), said
         assert failure in said.message
@@ -69,7 +80,16 @@ async def test_a_run_that_cannot_continue_is_seen(
     assert receiver.is_genuine(0)
 
 
-async def _notified(worker: WorkerProcess, receiver: Receiver) -> None:
-    """The log comes first, then the notice."""
-    await worker.says("the run cannot continue: ")
-    await receiver.taken.wait()
+async def test_a_freeze_that_cannot_continue_is_seen(
+    client: Client, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Or nobody would know that the configuration is not watched."""
+    address = client.service_client.config.target_host
+    async with buggy("raises", address, receiver, tmp_path) as worker:
+        request = {"estate": "lab", "source": "cluster1", "target": "cluster2"}
+        await client.start_workflow("Freeze", request, id="freeze-lab", task_queue=TASK_QUEUE)
+        await worker.says("the Freeze cannot continue: ")
+        await receiver.taken.wait()
+    [notice] = [json.loads(body) for body in receiver.bodies]
+    assert (notice["kind"], notice["workflow_id"]) == ("failing", "freeze-lab")
+    assert "nothing watches the configuration" in notice["message"]
