@@ -60,7 +60,7 @@ class WatchRecords:
         if handed_over and datetime.now(UTC) - newest.close_time < END_TIMEOUT:
             return record
         return record.with_gap(
-            f"nobody watched from {newest.close_time:{TIME}} to {datetime.now(UTC):{TIME}}"
+            f"no Freeze watched from {newest.close_time:{TIME}} to {datetime.now(UTC):{TIME}}"
         )
 
     async def _ended(self, freeze: WorkflowExecutionDescription) -> WorkflowExecutionDescription:

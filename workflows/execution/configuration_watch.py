@@ -166,4 +166,4 @@ def _unrecorded(plan: Plan, handover: Handover) -> tuple[Finding, ...]:
     """Return what an operator should know where an estate is found without any record."""
     if handover.record.since is not None:
         return ()
-    return (unwatched(plan, "nobody has recorded what the configuration was at the suspension"),)
+    return (unwatched(plan, "no run has recorded what the configuration was at the suspension"),)

@@ -262,7 +262,7 @@ async def test_what_a_terminated_freeze_knew_is_kept(run: Run) -> None:
     assert record is not None
     assert record.changes == (later,)
     [gap] = record.gaps
-    assert gap.startswith("nobody watched from ")
+    assert gap.startswith("no Freeze watched from ")
 
 
 async def test_what_a_terminated_run_knew_is_kept(run: Run) -> None:
@@ -286,11 +286,11 @@ async def test_a_run_that_continues_another_goes_on_from_what_was_recorded(run: 
     """Replication was off already: what was changed since is what this run is told of."""
     await draining(run)
     await run.is_terminated_at(DRAIN)
-    run.fakes.left = LEFT.with_gap("nobody watched from then to now")
+    run.fakes.left = LEFT.with_gap("no Freeze watched from then to now")
     await run.start()
     outcome = await run.outcome()
     assert outcome.configuration_changes == (CHANGE,)
-    assert "nobody watched from then to now" in {one.seen for one in outcome.findings}
+    assert "no Freeze watched from then to now" in {one.seen for one in outcome.findings}
 
 
 async def test_what_was_recorded_before_replication_ran_again_is_forgotten(run: Run) -> None:
@@ -445,7 +445,7 @@ async def test_a_rejoin_without_any_record_says_so(drained: Run) -> None:
     await run.rejoin()
     outcome = await run.ends("completed")
     [finding] = [one for one in outcome.findings if one.name == "configuration_not_watched"]
-    assert finding.seen == "nobody has recorded what the configuration was at the suspension"
+    assert finding.seen == "no run has recorded what the configuration was at the suspension"
 
 
 async def test_a_watch_that_cannot_be_taken_over_is_said(drained: Run) -> None:
