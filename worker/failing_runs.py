@@ -40,7 +40,7 @@ OPEN_RUNS = (
     f"AND TaskQueue = '{TASK_QUEUE}'"
 )
 CONSEQUENCES = {
-    "Freeze": "the Freeze cannot continue: {}; nothing watches the configuration until it does",
+    "Freeze": "the Freeze cannot continue: {}; nothing watches the configuration until it does"
 }
 """By the type of the workflow: what its failure means to an operator."""
 OF_A_RUN = "the run cannot continue: {}; commands on nodes go on, and nothing new begins"

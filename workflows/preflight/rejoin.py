@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope
-from workflows.model.estate import Cluster, Kind
+from workflows.model.estate import Cluster
 from workflows.model.findings import Finding, Severity
 from workflows.model.observations import ReplicationReading, TrafficReading
 from workflows.model.results import SCHEDULING, Service, State
@@ -12,6 +12,7 @@ from workflows.model.text import listed
 from workflows.planning.interrupted_run import InterruptedRun
 from workflows.planning.plan import Plan
 from workflows.preflight.context import CheckContext, declare
+from workflows.preflight.services import not_active
 
 half_returned = Check(
     name="half_returned",
@@ -59,19 +60,8 @@ def traffic_not_on_active(context: CheckContext) -> Iterator[Finding]:
 def active_not_scheduling(context: CheckContext) -> Iterator[Finding]:
     """Scheduler and Folder Monitor run on the active cluster."""
     # Or the switchover before has not ended.
-    for service in SCHEDULING:
-        states = [
-            reading.services.get(service, State.UNKNOWN)
-            for node, reading in context.nodes_of(context.source)
-            if node.kind is Kind.SERVER
-        ]
-        if states and State.RUNNING not in states and State.UNKNOWN not in states:
-            yield active_not_scheduling.finding(
-                context.source.name,
-                seen=f"{service} running on no Server",
-                expected=f"{service} running: {context.source.name} is to be the active cluster",
-                advice=f"end the switchover to {context.source.name} first, or start it there",
-            )
+    advice = f"end the switchover to {context.source.name} first, or start it there"
+    yield from not_active(context, active_not_scheduling, advice)
 
 
 @declare(Scope.TARGET_NODES, Heading.SERVICES, only="rejoin")

@@ -118,6 +118,14 @@ def transaction_manager_not_running(context: CheckContext) -> Iterator[Finding]:
 @check(Scope.SOURCE, until=StageName.STOP_SCHEDULING, only="switchover")
 def source_not_active(context: CheckContext) -> Iterator[Finding]:
     """Scheduler and Folder Monitor run on the source."""
+    yield from not_active(context, source_not_active, "check whether source and target are swapped")
+
+
+def not_active(context: CheckContext, check_: Check, advice: str) -> Iterator[Finding]:
+    """Yield a finding of the check for each service of scheduling that runs nowhere on the source.
+
+    A service whose state is unknown is another check's.
+    """
     for service in SCHEDULING:
         states = [
             reading.services.get(service, State.UNKNOWN)
@@ -125,11 +133,11 @@ def source_not_active(context: CheckContext) -> Iterator[Finding]:
             if node.kind is Kind.SERVER
         ]
         if states and State.RUNNING not in states and State.UNKNOWN not in states:
-            yield source_not_active.finding(
+            yield check_.finding(
                 context.source.name,
                 seen=f"{service} running on no Server",
                 expected=f"{service} running: {context.source.name} is to be the active cluster",
-                advice="check whether source and target are swapped",
+                advice=advice,
             )
 
 
