@@ -27,6 +27,14 @@ async def wide_run(temporal: Client) -> AsyncIterator[Run]:
         yield run
 
 
+@pytest.fixture
+async def noticing(temporal: Client) -> AsyncIterator[Run]:
+    """A run as :func:`run`, whose estate has a webhook."""
+    run = new_run(temporal, webhook={"url": "env:HOOK", "secret": "env:HOOK_SECRET"})
+    async with at_work(run):
+        yield run
+
+
 @pytest.fixture(scope="session")
 async def clockwork() -> AsyncIterator[WorkflowEnvironment]:
     """Time passes as ever, until a test moves it."""
