@@ -29,8 +29,11 @@ from workflows.ports.load_balancer import TrafficInput
 from workflows.preflight import access
 
 UNREACHABLE = access.load_balancer_unreachable
-ENDED_BY_TIMEOUT = frozenset({124, 137})
-"""The status where ``timeout`` ended the command, by SIGTERM or by SIGKILL."""
+ENDED = {
+    124: "it did not end within {limit}, and was ended",
+    137: "it was killed, perhaps as it did not end within {limit}",
+}
+"""By the status of ``timeout``: what became of a command that did not end by itself."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 TRY_AGAIN_LATER = 75
 """EX_TEMPFAIL of ``sysexits.h``: nothing was changed."""
@@ -90,7 +93,7 @@ class CommandsDriver(LoadBalancerDriver):
                     await self._ledger.claim(host, task)
         record = await self._ledger.wait_ended(host, task)
         # One that was ended, or is lost, may have done its work: what is seen decides.
-        if record.status and record.status not in ENDED_BY_TIMEOUT:
+        if record.status and record.status not in ENDED:
             raise _failed(record, host, action.to)
         seen = await self._observed(host, given)
         if seen.clusters != {action.to}:
@@ -132,8 +135,8 @@ class CommandsDriver(LoadBalancerDriver):
             answer = await self._shell.run(
                 host, asking, undecodable="surrogateescape", limit=2 * commands_answer.MAX_ANSWER
             )
-            if answer.status in ENDED_BY_TIMEOUT:
-                raise OutcomeUnknown(f"it did not end within {limit} s, and was ended")  # noqa: TRY301 - the command is named once, below
+            if answer.status in ENDED:
+                raise OutcomeUnknown(ENDED[answer.status].format(limit=f"{limit} s"))  # noqa: TRY301 - the command is named once, below
             if answer.status:
                 printed = answer.text or "it printed nothing"
                 raise OutcomeUnknown(f"it ended with {_status(answer.status)}: {printed}")  # noqa: TRY301 - as above
@@ -220,8 +223,8 @@ def _not_redirected(
         return lost(record, host.name)
     command, shows = f"{host.name}: `{_redirecting(host, to)}`", f"observe shows {seen}"
     if record.status:
-        limit = duration(host.redirect_timeout)
-        return CommandFailed(f"{command} did not end within {limit} and was ended; {shows}")
+        ended = ENDED[record.status].format(limit=duration(host.redirect_timeout))
+        return CommandFailed(f"{command}: {ended}; {shows}")
     return NotReady(
         f"{command} ended with 0, but {shows}; expected {to}; correct the command, or redirect by "
         "hand, then decide `retry`"
