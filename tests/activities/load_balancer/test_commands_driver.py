@@ -75,7 +75,8 @@ class Observer:
         given = self._inputs.of(
             ObserveTraffic(host="lb1"), hosts=(host.model_copy(update=changes),)
         )
-        return await CommandsDriver(self._shell, given.load_balancer).observe(given)
+        balancer = CommandsLoadBalancer.model_validate(given.load_balancer.model_dump())
+        return await CommandsDriver(self._shell, balancer).observe(given)
 
     async def finding(self, **changes: object) -> Finding:
         """Return the only finding; where the site's answer is not usable, nothing is known."""

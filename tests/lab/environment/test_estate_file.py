@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,6 +44,24 @@ def test_the_example_explains_every_key() -> None:
     explained = set(keys_explained(EXAMPLE.read_text()))
 
     assert {"defaults", *keys_of(Estate)} - explained == set()
+
+
+@pytest.mark.parametrize(
+    "driver", re.findall(r"^  # driver: (\w+)$", EXAMPLE.read_text(), re.MULTILINE)
+)
+def test_another_driver_of_the_example_is_valid_too(driver: str) -> None:
+    """Its keys stand in a comment, and have no other use than to be copied."""
+    written = EXAMPLE.read_text()
+    below = written[written.index(f"  # driver: {driver}\n") :].splitlines()
+    # The comment that follows begins with a capital letter.
+    block = [line[4:] for line in takewhile(re.compile("  # +[^A-Z]").match, below)]
+    described = yaml.safe_load(written)
+    probes = described["load_balancer"]["probes"]
+    described["load_balancer"] = {**yaml.safe_load("\n".join(block)), "probes": probes}
+    balancer = Estate.model_validate(described).load_balancer
+    assert balancer.driver == driver
+    keys = set(keys_of(type(balancer))) - set(keys_of(Estate))
+    assert keys <= set(keys_explained("\n".join(block)))
 
 
 def keys_of(model: type[BaseModel]) -> Iterator[str]:
