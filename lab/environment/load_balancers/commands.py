@@ -36,6 +36,7 @@ point() {{
     mv "$new" etc/hosts
     bin/reload_loadbalancer
 }}
+# By what HAProxy has loaded: the hosts file alone moves nobody.
 show() {{
     awk '
         FNR == NR {{
@@ -44,9 +45,11 @@ show() {{
             cluster[$1, $3] = $2
             next
         }}
-        {{
-            sub(/#.*/, "")
-            for (i = 2; i <= NF; i++) if ($i in found && found[$i] == "") found[$i] = $1
+        $1 == "server" && $2 in found {{
+            at = $3
+            sub(/:[0-9]+$/, "", at)
+            if (found[$2] == "") found[$2] = at
+            else if (found[$2] != at) found[$2] = found[$2] " and " at
         }}
         END {{
             printf "{{\\"destinations\\": ["
@@ -60,7 +63,7 @@ show() {{
             }}
             print "]}}"
         }}
-    ' etc/edges etc/hosts
+    ' etc/edges etc/haproxy.cfg
 }}
 case $1 in
 observe) ;;

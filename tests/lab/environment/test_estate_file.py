@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from lab.environment.estate_file import describe
 from lab.keys import make_keys
-from lab.layout import Layout
+from lab.layout import Layout, LoadBalancerDriver
 from workflows.model.estate import Estate, Kind
 
 EXAMPLE = Path(__file__).parents[3] / "docs/estate.example.yaml"
@@ -29,6 +29,18 @@ def test_every_size_of_lab_is_a_valid_estate(tmp_path: Path, servers: int, edges
     assert len(estate.nodes) == 2 * (servers + edges)
     assert {node.kind for node in estate.nodes} == {Kind.SERVER, *([Kind.EDGE] if edges else [])}
     assert "lab-admin" not in estate.model_dump_json()
+
+
+@pytest.mark.parametrize("driver", get_args(LoadBalancerDriver))
+def test_every_load_balancer_of_a_lab_is_described(
+    tmp_path: Path, driver: LoadBalancerDriver
+) -> None:
+    """As the estate names it, with the one machine that a lab has for it."""
+    layout = Layout(tmp_path, "127.9.8", load_balancer_driver=driver)
+    make_keys(layout)
+    layout.write()
+    balancer = Estate.model_validate(describe(Layout.read(tmp_path))).load_balancer
+    assert (balancer.driver, "loadbalancer1" in balancer.places) == (driver, True)
 
 
 def test_the_example_is_an_estate() -> None:
