@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC240 - the files are small, and nothing else runs
 
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -14,10 +15,13 @@ import pytest
 from activities.load_balancer import commands_driver
 from activities.load_balancer.activities import LoadBalancerActivities
 from activities.load_balancer.commands_driver import CommandsDriver
+from activities.load_balancer.commands_scripts import REDIRECT
 from activities.load_balancer.driver import PlaceState
 from activities.time_limits import LIMITS, TimeLimits
 from activities.transport.ssh import Shell
 from tests.activities.load_balancer.conftest import Inputs
+from tests.support.ledger_tasks import SHELLS, shell_words
+from tests.support.openssh import openssh
 from tests.support.polling import eventually
 from tests.support.site_command import Site
 from tests.support.ssh_machines import Attempt
@@ -71,11 +75,10 @@ class Observer:
 
     async def state(self, **changes: object) -> PlaceState:
         """Observe it; *changes* are keys of the host in the estate."""
-        [host] = self._inputs.balancer.hosts  # type: ignore[attr-defined]
-        given = self._inputs.of(
-            ObserveTraffic(host="lb1"), hosts=(host.model_copy(update=changes),)
-        )
-        balancer = CommandsLoadBalancer.model_validate(given.load_balancer.model_dump())
+        written = self._inputs.balancer.model_dump()
+        hosts = [host | changes for host in written.pop("hosts")]
+        balancer = CommandsLoadBalancer.model_validate({**written, "hosts": hosts})
+        given = self._inputs.of(ObserveTraffic(host="lb1"), hosts=balancer.hosts)
         return await CommandsDriver(self._shell, balancer).observe(given)
 
     async def finding(self, **changes: object) -> Finding:
@@ -152,6 +155,19 @@ async def test_a_command_that_hangs_is_ended(observer: Observer, site_command: S
     assert "did not end within" in finding.seen
     pid = int((site_command.folder / "pid").read_text())
     await eventually(lambda: has_ended(pid))
+
+
+async def test_an_answer_without_an_end_is_cut_off(
+    observer: Observer, site_command: Site, tmp_path: Path
+) -> None:
+    """By a real SSH server: the rest is not read, and the command ends."""
+    site_command.observes_by("echo $$ >pid; exec yes '{\"destinations\": ['")
+    (tmp_path / "sshd").mkdir()
+    async with openssh(tmp_path / "sshd") as server:
+        found = {one.name: one.seen for one in (await observer.state(**server.access())).findings}
+        assert "more than 131072 bytes, and the rest was not" in found["site_command_unusable"]
+        pid = int((site_command.folder / "pid").read_text())
+        await eventually(lambda: has_ended(pid))
 
 
 async def test_a_command_has_to_be_there(
@@ -235,6 +251,28 @@ async def test_a_command_that_asks_for_another_try_gets_one(
     site_command.redirects_by("echo another change is pending; exit 75")
     with pytest.raises(CommandFailed, match=r"it asked for another try for 2 s: .*is pending"):
         await redirect(TO_ONE, seconds=2)
+
+
+@pytest.mark.parametrize("sh", SHELLS)
+@pytest.mark.parametrize(
+    ("script", "seconds", "status", "printed"),
+    [
+        ("echo said; echo more >&2; exit 3", 9, 3, "said\nmore\n"),
+        ("[ -e tried ] && exit; : >tried; exit 75", 9, 0, ""),
+        ("echo busy; exit 75", 1, 75, "busy\nits time is up\n"),
+        ("sleep 9", 1, 124, ""),
+        ("cat", 9, 0, ""),
+    ],
+)
+def test_every_shell_runs_a_redirect_alike(  # noqa: PLR0913, PLR0917 - the cases
+    sh: str, script: str, seconds: int, status: int, printed: str, tmp_path: Path
+) -> None:
+    """With the status of the command, and its output."""
+    words = (*shell_words(sh), "-c", REDIRECT, "switchover", str(seconds), "1", "3000")
+    done = subprocess.run(
+        (*words, "sh", "-c", script), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (status, printed)
 
 
 async def test_a_redirect_that_hangs_is_ended(redirect: Attempts, site_command: Site) -> None:
