@@ -5,6 +5,7 @@ Nothing that the command says about a redirect is believed: it is observed again
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from activities.ledger.ledger import exit_message, lost
@@ -47,6 +48,9 @@ TAKES_EFFECT_WITHIN = timedelta(seconds=15)
 """How long after a redirect an observation may still show another state."""
 OBSERVE_INTERVAL = timedelta(seconds=1)
 
+HELD, MOVED = "held", "moved"
+"""What is remembered with a claim: whether everything led to the cluster before."""
+
 
 class CommandsDriver(LoadBalancerDriver):
     """Steers machines by a command of the site's own."""
@@ -75,7 +79,11 @@ class CommandsDriver(LoadBalancerDriver):
         return PlaceState(answer.as_destinations(), (*answer.as_findings(host.name), *found))
 
     async def redirect(self, given: TrafficInput[Redirect]) -> Report:
-        """Run the command once for this operation, then observe what became of it."""
+        """Run the command once for this operation, then observe what became of it.
+
+        Where everything leads to the cluster already it is not run, unless this run has begun to
+        redirect there before: what such a command left half done does not always show.
+        """
         action = given.action
         host = self._host(action.host)
         task = self._task(host, given)
@@ -83,14 +91,14 @@ class CommandsDriver(LoadBalancerDriver):
         if record.claim is None:
             # What another operation is about to change is no state to judge by.
             await self._ledger.wait_free(host, task)
-            if (await self._answer(host, given.clusters)).clusters == {action.to}:
-                # An attempt beside this one may have brought that about; its claim was made before.
-                record = await self._ledger.read(host, task)
-                if record.claim is None:
-                    return unchanged(action, f"{host.name} led to {action.to} already", record.at)
-            else:
+            held = (await self._answer(host, given.clusters)).clusters == {action.to}
+            # An attempt beside this one may have brought that about; its claim was made before.
+            record = await self._ledger.read(host, task)
+            if held and record.claim is None and record.earlier is None:
+                return unchanged(action, f"{host.name} led to {action.to} already", record.at)
+            if record.claim is None:
                 with effect(given, str(action)):
-                    await self._ledger.claim(host, task)
+                    await self._ledger.claim(host, replace(task, note=HELD if held else MOVED))
         record = await self._ledger.wait_ended(host, task)
         # One that was ended, or is lost, may have done its work: what is seen decides.
         if record.status and record.status not in ENDED:
@@ -98,6 +106,9 @@ class CommandsDriver(LoadBalancerDriver):
         seen = await self._observed(host, given)
         if seen.clusters != {action.to}:
             raise _not_redirected(record, host, action.to, seen)
+        if record.claim is not None and record.claim.note == HELD:
+            message = f"{host.name} led to {action.to} already, and was redirected again"
+            return unchanged(action, message, record.at)
         return changed(action, f"{host.name} leads to {action.to}", record.at)
 
     def preview(self, action: Redirect) -> tuple[str, ...]:

@@ -344,6 +344,22 @@ async def test_an_undo_waits_for_what_it_undoes(redirect: Attempts, site_command
     assert site_command.leads_to == "one"
 
 
+async def test_an_undo_of_what_failed_is_made_although_nothing_shows(
+    redirect: Attempts, site_command: Site
+) -> None:
+    """What a failed command left half done need not show; so does a retry run it again."""
+    site_command.redirects_by("[ $1 = one ] && exit; echo the way is saved, not loaded; exit 3")
+    with pytest.raises(CommandFailed, match="saved, not loaded"):
+        await redirect(TO_TWO)
+    reports = [await redirect(TO_ONE, undo=True) for _ in range(2)]
+    assert reports[0] == reports[1]
+    assert (reports[0].outcome, reports[0].message) == (
+        "unchanged",
+        "lb1 led to one already, and was redirected again",
+    )
+    assert len(site_command.redirects) == 2
+
+
 async def test_an_undo_of_what_never_began_changes_nothing(
     redirect: Attempts, site_command: Site
 ) -> None:
