@@ -12,7 +12,7 @@ _DEFINITION = "tests/activities/replication/postgresql/test_definition.py"
 _RESTING = "tests/activities/replication/postgresql/test_resting_links.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _REJOIN = "tests/workflows/preflight/test_rejoin.py"
-_WATCH = "tests/workflows/execution/test_configuration_watch.py"
+_WATCH = "tests/workflows/execution/test_rejoin_watch.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
     "ssh_user_not_owner",

@@ -114,8 +114,9 @@ async def test_an_observation_runs_no_redirect(observer: Observer, site_command:
         "two",
     )
     [finding] = state.findings
-    assert str(finding) == (
-        "lb1: site_command_reports: saw no member is up, expected two members; start them"
+    assert (finding.name, finding.seen, finding.expected, finding.advice) == (
+        *("site_command_reports", "no member is up"),
+        *("two members", "start them"),
     )
     assert site_command.redirects == ()
 
