@@ -41,6 +41,10 @@ SELECT subenabled, subslotname,
 FROM pg_subscription
 WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+_FAILOVER: LiteralString = """
+SELECT subfailover FROM pg_subscription
+WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _LAG: LiteralString = """
 SELECT pg_wal_lsn_diff(%s::pg_lsn, confirmed_flush_lsn)::bigint
 FROM pg_replication_slots WHERE slot_name = %s
@@ -110,6 +114,8 @@ MAX_MESSAGES_BYTES = 16 * MEBIBYTE
 """Bytes of these together, and of one row that is read."""
 OLDEST_VERSION = 140_000
 """The server version from which every view, column and right is there that this driver reads."""
+FAILOVER_VERSION = 170_000
+"""The server version from which standbys can keep a slot, too."""
 ORIGIN_FILTER_VERSION = 160_000
 """The server version from which changes that arrived by replication can be left out."""
 
@@ -199,6 +205,15 @@ class PostgresLink:
                 f"{self.link.subscription}; correct the estate file, or create the subscription"
             )
         return found
+
+    async def wants_failover(self) -> bool:
+        """Whether the publisher's standbys shall keep the subscription's slot, too."""
+        versions = [await self.version(side) for side in (self.subscriber, self.publisher)]
+        if min(versions) < FAILOVER_VERSION:
+            return False
+        name = self.link.subscription
+        found = await fetched(self.secrets, self.subscriber, FLAGS, _FAILOVER, name)
+        return any(wanted for (wanted,) in found)
 
     async def subscriptions(self, database: Database) -> dict[str, bool]:
         """Return every subscription of a side's database, and whether it is enabled."""
