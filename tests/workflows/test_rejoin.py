@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
-from tests.support.run import Run
+from tests.support.run import Run, at_work, new_run
 from workflows.errors import CommandFailed, NotReady
 from workflows.model.findings import Finding
 from workflows.model.progress import Status
 from workflows.model.results import SCHEDULING, Service
 from workflows.model.stages import STAGES, StageName
+from workflows.preflight.access import configuration_unreadable
 from workflows.preflight.catalogue import BY_NAME
 
 DRAINED = "cluster1-server1"
@@ -165,6 +168,45 @@ async def test_a_finding_of_the_returned_cluster_is_asked_about(drained: Run) ->
     await drained.ends("completed")
 
 
+async def test_a_silent_place_is_read_again_without_a_question(drained: Run) -> None:
+    """A connection was lost for some seconds: the run goes on by itself, and reports nothing."""
+    fakes = drained.fakes
+    fakes.readings["compare_configuration.cluster1"] = {"findings": (_silent(),)}
+    await drained.rejoin()
+    await drained.reaches(lambda _: comparisons(drained) > 1)
+    fakes.readings.clear()
+    outcome = await drained.ends("completed")
+    assert "configuration_unreadable" not in {one.name for one in outcome.findings}
+    assert outcome.decisions == ()
+
+
+async def test_a_place_that_stays_silent_is_asked_about(clockwork: WorkflowEnvironment) -> None:
+    """After as long as an action on it would be repeated."""
+    async with at_work(run := new_run(clockwork.client)):
+        run.fakes.world.drain()
+        run.fakes.blind = True
+        run.fakes.readings["compare_configuration.cluster1"] = {"findings": (_silent(),)}
+        await run.rejoin()
+        await run.reaches(lambda _: comparisons(run) > 1)
+        await clockwork.fast_forward(run.handle, timedelta(minutes=5))
+        question = await run.waits("decision")
+        assert question.stage is StageName.CHECK_RETURNED
+        assert "configuration_unreadable" in question.message
+        run.fakes.readings.clear()
+        await run.handle.signal("retry", {"stage": "check_returned"})
+        await run.ends("completed")
+
+
+async def test_a_rollback_need_not_wait_for_a_silent_place(drained: Run) -> None:
+    """An operator who does not want to wait is heard."""
+    fakes = drained.fakes
+    fakes.readings["compare_configuration.cluster1"] = {"findings": (_silent(),)}
+    await drained.rejoin()
+    await drained.reaches(lambda _: comparisons(drained) > 1)
+    await drained.says("roll_back", reason="not now", by="ann")
+    await drained.ends("rolled_back")
+
+
 async def test_another_version_may_be_accepted(drained: Run) -> None:
     """A cluster may come back from its update before the other one is updated."""
     drained.fakes.readings[DRAINED] = {"version": "5.5-20260701"}
@@ -270,6 +312,15 @@ async def test_what_did_not_schedule_is_not_started(wide_run: Run) -> None:
     assert ("cluster2-server2", Service.SCHEDULER) in world.running
     assert ("cluster2-server2", Service.FOLDER_MONITOR) not in world.running
     assert schedules(wide_run, ACTIVE)
+
+
+def comparisons(run: Run) -> int:
+    """Return how often the configuration of both clusters was compared."""
+    return sum(n for key, n in run.fakes.asked.items() if "compare_configuration" in key)
+
+
+def _silent() -> Finding:
+    return configuration_unreadable.unread("cluster1", "cluster1-server1 does not answer")
 
 
 def _differs(name: str) -> Finding:

@@ -94,3 +94,13 @@ probe_unreachable = AccessCheck(
 temporal_unreadable = AccessCheck(
     "temporal_unreadable", "Temporal answers the worker", Scope.ESTATE, heading=Heading.TEMPORAL
 )
+
+SILENCE = frozenset(
+    check.name
+    for check in (
+        *(no_reading, answers_too_slow, node_unreachable_ssh, node_unreachable_admin),
+        *(configuration_unreadable, database_unreachable, storage_unreadable),
+        *(load_balancer_unreachable, probe_unreachable, temporal_unreadable),
+    )
+)
+"""The checks that fail while a connection is lost or a machine is busy, and may hold again."""
