@@ -25,9 +25,6 @@ from workflows.preflight.configuration import configuration_findings
 from workflows.preflight.evaluate import blocking, evaluate, without_down
 from workflows.preflight.interrupted_run import findings_of
 
-READ_AGAIN = timedelta(seconds=5)
-"""Between two readings of an estate of which a place was silent."""
-
 
 class Prerequisites:
     """Observes the estate, and stops the run if a blocking finding is not accepted."""
@@ -104,8 +101,10 @@ class Prerequisites:
     ) -> tuple[Finding, ...]:
         """Read until every place answers, for as long as an action on a place would be repeated.
 
-        A connection that was lost for some seconds is no question to an operator.
+        A connection that was lost for some seconds is no question to an operator. Places are read
+        ever more rarely, so that a timeout of a day does not fill the history.
         """
+        pause = activity_options.READ_AGAIN
         until = workflow.now() + self._plan.estate.timing.unreachable_timeout
         while True:
             findings = await read()
@@ -113,8 +112,10 @@ class Prerequisites:
             if not silent or workflow.now() >= until:
                 return findings
             again = f"until {stage.key} reads the estate again"
-            await self._gates.wait(lambda: self._gates.may_exit(stage), READ_AGAIN, again)
+            pause = min(pause, until - workflow.now())
+            await self._gates.wait(lambda: self._gates.may_exit(stage), pause, again)
             self._gates.exit_if_requested(stage)
+            pause *= 2
 
     async def _compare_with_record(self) -> tuple[Finding, ...]:
         """Record what is not as it was at the suspension, on both sides: both are up now.
