@@ -17,9 +17,10 @@ from workflows.model.observations import Reading
 from workflows.model.progress import Status
 from workflows.model.results import seen
 from workflows.model.stages import StageName
-from workflows.planning.plan import Stage, Wave
+from workflows.planning.plan import Stage
 from workflows.planning.procedures import find_earlier_run
 from workflows.planning.rollback import Baseline
+from workflows.planning.waves import Wave
 from workflows.preflight.access import SILENCE
 from workflows.preflight.configuration import configuration_findings
 from workflows.preflight.evaluate import blocking, evaluate, without_down

@@ -23,6 +23,7 @@ from activities.replication.postgresql.copy_rows import copy_rows
 from activities.replication.postgresql.definition import rests
 from activities.replication.postgresql.link import PostgresLink, SubscriptionState
 from activities.replication.postgresql.own_rows import OwnRows
+from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row
 from activities.replication.postgresql.slots import (
     DROP_IDLE,
@@ -195,7 +196,7 @@ class Repair:
             state = await back.subscription()
             if not await back.keeps_changes(state):
                 continue
-            kept = await back.undelivered(state.slot, self.within, MAX_SHOWN_ROWS + 1)
+            kept = await Pending(back, state.slot, self.within).own_rows(MAX_SHOWN_ROWS + 1)
             if kept.own:
                 raise owed(back, state.slot, kept.own)
             return

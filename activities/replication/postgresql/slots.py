@@ -13,6 +13,7 @@ from activities.replication.driver import Send
 from activities.replication.postgresql.connection import ANSWER_TIMEOUT
 from activities.replication.postgresql.definition import rests
 from activities.replication.postgresql.link import PostgresLink, Slot
+from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row
 from workflows.errors import NotReady, NotYet
 
@@ -115,7 +116,7 @@ class RestingSlot:
             return True
         # What is written after this position stays kept, whatever is found before it.
         now = await here.written()
-        kept = await here.undelivered(name, self.within, MAX_SHOWN_ROWS + 1)
+        kept = await Pending(here, name, self.within).own_rows(MAX_SHOWN_ROWS + 1)
         if kept.own and kept.received:
             raise owed(here, name, kept.own)
         if kept.own:
@@ -149,6 +150,6 @@ class RestingSlot:
         require_ours(self.here, name, slot)
         if slot.lost:
             return
-        kept = await self.here.undelivered(name, self.within, MAX_SHOWN_ROWS + 1)
+        kept = await Pending(self.here, name, self.within).own_rows(MAX_SHOWN_ROWS + 1)
         if kept.own:
             raise owed(self.here, name, kept.own)
