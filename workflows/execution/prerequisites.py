@@ -12,6 +12,7 @@ from workflows.execution.context import Run
 from workflows.execution.gates import Gates, question
 from workflows.execution.handover import compare_with_record
 from workflows.execution.observe import observe
+from workflows.model.checks import AccessCheck
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
 from workflows.model.progress import Status
@@ -21,7 +22,7 @@ from workflows.planning.plan import Stage
 from workflows.planning.procedures import find_earlier_run
 from workflows.planning.rollback import Baseline
 from workflows.planning.waves import Wave
-from workflows.preflight.access import SILENCE
+from workflows.preflight.catalogue import BY_NAME
 from workflows.preflight.configuration import configuration_findings
 from workflows.preflight.evaluate import blocking, evaluate, without_down
 from workflows.preflight.interrupted_run import findings_of
@@ -109,8 +110,8 @@ class Prerequisites:
         until = workflow.now() + self._plan.estate.timing.unreachable_timeout
         while True:
             findings = await read()
-            silent = any(one.name in SILENCE for one in self._blocking(findings))
-            if not silent or workflow.now() >= until:
+            unread = any(map(_may_pass, self._blocking(findings)))
+            if not unread or workflow.now() >= until:
                 return findings
             again = f"until {stage.key} reads the estate again"
             pause = min(pause, until - workflow.now())
@@ -174,6 +175,12 @@ class Prerequisites:
                     f"{finding.name} on {finding.place} was accepted: {accept[finding.name]}"
                 )
         return blockers
+
+
+def _may_pass(finding: Finding) -> bool:
+    """Whether something could not be read that perhaps can be read a little later."""
+    check = BY_NAME.get(finding.name)
+    return isinstance(check, AccessCheck) and check.may_pass
 
 
 def _without_places(waves: Sequence[Wave], places: set[str]) -> tuple[Wave, ...]:

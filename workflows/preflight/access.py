@@ -31,6 +31,7 @@ ssh_access_refused = AccessCheck(
     "SSH accepts the configured key, and the host key is the expected one",
     Scope.NODES,
     advice=_ACCOUNT,
+    may_pass=False,
 )
 forwarding_refused = AccessCheck(
     "forwarding_refused",
@@ -38,6 +39,7 @@ forwarding_refused = AccessCheck(
     Scope.NODES,
     advice="allow it for this account in sshd_config (AllowTcpForwarding, PermitOpen), or write "
     "`via: direct` under `admin` in the estate",
+    may_pass=False,
 )
 secret_readable_by_others = Check(
     "secret_readable_by_others",
@@ -54,12 +56,14 @@ admin_access_refused = AccessCheck(
     "The admin API accepts the configured account",
     Scope.NODES,
     advice=_ACCOUNT,
+    may_pass=False,
 )
 access_refused = AccessCheck(
     "access_refused",
     "Load balancer, databases and probes accept the configured accounts",
     Scope.EVERYWHERE,
     advice=_ACCOUNT,
+    may_pass=False,
 )
 configuration_unreadable = AccessCheck(
     "configuration_unreadable",
@@ -94,13 +98,3 @@ probe_unreachable = AccessCheck(
 temporal_unreadable = AccessCheck(
     "temporal_unreadable", "Temporal answers the worker", Scope.ESTATE, heading=Heading.TEMPORAL
 )
-
-SILENCE = frozenset(
-    check.name
-    for check in (
-        *(no_reading, answers_too_slow, node_unreachable_ssh, node_unreachable_admin),
-        *(configuration_unreadable, database_unreachable, storage_unreadable),
-        *(load_balancer_unreachable, probe_unreachable, temporal_unreadable),
-    )
-)
-"""The checks that fail while a connection is lost or a machine is busy, and may hold again."""
