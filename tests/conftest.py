@@ -22,18 +22,18 @@ from workflows.search_attributes import SEARCH_ATTRIBUTES
 settings.register_profile("prove", max_examples=1000, print_blob=True)
 
 
-UNKIND_SEED = "UNKIND_SEED"
-"""The environment variable that repeats a run's sample of unkind estates."""
+SAMPLE_SEED = "SAMPLE_SEED"
+"""The environment variable that repeats a run's samples of the campaigns."""
 
 
 def pytest_configure() -> None:
     """Draw the seed, before the processes start that share it."""
-    os.environ.setdefault(UNKIND_SEED, str(random.randrange(100_000)))  # noqa: S311 - a sample
+    os.environ.setdefault(SAMPLE_SEED, str(random.randrange(100_000)))  # noqa: S311 - a sample
 
 
 def pytest_report_header() -> str:
     """Name the seed."""
-    return f"unkind estate: {UNKIND_SEED}={os.environ[UNKIND_SEED]} repeats it"
+    return f"samples: {SAMPLE_SEED}={os.environ[SAMPLE_SEED]} repeats them"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,6 +22,9 @@ HEARTBEAT = timedelta(seconds=5)
 LONG_WAIT = timedelta(minutes=5)
 """After waiting longer than this for an operator, the blocking checks run again."""
 
+READ_AGAIN = timedelta(seconds=2)
+"""Until an estate of which a place was silent is read for the second time."""
+
 _BACK_OFF = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2,

@@ -13,8 +13,9 @@ from starter.views.text import name_ranges
 from workflows.model.actions import StopGracefully
 from workflows.model.stages import POINT_OF_NO_RETURN, StageName
 from workflows.model.text import printable
-from workflows.planning.plan import Chain, Parallel, Plan, Stage, Wave
+from workflows.planning.plan import Chain, Parallel, Plan, Stage
 from workflows.planning.preview import Review, ReviewedAction
+from workflows.planning.waves import Wave
 from workflows.views.direction import direction
 
 PLACEHOLDER = "NODE"

@@ -34,7 +34,7 @@ from tests.support.ssh_machines import (
 )
 from workflows.model import actions
 from workflows.model.estate import Node, Protocol
-from workflows.planning.plan import plan_switchover
+from workflows.planning.switchover import plan_switchover
 from workflows.ports.inputs import StorageInput
 from workflows.ports.routes import ROUTES
 

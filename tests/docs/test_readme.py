@@ -12,9 +12,9 @@ from workflows.model.decisions import NEED_MINUTES, NEED_REASON, NEED_STAGE, VER
 from workflows.model.outcome import Outcome
 from workflows.model.progress import Progress, RunStatus
 from workflows.model.request import RejoinRequest
-from workflows.planning.plan import plan_switchover
 from workflows.planning.preview import ReviewedAction, review
 from workflows.planning.rejoin import plan_rejoin
+from workflows.planning.switchover import plan_switchover
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import UNKIND_SEED
+from tests.conftest import SAMPLE_SEED
 
 ROOT = Path(__file__).parents[2]
-POINTS = {
+SWITCHOVER_POINTS = {
     "before_effect": "any.1",
     "network": "any.30",
     "after_effect": "any.60",
@@ -27,6 +27,8 @@ POINTS = {
 }
 """One of each kind, all in one run: the first request after it, if another attack is under way."""
 REJOIN_POINTS = {"before_effect": "any.1", "after_effect": "any.60", "reboot": "cluster1-server1"}
+"""A worker that dies before and after a request, and a node that reboots as it starts."""
+SAMPLES = (("switchover", SWITCHOVER_POINTS), ("rejoin", REJOIN_POINTS))
 
 
 async def sampled(result: Path, labs: str, *arguments: str) -> dict[str, Any]:
@@ -47,28 +49,20 @@ async def sampled(result: Path, labs: str, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(900)
 async def test_whatever_is_killed_no_step_is_repeated_or_missed(tmp_path: Path) -> None:
-    """Worker, server, network and a node, killed at a point of every kind during a switchover."""
-    points = "+".join(f"{kind}@{trigger}" for kind, trigger in POINTS.items())
-    seen = await sampled(tmp_path / "crash.json", "1", "crash", "--replay", f"1:{points}")
-    assert seen["points"] == dict.fromkeys(POINTS, 1)
-    assert seen["completed"] == seen["runs"] == 1
-
-
-@pytest.mark.timeout(900)
-async def test_whatever_is_killed_a_drained_cluster_comes_back(tmp_path: Path) -> None:
-    """A worker that dies before and after a request, and a node that reboots as it starts."""
-    points = "+".join(f"{kind}@{trigger}" for kind, trigger in REJOIN_POINTS.items())
-    argv = ("crash", "--procedure", "rejoin", "--replay", f"1:{points}")
-    seen = await sampled(tmp_path / "rejoin.json", "1", *argv)
-    assert seen["procedure"] == "rejoin"
-    assert {kind: seen["points"][kind] for kind in REJOIN_POINTS} == dict.fromkeys(REJOIN_POINTS, 1)
+    """Worker, server, network and nodes: during a switchover, every other time during a rejoin."""
+    procedure, kinds = SAMPLES[int(os.environ[SAMPLE_SEED]) % len(SAMPLES)]
+    points = "+".join(f"{kind}@{trigger}" for kind, trigger in kinds.items())
+    argv = ("crash", "--procedure", procedure, "--replay", f"1:{points}")
+    seen = await sampled(tmp_path / "crash.json", "1", *argv)
+    assert seen["procedure"] == procedure
+    assert {kind: seen["points"][kind] for kind in kinds} == dict.fromkeys(kinds, 1)
     assert seen["completed"] == seen["runs"] == 1
 
 
 @pytest.mark.timeout(900)
 async def test_an_estate_is_switched_over_as_a_site_has_it(tmp_path: Path) -> None:
     """Another one in every run of the tests: shells, banners, limits, scripts and answers."""
-    seed = os.environ[UNKIND_SEED]
+    seed = os.environ[SAMPLE_SEED]
     seen = await sampled(tmp_path / "unkind.json", "1", "unkind", "--seeds", "1", "--first", seed)
     assert [str(row["seed"]) for row in seen["rows"]] == [seed]
     assert seen["completed"] == 1

@@ -9,7 +9,8 @@ from workflows.model.estate import Kind, Node, Protocol
 from workflows.model.findings import Finding
 from workflows.model.results import SCHEDULING, Service, State
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
+from workflows.planning.switchover import plan_switchover
 from workflows.preflight.evaluate import evaluate
 
 PLAN: Plan = plan_switchover(estates.estate(), estates.request())

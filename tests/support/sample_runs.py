@@ -11,7 +11,8 @@ from workflows.model.actions import Action
 from workflows.model.configuration import ConfigurationChange
 from workflows.model.progress import Failure, OperatorMessage, PendingQuestion, Progress
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan, Stage, plan_switchover
+from workflows.planning.plan import Plan, Stage
+from workflows.planning.switchover import plan_switchover
 from workflows.run.progress_tracker import ProgressTracker
 from workflows.run.snapshot import progress_of
 from workflows.run.state import RunState

@@ -2,16 +2,24 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
-from tests.support.run import Run
+from tests.support.run import Run, at_work, new_run
 from workflows.errors import CommandFailed, NotReady
+from workflows.model.checks import AccessCheck
 from workflows.model.findings import Finding
 from workflows.model.progress import Status
 from workflows.model.results import SCHEDULING, Service
 from workflows.model.stages import STAGES, StageName
+from workflows.preflight.access import (
+    admin_access_refused,
+    configuration_unreadable,
+    reading_unusable,
+)
 from workflows.preflight.catalogue import BY_NAME
 
 DRAINED = "cluster1-server1"
@@ -165,6 +173,61 @@ async def test_a_finding_of_the_returned_cluster_is_asked_about(drained: Run) ->
     await drained.ends("completed")
 
 
+@pytest.mark.parametrize("check", [configuration_unreadable, reading_unusable])
+async def test_a_silent_place_is_read_again_without_a_question(
+    drained: Run, check: AccessCheck
+) -> None:
+    """A connection was lost for some seconds: the run goes on by itself, and reports nothing."""
+    fakes = drained.fakes
+    fakes.readings["compare_configuration.cluster1"] = {"findings": (_unread(check),)}
+    await drained.rejoin()
+    await drained.reaches(lambda _: comparisons(drained) > 1)
+    fakes.readings.clear()
+    outcome = await drained.ends("completed")
+    assert check.name not in {one.name for one in outcome.findings}
+    assert outcome.decisions == ()
+
+
+async def test_a_place_that_stays_silent_is_asked_about(clockwork: WorkflowEnvironment) -> None:
+    """After as long as an action on it would be repeated."""
+    async with at_work(run := new_run(clockwork.client)):
+        run.fakes.world.drain()
+        run.fakes.blind = True
+        run.fakes.readings["compare_configuration.cluster1"] = {"findings": (_unread(),)}
+        await run.rejoin()
+        await run.reaches(lambda _: comparisons(run) > 1)
+        await clockwork.fast_forward(run.handle, timedelta(minutes=6))
+        question = await run.waits("decision")
+        assert question.stage is StageName.CHECK_RETURNED
+        assert "configuration_unreadable" in question.message
+        assert comparisons(run) < 10
+        run.fakes.readings.clear()
+        await run.handle.signal("retry", {"stage": "check_returned"})
+        await run.ends("completed")
+
+
+async def test_a_place_that_refuses_is_asked_about_at_once(drained: Run) -> None:
+    """Trying again by itself cannot help."""
+    refused = {"findings": (_unread(admin_access_refused),)}
+    drained.fakes.readings["compare_configuration.cluster1"] = refused
+    await drained.rejoin()
+    question = await drained.waits("decision")
+    assert "admin_access_refused" in question.message
+    assert comparisons(drained) == 1
+    await drained.says("abort", reason="the account first", by="ann")
+    await drained.ends("aborted")
+
+
+async def test_a_rollback_need_not_wait_for_a_silent_place(drained: Run) -> None:
+    """An operator who does not want to wait is heard."""
+    fakes = drained.fakes
+    fakes.readings["compare_configuration.cluster1"] = {"findings": (_unread(),)}
+    await drained.rejoin()
+    await drained.reaches(lambda _: comparisons(drained) > 1)
+    await drained.says("roll_back", reason="not now", by="ann")
+    await drained.ends("rolled_back")
+
+
 async def test_another_version_may_be_accepted(drained: Run) -> None:
     """A cluster may come back from its update before the other one is updated."""
     drained.fakes.readings[DRAINED] = {"version": "5.5-20260701"}
@@ -270,6 +333,15 @@ async def test_what_did_not_schedule_is_not_started(wide_run: Run) -> None:
     assert ("cluster2-server2", Service.SCHEDULER) in world.running
     assert ("cluster2-server2", Service.FOLDER_MONITOR) not in world.running
     assert schedules(wide_run, ACTIVE)
+
+
+def comparisons(run: Run) -> int:
+    """Return how often the configuration of both clusters was compared."""
+    return sum(n for key, n in run.fakes.asked.items() if "compare_configuration" in key)
+
+
+def _unread(check: AccessCheck = configuration_unreadable) -> Finding:
+    return check.unread("cluster1", "cluster1-server1 does not answer")
 
 
 def _differs(name: str) -> Finding:

@@ -11,7 +11,7 @@ from workflows.model.actions import Action
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
 from workflows.model.stages import StageName
-from workflows.planning.plan import Wave
+from workflows.planning.waves import Wave
 from workflows.preflight.access import no_reading
 
 MAX_CONCURRENT_READINGS = 8

@@ -1,7 +1,7 @@
 """Check the prerequisites in stage 0, and again after a long wait for operators."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from temporalio import workflow
@@ -12,14 +12,17 @@ from workflows.execution.context import Run
 from workflows.execution.gates import Gates, question
 from workflows.execution.handover import compare_with_record
 from workflows.execution.observe import observe
+from workflows.model.checks import AccessCheck
 from workflows.model.findings import Finding
 from workflows.model.observations import Reading
 from workflows.model.progress import Status
 from workflows.model.results import seen
 from workflows.model.stages import StageName
-from workflows.planning.plan import Stage, Wave
+from workflows.planning.plan import Stage
 from workflows.planning.procedures import find_earlier_run
 from workflows.planning.rollback import Baseline
+from workflows.planning.waves import Wave
+from workflows.preflight.catalogue import BY_NAME
 from workflows.preflight.configuration import configuration_findings
 from workflows.preflight.evaluate import blocking, evaluate, without_down
 from workflows.preflight.interrupted_run import findings_of
@@ -52,20 +55,22 @@ class Prerequisites:
         for action in stage.actions:
             self._tracker.done(stage, action, seen(action, f"read {action.place}", now))
         readings = without_down(self._plan, readings, interrupted.stopped_nodes)
-        blockers = self._judge(readings, found + findings_of(interrupted, self._plan))
+        found += findings_of(interrupted, self._plan)
+        blockers = self._record(self._evaluate(readings, found))
         if blockers:
             raise NotReady("; ".join(map(str, blockers)))
 
     async def check_returned(self, stage: Stage) -> None:
         """Read a rejoin's clusters again, now that every admin API answers; ask what blocks."""
-        while True:
+
+        async def read() -> tuple[Finding, ...]:
             for action in stage.actions:
                 self._tracker.begin(stage, action, 1)
             readings, found = await observe(self._run.dispatcher, stage.waves, stage.name)
-            await self._compare_with_record()
-            blockers = self._judge(readings, found)
-            if not blockers:
-                break
+            unwatched = await self._compare_with_record()
+            return (*self._evaluate(readings, found), *unwatched)
+
+        while blockers := self._record(await self._answered(stage, read)):
             await self._ask(stage, "; ".join(map(str, blockers)))
         now = workflow.now()
         for action in stage.actions:
@@ -77,25 +82,52 @@ class Prerequisites:
             await self._recheck(stage)
 
     async def _recheck(self, stage: Stage) -> None:
-        while self._state.waited_for_people > activity_options.LONG_WAIT and not stage.undo:
-            self._state.waited_for_people = timedelta()
+        async def read() -> tuple[Finding, ...]:
             readings, found = await observe(self._run.dispatcher, self._still_observable())
             if self._plan.procedure == "rejoin" and not self._returned:
                 down = find_earlier_run(self._plan, readings).stopped_nodes
                 readings = without_down(self._plan, readings, down)
-            blockers = self._judge(readings, found)
+            return self._evaluate(readings, found)
+
+        while self._state.waited_for_people > activity_options.LONG_WAIT and not stage.undo:
+            self._state.waited_for_people = timedelta()
+            blockers = self._record(await self._answered(stage, read))
             if not blockers:
                 return
             await self._ask(stage, f"after the wait for operators: {'; '.join(map(str, blockers))}")
             # A retry checks again, however fast the operator answered.
             self._state.waited_for_people = 2 * activity_options.LONG_WAIT
 
-    async def _compare_with_record(self) -> None:
-        """Record what is not as it was at the suspension, on both sides: both are up now."""
+    async def _answered(
+        self, stage: Stage, read: Callable[[], Awaitable[tuple[Finding, ...]]]
+    ) -> tuple[Finding, ...]:
+        """Read until every place answers, for as long as an action on a place would be repeated.
+
+        A connection that was lost for some seconds is no question to an operator. Places are read
+        ever more rarely, so that a timeout of a day does not fill the history.
+        """
+        pause = activity_options.READ_AGAIN
+        until = workflow.now() + self._plan.estate.timing.unreachable_timeout
+        while True:
+            findings = await read()
+            unread = any(map(_may_pass, self._blocking(findings)))
+            if not unread or workflow.now() >= until:
+                return findings
+            again = f"until {stage.key} reads the estate again"
+            pause = min(pause, until - workflow.now())
+            await self._gates.wait(lambda: self._gates.may_exit(stage), pause, again)
+            self._gates.exit_if_requested(stage)
+            pause *= 2
+
+    async def _compare_with_record(self) -> tuple[Finding, ...]:
+        """Record what is not as it was at the suspension, on both sides: both are up now.
+
+        Returns what could not be compared.
+        """
         compared = await compare_with_record(self._plan, self._state.configuration)
         self._state.configuration = compared.record
         self._state.version += 1
-        self._tracker.add_findings(compared.findings)
+        return compared.findings
 
     async def _ask(self, stage: Stage, message: str) -> None:
         """Ask what to do about findings that block; RollBack where the request says so."""
@@ -121,22 +153,34 @@ class Prerequisites:
         """Whether a rejoin has started every node."""
         return StageName.START_ADMIN.value in self._state.finished
 
-    def _judge(
+    def _evaluate(
         self, readings: Sequence[Reading], found: tuple[Finding, ...]
     ) -> tuple[Finding, ...]:
-        """Record every finding; return those that stop the run."""
+        """Return every finding, with what was changed since the suspension."""
         started = frozenset(name for name, actions in self._state.started.items() if actions)
         changed = configuration_findings(self._state.configuration)
-        findings = evaluate(self._plan, readings, workflow.now(), started, found + changed)
+        return evaluate(self._plan, readings, workflow.now(), started, found + changed)
+
+    def _blocking(self, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Return those that block and that nobody has accepted."""
+        return blocking(findings, self._run.request.accept, self._plan.procedure)
+
+    def _record(self, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Record every finding; return those that stop the run."""
         self._tracker.add_findings(findings)
-        accept = self._run.request.accept
-        blockers = blocking(findings, accept, self._plan.procedure)
+        accept, blockers = self._run.request.accept, self._blocking(findings)
         for finding in blocking(findings):
             if finding not in blockers:
                 self._tracker.add_exception(
                     f"{finding.name} on {finding.place} was accepted: {accept[finding.name]}"
                 )
         return blockers
+
+
+def _may_pass(finding: Finding) -> bool:
+    """Whether something could not be read that perhaps can be read a little later."""
+    check = BY_NAME.get(finding.name)
+    return isinstance(check, AccessCheck) and check.may_pass
 
 
 def _without_places(waves: Sequence[Wave], places: set[str]) -> tuple[Wave, ...]:

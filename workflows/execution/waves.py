@@ -15,7 +15,8 @@ from workflows.model.actions import WAITS, Action
 from workflows.model.actions.base import ReadOnly
 from workflows.model.decisions import SKIPPABLE, Decision, Verb
 from workflows.model.progress import Failure
-from workflows.planning.plan import Stage, Wave
+from workflows.planning.plan import Stage
+from workflows.planning.waves import Wave
 from workflows.run.validation import UNREACHABLE_KINDS
 
 Failures = dict[Action, Failure]

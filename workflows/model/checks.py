@@ -122,6 +122,8 @@ class AccessCheck(Check):
 
     heading: Heading = Heading.ACCESS
     advice: str = "check that it is up and that the worker can reach it over the network"
+    may_pass: bool = True
+    """Whether it may hold again by itself, such as after a lost connection or a service's start."""
 
     def unread(self, place: str, seen: str) -> Finding:
         """Return the finding that a part of a reading could not be made."""

@@ -11,10 +11,11 @@ from workflows.model.request import AnyRequest, RejoinRequest
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_rejoin import find_interrupted_rejoin
 from workflows.planning.interrupted_run import InterruptedRun, find_interrupted_run
-from workflows.planning.plan import Plan, Stage, plan_switchover
+from workflows.planning.plan import Plan, Stage
 from workflows.planning.rejoin import plan_rejoin
 from workflows.planning.rejoin_rollback import plan_rejoin_rollback
 from workflows.planning.rollback import Baseline, plan_rollback
+from workflows.planning.switchover import plan_switchover
 
 
 def plan_for(estate: Estate, request: AnyRequest) -> Plan:

@@ -14,8 +14,9 @@ from workflows.model.replications.base import ReplicationLink
 from workflows.model.request import RejoinRequest
 from workflows.model.stages import StageName
 from workflows.planning.approvals import gates_of, stricter
-from workflows.planning.plan import Plan, Stage, Wave, observations_of_links_and_traffic, on
+from workflows.planning.plan import Plan, Stage
 from workflows.planning.replication_slots import drop_resting_slots, repair_lost_changes
+from workflows.planning.waves import Wave, observations_of_links_and_traffic, on
 
 
 def plan_rejoin(estate: Estate, request: RejoinRequest) -> Plan:

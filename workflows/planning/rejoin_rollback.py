@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from workflows.model import actions
 from workflows.model.estate import Cluster, Node, Protocol
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan, Stage, Wave, on
+from workflows.planning.plan import Plan, Stage
 from workflows.planning.rollback import Baseline
+from workflows.planning.waves import Wave, on
 
 BACK = (
     StageName.START_MONITORS,

@@ -5,8 +5,7 @@ All of these actions decide by reading: on an estate that needs nothing of them 
 
 from workflows.model import actions
 from workflows.model.estate import Estate
-
-Wave = tuple[actions.Action, ...]
+from workflows.planning.waves import Wave
 
 
 def begin_slots(estate: Estate, active: str) -> Wave:

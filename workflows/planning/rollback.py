@@ -15,7 +15,8 @@ from workflows.model.observations import NodeReading, Reading, ReplicationReadin
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 from workflows.planning.observations import rests
-from workflows.planning.plan import Plan, Stage, Wave
+from workflows.planning.plan import Plan, Stage
+from workflows.planning.waves import Wave
 
 BACK = (
     StageName.START_SCHEDULING,

@@ -31,6 +31,7 @@ ssh_access_refused = AccessCheck(
     "SSH accepts the configured key, and the host key is the expected one",
     Scope.NODES,
     advice=_ACCOUNT,
+    may_pass=False,
 )
 forwarding_refused = AccessCheck(
     "forwarding_refused",
@@ -38,6 +39,7 @@ forwarding_refused = AccessCheck(
     Scope.NODES,
     advice="allow it for this account in sshd_config (AllowTcpForwarding, PermitOpen), or write "
     "`via: direct` under `admin` in the estate",
+    may_pass=False,
 )
 secret_readable_by_others = Check(
     "secret_readable_by_others",
@@ -54,12 +56,14 @@ admin_access_refused = AccessCheck(
     "The admin API accepts the configured account",
     Scope.NODES,
     advice=_ACCOUNT,
+    may_pass=False,
 )
 access_refused = AccessCheck(
     "access_refused",
     "Load balancer, databases and probes accept the configured accounts",
     Scope.EVERYWHERE,
     advice=_ACCOUNT,
+    may_pass=False,
 )
 configuration_unreadable = AccessCheck(
     "configuration_unreadable",

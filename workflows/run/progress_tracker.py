@@ -7,7 +7,8 @@ from workflows.model.actions import WAITS, Action
 from workflows.model.findings import Finding
 from workflows.model.progress import Failure, PendingQuestion, Status
 from workflows.model.results import Report
-from workflows.planning.plan import Plan, Stage, Wave
+from workflows.planning.plan import Plan, Stage
+from workflows.planning.waves import Wave
 from workflows.run.state import OVER, RunState, StageState
 
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from activities.replication.postgresql.definition import rests
 from activities.replication.postgresql.link import PostgresLink, SubscriptionState
+from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row, Values
 from activities.replication.postgresql.wire import MEBIBYTE
 from activities.runtime.heartbeat import sleep
@@ -78,7 +79,7 @@ class Conflicts:
             raise NotReady(await self._refusal(overlap))
 
     async def _has_changes(self) -> bool:
-        async with aclosing(self.here.pending(self.slot, self.within)) as pending:
+        async with aclosing(Pending(self.here, self.slot, self.within).changes()) as pending:
             async for _ in pending:
                 return True
         return False
@@ -101,12 +102,12 @@ class Conflicts:
     async def _compare_rows(self, other: PostgresLink, slot: str, overlap: Overlap) -> None:
         rows: set[bytes] = set()
         tables: set[str] = set()
-        async for change in other.pending(slot, self.within):
+        async for change in Pending(other, slot, self.within).changes():
             rows.add(change.row.digest)
             tables.add(change.row.table)
         if not rows:
             return  # whatever waits here, and however much, meets nothing
-        async for change in self.here.pending(self.slot, self.within):
+        async for change in Pending(self.here, self.slot, self.within).changes():
             row = change.row
             # A table that one side emptied meets whatever the other side wrote to it.
             emptied = row.all_rows.digest in rows or (not row.key and row.table in tables)
@@ -135,7 +136,7 @@ class Conflicts:
         """Return the last values that each row was given by its own side."""
         last: dict[Row, Values | None] = {}
         held = 0
-        async with aclosing(self.here.pending(self.slot, self.within)) as pending:
+        async with aclosing(Pending(self.here, self.slot, self.within).changes()) as pending:
             async for change in pending:
                 if change.row in last:
                     held -= _length(change.row, last[change.row])

@@ -3,9 +3,6 @@
 Connections are opened for one question each: none is kept that could be dead when it matters.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, LiteralString
 
@@ -20,14 +17,13 @@ from activities.replication.postgresql.connection import (
     NAMES,
     NUMBERS,
     Name,
-    Session,
     connected,
     fetched,
     fetched_one,
     texts,
 )
-from activities.replication.postgresql.pgoutput import Reader, decoded
-from activities.replication.postgresql.row_changes import Row, RowChange, Values
+from activities.replication.postgresql.pgoutput import decoded
+from activities.replication.postgresql.row_changes import Row, Values
 from activities.replication.postgresql.wire import MEBIBYTE
 from activities.transport.secrets import Secrets
 from workflows.errors import NotReady, OutcomeUnknown
@@ -41,6 +37,10 @@ SELECT subenabled, subslotname,
 FROM pg_subscription
 WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+_FAILOVER: LiteralString = """
+SELECT subfailover FROM pg_subscription
+WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _LAG: LiteralString = """
 SELECT pg_wal_lsn_diff(%s::pg_lsn, confirmed_flush_lsn)::bigint
 FROM pg_replication_slots WHERE slot_name = %s
@@ -48,11 +48,6 @@ FROM pg_replication_slots WHERE slot_name = %s
 _TABLES: LiteralString = """
 SELECT lower(schemaname || '.' || tablename) FROM pg_publication_tables WHERE pubname = %s
 ORDER BY 1
-"""
-
-_PENDING: LiteralString = """
-DECLARE pending NO SCROLL CURSOR FOR
-SELECT data FROM pg_logical_slot_peek_binary_changes(%s, NULL, %s, VARIADIC %s::text[])
 """
 
 _MAY_COMPARE: LiteralString = """
@@ -102,14 +97,12 @@ _WRITING = TypeAdapter(list[tuple[FiniteFloat, FiniteFloat | None]])
 MIN_STATISTICS_SECONDS = 60.0
 """Statistics have to cover this time before an average says anything."""
 
-MAX_PENDING_MESSAGES = 100_000
-"""Messages of one slot that are read: the transaction that reaches it is the last one."""
-MESSAGES_PER_FETCH = 500
-"""Messages that the worker holds at a time."""
 MAX_MESSAGES_BYTES = 16 * MEBIBYTE
-"""Bytes of these together, and of one row that is read."""
+"""Bytes of what a server tells at once: a row, or some messages of a slot."""
 OLDEST_VERSION = 140_000
 """The server version from which every view, column and right is there that this driver reads."""
+FAILOVER_VERSION = 170_000
+"""The server version from which standbys can keep a slot, too."""
 ORIGIN_FILTER_VERSION = 160_000
 """The server version from which changes that arrived by replication can be left out."""
 
@@ -144,16 +137,6 @@ class SlotRoom:
     """Whether the server takes one more."""
     limit: int | None
     """Bytes of WAL that one may retain; None where nothing limits it."""
-
-
-@dataclass(frozen=True)
-class Undelivered:
-    """What a slot has yet to deliver, as far as it had to be read."""
-
-    own: tuple[Row, ...]
-    """Rows that its side wrote itself: the first of them."""
-    received: bool
-    """Whether changes that had arrived there by replication come before the first own one."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +182,15 @@ class PostgresLink:
                 f"{self.link.subscription}; correct the estate file, or create the subscription"
             )
         return found
+
+    async def wants_failover(self) -> bool:
+        """Whether the publisher's standbys shall keep the subscription's slot, too."""
+        versions = [await self.version(side) for side in (self.subscriber, self.publisher)]
+        if min(versions) < FAILOVER_VERSION:
+            return False
+        name = self.link.subscription
+        found = await fetched(self.secrets, self.subscriber, FLAGS, _FAILOVER, name)
+        return any(wanted for (wanted,) in found)
 
     async def subscriptions(self, database: Database) -> dict[str, bool]:
         """Return every subscription of a side's database, and whether it is enabled."""
@@ -274,52 +266,6 @@ class PostgresLink:
         found = await fetched(self.secrets, self.publisher, FLAGS, _MAY_COMPARE)
         return any(may for (may,) in found)
 
-    async def pending(self, slot: str, within: float) -> AsyncGenerator[RowChange]:
-        """Yield what the publisher itself has written and not delivered; takes nothing away.
-
-        Raises:
-            NotYet: another connection uses the slot.
-            NotReady: there is too much to read.
-            OutcomeUnknown: it takes longer than so many seconds, or cannot be understood.
-        """
-        reader = Reader()
-        async with aclosing(self._messages(slot, within)) as messages:
-            async for message in messages:
-                for change in reader.changes(message):
-                    yield change
-
-    async def undelivered(self, slot: str, within: float, most: int) -> Undelivered:
-        """Return at most so many rows that the publisher wrote itself; errors as ``pending``."""
-        reader, own, received = Reader(), dict[bytes, Row](), False
-        async with aclosing(self._messages(slot, within)) as messages:
-            async for message in messages:
-                changes = reader.changes(message)
-                received = received or (not own and reader.received)
-                own |= {change.row.digest: change.row for change in changes}
-                if len(own) >= most:
-                    break
-        return Undelivered(tuple(own.values())[:most], received)
-
-    async def _messages(self, slot: str, within: float) -> AsyncGenerator[bytes]:
-        count = 0
-        async with connected(self.secrets, self.publisher) as session:
-            clock = asyncio.get_running_loop().time
-            until = clock() + within
-            await self._open_pending(session, slot, within)
-            while messages := await _next_messages(session, until - clock()):
-                count += len(messages)
-                for message in messages:
-                    yield message
-                if count >= MAX_PENDING_MESSAGES:
-                    break
-        if count >= MAX_PENDING_MESSAGES:
-            raise NotReady(
-                f"{self.name}: more than {MAX_PENDING_MESSAGES} changes wait at "
-                f"{self.publisher.name}, too many to find out whether both sides wrote the same "
-                "rows; compare the databases by hand, enable the subscription yourself, then "
-                "decide `retry`"
-            )
-
     async def current(self, row: Row) -> Values | None:
         """Return what a row is at the publisher now; None where there is none."""
         schema, _, table = row.table.partition(".")
@@ -369,39 +315,3 @@ class PostgresLink:
         async with connected(self.secrets, self.subscriber) as session:
             await session.limit(within)
             await session.ask(statement, within=within + MARGIN, lost=OutcomeUnknown)
-
-    async def _open_pending(self, session: Session, slot: str, within: float) -> None:
-        """Have the server find the messages of a slot, and keep them; the slot does not move."""
-        options = ["proto_version", "1", "publication_names", _quoted(self.link.publication)]
-        if session.connection.info.server_version >= ORIGIN_FILTER_VERSION:
-            options += ["origin", "none"]
-        await session.limit(within)
-        await session.ask("BEGIN", lost=OutcomeUnknown)
-        parameters = (slot, MAX_PENDING_MESSAGES, options)
-        await session.ask(_PENDING, *parameters, within=within + MARGIN, lost=OutcomeUnknown)
-
-
-async def _next_messages(session: Session, within: float) -> list[bytes]:
-    """Return the next messages that the server has found; none at the end."""
-    found = await session.ask(
-        sql.SQL("FETCH {} FROM pending").format(MESSAGES_PER_FETCH),
-        within=max(0, within) + MARGIN,
-        most=MAX_MESSAGES_BYTES,
-        lost=OutcomeUnknown,
-        binary=True,
-    )
-    if found is not None and found.nfields == 1 and found.ntuples <= MESSAGES_PER_FETCH:
-        cells = [found.get_value(row, 0) for row in range(found.ntuples)]
-        messages = [cell for cell in cells if cell is not None]
-        if len(messages) == len(cells):
-            return messages
-    raise OutcomeUnknown(
-        f"{session.place}: its answer is not the changes of a slot that were asked for; "
-        "find out which server answers there"
-    )
-
-
-def _quoted(name: str) -> str:
-    """Quote a publication's name as the output plugin wants it."""
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from activities.replication.postgresql.connection import Session
 from activities.replication.postgresql.contents import StoredRow, Table, stored_rows
 from activities.replication.postgresql.link import PostgresLink
+from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row
 from workflows.errors import NotReady
 
@@ -52,7 +53,7 @@ class OwnRows:
                     if len(own) + len(open_) > MAX_DIFFERENCES:
                         raise self._too_many()
         if open_ and self.slot is not None:
-            pending = self.to_passive.pending(self.slot, self.within)
+            pending = Pending(self.to_passive, self.slot, self.within).changes()
             async with aclosing(pending) as changes:
                 async for change in changes:
                     open_.pop(change.row.digest, None)

@@ -23,12 +23,13 @@ from activities.replication.postgresql.copy_rows import copy_rows
 from activities.replication.postgresql.definition import rests
 from activities.replication.postgresql.link import PostgresLink, SubscriptionState
 from activities.replication.postgresql.own_rows import OwnRows
+from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row
 from activities.replication.postgresql.slots import (
-    CREATE,
     DROP_IDLE,
     DROP_LOST,
     MAX_SHOWN_ROWS,
+    create_slot,
     named,
     owed,
     require_ours,
@@ -55,6 +56,9 @@ _PATIENCE: Final = {
     "tcp_keepalives_count": "3",
 }
 _EXPORTING: LiteralString = "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput EXPORT_SNAPSHOT"
+_EXPORTING_FOR_FAILOVER: LiteralString = (
+    "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput (SNAPSHOT 'export', FAILOVER true)"
+)
 # Neither triggers nor foreign keys act, as with what arrives by replication.
 _AS_REPLICATED: LiteralString = "SET LOCAL session_replication_role = replica"
 # And as with that, a link that leads back does not send it.
@@ -192,7 +196,7 @@ class Repair:
             state = await back.subscription()
             if not await back.keeps_changes(state):
                 continue
-            kept = await back.undelivered(state.slot, self.within, MAX_SHOWN_ROWS + 1)
+            kept = await Pending(back, state.slot, self.within).own_rows(MAX_SHOWN_ROWS + 1)
             if kept.own:
                 raise owed(back, state.slot, kept.own)
             return
@@ -246,9 +250,11 @@ class Repair:
 
     async def _export(self, stack: AsyncExitStack, name: str) -> _NewSlot:
         """Make a slot, with a snapshot that lives as long as the stack."""
+        kept = await self.here.wants_failover()
         connecting = connected(self.here.secrets, self.here.publisher, "database")
         session = await stack.enter_async_context(connecting)
-        statement = sql.SQL(_EXPORTING).format(sql.Identifier(name))
+        exporting = sql.SQL(_EXPORTING_FOR_FAILOVER if kept else _EXPORTING)
+        statement = exporting.format(sql.Identifier(name))
         # It waits for transactions of the publisher that have written something.
         answer = await session.ask(statement, within=self.within)
         created = parsed(session.place, _CREATED, answer)
@@ -270,7 +276,7 @@ class Repair:
         name = state.slot or self._names[0]
         if not state.slot:
             await here.alter(here.pointing_at(name), ANSWER_TIMEOUT)
-        await here.alter_slot(CREATE, name)
+        await create_slot(here, name)
 
     async def _drop_idle(self, name: str) -> None:
         slot = await self.here.find_slot(name)

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from activities.replication.driver import Send
+from activities.replication.postgresql.connection import ANSWER_TIMEOUT
 from activities.replication.postgresql.definition import rests
 from activities.replication.postgresql.link import PostgresLink, Slot
+from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row
 from workflows.errors import NotReady, NotYet
 
-CREATE: Final[LiteralString] = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
+_CREATE: Final[LiteralString] = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
+_CREATE_FOR_FAILOVER: Final[LiteralString] = (
+    "SELECT pg_create_logical_replication_slot(%s, 'pgoutput', failover => true)"
+)
 # A slot that is not lost is never dropped by this, however late it is executed.
 DROP_LOST: Final[LiteralString] = """
 SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
@@ -65,6 +70,15 @@ def require_ours(link: PostgresLink, name: str, slot: Slot) -> None:
         )
 
 
+async def create_slot(link: PostgresLink, name: str, within: float = ANSWER_TIMEOUT) -> None:
+    """Make a slot at the publisher; its standbys keep it, too, where the subscription wants that.
+
+    Whether it decodes prepared transactions need not be said: the subscription turns that on.
+    """
+    kept = await link.wants_failover()
+    await link.alter_slot(_CREATE_FOR_FAILOVER if kept else _CREATE, name, within=within)
+
+
 @dataclass(frozen=True)
 class RestingSlot:
     """The slot of one link, where that link rests."""
@@ -93,16 +107,16 @@ class RestingSlot:
     async def _begin_now(self, name: str, send: Send) -> bool:
         here, slot = self.here, await self.here.find_slot(name)
         if slot is None:
-            await here.alter_slot(CREATE, name, within=send())
+            await create_slot(here, name, send())
             return True
         require_ours(here, name, slot)
         if slot.lost:
             await here.alter_slot(DROP_LOST, name, within=send())
-            await here.alter_slot(CREATE, name, within=send())
+            await create_slot(here, name, send())
             return True
         # What is written after this position stays kept, whatever is found before it.
         now = await here.written()
-        kept = await here.undelivered(name, self.within, MAX_SHOWN_ROWS + 1)
+        kept = await Pending(here, name, self.within).own_rows(MAX_SHOWN_ROWS + 1)
         if kept.own and kept.received:
             raise owed(here, name, kept.own)
         if kept.own:
@@ -136,6 +150,6 @@ class RestingSlot:
         require_ours(self.here, name, slot)
         if slot.lost:
             return
-        kept = await self.here.undelivered(name, self.within, MAX_SHOWN_ROWS + 1)
+        kept = await Pending(self.here, name, self.within).own_rows(MAX_SHOWN_ROWS + 1)
         if kept.own:
             raise owed(self.here, name, kept.own)

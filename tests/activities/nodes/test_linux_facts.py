@@ -5,6 +5,7 @@ import getpass
 import os
 import signal
 import socket
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from activities.nodes import linux_facts
 from activities.nodes.linux_facts import parse_facts
 from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
+from tests.support import estates
 from tests.support.ssh_machines import Installation
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Node
@@ -237,6 +239,23 @@ async def until_runs(pid: int, name: str) -> None:
         cmdline = Path(f"/proc/{pid}/cmdline")
         while name not in cmdline.read_text():  # noqa: ASYNC110, ASYNC240 - a process of the test
             await asyncio.sleep(0.01)
+
+
+def test_a_machine_without_any_program_is_not_kept_busy(tmp_path: Path) -> None:
+    """The script ends where its PATH leads nowhere, and says less: it is not taken for whole."""
+    machine = estates.estate().nodes[0].model_copy(update={"ledger": str(tmp_path / "a/b/c")})
+    sh, *rest = linux_facts.ledger_facts_command(machine).argv
+    ended = subprocess.run(
+        [f"/bin/{sh}", *rest],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.stdout.endswith("end\n")
+    with pytest.raises(OutcomeUnknown):
+        linux_facts.parse_ledger_facts(ended.stdout)
 
 
 def test_too_many_addresses_are_unknown() -> None:

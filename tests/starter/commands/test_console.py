@@ -25,7 +25,8 @@ from workflows.model import results as r
 from workflows.model.estate import Protocol
 from workflows.model.outcome import Outcome
 from workflows.model.progress import Progress
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
+from workflows.planning.switchover import plan_switchover
 from workflows.ports.inputs import SessionInput
 from workflows.switchover import Switchover
 

@@ -9,8 +9,9 @@ from workflows.model.findings import Finding, Severity
 from workflows.model.observations import NodeReading
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
 from workflows.planning.preview import CommandPreview, Review, ReviewedAction, review
+from workflows.planning.switchover import plan_switchover
 
 
 def preview(plan: Plan) -> list[CommandPreview]:

@@ -23,7 +23,7 @@ from workflows.model.decisions import VERBS
 from workflows.model.outcome import Outcome
 from workflows.model.results import Service
 from workflows.model.stages import STAGES, StageName
-from workflows.planning.plan import plan_switchover
+from workflows.planning.switchover import plan_switchover
 
 SMALL = {"servers": 1, "edges": 1}
 PLAN = plan_switchover(estates.estate(**SMALL), estates.request())

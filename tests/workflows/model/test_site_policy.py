@@ -12,8 +12,8 @@ from workflows.model.request import RejoinRequest
 from workflows.model.site_policy import Approvals, ChangeWindow
 from workflows.model.stages import STAGES, StageName
 from workflows.planning.change_window import closed_for
-from workflows.planning.plan import plan_switchover
 from workflows.planning.rejoin import plan_rejoin
+from workflows.planning.switchover import plan_switchover
 
 
 def window(**keys: Any) -> ChangeWindow:  # noqa: ANN401 - as an estate file has it

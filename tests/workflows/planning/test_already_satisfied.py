@@ -16,8 +16,9 @@ from workflows.model.request import RejoinRequest
 from workflows.model.results import Service, State
 from workflows.planning.already_satisfied import holds
 from workflows.planning.observations import Observations
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
 from workflows.planning.rejoin import plan_rejoin
+from workflows.planning.switchover import plan_switchover
 
 PLAN = plan_switchover(estates.estate(), estates.request())
 SERVER, TARGET = "cluster1-server1", "cluster2-server1"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.support import estates
 from workflows.model.estate import Estate
 from workflows.planning.diff import MAX_LINE_LENGTH, MAX_SHOWN_CHANGES, changes, lines, refusal
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
+from workflows.planning.switchover import plan_switchover
 
 BASE = plan_switchover(estates.estate(), estates.request())
 

@@ -14,7 +14,8 @@ from workflows.errors import BadInput
 from workflows.model import actions
 from workflows.model.results import SCHEDULING, Service
 from workflows.model.stages import STAGES, StageName
-from workflows.planning.plan import Chain, Parallel, Plan, plan_switchover
+from workflows.planning.plan import Chain, Parallel, Plan
+from workflows.planning.switchover import plan_switchover
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(0, 4))
 

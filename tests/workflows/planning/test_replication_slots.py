@@ -5,12 +5,12 @@ from tests.support.memory_replication import CommandLink, CommandReplication
 from workflows.model import actions
 from workflows.model.estate import Estate
 from workflows.model.stages import StageName
-from workflows.planning.plan import plan_switchover
 from workflows.planning.replication_slots import (
     begin_slots,
     drop_resting_slots,
     repair_lost_changes,
 )
+from workflows.planning.switchover import plan_switchover
 
 THERE, BACK = "cluster1_to_cluster2", "cluster2_to_cluster1"
 

@@ -19,8 +19,8 @@ from workflows.model.observations import ReplicationReading
 from workflows.model.progress import Status
 from workflows.model.results import Service
 from workflows.model.stages import POINT_OF_NO_RETURN, STAGES, StageName
-from workflows.planning.plan import plan_switchover
 from workflows.planning.rollback import BACK, FAR_BACK, Baseline, plan_rollback
+from workflows.planning.switchover import plan_switchover
 
 OWN = STAGES["switchover"]
 BEFORE_RETURN = OWN[1 : POINT_OF_NO_RETURN.number]

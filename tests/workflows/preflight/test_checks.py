@@ -15,7 +15,7 @@ from workflows.model.observations import Difference, Member, NodeReading
 from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 from workflows.planning.interrupted_run import find_interrupted_run
-from workflows.planning.plan import plan_switchover
+from workflows.planning.switchover import plan_switchover
 from workflows.preflight import parity
 from workflows.preflight.catalogue import BY_NAME, CHECKS
 from workflows.preflight.context import EvaluatedCheck

@@ -12,8 +12,9 @@ from workflows.model import actions
 from workflows.model.findings import Severity
 from workflows.model.observations import NodeReading
 from workflows.model.stages import StageName
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
 from workflows.planning.rollback import Baseline, plan_rollback
+from workflows.planning.switchover import plan_switchover
 from workflows.preflight.catalogue import BY_NAME
 
 SHELL = {"node_unreachable_ssh", "ssh_access_refused"}

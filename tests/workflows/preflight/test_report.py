@@ -14,7 +14,8 @@ from workflows.model.findings import Finding
 from workflows.model.load_balancers.hosts_file_checks import edges_by_address
 from workflows.model.observations import LoginReading, NodeReading, Reading
 from workflows.model.results import Service, State
-from workflows.planning.plan import Plan, plan_switchover
+from workflows.planning.plan import Plan
+from workflows.planning.switchover import plan_switchover
 from workflows.preflight import parity
 from workflows.preflight.catalogue import CHECKS, MODULES, by_heading
 from workflows.preflight.coverage import Coverage

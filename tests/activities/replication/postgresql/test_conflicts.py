@@ -8,8 +8,8 @@ from typing import Any, LiteralString
 import pytest
 
 from activities.replication.activities import ReplicationLinks
-from activities.replication.postgresql import conflicts
-from activities.replication.postgresql import link as postgres
+from activities.replication.postgresql import conflicts, pending
+from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row
 from activities.transport.secrets import Secrets
 from tests.support.postgres_pair import (
@@ -239,7 +239,7 @@ async def test_too_much_to_compare_is_refused(pair: Pair, monkeypatch: pytest.Mo
     """No end of changes is read, and no answer is made up."""
     await pair.execute("one", "UPDATE account SET note = 'of one' WHERE name = 'p1'")
     await pair.execute("two", "INSERT INTO account SELECT 'y' || generate_series(1, 50)")
-    monkeypatch.setattr(postgres, "MAX_PENDING_MESSAGES", 20)
+    monkeypatch.setattr(pending, "MAX_PENDING_MESSAGES", 20)
     with pytest.raises(NotReady, match="more than 20 changes wait at database-two"):
         await resume(THERE)
     monkeypatch.undo()
@@ -267,7 +267,7 @@ async def test_what_cannot_be_read_in_time_is_unknown(pair: Pair) -> None:
     await pair.execute("two", "INSERT INTO account SELECT 'c' || generate_series(1, 50000)")
     here = postgres_link(BACK)
     with pytest.raises(OutcomeUnknown, match="took too long"):
-        await anext(here.pending(BACK.subscription, 0.001))
+        await anext(Pending(here, BACK.subscription, 0.001).changes())
 
 
 async def test_a_slot_in_use_is_waited_for(pair: Pair) -> None:
@@ -277,7 +277,7 @@ async def test_a_slot_in_use_is_waited_for(pair: Pair) -> None:
     query: LiteralString = "SELECT active FROM pg_replication_slots WHERE slot_name = 'one_to_two'"
     await pair.settles("one", query, True)  # noqa: FBT003 - the value that is waited for
     with pytest.raises(NotYet, match="is active for PID"):
-        await anext(here.pending(THERE.subscription, 5))
+        await anext(Pending(here, THERE.subscription, 5).changes())
 
 
 async def test_the_right_to_read_a_slot_is_asked_for(pair: Pair) -> None:
@@ -290,7 +290,7 @@ async def test_the_right_to_read_a_slot_is_asked_for(pair: Pair) -> None:
     secrets = Secrets({"DATABASE": "invented"})
     here = replace(postgres_link(), secrets=secrets, publisher=database("one", user="reader"))
     with pytest.raises(AccessRefused, match="grant the right"):
-        await anext(here.pending(THERE.subscription, 5))
+        await anext(Pending(here, THERE.subscription, 5).changes())
     observation = input_for(actions.ObserveReplication(link=THERE.name), THERE)
     reader = observation.model_copy(update={"publisher": database("one", user="reader")})
     found = [
@@ -312,7 +312,7 @@ async def test_a_row_is_read_in_the_format_of_replication(pair: Pair) -> None:
     """A value in another format would seem to be overwritten."""
     await pair.execute("one", """INSERT INTO "Odd ""1"" table" VALUES (7, 'b', true)""")
     here = postgres_link()
-    sent = [change async for change in here.pending(THERE.subscription, 5)]
+    sent = [change async for change in Pending(here, THERE.subscription, 5).changes()]
     assert [await here.current(change.row) for change in sent] == [
         {"a": "7", "b": "b        ", "yes": "t"}
     ]

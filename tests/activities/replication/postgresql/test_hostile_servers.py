@@ -17,6 +17,7 @@ from activities.replication.postgresql.connection import FLAGS, connected, fetch
 from activities.replication.postgresql.contents import Table, stored_rows
 from activities.replication.postgresql.copy_rows import copy_rows
 from activities.replication.postgresql.link import PostgresLink
+from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.pgoutput import Reader
 from tests.support.admin_api import Certificate
 from tests.support.hostile_postgres import (
@@ -112,7 +113,7 @@ async def test_a_server_that_lets_nobody_in_is_bounded(does: str) -> None:
 
 
 async def _pending(one: PostgresLink) -> None:
-    async for _ in one.pending("slot", 0.5):
+    async for _ in Pending(one, "slot", 0.5).changes():
         pass
 
 

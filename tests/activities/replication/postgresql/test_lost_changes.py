@@ -241,6 +241,25 @@ async def test_a_subscription_without_a_slot_gets_one(pair: Pair) -> None:
     await both_run(pair)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_standbys_keep_a_new_slot_where_the_subscription_wants_it(
+    pair: Pair, *, wanted: bool
+) -> None:
+    """Or the next failover of the publisher would lose changes that its slot has kept before."""
+    for link in LINKS:
+        await pair.switch(link, "SET (failover = true)" if wanted else "SET (failover = false)")
+        await lose(pair, link)
+    try:
+        assert [(await run(action)).outcome for action in (COPY, RENEW)] == ["changed"] * 2
+        kept = await pair.execute("one", f"SELECT failover {ALL_SLOTS}")
+        assert kept == [(wanted,)] * 2
+        await both_run(pair)
+    finally:
+        for link in LINKS:
+            await pair.switch(link, "DISABLE")
+            await pair.switch(link, "SET (failover = false)")
+
+
 async def test_a_second_loss_uses_the_other_name(pair: Pair) -> None:
     """The names take turns, and no slot more is left."""
     for name in ("one_to_two", "one_to_two_copy", "one_to_two"):

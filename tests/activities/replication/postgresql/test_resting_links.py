@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from activities.replication.activities import ReplicationLinks
-from activities.replication.postgresql import link, slots
+from activities.replication.postgresql import pending, slots
 from activities.replication.postgresql.link import PostgresLink
 from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
@@ -366,7 +366,7 @@ async def test_a_side_that_wrote_nothing_meets_any_number_of_changes(
 ) -> None:
     """After a day the active side has more to deliver than can be compared row by row."""
     await switch_over(THERE, BACK)
-    monkeypatch.setattr(link, "MAX_PENDING_MESSAGES", 100)
+    monkeypatch.setattr(pending, "MAX_PENDING_MESSAGES", 100)
     await pair.execute("two", "INSERT INTO account SELECT 'n' || generate_series(1, 1000)")
     assert (await run(actions.VerifyNoConflicts, BACK)).outcome == "seen"
     await write(pair, "one", "own")
