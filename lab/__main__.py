@@ -6,13 +6,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lab.campaigns.crash.command import crash
+from lab.campaigns.options import Driver
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
 from lab.campaigns.round_trips.command import round_trips
@@ -65,10 +66,11 @@ def up(
     directory: Directory = None,
     servers: Annotated[int, typer.Option(min=1, max=20, help="Of each cluster.")] = 2,
     edges: Annotated[int, typer.Option(min=0, max=20, help="Of each cluster.")] = 2,
+    driver: Driver = "hosts_file",
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
     with lab_directory(directory) as place:
-        asyncio.run(_serve(place, servers, edges))
+        asyncio.run(_serve(Lab.open(place, servers, edges, driver=driver)))
 
 
 @app.command()
@@ -88,6 +90,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
             "--unkind", metavar="[SEED]", help="Machines as sites have them, chosen by the seed."
         ),
     ] = None,
+    driver: Driver = "hosts_file",
     round_trip: Annotated[
         bool, typer.Option(help="Rejoin, switch back and rejoin again, too.")
     ] = False,
@@ -101,9 +104,14 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         not (round_trip and (literal or fail)),
         "--round-trip goes with neither --literal nor --fail",
     )
+    _require(
+        not literal or driver == "hosts_file",
+        "--literal edits a hosts file: it goes with no other --load-balancer",
+    )
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
         options = DemoOptions(
-            place, clients, literal, keep, json, scenario, variant, unkind_seed, round_trip
+            *(place, clients, literal, keep, json, scenario, variant, unkind_seed, driver),
+            round_trip=round_trip,
         )
         verdicts = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         failed = any(verdict.problems() for verdict in verdicts)
@@ -138,11 +146,11 @@ def _complain(message: str) -> int:
     return BAD_INPUT
 
 
-async def _serve(place: Path, servers: int, edges: int) -> None:
+async def _serve(opening: AbstractAsyncContextManager[Lab]) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with Lab.open(place, servers, edges) as lab:
+    async with opening as lab:
         write_estate(lab.layout, markers=True)
         print(f"ready: {lab.layout.estate_file}", flush=True)
         await ended.wait()

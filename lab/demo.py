@@ -24,7 +24,7 @@ from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
 from lab.environment.temporal import TemporalServer
 from lab.fault_injection.scenario import TIMING, FaultScenario
-from lab.layout import Layout
+from lab.layout import Layout, LoadBalancerDriver
 from lab.product_driver import Product, console_log, stage_of
 from lab.proxy.estate_file import write_proxied_estate
 from lab.proxy.proxies import Proxies
@@ -53,6 +53,8 @@ class DemoOptions:
     variant: Variant = "by_stage"
     unkind: int | None = None
     """The seed of what its machines bring."""
+    driver: LoadBalancerDriver = "hosts_file"
+    """What the product steers the load balancer with."""
     round_trip: bool = False
     """Whether the drained cluster comes back, and traffic as well."""
 
@@ -84,7 +86,8 @@ class Demo:
         """Run it, and judge each run; what follows one that did not complete is left out."""
         verdicts: list[Verdict] = []
         async with AsyncExitStack() as stack:
-            lab = await stack.enter_async_context(Lab.open(self._options.directory))
+            opening = Lab.open(self._options.directory, driver=self._options.driver)
+            lab = await stack.enter_async_context(opening)
             layout = lab.layout
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")
             if self._options.unkind is not None:

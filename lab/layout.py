@@ -42,6 +42,8 @@ DATABASE_PASSWORD = "lab-database"
 SHELL_USER = "st"
 
 ClusterName = Literal["cluster1", "cluster2"]
+LoadBalancerDriver = Literal["hosts_file", "commands"]
+"""The drivers by which the product may steer a lab's load balancer."""
 
 
 def account(number: int) -> str:
@@ -125,6 +127,7 @@ class Layout:
     block: str
     servers: int = 2
     edges: int = 2
+    load_balancer_driver: LoadBalancerDriver = "hosts_file"
 
     effects = _Below("effects.jsonl")
     """What nodes, databases and the load balancer really did (see ``lab.records``)."""
@@ -150,11 +153,12 @@ class Layout:
     def read(cls, root: Path) -> Layout:
         """Return the layout of the lab that lives in that directory; FileNotFoundError if none."""
         written = json.loads((root / _WRITTEN).read_text(encoding="utf-8"))
-        return cls(root, written["block"], written["servers"], written["edges"])
+        return cls(root, **written)
 
     def write(self) -> None:
         """Save the layout in the lab's directory, for other processes."""
-        text = json.dumps({"block": self.block, "servers": self.servers, "edges": self.edges})
+        keys = ("block", "servers", "edges", "load_balancer_driver")
+        text = json.dumps({key: getattr(self, key) for key in keys})
         (self.root / _WRITTEN).write_text(text, encoding="utf-8")
 
     @property

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lab.environment.lab import Lab
+from lab.environment.load_balancers.hosts_file import HostsFileLoadBalancer
+from lab.environment.load_balancers.registry import load_balancer
 from lab.layout import Layout
 from lab.simulation_options import simulate
 
@@ -85,7 +87,8 @@ def choose(layout: Layout, seed: int) -> Unkindness:
     shared = dict(_chosen(CLUSTERS, chance))
     switches = {node.name: {**dict(_chosen(NODE, chance)), **shared} for node in layout.nodes}
     switches["loadbalancer1"] = dict(_chosen(MACHINE, chance))
-    return Unkindness(seed, switches, odd_hosts_file=chance.choice(COIN))
+    odd, has_one = chance.choice(COIN), isinstance(load_balancer(layout), HostsFileLoadBalancer)
+    return Unkindness(seed, switches, odd_hosts_file=odd and has_one)
 
 
 def apply(lab: Lab, unkindness: Unkindness) -> None:
@@ -94,7 +97,7 @@ def apply(lab: Lab, unkindness: Unkindness) -> None:
         if given:
             simulate(lab.layout, place, **given)
     if unkindness.odd_hosts_file:
-        file = lab.load_balancer.hosts_file
+        file = HostsFileLoadBalancer(lab.layout).hosts_file
         file.write_bytes(file.read_bytes() + ODD_LINES.rstrip(b"\n"))
 
 

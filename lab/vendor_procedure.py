@@ -16,7 +16,8 @@ import psycopg
 from lab.access import admin, shell
 from lab.checker.verdict import Run
 from lab.environment.databases import subscription
-from lab.environment.loadbalancer import LoadBalancer, names
+from lab.environment.load_balancers.base import names
+from lab.environment.load_balancers.hosts_file import HostsFileLoadBalancer
 from lab.layout import ClusterLayout, Layout, NodeLayout
 
 SCRIPTS = ("httpd", "sshd")
@@ -65,7 +66,7 @@ class VendorProcedure:
                 await connection.execute(f"ALTER SUBSCRIPTION {name} DISABLE".encode())
 
     async def _redirect(self) -> None:
-        balancer = LoadBalancer(self.layout)
+        balancer = HostsFileLoadBalancer(self.layout)
         before, after = self.source.name, self.target.name
         changes = " ".join(
             f"-e 's/^{re.escape(place[before])} {name}\\./{place[after]} {name}./'"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from activities.nodes.operating_system import LedgerFacts
 from workflows.model.estate import Machine
 from workflows.model.findings import Finding
-from workflows.model.load_balancers import hosts_file_checks as checks
+from workflows.model.load_balancers import machines_checks as checks
 from workflows.preflight.nodes import ledger_advice
 
 MEBIBYTE = 1024**2

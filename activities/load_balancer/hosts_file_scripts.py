@@ -1,5 +1,7 @@
 """The shell scripts that the hosts file driver runs on a load balancer machine."""
 
+from activities.load_balancer.host_programs import MAY_RUN
+
 READ = 'cksum <"$1" && cat "$1"'
 """Prints a line with the file's checksum, then the file."""
 
@@ -99,18 +101,9 @@ frozen() {
 }
 if [ -f "$file" ] && ! frozen && { [ -w "$file" ] || replaces; }; then echo writable
 else echo fixed; fi
-runs() {
-  case $1 in
-    */*) [ -f "$1" ] && [ -x "$1" ] ;;
-    *) command -v "$1" >/dev/null 2>&1 ;;
-  esac
-}
-allowed() {
-  case ${1##*/} in
-    sudo) sudo=$1; shift; runs "$sudo" && "$sudo" -n -l "$@" >/dev/null 2>&1 ;;
-    *) runs "$1" ;;
-  esac
-}
+"""
+    + MAY_RUN
+    + r"""
 if allowed "$@"; then echo runnable; else echo refused; fi
 """
 )

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from lab.environment.loadbalancer import LoadBalancer
+from lab.environment.load_balancers.registry import load_balancer
 from lab.environment.process_state import read_node
 from lab.environment.quiesce import files
 from lab.environment.situation import BASELINE, Situation
@@ -21,7 +21,7 @@ FROM pg_subscription
 async def differences(layout: Layout, situation: Situation = BASELINE) -> list[str]:
     """Everything in which it differs; what clients have written meanwhile is no difference."""
     found = [message for node in layout.nodes for message in node_differences(node, situation)]
-    found += LoadBalancer(layout).differences(situation.active)
+    found += load_balancer(layout).differences(situation.active)
     for cluster in layout.clusters:
         found += await _replication(cluster, replicates=not situation.drained)
     return found + _storages(layout)

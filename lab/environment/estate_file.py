@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from lab.environment.databases import PUBLICATION, subscription
-from lab.environment.loadbalancer import LoadBalancer, names
+from lab.environment.load_balancers.registry import load_balancer
 from lab.environment.storage import MARKERS
 from lab.layout import (
     ADMIN_PORT,
@@ -138,28 +138,22 @@ def _node(layout: Layout, node: NodeLayout) -> Described:
 
 
 def _load_balancer(layout: Layout) -> Described:
-    root, balancer = layout.load_balancer_root, LoadBalancer(layout)
+    root = layout.load_balancer_root
+    machine = {
+        "name": "loadbalancer1",
+        "address": layout.load_balancer,
+        "ssh": _ssh(layout),
+        "host_key": _public(layout.keys / "loadbalancer1_host_key.pub"),
+        "ledger": str(root / "var/lib/switchover"),
+        "boot_id": str(root / "proc/boot_id"),
+    }
     probe = {
         "address": layout.load_balancer,
         "user": PROBE_ACCOUNT,
         "password": _secret(layout, "probe_password"),
     }
     return {
-        "driver": "hosts_file",
-        "hosts": [
-            {
-                "name": "loadbalancer1",
-                "address": layout.load_balancer,
-                "ssh": _ssh(layout),
-                "host_key": _public(layout.keys / "loadbalancer1_host_key.pub"),
-                "ledger": str(root / "var/lib/switchover"),
-                "boot_id": str(root / "proc/boot_id"),
-                "hosts_file": str(balancer.hosts_file),
-                "reload": [str(balancer.reload_command)],
-                "configuration": str(balancer.site_configuration),
-            }
-        ],
-        "names": names(layout),
+        **load_balancer(layout).described(machine),
         "probes": [
             {
                 "protocol": "ssh",

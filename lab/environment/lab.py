@@ -15,11 +15,11 @@ from lab import records
 from lab.environment.baseline import node_differences
 from lab.environment.databases import Databases
 from lab.environment.estate_file import write_estate
-from lab.environment.loadbalancer import LoadBalancer
+from lab.environment.load_balancers.registry import load_balancer
 from lab.environment.machines import Machines, prepare
 from lab.environment.situation import BASELINE, Situation
 from lab.environment.storage import Storage
-from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout
+from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout, LoadBalancerDriver
 from lab.node import installation, options
 from lab.simulation_options import SimulationOptions
 
@@ -34,21 +34,28 @@ class Lab:
     def __init__(self, layout: Layout, postgresql: Path | None = None) -> None:
         self.layout = layout
         self.databases = Databases(layout, postgresql)
-        self.load_balancer = LoadBalancer(layout)
+        self.load_balancer = load_balancer(layout)
         self.storage = Storage(layout)
         self.machines = Machines(layout)
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, directory: Path, servers: int = 2, edges: int = 2, postgresql: Path | None = None
+        cls,
+        directory: Path,
+        servers: int = 2,
+        edges: int = 2,
+        postgresql: Path | None = None,
+        *,
+        driver: LoadBalancerDriver = "hosts_file",
     ) -> AsyncIterator[Self]:
         """Start a lab in its baseline; the content of *directory* is replaced.
 
-        *postgresql* is a directory of PostgreSQL's programs, in place of the wheel's.
+        *postgresql* is a directory of PostgreSQL's programs, in place of the wheel's. *driver* is
+        what the product steers the load balancer with.
         """
         with claimed_block() as block:
-            lab = cls(Layout(_absolute(directory), block, servers, edges), postgresql)
+            lab = cls(Layout(_absolute(directory), block, servers, edges, driver), postgresql)
             try:
                 await lab._start()
                 yield lab

@@ -6,9 +6,8 @@ operation that redirects. They identify the request at which a fault begins.
 """
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 
-from lab.environment.loadbalancer import LoadBalancer
+from lab.environment.load_balancers.registry import load_balancer
 from lab.fault_injection.node_faults import EXITS_1, KILLS_ITSELF, NOISE, PRINTS_NOISE, Scripts
 from lab.layout import NodeLayout
 from lab.node import services
@@ -22,7 +21,7 @@ PARTIAL_LOGIN_BYTES = 1500
 OPERATIONS = "POST /api/v2.0/clusterServices/operations"
 ALTER = "ALTER SUBSCRIPTION"
 REDIRECT = StageName.REDIRECT_TRAFFIC.value
-"""It stands in the name of the operation that edits a hosts file and reloads."""
+"""It stands in the name of the operation that redirects."""
 SCRIPTS: dict[StageName, tuple[str, tuple[str, ...]]] = {
     StageName.STOP_MONITORS: ("stop", ("monitord",)),
     StageName.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
@@ -126,21 +125,22 @@ class ByFirstStart(ByScript):
         self.simulate(noise=f"{NOISE}\n")
 
 
-class ByReload(Method):
-    """By the load balancer's hosts file and its reload command."""
+class ByRedirect(Method):
+    """By the load balancer's own program, after what redirects has been prepared."""
 
     def __init__(self, proxies: Proxies) -> None:
         super().__init__(proxies, BALANCER)
-        self.reload: Path = LoadBalancer(proxies.layout).reload_command
+        balancer = load_balancer(proxies.layout)
+        self.words, self.program = balancer.redirect_words, balancer.redirect_program
 
     def acts(self, event: RequestEvent) -> bool:
-        """A command that contains new lines of the hosts file, and the reload."""
-        brings = REDIRECT in event.text and str(self.reload) in event.text
+        """A command that contains what redirects."""
+        brings = REDIRECT in event.text and self.words in event.text
         return event.protocol == "ssh" and brings
 
     def refuse(self) -> None:
-        """The hosts file can be written, and the reload fails."""
-        self.replaced.replace((self.reload,), EXITS_1)
+        """Everything before it succeeds, and the program fails."""
+        self.replaced.replace((self.program,), EXITS_1)
 
     def cut(self) -> None:
         """Its shell, and the probes' logins; clients are not affected."""
@@ -153,8 +153,8 @@ class ByReload(Method):
             probe.answers_at_most = PARTIAL_LOGIN_BYTES
 
     def lose(self) -> None:
-        """The reload ends with its session before it does anything."""
-        self.replaced.replace((self.reload,), KILLS_ITSELF)
+        """The program ends with its session before it does anything."""
+        self.replaced.replace((self.program,), KILLS_ITSELF)
 
 
 class ByApi(Method):
@@ -235,7 +235,7 @@ def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noq
         case StageName.SUSPEND_REPLICATION | StageName.RESUME_REPLICATION:
             return ByStatement(proxies, place, ALTER)
         case StageName.REDIRECT_TRAFFIC:
-            return ByReload(proxies)
+            return ByRedirect(proxies)
         case StageName.STOP_SCHEDULING | StageName.PAUSE_SCHEDULING:
             return ByApi(proxies, place, "stop")
         case StageName.START_SCHEDULING | StageName.RESUME_SCHEDULING:

@@ -4,7 +4,6 @@ A process of its own, run as ``python -m lab.recorder.samples ROOT`` until it is
 connection: that would be counted as a session.
 """
 
-import re
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab import records
-from lab.environment.loadbalancer import client_facing_nodes
+from lab.environment.load_balancers.registry import load_balancer
 from lab.environment.process_state import listening, read_node
 from lab.environment.storage import runs
 from lab.layout import PROTOCOL_PORTS, Layout
@@ -42,11 +41,7 @@ class Sampler:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._cluster = {
-            node.address: cluster.name
-            for cluster in layout.clusters
-            for node in client_facing_nodes(layout, cluster.name)
-        }
+        self._load_balancer = load_balancer(layout)
 
     def sample(self) -> Sample:
         """Read everything once."""
@@ -54,7 +49,7 @@ class Sampler:
         ports = listening()
         return Sample(
             at=time.time(),
-            traffic=self._traffic(),
+            traffic=self._load_balancer.traffic(),
             synced=runs(self._layout),
             running={name: sorted(seen.running) for name, seen in nodes.items()},
             scheduling={name: sorted(seen.scheduling) for name, seen in nodes.items()},
@@ -65,12 +60,6 @@ class Sampler:
                 for node in self._layout.nodes
             },
         )
-
-    def _traffic(self) -> str:
-        text = (self._layout.load_balancer_root / "etc/haproxy.cfg").read_text(encoding="utf-8")
-        addresses = re.findall(r"^ +server \S+ ([0-9.]+):", text, re.MULTILINE)
-        clusters = {self._cluster.get(address, "") for address in addresses}
-        return clusters.pop() if len(clusters) == 1 else ""
 
 
 class Samples:

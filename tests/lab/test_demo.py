@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
             ("--fail", "redirect_traffic:loadbalancer1:lost", "--answer", "retry"),
             "rolls back by itself",
         ),
+        (("--literal", "--load-balancer", "commands"), "--literal edits a hosts file"),
         (("--literal", "--fail", "redirect_traffic:loadbalancer1:lost"), "--literal drives"),
         (("--round-trip", "--literal"), "--round-trip goes with neither"),
     ],

@@ -18,7 +18,7 @@ import pytest
 
 from lab import records
 from lab.environment.lab import Lab
-from lab.environment.loadbalancer import LoadBalancer
+from lab.environment.load_balancers.hosts_file import HostsFileLoadBalancer
 from lab.fault_injection.fault import KINDS, Fault, Kind, places
 from lab.fault_injection.trigger import Trigger
 from lab.keys import make_keys
@@ -72,7 +72,7 @@ class Actor:
 
     async def reload(self) -> str:
         """Reload the load balancer, then log in through it."""
-        reload = str(LoadBalancer(self.layout).reload_command)
+        reload = str(HostsFileLoadBalancer(self.layout).reload_command)
         marker = "redirect_traffic"  # by which the proxy recognizes a redirect
         result = await self.script(f"{reload} '{marker}'", "echo done", "done")
         return await self._probe() if result == "done" else result

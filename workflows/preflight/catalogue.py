@@ -7,7 +7,7 @@ Adding a check is adding its object to one of them; reports, ``check --list`` an
 from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope
-from workflows.model.load_balancers import hosts_file_checks
+from workflows.model.load_balancers import commands_checks, hosts_file_checks, machines_checks
 from workflows.model.replications import postgresql_checks
 from workflows.preflight import (
     access,
@@ -34,7 +34,9 @@ MODULES = (
     postgresql_checks,
     storage,
     load_balancer,
+    machines_checks,
     hosts_file_checks,
+    commands_checks,
     temporal,
     interrupted_run,
     configuration,

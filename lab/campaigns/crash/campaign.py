@@ -2,7 +2,7 @@
 
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lab.campaigns.crash.schedule import SIDES, Catalogue, KnownRequest, Schedul
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.expected import Variant
+from lab.layout import LoadBalancerDriver
 from lab.simulation_options import SimulationOptions
 from workflows.model.stages import Procedure
 
@@ -52,6 +53,7 @@ class CrashOptions:
     only: Kind | None = None
     variant: Variant = "by_stage"
     procedure: Procedure = "switchover"
+    driver: LoadBalancerDriver = "hosts_file"
     control: Control | None = None
     replay: AttackPlan | None = None
     json: Path | None = None
@@ -61,7 +63,7 @@ class CrashOptions:
         """What an interrupted campaign must have in common with the one that resumes it."""
         if self.control or self.replay:
             return None
-        return self.points, self.seed, self.only, self.variant, self.procedure
+        return self.points, self.seed, self.only, self.variant, self.procedure, self.driver
 
     @property
     def full(self) -> bool:
@@ -97,7 +99,7 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
 
     def open(self, directory: Path) -> AbstractAsyncContextManager[TestBed]:
         """Start a lab with proxies."""
-        return TestBed.open(directory, SETTINGS)
+        return TestBed.open(directory, replace(SETTINGS, driver=self._options.driver))
 
     async def prepare(self, bed: TestBed) -> None:
         """Learn from one run without attacks which requests a switchover consists of."""
@@ -198,7 +200,9 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
     @property
     def _command(self) -> str:
         rejoin = " --procedure rejoin" if self._options.procedure == "rejoin" else ""
-        return f"python -m lab crash{rejoin}"
+        driver = self._options.driver
+        other = f" --load-balancer {driver}" if driver != "hosts_file" else ""
+        return f"python -m lab crash{rejoin}{other}"
 
     def _coverage(self) -> Coverage:
         schedule = self.state.schedule

@@ -9,6 +9,7 @@ from lab.campaigns.crash.campaign import CrashCampaign, CrashOptions
 from lab.campaigns.crash.negative_controls import Control
 from lab.campaigns.crash.nemesis import AttackPlan
 from lab.campaigns.crash.points import Kind, Point
+from lab.campaigns.options import Driver
 from lab.campaigns.runner import run_to_exit
 from lab.checker.expected import Variant
 from workflows.model.stages import Procedure
@@ -34,6 +35,7 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
     variant: Annotated[Variant, typer.Option(help="Stage by stage, or node by node.")] = "by_stage",
     procedure: Annotated[Procedure, typer.Option(help="What is attacked.")] = "switchover",
+    driver: Driver = "hosts_file",
 ) -> None:
     """Attack switchovers, or rejoins, at many points; exit 1 if anything was wrong."""
     if control and procedure == "rejoin":
@@ -46,6 +48,7 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         variant=variant,
         control=control,
         procedure=procedure,
+        driver=driver,
         replay=_plan(replay, variant, procedure) if replay else None,
         json=json,
     )

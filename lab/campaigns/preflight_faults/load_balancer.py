@@ -7,7 +7,8 @@ from functools import partial
 from lab.campaigns.preflight_faults.actions import InjectionFailed, until
 from lab.campaigns.preflight_faults.fault import InjectedFault
 from lab.campaigns.preflight_faults.nodes import closed
-from lab.environment.loadbalancer import UNRECORDED, LoadBalancer, names
+from lab.environment.load_balancers.base import names
+from lab.environment.load_balancers.hosts_file import UNRECORDED, HostsFileLoadBalancer
 from lab.layout import HTTPS_PORT, SFTP_PORT, Layout
 from lab.polling import opens, refuses
 
@@ -35,14 +36,14 @@ def _configured(
 
 
 def _rewrite(layout: Layout, before: str, after: str) -> None:
-    file = LoadBalancer(layout).site_configuration
+    file = HostsFileLoadBalancer(layout).site_configuration
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace(before, after, 1), encoding="utf-8")
 
 
 async def _reload(layout: Layout) -> None:
     process = await asyncio.create_subprocess_exec(
-        LoadBalancer(layout).reload_command,
+        HostsFileLoadBalancer(layout).reload_command,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, UNRECORDED: "yes"},
@@ -73,7 +74,7 @@ async def _point_back(layout: Layout, _: str) -> None:
 
 
 async def _point(layout: Layout, before: str, after: str) -> None:
-    file = LoadBalancer(layout).hosts_file
+    file = HostsFileLoadBalancer(layout).hosts_file
     text = file.read_text(encoding="utf-8")
     for name, address in names(layout).items():
         text = text.replace(f"{address[before]} {name}.", f"{address[after]} {name}.")

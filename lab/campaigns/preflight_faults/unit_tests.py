@@ -4,6 +4,7 @@ Test = tuple[str, str]
 """Its file and its name."""
 
 _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
+_COMMANDS = "tests/activities/load_balancer/test_commands_driver.py"
 _HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
 _POSTGRES = "tests/activities/replication/postgresql/test_observe.py"
 _TABLES = "tests/activities/replication/postgresql/test_tables.py"
@@ -11,7 +12,7 @@ _DEFINITION = "tests/activities/replication/postgresql/test_definition.py"
 _RESTING = "tests/activities/replication/postgresql/test_resting_links.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _REJOIN = "tests/workflows/preflight/test_rejoin.py"
-_WATCH = "tests/workflows/execution/test_configuration_watch.py"
+_WATCH = "tests/workflows/execution/test_rejoin_watch.py"
 _INTERRUPTED = "tests/workflows/planning/test_interrupted_run.py"
 JUDGED = (
     "ssh_user_not_owner",
@@ -84,6 +85,9 @@ UNIT_TESTS: dict[str, Test] = {
     "tables_published_in_part": (_TABLES, "test_what_a_publication_leaves_out_is_found"),
     "tables_not_subscribed": (_TABLES, "test_a_table_that_was_published_later_is_found"),
     "host_ledger_not_usable": (_HOSTS_FILE, "test_a_ledger_that_cannot_be_kept_is_found"),
+    "site_command_not_runnable": (_COMMANDS, "test_a_command_has_to_be_there"),
+    "site_command_unusable": (_COMMANDS, "test_an_answer_that_cannot_be_used_is_one_finding"),
+    "site_command_reports": (_COMMANDS, "test_an_observation_runs_no_redirect"),
     "reload_not_runnable": (_HOSTS_FILE, "test_what_can_be_read_is_known_where_the_rest_cannot"),
     "hosts_file_not_changeable": (
         _HOSTS_FILE,

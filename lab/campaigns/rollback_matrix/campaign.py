@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lab.campaigns.rollback_matrix.cases import ANSWERS, WAYS, Case, Selection, 
 from lab.campaigns.rollback_matrix.run import SETTINGS, CaseResult, run_case
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import TestBed
-from lab.layout import Layout
+from lab.layout import Layout, LoadBalancerDriver
 from workflows.model.stages import Procedure
 
 
@@ -89,8 +89,11 @@ class RollbackMatrix(Campaign[TestBed, Case, MatrixState]):
         labs: int,
         json: Path | None,
         procedure: Procedure = "switchover",
+        *,
+        driver: LoadBalancerDriver = "hosts_file",
     ) -> None:
-        super().__init__(MatrixState(), json, (procedure, parts))
+        super().__init__(MatrixState(), json, (procedure, parts, driver))
+        self._settings = replace(SETTINGS, driver=driver)
         self._wanted = selected(parts, procedure)
         self._remaining = self.state.remaining(self._wanted)
         self._labs = labs
@@ -102,7 +105,7 @@ class RollbackMatrix(Campaign[TestBed, Case, MatrixState]):
 
     def open(self, directory: Path) -> AbstractAsyncContextManager[TestBed]:
         """Start a lab with proxies."""
-        return TestBed.open(directory, SETTINGS)
+        return TestBed.open(directory, self._settings)
 
     def next_case(self) -> Case | None:
         """Return the next case."""

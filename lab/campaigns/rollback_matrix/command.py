@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lab.campaigns.options import Driver
 from lab.campaigns.rollback_matrix.campaign import RollbackMatrix
 from lab.campaigns.rollback_matrix.cases import Selection
 from lab.campaigns.runner import run_to_exit
@@ -23,6 +24,7 @@ def rollback(
     only: Only = None,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
     procedure: Annotated[Procedure, typer.Option(help="What fails.")] = "switchover",
+    driver: Driver = "hosts_file",
 ) -> None:
     """Fail every stage in every way; exit 1 if a run did not end as it must."""
     layout = Layout(Path("/"), "127.0.0")
@@ -30,4 +32,4 @@ def rollback(
         parts = tuple(Selection.read(text, layout, procedure) for text in only or ())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    run_to_exit(RollbackMatrix(parts, labs, json, procedure))
+    run_to_exit(RollbackMatrix(parts, labs, json, procedure, driver=driver))

@@ -15,6 +15,7 @@ from lab.campaigns.round_trips.trip import COMPLETED, LegResult, TripResult, mak
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.legs import ROUND_TRIP
+from lab.layout import LoadBalancerDriver
 from lab.simulation_options import SchedulingReturns, SimulationOptions
 from workflows.model.stages import Procedure
 
@@ -52,7 +53,7 @@ class TripBed:
 class RoundTrips(Campaign[TripBed, int, TripsState]):
     """One case for each round trip."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of the command line
         self,
         count: int,
         labs: int,
@@ -60,8 +61,9 @@ class RoundTrips(Campaign[TripBed, int, TripsState]):
         returns: SchedulingReturns = "if_started",
         *,
         proven: bool = False,
+        driver: LoadBalancerDriver = "hosts_file",
     ) -> None:
-        super().__init__(TripsState(), json, (count, returns, proven))
+        super().__init__(TripsState(), json, (count, returns, proven, driver))
         done = {trip.trip for trip in self.state.trips}
         self._count = count
         self._remaining = [number for number in range(1, count + 1) if number not in done]
@@ -75,7 +77,7 @@ class RoundTrips(Campaign[TripBed, int, TripsState]):
             # What the application itself writes is no change of the configuration.
             "ignored_changes": [f"table public.{writes.TABLE}"],
         }
-        self._settings = Settings(options, TIMING, estate)
+        self._settings = Settings(options, TIMING, estate, driver)
         self._proven = proven
 
     @property

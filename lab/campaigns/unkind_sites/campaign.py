@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from lab.campaigns.results import NUMBERS, Numbers, by_section, summary
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import TestBed
 from lab.campaigns.unkind_sites.run import SETTINGS, SiteResult, run_site
+from lab.layout import LoadBalancerDriver
 
 
 @dataclass
@@ -28,8 +29,11 @@ class SitesState(CampaignState):
 class UnkindSites(Campaign[TestBed, int, SitesState]):
     """One case for each seed."""
 
-    def __init__(self, seeds: range, labs: int, json: Path | None) -> None:
-        super().__init__(SitesState(), json, seeds)
+    def __init__(
+        self, seeds: range, labs: int, json: Path | None, driver: LoadBalancerDriver = "hosts_file"
+    ) -> None:
+        super().__init__(SitesState(), json, (seeds, driver))
+        self._settings = replace(SETTINGS, driver=driver)
         done = {row.seed for row in self.state.rows}
         self._remaining = [seed for seed in seeds if seed not in done]
         self._labs = labs
@@ -41,7 +45,7 @@ class UnkindSites(Campaign[TestBed, int, SitesState]):
 
     def open(self, directory: Path) -> AbstractAsyncContextManager[TestBed]:
         """Start a lab."""
-        return TestBed.open(directory, SETTINGS)
+        return TestBed.open(directory, self._settings)
 
     def next_case(self) -> int | None:
         """Return the next seed."""

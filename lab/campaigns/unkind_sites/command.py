@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lab.campaigns.options import Driver
 from lab.campaigns.runner import run_to_exit
 from lab.campaigns.unkind_sites.campaign import UnkindSites
 
@@ -14,6 +15,7 @@ def unkind(
     seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
+    driver: Driver = "hosts_file",
 ) -> None:
     """Switch estates over whose machines are as sites have them; exit 1 if anything went wrong."""
-    run_to_exit(UnkindSites(range(first, first + seeds), labs, json))
+    run_to_exit(UnkindSites(range(first, first + seeds), labs, json, driver))

@@ -20,6 +20,7 @@ from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.protocol_servers import Front
+from tests.support.site_command import Site as SiteCommand
 from tests.support.ssh_machines import (
     HOST_KEY_LINE,
     QUICK,
@@ -31,6 +32,7 @@ from tests.support.ssh_machines import (
 from workflows.model.actions import ObserveTraffic
 from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.findings import Finding
+from workflows.model.load_balancers.commands import CommandsLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.results import UNDO, Operation
 from workflows.ports.load_balancer import TrafficInput
@@ -200,6 +202,22 @@ def hosts_file_balancer(
             "probes": client_probes,
         }
     )
+
+
+@pytest.fixture
+def site_command(tmp_path: Path) -> SiteCommand:
+    """A site's own command, which leads to the cluster ``one``."""
+    return SiteCommand(tmp_path / "site")
+
+
+@pytest.fixture
+def commands_balancer(
+    site_command: SiteCommand, client_probes: tuple[Probe, ...], node_maker: NodeMaker
+) -> CommandsLoadBalancer:
+    """One machine with the site's own command."""
+    machine = node_maker("lb1").model_dump(include={"address", "ssh", "host_key", "ledger"})
+    host = {**machine, "name": "lb1", "command": site_command.argv, "items": ["pool sftp"]}
+    return CommandsLoadBalancer.model_validate({"hosts": [host], "probes": client_probes})
 
 
 @pytest.fixture

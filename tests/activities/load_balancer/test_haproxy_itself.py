@@ -8,7 +8,7 @@ from pathlib import Path
 
 from activities.load_balancer import haproxy_facts
 from activities.load_balancer.haproxy_facts import KnownNames
-from lab.environment.loadbalancer import haproxy
+from lab.environment.load_balancers.base import haproxy
 from tests.support.polling import eventually
 
 HEAD = """\

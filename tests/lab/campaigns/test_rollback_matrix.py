@@ -243,7 +243,9 @@ def test_an_interrupted_matrix_resumes(tmp_path: Path) -> None:
     """Another selection begins anew."""
     parts = (Selection.read("redirect_traffic", LAYOUT),)
     here, result = selected(parts), tmp_path / "rollback.json"
-    StateFile[MatrixState](result, ("switchover", parts)).save(MatrixState(20.0, [row(here[0])]))
+    StateFile[MatrixState](result, ("switchover", parts, "hosts_file")).save(
+        MatrixState(20.0, [row(here[0])])
+    )
 
     resumed = RollbackMatrix(parts, 8, result)
     assert resumed.labs == len(here) - 1

@@ -78,7 +78,9 @@ def test_what_is_wrong_with_a_round_trip_is_a_problem(problem: str) -> None:
 def test_an_interrupted_campaign_makes_the_round_trips_that_remain(tmp_path: Path) -> None:
     """Those of another option begin anew; one that was not made is a problem."""
     result = tmp_path / "r.json"
-    StateFile[TripsState](result, (3, "if_started", False)).save(TripsState(20.0, [trip(1)]))
+    StateFile[TripsState](result, (3, "if_started", False, "hosts_file")).save(
+        TripsState(20.0, [trip(1)])
+    )
 
     resumed = RoundTrips(3, 2, result)
     assert resumed.labs == 2

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 
 from lab.environment.estate_file import describe
 from lab.keys import make_keys
-from lab.layout import Layout
+from lab.layout import Layout, LoadBalancerDriver
 from workflows.model.estate import Estate, Kind
 
 EXAMPLE = Path(__file__).parents[3] / "docs/estate.example.yaml"
@@ -30,6 +31,18 @@ def test_every_size_of_lab_is_a_valid_estate(tmp_path: Path, servers: int, edges
     assert "lab-admin" not in estate.model_dump_json()
 
 
+@pytest.mark.parametrize("driver", get_args(LoadBalancerDriver))
+def test_every_load_balancer_of_a_lab_is_described(
+    tmp_path: Path, driver: LoadBalancerDriver
+) -> None:
+    """As the estate names it, with the one machine that a lab has for it."""
+    layout = Layout(tmp_path, "127.9.8", load_balancer_driver=driver)
+    make_keys(layout)
+    layout.write()
+    balancer = Estate.model_validate(describe(Layout.read(tmp_path))).load_balancer
+    assert (balancer.driver, "loadbalancer1" in balancer.places) == (driver, True)
+
+
 def test_the_example_is_an_estate() -> None:
     """What operators start from is valid as it stands."""
     estate = Estate.model_validate(yaml.safe_load(EXAMPLE.read_text()))
@@ -43,6 +56,24 @@ def test_the_example_explains_every_key() -> None:
     explained = set(keys_explained(EXAMPLE.read_text()))
 
     assert {"defaults", *keys_of(Estate)} - explained == set()
+
+
+@pytest.mark.parametrize(
+    "driver", re.findall(r"^  # driver: (\w+)$", EXAMPLE.read_text(), re.MULTILINE)
+)
+def test_another_driver_of_the_example_is_valid_too(driver: str) -> None:
+    """Its keys stand in a comment, and have no other use than to be copied."""
+    written = EXAMPLE.read_text()
+    below = written[written.index(f"  # driver: {driver}\n") :].splitlines()
+    # The comment that follows begins with a capital letter.
+    block = [line[4:] for line in takewhile(re.compile("  # +[^A-Z]").match, below)]
+    described = yaml.safe_load(written)
+    probes = described["load_balancer"]["probes"]
+    described["load_balancer"] = {**yaml.safe_load("\n".join(block)), "probes": probes}
+    balancer = Estate.model_validate(described).load_balancer
+    assert balancer.driver == driver
+    keys = set(keys_of(type(balancer))) - set(keys_of(Estate))
+    assert keys <= set(keys_explained("\n".join(block)))
 
 
 def keys_of(model: type[BaseModel]) -> Iterator[str]:

@@ -17,6 +17,7 @@ import yaml
 
 from lab.environment.baseline import differences
 from lab.environment.lab import Lab, claimed_block
+from lab.environment.load_balancers.hosts_file import HostsFileLoadBalancer
 from lab.environment.situation import SWITCHED_OUT
 from lab.simulation_options import SimulationOptions
 from tests.support.polling import eventually
@@ -73,7 +74,7 @@ async def wreck(lab: Lab) -> None:
     (one.nodes[1].ledger / "claims").mkdir(parents=True)
     (two.storage / "inbox/job").write_text("job")
     SimulationOptions(monitor_interval=9).write(layout.simulation)
-    lab.load_balancer.hosts_file.write_text("127.0.0.1 localhost\n")
+    HostsFileLoadBalancer(lab.layout).hosts_file.write_text("127.0.0.1 localhost\n")
     async with await psycopg.AsyncConnection.connect(two.dsn, autocommit=True) as connection:
         await connection.execute("DELETE FROM account")
         await connection.execute("ALTER SUBSCRIPTION cluster1_to_cluster2 DISABLE")

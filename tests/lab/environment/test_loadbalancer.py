@@ -9,7 +9,8 @@ import pytest
 
 from lab import records
 from lab.environment.lab import Lab
-from lab.environment.loadbalancer import names
+from lab.environment.load_balancers.base import names
+from lab.environment.load_balancers.hosts_file import HostsFileLoadBalancer
 from lab.layout import PROBE_ACCOUNT, SFTP_PORT, password
 
 
@@ -35,7 +36,7 @@ async def session(lab: Lab) -> AsyncIterator[asyncssh.SFTPClient]:
 
 def point_hosts_at(lab: Lab, old: str, new: str) -> None:
     """Give the Edges' names the other cluster's addresses."""
-    file = lab.load_balancer.hosts_file
+    file = HostsFileLoadBalancer(lab.layout).hosts_file
     text = file.read_text()
     for address in names(lab.layout).values():
         text = text.replace(f"{address[old]} ", f"{address[new]} ")
@@ -45,7 +46,7 @@ def point_hosts_at(lab: Lab, old: str, new: str) -> None:
 async def reload(lab: Lab) -> tuple[int, str]:
     """Run the site's command; return its exit status and what it complained of."""
     command = await asyncio.create_subprocess_exec(
-        lab.load_balancer.reload_command, stderr=asyncio.subprocess.PIPE
+        HostsFileLoadBalancer(lab.layout).reload_command, stderr=asyncio.subprocess.PIPE
     )
     _, complaint = await command.communicate()
     assert command.returncode is not None
@@ -96,7 +97,7 @@ async def test_a_hosts_file_that_cannot_be_used_changes_nothing(
     whole_lab: Lab, wrong: str, complaint: str
 ) -> None:
     """The command refuses, HAProxy serves on as before, and there is no effect."""
-    file = whole_lab.load_balancer.hosts_file
+    file = HostsFileLoadBalancer(whole_lab.layout).hosts_file
     address = names(whole_lab.layout)["edge1"]["cluster1"]
     file.write_text(file.read_text().replace(f"{address} edge1", wrong.format(address=address)))
 

@@ -32,8 +32,14 @@ from workflows.views.readiness_markdown import report_details
 
 EDGE, SERVER = "cluster1-edge1", "cluster1-server1"
 NODES = tuple(node.name for node in PLAN.estate.nodes)
-OWN = tuple(check for check in CHECKS if check.only != "rejoin")
-"""The checks of a switchover."""
+DRIVERS = (PLAN.estate.load_balancer, PLAN.estate.replication)
+OWN = tuple(
+    check
+    for check in CHECKS
+    if check.only != "rejoin"
+    and (check.driver is None or any(isinstance(one, check.driver) for one in DRIVERS))
+)
+"""The checks of a switchover, with those of the estate's own drivers."""
 SILENT = Finding(
     name="node_unreachable_admin",
     place=EDGE,

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from workflows.model.checks import Scope
-from workflows.model.load_balancers.base import LoadBalancer
+from workflows.model.load_balancers.machines import LoadBalancerMachines
 from workflows.model.machines import AbsolutePath, Command, HostName, IpAddress, Machine, Name
 
 
@@ -22,18 +22,13 @@ class LoadBalancerHost(Machine):
     """HAProxy's configuration as the site wrote it; without it the checks of it are not made."""
 
 
-class HostsFileLoadBalancer(LoadBalancer):
+class HostsFileLoadBalancer(LoadBalancerMachines):
     """Machines whose hosts file gives the Edges' names the addresses of one cluster."""
 
     driver: Literal["hosts_file"] = "hosts_file"
     hosts: tuple[LoadBalancerHost, ...] = Field(min_length=1)
     names: dict[HostName, dict[Name, IpAddress]] = Field(min_length=1)
     """For each name the load balancer uses: the address it has on each cluster."""
-
-    @property
-    def places(self) -> tuple[Name, ...]:
-        """The machines whose hosts file is rewritten."""
-        return tuple(host.name for host in self.hosts)
 
     def host(self, name: str) -> LoadBalancerHost:
         """Return the machine of that name; KeyError where there is none."""

@@ -18,9 +18,6 @@ driver_check = partial(
 reload_not_runnable = driver_check(
     "reload_not_runnable", "The reload command may be run", Scope.HOSTS
 )
-host_ledger_not_usable = driver_check(
-    "host_ledger_not_usable", "A redirect can be recorded, and outlives its session", Scope.HOSTS
-)
 hosts_file_not_writable = driver_check(
     "hosts_file_not_writable", "The hosts file may be written", Scope.HOSTS
 )

@@ -5,9 +5,11 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from tests.support.commands_load_balancer import CommandsDriver, CommandsLoadBalancer, Switchboard
+from tests.support.site_command import Site
 from tests.support.ssh_machines import SshServer
+from tests.support.switches_load_balancer import Switchboard, SwitchesDriver, SwitchesLoadBalancer
 from workflows.model.estate import LoadBalancer, Probe
+from workflows.model.load_balancers.commands import CommandsLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 
 
@@ -65,16 +67,40 @@ class HostsFile(Subject):
 
 
 class Commands(Subject):
+    """The product's driver of a site's own command, over real SSH."""
+
+    def __init__(self, balancer: CommandsLoadBalancer, site: Site, ssh_server: SshServer) -> None:
+        self.balancer = balancer
+        self._site = site
+        self._ssh_server = ssh_server
+
+    def leads_to(self) -> str:
+        return self._site.leads_to
+
+    def sent(self) -> tuple[str, ...]:
+        return self._site.redirects
+
+    def lead_elsewhere(self) -> None:
+        self._site.says(leads_to=None, seen="10.9.9.9:22")
+
+    def be_unclear(self) -> None:
+        self._site.says(leads_to=None, seen=None)
+
+    def be_silent(self) -> None:
+        self._ssh_server.sh = "/bin/false"
+
+
+class Switches(Subject):
     """A driver from outside the product."""
 
     def __init__(self, probes: tuple[Probe, ...]) -> None:
         turn = {cluster: ("turn", "--to", cluster) for cluster in ("one", "two")}
-        self.balancer = CommandsLoadBalancer(switches=("lb1",), commands=turn, probes=probes)
+        self.balancer = SwitchesLoadBalancer(switches=("lb1",), commands=turn, probes=probes)
         self._board = Switchboard({"lb1": "one"})
 
-    def driver(self, load_balancer: LoadBalancer) -> CommandsDriver:
-        assert isinstance(load_balancer, CommandsLoadBalancer)
-        return CommandsDriver(load_balancer, self._board)
+    def driver(self, load_balancer: LoadBalancer) -> SwitchesDriver:
+        assert isinstance(load_balancer, SwitchesLoadBalancer)
+        return SwitchesDriver(load_balancer, self._board)
 
     def leads_to(self) -> str:
         return self._board.turned_to["lb1"] or ""

@@ -7,14 +7,21 @@ import pytest
 
 from activities.load_balancer.activities import LoadBalancerActivities
 from activities.load_balancer.drivers import Maker
-from tests.activities.load_balancer.conformance.subjects import Commands, HostsFile, Subject
+from tests.activities.load_balancer.conformance.subjects import (
+    Commands,
+    HostsFile,
+    Subject,
+    Switches,
+)
 from tests.activities.load_balancer.conftest import Inputs
-from tests.support.commands_load_balancer import CommandsLoadBalancer
 from tests.support.protocol_servers import Front
+from tests.support.site_command import Site as SiteCommand
 from tests.support.ssh_machines import Attempt, SshServer
+from tests.support.switches_load_balancer import SwitchesLoadBalancer
 from workflows.errors import NotReady
 from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
+from workflows.model.load_balancers.commands import CommandsLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.observations import TrafficReading
 from workflows.model.results import Report
@@ -25,20 +32,24 @@ TO_TWO = Redirect(host="lb1", to="two", back_to="one")
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")
 
 
-@pytest.fixture(params=["hosts_file", "commands"])
-def subject(  # noqa: PLR0913, PLR0917 - what the two drivers need
+@pytest.fixture(params=["hosts_file", "commands", "switches"])
+def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
     request: pytest.FixtureRequest,
     all_drivers: dict[type[LoadBalancer], Maker],
     hosts_file_balancer: HostsFileLoadBalancer,
     hosts: Path,
     ssh_server: SshServer,
     client_probes: tuple[Probe, ...],
+    commands_balancer: CommandsLoadBalancer,
+    site_command: SiteCommand,
 ) -> Subject:
-    """A load balancer with the product's own driver, and with one that only the tests have."""
+    """A load balancer with each of the product's drivers, and with one that only the tests have."""
+    if request.param == "switches":
+        switches = Switches(client_probes)
+        all_drivers[SwitchesLoadBalancer] = lambda _, balancer: switches.driver(balancer)
+        return switches
     if request.param == "commands":
-        commands = Commands(client_probes)
-        all_drivers[CommandsLoadBalancer] = lambda _, balancer: commands.driver(balancer)
-        return commands
+        return Commands(commands_balancer, site_command, ssh_server)
     return HostsFile(hosts_file_balancer, hosts, ssh_server)
 
 

@@ -24,10 +24,10 @@ from workflows.ports.load_balancer import TrafficInput
 from workflows.preflight import access
 
 
-class CommandsLoadBalancer(LoadBalancer):
+class SwitchesLoadBalancer(LoadBalancer):
     """Switches that a site's own command turns to a cluster."""
 
-    driver: Literal["commands"] = "commands"
+    driver: Literal["switches"] = "switches"
     switches: tuple[Name, ...] = Field(min_length=1)
     commands: dict[Name, tuple[str, ...]]
     """By cluster: what turns a switch to it, followed by the switch's name."""
@@ -43,7 +43,7 @@ class CommandsLoadBalancer(LoadBalancer):
             yield f"commands has none for {cluster}"
 
 
-TYPES.register(CommandsLoadBalancer)
+TYPES.register(SwitchesLoadBalancer)
 
 
 @dataclass
@@ -59,10 +59,10 @@ class Switchboard:
     silent: bool = False
 
 
-class CommandsDriver(LoadBalancerDriver):
+class SwitchesDriver(LoadBalancerDriver):
     """Turns switches by commands."""
 
-    def __init__(self, load_balancer: CommandsLoadBalancer, board: Switchboard) -> None:
+    def __init__(self, load_balancer: SwitchesLoadBalancer, board: Switchboard) -> None:
         self._load_balancer = load_balancer
         self._board = board
 

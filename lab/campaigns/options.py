@@ -1,0 +1,12 @@
+"""Options that several commands of the lab have."""
+
+from typing import Annotated
+
+import typer
+
+from lab.layout import LoadBalancerDriver
+
+Driver = Annotated[
+    LoadBalancerDriver,
+    typer.Option("--load-balancer", help="What the product steers the load balancer with."),
+]

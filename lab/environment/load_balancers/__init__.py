@@ -1,0 +1,1 @@
+"""The load balancer of a lab: one module for each driver that the product may steer it by."""
