@@ -91,7 +91,7 @@ class NameServer:
         """Serve; returns when it answers."""
         self.folder.mkdir(exist_ok=True)
         (self.folder / "zone.db").write_text(f"$ORIGIN {ZONE}.\n$TTL 30\n{self.records}")
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         text = CONFIGURATION.format(
             folder=self.folder, port=self.port, secret=SECRET, zone=ZONE, role=self.role
         )
@@ -211,7 +211,7 @@ def two_servers(
     folder: Path, *, notified: bool = True, records: str = RECORDS
 ) -> Iterator[Servers]:
     """Serve the zone by two servers; the second one may not be told of changes."""
-    port = _free_port()
+    port = free_port()
     first = primary(folder / "primary", records=records, also=port if notified else None)
     first.folder.mkdir()
     first.start()
@@ -226,7 +226,7 @@ def two_servers(
         second.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that is free for TCP and UDP."""
     while True:
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
