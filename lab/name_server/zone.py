@@ -78,8 +78,8 @@ class Zone:
         return self._records.get((name, rdtype))
 
     def addresses(self, name: str) -> list[str]:
-        """Return the addresses of a name, as texts in their order."""
-        owner = self._absolute(name)
+        """Return the addresses of a whole name, as texts in their order."""
+        owner = dns.name.from_text(name)
         found = (self.rrset(owner, kind) for kind in (RdataType.A, RdataType.AAAA))
         return sorted(rdata.address for rrset in found for rdata in rrset or ())
 

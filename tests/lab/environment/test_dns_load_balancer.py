@@ -49,9 +49,11 @@ async def test_new_connections_follow_the_zone_and_old_ones_stay(balancer: DnsLo
 
     async def serve(node: str) -> asyncio.Server:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            while word := await reader.read(100):
-                writer.write(node.encode() + word)
-            writer.close()
+            try:
+                while word := await reader.read(100):
+                    writer.write(node.encode() + word)
+            finally:
+                writer.close()
 
         return await asyncio.start_server(accept, layout.address(node), SFTP_PORT)
 
