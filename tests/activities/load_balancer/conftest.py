@@ -20,6 +20,7 @@ from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.bind import ZONE, NameServer, one_server
+from tests.support.lab_name_server import LabNameServer, lab_server
 from tests.support.protocol_servers import Front
 from tests.support.site_command import Site as SiteCommand
 from tests.support.ssh_machines import (
@@ -241,6 +242,13 @@ def commands_balancer(
     machine = node_maker("lb1").model_dump(include={"address", "ssh", "host_key", "ledger"})
     host = {**machine, "name": "lb1", "command": site_command.argv, "items": ["pool sftp"]}
     return CommandsLoadBalancer.model_validate({"hosts": [host], "probes": client_probes})
+
+
+@pytest.fixture
+def lab_name_server(tmp_path: Path) -> Iterator[LabNameServer]:
+    """The lab's name server, which has the same zone."""
+    with lab_server(tmp_path / "lab") as server:
+        yield server
 
 
 @pytest.fixture

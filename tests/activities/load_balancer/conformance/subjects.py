@@ -5,7 +5,8 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from tests.support.bind import NameServer
+from tests.support.bind import ZONE, NameServer
+from tests.support.lab_name_server import EDGE, LabNameServer
 from tests.support.site_command import Site
 from tests.support.ssh_machines import SshServer
 from tests.support.switches_load_balancer import Switchboard, SwitchesDriver, SwitchesLoadBalancer
@@ -87,6 +88,30 @@ class Dns(Subject):
 
     def be_unclear(self) -> None:
         self._server.change("edge1 A")
+
+    def be_silent(self) -> None:
+        self._server.stop()
+
+
+class LabDns(Subject):
+    """The product's driver, before the lab's name server."""
+
+    def __init__(self, balancer: DnsLoadBalancer, server: LabNameServer) -> None:
+        self.balancer = balancer
+        self._server = server
+
+    def leads_to(self) -> str:
+        return "two" if self._server.zone.addresses(EDGE) == ["10.2.0.1"] else "one"
+
+    def sent(self) -> tuple[str, ...]:
+        addresses = (f"{EDGE} A {address}" for address in self._server.zone.addresses(EDGE))
+        return (*addresses, f"_switchover.{ZONE} TXT: the operation and its time")
+
+    def lead_elsewhere(self) -> None:
+        self._server.write("edge1 30 A 10.9.9.9")
+
+    def be_unclear(self) -> None:
+        self._server.write()
 
     def be_silent(self) -> None:
         self._server.stop()

@@ -11,11 +11,13 @@ from tests.activities.load_balancer.conformance.subjects import (
     Commands,
     Dns,
     HostsFile,
+    LabDns,
     Subject,
     Switches,
 )
 from tests.activities.load_balancer.conftest import Inputs, dns_balancer
 from tests.support.bind import NEEDS_BIND, NameServer
+from tests.support.lab_name_server import LabNameServer
 from tests.support.protocol_servers import Front
 from tests.support.site_command import Site as SiteCommand
 from tests.support.ssh_machines import Attempt, SshServer
@@ -35,7 +37,7 @@ TO_ONE = Redirect(host="lb1", to="one", back_to="two")
 
 
 @pytest.fixture(
-    params=["hosts_file", "commands", pytest.param("dns", marks=NEEDS_BIND), "switches"]
+    params=["hosts_file", "commands", pytest.param("dns", marks=NEEDS_BIND), "lab_dns", "switches"]
 )
 def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
     request: pytest.FixtureRequest,
@@ -57,6 +59,9 @@ def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
     if request.param == "dns":
         server: NameServer = request.getfixturevalue("name_server")
         return Dns(dns_balancer(client_probes, [server.key], name="lb1"), server)
+    if request.param == "lab_dns":
+        lab: LabNameServer = request.getfixturevalue("lab_name_server")
+        return LabDns(dns_balancer(client_probes, [lab.key], name="lb1"), lab)
     return HostsFile(hosts_file_balancer, hosts, ssh_server)
 
 
