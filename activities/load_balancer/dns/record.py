@@ -4,7 +4,8 @@ No machine with a ledger stands behind a zone. So each redirect adds, in the sam
 with its operation and time, and requires that the records are exactly as they were read. An attempt
 that finds its operation there sends nothing, and gives the report of the attempt that did it. An
 update that is late, from a frozen worker or a slow network, finds other records than it requires,
-also after an undo has put the old addresses back: it is refused as a whole.
+also after an undo has put the old addresses back: it is refused as a whole. So an undo leaves a
+record also where it finds the old addresses: an update without an answer may still be under way.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from dns.rdtypes.ANY.TXT import TXT
 
 MARK = "switchover"
 """The first string of each of our records; others at this name stay as they are."""
+CHANGED, KEPT = "changed", "kept"
 MAX_STRING = 255
 MAX_ENTRIES = 16
 """A redirect and its undo are two, and each retry one more; the oldest ones make room."""
@@ -30,6 +32,8 @@ class Entry:
 
     operation: str
     at: datetime
+    changed: bool = True
+    """Whether the addresses were others before."""
     rdata: TXT | None = None
     """As the zone has it."""
 
@@ -38,7 +42,8 @@ class Entry:
         """The strings of its TXT record."""
         parts = range(0, len(self.operation), MAX_STRING)
         written = self.at.astimezone(UTC).strftime(FORMAT)
-        return (MARK, written, *(self.operation[at : at + MAX_STRING] for at in parts))
+        outcome = CHANGED if self.changed else KEPT
+        return (MARK, written, outcome, *(self.operation[at : at + MAX_STRING] for at in parts))
 
     def to_rdata(self) -> TXT:
         """Return its TXT record."""
@@ -60,9 +65,9 @@ def surplus(rrset: dns.rrset.RRset | None) -> tuple[TXT, ...]:
 def _entries(rrset: dns.rrset.RRset | None) -> Iterator[Entry]:
     for rdata in rrset or ():
         try:
-            mark, written, *operation = [one.decode("ascii") for one in rdata.strings]
+            mark, written, outcome, *operation = [one.decode("ascii") for one in rdata.strings]
             at = datetime.strptime(written, FORMAT).replace(tzinfo=UTC)
         except ValueError:  # another's, perhaps of another kind
             continue
         if mark == MARK and operation:
-            yield Entry("".join(operation), at, rdata)
+            yield Entry("".join(operation), at, outcome == CHANGED, rdata)

@@ -45,6 +45,7 @@ from workflows.preflight import access
 TRANSFER_TIME = timedelta(seconds=60)
 """How long the other servers may take to answer with what was changed on the first one."""
 RECORD = (RdataType.TXT,)
+NO_RIGHT = (dns.rcode.REFUSED, dns.rcode.NOTAUTH, dns.rcode.NOTIMP, dns.rcode.NOTZONE)
 FIRST_INTERVAL, MAX_INTERVAL = 0.2, 2.0
 """Seconds between two readings of a server."""
 
@@ -91,14 +92,20 @@ class Zone:
         deadline = SendDeadline.of_this_attempt()
         state = await read_zone(self._primary, self._load_balancer)
         entry, at = state.entry(operation.id), datetime.now(UTC)
-        if entry is None:
-            if not state.leads_to(self._load_balancer, action.to):
-                entry, state = await self._change(given, state, deadline)
-            elif operation.undoes and not state.changed_by(operation.identity):
-                message = (
-                    f"{self._load_balancer.zone} leads to {action.to}; this run has not changed it"
-                )
-                return unchanged(action, message, at)
+        holds = state.leads_to(self._load_balancer, action.to)
+        if entry is None and not operation.undoes and state.undone_by(operation.identity):
+            raise NotReady(
+                f"{self._load_balancer.zone}: this run has put its addresses back already, "
+                f"so this attempt is late; nothing was changed"
+            )
+        if entry is None and holds and operation.undoes:
+            if not state.changed_by(operation.identity):
+                entry = await self._shut_out_late_updates(given, state, deadline)
+                return self._not_changed(action, entry.at if entry else at)
+        elif entry is None and not holds:
+            entry, state = await self._change(given, state, deadline)
+        elif entry is not None and not entry.changed:
+            return self._not_changed(action, entry.at)
         await self._wait_for_servers(action.to, state.serial)
         if entry is None:
             message = f"{self._load_balancer.zone} led to {action.to} already"
@@ -114,19 +121,39 @@ class Zone:
         state = await read_zone(self._primary, self._load_balancer)
         return state.slowest(self._load_balancer)[0]
 
+    def _not_changed(self, action: Redirect, at: datetime) -> Report:
+        zone = self._load_balancer.zone
+        return unchanged(action, f"{zone} leads to {action.to}; this run has not changed it", at)
+
+    async def _shut_out_late_updates(
+        self, given: TrafficInput[Redirect], state: ZoneState, deadline: SendDeadline
+    ) -> Entry | None:
+        """Record an undo that finds nothing to change: an update of this run is perhaps under way.
+
+        The server refuses that one from now on. Where it takes no update that is signed with this
+        key, it takes none of these either: then there is nothing to record.
+        """
+        try:
+            entry, _ = await self._change(given, state, deadline)
+        except (AccessRefused, BadInput):
+            return None
+        return entry
+
     async def _change(
         self, given: TrafficInput[Redirect], state: ZoneState, deadline: SendDeadline
     ) -> tuple[Entry, ZoneState]:
         """Send the update once, and read it back: an answer that is lost settles nothing.
 
         Raises:
-            NotReady: a name has addresses of no cluster, or no right to change it was given.
+            NotReady: a name has addresses of no cluster.
+            AccessRefused: the server takes no such update that is signed with this key.
             Unreachable: nothing was changed by this attempt.
             OutcomeUnknown: the update was sent; the next attempt reads what became of it.
         """
         self._require_known(state)
         key = await self._key()
-        entry = Entry(given.operation.id, datetime.now(UTC).replace(microsecond=0))
+        changes = not state.leads_to(self._load_balancer, given.action.to)
+        entry = Entry(given.operation.id, datetime.now(UTC).replace(microsecond=0), changes)
         update = redirecting(self._load_balancer, state, given.action.to, entry, key)
         lost: OutcomeUnknown | None = None
         rcode = dns.rcode.NOERROR
@@ -147,10 +174,14 @@ class Zone:
                 f"{self._load_balancer.zone} was changed by others between reading and writing, "
                 f"so nothing was written; it leads elsewhere: {zone_findings.shown(state.names)}"
             )
-        raise NotReady(
+        refusal = (
             f"{self._primary} answered {dns.rcode.to_text(rcode)} to the update of "
-            f"{self._load_balancer.zone}, which has not changed; check update-policy or "
-            "allow-update there, then decide `retry`"
+            f"{self._load_balancer.zone}, which has not changed"
+        )
+        if rcode not in NO_RIGHT:
+            raise OutcomeUnknown(f"{refusal}; read the log of that server")
+        raise AccessRefused(
+            f"{refusal}; check update-policy or allow-update there, then decide `retry`"
         )
 
     def _require_known(self, state: ZoneState) -> None:

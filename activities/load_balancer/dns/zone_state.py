@@ -1,6 +1,6 @@
 """Read what one server says of a zone: serial, addresses, and the record of operations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from activities.load_balancer.dns.exchange import ask
 from activities.load_balancer.dns.record import Entry, entries
 from workflows.errors import OutcomeUnknown
 from workflows.model.load_balancers.dns import DnsLoadBalancer, DnsServer
+from workflows.model.results import UNDO
 
 FAMILIES = (RdataType.A, RdataType.AAAA)
 KNOWN = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
@@ -69,8 +70,12 @@ class ZoneState:
         return next((one for one in entries(self.record) if one.operation == operation), None)
 
     def changed_by(self, identity: str) -> bool:
-        """Return whether the zone remembers any operation of a run."""
-        return any(one.operation.startswith(f"{identity}.") for one in entries(self.record))
+        """Return whether the zone remembers that a run changed it."""
+        return any(one.changed for one in self._of(identity))
+
+    def undone_by(self, identity: str) -> bool:
+        """Return whether the zone remembers an undo of a run."""
+        return any(f"{UNDO}." in one.operation for one in self._of(identity))
 
     def is_at_least(self, serial: int) -> bool:
         """Return whether this serial is that one, or a later one (RFC 1982)."""
@@ -82,6 +87,10 @@ class ZoneState:
             load_balancer.cluster_with(name, state.addresses) == cluster and state.alias is None
             for name, state in self.names.items()
         )
+
+    def _of(self, identity: str) -> Iterator[Entry]:
+        found = entries(self.record)
+        return (one for one in found if one.operation.startswith(f"{identity}."))
 
     def slowest(self, load_balancer: DnsLoadBalancer) -> tuple[timedelta, str]:
         """Return how long a resolver may keep what a redirect or its undo replaces, and why."""

@@ -14,7 +14,7 @@ from tests.support.bind import NEEDS_BIND, NameServer, Servers, two_servers
 from tests.support.dns_wire import Wire
 from tests.support.polling import eventually
 from tests.support.ssh_machines import Attempt
-from workflows.errors import NotReady, OutcomeUnknown, Unreachable
+from workflows.errors import AccessRefused, NotReady, OutcomeUnknown, Unreachable
 from workflows.model.actions import Redirect
 from workflows.model.estate import Probe
 from workflows.model.results import Report
@@ -125,6 +125,26 @@ async def test_an_update_that_comes_late_changes_nothing(
         assert name_server.serial == serial
 
 
+async def test_an_update_that_is_under_way_comes_to_nothing_after_an_undo(
+    redirect: Attempts, name_server: NameServer
+) -> None:
+    """The undo finds the old addresses, and leaves a record all the same; once."""
+    async with Wire(name_server.port, lose_update=True).laid() as wire:
+        with pytest.raises(OutcomeUnknown):
+            await redirect(wired(wire))
+        [late] = wire.updates
+        wire.lose_update = False
+        undone = await redirect(wired(wire), TO_ONE, undo=True)
+        assert undone.outcome == "unchanged"
+        assert await redirect(wired(wire), TO_ONE, undo=True) == undone
+        serial = name_server.serial
+        await wire.deliver(late)
+        with pytest.raises(NotReady, match="has put its addresses back already"):
+            await redirect(wired(wire))
+        assert name_server.ask("edge1", "A") == {"10.1.0.1"}
+        assert name_server.serial == serial
+
+
 async def test_an_attempt_that_reads_after_the_undo_changes_nothing(
     redirect: Attempts, name_server: NameServer
 ) -> None:
@@ -193,7 +213,7 @@ async def test_an_update_that_is_refused_changes_nothing(
     redirect: Attempts, name_server: NameServer
 ) -> None:
     """The right may have been withdrawn since the check."""
-    with pytest.raises(NotReady, match="answered REFUSED to the update"):
+    with pytest.raises(AccessRefused, match="answered REFUSED to the update"):
         await redirect([name_server.key], record="elsewhere.st.example.com")
     assert name_server.ask("edge1", "A") == {"10.1.0.1"}
 
