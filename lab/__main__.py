@@ -108,6 +108,11 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         not literal or driver == "hosts_file",
         "--literal edits a hosts file: it goes with no other --load-balancer",
     )
+    _require(
+        scenario is None or driver != "dns",
+        "--fail reaches machines and databases, no name server: it does not go with "
+        "--load-balancer dns",
+    )
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
         options = DemoOptions(
             *(place, clients, literal, keep, json, scenario, variant, unkind_seed, driver),

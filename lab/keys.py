@@ -8,11 +8,13 @@ In ``layout.keys``, made once per lab:
 * ``ca.pem``; ``NAME.pem``: certificate and key of NAME's admin API; ``https.pem``: the one
   certificate and key of all HTTPS servers, valid for the load balancer's and all nodes' addresses
 * ``admin_password``, ``probe_password``, ``database_password``, ``api_key``
+* ``tsig``: the secret that signs updates of the lab's zone, in base64
 
 Each SSH key has its public half beside it, ending in ``.pub``.
 """
 
 import os
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -33,6 +35,11 @@ def api_key() -> str:
     return password("api-key")
 
 
+def tsig_secret() -> str:
+    """The secret of the key that signs updates of the zone."""
+    return b64encode(password("tsig").encode()).decode()
+
+
 def machine_names(layout: Layout) -> tuple[str, ...]:
     """Every machine with an operating system's shell."""
     return (*(node.name for node in layout.nodes), "loadbalancer1")
@@ -51,6 +58,7 @@ def make_keys(layout: Layout) -> None:
         "probe_password": password(PROBE_ACCOUNT),
         "database_password": DATABASE_PASSWORD,
         "api_key": api_key(),
+        "tsig": tsig_secret(),
     }
     for name, secret in secrets.items():
         _write(layout.keys / name, f"{secret}\n".encode())

@@ -24,6 +24,7 @@ PESIT_PORT = 17617
 ADMIN_PORT = 8444
 STREAMING_PORT = 20022
 DATABASE_PORT = 15432
+DNS_PORT = 10053
 
 PROTOCOL_PORTS = {
     "ssh": SFTP_PORT,
@@ -42,7 +43,7 @@ DATABASE_PASSWORD = "lab-database"
 SHELL_USER = "st"
 
 ClusterName = Literal["cluster1", "cluster2"]
-LoadBalancerDriver = Literal["hosts_file", "commands"]
+LoadBalancerDriver = Literal["hosts_file", "commands", "dns"]
 """The drivers by which the product may steer a lab's load balancer."""
 
 

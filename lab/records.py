@@ -13,7 +13,7 @@ On a node, services ``monitor ssh http ftp as2 pesit tm admin socks db``:
 
 On a node, services ``scheduler folder_monitor``: ``start``, ``stop``; also a server's name, such as
 ``Ssh Default``, where the admin API started or stopped what listens for a daemon.
-On ``loadbalancer1``, service ``traffic``: ``redirect`` (``to``: a cluster).
+On ``loadbalancer1``, or of its zone ``dns``, service ``traffic``: ``redirect`` (``to``: a cluster).
 On ``database1`` and ``database2``, the subscription's name as service: ``disable``, ``enable``.
 
 An action that finds its service in that state already is recorded all the same, with

@@ -28,7 +28,7 @@ from workflows.ports.load_balancer import LoadBalancerPort, LoginInput, TrafficI
 from workflows.preflight import access
 
 REDIRECT_TAKES_EFFECT_WITHIN = timedelta(seconds=15)
-"""How long a login may still land elsewhere: a reload takes its time, and DNS more of it."""
+"""How long a login may still land elsewhere; what a driver needs besides, its estate type says."""
 LOGIN_INTERVAL = timedelta(seconds=0.5)
 
 
@@ -39,6 +39,7 @@ class LoadBalancerActivities(LoadBalancerPort):
         self, shell: Shell, admin: AdminClient, secrets: Secrets, drivers: Drivers = DRIVERS
     ) -> None:
         self._shell = shell
+        self._secrets = secrets
         self._drivers = drivers
         self._probes = Probes(admin, secrets)
         self._logins = ClientLogins(secrets)
@@ -95,7 +96,8 @@ class LoadBalancerActivities(LoadBalancerPort):
     @activity.defn
     async def verify_traffic(self, given: TrafficInput[VerifyTraffic]) -> Report:
         action = given.action
-        deadline = datetime.now(UTC) + REDIRECT_TAKES_EFFECT_WITHIN
+        settled = REDIRECT_TAKES_EFFECT_WITHIN + given.load_balancer.settles_within
+        deadline = datetime.now(UTC) + settled
         async with heartbeating():
             while True:
                 arrived, elsewhere = await self._log_in_row(given)
@@ -132,7 +134,7 @@ class LoadBalancerActivities(LoadBalancerPort):
         make = self._drivers.get(type(load_balancer))
         if make is None:
             raise BadInput(f"this worker has no load balancer driver {load_balancer.driver}")
-        return make(self._shell, load_balancer)
+        return make(self._shell, self._secrets, load_balancer)
 
     async def _location(self, given: TrafficInput[ObserveTraffic], probe: Probe) -> str | Finding:
         async def node() -> str:

@@ -30,7 +30,8 @@ MAX_MICROSECONDS = (2**31 - 1) * UNITS["ms"]
 STATEMENTS = frozenset(
     {
         *("default-server", "hard-stop-after", "load-server-state-from-file"),
-        *("mworker-max-reloads", "server", "server-state-file", "server-template"),
+        *("hold", "mworker-max-reloads", "nameserver", "parse-resolv-conf"),
+        *("server", "server-state-file", "server-template"),
         *("stick", "stick-table", "table"),
     }
 )
@@ -166,11 +167,11 @@ def span(text: str) -> timedelta:
     """Read a time as HAProxy does: a number, in milliseconds unless it has a unit."""
     parts = re.fullmatch(r"([0-9]{1,18})(us|ms|s|m|h|d)?", text)
     if parts is None:
-        raise OutcomeUnknown(f"hard-stop-after {text!r} is not a time")
+        raise OutcomeUnknown(f"{text!r} is not a time in HAProxy's configuration")
     number, unit = parts.groups()
     microseconds = int(number) * UNITS[unit or "ms"]
     if microseconds > MAX_MICROSECONDS:
-        raise OutcomeUnknown(f"hard-stop-after {text!r} is longer than HAProxy allows")
+        raise OutcomeUnknown(f"the time {text!r} is longer than HAProxy allows")
     return timedelta(microseconds=microseconds)
 
 

@@ -94,7 +94,7 @@ def read(text: str, names: KnownNames) -> RedirectFacts:
         by_address=tuple(one.line for one in found if one.host in names.own_addresses),
         unused_names=tuple(name for name in names.own if reached.isdisjoint(names.spellings(name))),
         unlisted=tuple(dict.fromkeys(one.line for one in _unlisted(found, names, moved))),
-        kept_addresses=tuple(_kept(sections, (one for one in found if one.host in moved))),
+        kept_addresses=tuple(kept(sections, (one for one in found if one.host in moved))),
         sticky_tables=tuple(_sticky(sections)),
         hard_stop_after=_hard_stop(sections),
         max_reloads=_max_reloads(sections),
@@ -115,7 +115,8 @@ def _unlisted(
             yield one
 
 
-def _kept(sections: list[Section], found: Iterable[Server]) -> Iterator[str]:
+def kept(sections: list[Section], found: Iterable[Server]) -> Iterator[str]:
+    """Yield the servers that a reload does not give the address that libc has, and why."""
     state_file = any(True for words in _global(sections, "server-state-file") if words)
     for server in found:
         if resolvers := server.option("resolvers"):

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from activities.load_balancer.haproxy_facts import RedirectFacts
 from workflows.model.findings import Finding
-from workflows.model.load_balancers import hosts_file_checks as checks
+from workflows.model.load_balancers import haproxy_configuration_checks as checks
+from workflows.model.load_balancers import hosts_file_checks
 from workflows.model.text import duration, listed
 
 RELOADS = 2
@@ -51,7 +52,7 @@ def _of_servers(facts: RedirectFacts, place: str) -> Iterator[Finding]:
             "leaves them where they are, and a part of the new sessions goes to them",
         )
     if facts.kept_addresses:
-        yield checks.reload_keeps_addresses.finding(
+        yield hosts_file_checks.reload_keeps_addresses.finding(
             place,
             seen=listed(facts.kept_addresses),
             expected="servers that get their address from the hosts file at each reload",

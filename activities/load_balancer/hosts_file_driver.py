@@ -11,6 +11,7 @@ from activities.ledger.store import LedgerCommand, LedgerRecord
 from activities.load_balancer import (
     haproxy_facts,
     host_ledger,
+    host_reload,
     hosts_file,
     hosts_file_mounts,
     hosts_file_scripts,
@@ -168,12 +169,7 @@ class HostsFileDriver(LoadBalancerDriver):
                 raise OutcomeUnknown(
                     f"{host.name}: the rights that a redirect needs cannot be read: {answer.text}"
                 )
-        not_runnable = checks.reload_not_runnable.finding(
-            host.name,
-            seen=f"{host.reload[0]} is missing, or may not be run by {host.ssh.user}",
-            expected="a command that makes the load balancer read its hosts file again",
-            advice="correct reload in the estate, or give the user the right",
-        )
+        not_runnable = host_reload.not_runnable(host, host.reload)
         not_writable = checks.hosts_file_not_writable.finding(
             host.name,
             seen=f"{host.hosts_file} cannot be written by {host.ssh.user}",

@@ -10,6 +10,7 @@ from typing import Literal
 from lab.node import services
 from lab.recorder.effects import Effect, RecordedEffect
 from workflows.model.estate import Cluster, Estate, Node
+from workflows.model.load_balancers.dns import DnsLoadBalancer
 from workflows.model.replications.postgresql import SubscriptionLink
 
 Variant = Literal["by_stage", "by_node"]
@@ -120,7 +121,10 @@ class _Steps:
                 yield Effect(database.name, link.subscription, "disable")
 
     def traffic(self) -> Iterator[Effect]:
-        for place in self.estate.load_balancer.places:
+        balancer = self.estate.load_balancer
+        # Machines that resolve the names of a zone follow it by themselves.
+        places = (balancer.name,) if isinstance(balancer, DnsLoadBalancer) else balancer.places
+        for place in places:
             yield Effect(place, "traffic", "redirect", self.target.name)
 
     def scheduling(self, cluster: Cluster, effect: str) -> Iterator[Effect]:

@@ -24,6 +24,10 @@ REPOSITORY = Path(__file__).parents[2]
         (("--literal", "--load-balancer", "commands"), "--literal edits a hosts file"),
         (("--literal", "--fail", "redirect_traffic:loadbalancer1:lost"), "--literal drives"),
         (("--round-trip", "--literal"), "--round-trip goes with neither"),
+        (
+            ("--load-balancer", "dns", "--fail", "stop_monitors:cluster1-edge1:refused"),
+            "no name server",
+        ),
     ],
 )
 def test_what_cannot_be_demonstrated_is_refused(

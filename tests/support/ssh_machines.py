@@ -34,6 +34,7 @@ SECRETS = Secrets(
         "ADMIN": "admin-secret",
         "PROBE": "probe-secret",
         "DATABASE": "database-secret",
+        "TSIG": "c3dpdGNob3Zlci10ZXN0cy0wMTIzNDU2Nzg5YWJjZGU=",
     },
     [Path(tempfile.gettempdir())],
 )

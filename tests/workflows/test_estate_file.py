@@ -1,10 +1,12 @@
 """Every mistake of an estate file is named by its line and key, and never with its value."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from workflows.estate_file import EstateMistakes, parse_estate
+from workflows.model.load_balancers.dns import DnsLoadBalancer
 
 FILE = Path(__file__).parents[2] / "docs/estate.example.yaml"
 EXAMPLE = FILE.read_text(encoding="utf-8")
@@ -107,3 +109,54 @@ def test_what_is_no_text_of_an_estate_is_one_mistake(text: bytes, sentence: str)
     """Whatever the file holds."""
     [found] = mistakes(text)
     assert sentence in found
+
+
+def alternative(driver: str) -> str:
+    """Return the example with the block of another load balancer driver, which it shows inside."""
+    block = re.compile(r"^load_balancer:\n(?:(?:[ #].*)?\n)*?(?=\n# Where a zone)", re.MULTILINE)
+    shown = re.search(
+        rf"^# load_balancer:\n#   driver: {driver}\n(?:# .*\n)*", EXAMPLE, re.MULTILINE
+    )
+    assert shown, driver
+    written = "".join(line.removeprefix("# ") for line in shown[0].splitlines(keepends=True))
+    text, replaced = block.subn("", EXAMPLE, count=1)
+    assert replaced
+    return text.replace(shown[0], written)
+
+
+def test_the_example_of_a_zone_is_an_estate() -> None:
+    """As it stands in the file, without its marks; every key of the driver is there."""
+    balancer = parse_estate(alternative("dns").encode(), NAME).load_balancer
+    assert isinstance(balancer, DnsLoadBalancer)
+    assert balancer.model_fields_set == set(DnsLoadBalancer.model_fields)
+    assert {"reload", "configuration"} <= balancer.hosts[0].model_fields_set
+    assert balancer.places == ("dns", "loadbalancer1")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("zone: st.", "zone: other.", "names.edge1.st.example.com is not in the zone other."),
+        ("zone: st.", "zone: t.", "names.edge1.st.example.com is not in the zone t.example.com"),
+        ("dublin: [198.51.100.61]", "paris: [198.51.100.61]", "needs addresses for each of dublin"),
+        ("[192.0.2.62], dublin", "[198.51.100.62], dublin", "has the address 198.51.100.62 twice"),
+        ("[192.0.2.61], dublin", "[], dublin", "give at least 1"),
+        ("[192.0.2.61], dublin", "[ns.example.com], dublin", "write one IP address such as"),
+        ("    edge2.st.", "    EDGE1.st.", "edge1.st.example.com is given twice"),
+        ("record: _switchover", "record: edge1", "edge1.st.example.com is given twice"),
+        ("record: _switchover.st", "record: _switchover", "is not in the zone st.example.com"),
+        ("address: 198.51.100.53", "address: 192.0.2.53", "servers: 192.0.2.53:53 is given twice"),
+        ("address: 198.51.100.53", "address: ns2.example.com", "write one IP address such as"),
+        ("ttl_limit: 60", "ttl_limit: 86400", "write a duration from 1 s to 5 minutes"),
+        ("hmac-sha256 ", "hmac-md5 ", "write 'hmac-sha256', 'hmac-sha384' or"),
+        ("file:/etc/switchover/secrets/tsig", "c2VjcmV0", "a secret in clear does not belong"),
+        ("  name: dns", "  name: loadbalancer1", "the name loadbalancer1 is given twice"),
+    ],
+)
+def test_a_mistake_of_a_zone_is_named(old: str, new: str, sentence: str) -> None:
+    """Before anything is asked of a name server."""
+    text = alternative("dns")
+    assert old in text
+    assert any(sentence in one for one in mistakes(text.replace(old, new, 1))), mistakes(
+        text.replace(old, new, 1)
+    )

@@ -7,7 +7,13 @@ Adding a check is adding its object to one of them; reports, ``check --list`` an
 from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope
-from workflows.model.load_balancers import commands_checks, hosts_file_checks, machines_checks
+from workflows.model.load_balancers import (
+    commands_checks,
+    dns_checks,
+    haproxy_configuration_checks,
+    hosts_file_checks,
+    machines_checks,
+)
 from workflows.model.replications import postgresql_checks
 from workflows.preflight import (
     access,
@@ -36,7 +42,9 @@ MODULES = (
     load_balancer,
     machines_checks,
     hosts_file_checks,
+    haproxy_configuration_checks,
     commands_checks,
+    dns_checks,
     temporal,
     interrupted_run,
     configuration,

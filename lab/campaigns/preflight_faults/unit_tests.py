@@ -6,6 +6,8 @@ Test = tuple[str, str]
 _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
 _COMMANDS = "tests/activities/load_balancer/test_commands_driver.py"
 _HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
+_ZONE = "tests/activities/load_balancer/test_dns_checks.py"
+_RESOLVING = "tests/activities/load_balancer/test_dns_hosts.py"
 _POSTGRES = "tests/activities/replication/postgresql/test_observe.py"
 _TABLES = "tests/activities/replication/postgresql/test_tables.py"
 _DEFINITION = "tests/activities/replication/postgresql/test_definition.py"
@@ -104,6 +106,20 @@ UNIT_TESTS: dict[str, Test] = {
     ),
     **dict.fromkeys(
         HAPROXY, (_HOSTS_FILE, "test_what_a_configuration_does_to_a_redirect_is_found")
+    ),
+    "zone_not_changeable": (_ZONE, "test_a_right_that_is_missing_is_found"),
+    "names_without_addresses": (_ZONE, "test_a_name_without_addresses_of_its_own_is_found"),
+    "zone_servers_differ": (_ZONE, "test_a_server_that_differs_is_found"),
+    **dict.fromkeys(
+        ("redirect_slow", "redirect_too_slow"),
+        (_ZONE, "test_what_resolvers_may_keep_is_known_beforehand"),
+    ),
+    "name_in_hosts_file": (_RESOLVING, "test_a_name_in_the_hosts_file_is_found"),
+    "name_not_resolved": (_RESOLVING, "test_an_observation_says_where_names_lead_there"),
+    "resolver_silent": (_RESOLVING, "test_the_name_servers_of_haproxy_are_asked_from_the_machine"),
+    **dict.fromkeys(
+        ("address_kept", "resolvers_hold_long"),
+        (_RESOLVING, "test_what_a_configuration_does_to_a_redirect_is_found"),
     ),
     "installation_path_differs": (_CHECKS, "test_an_installation_elsewhere_is_found"),
     "answers_too_slow": (

@@ -19,6 +19,8 @@ from activities.securetransport.admin_client import AdminClient
 from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
+from tests.support.bind import ZONE, NameServer, one_server
+from tests.support.lab_name_server import LabNameServer, lab_server
 from tests.support.protocol_servers import Front
 from tests.support.site_command import Site as SiteCommand
 from tests.support.ssh_machines import (
@@ -33,6 +35,7 @@ from workflows.model.actions import ObserveTraffic
 from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.findings import Finding
 from workflows.model.load_balancers.commands import CommandsLoadBalancer
+from workflows.model.load_balancers.dns import DnsLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.results import UNDO, Operation
 from workflows.ports.load_balancer import TrafficInput
@@ -204,6 +207,27 @@ def hosts_file_balancer(
     )
 
 
+def dns_balancer(
+    probes: tuple[Probe, ...], servers: list[dict[str, object]], **changes: object
+) -> DnsLoadBalancer:
+    """Return a load balancer whose one name the zone leads to the cluster ``one``."""
+    given = {
+        "zone": ZONE,
+        "servers": servers,
+        "tsig": {"name": "switchover", "secret": "env:TSIG"},
+        "names": {"edge1.st.example.com": {"one": ("10.1.0.1",), "two": ("10.2.0.1",)}},
+        "probes": probes,
+    }
+    return DnsLoadBalancer.model_validate(given | changes)
+
+
+@pytest.fixture
+def name_server(tmp_path: Path) -> Iterator[NameServer]:
+    """A name server that has the zone alone."""
+    with one_server(tmp_path / "named") as server:
+        yield server
+
+
 @pytest.fixture
 def site_command(tmp_path: Path) -> SiteCommand:
     """A site's own command, which leads to the cluster ``one``."""
@@ -218,6 +242,13 @@ def commands_balancer(
     machine = node_maker("lb1").model_dump(include={"address", "ssh", "host_key", "ledger"})
     host = {**machine, "name": "lb1", "command": site_command.argv, "items": ["pool sftp"]}
     return CommandsLoadBalancer.model_validate({"hosts": [host], "probes": client_probes})
+
+
+@pytest.fixture
+def lab_name_server(tmp_path: Path) -> Iterator[LabNameServer]:
+    """The lab's name server, which has the same zone."""
+    with lab_server(tmp_path / "lab") as server:
+        yield server
 
 
 @pytest.fixture

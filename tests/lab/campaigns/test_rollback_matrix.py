@@ -8,7 +8,9 @@ from typing import Any, cast
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from typer.testing import CliRunner
 
+from lab.__main__ import app
 from lab.campaigns.results import NUMBERS
 from lab.campaigns.rollback_matrix.campaign import MatrixState, RollbackMatrix, selected
 from lab.campaigns.rollback_matrix.cases import GATE, REJECTED, Case, Selection, cases
@@ -261,3 +263,10 @@ def test_a_row_of_numbers_is_shown() -> None:
     shown = MatrixState(1.0, rows).table(here)
 
     assert shown.row_count == len({case.stage for case in here})
+
+
+def test_no_fault_of_a_name_server_is_promised() -> None:
+    """The matrix says so before it starts a lab."""
+    asked = CliRunner().invoke(app, ["rollback", "--load-balancer", "dns"])
+    assert asked.exit_code == 2
+    assert "no fault of a name server" in asked.stderr

@@ -11,7 +11,7 @@ from tests.support.clean_readings import NOW, PLAN
 from workflows.model.checks import Check, CheckStatus, Heading, Scope
 from workflows.model.estate import Protocol
 from workflows.model.findings import Finding
-from workflows.model.load_balancers.hosts_file_checks import edges_by_address
+from workflows.model.load_balancers.haproxy_configuration_checks import edges_by_address
 from workflows.model.observations import LoginReading, NodeReading, Reading
 from workflows.model.results import Service, State
 from workflows.planning.plan import Plan
@@ -132,6 +132,10 @@ def multiplied(report: ReadinessReport, times: int) -> ReadinessReport:
         (Scope.DATABASES, ("database1", "database2")),
         (Scope.HOSTS, ("loadbalancer1",)),
         (Scope.CONFIGURED_HOSTS, ()),
+        (Scope.LEDGER_HOSTS, ("loadbalancer1",)),
+        (Scope.RELOADED_HOSTS, ("loadbalancer1",)),
+        (Scope.RESOLVING_HOSTS, ()),
+        (Scope.ZONES, ()),
         (Scope.ESTATE, ("lab",)),
         (Scope.EVERYWHERE, ()),
     ],

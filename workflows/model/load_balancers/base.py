@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -72,6 +73,11 @@ class LoadBalancer(Value):
     @abstractmethod
     def places(self) -> tuple[Name, ...]:
         """The names of all that is redirected, one action each: machines, appliances, zones."""
+
+    @property
+    def settles_within(self) -> timedelta:
+        """How long after a redirect a login may land elsewhere, besides what a reload takes."""
+        return timedelta()
 
     def check_scopes(self, place: str) -> Iterator[Scope]:  # noqa: ARG002 - for drivers that differ by place
         """Yield the scopes of the checks that an observation of a place evaluates."""

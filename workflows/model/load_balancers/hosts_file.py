@@ -39,8 +39,9 @@ class HostsFileLoadBalancer(LoadBalancerMachines):
         return {name: addresses[cluster] for name, addresses in self.names.items()}
 
     def check_scopes(self, place: str) -> Iterator[Scope]:
-        """Add the checks of HAProxy's configuration where the estate names its file."""
+        """Add the checks of the reload, and of HAProxy's configuration where it is named."""
         yield from super().check_scopes(place)
+        yield Scope.RELOADED_HOSTS
         if self.host(place).configuration is not None:
             yield Scope.CONFIGURED_HOSTS
 

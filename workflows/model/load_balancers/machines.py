@@ -1,7 +1,10 @@
 """What load balancers have in common whose places are machines that keep a ledger."""
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
+from workflows.model.checks import Scope
 from workflows.model.load_balancers.base import LoadBalancer
 from workflows.model.machines import Machine, Name
 
@@ -16,3 +19,8 @@ class LoadBalancerMachines(LoadBalancer):
     def places(self) -> tuple[Name, ...]:
         """The machines."""
         return tuple(host.name for host in self.hosts)
+
+    def check_scopes(self, place: str) -> Iterator[Scope]:
+        """Add the check of the ledger, through which each of them is redirected."""
+        yield from super().check_scopes(place)
+        yield Scope.LEDGER_HOSTS

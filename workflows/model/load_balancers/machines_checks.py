@@ -1,14 +1,17 @@
-"""Checks of every driver that redirects on machines, through their ledgers."""
+"""Checks of load balancer machines that several drivers make; at which places, their scopes say."""
+
+from functools import partial
 
 from workflows.model.checks import Check, Heading, Scope
-from workflows.model.load_balancers.machines import LoadBalancerMachines
 
-host_ledger_not_usable = Check(
+# A rejoin redirects nothing.
+machine_check = partial(Check, heading=Heading.TRAFFIC, only="switchover")
+
+host_ledger_not_usable = machine_check(
     "host_ledger_not_usable",
     "A redirect can be recorded, and outlives its session",
-    Scope.HOSTS,
-    heading=Heading.TRAFFIC,
-    driver=LoadBalancerMachines,
-    # A rejoin redirects nothing.
-    only="switchover",
+    Scope.LEDGER_HOSTS,
+)
+reload_not_runnable = machine_check(
+    "reload_not_runnable", "The reload command may be run", Scope.RELOADED_HOSTS
 )

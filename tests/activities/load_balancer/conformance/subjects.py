@@ -5,11 +5,14 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from tests.support.bind import ZONE, NameServer
+from tests.support.lab_name_server import EDGE, LabNameServer
 from tests.support.site_command import Site
 from tests.support.ssh_machines import SshServer
 from tests.support.switches_load_balancer import Switchboard, SwitchesDriver, SwitchesLoadBalancer
 from workflows.model.estate import LoadBalancer, Probe
 from workflows.model.load_balancers.commands import CommandsLoadBalancer
+from workflows.model.load_balancers.dns import DnsLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 
 
@@ -64,6 +67,54 @@ class HostsFile(Subject):
 
     def be_silent(self) -> None:
         self._ssh_server.sh = "/bin/false"
+
+
+class Dns(Subject):
+    """The product's driver, before a real name server."""
+
+    def __init__(self, balancer: DnsLoadBalancer, server: NameServer) -> None:
+        self.balancer = balancer
+        self._server = server
+
+    def leads_to(self) -> str:
+        return "two" if self._server.ask("edge1", "A") == {"10.2.0.1"} else "one"
+
+    def sent(self) -> tuple[str, ...]:
+        remembered = "_switchover.st.example.com TXT: the operation and its time"
+        return tuple(remembered if "TXT" in one else one for one in self._server.added)
+
+    def lead_elsewhere(self) -> None:
+        self._server.change("edge1 A 10.9.9.9")
+
+    def be_unclear(self) -> None:
+        self._server.change("edge1 A")
+
+    def be_silent(self) -> None:
+        self._server.stop()
+
+
+class LabDns(Subject):
+    """The product's driver, before the lab's name server."""
+
+    def __init__(self, balancer: DnsLoadBalancer, server: LabNameServer) -> None:
+        self.balancer = balancer
+        self._server = server
+
+    def leads_to(self) -> str:
+        return "two" if self._server.zone.addresses(EDGE) == ["10.2.0.1"] else "one"
+
+    def sent(self) -> tuple[str, ...]:
+        addresses = (f"{EDGE} A {address}" for address in self._server.zone.addresses(EDGE))
+        return (*addresses, f"_switchover.{ZONE} TXT: the operation and its time")
+
+    def lead_elsewhere(self) -> None:
+        self._server.write("edge1 30 A 10.9.9.9")
+
+    def be_unclear(self) -> None:
+        self._server.write()
+
+    def be_silent(self) -> None:
+        self._server.stop()
 
 
 class Commands(Subject):

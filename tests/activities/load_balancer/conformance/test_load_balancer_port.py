@@ -6,14 +6,18 @@ from pathlib import Path
 import pytest
 
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.drivers import Maker
+from activities.load_balancer.drivers import Maker, over_ssh
 from tests.activities.load_balancer.conformance.subjects import (
     Commands,
+    Dns,
     HostsFile,
+    LabDns,
     Subject,
     Switches,
 )
-from tests.activities.load_balancer.conftest import Inputs
+from tests.activities.load_balancer.conftest import Inputs, dns_balancer
+from tests.support.bind import NEEDS_BIND, NameServer
+from tests.support.lab_name_server import LabNameServer
 from tests.support.protocol_servers import Front
 from tests.support.site_command import Site as SiteCommand
 from tests.support.ssh_machines import Attempt, SshServer
@@ -32,7 +36,9 @@ TO_TWO = Redirect(host="lb1", to="two", back_to="one")
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")
 
 
-@pytest.fixture(params=["hosts_file", "commands", "switches"])
+@pytest.fixture(
+    params=["hosts_file", "commands", pytest.param("dns", marks=NEEDS_BIND), "lab_dns", "switches"]
+)
 def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
     request: pytest.FixtureRequest,
     all_drivers: dict[type[LoadBalancer], Maker],
@@ -46,10 +52,16 @@ def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
     """A load balancer with each of the product's drivers, and with one that only the tests have."""
     if request.param == "switches":
         switches = Switches(client_probes)
-        all_drivers[SwitchesLoadBalancer] = lambda _, balancer: switches.driver(balancer)
+        all_drivers[SwitchesLoadBalancer] = over_ssh(lambda _, balancer: switches.driver(balancer))
         return switches
     if request.param == "commands":
         return Commands(commands_balancer, site_command, ssh_server)
+    if request.param == "dns":
+        server: NameServer = request.getfixturevalue("name_server")
+        return Dns(dns_balancer(client_probes, [server.key], name="lb1"), server)
+    if request.param == "lab_dns":
+        lab: LabNameServer = request.getfixturevalue("lab_name_server")
+        return LabDns(dns_balancer(client_probes, [lab.key], name="lb1"), lab)
     return HostsFile(hosts_file_balancer, hosts, ssh_server)
 
 

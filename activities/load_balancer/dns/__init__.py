@@ -1,0 +1,1 @@
+"""The ``dns`` driver: change the names' addresses in a zone, by dynamic updates."""

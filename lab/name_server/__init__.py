@@ -1,0 +1,1 @@
+"""An authoritative name server for one zone, which takes signed updates."""
