@@ -7,7 +7,12 @@ Adding a check is adding its object to one of them; reports, ``check --list`` an
 from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope
-from workflows.model.load_balancers import commands_checks, hosts_file_checks, machines_checks
+from workflows.model.load_balancers import (
+    commands_checks,
+    haproxy_checks,
+    hosts_file_checks,
+    machines_checks,
+)
 from workflows.model.replications import postgresql_checks
 from workflows.preflight import (
     access,
@@ -37,6 +42,7 @@ MODULES = (
     machines_checks,
     hosts_file_checks,
     commands_checks,
+    haproxy_checks,
     temporal,
     interrupted_run,
     configuration,

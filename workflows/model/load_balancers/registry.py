@@ -7,9 +7,11 @@ from pydantic import SerializeAsAny, WrapValidator
 from workflows.model.driver_types import DriverTypes
 from workflows.model.load_balancers.base import LoadBalancer
 from workflows.model.load_balancers.commands import CommandsLoadBalancer
+from workflows.model.load_balancers.haproxy import HaproxyLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 
 TYPES: DriverTypes[LoadBalancer] = DriverTypes(HostsFileLoadBalancer)
 TYPES.register(CommandsLoadBalancer)
+TYPES.register(HaproxyLoadBalancer)
 
 AnyLoadBalancer = Annotated[SerializeAsAny[LoadBalancer], WrapValidator(TYPES.validate), TYPES]
