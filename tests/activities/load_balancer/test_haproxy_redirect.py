@@ -201,7 +201,7 @@ async def test_a_socket_that_is_not_there_is_refused(site: Haproxy, redirect: At
     with pytest.raises(NotReady, match="absent is not there, or is no socket"):
         await redirect(TO_TWO, socket=str(site.folder / "absent"))
     site.stop()
-    with pytest.raises(NotReady, match="gave no whole answer|is not there"):
+    with pytest.raises(NotReady, match=r"gave no whole answer|is not there"):
         await redirect(TO_TWO)
     assert site.configuration.read_text() == before
 
@@ -230,7 +230,7 @@ async def test_what_cannot_be_written_down_is_not_told(
 async def test_a_state_that_cannot_be_saved_is_a_failure(site: Haproxy, redirect: Attempts) -> None:
     """The message says what is done and what is not; a retry completes it."""
     missing = site.folder / "missing"
-    with pytest.raises(CommandFailed, match="told the addresses, but .*missing/state could not"):
+    with pytest.raises(CommandFailed, match=r"told the addresses, but .*missing/state could not"):
         await redirect(TO_TWO, state_file=str(missing / "state"))
     missing.mkdir()
     report = await redirect(TO_TWO, "run-2", state_file=str(missing / "state"))
