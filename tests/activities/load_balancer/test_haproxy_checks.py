@@ -13,6 +13,7 @@ from activities.transport.ssh import Shell
 from tests.activities.load_balancer.conftest import AS_NOBODY, NOBODY, Inputs, give
 from tests.activities.load_balancer.test_haproxy_redirect import BY_ADDRESS, BY_NAME, FRONT, LOADED
 from tests.support.haproxy import Haproxy
+from tests.support.mount_namespace import NEEDS_ROOT, mounted
 from tests.support.ssh_machines import SshServer
 from workflows.model.actions import ObserveTraffic
 from workflows.model.estate import Cluster
@@ -125,6 +126,19 @@ async def test_a_socket_without_haproxy_is_found(
     assert found["haproxy_socket_unusable"].seen == (
         "st finds none of the programs perl, python3, socat, nc"
     )
+
+
+@NEEDS_ROOT
+async def test_a_configuration_that_a_container_has_mounted_is_found(
+    real_haproxy: Haproxy, observe: Observe, tmp_path: Path
+) -> None:
+    """It would be reloaded with the old addresses; written in place, it is the same file there."""
+    real_haproxy.configure(BY_ADDRESS)
+    real_haproxy.start()
+    with mounted(real_haproxy.configuration, tmp_path / "inside"):
+        found = await observe()
+        assert found.keys() == {"haproxy_configuration_mounted_elsewhere"}
+        assert await observe(write="in_place") == {}
 
 
 BACKENDS = {

@@ -264,12 +264,12 @@ async def test_a_worker_that_dies_in_between_repeats_nothing(
     site: Haproxy, redirect: Attempts, slow: Path, ssh_server: SshServer
 ) -> None:
     """What it began goes on without it, and the next attempt waits for its end."""
-    attempt = asyncio.create_task(redirect(TO_TWO))
+    attempt = asyncio.ensure_future(redirect(TO_TWO))
     await until(slow / "told")
     ssh_server.cut()
     with pytest.raises(SwitchoverError):
         await attempt
-    again = asyncio.create_task(redirect(TO_TWO))
+    again = asyncio.ensure_future(redirect(TO_TWO))
     (slow / "go").touch()
     assert (await again).outcome == "changed"
     assert (slow / "told").read_text() == "told\n"
@@ -280,7 +280,7 @@ async def test_a_redirect_that_is_killed_on_its_machine_is_lost(
     site: Haproxy, redirect: Attempts, slow: Path
 ) -> None:
     """It is not begun again by itself; an undo or another round puts it right."""
-    attempt = asyncio.create_task(redirect(TO_TWO))
+    attempt = asyncio.ensure_future(redirect(TO_TWO))
     await until(slow / "told")
     [claim] = (slow / "lb1-ledger/claims").iterdir()
     os.killpg(int(claim.read_text().split()[2]), signal.SIGKILL)
@@ -302,7 +302,7 @@ async def test_a_reload_meanwhile_does_not_undo_it(
     """The new worker reads the state of the old one, and is told once more."""
     real_haproxy.configure(BY_NAME, LOADED.replace("FOLDER", str(real_haproxy.folder)))
     real_haproxy.start()
-    attempt = asyncio.create_task(redirect(TO_TWO, state_file=str(real_haproxy.state_file)))
+    attempt = asyncio.ensure_future(redirect(TO_TWO, state_file=str(real_haproxy.state_file)))
     await until(slow / "told")
     real_haproxy.state_file.write_text(real_haproxy.ask("show servers state"))
     await real_haproxy.reload()

@@ -1,6 +1,7 @@
 """What a reload makes of HAProxy's servers is read from its configuration; pure."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -168,7 +169,7 @@ def test_a_site_without_fault_has_no_finding() -> None:
     assert findings() == {}
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], str]] = {
     "haproxy_state_file_not_writable": ({"writable": False}, "/var/state/haproxy"),
     "haproxy_socket_read_only": ({"level": "operator"}, "has the level operator"),
     "haproxy_socket_unusable": ({"state": STATE[:-1]}, "gave no whole answer"),
