@@ -42,7 +42,7 @@ DATABASE_PASSWORD = "lab-database"
 SHELL_USER = "st"
 
 ClusterName = Literal["cluster1", "cluster2"]
-LoadBalancerDriver = Literal["hosts_file", "commands"]
+LoadBalancerDriver = Literal["hosts_file", "commands", "haproxy"]
 """The drivers by which the product may steer a lab's load balancer."""
 
 
