@@ -124,15 +124,15 @@ saved() {
   rm -f "$new"
   return 1
 } 2>/dev/null
-done=unchanged
+outcome=unchanged
 # HAProxy may be reloaded meanwhile: then a new process has what its files said a moment ago.
 for attempt in 1 2 3; do
   said=
-  holds "$@" || { told "$@"; done=changed; }
+  holds "$@" || { told "$@"; outcome=changed; }
   if [ -n "$file" ] && ! saved; then
     echo "HAProxy was told the addresses, but $file could not be written:$said"; exit 74
   fi
-  if holds "$@"; then echo "$done"; exit 0; fi
+  if holds "$@"; then echo "$outcome"; exit 0; fi
   sleep 1
 done
 echo "HAProxy has not taken every address:$said"

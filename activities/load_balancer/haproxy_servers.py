@@ -165,11 +165,9 @@ class Configuration:
         return frozenset(_name(one) for one in self._configured if "backup" in one.options)
 
     def _is_own(self, server: Server) -> bool:
-        names = {_name(server)} if not server.template else set(self._own)
-        return any(
-            _name(server) == name or (server.template and self._template(name) is server)
-            for name in names & set(self._own)
-        )
+        if server.template:
+            return any(self._template(name) is server for name in self._own)
+        return _name(server) in self._own
 
     def _template(self, name: str) -> Server | None:
         for one in self._configured:

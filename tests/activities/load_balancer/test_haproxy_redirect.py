@@ -3,16 +3,17 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.haproxy_runtime import PROGRAMS
+from activities.load_balancer.haproxy_runtime import PROGRAMS, READ, REDIRECT, Runtime, reading
 from tests.activities.load_balancer.conftest import Inputs
 from tests.support.haproxy import Haproxy
-from tests.support.ledger_tasks import until
+from tests.support.ledger_tasks import SHELLS, shell_words, until
 from tests.support.polling import eventually
 from tests.support.ssh_machines import Attempt, SshServer
 from workflows.errors import CommandFailed, Lost, NotReady, SwitchoverError
@@ -160,6 +161,30 @@ def only(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def paths(program: str) -> list[Path]:
     """Return where a program may be."""
     return [Path(folder, program) for folder in os.environ["PATH"].split(":")]
+
+
+@pytest.mark.parametrize("sh", SHELLS)
+def test_any_shell_runs_the_scripts(real_haproxy: Haproxy, sh: str) -> None:
+    """With several servers, of which one is there already, and a state that is saved."""
+    real_haproxy.configure(f"{BY_ADDRESS}    server edge2 127.0.2.2:PORT\n")
+    real_haproxy.start()
+    state_file, port = str(real_haproxy.state_file), str(real_haproxy.port)
+    place = (str(real_haproxy.socket), state_file)
+    wanted = ("sftp/edge1", "127.0.2.1", port, "sftp/edge2", "127.0.2.2", port)
+    for outcome in ("changed", "unchanged"):
+        assert run_script(sh, REDIRECT, *place, *wanted) == f"{outcome}\n"
+    saved = real_haproxy.state_file.read_text()
+    assert saved.endswith("\n\n")
+    assert all(f"edge{n} 127.0.2.{n} " in saved for n in (1, 2))
+    found = reading(run_script(sh, READ, *place), "", *place).runtime
+    assert isinstance(found, Runtime)
+    assert found.servers["sftp/edge1"].endpoint == real_haproxy.endpoint("edge1", "two")
+
+
+def run_script(sh: str, text: str, *arguments: str) -> str:
+    """Return what a script prints under a shell."""
+    argv = (*shell_words(sh), "-c", text, "switchover", *arguments)
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 async def test_a_redirect_that_holds_changes_nothing(site: Haproxy, redirect: Attempts) -> None:
