@@ -91,6 +91,8 @@ class HaproxyDriver(LoadBalancerDriver):
         )
         record = await self._ledger.read(host, task)
         if record.claim is None:
+            # What another operation is about to change is no state to judge by.
+            await self._ledger.wait_free(host, task)
             runtime = await self._usable(host)
             if given.operation.undoes and not record.earlier and self._leads_to(runtime, action.to):
                 message = f"{host.name} points at {action.to}; this run has not redirected it"
