@@ -227,13 +227,17 @@ def test_the_health_of_another_server_is_found() -> None:
     assert not findings(TEXT.replace("check #", "track https/edge1 #"))
 
 
-@pytest.mark.parametrize("rights", [(False, True), (True, False)])
-def test_a_right_that_is_missing_is_found(rights: tuple[bool, bool]) -> None:
+@pytest.mark.parametrize(
+    ("editable", "writable", "name"),
+    [
+        (False, True, "haproxy_configuration_not_changeable"),
+        (True, False, "haproxy_configuration_not_writable"),
+    ],
+)
+def test_a_right_that_is_missing_is_found(name: str, *, editable: bool, writable: bool) -> None:
     """Whether the edit cannot be made, or not be written."""
-    [found] = Site(HOST, OWN, ()).of_rights(Rights(*rights, runnable=True))
-    assert found.name.removeprefix("haproxy_configuration_not_") == (
-        "writable" if rights[0] else "changeable"
-    )
+    [found] = Site(HOST, OWN, ()).of_rights(Rights(editable, writable, runnable=True))
+    assert found.name == name
 
 
 Spoil = Callable[[str], str]
