@@ -43,7 +43,7 @@ DATABASE_PASSWORD = "lab-database"
 SHELL_USER = "st"
 
 ClusterName = Literal["cluster1", "cluster2"]
-LoadBalancerDriver = Literal["hosts_file", "commands", "dns"]
+LoadBalancerDriver = Literal["hosts_file", "commands", "dns", "haproxy"]
 """The drivers by which the product may steer a lab's load balancer."""
 
 

@@ -30,8 +30,8 @@ MAX_MICROSECONDS = (2**31 - 1) * UNITS["ms"]
 STATEMENTS = frozenset(
     {
         *("default-server", "hard-stop-after", "load-server-state-from-file"),
-        *("hold", "mworker-max-reloads", "nameserver", "parse-resolv-conf"),
-        *("server", "server-state-file", "server-template"),
+        *("hold", "mworker-max-reloads", "nameserver", "parse-resolv-conf", "server"),
+        *("server-state-base", "server-state-file", "server-template"),
         *("stick", "stick-table", "table"),
     }
 )
@@ -72,11 +72,15 @@ class Server:
     """A line that says where a client's traffic goes."""
 
     section: Section
+    name: str
+    """Its own, or how the names begin that a template gives."""
     address: str
     line: str
     """Its first words, and its section, as messages name it."""
     options: Words
     """Of every ``default-server`` that applies, then its own."""
+    template: bool = False
+    """Whether it stands for several servers."""
 
     @property
     def host(self) -> str:
@@ -147,7 +151,8 @@ def servers(section: Section) -> Iterator[Server]:
             options += words[1:]
         elif address is not None and len(words) > address:
             line = f"{section}: {' '.join(words[: address + 1])}"
-            yield Server(section, words[address], line, (*options, *words[address + 1 :]))
+            own = (*options, *words[address + 1 :])
+            yield Server(section, words[1], words[address], line, own, words[0] != "server")
 
 
 def normalised(host: str) -> str:

@@ -2,26 +2,26 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 
 from activities.ledger.ledger import succeeded
 from activities.ledger.store import LedgerCommand, LedgerRecord
 from activities.load_balancer import (
+    file_mounts,
     haproxy_facts,
     host_ledger,
     host_reload,
     hosts_file,
-    hosts_file_mounts,
-    hosts_file_scripts,
 )
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
+from activities.load_balancer.edited_file import EditedFile, FileContent, read_file
 from activities.load_balancer.haproxy_findings import judged
 from activities.nodes.operating_systems import open_ledger, operating_system
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
-from activities.transport.ssh import Command, Shell, script
+from activities.transport.ssh import Command, Shell
 from workflows.errors import BadInput, CommandFailed, NotReady, OutcomeUnknown
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.estate import Cluster
@@ -30,20 +30,11 @@ from workflows.model.load_balancers import hosts_file_checks as checks
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer, LoadBalancerHost
 from workflows.model.observations import Destination
 from workflows.model.results import Report, changed, unchanged
-from workflows.model.text import printable
 from workflows.ports.load_balancer import TrafficInput
 from workflows.preflight import access
 
 UNREACHABLE = access.load_balancer_unreachable
 RELOAD_TIMEOUT = timedelta(seconds=60)
-MAX_FILE = 2 << 20
-"""Bytes of a hosts file, or of HAProxy's configuration."""
-
-
-@dataclass(frozen=True)
-class _File:
-    checksum: str
-    content: bytes
 
 
 class HostsFileDriver(LoadBalancerDriver):
@@ -58,7 +49,7 @@ class HostsFileDriver(LoadBalancerDriver):
         """Read the names' addresses, what a redirect may do, and HAProxy's configuration."""
         host = self._host(given.action.host)
         parts, drain_timeout = PartialReading(host.name), given.timing.drain_timeout
-        file = await parts.part(lambda: self._read(host, host.hosts_file), UNREACHABLE, None)
+        file = await parts.part(lambda: _file(host).read(self._shell), UNREACHABLE, None)
         names = self._known_names(file, given.clusters)
         configuration, rights, ledger, (mounts, not_read) = await asyncio.gather(
             parts.part(lambda: self._configuration(host, names, drain_timeout), UNREACHABLE, ()),
@@ -90,7 +81,7 @@ class HostsFileDriver(LoadBalancerDriver):
         )
         record = await self._ledger.read(host, task)
         if record.claim is None:
-            file = await self._read(host, host.hosts_file)
+            file = await _file(host).read(self._shell)
             if given.operation.undoes and not record.earlier and self._leads_to(file, action.to):
                 message = f"{host.name} points at {action.to}; this run has not redirected it"
                 return unchanged(action, message, record.at)
@@ -109,7 +100,7 @@ class HostsFileDriver(LoadBalancerDriver):
         lines = (f"{host.hosts_file}: {address} {name}" for name, address in wanted.items())
         return (*lines, str(Command(host.reload)))
 
-    def _destinations(self, file: _File) -> tuple[Destination, ...]:
+    def _destinations(self, file: FileContent) -> tuple[Destination, ...]:
         """Return where each name leads now; a name without a line there is unknown."""
         names = self._load_balancer.names
         found = hosts_file.addresses(file.content, names)
@@ -122,7 +113,7 @@ class HostsFileDriver(LoadBalancerDriver):
             for name, own in names.items()
         )
 
-    def _judge_contents(self, host: LoadBalancerHost, file: _File) -> Iterator[Finding]:
+    def _judge_contents(self, host: LoadBalancerHost, file: FileContent) -> Iterator[Finding]:
         """Yield what keeps a redirect or its undo from changing the file, or makes it vain."""
         objections = dict.fromkeys(
             objection for _, found in self._edits_both_ways(file.content) for objection in found
@@ -151,24 +142,12 @@ class HostsFileDriver(LoadBalancerDriver):
         return [hosts_file.edits(content, names, cluster) for cluster in clusters]
 
     async def _missing_rights(
-        self, host: LoadBalancerHost, file: _File | None
+        self, host: LoadBalancerHost, file: FileContent | None
     ) -> tuple[Finding, ...]:
         """Say what a redirect needs and may not do on this machine; changes nothing."""
         content = file.content if file else b""
         changes = max((changes for changes, _ in self._edits_both_ways(content)), key=len)
-        command = _editing(hosts_file_scripts.MAY_REDIRECT, host, content, changes)
-        answer = await self._shell.run(host, command)
-        match answer.out.split():
-            case [
-                "editable" | "garbled" as edited,
-                "writable" | "fixed" as written,
-                "runnable" | "refused" as reload,
-            ]:
-                pass
-            case _:
-                raise OutcomeUnknown(
-                    f"{host.name}: the rights that a redirect needs cannot be read: {answer.text}"
-                )
+        rights = await _file(host).rights(self._shell, content, changes, Command(host.reload))
         not_runnable = host_reload.not_runnable(host, host.reload)
         not_writable = checks.hosts_file_not_writable.finding(
             host.name,
@@ -184,14 +163,14 @@ class HostsFileDriver(LoadBalancerDriver):
             advice="install them where a command of this user finds them",
         )
         missing = (
-            (not_editable, edited == "garbled" and file is not None),
-            (not_runnable, reload == "refused"),
-            (not_writable, written == "fixed"),
+            (not_editable, not rights.editable and file is not None),
+            (not_runnable, not rights.runnable),
+            (not_writable, not rights.writable),
         )
         return tuple(finding for finding, holds in missing if holds)
 
     def _known_names(
-        self, file: _File | None, clusters: tuple[Cluster, ...]
+        self, file: FileContent | None, clusters: tuple[Cluster, ...]
     ) -> haproxy_facts.KnownNames:
         """Return what names in HAProxy's configuration mean on this machine."""
         content, own = file.content if file else b"", self._load_balancer.names
@@ -210,12 +189,10 @@ class HostsFileDriver(LoadBalancerDriver):
 
     async def _mounts(self, host: LoadBalancerHost) -> tuple[tuple[Finding, ...], dict[str, str]]:
         """Find who would not see what a redirect writes, or say why that cannot be told."""
-        command = script(hosts_file_scripts.MOUNTED, host.hosts_file, host.write)
-        answer = await self._shell.run(host, command)
-        failed = f"{printable(answer.text)} (status {answer.status})" if answer.status else None
-        reason = failed or hosts_file_mounts.denied(answer.out)
-        findings = hosts_file_mounts.judged(hosts_file_mounts.mounts(answer.out), host)
-        return tuple(findings), {checks.hosts_file_mounted_elsewhere.name: reason} if reason else {}
+        check = checks.hosts_file_mounted_elsewhere
+        mounts, reason = await _file(host).mounts(self._shell)
+        findings = file_mounts.judged(mounts, check, host.name, host.hosts_file, host.write)
+        return tuple(findings), {check.name: reason} if reason else {}
 
     async def _configuration(
         self, host: LoadBalancerHost, names: haproxy_facts.KnownNames, drain_timeout: timedelta
@@ -223,7 +200,7 @@ class HostsFileDriver(LoadBalancerDriver):
         """Judge HAProxy's configuration; nothing where the estate names no file."""
         if (file := host.configuration) is None:
             return ()
-        configuration = await self._read(host, file)
+        configuration = await read_file(self._shell, host, file)
         try:
             text = configuration.content.decode("utf-8", "replace")
             facts = haproxy_facts.read(text, names)
@@ -231,25 +208,14 @@ class HostsFileDriver(LoadBalancerDriver):
             raise OutcomeUnknown(f"{host.name}: {file}: {unreadable}") from unreadable
         return tuple(judged(facts, host.name, drain_timeout))
 
-    def _leads_to(self, file: _File, cluster: str) -> bool:
+    def _leads_to(self, file: FileContent, cluster: str) -> bool:
         return all(one.cluster == cluster for one in self._destinations(file))
 
-    def _rewriting(self, host: LoadBalancerHost, file: _File, cluster: str) -> Command:
+    def _rewriting(self, host: LoadBalancerHost, file: FileContent, cluster: str) -> Command:
         changes, objections = hosts_file.edits(file.content, self._load_balancer.names, cluster)
         if objections:
             raise NotReady(f"{host.name}: {host.hosts_file}: {'; '.join(objections)}")
-        return _editing(
-            hosts_file_scripts.REWRITE, host, file.content, changes, checksum=(file.checksum,)
-        )
-
-    async def _read(self, host: LoadBalancerHost, path: str) -> _File:
-        command = script(hosts_file_scripts.READ, path)
-        answer = await self._shell.run(host, command, undecodable="surrogateescape", limit=MAX_FILE)
-        if answer.status != 0:
-            shown = printable(answer.text)
-            raise OutcomeUnknown(f"{host.name}: {path} cannot be read: {shown}")
-        checksum, _, content = answer.out.partition("\n")
-        return _File(checksum, content.encode("utf-8", "surrogateescape"))
+        return _file(host).rewriting(file, changes, Command(host.reload))
 
     def _host(self, name: str) -> LoadBalancerHost:
         try:
@@ -260,19 +226,8 @@ class HostsFileDriver(LoadBalancerDriver):
             ) from None
 
 
-def _editing(
-    text: str,
-    host: LoadBalancerHost,
-    content: bytes,
-    changes: tuple[hosts_file.Edit, ...],
-    *,
-    checksum: tuple[str, ...] = (),
-) -> Command:
-    """Return a script that edits the hosts file, with its arguments."""
-    length = hosts_file.edited_length(content, changes)
-    words = chain.from_iterable((one.start, one.length, one.address) for one in changes)
-    arguments = (*checksum, length, *words, "--", *host.reload)
-    return script(text, host.hosts_file, host.write, *map(str, arguments))
+def _file(host: LoadBalancerHost) -> EditedFile:
+    return EditedFile(host, host.hosts_file, host.write)
 
 
 def _reloaded(record: LedgerRecord, host: LoadBalancerHost, cluster: str) -> LedgerRecord:

@@ -142,7 +142,7 @@ class _Shell:
             "USER": SHELL_USER,
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
-            # A machine's own programs come first.
+            # A machine's own programs come before those of the machine that the lab is on.
             "PATH": f"{context.root}/bin:{os.environ.get('PATH', _PATH)}",
         }
 

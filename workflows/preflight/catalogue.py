@@ -10,6 +10,7 @@ from workflows.model.checks import Check, Heading, Scope
 from workflows.model.load_balancers import (
     commands_checks,
     dns_checks,
+    haproxy_checks,
     haproxy_configuration_checks,
     hosts_file_checks,
     machines_checks,
@@ -45,6 +46,7 @@ MODULES = (
     haproxy_configuration_checks,
     commands_checks,
     dns_checks,
+    haproxy_checks,
     temporal,
     interrupted_run,
     configuration,

@@ -81,7 +81,7 @@ def _asked(section: Section) -> Iterator[NameServer]:
     """Yield the name servers of a section; those of ``parse-resolv-conf`` are the machine's."""
     for words in section.of("nameserver"):
         if len(words) > 1:
-            given = Server(section, words[1], "", ())
+            given = Server(section, words[0], words[1], "", ())
             yield NameServer(given.host, given.port or DNS_PORT)
 
 

@@ -4,6 +4,7 @@ Test = tuple[str, str]
 """Its file and its name."""
 
 _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
+_SERVERS = "tests/activities/load_balancer/test_haproxy_servers.py"
 _COMMANDS = "tests/activities/load_balancer/test_commands_driver.py"
 _HOSTS_FILE = "tests/activities/load_balancer/test_hosts_file_checks.py"
 _ZONE = "tests/activities/load_balancer/test_dns_checks.py"
@@ -54,6 +55,21 @@ LISTS = (
     "applications_differ",
     "certificates_differ",
 )
+RUNTIME = (
+    "haproxy_socket_unusable",
+    "haproxy_socket_read_only",
+    "haproxy_server_missing",
+    "haproxy_server_not_in_estate",
+    "haproxy_addresses_resolved",
+    "haproxy_configuration_not_changeable",
+    "haproxy_configuration_managed",
+    "haproxy_configuration_differs",
+    "haproxy_reload_undoes",
+    "haproxy_state_file_not_writable",
+    "haproxy_health_elsewhere",
+    "haproxy_sessions_cut",
+)
+"""Checks of the driver that tells a running HAProxy addresses; the test has a case for each."""
 HAPROXY = (
     "edges_by_address",
     "server_not_in_estate",
@@ -87,6 +103,14 @@ UNIT_TESTS: dict[str, Test] = {
     "tables_published_in_part": (_TABLES, "test_what_a_publication_leaves_out_is_found"),
     "tables_not_subscribed": (_TABLES, "test_a_table_that_was_published_later_is_found"),
     "host_ledger_not_usable": (_HOSTS_FILE, "test_a_ledger_that_cannot_be_kept_is_found"),
+    **dict.fromkeys(
+        RUNTIME, (_SERVERS, "test_what_keeps_a_redirect_from_working_or_lasting_is_found")
+    ),
+    "haproxy_configuration_not_writable": (_SERVERS, "test_a_right_that_is_missing_is_found"),
+    "haproxy_configuration_mounted_elsewhere": (
+        "tests/activities/load_balancer/test_haproxy_checks.py",
+        "test_a_configuration_that_a_container_has_mounted_is_found",
+    ),
     "site_command_not_runnable": (_COMMANDS, "test_a_command_has_to_be_there"),
     "site_command_unusable": (_COMMANDS, "test_an_answer_that_cannot_be_used_is_one_finding"),
     "site_command_reports": (_COMMANDS, "test_an_observation_runs_no_redirect"),

@@ -6,11 +6,17 @@ from types import MappingProxyType
 from lab.environment.load_balancers.base import LoadBalancer
 from lab.environment.load_balancers.commands import CommandsLoadBalancer
 from lab.environment.load_balancers.dns import DnsLoadBalancer
+from lab.environment.load_balancers.haproxy import HaproxyLoadBalancer
 from lab.environment.load_balancers.hosts_file import HostsFileLoadBalancer
 from lab.layout import Layout, LoadBalancerDriver
 
 KINDS: Mapping[LoadBalancerDriver, type[LoadBalancer]] = MappingProxyType(
-    {"hosts_file": HostsFileLoadBalancer, "commands": CommandsLoadBalancer, "dns": DnsLoadBalancer}
+    {
+        "hosts_file": HostsFileLoadBalancer,
+        "commands": CommandsLoadBalancer,
+        "dns": DnsLoadBalancer,
+        "haproxy": HaproxyLoadBalancer,
+    }
 )
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from activities.transport.ssh import Shell
 from tests.activities.conftest import NodeMaker
 from tests.support.admin_api import Certificate
 from tests.support.bind import ZONE, NameServer, one_server
+from tests.support.haproxy import PROGRAMS, Haproxy, haproxy
 from tests.support.lab_name_server import LabNameServer, lab_server
 from tests.support.protocol_servers import Front
 from tests.support.site_command import Site as SiteCommand
@@ -36,6 +37,7 @@ from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.findings import Finding
 from workflows.model.load_balancers.commands import CommandsLoadBalancer
 from workflows.model.load_balancers.dns import DnsLoadBalancer
+from workflows.model.load_balancers.haproxy import HaproxyLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.results import UNDO, Operation
 from workflows.ports.load_balancer import TrafficInput
@@ -226,6 +228,34 @@ def name_server(tmp_path: Path) -> Iterator[NameServer]:
     """A name server that has the zone alone."""
     with one_server(tmp_path / "named") as server:
         yield server
+
+
+@pytest.fixture(params=PROGRAMS)
+async def real_haproxy(request: pytest.FixtureRequest) -> AsyncIterator[Haproxy]:
+    """A HAProxy of each version here, not started yet."""
+    program = PROGRAMS[request.param]
+    if program is None:
+        pytest.skip("HAProxy of the system is not installed")
+    async with haproxy(program) as site:
+        yield site
+
+
+@pytest.fixture
+def haproxy_balancer(
+    real_haproxy: Haproxy, client_probes: tuple[Probe, ...], node_maker: NodeMaker
+) -> HaproxyLoadBalancer:
+    """One machine whose HAProxy reaches an Edge as ``sftp/edge1``."""
+    machine = node_maker("lb1").model_dump(include={"address", "ssh", "host_key", "ledger"})
+    facts = {"name": "lb1", "socket": str(real_haproxy.socket)}
+    facts |= {"configuration": str(real_haproxy.configuration)}
+    endpoints = {cluster: real_haproxy.endpoint("edge1", cluster) for cluster in ("one", "two")}
+    return HaproxyLoadBalancer.model_validate(
+        {
+            "hosts": [{**machine, **facts}],
+            "servers": {"sftp/edge1": endpoints},
+            "probes": client_probes,
+        }
+    )
 
 
 @pytest.fixture

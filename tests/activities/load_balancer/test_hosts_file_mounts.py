@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.load_balancer import hosts_file_mounts
+from activities.load_balancer import file_mounts
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.hosts_file_scripts import MOUNTED
+from activities.load_balancer.file_scripts import MOUNTED
 from tests.activities.load_balancer.conftest import NOBODY, Host, Inputs, give
 from tests.support.ledger_tasks import SHELLS, shell_words
 from tests.support.mount_namespace import NEEDS_ROOT, mounted
@@ -118,16 +118,16 @@ def test_a_process_that_may_not_be_read_is_said() -> None:
     """One that has ended meanwhile is nothing."""
     line = "grep: /proc/{}/mountinfo: {}\n"
     ended = line.format(4, "No such file or directory") + line.format(5, "Invalid argument")
-    assert hosts_file_mounts.denied(ended) is None
-    assert hosts_file_mounts.denied("") is None
+    assert file_mounts.denied(ended) is None
+    assert file_mounts.denied("") is None
     refused = line.format(6, "Permission denied") + ended + line.format(7, "Permission denied")
-    assert hosts_file_mounts.denied(refused) == "what 2 processes have mounted may not be read"
+    assert file_mounts.denied(refused) == "what 2 processes have mounted may not be read"
 
 
 def test_each_mount_is_named_once_with_its_first_process() -> None:
     """However many processes a container has; whatever their names are."""
     line = "/proc/{}/mountinfo:{} 43 8:1 /etc/hosts{} /etc/h\\040o\\134 rw - ext4 /dev/sda rw\t{}\n"
-    found = hosts_file_mounts.mounts(
+    found = file_mounts.mounts(
         line.format(1000, 63, "", "haproxy")
         + line.format(71, 90, "//deleted", "two words")
         + line.format(999, 63, "", "init\x1b[31m")
@@ -153,7 +153,7 @@ def test_any_path_is_found_under_any_shell(sh: str, tmp_path: Path) -> None:
         printed = subprocess.run(
             [*command, write], check=True, capture_output=True, encoding="utf-8"
         )
-        return [(one.point, one.old) for one in hosts_file_mounts.mounts(printed.stdout)]
+        return [(one.point, one.old) for one in file_mounts.mounts(printed.stdout)]
 
     with mounted(file, folder / "in side"):
         seen = str(folder / "in side").replace("\t", " ")

@@ -14,7 +14,7 @@ import pytest
 
 from activities.ledger.store import LedgerCommand
 from activities.load_balancer.activities import LoadBalancerActivities
-from activities.load_balancer.hosts_file_scripts import REWRITE
+from activities.load_balancer.file_scripts import REWRITE
 from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.activities.load_balancer.conftest import Inputs

@@ -15,7 +15,7 @@ from activities.configuration import cluster as clusters
 from activities.configuration import lists, members
 from activities.ledger.posix import parse_record
 from activities.load_balancer import haproxy_config as haproxy
-from activities.load_balancer import haproxy_facts, hosts_file
+from activities.load_balancer import haproxy_facts, haproxy_servers, hosts_file
 from activities.load_balancer.haproxy_facts import KnownNames
 from activities.nodes import linux
 from activities.nodes.linux_facts import parse_digest, parse_facts
@@ -66,6 +66,12 @@ def coded(*fields: bytes) -> str:
     return f"sample:\n{base64.b64encode(bytes(1).join([*fields, b'/done', b''])).decode()}\n"
 
 
+def _servers(text: str) -> list[object]:
+    own = {"b/a": {"one": "10.0.0.1:22", "two": "10.0.0.2:22"}}
+    found = haproxy_servers.Configuration(text.encode(), own)
+    return [*found.objections, *found.undone("/s"), *found.resolved, found.edits("two")]
+
+
 SAMPLE, AGAIN = coded(*_FILE, *_END), coded(*_FILE)
 
 TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
@@ -84,13 +90,14 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
     ),
     "haproxy": (lambda text: haproxy_facts.read(text, KnownNames({"edge1": {}})), HAPROXY),
     "haproxy line": (lambda text: haproxy.parse(f"backend x\n{text}\n"), "server a b:1 check"),
+    "haproxy servers": (_servers, f"{HAPROXY}  server a 10.0.0.1:22\n"),
     "span": (haproxy.span, "30s"),
     "hosts": (lambda text: hosts_file.addresses(text.encode(), NAMES), HOSTS),
     "edits": (lambda text: hosts_file.edits(text.encode(), NAMES, "two"), HOSTS),
 }
 """By what is read: its reader, and an answer that lacks nothing."""
 
-ENDLESS = ("haproxy", "haproxy line", "span", "hosts", "edits")
+ENDLESS = ("haproxy", "haproxy line", "haproxy servers", "span", "hosts", "edits")
 """Parsers of files without an end mark; their readers check that the file is complete."""
 
 BODIES: dict[str, Callable[[Any], object]] = {

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from tests.support.bind import ZONE, NameServer
+from tests.support.haproxy import Haproxy
 from tests.support.lab_name_server import EDGE, LabNameServer
 from tests.support.site_command import Site
 from tests.support.ssh_machines import SshServer
@@ -13,6 +14,7 @@ from tests.support.switches_load_balancer import Switchboard, SwitchesDriver, Sw
 from workflows.model.estate import LoadBalancer, Probe
 from workflows.model.load_balancers.commands import CommandsLoadBalancer
 from workflows.model.load_balancers.dns import DnsLoadBalancer
+from workflows.model.load_balancers.haproxy import HaproxyLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 
 
@@ -115,6 +117,46 @@ class LabDns(Subject):
 
     def be_silent(self) -> None:
         self._server.stop()
+
+
+class HaproxyServers(Subject):
+    """A real HAProxy that is told addresses, over real SSH."""
+
+    def __init__(
+        self, balancer: HaproxyLoadBalancer, haproxy: Haproxy, ssh_server: SshServer
+    ) -> None:
+        self.balancer = balancer
+        self._haproxy = haproxy
+        self._ssh_server = ssh_server
+        self._start("edge1")
+
+    def _start(self, name: str) -> None:
+        self._haproxy.configure(
+            "frontend clients\n bind unix@FOLDER/clients\n default_backend sftp\n"
+            f"backend sftp\n server {name} 127.0.1.1:PORT\n"
+        )
+        self._haproxy.start()
+
+    def leads_to(self) -> str:
+        return self._haproxy.lands_on("clients").partition("-")[0]
+
+    def sent(self) -> tuple[str, ...]:
+        *_, written = self._haproxy.configuration.read_text().split()
+        address, _, port = self._haproxy.addresses["sftp/edge1"].partition(":")
+        return (
+            f"{self._haproxy.configuration}: sftp/edge1 {written}",
+            f"set server sftp/edge1 addr {address} port {port}",
+        )
+
+    def lead_elsewhere(self) -> None:
+        self._haproxy.ask("set server sftp/edge1 addr 127.0.9.9 port 22")
+
+    def be_unclear(self) -> None:
+        self._haproxy.stop()
+        self._start("another")
+
+    def be_silent(self) -> None:
+        self._ssh_server.sh = "/bin/false"
 
 
 class Commands(Subject):

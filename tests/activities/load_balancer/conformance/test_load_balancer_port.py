@@ -1,6 +1,7 @@
 """Every load balancer driver keeps the promises of the port."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from activities.load_balancer.drivers import Maker, over_ssh
 from tests.activities.load_balancer.conformance.subjects import (
     Commands,
     Dns,
+    HaproxyServers,
     HostsFile,
     LabDns,
     Subject,
@@ -17,6 +19,7 @@ from tests.activities.load_balancer.conformance.subjects import (
 )
 from tests.activities.load_balancer.conftest import Inputs, dns_balancer
 from tests.support.bind import NEEDS_BIND, NameServer
+from tests.support.haproxy import PROGRAMS, Haproxy, haproxy
 from tests.support.lab_name_server import LabNameServer
 from tests.support.protocol_servers import Front
 from tests.support.site_command import Site as SiteCommand
@@ -26,6 +29,7 @@ from workflows.errors import NotReady
 from workflows.model.actions import ObserveTraffic, Redirect, VerifyTraffic
 from workflows.model.estate import Cluster, LoadBalancer, Probe, Protocol
 from workflows.model.load_balancers.commands import CommandsLoadBalancer
+from workflows.model.load_balancers.haproxy import HaproxyLoadBalancer
 from workflows.model.load_balancers.hosts_file import HostsFileLoadBalancer
 from workflows.model.observations import TrafficReading
 from workflows.model.results import Report
@@ -36,14 +40,28 @@ TO_TWO = Redirect(host="lb1", to="two", back_to="one")
 TO_ONE = Redirect(host="lb1", to="one", back_to="two")
 
 
+@pytest.fixture
+async def real_haproxy() -> AsyncIterator[Haproxy]:
+    """The HAProxy of the wheel; other tests have those of each version here."""
+    program = PROGRAMS["wheel"]
+    assert program is not None
+    async with haproxy(program) as site:
+        yield site
+
+
 @pytest.fixture(
-    params=["hosts_file", "commands", pytest.param("dns", marks=NEEDS_BIND), "lab_dns", "switches"]
+    params=[
+        *("hosts_file", "commands", "haproxy", "switches", "lab_dns"),
+        pytest.param("dns", marks=NEEDS_BIND),
+    ]
 )
 def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
     request: pytest.FixtureRequest,
     all_drivers: dict[type[LoadBalancer], Maker],
     hosts_file_balancer: HostsFileLoadBalancer,
     hosts: Path,
+    haproxy_balancer: HaproxyLoadBalancer,
+    real_haproxy: Haproxy,
     ssh_server: SshServer,
     client_probes: tuple[Probe, ...],
     commands_balancer: CommandsLoadBalancer,
@@ -54,6 +72,8 @@ def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
         switches = Switches(client_probes)
         all_drivers[SwitchesLoadBalancer] = over_ssh(lambda _, balancer: switches.driver(balancer))
         return switches
+    if request.param == "haproxy":
+        return HaproxyServers(haproxy_balancer, real_haproxy, ssh_server)
     if request.param == "commands":
         return Commands(commands_balancer, site_command, ssh_server)
     if request.param == "dns":

@@ -1,4 +1,4 @@
-"""The shell scripts that the hosts file driver runs on a load balancer machine."""
+"""The shell scripts that change a file on a load balancer machine, and say if they can."""
 
 from activities.load_balancer.host_programs import MAY_RUN
 
@@ -69,9 +69,9 @@ shift
 "$@"
 """
 )
-"""Edits the file, unless there is no edit, then runs the reload command."""
+"""Edits the file, unless there is no edit, then runs the command that follows."""
 
-_REPLACES = r"""
+REPLACES = r"""
 # A redirect puts a new file into the old one's place where it can and may; else it writes in place.
 replaces() {
   folder=$(dirname "$file")
@@ -82,13 +82,14 @@ replaces() {
     case $(stat -c %A "$file") in ??w*) true ;; *) false ;; esac
 }
 """
+"""Whether a new file may be put into the place of ``file``."""
 
 MAY_REDIRECT = (
     r"""
 file=$1 write=$2 length=$3; shift 3
 """
     + _EDITED
-    + _REPLACES
+    + REPLACES
     + r"""
 if [ -r "$file" ] && [ "$(edited "$@" 2>/dev/null | wc -c)" -eq "$length" ]; then echo editable
 else echo garbled; fi
@@ -107,7 +108,7 @@ else echo fixed; fi
 if allowed "$@"; then echo runnable; else echo refused; fi
 """
 )
-"""Prints whether the file could be edited and written, and the reload command run.
+"""Prints whether the file could be edited and written, and the command that follows run.
 
 It makes the whole edit, and throws the text away.
 """
@@ -116,7 +117,7 @@ MOUNTED = (
     r"""
 file=$1 write=$2
 """
-    + _REPLACES
+    + REPLACES
     + r"""
 # Where other users' processes are hidden, process 1 is.
 cat /proc/1/mountinfo >/dev/null 2>&1 || { echo "processes of other users are hidden"; exit 1; }
@@ -145,7 +146,7 @@ printf '%s\n' "$found" | while IFS= read -r line; do
 done
 """
 )
-"""Prints who has the hosts file mounted by itself and does not see what a redirect writes.
+"""Prints who has the file mounted by itself and does not see what a redirect writes.
 
 That is whoever has a file that was replaced before; where a redirect replaces the file, whoever has
 this one too. It is found by its file system and its path there, which are the same in every mount

@@ -1,12 +1,11 @@
-"""Say who has a hosts file mounted by itself, and keeps an old one after a redirect; pure."""
+"""Say who has a file mounted by itself, and keeps an old one after a redirect; pure."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from workflows.model.checks import Check
 from workflows.model.findings import Finding
-from workflows.model.load_balancers.hosts_file import LoadBalancerHost
-from workflows.model.load_balancers.hosts_file_checks import hosts_file_mounted_elsewhere
 from workflows.model.text import listed, printable
 
 FOUND = re.compile(r"/proc/(\d+)/mountinfo:(\d+) \d+ \S+ (\S+) (\S+) [^\t]*\t(.*)")
@@ -18,7 +17,7 @@ DELETED = "//deleted"
 
 @dataclass(frozen=True)
 class Mount:
-    """The hosts file, mounted by itself in another place."""
+    """The file, mounted by itself in another place."""
 
     point: str
     """Where, as its processes see it."""
@@ -51,7 +50,9 @@ def denied(printed: str) -> str | None:
     return f"what {number} processes have mounted may not be read" if number else None
 
 
-def judged(found: tuple[Mount, ...], host: LoadBalancerHost) -> Iterator[Finding]:
+def judged(
+    found: tuple[Mount, ...], check: Check, place: str, file: str, write: str
+) -> Iterator[Finding]:
     """Yield the finding that what a redirect writes is not seen by everyone."""
     if not found:
         return
@@ -60,12 +61,12 @@ def judged(found: tuple[Mount, ...], host: LoadBalancerHost) -> Iterator[Finding
             one.old for one in found
         ),
         "write `write: in_place` for this host in the estate, so that a redirect keeps the file "
-        "that is mounted": host.write == "replace",
+        "that is mounted": write == "replace",
     }
-    yield hosts_file_mounted_elsewhere.finding(
-        host.name,
-        seen=f"{host.hosts_file}: {listed(map(str, found))}",
-        expected="nothing that keeps an old hosts file when a redirect has written a new one",
+    yield check.finding(
+        place,
+        seen=f"{file}: {listed(map(str, found))}",
+        expected=f"nothing that keeps an old {file} when a redirect has written a new one",
         advice="; ".join(move for move, needed in moves.items() if needed),
     )
 
