@@ -24,8 +24,10 @@ from workflows.model.stages import Procedure
 
 FULL_CAMPAIGN_POINTS: dict[Procedure, int] = {"switchover": 300, "rejoin": 100}
 """A campaign of this many points of all kinds must cover every request."""
-MAX_EXTRA_RUNS = 30
+MAX_EXTRA_RUNS = 60
 """How many runs a full campaign may add until every request is covered."""
+MAX_REQUEST = 100
+"""Characters of a request that was not covered."""
 MAX_EXTRA_POINTS = 2
 """Of each side, in one such run: more would disturb one another while stage 0 only reads."""
 SETTINGS = Settings(
@@ -207,8 +209,14 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
     def _coverage(self) -> Coverage:
         schedule = self.state.schedule
         known = len(schedule.catalogue.requests)
-        before, after = (known - len(schedule.uncovered(when)) for when in ("before", "after"))
-        return Coverage(known, before, after)
+        open_ = {when: schedule.uncovered(when) for when in SIDES.values()}
+        missing = (
+            f"{when} {one.request.key}: {str(one.request)[:MAX_REQUEST]}"
+            for when, requests in open_.items()
+            for one in requests
+        )
+        before, after = (known - len(requests) for requests in open_.values())
+        return Coverage(known, before, after, tuple(missing))
 
 
 def catalogue(bed: TestBed, events: int, procedure: Procedure) -> Catalogue:

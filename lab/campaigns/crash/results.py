@@ -14,6 +14,9 @@ from lab.campaigns.results import Numbers, by_section, must_not_be_zero, numbers
 from lab.checker.verdict import MUST_BE_ZERO
 from workflows.model.stages import Procedure
 
+MAX_SHOWN = 5
+"""Requests that are named where a campaign has not covered them; its JSON has all."""
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -22,6 +25,8 @@ class Coverage:
     requests: int
     before: int
     after: int
+    missing: tuple[str, ...] = ()
+    """The others, with their keys, such as ``before 1a2b3c4d: loadbalancer1 ssh: ...``."""
 
     @property
     def complete(self) -> bool:
@@ -75,7 +80,8 @@ class CrashResults:
         if not self.points:
             yield "nothing was attacked"
         if coverage is not None and not coverage.complete:
-            yield f"not every request was covered: {coverage}"
+            shown = "; ".join(coverage.missing[:MAX_SHOWN])
+            yield f"{len(coverage.missing)} requests were not covered, such as {shown}"
 
     def percentile(self, percent: int) -> float:
         """Return the seconds within which this share of the restarts was followed by progress."""
