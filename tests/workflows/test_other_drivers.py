@@ -10,10 +10,11 @@ from temporalio.client import Client
 
 from activities.replication.activities import ReplicationLinks
 from activities.transport.secrets import Secrets
+from activities.transport.ssh import Shell
 from starter.estate_schema import estate_schema
 from tests.support import estates
 from tests.support.fake_activities import FakeActivities
-from tests.support.memory_replication import CommandReplication, MemoryDatabases
+from tests.support.memory_replication import MemoryDatabases, MemoryReplication
 from tests.support.run import Run, at_work, new_run
 from tests.support.switches_load_balancer import Switchboard, SwitchesDriver, SwitchesLoadBalancer
 from workflows.errors import NotReady
@@ -52,7 +53,7 @@ def replication() -> dict[str, Any]:
         }
         for a, b in ((1, 2), (2, 1))
     ]
-    return {"driver": "commands", "links": links}
+    return {"driver": "memory", "links": links}
 
 
 class OtherDrivers(FakeActivities):
@@ -62,7 +63,9 @@ class OtherDrivers(FakeActivities):
         super().__init__(estate)
         self.board = Switchboard(dict.fromkeys(SWITCHES, "cluster1"))
         self.databases = MemoryDatabases(enabled={THERE, BACK})
-        self.links = ReplicationLinks(Secrets({}), {CommandReplication: self.databases.driver})
+        self.links = ReplicationLinks(
+            Secrets({}), Shell(Secrets({})), {MemoryReplication: self.databases.driver}
+        )
 
     def driver(self, given: TrafficInput[Any]) -> SwitchesDriver:
         """Return the driver of the load balancer that came with the input."""
@@ -177,8 +180,8 @@ async def test_traffic_that_is_not_on_the_source_stops_the_run(run: Run) -> None
         (
             "replication",
             replication(),
-            CommandReplication,
-            {"postgresql": "lag_limit", "commands": "links"},
+            MemoryReplication,
+            {"postgresql": "lag_limit", "memory": "links"},
         ),
     ],
 )
