@@ -63,6 +63,7 @@ class OtherDrivers(FakeActivities):
         super().__init__(estate)
         self.board = Switchboard(dict.fromkeys(SWITCHES, "cluster1"))
         self.databases = MemoryDatabases(enabled={THERE, BACK})
+        self.accepted: set[tuple[str, ...]] = set()
         self.links = ReplicationLinks(
             Secrets({}), Shell(Secrets({})), {MemoryReplication: self.databases.driver}
         )
@@ -106,6 +107,7 @@ class OtherDrivers(FakeActivities):
         self, given: ReplicationInput[actions.VerifyNoConflicts]
     ) -> Report:
         """Compare the databases."""
+        self.accepted.add(given.accepted)
         await super().verify_no_conflicts(given)
         return await self.links.verify_no_conflicts(given)
 
@@ -158,6 +160,16 @@ async def test_a_rollback_resumes_nothing_where_both_sides_wrote_the_same_rows(r
     await run.says("retry", stage="suspend_replication", by="test")
     await run.ends("rolled_back")
     assert databases.enabled == {THERE, BACK}
+
+
+async def test_a_comparison_knows_what_was_accepted(run: Run) -> None:
+    """A driver that cannot compare resumes only where whoever started the run accepted that."""
+    run.fakes.failures["stop_scheduling.cluster1-server1"] = [NotReady("not now")]
+    await run.start(accept={"conflicts_not_told": "nobody writes there"})
+    await run.waits("decision")
+    await run.says("roll_back", by="test", reason="not now")
+    await run.ends("rolled_back")
+    assert drivers(run).accepted == {("conflicts_not_told",)}
 
 
 async def test_traffic_that_is_not_on_the_source_stops_the_run(run: Run) -> None:
