@@ -9,9 +9,9 @@ GOLDENGATE: read it, try it on yours before a switchover depends on it, and make
 
 FILE is JSON, with the processes in the sequence in which a change passes them:
 
-    {"processes": [{"kind": "EXTRACT", "group": "EFRA", "ggsci": ["ssh", "fra-db", "/u01/gg/ggsci"]},
-                   {"kind": "EXTRACT", "group": "PFRA", "ggsci": ["ssh", "fra-db", "/u01/gg/ggsci"]},
-                   {"kind": "REPLICAT", "group": "RDUB", "ggsci": ["ssh", "dub-db", "/u01/gg/ggsci"]}],
+    {"processes": [{"kind": "EXTRACT", "group": "EFRA", "ggsci": ["ssh", "fra-db", "/gg/ggsci"]},
+                   {"kind": "EXTRACT", "group": "PFRA", "ggsci": ["ssh", "fra-db", "/gg/ggsci"]},
+                   {"kind": "REPLICAT", "group": "RDUB", "ggsci": ["ssh", "dub-db", "/gg/ggsci"]}],
      "tables": ["st.account", "st.site"], "sends_back": false}
 
 `tables` are those that the parameter files name, with every wildcard written out. `sends_back` is
@@ -39,9 +39,8 @@ CHANGES_WITHIN = 90.0
 
 def ask(process: dict, command: str) -> str:
     """Let GGSCI execute one command, and return what it prints."""
-    done = subprocess.run(
-        process["ggsci"], input=f"{command}\nEXIT\n", capture_output=True, text=True, check=False
-    )
+    words, given = process["ggsci"], f"{command}\nEXIT\n"
+    done = subprocess.run(words, input=given, capture_output=True, text=True, check=False)  # noqa: S603 - the site's own words
     if done.returncode:
         sys.exit(f"{process['ggsci']} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     return done.stdout
@@ -54,7 +53,9 @@ def info(process: dict) -> tuple[str, int] | None:
         if words[:1] == [process["kind"]] and words[2:3] == [process["group"]]:
             if words[1] not in STATES:
                 sys.exit(f"{process['group']} has the state {words[1]}")
-            hours, minutes, seconds = (int(part) for part in words[3].split(":"))
+            if len(parts := words[3].split(":")) != len(("hours", "minutes", "seconds")):
+                sys.exit(f"{process['group']} has the lag {words[3]}")
+            hours, minutes, seconds = map(int, parts)
             return words[1], 3600 * hours + 60 * minutes + seconds
     return None
 
@@ -71,7 +72,7 @@ def observe(settings: dict) -> dict:
             "expected": "RUNNING",
             "advice": f"VIEW REPORT {process['group']}",
         }
-        for process, state in zip(settings["processes"], states)
+        for process, state in zip(settings["processes"], states, strict=True)
         if state == "ABENDED"
     ]
     return {
@@ -131,6 +132,4 @@ def main(file: str, word: str, *more: str) -> object:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    print(json.dumps(main(*sys.argv[1:])))
+    print(json.dumps(main(*sys.argv[1:]) if sys.argv[2:] else sys.exit(__doc__)))
