@@ -31,13 +31,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 AT_EOF = "At EOF, no more records to process"
 STATES = {"STARTING", "RUNNING", "STOPPED", "ABENDED"}
 CHANGES_WITHIN = 90.0
 
 
-def ask(process: dict, command: str) -> str:
+def ask(process: dict[str, Any], command: str) -> str:
     """Let GGSCI execute one command, and return what it prints."""
     words, given = process["ggsci"], f"{command}\nEXIT\n"
     done = subprocess.run(words, input=given, capture_output=True, text=True, check=False)  # noqa: S603 - the site's own words
@@ -46,7 +47,7 @@ def ask(process: dict, command: str) -> str:
     return done.stdout
 
 
-def info(process: dict) -> tuple[str, int] | None:
+def info(process: dict[str, Any]) -> tuple[str, int] | None:
     """Return a process's state, and its lag in seconds; None where there is no such group."""
     for line in ask(process, "INFO ALL").splitlines():
         words = line.split()
@@ -60,10 +61,10 @@ def info(process: dict) -> tuple[str, int] | None:
     return None
 
 
-def observe(settings: dict) -> dict:
+def observe(settings: dict[str, Any]) -> dict[str, Any]:
     """Return how the whole chain is."""
-    found = [info(process) for process in settings["processes"]]
-    if None in found:
+    found = [one for process in settings["processes"] if (one := info(process))]
+    if len(found) < len(settings["processes"]):
         return {"exists": False}
     states = [state for state, _ in found]
     abended = [
@@ -87,7 +88,7 @@ def observe(settings: dict) -> dict:
     }
 
 
-def missing(settings: dict) -> str:
+def missing(settings: dict[str, Any]) -> str:
     """Return the first process that has not reached the end of what it reads."""
     for process in settings["processes"]:
         printed = ask(process, f"LAG {process['kind']} {process['group']}")
@@ -97,7 +98,7 @@ def missing(settings: dict) -> str:
     return ""
 
 
-def change(processes: list, verb: str, wanted: str) -> None:
+def change(processes: list[dict[str, Any]], verb: str, wanted: str) -> None:
     """Bring one process after the other into a state; the next one only when it is reached."""
     for process in processes:
         end = time.monotonic() + CHANGES_WITHIN

@@ -34,6 +34,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 CHANGES_WITHIN = 60.0
 JOBS = """SET NOCOUNT ON;
@@ -66,7 +67,7 @@ def quoted(name: str) -> str:
 class Link:
     """One direction."""
 
-    def __init__(self, settings: dict) -> None:
+    def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._literals = {k: quoted(v) for k, v in settings.items() if isinstance(v, str)}
 
@@ -89,7 +90,7 @@ class Link:
         [[commands]] = self.ask("distributor", UNDELIVERED)
         return int(commands)
 
-    def observe(self) -> dict:
+    def observe(self) -> dict[str, Any]:
         """Return how the link is."""
         jobs = self.jobs()
         if len(jobs) != len(("log reader", "distribution")):
