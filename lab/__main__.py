@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from lab.campaigns.crash.command import crash
-from lab.campaigns.options import Driver
+from lab.campaigns.options import Driver, Replicating
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
 from lab.campaigns.round_trips.command import round_trips
@@ -67,10 +67,11 @@ def up(
     servers: Annotated[int, typer.Option(min=1, max=20, help="Of each cluster.")] = 2,
     edges: Annotated[int, typer.Option(min=0, max=20, help="Of each cluster.")] = 2,
     driver: Driver = "hosts_file",
+    replication: Replicating = "postgresql",
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
     with lab_directory(directory) as place:
-        asyncio.run(_serve(Lab.open(place, servers, edges, driver=driver)))
+        asyncio.run(_serve(Lab.open(place, servers, edges, driver=driver, replication=replication)))
 
 
 @app.command()
@@ -91,6 +92,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         ),
     ] = None,
     driver: Driver = "hosts_file",
+    replication: Replicating = "postgresql",
     round_trip: Annotated[
         bool, typer.Option(help="Rejoin, switch back and rejoin again, too.")
     ] = False,
@@ -113,10 +115,15 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         "--fail reaches machines and databases, no name server: it does not go with "
         "--load-balancer dns",
     )
+    _require(
+        replication == "postgresql" or not (literal or fail),
+        "--literal and --fail reach the databases themselves: they go with no other --replication",
+    )
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
         options = DemoOptions(
             *(place, clients, literal, keep, json, scenario, variant, unkind_seed, driver),
             round_trip=round_trip,
+            replication=replication,
         )
         verdicts = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         failed = any(verdict.problems() for verdict in verdicts)

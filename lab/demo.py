@@ -24,7 +24,7 @@ from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
 from lab.environment.temporal import TemporalServer
 from lab.fault_injection.scenario import TIMING, FaultScenario
-from lab.layout import Layout, LoadBalancerDriver
+from lab.layout import Layout, LoadBalancerDriver, ReplicationDriver
 from lab.product_driver import Product, console_log, stage_of
 from lab.proxy.estate_file import write_proxied_estate
 from lab.proxy.proxies import Proxies
@@ -57,6 +57,8 @@ class DemoOptions:
     """What the product steers the load balancer with."""
     round_trip: bool = False
     """Whether the drained cluster comes back, and traffic as well."""
+    replication: ReplicationDriver = "postgresql"
+    """What the product controls the databases' replication with."""
 
     @property
     def legs(self) -> tuple[Leg, ...]:
@@ -86,7 +88,10 @@ class Demo:
         """Run it, and judge each run; what follows one that did not complete is left out."""
         verdicts: list[Verdict] = []
         async with AsyncExitStack() as stack:
-            opening = Lab.open(self._options.directory, driver=self._options.driver)
+            options = self._options
+            opening = Lab.open(
+                options.directory, driver=options.driver, replication=options.replication
+            )
             lab = await stack.enter_async_context(opening)
             layout = lab.layout
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")

@@ -45,6 +45,8 @@ SHELL_USER = "st"
 ClusterName = Literal["cluster1", "cluster2"]
 LoadBalancerDriver = Literal["hosts_file", "commands", "dns", "haproxy"]
 """The drivers by which the product may steer a lab's load balancer."""
+ReplicationDriver = Literal["postgresql", "commands"]
+"""The drivers by which the product may control the replication of a lab's databases."""
 
 
 def account(number: int) -> str:
@@ -129,6 +131,7 @@ class Layout:
     servers: int = 2
     edges: int = 2
     load_balancer_driver: LoadBalancerDriver = "hosts_file"
+    replication_driver: ReplicationDriver = "postgresql"
 
     effects = _Below("effects.jsonl")
     """What nodes, databases and the load balancer really did (see ``lab.records``)."""
@@ -158,7 +161,7 @@ class Layout:
 
     def write(self) -> None:
         """Save the layout in the lab's directory, for other processes."""
-        keys = ("block", "servers", "edges", "load_balancer_driver")
+        keys = ("block", "servers", "edges", "load_balancer_driver", "replication_driver")
         text = json.dumps({key: getattr(self, key) for key in keys})
         (self.root / _WRITTEN).write_text(text, encoding="utf-8")
 

@@ -41,7 +41,7 @@ async def open_activities(
         RestScheduling(admin),
         DrainActivities(shell, admin),
         LoadBalancerActivities(shell, admin, secrets),
-        ReplicationLinks(secrets),
+        ReplicationLinks(secrets, shell),
         RestConfigurations(ServiceStatusReader(shell), admin, PostgresTables(secrets)),
         SshStorages(shell),
         LogActivities(admin, settings.estates),

@@ -101,8 +101,10 @@ NOTIFY_END = _limited(timedelta(seconds=10), timedelta(seconds=30))
 """The last notice: the run waits for it this long at most before it ends."""
 
 
-def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: C901, PLR0911 - one per intent
-    """Return the options of the action's intent."""
+def for_action(  # noqa: C901, PLR0911 - one per intent
+    action: Action, timing: Timing, statement: timedelta = _CALL_TIMEOUT
+) -> ActivityConfig:
+    """Return the options of the action's intent; *statement* limits an attempt at replication."""
     if isinstance(action, GracefulStop):
         return command(action.grace + 2 * timing.stop_margin, timing)
     match action.intent:
@@ -128,6 +130,7 @@ def for_action(action: Action, timing: Timing) -> ActivityConfig:  # noqa: C901,
         case Intent.STATEMENT:
             # Tried again for as long as the lag may take to reach zero.
             options = _call(timing)
+            options["start_to_close_timeout"] = statement
             limit = timing.replication_timeout + timing.unreachable_timeout
             options["schedule_to_close_timeout"] = limit
             options["retry_policy"] = _EVERY_SECOND

@@ -79,7 +79,7 @@ class BaseRun:
         plan = await make_plan(request)
         self._tracker.begin_run(plan, request.reason)
         self._inbox.activate()
-        dispatcher = Dispatcher(plan, self._state)
+        dispatcher = Dispatcher(plan, self._state, request.accept)
         run = Run(plan, request, self._state, self._tracker, dispatcher)
         watch = SuspensionWatch(plan, self._state, self._tracker, self._inbox, self._notices)
         watching = asyncio.create_task(watch.keep())

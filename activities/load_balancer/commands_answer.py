@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from activities.securetransport import json_text
+from activities.site_commands.answer import MAX_FINDINGS, SiteFinding, parse
 from workflows.errors import OutcomeUnknown
 from workflows.model.base import OneLine, Value
 from workflows.model.findings import Finding
@@ -14,16 +14,7 @@ from workflows.model.load_balancers import commands_checks as checks
 from workflows.model.load_balancers.commands import MAX_ITEMS, ItemName
 from workflows.model.machines import Name
 from workflows.model.observations import Destination
-from workflows.model.text import listed, printable
-
-MAX_ANSWER = 64 << 10
-"""Bytes of one answer, on standard output and standard error together."""
-MAX_FINDINGS = 50
-MAX_SHOWN = 200
-"""Characters of an answer that an operator is shown."""
-TOO_MUCH = f"it printed more than {MAX_ANSWER} bytes"
-
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500), OneLine]
+from workflows.model.text import listed
 
 
 class _Destination(Value):
@@ -36,19 +27,11 @@ class _Destination(Value):
     """What was seen there, such as an address."""
 
 
-class _Finding(Value):
-    """Something that is wrong, in the site's own words."""
-
-    what: Sentence
-    expected: Sentence
-    advice: Sentence
-
-
 class SiteAnswer(Value):
     """The one JSON document that ``observe`` prints."""
 
     destinations: tuple[_Destination, ...] = Field(min_length=1, max_length=MAX_ITEMS)
-    findings: tuple[_Finding, ...] = Field(default=(), max_length=MAX_FINDINGS)
+    findings: tuple[SiteFinding, ...] = Field(default=(), max_length=MAX_FINDINGS)
 
     @property
     def clusters(self) -> frozenset[str | None]:
@@ -64,12 +47,7 @@ class SiteAnswer(Value):
 
     def as_findings(self, place: str) -> tuple[Finding, ...]:
         """Return what the site's command finds wrong."""
-        return tuple(
-            checks.site_command_reports.finding(
-                place, seen=one.what, expected=one.expected, advice=one.advice
-            )
-            for one in self.findings
-        )
+        return tuple(one.of(checks.site_command_reports, place) for one in self.findings)
 
     def __str__(self) -> str:
         shown = (f"{one.item}: {one.cluster or one.seen}" for one in self.as_destinations())
@@ -83,22 +61,7 @@ async def read(text: bytes, items: Collection[str], clusters: Collection[str]) -
         OutcomeUnknown: it is no document as docs/drivers.md describes it, or says nothing of one of
             these items, or something of another one, or of a cluster that is none of these.
     """
-    if not text.strip():
-        raise OutcomeUnknown("it printed nothing; expected one JSON document")
-    if len(text) > MAX_ANSWER:
-        raise OutcomeUnknown(TOO_MUCH)
-    try:
-        # Twice, as only the first refuses a key that stands twice, and only the second is strict.
-        await json_text.parse(text)
-        answer = SiteAnswer.model_validate_json(text, strict=True)
-    except ValidationError as mistake:
-        first = mistake.errors(include_url=False, include_input=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the document"
-        raise OutcomeUnknown(f"{key}: {printable(first['msg'])}") from None
-    except ValueError as strange:
-        raise OutcomeUnknown(
-            f"it printed no JSON document ({printable(str(strange))}): {_shown(text)}"
-        ) from None
+    answer = await parse(text, SiteAnswer)
     if objections := _objections(answer, items, clusters):
         raise OutcomeUnknown("; ".join(objections))
     return answer
@@ -115,7 +78,3 @@ def _objections(answer: SiteAnswer, items: Collection[str], clusters: Collection
         "the estate has no cluster {}": sorted(unknown),
     }
     return [sentence.format(listed(names)) for sentence, names in wrong.items() if names]
-
-
-def _shown(text: bytes) -> str:
-    return printable(text[:MAX_SHOWN].decode("utf-8", "replace")).strip()

@@ -1,6 +1,6 @@
 """The shell scripts that change a file on a load balancer machine, and say if they can."""
 
-from activities.load_balancer.host_programs import MAY_RUN
+from activities.site_commands.programs import MAY_RUN
 
 READ = 'cksum <"$1" && cat "$1"'
 """Prints a line with the file's checksum, then the file."""

@@ -21,6 +21,7 @@ from activities.runtime.heartbeat import heartbeating, sleep
 from activities.runtime.send_deadline import SendDeadline
 from activities.runtime.tracing import effect
 from activities.transport.secrets import Secrets
+from activities.transport.ssh import Shell
 from workflows.errors import (
     BadInput,
     NotReady,
@@ -44,8 +45,8 @@ SLOT_ACTIONS = (actions.BeginSlot, actions.DropSlot, actions.CopyTables, actions
 class ReplicationLinks(ReplicationPort):
     """Replication links, each by its driver."""
 
-    def __init__(self, secrets: Secrets, drivers: Drivers = DRIVERS) -> None:
-        self._secrets = secrets
+    def __init__(self, secrets: Secrets, shell: Shell, drivers: Drivers = DRIVERS) -> None:
+        self._secrets, self._shell = secrets, shell
         self._drivers = drivers
 
     def preview(self, given: ReplicationInput[Any]) -> Iterator[str]:
@@ -90,9 +91,10 @@ class ReplicationLinks(ReplicationPort):
         async with heartbeating():
             if (await link.driver.status()).enabled:
                 return seen(given.action, f"{link.name} runs; nothing was compared", begun)
-            await link.driver.require_no_conflicts()
+            unknown = await link.driver.require_no_conflicts()
         # The report bears the time at which the comparison began: later rows are not in it.
-        return seen(given.action, f"{link.name}: no row was written on both sides", begun)
+        message = unknown or "no row was written on both sides"
+        return seen(given.action, f"{link.name}: {message}", begun)
 
     @activity.defn
     async def await_delivery(self, given: ReplicationInput[actions.AwaitDelivery]) -> Report:
@@ -144,7 +146,7 @@ class ReplicationLinks(ReplicationPort):
         make = self._drivers.get(type(given.replication))
         if make is None:
             raise BadInput(f"this worker has no replication driver {given.replication.driver}")
-        return _Link(make(self._secrets, given), given)
+        return _Link(make(self._secrets, self._shell, given), given)
 
 
 @dataclass(frozen=True)

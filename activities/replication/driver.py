@@ -48,13 +48,16 @@ class ReplicationDriver(Protocol):
     async def missing(self, position: str) -> str:
         """Return what the subscriber lacks of it, such as "12 bytes"; empty where nothing is."""
 
-    async def require_no_conflicts(self) -> None:
+    async def require_no_conflicts(self) -> str:
         """Refuse where both sides wrote the same rows since replication was suspended; only reads.
+
+        Returns why it cannot be told, where an operator accepted that; otherwise nothing.
 
         A link that runs has nothing to compare. One that leads the other way may run already.
 
         Raises:
-            NotReady: naming the rows, or because there are too many to compare.
+            NotReady: naming the rows, or because there are too many to compare, or they cannot be
+                told.
             NotYet: the comparison is not possible at this moment.
         """
 

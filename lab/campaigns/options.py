@@ -4,9 +4,14 @@ from typing import Annotated
 
 import typer
 
-from lab.layout import LoadBalancerDriver
+from lab.layout import LoadBalancerDriver, ReplicationDriver
 
 Driver = Annotated[
     LoadBalancerDriver,
     typer.Option("--load-balancer", help="What the product steers the load balancer with."),
+]
+
+Replicating = Annotated[
+    ReplicationDriver,
+    typer.Option("--replication", help="What the product controls replication with."),
 ]

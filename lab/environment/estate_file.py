@@ -8,6 +8,7 @@ import yaml
 
 from lab.environment.databases import PUBLICATION, subscription
 from lab.environment.load_balancers.registry import load_balancer
+from lab.environment.replication_command import command
 from lab.environment.storage import MARKERS
 from lab.layout import (
     ADMIN_PORT,
@@ -43,6 +44,11 @@ TIMING: Mapping[str, float] = {
     "cool_down": 0,
 }
 """The lab's delays are short; a real estate keeps the defaults."""
+READING_TIMEOUT = 5
+"""Of the replication's command, in seconds: a worker that dies while it reads is noticed after
+twelve times as long."""
+LAG_LIMIT = 64 * 1024**2
+"""Bytes, as the command counts them."""
 MEASURED: Mapping[str, float] = {"storage_delay": 4}
 
 
@@ -63,7 +69,7 @@ def write_estate(
     for cluster in described["clusters"] if markers else ():
         cluster["storage_markers"] = MARKERS
     if links is not None:
-        described["replication"]["links"] = [_link(a.name, b.name) for a, b in links]
+        described["replication"]["links"] = [_link(layout, a.name, b.name) for a, b in links]
     estate = Estate.model_validate(described)
     layout.estate_file.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(described, sort_keys=False, width=100)
@@ -97,9 +103,8 @@ def describe(layout: Layout, timing: Mapping[str, float] | None = None) -> Descr
         "clusters": [_cluster(layout, cluster) for cluster in layout.clusters],
         "load_balancer": _load_balancer(layout),
         "replication": {
-            "driver": "postgresql",
-            "local_tables": ["fm_heartbeat"],
-            "links": [_link(one.name, two.name), _link(two.name, one.name)],
+            **_replication(layout),
+            "links": [_link(layout, one.name, two.name), _link(layout, two.name, one.name)],
         },
         "timing": {**TIMING, **(timing or {})},
         "ignored_peers": [layout.monitoring],
@@ -138,22 +143,13 @@ def _node(layout: Layout, node: NodeLayout) -> Described:
 
 
 def _load_balancer(layout: Layout) -> Described:
-    root = layout.load_balancer_root
-    machine = {
-        "name": "loadbalancer1",
-        "address": layout.load_balancer,
-        "ssh": _ssh(layout),
-        "host_key": _public(layout.keys / "loadbalancer1_host_key.pub"),
-        "ledger": str(root / "var/lib/switchover"),
-        "boot_id": str(root / "proc/boot_id"),
-    }
     probe = {
         "address": layout.load_balancer,
         "user": PROBE_ACCOUNT,
         "password": _secret(layout, "probe_password"),
     }
     return {
-        **load_balancer(layout).described(machine),
+        **load_balancer(layout).described(_machine(layout)),
         "probes": [
             {
                 "protocol": "ssh",
@@ -166,18 +162,35 @@ def _load_balancer(layout: Layout) -> Described:
     }
 
 
+def _machine(layout: Layout) -> Described:
+    """The one machine that is no node."""
+    root = layout.load_balancer_root
+    return {
+        "name": "loadbalancer1",
+        "address": layout.load_balancer,
+        "ssh": _ssh(layout),
+        "host_key": _public(layout.keys / "loadbalancer1_host_key.pub"),
+        "ledger": str(root / "var/lib/switchover"),
+        "boot_id": str(root / "proc/boot_id"),
+    }
+
+
+def _replication(layout: Layout) -> Described:
+    if layout.replication_driver == "postgresql":
+        return {"driver": "postgresql", "local_tables": ["fm_heartbeat"]}
+    return {"driver": "commands", "hosts": [_machine(layout)], "reading_timeout": READING_TIMEOUT}
+
+
 def _ssh(layout: Layout) -> Described:
     return {"user": SHELL_USER, "key": f"file:{layout.keys / 'operator'}", "port": SHELL_PORT}
 
 
-def _link(source: str, target: str) -> Described:
-    return {
-        "name": f"{source}-to-{target}",
-        "source": source,
-        "target": target,
-        "publication": PUBLICATION,
-        "subscription": subscription(source, target),
-    }
+def _link(layout: Layout, source: str, target: str) -> Described:
+    link = {"name": f"{source}-to-{target}", "source": source, "target": target}
+    if layout.replication_driver == "postgresql":
+        return {**link, "publication": PUBLICATION, "subscription": subscription(source, target)}
+    words = list(command(layout, source, target))
+    return {**link, "host": "loadbalancer1", "command": words, "lag_limit": LAG_LIMIT}
 
 
 def _secret(layout: Layout, name: str) -> str:

@@ -13,13 +13,22 @@ from typing import Self
 
 from lab import records
 from lab.environment.baseline import node_differences
-from lab.environment.databases import Databases
+from lab.environment.databases import PUBLICATION, Databases
 from lab.environment.estate_file import write_estate
 from lab.environment.load_balancers.registry import load_balancer
 from lab.environment.machines import Machines, prepare
+from lab.environment.replication_command import write_program
 from lab.environment.situation import BASELINE, Situation
 from lab.environment.storage import Storage
-from lab.layout import DATABASE_PORT, HTTPS_PORT, SFTP_PORT, SHELL_PORT, Layout, LoadBalancerDriver
+from lab.layout import (
+    DATABASE_PORT,
+    HTTPS_PORT,
+    SFTP_PORT,
+    SHELL_PORT,
+    Layout,
+    LoadBalancerDriver,
+    ReplicationDriver,
+)
 from lab.node import installation, options
 from lab.simulation_options import SimulationOptions
 
@@ -40,7 +49,7 @@ class Lab:
 
     @classmethod
     @asynccontextmanager
-    async def open(
+    async def open(  # noqa: PLR0913 - what a lab may differ in
         cls,
         directory: Path,
         servers: int = 2,
@@ -48,14 +57,17 @@ class Lab:
         postgresql: Path | None = None,
         *,
         driver: LoadBalancerDriver = "hosts_file",
+        replication: ReplicationDriver = "postgresql",
     ) -> AsyncIterator[Self]:
         """Start a lab in its baseline; the content of *directory* is replaced.
 
         *postgresql* is a directory of PostgreSQL's programs, in place of the wheel's. *driver* is
-        what the product steers the load balancer with.
+        what the product steers the load balancer with, *replication* what it controls the
+        databases' replication with.
         """
         with claimed_block() as block:
-            lab = cls(Layout(_absolute(directory), block, servers, edges, driver), postgresql)
+            layout = Layout(_absolute(directory), block, servers, edges, driver, replication)
+            lab = cls(layout, postgresql)
             try:
                 await lab._start()
                 yield lab
@@ -104,6 +116,8 @@ class Lab:
         _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
         self.storage.start()
         await self.load_balancer.start()
+        if layout.replication_driver == "commands":
+            write_program(layout, PUBLICATION)
         write_estate(layout, links=self.databases.links)
         await asyncio.to_thread(self.machines.start)
         await self.load_balancer.until_serving()

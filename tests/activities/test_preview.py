@@ -48,7 +48,7 @@ def previews(shell: Shell) -> CommandPreviews:
     """The previews of every port that has any."""
     admin = AdminClient(shell, SECRETS)
     ports = (SshNodes(shell, admin), RestScheduling(admin), DrainActivities(shell, admin))
-    others = (LoadBalancerActivities(shell, admin, SECRETS), ReplicationLinks(SECRETS))
+    others = (LoadBalancerActivities(shell, admin, SECRETS), ReplicationLinks(SECRETS, shell))
     return CommandPreviews((*ports, *others, LogActivities(admin, Path("unused"))))
 
 

@@ -1,4 +1,4 @@
-"""A second replication driver: two databases in memory, altered by the site's own commands."""
+"""A replication driver from outside the product: two databases in memory."""
 
 # ruff: noqa: D102 - the methods are documented in the port
 
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from activities.replication.driver import LinkStatus
 from activities.transport.secrets import Secrets
+from activities.transport.ssh import Shell
 from workflows.errors import NotReady, OutcomeUnknown, Unreachable
 from workflows.model.actions import ResumeReplication, SuspendReplication
 from workflows.model.observations import ReplicationReading
@@ -23,21 +24,21 @@ from workflows.ports.replication import ReplicationInput
 from workflows.preflight import access
 
 
-class CommandLink(ReplicationLink):
+class MemoryLink(ReplicationLink):
     """A link that one command suspends and another one resumes."""
 
     suspend: tuple[str, ...]
     resume: tuple[str, ...]
 
 
-class CommandReplication(Replication):
-    """Replication that a site's own commands control."""
+class MemoryReplication(Replication):
+    """Replication that two words control."""
 
-    driver: Literal["commands"] = "commands"
-    links: tuple[CommandLink, ...] = Field(min_length=1)
+    driver: Literal["memory"] = "memory"
+    links: tuple[MemoryLink, ...] = Field(min_length=1)
 
 
-TYPES.register(CommandReplication)
+TYPES.register(MemoryReplication)
 
 
 @dataclass
@@ -63,27 +64,27 @@ class MemoryDatabases:
         self.rows.add((side, row))
         self.pending.setdefault(link, []).append(row)
 
-    def deliver(self, link: CommandLink) -> None:
+    def deliver(self, link: MemoryLink) -> None:
         """Let the link deliver what it has, if it runs and nothing keeps it from applying."""
         if link.name in self.enabled - self.blocked:
             self.rows |= {(link.target, row) for row in self.pending.pop(link.name, [])}
 
-    def driver(self, _: Secrets, given: ReplicationInput[Any]) -> CommandDriver:
+    def driver(self, _: Secrets, __: Shell, given: ReplicationInput[Any]) -> MemoryDriver:
         """Return the driver of one direction."""
-        return CommandDriver(self, given)
+        return MemoryDriver(self, given)
 
 
 @dataclass(frozen=True)
-class CommandDriver:
-    """One direction, read from memory and altered by a command."""
+class MemoryDriver:
+    """One direction, read and altered in memory."""
 
     databases: MemoryDatabases
     given: ReplicationInput[Any]
 
     @property
-    def link(self) -> CommandLink:
+    def link(self) -> MemoryLink:
         link = self.given.link
-        assert isinstance(link, CommandLink)
+        assert isinstance(link, MemoryLink)
         return link
 
     async def observe(self) -> ReplicationReading:
@@ -116,7 +117,7 @@ class CommandDriver:
         rows = len(self.databases.pending.get(self.link.name, []))
         return f"{rows} rows" if rows else ""
 
-    async def require_no_conflicts(self) -> None:
+    async def require_no_conflicts(self) -> str:
         if self.databases.comparison_fails:
             raise TimeoutError("read of the change log timed out")
         await asyncio.sleep(self.databases.compare_time.total_seconds())
@@ -124,6 +125,7 @@ class CommandDriver:
         theirs = {row for link in self.given.opposites for row in pending.get(link.name, [])}
         if both := sorted(theirs & set(pending.get(self.link.name, []))):
             raise NotReady(f"{self.link.name}: both sides wrote the same rows: {', '.join(both)}")
+        return ""
 
     async def suspend(self, within: float) -> None:
         await self._run(self.link.suspend, self.databases.enabled.discard, within)

@@ -10,10 +10,11 @@ from temporalio.client import Client
 
 from activities.replication.activities import ReplicationLinks
 from activities.transport.secrets import Secrets
+from activities.transport.ssh import Shell
 from starter.estate_schema import estate_schema
 from tests.support import estates
 from tests.support.fake_activities import FakeActivities
-from tests.support.memory_replication import CommandReplication, MemoryDatabases
+from tests.support.memory_replication import MemoryDatabases, MemoryReplication
 from tests.support.run import Run, at_work, new_run
 from tests.support.switches_load_balancer import Switchboard, SwitchesDriver, SwitchesLoadBalancer
 from workflows.errors import NotReady
@@ -52,7 +53,7 @@ def replication() -> dict[str, Any]:
         }
         for a, b in ((1, 2), (2, 1))
     ]
-    return {"driver": "commands", "links": links}
+    return {"driver": "memory", "links": links}
 
 
 class OtherDrivers(FakeActivities):
@@ -62,7 +63,10 @@ class OtherDrivers(FakeActivities):
         super().__init__(estate)
         self.board = Switchboard(dict.fromkeys(SWITCHES, "cluster1"))
         self.databases = MemoryDatabases(enabled={THERE, BACK})
-        self.links = ReplicationLinks(Secrets({}), {CommandReplication: self.databases.driver})
+        self.accepted: set[tuple[str, ...]] = set()
+        self.links = ReplicationLinks(
+            Secrets({}), Shell(Secrets({})), {MemoryReplication: self.databases.driver}
+        )
 
     def driver(self, given: TrafficInput[Any]) -> SwitchesDriver:
         """Return the driver of the load balancer that came with the input."""
@@ -103,6 +107,7 @@ class OtherDrivers(FakeActivities):
         self, given: ReplicationInput[actions.VerifyNoConflicts]
     ) -> Report:
         """Compare the databases."""
+        self.accepted.add(given.accepted)
         await super().verify_no_conflicts(given)
         return await self.links.verify_no_conflicts(given)
 
@@ -157,6 +162,16 @@ async def test_a_rollback_resumes_nothing_where_both_sides_wrote_the_same_rows(r
     assert databases.enabled == {THERE, BACK}
 
 
+async def test_a_comparison_knows_what_was_accepted(run: Run) -> None:
+    """A driver that cannot compare resumes only where whoever started the run accepted that."""
+    run.fakes.failures["stop_scheduling.cluster1-server1"] = [NotReady("not now")]
+    await run.start(accept={"conflicts_not_told": "nobody writes there"})
+    await run.waits("decision")
+    await run.says("roll_back", by="test", reason="not now")
+    await run.ends("rolled_back")
+    assert drivers(run).accepted == {("conflicts_not_told",)}
+
+
 async def test_traffic_that_is_not_on_the_source_stops_the_run(run: Run) -> None:
     """The core judges a driver's reading without knowing the driver."""
     drivers(run).board.turned_to["switch2"] = "cluster2"
@@ -177,8 +192,8 @@ async def test_traffic_that_is_not_on_the_source_stops_the_run(run: Run) -> None
         (
             "replication",
             replication(),
-            CommandReplication,
-            {"postgresql": "lag_limit", "commands": "links"},
+            MemoryReplication,
+            {"postgresql": "lag_limit", "memory": "links"},
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """Run each action's activity, with the input and the options that the action declares."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from temporalio import workflow
@@ -16,8 +17,9 @@ from workflows.run.state import RunState
 class Dispatcher:
     """Runs activities on the places that the plan's snapshot of the estate names."""
 
-    def __init__(self, plan: Plan, state: RunState) -> None:
+    def __init__(self, plan: Plan, state: RunState, accepted: Iterable[str] = ()) -> None:
         self._estate, self._seals, self._state = plan.estate, plan.seals, state
+        self._accepted = tuple(accepted)
 
     async def observe(self, action: Action, stage: str) -> Reading:
         """Return the reading of an observation; ActivityError where there is none."""
@@ -46,8 +48,11 @@ class Dispatcher:
             self._seals,
             redirected_at=state.redirected_at,
             compared_at=state.compared_at.get(action.place),
+            accepted=self._accepted,
         )
-        options = activity_options.for_action(action, self._estate.timing)
+        options = activity_options.for_action(
+            action, self._estate.timing, self._estate.replication.attempt_limit
+        )
         options["summary"] = str(action)
         options["activity_id"] = action.activity_id(round_)
         return await workflow.execute_activity_method(route.activity, given, **options)

@@ -104,7 +104,7 @@ class ActionInput(Value, Generic[A]):
         action: A,
         estate: Estate,
         seals: Seals = UNSEALED,
-        **known: datetime | None,
+        **known: datetime | tuple[str, ...] | None,
     ) -> Self:
         """Take each field from the plan's snapshot of the estate, or from what the run knows."""
         fields = cls.model_fields.keys()

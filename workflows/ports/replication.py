@@ -17,6 +17,7 @@ from workflows.model.actions import (
     SuspendReplication,
     VerifyNoConflicts,
 )
+from workflows.model.base import CheckName
 from workflows.model.estate import Database, ReplicationLink
 from workflows.model.observations import ReplicationReading
 from workflows.model.replications.registry import AnyReplication
@@ -32,6 +33,8 @@ class ReplicationInput(ActionInput[A], Generic[A]):
     replication: AnyReplication
     compared_at: datetime | None = None
     """When the run began to compare both sides last; None where it did not."""
+    accepted: tuple[CheckName, ...] = ()
+    """Findings that whoever started the run accepted."""
 
     @property
     def link(self) -> ReplicationLink:

@@ -15,6 +15,7 @@ from workflows.model.load_balancers import (
     hosts_file_checks,
     machines_checks,
 )
+from workflows.model.replications import commands_checks as replication_commands_checks
 from workflows.model.replications import postgresql_checks
 from workflows.preflight import (
     access,
@@ -39,6 +40,7 @@ MODULES = (
     cluster,
     replication,
     postgresql_checks,
+    replication_commands_checks,
     storage,
     load_balancer,
     machines_checks,

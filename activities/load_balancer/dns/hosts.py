@@ -14,11 +14,11 @@ from activities.load_balancer.dns.zone import FIRST_INTERVAL, MAX_INTERVAL, TRAN
 from activities.load_balancer.driver import PlaceState
 from activities.load_balancer.haproxy_findings import judged as haproxy_findings
 from activities.load_balancer.host_ledger import judged as ledger_findings
-from activities.load_balancer.host_programs import MAY_RUN
 from activities.load_balancer.host_reload import not_runnable
 from activities.nodes.operating_systems import open_ledger, operating_system
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
+from activities.site_commands.programs import MAY_RUN
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import NotReady, OutcomeUnknown, SwitchoverError
 from workflows.model.actions import Redirect

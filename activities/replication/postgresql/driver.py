@@ -68,11 +68,12 @@ class PostgreSql:
         lag = await self.here.lag((await self.here.subscription()).slot, position)
         return f"{lag} bytes" if lag else ""
 
-    async def require_no_conflicts(self) -> None:
+    async def require_no_conflicts(self) -> str:
         """Compare what both sides have yet to deliver."""
         slot = (await self.here.subscription()).slot
         within = self.timing.replication_timeout.total_seconds()
         await Conflicts(self.here, slot, self.opposites, within).require_none()
+        return ""
 
     async def suspend(self, within: float) -> None:
         """Disable the subscription."""

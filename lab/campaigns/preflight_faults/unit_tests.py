@@ -3,6 +3,7 @@
 Test = tuple[str, str]
 """Its file and its name."""
 
+_REPLICATION_COMMANDS = "tests/activities/replication/test_commands_driver.py"
 _CONFIGURATION = "tests/activities/configuration/test_configuration.py"
 _SERVERS = "tests/activities/load_balancer/test_haproxy_servers.py"
 _COMMANDS = "tests/activities/load_balancer/test_commands_driver.py"
@@ -114,6 +115,21 @@ UNIT_TESTS: dict[str, Test] = {
     "site_command_not_runnable": (_COMMANDS, "test_a_command_has_to_be_there"),
     "site_command_unusable": (_COMMANDS, "test_an_answer_that_cannot_be_used_is_one_finding"),
     "site_command_reports": (_COMMANDS, "test_an_observation_runs_no_redirect"),
+    "replication_command_not_runnable": (_REPLICATION_COMMANDS, "test_a_command_has_to_be_there"),
+    "replication_command_unusable": (
+        _REPLICATION_COMMANDS,
+        "test_an_answer_that_cannot_be_used_is_one_finding",
+    ),
+    "replication_command_reports": (_REPLICATION_COMMANDS, "test_an_observation_changes_nothing"),
+    "replication_behind": (_REPLICATION_COMMANDS, "test_an_observation_changes_nothing"),
+    "replication_ledger_not_usable": (
+        _REPLICATION_COMMANDS,
+        "test_a_ledger_that_cannot_be_kept_is_found",
+    ),
+    "conflicts_not_told": (
+        _REPLICATION_COMMANDS,
+        "test_conflicts_that_cannot_be_told_are_found_beforehand",
+    ),
     "reload_not_runnable": (_HOSTS_FILE, "test_what_can_be_read_is_known_where_the_rest_cannot"),
     "hosts_file_not_changeable": (
         _HOSTS_FILE,

@@ -15,8 +15,9 @@ import pytest
 from activities.load_balancer import commands_driver
 from activities.load_balancer.activities import LoadBalancerActivities
 from activities.load_balancer.commands_driver import CommandsDriver
-from activities.load_balancer.commands_scripts import REDIRECT
 from activities.load_balancer.driver import PlaceState
+from activities.site_commands import commands as site_commands
+from activities.site_commands.scripts import CHANGE
 from activities.time_limits import LIMITS, TimeLimits
 from activities.transport.ssh import Shell
 from tests.activities.load_balancer.conftest import Inputs
@@ -54,7 +55,7 @@ def redirect(
     """Make one attempt at a redirect; *seconds* is how long the command may take."""
     monkeypatch.setattr(commands_driver, "TAKES_EFFECT_WITHIN", SECOND)
     monkeypatch.setattr(commands_driver, "OBSERVE_INTERVAL", SECOND / 5)
-    monkeypatch.setattr(commands_driver, "PAUSE", SECOND)
+    monkeypatch.setattr(site_commands, "PAUSE", SECOND)
     [host] = inputs.balancer.model_copy().hosts  # type: ignore[attr-defined]
 
     async def run(
@@ -269,7 +270,7 @@ def test_every_shell_runs_a_redirect_alike(  # noqa: PLR0913, PLR0917 - the case
     sh: str, script: str, seconds: int, status: int, printed: str, tmp_path: Path
 ) -> None:
     """With the status of the command, and its output."""
-    words = (*shell_words(sh), "-c", REDIRECT, "switchover", str(seconds), "1", "3000")
+    words = (*shell_words(sh), "-c", CHANGE, "switchover", str(seconds), "1", "3000")
     done = subprocess.run(
         (*words, "sh", "-c", script), cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -323,7 +324,7 @@ async def test_a_command_whose_end_was_never_recorded_is_seen_to(
 ) -> None:
     """It counts where it had its effect; otherwise an operator decides."""
     [host] = inputs.balancer.hosts  # type: ignore[attr-defined]
-    monkeypatch.setattr(commands_driver, "ENDING", SECOND)
+    monkeypatch.setattr(site_commands, "ENDING", SECOND)
     ledger = f"kill -9 $(cut -d ' ' -f 3 {host.ledger}/claims/*) 2>/dev/null; sleep 0.1"
     site_command.redirects_by(f"{MOVE}; {ledger}")
     assert (await redirect(TO_TWO, seconds=1)).outcome == "changed"

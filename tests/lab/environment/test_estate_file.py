@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from lab.environment.estate_file import describe
 from lab.keys import make_keys
-from lab.layout import Layout, LoadBalancerDriver
+from lab.layout import Layout, LoadBalancerDriver, ReplicationDriver
 from workflows.model.estate import Estate, Kind
 
 EXAMPLE = Path(__file__).parents[3] / "docs/estate.example.yaml"
@@ -41,6 +41,16 @@ def test_every_load_balancer_of_a_lab_is_described(
     layout.write()
     balancer = Estate.model_validate(describe(Layout.read(tmp_path))).load_balancer
     assert (balancer.driver, "loadbalancer1" in balancer.places) == (driver, True)
+
+
+@pytest.mark.parametrize("driver", get_args(ReplicationDriver))
+def test_every_replication_of_a_lab_is_described(tmp_path: Path, driver: ReplicationDriver) -> None:
+    """In both directions."""
+    layout = Layout(tmp_path, "127.9.8", replication_driver=driver)
+    make_keys(layout)
+    layout.write()
+    replication = Estate.model_validate(describe(Layout.read(tmp_path))).replication
+    assert (replication.driver, len(replication.links)) == (driver, 2)
 
 
 def test_the_example_is_an_estate() -> None:

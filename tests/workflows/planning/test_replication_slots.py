@@ -1,7 +1,7 @@
 """What keeps changes while replication is off is planned for the links that need it."""
 
 from tests.support import estates
-from tests.support.memory_replication import CommandLink, CommandReplication
+from tests.support.memory_replication import MemoryLink, MemoryReplication
 from workflows.model import actions
 from workflows.model.estate import Estate
 from workflows.model.stages import StageName
@@ -40,11 +40,9 @@ def test_a_rejoin_repairs_the_way_to_the_passive_side_first() -> None:
 
 def test_a_driver_without_slots_is_asked_for_none() -> None:
     """Its commands suspend and resume, and nothing else."""
-    links = (
-        CommandLink(name="there", source="cluster1", target="cluster2", suspend=(), resume=()),
-    )
+    links = (MemoryLink(name="there", source="cluster1", target="cluster2", suspend=(), resume=()),)
     estate: Estate = estates.estate().model_copy(
-        update={"replication": CommandReplication(links=links)}
+        update={"replication": MemoryReplication(links=links)}
     )
     assert begin_slots(estate, "cluster1") == drop_resting_slots(estate, "cluster2") == ()
     assert repair_lost_changes(estate, "cluster1") == ((), ())

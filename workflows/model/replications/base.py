@@ -1,5 +1,6 @@
 """What the core knows of database replication, whichever driver controls it."""
 
+from datetime import timedelta
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -31,6 +32,15 @@ class Replication(Value):
     profile: Literal["5.4", "5.5"] = "5.5"
     """Which set of tables must not be replicated (section 2)."""
     links: tuple[ReplicationLink, ...] = Field(min_length=1)
+
+    @property
+    def attempt_limit(self) -> timedelta:
+        """How long one attempt to suspend or resume may take.
+
+        Its first third is for reading and for the wait until everything was delivered, its second
+        one for the change. It is short, since a dead worker is not noticed before.
+        """
+        return timedelta(seconds=15)
 
     def link(self, name: str) -> ReplicationLink:
         """Return the link of that name; KeyError where there is none."""

@@ -6,20 +6,26 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from activities.ledger.posix import PosixLedger
+from activities.ledger.store import Busy, LedgerCommand
 from activities.replication.activities import ReplicationLinks
 from activities.replication.driver import SlotAction
 from activities.replication.postgresql.link import PostgresLink
+from activities.transport.ssh import Shell
 from tests.support import postgres_pair
-from tests.support.memory_replication import CommandLink, CommandReplication, MemoryDatabases
-from tests.support.ssh_machines import Attempt
+from tests.support.memory_replication import MemoryDatabases, MemoryLink, MemoryReplication
+from tests.support.site_replication import Site, links
+from tests.support.ssh_machines import HOST_KEY_LINE, SECRETS, Attempt, SshServer
 from workflows.errors import OutcomeUnknown
 from workflows.model import actions
+from workflows.model.estate import Machine
 from workflows.model.observations import ReplicationReading
 from workflows.model.results import Report
 from workflows.ports.replication import ReplicationInput
@@ -114,7 +120,7 @@ class PostgresRig(Rig):
     def __init__(self, pair: postgres_pair.Pair) -> None:
         self._pair = pair
         self._logged = 0
-        self.links = ReplicationLinks(postgres_pair.SECRETS)
+        self.links = ReplicationLinks(postgres_pair.SECRETS, Shell(postgres_pair.SECRETS))
 
     def given(self, action: LinkAction) -> ReplicationInput[Any]:
         [link] = [link for link in postgres_pair.LINKS if link.name == action.link]
@@ -171,11 +177,13 @@ class MemoryRig(Rig):
     def __init__(self) -> None:
         self.databases = MemoryDatabases()
         self.links = ReplicationLinks(
-            postgres_pair.SECRETS, {CommandReplication: self.databases.driver}
+            postgres_pair.SECRETS,
+            Shell(postgres_pair.SECRETS),
+            {MemoryReplication: self.databases.driver},
         )
-        self.replication = CommandReplication(
+        self.replication = MemoryReplication(
             links=tuple(
-                CommandLink(
+                MemoryLink(
                     name=f"{a}-to-{b}",
                     source=a,
                     target=b,
@@ -226,3 +234,67 @@ class MemoryRig(Rig):
 
     async def statements(self) -> list[str]:
         return self.databases.commands
+
+
+class CommandsRig(Rig):
+    """Two databases behind a command of the site's own, over real SSH."""
+
+    def __init__(self, site: Site, server: SshServer, folder: Path) -> None:
+        self.site, self.shell = site, Shell(SECRETS)
+        self.links = ReplicationLinks(SECRETS, self.shell)
+        machine = {
+            "address": "127.0.0.1",
+            "ssh": {"user": "st", "key": "env:KEY", "port": server.port},
+            "host_key": HOST_KEY_LINE,
+            "ledger": str(folder / "ledger"),
+        }
+        self.replication = links(site, machine)
+
+    def given(self, action: LinkAction) -> ReplicationInput[Any]:
+        link = self.replication.link(action.link)
+        return postgres_pair.input_for(
+            action,
+            replication=self.replication,
+            publisher=postgres_pair.database(link.source),
+            subscriber=postgres_pair.database(link.target),
+        )
+
+    def missing_link(self, action: LinkAction) -> ReplicationInput[Any]:
+        self.site.clear(f"link.{action.link}")
+        return self.given(action)
+
+    def silent(self, action: LinkAction) -> ReplicationInput[Any]:
+        [host] = self.replication.hosts
+        silent = host.model_copy(update={"ssh": host.ssh.model_copy(update={"port": 1})})
+        other = self.replication.model_copy(update={"hosts": (silent,)})
+        return self.given(action).model_copy(update={"replication": other})
+
+    async def reset(self) -> None:
+        """Nothing has happened yet."""
+
+    async def write(self, side: str, row: str) -> None:
+        self.site.add(f"rows.{side}", row)
+        self.site.add(f"pending.{NAMES[0] if side == 'one' else NAMES[1]}", row)
+
+    async def holds(self, side: str, row: str) -> bool:
+        for name in NAMES:  # what runs delivers
+            await self.observe(name)
+        return row in self.site.rows(side)
+
+    @asynccontextmanager
+    async def blocked(self) -> AsyncIterator[None]:
+        self.site.set(f"blocked.{NAMES[0]}")
+        yield
+        self.site.clear(f"blocked.{NAMES[0]}")
+
+    def lose_replies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        begin = PosixLedger.begin
+
+        async def and_lose(self: PosixLedger, machine: Machine, command: LedgerCommand) -> Busy:
+            await begin(self, machine, command)
+            raise OutcomeUnknown("the connection broke")
+
+        monkeypatch.setattr(PosixLedger, "begin", and_lose)
+
+    async def statements(self) -> list[str]:
+        return self.site.changes

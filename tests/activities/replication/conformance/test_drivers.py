@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.activities.replication.conformance.rigs import (
     NAMES,
+    CommandsRig,
     LinkAction,
     MemoryRig,
     PostgresRig,
     Rig,
 )
 from tests.support.postgres_pair import Pair, replicating_pair
-from tests.support.ssh_machines import Attempt
+from tests.support.site_replication import Site
+from tests.support.ssh_machines import Attempt, SshServer
 from workflows.errors import BadInput, NotReady, NotYet, OutcomeUnknown, Unreachable
 from workflows.model import actions
 from workflows.preflight.catalogue import BY_NAME
@@ -30,12 +33,23 @@ async def pair() -> AsyncIterator[Pair]:
         yield pair
 
 
-@pytest.fixture(params=["postgresql", "commands"])
-async def rig(request: pytest.FixtureRequest, pair: Pair) -> Rig:
+@pytest.fixture(params=["postgresql", "commands", "memory"])
+async def rig(
+    request: pytest.FixtureRequest, pair: Pair, ssh_server: SshServer, tmp_path: Path
+) -> AsyncIterator[Rig]:
     """A driver, with both links running."""
-    rig = PostgresRig(pair) if request.param == "postgresql" else MemoryRig()
+    rig: Rig
+    match request.param:
+        case "postgresql":
+            rig = PostgresRig(pair)
+        case "commands":
+            rig = CommandsRig(Site(tmp_path / "site"), ssh_server, tmp_path)
+        case _:
+            rig = MemoryRig()
     await rig.reset()
-    return rig
+    yield rig
+    if isinstance(rig, CommandsRig):
+        await rig.shell.close()
 
 
 async def test_it_is_suspended_once_and_resumed_once(rig: Rig) -> None:
@@ -160,9 +174,9 @@ async def test_links_that_run_have_the_slots_they_need(
 ) -> None:
     """Nothing is done to them; a driver without slots says that it has none."""
     action = kind(link=THERE)
-    if isinstance(rig, MemoryRig):
+    if not isinstance(rig, PostgresRig):
         for attempt in (lambda: rig.run(action), lambda: _previewed(rig, action)):
-            with pytest.raises(BadInput, match="replication driver commands has no slots"):
+            with pytest.raises(BadInput, match=r"replication driver \w+ has no slots"):
                 await attempt()
         return
     assert (await rig.run(action)).outcome == "unchanged"

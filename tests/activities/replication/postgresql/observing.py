@@ -3,6 +3,7 @@
 from typing import Any
 
 from activities.replication.activities import ReplicationLinks
+from activities.transport.ssh import Shell
 from tests.support.postgres_pair import LINKS, SECRETS, THERE, database, input_for
 from tests.support.ssh_machines import Attempt
 from workflows.model.actions import ObserveReplication
@@ -15,4 +16,4 @@ async def observed(link: SubscriptionLink = THERE, **changes: Any) -> Replicatio
     limited = {"publisher": database(link.source, wal_space=2**40), **changes}
     links = tuple(link if one.name == link.name else one for one in LINKS)
     given = input_for(ObserveReplication(link=link.name), link, *links, **limited)
-    return await Attempt().run(ReplicationLinks(SECRETS).observe_replication, given)
+    return await Attempt().run(ReplicationLinks(SECRETS, Shell(SECRETS)).observe_replication, given)

@@ -12,6 +12,7 @@ from activities.replication.postgresql import conflicts, pending
 from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row
 from activities.transport.secrets import Secrets
+from activities.transport.ssh import Shell
 from tests.support.postgres_pair import (
     BACK,
     LINKS,
@@ -29,7 +30,7 @@ from workflows.model.replications.postgresql import SubscriptionLink
 from workflows.model.results import Report
 from workflows.ports.replication import ReplicationInput
 
-REPLICATION = ReplicationLinks(SECRETS)
+REPLICATION = ReplicationLinks(SECRETS, Shell(SECRETS))
 RUNS = count(1)
 pytestmark = pytest.mark.usefixtures("suspended")
 NOTE: LiteralString = "SELECT note FROM account WHERE name = 'p1'"
@@ -294,7 +295,7 @@ async def test_the_right_to_read_a_slot_is_asked_for(pair: Pair) -> None:
     observation = input_for(actions.ObserveReplication(link=THERE.name), THERE)
     reader = observation.model_copy(update={"publisher": database("one", user="reader")})
     found = [
-        await Attempt().run(ReplicationLinks(secrets).observe_replication, given)
+        await Attempt().run(ReplicationLinks(secrets, Shell(secrets)).observe_replication, given)
         for secrets, given in ((SECRETS, observation), (secrets, reader))
     ]
     assert [finding.name for finding in found[0].findings] == []

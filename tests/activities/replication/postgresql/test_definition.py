@@ -8,6 +8,7 @@ import pytest
 from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql.definition import Definition, definition_findings, sends_back
 from activities.replication.postgresql.observe import too_old
+from activities.transport.ssh import Shell
 from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support.postgres_pair import SECRETS, THERE, Pair, database, input_for, postgres_link
@@ -112,7 +113,7 @@ async def test_what_holds_already_needs_no_right(pair: Pair, state: str) -> None
         publisher=database("one", port=1),  # it does not answer
         subscriber=database("two", user=OPERATOR),
     )
-    links = ReplicationLinks(SECRETS)
+    links = ReplicationLinks(SECRETS, Shell(SECRETS))
     report = await Attempt().run(getattr(links, action.kind), given)
     assert report.outcome == "unchanged"
 

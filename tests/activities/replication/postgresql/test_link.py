@@ -6,12 +6,14 @@ import psycopg
 import pytest
 
 from activities.replication.activities import ReplicationLinks
+from activities.transport.ssh import Shell
 from lab.layout import DATABASE_PASSWORD
 from tests.support.postgres_pair import SECRETS, THERE, Pair, input_for, postgres_link
 from tests.support.ssh_machines import Attempt
 from workflows.errors import AccessRefused, NotReady, OutcomeUnknown, Unreachable
 from workflows.model.actions import SuspendReplication
 
+LINKS = ReplicationLinks(SECRETS, Shell(SECRETS))
 SUSPEND = SuspendReplication(link=THERE.name)
 COUNT: LiteralString = "SELECT count(*) FROM account"
 
@@ -26,7 +28,7 @@ async def test_nothing_is_missing_at_the_subscriber(pair: Pair) -> None:
     """What was written before the action has arrived when it ends."""
     before = await pair.value("two", COUNT)
     await pair.execute("one", "INSERT INTO account SELECT 'm' || generate_series(1, 20000)")
-    await Attempt().run(ReplicationLinks(SECRETS).suspend_replication, input_for(SUSPEND))
+    await Attempt().run(LINKS.suspend_replication, input_for(SUSPEND))
     assert await pair.value("two", COUNT) == before + 20000
 
 
@@ -46,7 +48,7 @@ async def test_a_subscription_that_is_not_there_is_named() -> None:
     other = THERE.model_copy(update={"subscription": "other"})
     given = input_for(SUSPEND, other, other)
     with pytest.raises(NotReady, match="database-two has no subscription other"):
-        await Attempt().run(ReplicationLinks(SECRETS).suspend_replication, given)
+        await Attempt().run(LINKS.suspend_replication, given)
 
 
 async def test_a_slot_that_is_not_there_is_no_lag_of_zero() -> None:

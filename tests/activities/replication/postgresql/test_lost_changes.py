@@ -14,6 +14,7 @@ from activities.replication.activities import ReplicationLinks
 from activities.replication.driver import SlotAction
 from activities.replication.postgresql import copy_rows, own_rows, repair
 from activities.replication.postgresql.slots import slot_names
+from activities.transport.ssh import Shell
 from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support.postgres_pair import (
@@ -32,7 +33,7 @@ from workflows.model import actions
 from workflows.model.replications.postgresql import PostgresReplication, SubscriptionLink
 from workflows.model.results import Report
 
-REPLICATION = ReplicationLinks(SECRETS)
+REPLICATION = ReplicationLinks(SECRETS, Shell(SECRETS))
 COPY, RENEW = actions.CopyTables(link=THERE.name), actions.RenewSlot(link=BACK.name)
 ACCOUNTS: LiteralString = "SELECT name, note FROM account ORDER BY name"
 ALL_SLOTS: LiteralString = "FROM pg_replication_slots"

@@ -14,6 +14,7 @@ from psycopg import sql
 from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql import pending, slots
 from activities.replication.postgresql.link import PostgresLink
+from activities.transport.ssh import Shell
 from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support import postgres_pair
@@ -39,7 +40,7 @@ from workflows.model.results import Report
 pytestmark = pytest.mark.skipif(
     not (OLD_PROGRAMS / "postgres").exists(), reason=f"no PostgreSQL 15 in {OLD_PROGRAMS}"
 )
-REPLICATION = ReplicationLinks(SECRETS)
+REPLICATION = ReplicationLinks(SECRETS, Shell(SECRETS))
 ACCOUNTS: LiteralString = "SELECT name, note FROM account ORDER BY name"
 SLOTS: LiteralString = "SELECT slot_name FROM pg_replication_slots ORDER BY 1"
 POINTS_AT: LiteralString = (

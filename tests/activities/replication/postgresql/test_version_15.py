@@ -8,6 +8,7 @@ import pytest
 from psycopg import sql
 
 from activities.replication.activities import ReplicationLinks
+from activities.transport.ssh import Shell
 from lab.layout import DATABASE_PASSWORD
 from tests.activities.replication.postgresql.observing import observed
 from tests.support import postgres_pair
@@ -29,7 +30,7 @@ from workflows.model import actions
 pytestmark = pytest.mark.skipif(
     not (OLD_PROGRAMS / "postgres").exists(), reason=f"no PostgreSQL 15 in {OLD_PROGRAMS}"
 )
-LINKS = ReplicationLinks(SECRETS)
+LINKS = ReplicationLinks(SECRETS, Shell(SECRETS))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Shell functions that say whether a load balancer machine's user may run a site's command."""
+"""Shell functions that say whether a machine's user may run a site's command."""
 
 MAY_RUN = r"""
 runs() {

@@ -1,14 +1,14 @@
-"""The shell scripts that run a site's own command on a load balancer machine."""
+"""The shell scripts that run a site's own command on a machine."""
 
-from activities.load_balancer.host_programs import MAY_RUN
+from activities.site_commands.programs import MAY_RUN
 
-OBSERVE = r"""
+ASK = r"""
 seconds=$1; shift
 exec timeout -k 2 "$seconds" "$@" </dev/null
 """
 """Prints what the command prints; status 124 where it had to be ended."""
 
-REDIRECT = r"""
+CHANGE = r"""
 seconds=$1 pause=$2 kept=$3; shift 3
 end=$(($(date +%s) + seconds))
 exec 4>&1
@@ -27,7 +27,7 @@ done
 """
 """Runs the command until it does not ask for another try (75), or its time is up."""
 
-MAY_OBSERVE_AND_REDIRECT = (
+MAY_ASK_AND_CHANGE = (
     MAY_RUN
     + r"""
 command -v timeout >/dev/null 2>&1 || { echo "timeout"; exit; }
