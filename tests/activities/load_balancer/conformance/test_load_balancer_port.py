@@ -78,10 +78,10 @@ def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
         return Commands(commands_balancer, site_command, ssh_server)
     if request.param == "dns":
         server: NameServer = request.getfixturevalue("name_server")
-        return Dns(dns_balancer(client_probes, [server.key], name="lb1"), server)
+        return Dns(dns_balancer(client_probes, [server.key], name="lb1", ttl_limit=1), server)
     if request.param == "lab_dns":
         lab: LabNameServer = request.getfixturevalue("lab_name_server")
-        return LabDns(dns_balancer(client_probes, [lab.key], name="lb1"), lab)
+        return LabDns(dns_balancer(client_probes, [lab.key], name="lb1", ttl_limit=1), lab)
     return HostsFile(hosts_file_balancer, hosts, ssh_server)
 
 
