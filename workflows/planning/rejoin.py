@@ -16,7 +16,7 @@ from workflows.model.stages import StageName
 from workflows.planning.approvals import gates_of, stricter
 from workflows.planning.plan import Plan, Stage
 from workflows.planning.replication_slots import drop_resting_slots, repair_lost_changes
-from workflows.planning.waves import Wave, observations_of_links_and_traffic, on
+from workflows.planning.waves import Wave, in_turn, observations_of_links_and_traffic, on
 
 
 def plan_rejoin(estate: Estate, request: RejoinRequest) -> Plan:
@@ -91,7 +91,7 @@ def _stages(
         ),
         StageName.RESUME_SCHEDULING: (on(paused, actions.StartScheduling),),
         StageName.START_SERVICES: (
-            tuple(
+            *in_turn(
                 actions.StartProtocolServer(node=node.name, protocol=protocol)
                 for node in returning.servers
                 for protocol in Protocol

@@ -16,7 +16,7 @@ from workflows.model.results import Service, State
 from workflows.model.stages import StageName
 from workflows.planning.observations import rests
 from workflows.planning.plan import Plan, Stage
-from workflows.planning.waves import Wave
+from workflows.planning.waves import Wave, in_turn
 
 BACK = (
     StageName.START_SCHEDULING,
@@ -172,7 +172,7 @@ class _Rollback:
     def _servers_first(self, name: StageName) -> Iterator[Wave]:
         opposites = self._opposites(name)
         for kind in (Kind.SERVER, Kind.EDGE):
-            yield tuple(a for a in opposites if self.plan.estate.node(a.place).kind is kind)
+            yield from in_turn(a for a in opposites if self.plan.estate.node(a.place).kind is kind)
 
     def _opposites(self, name: StageName) -> Wave:
         return tuple(a.undo for a in self.started.get(name, ()) if a.undo is not None)

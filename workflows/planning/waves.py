@@ -1,6 +1,8 @@
 """Actions that run side by side, as every procedure plans them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 
 from workflows.model import actions
 from workflows.model.estate import Estate, Node
@@ -20,3 +22,16 @@ def observations_of_links_and_traffic(estate: Estate) -> Wave:
         *(actions.ObserveReplication(link=link.name) for link in estate.replication.links),
         *(actions.ObserveTraffic(host=place) for place in estate.load_balancer.places),
     )
+
+
+def in_turn(wave: Iterable[actions.Action]) -> tuple[Wave, ...]:
+    """Return the actions in waves in which each place has one of them, in their sequence.
+
+    Every start on a node revives its Monitor, and stops it again where it was down: two of them at
+    once, by two workers, would each see what the other one does.
+    """
+    by_place: defaultdict[str, list[actions.Action]] = defaultdict(list)
+    for action in wave:
+        by_place[action.place].append(action)
+    turns = zip_longest(*by_place.values())
+    return tuple(tuple(action for action in turn if action is not None) for turn in turns)

@@ -130,6 +130,15 @@ def test_the_stages_are_those_of_a_rejoin() -> None:
     assert all(stage.actions for stage in plan.stages)
 
 
+def test_starts_on_one_node_take_turns() -> None:
+    """Each revives the Monitor and stops it again: no two workers may do that side by side."""
+    waves = plan_for().stage(StageName.START_SERVICES).waves
+    starts = [wave for wave in waves if isinstance(wave[0], actions.StartProtocolServer)]
+    assert len(starts) > 1
+    assert all(len({action.place for action in wave}) == len(wave) for wave in starts)
+    assert [len(wave) for wave in starts] == [2] * len(starts)
+
+
 def test_replication_comes_to_the_returning_cluster_first() -> None:
     """And has delivered everything before the way back is resumed."""
     waves = plan_for().stage(StageName.RESUME_REPLICATION).waves

@@ -249,6 +249,16 @@ def test_the_sequence_of_a_rollback() -> None:
     assert [stage.name for stage in near] == list(BACK)
 
 
+def test_starts_on_one_node_take_turns() -> None:
+    """Each revives the Monitor and stops it again: no two workers may do that side by side."""
+    started = {name: PLAN.stage(name).actions for name in OWN}
+    undo = plan_rollback(PLAN, started, Baseline(assume_all_ran=True))
+    [waves] = [one.waves for one in undo if one.name is StageName.DRAIN_PROTOCOL_SERVERS]
+    starts = [[one.place for one in wave] for wave in waves]
+    assert len(starts) > len({place for wave in starts for place in wave})
+    assert all(len({*wave}) == len(wave) for wave in starts)
+
+
 def test_a_link_that_rested_is_not_resumed() -> None:
     """Also where an interrupted run left no baseline: two would send every change in a circle."""
     suspended = PLAN.stage(StageName.SUSPEND_REPLICATION).actions
