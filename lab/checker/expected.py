@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from lab.checker.links import subscription_of
 from lab.node import services
 from lab.recorder.effects import Effect, RecordedEffect
 from workflows.model.estate import Cluster, Estate, Node
 from workflows.model.load_balancers.dns import DnsLoadBalancer
-from workflows.model.replications.postgresql import SubscriptionLink
 
 Variant = Literal["by_stage", "by_node"]
 """The manual's steps one after the other, or each Server shut down at its own pace."""
@@ -117,8 +117,7 @@ class _Steps:
     def replication(self) -> Iterator[Effect]:
         for link in self.estate.replication.links:
             database = self.estate.cluster(link.target).database
-            if isinstance(link, SubscriptionLink):
-                yield Effect(database.name, link.subscription, "disable")
+            yield Effect(database.name, subscription_of(link), "disable")
 
     def traffic(self) -> Iterator[Effect]:
         balancer = self.estate.load_balancer

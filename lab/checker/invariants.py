@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lab.checker.expected import Variant
+from lab.checker.links import subscription_of
 from lab.node import services
 from lab.recorder.effects import Effect, RecordedEffect
 from lab.recorder.samples import Sample
 from workflows.model.estate import Cluster, Estate, Node
-from workflows.model.replications.postgresql import SubscriptionLink
 from workflows.model.stages import Procedure
 
 SCHEDULING = tuple(services.SCHEDULING.values())
@@ -98,7 +98,7 @@ class EstateState:
         running = {(n.name, s) for n in up for s in services.baseline(n.kind.value)}
         running |= {(server.name, s) for server in source.servers for s in SCHEDULING}
         every = () if drained else estate.replication.links
-        links = {link.subscription for link in every if isinstance(link, SubscriptionLink)}
+        links = {subscription_of(link) for link in every}
         return cls(roles, running, set(), links, roles.source)
 
     def apply(self, effect: Effect) -> None:
@@ -264,8 +264,10 @@ def _seen(roles: Roles, sample: Sample, before: Sample) -> Iterator[tuple[int, s
 
 
 def _serves(roles: Roles, sample: Sample) -> bool:
-    client_facing_nodes = roles.client_facing_nodes(roles.estate.cluster(sample.traffic))
+    """Whether every cluster serves that traffic goes to: one, or both during a redirect."""
     return all(
-        any(protocol in sample.serving[node.name] for node in client_facing_nodes)
-        for protocol in roles.protocol_servers(client_facing_nodes[0])
+        any(protocol in sample.serving[node.name] for node in nodes)
+        for cluster in sample.traffic.split(" and ")
+        for nodes in [roles.client_facing_nodes(roles.estate.cluster(cluster))]
+        for protocol in roles.protocol_servers(nodes[0])
     )

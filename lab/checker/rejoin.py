@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from lab.checker.expected import Expected, misordered
 from lab.checker.invariants import SCHEDULING, EstateState, Roles
+from lab.checker.links import subscription_of
 from lab.checker.rollback import EffectJudgement, RollbackPoint, without_revivals
 from lab.node import services
 from lab.recorder.effects import Effect, RecordedEffect
 from workflows.model.estate import Node
-from workflows.model.replications.postgresql import SubscriptionLink
 
 ADMIN, PAUSE, MANAGERS, OFF, RESUME, SERVICES, OVER, BACK, MONITORS = range(1, 10)
 """The steps: the Edges and the Servers' admin services start; the active cluster's scheduling is
@@ -207,10 +207,9 @@ class _Steps:
     def replication(self) -> Iterator[Expected]:
         """Both links, by the database that receives the changes."""
         for link in self.roles.estate.replication.links:
-            if isinstance(link, SubscriptionLink):
-                database = self.roles.estate.cluster(link.target).database
-                step = OVER if link.target == self.roles.target else BACK
-                yield Expected(step, Effect(database.name, link.subscription, "enable"))
+            database = self.roles.estate.cluster(link.target).database
+            step = OVER if link.target == self.roles.target else BACK
+            yield Expected(step, Effect(database.name, subscription_of(link), "enable"))
 
 
 def _step(node: Node, service: str) -> int:

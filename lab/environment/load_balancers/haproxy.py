@@ -88,7 +88,7 @@ class HaproxyLoadBalancer(LoadBalancer):
         return found
 
     def traffic(self) -> str:
-        """The cluster that HAProxy sends new connections to; "" for none or both."""
+        """The cluster that HAProxy sends new connections to, or both of them; "" for none."""
         place = (self.layout.load_balancer, STATISTICS_PORT)
         try:
             with socket.create_connection(place, ANSWER_TIMEOUT) as control:
@@ -164,4 +164,4 @@ class HaproxyLoadBalancer(LoadBalancer):
         }
         rows = [line.split() for line in state.splitlines()[2:] if line]
         found = {cluster.get(row[4], "") for row in rows if f"{row[1]}/{row[3]}" in self.servers}
-        return found.pop() if len(found) == 1 else ""
+        return " and ".join(sorted(found)) if all(found) else ""

@@ -111,6 +111,10 @@ SAMPLED: dict[str, tuple[int, Callable[[Sample], Sample]]] = {
     ),
     "ports closed where traffic goes": (2, lambda s: _closed(s, "cluster1")),
     "traffic going nowhere": (2, lambda s: replace(s, traffic="")),
+    "traffic going to both, and one closed": (
+        2,
+        lambda s: _closed(replace(s, traffic="cluster1 and cluster2"), "cluster2"),
+    ),
     "a protocol server without TMs": (3, lambda s: _without_service(s, "cluster1-server2", "tm")),
     "file replication at rest": (4, lambda s: replace(s, synced=False)),
     "a service of the target down": (5, lambda s: _without_service(s, "cluster2-edge1", "socks")),
@@ -127,6 +131,13 @@ def test_a_broken_invariant_is_found_in_samples(roles: Roles, name: str) -> None
 
     assert [violation.number for violation in broken] == [number]
     assert judged == 20
+
+
+def test_traffic_may_go_to_both_while_both_serve(roles: Roles) -> None:
+    """A load balancer that is told one server after the other."""
+    good = flawless.sample(roles)
+    _, broken = in_samples(roles, [good, replace(good, traffic="cluster1 and cluster2"), good])
+    assert broken == []
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,13 @@ async def test_a_redirect_is_recorded_when_every_server_was_told(
     assert len(effects(balancer)) == 4
 
 
-async def test_a_part_of_the_traffic_is_no_cluster_s(balancer: HaproxyLoadBalancer) -> None:
-    """Nor is it anyone's while HAProxy does not answer."""
+async def test_while_it_is_told_traffic_goes_to_both(balancer: HaproxyLoadBalancer) -> None:
+    """To lead there for good is a difference."""
     await tell(balancer, next(iter(balancer.servers)), "cluster2")
-    assert balancer.traffic() == ""
-    assert balancer.differences() == ["loadbalancer1: HAProxy sends traffic to no one cluster"]
+    assert balancer.traffic() == "cluster1 and cluster2"
+    assert balancer.differences() == [
+        "loadbalancer1: HAProxy sends traffic to cluster1 and cluster2"
+    ]
 
 
 async def test_a_reset_restores_the_baseline(balancer: HaproxyLoadBalancer) -> None:
