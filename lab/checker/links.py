@@ -5,5 +5,7 @@ from workflows.model.replications.postgresql import SubscriptionLink
 
 
 def subscription_of(link: ReplicationLink) -> str:
-    """Return its name; a link that a command of the lab's controls has that of its subscription."""
-    return link.subscription if isinstance(link, SubscriptionLink) else link.name
+    """Return its name, which the estate does not say where a command controls the link."""
+    if isinstance(link, SubscriptionLink):
+        return link.subscription
+    return f"{link.source}_to_{link.target}"

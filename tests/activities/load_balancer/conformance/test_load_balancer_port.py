@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,10 @@ def subject(  # noqa: PLR0913, PLR0917 - what the drivers need
         return Commands(commands_balancer, site_command, ssh_server)
     if request.param == "dns":
         server: NameServer = request.getfixturevalue("name_server")
-        return Dns(dns_balancer(client_probes, [server.key], name="lb1", ttl_limit=1), server)
+        return Dns(dns_balancer(client_probes, [server.key], name="lb1"), server)
     if request.param == "lab_dns":
         lab: LabNameServer = request.getfixturevalue("lab_name_server")
-        return LabDns(dns_balancer(client_probes, [lab.key], name="lb1", ttl_limit=1), lab)
+        return LabDns(dns_balancer(client_probes, [lab.key], name="lb1"), lab)
     return HostsFile(hosts_file_balancer, hosts, ssh_server)
 
 
@@ -165,8 +166,11 @@ async def test_a_redirect_that_holds_already_is_unchanged(site: Site, subject: S
 
 
 @pytest.mark.parametrize("protocol", [Protocol.SSH, Protocol.HTTP])
-async def test_traffic_is_verified_where_it_lands(site: Site, protocol: Protocol) -> None:
+async def test_traffic_is_verified_where_it_lands(
+    site: Site, subject: Subject, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The settings alone do not count: a login that arrives elsewhere is refused."""
+    monkeypatch.setattr(type(subject.balancer), "settles_within", timedelta())
     await site.redirect(TO_TWO)
     assert "land on two: two-server1" in (await site.verify(protocol, "two")).message
     site.front.goes_to = "one"
