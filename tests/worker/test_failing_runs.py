@@ -83,7 +83,7 @@ async def test_a_run_that_cannot_continue_is_seen(
 async def test_a_freeze_that_cannot_continue_is_seen(
     client: Client, receiver: Receiver, tmp_path: Path
 ) -> None:
-    """Or nobody would know that the configuration is not watched."""
+    """Or no operator would know that the configuration is not watched."""
     address = client.service_client.config.target_host
     async with buggy("raises", address, receiver, tmp_path) as worker:
         request = {"estate": "lab", "source": "cluster1", "target": "cluster2"}

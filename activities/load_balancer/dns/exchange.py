@@ -74,7 +74,7 @@ async def _exchange(
     family = dns.inet.af_for_address(server.address)
     with translated(server, Unreachable, Unreachable):
         async with asyncio.timeout(limits.reach):
-            connection = await backend.make_socket(  # type: ignore[no-untyped-call]
+            connection = await backend.make_socket(  # type: ignore[no-untyped-call] # dnspython gives it no types
                 family, socket.SOCK_STREAM, destination=(server.address, server.port)
             )
     async with connection:

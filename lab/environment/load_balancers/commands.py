@@ -36,7 +36,7 @@ point() {{
     mv "$new" etc/hosts
     bin/reload_loadbalancer
 }}
-# By what HAProxy has loaded: the hosts file alone moves nobody.
+# By what HAProxy has loaded: the hosts file alone moves no client.
 show() {{
     awk '
         FNR == NR {{

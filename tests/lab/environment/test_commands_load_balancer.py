@@ -62,7 +62,7 @@ async def test_a_redirect_moves_new_connections_and_is_recorded(
 async def test_a_command_whose_reload_fails_says_where_traffic_really_goes(
     balancer: CommandsLoadBalancer,
 ) -> None:
-    """The hosts file alone moves nobody; a second try reloads."""
+    """The hosts file alone moves no client; a second try reloads."""
     scripts = Scripts()
     scripts.replace((balancer.redirect_program,), EXITS_1)
     status, _ = await run(balancer, "redirect", "cluster2")

@@ -71,7 +71,7 @@ async def test_a_run_that_never_suspended_leaves_no_freeze(run: Run) -> None:
 
 
 async def test_what_a_terminated_freeze_knew_is_kept(run: Run) -> None:
-    """Its history has it; from when to when nobody watched is said."""
+    """Its history has it; from when to when no Freeze watched is said."""
     await run.start()
     await run.ends("completed")
     later = change("account new", "cluster2-server1")

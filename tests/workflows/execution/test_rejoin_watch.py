@@ -38,7 +38,7 @@ async def test_a_rejoin_lists_what_was_changed_before_it_begins(drained: Run) ->
 
 
 async def test_a_change_that_was_repeated_is_accepted(drained: Run) -> None:
-    """With the operator's reason, in an outcome that lists it; then nobody watches any more."""
+    """With the operator's reason, in an outcome that lists it; then no Freeze is left."""
     run = drained
     await run.rejoin(**ACCEPT)
     outcome = await run.ends("completed_with_exceptions")
