@@ -26,7 +26,7 @@ from lab.environment.seed_data import ACCOUNTS
 from lab.fault_injection.fault import Fault
 from lab.fault_injection.operator import Answer
 from lab.fault_injection.scenario import FaultScenario
-from lab.layout import Layout
+from lab.layout import USUAL_DRIVERS, Drivers, Layout
 from lab.product_driver import FINDINGS
 from lab.signals import cancelled_by_sigterm
 from lab.traffic.process import CLIENTS
@@ -71,7 +71,8 @@ def up(
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
     with lab_directory(directory) as place:
-        asyncio.run(_serve(Lab.open(place, servers, edges, driver=driver, replication=replication)))
+        drivers = Drivers(driver, replication)
+        asyncio.run(_serve(Lab.open(place, servers, edges, drivers=drivers)))
 
 
 @app.command()
@@ -101,29 +102,21 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
 
     With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """
-    scenario = _scenario(fail, answer, literal=literal)
+    drivers = Drivers(driver, replication)
+    scenario = _scenario(fail, answer, drivers, literal=literal)
     _require(
         not (round_trip and (literal or fail)),
         "--round-trip goes with neither --literal nor --fail",
     )
     _require(
-        not literal or driver == "hosts_file",
-        "--literal edits a hosts file: it goes with no other --load-balancer",
-    )
-    _require(
-        scenario is None or driver != "dns",
-        "--fail reaches machines and databases, no name server: it does not go with "
-        "--load-balancer dns",
-    )
-    _require(
-        replication == "postgresql" or not (literal or fail),
-        "--literal and --fail reach the databases themselves: they go with no other --replication",
+        not literal or drivers == USUAL_DRIVERS,
+        "--literal edits a hosts file and reaches the databases themselves: "
+        "it goes with no other --load-balancer or --replication",
     )
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
         options = DemoOptions(
-            *(place, clients, literal, keep, json, scenario, variant, unkind_seed, driver),
+            *(place, clients, literal, keep, json, scenario, variant, unkind_seed, drivers),
             round_trip=round_trip,
-            replication=replication,
         )
         verdicts = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         failed = any(verdict.problems() for verdict in verdicts)
@@ -131,14 +124,16 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     raise typer.Exit(128 + signal.SIGTERM)
 
 
-def _scenario(fail: str | None, answer: Answer | None, *, literal: bool) -> FaultScenario | None:
+def _scenario(
+    fail: str | None, answer: Answer | None, drivers: Drivers, *, literal: bool
+) -> FaultScenario | None:
     """Read what is to fail; what cannot be is refused before anything is started."""
     if fail is None:
         _require(answer is None, "--answer says what follows a fault: it needs --fail")
         return None
     _require(not literal, "--literal drives nothing that could roll a fault back")
     try:
-        fault = Fault.read(fail, Layout(Path("/"), "127.0.0"))
+        fault = Fault.read(fail, Layout(Path("/"), "127.0.0", drivers=drivers))
     except ValueError as mistake:
         raise typer.Exit(_complain(f"--fail {fail}: {mistake}")) from mistake
     asks = not fault.before_no_return

@@ -24,7 +24,7 @@ from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
 from lab.environment.temporal import TemporalServer
 from lab.fault_injection.scenario import TIMING, FaultScenario
-from lab.layout import Layout, LoadBalancerDriver, ReplicationDriver
+from lab.layout import USUAL_DRIVERS, Drivers, Layout
 from lab.product_driver import Product, console_log, stage_of
 from lab.proxy.estate_file import write_proxied_estate
 from lab.proxy.proxies import Proxies
@@ -53,12 +53,9 @@ class DemoOptions:
     variant: Variant = "by_stage"
     unkind: int | None = None
     """The seed of what its machines bring."""
-    driver: LoadBalancerDriver = "hosts_file"
-    """What the product steers the load balancer with."""
+    drivers: Drivers = USUAL_DRIVERS
     round_trip: bool = False
     """Whether the drained cluster comes back, and traffic as well."""
-    replication: ReplicationDriver = "postgresql"
-    """What the product controls the databases' replication with."""
 
     @property
     def legs(self) -> tuple[Leg, ...]:
@@ -89,9 +86,7 @@ class Demo:
         verdicts: list[Verdict] = []
         async with AsyncExitStack() as stack:
             options = self._options
-            opening = Lab.open(
-                options.directory, driver=options.driver, replication=options.replication
-            )
+            opening = Lab.open(options.directory, drivers=options.drivers)
             lab = await stack.enter_async_context(opening)
             layout = lab.layout
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -47,6 +47,22 @@ LoadBalancerDriver = Literal["hosts_file", "commands", "dns", "haproxy"]
 """The drivers by which the product may steer a lab's load balancer."""
 ReplicationDriver = Literal["postgresql", "commands"]
 """The drivers by which the product may control the replication of a lab's databases."""
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """What the product works with on a lab; as text, the options that choose it."""
+
+    load_balancer: LoadBalancerDriver = "hosts_file"
+    replication: ReplicationDriver = "postgresql"
+
+    def __str__(self) -> str:
+        usual = asdict(USUAL_DRIVERS).items()
+        chosen = (item for item in asdict(self).items() if item not in usual)
+        return "".join(f" --{name.replace('_', '-')} {driver}" for name, driver in chosen)
+
+
+USUAL_DRIVERS = Drivers()
 
 
 def account(number: int) -> str:
@@ -130,8 +146,7 @@ class Layout:
     block: str
     servers: int = 2
     edges: int = 2
-    load_balancer_driver: LoadBalancerDriver = "hosts_file"
-    replication_driver: ReplicationDriver = "postgresql"
+    drivers: Drivers = USUAL_DRIVERS
 
     effects = _Below("effects.jsonl")
     """What nodes, databases and the load balancer really did (see ``lab.records``)."""
@@ -157,12 +172,13 @@ class Layout:
     def read(cls, root: Path) -> Layout:
         """Return the layout of the lab that lives in that directory; FileNotFoundError if none."""
         written = json.loads((root / _WRITTEN).read_text(encoding="utf-8"))
-        return cls(root, **written)
+        return cls(root, **{**written, "drivers": Drivers(**written["drivers"])})
 
     def write(self) -> None:
         """Save the layout in the lab's directory, for other processes."""
-        keys = ("block", "servers", "edges", "load_balancer_driver", "replication_driver")
-        text = json.dumps({key: getattr(self, key) for key in keys})
+        keys = ("block", "servers", "edges")
+        written = {key: getattr(self, key) for key in keys}
+        text = json.dumps({**written, "drivers": asdict(self.drivers)})
         (self.root / _WRITTEN).write_text(text, encoding="utf-8")
 
     @property

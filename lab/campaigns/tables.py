@@ -1,7 +1,7 @@
 """Write the results of campaigns into the documentation.
 
-``python -m lab.campaigns.tables CAMPAIGN RESULT DOCUMENT COMMAND COMMIT``: the tables of a campaign
-(``TABLES``), made from the result file of this command on this commit.
+``python -m lab.campaigns.tables CAMPAIGN DOCUMENT COMMAND COMMIT RESULT...``: the tables of a
+campaign (``TABLES``), made from the result files of this command on this commit.
 """
 
 import json
@@ -48,8 +48,7 @@ def crash(result: Result) -> Iterator[str]:
 
 def rollback(result: Result) -> Iterator[str]:
     """Stages by ways to fail, then the totals."""
-    stages = [stage for stage in StageName if any(row["stage"] == stage for row in result["rows"])]
-    rows = [(f"`{stage}`", *(_count(result, stage, way) for way in WAYS)) for stage in stages]
+    rows = [(f"`{at}`", *(_count(result, at, way) for way in WAYS)) for at in _stages(result)]
     yield from table(("stage", *WAYS), rows)
     yield ""
     sections = _sections(result["totals"])
@@ -135,6 +134,28 @@ def round_trips(result: Result) -> Iterator[str]:
     yield from table(("", ""), totals.items())
 
 
+def driver(result: Result) -> Iterator[str]:
+    """Attacks and rollbacks with one driver, side by side."""
+    attacked, failed = result["parts"]
+    points, requests = sum(attacked["points"].values()), attacked["requests"]
+    died = f"a worker died before {requests['before']} and after {requests['after']}"
+    crashes = {
+        "runs": f"{attacked['runs']}, of which {attacked['completed']} completed",
+        "where": f"{points} points; of {requests['requests']} requests {died}",
+        **_totals(attacked),
+    }
+    rollbacks = {
+        "runs": f"{failed['cases']}, of which {failed['as_expected']} as expected",
+        "where": ", ".join(f"`{stage}`" for stage in _stages(failed)),
+        **_totals(_sections(failed["totals"])),
+    }
+    rows = [(name, cell, rollbacks[name]) for name, cell in crashes.items()]
+    yield from table(("", "crash campaign", "rollback matrix"), rows)
+
+
+DRIVERS = ("commands", "dns", "haproxy", "replication-commands")
+"""The drivers of the lab besides those of every other campaign."""
+
 TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
     "crash": ("crash campaign", crash),
     "rollback": ("rollback matrix", rollback),
@@ -144,6 +165,7 @@ TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
     "round-trips-always": ("round trips where scheduling always returns", round_trips),
     "rejoin-crash": ("crash campaign of rejoins", crash),
     "rejoin-rollback": ("rollback matrix of rejoins", rollback),
+    **{f"driver-{name}": (f"driver {name}", driver) for name in DRIVERS},
 }
 """By campaign: the name of the markers, and the lines between them."""
 
@@ -157,6 +179,15 @@ def lines(campaign: str, result: Result, command: str, commit: str) -> Iterator[
     yield f"in {result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores"
     yield f"({platform.machine()}, {memory:.0f} GiB, {platform.system()}, Python"
     yield f"{platform.python_version()}), on {datetime.now(UTC):%d %B %Y}."
+
+
+def _stages(result: Result) -> list[StageName]:
+    failed = {row["stage"] for row in result["rows"]}
+    return [stage for stage in StageName if stage in failed]
+
+
+def _joined(results: list[Result]) -> Result:
+    return {"parts": results, "seconds": sum(result["seconds"] for result in results)}
 
 
 def _sections(totals: dict[str, int]) -> dict[str, dict[str, int]]:
@@ -194,8 +225,9 @@ def _cell(text: str, most: int = MAX_CELL_LENGTH) -> str:
 
 def main() -> None:
     """Update the document that the arguments name."""
-    campaign, result, document, command, commit = sys.argv[1:]
-    read = json.loads(Path(result).read_text(encoding="utf-8"))
+    campaign, document, command, commit, *files = sys.argv[1:]
+    results = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
+    read = results[0] if len(results) == 1 else _joined(results)
     update(Path(document), TABLES[campaign][0], lines(campaign, read, command, commit))
 
 

@@ -17,7 +17,7 @@ from lab.environment.estate_file import add_keys
 from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
 from lab.environment.situation import BASELINE, Situation
-from lab.layout import LoadBalancerDriver
+from lab.layout import USUAL_DRIVERS, Drivers
 from lab.product_driver import FREEZE, WORKFLOW, WORKFLOWS, Handle, request_for
 from lab.proxy.estate_file import write_proxied_estate
 from lab.proxy.proxies import Proxies
@@ -40,8 +40,7 @@ class Settings:
     timing: dict[str, float]
     estate: Mapping[str, object] = field(default_factory=dict)
     """More keys of the estate file."""
-    driver: LoadBalancerDriver = "hosts_file"
-    """What the product steers the load balancer with."""
+    drivers: Drivers = USUAL_DRIVERS
 
 
 @dataclass
@@ -60,7 +59,7 @@ class TestBed:
     async def open(cls, directory: Path, settings: Settings) -> AsyncIterator[Self]:
         """Start everything; it stops without a trace."""
         async with AsyncExitStack() as stack:
-            opening = Lab.open(directory / "lab", driver=settings.driver)
+            opening = Lab.open(directory / "lab", drivers=settings.drivers)
             lab = await stack.enter_async_context(opening)
             layout = lab.layout
             server = KillableServer(layout)

@@ -176,7 +176,7 @@ def _machine(layout: Layout) -> Described:
 
 
 def _replication(layout: Layout) -> Described:
-    if layout.replication_driver == "postgresql":
+    if layout.drivers.replication == "postgresql":
         return {"driver": "postgresql", "local_tables": ["fm_heartbeat"]}
     return {"driver": "commands", "hosts": [_machine(layout)], "reading_timeout": READING_TIMEOUT}
 
@@ -187,7 +187,7 @@ def _ssh(layout: Layout) -> Described:
 
 def _link(layout: Layout, source: str, target: str) -> Described:
     link = {"name": f"{source}-to-{target}", "source": source, "target": target}
-    if layout.replication_driver == "postgresql":
+    if layout.drivers.replication == "postgresql":
         return {**link, "publication": PUBLICATION, "subscription": subscription(source, target)}
     words = list(command(layout, source, target))
     return {**link, "host": "loadbalancer1", "command": words, "lag_limit": LAG_LIMIT}

@@ -25,9 +25,9 @@ from lab.layout import (
     HTTPS_PORT,
     SFTP_PORT,
     SHELL_PORT,
+    USUAL_DRIVERS,
+    Drivers,
     Layout,
-    LoadBalancerDriver,
-    ReplicationDriver,
 )
 from lab.node import installation, options
 from lab.simulation_options import SimulationOptions
@@ -49,24 +49,21 @@ class Lab:
 
     @classmethod
     @asynccontextmanager
-    async def open(  # noqa: PLR0913 - what a lab may differ in
+    async def open(
         cls,
         directory: Path,
         servers: int = 2,
         edges: int = 2,
         postgresql: Path | None = None,
         *,
-        driver: LoadBalancerDriver = "hosts_file",
-        replication: ReplicationDriver = "postgresql",
+        drivers: Drivers = USUAL_DRIVERS,
     ) -> AsyncIterator[Self]:
         """Start a lab in its baseline; the content of *directory* is replaced.
 
-        *postgresql* is a directory of PostgreSQL's programs, in place of the wheel's. *driver* is
-        what the product steers the load balancer with, *replication* what it controls the
-        databases' replication with.
+        *postgresql* is a directory of PostgreSQL's programs, in place of the wheel's.
         """
         with claimed_block() as block:
-            layout = Layout(_absolute(directory), block, servers, edges, driver, replication)
+            layout = Layout(_absolute(directory), block, servers, edges, drivers)
             lab = cls(layout, postgresql)
             try:
                 await lab._start()
@@ -116,7 +113,7 @@ class Lab:
         _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
         self.storage.start()
         await self.load_balancer.start()
-        if layout.replication_driver == "commands":
+        if layout.drivers.replication == "commands":
             write_program(layout, PUBLICATION)
         write_estate(layout, links=self.databases.links)
         await asyncio.to_thread(self.machines.start)

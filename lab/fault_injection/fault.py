@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 from lab.checker.legs import LEGS, Leg
+from lab.environment.load_balancers.registry import load_balancer
 from lab.layout import Layout
 from lab.proxy.proxies import BALANCER
 from workflows.model.stages import POINT_OF_NO_RETURN, STAGES, StageName
@@ -67,9 +68,10 @@ def places(layout: Layout, stage: StageName) -> tuple[str, ...]:
         case StageName.CHECK_PREREQUISITES:
             return (*(node.name for node in layout.nodes), BALANCER, *databases)
         case StageName.SUSPEND_REPLICATION | StageName.RESUME_REPLICATION:
-            return databases
+            # A command runs on the one machine that is no node.
+            return databases if layout.drivers.replication == "postgresql" else (BALANCER,)
         case StageName.REDIRECT_TRAFFIC:
-            return (BALANCER,)
+            return (load_balancer(layout).redirect_place,)
         case StageName.STOP_SCHEDULING | StageName.DRAIN_TRANSACTION_MANAGER:
             nodes = source.servers
         case StageName.PAUSE_SCHEDULING | StageName.RESUME_SCHEDULING:

@@ -6,8 +6,11 @@ operation that redirects. They identify the request at which a fault begins.
 """
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
+from lab.environment.load_balancers.dns import NAME_SERVER
 from lab.environment.load_balancers.registry import load_balancer
+from lab.environment.replication_command import program
 from lab.fault_injection.node_faults import EXITS_1, KILLS_ITSELF, NOISE, PRINTS_NOISE, Scripts
 from lab.layout import NodeLayout
 from lab.node import services
@@ -20,8 +23,6 @@ PARTIAL_LOGIN_BYTES = 1500
 """Bytes: in the middle of what a server sends before a login completes."""
 OPERATIONS = "POST /api/v2.0/clusterServices/operations"
 ALTER = "ALTER SUBSCRIPTION"
-REDIRECT = StageName.REDIRECT_TRAFFIC.value
-"""It stands in the name of the operation that redirects."""
 SCRIPTS: dict[StageName, tuple[str, tuple[str, ...]]] = {
     StageName.STOP_MONITORS: ("stop", ("monitord",)),
     StageName.DRAIN_PROTOCOL_SERVERS: ("stop", ("sshd", "httpd")),
@@ -53,7 +54,7 @@ class Method(ABC):
 
     def cut(self) -> None:
         """Reset and refuse every connection: the admin API is reached through the shell, too."""
-        self.proxies.shells[self.place].cut()
+        self.proxies.lines[self.place].cut()
 
     @abstractmethod
     def confuse(self) -> None:
@@ -125,26 +126,42 @@ class ByFirstStart(ByScript):
         self.simulate(noise=f"{NOISE}\n")
 
 
-class ByRedirect(Method):
-    """By the load balancer's own program, after what redirects has been prepared."""
+class ByProgram(Method):
+    """By a program of the machine that is no node, in an operation of the stage."""
 
-    def __init__(self, proxies: Proxies) -> None:
+    def __init__(self, proxies: Proxies, stage: StageName, words: str, file: Path) -> None:
         super().__init__(proxies, BALANCER)
-        balancer = load_balancer(proxies.layout)
-        self.words, self.program = balancer.redirect_words, balancer.redirect_program
+        self.stage, self.words, self.file = stage, words, file
 
     def acts(self, event: RequestEvent) -> bool:
-        """A command that contains what redirects."""
-        brings = REDIRECT in event.text and self.words in event.text
+        """A command that brings these words, and whose operation is named after the stage."""
+        brings = self.stage.value in event.text and self.words in event.text
         return event.protocol == "ssh" and brings
 
     def refuse(self) -> None:
         """Everything before it succeeds, and the program fails."""
-        self.replaced.replace((self.program,), EXITS_1)
+        self.replaced.replace((self.file,), EXITS_1)
+
+    def confuse(self) -> None:
+        """The shell prints noise: the program, which goes on in the background, is not replaced."""
+        self.simulate(noise=f"{NOISE}\n")
+
+    def lose(self) -> None:
+        """The program ends with its session before it does anything."""
+        self.replaced.replace((self.file,), KILLS_ITSELF)
+
+
+class ByRedirect(ByProgram):
+    """By the load balancer's own program, after what redirects has been prepared."""
+
+    def __init__(self, proxies: Proxies) -> None:
+        balancer = load_balancer(proxies.layout)
+        words, file = balancer.redirect_words, balancer.redirect_program
+        super().__init__(proxies, StageName.REDIRECT_TRAFFIC, words, file)
 
     def cut(self) -> None:
         """Its shell, and the probes' logins; clients are not affected."""
-        for proxy in (self.proxies.shells[self.place], *self.proxies.probes):
+        for proxy in (self.proxies.lines[self.place], *self.proxies.probes):
             proxy.cut()
 
     def confuse(self) -> None:
@@ -152,9 +169,27 @@ class ByRedirect(Method):
         for probe in self.proxies.probes:
             probe.answers_at_most = PARTIAL_LOGIN_BYTES
 
-    def lose(self) -> None:
-        """The program ends with its session before it does anything."""
-        self.replaced.replace((self.program,), KILLS_ITSELF)
+
+class ByUpdate(Method):
+    """By an update of the zone that has the names of the nodes."""
+
+    def __init__(self, proxies: Proxies) -> None:
+        super().__init__(proxies, NAME_SERVER)
+        self.words = load_balancer(proxies.layout).redirect_words
+
+    def acts(self, event: RequestEvent) -> bool:
+        """An update with an address on the target."""
+        return (
+            event.protocol == "dns" and event.text.startswith("update") and self.words in event.text
+        )
+
+    def refuse(self) -> None:
+        """It answers REFUSED to every update, and makes none."""
+        self.proxies.name_server.refuses = True
+
+    def confuse(self) -> None:
+        """Of every answer, half is missing."""
+        self.proxies.name_server.garbles = True
 
 
 class ByApi(Method):
@@ -233,7 +268,9 @@ def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noq
         case StageName.CHECK_PREREQUISITES:
             return ByReading(proxies, place)
         case StageName.SUSPEND_REPLICATION | StageName.RESUME_REPLICATION:
-            return ByStatement(proxies, place, ALTER)
+            return _replication_method(proxies, stage, place)
+        case StageName.REDIRECT_TRAFFIC if place == NAME_SERVER:
+            return ByUpdate(proxies)
         case StageName.REDIRECT_TRAFFIC:
             return ByRedirect(proxies)
         case StageName.STOP_SCHEDULING | StageName.PAUSE_SCHEDULING:
@@ -246,3 +283,10 @@ def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noq
             return ByFirstStart(proxies, proxies.layout.node(place))
         case _:
             return ByScript(proxies, proxies.layout.node(place), *SCRIPTS[stage])
+
+
+def _replication_method(proxies: Proxies, stage: StageName, place: str) -> Method:
+    if place in proxies.databases:
+        return ByStatement(proxies, place, ALTER)
+    command = program(proxies.layout)
+    return ByProgram(proxies, stage, str(command), command)

@@ -24,7 +24,7 @@ class RequestEvent:
 
     when: When
     place: str
-    protocol: Literal["ssh", "rest", "sql"]
+    protocol: Literal["ssh", "rest", "sql", "dns"]
     text: str
 
 

@@ -8,19 +8,25 @@ import yaml
 
 from lab.environment.estate_file import describe
 from lab.layout import HTTPS_PORT, SFTP_PORT, Layout
+from lab.proxy.name_server_proxy import NAME_SERVER_PROXY_PORT
 from lab.proxy.postgres_proxy import DATABASE_PROXY_PORT
 from lab.proxy.tcp_proxy import SHELL_PROXY_PORT
 
 PROBE_PROXY_PORTS = {SFTP_PORT: SFTP_PORT + 10000, HTTPS_PORT: HTTPS_PORT + 10000}
 """Clients keep the load balancer's own ports."""
+NAME_SERVER_LINE_PORT = NAME_SERVER_PROXY_PORT + 1
+"""Of the line to the proxy that reads DNS messages."""
 
 
 def write_proxied_estate(layout: Layout, directory: Path, timing: Mapping[str, float]) -> None:
     """Write the estate with the lines' ports instead of the machines' own, and other times."""
     described: dict[str, Any] = describe(layout, timing)
     described["defaults"]["ssh"]["port"] = SHELL_PROXY_PORT
-    for host in described["load_balancer"]["hosts"]:
+    for host in (*described["load_balancer"]["hosts"], *described["replication"].get("hosts", ())):
         host["ssh"]["port"] = SHELL_PROXY_PORT
+    if layout.drivers.load_balancer == "dns":
+        for server in described["load_balancer"]["servers"]:
+            server["port"] = NAME_SERVER_LINE_PORT
     for probe in described["load_balancer"]["probes"]:
         probe["port"] = PROBE_PROXY_PORTS[probe["port"]]
     for cluster in described["clusters"]:

@@ -6,8 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
+from lab.environment.load_balancers.dns import NAME_SERVER
 from lab.layout import Layout
-from lab.proxy.estate_file import PROBE_PROXY_PORTS
+from lab.proxy.estate_file import NAME_SERVER_LINE_PORT, PROBE_PROXY_PORTS
+from lab.proxy.name_server_proxy import NAME_SERVER_PROXY_PORT, NameServerProxy
 from lab.proxy.postgres_proxy import PostgresProxy
 from lab.proxy.request_monitor import RequestMonitor
 from lab.proxy.tcp_proxy import TcpProxy
@@ -21,11 +23,17 @@ class Proxies:
 
     layout: Layout
     request_monitor: RequestMonitor
-    shells: dict[str, TcpProxy] = field(default_factory=dict)
-    """By machine: to its shell."""
+    lines: dict[str, TcpProxy] = field(default_factory=dict)
+    """By machine: to its shell; and to the name server, where the load balancer follows one."""
     databases: dict[str, PostgresProxy] = field(default_factory=dict)
     probes: tuple[TcpProxy, ...] = ()
     """To the load balancer, for the probes' logins."""
+    name_server: NameServerProxy = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read what the name server is asked."""
+        passes = self.request_monitor.passes
+        self.name_server = NameServerProxy(NAME_SERVER, self.layout.load_balancer, passes)
 
     @classmethod
     @asynccontextmanager
@@ -40,16 +48,17 @@ class Proxies:
 
     def heal(self) -> None:
         """Let everything pass."""
-        for proxy in (*self.shells.values(), *self.probes):
+        for proxy in (*self.lines.values(), *self.probes):
             proxy.heal()
         for database in self.databases.values():
             database.heal()
+        self.name_server.heal()
 
     async def _listen(self) -> list[asyncio.Server]:
         layout = self.layout
         machines = [(node.name, node.address) for node in layout.nodes]
         machines.append((BALANCER, layout.load_balancer))
-        self.shells = {name: TcpProxy(name, address) for name, address in machines}
+        self.lines = {name: TcpProxy(name, address) for name, address in machines}
         self.probes = tuple(
             TcpProxy(BALANCER, layout.load_balancer, listen, port)
             for port, listen in PROBE_PROXY_PORTS.items()
@@ -60,5 +69,10 @@ class Proxies:
             )
             for c in layout.clusters
         }
-        listeners = [await proxy.listen() for proxy in (*self.shells.values(), *self.probes)]
-        return listeners + [await one.listen() for one in self.databases.values()]
+        readers: list[PostgresProxy | NameServerProxy] = [*self.databases.values()]
+        if layout.drivers.load_balancer == "dns":
+            ports = NAME_SERVER_LINE_PORT, NAME_SERVER_PROXY_PORT
+            self.lines[NAME_SERVER] = TcpProxy(NAME_SERVER, layout.load_balancer, *ports)
+            readers.append(self.name_server)
+        listeners = [await proxy.listen() for proxy in (*self.lines.values(), *self.probes)]
+        return listeners + [await one.listen() for one in readers]

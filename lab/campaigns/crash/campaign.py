@@ -18,7 +18,7 @@ from lab.campaigns.crash.schedule import SIDES, Catalogue, KnownRequest, Schedul
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.expected import Variant
-from lab.layout import LoadBalancerDriver
+from lab.layout import USUAL_DRIVERS, Drivers
 from lab.simulation_options import SimulationOptions
 from workflows.model.stages import Procedure
 
@@ -55,7 +55,9 @@ class CrashOptions:
     only: Kind | None = None
     variant: Variant = "by_stage"
     procedure: Procedure = "switchover"
-    driver: LoadBalancerDriver = "hosts_file"
+    drivers: Drivers = USUAL_DRIVERS
+    at: tuple[str, ...] = ()
+    """Only requests to these places; all of them, where none is named."""
     control: Control | None = None
     replay: AttackPlan | None = None
     json: Path | None = None
@@ -65,13 +67,14 @@ class CrashOptions:
         """What an interrupted campaign must have in common with the one that resumes it."""
         if self.control or self.replay:
             return None
-        return self.points, self.seed, self.only, self.variant, self.procedure, self.driver
+        return replace(self, labs=0, json=None)
 
     @property
     def full(self) -> bool:
         """Whether the campaign has to cover every request."""
         single = self.only or self.control or self.replay
-        return self.points >= FULL_CAMPAIGN_POINTS[self.procedure] and not single
+        enough = self.points >= FULL_CAMPAIGN_POINTS[self.procedure]
+        return bool(self.at or enough) and not single
 
 
 @dataclass
@@ -88,7 +91,7 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
 
     def __init__(self, options: CrashOptions) -> None:
         self._options = options
-        self._wanted = shares(options.points, options.only)
+        self._wanted = shares(options.points, options.only, bound=bool(options.at))
         super().__init__(CrashState(), options.json, options.request)
         self._single = options.replay
         if self.state.schedule.catalogue.requests:
@@ -101,7 +104,7 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
 
     def open(self, directory: Path) -> AbstractAsyncContextManager[TestBed]:
         """Start a lab with proxies."""
-        return TestBed.open(directory, replace(SETTINGS, driver=self._options.driver))
+        return TestBed.open(directory, replace(SETTINGS, drivers=self._options.drivers))
 
     async def prepare(self, bed: TestBed) -> None:
         """Learn from one run without attacks which requests a switchover consists of."""
@@ -109,7 +112,7 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
             return
         self.say(f"one {self._options.procedure} without attacks, to learn its requests")
         run = await self._attack(bed, self._plan(0, ()))
-        found = catalogue(bed, run.events, self._options.procedure)
+        found = catalogue(bed, run.events, self._options.procedure, self._options.at)
         if not found.turning:
             self.say("it did not complete, so there is nothing to attack")
             return
@@ -202,9 +205,7 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
     @property
     def _command(self) -> str:
         rejoin = " --procedure rejoin" if self._options.procedure == "rejoin" else ""
-        driver = self._options.driver
-        other = f" --load-balancer {driver}" if driver != "hosts_file" else ""
-        return f"python -m lab crash{rejoin}{other}"
+        return f"python -m lab crash{rejoin}{self._options.drivers}"
 
     def _coverage(self) -> Coverage:
         schedule = self.state.schedule
@@ -219,14 +220,20 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         return Coverage(known, before, after, tuple(missing))
 
 
-def catalogue(bed: TestBed, events: int, procedure: Procedure) -> Catalogue:
-    """Return the requests of the run that has just ended without attacks."""
+def catalogue(
+    bed: TestBed, events: int, procedure: Procedure, at: tuple[str, ...] = ()
+) -> Catalogue:
+    """Return the requests, to these places, of the run that has just ended without attacks."""
     effects = list(records.read(bed.lab.layout.effects))
     changed = min((entry["at"] for entry in effects), default=0.0)
     requests = bed.proxies.request_monitor.requests
     seen = sorted(requests.items(), key=lambda item: item[1].first)
     return Catalogue(
-        requests=tuple(KnownRequest(r, s.times, observing=s.first < changed) for r, s in seen),
+        requests=tuple(
+            KnownRequest(request, found.times, observing=found.first < changed)
+            for request, found in seen
+            if not at or request.place in at
+        ),
         events=events,
         turning=tuple(
             sorted({e["place"] for e in effects if is_turn(procedure, e["effect"], e["service"])})

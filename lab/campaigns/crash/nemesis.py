@@ -224,14 +224,14 @@ class Nemesis:
         await self._await_progress(attack, time.time())
 
     async def _cut(self, attack: Attack, place: str) -> None:
-        proxy = self._testbed.proxies.shells.get(place) or self._any_proxy(attack)
+        proxy = self._testbed.proxies.lines.get(place) or self._any_proxy(attack)
         proxy.cut()
         await asyncio.sleep(self._random(attack).uniform(*OUTAGE_SECONDS))
         proxy.heal()
         await self._await_progress(attack, time.time())
 
     async def _reset(self, attack: Attack, place: str) -> None:
-        proxy = self._testbed.proxies.shells.get(place) or self._any_proxy(attack)
+        proxy = self._testbed.proxies.lines.get(place) or self._any_proxy(attack)
         proxy.was_reset.clear()
         proxy.resets_after = self._random(attack).randint(1, MAX_BYTES_UNTIL_RESET)
         try:
@@ -253,7 +253,7 @@ class Nemesis:
         self._busy = False
 
     def _any_proxy(self, attack: Attack) -> TcpProxy:
-        return self._random(attack).choice(list(self._testbed.proxies.shells.values()))
+        return self._random(attack).choice(list(self._testbed.proxies.lines.values()))
 
 
 _WHEN: dict[str, When] = {

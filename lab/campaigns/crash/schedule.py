@@ -28,6 +28,8 @@ MAX_POINTS_PER_RUN = 8
 MAX_OBSERVING_POINTS = 2
 """Of these, how many may attack while stage 0 only reads: its attempts run out of time."""
 AT_MOST_ONE: tuple[Kind, ...] = ("freeze", "server", "network", "reset", "reboot")
+UNBOUND: tuple[Kind, ...] = ("history_event", "reboot")
+"""Kinds that wait for no request."""
 SIDES: dict[Kind, When] = {"before_effect": "before", "after_effect": "after"}
 
 
@@ -122,14 +124,20 @@ class Schedule:
             allowed = [k for k in fresh if (k.request.key, kind) not in self._reserved] or allowed
         else:
             # What only reads gives up in time, and that is correct.
-            allowed = [k for k in allowed if not k.observing and k.request.protocol != "sql"]
+            acting = [k for k in allowed if not k.observing and k.request.protocol != "sql"]
+            allowed = acting or allowed
         return self.random.choice(allowed)
 
 
-def shares(points: int, only: Kind | None) -> Counter[Kind]:
-    """Return the number of points of each kind; at least one of each."""
+def shares(points: int, only: Kind | None, *, bound: bool = False) -> Counter[Kind]:
+    """Return the number of points of each kind, or of those that are *bound* to a request.
+
+    At least one of each.
+    """
     if only:
         return Counter({only: points})
-    parts = Counter({kind: max(1, points * of // 300) for kind, of in SHARES.items()})
+    wanted = {k: of for k, of in SHARES.items() if not (bound and k in UNBOUND)}
+    total = sum(wanted.values())
+    parts = Counter({kind: max(1, points * of // total) for kind, of in wanted.items()})
     parts["before_effect"] += max(0, points - parts.total())
     return parts

@@ -14,7 +14,7 @@ from lab.campaigns.rollback_matrix.cases import ANSWERS, WAYS, Case, Selection, 
 from lab.campaigns.rollback_matrix.run import SETTINGS, CaseResult, run_case
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import TestBed
-from lab.layout import Layout, LoadBalancerDriver
+from lab.layout import USUAL_DRIVERS, Drivers, Layout
 from workflows.model.stages import Procedure
 
 
@@ -90,11 +90,11 @@ class RollbackMatrix(Campaign[TestBed, Case, MatrixState]):
         json: Path | None,
         procedure: Procedure = "switchover",
         *,
-        driver: LoadBalancerDriver = "hosts_file",
+        drivers: Drivers = USUAL_DRIVERS,
     ) -> None:
-        super().__init__(MatrixState(), json, (procedure, parts, driver))
-        self._settings = replace(SETTINGS, driver=driver)
-        self._wanted = selected(parts, procedure)
+        super().__init__(MatrixState(), json, (procedure, parts, drivers))
+        self._settings = replace(SETTINGS, drivers=drivers)
+        self._wanted = selected(parts, procedure, drivers)
         self._remaining = self.state.remaining(self._wanted)
         self._labs = labs
 
@@ -141,7 +141,11 @@ class RollbackMatrix(Campaign[TestBed, Case, MatrixState]):
         return self.state.as_json()
 
 
-def selected(parts: tuple[Selection, ...], procedure: Procedure = "switchover") -> list[Case]:
+def selected(
+    parts: tuple[Selection, ...],
+    procedure: Procedure = "switchover",
+    drivers: Drivers = USUAL_DRIVERS,
+) -> list[Case]:
     """Return the selected cases; all of them where nothing is selected."""
-    every = cases(Layout(Path("/"), "127.0.0"), procedure)
+    every = cases(Layout(Path("/"), "127.0.0", drivers=drivers), procedure)
     return [case for case in every if not parts or any(part.has(case) for part in parts)]

@@ -83,8 +83,8 @@ class Case:
         if self.fault is None:
             return RollbackPoint(ROLLBACK_STEPS[self.stage], begun=False)
         if self.stage is StageName.RESUME_REPLICATION:
-            first = self.place == f"database{self.leg.target.removeprefix('cluster')}"
-            return RollbackPoint(rejoin.OVER if first else rejoin.BACK)
+            back = self.place == f"database{self.leg.source.removeprefix('cluster')}"
+            return RollbackPoint(rejoin.BACK if back else rejoin.OVER)
         return RollbackPoint(REJOIN_STEPS.get(self.stage, self.stage.number))
 
 

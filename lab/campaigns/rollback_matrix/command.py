@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from lab.campaigns.options import Driver
+from lab.campaigns.options import Driver, Replicating
 from lab.campaigns.rollback_matrix.campaign import RollbackMatrix
 from lab.campaigns.rollback_matrix.cases import Selection
 from lab.campaigns.runner import run_to_exit
-from lab.layout import Layout
+from lab.layout import Drivers, Layout
 from workflows.model.stages import Procedure
 
 Json = Annotated[Path | None, typer.Option(help="Write the result to this file.")]
@@ -19,19 +19,19 @@ Only = Annotated[
 ]
 
 
-def rollback(
+def rollback(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     json: Json = None,
     only: Only = None,
     labs: Annotated[int, typer.Option(min=1, max=8, help="Estates side by side.")] = 2,
     procedure: Annotated[Procedure, typer.Option(help="What fails.")] = "switchover",
     driver: Driver = "hosts_file",
+    replication: Replicating = "postgresql",
 ) -> None:
     """Fail every stage in every way; exit 1 if a run did not end as it must."""
-    if driver == "dns":
-        raise typer.BadParameter("no fault of a name server is injected; choose another driver")
-    layout = Layout(Path("/"), "127.0.0")
+    drivers = Drivers(driver, replication)
+    layout = Layout(Path("/"), "127.0.0", drivers=drivers)
     try:
         parts = tuple(Selection.read(text, layout, procedure) for text in only or ())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    run_to_exit(RollbackMatrix(parts, labs, json, procedure, driver=driver))
+    run_to_exit(RollbackMatrix(parts, labs, json, procedure, drivers=drivers))

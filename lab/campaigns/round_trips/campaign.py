@@ -15,7 +15,7 @@ from lab.campaigns.round_trips.trip import COMPLETED, LegResult, TripResult, mak
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.legs import ROUND_TRIP
-from lab.layout import LoadBalancerDriver
+from lab.layout import USUAL_DRIVERS, Drivers
 from lab.simulation_options import SchedulingReturns, SimulationOptions
 from workflows.model.stages import Procedure
 
@@ -61,9 +61,9 @@ class RoundTrips(Campaign[TripBed, int, TripsState]):
         returns: SchedulingReturns = "if_started",
         *,
         proven: bool = False,
-        driver: LoadBalancerDriver = "hosts_file",
+        drivers: Drivers = USUAL_DRIVERS,
     ) -> None:
-        super().__init__(TripsState(), json, (count, returns, proven, driver))
+        super().__init__(TripsState(), json, (count, returns, proven, drivers))
         done = {trip.trip for trip in self.state.trips}
         self._count = count
         self._remaining = [number for number in range(1, count + 1) if number not in done]
@@ -77,7 +77,7 @@ class RoundTrips(Campaign[TripBed, int, TripsState]):
             # What the application itself writes is no change of the configuration.
             "ignored_changes": [f"table public.{writes.TABLE}"],
         }
-        self._settings = Settings(options, TIMING, estate, driver)
+        self._settings = Settings(options, TIMING, estate, drivers)
         self._proven = proven
 
     @property

@@ -12,7 +12,7 @@ from lab.campaigns.results import NUMBERS, Numbers, by_section, summary
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import TestBed
 from lab.campaigns.unkind_sites.run import SETTINGS, SiteResult, run_site
-from lab.layout import LoadBalancerDriver
+from lab.layout import USUAL_DRIVERS, Drivers
 
 
 @dataclass
@@ -30,10 +30,10 @@ class UnkindSites(Campaign[TestBed, int, SitesState]):
     """One case for each seed."""
 
     def __init__(
-        self, seeds: range, labs: int, json: Path | None, driver: LoadBalancerDriver = "hosts_file"
+        self, seeds: range, labs: int, json: Path | None, drivers: Drivers = USUAL_DRIVERS
     ) -> None:
-        super().__init__(SitesState(), json, (seeds, driver))
-        self._settings = replace(SETTINGS, driver=driver)
+        super().__init__(SitesState(), json, (seeds, drivers))
+        self._settings = replace(SETTINGS, drivers=drivers)
         done = {row.seed for row in self.state.rows}
         self._remaining = [seed for seed in seeds if seed not in done]
         self._labs = labs

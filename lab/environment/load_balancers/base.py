@@ -86,6 +86,11 @@ class LoadBalancer(ABC):
         self.root = layout.load_balancer_root
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def redirect_place(self) -> str:
+        """The place of the estate on which a redirect acts."""
+        return "loadbalancer1"
+
     @abstractmethod
     def described(self, machine: Mapping[str, Any]) -> dict[str, Any]:
         """Return the estate's ``load_balancer``, without its probes.
@@ -158,6 +163,16 @@ class LoadBalancer(ABC):
         if not await holds_within(SERVE_TIMEOUT, serving, 0.02):
             raise RuntimeError(f"after {SERVE_TIMEOUT} s HAProxy sees a server down")
 
+    def takes_reloads(self) -> bool:
+        """Whether HAProxy's master handles the signal to reload; while it loads, it drops it."""
+        assert self._process is not None
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        except FileNotFoundError:
+            return False
+        caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+        return bool(caught and int(caught[1], 16) >> (signal.SIGUSR2 - 1) & 1)
+
     def differences(self, active: ClusterName = "cluster1") -> list[str]:
         """Everything in which the load balancer differs from one that sends traffic there."""
         return [
@@ -197,8 +212,10 @@ class LoadBalancer(ABC):
         process = self._process
 
         async def listening() -> bool:
-            ended = process.poll() is not None
-            return ended or (pid.exists() and await opens(self.layout.load_balancer, SFTP_PORT))
+            if process.poll() is not None:
+                return True
+            opened = pid.exists() and await opens(self.layout.load_balancer, SFTP_PORT)
+            return opened and self.takes_reloads()
 
         in_time = await holds_within(SERVE_TIMEOUT, listening, 0.02)
         if not in_time or process.poll() is not None:

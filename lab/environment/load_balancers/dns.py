@@ -18,7 +18,7 @@ from lab.name_server.zone import Zone
 from lab.polling import holds_within, opens
 from lab.subprocesses import REPOSITORY, end, spawn
 
-PLACE = "dns"
+NAME_SERVER = "dns"
 """The zone, as a place of the estate and in the lab's record."""
 ZONE = "edges.lab.example.com"
 KEY = "switchover"
@@ -79,9 +79,14 @@ class DnsLoadBalancer(LoadBalancer):
         return self.root / "etc/zone.json"
 
     @property
+    def redirect_place(self) -> str:
+        """The zone: machines are only asked."""
+        return NAME_SERVER
+
+    @property
     def redirect_words(self) -> str:
-        """The question of a machine that waits until it resolves the new addresses."""
-        return "getent ahosts"
+        """What an update brings that redirects: an address on the target."""
+        return next(iter(names(self.layout).values()))["cluster2"]
 
     @property
     def redirect_program(self) -> Path:
@@ -92,7 +97,7 @@ class DnsLoadBalancer(LoadBalancer):
         """The zone with the addresses of each name, and the machine that follows it."""
         return {
             "driver": "dns",
-            "name": PLACE,
+            "name": NAME_SERVER,
             "zone": ZONE,
             "servers": [{"address": self.layout.load_balancer, "port": DNS_PORT}],
             "tsig": {"name": KEY, "secret": f"file:{self.layout.keys / 'tsig'}"},
@@ -108,7 +113,7 @@ class DnsLoadBalancer(LoadBalancer):
             "port": DNS_PORT,
             "keys": {KEY: tsig_secret()},
             "effects": str(self.layout.effects),
-            "place": PLACE,
+            "place": NAME_SERVER,
             "clusters": self._names(),
         }
         return {

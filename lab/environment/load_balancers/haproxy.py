@@ -119,7 +119,11 @@ class HaproxyLoadBalancer(LoadBalancer):
         assert self._process is not None
         wanted = self.written()
         self._process.send_signal(signal.SIGUSR2)
-        if not await holds_within(SERVE_TIMEOUT, lambda: self.traffic() == wanted, 0.02):
+
+        def follows() -> bool:
+            return self.traffic() == wanted and self.takes_reloads()
+
+        if not await holds_within(SERVE_TIMEOUT, follows, 0.02):
             raise RuntimeError(f"after {SERVE_TIMEOUT} s HAProxy does not follow its configuration")
         self._told, self._led_to = frozenset(), wanted
 

@@ -22,4 +22,4 @@ KINDS: Mapping[LoadBalancerDriver, type[LoadBalancer]] = MappingProxyType(
 
 def load_balancer(layout: Layout) -> LoadBalancer:
     """Return the load balancer that a lab has."""
-    return KINDS[layout.load_balancer_driver](layout)
+    return KINDS[layout.drivers.load_balancer](layout)

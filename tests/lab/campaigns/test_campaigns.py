@@ -118,6 +118,11 @@ def rollback_result() -> dict[str, Any]:
     return result
 
 
+def driver_result() -> dict[str, Any]:
+    """The results of attacks and of rollbacks with one driver."""
+    return {"parts": [crash_result(), rollback_result()], "seconds": 180.0}
+
+
 def readiness_result() -> dict[str, Any]:
     """The result of one fault."""
     one = FaultResult.of(FAULT, FAULT.place, found(FAULT.name, FAULT.place))
@@ -129,6 +134,15 @@ def readiness_result() -> dict[str, Any]:
     ("campaign", "result", "expected"),
     [
         ("crash", crash_result(), ["| points | 3: 2 before_effect, 1 reboot |"]),
+        (
+            "driver-dns",
+            driver_result(),
+            [
+                "|  | crash campaign | rollback matrix |",
+                "| runs | 1, of which 1 completed | 73, of which 73 as expected |",
+                "of 211 requests a worker died before 211 and after 211 | `stop_monitors`, ",
+            ],
+        ),
         (
             "rollback",
             rollback_result(),

@@ -124,6 +124,23 @@ def test_every_point_is_scheduled_once() -> None:
     assert set(wanted) == set(KINDS)
 
 
+def test_at_some_places_every_point_waits_for_a_request() -> None:
+    """Neither an event of the history nor a node's turn is one."""
+    for points in (1, 24, 60):
+        wanted = shares(points, None, bound=True)
+        assert set(wanted) == set(KINDS) - {"history_event", "reboot"}
+        assert wanted.total() >= points
+    assert shares(60, "reset", bound=True) == {"reset": 60}
+
+
+def test_a_place_with_nothing_but_statements_is_attacked_there() -> None:
+    """Although a statement, otherwise, is not frozen or cut."""
+    only = KnownRequest(Request("database1", "sql", "SELECT 1"), 1, observing=True)
+    schedule = Schedule.of(Catalogue((only,), 250), 1, Counter({"freeze": 1}))
+    [point] = schedule.next_points()
+    assert point.trigger == f"{only.request.key}.1"
+
+
 def test_an_interrupted_campaign_schedules_what_remains() -> None:
     """Also what was in progress when it was interrupted."""
     wanted = shares(60, None)
@@ -142,12 +159,17 @@ def test_an_interrupted_campaign_schedules_what_remains() -> None:
         (CrashOptions(points=100, procedure="rejoin"), True),
         (CrashOptions(points=99, procedure="rejoin"), False),
         (CrashOptions(points=300, procedure="rejoin", only="freeze"), False),
+        (CrashOptions(points=1, at=("dns",)), True),
+        (CrashOptions(points=1, at=("dns",), only="freeze"), False),
     ],
 )
 def test_a_campaign_of_enough_points_has_to_meet_every_request(
     options: CrashOptions, *, full: bool
 ) -> None:
-    """A smaller one, or one of a single kind of attack, only says how many it met."""
+    """A smaller one, or one of a single kind of attack, only says how many it met.
+
+    One at some places has few requests, and has to meet them all.
+    """
     assert options.full is full
 
 

@@ -8,12 +8,10 @@ from typing import Any, cast
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
-from typer.testing import CliRunner
 
-from lab.__main__ import app
 from lab.campaigns.results import NUMBERS
 from lab.campaigns.rollback_matrix.campaign import MatrixState, RollbackMatrix, selected
-from lab.campaigns.rollback_matrix.cases import GATE, REJECTED, Case, Selection, cases
+from lab.campaigns.rollback_matrix.cases import GATE, REJECTED, WAYS, Case, Selection, cases
 from lab.campaigns.rollback_matrix.run import CaseResult
 from lab.campaigns.state import StateFile
 from lab.checker import rejoin
@@ -27,7 +25,7 @@ from lab.fault_injection.operator import (
     expected_outcome,
     rollback_point,
 )
-from lab.layout import Layout
+from lab.layout import USUAL_DRIVERS, Drivers, Layout
 from lab.product_driver import FINDINGS, STATE, DecisionRefused, Handle
 from workflows.model.stages import POINT_OF_NO_RETURN, STAGES, StageName
 
@@ -245,7 +243,7 @@ def test_an_interrupted_matrix_resumes(tmp_path: Path) -> None:
     """Another selection begins anew."""
     parts = (Selection.read("redirect_traffic", LAYOUT),)
     here, result = selected(parts), tmp_path / "rollback.json"
-    StateFile[MatrixState](result, ("switchover", parts, "hosts_file")).save(
+    StateFile[MatrixState](result, ("switchover", parts, USUAL_DRIVERS)).save(
         MatrixState(20.0, [row(here[0])])
     )
 
@@ -265,8 +263,23 @@ def test_a_row_of_numbers_is_shown() -> None:
     assert shown.row_count == len({case.stage for case in here})
 
 
-def test_no_fault_of_a_name_server_is_promised() -> None:
-    """The matrix says so before it starts a lab."""
-    asked = CliRunner().invoke(app, ["rollback", "--load-balancer", "dns"])
-    assert asked.exit_code == 2
-    assert "no fault of a name server" in asked.stderr
+@pytest.mark.parametrize(
+    ("drivers", "part", "places"),
+    [
+        (Drivers("dns"), "redirect_traffic", {GATE, "dns"}),
+        (Drivers("haproxy"), "redirect_traffic", {GATE, "loadbalancer1"}),
+        (Drivers(replication="commands"), "suspend_replication", {GATE, "loadbalancer1"}),
+    ],
+)
+def test_a_driver_has_its_own_places(drivers: Drivers, part: str, places: set[str]) -> None:
+    """Where the product acts with it, in each way."""
+    here = selected((Selection((part,)),), drivers=drivers)
+    assert {case.place for case in here} == places
+    assert {case.way for case in here} == set(WAYS)
+
+
+def test_a_command_resumes_the_direction_to_the_returning_cluster_first() -> None:
+    """So that a rollback of its failure begins there."""
+    part = Selection(("resume_replication", "loadbalancer1"))
+    here = selected((part,), "rejoin", Drivers(replication="commands"))
+    assert {case.rollback_point for case in here} == {RollbackPoint(rejoin.OVER)}

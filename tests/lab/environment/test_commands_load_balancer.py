@@ -13,7 +13,7 @@ from lab.environment.lab import claimed_block
 from lab.environment.load_balancers.commands import CommandsLoadBalancer
 from lab.environment.load_balancers.registry import load_balancer
 from lab.fault_injection.node_faults import EXITS_1, Scripts
-from lab.layout import Layout
+from lab.layout import Drivers, Layout
 from lab.unkind import ODD_LINES
 
 
@@ -21,7 +21,7 @@ from lab.unkind import ODD_LINES
 async def balancer(tmp_path: Path) -> AsyncIterator[CommandsLoadBalancer]:
     """A load balancer that serves cluster1."""
     with claimed_block() as block:
-        found = load_balancer(Layout(tmp_path, block, load_balancer_driver="commands"))
+        found = load_balancer(Layout(tmp_path, block, drivers=Drivers("commands")))
         assert isinstance(found, CommandsLoadBalancer)
         await found.start()
         yield found

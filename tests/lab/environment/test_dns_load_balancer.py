@@ -13,10 +13,10 @@ import pytest
 
 from lab import records
 from lab.environment.lab import claimed_block
-from lab.environment.load_balancers.dns import KEY, PLACE, ZONE, DnsLoadBalancer
+from lab.environment.load_balancers.dns import KEY, NAME_SERVER, ZONE, DnsLoadBalancer
 from lab.environment.machines import prepare
 from lab.keys import tsig_secret
-from lab.layout import DNS_PORT, SFTP_PORT, Layout
+from lab.layout import DNS_PORT, SFTP_PORT, Drivers, Layout
 from tests.support.polling import eventually
 
 
@@ -24,7 +24,7 @@ from tests.support.polling import eventually
 async def balancer() -> AsyncIterator[DnsLoadBalancer]:
     """The load balancer of a lab without nodes that run."""
     with tempfile.TemporaryDirectory(prefix="lab-dns-") as folder, claimed_block() as block:
-        balancer = DnsLoadBalancer(Layout(Path(folder), block, 1, 1, "dns"))
+        balancer = DnsLoadBalancer(Layout(Path(folder), block, 1, 1, Drivers("dns")))
         await asyncio.to_thread(prepare, balancer.layout)
         await balancer.start()
         try:
@@ -84,7 +84,7 @@ async def test_new_connections_follow_the_zone_and_old_ones_stay(balancer: DnsLo
     assert balancer.traffic() == "cluster2"
     assert balancer.differences() == ["loadbalancer1: the zone does not lead to cluster1"]
     [effect] = records.read(layout.effects)
-    assert (effect["place"], effect["to"], effect["changed"]) == (PLACE, "cluster2", True)
+    assert (effect["place"], effect["to"], effect["changed"]) == (NAME_SERVER, "cluster2", True)
     await balancer.reset()
     assert balancer.differences() == []
     old[1].close()

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from lab.environment.estate_file import describe
 from lab.keys import make_keys
-from lab.layout import Layout, LoadBalancerDriver, ReplicationDriver
+from lab.layout import Drivers, Layout, LoadBalancerDriver, ReplicationDriver
 from workflows.model.estate import Estate, Kind
 
 EXAMPLE = Path(__file__).parents[3] / "docs/estate.example.yaml"
@@ -36,7 +36,7 @@ def test_every_load_balancer_of_a_lab_is_described(
     tmp_path: Path, driver: LoadBalancerDriver
 ) -> None:
     """As the estate names it, with the one machine that a lab has for it."""
-    layout = Layout(tmp_path, "127.9.8", load_balancer_driver=driver)
+    layout = Layout(tmp_path, "127.9.8", drivers=Drivers(driver))
     make_keys(layout)
     layout.write()
     balancer = Estate.model_validate(describe(Layout.read(tmp_path))).load_balancer
@@ -46,7 +46,7 @@ def test_every_load_balancer_of_a_lab_is_described(
 @pytest.mark.parametrize("driver", get_args(ReplicationDriver))
 def test_every_replication_of_a_lab_is_described(tmp_path: Path, driver: ReplicationDriver) -> None:
     """In both directions."""
-    layout = Layout(tmp_path, "127.9.8", replication_driver=driver)
+    layout = Layout(tmp_path, "127.9.8", drivers=Drivers(replication=driver))
     make_keys(layout)
     layout.write()
     replication = Estate.model_validate(describe(Layout.read(tmp_path))).replication

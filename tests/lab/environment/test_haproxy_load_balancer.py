@@ -10,14 +10,14 @@ from lab import records
 from lab.environment.lab import claimed_block
 from lab.environment.load_balancers.haproxy import HaproxyLoadBalancer
 from lab.environment.load_balancers.registry import load_balancer
-from lab.layout import Layout
+from lab.layout import Drivers, Layout
 
 
 @pytest.fixture
 async def balancer(tmp_path: Path) -> AsyncIterator[HaproxyLoadBalancer]:
     """A load balancer that serves cluster1."""
     with claimed_block() as block:
-        found = load_balancer(Layout(tmp_path, block, load_balancer_driver="haproxy"))
+        found = load_balancer(Layout(tmp_path, block, drivers=Drivers("haproxy")))
         assert isinstance(found, HaproxyLoadBalancer)
         await found.start()
         yield found
@@ -66,6 +66,14 @@ async def test_while_it_is_told_traffic_goes_to_both(balancer: HaproxyLoadBalanc
     assert balancer.differences() == [
         "loadbalancer1: HAProxy sends traffic to cluster1 and cluster2"
     ]
+
+
+async def test_it_is_reloaded_as_soon_as_it_serves(balancer: HaproxyLoadBalancer) -> None:
+    """A master that still loads would drop the signal."""
+    for cluster in ("cluster2", "cluster1", "cluster2"):
+        balancer.write(balancer.files(cluster))
+        await balancer.follow()
+        assert balancer.traffic() == cluster
 
 
 async def test_a_reset_restores_the_baseline(balancer: HaproxyLoadBalancer) -> None:

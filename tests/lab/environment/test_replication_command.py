@@ -1,5 +1,6 @@
 """The lab's own command for replication, run by the product's driver in a real lab."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,18 @@ from activities.transport.ssh import Shell
 from lab import records
 from lab.environment.estate_file import write_estate
 from lab.environment.lab import Lab
+from lab.fault_injection.fault import Fault, Kind
+from lab.fault_injection.trigger import Trigger
+from lab.layout import Drivers
+from lab.proxy.estate_file import write_proxied_estate
+from lab.proxy.proxies import BALANCER, Proxies
+from tests.support.polling import eventually
 from tests.support.ssh_machines import Attempt
-from workflows.errors import NotReady
+from workflows.errors import CommandFailed, NotReady, OutcomeUnknown, SwitchoverError, Unreachable
+from workflows.estate_file import parse_estate
 from workflows.model import actions
 from workflows.model.results import Operation, Report
+from workflows.model.stages import StageName
 from workflows.ports.replication import ReplicationInput
 
 NAMES = ("cluster1-to-cluster2", "cluster2-to-cluster1")
@@ -26,15 +35,20 @@ NAMES = ("cluster1-to-cluster2", "cluster2-to-cluster1")
 @pytest.fixture
 async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     """A small lab."""
-    async with Lab.open(tmp_path / "lab", 1, 1, replication="commands") as lab:
+    async with Lab.open(tmp_path / "lab", 1, 1, drivers=Drivers(replication="commands")) as lab:
         yield lab
 
 
 class Driven:
     """The product's activities on that lab."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, folder: Path | None = None) -> None:
+        """*folder*: where the estate stands that reaches the lab by its proxies."""
         self._estate = write_estate(lab.layout)
+        if folder is not None:
+            write_proxied_estate(lab.layout, folder, {})
+            file = folder / lab.layout.estate_file.name
+            self._estate = parse_estate(file.read_bytes(), file)
         secrets = Secrets({}, [lab.layout.root])
         self.shell = Shell(secrets)
         self._links = ReplicationLinks(secrets, self.shell)
@@ -42,7 +56,8 @@ class Driven:
 
     async def __call__(self, action: Any) -> Any:  # noqa: ANN401 - any action, any result
         """Make one attempt."""
-        operation = Operation(identity="run-1", stage="stage", action=action.key)
+        stage = "suspend_replication"
+        operation = Operation(identity="run-1", stage=stage, action=action.key)
         given: ReplicationInput[Any] = ReplicationInput.of(operation, action, self._estate)
         limit = self._estate.replication.attempt_limit
         return await Attempt(limit=limit).run(getattr(self._links, action.kind), given)
@@ -75,6 +90,46 @@ async def test_the_driver_suspends_compares_and_resumes(lab: Lab) -> None:
     effects = [(one["place"], one["effect"]) for one in records.read(lab.layout.effects)]
     assert effects == [("database2", "disable"), ("database1", "disable")]
     await driven.shell.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("refused", CommandFailed),
+        ("unreachable", Unreachable),
+        ("unknown", OutcomeUnknown),
+        ("lost", OutcomeUnknown),
+    ],
+)
+async def test_a_fault_begins_with_the_suspension(
+    lab: Lab, tmp_path: Path, kind: Kind, error: type[SwitchoverError]
+) -> None:
+    """What only observes begins none; and only where the act went well there is an effect."""
+    noticed = asyncio.Event()
+
+    async def has_noticed() -> bool:
+        return noticed.is_set()
+
+    suspend = actions.SuspendReplication(link=NAMES[0])
+    driven = Driven(lab, tmp_path / "product")
+    async with Proxies.open(lab.layout) as proxies:
+        fault = Fault(StageName.SUSPEND_REPLICATION, BALANCER, kind)
+        trigger = Trigger(fault, proxies, has_noticed)
+        trigger.arm()
+        assert (await driven(actions.ObserveReplication(link=NAMES[0]))).running
+        assert trigger.began_at is None
+
+        with pytest.raises(error):
+            await driven(suspend)
+        if kind == "unknown":  # the program goes on, unseen
+            await eventually(lambda: any(records.read(lab.layout.effects)))
+        noticed.set()
+        await trigger.follow()
+        reading = await driven(actions.ObserveReplication(link=NAMES[0]))
+        assert reading.running is (kind != "unknown")
+        assert len(list(records.read(lab.layout.effects))) == (kind == "unknown")
+        await trigger.end()
+        await driven.shell.close()
 
 
 async def test_it_resumes_what_only_one_side_wrote(lab: Lab) -> None:
