@@ -10,15 +10,16 @@ from datetime import timedelta
 
 from activities.ledger.ledger import lost
 from activities.ledger.store import LedgerCommand, LedgerRecord
-from activities.load_balancer import commands_answer, host_ledger
+from activities.load_balancer import commands_answer
 from activities.load_balancer.commands_answer import SiteAnswer
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
-from activities.nodes.operating_systems import open_ledger, operating_system
+from activities.load_balancer.host_ledger import ledger_findings
+from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading, reading_or_finding
 from activities.runtime.tracing import effect
 from activities.site_commands.commands import ENDED, SiteCommands, changing, ended, failed
 from activities.transport.ssh import Command, Shell
-from workflows.errors import BadInput, CommandFailed, Lost, NotReady
+from workflows.errors import CommandFailed, Lost, NotReady
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.estate import Cluster
 from workflows.model.findings import Finding
@@ -48,7 +49,7 @@ class CommandsDriver(LoadBalancerDriver):
 
     async def observe(self, given: TrafficInput[ObserveTraffic]) -> PlaceState:
         """Ask the site's command, and read what a redirect may do on the machine."""
-        host, parts = self._host(given.action.host), PartialReading(given.action.host)
+        host, parts = self._load_balancer.host(given.action.host), PartialReading(given.action.host)
         answer, rights, ledger = await asyncio.gather(
             reading_or_finding(
                 lambda: self._answer(host, given.clusters),
@@ -57,7 +58,7 @@ class CommandsDriver(LoadBalancerDriver):
                 unusable=checks.site_command_unusable,
             ),
             parts.part(lambda: self._missing_right(host, given.clusters), UNREACHABLE, ()),
-            parts.part(lambda: self._ledger_findings(host), UNREACHABLE, ()),
+            parts.part(lambda: ledger_findings(self._shell, host), UNREACHABLE, ()),
         )
         found = (*parts.failed, *rights, *ledger)
         if isinstance(answer, Finding):
@@ -71,7 +72,7 @@ class CommandsDriver(LoadBalancerDriver):
         redirect there before: what such a command left half done does not always show.
         """
         action = given.action
-        host = self._host(action.host)
+        host = self._load_balancer.host(action.host)
         task = self._task(host, given)
         record = await self._ledger.read(host, task)
         if record.claim is None:
@@ -99,7 +100,7 @@ class CommandsDriver(LoadBalancerDriver):
 
     def preview(self, action: Redirect) -> tuple[str, ...]:
         """Return the command with its words."""
-        return (str(_redirecting(self._host(action.host), action.to)),)
+        return (str(_redirecting(self._load_balancer.host(action.host), action.to)),)
 
     def _task(self, host: CommandHost, given: TrafficInput[Redirect]) -> LedgerCommand:
         """Return what the ledger runs, and how long it may."""
@@ -139,18 +140,6 @@ class CommandsDriver(LoadBalancerDriver):
                 "the right",
             ),
         )
-
-    async def _ledger_findings(self, host: CommandHost) -> tuple[Finding, ...]:
-        facts = await operating_system(self._shell, host).ledger_facts(host)
-        return tuple(host_ledger.judged(facts, host))
-
-    def _host(self, name: str) -> CommandHost:
-        try:
-            return self._load_balancer.host(name)
-        except KeyError:
-            raise BadInput(
-                f"the load balancer has no host {name}; check the plan's estate"
-            ) from None
 
 
 def _observing(host: CommandHost) -> Command:

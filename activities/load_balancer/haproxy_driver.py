@@ -11,18 +11,19 @@ from datetime import timedelta
 
 from activities.ledger.ledger import succeeded
 from activities.ledger.store import LedgerCommand, LedgerRecord
-from activities.load_balancer import file_mounts, haproxy_runtime, host_ledger
+from activities.load_balancer import file_mounts, haproxy_runtime
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.load_balancer.edited_file import EditedFile, FileContent
 from activities.load_balancer.haproxy_runtime import Runtime, RuntimeReading, Unusable
 from activities.load_balancer.haproxy_server_findings import OF_SERVERS, Site
 from activities.load_balancer.haproxy_servers import Configuration
+from activities.load_balancer.host_ledger import ledger_findings
 from activities.load_balancer.hosts_file import Edit
-from activities.nodes.operating_systems import open_ledger, operating_system
+from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell, script
-from workflows.errors import BadInput, CommandFailed, NotReady, OutcomeUnknown
+from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.findings import Finding
 from workflows.model.load_balancers import haproxy_checks as checks
@@ -50,7 +51,7 @@ class HaproxyDriver(LoadBalancerDriver):
 
     async def observe(self, given: TrafficInput[ObserveTraffic]) -> PlaceState:
         """Read what HAProxy has, what its configuration says, and what a redirect may do."""
-        host = self._host(given.action.host)
+        host = self._load_balancer.host(given.action.host)
         parts = PartialReading(host.name)
         site = Site(host, self._load_balancer.servers, given.clusters)
         running, file = await asyncio.gather(
@@ -60,7 +61,7 @@ class HaproxyDriver(LoadBalancerDriver):
         configuration = await parts.part(lambda: self._parsed(host, file), UNREACHABLE, None)
         rights, ledger, (mounts, not_read) = await asyncio.gather(
             parts.part(lambda: self._missing_rights(site, file, configuration), UNREACHABLE, ()),
-            parts.part(lambda: self._ledger_findings(host), UNREACHABLE, ()),
+            parts.part(lambda: ledger_findings(self._shell, host), UNREACHABLE, ()),
             parts.part(lambda: self._mounts(host, configuration), UNREACHABLE, ((), {})),
         )
         found = [*parts.failed, *rights, *ledger, *mounts]
@@ -82,7 +83,7 @@ class HaproxyDriver(LoadBalancerDriver):
         claimed. Only an undo of what this run never did here leaves the machine alone.
         """
         action = given.action
-        host = self._host(action.host)
+        host = self._load_balancer.host(action.host)
         told = Command(tuple(self._told(action.to)[0].split()))
         task = LedgerCommand(
             *(given.operation.id, "traffic", told, REDIRECT_TIMEOUT),
@@ -107,7 +108,7 @@ class HaproxyDriver(LoadBalancerDriver):
 
     def preview(self, action: Redirect) -> tuple[str, ...]:
         """Return what is written into the configuration and told to HAProxy."""
-        host = self._host(action.host)
+        host = self._load_balancer.host(action.host)
         wanted = self._load_balancer.endpoints(action.to)
         written = (f"{host.configuration}: {server} {at}" for server, at in wanted.items())
         saved = (f"show servers state > {host.state_file}",) if host.state_file else ()
@@ -214,18 +215,6 @@ class HaproxyDriver(LoadBalancerDriver):
             return ()
         clusters = next(iter(self._load_balancer.servers.values()))  # every server has each
         return max((configuration.edits(cluster) for cluster in clusters), key=len)
-
-    def _host(self, name: str) -> HaproxyHost:
-        try:
-            return self._load_balancer.host(name)
-        except KeyError:
-            raise BadInput(
-                f"the load balancer has no host {name}; check the plan's estate"
-            ) from None
-
-    async def _ledger_findings(self, host: HaproxyHost) -> tuple[Finding, ...]:
-        facts = await operating_system(self._shell, host).ledger_facts(host)
-        return tuple(host_ledger.judged(facts, host))
 
 
 def _file(host: HaproxyHost) -> EditedFile:

@@ -8,21 +8,16 @@ from itertools import chain
 
 from activities.ledger.ledger import succeeded
 from activities.ledger.store import LedgerCommand, LedgerRecord
-from activities.load_balancer import (
-    file_mounts,
-    haproxy_facts,
-    host_ledger,
-    host_reload,
-    hosts_file,
-)
+from activities.load_balancer import file_mounts, haproxy_facts, host_reload, hosts_file
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.load_balancer.edited_file import EditedFile, FileContent, read_file
 from activities.load_balancer.haproxy_findings import judged
-from activities.nodes.operating_systems import open_ledger, operating_system
+from activities.load_balancer.host_ledger import ledger_findings
+from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
 from activities.transport.ssh import Command, Shell
-from workflows.errors import BadInput, CommandFailed, NotReady, OutcomeUnknown
+from workflows.errors import CommandFailed, NotReady, OutcomeUnknown
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.estate import Cluster
 from workflows.model.findings import Finding
@@ -47,14 +42,14 @@ class HostsFileDriver(LoadBalancerDriver):
 
     async def observe(self, given: TrafficInput[ObserveTraffic]) -> PlaceState:
         """Read the names' addresses, what a redirect may do, and HAProxy's configuration."""
-        host = self._host(given.action.host)
+        host = self._load_balancer.host(given.action.host)
         parts, drain_timeout = PartialReading(host.name), given.timing.drain_timeout
         file = await parts.part(lambda: _file(host).read(self._shell), UNREACHABLE, None)
         names = self._known_names(file, given.clusters)
         configuration, rights, ledger, (mounts, not_read) = await asyncio.gather(
             parts.part(lambda: self._configuration(host, names, drain_timeout), UNREACHABLE, ()),
             parts.part(lambda: self._missing_rights(host, file), UNREACHABLE, ()),
-            parts.part(lambda: self._ledger_findings(host), UNREACHABLE, ()),
+            parts.part(lambda: ledger_findings(self._shell, host), UNREACHABLE, ()),
             parts.part(lambda: self._mounts(host), UNREACHABLE, ((), {})),
         )
         found = (*parts.failed, *rights, *ledger, *mounts, *configuration)
@@ -72,7 +67,7 @@ class HostsFileDriver(LoadBalancerDriver):
         Only an undo of what this run never did here leaves the machine alone: it needs no right.
         """
         action = given.action
-        host = self._host(action.host)
+        host = self._load_balancer.host(action.host)
         reload = Command(host.reload)
         task = LedgerCommand(
             *(given.operation.id, "traffic", reload, RELOAD_TIMEOUT),
@@ -95,7 +90,7 @@ class HostsFileDriver(LoadBalancerDriver):
 
     def preview(self, action: Redirect) -> tuple[str, ...]:
         """Return the address that each name gets in the hosts file, and the reload."""
-        host = self._host(action.host)
+        host = self._load_balancer.host(action.host)
         wanted = self._load_balancer.addresses(action.to)
         lines = (f"{host.hosts_file}: {address} {name}" for name, address in wanted.items())
         return (*lines, str(Command(host.reload)))
@@ -183,10 +178,6 @@ class HostsFileDriver(LoadBalancerDriver):
             frozenset(chain.from_iterable(p for n in nodes for p in n.protocols.values())),
         )
 
-    async def _ledger_findings(self, host: LoadBalancerHost) -> tuple[Finding, ...]:
-        facts = await operating_system(self._shell, host).ledger_facts(host)
-        return tuple(host_ledger.judged(facts, host))
-
     async def _mounts(self, host: LoadBalancerHost) -> tuple[tuple[Finding, ...], dict[str, str]]:
         """Find who would not see what a redirect writes, or say why that cannot be told."""
         check = checks.hosts_file_mounted_elsewhere
@@ -216,14 +207,6 @@ class HostsFileDriver(LoadBalancerDriver):
         if objections:
             raise NotReady(f"{host.name}: {host.hosts_file}: {'; '.join(objections)}")
         return _file(host).rewriting(file, changes, Command(host.reload))
-
-    def _host(self, name: str) -> LoadBalancerHost:
-        try:
-            return self._load_balancer.host(name)
-        except KeyError:
-            raise BadInput(
-                f"the load balancer has no host {name}; check the plan's estate"
-            ) from None
 
 
 def _file(host: LoadBalancerHost) -> EditedFile:

@@ -1,6 +1,8 @@
-"""Say what keeps a machine that is no node from recording what is done there; pure."""
+"""Say what keeps a machine that is no node from recording what is done there."""
 
 from activities.nodes.operating_system import LedgerFacts
+from activities.nodes.operating_systems import operating_system
+from activities.transport.ssh import Shell
 from workflows.model.checks import Check
 from workflows.model.estate import Machine
 from workflows.model.findings import Finding
@@ -9,6 +11,12 @@ from workflows.preflight.nodes import ledger_advice
 MEBIBYTE = 1024**2
 LEAST_FREE = 16 * MEBIBYTE
 """An effect and its undo write a few pages."""
+
+
+async def findings(shell: Shell, machine: Machine, check: Check, place: str) -> tuple[Finding, ...]:
+    """Read what the machine's ledger is like, and judge it."""
+    facts = await operating_system(shell, machine).ledger_facts(machine)
+    return judged(facts, machine, check, place)
 
 
 def judged(facts: LedgerFacts, machine: Machine, check: Check, place: str) -> tuple[Finding, ...]:

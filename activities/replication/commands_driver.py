@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from activities.ledger.ledger import Ledger, lost
 from activities.ledger.store import LedgerCommand, LedgerRecord
 from activities.nodes import machine_ledger
-from activities.nodes.operating_systems import open_ledger, operating_system
+from activities.nodes.operating_systems import open_ledger
 from activities.replication.commands_answers import Compared, Missing, Observed, Position
 from activities.replication.driver import LinkStatus
 from activities.runtime.partial_reading import PartialReading, reading_or_finding
@@ -278,6 +278,5 @@ class CommandsDriver:
         )
 
     async def _ledger_findings(self) -> tuple[Finding, ...]:
-        facts = await operating_system(self.shell, self.host).ledger_facts(self.host)
         check = checks.replication_ledger_not_usable
-        return machine_ledger.judged(facts, self.host, check, self.link.name)
+        return await machine_ledger.findings(self.shell, self.host, check, self.link.name)

@@ -5,7 +5,6 @@ from activities.load_balancer.dns.zone import Zone
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
-from workflows.errors import BadInput
 from workflows.model.actions import ObserveTraffic, Redirect
 from workflows.model.load_balancers.dns import DnsLoadBalancer
 from workflows.model.results import Report
@@ -44,10 +43,4 @@ class DnsDriver(LoadBalancerDriver):
         return self._host(action.host).preview()
 
     def _host(self, name: str) -> Host:
-        try:
-            host = self._load_balancer.host(name)
-        except KeyError:
-            raise BadInput(
-                f"the load balancer has no host {name}; check the plan's estate"
-            ) from None
-        return Host(self._load_balancer, host, self._shell)
+        return Host(self._load_balancer, self._load_balancer.host(name), self._shell)

@@ -13,9 +13,9 @@ from activities.load_balancer.dns.host_findings import judged, silent
 from activities.load_balancer.dns.zone import FIRST_INTERVAL, MAX_INTERVAL, TRANSFER_TIME, Zone
 from activities.load_balancer.driver import PlaceState
 from activities.load_balancer.haproxy_findings import judged as haproxy_findings
-from activities.load_balancer.host_ledger import judged as ledger_findings
+from activities.load_balancer.host_ledger import ledger_findings
 from activities.load_balancer.host_reload import not_runnable
-from activities.nodes.operating_systems import open_ledger, operating_system
+from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
 from activities.site_commands.programs import MAY_RUN
@@ -269,8 +269,7 @@ class Host:
     async def _ledger_findings(self) -> tuple[Finding, ...]:
         if self._host.reload is None:
             return ()
-        facts = await operating_system(self._shell, self._host).ledger_facts(self._host)
-        return tuple(ledger_findings(facts, self._host))
+        return await ledger_findings(self._shell, self._host)
 
     async def _read(self, path: str) -> str:
         command = Command(("cat", path))

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from activities.load_balancer import host_ledger
+from activities.nodes import machine_ledger
 from activities.nodes.operating_system import LedgerFacts
 from tests.activities.conftest import NodeMaker
 from tests.activities.load_balancer.conftest import NOBODY, Host, give
 from tests.support.ssh_machines import SshServer
+from workflows.model.load_balancers import machines_checks
 from workflows.preflight.catalogue import BY_NAME
 
 SUDO = """#!/bin/sh
@@ -278,7 +279,12 @@ def test_a_ledger_needs_room_and_commands_that_last(
     """Each reason is named, with what to do."""
     facts = LedgerFacts(user="lb", writable=True, free=2**30, kills_processes=False)
     machine = node_maker("lb1")
-    assert list(host_ledger.judged(facts, machine)) == []
-    [finding] = host_ledger.judged(replace(facts, **changes), machine)
+    assert (
+        machine_ledger.judged(facts, machine, machines_checks.host_ledger_not_usable, "lb1") == ()
+    )
+    changed = replace(facts, **changes)
+    [finding] = machine_ledger.judged(
+        changed, machine, machines_checks.host_ledger_not_usable, "lb1"
+    )
     assert seen in finding.seen
     assert finding.advice

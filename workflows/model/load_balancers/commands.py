@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from workflows.model.base import OneLine, between
-from workflows.model.load_balancers.machines import LoadBalancerMachines
+from workflows.model.load_balancers.machines import LoadBalancerMachines, host_named
 from workflows.model.machines import Command, Machine
 
 MAX_ITEMS = 100
@@ -43,8 +43,8 @@ class CommandsLoadBalancer(LoadBalancerMachines):
     hosts: tuple[CommandHost, ...] = Field(min_length=1)
 
     def host(self, name: str) -> CommandHost:
-        """Return the machine of that name; KeyError where there is none."""
-        return {host.name: host for host in self.hosts}[name]
+        """Return the machine of that name; BadInput where there is none."""
+        return host_named(self.hosts, name)
 
     def mistakes(self, clusters: Iterable[str]) -> Iterator[str]:
         """Yield the machines that name an item twice."""

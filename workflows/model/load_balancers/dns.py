@@ -10,6 +10,7 @@ from pydantic import Field
 from workflows.model.base import SecretReference, Value, between
 from workflows.model.checks import Scope
 from workflows.model.load_balancers.base import LoadBalancer
+from workflows.model.load_balancers.machines import host_named
 from workflows.model.machines import AbsolutePath, Command, HostName, IpAddress, Machine, Name, Port
 
 MAX_NAMES = 50
@@ -88,8 +89,8 @@ class DnsLoadBalancer(LoadBalancer):
         return self.ttl_limit
 
     def host(self, name: str) -> ResolvingHost:
-        """Return the machine of that name; KeyError where there is none."""
-        return {host.name: host for host in self.hosts}[name]
+        """Return the machine of that name; BadInput where there is none."""
+        return host_named(self.hosts, name)
 
     def cluster_with(self, name: str, addresses: Iterable[str]) -> str | None:
         """Return the cluster on which a name has exactly these addresses; None where on none."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from workflows.model.load_balancers.machines import LoadBalancerMachines
+from workflows.model.load_balancers.machines import LoadBalancerMachines, host_named
 from workflows.model.machines import AbsolutePath, Machine, Name
 
 SOCKET = r"^/[A-Za-z0-9_./+=@-]{1,106}$"
@@ -72,8 +72,8 @@ class HaproxyLoadBalancer(LoadBalancerMachines):
     """For each server of HAProxy: the address and port that it has on each cluster."""
 
     def host(self, name: str) -> HaproxyHost:
-        """Return the machine of that name; KeyError where there is none."""
-        return {host.name: host for host in self.hosts}[name]
+        """Return the machine of that name; BadInput where there is none."""
+        return host_named(self.hosts, name)
 
     def endpoints(self, cluster: str) -> dict[str, str]:
         """Return the address and port that each server has on a cluster."""

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from workflows.model.checks import Scope
-from workflows.model.load_balancers.machines import LoadBalancerMachines
+from workflows.model.load_balancers.machines import LoadBalancerMachines, host_named
 from workflows.model.machines import AbsolutePath, Command, HostName, IpAddress, Machine, Name
 
 
@@ -31,8 +31,8 @@ class HostsFileLoadBalancer(LoadBalancerMachines):
     """For each name the load balancer uses: the address it has on each cluster."""
 
     def host(self, name: str) -> LoadBalancerHost:
-        """Return the machine of that name; KeyError where there is none."""
-        return {host.name: host for host in self.hosts}[name]
+        """Return the machine of that name; BadInput where there is none."""
+        return host_named(self.hosts, name)
 
     def addresses(self, cluster: str) -> dict[str, str]:
         """Return the address that each name has on a cluster."""

@@ -1,12 +1,24 @@
 """What load balancers have in common whose places are machines that keep a ledger."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from pydantic import Field
 
+from workflows.errors import BadInput
 from workflows.model.checks import Scope
 from workflows.model.load_balancers.base import LoadBalancer
 from workflows.model.machines import Machine, Name
+
+Host = TypeVar("Host", bound=Machine)
+
+
+def host_named(hosts: Iterable[Host], name: str) -> Host:
+    """Return the machine of that name; BadInput where there is none."""
+    for host in hosts:
+        if host.name == name:
+            return host
+    raise BadInput(f"the load balancer has no host {name}; check the plan's estate")
 
 
 class LoadBalancerMachines(LoadBalancer):
