@@ -42,8 +42,9 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 class Driven:
     """The product's activities on that lab."""
 
-    def __init__(self, lab: Lab, folder: Path | None = None) -> None:
+    def __init__(self, lab: Lab, folder: Path | None = None, identity: str = "run-1") -> None:
         """*folder*: where the estate stands that reaches the lab by its proxies."""
+        self._identity = identity
         self._estate = write_estate(lab.layout)
         if folder is not None:
             write_proxied_estate(lab.layout, folder, {})
@@ -57,7 +58,7 @@ class Driven:
     async def __call__(self, action: Any) -> Any:  # noqa: ANN401 - any action, any result
         """Make one attempt."""
         stage = "suspend_replication"
-        operation = Operation(identity="run-1", stage=stage, action=action.key)
+        operation = Operation(identity=self._identity, stage=stage, action=action.key)
         given: ReplicationInput[Any] = ReplicationInput.of(operation, action, self._estate)
         limit = self._estate.replication.attempt_limit
         return await Attempt(limit=limit).run(getattr(self._links, action.kind), given)
@@ -92,44 +93,41 @@ async def test_the_driver_suspends_compares_and_resumes(lab: Lab) -> None:
     await driven.shell.close()
 
 
-@pytest.mark.parametrize(
-    ("kind", "error"),
-    [
-        ("refused", CommandFailed),
-        ("unreachable", Unreachable),
-        ("unknown", OutcomeUnknown),
-        ("lost", OutcomeUnknown),
-    ],
+FAULTS: tuple[tuple[Kind, type[SwitchoverError]], ...] = (
+    ("refused", CommandFailed),
+    ("unreachable", Unreachable),
+    ("lost", OutcomeUnknown),
+    ("unknown", OutcomeUnknown),
 )
-async def test_a_fault_begins_with_the_suspension(
-    lab: Lab, tmp_path: Path, kind: Kind, error: type[SwitchoverError]
-) -> None:
+
+
+async def test_a_fault_begins_with_the_suspension(lab: Lab, tmp_path: Path) -> None:
     """What only observes begins none; and only where the act went well there is an effect."""
-    noticed = asyncio.Event()
-
-    async def has_noticed() -> bool:
-        return noticed.is_set()
-
-    suspend = actions.SuspendReplication(link=NAMES[0])
-    driven = Driven(lab, tmp_path / "product")
+    observe = actions.ObserveReplication(link=NAMES[0])
     async with Proxies.open(lab.layout) as proxies:
-        fault = Fault(StageName.SUSPEND_REPLICATION, BALANCER, kind)
-        trigger = Trigger(fault, proxies, has_noticed)
-        trigger.arm()
-        assert (await driven(actions.ObserveReplication(link=NAMES[0]))).running
-        assert trigger.began_at is None
+        for kind, error in FAULTS:
+            driven = Driven(lab, tmp_path / "product", identity=kind)
+            noticed = asyncio.Event()
 
-        with pytest.raises(error):
-            await driven(suspend)
-        if kind == "unknown":  # the program goes on, unseen
-            await eventually(lambda: any(records.read(lab.layout.effects)))
-        noticed.set()
-        await trigger.follow()
-        reading = await driven(actions.ObserveReplication(link=NAMES[0]))
-        assert reading.running is (kind != "unknown")
-        assert len(list(records.read(lab.layout.effects))) == (kind == "unknown")
-        await trigger.end()
-        await driven.shell.close()
+            async def has_noticed(event: asyncio.Event = noticed) -> bool:
+                return event.is_set()
+
+            fault = Fault(StageName.SUSPEND_REPLICATION, BALANCER, kind)
+            trigger = Trigger(fault, proxies, has_noticed)
+            trigger.arm()
+            assert (await driven(observe)).running
+            assert trigger.began_at is None
+
+            with pytest.raises(error):
+                await driven(actions.SuspendReplication(link=NAMES[0]))
+            if kind == "unknown":  # the program goes on, unseen
+                await eventually(lambda: any(records.read(lab.layout.effects)))
+            noticed.set()
+            await trigger.follow()
+            assert (await driven(observe)).running is (kind != "unknown")
+            assert any(records.read(lab.layout.effects)) is (kind == "unknown")
+            await trigger.end()
+            await driven.shell.close()
 
 
 async def test_it_resumes_what_only_one_side_wrote(lab: Lab) -> None:
