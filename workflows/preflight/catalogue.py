@@ -7,16 +7,8 @@ Adding a check is adding its object to one of them; reports, ``check --list`` an
 from collections.abc import Iterator
 
 from workflows.model.checks import Check, Heading, Scope
-from workflows.model.load_balancers import (
-    commands_checks,
-    dns_checks,
-    haproxy_checks,
-    haproxy_configuration_checks,
-    hosts_file_checks,
-    machines_checks,
-)
-from workflows.model.replications import commands_checks as replication_commands_checks
-from workflows.model.replications import postgresql_checks
+from workflows.model.load_balancers.checks import MODULES as OF_LOAD_BALANCERS
+from workflows.model.replications.checks import MODULES as OF_REPLICATIONS
 from workflows.preflight import (
     access,
     cluster,
@@ -39,23 +31,15 @@ MODULES = (
     services,
     cluster,
     replication,
-    postgresql_checks,
-    replication_commands_checks,
+    *OF_REPLICATIONS,
     storage,
     load_balancer,
-    machines_checks,
-    hosts_file_checks,
-    haproxy_configuration_checks,
-    commands_checks,
-    dns_checks,
-    haproxy_checks,
+    *OF_LOAD_BALANCERS,
     temporal,
     interrupted_run,
     configuration,
     rejoin,
 )
-"""A driver's checks stand beside its estate type: add that module."""
-
 BY_NAME = {
     check.name: check
     for heading in Heading
