@@ -111,22 +111,28 @@ class Schedule:
                 case _:
                     known = self._request(kind, may_observe=observing < MAX_OBSERVING_POINTS)
                     observing += known.observing
-                    occurrence = (
-                        1 if kind in SIDES else self.random.randint(1, max(1, known.times // 3))
-                    )
+                    occurrence = self._occurrence(kind, known)
                     self._reserved.add((known.request.key, kind))
                     yield Point(kind, f"{known.request.key}.{occurrence}")
 
     def _request(self, kind: Kind, *, may_observe: bool) -> KnownRequest:
         allowed = [k for k in self.catalogue.requests if may_observe or not k.observing]
         if kind in SIDES:
-            fresh = [k for k in self.uncovered(SIDES[kind]) if k in allowed]
-            allowed = [k for k in fresh if (k.request.key, kind) not in self._reserved] or allowed
+            uncovered = self.uncovered(SIDES[kind])
+            free = [k for k in allowed if (k.request.key, kind) not in self._reserved] or allowed
+            allowed = [k for k in free if k in uncovered] or free
         else:
             # What only reads gives up in time, and that is correct.
             acting = [k for k in allowed if not k.observing and k.request.protocol != "sql"]
             allowed = acting or allowed
         return self.random.choice(allowed)
+
+    def _occurrence(self, kind: Kind, known: KnownRequest) -> int:
+        """Return which occurrence is attacked; the first where no worker has died there yet."""
+        if kind not in SIDES:
+            return self.random.randint(1, max(1, known.times // 3))
+        is_covered = (known.request, SIDES[kind]) in self.covered
+        return self.random.randint(1, known.times) if is_covered else 1
 
 
 def shares(points: int, only: Kind | None, *, bound: bool = False) -> Counter[Kind]:

@@ -192,6 +192,17 @@ def test_requests_without_a_crash_come_first() -> None:
     assert keys <= {f"{known.request.key}.1" for known in schedule.catalogue.requests[-8:]}
 
 
+def test_a_request_that_was_covered_is_attacked_at_any_of_its_times() -> None:
+    """Of the redirect, not only of stage 0, where few requests are allowed."""
+    known = KnownRequest(Request("dns", "dns", "edge1 A"), 5, observing=False)
+    schedule = Schedule.of(Catalogue((known,), 250), 1, Counter({"after_effect": 40}))
+    schedule.covered.add((known.request, "after"))
+    triggers: set[str] = set()
+    while points := schedule.next_points():
+        triggers |= {point.trigger for point in points}
+    assert triggers == {f"{known.request.key}.{number}" for number in range(1, 6)}
+
+
 def test_a_start_while_a_stop_is_pending_overtakes_it() -> None:
     """A start after it has completed does not."""
     record = [
