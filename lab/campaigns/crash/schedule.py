@@ -79,7 +79,13 @@ class Schedule:
             fits = len(chosen) < MAX_POINTS_PER_RUN and not (kind in AT_MOST_ONE and kind in chosen)
             (chosen if fits else rest).append(kind)
         self.kinds = rest
-        return tuple(self._points(chosen))
+        points: list[Point] = []
+        for point in self._points(chosen):
+            if point in points:  # only the first would be hit
+                self.kinds.append(point.kind)
+            else:
+                points.append(point)
+        return tuple(points)
 
     def record(self, hit: Iterable[Point], missed: Iterable[Point]) -> None:
         """Count the points that were hit; the others are scheduled again."""

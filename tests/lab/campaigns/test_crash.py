@@ -203,6 +203,18 @@ def test_a_request_that_was_covered_is_attacked_at_any_of_its_times() -> None:
     assert triggers == {f"{known.request.key}.{number}" for number in range(1, 6)}
 
 
+def test_no_point_comes_twice_in_a_run() -> None:
+    """The second one would be missed; it comes in another run."""
+    known = KnownRequest(Request("dns", "dns", "update"), 1, observing=False)
+    schedule = Schedule.of(Catalogue((known,), 250), 1, Counter({"after_effect": 3}))
+    for _ in range(3):
+        points = schedule.next_points()
+        assert [str(point) for point in points] == [f"after_effect@{known.request.key}.1"]
+        schedule.record(points, ())
+    assert schedule.next_points() == ()
+    assert schedule.done == {"after_effect": 3}
+
+
 def test_a_start_while_a_stop_is_pending_overtakes_it() -> None:
     """A start after it has completed does not."""
     record = [
