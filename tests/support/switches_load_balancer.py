@@ -31,11 +31,18 @@ class SwitchesLoadBalancer(LoadBalancer):
     switches: tuple[Name, ...] = Field(min_length=1)
     commands: dict[Name, tuple[str, ...]]
     """By cluster: what turns a switch to it, followed by the switch's name."""
+    in_turn: bool = False
+    """Whether a switch is turned only once the one before it was."""
 
     @property
     def places(self) -> tuple[Name, ...]:
         """Every switch is a place of its own."""
         return self.switches
+
+    @property
+    def steps(self) -> tuple[tuple[Name, ...], ...]:
+        """All at once, or each on its own."""
+        return tuple((one,) for one in self.switches) if self.in_turn else (self.switches,)
 
     def mistakes(self, clusters: Iterable[str]) -> Iterator[str]:
         """Yield the clusters that no command leads to."""

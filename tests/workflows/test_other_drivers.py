@@ -23,6 +23,9 @@ from workflows.model.estate import Estate
 from workflows.model.objections import objections_in
 from workflows.model.observations import ReplicationReading, TrafficReading
 from workflows.model.results import Report
+from workflows.model.stages import StageName
+from workflows.planning.rollback import Baseline, plan_rollback
+from workflows.planning.switchover import plan_switchover
 from workflows.ports.load_balancer import TrafficInput
 from workflows.ports.replication import ReplicationInput
 
@@ -142,6 +145,36 @@ async def test_a_switchover_suspends_both_links_and_turns_every_switch_once(run:
     assert run.fakes.world.violations == []
     assert sorted(drivers(run).board.commands) == [f"turn --to cluster2 {s}" for s in SWITCHES]
     assert sorted(drivers(run).databases.commands) == ["repl stop 12", "repl stop 21"]
+
+
+async def test_a_step_of_a_redirect_begins_when_the_one_before_has_succeeded(
+    temporal: Client,
+) -> None:
+    """Nothing waits, with replication off, for what has failed already."""
+    in_turn = load_balancer(in_turn=True)
+    run = new_run(temporal, load_balancer=in_turn, replication=replication())
+    run.fakes = OtherDrivers(run.fakes.estate)
+    run.fakes.failures["redirect.switch1.cluster2"] = [NotReady("not now")]
+    async with at_work(run):
+        await run.start()
+        await run.waits("decision")
+        assert drivers(run).board.commands == []
+        await run.says("retry", stage="redirect_traffic", by="test")
+        await run.ends("completed")
+    assert drivers(run).board.commands == [f"turn --to cluster2 {one}" for one in SWITCHES]
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_an_undo_has_the_steps_of_the_redirect(*, in_turn: bool) -> None:
+    """What the others follow goes back first, too."""
+    estate = estates.estate(load_balancer=load_balancer(in_turn=in_turn))
+    plan = plan_switchover(estate, estates.request())
+    redirects = [a for a in plan.stage(StageName.REDIRECT_TRAFFIC).actions if a.undo is not None]
+    begun = {StageName.REDIRECT_TRAFFIC: tuple(redirects)}
+    [undo] = plan_rollback(plan, begun, Baseline(assume_all_ran=True))
+    back = [tuple(a.place for a in wave if a.kind == "redirect") for wave in undo.waves]
+    assert [places for places in back if places] == [*estate.load_balancer.steps]
+    assert len(estate.load_balancer.steps) == 1 + in_turn
 
 
 async def test_a_rollback_resumes_nothing_where_both_sides_wrote_the_same_rows(run: Run) -> None:

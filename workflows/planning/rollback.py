@@ -144,7 +144,8 @@ class _Rollback:
         yield tuple(
             actions.VerifyServing(node=node.name) for node in self._cluster(self.plan.source).nodes
         )
-        yield hosts
+        for places in self.plan.estate.load_balancer.steps:
+            yield tuple(action for action in hosts if action.place in places)
         yield tuple(
             actions.VerifyTraffic(protocol=probe.protocol, to=self.plan.source)
             for probe in self.plan.estate.load_balancer.probes

@@ -156,8 +156,11 @@ def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wav
 
 
 def _redirect(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wave, ...]:
-    places, probes = estate.load_balancer.places, estate.load_balancer.probes
+    steps, probes = estate.load_balancer.steps, estate.load_balancer.probes
     return (
-        tuple(actions.Redirect(host=p, to=target.name, back_to=source.name) for p in places),
+        *(
+            tuple(actions.Redirect(host=p, to=target.name, back_to=source.name) for p in places)
+            for places in steps
+        ),
         tuple(actions.VerifyTraffic(protocol=p.protocol, to=target.name) for p in probes),
     )

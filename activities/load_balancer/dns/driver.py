@@ -14,8 +14,7 @@ from workflows.ports.load_balancer import TrafficInput
 class DnsDriver(LoadBalancerDriver):
     """Steers clients by the addresses of names in a zone.
 
-    A redirect of the zone and those of the machines run side by side: the machines' ones wait until
-    they see what the zone's one has changed.
+    The zone is redirected first; then each machine is waited for until it sees what was changed.
     """
 
     def __init__(self, shell: Shell, secrets: Secrets, load_balancer: DnsLoadBalancer) -> None:

@@ -75,6 +75,14 @@ class LoadBalancer(Value):
         """The names of all that is redirected, one action each: machines, appliances, zones."""
 
     @property
+    def steps(self) -> tuple[tuple[Name, ...], ...]:
+        """The places in the sequence of a redirect, and of its undo; those of a step side by side.
+
+        A step begins when every redirect of the one before has succeeded.
+        """
+        return (self.places,)
+
+    @property
     def settles_within(self) -> timedelta:
         """How long after a redirect a login may land elsewhere, besides what a reload takes."""
         return timedelta()

@@ -79,6 +79,12 @@ class DnsLoadBalancer(LoadBalancer):
         return (self.name, *(host.name for host in self.hosts))
 
     @property
+    def steps(self) -> tuple[tuple[Name, ...], ...]:
+        """The zone first: nobody waits for what a server has refused to change."""
+        machines = tuple(host.name for host in self.hosts)
+        return ((self.name,), machines) if machines else ((self.name,),)
+
+    @property
     def record_name(self) -> str:
         """The name of the TXT records, whether or not the estate names it."""
         return self.record or f"_switchover.{self.zone}"
