@@ -128,10 +128,11 @@ def for_action(  # noqa: C901, PLR0911 - one per intent
         case Intent.CALL:
             return _call(timing)
         case Intent.STATEMENT:
-            # Tried again for as long as the lag may take to reach zero.
+            # Tried again for as long as the lag may take to reach zero; the attempts of two
+            # workers that died are no part of that.
             options = _call(timing)
             options["start_to_close_timeout"] = statement
-            limit = timing.replication_timeout + timing.unreachable_timeout
+            limit = timing.replication_timeout + timing.unreachable_timeout + 2 * statement
             options["schedule_to_close_timeout"] = limit
             options["retry_policy"] = _EVERY_SECOND
             return options

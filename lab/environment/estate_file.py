@@ -44,7 +44,7 @@ TIMING: Mapping[str, float] = {
     "cool_down": 0,
 }
 """The lab's delays are short; a real estate keeps the defaults."""
-READING_TIMEOUT = 5
+READING_TIMEOUT = 3
 """Of the replication's command, in seconds: a worker that dies while it reads is noticed after
 twelve times as long."""
 LAG_LIMIT = 64 * 1024**2

@@ -2,6 +2,7 @@
 
 import inspect
 import typing
+from datetime import timedelta
 
 import pytest
 from temporalio.workflow import ActivityCancellationType
@@ -52,6 +53,23 @@ def test_every_action_has_options_and_an_undo_that_is_an_action() -> None:
         effect = options.get("cancellation_type") is WAIT_CANCELLATION_COMPLETED
         assert effect is isinstance(action, actions.Change), kind
         assert action.undo is None or isinstance(action.undo, actions.Change), kind
+
+
+def test_two_workers_may_die_in_an_effect_before_the_run_asks() -> None:
+    """However short the estate's own times are: a dead worker is noticed late, or by heartbeat."""
+    instant = timedelta(milliseconds=100)
+    timing = Timing(replication_timeout=instant, unreachable_timeout=instant)
+    attempt, checked = timedelta(minutes=2), 0
+    for kind in KINDS:
+        if not issubclass(kind, actions.Change):
+            continue
+        options = activity_options.for_action(example(kind), timing, attempt)
+        noticed = options.get("heartbeat_timeout") or options["start_to_close_timeout"]
+        assert noticed is not None
+        altogether = options["schedule_to_close_timeout"]
+        assert altogether is None or altogether >= 2 * noticed, kind
+        checked += 1
+    assert checked > 5
 
 
 def test_permanent_errors_are_the_refusals() -> None:
