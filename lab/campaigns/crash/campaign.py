@@ -14,7 +14,15 @@ from lab.campaigns.crash.nemesis import AttackPlan
 from lab.campaigns.crash.points import Kind, Point, is_turn
 from lab.campaigns.crash.results import Coverage, CrashResults
 from lab.campaigns.crash.run import AttackResult, attack
-from lab.campaigns.crash.schedule import SIDES, Catalogue, KnownRequest, Schedule, shares
+from lab.campaigns.crash.schedule import (
+    MAX_POINTS_PER_RUN,
+    MAX_POINTS_PER_RUN_AT_PLACES,
+    SIDES,
+    Catalogue,
+    KnownRequest,
+    Schedule,
+    shares,
+)
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.expected import Variant
@@ -116,7 +124,8 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         if not found.turning:
             self.say("it did not complete, so there is nothing to attack")
             return
-        self.state.schedule = Schedule.of(found, self._options.seed, self._wanted)
+        most = MAX_POINTS_PER_RUN_AT_PLACES if self._options.at else MAX_POINTS_PER_RUN
+        self.state.schedule = Schedule.of(found, self._options.seed, self._wanted, most)
         if control := self._options.control:
             self._single = self._controlled(control, found)
         self.say(f"it has {len(found.requests)} different requests")

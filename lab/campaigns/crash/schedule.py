@@ -25,6 +25,8 @@ SHARES: dict[Kind, int] = {
 """Of 300 points."""
 MAX_POINTS_PER_RUN = 8
 """As many as do not disturb one another."""
+MAX_POINTS_PER_RUN_AT_PLACES = 3
+"""Where all of them meet the same few actions, each of which outlasts so many dead workers."""
 MAX_OBSERVING_POINTS = 2
 """Of these, how many may attack while stage 0 only reads: its attempts run out of time."""
 AT_MOST_ONE: tuple[Kind, ...] = ("freeze", "server", "network", "reset", "reboot")
@@ -62,12 +64,16 @@ class Schedule:
     kinds: list[Kind] = field(default_factory=list)
     done: Counter[Kind] = field(default_factory=Counter)
     covered: set[tuple[Request, When]] = field(default_factory=set)
+    most: int = MAX_POINTS_PER_RUN
+    """Points of one run."""
     _reserved: set[tuple[str, Kind]] = field(default_factory=set)
 
     @classmethod
-    def of(cls, catalogue: Catalogue, seed: int, kinds: Counter[Kind]) -> Schedule:
+    def of(
+        cls, catalogue: Catalogue, seed: int, kinds: Counter[Kind], most: int = MAX_POINTS_PER_RUN
+    ) -> Schedule:
         """Shuffle this number of points of each kind."""
-        schedule = cls(catalogue, random.Random(seed))
+        schedule = cls(catalogue, random.Random(seed), most=most)
         schedule.reschedule(kinds)
         return schedule
 
@@ -76,7 +82,7 @@ class Schedule:
         chosen: list[Kind] = []
         rest: list[Kind] = []
         for kind in self.kinds:
-            fits = len(chosen) < MAX_POINTS_PER_RUN and not (kind in AT_MOST_ONE and kind in chosen)
+            fits = len(chosen) < self.most and not (kind in AT_MOST_ONE and kind in chosen)
             (chosen if fits else rest).append(kind)
         self.kinds = rest
         points: list[Point] = []
