@@ -30,11 +30,11 @@ from worker.activities import open_activities
 from worker.seal_keys import SealKeys
 from worker.settings import Settings
 from worker.worker import build_worker
-from workflows.activity_options import TASK_QUEUE
 from workflows.model import actions
 from workflows.model.configuration import ConfigurationRecord
 from workflows.model.results import Operation
 from workflows.model.seals import Seals
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.planning.plan import Plan
 from workflows.ports.configuration import WatchInput
 from workflows.ports.inputs import SessionInput

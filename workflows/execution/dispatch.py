@@ -1,13 +1,18 @@
-"""Run each action's activity, with the input and the options that the action declares."""
+"""Run each action's activity on its task queue, with the input and options that it declares."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+from temporalio.exceptions import TimeoutError as ActivityTimeout
 
 from workflows import activity_options
+from workflows.errors import Unreachable
 from workflows.model.actions import Action, VerifyNoConflicts
-from workflows.model.observations import Reading
+from workflows.model.actions.base import OnNode
+from workflows.model.observations import Reading, TemporalReading
 from workflows.model.results import Operation, Remaining, Report
 from workflows.planning.plan import Plan
 from workflows.ports.routes import ROUTES
@@ -20,11 +25,24 @@ class Dispatcher:
     def __init__(self, plan: Plan, state: RunState, accepted: Iterable[str] = ()) -> None:
         self._estate, self._seals, self._state = plan.estate, plan.seals, state
         self._accepted = tuple(accepted)
+        self._without_worker: dict[str, str] = {}
+        """By a cluster's own task queue: how it was last seen that no worker polls it."""
 
     async def observe(self, action: Action, stage: str) -> Reading:
         """Return the reading of an observation; ActivityError where there is none."""
         reading: Reading = await self._run(action, stage, 1)
+        if isinstance(reading, TemporalReading):
+            polled = reading.own_queues.items()
+            self._without_worker = {q: "no worker polls it" for q, found in polled if not found}
         return reading
+
+    def queue_without_worker(self, action: Action) -> tuple[str, str] | None:
+        """Return the action's task queue, and how it was seen that no worker polls it.
+
+        None where the action need not wait for a worker.
+        """
+        queue = self._own_queue(action)
+        return (queue, self._without_worker[queue]) if queue in self._without_worker else None
 
     async def read_remaining(self, action: Action, stage: str) -> Remaining:
         """Return what remains on a node, for the question that a stage asks."""
@@ -55,4 +73,39 @@ class Dispatcher:
         )
         options["summary"] = str(action)
         options["activity_id"] = action.activity_id(round_)
-        return await workflow.execute_activity_method(route.activity, given, **options)
+        queue = self._own_queue(action)
+        if queue is None:
+            return await workflow.execute_activity_method(route.activity, given, **options)
+        own = activity_options.on_own_queue(queue, action, self._estate.timing)
+        options.update(own)
+        try:
+            return await workflow.execute_activity_method(route.activity, given, **options)
+        except ActivityError as error:
+            if not _was_never_begun(error):
+                raise
+            limit = own["schedule_to_start_timeout"]
+            self._without_worker[queue] = f"no worker has taken an action from it within {limit}"
+            raise error from _no_worker(queue, limit)
+
+    def _own_queue(self, action: Action) -> str | None:
+        """Return the task queue of the cluster on whose node the action is; None for the main one.
+
+        A replication link has the databases of both clusters, and the load balancer is neither's.
+        """
+        return self._estate.task_queue_of(action.node) if isinstance(action, OnNode) else None
+
+
+def _was_never_begun(error: ActivityError) -> bool:
+    """Whether no worker took the last attempt."""
+    cause = error.cause
+    return isinstance(cause, ActivityTimeout) and cause.type is TimeoutType.SCHEDULE_TO_START
+
+
+def _no_worker(queue: str, limit: timedelta | None) -> ApplicationError:
+    """Return why the last attempt was not begun; as after silence, an earlier one may have been."""
+    return ApplicationError(
+        f"no worker has taken this from the task queue {queue} within {limit}; start one near the "
+        f"cluster (python -m worker --task-queue {queue}), then decide `retry`",
+        type=Unreachable.__name__,
+        non_retryable=True,
+    )
