@@ -12,10 +12,13 @@ from workflows import activity_options
 from workflows.errors import Unreachable
 from workflows.model.actions import Action, VerifyNoConflicts
 from workflows.model.actions.base import OnNode
+from workflows.model.findings import Finding
 from workflows.model.observations import Reading, TemporalReading
 from workflows.model.results import Operation, Remaining, Report
+from workflows.model.text import duration, listed
 from workflows.planning.plan import Plan
 from workflows.ports.routes import ROUTES
+from workflows.preflight.access import no_worker_polls
 from workflows.run.state import RunState
 
 
@@ -25,24 +28,22 @@ class Dispatcher:
     def __init__(self, plan: Plan, state: RunState, accepted: Iterable[str] = ()) -> None:
         self._estate, self._seals, self._state = plan.estate, plan.seals, state
         self._accepted = tuple(accepted)
-        self._without_worker: dict[str, str] = {}
-        """By a cluster's own task queue: how it was last seen that no worker polls it."""
+        self._without_worker: dict[str, Finding] = {}
+        """By a cluster's own task queue that no worker polls, as far as was seen last."""
 
     async def observe(self, action: Action, stage: str) -> Reading:
         """Return the reading of an observation; ActivityError where there is none."""
         reading: Reading = await self._run(action, stage, 1)
         if isinstance(reading, TemporalReading):
-            polled = reading.own_queues.items()
-            self._without_worker = {q: "no worker polls it" for q, found in polled if not found}
+            unpolled = (queue for queue, builds in reading.own_queues.items() if not builds)
+            seen = "no worker that polls it"
+            self._without_worker = {queue: self._no_worker(queue, seen) for queue in unpolled}
         return reading
 
-    def queue_without_worker(self, action: Action) -> tuple[str, str] | None:
-        """Return the action's task queue, and how it was seen that no worker polls it.
-
-        None where the action need not wait for a worker.
-        """
+    def no_worker_for(self, action: Action) -> Finding | None:
+        """Return the finding that no worker polls the action's task queue; None if one does."""
         queue = self._own_queue(action)
-        return (queue, self._without_worker[queue]) if queue in self._without_worker else None
+        return None if queue is None else self._without_worker.get(queue)
 
     async def read_remaining(self, action: Action, stage: str) -> Remaining:
         """Return what remains on a node, for the question that a stage asks."""
@@ -83,9 +84,20 @@ class Dispatcher:
         except ActivityError as error:
             if not _was_never_begun(error):
                 raise
-            limit = own["schedule_to_start_timeout"]
-            self._without_worker[queue] = f"no worker has taken an action from it within {limit}"
-            raise error from _no_worker(queue, limit)
+            within = duration(own["schedule_to_start_timeout"] or timedelta())
+            seen = f"no worker that took an action from it within {within}"
+            self._without_worker[queue] = finding = self._no_worker(queue, seen)
+            raise error from _not_begun(finding)
+
+    def _no_worker(self, queue: str, seen: str) -> Finding:
+        clusters = (one.name for one in self._estate.clusters if one.task_queue == queue)
+        return no_worker_polls.finding(
+            queue,
+            seen=seen,
+            expected=f"a worker near {listed(clusters)}",
+            advice=f"start one there: python -m worker --task-queue {queue} --estates DIR "
+            "--seal-keys FILE, with the main worker's file of seal keys",
+        )
 
     def _own_queue(self, action: Action) -> str | None:
         """Return the task queue of the cluster on whose node the action is; None for the main one.
@@ -101,11 +113,7 @@ def _was_never_begun(error: ActivityError) -> bool:
     return isinstance(cause, ActivityTimeout) and cause.type is TimeoutType.SCHEDULE_TO_START
 
 
-def _no_worker(queue: str, limit: timedelta | None) -> ApplicationError:
+def _not_begun(finding: Finding) -> ApplicationError:
     """Return why the last attempt was not begun; as after silence, an earlier one may have been."""
-    return ApplicationError(
-        f"no worker has taken this from the task queue {queue} within {limit}; start one near the "
-        f"cluster (python -m worker --task-queue {queue}), then decide `retry`",
-        type=Unreachable.__name__,
-        non_retryable=True,
-    )
+    message = f"task queue {finding.place}: {finding.seen}; {finding.advice}"
+    return ApplicationError(message, type=Unreachable.__name__, non_retryable=True)

@@ -12,7 +12,7 @@ from workflows.model.findings import Finding
 from workflows.model.observations import Reading
 from workflows.model.stages import StageName
 from workflows.planning.waves import Wave
-from workflows.preflight.access import no_reading, no_worker_polls
+from workflows.preflight.access import no_reading
 
 MAX_CONCURRENT_READINGS = 8
 """Places that are read at once: more at a time make each of them slow."""
@@ -34,18 +34,17 @@ async def observe(
             return await dispatcher.observe(action, stage)
 
     for wave in _queues_first(waves):
-        possible = [action for action in wave if dispatcher.queue_without_worker(action) is None]
+        possible = [action for action in wave if dispatcher.no_worker_for(action) is None]
         results = await asyncio.gather(*map(one, possible), return_exceptions=True)
         for action, result in zip(possible, results, strict=True):
             if isinstance(result, ActivityError):
-                if dispatcher.queue_without_worker(action) is None:
+                if dispatcher.no_worker_for(action) is None:
                     found.append(_no_reading(action, result))
             elif isinstance(result, BaseException):
                 raise result
             else:
                 readings.append(result)
-        silent = map(dispatcher.queue_without_worker, wave)
-        found += [no_worker_polls.unread(*queue) for queue in dict.fromkeys(filter(None, silent))]
+        found += filter(None, map(dispatcher.no_worker_for, wave))
     return tuple(readings), tuple(dict.fromkeys(found))
 
 

@@ -103,6 +103,4 @@ no_worker_polls = AccessCheck(
     "A worker polls the task queue of each cluster that has its own",
     Scope.OWN_QUEUES,
     heading=Heading.TEMPORAL,
-    advice="start a worker near the cluster: python -m worker --task-queue NAME --estates DIR "
-    "--seal-keys FILE, with the main worker's file of seal keys",
 )
