@@ -97,6 +97,10 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     round_trip: Annotated[
         bool, typer.Option(help="Rejoin, switch back and rejoin again, too.")
     ] = False,
+    worker_per_cluster: Annotated[
+        bool,
+        typer.Option(help="A worker for each cluster's nodes, with only that cluster's secrets."),
+    ] = False,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
@@ -109,6 +113,10 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         "--round-trip goes with neither --literal nor --fail",
     )
     _require(
+        not (literal and worker_per_cluster),
+        "--literal starts no worker: it does not go with --worker-per-cluster",
+    )
+    _require(
         not literal or drivers == USUAL_DRIVERS,
         "--literal edits a hosts file and reaches the databases themselves: "
         "it goes with no other --load-balancer or --replication",
@@ -117,6 +125,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         options = DemoOptions(
             *(place, clients, literal, keep, json, scenario, variant, unkind_seed, drivers),
             round_trip=round_trip,
+            worker_per_cluster=worker_per_cluster,
         )
         verdicts = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         failed = any(verdict.problems() for verdict in verdicts)
