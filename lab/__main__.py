@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from lab.campaigns.crash.command import crash
-from lab.campaigns.options import Driver, Replicating
+from lab.campaigns.options import Driver, Replicating, WorkerPerCluster
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
 from lab.campaigns.round_trips.command import round_trips
@@ -97,10 +97,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     round_trip: Annotated[
         bool, typer.Option(help="Rejoin, switch back and rejoin again, too.")
     ] = False,
-    worker_per_cluster: Annotated[
-        bool,
-        typer.Option(help="A worker for each cluster's nodes, with only that cluster's secrets."),
-    ] = False,
+    worker_per_cluster: WorkerPerCluster = False,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 

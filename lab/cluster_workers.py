@@ -1,5 +1,6 @@
 """Give each cluster of a lab a worker of its own, which has only what it needs."""
 
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,16 @@ class DividedWorkers:
     main: Argv
     clusters: tuple[Argv, ...]
 
+    @property
+    def all(self) -> tuple[Argv, ...]:
+        """Return the arguments of each."""
+        return self.main, *self.clusters
+
 
 def divide(layout: Layout, estates: Path) -> DividedWorkers:
     """Name a task queue for each cluster in the estate file of *estates*, and divide the secrets.
+
+    All workers share one file of seal keys.
 
     A cluster's worker cannot read what leads to the other cluster's nodes, to a database or to the
     load balancer's machine.
@@ -35,13 +43,18 @@ def divide(layout: Layout, estates: Path) -> DividedWorkers:
     shutil.rmtree(place, ignore_errors=True)
     file = estates / layout.estate_file.name
     described: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    secrets = place / "secrets"
-    probe = _copied(layout.keys / OF_PROBE, secrets / "probe")
+    place.mkdir(parents=True)
+    keys = place / "seal-keys"
+    keys.touch(0o600)
+    keys.write_text(f"{secrets.token_hex(32)}\n", encoding="ascii")
+    shared = ("--seal-keys", str(keys))
+    copies = place / "secrets"
+    probe = _copied(layout.keys / OF_PROBE, copies / "probe")
     for one in described["load_balancer"]["probes"]:
         one["password"] = probe
     for cluster in described["clusters"]:
         cluster["task_queue"] = _queue(cluster["name"])
-        own = secrets / cluster["name"]
+        own = copies / cluster["name"]
         key, password = (_copied(layout.keys / name, own) for name in OF_NODES)
         for node in cluster["nodes"]:
             node["ssh"] = {**node.get("ssh", {}), "key": key}
@@ -49,8 +62,9 @@ def divide(layout: Layout, estates: Path) -> DividedWorkers:
     text = yaml.safe_dump(described, sort_keys=False, width=100)
     file.write_text(text, encoding="utf-8")
     names = [cluster["name"] for cluster in described["clusters"]]
-    main = ("--estates", str(estates), "--secrets", str(layout.keys), "--secrets", str(secrets))
-    return DividedWorkers(main, tuple(_arguments(place, file, name) for name in names))
+    main = ("--estates", str(estates), "--secrets", str(layout.keys), "--secrets", str(copies))
+    clusters = (_arguments(place, file, name) for name in names)
+    return DividedWorkers((*shared, *main), tuple((*shared, *one) for one in clusters))
 
 
 def _queue(cluster: str) -> str:
@@ -59,12 +73,12 @@ def _queue(cluster: str) -> str:
 
 def _arguments(place: Path, file: Path, cluster: str) -> Argv:
     """Return the arguments of a cluster's worker, which gets a copy of the estate file."""
-    estates, secrets = place / cluster / "estates", place / "secrets"
+    estates, copies = place / cluster / "estates", place / "secrets"
     estates.mkdir(parents=True)
     shutil.copy(file, estates)
     return (
         *("--task-queue", _queue(cluster), "--estates", str(estates)),
-        *("--secrets", str(secrets / cluster), "--secrets", str(secrets / "probe")),
+        *("--secrets", str(copies / cluster), "--secrets", str(copies / "probe")),
     )
 
 

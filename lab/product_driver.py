@@ -145,7 +145,6 @@ class Product:
     async def start_worker_per_cluster(self) -> None:
         """Start the main worker and one for each cluster; returns when they are ready."""
         divided = divide(self._layout, self._layout.estate_file.parent)
-        # The first start makes the keys that all of them share.
         await self._add_worker("worker.log", *divided.main)
         for number, argv in enumerate(divided.clusters, start=1):
             await self._add_worker(f"worker-cluster{number}.log", *argv)
