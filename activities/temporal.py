@@ -16,11 +16,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.runtime.heartbeat import heartbeating
 from activities.runtime.partial_reading import PartialReading
 from activities.watch_records import WatchRecords
-from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.model.actions import ObserveTemporal
 from workflows.model.configuration import ConfigurationRecord
 from workflows.model.observations import TemporalReading
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.ports.inputs import ActionInput
 from workflows.ports.temporal import TemporalPort
 from workflows.preflight import access
@@ -39,6 +39,9 @@ POLLER_MAX_AGE = timedelta(seconds=75)
 within a minute, so an older poller does not count; until then, a worker that was just replaced by
 another build is still listed."""
 
+ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+ALL = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, ACTIVITIES)
+
 MAX_LISTED_RUNS = 50
 """How many earlier runs are read: an estate is checked often, and mostly in one direction."""
 
@@ -55,11 +58,14 @@ class TemporalReader(TemporalPort):
         estate, asks = given.action.estate, given.operation.identity
         parts = PartialReading(estate)
         async with heartbeating():
-            run, completed, missing, builds = await asyncio.gather(
+            run, completed, missing, builds, own = await asyncio.gather(
                 parts.part(lambda: _translated(self._open_run(estate, asks)), UNREADABLE, None),
                 parts.part(lambda: _translated(self._completed(estate)), UNREADABLE, None),
                 parts.part(lambda: _translated(self._missing_attributes()), UNREADABLE, ()),
-                parts.part(lambda: _translated(self._builds()), UNREADABLE, {}),
+                parts.part(lambda: _translated(self._builds(self._queue, *ALL)), UNREADABLE, {}),
+                parts.part(
+                    lambda: _translated(self._own_builds(given.action.task_queues)), UNREADABLE, {}
+                ),
             )
         return TemporalReading(
             place=estate,
@@ -67,6 +73,7 @@ class TemporalReader(TemporalPort):
             completed=completed,
             missing_attributes=missing,
             builds=builds,
+            own_queues=own,
             findings=parts.findings,
         )
 
@@ -120,23 +127,25 @@ class TemporalReader(TemporalPort):
         )
         return tuple(name for name in SEARCH_ATTRIBUTES if name not in there.custom_attributes)
 
-    async def _builds(self) -> dict[str, str]:
-        """Return the build of each worker that polls for workflow or activity tasks."""
+    async def _own_builds(self, queues: tuple[str, ...]) -> dict[str, dict[str, str]]:
+        """Return the build of each worker that polls a cluster's own queue for activities."""
+        found = await asyncio.gather(*(self._builds(queue, ACTIVITIES) for queue in queues))
+        return dict(zip(queues, found, strict=True))
+
+    async def _builds(self, queue: str, *kinds: TaskQueueType.ValueType) -> dict[str, str]:
+        """Return the build of each worker that polls the queue for tasks of these kinds."""
         since = datetime.now(UTC) - POLLER_MAX_AGE
 
         async def described(kind: TaskQueueType.ValueType) -> DescribeTaskQueueResponse:
             return await self._client.workflow_service.describe_task_queue(
                 DescribeTaskQueueRequest(
                     namespace=self._client.namespace,
-                    task_queue=TaskQueue(name=self._queue),
+                    task_queue=TaskQueue(name=queue),
                     task_queue_type=kind,
                 )
             )
 
-        answers = await asyncio.gather(
-            described(TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
-            described(TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
-        )
+        answers = await asyncio.gather(*map(described, kinds))
         return {
             poller.identity: _build(poller)
             for answer in answers

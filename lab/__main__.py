@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from lab.campaigns.crash.command import crash
-from lab.campaigns.options import Driver, Replicating
+from lab.campaigns.options import Driver, Replicating, WorkerPerCluster
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
 from lab.campaigns.round_trips.command import round_trips
@@ -97,6 +97,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     round_trip: Annotated[
         bool, typer.Option(help="Rejoin, switch back and rejoin again, too.")
     ] = False,
+    worker_per_cluster: WorkerPerCluster = False,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
@@ -109,6 +110,10 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         "--round-trip goes with neither --literal nor --fail",
     )
     _require(
+        not (literal and worker_per_cluster),
+        "--literal starts no worker: it does not go with --worker-per-cluster",
+    )
+    _require(
         not literal or drivers == USUAL_DRIVERS,
         "--literal edits a hosts file and reaches the databases themselves: "
         "it goes with no other --load-balancer or --replication",
@@ -117,6 +122,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         options = DemoOptions(
             *(place, clients, literal, keep, json, scenario, variant, unkind_seed, drivers),
             round_trip=round_trip,
+            worker_per_cluster=worker_per_cluster,
         )
         verdicts = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         failed = any(verdict.problems() for verdict in verdicts)

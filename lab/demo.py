@@ -56,6 +56,8 @@ class DemoOptions:
     drivers: Drivers = USUAL_DRIVERS
     round_trip: bool = False
     """Whether the drained cluster comes back, and traffic as well."""
+    worker_per_cluster: bool = False
+    """Whether each cluster's nodes have a worker of their own."""
 
     @property
     def legs(self) -> tuple[Leg, ...]:
@@ -164,8 +166,12 @@ class Demo:
             variant = ("--variant", self._options.variant) if leg.procedure == "switchover" else ()
             return await product.run(leg, client, *variant)
 
-        await product.start_worker()
-        self._say("a worker is ready")
+        if self._options.worker_per_cluster:
+            await product.start_worker_per_cluster()
+            self._say("a worker is ready, and one for each cluster")
+        else:
+            await product.start_worker()
+            self._say("a worker is ready")
         return Driver(drive, lambda: stage_of(client), server.ui)
 
     @asynccontextmanager

@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 
 from lab.checker.legs import Leg
 from lab.checker.verdict import Run
+from lab.cluster_workers import divide
 from lab.layout import ESTATE, Layout
 from lab.polling import holds_within
 from lab.subprocesses import REPOSITORY, end, ended, spawn
@@ -121,13 +122,13 @@ class DecisionRefused(Exception):
 
 
 class Product:
-    """An unmodified worker and console, as processes."""
+    """Unmodified workers and console, as processes."""
 
     def __init__(self, layout: Layout, address: str) -> None:
         self._layout = layout
         self._address = address
         self._records = layout.root / "records"
-        self._worker: Worker | None = None
+        self._workers: list[Worker] = []
         self._console: subprocess.Popen[bytes] | None = None
 
     @property
@@ -137,10 +138,16 @@ class Product:
 
     async def start_worker(self) -> None:
         """Start a worker; returns when it is ready."""
-        layout, log = self._layout, self._layout.root / "worker.log"
+        layout = self._layout
         argv = ("--estates", str(layout.estate_file.parent), "--secrets", str(layout.keys))
-        self._worker = Worker.start(self._address, self._records, log, *argv)
-        await self._worker.ready()
+        await self._add_worker("worker.log", *argv)
+
+    async def start_worker_per_cluster(self) -> None:
+        """Start the main worker and one for each cluster; returns when they are ready."""
+        divided = divide(self._layout, self._layout.estate_file.parent)
+        await self._add_worker("worker.log", *divided.main)
+        for number, argv in enumerate(divided.clusters, start=1):
+            await self._add_worker(f"worker-cluster{number}.log", *argv)
 
     async def run(self, leg: Leg, client: Client, *more: str) -> Run:
         """Start this run by the console, with *more* options, and wait for its outcome."""
@@ -193,10 +200,15 @@ class Product:
             raise DecisionRefused(f"{verb} was refused: {_text(log)[-500:]}")
 
     async def stop(self) -> None:
-        """End both."""
-        for process in (self._console, self._worker.process if self._worker else None):
+        """End all of them."""
+        for process in (self._console, *(worker.process for worker in self._workers)):
             if process is not None:
                 await end(process)
+
+    async def _add_worker(self, log: str, *argv: str) -> None:
+        worker = Worker.start(self._address, self._records, self._layout.root / log, *argv)
+        self._workers.append(worker)
+        await worker.ready()
 
     def _start(self, log: Path, *argv: str) -> subprocess.Popen[bytes]:
         return run(self._address, self._records, log, "starter", *argv)

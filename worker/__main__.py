@@ -12,19 +12,19 @@ from contextlib import AsyncExitStack
 from temporalio.client import Interceptor
 from temporalio.worker import Worker
 
-from activities.estate_files import estates_in, usable_estate
+from activities.estate_files import estates_in, read_estate, usable_estate
 from activities.transport.secrets import Secrets
 from worker.activities import open_activities
 from worker.connection import connect, register_search_attributes
 from worker.event_loop import WorkerLoop, prepare
 from worker.failing_runs import FailingRuns
-from worker.seal_keys import read_seal_keys
+from worker.seal_keys import read_seal_keys, shared_seal_keys
 from worker.settings import Settings, read_settings
 from worker.startup_errors import StartupError, TemporalUnavailable
 from worker.telemetry import configure_logging, tracing
-from worker.worker import MAX_CONCURRENT_ACTIVITIES, build_worker
-from workflows.activity_options import TASK_QUEUE
+from worker.worker import MAX_CONCURRENT_ACTIVITIES, build_cluster_worker, build_worker
 from workflows.errors import BadInput
+from workflows.model.task_queues import TASK_QUEUE
 
 logger = logging.getLogger("worker")
 
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 async def serve(settings: Settings) -> None:
-    """Run switchovers until SIGINT or SIGTERM.
+    """Run switchovers, or do what is done on a cluster's nodes, until SIGINT or SIGTERM.
 
     Raises:
         TemporalUnavailable: the Temporal server does not answer, or refuses the worker.
@@ -57,23 +57,29 @@ async def serve(settings: Settings) -> None:
     # As many as activities: with asyncio's few, one estate's files would wait for another's.
     threads = ThreadPoolExecutor(MAX_CONCURRENT_ACTIVITIES, thread_name_prefix="worker")
     asyncio.get_running_loop().set_default_executor(threads)
-    names, keys = await _usable_estates(settings), read_seal_keys(settings.seal_keys)
+    is_main = settings.task_queue == TASK_QUEUE
+    served = await (_usable_estates(settings) if is_main else _clusters(settings))
+    keys = (read_seal_keys if is_main else shared_seal_keys)(settings.seal_keys)
     async with AsyncExitStack() as stack:
         interceptors: list[Interceptor] = []
         if settings.traces:
             interceptors.append(stack.enter_context(tracing()))
         client = await connect(settings, interceptors)
-        await register_search_attributes(client)
+        if is_main:
+            await register_search_attributes(client)
         activities = await stack.enter_async_context(open_activities(settings, client))
-        worker = build_worker(client, activities, keys)
-        failing = FailingRuns(
-            client, settings.estates, Secrets(settings.secrets, settings.secret_directories)
-        )
-        watching = asyncio.create_task(failing.watch())
-        stack.callback(watching.cancel)
+        if is_main:
+            worker = build_worker(client, activities, keys)
+            failing = FailingRuns(
+                client, settings.estates, Secrets(settings.secrets, settings.secret_directories)
+            )
+            watching = asyncio.create_task(failing.watch())
+            stack.callback(watching.cancel)
+        else:
+            worker = build_cluster_worker(client, settings.task_queue, activities, keys)
         await prepare()
         try:
-            await _run_until_signalled(worker, _ready(settings, names))
+            await _run_until_signalled(worker, f"{_ready(settings)}, {served}")
         except RuntimeError as fault:
             raise TemporalUnavailable(f"the worker cannot continue: {fault}") from fault
 
@@ -103,15 +109,15 @@ def _leave() -> None:
     os._exit(0)
 
 
-def _ready(settings: Settings, estates: list[str]) -> str:
+def _ready(settings: Settings) -> str:
     return (
-        f"ready: worker on task queue {TASK_QUEUE} at {settings.address} "
-        f"(namespace {settings.namespace}), estates: {', '.join(estates) or 'none yet'}"
+        f"ready: worker on task queue {settings.task_queue} at {settings.address} "
+        f"(namespace {settings.namespace})"
     )
 
 
-async def _usable_estates(settings: Settings) -> list[str]:
-    """Return the estates that can be used, and warn about the other files."""
+async def _usable_estates(settings: Settings) -> str:
+    """Name the estates that can be used, and warn about the other files."""
     usable, secrets = [], Secrets(settings.secrets, settings.secret_directories)
     for name in estates_in(settings.estates):
         try:
@@ -120,7 +126,32 @@ async def _usable_estates(settings: Settings) -> list[str]:
             logger.warning("%s", mistake)
         else:
             usable.append(name)
-    return usable
+    return f"estates: {', '.join(usable) or 'none yet'}"
+
+
+async def _clusters(settings: Settings) -> str:
+    """Name the clusters that have this worker's queue; warn about files, and if there are none.
+
+    What belongs to the estate alone, such as its webhook's secrets, a worker near a cluster need
+    not have.
+    """
+    found = []
+    for name in estates_in(settings.estates):
+        try:
+            estate = await read_estate(settings.estates, name)
+        except BadInput as mistake:
+            logger.warning("%s", mistake)
+        else:
+            own = (c.name for c in estate.clusters if c.task_queue == settings.task_queue)
+            found += [f"{cluster} of {name}" for cluster in own]
+    if not found:
+        logger.warning(
+            "no estate in %s gives a cluster the task queue %s, so nothing will be asked of this "
+            "worker; write `task_queue: %s` under that cluster, or correct --task-queue",
+            settings.estates,
+            *(settings.task_queue,) * 2,
+        )
+    return f"clusters: {', '.join(found) or 'none yet'}"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from worker.failure_converter import NotOurs
 from worker.result_seals import SEAL_RESULT
 from worker.seal_keys import SealKeys, UnknownKey
-from workflows.activity_options import TASK_QUEUE
 from workflows.errors import Unreachable
 from workflows.freeze import Freeze
 from workflows.logs import Logs
@@ -27,6 +26,7 @@ from workflows.model.logs import LogQuery
 from workflows.model.outcome import Outcome
 from workflows.model.request import BaseRequest
 from workflows.model.seals import Seals
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.plan_review import PlanReview
 from workflows.planning.plan import Plan
 from workflows.ports.configuration import WatchInput

@@ -17,12 +17,12 @@ from temporalio.service import RPCError
 from activities.estate_files import read_estate
 from activities.transport.secrets import Secrets
 from activities.webhook import SignedWebhook
-from workflows.activity_options import TASK_QUEUE
 from workflows.errors import SwitchoverError
 from workflows.model.freeze import parse_freeze
 from workflows.model.outcome import Notice
 from workflows.model.request import AnyRequest, parse_any
 from workflows.model.stages import StageName
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.planning.procedures import plan_for
 from workflows.ports.notifications import NoticeInput
 from workflows.search_attributes import STAGE

@@ -58,10 +58,29 @@ def read_seal_keys(file: Path) -> SealKeys:
         StartupError: the file cannot be used, or others can read it.
     """
     try:
-        text = _read(file)
+        return _parsed(file)
     except FileNotFoundError:
         _create(file)
-        text = _read(file)
+        return _parsed(file)
+
+
+def shared_seal_keys(file: Path) -> SealKeys:
+    """Read the keys that the main worker has made: those of another file nobody would believe.
+
+    Raises:
+        StartupError: there is no file, it cannot be used, or others can read it.
+    """
+    try:
+        return _parsed(file)
+    except FileNotFoundError:
+        raise StartupError(
+            f"--seal-keys: there is no {file}; copy the file from the main worker, which makes it "
+            "when it is first started"
+        ) from None
+
+
+def _parsed(file: Path) -> SealKeys:
+    text = _read(file)
     lines = text.split()
     digits = 2 * KEY_BYTES
     if not lines or not all(re.fullmatch(f"[0-9a-f]{{{digits}}}", line) for line in lines):

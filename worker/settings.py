@@ -11,6 +11,7 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 from worker.secret_sources import DIRECTORY, PREFIXES, secret_directories, secret_variables
 from worker.startup_errors import StartupError
+from workflows.model.task_queues import TASK_QUEUE, own_queue
 
 LOCAL_SERVER: ClientConnectConfig = {"target_host": "localhost:7233", "namespace": "default"}
 
@@ -32,6 +33,8 @@ class Settings:
     """What ``env:NAME`` in an estate file refers to."""
     secret_directories: tuple[Path, ...] = ()
     """Below these lies what ``file:PATH`` in an estate file refers to."""
+    task_queue: str = TASK_QUEUE
+    """The main one, or one that estates give their clusters."""
 
     @property
     def address(self) -> str:
@@ -80,6 +83,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         ),
         secrets=secret_variables(os.environ, given.secret_variables),
         secret_directories=secret_directories(os.environ, given.secrets, seal_keys),
+        task_queue=_task_queue(given.task_queue),
     )
 
 
@@ -101,6 +105,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         default=os.environ.get("SWITCHOVER_RECORDS", "records"),
         help="directory that outcomes are written to (SWITCHOVER_RECORDS; default: records)",
+    )
+    parser.add_argument(
+        "--task-queue",
+        metavar="NAME",
+        default=os.environ.get("SWITCHOVER_TASK_QUEUE", TASK_QUEUE),
+        help="task queue that estates give a cluster near this worker: it does what is done on "
+        f"that cluster's nodes, and runs no workflow (SWITCHOVER_TASK_QUEUE; default: {TASK_QUEUE},"
+        " the main one)",
     )
     parser.add_argument(
         "--seal-keys",
@@ -131,6 +143,13 @@ def _parser() -> argparse.ArgumentParser:
         help="how much to log on standard error (SWITCHOVER_LOG_LEVEL; default: INFO)",
     )
     return parser
+
+
+def _task_queue(name: str) -> str:
+    try:
+        return name if name == TASK_QUEUE else own_queue(name)
+    except ValueError as mistake:
+        raise StartupError(f"--task-queue: {mistake}") from mistake
 
 
 def _temporal() -> ClientConnectConfig:

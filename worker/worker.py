@@ -18,10 +18,12 @@ from worker.clock_guard import ClockGuardRunner
 from worker.history_bounds import HistoryBounds
 from worker.interceptor import AttemptInterceptor
 from worker.seal_keys import SealKeys
-from workflows.activity_options import TASK_QUEUE
 from workflows.freeze import Freeze
 from workflows.logs import Logs
+from workflows.model.actions.base import OnNode
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.plan_review import PlanReview
+from workflows.ports.routes import ROUTES
 from workflows.readiness import Readiness
 from workflows.rejoin import Rejoin
 from workflows.switchover import Switchover
@@ -49,14 +51,38 @@ GRACE = timedelta(seconds=2)
 """Commands go on without the worker and waits resume elsewhere, so a worker stops at once."""
 
 
+ON_NODES = frozenset(
+    route.activity.__name__ for action, route in ROUTES.items() if issubclass(action, OnNode)
+)
+"""All that is ever asked of the workers of a cluster's own task queue."""
+
+
 def build_worker(
     client: Client, activities: Sequence[Callable[..., Any]], keys: SealKeys
 ) -> Worker:
     """Return a worker that runs the workflows and these activities, and believes only its like."""
+    return _worker(client, TASK_QUEUE, WORKFLOWS, activities, keys)
+
+
+def build_cluster_worker(
+    client: Client, queue: str, activities: Sequence[Callable[..., Any]], keys: SealKeys
+) -> Worker:
+    """Return a worker of a cluster's own task queue: it runs what is done on nodes, no workflow."""
+    on_nodes = [activity for activity in activities if activity.__name__ in ON_NODES]
+    return _worker(client, queue, (), on_nodes, keys)
+
+
+def _worker(
+    client: Client,
+    queue: str,
+    runs: Sequence[type],
+    activities: Sequence[Callable[..., Any]],
+    keys: SealKeys,
+) -> Worker:
     return Worker(
         client,
-        task_queue=TASK_QUEUE,
-        workflows=WORKFLOWS,
+        task_queue=queue,
+        workflows=runs,
         activities=activities,
         workflow_runner=ClockGuardRunner(restrictions=_RESTRICTIONS, keys=keys),
         # Only names the code and the seal key (check `workers_differ`): without a worker deployment

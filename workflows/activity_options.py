@@ -14,10 +14,11 @@ from workflows.model.actions.base import Intent
 from workflows.model.actions.change import GracefulStop
 from workflows.model.estate import Timing
 
-TASK_QUEUE = "switchover"
-
 HEARTBEAT = timedelta(seconds=5)
 """A dead worker is noticed in time, and what the Web UI shows stays fresh."""
+
+WORKER_RESTART = timedelta(minutes=1)
+"""A worker that is started again polls by then; a reading waits no longer for one."""
 
 LONG_WAIT = timedelta(minutes=5)
 """After waiting longer than this for an operator, the blocking checks run again."""
@@ -143,6 +144,18 @@ def for_action(  # noqa: C901, PLR0911 - one per intent
             return command(timing.start_timeout + 2 * pending, timing)
         case _:
             return _heartbeating(_reading(timing), 2 * _reading(timing))
+
+
+def on_own_queue(queue: str, action: Action, timing: Timing) -> ActivityConfig:
+    """Return what else an action needs that a cluster's own workers execute.
+
+    The main worker goes on without them, so the run learns that none is there, and asks: nothing
+    waits for them as long as an action may take.
+    """
+    limit = timing.unreachable_timeout
+    if action.intent is Intent.READ:
+        limit = min(limit, WORKER_RESTART)
+    return ActivityConfig(task_queue=queue, schedule_to_start_timeout=limit)
 
 
 def with_summary(options: ActivityConfig, summary: str) -> ActivityConfig:

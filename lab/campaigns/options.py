@@ -15,3 +15,7 @@ Replicating = Annotated[
     ReplicationDriver,
     typer.Option("--replication", help="What the product controls replication with."),
 ]
+
+WorkerPerCluster = Annotated[
+    bool, typer.Option(help="A worker for each cluster's nodes, with only that cluster's secrets.")
+]

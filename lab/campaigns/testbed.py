@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 from lab.campaigns.killable import KillableServer, Workers
 from lab.checker.legs import Leg
+from lab.cluster_workers import divide
 from lab.environment.estate_file import add_keys
 from lab.environment.lab import Lab
 from lab.environment.quiesce import settle
@@ -41,6 +42,8 @@ class Settings:
     estate: Mapping[str, object] = field(default_factory=dict)
     """More keys of the estate file."""
     drivers: Drivers = USUAL_DRIVERS
+    worker_per_cluster: bool = False
+    """Whether each cluster's nodes have a worker of their own, which is killed with the others."""
 
 
 @dataclass
@@ -70,6 +73,8 @@ class TestBed:
             write_proxied_estate(layout, workers.estates, settings.timing)
             for estates in (layout.estate_file.parent, workers.estates):
                 add_keys(estates / layout.estate_file.name, settings.estate)
+            if settings.worker_per_cluster:
+                workers.divided = divide(layout, workers.estates)
             proxies = await stack.enter_async_context(Proxies.open(layout))
             yield cls(lab, server, client, workers, proxies, settings)
 

@@ -20,9 +20,9 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError, FailureError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from workflows.activity_options import TASK_QUEUE
 from workflows.errors import BadInput, NotReady
 from workflows.model.outcome import Outcome
+from workflows.model.task_queues import TASK_QUEUE
 
 NO_WORKER = (
     f"no worker answers on task queue {TASK_QUEUE}; the run is safe, "

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from starter.client.connection import Temporal
 from starter.client.operations import result_of_short_run
-from workflows.activity_options import TASK_QUEUE
 from workflows.logs import Logs
 from workflows.model.logs import LogPage, LogQuery, LogRecord, RecordKind
+from workflows.model.task_queues import TASK_QUEUE
 
 PAGE_TIMEOUT = timedelta(minutes=12)
 """Longer than a worker tries to read one page."""

@@ -19,10 +19,10 @@ from temporalio.service import RPCError
 from starter.client.connection import RPC_TIMEOUT, Run, Temporal, workflow_id
 from starter.client.errors import CommandError, NoWorker, translated
 from starter.client.snapshot import Snapshot, read_snapshot, why_silent
-from workflows.activity_options import TASK_QUEUE
 from workflows.model.decisions import Decision
 from workflows.model.outcome import Outcome
 from workflows.model.request import AnyRequest, BaseRequest, RejoinRequest
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.plan_review import PlanReview
 from workflows.planning.preview import Review
 from workflows.rejoin import Rejoin

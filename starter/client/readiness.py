@@ -15,8 +15,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from starter.client.connection import RPC_TIMEOUT, Temporal
 from starter.client.errors import CommandError, NoWorker, translated
 from starter.client.operations import PICKUP_TIMEOUT, workflow_input
-from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.model.text import listed, printable
 from workflows.preflight.report import ReadinessReport
 from workflows.readiness import Readiness

@@ -11,8 +11,8 @@ from starter.client.connection import RPC_TIMEOUT, Temporal
 from starter.client.errors import CommandError, ExitCode, translated
 from starter.client.operations import workflow_input
 from starter.client.readiness import READINESS_TIMEOUT
-from workflows.activity_options import TASK_QUEUE
 from workflows.model.request import Request
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.readiness import Readiness
 from workflows.views.readiness_markdown import summary
 

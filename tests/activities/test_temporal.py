@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from temporalio import workflow
+from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
@@ -59,11 +59,13 @@ def worker(client: Client, queue: str, **options: Any) -> Worker:  # noqa: ANN40
     return Worker(client, task_queue=queue, workflows=[Aborted, Judged], **options)
 
 
-async def seen(client: Client, estate: str, identity: str = "ours") -> TemporalReading:
+async def seen(
+    client: Client, estate: str, identity: str = "ours", own: tuple[str, ...] = ()
+) -> TemporalReading:
     """Observe Temporal once."""
     given = ActionInput[ObserveTemporal](
         operation=Operation(identity=identity, stage="check_prerequisites", action="observe"),
-        action=ObserveTemporal(estate=estate),
+        action=ObserveTemporal(estate=estate, task_queues=own),
         timing=Timing(),
     )
     reader = TemporalReader(client, task_queue=estate)
@@ -130,6 +132,28 @@ async def test_every_worker_that_is_alive_is_named_with_its_build(
     assert (await seen(temporal, name)).builds == builds
     monkeypatch.setattr(orchestration, "POLLER_MAX_AGE", timedelta())
     assert (await seen(temporal, name)).builds == {}
+
+
+@activity.defn(name="stop_monitor")
+async def stopped() -> None:
+    """What a worker of a cluster's own queue has."""
+
+
+async def test_who_polls_a_cluster_s_own_queue_is_named_with_its_build(
+    temporal: Client, name: str
+) -> None:
+    """For activities: a worker that only runs workflows there does nothing on a node."""
+    address, near, other = temporal.service_client.config.target_host, f"{name}-1", f"{name}-2"
+    client = await Client.connect(address, identity="1@near")
+    own: dict[str, dict[str, str]] = {}
+    async with (
+        Worker(client, task_queue=near, activities=[stopped], build_id="0.1.0-aaa-key"),
+        worker(temporal, other),
+        asyncio.timeout(10),
+    ):
+        while not own.get(near):
+            own = (await seen(temporal, name, own=(near, other))).own_queues
+    assert own == {near: {"1@near": "0.1.0-aaa-key"}, other: {}}
 
 
 async def test_a_server_that_does_not_answer_is_one_finding(name: str) -> None:

@@ -12,9 +12,9 @@ from tests.support import estates
 from tests.support.browser import CHROMIUM, WebUi, web_ui
 from tests.support.run import Run, at_work
 from worker.payload_converter import DATA_CONVERTER
-from workflows.activity_options import TASK_QUEUE
 from workflows.model.outcome import Outcome
 from workflows.model.progress import RunStatus
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.preflight.report import ReadinessReport
 
 pytestmark = pytest.mark.skipif(

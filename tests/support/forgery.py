@@ -23,17 +23,17 @@ class Forgery:
         self._plan = await self._execute("make_plan", request)
         while True:
             await workflow.wait_condition(lambda: len(self._orders) > len(self._done))
-            kind, given = self._orders[len(self._done)]
+            kind, given, queue = self._orders[len(self._done)]
             try:
-                self._done.append(await self._execute(kind, given))
+                self._done.append(await self._execute(kind, given, queue))
             except ActivityError as refusal:
                 self._done.append(str(refusal.cause))
 
     @workflow.update
-    async def order(self, kind: str, given: Any) -> Any:  # noqa: ANN401 - any JSON
+    async def order(self, kind: str, given: Any, queue: str = "switchover") -> Any:  # noqa: ANN401 - any JSON
         """Have an activity of the product's workers carried out; return what it says."""
         number = len(self._orders)
-        self._orders.append((kind, given))
+        self._orders.append((kind, given, queue))
         await workflow.wait_condition(lambda: len(self._done) > number)
         return self._done[number]
 
@@ -48,11 +48,11 @@ class Forgery:
         await workflow.wait_condition(lambda: self._plan is not None)
         return self._plan
 
-    async def _execute(self, kind: str, given: Any) -> Any:  # noqa: ANN401 - any JSON
+    async def _execute(self, kind: str, given: Any, queue: str = "switchover") -> Any:  # noqa: ANN401 - any JSON
         return await workflow.execute_activity(
             kind,
             given,
-            task_queue="switchover",
+            task_queue=queue,
             start_to_close_timeout=timedelta(seconds=30),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )

@@ -29,12 +29,12 @@ from tests.support.temporal_cli import Cli
 from worker.activities import open_activities
 from worker.seal_keys import SealKeys
 from worker.settings import Settings
-from worker.worker import build_worker
-from workflows.activity_options import TASK_QUEUE
+from worker.worker import build_cluster_worker, build_worker
 from workflows.model import actions
 from workflows.model.configuration import ConfigurationRecord
 from workflows.model.results import Operation
 from workflows.model.seals import Seals
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.planning.plan import Plan
 from workflows.ports.configuration import WatchInput
 from workflows.ports.inputs import SessionInput
@@ -113,9 +113,11 @@ class Forger:
     def __init__(self, handle: WorkflowHandle[Any, Any], plan: Plan, identity: str) -> None:
         self.handle, self.plan, self.identity = handle, plan, identity
 
-    async def says(self, given: SessionInput[Any], kind: str = "read_sessions") -> str:
+    async def says(
+        self, given: SessionInput[Any], kind: str = "read_sessions", queue: str = TASK_QUEUE
+    ) -> str:
         """Order an activity; return what it said, as text."""
-        order = [kind, given.model_dump(mode="json")]
+        order = [kind, given.model_dump(mode="json"), queue]
         return str(await self.handle.execute_update("order", args=order))
 
     def input(self, node: str = NODE) -> SessionInput[Any]:
@@ -185,6 +187,30 @@ async def test_what_no_estate_names_is_refused(site: Site, temporal: Client) -> 
         said = await run.says(of_another_run)
         assert said == "Refused: the input is that of another run; nothing was carried out"
     assert not site.connections
+
+
+async def test_a_cluster_s_worker_believes_workers_with_the_same_keys_only(
+    site: Site, temporal: Client
+) -> None:
+    """What the main worker has sealed is done near the cluster; with another key nothing is."""
+    queue = f"near-{site.name}"
+    async with forger(site, temporal) as run, open_activities(site.settings, temporal) as has:
+        elsewhere = run.input().node.model_copy(update={"address": INVENTED})
+        async with build_cluster_worker(temporal, queue, has, OLDER):
+            said = await run.says(run.input(), queue=queue)
+            assert said.startswith("Refused: this worker has no seal key"), said
+        assert not site.connections
+        async with build_cluster_worker(temporal, queue, has, KEYS):
+            forged = run.input().model_copy(update={"node": elsewhere})
+            assert (await run.says(forged, queue=queue)).startswith("Refused: ")
+            assert not site.connections
+            assert "Refused" not in await run.says(run.input(), queue=queue)
+            assert set(site.connections) == {ADDRESSES[NODE]}
+            other = await run.handle.execute_update(
+                "order", args=["make_plan", site.request, queue]
+            )
+    assert "make_plan" in str(other)
+    assert "is not registered" in str(other)
 
 
 def records_of(site: Site) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tests.conftest import dev_server, register_search_attributes
 from tests.support import estates
 from tests.support.console import Operator
 from tests.support.worker_process import WorkerProcess, worker_process
-from workflows.activity_options import TASK_QUEUE
+from workflows.model.task_queues import TASK_QUEUE
 
 HOOK = {"url": "env:SWITCHOVER_HOOK", "secret": "env:SWITCHOVER_HOOK_SECRET"}
 START = ("start", "lab", "--from", "cluster1", "--to", "cluster2")

@@ -57,6 +57,8 @@ class Scope(StrEnum):
     """Load balancer hosts that ask others for the Edges' addresses."""
     ZONES = "zones"
     """What answers those hosts."""
+    OWN_QUEUES = "own_queues"
+    """The task queues that the estate gives its clusters."""
     ESTATE = "estate"
     EVERYWHERE = "everywhere"
     """Any place; shown only where the check fails."""

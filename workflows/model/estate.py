@@ -37,6 +37,7 @@ from workflows.model.replications.base import Replication, ReplicationLink
 from workflows.model.replications.registry import AnyReplication
 from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
 from workflows.model.stages import StageName
+from workflows.model.task_queues import OwnQueue
 
 __all__ = [
     "AbsolutePath",
@@ -106,6 +107,12 @@ class Cluster(Value):
     """Where the shared file system is mounted on the Servers."""
     storage_markers: RelativePath | None = None
     """A directory on it where checks may write a marker file, to measure the storage's delay."""
+    task_queue: OwnQueue | None = Field(default=None, exclude_if=lambda queue: queue is None)
+    """Where workers near the cluster poll for what is done on its nodes; None for the main queue.
+
+    Without it nothing of an estate is written in another way than before there was such a key: its
+    seals and its plan's hash stay the same.
+    """
 
     @property
     def servers(self) -> tuple[Node, ...]:
@@ -282,6 +289,16 @@ class Estate(Value):
     def cluster_of(self, node: str) -> Cluster:
         """Return the cluster that node belongs to; KeyError where there is none."""
         return {n.name: cluster for cluster in self.clusters for n in cluster.nodes}[node]
+
+    @property
+    def task_queues(self) -> tuple[str, ...]:
+        """The clusters' own task queues, each once."""
+        queues = (cluster.task_queue for cluster in self.clusters)
+        return tuple(dict.fromkeys(queue for queue in queues if queue is not None))
+
+    def task_queue_of(self, node: str) -> str | None:
+        """Return the own queue of a node's cluster; None where it has none."""
+        return self.cluster_of(node).task_queue
 
     def without_markers(self) -> "Estate":
         """Return it without the marker files by which stage 0 may measure a storage's delay."""

@@ -196,6 +196,8 @@ class TemporalReading(BaseReading):
     missing_attributes: tuple[str, ...] = ()
     builds: dict[str, str] = {}
     """The build of each worker that polls the task queue."""
+    own_queues: dict[str, dict[str, str]] = {}
+    """By a cluster's own task queue: the same; a queue is missing if that could not be read."""
 
 
 Reading = Annotated[

@@ -51,6 +51,8 @@ def _stages(
     estate: Estate, active: Cluster, returning: Cluster
 ) -> dict[StageName, tuple[Wave, ...]]:
     paused = active.servers if estate.scheduling_returns_with_tm else ()
+    temporal = actions.ObserveTemporal(estate=estate.name, task_queues=estate.task_queues)
+    own_queues = (temporal,) if estate.task_queues else ()
     return {
         StageName.CHECK_PREREQUISITES: (
             (
@@ -58,7 +60,7 @@ def _stages(
                 *on(active.servers[:1], actions.ObserveCluster),
                 actions.CompareStorage(source=active.name, target=returning.name),
                 *observations_of_links_and_traffic(estate),
-                actions.ObserveTemporal(estate=estate.name),
+                temporal,
             ),
         ),
         # An Edge has no scheduling, so the vendor's own script may start it at once.
@@ -76,6 +78,8 @@ def _stages(
                 *on((active.servers[0], returning.servers[0]), actions.ObserveCluster),
                 actions.CompareConfiguration(source=active.name, target=returning.name),
                 *observations_of_links_and_traffic(estate),
+                # Who polls them may have changed since stage 0.
+                *own_queues,
             ),
         ),
         # Nobody knows whether scheduling returns with its Transaction Manager, although it was

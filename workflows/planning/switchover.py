@@ -143,7 +143,7 @@ def _observations(estate: Estate, source: Cluster, target: Cluster) -> tuple[Wav
             actions.CompareConfiguration(source=source.name, target=target.name),
             actions.CompareStorage(source=source.name, target=target.name),
             *observations_of_links_and_traffic(estate),
-            actions.ObserveTemporal(estate=estate.name),
+            actions.ObserveTemporal(estate=estate.name, task_queues=estate.task_queues),
         ),
         # Afterwards, or the probe's logins would be counted among the target's sessions.
         tuple(

@@ -98,3 +98,9 @@ probe_unreachable = AccessCheck(
 temporal_unreadable = AccessCheck(
     "temporal_unreadable", "Temporal answers the worker", Scope.ESTATE, heading=Heading.TEMPORAL
 )
+no_worker_polls = AccessCheck(
+    "no_worker_polls",
+    "A worker polls the task queue of each cluster that has its own",
+    Scope.OWN_QUEUES,
+    heading=Heading.TEMPORAL,
+)

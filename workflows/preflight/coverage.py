@@ -102,6 +102,7 @@ def places_of(action: actions.Observation, plan: Plan) -> Iterator[Place]:
                 yield scope, action.host
         case actions.ObserveTemporal():
             yield Scope.ESTATE, action.estate
+            yield from ((Scope.OWN_QUEUES, queue) for queue in action.task_queues)
         case _:
             assert_never(action)
 

@@ -68,3 +68,22 @@ def workers_differ(context: CheckContext) -> Iterator[Finding]:
                 advice="stop the workers of the other version before a run begins; where only the "
                 "last part differs, give all workers the same file of --seal-keys",
             )
+
+
+@check(Scope.OWN_QUEUES, acceptable=True)
+def own_worker_differs(context: CheckContext) -> Iterator[Finding]:
+    """The workers of a cluster's own task queue run the main worker's build, with its seal key."""
+    # A worker with another key refuses every action; one with other code may not know it.
+    for reading in context.each(TemporalReading):
+        main = sorted(set(reading.builds.values()))
+        for queue, builds in reading.own_queues.items():
+            others = sorted(worker for worker in builds.items() if worker[1] not in main)
+            if main and others:
+                yield own_worker_differs.finding(
+                    queue,
+                    seen=listed(f"{worker} runs {build}" for worker, build in others),
+                    expected=f"the build and the seal key of the main worker: {listed(main)}",
+                    advice="start these workers again with the main worker's version; where only "
+                    "the last part differs, with its file of --seal-keys. A worker that has ended "
+                    "is seen for 75 s: check again after that",
+                )

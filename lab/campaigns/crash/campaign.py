@@ -64,6 +64,7 @@ class CrashOptions:
     variant: Variant = "by_stage"
     procedure: Procedure = "switchover"
     drivers: Drivers = USUAL_DRIVERS
+    worker_per_cluster: bool = False
     at: tuple[str, ...] = ()
     """Only requests to these places; all of them, where none is named."""
     control: Control | None = None
@@ -112,7 +113,11 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
 
     def open(self, directory: Path) -> AbstractAsyncContextManager[TestBed]:
         """Start a lab with proxies."""
-        return TestBed.open(directory, replace(SETTINGS, drivers=self._options.drivers))
+        options = self._options
+        settings = replace(
+            SETTINGS, drivers=options.drivers, worker_per_cluster=options.worker_per_cluster
+        )
+        return TestBed.open(directory, settings)
 
     async def prepare(self, bed: TestBed) -> None:
         """Learn from one run without attacks which requests a switchover consists of."""
@@ -214,7 +219,8 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
     @property
     def _command(self) -> str:
         rejoin = " --procedure rejoin" if self._options.procedure == "rejoin" else ""
-        return f"python -m lab crash{rejoin}{self._options.drivers}"
+        near = " --worker-per-cluster" if self._options.worker_per_cluster else ""
+        return f"python -m lab crash{rejoin}{near}{self._options.drivers}"
 
     def _coverage(self) -> Coverage:
         schedule = self.state.schedule

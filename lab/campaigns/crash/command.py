@@ -10,7 +10,7 @@ from lab.campaigns.crash.campaign import CrashCampaign, CrashOptions
 from lab.campaigns.crash.negative_controls import Control
 from lab.campaigns.crash.nemesis import AttackPlan
 from lab.campaigns.crash.points import Kind, Point
-from lab.campaigns.options import Driver, Replicating
+from lab.campaigns.options import Driver, Replicating, WorkerPerCluster
 from lab.campaigns.runner import run_to_exit
 from lab.checker.expected import Variant
 from lab.environment.load_balancers.registry import load_balancer
@@ -49,6 +49,8 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     driver: Driver = "hosts_file",
     replication: Replicating = "postgresql",
     at: At = None,
+    *,
+    worker_per_cluster: WorkerPerCluster = False,
 ) -> None:
     """Attack switchovers, or rejoins, at many points; exit 1 if anything was wrong."""
     if control and procedure == "rejoin":
@@ -63,6 +65,7 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         control=control,
         procedure=procedure,
         drivers=drivers,
+        worker_per_cluster=worker_per_cluster,
         at=_known(at or (), drivers),
         replay=_plan(replay, variant, procedure) if replay else None,
         json=json,

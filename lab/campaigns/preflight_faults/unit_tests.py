@@ -46,6 +46,7 @@ JUDGED = (
     "replication_one_way",
     "replication_loops",
     "excluded_tables_replicated",
+    "own_worker_differs",
 )
 """Checks that judge what was read; the test has a case for each of them."""
 LISTS = (
@@ -182,6 +183,10 @@ UNIT_TESTS: dict[str, Test] = {
     ),
     "reading_unusable": (_CONFIGURATION, "test_a_cluster_that_says_nothing_is_trouble"),
     "configuration_unreadable": (_CONFIGURATION, "test_what_cannot_be_compared_is_a_finding"),
+    "no_worker_polls": (
+        "tests/workflows/execution/test_own_queues.py",
+        "test_a_queue_that_no_worker_polls_is_one_finding_at_once",
+    ),
     "temporal_unreadable": (
         "tests/activities/test_temporal.py",
         "test_a_server_that_does_not_answer_is_one_finding",

@@ -83,7 +83,7 @@ class MatrixState(CampaignState):
 class RollbackMatrix(Campaign[TestBed, Case, MatrixState]):
     """All cases, or a selection of them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of the command line
         self,
         parts: tuple[Selection, ...],
         labs: int,
@@ -91,9 +91,11 @@ class RollbackMatrix(Campaign[TestBed, Case, MatrixState]):
         procedure: Procedure = "switchover",
         *,
         drivers: Drivers = USUAL_DRIVERS,
+        worker_per_cluster: bool = False,
     ) -> None:
-        super().__init__(MatrixState(), json, (procedure, parts, drivers))
-        self._settings = replace(SETTINGS, drivers=drivers)
+        request = (procedure, parts, drivers, worker_per_cluster)
+        super().__init__(MatrixState(), json, request)
+        self._settings = replace(SETTINGS, drivers=drivers, worker_per_cluster=worker_per_cluster)
         self._wanted = selected(parts, procedure, drivers)
         self._remaining = self.state.remaining(self._wanted)
         self._labs = labs

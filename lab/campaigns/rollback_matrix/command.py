@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lab.campaigns.options import Driver, Replicating
+from lab.campaigns.options import Driver, Replicating, WorkerPerCluster
 from lab.campaigns.rollback_matrix.campaign import RollbackMatrix
 from lab.campaigns.rollback_matrix.cases import Selection
 from lab.campaigns.runner import run_to_exit
@@ -26,6 +26,8 @@ def rollback(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     procedure: Annotated[Procedure, typer.Option(help="What fails.")] = "switchover",
     driver: Driver = "hosts_file",
     replication: Replicating = "postgresql",
+    *,
+    worker_per_cluster: WorkerPerCluster = False,
 ) -> None:
     """Fail every stage in every way; exit 1 if a run did not end as it must."""
     drivers = Drivers(driver, replication)
@@ -34,4 +36,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         parts = tuple(Selection.read(text, layout, procedure) for text in only or ())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    run_to_exit(RollbackMatrix(parts, labs, json, procedure, drivers=drivers))
+    matrix = RollbackMatrix(
+        parts, labs, json, procedure, drivers=drivers, worker_per_cluster=worker_per_cluster
+    )
+    run_to_exit(matrix)

@@ -18,13 +18,13 @@ from tests.support.fake_activities import FakeActivities
 from tests.support.polling import eventually
 from tests.support.seal_keys import KEYS
 from worker.worker import build_worker
-from workflows.activity_options import TASK_QUEUE
 from workflows.errors import CommandFailed
 from workflows.model import actions
 from workflows.model import results as r
 from workflows.model.estate import Protocol
 from workflows.model.outcome import Outcome
 from workflows.model.progress import Progress
+from workflows.model.task_queues import TASK_QUEUE
 from workflows.planning.plan import Plan
 from workflows.planning.switchover import plan_switchover
 from workflows.ports.inputs import SessionInput

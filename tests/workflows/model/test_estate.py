@@ -35,6 +35,9 @@ def changed(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever
         ("clusters.0.nodes.0.kind", "router", "clusters.0.nodes.0.kind"),
         ("clusters.0.nodes.1.name", "cluster1-server1", "cluster1-server1 is given twice"),
         ("clusters.1.nodes.0.address", "203.0.113.1", "clusters share no node"),
+        ("clusters.0.task_queue", "dmz frankfurt", "clusters.0.task_queue: write the name of a"),
+        ("clusters.0.task_queue", "", "clusters.0.task_queue: write the name of a task queue"),
+        ("clusters.1.task_queue", "switchover", "clusters.1.task_queue: switchover is the main"),
         ("clusters.0.colour", "red", "clusters.0.colour: there is no such key here"),
         ("defaults.admin.password", "hunter2", "clusters.0.nodes.0.admin.password: a secret in"),
         ("defaults.host_key", None, "host keys are always verified"),
@@ -109,3 +112,18 @@ def test_an_estate_survives_its_journey() -> None:
     """The snapshot in the plan is the estate that was read."""
     estate = estates.estate()
     assert Estate.model_validate_json(estate.model_dump_json()) == estate
+
+
+def test_an_estate_without_own_task_queues_is_written_as_before() -> None:
+    """So seals and plan hashes of earlier versions stay true."""
+    assert "task_queue" not in estates.estate().model_dump_json()
+    near = Estate.model_validate(changed("clusters.0.task_queue", "near"))
+    assert Estate.model_validate_json(near.model_dump_json()) == near
+    assert [near.task_queue_of(f"cluster{n}-edge1") for n in (1, 2)] == ["near", None]
+
+
+def test_a_task_queue_of_both_clusters_is_one() -> None:
+    """One worker may be near both."""
+    given = changed("clusters.0.task_queue", "near")
+    given["clusters"][1]["task_queue"] = "near"
+    assert Estate.model_validate(given).task_queues == ("near",)

@@ -131,6 +131,13 @@ CASES: tuple[Case, ...] = (
         missing_attributes=("SwitchoverState",),
     ),
     case("workers_differ", "temporal", where="lab", builds={"1@a": "x", "2@b": "y"}),
+    case(
+        "own_worker_differs",
+        "temporal",
+        where="near",
+        builds={"1@a": "x"},
+        own_queues={"near": {"1@b": "x", "2@b": "y"}, "dmz": {"1@c": "x"}},
+    ),
 )
 
 
@@ -158,6 +165,17 @@ def test_every_check_refuses() -> None:
     }
     below = {"source_not_active", "installation_path_differs"}
     assert evaluated <= {case[2] for case in CASES} | below
+
+
+def test_a_worker_of_a_cluster_is_compared_with_the_main_one() -> None:
+    """A finding says which differs, and from what; there is none where the main one is unknown."""
+    own = {"near": {"1@b": "x", "2@b": "y"}}
+    [finding] = findings_in(changed("temporal", builds={"1@a": "x"}, own_queues=own))
+    assert (finding.seen, finding.expected) == (
+        "2@b runs y",
+        "the build and the seal key of the main worker: x",
+    )
+    assert findings_in(changed("temporal", builds={}, own_queues=own)) == ()
 
 
 BACK = "cluster2_to_cluster1"

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from workflows.model.actions.base import Intent, OnHost, OnLink, OnNode, OverProtocol, ReadOnly
 from workflows.model.estate import Name
 
@@ -72,6 +74,8 @@ class ObserveTemporal(ReadOnly):
 
     kind: Literal["observe_temporal"] = "observe_temporal"
     estate: Name
+    task_queues: tuple[str, ...] = Field(default=(), exclude_if=lambda queues: not queues)
+    """The clusters' own, whose workers are read."""
     sentence = "read what Temporal knows about {estate}"
 
     @property
