@@ -136,6 +136,7 @@ def multiplied(report: ReadinessReport, times: int) -> ReadinessReport:
         (Scope.RELOADED_HOSTS, ("loadbalancer1",)),
         (Scope.RESOLVING_HOSTS, ()),
         (Scope.ZONES, ()),
+        (Scope.OWN_QUEUES, ()),
         (Scope.ESTATE, ("lab",)),
         (Scope.EVERYWHERE, ()),
     ],
@@ -164,12 +165,26 @@ def test_the_delay_of_a_storage_is_measured_where_a_marker_may_be_written() -> N
     assert rows(clean(), plan)["sticky_entries"].places == {"loadbalancer1": CheckStatus.PASSED}
 
 
+def test_a_cluster_s_own_task_queue_is_checked_where_there_is_one() -> None:
+    """Each queue is a place, and passes where nothing was found."""
+    written = estates.written()
+    for cluster in written["clusters"]:
+        cluster["task_queue"] = f"near-{cluster['name']}"
+    plan = plan_switchover(type(PLAN.estate).model_validate(written), estates.request())
+    for name in ("no_worker_polls", "own_worker_differs"):
+        assert rows(clean())[name].places == {}
+        assert rows(clean(), plan)[name].places == {
+            "near-cluster1": CheckStatus.PASSED,
+            "near-cluster2": CheckStatus.PASSED,
+        }
+
+
 def test_on_a_clean_estate_every_check_passes() -> None:
     """And those that are not made here are not counted."""
     checks = tuple(rows(clean()).values())
     assert {one.worst for one in checks} == {CheckStatus.PASSED}
     score = score_of(checks)
-    assert (score.checks, score.passed, score.unknown) == (len(OWN) - 7, len(OWN) - 7, 0)
+    assert (score.checks, score.passed, score.unknown) == (len(OWN) - 9, len(OWN) - 9, 0)
 
 
 def test_a_failing_check_fails_at_its_place_alone() -> None:
