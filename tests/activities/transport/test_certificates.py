@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -21,9 +22,9 @@ LONG_AGO = 1_000_000_000
 TRUE = Command(("true",))
 
 
-def certified(key: asyncssh.SSHKey = CLIENT_KEY, **given: object) -> str:
+def certified(key: asyncssh.SSHKey = CLIENT_KEY, **given: Any) -> str:  # noqa: ANN401 - asyncssh's own arguments
     """Return a user's certificate; its principal is the account that runs the tests."""
-    facts = {"principals": [getpass.getuser()], **given}
+    facts: dict[str, Any] = {"principals": [getpass.getuser()], **given}
     return AUTHORITY.generate_user_certificate(key, "worker", **facts).export_certificate().decode()
 
 
