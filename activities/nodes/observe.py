@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import PartialReading
@@ -122,7 +123,9 @@ class Observer:
 
 
 async def _secrets(node: Node) -> tuple[Finding, ...]:
-    exposed = await readable_by_others(node.ssh.key, node.ssh.passphrase, node.admin.password)
+    logins = (node.ssh, *node.ssh.jump)
+    references = chain.from_iterable((login.key, login.passphrase) for login in logins)
+    exposed = await readable_by_others(*references, node.admin.password)
     if not exposed:
         return ()
     return (

@@ -4,12 +4,16 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
+from functools import partial
+
+import asyncssh
 
 from activities.time_limits import Stopwatch
 from activities.transport.ssh import Command, Shell
-from workflows.errors import NotReady, OutcomeUnknown, Unreachable
+from activities.transport.ssh_errors import JumpRefused, beyond_jump_host
+from workflows.errors import AccessRefused, NotReady, OutcomeUnknown, Unreachable
 from workflows.model.estate import Node
 
 PROBES = 3
@@ -41,14 +45,15 @@ async def require_unreachable(shell: Shell, node: Node) -> str:
 
     Raises:
         NotReady: something answers.
-        OutcomeUnknown: the worker's own network or DNS fails.
+        OutcomeUnknown: the worker's own network or DNS fails, or a jump host.
     """
     endpoints = tuple(_endpoints(node))
     closed: set[int] = set()
     for turn in range(PROBES):
         if turn:
             await asyncio.sleep(PROBE_INTERVAL)
-        states = await asyncio.gather(*(_probe(node, *endpoint) for endpoint in endpoints))
+        probe = await _prober(shell, node)
+        states = await asyncio.gather(*(probe(*endpoint) for endpoint in endpoints))
         probed = list(zip(endpoints, states, strict=True))
         if open_ports := [endpoint for endpoint, state in probed if state is PortState.OPEN]:
             raise NotReady(_answers(node, open_ports))
@@ -74,6 +79,44 @@ def _endpoints(node: Node) -> Iterable[tuple[str, int]]:
 def is_loopback(address: str) -> bool:
     """Whether an address is every machine's own."""
     return ipaddress.ip_address(address).is_loopback
+
+
+async def _prober(shell: Shell, node: Node) -> Callable[[str, int], Awaitable[PortState]]:
+    """Return what probes a port from where the node is reached.
+
+    Raises:
+        OutcomeUnknown: a jump host does not let the worker through, which says nothing of the node.
+    """
+    try:
+        jump_host = await shell.last_jump_host(node)
+    except (Unreachable, AccessRefused) as failure:
+        raise OutcomeUnknown(
+            f"{failure}; so the node was not probed: bring the jump host back, then decide again"
+        ) from failure
+    if jump_host is None:
+        return partial(_probe, node)
+    return partial(_probe_beyond, node, jump_host)
+
+
+async def _probe_beyond(
+    node: Node, jump_host: asyncssh.SSHClientConnection, address: str, port: int
+) -> PortState:
+    hop = node.ssh.jump[-1]
+    try:
+        with beyond_jump_host(hop, f"{address}:{port}"):
+            opening = jump_host.open_connection(address, port)
+            _, writer = await Stopwatch().time(opening, PROBE_TIMEOUT)
+    except JumpRefused as refusal:
+        raise OutcomeUnknown(f"{node.name}: {refusal}; so the port was not probed") from refusal
+    except (Unreachable, TimeoutError) as failure:
+        if jump_host.is_closed():
+            raise OutcomeUnknown(
+                f"{node.name}: the connection to the jump host {hop.place} was lost, so the node "
+                "was not probed; decide again"
+            ) from failure
+        return PortState.FILTERED
+    writer.close()
+    return PortState.OPEN
 
 
 async def _probe(node: Node, address: str, port: int) -> PortState:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import asyncssh
+from asyncssh.public_key import CERT_TYPE_USER, SSHOpenSSHCertificate
 
 from activities.transport.files import FILE_BYTES, read_file
 from activities.transport.secrets import Secrets
@@ -33,6 +34,41 @@ async def private_key(secrets: Secrets, reference: str, passphrase: str | None) 
         return await asyncio.to_thread(asyncssh.import_private_key, text, secret)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as refusal:
         raise AccessRefused(_unusable(str(refusal), reference, passphrase)) from refusal
+
+
+async def certificate(
+    secrets: Secrets, reference: str, key: asyncssh.SSHKey
+) -> asyncssh.SSHCertificate:
+    """Return the certificate of a private key that a reference leads to.
+
+    Raises:
+        AccessRefused: it is none, of another key, for hosts, or not valid now.
+        BadInput: the reference leads to no secret.
+    """
+    text = await secrets.read(reference) + "\n"
+    try:
+        found = asyncssh.import_certificate(text)
+    except (asyncssh.KeyImportError, ValueError) as refusal:
+        raise AccessRefused(
+            f"{reference} is no certificate that the worker can read ({refusal}); name the file "
+            "that ends with -cert.pub"
+        ) from refusal
+    if not isinstance(found, SSHOpenSSHCertificate):
+        raise AccessRefused(f"{reference} is no certificate in OpenSSH's format; name one that is")
+    if found.key.public_data != key.public_data:
+        raise AccessRefused(
+            f"the certificate {reference} belongs to another key; name the one that was signed "
+            "for this key"
+        )
+    try:
+        # Which principals an account has, its server decides: their names may differ from it.
+        found.validate(CERT_TYPE_USER, None)
+    except ValueError as refusal:
+        raise AccessRefused(
+            f"the certificate {reference} cannot be used now ({refusal}); have the key signed "
+            "again, for a user, or correct the worker's clock"
+        ) from refusal
+    return found
 
 
 def _unusable(refusal: str, reference: str, passphrase: str | None) -> str:

@@ -11,20 +11,17 @@ from pathlib import Path
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
-from activities.time_limits import LIMITS, Stopwatch
+from activities.time_limits import LIMITS
 from activities.transport.answer import MAX_ANSWER, WINDOW, Answer, Held
 from activities.transport.framing import MAX_SHOWN, CommandResult, Frame
-from activities.transport.keys import known_hosts, private_key
+from activities.transport.login import Logins, Shared
 from activities.transport.secrets import Secrets
 from activities.transport.slots import Slots
 from activities.transport.ssh_errors import NoSession, after_sending, before_sending, reason
-from activities.transport.wire import BOUNDED, Wire
 from workflows.errors import ForwardingRefused, OutcomeUnknown, Unreachable
 from workflows.model.estate import Machine
 from workflows.model.text import printable
 
-KEEPALIVES = 4
-"""So many messages are sent in the time that a machine may be silent; the last is not awaited."""
 MAX_PARALLEL_COMMANDS = 7
 """On one connection, until the machine refuses one: OpenSSH's default allows ten."""
 FORWARDING_TIMEOUT = 2.0
@@ -54,12 +51,9 @@ def script(text: str, *arguments: str) -> Command:
 
 
 @dataclass
-class _SharedConnection:
+class _SharedConnection(Shared):
     """The one shared connection to a machine."""
 
-    connection: asyncssh.SSHClientConnection | None = None
-    connecting: asyncio.Future[asyncssh.SSHClientConnection] | None = None
-    """The attempt that all share: a silent machine is waited for once."""
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     slots: Slots = field(default_factory=lambda: Slots(MAX_PARALLEL_COMMANDS))
     tunnels: dict[int, Path] = field(default_factory=dict)
@@ -69,12 +63,16 @@ class _SharedConnection:
     slowest: float = 0.0
     """Seconds that the slowest command took, or lasted so far, since this was last asked for."""
 
+    def renewed(self) -> None:
+        """Forget what belonged to the connection before."""
+        self.tunnels, self.abandoned = {}, []
+
 
 class Shell:
     """Runs commands over one connection per machine, opened when first needed."""
 
     def __init__(self, secrets: Secrets) -> None:
-        self._secrets = secrets
+        self._logins = Logins(secrets)
         self._connections: dict[tuple[object, ...], _SharedConnection] = {}
         self._tunnels: Path | None = None
         self._tunnels_made = 0
@@ -169,6 +167,16 @@ class Shell:
                 shared.tunnels[port] = path
             return shared.tunnels[port]
 
+    async def last_jump_host(self, machine: Machine) -> asyncssh.SSHClientConnection | None:
+        """Return the connection from which the machine is reached; None where it is the worker's.
+
+        Raises:
+            Unreachable: a jump host does not answer.
+            AccessRefused: a jump host refuses.
+        """
+        with before_sending(machine):
+            return await self._logins.through(machine.ssh.jump)
+
     def slowest_answer(self, machine: Machine) -> timedelta | None:
         """Return how long the slowest command took since the last call; None without any."""
         shared = self._shared(machine)
@@ -178,10 +186,9 @@ class Shell:
     async def close(self) -> None:
         """Close every connection."""
         for shared in self._connections.values():
-            if shared.connection is not None:
-                shared.connection.close()
-                await shared.connection.wait_closed()
+            await shared.close()
         self._connections.clear()
+        await self._logins.close()
         if self._tunnels is not None:
             shutil.rmtree(self._tunnels, ignore_errors=True)
             self._tunnels = None
@@ -194,37 +201,12 @@ class Shell:
     async def _connected(
         self, machine: Machine, shared: _SharedConnection
     ) -> asyncssh.SSHClientConnection:
-        if shared.connection is not None and not shared.connection.is_closed():
-            return shared.connection
-        if shared.connecting is None or shared.connecting.done():
-            shared.connecting = asyncio.ensure_future(self._connect(machine))
-            shared.connecting.add_done_callback(_retrieve)
-        connecting = shared.connecting
-        connection = await asyncio.shield(connecting)
-        if shared.connection is not connection:
-            shared.connection, shared.tunnels, shared.abandoned = connection, {}, []
-        return connection
+        return await shared.opened(lambda: self._connect(machine))
 
     async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
         with before_sending(machine):
-            key = await private_key(self._secrets, machine.ssh.key, machine.ssh.passphrase)
-            limits = LIMITS.get()
-            connecting = asyncssh.connect(
-                machine.address,
-                machine.ssh.port,
-                username=machine.ssh.user,
-                client_keys=[key],
-                agent_path=None,
-                preferred_auth="publickey",
-                known_hosts=await _known(machine),
-                tunnel=Wire(),
-                **BOUNDED,
-                config=None,  # only the estate counts; no file of the worker's user adds to it
-                login_timeout=0,
-                keepalive_interval=limits.reach / KEEPALIVES,
-                keepalive_count_max=KEEPALIVES - 1,
-            )
-            return await Stopwatch().time(connecting, limits.contact)
+            ssh = machine.ssh
+            return await self._logins.connect(machine.address, ssh, machine.host_key, ssh.jump)
 
     def _new_socket(self) -> Path:
         if self._tunnels is None:
@@ -255,18 +237,6 @@ def _abandon(shared: _SharedConnection, answer: Answer) -> None:
     shared.abandoned = [one for one in (*shared.abandoned, answer) if not one.closed]
     if len(shared.abandoned) > MAX_ABANDONED and shared.connection is not None:
         shared.connection.abort()
-
-
-def _retrieve(attempt: asyncio.Future[asyncssh.SSHClientConnection]) -> None:
-    """Take the result, also where every waiter has gone."""
-    if not attempt.cancelled():
-        attempt.exception()
-
-
-async def _known(machine: Machine) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSHKey], ...]:
-    if machine.host_key is not None:
-        return [asyncssh.import_public_key(machine.host_key)], [], []
-    return await known_hosts(str(machine.ssh.known_hosts))
 
 
 async def _require_forwarding(

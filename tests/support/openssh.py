@@ -63,13 +63,21 @@ async def openssh(
     addresses: Sequence[str] = ("127.0.0.1",),
     client_key: asyncssh.SSHKey = CLIENT_KEY,
     host_key: str = "ssh-ed25519",
+    host_authority: asyncssh.SSHKey | None = None,
 ) -> AsyncIterator[OpenSsh]:
-    """Run a server with these further lines of configuration, on all of these addresses."""
+    """Run a server with these further lines of configuration, on all of these addresses.
+
+    With *host_authority* it has a host certificate for them, too.
+    """
     program = needs_openssh()
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # noqa: ASYNC240 - where it separates privileges
     key = asyncssh.generate_private_key(host_key)
     key.write_private_key(root / "host_key")
     (root / "host_key").chmod(0o600)
+    if host_authority is not None:
+        signed = host_authority.generate_host_certificate(key, "host", principals=list(addresses))
+        signed.write_certificate(root / "host_key-cert.pub")
+        more = (*more, f"HostCertificate {root}/host_key-cert.pub")
     client_key.write_public_key(root / "authorized_keys")
     port = _free_port(addresses)
     more = (*more, *(f"ListenAddress {address}" for address in addresses))

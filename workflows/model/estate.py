@@ -22,6 +22,7 @@ from workflows.model.machines import (
     AdminAccess,
     Fingerprint,
     Host,
+    JumpHost,
     Kind,
     Machine,
     MonitorCommands,
@@ -47,6 +48,7 @@ __all__ = [
     "Database",
     "Estate",
     "Fingerprint",
+    "JumpHost",
     "Kind",
     "Limits",
     "LoadBalancer",
@@ -335,10 +337,11 @@ class Estate(Value):
             yield "two replication links have the same name"
 
     def _addresses(self) -> Iterator[str]:
-        owner: dict[tuple[str, int], str] = {}
+        owner: dict[tuple[object, ...], str] = {}
         for node in self.nodes:
             address, port = node.address, node.ssh.port
-            other = owner.setdefault((address, port), node.name)
+            # Behind other jump hosts the same address may be another machine.
+            other = owner.setdefault((address, port, node.ssh.jump), node.name)
             if other != node.name:
                 yield (
                     f"{node.name} and {other} are the same machine ({address}:{port}); "

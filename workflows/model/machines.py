@@ -1,11 +1,12 @@
 """The machines of an estate that are reached over SSH, and the types of their keys."""
 
 import re
+from collections import Counter
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from workflows.model.base import OneLine, SecretReference, Value
 
@@ -13,6 +14,8 @@ NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 HOST_NAME = r"(?![0-9.]*$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?"
 HOST_NAME_LENGTH = 253
 MAX_WORD = 4096
+MAX_JUMP_HOSTS = 4
+"""On the way to one machine."""
 ABSOLUTE_PATH = r"^/"
 RELATIVE_PATH = r"^[^/]"
 FINGERPRINT = r"^[0-9a-f]{64}$"
@@ -119,16 +122,62 @@ class Kind(StrEnum):
     EDGE = "edge"
 
 
-class SshAccess(Value):
-    """How a machine is reached over SSH, as the operating-system user that owns SecureTransport."""
+class SshLogin(Value):
+    """As whom the worker logs in to an SSH server, and with what."""
 
     user: Account
     key: SecretReference
     passphrase: SecretReference | None = None
     """Of a private key that is encrypted."""
+    certificate: SecretReference | None = None
+    """Of the key, in OpenSSH's format: signed by an authority that the server trusts."""
     port: Port = 22
     known_hosts: AbsolutePath | None = None
-    """A known_hosts file on the worker; needed for every machine without a ``host_key``."""
+    """A known_hosts file on the worker; needed for every server without a ``host_key``."""
+
+
+class JumpHost(SshLogin):
+    """A machine through whose SSH server others are reached; nothing is run on it."""
+
+    address: Host
+    host_key: PublicKey | None = None
+    """Its public host key, as one line of OpenSSH."""
+
+    @property
+    def place(self) -> str:
+        """Return its address and port, as messages name it."""
+        return f"{self.address}:{self.port}"
+
+    @model_validator(mode="after")
+    def _host_key_known(self) -> Self:
+        if self.host_key is None and self.known_hosts is None:
+            raise ValueError(
+                f"jump host {self.place}: neither host_key nor known_hosts is given; "
+                "host keys are always verified"
+            )
+        return self
+
+
+def _hops(given: object) -> object:
+    """Take one jump host without the dashes of a list."""
+    return (given,) if isinstance(given, dict) else given
+
+
+class SshAccess(SshLogin):
+    """How a machine is reached over SSH, as the operating-system user that owns SecureTransport."""
+
+    jump: Annotated[
+        tuple[JumpHost, ...], BeforeValidator(_hops), Field(max_length=MAX_JUMP_HOSTS)
+    ] = ()
+    """The jump hosts on the way: the first is reached from the worker, others from the one before.
+    """
+
+    @model_validator(mode="after")
+    def _leads_on(self) -> Self:
+        for place, count in Counter(hop.place for hop in self.jump).items():
+            if count > 1:
+                raise ValueError(f"jump: {place} is given twice; name each jump host once")
+        return self
 
 
 class AdminAccess(Value):
@@ -180,6 +229,16 @@ class Machine(Value):
             raise ValueError(
                 f"{self.name}: neither host_key nor ssh.known_hosts is given; "
                 "host keys are always verified"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_no_jump_host_of_its_own(self) -> Self:
+        own = f"{self.address}:{self.ssh.port}"
+        if own in (hop.place for hop in self.ssh.jump):
+            raise ValueError(
+                f"{self.name}: ssh.jump names {own}, which is the machine itself; leave it out "
+                "there, or write `jump: []` where defaults give it"
             )
         return self
 

@@ -59,6 +59,44 @@ def test_a_wrong_estate_names_its_key(path: str, value: Any, words: str) -> None
     assert words in refusal(given)
 
 
+JUMP = {"address": "192.0.2.7", "user": "jump", "key": "env:KEY", "host_key": estates.HOST_KEY}
+
+
+@pytest.mark.parametrize(
+    ("jump", "words"),
+    [
+        ([{**JUMP, "host_key": None}], "jump host 192.0.2.7:22: neither host_key nor known_hosts"),
+        ([JUMP, {**JUMP, "user": "other"}], "jump: 192.0.2.7:22 is given twice"),
+        ([{**JUMP, "port": port} for port in range(1, 6)], "ssh.jump"),
+        ([{**JUMP, "address": "203.0.113.1"}], "ssh.jump names 203.0.113.1:22, which is the mach"),
+        ([{**JUMP, "key": "-----BEGIN"}], "ssh.jump.0.key: a secret in clear does not belong here"),
+        ([{**JUMP, "jump": []}], "ssh.jump.0.jump: there is no such key here"),
+        ("bastion.example.com", "ssh.jump"),
+    ],
+)
+def test_a_wrong_jump_host_is_named(jump: object, words: str) -> None:
+    """Each mistake in one sentence, with the key or the address."""
+    ssh = {"user": "st", "key": "file:/keys/operator", "jump": jump}
+    assert words in refusal(changed("defaults.ssh", ssh))
+
+
+def test_one_jump_host_needs_no_list_and_a_node_may_do_without() -> None:
+    """Defaults give it to all nodes, ``jump: []`` takes it from one."""
+    given = changed("defaults.ssh", {"user": "st", "key": "env:KEY", "jump": JUMP})
+    given["clusters"][0]["nodes"][0]["ssh"] = {"jump": []}
+    first, *others = Estate.model_validate(given).nodes
+    assert first.ssh.jump == ()
+    assert others
+    assert {node.ssh.jump[0].place for node in others} == {"192.0.2.7:22"}
+
+
+def test_the_same_address_behind_two_jump_hosts_is_two_machines() -> None:
+    """Two sites may number their machines alike."""
+    given = changed("clusters.1.nodes.0.address", "203.0.113.1")
+    given["clusters"][1]["nodes"][0]["ssh"] = {"jump": JUMP}
+    assert Estate.model_validate(given).nodes
+
+
 @pytest.mark.parametrize(
     ("number", "changes", "words"),
     [

@@ -1,0 +1,149 @@
+"""Log in to SSH servers, straight or through jump hosts whose connections are shared."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import asyncssh
+
+from activities.time_limits import LIMITS, Stopwatch
+from activities.transport.keys import certificate, known_hosts, private_key
+from activities.transport.secrets import Secrets
+from activities.transport.ssh_errors import at_jump_host, beyond_jump_host
+from activities.transport.wire import BOUNDED, Wire
+from workflows.model.machines import JumpHost, SshLogin
+
+Connection = asyncssh.SSHClientConnection
+Jumps = tuple[JumpHost, ...]
+
+KEEPALIVES = 4
+"""So many messages are sent in the time that a machine may be silent; the last is not awaited."""
+
+
+@dataclass
+class Shared:
+    """One connection, opened when first needed and again when it was lost."""
+
+    connection: Connection | None = None
+    connecting: asyncio.Future[Connection] | None = None
+    """The attempt that all share: a silent machine is waited for once."""
+
+    async def opened(self, connect: Callable[[], Awaitable[Connection]]) -> Connection:
+        """Return the connection; what *connect* raises, all who wait for it get."""
+        if self.connection is not None and not self.connection.is_closed():
+            return self.connection
+        if self.connecting is None or self.connecting.done():
+            self.connecting = asyncio.ensure_future(connect())
+            self.connecting.add_done_callback(_retrieve)
+        connection = await asyncio.shield(self.connecting)
+        if self.connection is not connection:
+            self.connection = connection
+            self.renewed()
+        return connection
+
+    def renewed(self) -> None:
+        """Forget what belonged to the connection before."""
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self.connection is not None:
+            self.connection.close()
+            await self.connection.wait_closed()
+
+
+class Logins:
+    """Logs in with the worker's keys.
+
+    All that is reached through a jump host goes over one connection to it: forty machines behind it
+    are one login there.
+    """
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._jump_hosts: dict[Jumps, Shared] = {}
+        """By the whole way to each: the same address may be another machine behind another one."""
+
+    async def through(self, jumps: Jumps) -> Connection | None:
+        """Return the connection to the last of these jump hosts; None without any.
+
+        Raises:
+            Unreachable: one of them does not answer.
+            AccessRefused: one of them refuses the login or to forward, or has another host key.
+        """
+        if not jumps:
+            return None
+        shared = self._jump_hosts.setdefault(jumps, Shared())
+        return await shared.opened(lambda: self._jump(jumps))
+
+    async def connect(
+        self, address: str, login: SshLogin, host_key: str | None, jumps: Jumps = ()
+    ) -> Connection:
+        """Log in to one server; the errors are asyncssh's, but for those of keys and jump hosts."""
+        via = await self.through(jumps)
+        key = await private_key(self._secrets, login.key, login.passphrase)
+        limits = LIMITS.get()
+        connecting = asyncssh.connect(
+            address,
+            login.port,
+            username=login.user,
+            client_keys=[await self._with_certificate(key, login)],
+            agent_path=None,
+            preferred_auth="publickey",
+            known_hosts=await _known(host_key, login.known_hosts),
+            tunnel=_Way(via, jumps),
+            **BOUNDED,
+            config=None,  # only the estate counts; no file of the worker's user adds to it
+            login_timeout=0,
+            keepalive_interval=limits.reach / KEEPALIVES,
+            keepalive_count_max=KEEPALIVES - 1,
+        )
+        return await Stopwatch().time(connecting, limits.contact)
+
+    async def close(self) -> None:
+        """Close the connections to jump hosts, the farthest first."""
+        for jumps in sorted(self._jump_hosts, key=len, reverse=True):
+            await self._jump_hosts[jumps].close()
+        self._jump_hosts.clear()
+
+    async def _jump(self, jumps: Jumps) -> Connection:
+        *before, hop = jumps
+        with at_jump_host(hop):
+            return await self.connect(hop.address, hop, hop.host_key, tuple(before))
+
+    async def _with_certificate(
+        self, key: asyncssh.SSHKey, login: SshLogin
+    ) -> asyncssh.SSHKey | tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]:
+        if login.certificate is None:
+            return key
+        return key, await certificate(self._secrets, login.certificate, key)
+
+
+class _Way(Wire):
+    """A wire that says which jump host could not lead on."""
+
+    def __init__(self, via: Connection | None, jumps: Jumps) -> None:
+        super().__init__(via=via)
+        self._jumps = jumps
+
+    async def create_connection(
+        self, session_factory: object, remote_host: str, remote_port: int
+    ) -> tuple[object, object]:
+        """Connect; return the transport, and the library's connection."""
+        if not self._jumps:
+            return await super().create_connection(session_factory, remote_host, remote_port)
+        with beyond_jump_host(self._jumps[-1], f"{remote_host}:{remote_port}"):
+            return await super().create_connection(session_factory, remote_host, remote_port)
+
+
+async def _known(
+    host_key: str | None, file: str | None
+) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSHKey], ...]:
+    if host_key is not None:
+        return [asyncssh.import_public_key(host_key)], [], []
+    return await known_hosts(str(file))
+
+
+def _retrieve(attempt: asyncio.Future[Connection]) -> None:
+    """Take the result, also where every waiter has gone."""
+    if not attempt.cancelled():
+        attempt.exception()
