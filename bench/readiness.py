@@ -150,7 +150,7 @@ async def measure(place: Path, options: argparse.Namespace) -> Measurements:
         if options.slow_shell:
             for name in (*(node.name for node in estate.layout.nodes), "loadbalancer1"):
                 simulate(estate.layout, name, slow_shell=str(options.slow_shell))
-        worker = estate.workers.start()
+        [worker] = estate.workers.start().workers
         await worker.ready()
         connections = Connections(estate.layout, worker.process.pid)
         async with connections.polled():
