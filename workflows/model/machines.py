@@ -158,6 +158,9 @@ class JumpHost(SshLogin):
         return self
 
 
+JumpHosts = Annotated[tuple[JumpHost, ...], Field(max_length=MAX_JUMP_HOSTS)]
+
+
 def _hops(given: object) -> object:
     """Take one jump host without the dashes of a list."""
     return (given,) if isinstance(given, dict) else given
@@ -167,7 +170,7 @@ class SshAccess(SshLogin):
     """How a machine is reached over SSH, as the operating-system user that owns SecureTransport."""
 
     jump: Annotated[
-        tuple[JumpHost, ...], BeforeValidator(_hops), Field(max_length=MAX_JUMP_HOSTS)
+        JumpHosts, BeforeValidator(_hops, json_schema_input_type=JumpHost | JumpHosts)
     ] = ()
     """The jump hosts on the way: the first is reached from the worker, others from the one before.
     """

@@ -17,7 +17,9 @@ from activities.transport.ssh import Command, Shell, script
 from tests.activities.conftest import NodeMaker
 from tests.support.ssh_machines import HOST_KEY_LINE, SshServer
 from workflows.errors import AccessRefused, OutcomeUnknown, SwitchoverError, Unreachable
-from workflows.model.estate import Node
+from workflows.model.estate import JumpHost, Node
+
+JUMP_HOST = JumpHost(address="192.0.2.9", user="jump", key="env:KEY", host_key=HOST_KEY_LINE)
 
 
 async def test_words_arrive_as_they_were(node: Node, shell: Shell) -> None:
@@ -134,10 +136,11 @@ def _made(kind: type[Exception]) -> Exception:
         and not issubclass(kind, ValueError)
     ],
 )
-@pytest.mark.parametrize("border", ["before_sending", "after_sending"])
+@pytest.mark.parametrize("border", ["before_sending", "after_sending", "at_jump_host"])
 def test_every_foreign_error_has_a_meaning(kind: type[Exception], border: str, node: Node) -> None:
     """No error of the library gets past the border as it is."""
-    with pytest.raises(SwitchoverError), getattr(errors, border)(node):
+    place = JUMP_HOST if border == "at_jump_host" else node
+    with pytest.raises(SwitchoverError), getattr(errors, border)(place):
         raise _made(kind)
 
 
