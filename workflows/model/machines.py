@@ -129,8 +129,12 @@ class SshLogin(Value):
     key: SecretReference
     passphrase: SecretReference | None = None
     """Of a private key that is encrypted."""
-    certificate: SecretReference | None = None
-    """Of the key, in OpenSSH's format: signed by an authority that the server trusts."""
+    certificate: SecretReference | None = Field(default=None, exclude_if=lambda one: one is None)
+    """Of the key, in OpenSSH's format: signed by an authority that the server trusts.
+
+    Without it, and without jump hosts, an estate is written as before there were these keys: its
+    seals and its plan's hash stay the same.
+    """
     port: Port = 22
     known_hosts: AbsolutePath | None = None
     """A known_hosts file on the worker; needed for every server without a ``host_key``."""
@@ -171,7 +175,7 @@ class SshAccess(SshLogin):
 
     jump: Annotated[
         JumpHosts, BeforeValidator(_hops, json_schema_input_type=JumpHost | JumpHosts)
-    ] = ()
+    ] = Field(default=(), exclude_if=lambda hops: not hops)
     """The jump hosts on the way: the first is reached from the worker, others from the one before.
     """
 

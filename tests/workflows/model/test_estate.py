@@ -165,3 +165,10 @@ def test_a_task_queue_of_both_clusters_is_one() -> None:
     given = changed("clusters.0.task_queue", "near")
     given["clusters"][1]["task_queue"] = "near"
     assert Estate.model_validate(given).task_queues == ("near",)
+
+
+def test_an_estate_without_jump_hosts_is_written_as_before() -> None:
+    """Or the seals of a run that is open during an upgrade would no longer hold."""
+    written = estates.estate().model_dump_json()
+    assert "jump" not in written
+    assert "certificate" not in written
