@@ -14,7 +14,7 @@ class Forgery:
 
     def __init__(self) -> None:
         self._plan: Any = None
-        self._orders: list[tuple[str, Any]] = []
+        self._orders: list[tuple[str, Any, str]] = []
         self._done: list[Any] = []
 
     @workflow.run
