@@ -150,9 +150,9 @@ async def measure(place: Path, options: argparse.Namespace) -> Measurements:
         if options.slow_shell:
             for name in (*(node.name for node in estate.layout.nodes), "loadbalancer1"):
                 simulate(estate.layout, name, slow_shell=str(options.slow_shell))
-        [worker] = estate.workers.start().workers
-        await worker.ready()
-        connections = Connections(estate.layout, worker.process.pid)
+        workers = estate.workers.start()
+        await workers.ready()
+        connections = Connections(estate.layout, workers.workers[0].process.pid)
         async with connections.polled():
             with busy(options.busy):
                 for _ in range(options.runs):

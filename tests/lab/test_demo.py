@@ -26,9 +26,14 @@ REPOSITORY = Path(__file__).parents[2]
         (("--round-trip", "--literal"), "--round-trip goes with neither"),
         (("--literal", "--worker-per-cluster"), "--literal starts no worker"),
         (
-            ("--load-balancer", "dns", "--fail", "stop_monitors:cluster1-edge1:refused"),
-            "no name server",
+            ("--load-balancer", "dns", "--fail", "redirect_traffic:loadbalancer1:lost"),
+            "redirect_traffic never acts on loadbalancer1; it acts on dns",
         ),
+        (
+            ("--replication", "commands", "--fail", "suspend_replication:database1:lost"),
+            "suspend_replication never acts on database1; it acts on loadbalancer1",
+        ),
+        (("--replication", "commands", "--literal"), "it goes with no other"),
     ],
 )
 def test_what_cannot_be_demonstrated_is_refused(
