@@ -243,7 +243,7 @@ def test_an_interrupted_matrix_resumes(tmp_path: Path) -> None:
     """Another selection begins anew."""
     parts = (Selection.read("redirect_traffic", LAYOUT),)
     here, result = selected(parts), tmp_path / "rollback.json"
-    StateFile[MatrixState](result, ("switchover", parts, USUAL_DRIVERS)).save(
+    StateFile[MatrixState](result, ("switchover", parts, USUAL_DRIVERS, False)).save(
         MatrixState(20.0, [row(here[0])])
     )
 

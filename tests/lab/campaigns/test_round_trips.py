@@ -18,6 +18,7 @@ from lab.campaigns.state import StateFile
 from lab.checker.legs import LEGS, ROUND_TRIP
 from lab.environment.lab import Lab
 from lab.environment.situation import BASELINE, SWITCHED_OUT
+from lab.layout import USUAL_DRIVERS
 
 NO_GROWTH = Growth((), 0, (), 40, 9000, 10**6)
 
@@ -78,7 +79,7 @@ def test_what_is_wrong_with_a_round_trip_is_a_problem(problem: str) -> None:
 def test_an_interrupted_campaign_makes_the_round_trips_that_remain(tmp_path: Path) -> None:
     """Those of another option begin anew; one that was not made is a problem."""
     result = tmp_path / "r.json"
-    StateFile[TripsState](result, (3, "if_started", False, "hosts_file")).save(
+    StateFile[TripsState](result, (3, "if_started", False, USUAL_DRIVERS)).save(
         TripsState(20.0, [trip(1)])
     )
 
