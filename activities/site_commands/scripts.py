@@ -10,11 +10,9 @@ exec timeout -k 2 "$seconds" "$@" </dev/null
 
 CHANGE = r"""
 seconds=$1 pause=$2 kept=$3; shift 3
-end=$(($(date +%s) + seconds))
+end=$(($(date +%s) + seconds)) left=$seconds
 exec 4>&1
 while :; do
-  left=$((end - $(date +%s)))
-  [ "$left" -gt 0 ] || { echo "its time is up"; exit 75; }
   # Of its output the end is kept: without a bound it could fill the ledger's disk. The status is
   # that of the command, not that of what keeps its output.
   status=$({
@@ -23,6 +21,8 @@ while :; do
   } 3>&1)
   [ "$status" = 75 ] || exit "${status:-70}"
   sleep "$pause"
+  left=$((end - $(date +%s)))
+  [ "$left" -gt 0 ] || { echo "its time is up"; exit 75; }
 done
 """
 """Runs the command until it does not ask for another try (75), or its time is up."""
