@@ -11,6 +11,11 @@ Driver = Annotated[
     typer.Option("--load-balancer", help="What the product steers the load balancer with."),
 ]
 
+NOT_SUSPENDED = (
+    "rejoins start from a reset, after which a replication command knows of no suspension; "
+    "leave --replication out"
+)
+
 Replicating = Annotated[
     ReplicationDriver,
     typer.Option("--replication", help="What the product controls replication with."),

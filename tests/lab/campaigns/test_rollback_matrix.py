@@ -8,7 +8,9 @@ from typing import Any, cast
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from typer.testing import CliRunner
 
+from lab.__main__ import app
 from lab.campaigns.results import NUMBERS
 from lab.campaigns.rollback_matrix.campaign import MatrixState, RollbackMatrix, selected
 from lab.campaigns.rollback_matrix.cases import GATE, REJECTED, WAYS, Case, Selection, cases
@@ -283,3 +285,12 @@ def test_a_command_resumes_the_direction_to_the_returning_cluster_first() -> Non
     part = Selection(("resume_replication", "loadbalancer1"))
     here = selected((part,), "rejoin", Drivers(replication="commands"))
     assert {case.rollback_point for case in here} == {RollbackPoint(rejoin.OVER)}
+
+
+@pytest.mark.parametrize("campaign", ["crash", "rollback"])
+def test_no_rejoin_after_a_suspension_by_command_is_promised(campaign: str) -> None:
+    """A campaign says so before it starts a lab."""
+    asked = [campaign, "--procedure", "rejoin", "--replication", "commands"]
+    answered = CliRunner().invoke(app, asked)
+    assert answered.exit_code == 2
+    assert "knows of no suspension" in " ".join(answered.stderr.replace("│", " ").split())
