@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
@@ -25,6 +26,10 @@ SHELL_TIMEOUT = 10.0
 
 OWN_NETWORK_ERRORS = (errno.ENETUNREACH, errno.ENETDOWN)
 """Errors of the worker's own network: they say nothing about the node."""
+
+NOBODY_THERE = re.compile(r"refused|timed out|no route to host|\[Errno 11[013]\]", re.IGNORECASE)
+"""What a jump host says of a node that does not answer. All else is perhaps its own network or DNS.
+"""
 
 
 class PortState(StrEnum):
@@ -113,6 +118,10 @@ async def _probe_beyond(
             raise OutcomeUnknown(
                 f"{node.name}: the connection to the jump host {hop.place} was lost, so the node "
                 "was not probed; decide again"
+            ) from failure
+        if isinstance(failure, Unreachable) and not NOBODY_THERE.search(str(failure)):
+            raise OutcomeUnknown(
+                f"{node.name}: {failure}; so it is unknown whether the node is down"
             ) from failure
         return PortState.FILTERED
     writer.close()

@@ -220,6 +220,32 @@ async def test_the_ports_of_a_node_are_probed_from_its_jump_host(
     assert ssh_server.commands == []
 
 
+async def test_a_node_that_nobody_answers_for_behind_a_jump_host_is_unreachable(
+    node_maker: NodeMaker, ssh_server: SshServer, jump_host: SshServer, shell: Shell
+) -> None:
+    """Its ports refuse the jump host."""
+    node = behind(node_maker, ssh_server, hop(jump_host.port))
+    closed = {"port": 1}
+    down = node.model_copy(
+        update={
+            "ssh": node.ssh.model_copy(update=closed),
+            "admin": node.admin.model_copy(update=closed),
+            "protocols": {},
+        }
+    )
+    assert "answers nowhere" in await require_unreachable(shell, down)
+
+
+async def test_a_node_whose_name_a_jump_host_does_not_know_is_perhaps_not_down(
+    node_maker: NodeMaker, ssh_server: SshServer, jump_host: SshServer, shell: Shell
+) -> None:
+    """What the jump host's own DNS or network lacks says nothing of the node."""
+    node = behind(node_maker, ssh_server, hop(jump_host.port))
+    named = node.model_copy(update={"address": "no-such-machine.invalid"})
+    with pytest.raises(OutcomeUnknown, match="it is unknown whether the node is down"):
+        await require_unreachable(shell, named)
+
+
 async def test_the_admin_api_is_reached_through_a_jump_host(
     node_maker: NodeMaker, ssh_server: SshServer, jump_host: SshServer, api: Api, shell: Shell
 ) -> None:
