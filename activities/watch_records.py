@@ -20,14 +20,13 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from workflows.errors import BadInput, Unreachable
-from workflows.model.configuration import ConfigurationRecord
+from workflows.model.configuration import TIME, ConfigurationRecord
 from workflows.model.freeze import freeze_id, parse_freeze, parse_record
 from workflows.ports.configuration import ConfigurationPort, WatchInput
 
 END_TIMEOUT = timedelta(seconds=15)
 """For a Freeze that is cancelled: it ends with its next workflow task."""
 WATCH = ConfigurationPort.watch_configuration.__name__
-TIME = "%Y-%m-%d %H:%M:%S UTC"
 
 
 class WatchRecords:

@@ -17,6 +17,8 @@ from workflows.preflight import parity
 
 MAX_NAMES = 2000
 """Longer lists are compared by their number alone: a page has a hundred items."""
+LIST_READINGS = 3
+"""So often a list is read that changes while it is read."""
 UNAVAILABLE = "neither cluster's admin API has this list (404)"
 
 _NAMES = ("name", "alias", "title")
@@ -41,6 +43,14 @@ RESOURCES = (
     Resource("applications", parity.applications_differ),
     Resource("certificates", parity.certificates_differ, ("usage", "account", "name")),
 )
+
+
+@dataclass(frozen=True)
+class ItemList:
+    """How many items a list has, and each of them; no items where not all were read."""
+
+    total: int
+    items: list[Mapping[str, Any]] | None
 
 
 @dataclass(frozen=True)
@@ -78,18 +88,35 @@ class ListReader:
         return here, there
 
     async def _read(self, node: Node, resource: Resource) -> ListedNames | None:
-        page = await self._admin.listing(node, resource.path, MAX_NAMES)
+        read = await read_list(self._admin, node, resource, MAX_NAMES)
+        if read is None:
+            return None
+        names = (named(item, resource.keys, node.name) for item in read.items or ())
+        return ListedNames(read.total, None if read.items is None else Counter(names))
+
+
+async def read_list(
+    admin: AdminClient, node: Node, resource: Resource, most: int
+) -> ItemList | None:
+    """Read the items of a list, or the number alone where there are more than *most*.
+
+    None where this version of the API has no such list.
+    """
+    total = 0
+    for _ in range(LIST_READINGS):
+        page = await admin.listing(node, resource.path, most)
         if page is None:
             return None
-        items = distinct(page.result)
-        if len(items) != page.total:
-            return ListedNames(page.total, None)
-        return ListedNames(
-            page.total, Counter(named(item, resource.keys, node.name) for item in items)
-        )
+        total, items = page.total, _distinct(page.result)
+        if len(items) == total:
+            return ItemList(total, items)
+        if total > most:
+            break
+        # Of a shorter one, an item may have been added or removed between two pages.
+    return ItemList(total, None)
 
 
-def distinct(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _distinct(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return each item once: pages overlap. Two items may have one name, but never one id."""
     by_id = {str(item.get("id") or json.dumps(item, sort_keys=True)): item for item in items}
     return list(by_id.values())

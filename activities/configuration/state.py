@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from activities.configuration.audit import AuditReading, read_audit
 from activities.configuration.digests import Items, digest
-from activities.configuration.lists import RESOURCES, Resource, distinct, named
+from activities.configuration.lists import RESOURCES, Resource, named, read_list
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport import admin_responses as answers
@@ -28,6 +28,8 @@ MAX_NAMES = 500
 PART_LIMIT = 25.0
 """Seconds for each part, so that a slow place delays the news of the others by less than a
 minute."""
+NUMBER = "(their number)"
+"""The only item of a list that is too long for its names."""
 MAX_AT_ONCE = 16
 UNREADABLE = access.configuration_unreadable
 
@@ -65,11 +67,12 @@ class _Parts:
 
     def items(self, place: str, kind: str, reading: Callable[[], Awaitable[Items | None]]) -> None:
         """Add the items of one kind at one place."""
-        self._work.append(self._read(place, reading, self._result.parts, f"{place} {kind}"))
+        key = partial(_part, place, kind)
+        self._work.append(self._read(place, reading, self._result.parts, key))
 
     def audit(self, node: str, reading: Callable[[], Awaitable[AuditReading | None]]) -> None:
         """Add the audit log of a node."""
-        self._work.append(self._read(node, reading, self._result.audits, node))
+        self._work.append(self._read(node, reading, self._result.audits, lambda _: node))
 
     async def all(self) -> ConfigurationReading:
         """Read everything that was added."""
@@ -81,7 +84,7 @@ class _Parts:
         place: str,
         reading: Callable[[], Awaitable[T | None]],
         results: dict[str, T],
-        key: str,
+        key: Callable[[T], str],
     ) -> None:
         async with self._room:
             found = await reading_or_finding(
@@ -90,7 +93,12 @@ class _Parts:
         if isinstance(found, Finding):
             self._result.unread[place] = found.seen
         elif found is not None:  # or its version has no such thing
-            results[key] = found
+            results[key(found)] = found
+
+
+def _part(place: str, kind: str, items: Items) -> str:
+    """Return the key of a part: names and a number are not the same part."""
+    return f"{place} {kind}{' number' if NUMBER in items else ''}"
 
 
 class ConfigurationReader:
@@ -128,13 +136,13 @@ class ConfigurationReader:
         return await asyncio.to_thread(shared_options, options, node.name)
 
     async def _list(self, node: Node, resource: Resource) -> Items | None:
-        page = await self._admin.listing(node, resource.path, MAX_NAMES)
-        if page is None:
+        read = await read_list(self._admin, node, resource, MAX_NAMES)
+        if read is None:
             return None  # this version has no such list
-        everything = distinct(page.result)
-        if len(everything) != page.total:
-            return {"(their number)": str(page.total)}
-        return await asyncio.to_thread(lambda: dict(_listed(everything, resource.keys, node.name)))
+        items = read.items
+        if items is None:
+            return {NUMBER: str(read.total)}
+        return await asyncio.to_thread(lambda: dict(_listed(items, resource.keys, node.name)))
 
     async def _files(self, node: Node) -> Items:
         facts = await self._services.system(node).facts(node)

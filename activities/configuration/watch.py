@@ -101,6 +101,7 @@ class ConfigurationWatch:
     def _by_digest(self, key: str, items: Items, now: datetime) -> Iterator[ConfigurationChange]:
         """Yield what differs from the digest of a part, with its author where the log has one."""
         known, (place, kind) = self._record.parts.get(key), key.split(" ", 1)
+        kind = kind.removesuffix(" number")
         if known is None:
             return
         for item, what in self._memory.differences(known, kind, items):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from temporalio import activity
@@ -76,6 +77,9 @@ class FakeActivities(
     LogsPort,
 ):
     """Every action succeeds at once, unless a test plants a failure or holds the action."""
+
+    late_parts: Mapping[str, PartDigest] = MappingProxyType({})
+    """Of the configuration: what the first reading could not read."""
 
     def __init__(self, estate: Estate) -> None:
         self.estate = estate
@@ -237,7 +241,8 @@ class FakeActivities(
             return ConfigurationReport(at=datetime.now(UTC), parts=BASELINE)
         while True:
             report = self._seen_by(given)
-            if report.changes or report.unread.keys() - given.record.unread.keys():
+            unread = report.unread.keys() - given.record.unread.keys()
+            if report.changes or unread or report.parts:
                 return report
             activity.heartbeat()
             await asyncio.sleep(0.05)
@@ -372,6 +377,7 @@ class FakeActivities(
         dark = {n.name for c in given.clusters if c.name in given.dark for n in c.nodes}
         return ConfigurationReport(
             at=datetime.now(UTC),
+            parts={k: v for k, v in self.late_parts.items() if k not in given.record.parts},
             changes=tuple(
                 one for one in self.planted if one.key not in known and one.place not in dark
             ),

@@ -113,11 +113,14 @@ class House:
     async def reaches(self, condition: Callable[[Progress], bool], within: float = 60) -> Progress:
         """Wait until the run's progress is so."""
         progress: Progress | None = None
-        async with asyncio.timeout(within):
-            while progress is None or not condition(progress):
-                await asyncio.sleep(0.1)  # between two queries
-                with suppress(WorkflowQueryFailedError):  # a worker that has just begun may refuse
-                    progress = await self.run.query("status", result_type=Progress)
+        try:
+            async with asyncio.timeout(within):
+                while progress is None or not condition(progress):
+                    await asyncio.sleep(0.1)  # between two queries
+                    with suppress(WorkflowQueryFailedError):  # a worker that has just begun may
+                        progress = await self.run.query("status", result_type=Progress)
+        except TimeoutError:
+            pytest.fail(f"after {within:g} s the run is still so: {progress!r}")
         return progress
 
     def effects(self) -> list[dict[str, Any]]:

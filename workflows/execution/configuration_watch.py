@@ -150,8 +150,9 @@ class SuspensionWatch:
 
     def _tell(self, news: News) -> None:
         state = self._state
+        gaps = (one for one in news.record.gaps if one not in state.configuration.gaps)
+        self._tracker.add_findings((*news.findings, *(unwatched(self._plan, one) for one in gaps)))
         state.configuration = news.record
-        self._tracker.add_findings(news.findings)
         if not news.changes:
             return
         state.version += 1

@@ -1,15 +1,19 @@
 """What a watch knows of both clusters' configuration while replication is suspended."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 from workflows.model.base import Value
 from workflows.model.findings import Finding, Severity
+from workflows.model.text import listed
 
 MAX_CHANGES = 100
 """That one record lists: it goes into history, into the outcome and onto pages."""
 MAX_GAPS = 20
+TIME = "%Y-%m-%d %H:%M:%S UTC"
+"""How a sentence names a time."""
 Change = Literal["added", "removed", "changed"]
 
 
@@ -85,7 +89,7 @@ class ConfigurationRecord(Value):
     changes: tuple[ConfigurationChange, ...] = ()
     unread: dict[str, str] = {}
     gaps: tuple[str, ...] = ()
-    """From when to when nobody watched, in sentences."""
+    """From when to when nobody watched, or not everything could be read, in sentences."""
 
     @property
     def is_full(self) -> bool:
@@ -100,7 +104,7 @@ class ConfigurationRecord(Value):
             if not known.by and change.by:
                 author = {"by": change.by, "at": change.at}
                 changes[change.key] = known.model_copy(update=author)
-        return self.model_copy(
+        record = self.model_copy(
             update={
                 "since": self.since or report.at,
                 "watched_until": report.at,
@@ -110,11 +114,26 @@ class ConfigurationRecord(Value):
                 "unread": report.unread,
             }
         )
+        for place, kinds in _first_read(self, report).items():
+            record = record.with_gap(
+                f"{place}: {listed(kinds)} not read before {report.at:{TIME}}: what was changed "
+                "there until then is not known"
+            )
+        return record
 
     def with_gap(self, sentence: str) -> "ConfigurationRecord":
         """Return the record with one more time in which nobody watched."""
         gaps = tuple(dict.fromkeys((*self.gaps, sentence)))
         return self.model_copy(update={"gaps": gaps[-MAX_GAPS:]})
+
+
+def _first_read(record: ConfigurationRecord, report: ConfigurationReport) -> dict[str, list[str]]:
+    """Return by place the kinds of items that could not be read when the record began."""
+    late: defaultdict[str, list[str]] = defaultdict(list)
+    for part in sorted(report.parts.keys() - record.parts.keys()) if record.since else ():
+        place, kind = part.split(" ", 1)
+        late[place].append(kind)
+    return late
 
 
 def unread_findings(unread: Mapping[str, str]) -> tuple[Finding, ...]:

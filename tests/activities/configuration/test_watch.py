@@ -1,7 +1,7 @@
 """Whatever is changed while replication is suspended is reported: what, where, and by whom."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -32,6 +32,7 @@ SERVER, EDGE = "cluster1-server1", "cluster1-edge1"
 REPLICATION = estates.estate().replication
 ALLOWED = timedelta(seconds=60)
 READINGS = 3
+GROWS_AT = 10
 IDS = count()
 EMPTY = ConfigurationRecord()
 
@@ -314,6 +315,37 @@ async def test_a_long_list_is_watched_by_its_number(
     watching.record = watching.record.model_copy(update={"changes": ()})
     accounts.append({"name": "one more"})
     assert await watching.changes() == {f"{SERVER}: account (their number) changed"}
+
+
+async def test_a_list_that_becomes_too_long_has_lost_nothing(
+    watching: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From then on its number is watched; that nobody has compared the names is said."""
+    monkeypatch.setattr("activities.configuration.state.MAX_NAMES", 10)
+    watching.site.api.page_size = 4
+    accounts = watching.site.api.lists["accounts"]
+    accounts.append({"name": "one more"})
+    assert await watching.changes() == set()
+    [gap] = watching.record.gaps
+    assert gap.startswith(f"{SERVER}: account number not read before ")
+    accounts.append({"name": "another"})
+    assert await watching.changes() == {f"{SERVER}: account (their number) changed"}
+
+
+async def test_an_item_that_is_added_while_its_list_is_read_is_named(watching: Watch) -> None:
+    """A list's number and its pages are read one after the other; nothing else has changed."""
+
+    class Growing(list[dict[str, Any]]):
+        """Grows once a page was read."""
+
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            yield from tuple(super().__iter__())
+            if len(self) == GROWS_AT:
+                self.append({"id": "added", "name": "added"})
+
+    watching.site.api.page_size = 4
+    watching.site.api.lists["accounts"] = Growing(watching.site.api.lists["accounts"])
+    assert await watching.changes() == {f"{SERVER}: account added added"}
 
 
 async def test_a_version_without_an_audit_log_is_watched(watching: Watch) -> None:

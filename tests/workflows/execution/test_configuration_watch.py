@@ -7,6 +7,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from activities.watch_records import WatchRecords
+from tests.support.fake_activities import BASELINE
 from tests.support.recorded_changes import CHANGE, DRAIN, TEXT, draining, frozen
 from tests.support.run import Run, at_work, new_run
 from workflows.errors import OutcomeUnknown, Refused, Unreachable
@@ -147,3 +148,17 @@ async def test_a_place_that_cannot_be_read_is_a_finding(run: Run) -> None:
     assert [(one.name, one.place) for one in outcome.findings] == [
         ("configuration_not_watched", "database2")
     ]
+
+
+async def test_what_could_not_be_read_at_first_is_said(run: Run) -> None:
+    """A change that was made there before its first reading is not known, to a Freeze neither."""
+    await draining(run)
+    [digest] = BASELINE.values()
+    run.fakes.late_parts = {"database2 table": digest}
+    said = "database2: table not read before "
+    await run.reaches(lambda p: any(one.seen.startswith(said) for one in p.findings))
+    run.fakes.held[DRAIN].set()
+    outcome = await run.ends("completed")
+    [finding] = [one for one in outcome.findings if one.name == "configuration_not_watched"]
+    status = await frozen(run, changes=0)
+    assert status.record.gaps == (finding.seen,)
