@@ -7,6 +7,7 @@
   + Refused            trying again by itself cannot help
     - AccessRefused    fix keys, host keys, passwords or rights
       > ForwardingRefused  let its SSH server forward connections, or reach the place directly
+      > RunAsRefused       let sudo run commands as the account that the estate names
     - NotReady         the state of the estate forbids it; change that first
     - CommandFailed    the command ran and failed; read what it printed
     - Lost             it was begun and its end was never recorded; read the state, then decide
@@ -46,6 +47,10 @@ class ForwardingRefused(AccessRefused):
     """The place's SSH server forwards no connection for the worker."""
 
 
+class RunAsRefused(AccessRefused):
+    """The place's sudo runs no command as the account that the estate names."""
+
+
 class NotReady(Refused):
     """The state of the estate forbids the action."""
 
@@ -73,7 +78,7 @@ class BadInput(Refused):
 PERMANENT = tuple(
     error.__name__
     for error in (
-        *(Refused, AccessRefused, ForwardingRefused, NotReady),
+        *(Refused, AccessRefused, ForwardingRefused, RunAsRefused, NotReady),
         *(CommandFailed, Lost, Unresolved, Stuck, BadInput),
     )
 )

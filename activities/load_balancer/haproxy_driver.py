@@ -140,7 +140,7 @@ class HaproxyDriver(LoadBalancerDriver):
         limit = 2 * haproxy_runtime.MAX_STATE
         answer = await self._shell.run(host, command, limit=limit)
         try:
-            return haproxy_runtime.reading(answer.out, answer.err, host.socket, host.ssh.user)
+            return haproxy_runtime.reading(answer.out, answer.err, host.socket, host.ssh.account)
         except OutcomeUnknown as strange:
             raise OutcomeUnknown(f"{host.name}: {strange}") from strange
 

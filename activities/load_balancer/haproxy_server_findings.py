@@ -50,7 +50,7 @@ class Site:
         if not reading.state_file_writable:
             yield checks.haproxy_state_file_not_writable.finding(
                 self.host.name,
-                seen=f"{self.host.ssh.user} may not put a new file in the place of "
+                seen=f"{self.host.ssh.account} may not put a new file in the place of "
                 f"{self.host.state_file}",
                 expected="a file to which a redirect saves the state of HAProxy's servers",
                 advice="give the user the right to write the file and its directory",
@@ -110,7 +110,7 @@ class Site:
         if not rights.writable:
             yield checks.haproxy_configuration_not_writable.finding(
                 self.host.name,
-                seen=f"{file} cannot be written by {self.host.ssh.user}",
+                seen=f"{file} cannot be written by {self.host.ssh.account}",
                 expected="a file in which a redirect may change the servers' addresses; else a "
                 "reload would bring the old ones back",
                 advice="give the user the right to write it"

@@ -146,7 +146,7 @@ class HostsFileDriver(LoadBalancerDriver):
         not_runnable = host_reload.not_runnable(host, host.reload)
         not_writable = checks.hosts_file_not_writable.finding(
             host.name,
-            seen=f"{host.hosts_file} cannot be written by {host.ssh.user}",
+            seen=f"{host.hosts_file} cannot be written by {host.ssh.account}",
             expected="a hosts file that a redirect may write",
             advice="give the user the right to write it"
             + (", and its directory" if host.write == "replace" else ""),

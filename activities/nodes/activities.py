@@ -47,7 +47,7 @@ class SshNodes(NodesPort):
         self._status = ServiceStatusReader(shell)
         servers = InactiveServers(admin, self._status)
         self._effects = Effects(open_ledger(shell), self._status, servers)
-        self._observer = Observer(self._status, admin)
+        self._observer = Observer(shell, self._status, admin)
 
     @activity.defn
     async def observe_node(self, given: SessionInput[actions.ObserveNode]) -> NodeReading:

@@ -30,6 +30,8 @@ _LEDGER = (
 LC_ALL=C; export LC_ALL
 ledger=$1; shift
 echo "user $(id -un)"
+# Whose session ends with the connection, where it is another one's: sudo says who called it.
+[ -z "$SUDO_USER" ] || echo "session $SUDO_USER"
 exposed=$(exposed "$ledger" "$ledger/claims")
 [ -z "$exposed" ] || echo "exposed $exposed"
 at=$ledger
@@ -165,12 +167,13 @@ def _by_key(text: str) -> dict[str, list[str]]:
 
 def _ledger_facts(facts: dict[str, list[str]]) -> LedgerFacts:
     user = _one(facts, "user")
+    session = _one(facts, "session") if "session" in facts else user
     return LedgerFacts(
         user=user,
         writable=_yes(facts, "ledger"),
         exposed=_one(facts, "exposed") if "exposed" in facts else None,
         free=1024 * _number(facts, "free"),
-        kills_processes=_kills(facts["login"], user, systemd=_yes(facts, "systemd")),
+        kills_processes=_kills(facts["login"], session, systemd=_yes(facts, "systemd")),
     )
 
 

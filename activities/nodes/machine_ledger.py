@@ -1,5 +1,6 @@
 """Say what keeps a machine that is no node from recording what is done there."""
 
+from activities.nodes import run_as
 from activities.nodes.operating_system import LedgerFacts
 from activities.nodes.operating_systems import operating_system
 from activities.transport.ssh import Shell
@@ -14,9 +15,10 @@ LEAST_FREE = 16 * MEBIBYTE
 
 
 async def findings(shell: Shell, machine: Machine, check: Check, place: str) -> tuple[Finding, ...]:
-    """Read what the machine's ledger is like, and judge it."""
+    """Read what the machine's ledger and its account are like, and judge both."""
     facts = await operating_system(shell, machine).ledger_facts(machine)
-    return judged(facts, machine, check, place)
+    account = await run_as.findings(shell, machine, place)
+    return (*judged(facts, machine, check, place), *account)
 
 
 def judged(facts: LedgerFacts, machine: Machine, check: Check, place: str) -> tuple[Finding, ...]:
@@ -34,7 +36,7 @@ def judged(facts: LedgerFacts, machine: Machine, check: Check, place: str) -> tu
             facts.free < LEAST_FREE,
             "free space on that disk, or set ledger to a directory on another disk",
         ),
-        f"KillUserProcesses applies to {facts.user}": (
+        f"KillUserProcesses applies to {machine.ssh.user}": (
             facts.kills_processes is True,
             "set KillUserProcesses=no in logind.conf, or list the user in KillExcludeUsers",
         ),

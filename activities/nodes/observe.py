@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
+from activities.nodes import run_as
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import PartialReading
 from activities.securetransport import admin_responses as answers
@@ -14,6 +15,7 @@ from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import PAGE_SIZE
 from activities.securetransport.service_state import ObservedState
 from activities.transport.secrets import readable_by_others
+from activities.transport.ssh import Shell
 from workflows.model.actions import ObserveNode
 from workflows.model.estate import Kind, Node
 from workflows.model.findings import Finding
@@ -31,6 +33,7 @@ GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
 class Observer:
     """Reads a node over its shell and its admin REST API, in parallel; neither needs the other."""
 
+    shell: Shell
     services: ServiceStatusReader
     admin: AdminClient
 
@@ -52,6 +55,7 @@ class Observer:
             parts.part(lambda: self._database(node), ADMIN_API, None),
             parts.part(lambda: self._timeouts(node), ADMIN_API, {}),
         )
+        account = await parts.part(lambda: run_as.findings(self.shell, node, node.name), SHELL, ())
         services, sessions, taeh, clock, facts, silent = await over_shell
         scheduling, version, database, timeouts = await over_api
         if version is not None:  # or the API does not answer at all
@@ -71,7 +75,7 @@ class Observer:
             graceful_timeouts=timeouts,
             silent_ports=tuple(map(str, silent)),
             slowest_answer=self.services.slowest_answer(node),
-            findings=(*parts.findings, *await _secrets(node)),
+            findings=(*parts.findings, *account, *await _secrets(node)),
             not_read=_not_said(node, version, database),
         )
 

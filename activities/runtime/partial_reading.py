@@ -4,7 +4,13 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from activities.time_limits import LIMITS, Stopwatch
-from workflows.errors import AccessRefused, ForwardingRefused, SwitchoverError, Unreachable
+from workflows.errors import (
+    AccessRefused,
+    ForwardingRefused,
+    RunAsRefused,
+    SwitchoverError,
+    Unreachable,
+)
 from workflows.model.checks import AccessCheck
 from workflows.model.findings import Finding
 from workflows.preflight import access
@@ -39,6 +45,8 @@ async def reading_or_finding(
         check, seen = unreachable, str(failure)
     except ForwardingRefused as refusal:
         check, seen = access.forwarding_refused, str(refusal)
+    except RunAsRefused as refusal:
+        check, seen = access.run_as_refused, str(refusal)
     except AccessRefused as refusal:
         check, seen = _REFUSED.get(unreachable, access.access_refused), str(refusal)
     except SwitchoverError as failure:

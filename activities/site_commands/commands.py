@@ -94,7 +94,7 @@ class SiteCommands:
         if "timeout" in may:
             return f"{machine.name} has no program timeout, which ends a command that hangs"
         refused = [f"`{use}`" for use, answer in zip(uses, may, strict=True) if answer == "no"]
-        return f"{program} is missing, or {machine.ssh.user} may not run {', '.join(refused)}"
+        return f"{program} is missing, or {machine.ssh.account} may not run {', '.join(refused)}"
 
 
 def changing(

@@ -21,6 +21,8 @@ status=$?
 printf '{word} %s>' $status; printf '{word}>' >&2
 exit $status
 """
+SUDO = "sudo -n -H"
+"""Never asks for a password: nobody is there to give one."""
 MAX_SHOWN = 400
 """Characters of what a machine printed that an operator is shown."""
 _SHOWN = 2 * MAX_SHOWN
@@ -50,11 +52,23 @@ class Frame:
     def __init__(self) -> None:
         self._word = f"answer-{secrets.token_hex(8)}"
 
-    def line(self, command: str) -> str:
-        """Return what is sent for a command that is quoted for a POSIX shell."""
-        program = PROGRAM.format(word=self._word, command=command).encode()
+    def line(self, command: str, run_as: str | None = None) -> str:
+        """Return what is sent for a command that is quoted for a POSIX shell.
+
+        With *run_as*, sudo runs it as that account, without its login shell, whose profile may
+        print or wait. The home directory is that account's; the working directory is none that the
+        account could be kept out of, as that of the account that logs in.
+        """
+        text = PROGRAM.format(word=self._word, command=command)
+        program = (text if run_as is None else f"cd /\n{text}").encode()
         harmless = CRITICAL.sub(lambda found: b"\\0%03o" % found[0][0], program).decode()
-        return f"""exec sh -c 'eval "$(printf %b "$0")"' '{harmless}'"""
+        shell = f"""sh -c 'eval "$(printf %b "$0")"' '{harmless}'"""
+        return f"exec {shell}" if run_as is None else f"exec {SUDO} -u {run_as} -- /bin/{shell}"
+
+    def began(self, out: bytes, err: bytes) -> bool:
+        """Whether the machine printed a mark: otherwise its shell ran nothing of the command."""
+        begin = b"<%b\n" % self._word.encode()
+        return begin in out or begin in err
 
     def result(self, out: bytes, err: bytes, undecodable: str = "replace") -> CommandResult | None:
         """Return what the command printed; None where a mark is missing."""

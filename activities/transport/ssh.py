@@ -12,13 +12,20 @@ import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
 from activities.time_limits import LIMITS
+from activities.transport import sudo
 from activities.transport.answer import MAX_ANSWER, WINDOW, Answer, Held
 from activities.transport.framing import MAX_SHOWN, CommandResult, Frame
 from activities.transport.login import Logins, Shared
 from activities.transport.secrets import Secrets
 from activities.transport.slots import Slots
 from activities.transport.ssh_errors import NoSession, after_sending, before_sending, reason
-from workflows.errors import ForwardingRefused, OutcomeUnknown, Unreachable
+from workflows.errors import (
+    ForwardingRefused,
+    OutcomeUnknown,
+    RunAsRefused,
+    SwitchoverError,
+    Unreachable,
+)
 from workflows.model.estate import Machine
 from workflows.model.text import printable
 
@@ -95,7 +102,7 @@ class Shell:
             Unreachable: nothing was sent.
             OutcomeUnknown: the command was sent, and its answer or its end was not received, or
                 there was too much of it.
-            AccessRefused: the key or host key does not match.
+            AccessRefused: the key or host key does not match, or sudo refuses.
         """
         frame, name = Frame(), _name(command)
         answer = await self._run(machine, command, frame, limit)
@@ -109,6 +116,8 @@ class Shell:
             raise OutcomeUnknown(f"{machine.name}: the connection was lost before {name} ended")
         if (result := frame.result(answer.out, answer.err, undecodable)) is not None:
             return result
+        if machine.ssh.run_as is not None and not frame.began(answer.out, answer.err):
+            await self._require_sudo(machine)
         ends = (text[-MAX_SHOWN:].decode("utf-8", "replace") for text in (answer.out, answer.err))
         printed = printable(" ".join(ends)).strip()[-MAX_SHOWN:] or "nothing"
         raise OutcomeUnknown(
@@ -116,9 +125,20 @@ class Shell:
             f"{machine.ssh.user} ended with {answer.status} and printed: {printed}"
         )
 
+    async def _require_sudo(self, machine: Machine) -> None:
+        """Raise RunAsRefused where sudo is why nothing ran; else the caller says what it knows."""
+        try:
+            asking = script(sudo.WHY, machine.ssh.account)
+            answer = await self.run(sudo.without(machine), asking)
+        except SwitchoverError:  # of this question; the command was sent before
+            return
+        if (refusal := sudo.refusal(machine, answer.out)) is not None:
+            raise RunAsRefused(refusal)
+
     async def _run(self, machine: Machine, command: Command, frame: Frame, limit: int) -> Answer:
         """Run it as soon as the machine lets it: a command that is refused was not sent."""
-        shared, alone, line = self._shared(machine), 0, frame.line(str(command))
+        shared, alone = self._shared(machine), 0
+        line = frame.line(str(command), machine.ssh.run_as)
         while True:
             async with shared.slots:
                 connection = await self._connected(machine, shared)
@@ -195,7 +215,8 @@ class Shell:
 
     def _shared(self, machine: Machine) -> _SharedConnection:
         # Not by name: two plans may reach the same machine with different access.
-        key = (machine.address, machine.ssh.model_dump_json(), machine.host_key)
+        access = machine.ssh.model_dump_json(exclude={"run_as"})
+        key = (machine.address, access, machine.host_key)
         return self._connections.setdefault(key, _SharedConnection())
 
     async def _connected(

@@ -27,7 +27,7 @@ StrictModes no
 UsePAM no
 PermitRootLogin yes
 # Else bash reads the account's .bashrc before every command: here it is not part of the test.
-SetEnv SHLVL=1
+SetEnv SHLVL=1 {environment}
 {more}
 """
 
@@ -57,17 +57,20 @@ def needs_openssh() -> str:
 
 
 @asynccontextmanager
-async def openssh(
+async def openssh(  # noqa: PLR0913 - each is a line of its configuration, or of its start
     root: Path,
     *more: str,
     addresses: Sequence[str] = ("127.0.0.1",),
     client_key: asyncssh.SSHKey = CLIENT_KEY,
     host_key: str = "ssh-ed25519",
     host_authority: asyncssh.SSHKey | None = None,
+    within: Sequence[str] = (),
+    environment: str = "",
 ) -> AsyncIterator[OpenSsh]:
     """Run a server with these further lines of configuration, on all of these addresses.
 
-    With *host_authority* it has a host certificate for them, too.
+    With *host_authority* it has a host certificate for them, too. *within* is a program that runs
+    it, such as in a namespace; *environment* is what commands have besides.
     """
     program = needs_openssh()
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # noqa: ASYNC240 - where it separates privileges
@@ -82,10 +85,13 @@ async def openssh(
     port = _free_port(addresses)
     more = (*more, *(f"ListenAddress {address}" for address in addresses))
     config = root / "sshd_config"
-    config.write_text(CONFIG.format(port=port, root=root, more="\n".join(more)), encoding="ascii")
+    text = CONFIG.format(port=port, root=root, more="\n".join(more), environment=environment)
+    config.write_text(text, encoding="ascii")
     with (root / "sshd.log").open("wb") as log:
         server = await asyncio.create_subprocess_exec(
-            *(program, "-D", "-e", "-f", str(config)), stdin=asyncio.subprocess.DEVNULL, stderr=log
+            *(*within, program, "-D", "-e", "-f", str(config)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=log,
         )
     try:
         await eventually(lambda: all(_answers(address, port) for address in addresses))

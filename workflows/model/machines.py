@@ -22,6 +22,7 @@ FINGERPRINT = r"^[0-9a-f]{64}$"
 WORD = r"^."
 ACCOUNT = r"^\S(.*\S)?$"
 PUBLIC_KEY = r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( .*)?$"
+RUN_AS = r"^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$"
 ALIAS = r"^[A-Za-z0-9_]"
 
 
@@ -89,6 +90,8 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 Host = Annotated[str, AfterValidator(_host)]
 """A host name or an IP address."""
 Account = Annotated[str, StringConstraints(pattern=ACCOUNT, max_length=256), OneLine]
+RunAs = Annotated[str, StringConstraints(pattern=RUN_AS)]
+"""An account as sudo takes it: a name, and no number."""
 Word = Annotated[str, StringConstraints(pattern=WORD, max_length=MAX_WORD), OneLine]
 Command = Annotated[tuple[Word, ...], Field(min_length=1)]
 """A program and its arguments, without a shell."""
@@ -171,13 +174,32 @@ def _hops(given: object) -> object:
 
 
 class SshAccess(SshLogin):
-    """How a machine is reached over SSH, as the operating-system user that owns SecureTransport."""
+    """How a machine is reached over SSH, and as whom commands run there.
 
+    On a node that is the operating-system user that owns SecureTransport.
+    """
+
+    run_as: RunAs | None = Field(default=None, exclude_if=lambda account: account is None)
+    """The account that sudo runs every command as; None where ``user`` itself runs them."""
     jump: Annotated[
         JumpHosts, BeforeValidator(_hops, json_schema_input_type=JumpHost | JumpHosts)
     ] = Field(default=(), exclude_if=lambda hops: not hops)
     """The jump hosts on the way: the first is reached from the worker, others from the one before.
     """
+
+    @property
+    def account(self) -> str:
+        """Return the account that commands run as."""
+        return self.run_as or self.user
+
+    @model_validator(mode="after")
+    def _runs_as_another(self) -> Self:
+        if self.run_as == self.user:
+            raise ValueError(
+                f"run_as: {self.user} is the account that logs in; leave run_as out, or write "
+                "`run_as: null` where defaults give it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _leads_on(self) -> Self:

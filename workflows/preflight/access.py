@@ -41,6 +41,20 @@ forwarding_refused = AccessCheck(
     "`via: direct` under `admin` in the estate",
     may_pass=False,
 )
+run_as_refused = AccessCheck(
+    "run_as_refused",
+    "sudo runs commands as the account that `ssh.run_as` names",
+    Scope.EVERYWHERE,
+    advice="correct sudoers there: docs/machines.md shows the file",
+    may_pass=False,
+)
+run_as_not_minimal = Check(
+    "run_as_not_minimal",
+    "sudo lets the account that logs in run commands as `ssh.run_as` alone",
+    Scope.EVERYWHERE,
+    Heading.ACCESS,
+    severity=Severity.WARNS,
+)
 secret_readable_by_others = Check(
     "secret_readable_by_others",
     "Only the worker's user may read the files of keys and passwords",

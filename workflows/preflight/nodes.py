@@ -31,7 +31,8 @@ def ssh_user_not_owner(context: CheckContext) -> Iterator[Finding]:
                 node.name,
                 seen=f"commands run as {facts.user}, {node.filedrivehome} belongs to {facts.owner}",
                 expected="the same user",
-                advice=f"set ssh.user of the node to {facts.owner}",
+                advice=f"set ssh.user of the node to {facts.owner}, or ssh.run_as where that "
+                "account has no login",
             )
 
 
@@ -98,7 +99,7 @@ def kills_user_processes(context: CheckContext) -> Iterator[Finding]:
             known = facts.kills_processes is not None
             yield kills_user_processes.finding(
                 node.name,
-                seen=f"KillUserProcesses applies to {facts.user}"
+                seen=f"KillUserProcesses applies to {node.ssh.user}"
                 if known
                 else "no readable answer from loginctl",
                 expected="processes that outlive the session that started them",

@@ -173,6 +173,14 @@ UNIT_TESTS: dict[str, Test] = {
         "tests/activities/transport/test_openssh.py",
         "test_a_server_that_forwards_nothing_is_named",
     ),
+    "run_as_refused": (
+        "tests/activities/transport/test_sudo.py",
+        "test_a_refusal_is_a_finding_that_names_the_line_for_sudoers",
+    ),
+    "run_as_not_minimal": (
+        "tests/activities/transport/test_sudo.py",
+        "test_more_rights_than_needed_are_a_warning",
+    ),
     "secret_readable_by_others": (
         "tests/activities/nodes/test_nodes.py",
         "test_a_secret_that_everyone_may_read_is_found",

@@ -271,7 +271,7 @@ async def test_a_node_is_read_whole(
     """Shell and API together: services, scheduling, version, timeouts, digest."""
     installation = Installation(server, "sshd", "tm", "monitord")
     installation.script("taeh", "the secret of all keys")
-    observer = Observer(ServiceStatusReader(shell), AdminClient(shell, SECRETS))
+    observer = Observer(shell, ServiceStatusReader(shell), AdminClient(shell, SECRETS))
     reading = await observer.read(watching(server, actions.ObserveNode(node="server1")))
     assert reading.findings == ()
     assert reading.services[Service.SCHEDULER] is State.RUNNING

@@ -212,6 +212,9 @@ def test_the_whole_answer_is_read() -> None:
         ("systemd yes\nlogin KillUserProcesses=yes\nlogin KillExcludeUsers=root st", False),
         ("systemd yes\nlogin KillUserProcesses=yes\nlogin KillOnlyUsers=guest", False),
         ("systemd yes\nlogin KillUserProcesses=yes\nlogin KillOnlyUsers=guest st", True),
+        # The session is the one of the account that logs in, where sudo changed it.
+        ("session sw\nsystemd yes\nlogin KillUserProcesses=yes\nlogin KillExcludeUsers=st", True),
+        ("session sw\nsystemd yes\nlogin KillUserProcesses=yes\nlogin KillExcludeUsers=sw", False),
     ],
 )
 def test_whether_a_session_takes_its_processes_along(lines: str, *, kills: bool | None) -> None:

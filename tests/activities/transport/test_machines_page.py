@@ -1,13 +1,17 @@
 """The page about machines says what the estate's model takes."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from activities.transport import sudo
 from workflows.model.machines import SshAccess
 
+EXAMPLES_OF_FILES = Path(__file__).parents[3] / "docs/examples"
 PAGE = (Path(__file__).parents[3] / "docs/machines.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
@@ -15,11 +19,29 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_is_valid_as_it_stands(example: str) -> None:
     """It can be copied into an estate file."""
-    assert SshAccess.model_validate(yaml.safe_load(example)["ssh"]).user == "st"
+    assert SshAccess.model_validate(yaml.safe_load(example)["ssh"]).account == "st"
 
 
 def test_there_are_examples_of_jump_hosts_and_certificates() -> None:
     """Otherwise the test before would hold for nothing."""
     found = [SshAccess.model_validate(yaml.safe_load(example)["ssh"]) for example in EXAMPLES]
-    assert [len(access.jump) for access in found] == [2, 0, 0]
-    assert [access.certificate is not None for access in found] == [False, True, False]
+    assert [len(access.jump) for access in found] == [2, 0, 0, 0]
+    assert [access.certificate is not None for access in found] == [False, True, False, False]
+    assert [access.run_as for access in found] == [None, None, None, "st"]
+
+
+def test_the_rules_of_sudoers_are_those_that_are_tried() -> None:
+    """The page shows the file of docs/examples, and the check words the same rule."""
+    rules = EXAMPLES_OF_FILES.joinpath("sudoers").read_text(encoding="ascii")
+    assert f"```\n{rules}```" in PAGE
+    access = SshAccess.model_validate(yaml.safe_load(EXAMPLES[-1])["ssh"])
+    assert rules.splitlines()[-1] == sudo.rule(access)
+
+
+def test_the_rules_of_sudoers_are_valid() -> None:
+    """As sudo's own program says."""
+    if (program := shutil.which("visudo", path="/usr/sbin:/usr/bin")) is None:
+        pytest.skip("sudo is not installed")
+    file = EXAMPLES_OF_FILES / "sudoers"
+    checked = subprocess.run([program, "-cf", file], capture_output=True, text=True, check=False)
+    assert "parsed OK" in checked.stdout

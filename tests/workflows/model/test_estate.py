@@ -172,3 +172,27 @@ def test_an_estate_without_jump_hosts_is_written_as_before() -> None:
     written = estates.estate().model_dump_json()
     assert "jump" not in written
     assert "certificate" not in written
+    assert "run_as" not in written
+
+
+@pytest.mark.parametrize("account", ["#0", "-u", "st st", "st;id", "st'", "", "ALL=(x)", 0])
+def test_an_account_that_sudo_or_a_shell_would_read_otherwise_is_refused(account: object) -> None:
+    """It stands in a command line."""
+    ssh = {"user": "switchover", "key": "env:KEY", "run_as": account}
+    assert "ssh.run_as" in refusal(changed("defaults.ssh", ssh))
+
+
+def test_who_logs_in_needs_no_sudo_to_himself() -> None:
+    """A rule for it would be needed all the same."""
+    ssh = {"user": "st", "key": "env:KEY", "run_as": "st"}
+    assert "run_as: st is the account that logs in" in refusal(changed("defaults.ssh", ssh))
+
+
+def test_a_node_may_do_without_the_sudo_of_the_defaults() -> None:
+    """``run_as: null`` takes it from one."""
+    given = changed("defaults.ssh", {"user": "switchover", "key": "env:KEY", "run_as": "st"})
+    given["clusters"][0]["nodes"][0]["ssh"] = {"user": "st", "run_as": None}
+    first, *others = Estate.model_validate(given).nodes
+    assert (first.ssh.run_as, first.ssh.account) == (None, "st")
+    assert {node.ssh.account for node in others} == {"st"}
+    assert {node.ssh.run_as for node in others} == {"st"}
