@@ -36,7 +36,7 @@ def judged(facts: LedgerFacts, machine: Machine, check: Check, place: str) -> tu
             facts.free < LEAST_FREE,
             "free space on that disk, or set ledger to a directory on another disk",
         ),
-        f"KillUserProcesses applies to {machine.ssh.user}": (
+        f"KillUserProcesses applies to {machine.ssh.session_of(facts.user)}": (
             facts.kills_processes is True,
             "set KillUserProcesses=no in logind.conf, or list the user in KillExcludeUsers",
         ),

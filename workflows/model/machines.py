@@ -192,6 +192,10 @@ class SshAccess(SshLogin):
         """Return the account that commands run as."""
         return self.run_as or self.user
 
+    def session_of(self, user: str) -> str:
+        """Return whose session a command is in that runs as *user*: sudo begins none."""
+        return user if self.run_as is None else self.user
+
     @model_validator(mode="after")
     def _runs_as_another(self) -> Self:
         if self.run_as == self.user:

@@ -99,7 +99,7 @@ def kills_user_processes(context: CheckContext) -> Iterator[Finding]:
             known = facts.kills_processes is not None
             yield kills_user_processes.finding(
                 node.name,
-                seen=f"KillUserProcesses applies to {node.ssh.user}"
+                seen=f"KillUserProcesses applies to {node.ssh.session_of(facts.user)}"
                 if known
                 else "no readable answer from loginctl",
                 expected="processes that outlive the session that started them",

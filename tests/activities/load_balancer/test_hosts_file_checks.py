@@ -288,3 +288,15 @@ def test_a_ledger_needs_room_and_commands_that_last(
     )
     assert seen in finding.seen
     assert finding.advice
+
+
+def test_the_session_that_may_be_ended_is_that_of_the_account_that_logs_in(
+    node_maker: NodeMaker,
+) -> None:
+    """Sudo begins none of its own."""
+    ssh = {"user": "switchover", "run_as": "lb", "key": "env:KEY"}
+    facts = LedgerFacts(user="lb", writable=True, free=2**30, kills_processes=True)
+    [finding] = machine_ledger.judged(
+        facts, node_maker("lb1", ssh=ssh), machines_checks.host_ledger_not_usable, "lb1"
+    )
+    assert "KillUserProcesses applies to switchover" in finding.seen
