@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from lab.campaigns.crash.command import crash
-from lab.campaigns.options import Driver, Replicating, WorkerPerCluster
+from lab.campaigns.options import Driver, JumpHost, Replicating, WorkerPerCluster
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
 from lab.campaigns.round_trips.command import round_trips
@@ -62,16 +62,18 @@ def lab() -> None:
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913 - each is a word of the command line
     directory: Directory = None,
     servers: Annotated[int, typer.Option(min=1, max=20, help="Of each cluster.")] = 2,
     edges: Annotated[int, typer.Option(min=0, max=20, help="Of each cluster.")] = 2,
     driver: Driver = "hosts_file",
     replication: Replicating = "postgresql",
+    *,
+    jump_host: JumpHost = False,
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
     with lab_directory(directory) as place:
-        drivers = Drivers(driver, replication)
+        drivers = Drivers(driver, replication, jump_host)
         asyncio.run(_serve(Lab.open(place, servers, edges, drivers=drivers)))
 
 
@@ -98,12 +100,13 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         bool, typer.Option(help="Rejoin, switch back and rejoin again, too.")
     ] = False,
     worker_per_cluster: WorkerPerCluster = False,
+    jump_host: JumpHost = False,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
     With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """
-    drivers = Drivers(driver, replication)
+    drivers = Drivers(driver, replication, jump_host)
     scenario = _scenario(fail, answer, drivers, literal=literal)
     _require(
         not (round_trip and (literal or fail)),
@@ -115,8 +118,8 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     )
     _require(
         not literal or drivers == USUAL_DRIVERS,
-        "--literal edits a hosts file and reaches the databases themselves: "
-        "it goes with no other --load-balancer or --replication",
+        "--literal edits a hosts file and reaches the machines and databases themselves: "
+        "it goes with no other --load-balancer or --replication, and no --jump-host",
     )
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
         options = DemoOptions(

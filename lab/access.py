@@ -28,15 +28,18 @@ def shell(layout: Layout, place: str) -> AbstractAsyncContextManager[asyncssh.SS
         client_keys=[layout.keys / "operator"],
         known_hosts=([host_key], [], []),
         agent_path=None,
+        # Machines behind a jump host let in only who comes through it, and this address.
+        local_addr=(layout.operator, 0),
     )
 
 
 def admin(layout: Layout, node: NodeLayout) -> httpx.AsyncClient:
     """Return a client of a node's admin API."""
     base = f"https://{node.address}:{ADMIN_PORT}/api/v2.0/"
+    tls = ssl.create_default_context(cafile=layout.keys / "ca.pem")
     return httpx.AsyncClient(
         base_url=base,
-        verify=ssl.create_default_context(cafile=layout.keys / "ca.pem"),
+        transport=httpx.AsyncHTTPTransport(verify=tls, local_address=layout.operator),
         auth=(ADMIN_USER, ADMIN_PASSWORD),
         headers={"Referer": base},
         trust_env=False,

@@ -12,6 +12,7 @@ from lab.layout import Layout
 
 OF_NODES = ("operator", "admin_password")
 """Secrets with which a cluster's nodes are reached; each cluster's worker has its own copy."""
+OF_JUMP_HOST = "jump"
 OF_PROBE = "probe_password"
 """With which a worker also logs in directly to the nodes that clients will reach."""
 
@@ -58,6 +59,8 @@ def divide(layout: Layout, estates: Path) -> DividedWorkers:
         key, password = (_copied(layout.keys / name, own) for name in OF_NODES)
         for node in cluster["nodes"]:
             node["ssh"] = {**node.get("ssh", {}), "key": key}
+            if jump := described["defaults"]["ssh"].get("jump"):
+                node["ssh"]["jump"] = {**jump, "key": _copied(layout.keys / OF_JUMP_HOST, own)}
             node["admin"] = {**node.get("admin", {}), "password": password}
     text = yaml.safe_dump(described, sort_keys=False, width=100)
     file.write_text(text, encoding="utf-8")

@@ -242,6 +242,11 @@ def table(verdict: Verdict) -> Table:
         rows["estate"] = (
             f"{verdict.baseline.differences} differences from how it should be in the end"
         )
+    if jump := verdict.jump_host:
+        rows["jump host"] = (
+            f"{jump.logins} logins, {jump.connections} connections to {jump.reached} of "
+            f"{jump.machines} machines, {jump.past_it} past it"
+        )
     shown = Table("", f"outcome: {verdict.outcome}", show_lines=False)
     for name, row in rows.items():
         shown.add_row(name, row)

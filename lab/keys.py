@@ -4,7 +4,7 @@ In ``layout.keys``, made once per lab:
 
 * ``sftp_host_key``: the one host key of all SFTP servers of both clusters
 * ``NAME_host_key``: of the operating system's shell on machine NAME, ``loadbalancer1`` included
-* ``operator``: the client key that every shell accepts
+* ``operator``: the client key that every shell accepts; ``jump``: the one of the jump host
 * ``ca.pem``; ``NAME.pem``: certificate and key of NAME's admin API; ``https.pem``: the one
   certificate and key of all HTTPS servers, valid for the load balancer's and all nodes' addresses
 * ``admin_password``, ``probe_password``, ``database_password``, ``api_key``
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab.layout import ADMIN_PASSWORD, DATABASE_PASSWORD, PROBE_ACCOUNT, Layout, password
+from lab.layout import ADMIN_PASSWORD, DATABASE_PASSWORD, JUMP_HOST, PROBE_ACCOUNT, Layout, password
 
 _LIFETIME = timedelta(days=3650)
 
@@ -41,8 +41,9 @@ def tsig_secret() -> str:
 
 
 def machine_names(layout: Layout) -> tuple[str, ...]:
-    """Every machine with an operating system's shell."""
-    return (*(node.name for node in layout.nodes), "loadbalancer1")
+    """Every machine with an SSH server of its operating system."""
+    jump_host = (JUMP_HOST,) if layout.drivers.jump_host else ()
+    return (*(node.name for node in layout.nodes), "loadbalancer1", *jump_host)
 
 
 def make_keys(layout: Layout) -> None:
@@ -50,7 +51,8 @@ def make_keys(layout: Layout) -> None:
     layout.keys.mkdir(parents=True, exist_ok=True)
     if (layout.keys / "api_key").exists():
         return
-    for name in ("sftp_host_key", "operator", *(f"{m}_host_key" for m in machine_names(layout))):
+    hosts = (f"{name}_host_key" for name in machine_names(layout))
+    for name in ("sftp_host_key", "operator", "jump", *hosts):
         _make_ssh_key(layout.keys / name)
     _make_certificates(layout)
     secrets = {

@@ -41,6 +41,8 @@ DATABASE = "st"
 DATABASE_USER = "st"
 DATABASE_PASSWORD = "lab-database"
 SHELL_USER = "st"
+JUMP_HOST = "jumphost1"
+JUMP_USER = "jump"
 
 ClusterName = Literal["cluster1", "cluster2"]
 LoadBalancerDriver = Literal["hosts_file", "commands", "dns", "haproxy"]
@@ -55,11 +57,16 @@ class Drivers:
 
     load_balancer: LoadBalancerDriver = "hosts_file"
     replication: ReplicationDriver = "postgresql"
+    jump_host: bool = False
+    """Whether machines let in only who comes through a jump host."""
 
     def __str__(self) -> str:
         usual = asdict(USUAL_DRIVERS).items()
         chosen = (item for item in asdict(self).items() if item not in usual)
-        return "".join(f" --{name.replace('_', '-')} {driver}" for name, driver in chosen)
+        return "".join(
+            f" --{name.replace('_', '-')}" + ("" if driver is True else f" {driver}")
+            for name, driver in chosen
+        )
 
 
 USUAL_DRIVERS = Drivers()
@@ -137,9 +144,10 @@ class ClusterLayout:
 class Layout:
     """One lab: everything lives under *root* and on the loopback block ``BLOCK.0/24``.
 
-    Addresses: the load balancer is ``.2`` (clients and its shell), the databases ``.11`` and
-    ``.12``, Temporal ``.5``, monitoring ``.9``, cluster1's Servers from ``.21``, its Edges from
-    ``.61``, cluster2's from ``.121`` and ``.161``: room for 20 of each.
+    Addresses: the load balancer is ``.2`` (clients and its shell), the jump host ``.3``, the
+    databases ``.11`` and ``.12``, Temporal ``.5``, the lab's own operator ``.8``, monitoring
+    ``.9``, cluster1's Servers from ``.21``, its Edges from ``.61``, cluster2's from ``.121`` and
+    ``.161``: room for 20 of each.
     """
 
     root: Path
@@ -158,6 +166,8 @@ class Layout:
     """What the clients tried and what became of it."""
     samples = _Below("samples.jsonl")
     """What ran, at intervals."""
+    ways = _Below("ways.jsonl")
+    """Which way machines were reached, where they are behind a jump host."""
     injected_faults = _Below("injected_faults.json")
     """The injected faults (see ``lab.campaigns.preflight_faults.registry``)."""
     simulation = _Below("simulation.json")
@@ -187,9 +197,26 @@ class Layout:
         return f"{self.block}.2"
 
     @property
+    def behind(self) -> dict[str, str]:
+        """Every machine that a jump host leads to, by its address."""
+        return {
+            self.address(name): name for name in (*(n.name for n in self.nodes), "loadbalancer1")
+        }
+
+    @property
     def temporal(self) -> str:
         """The address a Temporal server of this lab listens on."""
         return f"{self.block}.5"
+
+    @property
+    def jump_host(self) -> str:
+        """The address of the machine ``jumphost1``, and the one it leads on from."""
+        return f"{self.block}.3"
+
+    @property
+    def operator(self) -> str:
+        """The address from which the lab itself reaches machines."""
+        return f"{self.block}.8"
 
     @property
     def monitoring(self) -> str:
@@ -215,8 +242,17 @@ class Layout:
         return {node.name: node for node in self.nodes}[name]
 
     def address(self, place: str) -> str:
-        """Where a machine is reached, ``loadbalancer1`` included."""
-        return self.load_balancer if place == "loadbalancer1" else self.node(place).address
+        """Where a machine is reached, ``loadbalancer1`` and ``jumphost1`` included."""
+        others = {"loadbalancer1": self.load_balancer, JUMP_HOST: self.jump_host}
+        return others.get(place) or self.node(place).address
+
+    def is_no_node(self, place: str) -> bool:
+        """Whether a machine is ``loadbalancer1`` or ``jumphost1``."""
+        return place in {"loadbalancer1", JUMP_HOST}
+
+    def machine_root(self, place: str) -> Path:
+        """The directory of a machine's own files."""
+        return self.root / "machines" / place
 
     def _cluster(self, name: ClusterName, number: int) -> ClusterLayout:
         base = 100 * (number - 1)

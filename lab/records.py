@@ -28,6 +28,10 @@ Sessions (``sessions.jsonl``): ``{"at", "node", "protocol", "account", "peer", "
 Work (``work.jsonl``): ``{"at", "cluster", "node", "kind", "key"}`` with ``kind`` one of ``event``
 (an EVENT row was processed), ``pickup`` (the Folder Monitor took a file), ``schedule`` (the
 Scheduler ran a task for a slot of time). The same (kind, key) twice is work done twice.
+
+Ways (``ways.jsonl``), where machines are behind a jump host: ``{"at", "user"}``, a login to the
+jump host; ``{"at", "to", "port"}``, a connection that it led on to a machine; ``{"at", "to",
+"past_by"}``, an address that came to a machine past the jump host, and was not let in.
 """
 
 import json

@@ -21,6 +21,8 @@ Replicating = Annotated[
     typer.Option("--replication", help="What the product controls replication with."),
 ]
 
+JumpHost = Annotated[bool, typer.Option(help="Reach every machine through a jump host only.")]
+
 WorkerPerCluster = Annotated[
     bool, typer.Option(help="A worker for each cluster's nodes, with only that cluster's secrets.")
 ]

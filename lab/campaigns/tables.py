@@ -135,7 +135,7 @@ def round_trips(result: Result) -> Iterator[str]:
 
 
 def driver(result: Result) -> Iterator[str]:
-    """Attacks and rollbacks with one driver, side by side."""
+    """Attacks and rollbacks with one driver, or on one way to machines, side by side."""
     attacked, failed = result["parts"]
     points, requests = sum(attacked["points"].values()), attacked["requests"]
     died = f"a worker died before {requests['before']} and after {requests['after']}"
@@ -165,6 +165,8 @@ TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
     "round-trips-always": ("round trips where scheduling always returns", round_trips),
     "rejoin-crash": ("crash campaign of rejoins", crash),
     "rejoin-rollback": ("rollback matrix of rejoins", rollback),
+    "jump-host": ("jump host", driver),
+    "worker-per-cluster": ("worker per cluster", driver),
     **{f"driver-{name}": (f"driver {name}", driver) for name in DRIVERS},
 }
 """By campaign: the name of the markers, and the lines between them."""

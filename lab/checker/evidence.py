@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -62,6 +63,10 @@ class Evidence:
     """Transfers that the clusters' databases still call In Progress."""
     orphans: int = 0
     """Files named ``*.m_inproc`` that are never finished."""
+    behind: frozenset[str] = frozenset()
+    """The machines that are behind a jump host."""
+    ways: list[dict[str, Any]] = field(default_factory=list)
+    """How machines behind a jump host were reached (see ``lab.records``)."""
     differences: list[str] = field(default_factory=list)
     """In what the estate differs from how it should be in the end."""
 
@@ -90,6 +95,8 @@ async def gather(layout: Layout, end: Situation = BASELINE) -> Evidence:
         stored={cluster.name: _digests(cluster) for cluster in layout.clusters},
         in_progress=in_progress,
         orphans=sum(len(list(c.storage.rglob("*.m_inproc"))) for c in layout.clusters),
+        behind=frozenset(layout.behind.values() if layout.drivers.jump_host else ()),
+        ways=list(records.read(layout.ways)),
         differences=await differences(layout, end),
     )
 

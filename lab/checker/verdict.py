@@ -18,6 +18,7 @@ from lab.checker.expected import chains, expected_effects, misordered
 from lab.checker.invariants import Roles, in_intervals, in_samples
 from lab.checker.rejoin import judge_rejoin, judge_rejoin_rollback
 from lab.checker.rollback import REDIRECT, EffectJudgement, RollbackPoint, judge_rollback
+from lab.checker.ways import WayCounts, count_ways
 from lab.node import services
 from lab.recorder.effects import RecordedEffect, overtaken, repeated
 from workflows.model.stages import Procedure
@@ -105,6 +106,8 @@ class Verdict:
     """Their unfinished files on the storages."""
     baseline: BaselineCounts | None = None
     """Of a rejoin, and of a run that rolled back."""
+    jump_host: WayCounts | None = None
+    """Of machines behind one."""
     expected_outcome: str = "completed"
     rollback_point: RollbackPoint | None = None
     procedure: Procedure = "switchover"
@@ -122,7 +125,7 @@ class Verdict:
     def _faults(self) -> Iterator[str]:
         if self.outcome != self.expected_outcome:
             yield f"the outcome is {self.outcome}, expected {self.expected_outcome}"
-        for number in (*MUST_BE_ZERO, "baseline.differences"):
+        for number in (*MUST_BE_ZERO, "baseline.differences", "jump_host.past_it"):
             section, _, name = number.partition(".")
             if count := getattr(getattr(self, section), name, 0):
                 yield f"{section}: {count} {name}"
@@ -143,6 +146,8 @@ class Verdict:
             section, _, name = number.partition(".")
             if not getattr(getattr(self, section), name):
                 yield f"{section}: {name} is zero, so nothing was proved"
+        if self.jump_host and acts(self.rollback_point) and self.jump_host.unreached:
+            yield f"jump_host: no connection to {self.jump_host.unreached} machines went through it"
         if self._redirects and self.traffic.redirect_gap_seconds is None:
             yield "traffic: no client moved from the source to the target"
 
@@ -183,6 +188,7 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
         invariants=InvariantCounts(judged + sampled, len(broken) + len(seen)),
         seconds=_seconds(roles, run, evidence),
         baseline=BaselineCounts(len(evidence.differences)) if compared else None,
+        jump_host=count_ways(evidence),
         expected_outcome=run.expected_outcome,
         rollback_point=run.rollback_point,
         procedure=roles.procedure,

@@ -18,6 +18,8 @@ from lab.layout import (
     DATABASE_USER,
     ESTATE,
     HTTPS_PORT,
+    JUMP_HOST,
+    JUMP_USER,
     PROBE_ACCOUNT,
     SFTP_PORT,
     SHELL_PORT,
@@ -182,7 +184,17 @@ def _replication(layout: Layout) -> Described:
 
 
 def _ssh(layout: Layout) -> Described:
-    return {"user": SHELL_USER, "key": f"file:{layout.keys / 'operator'}", "port": SHELL_PORT}
+    straight = {"user": SHELL_USER, "key": _secret(layout, "operator"), "port": SHELL_PORT}
+    if not layout.drivers.jump_host:
+        return straight
+    jump = {
+        "address": layout.jump_host,
+        "port": SHELL_PORT,
+        "user": JUMP_USER,
+        "key": _secret(layout, "jump"),
+        "host_key": _public(layout.keys / f"{JUMP_HOST}_host_key.pub"),
+    }
+    return {**straight, "jump": jump}
 
 
 def _link(layout: Layout, source: str, target: str) -> Described:

@@ -81,6 +81,7 @@ class Lab:
             self.load_balancer.reset(situation.active),
         )
         self.forget_records()
+        self.layout.ways.unlink(missing_ok=True)
         await asyncio.to_thread(prepare, self.layout, situation)
         await asyncio.to_thread(self.machines.boot, situation)
         await self.load_balancer.until_serving()
@@ -109,6 +110,7 @@ class Lab:
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
         layout.simulation.unlink(missing_ok=True)
+        layout.ways.unlink(missing_ok=True)
         self.forget_records()
         _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
         self.storage.start()

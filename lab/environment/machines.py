@@ -41,8 +41,10 @@ def prepare(layout: Layout, situation: Situation = BASELINE) -> None:
     for node in layout.nodes:
         _prepare_node(node, schedules=situation.schedules(node))
     shutil.rmtree(layout.load_balancer_root / "var/lib/switchover", ignore_errors=True)
-    for folder in ("var/log", "var/lib", "proc", "tmp"):
-        (layout.load_balancer_root / folder).mkdir(parents=True, exist_ok=True)
+    others = [name for name in machine_names(layout) if layout.is_no_node(name)]
+    for root in map(layout.machine_root, others):
+        for folder in ("var/log", "var/lib", "proc", "tmp"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
 
 
 def _prepare_node(node: NodeLayout, *, schedules: bool) -> None:
@@ -56,7 +58,7 @@ def _prepare_node(node: NodeLayout, *, schedules: bool) -> None:
 
 
 class Machines:
-    """The operating systems of all nodes and of ``loadbalancer1``."""
+    """The operating systems of all nodes, of ``loadbalancer1``, and of a jump host."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -135,7 +137,7 @@ class Machines:
         self._fork_server = self._channel = None
 
     def _services(self, name: str, situation: Situation) -> list[str]:
-        if name == "loadbalancer1":
+        if self._layout.is_no_node(name):
             return []
         return list(situation.running(self._layout.node(name)))
 

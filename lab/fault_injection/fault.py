@@ -5,7 +5,7 @@ from typing import Literal, Self, get_args
 
 from lab.checker.legs import LEGS, Leg
 from lab.environment.load_balancers.registry import load_balancer
-from lab.layout import Layout
+from lab.layout import JUMP_HOST, Layout
 from lab.proxy.proxies import BALANCER
 from workflows.model.stages import POINT_OF_NO_RETURN, STAGES, StageName
 
@@ -43,6 +43,11 @@ class Fault:
         return f"{self.stage}:{self.place}:{self.kind}"
 
     @property
+    def may_act(self) -> bool:
+        """Whether anything of the stage may be done: not where the way to all its places is cut."""
+        return (self.place, self.kind) != (JUMP_HOST, "unreachable")
+
+    @property
     def before_no_return(self) -> bool:
         """Whether it begins before the point of no return."""
         return before_no_return(self.stage)
@@ -60,6 +65,13 @@ def leg_of(stage: StageName) -> Leg:
 
 
 def places(layout: Layout, stage: StageName) -> tuple[str, ...]:
+    """Every place of the stage, and the jump host, if there is one, on the way to it."""
+    acting = acting_places(layout, stage)
+    behind = {*layout.behind.values()} if layout.drivers.jump_host else set()
+    return (*acting, JUMP_HOST) if behind.intersection(acting) else acting
+
+
+def acting_places(layout: Layout, stage: StageName) -> tuple[str, ...]:
     """Every place of the stage, by the manual (docs/securetransport.md, sections 2 and 3)."""
     leg = leg_of(stage)
     source, target = layout.cluster(leg.source), layout.cluster(leg.target)

@@ -44,6 +44,10 @@ class Method(ABC):
         self.drops = False
         """Whether requests are dropped without effect or answer."""
 
+    def concerns(self, event: RequestEvent) -> bool:
+        """Whether this request is one to the place."""
+        return event.place == self.place
+
     @abstractmethod
     def acts(self, event: RequestEvent) -> bool:
         """Whether this request is the action of the stage itself."""

@@ -49,7 +49,9 @@ class FaultScenario:
             run,
             outcome=outcome,
             expected_outcome=expected_outcome(self.fault, self.answer),
-            rollback_point=rollback_point(outcome, self.fault.stage.number, begun=True),
+            rollback_point=rollback_point(
+                outcome, self.fault.stage.number, begun=self.fault.may_act
+            ),
         )
 
     async def _decide(self, product: Product, answer: Answer) -> None:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from lab.fault_injection.fault import Fault
-from lab.fault_injection.methods import Method, method_for
+from lab.fault_injection.jump_host import method_at
+from lab.fault_injection.methods import Method
 from lab.node.request_hook import RequestEvent
 from lab.proxy.proxies import Proxies
 from lab.proxy.request_id import Request
@@ -27,7 +28,7 @@ class Trigger:
         self.healed_at: float | None = None
         self._proxies = proxies
         self._noticed = noticed
-        self._method: Method = method_for(proxies, fault.stage, fault.place)
+        self._method: Method = method_at(proxies, fault.stage, fault.place)
 
     def arm(self) -> None:
         """Wait for the request; in stage 0 the fault begins before the first connection."""
@@ -37,7 +38,7 @@ class Trigger:
 
     async def hook(self, event: RequestEvent, _: Request) -> bool:
         """Return whether this request may proceed."""
-        if event.place != self.fault.place or self.healed_at is not None:
+        if not self._method.concerns(event) or self.healed_at is not None:
             return True
         if self.began_at is not None:
             if event.when == "before" and await self._noticed():

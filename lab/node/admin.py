@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
+from lab import records
 from lab.forking import Message
 from lab.keys import api_key
 from lab.layout import ADMIN_PASSWORD, ADMIN_PORT, ADMIN_USER
@@ -101,6 +102,10 @@ class Admin:
             await self._open()
 
     def _objection(self, request: web.Request) -> web.Response | None:
+        layout, node = self._context.layout, self._context.node
+        if layout.drivers.jump_host and request.remote not in {node.address, layout.operator}:
+            records.append(layout.ways, to=node.name, past_by=request.remote)
+            return web.Response(status=403, text="Only this machine itself is let in.")
         referer = request.headers.get("Referer")
         if not referer:
             return web.Response(status=403, text="The Referer header is missing.")

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.forking import Channel, Message, adopt_orphans, channel, fork, sweep
-from lab.layout import Layout, NodeLayout
+from lab.layout import JUMP_HOST, Layout, NodeLayout
+from lab.node import jump_host, scripts, services, shell
 from lab.node import script_calls as calls
-from lab.node import scripts, services, shell
 from lab.node.operations import ServiceOperation, carry_out
 from lab.node.supervisor import BASELINE, ServiceProcess, Supervisor
 
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a machine; without a node it has only a shell."""
+    """The place of a machine; without a node it has only an SSH server."""
 
     layout: Layout
     name: str
@@ -36,9 +36,9 @@ class Place:
 
     @classmethod
     def of(cls, layout: Layout, name: str) -> Place:
-        """Return the place of that name, ``loadbalancer1`` included."""
-        if name == "loadbalancer1":
-            return cls(layout, name, layout.load_balancer, layout.load_balancer_root)
+        """Return the place of that name, ``loadbalancer1`` and ``jumphost1`` included."""
+        if layout.is_no_node(name):
+            return cls(layout, name, layout.address(name), layout.machine_root(name))
         node = layout.node(name)
         return cls(layout, name, node.address, node.root, node)
 
@@ -116,7 +116,8 @@ class Machine:
         place = self._place
         context = shell.Context(place.layout, place.name, place.address, place.root, theirs)
         log = place.root / "var/log/shell.log"
-        fork(lambda: shell.run(context), when_parent_dies=signal.SIGKILL, log=log)
+        serve = jump_host.run if place.name == JUMP_HOST else shell.run
+        fork(lambda: serve(context), when_parent_dies=signal.SIGKILL, log=log)
         theirs.close()
 
         def receive() -> None:

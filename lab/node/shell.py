@@ -8,6 +8,8 @@ are broken off; ``refuses_login`` (any text): no key is accepted; ``noise``: wha
 answers instead of being run. The first client that is refused by ``unreachable`` or
 ``refuses_login`` also ends the open connections.
 
+Behind a jump host (``Drivers.jump_host``) nobody else is let in, but for the lab's own operator.
+
 What a site may bring, in the same place: ``banner``: what the profile prints before every command;
 ``login_shell``: the shell that runs commands; ``slow_shell``: how many seconds it takes to start;
 ``max_sessions``: how many commands run at a time on one connection, further ones are refused.
@@ -28,8 +30,10 @@ from typing import cast
 import asyncssh
 from typing_extensions import override
 
+from lab import records
 from lab.forking import Channel, Message
 from lab.layout import SHELL_PORT, SHELL_USER, Layout
+from lab.node.forwarding import connect
 from lab.node.request_hook import RequestEvent, When, passes
 from lab.simulation_options import SimulationOptions
 
@@ -57,6 +61,11 @@ class Context:
         """Whether connections are accepted."""
         return "unreachable" not in self.faults
 
+    def admits(self, peer: str) -> bool:
+        """Whether this address may connect at all."""
+        layout = self.layout
+        return not layout.drivers.jump_host or peer in {layout.jump_host, layout.operator}
+
 
 class _Visitor(asyncssh.SSHServer):
     def __init__(
@@ -74,6 +83,10 @@ class _Visitor(asyncssh.SSHServer):
         self._inside.add(conn)
         if not self._context.reachable:
             self._disconnect(self._inside)
+        peer = conn.get_extra_info("peername")[0]
+        if not self._context.admits(peer):
+            records.append(self._context.layout.ways, to=self._context.name, past_by=peer)
+            conn.abort()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -123,12 +136,8 @@ class _Visitor(asyncssh.SSHServer):
     ) -> Awaitable[asyncssh.SSHTCPSession[bytes]] | bool:
         if dest_host not in (*_LOCAL, self._context.address) or not self._context.reachable:
             return False
-        return self._forward(dest_port)
-
-    async def _forward(self, port: int) -> asyncssh.SSHTCPSession[bytes]:
         # All machines of a lab share one localhost, so each maps it to its own address.
-        forwarder = await self._connection.forward_connection(self._context.address, port)
-        return cast(asyncssh.SSHTCPSession[bytes], forwarder)
+        return connect(self._context.address, self._context.address, dest_port)
 
 
 class _Shell:

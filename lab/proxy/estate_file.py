@@ -21,9 +21,11 @@ NAME_SERVER_LINE_PORT = NAME_SERVER_PROXY_PORT + 1
 def write_proxied_estate(layout: Layout, directory: Path, timing: Mapping[str, float]) -> None:
     """Write the estate with the lines' ports instead of the machines' own, and other times."""
     described: dict[str, Any] = describe(layout, timing)
-    described["defaults"]["ssh"]["port"] = SHELL_PROXY_PORT
-    for host in (*described["load_balancer"]["hosts"], *described["replication"].get("hosts", ())):
-        host["ssh"]["port"] = SHELL_PROXY_PORT
+    hosts = (*described["load_balancer"]["hosts"], *described["replication"].get("hosts", ()))
+    for machine in (described["defaults"], *hosts):
+        machine["ssh"]["port"] = SHELL_PROXY_PORT
+        if jump := machine["ssh"].get("jump"):
+            jump["port"] = SHELL_PROXY_PORT
     if layout.drivers.load_balancer == "dns":
         for server in described["load_balancer"]["servers"]:
             server["port"] = NAME_SERVER_LINE_PORT

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from lab.environment.load_balancers.dns import NAME_SERVER
-from lab.layout import Layout
+from lab.layout import JUMP_HOST, Layout
 from lab.proxy.estate_file import NAME_SERVER_LINE_PORT, PROBE_PROXY_PORTS
 from lab.proxy.name_server_proxy import NAME_SERVER_PROXY_PORT, NameServerProxy
 from lab.proxy.postgres_proxy import PostgresProxy
@@ -58,6 +58,8 @@ class Proxies:
         layout = self.layout
         machines = [(node.name, node.address) for node in layout.nodes]
         machines.append((BALANCER, layout.load_balancer))
+        if layout.drivers.jump_host:
+            machines.append((JUMP_HOST, layout.jump_host))
         self.lines = {name: TcpProxy(name, address) for name, address in machines}
         self.probes = tuple(
             TcpProxy(BALANCER, layout.load_balancer, listen, port)

@@ -66,8 +66,12 @@ class TcpProxy(Connections):
         if self.refused:
             reset(writer)
             return
+        # From the client's own address: machines may tell by it who comes.
+        client, *_ = writer.get_extra_info("peername")
         try:
-            theirs, to_them = await asyncio.open_connection(self.address, self.target_port)
+            theirs, to_them = await asyncio.open_connection(
+                self.address, self.target_port, local_addr=(client, 0)
+            )
         except OSError:
             reset(writer)
             return

@@ -24,6 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
         (("--literal", "--load-balancer", "commands"), "--literal edits a hosts file"),
         (("--literal", "--fail", "redirect_traffic:loadbalancer1:lost"), "--literal drives"),
         (("--round-trip", "--literal"), "--round-trip goes with neither"),
+        (("--literal", "--jump-host"), "and no --jump-host"),
         (("--literal", "--worker-per-cluster"), "--literal starts no worker"),
         (
             ("--load-balancer", "dns", "--fail", "redirect_traffic:loadbalancer1:lost"),

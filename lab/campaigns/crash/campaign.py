@@ -26,7 +26,7 @@ from lab.campaigns.crash.schedule import (
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.testbed import Settings, TestBed
 from lab.checker.expected import Variant
-from lab.layout import USUAL_DRIVERS, Drivers
+from lab.layout import JUMP_HOST, USUAL_DRIVERS, Drivers
 from lab.simulation_options import SimulationOptions
 from workflows.model.stages import Procedure
 
@@ -51,6 +51,11 @@ SETTINGS = Settings(
         "replication_timeout": 3,
     },
 )
+
+BREAKING_OFF = replace(
+    SETTINGS, simulation=replace(SETTINGS.simulation, faults={JUMP_HOST: {"session_seconds": "8"}})
+)
+"""A jump host that ends every connection after a while, so that logins come in all stages."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,9 @@ class CrashCampaign(Campaign[TestBed, AttackPlan, CrashState]):
         """Start a lab with proxies."""
         options = self._options
         settings = replace(
-            SETTINGS, drivers=options.drivers, worker_per_cluster=options.worker_per_cluster
+            BREAKING_OFF if options.drivers.jump_host else SETTINGS,
+            drivers=options.drivers,
+            worker_per_cluster=options.worker_per_cluster,
         )
         return TestBed.open(directory, settings)
 

@@ -10,11 +10,11 @@ from lab.campaigns.crash.campaign import CrashCampaign, CrashOptions
 from lab.campaigns.crash.negative_controls import Control
 from lab.campaigns.crash.nemesis import AttackPlan
 from lab.campaigns.crash.points import Kind, Point
-from lab.campaigns.options import NOT_SUSPENDED, Driver, Replicating, WorkerPerCluster
+from lab.campaigns.options import NOT_SUSPENDED, Driver, JumpHost, Replicating, WorkerPerCluster
 from lab.campaigns.runner import run_to_exit
 from lab.checker.expected import Variant
 from lab.environment.load_balancers.registry import load_balancer
-from lab.layout import Drivers, Layout
+from lab.layout import JUMP_HOST, Drivers, Layout
 from lab.proxy.proxies import BALANCER
 from workflows.model.stages import Procedure
 
@@ -51,13 +51,14 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     at: At = None,
     *,
     worker_per_cluster: WorkerPerCluster = False,
+    jump_host: JumpHost = False,
 ) -> None:
     """Attack switchovers, or rejoins, at many points; exit 1 if anything was wrong."""
     if control and procedure == "rejoin":
         raise typer.BadParameter("--control needs a graceful stop, and a rejoin has none")
     if procedure == "rejoin" and replication != "postgresql":
         raise typer.BadParameter(NOT_SUSPENDED)
-    drivers = Drivers(driver, replication)
+    drivers = Drivers(driver, replication, jump_host)
     options = CrashOptions(
         points=points,
         seed=seed,
@@ -80,6 +81,7 @@ def _known(places: Sequence[str], drivers: Drivers) -> tuple[str, ...]:
     layout = Layout(Path("/"), "127.0.0", drivers=drivers)
     known = {node.name for node in layout.nodes} | {c.database_name for c in layout.clusters}
     known |= {BALANCER, load_balancer(layout).redirect_place}
+    known |= {JUMP_HOST} if drivers.jump_host else set()
     if unknown := [place for place in places if place not in known]:
         raise typer.BadParameter(
             f"{unknown[0]} is no place of this estate; the places are {', '.join(sorted(known))}"

@@ -85,7 +85,8 @@ class Case:
         if self.stage is StageName.RESUME_REPLICATION:
             back = self.place == f"database{self.leg.source.removeprefix('cluster')}"
             return RollbackPoint(rejoin.BACK if back else rejoin.OVER)
-        return RollbackPoint(REJOIN_STEPS.get(self.stage, self.stage.number))
+        step = REJOIN_STEPS.get(self.stage, self.stage.number)
+        return RollbackPoint(step, begun=self.fault.may_act)
 
 
 def cases(layout: Layout, procedure: Procedure = "switchover") -> Iterator[Case]:

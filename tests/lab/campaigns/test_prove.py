@@ -33,6 +33,7 @@ CAMPAIGNS = [
     *("rollback", "crash"),  # of rejoins
     *("round-trips", "round-trips", "round-trips"),
     *(("crash", "rollback") * 4),  # with each driver
+    *(("demo", "crash", "rollback") * 2),  # through a jump host, and with a worker per cluster
     *("unkind", "readiness"),
 ]
 CONTROLS = ["crash", "crash", "demo", "round-trips"]

@@ -271,6 +271,13 @@ def test_a_row_of_numbers_is_shown() -> None:
         (Drivers("dns"), "redirect_traffic", {GATE, "dns"}),
         (Drivers("haproxy"), "redirect_traffic", {GATE, "loadbalancer1"}),
         (Drivers(replication="commands"), "suspend_replication", {GATE, "loadbalancer1"}),
+        (Drivers(jump_host=True), "redirect_traffic", {GATE, "loadbalancer1", "jumphost1"}),
+        (Drivers("dns", jump_host=True), "redirect_traffic", {GATE, "dns"}),
+        (
+            Drivers(jump_host=True),
+            "suspend_replication",
+            {GATE, "database1", "database2"},  # no machine
+        ),
     ],
 )
 def test_a_driver_has_its_own_places(drivers: Drivers, part: str, places: set[str]) -> None:

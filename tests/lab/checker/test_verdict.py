@@ -241,3 +241,27 @@ def test_node_by_node_only_a_server_stops_before_the_others(
     both: tuple[Variant, ...] = ("by_stage", "by_node")
     found = {v: misordered(record, expected, concerns=chains(roles.estate, v)) for v in both}
     assert [variant for variant, early_effects in found.items() if early_effects] == variants
+
+
+@pytest.mark.parametrize(
+    ("more", "problems"),
+    [
+        ([], []),
+        ([{"to": "b", "past_by": "127.0.0.1"}], ["jump_host: 1 past_it"]),
+        (None, ["jump_host: no connection to 2 machines went through it"]),
+    ],
+)
+def test_what_came_past_a_jump_host_is_a_problem(
+    roles: Roles, more: list[dict[str, object]] | None, problems: list[str]
+) -> None:
+    """And a machine to which nothing went through it."""
+    led: list[dict[str, object]] = [
+        {"user": "jump"},
+        {"to": "a", "port": 1},
+        {"to": "b", "port": 1},
+    ]
+    ways = [] if more is None else [*led, *more]
+    evidence = replace(flawless.evidence(roles), behind=frozenset({"a", "b"}), ways=ways)
+    verdict = flawless.verdict(roles, evidence)
+    assert verdict.problems() == problems
+    assert verdict.as_json()["jump_host"]["machines"] == 2

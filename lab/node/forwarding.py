@@ -1,0 +1,47 @@
+"""Forward a connection from a machine's own address."""
+
+import asyncio
+from typing import cast
+
+import asyncssh
+from asyncssh.constants import OPEN_CONNECT_FAILED
+from asyncssh.forward import SSHForwarder
+from typing_extensions import override
+
+
+class _Outside(SSHForwarder):
+    """The connection; it is not read before there is a channel to write to."""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.pause_reading()
+
+
+class _Inside(SSHForwarder):
+    """The channel."""
+
+    def __init__(self, outside: _Outside) -> None:
+        super().__init__(outside)
+        self._outside = outside
+
+    @override
+    def session_started(self) -> None:
+        self._outside.resume_reading()
+
+
+async def connect(source: str, address: str, port: int) -> asyncssh.SSHTCPSession[bytes]:
+    """Connect to this address from *source*; raises ChannelOpenError.
+
+    All machines of a lab are one, on which every address is there to connect from: the library
+    would take the kernel's choice, which is the same for all. It would also lose what a server
+    says before the channel is open.
+    """
+    connecting = asyncio.get_running_loop().create_connection(
+        _Outside, address, port, local_addr=(source, 0)
+    )
+    try:
+        _, outside = await connecting
+    except OSError as fault:
+        raise asyncssh.ChannelOpenError(OPEN_CONNECT_FAILED, str(fault)) from fault
+    return cast(asyncssh.SSHTCPSession[bytes], _Inside(outside))
