@@ -12,6 +12,7 @@ from functools import partial
 import asyncssh
 
 from activities.time_limits import Stopwatch
+from activities.transport.port_probe import try_port
 from activities.transport.ssh import Command, Shell
 from activities.transport.ssh_errors import JumpRefused, beyond_jump_host
 from workflows.errors import AccessRefused, NotReady, OutcomeUnknown, Unreachable
@@ -109,8 +110,7 @@ async def _probe_beyond(
     hop = node.ssh.jump[-1]
     try:
         with beyond_jump_host(hop, f"{address}:{port}"):
-            opening = jump_host.open_connection(address, port)
-            _, writer = await Stopwatch().time(opening, PROBE_TIMEOUT)
+            await try_port(jump_host, address, port, PROBE_TIMEOUT)
     except JumpRefused as refusal:
         raise OutcomeUnknown(f"{node.name}: {refusal}; so the port was not probed") from refusal
     except (Unreachable, TimeoutError) as failure:
@@ -124,7 +124,6 @@ async def _probe_beyond(
                 f"{node.name}: {failure}; so it is unknown whether the node is down"
             ) from failure
         return PortState.FILTERED
-    writer.close()
     return PortState.OPEN
 
 

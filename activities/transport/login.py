@@ -79,7 +79,16 @@ class Logins:
         self, address: str, login: SshLogin, host_key: str | None, jumps: Jumps = ()
     ) -> Connection:
         """Log in to one server; the errors are asyncssh's, but for those of keys and jump hosts."""
-        via = await self.through(jumps)
+        return await self._login(await self.through(jumps), address, login, host_key, jumps)
+
+    async def _login(
+        self,
+        via: Connection | None,
+        address: str,
+        login: SshLogin,
+        host_key: str | None,
+        jumps: Jumps,
+    ) -> Connection:
         key = await private_key(self._secrets, login.key, login.passphrase)
         limits = LIMITS.get()
         connecting = asyncssh.connect(
@@ -107,8 +116,9 @@ class Logins:
 
     async def _jump(self, jumps: Jumps) -> Connection:
         *before, hop = jumps
+        via = await self.through(tuple(before))  # its errors name another jump host
         with at_jump_host(hop):
-            return await self.connect(hop.address, hop, hop.host_key, tuple(before))
+            return await self._login(via, hop.address, hop, hop.host_key, tuple(before))
 
     async def _with_certificate(
         self, key: asyncssh.SSHKey, login: SshLogin

@@ -16,6 +16,7 @@ from activities.transport import sudo
 from activities.transport.answer import MAX_ANSWER, WINDOW, Answer, Held
 from activities.transport.framing import MAX_SHOWN, CommandResult, Frame
 from activities.transport.login import Logins, Shared
+from activities.transport.port_probe import try_port
 from activities.transport.secrets import Secrets
 from activities.transport.slots import Slots
 from activities.transport.ssh_errors import NoSession, after_sending, before_sending, reason
@@ -265,8 +266,7 @@ async def _require_forwarding(
 ) -> None:
     """Refuse where the server does: a tunnel's own client would see only a broken connection."""
     try:
-        async with asyncio.timeout(FORWARDING_TIMEOUT):
-            _, writer = await connection.open_connection(machine.address, port)
+        await try_port(connection, machine.address, port, FORWARDING_TIMEOUT)
     except asyncssh.ChannelOpenError as refusal:
         if refusal.code == OPEN_ADMINISTRATIVELY_PROHIBITED:
             raise ForwardingRefused(
@@ -275,8 +275,6 @@ async def _require_forwarding(
             ) from refusal
     except (asyncssh.Error, OSError):  # TimeoutError is one; who uses the tunnel says what is wrong
         return
-    else:
-        writer.close()
 
 
 def _name(command: Command) -> str:

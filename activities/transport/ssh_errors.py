@@ -7,7 +7,7 @@ import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_REQUEST_SESSION_FAILED
 
 from activities.time_limits import LIMITS
-from workflows.errors import AccessRefused, OutcomeUnknown, Unreachable
+from workflows.errors import AccessRefused, BadInput, OutcomeUnknown, Unreachable
 from workflows.model.estate import Machine
 from workflows.model.machines import JumpHost, SshLogin
 from workflows.model.text import printable
@@ -80,6 +80,8 @@ def at_jump_host(hop: JumpHost) -> Iterator[None]:
         raise
     except AccessRefused as refusal:
         raise JumpRefused(f"the jump host {hop.place}: {refusal}") from refusal
+    except BadInput as mistake:  # a reference to no secret
+        raise BadInput(f"the jump host {hop.place}: {mistake}") from mistake
     except _ACCESS as refusal:
         raise JumpRefused(
             f"the jump host {hop.place} does not let {hop.user} in ({reason(refusal)}); check "

@@ -59,9 +59,10 @@ async def _echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
     process.exit(0)
 
 
-async def _flood(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    connection = process.get_extra_info("connection")
+async def flood(connection: asyncssh.SSHServerConnection) -> None:
+    """Send messages that say nothing, until the connection ends."""
     transport = connection._transport  # noqa: SLF001 - asyncssh has no hostile server
+    assert transport is not None  # noqa: S101 - it is connected
     while not transport.is_closing():
         if transport.get_write_buffer_size() < 1 << 20:
             for _ in range(500):
@@ -111,7 +112,12 @@ async def _giant_group() -> AsyncIterator[str]:
 
 def node(peer: Peer, place: Path) -> Node:
     """Return the node that the peer pretends to be."""
-    return make_node(SshServer(port=peer.port), place, host_key=peer.host_key)
+    known = {"host_key": peer.host_key}
+    if not peer.jump:
+        return make_node(SshServer(port=peer.port), place, **known)
+    login = {"key": "env:KEY", "port": peer.port}
+    jump = {**login, **known, "address": "127.0.0.1", "port": peer.jump, "user": "jump"}
+    return make_node(SshServer(port=peer.port), place, **known, ssh={**login, "user": "st", "jump": jump})
 
 
 async def _in_shell(text: str, times: int, run: Callable[[Shell, Node], Awaitable[object]]) -> str:
@@ -131,7 +137,8 @@ async def _in_shell(text: str, times: int, run: Callable[[Shell, Node], Awaitabl
     return str(results[0])[:200]
 
 
-async def _command(text: str) -> str:
+async def run_true(text: str) -> str:
+    """Run one command."""
     return await _in_shell(text, 1, lambda shell, one: shell.run(one, Command(("true",))))
 
 
@@ -139,11 +146,13 @@ async def _commands(text: str) -> str:
     return await _in_shell(text, 7, lambda shell, one: shell.run(one, Command(("true",))))
 
 
-async def _sockets(text: str) -> str:
+async def in_sockets(text: str) -> str:
+    """List sockets."""
     return await _in_shell(text, 1, lambda shell, one: Linux(shell).sockets(one))
 
 
-def _over(handle: Handle) -> Callable[[], AbstractAsyncContextManager[str]]:
+def over(handle: Handle) -> Callable[[], AbstractAsyncContextManager[str]]:
+    """Serve SSH with this handler of commands."""
     return lambda: over_ssh(handle)
 
 
@@ -152,81 +161,81 @@ HEAD = b"  sl  local_address rem_address   st\n"
 TOO_MUCH = r"OutcomeUnknown: server1: true printed more than 1048576 bytes, and the rest was not"
 
 CASES = (
-    Case("SSH: prints without an end", _over(printing(BLOCK)), _command, TOO_MUCH),
+    Case("SSH: prints without an end", over(printing(BLOCK)), run_true, TOO_MUCH),
     Case(
-        "SSH: prints errors without an end", _over(printing(BLOCK, error=True)), _command, TOO_MUCH
+        "SSH: prints errors without an end", over(printing(BLOCK, error=True)), run_true, TOO_MUCH
     ),
     Case(
-        "SSH: prints without an end to seven commands", _over(printing(BLOCK)), _commands, TOO_MUCH
+        "SSH: prints without an end to seven commands", over(printing(BLOCK)), _commands, TOO_MUCH
     ),
     Case(
         "SSH: prints a byte now and then, for ever",
-        _over(printing(b".", 0.05)),
-        _command,
+        over(printing(b".", 0.05)),
+        run_true,
         "OutcomeUnknown: server1: true did not end within 1 s",
     ),
     Case(
         "SSH: ends a command, and never its channel",
-        _over(_forgetful),
-        _command,
+        over(_forgetful),
+        run_true,
         "OutcomeUnknown: server1: true did not end within 1 s",
     ),
-    Case("SSH: opens no channel", _mute, _command, "OutcomeUnknown: server1: true did not end"),
+    Case("SSH: opens no channel", _mute, run_true, "OutcomeUnknown: server1: true did not end"),
     Case(
         "SSH: floods with messages that say nothing",
-        _over(_flood),
-        _command,
+        over(lambda process: flood(process.get_extra_info("connection"))),
+        run_true,
         "OutcomeUnknown: server1: (true did not end within|the connection was lost before true)",
     ),
     Case(
         "SSH: prints escape sequences",
-        _over(answering(lambda _: b"\x1b]0;owned\x07\x1b[2J\x9b31m\r\n" * 9, status="x")),
-        _command,
+        over(answering(lambda _: b"\x1b]0;owned\x07\x1b[2J\x9b31m\r\n" * 9, status="x")),
+        run_true,
         f"^OutcomeUnknown: server1: true gave no whole answer{SHOWN}",
     ),
     Case(
         "SSH: echoes the command, and ends as if it had run",
-        _over(_echo),
-        _command,
+        over(_echo),
+        run_true,
         f"^OutcomeUnknown: server1: true gave no whole answer{SHOWN}",
     ),
     Case(
         "SSH: ends with a status of 5000 digits",
-        _over(answering(lambda _: b"", status="9" * 5000)),
-        _command,
+        over(answering(lambda _: b"", status="9" * 5000)),
+        run_true,
         "OutcomeUnknown: server1: true gave no whole answer",
     ),
     Case(
         "SSH: lists 15 MiB of empty lines as sockets",
-        _over(answering(lambda _: HEAD + b"\n" * (15 << 20) + b"end\n")),
-        _sockets,
+        over(answering(lambda _: HEAD + b"\n" * (15 << 20) + b"end\n")),
+        in_sockets,
         "OutcomeUnknown: server1: a script printed more than 150000 lines",
     ),
     Case(
         "SSH: lists 100,000 sockets (honest)",
-        _over(answering(lambda _: HEAD + ROW * 100_000 + b"end\n")),
-        _sockets,
+        over(answering(lambda _: HEAD + ROW * 100_000 + b"end\n")),
+        in_sockets,
         "Socket",
     ),
     Case(
-        "SSH: says nothing", lambda: plain(silent), _command, "Unreachable: server1: .* not answer"
+        "SSH: says nothing", lambda: plain(silent), run_true, "Unreachable: server1: .* not answer"
     ),
     Case(
         "SSH: greets without an end",
         lambda: plain(endless(b"welcome\r\n" * 100)),
-        _command,
+        run_true,
         "Unreachable: server1: .* does not answer",
     ),
     Case(
         "SSH: greets with a byte now and then",
         lambda: plain(endless(b"w", 0.05)),
-        _command,
+        run_true,
         "Unreachable: server1: .* does not answer",
     ),
     Case(
         "SSH: chooses a number of 250,000 bits for the keys",
         _giant_group,
-        _command,
+        run_true,
         "Unreachable: server1: .* does not answer .Invalid DH parameters",
     ),
 )

@@ -34,6 +34,8 @@ class Peer:
     fingerprint: str = ""
     host_key: str = ""
     client_key: str = ""
+    jump: int = 0
+    """The port of the jump host before it; 0 where there is none."""
 
     @classmethod
     def read(cls, text: str) -> "Peer":

@@ -109,4 +109,11 @@ def _free_port(addresses: Sequence[str]) -> int:
 
 def _answers(address: str, port: int) -> bool:
     with closing(socket.socket()) as one:
-        return one.connect_ex((address, port)) == 0
+        one.settimeout(10)
+        if one.connect_ex((address, port)):
+            return False
+        # Until the server has closed it, too: it would count among its MaxStartups.
+        one.shutdown(socket.SHUT_WR)
+        while one.recv(1024):
+            pass
+        return True

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from typing_extensions import override
 
 from activities.nodes.reachability import require_unreachable
 from activities.runtime.partial_reading import reading_or_finding
 from activities.securetransport.admin_client import AdminClient
 from activities.time_limits import LIMITS, TimeLimits
+from activities.transport.port_probe import try_port
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Command, Shell
 from tests.activities.conftest import NodeMaker
@@ -19,7 +21,7 @@ from tests.support.openssh import openssh
 from tests.support.polling import eventually
 from tests.support.port_listeners import Listener
 from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY_LINE, SECRETS, SshServer, admin_access
-from workflows.errors import AccessRefused, NotReady, OutcomeUnknown, Unreachable
+from workflows.errors import AccessRefused, BadInput, NotReady, OutcomeUnknown, Unreachable
 from workflows.model.estate import Node
 from workflows.model.findings import Finding
 from workflows.preflight import access
@@ -285,3 +287,89 @@ async def test_openssh_that_does_not_forward_is_named(
         with pytest.raises(OutcomeUnknown, match=rf"^{says} .*so the port was not probed"):
             await require_unreachable(shell, node)
         await shell.close()
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+async def test_a_jump_host_whose_secret_is_missing_is_named(
+    wrong: int, *, node_maker: NodeMaker, ssh_server: SshServer, jump_host: SshServer, shell: Shell
+) -> None:
+    """The one of several, and once."""
+    second = SshServer()
+    async with second.serving():
+        servers = (jump_host, second)
+        hops = [hop(one.port) for one in servers]
+        hops[wrong]["key"] = "env:NOT_THERE"
+        node = behind(node_maker, ssh_server, *hops)
+        place = rf"the jump host 127\.0\.0\.1:{servers[wrong].port}"
+        with pytest.raises(BadInput, match=rf"^{place}: env:NOT_THERE: .*environment has no"):
+            await shell.run(node, TRUE)
+        await shell.close()
+
+
+async def test_a_port_that_answers_late_is_closed_when_it_does() -> None:
+    """Else each probe of a slow machine would leave a connection to it open."""
+    goes, opened = asyncio.Event(), asyncio.Event()
+    closed = asyncio.Event()
+
+    class Session(asyncssh.SSHTCPSession[bytes]):
+        @override
+        def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
+            opened.set()
+
+        @override
+        def connection_lost(self, exc: Exception | None) -> None:
+            closed.set()
+
+    class Slow(asyncssh.SSHServer):
+        @override
+        def begin_auth(self, username: str) -> bool:
+            return False
+
+        async def connection_requested(self, *_: object) -> asyncssh.SSHTCPSession[bytes]:
+            await goes.wait()
+            return Session()
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    async with (
+        asyncssh.listen("127.0.0.1", 0, server_factory=Slow, server_host_keys=[key]) as server,
+        asyncssh.connect(
+            "127.0.0.1", server.get_port(), known_hosts=None, config=None
+        ) as connection,
+    ):
+        with pytest.raises(TimeoutError):
+            await try_port(connection, "192.0.2.1", 22, 0.1)
+        assert not opened.is_set()
+        goes.set()
+        async with asyncio.timeout(10):
+            await opened.wait()
+            await closed.wait()
+
+
+async def test_openssh_with_one_session_at_a_time_is_read_through_a_jump_host(
+    node_maker: NodeMaker, tmp_path: Path, api: Api, shell: Shell
+) -> None:
+    """Commands wait for their turn, and tunnels are no sessions; both share one login there."""
+    (tmp_path / "jump").mkdir()
+    (tmp_path / "node").mkdir()
+    few = ("MaxSessions 0", "MaxStartups 1")
+    async with (
+        openssh(tmp_path / "jump", *few) as leads,
+        openssh(tmp_path / "node", "MaxSessions 1", "MaxStartups 1") as server,
+    ):
+        jump = {**leads.user(), "address": "127.0.0.1", "host_key": leads.host_key}
+        admin = admin_access(api.port, fingerprint=api.certificate.fingerprint) | {"via": "ssh"}
+        node = node_maker(
+            ssh={**server.user(), "jump": jump}, host_key=server.host_key, admin=admin
+        )
+        client = AdminClient(shell, SECRETS)
+        commands = [shell.run(node, Command(("echo", str(n)))) for n in range(12)]
+        answers = [client.get(node, "version") for _ in range(4)]
+        printed, versions = await asyncio.gather(
+            asyncio.gather(*commands), asyncio.gather(*answers)
+        )
+        await shell.close()
+    assert [one.out.strip() for one in printed] == [str(n) for n in range(12)]
+    assert all(one.body for one in versions)
+    for place in ("jump", "node"):
+        log = (tmp_path / place / "sshd.log").read_text()
+        assert log.count("Accepted publickey") == 1
