@@ -117,7 +117,9 @@ def node(peer: Peer, place: Path) -> Node:
         return make_node(SshServer(port=peer.port), place, **known)
     login = {"key": "env:KEY", "port": peer.port}
     jump = {**login, **known, "address": "127.0.0.1", "port": peer.jump, "user": "jump"}
-    return make_node(SshServer(port=peer.port), place, **known, ssh={**login, "user": "st", "jump": jump})
+    return make_node(
+        SshServer(port=peer.port), place, **known, ssh={**login, "user": "st", "jump": jump}
+    )
 
 
 async def _in_shell(text: str, times: int, run: Callable[[Shell, Node], Awaitable[object]]) -> str:
