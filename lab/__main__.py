@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from lab import networks
 from lab.campaigns.crash.command import crash
 from lab.campaigns.options import Driver, JumpHost, Replicating, WorkerPerCluster
 from lab.campaigns.preflight_faults.command import inject, readiness
@@ -101,6 +102,9 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     ] = False,
     worker_per_cluster: WorkerPerCluster = False,
     jump_host: JumpHost = False,
+    separate_networks: Annotated[
+        bool, typer.Option(help="Each cluster in a network of its own, behind the jump host.")
+    ] = False,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
@@ -121,11 +125,19 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
         "--literal edits a hosts file and reaches the machines and databases themselves: "
         "it goes with no other --load-balancer or --replication, and no --jump-host",
     )
+    _require(
+        not separate_networks or (jump_host and fail is None),
+        "--separate-networks needs --jump-host, which leads into the clusters' networks, and goes "
+        "with no --fail",
+    )
+    if separate_networks:
+        _leave_network()
     with lab_directory(directory) as place, suppress(asyncio.CancelledError):
         options = DemoOptions(
             *(place, clients, literal, keep, json, scenario, variant, unkind_seed, drivers),
             round_trip=round_trip,
             worker_per_cluster=worker_per_cluster,
+            separate_networks=separate_networks,
         )
         verdicts = asyncio.run(cancelled_by_sigterm(Demo(options).run()))
         failed = any(verdict.problems() for verdict in verdicts)
@@ -150,6 +162,13 @@ def _scenario(
         asks or answer is None, f"{fault.stage} rolls back by itself: --answer is for later stages"
     )
     return FaultScenario(fault, answer or "retry")
+
+
+def _leave_network() -> None:
+    try:
+        networks.leave()
+    except networks.NoNetworks as reason:
+        raise typer.Exit(_complain(f"--separate-networks: {reason}")) from reason
 
 
 def _require(holds: bool, message: str) -> None:  # noqa: FBT001 - it reads as a sentence

@@ -58,6 +58,8 @@ class DemoOptions:
     """Whether the drained cluster comes back, and traffic as well."""
     worker_per_cluster: bool = False
     """Whether each cluster's nodes have a worker of their own."""
+    separate_networks: bool = False
+    """Whether each cluster has a network of its own; this process has left the machine's."""
 
     @property
     def legs(self) -> tuple[Leg, ...]:
@@ -88,7 +90,11 @@ class Demo:
         verdicts: list[Verdict] = []
         async with AsyncExitStack() as stack:
             options = self._options
-            opening = Lab.open(options.directory, drivers=options.drivers)
+            opening = Lab.open(
+                options.directory,
+                drivers=options.drivers,
+                separate_networks=options.separate_networks,
+            )
             lab = await stack.enter_async_context(opening)
             layout = lab.layout
             self._say(f"{len(layout.nodes)} nodes are up; clients reach {layout.load_balancer}")
@@ -167,7 +173,8 @@ class Demo:
             return await product.run(leg, client, *variant)
 
         if self._options.worker_per_cluster:
-            await product.start_worker_per_cluster()
+            where = server.address_for_clusters if self._options.separate_networks else ""
+            await product.start_worker_per_cluster(where)
             self._say("a worker is ready, and one for each cluster")
         else:
             await product.start_worker()

@@ -144,10 +144,11 @@ class ClusterLayout:
 class Layout:
     """One lab: everything lives under *root* and on the loopback block ``BLOCK.0/24``.
 
-    Addresses: the load balancer is ``.2`` (clients and its shell), the jump host ``.3``, the
-    databases ``.11`` and ``.12``, Temporal ``.5``, the lab's own operator ``.8``, monitoring
-    ``.9``, cluster1's Servers from ``.21``, its Edges from ``.61``, cluster2's from ``.121`` and
-    ``.161``: room for 20 of each.
+    Addresses: the load balancer is ``.2`` (clients and its shell), the jump host ``.3``, Temporal
+    ``.5``, the clusters' workers ``.6`` and ``.7`` where these have networks of their own, the
+    lab's own operator ``.8``, monitoring ``.9``, the databases ``.11`` and ``.12``, cluster1's
+    Servers from ``.21``, its Edges from ``.61``, cluster2's from ``.121`` and ``.161``: room for 20
+    of each.
     """
 
     root: Path
@@ -172,6 +173,8 @@ class Layout:
     """The injected faults (see ``lab.campaigns.preflight_faults.registry``)."""
     simulation = _Below("simulation.json")
     """The options of the simulation (see ``lab.simulation_options``)."""
+    networks = _Below("networks.json")
+    """The clusters' own networks, where they have them (see ``lab.networks``)."""
     keys = _Below("keys")
     """Host keys, client keys, certificates and secrets of this lab."""
     estate_file = _Below(f"estates/{ESTATE}.yaml")
@@ -203,9 +206,13 @@ class Layout:
             self.address(name): name for name in (*(n.name for n in self.nodes), "loadbalancer1")
         }
 
+    def worker_address(self, cluster: ClusterName) -> str:
+        """The address of a cluster's worker in the cluster's own network."""
+        return f"{self.block}.{6 if cluster == 'cluster1' else 7}"
+
     @property
     def temporal(self) -> str:
-        """The address a Temporal server of this lab listens on."""
+        """The address at which the clusters' own networks reach Temporal."""
         return f"{self.block}.5"
 
     @property

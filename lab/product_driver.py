@@ -18,6 +18,7 @@ from lab.checker.legs import Leg
 from lab.checker.verdict import Run
 from lab.cluster_workers import divide
 from lab.layout import ESTATE, Layout
+from lab.networks import namespace
 from lab.polling import holds_within
 from lab.subprocesses import REPOSITORY, end, ended, spawn
 from workflows.model.stages import Procedure
@@ -75,10 +76,13 @@ class Worker:
     started_at: float
 
     @classmethod
-    def start(cls, address: str, records: Path, log: Path, *argv: str) -> Self:
+    def start(
+        cls, address: str, records: Path, log: Path, *argv: str, network: Path | None = None
+    ) -> Self:
         """Start one with these arguments, without waiting until it is ready."""
         started_at = time.time()
-        return cls(run(address, records, log, "worker", *argv), log, started_at)
+        process = run(address, records, log, "worker", *argv, network=network)
+        return cls(process, log, started_at)
 
     async def ready(self) -> None:
         """Wait until it polls for work."""
@@ -98,8 +102,10 @@ class Worker:
         self.process.send_signal(signal.SIGCONT)
 
 
-def run(address: str, records: Path, log: Path, *argv: str) -> subprocess.Popen[bytes]:
-    """Start a program of the product."""
+def run(
+    address: str, records: Path, log: Path, *argv: str, network: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program of the product, in a cluster's own network if one is given."""
     environment = (
         f"TEMPORAL_ADDRESS={address}",
         f"SWITCHOVER_RECORDS={records}",
@@ -107,7 +113,9 @@ def run(address: str, records: Path, log: Path, *argv: str) -> subprocess.Popen[
         f"TMPDIR={records / 'tmp'}",
     )
     (records / "tmp").mkdir(parents=True, exist_ok=True)
-    return spawn(["env", *environment, sys.executable, "-m", *argv], log, cwd=REPOSITORY)
+    return spawn(
+        ["env", *environment, sys.executable, "-m", *argv], log, cwd=REPOSITORY, network=network
+    )
 
 
 def request_for(leg: Leg, **options: object) -> dict[str, object]:
@@ -142,12 +150,18 @@ class Product:
         argv = ("--estates", str(layout.estate_file.parent), "--secrets", str(layout.keys))
         await self._add_worker("worker.log", *argv)
 
-    async def start_worker_per_cluster(self) -> None:
-        """Start the main worker and one for each cluster; returns when they are ready."""
+    async def start_worker_per_cluster(self, address: str) -> None:
+        """Start the main worker and one for each cluster; returns when they are ready.
+
+        *address* is where the clusters' workers find Temporal. Each is in its cluster's own
+        network, if it has one.
+        """
         divided = divide(self._layout, self._layout.estate_file.parent)
         await self._add_worker("worker.log", *divided.main)
-        for number, argv in enumerate(divided.clusters, start=1):
-            await self._add_worker(f"worker-cluster{number}.log", *argv)
+        for cluster, argv in zip(self._layout.clusters, divided.clusters, strict=True):
+            network = namespace(self._layout, cluster.name)
+            log = f"worker-{cluster.name}.log"
+            await self._add_worker(log, *argv, address=address, network=network)
 
     async def run(self, leg: Leg, client: Client, *more: str) -> Run:
         """Start this run by the console, with *more* options, and wait for its outcome."""
@@ -205,8 +219,14 @@ class Product:
             if process is not None:
                 await end(process)
 
-    async def _add_worker(self, log: str, *argv: str) -> None:
-        worker = Worker.start(self._address, self._records, self._layout.root / log, *argv)
+    async def _add_worker(
+        self, log: str, *argv: str, address: str = "", network: Path | None = None
+    ) -> None:
+        worker = Worker.start(
+            *(address or self._address, self._records, self._layout.root / log),
+            *argv,
+            network=network,
+        )
         self._workers.append(worker)
         await worker.ready()
 

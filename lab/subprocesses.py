@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lab.forking import die_with_parent
+from lab.networks import enter
 from lab.polling import holds_within
 
 REPOSITORY = Path(__file__).parents[1]
@@ -15,14 +16,28 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def spawn(
-    argv: Sequence[str], log: Path, user: int | None = None, cwd: Path = Path("/")
+    argv: Sequence[str],
+    log: Path,
+    user: int | None = None,
+    cwd: Path = Path("/"),
+    network: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, bound to the life of the calling thread.
 
-    After a SIGKILL the lab cannot clean up: the kernel has to end the program.
+    After a SIGKILL the lab cannot clean up: the kernel has to end the program. *network* is the
+    file of the network namespace that it is in, if not in the lab's own.
     """
     parent = os.getpid()
-    with log.open("ab") as output:
+
+    def bind_to_lab(inside: int | None) -> None:
+        """Only system calls: nothing else is safe between fork and exec."""
+        die_with_parent(signal.SIGKILL, parent)
+        if inside is not None:
+            enter(inside)
+
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("ab"))
+        inside = None if network is None else stack.enter_context(network.open("rb")).fileno()
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -33,9 +48,7 @@ def spawn(
             group=user,
             extra_groups=None if user is None else (),
             start_new_session=True,  # Ctrl-C reaches the lab, which ends its programs in sequence
-            preexec_fn=lambda: die_with_parent(  # noqa: PLW1509 - only prctl and getppid: safe
-                signal.SIGKILL, parent
-            ),
+            preexec_fn=lambda: bind_to_lab(inside),  # noqa: PLW1509
         )
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +29,7 @@ from lab.layout import (
     Drivers,
     Layout,
 )
+from lab.networks import BLOCK, separate
 from lab.node import installation, options
 from lab.simulation_options import SimulationOptions
 
@@ -49,7 +50,7 @@ class Lab:
 
     @classmethod
     @asynccontextmanager
-    async def open(
+    async def open(  # noqa: PLR0913 - what a lab may differ in
         cls,
         directory: Path,
         servers: int = 2,
@@ -57,13 +58,23 @@ class Lab:
         postgresql: Path | None = None,
         *,
         drivers: Drivers = USUAL_DRIVERS,
+        separate_networks: bool = False,
     ) -> AsyncIterator[Self]:
         """Start a lab in its baseline; the content of *directory* is replaced.
 
-        *postgresql* is a directory of PostgreSQL's programs, in place of the wheel's.
+        *postgresql* is a directory of PostgreSQL's programs, in place of the wheel's. For
+        *separate_networks* this process must have left the machine's network.
+
+        Raises:
+            NoNetworks: there can be no separate networks here.
         """
-        with claimed_block() as block:
+        with ExitStack() as stack:
+            block = BLOCK if separate_networks else stack.enter_context(claimed_block())
             layout = Layout(_absolute(directory), block, servers, edges, drivers)
+            layout.root.mkdir(parents=True, exist_ok=True)
+            layout.networks.unlink(missing_ok=True)
+            if separate_networks:
+                stack.enter_context(separate(layout))
             lab = cls(layout, postgresql)
             try:
                 await lab._start()
@@ -106,7 +117,6 @@ class Lab:
         layout = self.layout
         # As on a server: a ledger is refused below a directory that a group may write to.
         os.umask(os.umask(0) | 0o022)
-        layout.root.mkdir(parents=True, exist_ok=True)
         for part in ("machines", "storage", "estates", "keys"):
             shutil.rmtree(layout.root / part, ignore_errors=True)
         layout.simulation.unlink(missing_ok=True)

@@ -166,6 +166,9 @@ class PostgresServer:
         with (self.data / "postgresql.conf").open("a", encoding="utf-8") as configuration:
             configuration.writelines(f"{name} = '{value}'\n" for name, value in self._settings())
 
+        with (self.data / "pg_hba.conf").open("a", encoding="ascii") as access:
+            access.write(f"host all all {self.address}/24 scram-sha-256\n")
+
     def _settings(self) -> Iterator[tuple[str, str]]:
         """Yield the settings that this version knows: it does not start with any other."""
         for name, value in {**SETTINGS, "port": str(DATABASE_PORT)}.items():

@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,17 +38,18 @@ def read_node(node: NodeLayout) -> NodeReading:
     )
 
 
-def listening() -> set[tuple[str, int]]:
-    """Every IPv4 address and port on this machine that accepts connections."""
+def listening(tables: Iterable[Path]) -> set[tuple[str, int]]:
+    """Every IPv4 address and port that accepts connections, by the kernel's tables."""
     found = set()
-    with Path("/proc/net/tcp").open(encoding="ascii") as lines:
-        next(lines)
-        for line in lines:
-            _, local, _, state, *_ = line.split(maxsplit=4)
-            if state == LISTENING:
-                address, _, port = local.partition(":")
-                packed = struct.pack("=I", int(address, 16))
-                found.add((socket.inet_ntoa(packed), int(port, 16)))
+    for table in tables:
+        with table.open(encoding="ascii") as lines:
+            next(lines)
+            for line in lines:
+                _, local, _, state, *_ = line.split(maxsplit=4)
+                if state == LISTENING:
+                    address, _, port = local.partition(":")
+                    packed = struct.pack("=I", int(address, 16))
+                    found.add((socket.inet_ntoa(packed), int(port, 16)))
     return found
 
 

@@ -13,8 +13,8 @@ from temporalio.client import Client
 from lab.layout import Layout
 from lab.subprocesses import end, spawn
 
-HOST = "127.0.0.1"
-"""The development server's parts find each other only there, whatever ``--ip`` says."""
+HOST, EVERYWHERE = "127.0.0.1", "0.0.0.0"
+"""The development server's parts find each other only on the first."""
 READY_TIMEOUT = 30.0
 STARTS = 3
 """The ports that it chooses for itself may be those of another that starts just now."""
@@ -27,12 +27,18 @@ class TemporalServer:
         self._layout = layout
         self._log = layout.root / "temporal.log"
         self._port, self._ui_port = _free_ports(2)
+        self._ip = EVERYWHERE if layout.networks.exists() else HOST
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """Where clients and workers find it."""
         return f"{HOST}:{self._port}"
+
+    @property
+    def address_for_clusters(self) -> str:
+        """Where the clusters' own networks find it."""
+        return f"{self._layout.temporal}:{self._port}"
 
     @property
     def ui(self) -> str:
@@ -62,7 +68,7 @@ class TemporalServer:
     def _spawn(self) -> subprocess.Popen[bytes]:
         return spawn(
             [
-                *(_program(), "server", "start-dev", "--ip", HOST, "--port", str(self._port)),
+                *(_program(), "server", "start-dev", "--ip", self._ip, "--port", str(self._port)),
                 *("--ui-port", str(self._ui_port), "--log-level", "error"),
                 *("--db-filename", str(self._layout.root / "temporal.db")),
             ],

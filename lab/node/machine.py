@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lab.forking import Channel, Message, adopt_orphans, channel, fork, sweep
 from lab.layout import JUMP_HOST, Layout, NodeLayout
+from lab.networks import enter, namespace
 from lab.node import jump_host, scripts, services, shell
 from lab.node import script_calls as calls
 from lab.node.operations import ServiceOperation, carry_out
@@ -58,6 +59,7 @@ class Machine:
     def run(self, boot: list[str], by: str) -> None:
         """Start the shell and these services, then serve until halted."""
         adopt_orphans()
+        self._connect_to_network()
         self._listen_to_signals()
         self._selector.register(self._superior, selectors.EVENT_READ, self._obey)
         (self._place.root / "proc").mkdir(parents=True, exist_ok=True)
@@ -73,6 +75,14 @@ class Machine:
             for key, _ in self._selector.select():
                 key.data()
         sweep()
+
+    def _connect_to_network(self) -> None:
+        """Be in the cluster's own network, if it has one."""
+        place = self._place
+        network = place.node and namespace(place.layout, place.node.cluster)
+        if network:
+            with network.open("rb") as opened:
+                enter(opened.fileno())
 
     def _listen_to_signals(self) -> None:
         reader, writer = socket.socketpair()

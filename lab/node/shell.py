@@ -64,7 +64,11 @@ class Context:
     def admits(self, peer: str) -> bool:
         """Whether this address may connect at all."""
         layout = self.layout
-        return not layout.drivers.jump_host or peer in {layout.jump_host, layout.operator}
+        if not layout.drivers.jump_host or peer in {layout.jump_host, layout.operator}:
+            return True
+        # The kernel connects from the address that it connects to, where that is near: only the
+        # cluster's own worker is in its network.
+        return peer == self.address and layout.networks.exists()
 
 
 class _Visitor(asyncssh.SSHServer):

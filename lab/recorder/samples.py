@@ -16,6 +16,7 @@ from lab.environment.load_balancers.registry import load_balancer
 from lab.environment.process_state import listening, read_node
 from lab.environment.storage import runs
 from lab.layout import PROTOCOL_PORTS, Layout
+from lab.networks import tcp_tables
 from lab.subprocesses import REPOSITORY, end, spawn
 
 EVERY = 0.1
@@ -42,11 +43,12 @@ class Sampler:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._load_balancer = load_balancer(layout)
+        self._tcp_tables = tcp_tables(layout)
 
     def sample(self) -> Sample:
         """Read everything once."""
         nodes = {node.name: read_node(node) for node in self._layout.nodes}
-        ports = listening()
+        ports = listening(self._tcp_tables)
         return Sample(
             at=time.time(),
             traffic=self._load_balancer.traffic(),
