@@ -33,7 +33,7 @@ async def open_activities(
 ) -> AsyncIterator[list[Callable[..., Any]]]:
     """Build every activity around one shell, whose connections are closed at the end."""
     secrets = Secrets(settings.secrets, settings.secret_directories)
-    shell = Shell(secrets)
+    shell = Shell(secrets, behind_jump_hosts=settings.behind_jump_hosts)
     admin = AdminClient(shell, secrets)
     ports = (
         EstateFiles(settings.estates, settings.records, secrets),

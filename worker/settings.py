@@ -35,6 +35,8 @@ class Settings:
     """Below these lies what ``file:PATH`` in an estate file refers to."""
     task_queue: str = TASK_QUEUE
     """The main one, or one that estates give their clusters."""
+    behind_jump_hosts: bool = False
+    """Whether the cluster's nodes are reached straight, although estates name jump hosts."""
 
     @property
     def address(self) -> str:
@@ -84,6 +86,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         secrets=secret_variables(os.environ, given.secret_variables),
         secret_directories=secret_directories(os.environ, given.secrets, seal_keys),
         task_queue=_task_queue(given.task_queue),
+        behind_jump_hosts=_behind_jump_hosts(given),
     )
 
 
@@ -113,6 +116,13 @@ def _parser() -> argparse.ArgumentParser:
         help="task queue that estates give a cluster near this worker: it does what is done on "
         f"that cluster's nodes, and runs no workflow (SWITCHOVER_TASK_QUEUE; default: {TASK_QUEUE},"
         " the main one)",
+    )
+    parser.add_argument(
+        "--behind-jump-hosts",
+        choices=("yes", "no"),
+        default=os.environ.get("SWITCHOVER_BEHIND_JUMP_HOSTS", "no"),
+        help="yes where this worker stands behind the jump hosts that estates name, near the nodes "
+        "of its task queue: it reaches them straight (SWITCHOVER_BEHIND_JUMP_HOSTS; default: no)",
     )
     parser.add_argument(
         "--seal-keys",
@@ -150,6 +160,16 @@ def _task_queue(name: str) -> str:
         return name if name == TASK_QUEUE else own_queue(name)
     except ValueError as mistake:
         raise StartupError(f"--task-queue: {mistake}") from mistake
+
+
+def _behind_jump_hosts(given: argparse.Namespace) -> bool:
+    behind: bool = given.behind_jump_hosts == "yes"
+    if behind and given.task_queue == TASK_QUEUE:
+        raise StartupError(
+            "--behind-jump-hosts: the main worker reaches load balancers and nodes of all clusters "
+            "as estates say; leave this out, or name the --task-queue of a cluster"
+        )
+    return behind
 
 
 def _temporal() -> ClientConnectConfig:

@@ -28,6 +28,7 @@ from workflows.errors import (
     Unreachable,
 )
 from workflows.model.estate import Machine
+from workflows.model.machines import JumpHost
 from workflows.model.text import printable
 
 MAX_PARALLEL_COMMANDS = 7
@@ -77,10 +78,14 @@ class _SharedConnection(Shared):
 
 
 class Shell:
-    """Runs commands over one connection per machine, opened when first needed."""
+    """Runs commands over one connection per machine, opened when first needed.
 
-    def __init__(self, secrets: Secrets) -> None:
+    One that is *behind_jump_hosts* leads no connection through those that an estate names.
+    """
+
+    def __init__(self, secrets: Secrets, *, behind_jump_hosts: bool = False) -> None:
         self._logins = Logins(secrets)
+        self._behind_jump_hosts = behind_jump_hosts
         self._connections: dict[tuple[object, ...], _SharedConnection] = {}
         self._tunnels: Path | None = None
         self._tunnels_made = 0
@@ -196,7 +201,7 @@ class Shell:
             AccessRefused: a jump host refuses.
         """
         with before_sending(machine):
-            return await self._logins.through(machine.ssh.jump)
+            return await self._logins.through(self._jumps(machine))
 
     def slowest_answer(self, machine: Machine) -> timedelta | None:
         """Return how long the slowest command took since the last call; None without any."""
@@ -227,8 +232,11 @@ class Shell:
 
     async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
         with before_sending(machine):
-            ssh = machine.ssh
-            return await self._logins.connect(machine.address, ssh, machine.host_key, ssh.jump)
+            jumps = self._jumps(machine)
+            return await self._logins.connect(machine.address, machine.ssh, machine.host_key, jumps)
+
+    def _jumps(self, machine: Machine) -> tuple[JumpHost, ...]:
+        return () if self._behind_jump_hosts else machine.ssh.jump
 
     def _new_socket(self) -> Path:
         if self._tunnels is None:

@@ -89,6 +89,15 @@ async def test_what_is_no_name_of_a_queue_is_one_sentence(
     assert line.startswith("--task-queue: write the name of a task queue: letters, digits")
 
 
+async def test_the_main_worker_is_not_behind_jump_hosts(arguments: tuple[str, ...]) -> None:
+    """What it reaches stands on both sides of them."""
+    more, given = ("--behind-jump-hosts", "yes"), {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
+    async with worker_process(*arguments, *more, **given) as worker:
+        assert await worker.ends() == 2
+    [line] = worker.lines
+    assert line.startswith("--behind-jump-hosts: the main worker reaches load balancers")
+
+
 async def test_the_main_queue_may_be_named(temporal: Client, arguments: tuple[str, ...]) -> None:
     """It is the main worker then, as without the option."""
     more, address = ("--task-queue", TASK_QUEUE), address_of(temporal)

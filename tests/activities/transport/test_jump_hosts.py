@@ -92,6 +92,18 @@ async def test_several_jump_hosts_are_passed_one_after_the_other(
         await shell.close()
 
 
+async def test_a_worker_behind_the_jump_hosts_passes_none(
+    node_maker: NodeMaker, ssh_server: SshServer
+) -> None:
+    """It reaches a node straight, and probes its ports from where it is itself."""
+    shell = Shell(SECRETS, behind_jump_hosts=True)
+    node = behind(node_maker, ssh_server, hop(1))  # where nobody answers
+    assert (await shell.run(node, TRUE)).status == 0
+    with pytest.raises(NotReady, match=f"answers on port {ssh_server.port}, so it is not down"):
+        await require_unreachable(shell, node)
+    await shell.close()
+
+
 async def test_a_jump_host_that_was_lost_is_reached_anew(
     node_maker: NodeMaker, ssh_server: SshServer, jump_host: SshServer, shell: Shell
 ) -> None:
