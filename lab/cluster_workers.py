@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from lab.layout import Layout
+from lab.networks import namespace
 
 OF_NODES = ("operator", "admin_password")
 """Secrets with which a cluster's nodes are reached; each cluster's worker has its own copy."""
@@ -40,7 +41,7 @@ def divide(layout: Layout, estates: Path) -> DividedWorkers:
     A cluster's worker cannot read what leads to the other cluster's nodes, to a database or to the
     load balancer's machine.
     """
-    place = layout.root / "cluster_workers"
+    place = _place(layout)
     shutil.rmtree(place, ignore_errors=True)
     file = estates / layout.estate_file.name
     described: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -66,22 +67,32 @@ def divide(layout: Layout, estates: Path) -> DividedWorkers:
     file.write_text(text, encoding="utf-8")
     names = [cluster["name"] for cluster in described["clusters"]]
     main = ("--estates", str(estates), "--secrets", str(layout.keys), "--secrets", str(copies))
-    clusters = (_arguments(place, file, name) for name in names)
+    clusters = (_arguments(layout, file, name) for name in names)
     return DividedWorkers((*shared, *main), tuple((*shared, *one) for one in clusters))
+
+
+def _place(layout: Layout) -> Path:
+    return layout.root / "cluster_workers"
 
 
 def _queue(cluster: str) -> str:
     return f"near-{cluster}"
 
 
-def _arguments(place: Path, file: Path, cluster: str) -> Argv:
-    """Return the arguments of a cluster's worker, which gets a copy of the estate file."""
+def _arguments(layout: Layout, file: Path, cluster: str) -> Argv:
+    """Return the arguments of a cluster's worker, which gets a copy of the estate file.
+
+    One in the cluster's own network is behind the jump host.
+    """
+    place = _place(layout)
     estates, copies = place / cluster / "estates", place / "secrets"
+    inside = namespace(layout, cluster) is not None
     estates.mkdir(parents=True)
     shutil.copy(file, estates)
     return (
         *("--task-queue", _queue(cluster), "--estates", str(estates)),
         *("--secrets", str(copies / cluster), "--secrets", str(copies / "probe")),
+        *(("--behind-jump-hosts", "yes") if inside else ()),
     )
 
 

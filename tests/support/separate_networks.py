@@ -45,7 +45,7 @@ async def seen(directory: Path) -> dict[str, bool]:
             "clients reach it": connects(near, SFTP_PORT),
             "its SSH server from the lab's network": connects(near, SHELL_PORT),
             "its admin API from the lab's network": connects(near, ADMIN_PORT),
-            "its SSH server from the lab's operator": connects(near, SHELL_PORT, layout.observer),
+            "its SSH server from the lab's operator": connects(near, SHELL_PORT, layout.operator),
             "its SSH server from its own network": await asyncio.to_thread(
                 from_cluster, layout, near, SHELL_PORT
             ),
