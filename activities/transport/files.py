@@ -72,12 +72,16 @@ def _run(key: Hashable, work: Callable[[], T], running: Future[T]) -> None:
         running.set_result(result)
 
 
+def resolved(path: Path, below: Sequence[Path]) -> Path:
+    """Return where a path really leads; Outside where that is not below one of these."""
+    real = path.resolve()
+    if not any(real.is_relative_to(directory.resolve()) for directory in below):
+        raise Outside(errno.EACCES, "outside of the directories that are allowed")
+    return real
+
+
 def _content(path: Path, most: int, below: Sequence[Path] | None) -> bytes:
-    real = path
-    if below is not None:
-        real = path.resolve()
-        if not any(real.is_relative_to(directory.resolve()) for directory in below):
-            raise Outside(errno.EACCES, "outside of the directories that are allowed")
+    real = path if below is None else resolved(path, below)
     # Without waiting: to open a pipe without a writer would never end.
     descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:

@@ -1,12 +1,14 @@
 """Log in to SSH servers, straight or through jump hosts whose connections are shared."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncssh
 
 from activities.time_limits import LIMITS, Stopwatch
+from activities.transport.agent import AgentKey, agent_key
 from activities.transport.keys import certificate, known_hosts, private_key
 from activities.transport.secrets import Secrets
 from activities.transport.ssh_errors import at_jump_host, beyond_jump_host
@@ -15,6 +17,7 @@ from workflows.model.machines import JumpHost, SshLogin
 
 Connection = asyncssh.SSHClientConnection
 Jumps = tuple[JumpHost, ...]
+Identity = asyncssh.SSHKey | tuple[asyncssh.SSHKey, asyncssh.SSHCertificate] | AgentKey
 
 KEEPALIVES = 4
 """So many messages are sent in the time that a machine may be silent; the last is not awaited."""
@@ -89,24 +92,24 @@ class Logins:
         host_key: str | None,
         jumps: Jumps,
     ) -> Connection:
-        key = await private_key(self._secrets, login.key, login.passphrase)
         limits = LIMITS.get()
-        connecting = asyncssh.connect(
-            address,
-            login.port,
-            username=login.user,
-            client_keys=[await self._with_certificate(key, login)],
-            agent_path=None,
-            preferred_auth="publickey",
-            known_hosts=await _known(host_key, login.known_hosts),
-            tunnel=_Way(via, jumps),
-            **BOUNDED,
-            config=None,  # only the estate counts; no file of the worker's user adds to it
-            login_timeout=0,
-            keepalive_interval=limits.reach / KEEPALIVES,
-            keepalive_count_max=KEEPALIVES - 1,
-        )
-        return await Stopwatch().time(connecting, limits.contact)
+        async with self._identity(login) as identity:
+            connecting = asyncssh.connect(
+                address,
+                login.port,
+                username=login.user,
+                client_keys=[identity],
+                agent_path=None,
+                preferred_auth="publickey",
+                known_hosts=await _known(host_key, login.known_hosts),
+                tunnel=_Way(via, jumps),
+                **BOUNDED,
+                config=None,  # only the estate counts; no file of the worker's user adds to it
+                login_timeout=0,
+                keepalive_interval=limits.reach / KEEPALIVES,
+                keepalive_count_max=KEEPALIVES - 1,
+            )
+            return await Stopwatch().time(connecting, limits.contact)
 
     async def close(self) -> None:
         """Close the connections to jump hosts, the farthest first."""
@@ -120,12 +123,26 @@ class Logins:
         with at_jump_host(hop):
             return await self._login(via, hop.address, hop, hop.host_key, tuple(before))
 
-    async def _with_certificate(
-        self, key: asyncssh.SSHKey, login: SshLogin
-    ) -> asyncssh.SSHKey | tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]:
+    @asynccontextmanager
+    async def _identity(self, login: SshLogin) -> AsyncIterator[Identity]:
+        """Give what the worker logs in with: a key, or an agent's, perhaps with a certificate."""
+        if login.key is not None:
+            key = await private_key(self._secrets, login.key, login.passphrase)
+            signed = await self._certificate(login, key)
+            yield key if signed is None else (key, signed)
+            return
+        public = asyncssh.import_public_key(str(login.public_key))
+        async with agent_key(self._secrets, str(login.agent), public) as pair:
+            if (signed := await self._certificate(login, public)) is not None:
+                pair.set_certificate(signed)
+            yield pair
+
+    async def _certificate(
+        self, login: SshLogin, key: asyncssh.SSHKey
+    ) -> asyncssh.SSHCertificate | None:
         if login.certificate is None:
-            return key
-        return key, await certificate(self._secrets, login.certificate, key)
+            return None
+        return await certificate(self._secrets, login.certificate, key)
 
 
 class _Way(Wire):

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from activities.concealment import remember
-from activities.transport.files import SECRET_BYTES, Outside, in_time, read_file
+from activities.transport.files import SECRET_BYTES, Outside, in_time, read_file, resolved
 from workflows.errors import AccessRefused, BadInput
 from workflows.model.text import listed
 
@@ -46,6 +46,31 @@ class Secrets:
             case _:
                 raise BadInput("a secret reference is neither env:NAME nor file:PATH; correct it")
 
+    async def socket(self, reference: str) -> str:
+        """Return the path of a local socket: the file itself, or what the variable says.
+
+        Raises:
+            BadInput: the reference leads to no path.
+            AccessRefused: the file is not below a directory of secrets.
+        """
+        if not reference.startswith("file:"):
+            return await self.read(reference)
+        path = Path(reference.removeprefix("file:"))
+        try:
+            resolve = partial(resolved, path, self._directories)
+            return str(await in_time(("socket", path, self._directories), resolve))
+        except Outside:
+            raise AccessRefused(self._outside(path)) from None
+        except OSError as refusal:
+            raise AccessRefused(f"file:{path}: {refusal.strerror}; name another file") from None
+
+    def _outside(self, path: Path) -> str:
+        allowed = listed(map(str, self._directories)) or "none"
+        return (
+            f"file:{path}: it does not lead below a directory of secrets ({allowed}); move it "
+            f"there, or allow its directory with {DIRECTORIES_SETTING}"
+        )
+
     async def password(self, reference: str) -> str:
         """Return a secret that is sent to a place, and concealed where that shows it again."""
         password = await self.read(reference)
@@ -59,11 +84,7 @@ class Secrets:
         except FileNotFoundError:
             raise BadInput(f"file:{path}: the worker has no such file; create it") from None
         except Outside:
-            allowed = listed(map(str, self._directories)) or "none"
-            raise AccessRefused(
-                f"file:{path}: it does not lead below a directory of secrets ({allowed}); move it "
-                f"there, or allow its directory with {DIRECTORIES_SETTING}"
-            ) from None
+            raise AccessRefused(self._outside(path)) from None
         except OSError as refusal:
             raise AccessRefused(
                 f"file:{path}: the worker may not read it ({refusal.strerror}); "

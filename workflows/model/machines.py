@@ -129,7 +129,8 @@ class SshLogin(Value):
     """As whom the worker logs in to an SSH server, and with what."""
 
     user: Account
-    key: SecretReference
+    key: SecretReference | None = Field(default=None, exclude_if=lambda one: one is None)
+    """A private key; without it an agent's is used."""
     passphrase: SecretReference | None = None
     """Of a private key that is encrypted."""
     certificate: SecretReference | None = Field(default=None, exclude_if=lambda one: one is None)
@@ -138,9 +139,23 @@ class SshLogin(Value):
     Without it, and without jump hosts, an estate is written as before there were these keys: its
     seals and its plan's hash stay the same.
     """
+    agent: SecretReference | None = Field(default=None, exclude_if=lambda one: one is None)
+    """The socket of an SSH agent, or a variable of the worker that has its path."""
+    public_key: PublicKey | None = Field(default=None, exclude_if=lambda one: one is None)
+    """Which of the agent's keys is used, as one line of OpenSSH."""
     port: Port = 22
     known_hosts: AbsolutePath | None = None
     """A known_hosts file on the worker; needed for every server without a ``host_key``."""
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if (self.key is None) == (self.agent is None):
+            raise ValueError("give either key or agent: the worker logs in with one of them")
+        if (self.agent is None) != (self.public_key is None):
+            raise ValueError("agent and public_key go together: it names one of the agent's keys")
+        if self.agent is not None and self.passphrase is not None:
+            raise ValueError("leave passphrase out: what an agent has is not encrypted")
+        return self
 
 
 class JumpHost(SshLogin):

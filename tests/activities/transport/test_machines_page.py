@@ -25,9 +25,10 @@ def test_every_example_is_valid_as_it_stands(example: str) -> None:
 def test_there_are_examples_of_jump_hosts_and_certificates() -> None:
     """Otherwise the test before would hold for nothing."""
     found = [SshAccess.model_validate(yaml.safe_load(example)["ssh"]) for example in EXAMPLES]
-    assert [len(access.jump) for access in found] == [2, 0, 0, 0]
-    assert [access.certificate is not None for access in found] == [False, True, False, False]
-    assert [access.run_as for access in found] == [None, None, None, "st"]
+    assert [len(access.jump) for access in found] == [2, 0, 0, 0, 0]
+    assert [access.certificate is not None for access in found] == [False, True, *[False] * 3]
+    assert [access.agent is not None for access in found] == [False, False, True, False, False]
+    assert [access.run_as for access in found] == [None, None, None, None, "st"]
 
 
 def test_the_rules_of_sudoers_are_those_that_are_tried() -> None:

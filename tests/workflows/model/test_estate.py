@@ -173,6 +173,38 @@ def test_an_estate_without_jump_hosts_is_written_as_before() -> None:
     assert "jump" not in written
     assert "certificate" not in written
     assert "run_as" not in written
+    assert "agent" not in written
+    assert "public_key" not in written
+
+
+AGENT = {"user": "st", "agent": "env:AGENT", "public_key": estates.HOST_KEY}
+
+
+@pytest.mark.parametrize(
+    ("ssh", "words"),
+    [
+        ({"user": "st"}, "give either key or agent"),
+        ({**AGENT, "key": "env:KEY"}, "give either key or agent"),
+        ({**AGENT, "public_key": None}, "agent and public_key go together"),
+        ({"user": "st", "key": "env:KEY", "public_key": estates.HOST_KEY}, "go together"),
+        ({**AGENT, "passphrase": "env:PASS"}, "leave passphrase out"),
+        ({**AGENT, "agent": "/run/agent.sock"}, "ssh.agent: a secret in clear does not belong"),
+        ({**AGENT, "public_key": "mine"}, "ssh.public_key"),
+    ],
+)
+def test_a_login_has_one_key_or_one_of_an_agent_s(ssh: object, words: str) -> None:
+    """Not both, and not any of the agent's."""
+    assert words in refusal(changed("defaults.ssh", ssh))
+
+
+def test_a_login_with_an_agent_is_written_with_it() -> None:
+    """And without a key; a node of its own kind does without what the defaults give."""
+    given = changed("defaults.ssh", AGENT)
+    one = {"key": "env:KEY", "agent": None, "public_key": None}
+    given["clusters"][0]["nodes"][0]["ssh"] = one
+    first, second, *_ = Estate.model_validate(given).nodes
+    assert "agent" not in first.ssh.model_dump()
+    assert (second.ssh.agent, "key" in second.ssh.model_dump()) == ("env:AGENT", False)
 
 
 @pytest.mark.parametrize("account", ["#0", "-u", "st st", "st;id", "st'", "", "ALL=(x)", 0])
