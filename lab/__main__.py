@@ -14,7 +14,7 @@ import typer
 
 from lab import networks
 from lab.campaigns.crash.command import crash
-from lab.campaigns.options import Driver, JumpHost, Replicating, WorkerPerCluster
+from lab.campaigns.options import Driver, JumpHost, Replicating, RunAs, WorkerPerCluster
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
 from lab.campaigns.round_trips.command import round_trips
@@ -71,10 +71,11 @@ def up(  # noqa: PLR0913 - each is a word of the command line
     replication: Replicating = "postgresql",
     *,
     jump_host: JumpHost = False,
+    run_as: RunAs = False,
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
     with lab_directory(directory) as place:
-        drivers = Drivers(driver, replication, jump_host)
+        drivers = Drivers(driver, replication, jump_host, run_as)
         asyncio.run(_serve(Lab.open(place, servers, edges, drivers=drivers)))
 
 
@@ -102,6 +103,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     ] = False,
     worker_per_cluster: WorkerPerCluster = False,
     jump_host: JumpHost = False,
+    run_as: RunAs = False,
     separate_networks: Annotated[
         bool, typer.Option(help="Each cluster in a network of its own, behind the jump host.")
     ] = False,
@@ -110,7 +112,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
 
     With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """
-    drivers = Drivers(driver, replication, jump_host)
+    drivers = Drivers(driver, replication, jump_host, run_as)
     scenario = _scenario(fail, answer, drivers, literal=literal)
     _require(
         not (round_trip and (literal or fail)),
@@ -123,7 +125,7 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     _require(
         not literal or drivers == USUAL_DRIVERS,
         "--literal edits a hosts file and reaches the machines and databases themselves: "
-        "it goes with no other --load-balancer or --replication, and no --jump-host",
+        "it goes with no other --load-balancer or --replication, no --jump-host and no --run-as",
     )
     _require(
         not separate_networks or (jump_host and fail is None),

@@ -254,6 +254,12 @@ def table(verdict: Verdict) -> Table:
             f"{jump.logins} logins, {jump.connections} connections to {jump.reached} of "
             f"{jump.machines} machines, {jump.past_it} past it"
         )
+    if sudo := verdict.sudo:
+        rows["sudo"] = (
+            f"{sudo.commands} commands as the owner on {sudo.reached} of {sudo.machines} machines, "
+            f"{sudo.questions} questions about it, {sudo.others} other commands of the account "
+            f"that logs in ({'a real sudo' if sudo.real else 'a stand-in for sudo'})"
+        )
     shown = Table("", f"outcome: {verdict.outcome}", show_lines=False)
     for name, row in rows.items():
         shown.add_row(name, row)

@@ -41,6 +41,8 @@ DATABASE = "st"
 DATABASE_USER = "st"
 DATABASE_PASSWORD = "lab-database"
 SHELL_USER = "st"
+LOGIN_USER = "switchover"
+"""Who logs in where the owner of a machine has no login."""
 JUMP_HOST = "jumphost1"
 JUMP_USER = "jump"
 
@@ -59,6 +61,8 @@ class Drivers:
     replication: ReplicationDriver = "postgresql"
     jump_host: bool = False
     """Whether machines let in only who comes through a jump host."""
+    run_as: bool = False
+    """Whether machines let in an account without rights, and sudo leads to their owner."""
 
     def __str__(self) -> str:
         usual = asdict(USUAL_DRIVERS).items()
@@ -169,6 +173,8 @@ class Layout:
     """What ran, at intervals."""
     ways = _Below("ways.jsonl")
     """Which way machines were reached, where they are behind a jump host."""
+    logins = _Below("logins.jsonl")
+    """What the account was sent that logs in where the owner has no login."""
     injected_faults = _Below("injected_faults.json")
     """The injected faults (see ``lab.campaigns.preflight_faults.registry``)."""
     simulation = _Below("simulation.json")
@@ -201,7 +207,7 @@ class Layout:
 
     @property
     def behind(self) -> dict[str, str]:
-        """Every machine that a jump host leads to, by its address."""
+        """Every machine with a shell, which a jump host may lead to, by its address."""
         return {
             self.address(name): name for name in (*(n.name for n in self.nodes), "loadbalancer1")
         }

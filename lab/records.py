@@ -32,6 +32,10 @@ Scheduler ran a task for a slot of time). The same (kind, key) twice is work don
 Ways (``ways.jsonl``), where machines are behind a jump host: ``{"at", "user"}``, a login to the
 jump host; ``{"at", "to", "port"}``, a connection that it led on to a machine; ``{"at", "to",
 "past_by"}``, an address that came to a machine past the jump host, and was not let in.
+
+Logins (``logins.jsonl``), where the owner of the machines has no login: ``{"at", "place", "kind",
+"real", "sent"}`` for each command of the account that logs in, with ``kind`` one of ``command``
+(through sudo, as the owner), ``question`` (about what sudo allows) and ``other``.
 """
 
 import json

@@ -22,6 +22,9 @@ Replicating = Annotated[
 ]
 
 JumpHost = Annotated[bool, typer.Option(help="Reach every machine through a jump host only.")]
+RunAs = Annotated[
+    bool, typer.Option(help="Log in as an account without rights; sudo leads to the owner.")
+]
 
 WorkerPerCluster = Annotated[
     bool, typer.Option(help="A worker for each cluster's nodes, with only that cluster's secrets.")

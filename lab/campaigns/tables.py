@@ -166,6 +166,7 @@ TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
     "rejoin-crash": ("crash campaign of rejoins", crash),
     "rejoin-rollback": ("rollback matrix of rejoins", rollback),
     "jump-host": ("jump host", driver),
+    "run-as": ("run as", driver),
     "worker-per-cluster": ("worker per cluster", driver),
     **{f"driver-{name}": (f"driver {name}", driver) for name in DRIVERS},
 }

@@ -67,6 +67,10 @@ class Evidence:
     """The machines that are behind a jump host."""
     ways: list[dict[str, Any]] = field(default_factory=list)
     """How machines behind a jump host were reached (see ``lab.records``)."""
+    sudo_machines: frozenset[str] = frozenset()
+    """The machines whose owner has no login."""
+    logins: list[dict[str, Any]] = field(default_factory=list)
+    """What was sent to the account that logs in there instead (see ``lab.records``)."""
     differences: list[str] = field(default_factory=list)
     """In what the estate differs from how it should be in the end."""
 
@@ -97,6 +101,8 @@ async def gather(layout: Layout, end: Situation = BASELINE) -> Evidence:
         orphans=sum(len(list(c.storage.rglob("*.m_inproc"))) for c in layout.clusters),
         behind=frozenset(layout.behind.values() if layout.drivers.jump_host else ()),
         ways=list(records.read(layout.ways)),
+        sudo_machines=frozenset(layout.behind.values() if layout.drivers.run_as else ()),
+        logins=list(records.read(layout.logins)),
         differences=await differences(layout, end),
     )
 

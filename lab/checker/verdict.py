@@ -16,6 +16,7 @@ from lab.checker.counts import (
 from lab.checker.evidence import Evidence
 from lab.checker.expected import chains, expected_effects, misordered
 from lab.checker.invariants import Roles, in_intervals, in_samples
+from lab.checker.logins import LoginCounts, count_logins
 from lab.checker.rejoin import judge_rejoin, judge_rejoin_rollback
 from lab.checker.rollback import REDIRECT, EffectJudgement, RollbackPoint, judge_rollback
 from lab.checker.ways import WayCounts, count_ways
@@ -108,6 +109,8 @@ class Verdict:
     """Of a rejoin, and of a run that rolled back."""
     jump_host: WayCounts | None = None
     """Of machines behind one."""
+    sudo: LoginCounts | None = None
+    """Of machines whose owner has no login."""
     expected_outcome: str = "completed"
     rollback_point: RollbackPoint | None = None
     procedure: Procedure = "switchover"
@@ -125,7 +128,8 @@ class Verdict:
     def _faults(self) -> Iterator[str]:
         if self.outcome != self.expected_outcome:
             yield f"the outcome is {self.outcome}, expected {self.expected_outcome}"
-        for number in (*MUST_BE_ZERO, "baseline.differences", "jump_host.past_it"):
+        others = ("baseline.differences", "jump_host.past_it", "sudo.others")
+        for number in (*MUST_BE_ZERO, *others):
             section, _, name = number.partition(".")
             if count := getattr(getattr(self, section), name, 0):
                 yield f"{section}: {count} {name}"
@@ -148,6 +152,8 @@ class Verdict:
                 yield f"{section}: {name} is zero, so nothing was proved"
         if self.jump_host and acts(self.rollback_point) and self.jump_host.unreached:
             yield f"jump_host: no connection to {self.jump_host.unreached} machines went through it"
+        if self.sudo and acts(self.rollback_point) and self.sudo.unreached:
+            yield f"sudo: no command ran through it on {self.sudo.unreached} machines"
         if self._redirects and self.traffic.redirect_gap_seconds is None:
             yield "traffic: no client moved from the source to the target"
 
@@ -177,6 +183,7 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
             if not one.ok
         ],
         "duplicated": [" ".join(key) for key, times in evidence.work.items() if times > 1],
+        "others": [line["sent"] for line in evidence.logins if line["kind"] == "other"],
         "violations": [str(violation) for violation in (*broken, *seen)],
     }
     return Verdict(
@@ -189,6 +196,7 @@ def judge(roles: Roles, run: Run, evidence: Evidence) -> Verdict:
         seconds=_seconds(roles, run, evidence),
         baseline=BaselineCounts(len(evidence.differences)) if compared else None,
         jump_host=count_ways(evidence),
+        sudo=count_logins(evidence),
         expected_outcome=run.expected_outcome,
         rollback_point=run.rollback_point,
         procedure=roles.procedure,

@@ -20,6 +20,7 @@ from lab.layout import (
     HTTPS_PORT,
     JUMP_HOST,
     JUMP_USER,
+    LOGIN_USER,
     PROBE_ACCOUNT,
     SFTP_PORT,
     SHELL_PORT,
@@ -185,6 +186,8 @@ def _replication(layout: Layout) -> Described:
 
 def _ssh(layout: Layout) -> Described:
     straight = {"user": SHELL_USER, "key": _secret(layout, "operator"), "port": SHELL_PORT}
+    if layout.drivers.run_as:
+        straight |= {"user": LOGIN_USER, "run_as": SHELL_USER}
     if not layout.drivers.jump_host:
         return straight
     jump = {

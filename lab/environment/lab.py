@@ -142,7 +142,8 @@ class Lab:
 
     def forget_records(self) -> None:
         """Remove everything that the lab has recorded."""
-        for file in (*self._records(), self.layout.work, self.layout.injected_faults):
+        layout = self.layout
+        for file in (*self._records(), layout.work, layout.logins, layout.injected_faults):
             file.unlink(missing_ok=True)
 
 

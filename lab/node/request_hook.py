@@ -7,6 +7,7 @@ before it is carried out, and after that but before its answer is sent. The answ
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,3 +46,8 @@ async def passes(layout: Layout, event: RequestEvent) -> bool:
         finally:
             writer.close()
     return True
+
+
+def readable(command: str) -> str:
+    """Return a command without octal numbers for its characters, as ``printf %b`` reads it."""
+    return re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), command)

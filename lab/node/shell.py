@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Awaitable
@@ -32,9 +31,10 @@ from typing_extensions import override
 
 from lab import records
 from lab.forking import Channel, Message
-from lab.layout import SHELL_PORT, SHELL_USER, Layout
+from lab.layout import LOGIN_USER, SHELL_PORT, SHELL_USER, Layout
 from lab.node.forwarding import connect
-from lab.node.request_hook import RequestEvent, When, passes
+from lab.node.login import SudoLogin
+from lab.node.request_hook import RequestEvent, When, passes, readable
 from lab.simulation_options import SimulationOptions
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -55,6 +55,11 @@ class Context:
     def faults(self) -> dict[str, str]:
         """The faults that this machine simulates."""
         return SimulationOptions.read(self.layout.simulation).faults.get(self.name, {})
+
+    @property
+    def user(self) -> str:
+        """The account that may log in."""
+        return LOGIN_USER if self.layout.drivers.run_as else SHELL_USER
 
     @property
     def reachable(self) -> bool:
@@ -106,7 +111,7 @@ class _Visitor(asyncssh.SSHServer):
             self._disconnect(self._inside - {self._connection})
             return False
         operator = asyncssh.read_public_key(self._context.layout.keys / "operator.pub")
-        return username == SHELL_USER and key.public_data == operator.public_data
+        return username == self._context.user and key.public_data == operator.public_data
 
     @staticmethod
     def _disconnect(some: set[asyncssh.SSHServerConnection]) -> None:
@@ -158,6 +163,12 @@ class _Shell:
             # A machine's own programs come before those of the machine that the lab is on.
             "PATH": f"{context.root}/bin:{os.environ.get('PATH', _PATH)}",
         }
+        self._login: SudoLogin | None = None
+        if context.layout.drivers.run_as:
+            path = self._environment["PATH"]
+            self._login = SudoLogin(context.layout, context.name, context.root, path)
+            self._login.prepare()
+            self._environment = self._login.environment(self._environment)
 
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one command, then send how it ended."""
@@ -173,6 +184,8 @@ class _Shell:
         await asyncio.sleep(float(faults.get("slow_shell", 0)))
         shell = faults.get("login_shell", "/bin/sh").split()
         argv = [*shell, "-c", process.command] if process.command else shell
+        if self._login is not None:
+            argv = self._login.command(argv, process.command or "")
         command = subprocess.Popen(  # noqa: ASYNC220 - it only forks, which takes a millisecond
             argv,
             cwd=self._context.root,
@@ -197,14 +210,8 @@ class _Shell:
     async def _passes(self, when: When, process: asyncssh.SSHServerProcess[bytes]) -> bool:
         context = self._context
         return await passes(
-            context.layout,
-            RequestEvent(when, context.name, "ssh", _readable(process.command or "")),
+            context.layout, RequestEvent(when, context.name, "ssh", readable(process.command or ""))
         )
-
-
-def _readable(command: str) -> str:
-    """Return a command without octal numbers for its characters, as ``printf %b`` reads it."""
-    return re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), command)
 
 
 async def _ended(command: subprocess.Popen[bytes]) -> None:

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
         (("--literal", "--load-balancer", "commands"), "--literal edits a hosts file"),
         (("--literal", "--fail", "redirect_traffic:loadbalancer1:lost"), "--literal drives"),
         (("--round-trip", "--literal"), "--round-trip goes with neither"),
-        (("--literal", "--jump-host"), "and no --jump-host"),
+        (("--literal", "--jump-host"), "no --jump-host and no --run-as"),
         (("--literal", "--worker-per-cluster"), "--literal starts no worker"),
         (
             ("--load-balancer", "dns", "--fail", "redirect_traffic:loadbalancer1:lost"),
@@ -35,6 +35,7 @@ REPOSITORY = Path(__file__).parents[2]
             "suspend_replication never acts on database1; it acts on loadbalancer1",
         ),
         (("--replication", "commands", "--literal"), "it goes with no other"),
+        (("--literal", "--run-as"), "no --jump-host and no --run-as"),
     ],
 )
 def test_what_cannot_be_demonstrated_is_refused(

@@ -10,7 +10,14 @@ from lab.campaigns.crash.campaign import CrashCampaign, CrashOptions
 from lab.campaigns.crash.negative_controls import Control
 from lab.campaigns.crash.nemesis import AttackPlan
 from lab.campaigns.crash.points import Kind, Point
-from lab.campaigns.options import NOT_SUSPENDED, Driver, JumpHost, Replicating, WorkerPerCluster
+from lab.campaigns.options import (
+    NOT_SUSPENDED,
+    Driver,
+    JumpHost,
+    Replicating,
+    RunAs,
+    WorkerPerCluster,
+)
 from lab.campaigns.runner import run_to_exit
 from lab.checker.expected import Variant
 from lab.environment.load_balancers.registry import load_balancer
@@ -52,13 +59,14 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     *,
     worker_per_cluster: WorkerPerCluster = False,
     jump_host: JumpHost = False,
+    run_as: RunAs = False,
 ) -> None:
     """Attack switchovers, or rejoins, at many points; exit 1 if anything was wrong."""
     if control and procedure == "rejoin":
         raise typer.BadParameter("--control needs a graceful stop, and a rejoin has none")
     if procedure == "rejoin" and replication != "postgresql":
         raise typer.BadParameter(NOT_SUSPENDED)
-    drivers = Drivers(driver, replication, jump_host)
+    drivers = Drivers(driver, replication, jump_host, run_as)
     options = CrashOptions(
         points=points,
         seed=seed,

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from lab.campaigns.options import NOT_SUSPENDED, Driver, JumpHost, Replicating, WorkerPerCluster
+from lab.campaigns.options import (
+    NOT_SUSPENDED,
+    Driver,
+    JumpHost,
+    Replicating,
+    RunAs,
+    WorkerPerCluster,
+)
 from lab.campaigns.rollback_matrix.campaign import RollbackMatrix
 from lab.campaigns.rollback_matrix.cases import Selection
 from lab.campaigns.runner import run_to_exit
@@ -29,11 +36,12 @@ def rollback(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     *,
     worker_per_cluster: WorkerPerCluster = False,
     jump_host: JumpHost = False,
+    run_as: RunAs = False,
 ) -> None:
     """Fail every stage in every way; exit 1 if a run did not end as it must."""
     if procedure == "rejoin" and replication != "postgresql":
         raise typer.BadParameter(NOT_SUSPENDED)
-    drivers = Drivers(driver, replication, jump_host)
+    drivers = Drivers(driver, replication, jump_host, run_as)
     layout = Layout(Path("/"), "127.0.0", drivers=drivers)
     try:
         parts = tuple(Selection.read(text, layout, procedure) for text in only or ())

@@ -17,6 +17,7 @@ from lab.campaigns.rollback_matrix.campaign import MatrixState, selected
 from lab.campaigns.runner import Campaign, CampaignState
 from lab.campaigns.tables import TABLES, lines
 from lab.product_driver import ReadinessAnswer
+from lab.subprocesses import REPOSITORY
 from tests.lab.campaigns.test_preflight_faults import FAULT, found
 from tests.lab.campaigns.test_rollback_matrix import row
 
@@ -183,3 +184,10 @@ def test_a_result_replaces_the_tables_in_its_document(
     assert between(once, name, lines(campaign, result, "scripts/prove", "457d83d")) == once
     with pytest.raises(ValueError, match=name):
         between("# Proof\n", name, lines(campaign, result, "scripts/prove", "457d83d"))
+
+
+def test_every_table_has_its_place_in_a_document() -> None:
+    """Or a campaign of hours would end without one."""
+    documents = [file.read_text(encoding="utf-8") for file in (REPOSITORY / "docs").glob("*.md")]
+    for name, _ in TABLES.values():
+        assert sum(all(mark in text for mark in markers(name)) for text in documents) == 1, name

@@ -265,3 +265,26 @@ def test_what_came_past_a_jump_host_is_a_problem(
     verdict = flawless.verdict(roles, evidence)
     assert verdict.problems() == problems
     assert verdict.as_json()["jump_host"]["machines"] == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "problems"),
+    [
+        ([], []),
+        ([{"place": "b", "kind": "other"}], ["sudo: 1 others"]),
+        (None, ["sudo: no command ran through it on 2 machines"]),
+    ],
+)
+def test_what_ran_without_sudo_is_a_problem(
+    roles: Roles, more: list[dict[str, str]] | None, problems: list[str]
+) -> None:
+    """And a machine on which nothing ran through it."""
+    known = [{"place": place, "kind": "command"} for place in ("a", "b", "b")]
+    asked = [{"place": "a", "kind": "question"}]
+    lines = [] if more is None else [*known, *asked, *more]
+    logins = [{**line, "real": True, "sent": "id"} for line in lines]
+    evidence = replace(flawless.evidence(roles), sudo_machines=frozenset({"a", "b"}), logins=logins)
+    verdict = flawless.verdict(roles, evidence)
+    assert verdict.problems() == problems
+    assert verdict.as_json()["sudo"]["machines"] == 2
+    assert verdict.details.get("others") == (["id"] if more else None)

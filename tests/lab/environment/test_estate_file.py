@@ -53,6 +53,17 @@ def test_every_replication_of_a_lab_is_described(tmp_path: Path, driver: Replica
     assert (replication.driver, len(replication.links)) == (driver, 2)
 
 
+def test_a_lab_whose_owner_has_no_login_is_described(tmp_path: Path) -> None:
+    """On every machine, the load balancer's included."""
+    layout = Layout(tmp_path, "127.9.8", drivers=Drivers("commands", "commands", run_as=True))
+    make_keys(layout)
+    layout.write()
+    estate = Estate.model_validate(describe(Layout.read(tmp_path)))
+    described = estate.model_dump_json()
+    assert described.count('"run_as":"st"') == len(estate.nodes) + 2
+    assert described.count('"user":"switchover"') == len(estate.nodes) + 2
+
+
 def test_the_example_is_an_estate() -> None:
     """What operators start from is valid as it stands."""
     estate = Estate.model_validate(yaml.safe_load(EXAMPLE.read_text()))
