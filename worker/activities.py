@@ -42,7 +42,7 @@ async def open_activities(
         DrainActivities(shell, admin),
         LoadBalancerActivities(shell, admin, secrets),
         ReplicationLinks(secrets, shell),
-        RestConfigurations(ServiceStatusReader(shell), admin, PostgresTables(secrets)),
+        RestConfigurations(ServiceStatusReader(shell), admin, PostgresTables(shell.logins)),
         SshStorages(shell),
         LogActivities(admin, settings.estates),
         TemporalReader(client),

@@ -20,7 +20,7 @@ Drivers = Mapping[type[Replication], Maker]
 
 DRIVERS: Drivers = MappingProxyType(
     {
-        PostgresReplication: lambda secrets, _, given: PostgreSql.of(secrets, given),
+        PostgresReplication: lambda _, shell, given: PostgreSql.of(shell.logins, given),
         CommandsReplication: lambda _, shell, given: CommandsDriver.of(shell, given),
     }
 )

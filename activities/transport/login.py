@@ -62,7 +62,7 @@ class Logins:
     """
 
     def __init__(self, secrets: Secrets) -> None:
-        self._secrets = secrets
+        self.secrets = secrets
         self._jump_hosts: dict[Jumps, Shared] = {}
         """By the whole way to each: the same address may be another machine behind another one."""
 
@@ -127,12 +127,12 @@ class Logins:
     async def _identity(self, login: SshLogin) -> AsyncIterator[Identity]:
         """Give what the worker logs in with: a key, or an agent's, perhaps with a certificate."""
         if login.key is not None:
-            key = await private_key(self._secrets, login.key, login.passphrase)
+            key = await private_key(self.secrets, login.key, login.passphrase)
             signed = await self._certificate(login, key)
             yield key if signed is None else (key, signed)
             return
         public = asyncssh.import_public_key(str(login.public_key))
-        async with agent_key(self._secrets, str(login.agent), public) as pair:
+        async with agent_key(self.secrets, str(login.agent), public) as pair:
             if (signed := await self._certificate(login, public)) is not None:
                 pair.set_certificate(signed)
             yield pair
@@ -142,7 +142,7 @@ class Logins:
     ) -> asyncssh.SSHCertificate | None:
         if login.certificate is None:
             return None
-        return await certificate(self._secrets, login.certificate, key)
+        return await certificate(self.secrets, login.certificate, key)
 
 
 class _Way(Wire):

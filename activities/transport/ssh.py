@@ -84,7 +84,8 @@ class Shell:
     """
 
     def __init__(self, secrets: Secrets, *, behind_jump_hosts: bool = False) -> None:
-        self._logins = Logins(secrets)
+        self.logins = Logins(secrets)
+        """Further servers are reached with them, such as jump hosts of databases."""
         self._behind_jump_hosts = behind_jump_hosts
         self._connections: dict[tuple[object, ...], _SharedConnection] = {}
         self._tunnels: Path | None = None
@@ -201,7 +202,7 @@ class Shell:
             AccessRefused: a jump host refuses.
         """
         with before_sending(machine):
-            return await self._logins.through(self._jumps(machine))
+            return await self.logins.through(self._jumps(machine))
 
     def slowest_answer(self, machine: Machine) -> timedelta | None:
         """Return how long the slowest command took since the last call; None without any."""
@@ -214,7 +215,7 @@ class Shell:
         for shared in self._connections.values():
             await shared.close()
         self._connections.clear()
-        await self._logins.close()
+        await self.logins.close()
         if self._tunnels is not None:
             shutil.rmtree(self._tunnels, ignore_errors=True)
             self._tunnels = None
@@ -233,7 +234,7 @@ class Shell:
     async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
         with before_sending(machine):
             jumps = self._jumps(machine)
-            return await self._logins.connect(machine.address, machine.ssh, machine.host_key, jumps)
+            return await self.logins.connect(machine.address, machine.ssh, machine.host_key, jumps)
 
     def _jumps(self, machine: Machine) -> tuple[JumpHost, ...]:
         return () if self._behind_jump_hosts else machine.ssh.jump

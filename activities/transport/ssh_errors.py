@@ -85,7 +85,7 @@ def at_jump_host(hop: JumpHost) -> Iterator[None]:
     except _ACCESS as refusal:
         raise JumpRefused(
             f"the jump host {hop.place} does not let {hop.user} in ({reason(refusal)}); check "
-            f"user, key, {_certificate(hop)}host_key and the account there, under ssh.jump"
+            f"user, key, {_certificate(hop)}host_key and the account there, in the estate"
         ) from refusal
     except TimeoutError as silence:
         raise Unreachable(
@@ -95,7 +95,7 @@ def at_jump_host(hop: JumpHost) -> Iterator[None]:
     except FAILURES as fault:
         raise Unreachable(
             f"the jump host {hop.place} does not answer ({reason(fault)}); check that it is up, "
-            "and its address and port under ssh.jump"
+            "and its address and port in the estate"
         ) from fault
 
 
@@ -113,7 +113,7 @@ def beyond_jump_host(hop: JumpHost, destination: str) -> Iterator[None]:
             ) from refusal
         raise Unreachable(
             f"the jump host {hop.place} has no connection to {destination} ({reason(refusal)}); "
-            "check that its SSH server runs, and the way to it from the jump host"
+            "check that it is up, and the way to it from the jump host"
         ) from refusal
 
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from activities.replication.postgresql.link import PostgresLink
+from activities.transport.login import Logins
 from activities.transport.secrets import Secrets
 from bench.hostile import Case
 from tests.support.hostile_postgres import ANSWERS, LOGINS, Sends, hostile
@@ -19,9 +20,9 @@ async def _serving(sends: Sends, *, login: bool) -> AsyncIterator[str]:
 
 async def _ask(port: str) -> object:
     there = {"address": "127.0.0.1", "port": int(port)}
-    secrets = Secrets({"DATABASE": "invented"})
+    logins = Logins(Secrets({"DATABASE": "invented"}))
     one, two = database("one", **there), database("two", **there)
-    return await PostgresLink(secrets, THERE, one, two).subscription()
+    return await PostgresLink(logins, THERE, one, two).subscription()
 
 
 def _cases(kind: str, peers: dict[str, tuple[Sends, str]], *, login: bool) -> tuple[Case, ...]:

@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from activities.replication.postgresql.link import PostgresLink
+from activities.transport.login import Logins
 from activities.transport.secrets import Secrets
 from lab.environment.postgres import SUPERUSER, PostgresServer, binaries
 from lab.layout import DATABASE_PASSWORD, DATABASE_PORT
@@ -34,6 +35,7 @@ LINKS = tuple(
 )
 THERE, BACK = LINKS
 SECRETS = Secrets({"DATABASE": DATABASE_PASSWORD, "WRONG": "wrong"})
+ACCESS = Logins(SECRETS)
 TABLES: tuple[LiteralString, ...] = (
     "CREATE TABLE account (name text PRIMARY KEY, note text, at timestamptz DEFAULT now())",
     'CREATE TABLE "Odd ""1"" table" (a int, b char(9), yes bool, PRIMARY KEY (a, b))',
@@ -181,4 +183,4 @@ def input_for(
 
 def postgres_link(link: SubscriptionLink = THERE, **changes: object) -> PostgresLink:
     """Return the link as the driver reads it, with changed access to the subscriber."""
-    return PostgresLink(SECRETS, link, database(link.source), database(link.target, **changes))
+    return PostgresLink(ACCESS, link, database(link.source), database(link.target, **changes))

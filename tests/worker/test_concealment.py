@@ -16,6 +16,7 @@ from activities.concealment import HIDDEN, concealed
 from activities.replication.postgresql.link import PostgresLink
 from activities.securetransport.admin_client import AdminClient
 from activities.securetransport.admin_requests import Call
+from activities.transport.login import Logins
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from bench.hostile.wires import Peer, Speak, over_tls, tcp
@@ -112,7 +113,9 @@ async def test_a_database_that_quotes_the_password_shows_none() -> None:
 
     async with tcp(speak) as port:
         there = {"address": "127.0.0.1", "port": port}
-        link = PostgresLink(SECRETS, THERE, database("one", **there), database("two", **there))
+        link = PostgresLink(
+            Logins(SECRETS), THERE, database("one", **there), database("two", **there)
+        )
         with pytest.raises(SwitchoverError, match="no such user with") as refusal:
             await attempt(link.subscription)
     assert HIDDEN in str(refusal.value)

@@ -33,6 +33,7 @@ from workflows.model.machines import (
     Protocol,
     RelativePath,
     SshAccess,
+    Way,
 )
 from workflows.model.replications.base import Replication, ReplicationLink
 from workflows.model.replications.registry import AnyReplication
@@ -95,6 +96,8 @@ class Database(Value):
     password: SecretReference
     ca: AbsolutePath | None = None
     """Verify TLS against these CA certificates; without it the connection is not encrypted."""
+    via: Way = Field(default=(), exclude_if=lambda hops: not hops)
+    """Jump hosts on the way to it: the last one connects to it. TLS is verified all the same."""
     wal_space: PositiveInt | None = None
     """Bytes that its disk can give to WAL that is kept, where the server itself sets no limit."""
 

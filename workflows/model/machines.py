@@ -188,6 +188,22 @@ def _hops(given: object) -> object:
     return (given,) if isinstance(given, dict) else given
 
 
+def _each_once(hops: tuple[JumpHost, ...]) -> tuple[JumpHost, ...]:
+    for place, count in Counter(hop.place for hop in hops).items():
+        if count > 1:
+            raise ValueError(f"{place} is given twice; name each jump host once")
+    return hops
+
+
+Way = Annotated[
+    JumpHosts,
+    BeforeValidator(_hops, json_schema_input_type=JumpHost | JumpHosts),
+    AfterValidator(_each_once),
+]
+"""Jump hosts, the first of which is reached from the worker, others from the one before; one needs
+no list."""
+
+
 class SshAccess(SshLogin):
     """How a machine is reached over SSH, and as whom commands run there.
 
@@ -196,11 +212,8 @@ class SshAccess(SshLogin):
 
     run_as: RunAs | None = Field(default=None, exclude_if=lambda account: account is None)
     """The account that sudo runs every command as; None where ``user`` itself runs them."""
-    jump: Annotated[
-        JumpHosts, BeforeValidator(_hops, json_schema_input_type=JumpHost | JumpHosts)
-    ] = Field(default=(), exclude_if=lambda hops: not hops)
-    """The jump hosts on the way: the first is reached from the worker, others from the one before.
-    """
+    jump: Way = Field(default=(), exclude_if=lambda hops: not hops)
+    """The jump hosts on the way to it."""
 
     @property
     def account(self) -> str:
@@ -218,13 +231,6 @@ class SshAccess(SshLogin):
                 f"run_as: {self.user} is the account that logs in; leave run_as out, or write "
                 "`run_as: null` where defaults give it"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _leads_on(self) -> Self:
-        for place, count in Counter(hop.place for hop in self.jump).items():
-            if count > 1:
-                raise ValueError(f"jump: {place} is given twice; name each jump host once")
         return self
 
 

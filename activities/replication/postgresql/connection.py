@@ -15,9 +15,17 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from activities.replication.postgresql.pgoutput import decoded
 from activities.replication.postgresql.wire import MEBIBYTE, PORT, Wire
 from activities.time_limits import Stopwatch
-from activities.transport.secrets import Secrets
+from activities.transport.login import Connection, Logins
+from activities.transport.ssh_errors import JumpRefused
 from activities.transport.tls import verifying
-from workflows.errors import AccessRefused, CommandFailed, NotYet, OutcomeUnknown, Unreachable
+from workflows.errors import (
+    AccessRefused,
+    BadInput,
+    CommandFailed,
+    NotYet,
+    OutcomeUnknown,
+    Unreachable,
+)
 from workflows.model.estate import Database
 from workflows.model.text import printable
 
@@ -108,7 +116,7 @@ class Session:
 
 
 async def fetched(
-    secrets: Secrets,
+    logins: Logins,
     database: Database,
     rows: TypeAdapter[list[T]],
     query: LiteralString,
@@ -119,7 +127,7 @@ async def fetched(
     Raises:
         OutcomeUnknown: it answers with other ones, or with too many.
     """
-    async with connected(secrets, database) as session:
+    async with connected(logins, database) as session:
         await session.limit(ANSWER_TIMEOUT)
         found = await session.ask(query, *values, within=ANSWER_TIMEOUT + MARGIN)
     return parsed(database.name, rows, found)
@@ -137,14 +145,14 @@ def parsed(place: str, rows: TypeAdapter[list[T]], result: pq.abc.PGresult | Non
 
 
 async def fetched_one(
-    secrets: Secrets,
+    logins: Logins,
     database: Database,
     rows: TypeAdapter[list[T]],
     query: LiteralString,
     *values: object,
 ) -> T:
     """Return the only row that a query finds; OutcomeUnknown where it is not one."""
-    found = await fetched(secrets, database, rows, query, *values)
+    found = await fetched(logins, database, rows, query, *values)
     if len(found) != 1:
         raise OutcomeUnknown(f"{database.name}: answered with {len(found)} rows, expected one")
     return found[0]
@@ -161,16 +169,17 @@ def texts(result: pq.abc.PGresult | None) -> list[tuple[str | None, ...]]:
 
 @asynccontextmanager
 async def connected(
-    secrets: Secrets, database: Database, replication: Literal["database"] | None = None
+    logins: Logins, database: Database, replication: Literal["database"] | None = None
 ) -> AsyncIterator[Session]:
     """Connect for one question; no connection is kept that could be dead when it matters.
 
     With *replication*, the server takes commands of its replication protocol, too.
     """
-    password = await secrets.password(database.password)
+    password = await logins.secrets.password(database.password)
     context = await verifying(database.name, database.ca) if database.ca else None
+    via = await _way(logins, database)
     try:
-        opening = _open(database, password, context, replication)
+        opening = _open(database, password, context, replication, via)
         session = await Stopwatch().time(opening, CONNECT_TIMEOUT)
     except TimeoutError as silence:
         where = f"{database.name}: {database.address}:{database.port}"
@@ -189,9 +198,10 @@ async def _open(
     password: str,
     context: ssl.SSLContext | None,
     replication: Literal["database"] | None,
+    via: Connection | None,
 ) -> Session:
-    with connecting(database):
-        wire = await Wire.open(database, context)
+    with _on_the_way(database), connecting(database):
+        wire = await Wire.open(database, context, via)
     try:
         with connecting(database, wire):
             connection = await _Connection.connect(
@@ -212,6 +222,24 @@ async def _open(
         await wire.close()
         raise
     return Session(database.name, connection, wire)
+
+
+async def _way(logins: Logins, database: Database) -> Connection | None:
+    with _on_the_way(database):
+        return await logins.through(database.via)
+
+
+@contextmanager
+def _on_the_way(database: Database) -> Iterator[None]:
+    """Say to which database a jump host does not lead."""
+    try:
+        yield
+    except JumpRefused as refusal:
+        raise AccessRefused(f"{database.name}: {refusal}") from refusal
+    except (Unreachable, BadInput) as failure:
+        if str(failure).startswith(f"{database.name}: "):
+            raise
+        raise type(failure)(f"{database.name}: {failure}") from failure
 
 
 @contextmanager

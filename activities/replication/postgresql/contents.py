@@ -97,7 +97,7 @@ class StoredRow:
 async def carried_tables(link: PostgresLink, profile: str) -> tuple[Table, ...]:
     """Return the tables that the publication carries, without those that have to stay local."""
     name = link.link.publication
-    found = await fetched(link.secrets, link.publisher, _FOUND, _TABLES, name)
+    found = await fetched(link.logins, link.publisher, _FOUND, _TABLES, name)
     tables = (
         Table(schema, table, partitioned, columns or (), key or columns or ())
         for schema, table, partitioned, columns, key in found

@@ -57,7 +57,7 @@ async def read_definition(link: PostgresLink, version: int) -> tuple[Definition,
     query = _SINCE_16 if version >= ORIGIN_FILTER_VERSION else _BEFORE_16
     name = link.link.subscription
     return tuple(
-        Definition(*row) for row in await fetched(link.secrets, link.subscriber, _ROWS, query, name)
+        Definition(*row) for row in await fetched(link.logins, link.subscriber, _ROWS, query, name)
     )
 
 

@@ -12,7 +12,7 @@ from activities.replication.postgresql.observe import LinkObserver
 from activities.replication.postgresql.repair import Repair
 from activities.replication.postgresql.slots import RestingSlot, slot_names
 from activities.runtime.partial_reading import PartialReading
-from activities.transport.secrets import Secrets
+from activities.transport.login import Logins
 from workflows.model.actions import (
     BeginSlot,
     CopyTables,
@@ -36,7 +36,7 @@ class PostgreSql:
     timing: Timing
 
     @classmethod
-    def of(cls, secrets: Secrets, given: ReplicationInput[Any]) -> PostgreSql:
+    def of(cls, logins: Logins, given: ReplicationInput[Any]) -> PostgreSql:
         """Return the driver of the input's link; connects to no server."""
         replication, publisher, subscriber = given.replication, given.publisher, given.subscriber
         if not isinstance(replication, PostgresReplication):
@@ -44,8 +44,8 @@ class PostgreSql:
         [here] = [link for link in replication.links if link.name == given.link.name]
         back = [link for link in replication.links if link in given.opposites]
         return cls(
-            PostgresLink(secrets, here, publisher, subscriber),
-            tuple(PostgresLink(secrets, link, subscriber, publisher) for link in back),
+            PostgresLink(logins, here, publisher, subscriber),
+            tuple(PostgresLink(logins, link, subscriber, publisher) for link in back),
             replication,
             given.timing,
         )

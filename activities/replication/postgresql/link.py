@@ -25,7 +25,7 @@ from activities.replication.postgresql.connection import (
 from activities.replication.postgresql.pgoutput import decoded
 from activities.replication.postgresql.row_changes import Row, Values
 from activities.replication.postgresql.wire import MEBIBYTE
-from activities.transport.secrets import Secrets
+from activities.transport.login import Logins
 from workflows.errors import NotReady, OutcomeUnknown
 from workflows.model.estate import Database
 from workflows.model.replications.postgresql import SubscriptionLink
@@ -155,7 +155,7 @@ class WalUsage:
 class PostgresLink:
     """One link: a publication on one side, a subscription on the other."""
 
-    secrets: Secrets
+    logins: Logins
     link: SubscriptionLink
     publisher: Database
     subscriber: Database
@@ -163,12 +163,12 @@ class PostgresLink:
     async def version(self, database: Database) -> int:
         """Return the version of a side's server, such as 160004."""
         query: LiteralString = "SELECT current_setting('server_version_num')::int"
-        return (await fetched_one(self.secrets, database, NUMBERS, query))[0]
+        return (await fetched_one(self.logins, database, NUMBERS, query))[0]
 
     async def find_subscription(self) -> SubscriptionState | None:
         """Read the subscription; None where there is none."""
         name = self.link.subscription
-        found = await fetched(self.secrets, self.subscriber, _STATES, _SUBSCRIPTION, name)
+        found = await fetched(self.logins, self.subscriber, _STATES, _SUBSCRIPTION, name)
         if not found:
             return None
         enabled, slot, running = found[0]
@@ -189,22 +189,22 @@ class PostgresLink:
         if min(versions) < FAILOVER_VERSION:
             return False
         name = self.link.subscription
-        found = await fetched(self.secrets, self.subscriber, FLAGS, _FAILOVER, name)
+        found = await fetched(self.logins, self.subscriber, FLAGS, _FAILOVER, name)
         return any(wanted for (wanted,) in found)
 
     async def subscriptions(self, database: Database) -> dict[str, bool]:
         """Return every subscription of a side's database, and whether it is enabled."""
-        return dict(await fetched(self.secrets, database, _LISTED, _SUBSCRIPTIONS))
+        return dict(await fetched(self.logins, database, _LISTED, _SUBSCRIPTIONS))
 
     async def tracks_commit_timestamps(self) -> bool:
         """Whether the subscriber records the time of each commit."""
-        asked = fetched_one(self.secrets, self.subscriber, FLAGS, _COMMIT_TIMESTAMPS)
+        asked = fetched_one(self.logins, self.subscriber, FLAGS, _COMMIT_TIMESTAMPS)
         return (await asked)[0]
 
     async def wal(self, slot: str) -> WalUsage:
         """Return what the publisher retains for a slot, and may retain."""
-        secrets, publisher = self.secrets, self.publisher
-        found = await fetched(secrets, publisher, _RETAINING, _RETAINED, slot)
+        logins, publisher = self.logins, self.publisher
+        found = await fetched(logins, publisher, _RETAINING, _RETAINED, slot)
         if not found:
             raise OutcomeUnknown(f"{self.link.name}: {publisher.name} has no slot {slot}")
         retained, invalidated, safe = found[0]
@@ -217,18 +217,18 @@ class PostgresLink:
 
     async def write_rate(self) -> float | None:
         """Return how many bytes of WAL the publisher writes each second, on average."""
-        asked = fetched_one(self.secrets, self.publisher, _WRITING, _WRITTEN)
+        asked = fetched_one(self.logins, self.publisher, _WRITING, _WRITTEN)
         written, seconds = await asked
         measured = seconds is not None and seconds >= MIN_STATISTICS_SECONDS
         return written / seconds if seconds and measured else None
 
     async def slot_room(self) -> SlotRoom:
         """Read whether the publisher can have one more slot."""
-        return SlotRoom(*await fetched_one(self.secrets, self.publisher, _ROOMS, _ROOM))
+        return SlotRoom(*await fetched_one(self.logins, self.publisher, _ROOMS, _ROOM))
 
     async def find_slot(self, name: str) -> Slot | None:
         """Read a slot of the publisher; None where there is none."""
-        found = await fetched(self.secrets, self.publisher, _SLOTS, _SLOT, name)
+        found = await fetched(self.logins, self.publisher, _SLOTS, _SLOT, name)
         return Slot(*found[0]) if found else None
 
     async def keeps_changes(self, state: SubscriptionState) -> bool:
@@ -239,12 +239,12 @@ class PostgresLink:
     async def written(self) -> str:
         """Return the position up to which the publisher has written by now."""
         query: LiteralString = "SELECT pg_current_wal_lsn()::text"
-        return (await fetched_one(self.secrets, self.publisher, NAMES, query))[0]
+        return (await fetched_one(self.logins, self.publisher, NAMES, query))[0]
 
     async def lag(self, slot: str, written: str | None = None) -> int:
         """Return how many bytes, up to a position, the subscriber has not confirmed yet."""
         position = written or await self.written()
-        found = await fetched(self.secrets, self.publisher, _BEHIND, _LAG, position, slot)
+        found = await fetched(self.logins, self.publisher, _BEHIND, _LAG, position, slot)
         behind = found[0][0] if found else None
         if behind is None:
             raise OutcomeUnknown(f"{self.link.name}: {self.publisher.name} has no slot {slot}")
@@ -253,7 +253,7 @@ class PostgresLink:
     async def tables(self) -> tuple[str, ...]:
         """Return what the publication carries."""
         name = self.link.publication
-        found = await fetched(self.secrets, self.publisher, NAMES, _TABLES, name)
+        found = await fetched(self.logins, self.publisher, NAMES, _TABLES, name)
         return tuple(table for (table,) in found)
 
     @property
@@ -263,7 +263,7 @@ class PostgresLink:
 
     async def may_compare(self) -> bool:
         """Whether our account may read what a slot has yet to deliver."""
-        found = await fetched(self.secrets, self.publisher, FLAGS, _MAY_COMPARE)
+        found = await fetched(self.logins, self.publisher, FLAGS, _MAY_COMPARE)
         return any(may for (may,) in found)
 
     async def current(self, row: Row) -> Values | None:
@@ -279,7 +279,7 @@ class PostgresLink:
             sql.Identifier(schema, table), sql.SQL(" AND ").join(conditions)
         )
         keys = [value for _, value in row.key if value is not None]
-        async with connected(self.secrets, self.publisher) as session:
+        async with connected(self.logins, self.publisher) as session:
             await session.limit(ANSWER_TIMEOUT)
             found = await session.ask(
                 query, *keys, within=ANSWER_TIMEOUT + MARGIN, most=MAX_MESSAGES_BYTES
@@ -306,12 +306,12 @@ class PostgresLink:
         self, statement: LiteralString, *values: object, within: float = ANSWER_TIMEOUT
     ) -> None:
         """Send a statement about a slot to the publisher; OutcomeUnknown without an answer."""
-        async with connected(self.secrets, self.publisher) as session:
+        async with connected(self.logins, self.publisher) as session:
             await session.limit(within)
             await session.ask(statement, *values, within=within + MARGIN, lost=OutcomeUnknown)
 
     async def alter(self, statement: sql.Composed, within: float) -> None:
         """Send a statement to the subscriber; OutcomeUnknown without an answer in *within* s."""
-        async with connected(self.secrets, self.subscriber) as session:
+        async with connected(self.logins, self.subscriber) as session:
             await session.limit(within)
             await session.ask(statement, within=within + MARGIN, lost=OutcomeUnknown)

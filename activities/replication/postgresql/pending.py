@@ -76,7 +76,7 @@ class Pending:
 
     async def _messages(self) -> AsyncGenerator[bytes]:
         count = 0
-        async with connected(self.link.secrets, self.link.publisher) as session:
+        async with connected(self.link.logins, self.link.publisher) as session:
             clock = asyncio.get_running_loop().time
             until = clock() + self.within
             await self._open(session)

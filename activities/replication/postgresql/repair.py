@@ -179,7 +179,7 @@ class Repair:
     @asynccontextmanager
     async def _locked(self, link: PostgresLink, tables: Sequence[Table]) -> AsyncIterator[Session]:
         """Begin a transaction at the passive side beside which nobody writes to the tables."""
-        async with connected(link.secrets, link.subscriber) as session:
+        async with connected(link.logins, link.subscriber) as session:
             await settle(session, STATEMENT_LIMIT)
             for setting, value in _PATIENCE.items():
                 await session.ask(_SET, setting, value)
@@ -209,7 +209,7 @@ class Repair:
         """Return rows that only the passive side has."""
         state = await ahead.subscription()
         slot = state.slot if await ahead.keeps_changes(state) else None
-        async with connected(ahead.secrets, ahead.publisher) as active:
+        async with connected(ahead.logins, ahead.publisher) as active:
             await settle(active, STATEMENT_LIMIT)
             await active.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return await OwnRows(ahead, slot, tables, STATEMENT_LIMIT).find(active, passive)
@@ -235,7 +235,7 @@ class Repair:
         here = self.here
         async with AsyncExitStack() as stack:
             new = await self._export(stack, name)
-            active = await stack.enter_async_context(connected(here.secrets, here.publisher))
+            active = await stack.enter_async_context(connected(here.logins, here.publisher))
             await settle(active, STATEMENT_LIMIT)
             await active.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             await active.ask(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(new.snapshot))
@@ -251,7 +251,7 @@ class Repair:
     async def _export(self, stack: AsyncExitStack, name: str) -> _NewSlot:
         """Make a slot, with a snapshot that lives as long as the stack."""
         kept = await self.here.wants_failover()
-        connecting = connected(self.here.secrets, self.here.publisher, "database")
+        connecting = connected(self.here.logins, self.here.publisher, "database")
         session = await stack.enter_async_context(connecting)
         exporting = sql.SQL(_EXPORTING_FOR_FAILOVER if kept else _EXPORTING)
         statement = exporting.format(sql.Identifier(name))

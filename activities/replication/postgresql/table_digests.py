@@ -21,7 +21,7 @@ from activities.replication.postgresql.connection import (
     connected,
     texts,
 )
-from activities.transport.secrets import Secrets
+from activities.transport.login import Logins
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Cluster, Database
 from workflows.model.replications.base import Replication
@@ -79,8 +79,8 @@ class _Digest:
 class PostgresTables:
     """Digests tables, and remembers by which counters."""
 
-    def __init__(self, secrets: Secrets) -> None:
-        self._secrets = secrets
+    def __init__(self, logins: Logins) -> None:
+        self._logins = logins
         self._known: dict[tuple[str, str], _Digest] = {}
         """By database and table."""
 
@@ -94,7 +94,7 @@ class PostgresTables:
         published = [one.publication for one in replication.links if one.source == cluster.name]
         received = [one.subscription for one in replication.links if one.target == cluster.name]
         found: dict[str, str] = {}
-        async with connected(self._secrets, cluster.database) as session:
+        async with connected(self._logins, cluster.database) as session:
             await session.limit(ANSWER_TIMEOUT)
             asked = await session.ask(
                 _COUNTERS, published, received, within=ANSWER_TIMEOUT + MARGIN

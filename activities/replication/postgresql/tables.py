@@ -105,9 +105,9 @@ Subscribed = Mapping[str, str]
 
 async def read_publication(link: PostgresLink, replication: PostgresReplication) -> Publication:
     """Read which of the publisher's tables the publication carries, and how."""
-    name, secrets = link.link.publication, link.secrets
-    changes = await fetched(secrets, link.publisher, _CHANGES, _LEFT_OUT_CHANGES, name)
-    found = await fetched(secrets, link.publisher, _TABLE_ROWS, _TABLES, name)
+    name, logins = link.link.publication, link.logins
+    changes = await fetched(logins, link.publisher, _CHANGES, _LEFT_OUT_CHANGES, name)
+    found = await fetched(logins, link.publisher, _TABLE_ROWS, _TABLES, name)
     tables = (Table(*row) for row in found)
     carried = tuple(table for table in tables if not replication.stays_local(table.name))
     return Publication(bool(changes), changes[0][0] if changes else (), carried)
@@ -116,7 +116,7 @@ async def read_publication(link: PostgresLink, replication: PostgresReplication)
 async def read_subscribed(link: PostgresLink) -> Subscribed:
     """Read the tables that the subscriber receives."""
     name = link.link.subscription
-    return dict(await fetched(link.secrets, link.subscriber, _STATES, _SUBSCRIBED, name))
+    return dict(await fetched(link.logins, link.subscriber, _STATES, _SUBSCRIBED, name))
 
 
 def publication_findings(published: Publication, link: PostgresLink) -> Iterator[Finding]:

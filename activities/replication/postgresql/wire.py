@@ -17,8 +17,12 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
+import asyncssh
+from asyncssh.forward import SSHForwarder
+
+from activities.transport.ssh_errors import beyond_jump_host
 from workflows.errors import AccessRefused, OutcomeUnknown
 from workflows.model.estate import Database
 
@@ -51,28 +55,42 @@ class Wire:
     writer: asyncio.StreamWriter
     fault: OutcomeUnknown | None = None
     """Why it was ended; libpq itself sees only that it was."""
+    tunnel: asyncssh.SSHTCPChannel[bytes] | None = None
+    """The channel through a jump host, where the database is behind one."""
     _most: int = 0
     _left: int = 0
     _carrying: asyncio.Future[object] = field(init=False)
 
     @classmethod
-    async def open(cls, database: Database, context: ssl.SSLContext | None) -> Wire:
+    async def open(
+        cls,
+        database: Database,
+        context: ssl.SSLContext | None,
+        via: asyncssh.SSHClientConnection | None = None,
+    ) -> Wire:
         """Connect to the server; with a context, encrypted and verified.
 
         Raises:
-            AccessRefused: it does not encrypt.
+            AccessRefused: it does not encrypt, or a jump host does not lead there.
+            Unreachable: a jump host has no connection to it.
             OSError: it does not answer, or its certificate is not trusted.
         """
-        reader, writer = await asyncio.open_connection(database.address, database.port)
+        tunnel = None
+        if via is None:
+            reader, writer = await asyncio.open_connection(database.address, database.port)
+        else:
+            reader, writer, tunnel = await _through(via, database)
         try:
             if context is not None:
                 writer.write(_SSL_REQUEST)
                 # More than one byte was sent before encryption: by whom cannot be known.
                 _require_encrypting(database, await reader.read(2))
                 await writer.start_tls(context, server_hostname=database.address)
-            return cls(database.name, *_listen(), reader, writer)
+            return cls(database.name, *_listen(), reader, writer, tunnel=tunnel)
         except BaseException:
             writer.transport.abort()
+            if tunnel is not None:
+                tunnel.abort()
             raise
 
     def __post_init__(self) -> None:
@@ -88,6 +106,8 @@ class Wire:
         self._carrying.cancel()
         await asyncio.gather(self._carrying, return_exceptions=True)
         self.writer.transport.abort()
+        if self.tunnel is not None:
+            self.tunnel.abort()
         self.listening.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -152,6 +172,32 @@ class Wire:
                 f"{self.place}: sent more than {limit} in one answer, so it was not read further; "
                 "find out which server answers there"
             )
+
+
+async def _through(
+    via: asyncssh.SSHClientConnection, database: Database
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncssh.SSHTCPChannel[bytes]]:
+    """Connect from the last jump host, to a pair of sockets: TLS needs a real one."""
+    near, far = socket.socketpair()
+    try:
+        loop = asyncio.get_running_loop()
+        _, forwarder = await loop.create_connection(SSHForwarder, sock=far)
+        reader, writer = await asyncio.open_connection(sock=near)
+    except BaseException:
+        near.close()
+        far.close()
+        raise
+    try:
+        destination = f"{database.address}:{database.port}"
+        with beyond_jump_host(database.via[-1], destination):
+            channel, _ = await via.create_connection(
+                lambda: cast(Any, SSHForwarder(forwarder)), database.address, database.port
+            )
+    except BaseException:
+        writer.transport.abort()
+        forwarder.close()
+        raise
+    return reader, writer, channel
 
 
 def _require_encrypting(database: Database, answer: bytes) -> None:

@@ -175,6 +175,16 @@ def test_an_estate_without_jump_hosts_is_written_as_before() -> None:
     assert "run_as" not in written
     assert "agent" not in written
     assert "public_key" not in written
+    assert "via" not in Estate.model_validate_json(written).clusters[0].database.model_dump()
+
+
+def test_a_database_may_be_behind_jump_hosts() -> None:
+    """Written as those of a machine, and checked as they are."""
+    estate = Estate.model_validate(changed("clusters.0.database.via", JUMP))
+    assert estate.clusters[0].database.via[0].place == "192.0.2.7:22"
+    assert "via: 192.0.2.7:22 is given twice" in refusal(
+        changed("clusters.0.database.via", [JUMP, JUMP])
+    )
 
 
 AGENT = {"user": "st", "agent": "env:AGENT", "public_key": estates.HOST_KEY}

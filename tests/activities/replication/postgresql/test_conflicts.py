@@ -11,6 +11,7 @@ from activities.replication.activities import ReplicationLinks
 from activities.replication.postgresql import conflicts, pending
 from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.row_changes import Row
+from activities.transport.login import Logins
 from activities.transport.secrets import Secrets
 from activities.transport.ssh import Shell
 from tests.support.postgres_pair import (
@@ -289,7 +290,9 @@ async def test_the_right_to_read_a_slot_is_asked_for(pair: Pair) -> None:
     )
     await pair.execute("one", role)
     secrets = Secrets({"DATABASE": "invented"})
-    here = replace(postgres_link(), secrets=secrets, publisher=database("one", user="reader"))
+    here = replace(
+        postgres_link(), logins=Logins(secrets), publisher=database("one", user="reader")
+    )
     with pytest.raises(AccessRefused, match="grant the right"):
         await anext(Pending(here, THERE.subscription, 5).changes())
     observation = input_for(actions.ObserveReplication(link=THERE.name), THERE)

@@ -19,6 +19,9 @@ from activities.replication.postgresql.copy_rows import copy_rows
 from activities.replication.postgresql.link import PostgresLink
 from activities.replication.postgresql.pending import Pending
 from activities.replication.postgresql.pgoutput import Reader
+from activities.transport.login import Logins
+from activities.transport.secrets import Secrets
+from lab.layout import DATABASE_PASSWORD
 from tests.support.admin_api import Certificate
 from tests.support.hostile_postgres import (
     ANSWERS,
@@ -32,13 +35,14 @@ from tests.support.hostile_postgres import (
     row,
 )
 from tests.support.postgres_pair import (
+    ACCESS,
     ADDRESS,
     OLD_PROGRAMS,
-    SECRETS,
     THERE,
     database,
     replicating_pair,
 )
+from tests.support.ssh_machines import CLIENT_KEY, HOST_KEY_LINE, SshServer
 from workflows.errors import AccessRefused, OutcomeUnknown, SwitchoverError
 
 _ENCRYPTED: LiteralString = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
@@ -52,7 +56,7 @@ MOST_BLOCKED = 0.5
 def link(port: int) -> PostgresLink:
     """Return a link whose databases are both served at a port of this machine."""
     there = {"address": "127.0.0.1", "port": port}
-    return PostgresLink(SECRETS, THERE, database("one", **there), database("two", **there))
+    return PostgresLink(ACCESS, THERE, database("one", **there), database("two", **there))
 
 
 def memory() -> int:
@@ -190,7 +194,7 @@ async def test_a_server_that_does_not_encrypt_gets_no_password(
         port = server.sockets[0].getsockname()[1]
         there = database("two", address="127.0.0.1", port=port, ca=str(authority))
         with pytest.raises(AccessRefused, match="does not encrypt its connections"):
-            await PostgresLink(SECRETS, THERE, there, there).subscription()
+            await PostgresLink(ACCESS, THERE, there, there).subscription()
     assert received == [b"\0\0\0\x08\x04\xd2\x16\x2f"]
 
 
@@ -214,18 +218,27 @@ async def test_a_real_server_is_verified_by_its_certificate(tmp_path: Path) -> N
             await pair.execute("one", "ALTER SYSTEM SET ssl = on")
             await pair.execute("one", "SELECT pg_reload_conf()")
             await pair.settles("one", "SHOW ssl_cert_file", served.name)
-            there = database("one", ca=str(file))
-            asked = fetched_one(SECRETS, there, FLAGS, _ENCRYPTED)
-            if name == "right":
-                assert await asked == (True,)
-            else:
-                with pytest.raises(AccessRefused, match="certificate cannot be verified"):
-                    await asked
+            jump_host = SshServer()
+            async with jump_host.serving():
+                hop = {"address": "127.0.0.1", "port": jump_host.port, "user": "jump"}
+                via = {**hop, "key": "env:KEY", "host_key": HOST_KEY_LINE}
+                key = CLIENT_KEY.export_private_key("openssh").decode()
+                logins = Logins(Secrets({"DATABASE": DATABASE_PASSWORD, "KEY": key}))
+                # Behind a jump host it is still the database's own address that is verified.
+                for way in ({}, {"via": via}):
+                    there = database("one", ca=str(file), **way)
+                    asked = fetched_one(logins, there, FLAGS, _ENCRYPTED)
+                    if name == "right":
+                        assert await asked == (True,)
+                    else:
+                        with pytest.raises(AccessRefused, match="certificate cannot be verified"):
+                            await asked
+                await logins.close()
 
 
 async def _compared(one: PostgresLink) -> None:
     table = Table("public", "account", partitioned=False, columns=("name",), key=("name",))
-    async with connected(SECRETS, one.publisher) as session:
+    async with connected(ACCESS, one.publisher) as session:
         async for _ in stored_rows(session, table, within=0.5):
             pass
 
@@ -233,8 +246,8 @@ async def _compared(one: PostgresLink) -> None:
 async def _copied(one: PostgresLink) -> None:
     table = Table("public", "account", partitioned=False, columns=("name",), key=("name",))
     async with (
-        connected(SECRETS, one.publisher) as source,
-        connected(SECRETS, one.subscriber) as target,
+        connected(ACCESS, one.publisher) as source,
+        connected(ACCESS, one.subscriber) as target,
     ):
         await copy_rows(source, target, table, within=0.5)
 
