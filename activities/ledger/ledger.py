@@ -82,7 +82,7 @@ async def _wait_for(busy: Busy, machine: Machine, command: LedgerCommand) -> Non
     if busy.now > busy.until + OVERDUE_MARGIN:
         raise NotReady(
             f"{machine.name}: {busy.operation} still runs on {command.service}; "
-            f"check it on the machine, in {machine.ledger}/{busy.operation}"
+            f"check it on the machine, under its name in {machine.ledger}"
         )
     await asyncio.sleep(1)
 
@@ -92,7 +92,7 @@ def still_running(record: LedgerRecord, machine: Machine, command: LedgerCommand
     return (
         f"{machine.name}: `{command.command}` still runs, since {record.at:%H:%M:%S} UTC; its "
         f"limit of {duration(command.may_run)} has passed; look at its process there, and at "
-        f"{machine.ledger}/{command.operation}; `retry` waits for it again"
+        f"{command.operation} in {machine.ledger}; `retry` waits for it again"
     )
 
 

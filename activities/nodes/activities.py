@@ -145,14 +145,19 @@ class SshNodes(NodesPort):
     async def start_all(self, given: NodeInput[actions.StartAll]) -> Report:
         return await self._start(given, self._states(given).all_running())
 
+    def _status_commands(self, node: Node, services: Iterable[Service]) -> Iterator[str]:
+        """Yield the readings of a status: only those scripts run that the listing has."""
+        yield self._status.system(node).preview_scripts(node)
+        yield from (str(securetransport.status(node, service)) for service in services)
+
     def preview(self, given: NodeInput[Any]) -> Iterator[str]:
         """Yield the commands that an action runs, in sequence."""
         node, interval = given.node, given.timing.reading_interval
         match given.action:
             case actions.VerifyStopped():
-                yield from twice(_status_commands(node, BELOW_TRANSACTION_MANAGER), interval)
+                yield from twice(self._status_commands(node, BELOW_TRANSACTION_MANAGER), interval)
             case actions.VerifyServing():
-                commands = _status_commands(node, securetransport.serving(node))
+                commands = self._status_commands(node, securetransport.serving(node))
                 ports = (self._status.system(node).preview_sockets(),) if node.protocols else ()
                 yield from twice((*commands, *ports), interval)
             case actions.VerifyIdle():
@@ -242,12 +247,6 @@ def _ledger_command(given: NodeInput[Any]) -> LedgerCommand:
         completes_on="deadline" if graceful else "exit",
         limit=limits.get(action.intent),
     )
-
-
-def _status_commands(node: Node, services: Iterable[Service]) -> Iterator[str]:
-    """Yield the readings of a status: only those scripts run that the listing has."""
-    yield str(securetransport.scripts(node))
-    yield from (str(securetransport.status(node, service)) for service in services)
 
 
 def _require_known(node: Node, states: Mapping[Service, ObservedState]) -> None:

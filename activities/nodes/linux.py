@@ -16,7 +16,6 @@ from activities.nodes.linux_facts import (
     parse_ledger_facts,
 )
 from activities.nodes.operating_system import Address, LedgerFacts, OperatingSystem, Socket
-from activities.securetransport import scripts as securetransport
 from activities.transport.answer import MAX_ANSWER, MAX_LIST
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import OutcomeUnknown
@@ -77,7 +76,7 @@ class Linux(OperatingSystem):
 
     async def scripts(self, node: Node) -> frozenset[str]:
         """List FILEDRIVEHOME/bin."""
-        return frozenset((await self._read(node, securetransport.scripts(node))).split())
+        return frozenset((await self._read(node, scripts(node))).split())
 
     async def running(self, node: Node, pid_files: Iterable[str]) -> frozenset[str]:
         """Compare each PID file with the start time of its process."""
@@ -109,6 +108,10 @@ class Linux(OperatingSystem):
         """Run one script that prints everything."""
         return parse_facts(await self._read(node, facts_command(node)))
 
+    def preview_scripts(self, node: Node) -> str:
+        """Return the listing as it is sent."""
+        return str(scripts(node))
+
     def preview_sockets(self) -> str:
         """Return the tables that are read."""
         return f"cat {TABLES}"
@@ -122,6 +125,11 @@ class Linux(OperatingSystem):
         if answer.status != 0:
             raise OutcomeUnknown(f"{machine.name}: cannot be read: {answer.text}")
         return answer.out
+
+
+def scripts(node: Node) -> Command:
+    """Return the command that lists the scripts of the installation."""
+    return Command(("ls", f"{node.filedrivehome}/bin"))
 
 
 def sockets() -> Command:

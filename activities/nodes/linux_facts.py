@@ -12,7 +12,6 @@ from activities.transport.ssh import Command, script
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Machine, Node
 from workflows.model.observations import MachineFacts
-from workflows.model.results import Service
 
 MAX_CONF_FILES = 500
 """Files under ``conf``: more of them are not configuration."""
@@ -101,24 +100,10 @@ echo end
 )
 
 
-def needed(node: Node) -> tuple[str, ...]:
-    """Return the names of all scripts that a switchover or its rollback may run on a node."""
-    services = [s for s in securetransport.SERVICES[node.kind] if s is not Service.MONITOR]
-    names = [
-        f"{verb}_{securetransport.SCRIPTS[service]}"
-        for service in services
-        if service in securetransport.expected(node)
-        for verb in ("start", "stop", "status")
-    ]
-    monitor = node.monitor
-    commands = (monitor.start, monitor.stop, monitor.status, node.stop_all, ("start_all",))
-    return (*names, *(first for first, *_ in commands))
-
-
 def facts_command(node: Node) -> Command:
     """Return the command that prints all facts."""
     fixed = (node.ledger, node.filedrivehome, node.boot_id, str(MAX_CONF_FILES))
-    return script(_FACTS, *fixed, *needed(node))
+    return script(_FACTS, *fixed, *securetransport.needed(node))
 
 
 def ledger_facts_command(machine: Machine) -> Command:

@@ -41,10 +41,11 @@ class Observer:
         """Return everything that could be read, and findings about the rest."""
         node, parts = given.node, PartialReading(given.node.name)
         system, nothing = self.services.system(node), dict[Service, ObservedState]()
+        secret = node.below(node.filedrivehome, "bin", "taeh")
         over_shell = asyncio.gather(
             parts.part(lambda: self._services(node), SHELL, nothing),
             parts.part(lambda: self._sessions(node, given.ignored_peers), SHELL, None),
-            parts.part(lambda: system.digest(node, f"{node.filedrivehome}/bin/taeh"), SHELL, None),
+            parts.part(lambda: system.digest(node, secret), SHELL, None),
             parts.part(lambda: self._clock(node), SHELL, None),
             parts.part(lambda: system.facts(node), SHELL, None),
             parts.part(lambda: self.services.silent_ports(node), SHELL, ()),

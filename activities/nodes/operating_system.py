@@ -43,9 +43,9 @@ class OperatingSystem(ABC):
 
     A driver is one class, registered in ``operating_systems`` under the estate's ``system``. It
     raises OutcomeUnknown if an answer is incomplete: a part is never taken for the whole. Besides
-    this class, a second system needs a ``LedgerStore``, its own storage sample
-    (``activities.storage.sampling`` is a POSIX shell script), and SecureTransport's scripts as
-    ``activities.securetransport.scripts`` names them.
+    this class, a system needs a ``LedgerStore``, the frame and the quoting of its commands
+    (``activities.transport``), and the ending of SecureTransport's scripts
+    (``activities.securetransport.scripts``).
     """
 
     @property
@@ -55,13 +55,14 @@ class OperatingSystem(ABC):
 
     @abstractmethod
     async def scripts(self, node: Node) -> frozenset[str]:
-        """Return the names of the files in FILEDRIVEHOME/bin."""
+        """Return the names of the scripts in FILEDRIVEHOME/bin, as Linux calls them."""
 
     @abstractmethod
     async def running(self, node: Node, pid_files: Iterable[str]) -> frozenset[str]:
         """Return which PID files under FILEDRIVEHOME/var/run have a living process of their own.
 
-        A process that is younger than its PID file is another one: the number was used again.
+        A process that is younger than its PID file is another one: the number was used again. Where
+        it cannot be told whose process a number is, that is an OutcomeUnknown.
         """
 
     @abstractmethod
@@ -90,6 +91,10 @@ class OperatingSystem(ABC):
     @abstractmethod
     async def facts(self, node: Node) -> MachineFacts:
         """Return what the machine and its installation of SecureTransport look like."""
+
+    @abstractmethod
+    def preview_scripts(self, node: Node) -> str:
+        """Return the command that lists the scripts, for an operator."""
 
     @abstractmethod
     def preview_sockets(self) -> str:

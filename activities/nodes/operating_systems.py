@@ -6,10 +6,13 @@ from types import MappingProxyType
 from activities.ledger.ledger import Ledger
 from activities.nodes.linux import Linux
 from activities.nodes.operating_system import OperatingSystem
+from activities.nodes.windows import Windows
 from activities.transport.ssh import Shell
 from workflows.model.estate import Machine
 
-DRIVERS: Mapping[str, Callable[[Shell], OperatingSystem]] = MappingProxyType({"linux": Linux})
+DRIVERS: Mapping[str, Callable[[Shell], OperatingSystem]] = MappingProxyType(
+    {"linux": Linux, "windows": Windows}
+)
 
 
 def operating_system(shell: Shell, machine: Machine) -> OperatingSystem:

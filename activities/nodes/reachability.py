@@ -12,8 +12,9 @@ from functools import partial
 import asyncssh
 
 from activities.time_limits import Stopwatch
+from activities.transport.commands import command_for
 from activities.transport.port_probe import try_port
-from activities.transport.ssh import Command, Shell
+from activities.transport.ssh import Shell
 from activities.transport.ssh_errors import JumpRefused, beyond_jump_host
 from workflows.errors import AccessRefused, NotReady, OutcomeUnknown, Unreachable
 from workflows.model.estate import Node
@@ -152,7 +153,7 @@ async def _probe(node: Node, address: str, port: int) -> PortState:
 async def _require_no_shell(shell: Shell, node: Node) -> None:
     """Refuse if a command still runs: an old connection may work when no new one does."""
     try:
-        await Stopwatch().time(shell.run(node, Command(("true",))), SHELL_TIMEOUT)
+        await Stopwatch().time(shell.run(node, command_for(node, ("echo",))), SHELL_TIMEOUT)
     except (Unreachable, OutcomeUnknown, TimeoutError):
         return
     raise NotReady(f"{node.name} still runs commands over SSH, so it is not down; {_ADVICE}")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 
 from activities.securetransport.service_state import ObservedState
+from activities.transport.commands import command_for
 from activities.transport.ssh import Command
 from workflows.model import actions
 from workflows.model.estate import Kind, Node, Protocol
@@ -28,6 +29,9 @@ PID_FILES = {service: (f"{name}.pid",) for service, name in SCRIPTS.items()} | {
     Service.ADMIN: ("admin/tomcat.pid",),
 }
 """Under ``var/run``."""
+
+SUFFIXES = {"linux": "", "windows": ".com"}
+"""By system: how the names of all scripts end."""
 
 _COMMON = (Service.MONITOR, *PROTOCOL_SERVERS, Service.ADMIN)
 SERVICES = {
@@ -54,9 +58,18 @@ def serving(node: Node) -> tuple[Service, ...]:
     return (*served, *manager)
 
 
-def scripts(node: Node) -> Command:
-    """Return the command that lists the scripts of the installation."""
-    return Command(("ls", f"{node.filedrivehome}/bin"))
+def needed(node: Node) -> tuple[str, ...]:
+    """Return the names of all scripts that a switchover or its rollback may run on a node."""
+    services = [s for s in SERVICES[node.kind] if s is not Service.MONITOR]
+    names = [
+        f"{verb}_{SCRIPTS[service]}"
+        for service in services
+        if service in expected(node)
+        for verb in ("start", "stop", "status")
+    ]
+    monitor = node.monitor
+    commands = (monitor.start, monitor.stop, monitor.status, node.stop_all, ("start_all",))
+    return (*names, *(first for first, *_ in commands))
 
 
 def status(node: Node, service: Service) -> Command:
@@ -106,7 +119,7 @@ def installed(names: Collection[str], node: Node, service: Service) -> ObservedS
     A disabled server's scripts are renamed ``status_ftpd.disable`` and so on.
     """
     argv = node.monitor.status if service is Service.MONITOR else (f"status_{SCRIPTS[service]}",)
-    if argv[0].startswith("/") or argv[0] in names:
+    if node.is_path(argv[0]) or argv[0] in names:
         return None
     disabled = {f"{verb}_{SCRIPTS[service]}.disable" for verb in ("start", "stop", "status")}
     if disabled & set(names):
@@ -131,6 +144,8 @@ def parse_status(service: Service, text: str) -> ObservedState:
 
 def _command(node: Node, name: str, *arguments: str) -> Command:
     """Return the script by its absolute path, with the installation's alias if it has one."""
-    path = name if name.startswith("/") else f"{node.filedrivehome}/bin/{name}"
-    alias = ("-A", node.alias) if node.alias and not name.startswith("/") else ()
-    return Command((path, *alias, *arguments))
+    own = not node.is_path(name)
+    script = f"{name}{SUFFIXES[node.system]}"
+    path = node.below(node.filedrivehome, "bin", script) if own else name
+    alias = ("-A", node.alias) if node.alias and own else ()
+    return command_for(node, (path, *alias, *arguments))

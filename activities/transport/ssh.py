@@ -4,9 +4,12 @@ import asyncio
 import shlex
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
 
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
@@ -20,15 +23,17 @@ from activities.transport.port_probe import try_port
 from activities.transport.secrets import Secrets
 from activities.transport.slots import Slots
 from activities.transport.ssh_errors import NoSession, after_sending, before_sending, reason
+from activities.transport.windows_framing import WindowsFrame
 from workflows.errors import (
     ForwardingRefused,
+    NotReady,
     OutcomeUnknown,
     RunAsRefused,
     SwitchoverError,
     Unreachable,
 )
 from workflows.model.estate import Machine
-from workflows.model.machines import JumpHost
+from workflows.model.machines import JumpHost, System
 from workflows.model.text import printable
 
 MAX_PARALLEL_COMMANDS = 7
@@ -42,6 +47,10 @@ MAX_ABANDONED = 10
 """
 REFUSAL_PAUSE = 0.1
 """Seconds; a server may still count the command before, which has just ended."""
+FRAMES: Mapping[str, Callable[[], Frame | WindowsFrame]] = MappingProxyType(
+    {"linux": Frame, "windows": WindowsFrame}
+)
+"""By a machine's system: how a command is framed for what its SSH server runs."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Command:
     """Arguments for a remote shell; joined and quoted only when sent."""
 
     argv: tuple[str, ...]
+    system: ClassVar[System] = "linux"
+    """Whose shell it is quoted for."""
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
@@ -110,9 +121,16 @@ class Shell:
             OutcomeUnknown: the command was sent, and its answer or its end was not received, or
                 there was too much of it.
             AccessRefused: the key or host key does not match, or sudo refuses.
+            NotReady: the machine has another system than the command is for; nothing was sent.
         """
-        frame, name = Frame(), _name(command)
-        answer = await self._run(machine, command, frame, limit)
+        if command.system != machine.system:
+            raise NotReady(
+                f"{machine.name}: what is asked there needs a shell of {command.system}, and the "
+                f"machine has {machine.system}"
+            )
+        frame, name = FRAMES[machine.system](), _name(command)
+        line = frame.line(str(command), machine.ssh.run_as)
+        answer = await self._run(machine, name, line, limit)
         if answer.excess:
             raise OutcomeUnknown(
                 f"{machine.name}: {name} printed {answer.excess}, and the rest was not read; "
@@ -142,10 +160,9 @@ class Shell:
         if (refusal := sudo.refusal(machine, answer.out)) is not None:
             raise RunAsRefused(refusal)
 
-    async def _run(self, machine: Machine, command: Command, frame: Frame, limit: int) -> Answer:
+    async def _run(self, machine: Machine, name: str, line: str, limit: int) -> Answer:
         """Run it as soon as the machine lets it: a command that is refused was not sent."""
         shared, alone = self._shared(machine), 0
-        line = frame.line(str(command), machine.ssh.run_as)
         while True:
             async with shared.slots:
                 connection = await self._connected(machine, shared)
@@ -156,7 +173,7 @@ class Shell:
                     return await _answered(machine, connection, answer, line)
                 except TimeoutError as silence:
                     raise OutcomeUnknown(
-                        f"{machine.name}: {_name(command)} did not end within "
+                        f"{machine.name}: {name} did not end within "
                         f"{LIMITS.get().answer:g} s; find out on {machine.name} what it waits for"
                     ) from silence
                 except NoSession as refusal:

@@ -1,8 +1,9 @@
 """Real servers, in this process and on loopback, for the activities to reach."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.support.admin_api import Api, Certificate, serving
 from tests.support.port_listeners import Listener
 from tests.support.protocol_servers import Front, serving_clients
 from tests.support.ssh_machines import SECRETS, SshServer, admin_access, make_node
+from tests.support.windows_machine import WindowsMachine
+from tests.support.wine import WindowsServer, Wine, booted, make_windows_node
 from workflows.model.estate import Node, Protocol
 
 NodeMaker = Callable[..., Node]
@@ -83,3 +86,29 @@ async def front(certificate: Certificate) -> AsyncIterator[Front]:
     """What clients reach: one SFTP and one HTTPS server, and an admin API for each cluster."""
     async with serving_clients(certificate) as front:
         yield front
+
+
+@pytest.fixture(scope="session")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wine]:
+    """A machine of Windows, for tests that are skipped without wine."""
+    yield from booted(tmp_path_factory.mktemp("wine") / "prefix")
+
+
+@pytest.fixture
+async def windows_server(wine: Wine) -> AsyncIterator[WindowsServer]:
+    """Its SSH server."""
+    server = WindowsServer(wine=wine)
+    async with server.serving():
+        yield server
+
+
+@pytest.fixture
+def windows_node(windows_server: WindowsServer, tmp_path: Path) -> Node:
+    """One Server on it, with an installation and a ledger of its own."""
+    return make_windows_node(windows_server, tmp_path, f"node{uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def windows_machine(wine: Wine, windows_node: Node) -> WindowsMachine:
+    """What is done to it."""
+    return WindowsMachine(wine, windows_node)

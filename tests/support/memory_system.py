@@ -129,6 +129,9 @@ class MemorySystem(OperatingSystem):
             kills_processes=False,
         )
 
+    def preview_scripts(self, node: Node) -> str:
+        return f"list {node.filedrivehome}/bin"
+
     def preview_sockets(self) -> str:
         return "read the table"
 

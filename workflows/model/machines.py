@@ -2,13 +2,15 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from workflows.model.base import OneLine, SecretReference, Value
+from workflows.model.windows import WINDOWS_PATH, unfit_ledger, unfit_path, unfit_word
 
 NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 HOST_NAME = r"(?![0-9.]*$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?"
@@ -17,6 +19,7 @@ MAX_WORD = 4096
 MAX_JUMP_HOSTS = 4
 """On the way to one machine."""
 ABSOLUTE_PATH = r"^/"
+NODE_PATH = rf"{ABSOLUTE_PATH}|{WINDOWS_PATH}"
 RELATIVE_PATH = r"^[^/]"
 FINGERPRINT = r"^[0-9a-f]{64}$"
 WORD = r"^."
@@ -75,6 +78,8 @@ def _host(text: str) -> str:
 
 
 def _directory(text: str) -> str:
+    if re.match(WINDOWS_PATH, text):  # whether the machine is one of Windows, the machine knows
+        return text
     parts = [part for part in text.split("/") if part not in {"", "."}]
     if not parts or ".." in parts:
         raise ValueError("write the path of a directory below /, without ..")
@@ -97,9 +102,13 @@ Command = Annotated[tuple[Word, ...], Field(min_length=1)]
 """A program and its arguments, without a shell."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH, max_length=1000), OneLine]
+NodePath = Annotated[str, StringConstraints(pattern=NODE_PATH, max_length=1000), OneLine]
+"""An absolute path on a node, of the node's own system."""
 RelativePath = Annotated[str, StringConstraints(pattern=RELATIVE_PATH, max_length=1000), OneLine]
-Directory = Annotated[AbsolutePath, AfterValidator(_directory)]
+Directory = Annotated[NodePath, AfterValidator(_directory)]
 """A path to a directory, written in one way."""
+System = Literal["linux", "windows"]
+"""An operating system that has a driver."""
 PublicKey = Annotated[
     str, StringConstraints(strip_whitespace=True, pattern=PUBLIC_KEY, max_length=MAX_WORD), OneLine
 ]
@@ -270,12 +279,46 @@ class Machine(Value):
     ssh: SshAccess
     host_key: PublicKey | None = None
     """The machine's public host key, as one line of OpenSSH."""
-    system: Literal["linux"] = "linux"
+    system: System = "linux"
     """Which driver of the operating-system port reads it."""
     ledger: Directory = "/var/lib/switchover"
     """On a local persistent disk; survives a reboot."""
     boot_id: AbsolutePath = "/proc/sys/kernel/random/boot_id"
-    """The file that changes with every boot (a container shares its kernel's: name another)."""
+    """The file that changes with every boot (a container shares its kernel's: name another).
+
+    Windows has none: it says itself when it was booted.
+    """
+    systems: ClassVar[tuple[System, ...]] = ("linux",)
+    """On which systems such a machine may be: what else is done there are POSIX shell scripts."""
+
+    def below(self, directory: str, *names: str) -> str:
+        """Return a path below a directory of this machine."""
+        return ("\\" if self.system == "windows" else "/").join((directory, *names))
+
+    def is_path(self, name: str) -> bool:
+        """Whether a command's name is an absolute path on this machine."""
+        pattern = WINDOWS_PATH if self.system == "windows" else ABSOLUTE_PATH
+        return re.match(pattern, name) is not None
+
+    @model_validator(mode="after")
+    def _system_fits(self) -> Self:
+        if self.system not in self.systems:
+            raise ValueError(
+                f"{self.name}: system {self.system} is for nodes only; what is done on this "
+                "machine needs a POSIX shell"
+            )
+        for objection in self._objections():
+            raise ValueError(f"{self.name}: {objection}")
+        return self
+
+    def _objections(self) -> Iterator[str]:
+        """Yield what its system cannot have."""
+        if self.system == "windows":
+            yield from unfit_ledger(self.ledger)
+            if self.ssh.run_as is not None:
+                yield "ssh.run_as needs sudo, which Windows has not; set ssh.user to the account"
+        elif not re.match(ABSOLUTE_PATH, self.ledger):
+            yield f"ledger {self.ledger} is a path of Windows; write `system: windows`"
 
     @model_validator(mode="after")
     def _host_key_known(self) -> Self:
@@ -300,8 +343,9 @@ class Machine(Value):
 class Node(Machine):
     """One SecureTransport machine."""
 
+    systems: ClassVar[tuple[System, ...]] = ("linux", "windows")
     kind: Kind
-    filedrivehome: AbsolutePath = "/opt/axway/SecureTransport"
+    filedrivehome: NodePath = "/opt/axway/SecureTransport"
     admin: AdminAccess
     protocols: dict[Protocol, Annotated[tuple[Port, ...], Field(min_length=1)]] = Field(
         min_length=1
@@ -314,3 +358,18 @@ class Node(Machine):
     monitor: MonitorCommands = MonitorCommands()
     stop_all: Command = ("stop_all",)
     """Extra arguments are a site's own: what ``-f`` means is undocumented (section 3)."""
+
+    def _objections(self) -> Iterator[str]:
+        yield from super()._objections()
+        if self.system == "windows":
+            yield from unfit_path("filedrivehome", self.filedrivehome)
+            monitor = self.monitor
+            words = {"alias": (self.alias or "",), "stop_all": self.stop_all}
+            words |= {
+                f"monitor.{name}": getattr(monitor, name) for name in type(monitor).model_fields
+            }
+            for key, given in words.items():
+                yield from (why for word in given for why in unfit_word(key, word))
+        elif not re.match(ABSOLUTE_PATH, self.filedrivehome):
+            path = self.filedrivehome
+            yield f"filedrivehome {path} is a path of Windows; write `system: windows`"

@@ -8,17 +8,37 @@ from workflows.model.estate import Machine
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
 from workflows.model.text import listed
-from workflows.preflight.context import MEBIBYTE, CheckContext, declare
+from workflows.preflight.context import MEBIBYTE, CheckContext, declare, outliers
 
 check = partial(declare, heading=Heading.MACHINE)
 
 
 def ledger_advice(machine: Machine, user: str) -> str:
     """Say how a machine gets a ledger that only this user can write."""
+    if machine.system == "windows":
+        return (
+            f"as an administrator: mkdir {machine.ledger}, then icacls {machine.ledger} "
+            "/inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F "
+            f"{user}:(OI)(CI)F, then icacls {machine.ledger} /setowner {user}"
+        )
     return (
         f"create it: install -d -o {user} -m 700 {machine.ledger}; let only root, or {user}, write "
         "to the directories above it"
     )
+
+
+@check(Scope.CLUSTERS, acceptable=True)
+def systems_mixed(context: CheckContext) -> Iterator[Finding]:
+    """The nodes of a cluster have one operating system."""
+    # The vendor's clusters are of one system; scripts, paths and files differ between two.
+    for cluster in context.estate.clusters:
+        for place, system, common in outliers({n.name: n.system for n in cluster.nodes}):
+            yield systems_mixed.finding(
+                cluster.name,
+                seen=f"{place} has {system}",
+                expected=f"{common}, as the other nodes of {cluster.name}",
+                advice="correct `system` of the node in the estate",
+            )
 
 
 @check(Scope.NODES, acceptable=True)
@@ -91,20 +111,31 @@ def ledger_disk_low(context: CheckContext) -> Iterator[Finding]:
             )
 
 
+_LOGIND = "set KillUserProcesses=no in logind.conf, or list the user in KillExcludeUsers"
+_WMI = (
+    "let the account make processes with wmic or with PowerShell's Invoke-CimMethod: those are not "
+    "ended with the session of OpenSSH"
+)
+_KILLS = {
+    ("linux", True): ("KillUserProcesses applies to {user}", _LOGIND),
+    ("linux", False): ("no readable answer from loginctl", _LOGIND),
+    ("windows", True): ("a process that {user} started did not outlive its session", _WMI),
+    ("windows", False): ("it could not be tried, without a ledger that {user} can write", _WMI),
+}
+"""By system, and whether it is known: what is seen, and what to do."""
+
+
 @check(Scope.NODES)
 def kills_user_processes(context: CheckContext) -> Iterator[Finding]:
     """Processes outlive the SSH session that started them."""
     for node, facts in context.machines:
         if facts.kills_processes is not False:
-            known = facts.kills_processes is not None
+            seen, advice = _KILLS[node.system, facts.kills_processes is not None]
             yield kills_user_processes.finding(
                 node.name,
-                seen=f"KillUserProcesses applies to {node.ssh.session_of(facts.user)}"
-                if known
-                else "no readable answer from loginctl",
+                seen=seen.format(user=node.ssh.session_of(facts.user)),
                 expected="processes that outlive the session that started them",
-                advice="set KillUserProcesses=no in logind.conf, or list the user in "
-                "KillExcludeUsers",
+                advice=advice,
             )
 
 

@@ -88,6 +88,7 @@ REJOIN = (
 )
 """Checks that only a rejoin makes; the test has a case for each of them."""
 UNIT_TESTS: dict[str, Test] = {
+    "systems_mixed": (_CHECKS, "test_two_operating_systems_in_a_cluster_are_a_finding"),
     **dict.fromkeys(REJOIN, (_REJOIN, "test_a_check_refuses")),
     "active_not_scheduling": (_REJOIN, "test_a_prerequisite_ends_with_the_stage_that_ends_it"),
     "already_returned": (_REJOIN, "test_a_passive_cluster_has_returned_already"),

@@ -9,11 +9,14 @@ import pytest
 import yaml
 
 from activities.transport import sudo
+from tests.support import estates
+from workflows.model.estate import Estate
 from workflows.model.machines import SshAccess
 
 EXAMPLES_OF_FILES = Path(__file__).parents[3] / "docs/examples"
 PAGE = (Path(__file__).parents[3] / "docs/machines.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = re.findall(r"```yaml\n(ssh:.*?)```", PAGE, re.DOTALL)
+DEFAULTS = re.findall(r"```yaml\n(defaults:.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -29,6 +32,17 @@ def test_there_are_examples_of_jump_hosts_and_certificates() -> None:
     assert [access.certificate is not None for access in found] == [False, True, *[False] * 3]
     assert [access.agent is not None for access in found] == [False, False, True, False, False]
     assert [access.run_as for access in found] == [None, None, None, None, "st"]
+
+
+def test_the_example_of_windows_is_valid_for_every_node() -> None:
+    """Under the defaults of an estate."""
+    [example] = DEFAULTS
+    written = estates.written()
+    written["defaults"] |= yaml.safe_load(example)["defaults"]
+    nodes = Estate.model_validate(written).nodes
+    assert {node.below(node.filedrivehome, "bin") for node in nodes} == {
+        r"C:\Axway\SecureTransport\bin"
+    }
 
 
 def test_the_rules_of_sudoers_are_those_that_are_tried() -> None:

@@ -157,13 +157,13 @@ def test_a_prerequisite_that_does_not_hold_is_found(
 
 
 def test_every_check_refuses() -> None:
-    """The cases are complete, apart from two tests below and from checks that readings decide."""
+    """The cases are complete, apart from three tests below and from checks that readings decide."""
     evaluated = {
         check.name
         for check in CHECKS
         if isinstance(check, EvaluatedCheck) and check.only != "rejoin"
     }
-    below = {"source_not_active", "installation_path_differs"}
+    below = {"source_not_active", "installation_path_differs", "systems_mixed"}
     assert evaluated <= {case[2] for case in CASES} | below
 
 
@@ -260,6 +260,33 @@ def test_an_installation_elsewhere_is_found() -> None:
     plan = plan_switchover(Estate.model_validate(written), estates.request())
     [finding] = findings_in(clean(), plan=plan)
     assert (finding.name, finding.place) == ("installation_path_differs", PASSIVE)
+
+
+def test_two_operating_systems_in_a_cluster_are_a_finding() -> None:
+    """The estate says which node has which."""
+    written = estates.written()
+    node = written["clusters"][0]["nodes"][0]
+    node |= {"system": "windows", "filedrivehome": "C:\\ST", "ledger": "C:\\switchover"}
+    plan = plan_switchover(Estate.model_validate(written), estates.request())
+    found = {finding.name: finding for finding in findings_in(clean(), plan=plan)}
+    assert found.keys() == {"systems_mixed", "installation_path_differs"}
+    mixed = found["systems_mixed"]
+    assert (mixed.place, mixed.seen) == ("cluster1", f"{node['name']} has windows")
+    assert mixed.expected == "linux, as the other nodes of cluster1"
+
+
+@pytest.mark.parametrize(("kills", "seen"), [(True, "did not outlive"), (None, "not be tried")])
+def test_a_node_of_windows_is_judged_in_its_own_words(*, kills: bool | None, seen: str) -> None:
+    """What an administrator does there is another thing."""
+    windows = {"system": "windows", "filedrivehome": "C:\\ST", "ledger": "C:\\switchover"}
+    written = estates.written()
+    written["defaults"] |= windows
+    plan = plan_switchover(Estate.model_validate(written), estates.request())
+    changes = {"kills_processes": kills, "ledger_writable": False}
+    killed, unwritable = findings_in(changed(EDGE, machine=changes), plan=plan)[::-1]
+    assert seen in killed.seen
+    assert "wmic" in killed.advice
+    assert r"icacls C:\switchover /inheritance:r" in unwritable.advice
 
 
 def test_servers_and_edges_may_have_a_taeh_each() -> None:

@@ -12,15 +12,20 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from typing import ClassVar
+from uuid import uuid4
 
 import pytest
 
 from activities.ledger.store import LedgerCommand
 from activities.nodes.linux import Linux
 from activities.nodes.operating_system import OperatingSystem, Socket, SocketFilter
+from activities.nodes.windows import Windows
+from activities.transport.commands import WindowsCommand
 from activities.transport.ssh import Command, Shell
 from tests.support.memory_system import MemorySystem
+from tests.support.wine import WindowsServer, Wine, make_windows_node, needs_wine
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Node
 
@@ -35,6 +40,12 @@ class Subject(ABC):
     system: OperatingSystem
     storage: str
     ran: Path
+    tells_stale_files: ClassVar[bool] = True
+    """Whether a number in a PID file is surely one of its own processes."""
+
+    def installed(self, *names: str) -> str:
+        """Return a path below FILEDRIVEHOME."""
+        return self.node.below(self.node.filedrivehome, *names)
 
     @abstractmethod
     def write(self, path: str, text: str) -> None:
@@ -95,6 +106,54 @@ class OnLinux(Subject):
 
 
 @dataclass
+class OnWindows(OnLinux):
+    """A machine of wine, behind SSH."""
+
+    wine: Wine = field(kw_only=True)
+    tells_stale_files = False
+
+    def write(self, path: str, text: str) -> None:
+        # Its scripts have the names of Windows.
+        script = "\\bin\\status_" in path
+        self.wine.write(f"{path}.com" if script else path, text)
+        folder = self.wine.local(self.storage)
+        found = "".join(
+            f"orphan {file.stat().st_size}.{int(file.stat().st_mtime)} "
+            f"{PureWindowsPath(self.storage, file.relative_to(folder))}\n"
+            for file in folder.rglob("*.m_inproc")
+        )
+        self.wine.write(r"C:\stand-ins\orphans.txt", f"{found}whole\n" if folder.exists() else "")
+
+    def start(self, pid_file: str) -> None:
+        self.leave_stale(pid_file)
+        self.wine.write(r"C:\stand-ins\alive.txt", f"alive {pid_file}\n")
+
+    def leave_stale(self, pid_file: str) -> None:
+        self.write(self.installed("var", "run", pid_file), "8\n")
+
+    def connect(self) -> int:
+        rows = (
+            "0.0.0.0:8022 0.0.0.0:0 LISTENING",
+            "127.0.0.1:8022 127.0.0.1:50000 ESTABLISHED",
+            "127.0.0.1:8022 127.0.0.1:50001 TIME_WAIT",
+        )
+        self.wine.write(
+            r"C:\stand-ins\sockets.txt", "\n".join(f"  TCP {row}" for row in rows) + "\n"
+        )
+        return 8022
+
+    def runs(self) -> int:
+        file = self.wine.local(str(self.ran))
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def command(self, operation: str = "run.stage.stop.1", **given: object) -> LedgerCommand:
+        path = self.node.below(self.node.filedrivehome, "bin", "stop_all.cmd")
+        self.wine.write(path, f"@echo off\n>>{self.ran} echo ran\necho ran\n")
+        known = {"service": "ssh", "timeout": timedelta(minutes=1), **given}
+        return LedgerCommand(operation, command=WindowsCommand((path,)), **known)  # type: ignore[arg-type]
+
+
+@dataclass
 class InMemory(Subject):
     """The smallest driver."""
 
@@ -117,12 +176,22 @@ class InMemory(Subject):
         return len(self.system.store.runs)
 
 
-@pytest.fixture(params=["linux", "memory"])
+@pytest.fixture(params=["linux", "memory", pytest.param("windows", marks=needs_wine)])
 async def subject(
     request: pytest.FixtureRequest, server: Node, shell: Shell, tmp_path: Path
 ) -> AsyncIterator[Subject]:
     """Return a machine under each driver."""
     storage, ran = str(tmp_path / "storage"), tmp_path / "ran"
+    if request.param == "windows":
+        machine = WindowsServer(wine=request.getfixturevalue("wine"))
+        async with machine.serving():
+            node = make_windows_node(machine, tmp_path, f"node{uuid4().hex[:8]}")
+            storage, counted = rf"C:\storages\{node.name}", rf"C:\{node.name}.ran"
+            machine.wine.write(r"C:\stand-ins\orphans.txt", "")
+            with ExitStack() as stack:
+                where = (storage, Path(counted), stack)
+                yield OnWindows(node, Windows(shell), *where, wine=machine.wine)
+        return
     if request.param == "memory":
         yield InMemory(server, MemorySystem(), storage, ran)
         return
@@ -132,17 +201,23 @@ async def subject(
 
 async def test_scripts_are_the_files_in_bin(subject: Subject) -> None:
     """What is not in the directory is not installed."""
-    subject.write(f"{subject.node.filedrivehome}/bin/status_sshd", "")
+    subject.write(subject.installed("bin", "status_sshd"), "")
     assert await subject.system.scripts(subject.node) == {"status_sshd"}
 
 
 async def test_a_pid_file_counts_only_with_its_process(subject: Subject) -> None:
     """A stale PID file and a missing one are no running service."""
-    subject.write(f"{subject.node.filedrivehome}/bin/status_sshd", "")
+    subject.write(subject.installed("bin", "status_sshd"), "")
     subject.start("sshd.pid")
+    there = ("sshd.pid", "httpd.pid")
+    assert await subject.system.running(subject.node, there) == {"sshd.pid"}
     subject.leave_stale("tm.pid")
     asked = ("sshd.pid", "tm.pid", "httpd.pid")
-    assert await subject.system.running(subject.node, asked) == {"sshd.pid"}
+    if subject.tells_stale_files:
+        assert await subject.system.running(subject.node, asked) == {"sshd.pid"}
+    else:
+        with pytest.raises(OutcomeUnknown, match=r"tm\.pid is there"):
+            await subject.system.running(subject.node, asked)
 
 
 async def test_listeners_and_connections_are_told_apart(subject: Subject) -> None:
@@ -155,7 +230,7 @@ async def test_listeners_and_connections_are_told_apart(subject: Subject) -> Non
 
 async def test_a_file_has_its_digest(subject: Subject) -> None:
     """SHA-256 of the content; a missing file is an error and not a digest."""
-    path = f"{subject.node.filedrivehome}/bin/taeh"
+    path = subject.installed("bin", "taeh")
     with pytest.raises(OutcomeUnknown):
         await subject.system.digest(subject.node, path)
     subject.write(path, "secret")
@@ -173,8 +248,8 @@ async def test_orphaned_files_are_found_and_change_when_written(subject: Subject
     """Only ``*.m_inproc``; a storage that is not there is an error and not an empty one."""
     with pytest.raises(OutcomeUnknown):
         await subject.system.orphaned_files(subject.node, subject.storage)
-    orphan = f"{subject.storage}/deep/a b.m_inproc"
-    subject.write(f"{subject.storage}/other", "")
+    orphan = subject.node.below(subject.storage, "deep", "a b.m_inproc")
+    subject.write(subject.node.below(subject.storage, "other"), "")
     subject.write(orphan, "one")
     before = await subject.system.orphaned_files(subject.node, subject.storage)
     subject.write(orphan, "longer")
