@@ -76,6 +76,8 @@ class WindowsLedger(LedgerStore):
             if await self._decided(machine, claim):
                 await self._remove_old(machine, command, state)
                 return None
+            # Its number is taken, so its process cannot claim any more.
+            await self._run(machine, lines.discard(machine.ledger, claim))
         raise OutcomeUnknown(f"{machine.name}: others claimed a number first, {MAX_RACES} times")
 
     async def settle(self, machine: Machine, command: LedgerCommand) -> None:
@@ -113,8 +115,15 @@ class WindowsLedger(LedgerStore):
                 break
             await asyncio.sleep(POLL_INTERVAL)
         await self._run(machine, lines.withdraw(machine.ledger, claim))
-        if any(claim.word == made.word for made in (await self._believed(machine)).claims):
+        state = await self._believed(machine)
+        if any(claim.word == made.word for made in state.claims):
             return True
+        if f"{claim.word}.withdrawn" not in state.withdrawn:
+            raise OutcomeUnknown(
+                f"{machine.name}: no process began {claim.operation} within {BEGINS_WITHIN} s, and "
+                "it could not be taken back; it may begin yet"
+            )
+        await self._run(machine, lines.discard(machine.ledger, claim))
         raise OutcomeUnknown(
             f"{machine.name}: no process began {claim.operation} within {BEGINS_WITHIN} s, so it "
             "was taken back; find out there why neither wmic nor PowerShell makes a process"
@@ -125,7 +134,7 @@ class WindowsLedger(LedgerStore):
     ) -> None:
         old = state.removable(command, self._kept)[:MAX_REMOVED]
         if old:
-            await self._run(machine, lines.remove(machine.ledger, old, sorted(state.strays)))
+            await self._run(machine, lines.remove(machine.ledger, old))
 
     async def _believed(self, machine: Machine) -> LedgerState:
         try:

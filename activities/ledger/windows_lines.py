@@ -121,16 +121,23 @@ def settle(place: str) -> str:
     return rf">{place}\settled echo 0"
 
 
-def remove(ledger: str, claims: Iterable[WindowsClaim], strays: Iterable[str]) -> str:
-    """Return the line that removes claims, the oldest first, and drafts that were left."""
-    claimed = (
-        # The last claim stays, so the number 0, which the first one followed, may go.
-        rf"(del {ledger}\claims\0 {ledger}\claims\{claim.number} 2>nul)& "
-        rf"(rmdir /s /q {ledger}\{claim.word} 2>nul)"
+def discard(ledger: str, claim: WindowsClaim) -> str:
+    """Return the line that removes an attempt that cannot claim any more."""
+    drafts = rf"{ledger}\claims\{claim.word}"
+    return rf"(del {drafts}.draft {drafts}.withdrawn 2>nul)& {_removed(ledger, claim)}"
+
+
+def remove(ledger: str, claims: Iterable[WindowsClaim]) -> str:
+    """Return the line that removes claims with their attempts, the oldest first."""
+    # The last claim stays, so the number 0, which the first one followed, may go.
+    return "& ".join(
+        rf"(del {ledger}\claims\0 {ledger}\claims\{claim.number} 2>nul)& {_removed(ledger, claim)}"
         for claim in claims
     )
-    drafts = (rf"(del {ledger}\claims\{stray} 2>nul)" for stray in strays)
-    return "& ".join((*claimed, *drafts))
+
+
+def _removed(ledger: str, claim: WindowsClaim) -> str:
+    return rf"(rmdir /s /q {ledger}\{claim.word} 2>nul)"
 
 
 def _run(ledger: str, claim: WindowsClaim, place: str) -> tuple[str, ...]:

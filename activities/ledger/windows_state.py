@@ -13,7 +13,7 @@ The rules are those of the POSIX scripts (see ``script``). What differs:
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from activities.ledger.store import Busy, Claim, LedgerCommand, LedgerRecord
@@ -80,8 +80,8 @@ class LedgerState:
     clock: Clock
     claims: tuple[WindowsClaim, ...]
     attempts: Mapping[str, AttemptState]
-    strays: frozenset[str] = field(default=frozenset())
-    """Drafts of claims that were not made."""
+    withdrawn: frozenset[str] = frozenset()
+    """Drafts of claims that were taken back."""
 
     @property
     def next(self) -> int:
@@ -186,8 +186,8 @@ def parse_state(text: str, ledger: str) -> LedgerState:
     numbers = {str(claim.number) for claim in claims} | {"0"}
     if strange := sorted(name for name in names if name.isdigit() and name not in numbers):
         raise UnbelievableLedger(_unreadable(ledger, strange[0]))
-    strays = frozenset(name for name in names if name.endswith((".draft", ".withdrawn")))
-    return LedgerState(clock, tuple(claims), _attempts(lines), strays)
+    withdrawn = frozenset(name for name in names if name.endswith(".withdrawn"))
+    return LedgerState(clock, tuple(claims), _attempts(lines), withdrawn)
 
 
 def _names(lines: Iterable[str]) -> list[str]:

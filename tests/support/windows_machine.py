@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,11 +56,16 @@ class WindowsMachine:
 
     async def kill_detached(self) -> None:
         """Kill every process that the ledger has made, but none of a session."""
-        processes, session = self.wine.processes, "@echo off& echo"
-        while pids := await asyncio.to_thread(processes, self.node.ledger, without=session):
+        while pids := await asyncio.to_thread(self._detached):
             for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(0.05)
+
+    def _detached(self) -> set[int]:
+        """Return the processes that run batch files of the ledger."""
+        batches = set(self.wine.processes(".cmd", without="@echo off& echo"))
+        return batches & set(self.wine.processes(self.node.ledger))
 
     def _file(self, name: str) -> str:
         return self.node.below(self.node.filedrivehome, "bin", name)

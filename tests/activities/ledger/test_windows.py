@@ -19,7 +19,7 @@ from tests.support.windows_machine import LASTS, WindowsMachine
 from tests.support.wine import OWN_SID, PRIVATE, WindowsServer, needs_wine
 from workflows.errors import Lost, NotReady, OutcomeUnknown
 
-pytestmark = needs_wine
+pytestmark = [needs_wine, pytest.mark.timeout(600)]
 EARLIER = "other.stage.action.1 http 1000 2000 exit 0 - 00000000000000aa"
 OLD = WindowsClaim(3, "run.stage.action.1", "ssh", 0, 0, "exit", 0, "-", "00000000000000bb")
 EVERY_STEP = "EVERY_STEP" in os.environ
@@ -48,6 +48,7 @@ async def test_attempts_side_by_side_are_one_execution(
     records = await asyncio.gather(*(ledger.run_once(node, wanted) for _ in range(4)))
     assert windows_machine.runs() == 1
     assert {(r.status, r.output, r.at) for r in records} == {(0, "done", records[0].at)}
+    assert windows_machine.claims == ["0", "1"]
 
 
 async def test_operations_on_one_service_never_overlap(
@@ -203,8 +204,19 @@ async def test_what_no_process_begins_is_taken_back(
     monkeypatch.setattr(windows_lines, "launch", lambda _: "echo none")
     with pytest.raises(OutcomeUnknown, match="no process began"):
         await ledger.claim(windows_machine.node, windows_machine.task())
-    [withdrawn] = [name for name in windows_machine.claims if name != "0"]
-    assert withdrawn.endswith(".withdrawn")
+    assert windows_machine.claims == ["0"]
+    assert [entry.name for entry in windows_machine.ledger.iterdir()] == ["claims"]
+
+
+async def test_what_cannot_be_taken_back_is_said_to_be_open(
+    windows_machine: WindowsMachine, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it may begin yet, and nothing else is claimed."""
+    monkeypatch.setattr(windows, "BEGINS_WITHIN", 0)
+    monkeypatch.setattr(windows_lines, "launch", lambda _: "echo none")
+    monkeypatch.setattr(windows_lines, "withdraw", lambda *_: "echo none")
+    with pytest.raises(OutcomeUnknown, match="it may begin yet"):
+        await ledger.claim(windows_machine.node, windows_machine.task())
 
 
 async def test_the_newest_claims_stay_as_evidence(

@@ -20,7 +20,7 @@ from tests.support.windows_machine import WindowsMachine
 from tests.support.wine import WindowsServer, Wine, make_windows_node, needs_wine
 from workflows.errors import OutcomeUnknown, Unreachable
 
-pytestmark = needs_wine
+pytestmark = [needs_wine, pytest.mark.timeout(600)]
 CUTS = 60 if "EVERY_STEP" in os.environ else 5
 """In each direction, from the first byte to the last."""
 MAX_PARALLEL_COMMANDS = 3

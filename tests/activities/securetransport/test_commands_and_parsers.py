@@ -246,3 +246,24 @@ async def test_secrets_are_found_by_reference_and_never_shown(tmp_path: Path) ->
         await secrets.read(f"file:{tmp_path}")
     with pytest.raises(BadInput):
         await secrets.read("hidden")
+
+
+def test_commands_of_windows_have_its_names_and_quotes(tmp_path: Path) -> None:
+    """Every script ends in ``.com``; a site's own command, by its path, stays as it is."""
+    node = make_node(
+        SshServer(port=22),
+        tmp_path,
+        system="windows",
+        filedrivehome=r"C:\Axway & Co\ST",
+        ledger=r"C:\switchover",
+        alias="st1",
+        monitor={"stop": [r"D:\site\stop monitor.cmd", "now"]},
+    )
+    stop = StopGracefully(node=node.name, protocol=Protocol.SSH, grace=timedelta(seconds=90))
+    assert str(securetransport.command(node, stop)) == (
+        r'"C:\Axway & Co\ST\bin\stop_sshd.com" -A st1 -g -timeout 90'
+    )
+    everything = str(securetransport.command(node, StopRemaining(node=node.name)))
+    assert everything == r'"C:\Axway & Co\ST\bin\stop_all.com" -A st1'
+    monitor = str(securetransport.command(node, StopMonitor(node=node.name)))
+    assert monitor == r'"D:\site\stop monitor.cmd" now'
