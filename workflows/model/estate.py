@@ -29,6 +29,7 @@ from workflows.model.machines import (
     Name,
     Network,
     Node,
+    NodePath,
     Port,
     Protocol,
     RelativePath,
@@ -57,6 +58,7 @@ __all__ = [
     "MonitorCommands",
     "Name",
     "Node",
+    "NodePath",
     "Port",
     "Probe",
     "Protocol",
@@ -108,7 +110,7 @@ class Cluster(Value):
     name: Name
     nodes: tuple[Node, ...] = Field(min_length=1, max_length=MAX_NODES)
     database: Database
-    storage: AbsolutePath
+    storage: NodePath
     """Where the shared file system is mounted on the Servers."""
     storage_markers: RelativePath | None = None
     """A directory on it where checks may write a marker file, to measure the storage's delay."""
@@ -143,6 +145,17 @@ class Cluster(Value):
     def _has_a_server(self) -> Self:
         if not self.servers:
             raise ValueError(f"{self.name} has no node of kind server")
+        return self
+
+    @model_validator(mode="after")
+    def _storage_is_a_path_there(self) -> Self:
+        # Servers of two systems are a finding, which says more.
+        if not any(server.is_path(self.storage) for server in self.servers):
+            first = self.servers[0]
+            raise ValueError(
+                f"{self.name}: storage {self.storage} is no path on {first.name}, whose system is "
+                f"{first.system}"
+            )
         return self
 
 

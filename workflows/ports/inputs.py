@@ -7,7 +7,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 from workflows.model.actions.base import BaseAction
 from workflows.model.actions.observe import OnBothClusters
 from workflows.model.base import Value
-from workflows.model.estate import AbsolutePath, Cluster, Estate, Limits, Node, Protocol, Timing
+from workflows.model.estate import Cluster, Estate, Limits, Node, NodePath, Protocol, Timing
 from workflows.model.results import Operation
 from workflows.model.seals import Seals
 
@@ -144,7 +144,7 @@ class SessionInput(NodeInput[A], Generic[A]):
 class StorageInput(NodeInput[A], Generic[A]):
     """An action on the shared storage, where this node has it mounted."""
 
-    storage: AbsolutePath
+    storage: NodePath
 
 
 class ClusterPairInput(ActionInput[B], Generic[B]):

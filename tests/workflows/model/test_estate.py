@@ -35,6 +35,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever
         ("clusters.0.nodes.0.kind", "router", "clusters.0.nodes.0.kind"),
         ("clusters.0.nodes.1.name", "cluster1-server1", "cluster1-server1 is given twice"),
         ("clusters.1.nodes.0.address", "203.0.113.1", "clusters share no node"),
+        (
+            "clusters.0.storage",
+            "S:\\ST",
+            "storage S:\\ST is no path on cluster1-server1, whose system",
+        ),
         ("clusters.0.task_queue", "dmz frankfurt", "clusters.0.task_queue: write the name of a"),
         ("clusters.0.task_queue", "", "clusters.0.task_queue: write the name of a task queue"),
         ("clusters.1.task_queue", "switchover", "clusters.1.task_queue: switchover is the main"),
