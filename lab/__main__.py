@@ -14,7 +14,16 @@ import typer
 
 from lab import networks
 from lab.campaigns.crash.command import crash
-from lab.campaigns.options import Driver, JumpHost, Replicating, RunAs, WorkerPerCluster
+from lab.campaigns.options import (
+    BAD_INPUT,
+    Driver,
+    JumpHost,
+    Replicating,
+    RunAs,
+    Windows,
+    WorkerPerCluster,
+    chosen,
+)
 from lab.campaigns.preflight_faults.command import inject, readiness
 from lab.campaigns.rollback_matrix.command import rollback
 from lab.campaigns.round_trips.command import round_trips
@@ -41,7 +50,6 @@ app.command()(readiness)
 app.command()(unkind)
 app.command()(round_trips)
 
-BAD_INPUT = 2
 EXITS = {"completed": 0, "rolled_back": 4, FINDINGS: 6}
 """The exit code of a demonstration without a problem, by outcome."""
 
@@ -72,10 +80,11 @@ def up(  # noqa: PLR0913 - each is a word of the command line
     *,
     jump_host: JumpHost = False,
     run_as: RunAs = False,
+    windows: Windows = False,
 ) -> None:
     """Serve an estate in the foreground until SIGINT or SIGTERM."""
     with lab_directory(directory) as place:
-        drivers = Drivers(driver, replication, jump_host, run_as)
+        drivers = chosen(Drivers(driver, replication, jump_host, run_as, windows))
         asyncio.run(_serve(Lab.open(place, servers, edges, drivers=drivers)))
 
 
@@ -107,12 +116,13 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     separate_networks: Annotated[
         bool, typer.Option(help="Each cluster in a network of its own, behind the jump host.")
     ] = False,
+    windows: Windows = False,
 ) -> None:
     """Switch a running estate over and judge the run; exit 1 if anything went wrong.
 
     With --fail, exit 4 if everything was rolled back, and 6 if stage 0 refused to begin.
     """
-    drivers = Drivers(driver, replication, jump_host, run_as)
+    drivers = chosen(Drivers(driver, replication, jump_host, run_as, windows))
     scenario = _scenario(fail, answer, drivers, literal=literal)
     _require(
         not (round_trip and (literal or fail)),
@@ -125,7 +135,12 @@ def demo(  # noqa: PLR0913 - each is a word of the command line
     _require(
         not literal or drivers == USUAL_DRIVERS,
         "--literal edits a hosts file and reaches the machines and databases themselves: "
-        "it goes with no other --load-balancer or --replication, no --jump-host and no --run-as",
+        "it goes with no other --load-balancer or --replication, no --jump-host and no --run-as, "
+        "nor with --windows",
+    )
+    _require(
+        not windows or unkind_seed is None,
+        "--unkind brings shells of Unix: it does not go with --windows",
     )
     _require(
         not separate_networks or (jump_host and fail is None),
@@ -188,7 +203,7 @@ async def _serve(opening: AbstractAsyncContextManager[Lab]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with opening as lab:
-        write_estate(lab.layout, markers=True)
+        write_estate(lab.layout, markers=not lab.layout.drivers.windows)
         print(f"ready: {lab.layout.estate_file}", flush=True)
         await ended.wait()
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Literal
 
 ESTATE = "lab"
@@ -25,6 +25,8 @@ ADMIN_PORT = 8444
 STREAMING_PORT = 20022
 DATABASE_PORT = 15432
 DNS_PORT = 10053
+# Where programs of a Windows machine call the machine.
+CALL_PORT = 10024
 
 PROTOCOL_PORTS = {
     "ssh": SFTP_PORT,
@@ -46,6 +48,9 @@ LOGIN_USER = "switchover"
 JUMP_HOST = "jumphost1"
 JUMP_USER = "jump"
 
+STORAGE = "SecureTransport"
+"""The directory of a cluster's storage, on the drive ``S:`` of its Windows machines."""
+
 ClusterName = Literal["cluster1", "cluster2"]
 LoadBalancerDriver = Literal["hosts_file", "commands", "dns", "haproxy"]
 """The drivers by which the product may steer a lab's load balancer."""
@@ -63,6 +68,8 @@ class Drivers:
     """Whether machines let in only who comes through a jump host."""
     run_as: bool = False
     """Whether machines let in an account without rights, and sudo leads to their owner."""
+    windows: bool = False
+    """Whether nodes run Windows."""
 
     def __str__(self) -> str:
         usual = asdict(USUAL_DRIVERS).items()
@@ -97,6 +104,17 @@ class _Below:
 
 
 @dataclass(frozen=True)
+class _OnNode:
+    """A path below the root of a node, which depends on its operating system."""
+
+    usual: str
+    windows: str
+
+    def __get__(self, owner: NodeLayout, _: type) -> Path:
+        return owner.root / (self.windows if owner.windows else self.usual)
+
+
+@dataclass(frozen=True)
 class NodeLayout:
     """One simulated SecureTransport machine."""
 
@@ -105,13 +123,28 @@ class NodeLayout:
     cluster: ClusterName
     address: str
     root: Path
+    windows: bool = False
+    """Whether its operating system is Windows."""
 
-    home = _Below("opt/axway/SecureTransport")
+    drive = _Below("drive_c")
+    """The drive ``C:`` of a Windows machine."""
+    home = _OnNode("opt/axway/SecureTransport", "drive_c/Program Files/Axway/SecureTransport")
     """Its FILEDRIVEHOME."""
-    ledger = _Below("var/lib/switchover")
+    ledger = _OnNode("var/lib/switchover", "drive_c/ProgramData/switchover")
     """The directory of the product's ledger on this machine."""
     boot_id = _Below("proc/boot_id")
     """The file that changes with every (simulated) boot of this machine."""
+
+    def seen(self, path: Path) -> str:
+        """Write a path as the machine's own programs do."""
+        if not self.windows:
+            return str(path)
+        return str(PureWindowsPath("C:/", path.relative_to(self.drive)))
+
+    def script(self, name: str) -> Path:
+        """One of the scripts in FILEDRIVEHOME/bin, such as ``stop_sshd``."""
+        stem, dot, renamed = name.partition(".")  # a disabled server's: start_ftpd.disable
+        return self.home / "bin" / (f"{stem}.com{dot}{renamed}" if self.windows else name)
 
 
 @dataclass(frozen=True)
@@ -124,6 +157,8 @@ class ClusterLayout:
     database_address: str
     database_root: Path
     storage: Path
+    windows: bool = False
+    """Whether its nodes run Windows."""
 
     @property
     def servers(self) -> tuple[NodeLayout, ...]:
@@ -134,6 +169,11 @@ class ClusterLayout:
     def edges(self) -> tuple[NodeLayout, ...]:
         """The nodes in the DMZ."""
         return tuple(node for node in self.nodes if node.kind == "edge")
+
+    @property
+    def seen_storage(self) -> str:
+        """The storage as its nodes call it; on Windows, on the drive ``S:``."""
+        return f"S:\\{STORAGE}" if self.windows else str(self.storage)
 
     @property
     def dsn(self) -> str:
@@ -181,6 +221,8 @@ class Layout:
     """The options of the simulation (see ``lab.simulation_options``)."""
     networks = _Below("networks.json")
     """The clusters' own networks, where they have them (see ``lab.networks``)."""
+    windows = _Below("windows")
+    """What all Windows machines of this lab share."""
     keys = _Below("keys")
     """Host keys, client keys, certificates and secrets of this lab."""
     estate_file = _Below(f"estates/{ESTATE}.yaml")
@@ -276,6 +318,7 @@ class Layout:
                 cluster=name,
                 address=f"{self.block}.{base + first + index}",
                 root=self.root / "machines" / f"{name}-{kind}{index}",
+                windows=self.drivers.windows,
             )
             for kind, count, first in self._kinds()
             for index in range(1, count + 1)
@@ -287,6 +330,7 @@ class Layout:
             database_address=f"{self.block}.{10 + number}",
             database_root=self.root / "machines" / f"database{number}",
             storage=self.root / "storage" / name,
+            windows=self.drivers.windows,
         )
 
     def _kinds(self) -> tuple[tuple[Literal["server", "edge"], int, int], ...]:

@@ -1,10 +1,15 @@
 """Options that several commands of the lab have."""
 
-from typing import Annotated
+import sys
+from typing import Annotated, NoReturn
 
 import typer
 
-from lab.layout import LoadBalancerDriver, ReplicationDriver
+from lab.layout import Drivers, LoadBalancerDriver, ReplicationDriver
+from lab.node.windows.toolchain import missing
+
+BAD_INPUT = 2
+"""The exit code where what is asked for cannot be had."""
 
 Driver = Annotated[
     LoadBalancerDriver,
@@ -28,4 +33,28 @@ RunAs = Annotated[
 
 WorkerPerCluster = Annotated[
     bool, typer.Option(help="A worker for each cluster's nodes, with only that cluster's secrets.")
+]
+
+
+def _installable(windows: bool) -> bool:  # noqa: FBT001 - typer calls it with the value
+    """Refuse Windows nodes where they cannot be had."""
+    if windows and (sentence := missing()):
+        _refuse(sentence)
+    return windows
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise typer.Exit(BAD_INPUT)
+
+
+def chosen(drivers: Drivers) -> Drivers:
+    """Return what was chosen; exit 2 where no machine has all of it."""
+    if drivers.windows and drivers.run_as:
+        _refuse("--run-as needs sudo, which Windows has not: leave one of both out")
+    return drivers
+
+
+Windows = Annotated[
+    bool, typer.Option("--windows", help="The nodes run Windows.", callback=_installable)
 ]

@@ -167,6 +167,7 @@ TABLES: dict[str, tuple[str, Callable[[Result], Iterator[str]]]] = {
     "rejoin-rollback": ("rollback matrix of rejoins", rollback),
     "jump-host": ("jump host", driver),
     "run-as": ("run as", driver),
+    "windows": ("windows", driver),
     "worker-per-cluster": ("worker per cluster", driver),
     **{f"driver-{name}": (f"driver {name}", driver) for name in DRIVERS},
 }

@@ -47,11 +47,17 @@ TIMING: Mapping[str, float] = {
     "cool_down": 0,
 }
 """The lab's delays are short; a real estate keeps the defaults."""
+ON_WINDOWS: Mapping[str, float] = {"stop_margin": 20, "reading_interval": 0.6}
+"""A command costs wine about five times as much, and a lost one is told late."""
 READING_TIMEOUT = 3
 """Of the replication's command, in seconds: a worker that dies while it reads is noticed after
 twelve times as long."""
 LAG_LIMIT = 64 * 1024**2
 """Bytes, as the command counts them."""
+NOT_COMPARED: Described = {
+    "severity": "warns",
+    "reason": "the lab compares the files of Windows nodes by itself",
+}
 MEASURED: Mapping[str, float] = {"storage_delay": 4}
 
 
@@ -109,10 +115,11 @@ def describe(layout: Layout, timing: Mapping[str, float] | None = None) -> Descr
             **_replication(layout),
             "links": [_link(layout, one.name, two.name), _link(layout, two.name, one.name)],
         },
-        "timing": {**TIMING, **(timing or {})},
+        "timing": {**TIMING, **(ON_WINDOWS if layout.drivers.windows else {}), **(timing or {})},
         "ignored_peers": [layout.monitoring],
         # Many labs may share few cores.
         "limits": {"slow_answer": 60},
+        **({"checks": {"storage_unreadable": NOT_COMPARED}} if layout.drivers.windows else {}),
     }
 
 
@@ -128,7 +135,7 @@ def _cluster(layout: Layout, cluster: ClusterLayout) -> Described:
             "user": DATABASE_USER,
             "password": _secret(layout, "database_password"),
         },
-        "storage": str(cluster.storage),
+        "storage": cluster.seen_storage,
     }
 
 
@@ -138,9 +145,9 @@ def _node(layout: Layout, node: NodeLayout) -> Described:
         "kind": node.kind,
         "address": node.address,
         "host_key": _public(layout.keys / f"{node.name}_host_key.pub"),
-        "filedrivehome": str(node.home),
-        "ledger": str(node.ledger),
-        "boot_id": str(node.boot_id),
+        "filedrivehome": node.seen(node.home),
+        "ledger": node.seen(node.ledger),
+        **({"system": "windows"} if node.windows else {"boot_id": str(node.boot_id)}),
         "listen_on": [node.address],
     }
 

@@ -31,6 +31,7 @@ from lab.layout import (
 )
 from lab.networks import BLOCK, separate
 from lab.node import installation, options
+from lab.node.windows import toolchain
 from lab.simulation_options import SimulationOptions
 
 BLOCKS = tuple(f"127.{x}.{y}" for x in range(10, 100) for y in range(1, 10))
@@ -105,7 +106,7 @@ class Lab:
         for node in self.layout.nodes:
             found += node_differences(node)
             found += installation.differences(node)
-            if node.ledger.exists():
+            if node.ledger.exists() and any(node.ledger.iterdir()):
                 found.append(f"{node.name}: has a ledger")
         for cluster in self.layout.clusters:
             if options.changed(self.layout, cluster.name):
@@ -122,7 +123,7 @@ class Lab:
         layout.simulation.unlink(missing_ok=True)
         layout.ways.unlink(missing_ok=True)
         self.forget_records()
-        _, _ = await asyncio.gather(self.databases.start(), asyncio.to_thread(prepare, layout))
+        await asyncio.gather(self.databases.start(), asyncio.to_thread(self._prepare))
         self.storage.start()
         await self.load_balancer.start()
         if layout.drivers.replication == "commands":
@@ -130,6 +131,11 @@ class Lab:
         write_estate(layout, links=self.databases.links)
         await asyncio.to_thread(self.machines.start)
         await self.load_balancer.until_serving()
+
+    def _prepare(self) -> None:
+        if self.layout.drivers.windows:
+            toolchain.install(self.layout.windows)
+        prepare(self.layout)
 
     async def _stop(self) -> None:
         await asyncio.to_thread(self.machines.stop)

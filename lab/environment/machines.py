@@ -16,6 +16,7 @@ from lab.forking import Channel, Message
 from lab.keys import machine_names, make_keys
 from lab.layout import Layout, NodeLayout
 from lab.node import installation, options, services
+from lab.node.windows.system import Windows
 from lab.simulation_options import SimulationOptions
 
 UNRECORDED = "baseline"
@@ -39,7 +40,7 @@ def prepare(layout: Layout, situation: Situation = BASELINE) -> None:
             (cluster.storage / folder).mkdir(parents=True, exist_ok=True)
         options.forget(layout, cluster.name)
     for node in layout.nodes:
-        _prepare_node(node, schedules=situation.schedules(node))
+        _prepare_node(layout, node, schedules=situation.schedules(node))
     shutil.rmtree(layout.load_balancer_root / "var/lib/switchover", ignore_errors=True)
     others = [name for name in machine_names(layout) if layout.is_no_node(name)]
     for root in map(layout.machine_root, others):
@@ -47,11 +48,13 @@ def prepare(layout: Layout, situation: Situation = BASELINE) -> None:
             (root / folder).mkdir(parents=True, exist_ok=True)
 
 
-def _prepare_node(node: NodeLayout, *, schedules: bool) -> None:
+def _prepare_node(layout: Layout, node: NodeLayout, *, schedules: bool) -> None:
     shutil.rmtree(node.root, ignore_errors=True)
     for folder in ("var/log", "var/lib", "proc", "run", "tmp"):
         (node.root / folder).mkdir(parents=True, exist_ok=True)
     installation.write(node)
+    if node.windows:
+        Windows(layout, node).prepare()
     (node.root / "var/scheduling.json").write_text(
         json.dumps(dict.fromkeys(services.SCHEDULING, schedules)), encoding="utf-8"
     )

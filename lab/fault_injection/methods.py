@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.environment.load_balancers.dns import NAME_SERVER
 from lab.environment.load_balancers.registry import load_balancer
 from lab.environment.replication_command import program
-from lab.fault_injection.node_faults import EXITS_1, KILLS_ITSELF, NOISE, PRINTS_NOISE, Scripts
+from lab.fault_injection.node_faults import EXITS_1, KILLS_ITSELF, NOISE, REFUSAL, Scripts
 from lab.layout import NodeLayout
 from lab.node import services
 from lab.node.request_hook import RequestEvent
@@ -87,25 +87,26 @@ class ByScript(Method):
         self, proxies: Proxies, node: NodeLayout, verb: str, names: tuple[str, ...]
     ) -> None:
         super().__init__(proxies, node.name)
-        folder = node.home / "bin"
-        self.scripts = tuple(folder / f"{verb}_{name}" for name in names)
-        self.readers = tuple(folder / f"status_{name}" for name in names)
+        self.node = node
+        self.scripts = tuple(f"{verb}_{name}" for name in names)
+        self.readers = tuple(f"status_{name}" for name in names)
 
     def acts(self, event: RequestEvent) -> bool:
         """A command that contains one of the scripts."""
-        return event.protocol == "ssh" and any(str(script) in event.text for script in self.scripts)
+        files = (self.node.seen(self.node.script(script)) for script in self.scripts)
+        return event.protocol == "ssh" and any(file in event.text for file in files)
 
     def refuse(self) -> None:
         """The scripts refuse, and exit 1."""
-        self.replaced.replace(self.scripts, EXITS_1)
+        self.simulate(**{f"exit_{script}": REFUSAL for script in self.scripts})
 
     def confuse(self) -> None:
         """The status scripts print noise."""
-        self.replaced.replace(self.readers, PRINTS_NOISE)
+        self.simulate(**dict.fromkeys(self.readers, NOISE))
 
     def lose(self) -> None:
         """The scripts end with their session before they do anything."""
-        self.replaced.replace(self.scripts, KILLS_ITSELF)
+        self.simulate(**{f"hang_{script}": "with_session" for script in self.scripts})
 
 
 class ByStopAll(ByScript):
@@ -260,8 +261,7 @@ class ByReading(Method):
             return
         node = self.proxies.layout.node(self.place)
         names = (service.script for service in services.of(node.kind))
-        readers = tuple(node.home / "bin" / f"status_{name}" for name in names)
-        self.replaced.replace(readers, PRINTS_NOISE)
+        self.simulate(**{f"status_{name}": NOISE for name in names})
 
 
 def method_for(proxies: Proxies, stage: StageName, place: str) -> Method:  # noqa: PLR0911 - one for each method

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from lab.atomic import replace_file
 
-EXITS_1 = """\
+REFUSAL = "ERROR: the operation was refused"
+EXITS_1 = f"""\
 #!/bin/sh
-echo 'ERROR: the operation was refused' >&2
+echo '{REFUSAL}' >&2
 exit 1
 """
 KILLS_ITSELF = """\
@@ -16,11 +17,6 @@ KILLS_ITSELF = """\
 kill -9 0
 """
 NOISE = "?? ERR-0x7f3a: state machine desync ??"
-PRINTS_NOISE = f"""\
-#!/bin/sh
-echo '{NOISE}'
-"""
-
 SCRIPT_MODE = 0o755
 
 

@@ -36,7 +36,7 @@ class ForkServer:
             for key, _ in self._selector.select():
                 ended = self._pass_up(key.data) if key.data else not self._obey()
                 if ended:
-                    sweep()
+                    self._halt()
                     return
 
     def _obey(self) -> bool:

@@ -48,7 +48,8 @@ def write(node: NodeLayout) -> None:
     """Install a node."""
     for folder in ("var/run/admin", "var/logs", "conf", "bin"):
         (node.home / folder).mkdir(parents=True, exist_ok=True)
-    scripts.write(node)
+    if not node.windows:  # there they are programs, which the machine brings
+        scripts.write(node)
     taeh = node.home / "bin/taeh"
     taeh.write_text(secret_file(), encoding="utf-8")
     taeh.chmod(0o600)
@@ -67,5 +68,5 @@ def differences(node: NodeLayout) -> Iterator[str]:
         if not file.exists() or file.read_text(encoding="utf-8") != content:
             yield f"{node.name}: {name} is not what was installed"
     for name in scripts.names(node):
-        if not os.access(node.home / "bin" / name, os.X_OK):
-            yield f"{node.name}: bin/{name} cannot be run"
+        if not os.access(node.script(name), os.X_OK):
+            yield f"{node.name}: bin/{node.script(name).name} cannot be run"

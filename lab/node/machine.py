@@ -19,10 +19,12 @@ from pathlib import Path
 from lab.forking import Channel, Message, adopt_orphans, channel, fork, sweep
 from lab.layout import JUMP_HOST, Layout, NodeLayout
 from lab.networks import enter, namespace
-from lab.node import jump_host, scripts, services, shell
-from lab.node import script_calls as calls
+from lab.node import jump_host, script_calls, services, shell
+from lab.node.calls import ScriptCall, take_calls
 from lab.node.operations import ServiceOperation, carry_out
 from lab.node.supervisor import BASELINE, ServiceProcess, Supervisor
+from lab.node.windows.answers import ANSWERED, answer
+from lab.node.windows.system import Windows
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,14 @@ class Machine:
     def __init__(self, place: Place, superior: Channel) -> None:
         self._place = place
         self._superior = superior
+        node = place.node
+        self._windows = Windows(place.layout, node) if node and node.windows else None
         self._selector = selectors.DefaultSelector()
         self._supervisor: Supervisor | None = None
         self._awaited: set[str] = set()
+        self._calls: list[ScriptCall] = []
+        """Of scripts that may still wait for their answers."""
         self._halted = False
-        self._rest = b""
 
     def run(self, boot: list[str], by: str) -> None:
         """Start the shell and these services, then serve until halted."""
@@ -65,9 +70,11 @@ class Machine:
         (self._place.root / "proc").mkdir(parents=True, exist_ok=True)
         (self._place.root / "proc/boot_id").write_text(f"{uuid.uuid4()}\n", encoding="utf-8")
         self._awaited = {"shell", *boot}
+        if self._windows:
+            self._windows.boot()
         self._start_shell()
         if self._place.node:
-            self._open_control()
+            take_calls(self._place.node, self._selector, self._carry_out)
             self._supervisor = Supervisor(self._place.layout, self._place.node, self._attach)
             for name in boot:
                 self._supervisor.start(name, by)
@@ -75,6 +82,8 @@ class Machine:
             for key, _ in self._selector.select():
                 key.data()
         sweep()
+        if self._windows:
+            self._windows.halt()
 
     def _connect_to_network(self) -> None:
         """Be in the cluster's own network, if it has one."""
@@ -124,7 +133,9 @@ class Machine:
     def _start_shell(self) -> None:
         ours, theirs = channel()
         place = self._place
-        context = shell.Context(place.layout, place.name, place.address, place.root, theirs)
+        context = shell.Context(
+            place.layout, place.name, place.address, place.root, theirs, self._windows
+        )
         log = place.root / "var/log/shell.log"
         serve = jump_host.run if place.name == JUMP_HOST else shell.run
         fork(lambda: serve(context), when_parent_dies=signal.SIGKILL, log=log)
@@ -138,25 +149,16 @@ class Machine:
 
         self._selector.register(ours, selectors.EVENT_READ, receive)
 
-    def _open_control(self) -> None:
-        assert self._place.node
-        fifo = scripts.run_directory(self._place.node) / "supervisor"
-        fifo.unlink(missing_ok=True)
-        os.mkfifo(fifo, 0o600)
-        # For writing, too: or else it would read as ended whenever no script has it open.
-        handle = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
-        self._selector.register(handle, selectors.EVENT_READ, lambda: self._receive_calls(handle))
-
-    def _receive_calls(self, handle: int) -> None:
-        *lines, self._rest = (self._rest + os.read(handle, 1 << 16)).split(b"\n")
+    def _carry_out(self, call: ScriptCall) -> None:
         node, supervisor = self._place.node, self._supervisor
         assert node
         assert supervisor
-        for line in lines:
-            pid, script, *arguments = line.decode(errors="replace").split(scripts.SEPARATOR)
-            given = tuple(word for word in arguments if word)
-            call = calls.ScriptCall(int(pid), script, given, scripts.run_directory(node))
-            calls.carry_out(call, supervisor, self._place.layout, node)
+        self._calls = [one for one in self._calls if one.waits()]
+        if node.windows and call.script in ANSWERED:
+            call.answer(answer(call, node, self._calls))
+        else:
+            self._calls.append(call)
+            script_calls.carry_out(call, supervisor, self._place.layout, node)
 
     def _attach(self, process: ServiceProcess) -> None:
         def receive() -> None:

@@ -5,7 +5,9 @@ Faults (``SimulationOptions.faults``), with SCRIPT such as ``status_sshd``:
 * ``SCRIPT``, for status scripts: the text to print instead; ``{status}`` in it stands for the
   true line
 * ``exit_SCRIPT``: exit 1 without doing anything, with this text on standard error
-* ``hang_SCRIPT``: the script is killed before it answers: ``before`` doing anything, or ``after``
+* ``hang_SCRIPT``: the script is killed before it answers: ``before`` doing anything, or ``after``;
+  ``with_session``: before doing anything, and with what started it, so that no process reports how
+  it ended
 * ``completes_late`` (any text): a graceful stop's script answers only once the stop has completed,
   whatever the option is (and ``lab.node.draining`` completes it at its timeout)
 
@@ -13,58 +15,16 @@ What a site may bring, in the same place: ``exit_status``: how scripts that star
 exit although they did it; no exit status is documented.
 """
 
-import os
 import re
-import signal
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from lab.layout import Layout, NodeLayout
 from lab.node import services
+from lab.node.calls import ScriptAnswer, ScriptCall
 from lab.node.options import grace
 from lab.node.supervisor import GRACEFUL_AT_LEAST, Supervisor
 from lab.simulation_options import SimulationOptions
-
-
-@dataclass(frozen=True)
-class ScriptAnswer:
-    """What a script prints and how it exits."""
-
-    code: int
-    text: str
-
-    @property
-    def stream(self) -> int:
-        """Refusals go to standard error."""
-        return 2 if self.code else 1
-
-
-@dataclass(frozen=True)
-class ScriptCall:
-    """A script that was started and waits for its answer."""
-
-    pid: int
-    script: str
-    arguments: tuple[str, ...]
-    run: Path
-
-    def answer(self, answer: ScriptAnswer) -> None:
-        """Let the script print and exit; it may have ended."""
-        reply = self.run / f"reply.{self.pid}"
-        line = answer.text.replace("\\", "\\\\").replace("\n", "\\n")
-        with suppress(OSError):
-            handle = os.open(reply, os.O_WRONLY | os.O_NONBLOCK)
-            os.write(handle, f"{answer.code} {answer.stream} {line}\n".encode())
-            os.close(handle)
-        reply.unlink(missing_ok=True)
-
-    def kill(self) -> None:
-        """End the script before it could answer."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        (self.run / f"reply.{self.pid}").unlink(missing_ok=True)
 
 
 def carry_out(call: ScriptCall, supervisor: Supervisor, layout: Layout, node: NodeLayout) -> None:
@@ -77,8 +37,8 @@ def carry_out(call: ScriptCall, supervisor: Supervisor, layout: Layout, node: No
         call.answer(ScriptAnswer(1, refusal))
         return
     hang = faults.get(f"hang_{call.script}")
-    if hang == "before":
-        call.kill()
+    if killed := {"before": call.kill, "with_session": call.kill_session}.get(hang or ""):
+        killed()
         return
 
     def answer(answer: ScriptAnswer) -> None:

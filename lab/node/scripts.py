@@ -1,7 +1,8 @@
 """The scripts in FILEDRIVEHOME/bin.
 
 Each is a few lines of shell: it calls the machine's supervisor through a FIFO and prints the
-answer, since starting an interpreter for each would cost a hundred times as much.
+answer, since starting an interpreter for each would cost a hundred times as much. On Windows each
+is a program that does the same (``lab.node.windows``).
 """
 
 from pathlib import Path
@@ -38,11 +39,11 @@ def names(node: NodeLayout) -> tuple[str, ...]:
 
 
 def write(node: NodeLayout) -> None:
-    """Write every script of a node."""
+    """Write every script of a node with a Unix."""
     folder = node.home / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     for name in names(node):
-        file = folder / name
+        file = node.script(name)
         text = _SCRIPT.format(
             run=run_directory(node), name=name.removesuffix(".disable"), separator=SEPARATOR
         )

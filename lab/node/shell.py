@@ -1,7 +1,7 @@
 """The SSH server of a machine's operating system.
 
-Commands run in a real ``/bin/sh``, each in a session of its own. As with any SSH server, a command
-goes on when its client vanishes; it ends with the machine.
+Commands run in a real ``/bin/sh``, each in a session of its own, or in wine's ``cmd.exe``. As with
+any SSH server, a command goes on when its client vanishes; it ends with the machine.
 
 Faults (``SimulationOptions.faults``): ``unreachable`` (any text): new connections and new commands
 are broken off; ``refuses_login`` (any text): no key is accepted; ``noise``: what every command
@@ -21,7 +21,9 @@ import asyncio
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -35,6 +37,7 @@ from lab.layout import LOGIN_USER, SHELL_PORT, SHELL_USER, Layout
 from lab.node.forwarding import connect
 from lab.node.login import SudoLogin
 from lab.node.request_hook import RequestEvent, When, passes, readable
+from lab.node.windows.system import Invocation, Windows
 from lab.simulation_options import SimulationOptions
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -50,6 +53,8 @@ class Context:
     address: str
     root: Path
     channel: Channel
+    windows: Windows | None = None
+    """The machine's Windows, if it has one."""
 
     @property
     def faults(self) -> dict[str, str]:
@@ -182,22 +187,25 @@ class _Shell:
             return
         process.stdout.write(faults.get("banner", "").encode())
         await asyncio.sleep(float(faults.get("slow_shell", 0)))
-        shell = faults.get("login_shell", "/bin/sh").split()
-        argv = [*shell, "-c", process.command] if process.command else shell
-        if self._login is not None:
-            argv = self._login.command(argv, process.command or "")
-        command = subprocess.Popen(  # noqa: ASYNC220 - it only forks, which takes a millisecond
-            argv,
-            cwd=self._context.root,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        # The end of standard output must not end the channel: standard error may still come.
-        await process.redirect(command.stdin, command.stdout, command.stderr, send_eof=False)
-        await _ended(command)
+        begun = self._in_windows(process) or self._in_unix(process)
+        # What leaves a session of wine takes its standard error with it, which as a pipe would
+        # never end.
+        with tempfile.TemporaryFile() if self._context.windows else nullcontext() as errors:
+            command = subprocess.Popen(  # noqa: ASYNC220 - it only forks, which takes a millisecond
+                begun.argv,
+                cwd=begun.cwd,
+                env=begun.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors or subprocess.PIPE,
+                start_new_session=True,
+            )
+            # The end of standard output must not end the channel: standard error may still come.
+            await process.redirect(command.stdin, command.stdout, command.stderr, send_eof=False)
+            await _ended(command)
+            if errors:
+                errors.seek(0)
+                process.stderr.write(errors.read())
         # What the command wrote last is still on its way.
         await process.stdout.drain()
         await process.stderr.drain()
@@ -206,6 +214,17 @@ class _Shell:
             process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
         else:
             process.exit(status)
+
+    def _in_unix(self, process: asyncssh.SSHServerProcess[bytes]) -> Invocation:
+        shell = self._context.faults.get("login_shell", "/bin/sh").split()
+        argv = [*shell, "-c", process.command] if process.command else shell
+        if self._login is not None:
+            argv = self._login.command(argv, process.command or "")
+        return Invocation(argv, self._context.root, self._environment)
+
+    def _in_windows(self, process: asyncssh.SSHServerProcess[bytes]) -> Invocation | None:
+        windows = self._context.windows
+        return windows.session(process.command or "") if windows else None
 
     async def _passes(self, when: When, process: asyncssh.SSHServerProcess[bytes]) -> bool:
         context = self._context

@@ -6,8 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.__main__ import app
+from lab.node.windows.toolchain import missing
 
 REPOSITORY = Path(__file__).parents[2]
+HAS_WINE = pytest.mark.skipif(missing() is not None, reason=missing() or "wine is there")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,9 @@ REPOSITORY = Path(__file__).parents[2]
         ),
         (("--replication", "commands", "--literal"), "it goes with no other"),
         (("--literal", "--run-as"), "no --jump-host and no --run-as"),
+        pytest.param(("--windows", "--literal"), "nor with --windows", marks=HAS_WINE),
+        pytest.param(("--windows", "--unkind", "1"), "--unkind brings shells", marks=HAS_WINE),
+        pytest.param(("--windows", "--run-as"), "Windows has not", marks=HAS_WINE),
     ],
 )
 def test_what_cannot_be_demonstrated_is_refused(

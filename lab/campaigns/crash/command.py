@@ -16,7 +16,9 @@ from lab.campaigns.options import (
     JumpHost,
     Replicating,
     RunAs,
+    Windows,
     WorkerPerCluster,
+    chosen,
 )
 from lab.campaigns.runner import run_to_exit
 from lab.checker.expected import Variant
@@ -60,13 +62,14 @@ def crash(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     worker_per_cluster: WorkerPerCluster = False,
     jump_host: JumpHost = False,
     run_as: RunAs = False,
+    windows: Windows = False,
 ) -> None:
     """Attack switchovers, or rejoins, at many points; exit 1 if anything was wrong."""
     if control and procedure == "rejoin":
         raise typer.BadParameter("--control needs a graceful stop, and a rejoin has none")
     if procedure == "rejoin" and replication != "postgresql":
         raise typer.BadParameter(NOT_SUSPENDED)
-    drivers = Drivers(driver, replication, jump_host, run_as)
+    drivers = chosen(Drivers(driver, replication, jump_host, run_as, windows))
     options = CrashOptions(
         points=points,
         seed=seed,

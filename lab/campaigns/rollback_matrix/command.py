@@ -11,7 +11,9 @@ from lab.campaigns.options import (
     JumpHost,
     Replicating,
     RunAs,
+    Windows,
     WorkerPerCluster,
+    chosen,
 )
 from lab.campaigns.rollback_matrix.campaign import RollbackMatrix
 from lab.campaigns.rollback_matrix.cases import Selection
@@ -37,11 +39,12 @@ def rollback(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     worker_per_cluster: WorkerPerCluster = False,
     jump_host: JumpHost = False,
     run_as: RunAs = False,
+    windows: Windows = False,
 ) -> None:
     """Fail every stage in every way; exit 1 if a run did not end as it must."""
     if procedure == "rejoin" and replication != "postgresql":
         raise typer.BadParameter(NOT_SUSPENDED)
-    drivers = Drivers(driver, replication, jump_host, run_as)
+    drivers = chosen(Drivers(driver, replication, jump_host, run_as, windows))
     layout = Layout(Path("/"), "127.0.0", drivers=drivers)
     try:
         parts = tuple(Selection.read(text, layout, procedure) for text in only or ())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lab.campaigns.options import Driver, Replicating
+from lab.campaigns.options import Driver, Replicating, Windows
 from lab.campaigns.round_trips.campaign import RoundTrips
 from lab.campaigns.runner import run_to_exit
 from lab.layout import Drivers
@@ -28,7 +28,8 @@ def round_trips(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     proven: Annotated[
         bool, typer.Option(help="The estate says that scheduling stays stopped: nothing pauses.")
     ] = False,
+    windows: Windows = False,
 ) -> None:
     """Switch over, rejoin, switch back and rejoin, N times; exit 1 if anything went wrong."""
-    drivers = Drivers(driver, replication)
+    drivers = Drivers(driver, replication, windows=windows)
     run_to_exit(RoundTrips(count, labs, json, scheduling_returns, proven=proven, drivers=drivers))

@@ -33,7 +33,7 @@ CAMPAIGNS = [
     *("rollback", "crash"),  # of rejoins
     *("round-trips", "round-trips", "round-trips"),
     *(("crash", "rollback") * 4),  # with each driver
-    *(("demo", "crash", "rollback") * 3),  # by a jump host, by sudo, with near workers
+    *(("demo", "crash", "rollback") * 4),  # by a jump host, by sudo, on Windows, with near workers
     *("unkind", "readiness"),
 ]
 CONTROLS = ["crash", "crash", "demo", "round-trips"]

@@ -53,6 +53,20 @@ def test_every_replication_of_a_lab_is_described(tmp_path: Path, driver: Replica
     assert (replication.driver, len(replication.links)) == (driver, 2)
 
 
+def test_a_lab_of_windows_is_described(tmp_path: Path) -> None:
+    """By paths of Windows, one with a blank; its nodes share a drive."""
+    layout = Layout(tmp_path, "127.9.8", drivers=Drivers(windows=True))
+    make_keys(layout)
+    layout.write()
+    estate = Estate.model_validate(describe(Layout.read(tmp_path)))
+    assert {node.system for node in estate.nodes} == {"windows"}
+    assert {node.filedrivehome for node in estate.nodes} == {
+        r"C:\Program Files\Axway\SecureTransport"
+    }
+    assert {cluster.storage for cluster in estate.clusters} == {r"S:\SecureTransport"}
+    assert str(Drivers(windows=True)) == " --windows"
+
+
 def test_a_lab_whose_owner_has_no_login_is_described(tmp_path: Path) -> None:
     """On every machine, the load balancer's included."""
     layout = Layout(tmp_path, "127.9.8", drivers=Drivers("commands", "commands", run_as=True))
