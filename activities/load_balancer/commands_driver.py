@@ -13,7 +13,8 @@ from activities.ledger.store import LedgerCommand, LedgerRecord
 from activities.load_balancer import commands_answer
 from activities.load_balancer.commands_answer import SiteAnswer
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
-from activities.load_balancer.host_ledger import ledger_findings
+from activities.load_balancer.host_ledger import ledger_findings, program_findings
+from activities.nodes.operating_system import Use
 from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading, reading_or_finding
 from activities.runtime.tracing import effect
@@ -50,7 +51,7 @@ class CommandsDriver(LoadBalancerDriver):
     async def observe(self, given: TrafficInput[ObserveTraffic]) -> PlaceState:
         """Ask the site's command, and read what a redirect may do on the machine."""
         host, parts = self._load_balancer.host(given.action.host), PartialReading(given.action.host)
-        answer, rights, ledger = await asyncio.gather(
+        answer, rights, ledger, programs = await asyncio.gather(
             reading_or_finding(
                 lambda: self._answer(host, given.clusters),
                 host.name,
@@ -59,8 +60,11 @@ class CommandsDriver(LoadBalancerDriver):
             ),
             parts.part(lambda: self._missing_right(host, given.clusters), UNREACHABLE, ()),
             parts.part(lambda: ledger_findings(self._shell, host), UNREACHABLE, ()),
+            parts.part(
+                lambda: program_findings(self._shell, host, Use.SITE_COMMAND), UNREACHABLE, ()
+            ),
         )
-        found = (*parts.failed, *rights, *ledger)
+        found = (*parts.failed, *rights, *ledger, *programs)
         if isinstance(answer, Finding):
             return PlaceState((), (answer, *found))
         return PlaceState(answer.as_destinations(), (*answer.as_findings(host.name), *found))

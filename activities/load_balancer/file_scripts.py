@@ -74,12 +74,12 @@ shift
 REPLACES = r"""
 # A redirect puts a new file into the old one's place where it can and may; else it writes in place.
 replaces() {
-  folder=$(dirname "$file")
+  folder=${file%/*}/.
   [ "$write" = replace ] &&
     [ -f "$file" ] && [ -r "$file" ] && [ ! -L "$file" ] && [ -w "$folder" ] && [ -x "$folder" ] &&
     { [ ! -k "$folder" ] || [ -O "$folder" ] || [ -O "$file" ]; } &&
     ! cut -d ' ' -f 5 /proc/self/mountinfo 2>/dev/null | grep -Fqx "$file" &&
-    case $(stat -c %A "$file") in ??w*) true ;; *) false ;; esac
+    case $(ls -ld "$file") in ??w*) true ;; *) false ;; esac
 }
 """
 """Whether a new file may be put into the place of ``file``."""

@@ -17,8 +17,9 @@ from activities.load_balancer.edited_file import EditedFile, FileContent
 from activities.load_balancer.haproxy_runtime import Runtime, RuntimeReading, Unusable
 from activities.load_balancer.haproxy_server_findings import OF_SERVERS, Site
 from activities.load_balancer.haproxy_servers import Configuration
-from activities.load_balancer.host_ledger import ledger_findings
+from activities.load_balancer.host_ledger import ledger_findings, program_findings
 from activities.load_balancer.hosts_file import Edit
+from activities.nodes.operating_system import Use
 from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
@@ -59,12 +60,15 @@ class HaproxyDriver(LoadBalancerDriver):
             parts.part(lambda: _file(host).read(self._shell), UNREACHABLE, None),
         )
         configuration = await parts.part(lambda: self._parsed(host, file), UNREACHABLE, None)
-        rights, ledger, (mounts, not_read) = await asyncio.gather(
+        rights, ledger, programs, (mounts, not_read) = await asyncio.gather(
             parts.part(lambda: self._missing_rights(site, file, configuration), UNREACHABLE, ()),
             parts.part(lambda: ledger_findings(self._shell, host), UNREACHABLE, ()),
+            parts.part(
+                lambda: program_findings(self._shell, host, Use.EDITED_FILE), UNREACHABLE, ()
+            ),
             parts.part(lambda: self._mounts(host, configuration), UNREACHABLE, ((), {})),
         )
-        found = [*parts.failed, *rights, *ledger, *mounts]
+        found = [*parts.failed, *rights, *ledger, *programs, *mounts]
         if file is not None and configuration is not None:
             found += site.of_configuration(file.content, configuration)
         if running is None:

@@ -12,7 +12,8 @@ from activities.load_balancer import file_mounts, haproxy_facts, host_reload, ho
 from activities.load_balancer.driver import LoadBalancerDriver, PlaceState
 from activities.load_balancer.edited_file import EditedFile, FileContent, read_file
 from activities.load_balancer.haproxy_findings import judged
-from activities.load_balancer.host_ledger import ledger_findings
+from activities.load_balancer.host_ledger import ledger_findings, program_findings
+from activities.nodes.operating_system import Use
 from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
@@ -46,13 +47,16 @@ class HostsFileDriver(LoadBalancerDriver):
         parts, drain_timeout = PartialReading(host.name), given.timing.drain_timeout
         file = await parts.part(lambda: _file(host).read(self._shell), UNREACHABLE, None)
         names = self._known_names(file, given.clusters)
-        configuration, rights, ledger, (mounts, not_read) = await asyncio.gather(
+        configuration, rights, ledger, programs, (mounts, not_read) = await asyncio.gather(
             parts.part(lambda: self._configuration(host, names, drain_timeout), UNREACHABLE, ()),
             parts.part(lambda: self._missing_rights(host, file), UNREACHABLE, ()),
             parts.part(lambda: ledger_findings(self._shell, host), UNREACHABLE, ()),
+            parts.part(
+                lambda: program_findings(self._shell, host, Use.EDITED_FILE), UNREACHABLE, ()
+            ),
             parts.part(lambda: self._mounts(host), UNREACHABLE, ((), {})),
         )
-        found = (*parts.failed, *rights, *ledger, *mounts, *configuration)
+        found = (*parts.failed, *rights, *ledger, *programs, *mounts, *configuration)
         if file is None:
             return PlaceState((), found, not_read)
         contents = self._judge_contents(host, file)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from activities.ledger.posix import PosixLedger
+from activities.nodes import linux_programs
 from activities.nodes.linux_facts import (
     facts_command,
     ledger_facts_command,
@@ -15,8 +16,17 @@ from activities.nodes.linux_facts import (
     parse_facts,
     parse_ledger_facts,
 )
-from activities.nodes.operating_system import Address, LedgerFacts, OperatingSystem, Socket
+from activities.nodes.linux_orphans import UNFINISHED, orphans, parse_orphans
+from activities.nodes.operating_system import (
+    Address,
+    LedgerFacts,
+    MissingProgram,
+    OperatingSystem,
+    Socket,
+    Use,
+)
 from activities.transport.answer import MAX_ANSWER, MAX_LIST
+from activities.transport.shell_functions import DIGEST, TIMES
 from activities.transport.ssh import Command, Shell, script
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Machine, Node
@@ -41,23 +51,26 @@ done
 echo end
 """
 
-_PROCESSES = """
+_PROCESSES = (
+    TIMES
+    + r"""
 home=$1; shift
 [ -d "$home/bin" ] || { echo "no $home/bin" >&2; exit 1; }
-echo "clock $(getconf CLK_TCK) $(sed -n 's/^btime //p' /proc/stat)"
+# Linux shows times in hundredths of a second, on every architecture that SecureTransport has.
+echo "clock $(getconf CLK_TCK 2>/dev/null || echo 100) $(sed -n 's/^btime //p' /proc/stat)"
 for file in "$@"; do
   path=$home/var/run/$file
   [ -e "$path" ] || continue
   pid=$(tr -dc 0-9 <"$path") || exit 1
   stat=
   [ -n "$pid" ] && [ -r "/proc/$pid/stat" ] && read -r stat <"/proc/$pid/stat"
-  echo "pid $file $(stat -c %Y "$path") ${stat##*) }"
+  written=$(file_times "$path")
+  written=${written#* }
+  echo "pid $file ${written% *}" ${stat##*") "}
 done
 echo end
 """
-
-# A login shell may print what it likes before the first.
-_ORPHAN = re.compile(r"(?:.*\n)?(?P<state>[0-9]+\.[0-9]+(\.[0-9]+)?) (?P<path>/.+)", re.DOTALL)
+)
 
 MAX_START_DELAY = 2.0
 """Seconds: a process that began this much later than its PID file was written is another one."""
@@ -88,8 +101,8 @@ class Linux(OperatingSystem):
         return await asyncio.to_thread(parse_sockets, text)
 
     async def digest(self, machine: Machine, path: str) -> str:
-        """Run ``sha256sum``."""
-        return parse_digest(await self._read(machine, Command(("sha256sum", path))))
+        """Run ``sha256sum``, or what does the same."""
+        return parse_digest(await self._read(machine, script(f'{DIGEST}$digest "$1"', path)))
 
     async def now(self, machine: Machine) -> datetime:
         """Run ``date``."""
@@ -104,6 +117,11 @@ class Linux(OperatingSystem):
         """Run the part of that script which concerns the ledger."""
         return parse_ledger_facts(await self._read(machine, ledger_facts_command(machine)))
 
+    async def missing_programs(self, machine: Machine, use: Use) -> tuple[MissingProgram, ...]:
+        """Try each of them there."""
+        text = await self._read(machine, linux_programs.command(machine, use))
+        return linux_programs.parse(text, use)
+
     async def facts(self, node: Node) -> MachineFacts:
         """Run one script that prints everything."""
         return parse_facts(await self._read(node, facts_command(node)))
@@ -117,8 +135,8 @@ class Linux(OperatingSystem):
         return f"cat {TABLES}"
 
     def preview_orphaned_files(self, storage: str) -> str:
-        """Return the search as it is sent."""
-        return str(orphans(storage))
+        """Return the search; what reads each file's size and time is left out."""
+        return f"{Command(('cd', storage))} && find . {UNFINISHED}"
 
     async def _read(self, machine: Machine, command: Command, limit: int = MAX_ANSWER) -> str:
         answer = await self._shell.run(machine, command, limit=limit)
@@ -201,23 +219,3 @@ def parse_clock(text: str) -> datetime:
     if not re.fullmatch(r"[0-9]{10}", seconds):
         raise OutcomeUnknown(f"not a time: {seconds[:80]!r}")
     return datetime.fromtimestamp(int(seconds), UTC)
-
-
-def orphans(storage: str) -> Command:
-    """Return the search for files of a Transaction Manager that was stopped at work (section 5)."""
-    # A file that disappears meanwhile is no error; a storage that cannot be read is one. The
-    # storage itself is printed last: that shows that the answer is complete.
-    search = ("find", "-H", storage, "-depth", "-ignore_readdir_race")
-    files = ("-type", "f", "-name", "*.m_inproc", "-printf", "%s.%T@ %p\\0")
-    return Command((*search, *files, "-o", "-samefile", storage, "-printf", "end\\n"))
-
-
-def parse_orphans(text: str) -> frozenset[tuple[str, str]]:
-    """Read what ``find`` prints: each path, with its size and time to tell whether it changes."""
-    *files, end = text.split("\0")
-    if end.splitlines()[-1:] != ["end"] or not end.endswith("\n"):
-        raise OutcomeUnknown("the search of the storage is incomplete")
-    found = [_ORPHAN.fullmatch(file) for file in files]
-    if not all(found):
-        raise OutcomeUnknown("the list of files on the storage cannot be read")
-    return frozenset((file["path"], file["state"]) for file in found if file)

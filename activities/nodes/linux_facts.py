@@ -8,6 +8,7 @@ from activities.ledger.private import PRIVATE
 from activities.ledger.script import CLAIMS
 from activities.nodes.operating_system import LedgerFacts
 from activities.securetransport import scripts as securetransport
+from activities.transport.shell_functions import DIGEST, SEARCH
 from activities.transport.ssh import Command, script
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Machine, Node
@@ -42,7 +43,9 @@ df -Pk "$at" | awk 'NR == 2 { print "free " $4 }'
 [ -d /run/systemd/system ] && echo "systemd yes" || echo "systemd no"
 # Without the name of a user it shows the manager's own properties.
 if command -v loginctl >/dev/null 2>&1; then
-  answer=$(timeout 3 loginctl show-user 2>/dev/null)
+  limit=
+  command -v timeout >/dev/null 2>&1 && limit='timeout 3'
+  answer=$($limit loginctl show-user 2>/dev/null)
   [ $? -eq 124 ] && echo "login KillUserProcesses=unknown"
   printf '%s\n' "$answer" | grep '^Kill' | sed 's/^/login /'
 fi
@@ -52,10 +55,14 @@ fi
 _FACTS = (
     _LEDGER
     + CLAIMS
+    + SEARCH
+    + DIGEST
     + r"""
 home=$1 boot_file=$2 most=$3; shift 3
 echo "system $(uname -s)"
-[ -d "$home/bin" ] && echo "owner $(stat -c %U "$home")"
+if [ -d "$home/bin" ]; then
+  echo "owner $(stat -c %U "$home" 2>/dev/null || ls -ld "$home" | awk '{ print $3 }')"
+fi
 for name in "$@"; do
   case $name in /*) path=$name ;; *) path=$home/bin/$name ;; esac
   # The scripts of a disabled server are renamed.
@@ -63,9 +70,10 @@ for name in "$@"; do
 done
 
 if [ ! -e "$home/conf" ]; then echo "files 0"
-elif cd "$home/conf" && find . -ignore_readdir_race -type f >/dev/null 2>&1; then
-  echo "files $(find . -type f | wc -l)"
-  find . -type f -print0 | sort -z | head -z -n "$most" | xargs -0 -r sha256sum | sed 's/^/conf /'
+elif cd "$home/conf" && names=$(search . -type f 2>/dev/null); then
+  number=$(printf '%s\n' "$names" | grep -c .)
+  echo "files $number"
+  [ "$number" -gt "$most" ] || find . -type f -exec $digest {} + | sed 's/^/conf /'
 else echo "unreadable $home/conf"
 fi
 
@@ -89,12 +97,20 @@ now=$(date +%s)
 if [ -e "$ledger/claims" ] && ! ls "$ledger/claims" >/dev/null 2>&1; then
   echo "unreadable $ledger/claims"
 fi
-# Other processes may have these paths among their arguments, but not as what they run.
-for file in $(grep -alF -- "$home/bin/stop_" /proc/[0-9]*/cmdline 2>/dev/null); do
-  argv=$(tr '\0' '\n' <"$file" 2>/dev/null) || continue
-  run=$(printf '%s\n' "$argv" | head -n 2 | grep -F "$home/bin/stop_") || continue
-  printf '%s\n' "$argv" | grep -qx -e -g && echo "stopping ${run##*/}"
-done
+# Other processes may have these paths among their arguments, but not as what they run. All of them
+# are looked at together first, by the shell: no process that looks has the path as an argument.
+arguments() { # of processes, one on each line
+  cat "$@" 2>/dev/null | tr '\0' '\n'
+}
+case $(arguments /proc/[0-9]*/cmdline) in
+  *"$home/bin/stop_"*)
+    for file in /proc/[0-9]*/cmdline; do
+      argv=$(arguments "$file")
+      case $argv in *"$home/bin/stop_"*) ;; *) continue ;; esac
+      run=$(printf '%s\n' "$argv" | head -n 2 | grep -F "$home/bin/stop_") || continue
+      printf '%s\n' "$argv" | grep -qx -e -g && echo "stopping ${run##*/}"
+    done ;;
+esac
 echo end
 """
 )
@@ -133,7 +149,7 @@ def parse_facts(text: str) -> MachineFacts:
         ledger_exposed=ledger.exposed,
         ledger_free=ledger.free,
         kills_processes=ledger.kills_processes,
-        conf=dict(_files(facts["conf"], _number(facts, "files"))),
+        conf=dict(sorted(_files(facts["conf"], _number(facts, "files")))),
         addresses=_addresses(facts.get("addresses", [])),
         pending=tuple(sorted({*facts["pending"], *map(_service, facts["stopping"])})),
     )
@@ -208,7 +224,9 @@ def _files(lines: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
     if len(lines) != number:
         raise OutcomeUnknown(f"only {len(lines)} of {number} files under conf could be read")
     for line in lines:
-        path = line.partition("  ")[2].removeprefix("./")
+        path = line.partition(" ")[2][1:].removeprefix("./")
+        if line.startswith("\\"):  # so only sha256sum marks a name in which it doubles these
+            path = path.replace(r"\\", "\\")
         if not path:
             raise OutcomeUnknown(f"not a file and its SHA-256: {line[:80]!r}")
         yield path, parse_digest(line)[:DIGEST_DIGITS]
@@ -234,7 +252,7 @@ def _service(command: str) -> str:
 
 
 def parse_digest(text: str) -> str:
-    """Read what ``sha256sum`` prints."""
+    """Read what ``sha256sum`` prints, and what does the same."""
     word = text.strip().lstrip("\\").split(" ")[0]
     if len(word) != 64 or not set(word) <= set("0123456789abcdef"):  # noqa: PLR2004 - hex digits
         raise OutcomeUnknown(f"not a SHA-256: {text.strip()[:80]!r}")

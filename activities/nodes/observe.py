@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
-from activities.nodes import run_as
+from activities.nodes import missing_programs, run_as
+from activities.nodes.operating_system import Use
 from activities.nodes.service_status import ServiceStatusReader
 from activities.runtime.partial_reading import PartialReading
 from activities.securetransport import admin_responses as answers
@@ -24,6 +25,7 @@ from workflows.model.results import SCHEDULING, Service, State
 from workflows.model.text import listed
 from workflows.ports.inputs import SessionInput
 from workflows.preflight import access, parity
+from workflows.preflight.nodes import program_missing
 
 SHELL, ADMIN_API = access.node_unreachable_ssh, access.node_unreachable_admin
 GRACEFUL_TIMEOUT = "GracefulShutdownTimeout"
@@ -50,15 +52,20 @@ class Observer:
             parts.part(lambda: system.facts(node), SHELL, None),
             parts.part(lambda: self.services.silent_ports(node), SHELL, ()),
         )
+        of_access = asyncio.gather(
+            parts.part(lambda: run_as.findings(self.shell, node, node.name), SHELL, ()),
+            parts.part(lambda: self._missing_programs(node), SHELL, ()),
+            _secrets(node),
+        )
         over_api = asyncio.gather(
             parts.part(lambda: self._scheduling(node), ADMIN_API, nothing),
             parts.part(lambda: self._version(node), ADMIN_API, None),
             parts.part(lambda: self._database(node), ADMIN_API, None),
             parts.part(lambda: self._timeouts(node), ADMIN_API, {}),
         )
-        account = await parts.part(lambda: run_as.findings(self.shell, node, node.name), SHELL, ())
         services, sessions, taeh, clock, facts, silent = await over_shell
         scheduling, version, database, timeouts = await over_api
+        account, programs, secrets = await of_access
         if version is not None:  # or the API does not answer at all
             await parts.part(lambda: self._awaited(node, services), ADMIN_API, None)
         observed = services | scheduling
@@ -76,7 +83,7 @@ class Observer:
             graceful_timeouts=timeouts,
             silent_ports=tuple(map(str, silent)),
             slowest_answer=self.services.slowest_answer(node),
-            findings=(*parts.findings, *account, *await _secrets(node)),
+            findings=(*parts.findings, *account, *programs, *secrets),
             not_read=_not_said(node, version, database),
         )
 
@@ -85,6 +92,11 @@ class Observer:
 
     async def _sessions(self, node: Node, ignored: tuple[str, ...]) -> int:
         return sum((await self.services.connections(node, ignored)).values())
+
+    async def _missing_programs(self, node: Node) -> tuple[Finding, ...]:
+        use = Use.EDGE if node.kind is Kind.EDGE else Use.SERVER
+        missing = await self.services.system(node).missing_programs(node, use)
+        return missing_programs.judged(missing, node, program_missing, node.name)
 
     async def _clock(self, node: Node) -> timedelta:
         asked = datetime.now(UTC)

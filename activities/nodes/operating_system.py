@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from activities.ledger.store import LedgerStore
 from workflows.model.estate import Machine, Node
@@ -36,6 +37,27 @@ class LedgerFacts:
     """Whether the end of a session ends its processes; None where that is unknown."""
     exposed: str | None = None
     """Why others could change what it says; None where only this user can."""
+
+
+class Use(StrEnum):
+    """What a machine is to the scripts that run on it."""
+
+    EDGE = "Edge"
+    SERVER = "Server"
+    EDITED_FILE = "load balancer by `hosts_file` or `haproxy`"
+    SITE_COMMAND = "load balancer or replication by `commands`"
+    LEDGER = "load balancer that follows `dns`"
+
+
+@dataclass(frozen=True)
+class MissingProgram:
+    """Something that scripts need and a machine does not have."""
+
+    name: str
+    """As in "the machine has no NAME"."""
+    purpose: str
+    """What it is needed for, as in "to read files"."""
+    advice: str
 
 
 class OperatingSystem(ABC):
@@ -87,6 +109,14 @@ class OperatingSystem(ABC):
     @abstractmethod
     async def ledger_facts(self, machine: Machine) -> LedgerFacts:
         """Return whether a ledger can be kept there, and commands outlive their session."""
+
+    async def missing_programs(
+        self,
+        machine: Machine,  # noqa: ARG002 - for systems that have to be asked
+        use: Use,  # noqa: ARG002 - as above
+    ) -> tuple[MissingProgram, ...]:
+        """Return what scripts need there and do not find; none where a system brings it all."""
+        return ()
 
     @abstractmethod
     async def facts(self, node: Node) -> MachineFacts:

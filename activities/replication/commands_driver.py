@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from activities.ledger.ledger import Ledger, lost
 from activities.ledger.store import LedgerCommand, LedgerRecord
-from activities.nodes import machine_ledger
+from activities.nodes import machine_ledger, missing_programs
+from activities.nodes.operating_system import Use
 from activities.nodes.operating_systems import open_ledger
 from activities.replication.commands_answers import Compared, Missing, Observed, Position
 from activities.replication.driver import LinkStatus
@@ -69,17 +70,19 @@ class CommandsDriver:
     async def observe(self) -> ReplicationReading:
         """Ask the site's command, and read what a change of the link needs on the machine."""
         name, parts = self.link.name, PartialReading(self.link.name)
-        seen, rights, ledger = await asyncio.gather(
+        seen, rights, ledger, programs = await asyncio.gather(
             reading_or_finding(
                 self._observed, name, UNREACHABLE, unusable=checks.replication_command_unusable
             ),
             parts.part(self._missing_right, UNREACHABLE, ()),
             parts.part(self._ledger_findings, UNREACHABLE, ()),
+            parts.part(self._missing_programs, UNREACHABLE, ()),
         )
+        found = (*rights, *ledger, *programs)
         if isinstance(seen, Finding):
             others = (one for one in parts.findings if one.name != seen.name)
-            return ReplicationReading(place=name, findings=(seen, *others, *rights, *ledger))
-        found = (*parts.findings, *rights, *ledger, *self._findings(seen))
+            return ReplicationReading(place=name, findings=(seen, *others, *found))
+        found = (*parts.findings, *found, *self._findings(seen))
         unsaid = {}
         if seen.exists and seen.tables is None:
             unsaid[excluded_tables_replicated.name] = "the command does not say which it carries"
@@ -276,6 +279,11 @@ class CommandsDriver:
                 "the right",
             ),
         )
+
+    async def _missing_programs(self) -> tuple[Finding, ...]:
+        check, use = checks.replication_program_missing, Use.SITE_COMMAND
+        place = self.link.name
+        return await missing_programs.findings(self.shell, self.host, use, check, place)
 
     async def _ledger_findings(self) -> tuple[Finding, ...]:
         check = checks.replication_ledger_not_usable

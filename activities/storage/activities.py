@@ -37,7 +37,7 @@ RESERVED_TIME = timedelta(seconds=10)
 
 _WRITE = r"""
 # Removes the marker file of a worker that was killed.
-find "$1" -maxdepth 1 -name 'switchover-marker-*' -mmin +60 -delete
+find "$1/." ! -name . -prune -name 'switchover-marker-*' -mmin +60 -exec rm -f {} +
 set -C
 umask 077
 echo 'A readiness check measures the delay of this storage; it may be removed.' >"$1/$2"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from activities.nodes.linux_facts import parse_digest
+from activities.transport.shell_functions import DIGEST, SEARCH, TIMES
 from activities.transport.ssh import Command
 from workflows.errors import OutcomeUnknown
 
@@ -38,34 +39,41 @@ $0 == "/end" { printf "%010.0f %s\n", 0, $0; next }
 }
 """
 
-_READ = r"""
+_READ = (
+    DIGEST
+    + TIMES
+    + r"""
 part() {
   if [ "$size" -le "$PART" ]; then cat "$path"
-  else head -c "$PART" "$path" && tail -c "$PART" "$path"; fi
+  else dd if="$path" bs="$PART" count=1 && tail -c "$PART" "$path"; fi 2>/dev/null
 }
 for line do
   key=${line%% *} path=${line#* } kind=file state= sum=
   if [ "$path" = /end ]; then kind=end state=$(date +%s)
   elif [ -L "$path" ] || [ ! -f "$path" ]; then kind=gone
-  elif state=$(stat -c '%s %Z' "$path") && size=${state% *} &&
-    sum=$({ { part && echo whole >&3; } | sha256sum; } 3>&1) && [ "${sum#whole}" != "$sum" ]; then :
+  elif state=$(file_times "$path") && size=${state%% *} && state="$size ${state##* }" &&
+    sum=$({ { part && echo whole >&3; } | $digest; } 3>&1) && [ "${sum#whole}" != "$sum" ]; then :
   elif [ -f "$path" ]; then kind=unreadable
   else kind=gone; fi
   printf '%s\0' "$kind" "$key" "$state" "$sum" "$path"
 done
 """
+)
 
-_SAMPLE = r"""
+_SAMPLE = (
+    SEARCH
+    + r"""
 most=$1 read=$2 keys=$3 markers=$4
 export LC_ALL=C PART
 cd "$5" || exit 73
 echo sample:
 # awk reads lines, and a name may hold a newline; an incomplete search has no end mark.
-{ { find . -ignore_readdir_race \( -name '.?*' -o -path ./lost+found -o -path "$markers" \) -prune \
-      -o -type f ! -name '*.m_inproc' -print0 && printf '/end\0'; } |
+{ { search . \( -name '.?*' -o -path ./lost+found -o -path "$markers" \) -prune \
+      -o -type f ! -name '*.m_inproc' -print0 && [ -d "$5" ] && printf '/end\0'; } |
   tr '\n\0' '\1\n' | awk "$keys" | sort | head -n $((most + 1)) | tr '\n\1' '\0\n' |
   xargs -0 -r sh -c "$read" read && printf '/done\0'; } | base64
 """
+)
 
 _AGAIN = r"""
 read=$1
@@ -208,7 +216,7 @@ def _copy(kind: bytes, state: bytes, summed: bytes) -> Copy | None:
     if kind == b"gone":
         return None
     match [*state.split(), *summed.split()]:
-        case [size, changed, b"whole", digest, b"-"] if kind == b"file":
+        case [size, changed, b"whole", digest, _] if kind == b"file":
             return Copy(
                 _number(size), parse_digest(digest.decode("ascii", "replace")), _number(changed)
             )

@@ -8,6 +8,7 @@ together, so that a shell that echoes its commands prints none.
 
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workflows.model.text import printable
@@ -23,6 +24,8 @@ exit $status
 """
 SUDO = "sudo -n -H"
 """Never asks for a password: nobody is there to give one."""
+MAX_WORD = 1000
+"""Characters of one word: BSD's csh takes few thousand, older ones little more than this."""
 MAX_SHOWN = 400
 """Characters of what a machine printed that an operator is shown."""
 _SHOWN = 2 * MAX_SHOWN
@@ -46,6 +49,16 @@ class CommandResult:
         return "\n".join(map(printable, shown.splitlines()))
 
 
+def _words(text: str) -> Iterator[str]:
+    """Divide a text into words that are not too long, and none inside an octal number."""
+    while len(text) > MAX_WORD:
+        begun = text.rfind("\\", MAX_WORD - 4, MAX_WORD)
+        end = MAX_WORD if begun < 0 else begun
+        yield text[:end]
+        text = text[end:]
+    yield text
+
+
 class Frame:
     """The marks of one command."""
 
@@ -62,7 +75,8 @@ class Frame:
         text = PROGRAM.format(word=self._word, command=command)
         program = (text if run_as is None else f"cd /\n{text}").encode()
         harmless = CRITICAL.sub(lambda found: b"\\0%03o" % found[0][0], program).decode()
-        shell = f"""sh -c 'eval "$(printf %b "$0")"' '{harmless}'"""
+        words = " ".join(f"'{word}'" for word in _words(harmless))
+        shell = f"""sh -c 'eval "$(printf %b "$0" "$@")"' {words}"""
         return f"exec {shell}" if run_as is None else f"exec {SUDO} -u {run_as} -- /bin/{shell}"
 
     def began(self, out: bytes, err: bytes) -> bool:

@@ -49,5 +49,9 @@ async def passes(layout: Layout, event: RequestEvent) -> bool:
 
 
 def readable(command: str) -> str:
-    """Return a command without octal numbers for its characters, as ``printf %b`` reads it."""
-    return re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), command)
+    """Return a command without octal numbers for its characters, as ``printf %b`` reads it.
+
+    A long one comes as several words.
+    """
+    whole = command.replace("' '", "")
+    return re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), whole)

@@ -13,6 +13,7 @@ from activities.load_balancer.activities import LoadBalancerActivities
 from activities.logs.activities import LogActivities
 from activities.nodes.activities import SshNodes
 from activities.nodes.linux import TABLES
+from activities.nodes.linux_orphans import UNFINISHED
 from activities.preview import CommandPreviews
 from activities.replication.activities import ReplicationLinks
 from activities.scheduling import RestScheduling
@@ -191,8 +192,11 @@ async def test_verifications_run_what_they_show(  # noqa: PLR0913, PLR0917 - fix
     await Attempt().run(getattr(nodes, action.kind), given)
     *readings, again = nodes.preview(given)
     assert again == "and once more, 0.05 s later"
-    sockets = f"cat {TABLES}"
-    sent = [sockets if TABLES in command else command for command in ssh_server.commands]
+    scripts = {TABLES: f"cat {TABLES}", UNFINISHED: f"cd {tmp_path} && find . {UNFINISHED}"}
+    sent = [
+        next((shown for part, shown in scripts.items() if part in " ".join(words)), command)
+        for command, words in ((command, shlex.split(command)) for command in ssh_server.commands)
+    ]
     assert sorted(sent) == sorted([*readings, *readings])
 
 

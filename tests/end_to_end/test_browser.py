@@ -155,7 +155,7 @@ async def test_a_check_shows_what_it_found(ui: WebUi, run: Run) -> None:
     assert not verdict.ready
     await ui.page.goto(f"{ui.namespace}/workflows/readiness-lab")
     await ui.page.get_by_role("tab", name="User Metadata").click()
-    await ui.sees("cluster1 → cluster2: not ready, 88 of 89 checks passed")
+    await ui.sees("cluster1 → cluster2: not ready, 90 of 91 checks passed")
     await ui.sees("<b>5.4</b> | [x](https://example.org)")
     await ui.sees("Every protocol server that the estate lists runs")
     assert await ui.links() == set()

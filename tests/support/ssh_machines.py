@@ -57,7 +57,8 @@ FRAMED = re.compile(r"\n\( (.*) \)\nstatus=", re.DOTALL)
 
 def unframed(line: str) -> str:
     """Return the command that a line brings to a POSIX shell."""
-    text = re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), line)
+    whole = line.replace("' '", "")
+    text = re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), whole)
     found = FRAMED.search(text.encode("latin-1").decode())
     return found[1] if found else line
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from workflows.model.checks import Heading, Scope
+from workflows.model.checks import Check, Heading, Scope
 from workflows.model.estate import Machine
 from workflows.model.findings import Finding, Severity
 from workflows.model.stages import StageName
@@ -25,6 +25,14 @@ def ledger_advice(machine: Machine, user: str) -> str:
         f"create it: install -d -o {user} -m 700 {machine.ledger}; let only root, or {user}, write "
         "to the directories above it"
     )
+
+
+program_missing = Check(
+    "program_missing",
+    "Every program that the worker's scripts need is there",
+    Scope.NODES,
+    Heading.MACHINE,
+)
 
 
 @check(Scope.CLUSTERS, acceptable=True)

@@ -13,8 +13,9 @@ from activities.load_balancer.dns.host_findings import judged, silent
 from activities.load_balancer.dns.zone import FIRST_INTERVAL, MAX_INTERVAL, TRANSFER_TIME, Zone
 from activities.load_balancer.driver import PlaceState
 from activities.load_balancer.haproxy_findings import judged as haproxy_findings
-from activities.load_balancer.host_ledger import ledger_findings
+from activities.load_balancer.host_ledger import ledger_findings, program_findings
 from activities.load_balancer.host_reload import not_runnable
+from activities.nodes.operating_system import Use
 from activities.nodes.operating_systems import open_ledger
 from activities.runtime.partial_reading import PartialReading
 from activities.runtime.tracing import effect
@@ -65,11 +66,12 @@ class Host:
     async def observe(self, clusters: tuple[Cluster, ...], drain_timeout: timedelta) -> PlaceState:
         """Read how the machine resolves the names, and what a redirect needs there."""
         parts = PartialReading(self._host.name)
-        text, hosts, rights, ledger = await asyncio.gather(
+        text, hosts, rights, ledger, programs = await asyncio.gather(
             parts.part(self._configuration, UNREACHABLE, None),
             parts.part(lambda: self._read(HOSTS_FILE), UNREACHABLE, ""),
             parts.part(self._missing_rights, UNREACHABLE, ()),
             parts.part(self._ledger_findings, UNREACHABLE, ()),
+            parts.part(self._missing_programs, UNREACHABLE, ()),
         )
         facts, found = resolvers.ResolverFacts(), tuple[Finding, ...]()
         if text is not None:
@@ -83,6 +85,7 @@ class Host:
             *parts.failed,
             *rights,
             *ledger,
+            *programs,
             *judged(self._load_balancer, self._host, facts),
             *self._in_hosts_file(hosts),
         )
@@ -270,6 +273,11 @@ class Host:
         if self._host.reload is None:
             return ()
         return await ledger_findings(self._shell, self._host)
+
+    async def _missing_programs(self) -> tuple[Finding, ...]:
+        if self._host.reload is None:
+            return ()
+        return await program_findings(self._shell, self._host, Use.LEDGER)
 
     async def _read(self, path: str) -> str:
         command = Command(("cat", path))

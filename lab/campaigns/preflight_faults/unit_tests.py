@@ -14,6 +14,7 @@ _POSTGRES = "tests/activities/replication/postgresql/test_observe.py"
 _TABLES = "tests/activities/replication/postgresql/test_tables.py"
 _DEFINITION = "tests/activities/replication/postgresql/test_definition.py"
 _RESTING = "tests/activities/replication/postgresql/test_resting_links.py"
+_PROGRAMS = "tests/activities/nodes/test_linux_programs.py"
 _CHECKS = "tests/workflows/preflight/test_checks.py"
 _REJOIN = "tests/workflows/preflight/test_rejoin.py"
 _WATCH = "tests/workflows/execution/test_rejoin_watch.py"
@@ -105,6 +106,15 @@ UNIT_TESTS: dict[str, Test] = {
     "tables_not_published": (_TABLES, "test_what_a_publication_leaves_out_is_found"),
     "tables_published_in_part": (_TABLES, "test_what_a_publication_leaves_out_is_found"),
     "tables_not_subscribed": (_TABLES, "test_a_table_that_was_published_later_is_found"),
+    "program_missing": (_PROGRAMS, "test_a_finding_says_what_is_missing_and_what_for"),
+    "host_program_missing": (
+        "tests/activities/load_balancer/test_unix_machines.py",
+        "test_a_program_that_a_redirect_needs_is_found_missing",
+    ),
+    "replication_program_missing": (
+        _REPLICATION_COMMANDS,
+        "test_a_program_that_a_suspension_needs_is_found_missing",
+    ),
     "host_ledger_not_usable": (_HOSTS_FILE, "test_a_ledger_that_cannot_be_kept_is_found"),
     **dict.fromkeys(
         RUNTIME, (_SERVERS, "test_what_keeps_a_redirect_from_working_or_lasting_is_found")

@@ -19,6 +19,7 @@ from activities.ledger.store import LedgerRecord
 from tests.activities.conftest import NodeMaker
 from tests.support.ledger_tasks import BOOT, SHELLS, shell_words, task, until, word, writing
 from tests.support.ssh_machines import SshServer
+from tests.support.unix_machines import LOGIN_SHELLS, UnixMachine
 from workflows.errors import CommandFailed, Lost, NotReady, OutcomeUnknown
 from workflows.model.estate import Node
 
@@ -204,6 +205,30 @@ async def test_without_setsid_it_detaches_all_the_same(tmp_path: Path) -> None:
     assert not (ledger / "op/word/status").exists()
     await until(ledger / "op/word/status")
     assert ran.read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("login", [*LOGIN_SHELLS, "sh"])
+@pytest.mark.parametrize("kind", ["dash-others", "ksh93-busybox", "mksh-busybox"])
+async def test_it_is_kept_through_every_login_shell(  # noqa: PLR0913, PLR0917 - fixtures
+    login: str,
+    kind: str,
+    node: Node,
+    ledger: Ledger,
+    ssh_server: SshServer,
+    tmp_path: Path,
+    ran: Path,
+) -> None:
+    """That shell starts ``sh``, which is another one; four attempts run a command once."""
+    ssh_server.sh = UnixMachine.of(tmp_path, kind).login_shell(login)
+    wanted = task(writing(ran, "echo done; exit 3"))
+    records = await asyncio.gather(*(ledger.run_once(node, wanted) for _ in range(4)))
+    assert ran.read_text() == "ran\n"
+    assert {(r.status, r.output) for r in records} == {(3, "done")}
+    stop = task(("true",), operation="stop", completes_on="deadline")
+    await ledger.run_once(node, stop)
+    assert busy(await ledger.read(node, task(("true",), operation="start"))) == "stop"
+    await ledger.settle(node, stop)
+    assert (await ledger.read(node, task(("true",), operation="start"))).busy is None
 
 
 @pytest.mark.parametrize("wait", [0, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008])

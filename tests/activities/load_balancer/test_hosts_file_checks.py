@@ -125,9 +125,10 @@ async def test_an_edit_that_this_machine_cannot_make_is_found(
     head.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     head.chmod(0o755)
     monkeypatch.setenv("PATH", f"{host.folder}:{os.environ['PATH']}")
-    [found] = await host.findings()
-    assert found.name == "hosts_file_not_changeable"
-    assert "head, tail and wc" in found.expected
+    found = {one.name: one for one in await host.findings()}
+    assert set(found) == {"hosts_file_not_changeable", "host_program_missing"}
+    assert "head, tail and wc" in found["hosts_file_not_changeable"].expected
+    assert "find no head with -c (to edit" in found["host_program_missing"].seen
 
 
 async def test_a_reload_command_has_to_be_there(host: Host) -> None:

@@ -17,7 +17,8 @@ from activities.nodes.linux_facts import parse_facts
 from activities.nodes.operating_systems import open_ledger
 from activities.transport.ssh import Command, Shell
 from tests.support import estates
-from tests.support.ssh_machines import Installation
+from tests.support.ssh_machines import Installation, SshServer
+from tests.support.unix_machines import MACHINES, UnixMachine
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Node
 from workflows.model.observations import MachineFacts
@@ -136,6 +137,40 @@ async def test_conf_files_are_told_apart(
     (installed.home / "conf/a.xml").write_text("three")
     after = (await read(shell, server)).conf
     assert {name for name in before if before[name] != after[name]} == {"a.xml"}
+
+
+@pytest.mark.parametrize("kind", MACHINES)
+async def test_other_shells_and_programs_read_the_same(  # noqa: PLR0913, PLR0917 - fixtures
+    server: Node,
+    shell: Shell,
+    ssh_server: SshServer,
+    installed: Installation,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    """Under each shell, with busybox or few programs; a graceful stop of somebody's, too."""
+    deep = installed.home / "conf/deep"
+    deep.mkdir(parents=True)
+    for name in ("it's a file.xml", "-n", "back\\slash", "ü"):
+        (deep / name).write_text(name)
+    (installed.home / "bin/stop_tm").unlink()
+    machine = UnixMachine.of(tmp_path, kind)
+    installed.set("blocks")
+    installed.set("sshd.late", "60")
+    command = [str(installed.home / "bin/stop_sshd"), "-g", "-timeout", "60"]
+    stop = await asyncio.create_subprocess_exec(*command, start_new_session=True)
+    try:
+        await until_runs(stop.pid, "stop_sshd")
+        usual = await read(shell, server)
+        ssh_server.sh = machine.login_shell()
+        other = await read(shell, server)
+    finally:
+        os.killpg(stop.pid, signal.SIGKILL)
+        await stop.wait()
+    assert usual.pending == ("ssh",)
+    assert len(usual.conf) == 4
+    unequal = {"ledger_free": 0, "kills_processes": None}
+    assert other.model_copy(update=unequal) == usual.model_copy(update=unequal)
 
 
 async def test_files_that_cannot_be_listed_are_unknown(

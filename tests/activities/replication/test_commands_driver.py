@@ -15,6 +15,7 @@ from tests.activities.replication.conformance.rigs import NAMES, CommandsRig, Li
 from tests.support.polling import eventually
 from tests.support.site_replication import Site
 from tests.support.ssh_machines import Attempt, SshServer
+from tests.support.unix_machines import UnixMachine
 from workflows.errors import CommandFailed, Lost, NotReady, NotYet, OutcomeUnknown
 from workflows.model import actions
 from workflows.model.replications.commands_checks import conflicts_not_told
@@ -133,6 +134,19 @@ async def test_a_ledger_that_cannot_be_kept_is_found(rig: CommandsRig) -> None:
     other = host.model_copy(update={"ledger": "/proc/switchover"})
     rig.replication = rig.replication.model_copy(update={"hosts": (other,)})
     assert set(await findings(rig)) == {"replication_ledger_not_usable"}
+
+
+async def test_a_program_that_a_suspension_needs_is_found_missing(
+    rig: CommandsRig, ssh_server: SshServer, tmp_path: Path
+) -> None:
+    """Whether or not the site's command runs without it."""
+    machine = UnixMachine.of(tmp_path, "dash-needed")
+    machine.without(("mv",))
+    ssh_server.sh = machine.login_shell()
+    found = await findings(rig)
+    assert "find no mv (to record each command" in found["replication_program_missing"]
+    machine.link({"mv": "mv"})
+    assert "replication_program_missing" not in await findings(rig)
 
 
 async def test_conflicts_that_cannot_be_told_are_found_beforehand(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.nodes import linux
+from activities.nodes import linux, linux_orphans
 from activities.nodes.linux_facts import parse_digest
 from activities.nodes.operating_system import SocketFilter
 from activities.securetransport import admin_responses as answers
@@ -156,7 +156,7 @@ def test_digests_and_clocks_are_read_or_refused() -> None:
     digest = "a" * 64
     assert parse_digest(f"{digest}  /opt/st/bin/taeh\n") == digest
     assert linux.parse_clock("1700000000\n") == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
-    assert linux.parse_orphans("Welcome\n7.17000.5 /s/b c.m_inproc\0end\n") == {
+    assert linux_orphans.parse_orphans("Welcome\n7.17000.5 /s/b c.m_inproc\0end\n") == {
         ("/s/b c.m_inproc", "7.17000.5")
     }
     for parse in (parse_digest, linux.parse_clock):

@@ -17,7 +17,7 @@ from activities.ledger.posix import parse_record
 from activities.load_balancer import haproxy_config as haproxy
 from activities.load_balancer import haproxy_facts, haproxy_servers, hosts_file
 from activities.load_balancer.haproxy_facts import KnownNames
-from activities.nodes import linux
+from activities.nodes import linux, linux_orphans
 from activities.nodes.linux_facts import parse_digest, parse_facts
 from activities.nodes.operating_system import SocketFilter
 from activities.securetransport import admin_responses as answers
@@ -79,7 +79,7 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
     "processes": (linux.parse_processes, PROCESSES),
     "digest": (parse_digest, DIGEST),
     "clock": (linux.parse_clock, "1700000000\n"),
-    "orphans": (linux.parse_orphans, ORPHANS),
+    "orphans": (linux_orphans.parse_orphans, ORPHANS),
     "facts": (parse_facts, FACTS),
     "ledger": (lambda text: parse_record(text, PLACE), RECORD),
     "sample": (lambda text: samples.parse_sample(text, 100), SAMPLE),

@@ -1,5 +1,6 @@
 """Two sides pick the same files of a storage without talking to each other."""
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from activities.storage import sampling as samples
 from activities.storage.sampling import Sample
+from tests.support.unix_machines import MACHINES, UnixMachine
 from workflows.errors import OutcomeUnknown
 
 NAMES = st.lists(
@@ -44,9 +46,9 @@ class Trees:
         return sampled(self.one, most), sampled(self.two, most)
 
 
-def sampled(root: Path, most: int) -> Sample:
+def sampled(root: Path, most: int, markers: str | None = None) -> Sample:
     """Run the script here."""
-    argv = samples.sample(str(root), None, most).argv
+    argv = samples.sample(str(root), markers, most).argv
     ended = subprocess.run(argv, check=True, capture_output=True, text=True)
     return samples.parse_sample(ended.stdout, most)
 
@@ -100,6 +102,26 @@ def test_one_difference_within_the_sample_is_found(
     else:
         (trees.two / name).write_text(f"{name}!", encoding="utf-8")
     assert suspects(*trees.samples(most)) == {name}
+
+
+@pytest.mark.parametrize("kind", MACHINES)
+def test_every_shell_and_program_samples_the_same(kind: str, trees: Trees, tmp_path: Path) -> None:
+    """Whatever files are called, and where only a part of one is read."""
+    trees.fill(["-n", "two  words", "new\nline", "quo'te\"s", "back\\slash", "ü", "gone.m_inproc"])
+    (trees.one / "large").write_bytes(os.urandom(2 * samples.PART_BYTES + 1))
+    (trees.one / os.fsdecode(b"deep\xff")).mkdir()
+    (trees.one / os.fsdecode(b"deep\xff") / "inside").touch()
+    for hidden in ("markers", "lost+found", ".snapshot"):
+        (trees.one / hidden).mkdir()
+        (trees.one / hidden / "file").touch()
+    machine = UnixMachine.of(tmp_path, kind)
+    text = machine.run(samples.sample(str(trees.one), "markers", 20).argv)
+    there, here = samples.parse_sample(text, 20), sampled(trees.one, 20, "markers")
+    assert there.files == here.files
+    assert len(here.files) == 8
+    paths = [path for _, path in here.files]
+    again = samples.parse_again(machine.run(samples.again(str(trees.one), [*paths, b"no"]).argv))
+    assert again == {b"no": None, **{path: copy for (_, path), copy in here.files.items()}}
 
 
 def test_both_sides_pick_alike_whatever_else_they_have(trees: Trees) -> None:

@@ -62,6 +62,10 @@ async def test_every_login_shell_runs_the_same(
     assert answer.err == "oops!\n"
     answer = await shell.run(node, Command(("printf", "%s", AWKWARD)))
     assert (answer.status, answer.out, answer.err) == (0, AWKWARD, "")
+    # As long as the ledger's scripts, with a number of characters at each end of its words.
+    long = "".join(f"{number:04x}'{'ü' * (number % 7)}" for number in range(900))
+    answer = await shell.run(node, Command(("printf", "%s", long)))
+    assert (answer.status, answer.out, answer.err) == (0, long, "")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ async def test_ready(operator: Operator, name: str, fakes: FakeActivities, worke
     """Exit code 0 only without any finding."""
     said = await operator.types("check", name, *MOVE)
     assert said.code == 0, said.message
-    assert f"{name}: cluster1 → cluster2 ready, 89 of 89 checks passed" in said.message
+    assert f"{name}: cluster1 → cluster2 ready, 91 of 91 checks passed" in said.message
     assert all(check.name in said.out for check in CHECKS if check.only != "rejoin")
     assert "Temporal has no earlier report" in said.out
     assert not fakes.effects
@@ -56,7 +56,7 @@ async def test_findings(
     assert said.code == 6
     assert f"✖ blocks {EDGE} version_differs" in said.message
     assert "seen 5.4 [31m expected 5.5-20260101 what to do update both clusters" in said.message
-    assert "not ready, 87 of 89 checks passed, 2 findings" in said.message
+    assert "not ready, 89 of 91 checks passed, 2 findings" in said.message
     written = file.read_text(encoding="utf-8")
     assert "version_differs" in written
     assert "\x1b" not in written
@@ -152,8 +152,8 @@ async def test_a_schedule(
         await _has_run(operator, name, runs)
         fakes.readings = {}
     shown_ = await operator.types("check", name, *MOVE, "--schedule")
-    assert "ready, 89 of 89 checks passed" in shown_.message
-    assert "not ready, 88 of 89 checks passed, 1 finding" in shown_.message
+    assert "ready, 91 of 91 checks passed" in shown_.message
+    assert "not ready, 90 of 91 checks passed, 1 finding" in shown_.message
     await _compares_with_the_first_run(temporal, handle)
     await handle.pause()
     again = await operator.types(
@@ -191,7 +191,7 @@ def test_on_a_narrow_screen_what_fails_is_shown_by_kind_of_node() -> None:
     text = shown(ReadinessView(verdict(changed(EDGE, sessions=2))), width=79)
     assert "target_has_sessions" in text
     assert "✖ 1 of 2" in text
-    assert "88 other checks passed" in text
+    assert "90 other checks passed" in text
     assert "taeh_differs" not in text
 
 

@@ -31,6 +31,9 @@ replication_command_reports = driver_check(
 replication_ledger_not_usable = driver_check(
     "replication_ledger_not_usable", "A suspension can be recorded, and outlives its session"
 )
+replication_program_missing = driver_check(
+    "replication_program_missing", "Every program that a suspension's scripts need is there"
+)
 replication_behind = driver_check(
     "replication_behind",
     "The subscriber has nearly caught up",

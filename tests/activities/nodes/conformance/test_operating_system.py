@@ -25,6 +25,8 @@ from activities.nodes.windows import Windows
 from activities.transport.commands import WindowsCommand
 from activities.transport.ssh import Command, Shell
 from tests.support.memory_system import MemorySystem
+from tests.support.ssh_machines import SshServer
+from tests.support.unix_machines import MACHINES, UnixMachine
 from tests.support.wine import WindowsServer, Wine, make_windows_node, needs_wine
 from workflows.errors import OutcomeUnknown
 from workflows.model.estate import Node
@@ -176,11 +178,15 @@ class InMemory(Subject):
         return len(self.system.store.runs)
 
 
-@pytest.fixture(params=["linux", "memory", pytest.param("windows", marks=needs_wine)])
+@pytest.fixture(params=["linux", "memory", *MACHINES, pytest.param("windows", marks=needs_wine)])
 async def subject(
-    request: pytest.FixtureRequest, server: Node, shell: Shell, tmp_path: Path
+    request: pytest.FixtureRequest,
+    server: Node,
+    shell: Shell,
+    ssh_server: SshServer,
+    tmp_path: Path,
 ) -> AsyncIterator[Subject]:
-    """Return a machine under each driver."""
+    """Return a machine under each driver; Linux also with other shells and few programs."""
     storage, ran = str(tmp_path / "storage"), tmp_path / "ran"
     if request.param == "windows":
         machine = WindowsServer(wine=request.getfixturevalue("wine"))
@@ -195,6 +201,10 @@ async def subject(
     if request.param == "memory":
         yield InMemory(server, MemorySystem(), storage, ran)
         return
+    if request.param in MACHINES:
+        unix = UnixMachine.of(tmp_path, request.param)
+        unix.link({"tee": "tee"})  # the test's own command
+        ssh_server.sh = unix.login_shell()
     with ExitStack() as stack:
         yield OnLinux(server, Linux(shell), storage, ran, stack)
 
