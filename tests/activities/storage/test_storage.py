@@ -131,19 +131,21 @@ async def test_a_large_file_is_read_at_both_its_ends(sides: Sides) -> None:
     assert [difference.item for difference in reading.differences] == ["large"]
 
 
-async def test_what_is_on_its_way_is_no_difference(sides: Sides) -> None:
+async def test_what_is_on_its_way_is_no_difference(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file is read again one delay later, and differs only if it does so both times."""
     sides.write("late", "late", sides.one)
     sides.write("gone soon", "gone", sides.two)
+    waits = storages.sleep
 
-    async def carry() -> None:
-        await asyncio.sleep(1)
+    async def carry(delay: timedelta) -> None:
         sides.write("late", "late", sides.two)
         await asyncio.to_thread((sides.two / "gone soon").unlink)
+        await waits(delay)
 
-    carrying = asyncio.create_task(carry())
+    monkeypatch.setattr(storages, "sleep", carry)
     reading = await compare_at_rest(sides)
-    await carrying
     assert (reading.differences, reading.sampled) == ((), 2)
 
 
