@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from activities.runtime.heartbeat import sleep
 from activities.storage import activities as storages
 from activities.storage import sampling as samples
 from activities.storage.activities import SshStorages
@@ -137,12 +138,10 @@ async def test_what_is_on_its_way_is_no_difference(
     """A file is read again one delay later, and differs only if it does so both times."""
     sides.write("late", "late", sides.one)
     sides.write("gone soon", "gone", sides.two)
-    waits = storages.sleep
-
     async def carry(delay: timedelta) -> None:
         sides.write("late", "late", sides.two)
         await asyncio.to_thread((sides.two / "gone soon").unlink)
-        await waits(delay)
+        await sleep(delay)
 
     monkeypatch.setattr(storages, "sleep", carry)
     reading = await compare_at_rest(sides)
