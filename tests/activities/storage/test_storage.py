@@ -138,6 +138,7 @@ async def test_what_is_on_its_way_is_no_difference(
     """A file is read again one delay later, and differs only if it does so both times."""
     sides.write("late", "late", sides.one)
     sides.write("gone soon", "gone", sides.two)
+
     async def carry(delay: timedelta) -> None:
         sides.write("late", "late", sides.two)
         await asyncio.to_thread((sides.two / "gone soon").unlink)
