@@ -41,6 +41,7 @@ from workflows.model.replications.registry import AnyReplication
 from workflows.model.site_policy import Approvals, ChangeWindow, Webhook
 from workflows.model.stages import StageName
 from workflows.model.task_queues import OwnQueue
+from workflows.model.windows import unfit_word
 
 __all__ = [
     "AbsolutePath",
@@ -156,6 +157,8 @@ class Cluster(Value):
                 f"{self.name}: storage {self.storage} is no path on {first.name}, whose system is "
                 f"{first.system}"
             )
+        for objection in unfit_word("storage", self.storage) if "\\" in self.storage else ():
+            raise ValueError(f"{self.name}: {objection}")
         return self
 
 

@@ -7,8 +7,10 @@ Between quotes ``cmd.exe`` takes all characters as they are, but these: a quote 
 import re
 from collections.abc import Iterator
 
-WINDOWS_PATH = r"^[A-Za-z]:\\"
-"""The beginning of an absolute path."""
+DRIVE = r"^[A-Za-z]:\\"
+"""The beginning of an absolute path on a drive."""
+WINDOWS_PATH = rf"{DRIVE}|^\\\\[^\\]+\\[^\\]"
+"""The beginning of an absolute path, also on a share: sessions of SSH have no mapped drives."""
 UNSAFE = re.compile(r"[^ -~]|[\"%!^]")
 LEDGER = re.compile(r"[A-Za-z]:(\\[A-Za-z0-9_][A-Za-z0-9._-]*)+")
 MAX_LEDGER = 80
@@ -18,8 +20,8 @@ EXAMPLES = {"filedrivehome": r"C:\Axway\SecureTransport", "ledger": r"C:\Program
 
 def unfit_path(key: str, path: str) -> Iterator[str]:
     """Yield why a node of Windows cannot have this path."""
-    if not re.match(WINDOWS_PATH, path):
-        yield f"{key} {path} is no path of Windows; write one such as {EXAMPLES[key]}"
+    if not re.match(DRIVE, path):
+        yield f"{key} {path} is no path on a drive of Windows; write one such as {EXAMPLES[key]}"
     yield from unfit_word(key, path)
 
 

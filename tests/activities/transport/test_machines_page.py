@@ -39,6 +39,8 @@ def test_the_example_of_windows_is_valid_for_every_node() -> None:
     [example] = DEFAULTS
     written = estates.written()
     written["defaults"] |= yaml.safe_load(example)["defaults"]
+    for cluster in written["clusters"]:
+        cluster["storage"] = r"\\files\SecureTransport"
     nodes = Estate.model_validate(written).nodes
     assert {node.below(node.filedrivehome, "bin") for node in nodes} == {
         r"C:\Axway\SecureTransport\bin"

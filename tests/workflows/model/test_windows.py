@@ -36,8 +36,9 @@ def test_a_node_of_windows_has_its_own_paths() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"filedrivehome": None}, r"is no path of Windows; write one such as C:\Axway"),
-        ({"ledger": None}, r"is no path of Windows; write one such as C:\ProgramData\switchover"),
+        ({"filedrivehome": None}, r"is no path on a drive of Windows; write one such as C:\Axway"),
+        ({"ledger": None}, r"is no path on a drive of Windows; write one such as C:\ProgramData"),
+        ({"filedrivehome": r"\\files\ST"}, "is no path on a drive of Windows"),
         ({"filedrivehome": "C:\\50%\\ST"}, 'without " % ! ^'),
         ({"filedrivehome": "C:\\Übertragung"}, "write ASCII characters"),
         ({"filedrivehome": "C:\\Axway\\"}, "no backslash at the end"),
@@ -56,6 +57,17 @@ def test_a_node_of_windows_has_its_own_paths() -> None:
 def test_what_cmd_would_rewrite_is_refused(changes: dict[str, Any], words: str) -> None:
     """One clear sentence, before anything is sent."""
     assert words in refusal(estate(**changes))
+
+
+def test_a_storage_may_be_a_share() -> None:
+    """It is quoted as any path; a session of SSH has no mapped drive."""
+    given = estates.written()
+    given["defaults"] |= WINDOWS
+    for cluster in given["clusters"]:
+        cluster["storage"] = r"\\files\SecureTransport"
+    assert Estate.model_validate(given).clusters[0].storage == r"\\files\SecureTransport"
+    given["clusters"][1]["storage"] = r'\\files\"ST"'
+    assert 'cluster2: storage: on Windows write ASCII characters without "' in refusal(given)
 
 
 def test_only_nodes_may_be_machines_of_windows() -> None:

@@ -281,6 +281,8 @@ def test_a_node_of_windows_is_judged_in_its_own_words(*, kills: bool | None, see
     windows = {"system": "windows", "filedrivehome": "C:\\ST", "ledger": "C:\\switchover"}
     written = estates.written()
     written["defaults"] |= windows
+    for cluster in written["clusters"]:
+        cluster["storage"] = r"S:\ST"
     plan = plan_switchover(Estate.model_validate(written), estates.request())
     changes = {"kills_processes": kills, "ledger_writable": False}
     killed, unwritable = findings_in(changed(EDGE, machine=changes), plan=plan)[::-1]
