@@ -10,12 +10,38 @@ from typing_extensions import override
 
 
 class _Outside(SSHForwarder):
-    """The connection; it is not read before there is a channel to write to."""
+    """The connection; what it says before there is a channel to write to is kept.
+
+    Older versions of Python read a connection although it was paused when it was made.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open = False
+        self._early: list[bytes] = []
+        self._ended_early = False
+
+    def open(self) -> None:
+        """Write to the channel from now on."""
+        self._open = True
+        for data in self._early:
+            super().data_received(data)
+        if self._ended_early:
+            super().eof_received()
 
     @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.pause_reading()
+    def data_received(self, data: bytes, datatype: int | None = None) -> None:
+        if self._open:
+            super().data_received(data, datatype)
+        else:
+            self._early.append(data)
+
+    @override
+    def eof_received(self) -> bool:
+        if self._open:
+            return super().eof_received()
+        self._ended_early = True
+        return True
 
 
 class _Inside(SSHForwarder):
@@ -27,7 +53,7 @@ class _Inside(SSHForwarder):
 
     @override
     def session_started(self) -> None:
-        self._outside.resume_reading()
+        self._outside.open()
 
 
 async def connect(source: str, address: str, port: int) -> asyncssh.SSHTCPSession[bytes]:
