@@ -84,6 +84,11 @@ PERMANENT = tuple(
 )
 
 UNSETTLED = tuple(
-    error.__name__ for error in (Unreachable, NotYet, OutcomeUnknown, Unresolved, Stuck)
+    error.__name__
+    for error in (
+        *(Unreachable, NotYet, OutcomeUnknown, Unresolved, Stuck),
+        # What an attempt before had begun goes on, although this one was not let in.
+        *(AccessRefused, ForwardingRefused, RunAsRefused, BadInput),
+    )
 )
 """After these, a retry keeps its round: it attaches to the command or the wait that was begun."""

@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 
 from tests.support.run import Run, at_work, new_run
-from workflows.errors import Lost, NotReady, OutcomeUnknown
+from workflows.errors import AccessRefused, BadInput, Lost, NotReady, OutcomeUnknown
 from workflows.model.findings import Finding
 from workflows.model.outcome import Outcome
 from workflows.model.progress import Status
@@ -159,6 +159,21 @@ async def test_a_failure_waits_for_a_retry(
     assert others == {1}
     [reported] = outcome.stages[StageName.DRAIN_PROTOCOL_SERVERS.number].failures
     assert reported.outcome_known
+
+
+@pytest.mark.parametrize("refusal", [AccessRefused("the key is not known"), BadInput("no secret")])
+async def test_a_refusal_after_an_unknown_outcome_begins_nothing_again(
+    run: Run, refusal: Exception
+) -> None:
+    """An attempt before it may have begun the stop: a retry attaches to that one."""
+    action = "stop_gracefully.cluster1-edge1.ssh"
+    run.fakes.failures[action] = [OutcomeUnknown("the connection was lost"), refusal]
+    await run.start()
+    await run.waits("decision")
+    await run.says("retry", stage="drain_protocol_servers", by="ann")
+    await run.ends("completed")
+    asked = {op: n for op, n in run.fakes.asked.items() if action in op}
+    assert asked == {f"drain_protocol_servers.{action}.1": 3}
 
 
 async def test_an_unknown_outcome_keeps_its_round(run: Run) -> None:
