@@ -6,6 +6,7 @@ Windows gives it to one of those who ask (see ``windows_lines``).
 
 import asyncio
 import secrets
+from asyncio import sleep
 from datetime import UTC, datetime
 
 from activities.ledger import windows_lines as lines
@@ -29,6 +30,8 @@ from workflows.preflight.nodes import ledger_advice
 BEGINS_WITHIN = 20
 """Seconds for a process to be made and to claim; then its draft is taken back."""
 POLL_INTERVAL = 0.3
+READINGS = 5
+"""So often the claims are read until one that cannot be read or is none stops everything."""
 MAX_RACES = 20
 """Others may claim a number first so often."""
 MAX_REMOVED = 20
@@ -113,7 +116,7 @@ class WindowsLedger(LedgerStore):
                 return any(claim.word == made.word for made in state.claims)
             if clock() >= deadline:
                 break
-            await asyncio.sleep(POLL_INTERVAL)
+            await sleep(POLL_INTERVAL)
         await self._run(machine, lines.withdraw(machine.ledger, claim))
         state = await self._believed(machine)
         if any(claim.word == made.word for made in state.claims):
@@ -143,8 +146,21 @@ class WindowsLedger(LedgerStore):
             raise OutcomeUnknown(f"{machine.name}: {strange}") from strange
 
     async def _state(self, machine: Machine) -> LedgerState:
-        text = await self._run(machine, lines.read(machine.ledger))
-        return parse_state(text, machine.ledger)
+        """Read the ledger, again where a claim cannot be read.
+
+        While its own process or another program has its file open, Windows may show nobody else
+        what is in it.
+        """
+        reading = 1
+        while True:
+            text = await self._run(machine, lines.read(machine.ledger))
+            try:
+                return parse_state(text, machine.ledger)
+            except UnbelievableLedger:
+                if reading == READINGS:
+                    raise
+            reading += 1
+            await sleep(POLL_INTERVAL)
 
     async def _run(self, machine: Machine, line: str) -> str:
         answer = await self._shell.run(machine, command_line(line), limit=MAX_LIST)

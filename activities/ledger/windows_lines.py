@@ -145,7 +145,9 @@ def _run(ledger: str, claim: WindowsClaim, place: str) -> tuple[str, ...]:
     claims = rf"{ledger}\claims"
     before = rf"{claims}\{claim.number - 1}"
     own = rf"{claims}\{claim.number}"
-    flush = rf"$f=[IO.File]::Open('{own}','Open','ReadWrite'); $f.Flush($true); $f.Close()"
+    # Others read it meanwhile: so it is opened for them, too.
+    opened = f"[IO.File]::Open('{own}','Open','ReadWrite','ReadWrite')"
+    flush = f"$f={opened}; $f.Flush($true); $f.Close()"
     command = rf"cmd.exe /d /c {place}\command.cmd >{place}\output 2>&1 <nul"
     status = rf">{place}\status.draft echo status !errorlevel!"
     return (

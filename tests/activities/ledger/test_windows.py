@@ -122,6 +122,25 @@ async def test_a_claim_that_cannot_be_read_stops_everything(
     assert windows_machine.runs() == 0
 
 
+async def test_a_claim_that_cannot_be_read_for_a_moment_stops_nothing(
+    windows_machine: WindowsMachine, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its own process has its file open, Windows shows nobody else what is in it."""
+    windows_machine.enter(0, "0")
+    windows_machine.enter(1, "")
+    waits, pauses = asyncio.sleep, list[float]()
+
+    async def closed(seconds: float) -> None:
+        windows_machine.enter(1, EARLIER)
+        pauses.append(seconds)
+        await waits(seconds)
+
+    monkeypatch.setattr(windows, "sleep", closed)
+    record = await ledger.read(windows_machine.node, windows_machine.task())
+    assert record.claim is None
+    assert len(pauses) == 1
+
+
 async def test_a_directory_in_the_place_of_a_claim_stops_everything(
     windows_machine: WindowsMachine, ledger: Ledger
 ) -> None:
